@@ -1,0 +1,1 @@
+//! Placeholder sign, replaced as the crate is written.
