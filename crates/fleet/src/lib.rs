@@ -1,1 +1,32 @@
-//! Placeholder sign, replaced as the crate is written.
+//! The `fleet` command: runs the fleet natively, shows it, drives it and checks it.
+//!
+//! Stands above the services and is the only crate that may know them. Owns the folder `.flotilla/` of a checkout:
+//! the supervisor's lock and state, logs, secrets and the file `env` that a shell can source. It ends only processes
+//! that its own supervisor started.
+
+pub mod chaos;
+pub mod checker;
+pub mod cli;
+pub mod client;
+pub mod control;
+pub mod demo;
+pub mod home;
+pub mod load;
+pub mod memory;
+pub mod outcome;
+pub mod probe;
+pub mod replay;
+pub mod screen;
+pub mod secrets;
+pub mod state;
+pub mod supervisor;
+pub mod timeline;
+
+/// The services in the order in which they are shown; the gateway needs all others.
+pub const SERVICES: [&str; 6] = ["gateway", "identity", "inventory", "orders", "payments", "notification"];
+
+/// The services that own a database.
+pub const DATABASES: [&str; 5] = ["identity", "inventory", "orders", "payments", "notification"];
+
+/// The servers behind the services.
+pub const SERVERS: [&str; 3] = ["postgres", "nats", "redis"];

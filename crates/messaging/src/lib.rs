@@ -1,1 +1,52 @@
-//! Placeholder sign, replaced as the crate is written.
+//! Lossless messaging between services over a database that owns the truth and a broker that may be thrown away.
+//!
+//! A service appends events to its outbox in the transaction that makes them true ([`Outbox`]). Its relay publishes them in frames to its stream. Other services'
+//! consumers pull the frames, remove repeats by their inbox and hand the rest to a [`Handler`] in one transaction; what can't be applied is parked.
+//!
+//! Guarantees: what was committed is delivered at least once to every durable consumer and applied once, whatever dies, and also when the broker loses its streams.
+//! No order is promised, not even per aggregate.
+//!
+//! [`Messaging`] is the bundle on PostgreSQL and NATS JetStream. Its parts are generic over store, broker, clock and randomness.
+
+mod backoff;
+pub mod broker;
+mod clock;
+pub mod consumer;
+mod error;
+mod event;
+pub mod frame;
+mod handler;
+mod ids;
+mod messaging;
+pub mod metrics;
+mod outbox;
+pub mod parked;
+pub mod postgres;
+mod random;
+pub mod relay;
+mod run;
+mod settings;
+mod spec;
+pub mod store;
+
+pub use clock::{Clock, SystemClock};
+pub use error::{BrokerError, Error, StoreError};
+pub use event::Event;
+pub use handler::{Handler, HandlerError, Outcome};
+pub use ids::{Ids, time_of};
+pub use messaging::{BrokerProbe, Messaging};
+pub use outbox::{Outbox, Waker};
+pub use postgres::migrations;
+pub use random::{OsRandom, Random};
+pub use settings::{NatsSettings, ParkedSettings, RelaySettings, RetentionSettings};
+pub use spec::{ConsumerSpec, StreamSpec};
+
+/// The `source` of a service's events.
+pub fn source_of(service: &str) -> String {
+    format!("/flotilla/{service}")
+}
+
+/// The subject on which copies of a service's dead letters appear, in its own stream.
+pub fn dead_letter_subject(service: &str) -> String {
+    format!("flotilla.{service}.dead_letters")
+}

@@ -1,1 +1,29 @@
-//! Placeholder sign, replaced as the crate is written.
+//! How the services talk to PostgreSQL.
+//!
+//! Owns pools, transactions, the meaning of their errors, retries, group commit, migrations and the set-up of a
+//! service's database and roles. Knows no service's tables. Guarantees: a connection goes back to its pool only when
+//! the server has answered everything sent on it and no transaction is open; every wait has a deadline; whether an
+//! error may be retried is a property of the error.
+
+pub mod bootstrap;
+mod error;
+mod group_commit;
+mod lease;
+mod metrics;
+mod migrate;
+mod pool;
+mod retry;
+mod settings;
+mod tx;
+
+pub use bootstrap::{RolePasswords, ServiceUrls, bootstrap, bootstrap_with_passwords};
+pub use error::{Error, ErrorKind};
+pub use group_commit::{GroupCommit, GroupCommitDriver, GroupCommitSettings, Refused};
+pub use migrate::migrate;
+pub use pool::Pool;
+pub use refinery;
+pub use retry::retry;
+pub use settings::PostgresSettings;
+pub use tokio_postgres;
+pub use tokio_postgres::{Row, types::ToSql};
+pub use tx::Tx;

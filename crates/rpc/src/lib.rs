@@ -1,1 +1,41 @@
-//! Placeholder sign, replaced as the crate is written.
+//! gRPC for Flotilla's services: one server stack, one client channel, one error, one way to sign and check tokens.
+//!
+//! Guarantees:
+//! * A method without an access rule is denied; a call without a valid token never reaches a handler.
+//! * Every unary call has a deadline, and what is left of it travels on with each call made by [`Channel`].
+//! * A panic in a handler becomes `INTERNAL` and the process lives on; overload is refused early with a hint when to retry.
+//! * An error carries a stable reason and, where the input is at fault, the names of the fields.
+//!
+//! Owns no table and no subject. Nothing here is global: registry, keys and clock are passed in.
+
+pub mod auth;
+pub mod etag;
+pub mod name;
+pub mod page;
+
+mod access;
+mod channel;
+mod connection;
+mod context;
+mod details;
+mod error;
+mod health;
+mod layers;
+mod methods;
+mod reflection;
+mod routes;
+mod server;
+mod settings;
+
+pub use access::{Access, AccessRules};
+pub use auth::{
+    AuthError, Authenticator, Caller, KeySource, KeysUnavailable, RemoteKeys, Role, StaticKeys, TokenError,
+    TokenSigner, VerifyingKey, caller,
+};
+pub use channel::{Channel, ChannelError, channel};
+pub use context::{CallContext, Deadline, RequestId};
+pub use details::{Details, FieldViolation, code_name};
+pub use error::{DOMAIN, RpcError, Violations, invalid, not_found};
+pub use health::HealthHandle;
+pub use server::{ServeError, Server};
+pub use settings::{AuthSettings, ClientSettings, ServerSettings};

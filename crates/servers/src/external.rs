@@ -21,7 +21,11 @@ impl External {
     /// For tests, which ignore the user's servers unless `FLOTILLA_TEST_USE=1` says otherwise.
     #[must_use]
     pub fn for_tests() -> Self {
-        if std::env::var("FLOTILLA_TEST_USE").is_ok_and(|value| value == "1") { Self::from_env() } else { Self::default() }
+        if std::env::var("FLOTILLA_TEST_USE").is_ok_and(|value| value == "1") {
+            Self::from_env()
+        } else {
+            Self::default()
+        }
     }
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {

@@ -33,11 +33,12 @@ mod version;
 mod wheels;
 
 pub use external::External;
-pub use instance::Server;
+pub use instance::{Kind, Server};
 pub use layout::Layout;
 pub use nats::{Nats, NatsOptions};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions};
+pub use process::Process;
 pub use provision::{Binaries, provision};
 pub use redis::{Redis, RedisOptions};
 pub use run_as::RunAs;

@@ -64,6 +64,7 @@ pub(crate) fn lock_briefly(path: &Path, deadline: Duration) -> Result<File> {
         if Instant::now() >= until {
             bail!("another process holds {} for more than {} s", path.display(), deadline.as_secs());
         }
+        #[expect(clippy::disallowed_methods, reason = "no runtime here, and the wait is bounded")]
         std::thread::sleep(POLL);
     }
 }

@@ -50,6 +50,25 @@ pub(crate) async fn all_gone(pids: &[u32], deadline: Duration) -> bool {
     true
 }
 
+/// Ends a server that an earlier owner left: waits for the one that its guard is ending, then signals it, then kills it.
+/// A process of that number with another name is somebody else's and left alone.
+pub(crate) async fn end_leftover(pid: u32, program: &str, polite: Signal) {
+    // The kernel keeps 15 characters of a name.
+    let is_it =
+        || is_alive(pid) && self::program(pid).is_some_and(|name| !name.is_empty() && program.starts_with(&name));
+    let steps = [(None, 3), (Some(polite), 10), (Some(Signal::KILL), 5)];
+    for (step, patience) in steps {
+        if !is_it() {
+            return;
+        }
+        if let Some(step) = step {
+            tracing::warn!(pid, program, signal = step.as_raw(), "ending a server that an earlier run left");
+            signal(pid, step);
+        }
+        all_gone(&[pid], Duration::from_secs(patience)).await;
+    }
+}
+
 fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }

@@ -1,1 +1,28 @@
-//! Placeholder sign, replaced as the crate is written.
+//! The chassis: what every service does in the same way, so that its own code is only what it is about.
+//!
+//! Owns start-up order, the admin endpoints (`/livez`, `/readyz`, `/startupz`, `/metrics`, `/version`), readiness,
+//! signals, drain and the supervision of background tasks. Guarantees:
+//! * A task that ends or panics on its own stops the service with an error, so that its supervisor restarts it.
+//! * Readiness fails only for what is required; what is degraded shows, and doesn't fail it.
+//! * A shutdown takes at most the grace: not ready, calls drained, tasks ended, telemetry flushed.
+
+mod admin;
+mod chassis;
+mod cli;
+mod errors;
+mod heartbeat;
+mod readiness;
+mod running;
+mod service;
+mod settings;
+mod signals;
+mod supervisor;
+
+pub use chassis::Chassis;
+pub use cli::run;
+pub use errors::{internal_error, queue_error, storage_error};
+pub use readiness::Severity::{Degraded, Required};
+pub use readiness::{CheckReport, Readiness, Report, Severity};
+pub use running::Running;
+pub use service::{Common, Service};
+pub use settings::ServiceSettings;

@@ -1,1 +1,28 @@
-//! Placeholder sign, replaced as the crate is written.
+//! What tests need: real servers of their own, fresh databases, callers with tokens, services in the process, and
+//! assertions that fail when work is left undone.
+//!
+//! Guarantees:
+//! * Servers are private to the test process, listen on loopback only and die with it; nothing else on the machine is
+//!   touched.
+//! * Each database, NATS account and Redis database handed out is a test's own.
+//! * No wait is unbounded, and a failed one says what it waited for.
+
+#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+
+pub mod memory;
+
+mod assertions;
+mod database;
+mod eventually;
+mod harness;
+mod identity;
+mod nats;
+mod servers;
+mod stack;
+
+pub use assertions::{assert_no_pending_acks, assert_nothing_left, assert_nothing_parked, assert_outbox_published};
+pub use database::Database;
+pub use eventually::{Settled, eventually};
+pub use harness::ServiceHarness;
+pub use identity::TestIdentity;
+pub use stack::{Stack, stack};

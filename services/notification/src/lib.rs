@@ -1,1 +1,115 @@
-//! Placeholder sign, replaced as the crate is written.
+//! Notification: what customers are told, once each, in order.
+//!
+//! Owns the tables `deliveries` and `feeds`. Consumes the events of orders, payments and identity; says
+//! `DeliveryRecorded`. Guarantees: each terminal state of an order, each payment and each welcome is recorded exactly
+//! once; each customer's deliveries are numbered from 1 without a gap and become visible in that order, so that a live
+//! feed resumed from any token misses none.
+
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod feed;
+pub mod grpc;
+pub mod storage;
+
+use std::sync::Arc;
+
+use flotilla_messaging::{Handler, Messaging};
+use flotilla_postgres::{Pool, Tx};
+use flotilla_proto::notification::v1::notification_service_server::NotificationServiceServer;
+use flotilla_rpc::{Authenticator, ClientSettings, KeySource, RemoteKeys, Server};
+use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_telemetry::Telemetry;
+
+pub use config::Settings;
+
+/// The service.
+pub struct Notification;
+
+impl Service for Notification {
+    const NAME: &'static str = "notification";
+    type Settings = Settings;
+
+    fn common(settings: &Settings) -> Common<'_> {
+        Common { service: &settings.service, telemetry: &settings.telemetry }
+    }
+
+    async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
+        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
+        Self::build_with_keys(settings, telemetry, Arc::new(keys)).await
+    }
+
+    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+        let sets =
+            vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", migrations::runner())];
+        flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await?;
+        Ok(())
+    }
+}
+
+impl Notification {
+    /// Builds the service with another source of token keys than identity.
+    ///
+    /// # Errors
+    /// A bad address, or metrics that are registered already.
+    pub async fn build_with_keys(
+        settings: Settings,
+        telemetry: &Telemetry,
+        keys: Arc<dyn KeySource>,
+    ) -> anyhow::Result<Running> {
+        let registry = telemetry.registry();
+        let system = Pool::connect("system", &settings.postgres.system_url, &settings.postgres, registry)?;
+        let user = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, registry)?;
+        let mut messaging =
+            Messaging::new(Self::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let (ids, broker) = (messaging.ids(), messaging.broker_probe());
+
+        let hub = feed::Hub::new(settings.feed.listeners_each);
+        let recorder: Arc<dyn Handler<Tx>> = Arc::new(events::Recorder::new(ids.clone(), hub.clone(), registry)?);
+        for consumer in events::consumers(settings.feed.max_batch) {
+            messaging.consume(consumer, Arc::clone(&recorder));
+        }
+
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let feeds = storage::Feeds::new(system.clone(), user.clone());
+        let page_key = storage::PageKey::new(system.clone());
+        let api = grpc::NotificationApi::new(
+            feeds.clone(),
+            page_key,
+            hub.clone(),
+            settings.feed.page,
+            ids,
+            chassis.draining(),
+        );
+        let authenticator = Authenticator::new(&settings.auth, keys);
+        let server = Server::new(&settings.grpc, Some(authenticator), grpc::access(), registry)
+            .add(NotificationServiceServer::new(api));
+
+        for (name, pool) in [("database", system), ("database as user", user)] {
+            chassis.check(name, Severity::Required, move || {
+                let pool = pool.clone();
+                Box::pin(async move { pool.ping().await.map_err(|error| error.to_string()) })
+            });
+        }
+        chassis.check("broker", Severity::Degraded, move || {
+            let up = if broker.is_up() { Ok(()) } else { Err("not connected".to_owned()) };
+            Box::pin(std::future::ready(up))
+        });
+        chassis.spawn("messaging", messaging.run(chassis.shutdown()));
+        chassis.spawn("feeds", hub.watch(feeds, settings.feed.poll.get(), chassis.shutdown()));
+        chassis.start(server, settings.grpc.listen).await
+    }
+}
+
+#[allow(missing_docs, reason = "generated")]
+mod migrations {
+    use flotilla_postgres::refinery;
+
+    refinery::embed_migrations!("migrations");
+
+    /// Notification's own migrations.
+    pub fn runner() -> refinery::Runner {
+        migrations::runner()
+    }
+}

@@ -1,0 +1,98 @@
+# Flotilla: `make` lists the targets.
+SHELL := /bin/sh
+CARGO ?= cargo
+FLEET := target/release/fleet
+RUNTIME ?= native
+# Further arguments of demo, replay, bench, chaos and logs: make demo ARGS="--orders 5000"
+ARGS ?=
+export RUNTIME
+
+.DEFAULT_GOAL := help
+.PHONY: help build up down restart status logs demo replay chaos bench reset fetch \
+	test fleet-test lint fmt clippy buf layering doc docs proto bench-smoke drive up-as-others ci ci-long
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+
+build: ## Build the services and the fleet command in release mode
+	@sh scripts/preflight.sh
+	@$(CARGO) build --release --locked -p flotilla-fleet --bins
+
+up: ## Run the fleet on this machine: servers, services, migrations; prints addresses and memory
+	@if [ "$(RUNTIME)" != native ]; then echo "RUNTIME=$(RUNTIME) is not built yet: only RUNTIME=native is" >&2; exit 1; fi
+	@$(MAKE) --no-print-directory build
+	@sh scripts/files-limit.sh $(FLEET) up
+
+down: ## Stop what `make up` started, and nothing else
+	@if [ -x $(FLEET) ]; then $(FLEET) down; else echo "the fleet isn't up"; fi
+
+restart: build ## Restart the fleet, or one member: make restart ARGS=orders
+	@sh scripts/files-limit.sh $(FLEET) restart $(ARGS)
+
+status: ## Show services and servers with addresses, process ids and memory
+	@if [ -x $(FLEET) ]; then $(FLEET) status; else echo "the fleet isn't up: make up starts it"; exit 1; fi
+
+logs: ## Print the logs: make logs ARGS="orders --follow"
+	@$(FLEET) logs $(ARGS)
+
+demo: ## A shop's day on the fleet that is up: outcomes, latencies, invariants
+	@$(FLEET) demo $(ARGS)
+
+replay: ## Replay a small set of real-shaped orders on the fleet that is up
+	@$(FLEET) replay --products data/products.csv --customers data/customers.csv --orders data/orders.csv $(ARGS)
+
+chaos: ## The demo while services and nats-server are killed at random (seeded), then the invariants
+	@$(FLEET) chaos $(ARGS)
+
+bench: up ## Measure the fleet beside bare PostgreSQL in one run
+	@$(FLEET) load --baseline $(ARGS)
+
+reset: ## Forget the data of a stopped fleet
+	@if [ -x $(FLEET) ]; then $(FLEET) reset; else rm -rf .flotilla; fi
+
+fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
+	@$(CARGO) fetch --locked
+	@$(MAKE) --no-print-directory build
+	@$(FLEET) fetch
+
+test: build ## Run all tests; they start their own servers
+	@sh scripts/files-limit.sh $(CARGO) test --workspace --locked
+
+lint: fmt-check clippy buf layering doc ## Format, clippy, buf lint, layering, docs
+
+fmt: ## Format the code
+	@$(CARGO) fmt --all
+
+fmt-check:
+	@$(CARGO) fmt --all --check
+
+clippy:
+	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+buf:
+	@sh scripts/buf.sh
+
+layering:
+	@sh scripts/layering.sh
+
+doc:
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@sh scripts/docs.sh
+
+docs: ## Build the reference of all crates (cargo doc)
+	@$(CARGO) doc --workspace --no-deps --locked
+	@echo "open target/doc/flotilla_messaging/index.html"
+
+proto: ## Lint the contracts and generate their code anew
+	@sh scripts/buf.sh
+	@touch crates/proto/build.rs
+	@$(CARGO) build --locked -p flotilla-proto
+
+drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
+	@sh scripts/drive.sh
+
+ci: lint test drive ## What CI runs
+	@echo "ci: all checks passed"
+
+ci-long: ci ## Longer checks: chaos with several seeds, a long bench
+	@sh scripts/long.sh

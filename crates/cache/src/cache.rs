@@ -1,0 +1,242 @@
+//! The cache that callers hold.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_config::{ExposeSecret, SecretString};
+use fred::prelude::{
+    Builder, Client, ClientLike, Config, Error, EventInterface, Expiration, KeysInterface, ReconnectPolicy,
+};
+use fred::types::ConnectHandle;
+use fred::types::config::UnresponsiveConfig;
+use parking_lot::Mutex;
+use prometheus::Registry;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+
+use crate::breaker::Breaker;
+use crate::metrics::{CacheMetrics, register_up};
+use crate::settings::CacheSettings;
+
+/// Longest wait for the connection to end when closing.
+const CLOSING: Duration = Duration::from_secs(1);
+/// Most commands that wait to be sent; further ones fail at once.
+const QUEUE: usize = 4_096;
+
+/// Values by key, for a while. Keys are shared by all users of one Redis: begin them with the service's name. Cheap to
+/// clone.
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    redis: Option<Redis>,
+    metrics: CacheMetrics,
+}
+
+struct Redis {
+    client: Client,
+    breaker: Breaker,
+    timeout: Duration,
+    tasks: Mutex<Option<(ConnectHandle, JoinHandle<()>)>>,
+}
+
+impl Cache {
+    /// Starts connecting in the background and returns at once. `name` is the label in metrics.
+    pub async fn connect(name: &'static str, settings: &CacheSettings, registry: &Registry) -> Self {
+        let metrics = CacheMetrics::register(name, registry)
+            .or_else(|error| {
+                tracing::error!(cache = name, error = %error, "cache metrics are not shown");
+                CacheMetrics::register(name, &Registry::new())
+            })
+            .expect("the names of the metrics are valid, and a new registry has none yet");
+        let redis = settings.redis_url.as_ref().and_then(|url| {
+            let redis = Redis::connect(name, url, settings.command_timeout.get());
+            if redis.is_none() {
+                tracing::error!(cache = name, "the address of Redis can't be used, all values will be misses");
+            }
+            redis
+        });
+        let cache = Self { inner: Arc::new(Inner { redis, metrics }) };
+        let inner = Arc::downgrade(&cache.inner);
+        let is_up = move || inner.upgrade().is_some_and(|inner| inner.is_up());
+        if let Err(error) = register_up(name, registry, is_up) {
+            tracing::error!(cache = name, error = %error, "cache metrics are not shown");
+        }
+        cache
+    }
+
+    /// The value of a key; `None` when there is none or Redis doesn't answer.
+    pub async fn get(&self, key: &str) -> Option<Bytes> {
+        let metrics = &self.inner.metrics;
+        let Some(redis) = &self.inner.redis else {
+            metrics.miss.inc();
+            return None;
+        };
+        match redis.call(redis.client.get::<Option<Bytes>, _>(key)).await {
+            Some(Some(value)) => {
+                metrics.hit.inc();
+                Some(value)
+            }
+            Some(None) => {
+                metrics.miss.inc();
+                None
+            }
+            None => {
+                metrics.error.inc();
+                None
+            }
+        }
+    }
+
+    /// Keeps a value for `ttl`, if Redis answers.
+    pub async fn set(&self, key: &str, value: Bytes, ttl: Duration) {
+        let Some(redis) = &self.inner.redis else { return };
+        let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1);
+        let done = redis.call(redis.client.set::<(), _, _>(key, value, Some(Expiration::PX(ttl)), None, false)).await;
+        self.wrote(done);
+    }
+
+    /// Forgets a key, if Redis answers; otherwise the value lives on until its time is over.
+    pub async fn delete(&self, key: &str) {
+        let Some(redis) = &self.inner.redis else { return };
+        let done = redis.call(redis.client.del::<(), _>(key)).await;
+        self.wrote(done);
+    }
+
+    /// Whether Redis is connected and has answered lately.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.inner.is_up()
+    }
+
+    /// Ends the connection; later calls are misses.
+    pub async fn close(self) {
+        let Some(redis) = &self.inner.redis else { return };
+        let tasks = redis.tasks.lock().take();
+        let Some((connection, watch)) = tasks else { return };
+        let abort = connection.abort_handle();
+        let quit = async {
+            if let Err(error) = redis.client.quit().await {
+                tracing::debug!(error = %error, "redis connection did not quit");
+            }
+            // Ends with an error when it was not connected, which is fine here.
+            let _ = connection.await;
+        };
+        if tokio::time::timeout(CLOSING, quit).await.is_err() {
+            abort.abort();
+        }
+        watch.abort();
+    }
+
+    fn wrote(&self, done: Option<()>) {
+        match done {
+            Some(()) => self.inner.metrics.write_ok.inc(),
+            None => self.inner.metrics.write_error.inc(),
+        }
+    }
+}
+
+impl Inner {
+    fn is_up(&self) -> bool {
+        self.redis.as_ref().is_some_and(|redis| redis.client.is_connected() && !redis.breaker.is_open())
+    }
+}
+
+impl Redis {
+    fn connect(name: &'static str, url: &SecretString, timeout: Duration) -> Option<Self> {
+        let mut config = parse_url(url)?;
+        // The first connection is treated like any later one: tried until it succeeds.
+        config.fail_fast = false;
+        let client = Builder::from_config(config)
+            .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
+            .with_performance_config(|performance| performance.default_command_timeout = timeout)
+            .with_connection_config(|connection| {
+                connection.connection_timeout = Duration::from_secs(2);
+                connection.internal_command_timeout = Duration::from_secs(2);
+                connection.max_command_attempts = 1;
+                connection.max_command_buffer_len = QUEUE;
+                connection.reconnect_on_auth_error = true;
+                connection.tcp.nodelay = Some(true);
+                // A peer that takes commands and answers nothing is given up and connected to anew.
+                connection.unresponsive =
+                    UnresponsiveConfig { max_timeout: Some(Duration::from_secs(3)), interval: Duration::from_secs(1) };
+            })
+            .build()
+            .ok()?;
+        let watch = tokio::spawn(watch(name, client.clone()));
+        let connection = client.connect();
+        Some(Self { client, breaker: Breaker::new(), timeout, tasks: Mutex::new(Some((connection, watch))) })
+    }
+
+    /// Makes a call unless it would be in vain; `None` when it failed.
+    async fn call<T>(&self, command: impl Future<Output = Result<T, Error>>) -> Option<T> {
+        if !self.client.is_connected() || !self.breaker.allows() {
+            return None;
+        }
+        // The client has the same limit for an answer, but not for its own queue.
+        match tokio::time::timeout(self.timeout, command).await {
+            Ok(Ok(value)) => {
+                self.breaker.succeeded();
+                Some(value)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "redis command failed");
+                self.breaker.failed();
+                None
+            }
+            Err(_) => {
+                self.breaker.failed();
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        if let Some((connection, watch)) = self.tasks.lock().take() {
+            connection.abort();
+            watch.abort();
+        }
+    }
+}
+
+/// Says when Redis goes and comes; once each, however often connecting fails.
+async fn watch(name: &'static str, client: Client) {
+    let (mut errors, mut connections) = (client.error_rx(), client.reconnect_rx());
+    let mut told_down = false;
+    loop {
+        tokio::select! {
+            error = errors.recv() => match error {
+                Ok((error, _)) if !told_down => {
+                    tracing::warn!(cache = name, error = %error, "redis is in trouble, values may be misses");
+                    told_down = true;
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+            connected = connections.recv() => match connected {
+                Ok(_) | Err(RecvError::Lagged(_)) => {
+                    tracing::info!(cache = name, "redis is connected");
+                    told_down = false;
+                }
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+/// Reads an address without ever quoting it.
+pub(crate) fn parse_url(url: &SecretString) -> Option<Config> {
+    Config::from_url(url.expose_secret()).ok()
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("up", &self.is_up()).finish_non_exhaustive()
+    }
+}

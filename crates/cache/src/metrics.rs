@@ -1,0 +1,70 @@
+//! Figures of a cache.
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// The counters of one cache, looked up once.
+pub(crate) struct CacheMetrics {
+    pub(crate) hit: IntCounter,
+    pub(crate) miss: IntCounter,
+    pub(crate) error: IntCounter,
+    pub(crate) write_ok: IntCounter,
+    pub(crate) write_error: IntCounter,
+}
+
+impl CacheMetrics {
+    /// Registers the figures of the cache `name`. A second cache of one name on one registry keeps its own figures,
+    /// which aren't shown.
+    pub(crate) fn register(name: &'static str, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |metric: &str, help: &str| {
+            IntCounterVec::new(Opts::new(metric, help).const_label("cache", name), &["outcome"])
+        };
+        let requests = counter("flotilla_cache_requests_total", "Values asked for, by what came of it.")?;
+        let writes = counter("flotilla_cache_writes_total", "Values set or deleted, by what came of it.")?;
+        register_once(registry, requests.clone())?;
+        register_once(registry, writes.clone())?;
+        Ok(Self {
+            hit: requests.with_label_values(&["hit"]),
+            miss: requests.with_label_values(&["miss"]),
+            error: requests.with_label_values(&["error"]),
+            write_ok: writes.with_label_values(&["ok"]),
+            write_error: writes.with_label_values(&["error"]),
+        })
+    }
+}
+
+/// Shows whether a cache is connected, asked for when the metrics are.
+pub(crate) fn register_up(
+    name: &'static str,
+    registry: &Registry,
+    is_up: impl Fn() -> bool + Send + Sync + 'static,
+) -> Result<(), prometheus::Error> {
+    let gauge = IntGauge::with_opts(
+        Opts::new("flotilla_cache_up", "Whether the cache is connected and answers.").const_label("cache", name),
+    )?;
+    register_once(registry, Up { gauge, is_up })
+}
+
+fn register_once(registry: &Registry, collector: impl Collector + 'static) -> Result<(), prometheus::Error> {
+    match registry.register(Box::new(collector)) {
+        Err(prometheus::Error::AlreadyReg) => Ok(()),
+        result => result,
+    }
+}
+
+struct Up<F> {
+    gauge: IntGauge,
+    is_up: F,
+}
+
+impl<F: Fn() -> bool + Send + Sync> Collector for Up<F> {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set(i64::from((self.is_up)()));
+        self.gauge.collect()
+    }
+}

@@ -1,0 +1,29 @@
+//! The section `cache` of a service's settings.
+
+use flotilla_config::{HumanDuration, Problems, SecretString, Validate};
+use serde::Deserialize;
+
+/// How a service reaches its cache. Variables: `FLOTILLA__CACHE__<FIELD>`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// Address of Redis or Valkey, such as `redis://localhost:6379`; without one everything is a miss.
+    pub redis_url: Option<SecretString>,
+    /// Longest wait for an answer; default `50ms`.
+    pub command_timeout: HumanDuration,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self { redis_url: None, command_timeout: HumanDuration::from_millis(50) }
+    }
+}
+
+impl Validate for CacheSettings {
+    fn validate(&self, problems: &mut Problems) {
+        if let Some(url) = &self.redis_url {
+            problems.require(crate::cache::parse_url(url).is_some(), "redis_url", "is not an address of Redis");
+        }
+        problems.require(!self.command_timeout.get().is_zero(), "command_timeout", "must be longer than nothing");
+    }
+}

@@ -1,0 +1,38 @@
+//! The one way in which loading fails.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::problems::Problem;
+
+/// The settings can't be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file can't be read or isn't TOML.
+    File {
+        /// The file that `FLOTILLA_CONFIG_FILE` names.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Settings are wrong: all of them.
+    Settings(Vec<Problem>),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, message } => write!(f, "settings file {}: {message}", path.display()),
+            Self::Settings(problems) => {
+                write!(f, "{} wrong", if problems.len() == 1 { "a setting is" } else { "settings are" })?;
+                for problem in problems {
+                    write!(f, "\n  {problem}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

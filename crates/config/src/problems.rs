@@ -1,0 +1,117 @@
+//! Findings about settings, gathered so that all of them are told at once.
+
+use std::fmt;
+
+/// One thing that is wrong with one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's dotted name, such as `postgres.pool_size`.
+    pub setting: String,
+    /// What is wrong with it, without its value (it may be a secret).
+    pub message: String,
+    /// Where the value came from, a variable or a file, when known.
+    pub origin: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.message)?;
+        match &self.origin {
+            Some(origin) => write!(f, " (from {origin})"),
+            None => write!(f, " (set {})", variable(&self.setting)),
+        }
+    }
+}
+
+/// The environment variable of a setting.
+pub(crate) fn variable(setting: &str) -> String {
+    format!("FLOTILLA__{}", setting.replace('.', "__").to_ascii_uppercase())
+}
+
+/// The problems found so far, in the order of finding.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    found: Vec<Problem>,
+    prefix: String,
+}
+
+impl Problems {
+    /// Reports that a setting is wrong. `setting` is relative to the section being checked.
+    pub fn add(&mut self, setting: &str, message: impl Into<String>) {
+        let setting = format!("{}{setting}", self.prefix);
+        self.push(Problem { setting, message: message.into(), origin: None });
+    }
+
+    /// Reports a problem when `ok` is false.
+    pub fn require(&mut self, ok: bool, setting: &str, message: impl Into<String>) {
+        if !ok {
+            self.add(setting, message);
+        }
+    }
+
+    /// Checks a section; its settings are named below `name`.
+    pub fn section(&mut self, name: &str, section: &impl Validate) {
+        let outer = self.prefix.len();
+        self.prefix.push_str(name);
+        self.prefix.push('.');
+        section.validate(self);
+        self.prefix.truncate(outer);
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn found(&self) -> &[Problem] {
+        &self.found
+    }
+
+    pub(crate) fn push(&mut self, problem: Problem) {
+        self.found.push(problem);
+    }
+}
+
+/// Settings that can tell what is wrong with them beyond their types.
+pub trait Validate {
+    /// Reports every problem; settings are named relative to this section.
+    fn validate(&self, problems: &mut Problems);
+}
+
+/// A process without settings of its own.
+impl Validate for () {
+    fn validate(&self, _: &mut Problems) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Pool {
+        size: usize,
+    }
+
+    impl Validate for Pool {
+        fn validate(&self, problems: &mut Problems) {
+            problems.require(self.size > 0, "size", "must be at least 1");
+        }
+    }
+
+    #[test]
+    fn a_sections_problem_carries_the_sections_name_and_its_variable() {
+        let mut problems = Problems::default();
+        problems.section("postgres", &Pool { size: 0 });
+        problems.add("grace", "must be shorter");
+        let told: Vec<String> = problems.found().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "postgres.size: must be at least 1 (set FLOTILLA__POSTGRES__SIZE)",
+                "grace: must be shorter (set FLOTILLA__GRACE)"
+            ]
+        );
+    }
+}

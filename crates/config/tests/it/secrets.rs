@@ -1,0 +1,72 @@
+use flotilla_config::ExposeSecret;
+
+use super::{load, load_with, problems};
+
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn a_value_may_come_from_a_file() {
+    let (_folder, path) = file("hunter3\n");
+    let settings = load(&[
+        ("FLOTILLA__LISTEN", "127.0.0.1:80"),
+        ("FLOTILLA__DATABASE__URL_FILE", &path),
+        ("FLOTILLA__DATABASE__PATIENCE", "5s"),
+        ("FLOTILLA__DATABASE__MODE", "fast"),
+        ("FLOTILLA__CACHE__URL_FILE", &path),
+    ])
+    .unwrap();
+    assert_eq!(settings.database.url.expose_secret(), "hunter3");
+    assert_eq!(settings.cache.url.unwrap().expose_secret(), "hunter3", "also in a section that ignores unknown fields");
+}
+
+#[test]
+fn a_setting_that_ends_in_file_is_itself() {
+    let settings = load_with(&[("FLOTILLA__CACHE__READY_FILE", "/run/ready")]).unwrap();
+    assert_eq!(settings.cache.ready_file.as_deref(), Some("/run/ready"));
+}
+
+#[test]
+fn a_file_that_cant_be_read_is_told_once() {
+    let told = problems(load(&[
+        ("FLOTILLA__LISTEN", "127.0.0.1:80"),
+        ("FLOTILLA__DATABASE__URL_FILE", "/nowhere/at/all"),
+        ("FLOTILLA__DATABASE__PATIENCE", "5s"),
+        ("FLOTILLA__DATABASE__MODE", "fast"),
+    ]));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("database.url: its file can't be read"), "{told:?}");
+}
+
+#[test]
+fn a_value_that_is_set_twice_is_refused() {
+    let (_folder, path) = file("hunter3");
+    let told = problems(load_with(&[("FLOTILLA__DATABASE__URL_FILE", &path)]));
+    assert_eq!(
+        told,
+        ["database.url: is set twice, also by FLOTILLA__DATABASE__URL_FILE (from FLOTILLA__DATABASE__URL)"]
+    );
+}
+
+#[test]
+fn a_file_for_no_setting_is_refused() {
+    let (_folder, path) = file("hunter3");
+    let told = problems(load_with(&[("FLOTILLA__DATABASE__PASSWORD_FILE", &path)]));
+    assert_eq!(told, ["database.password: is not a setting (from FLOTILLA__DATABASE__PASSWORD_FILE)"]);
+}
+
+#[test]
+fn no_value_is_ever_shown() {
+    let secret = "hunter2";
+    let shown = format!("{:?}", load_with(&[]).unwrap());
+    assert!(!shown.contains(secret), "{shown}");
+    for variable in ["LISTEN", "DATABASE__SIZE", "DATABASE__PATIENCE", "DATABASE__MODE", "CACHE__SHARE", "CACHE", "NO"] {
+        let error = load_with(&[(&format!("FLOTILLA__{variable}"), secret)]).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
+    }
+}

@@ -1,0 +1,37 @@
+//! The ledger.
+
+use anyhow::Result;
+
+use super::{Databases, Finding};
+
+/// Checks payments' tables.
+pub async fn check(databases: &Databases) -> Result<Vec<Finding>> {
+    let transfers = databases.number("payments", "SELECT count(*) FROM transfers").await?;
+    let unbalanced = databases
+        .wrong(
+            "payments",
+            "SELECT format('transfer %s sums to %s', id, coalesce(sum(postings.amount_minor), 0))
+             FROM transfers LEFT JOIN postings ON transfer_id = transfers.id
+             GROUP BY transfers.id HAVING coalesce(sum(postings.amount_minor), 1) <> 0 OR count(postings.id) < 2 LIMIT 100",
+        )
+        .await?;
+    let accounts = databases.number("payments", "SELECT count(*) FROM accounts").await?;
+    let balances = databases
+        .wrong(
+            "payments",
+            "WITH sums AS (SELECT customer_id, sum(amount_minor) AS minor FROM postings
+                           WHERE customer_id IS NOT NULL GROUP BY customer_id)
+             SELECT format('account %s: balance %s, postings %s', customer_id, balance_minor, coalesce(minor, 0))
+             FROM accounts LEFT JOIN sums USING (customer_id)
+             WHERE balance_minor < 0 OR balance_minor <> coalesce(minor, 0) LIMIT 100",
+        )
+        .await?;
+    Ok(vec![
+        Finding::of("the postings of every transfer sum to zero", format!("{transfers} transfers"), &unbalanced),
+        Finding::of(
+            "no balance is below zero, each is the sum of its postings",
+            format!("{accounts} accounts"),
+            &balances,
+        ),
+    ])
+}

@@ -1,0 +1,142 @@
+//! Outboxes, inboxes, parked messages, deliveries and the broker's streams.
+
+use anyhow::{Context as _, Result};
+use async_nats::jetstream;
+use futures::TryStreamExt as _;
+
+use super::{
+    Databases, Finding,
+    merge::{Pair, merge},
+};
+use crate::DATABASES;
+
+/// Who reads what: consumer, its service, the producer and the subject.
+const ROUTES: &[(&str, &str, &str, &str)] = &[
+    ("inventory-orders", "inventory", "orders", "flotilla.orders.inventory"),
+    ("payments-orders", "payments", "orders", "flotilla.orders.payments"),
+    ("payments-identity", "payments", "identity", "flotilla.identity.users"),
+    ("orders-inventory", "orders", "inventory", "flotilla.inventory.replies"),
+    ("orders-catalogue", "orders", "inventory", "flotilla.inventory.products"),
+    ("orders-payments", "orders", "payments", "flotilla.payments.events"),
+    ("notification-orders", "notification", "orders", "flotilla.orders.events"),
+    ("notification-payments", "notification", "payments", "flotilla.payments.events"),
+    ("notification-identity", "notification", "identity", "flotilla.identity.users"),
+];
+
+/// Checks everything about messages.
+pub async fn check(databases: &Databases, planted: i64) -> Result<Vec<Finding>> {
+    Ok(vec![
+        published(databases).await?,
+        applied_once(databases).await?,
+        acked(databases).await?,
+        parked(databases, planted).await?,
+        delivered_once(databases).await?,
+    ])
+}
+
+async fn published(databases: &Databases) -> Result<Finding> {
+    let (mut all, mut wrong) = (0, Vec::new());
+    for service in DATABASES {
+        all += databases.number(service, "SELECT count(*) FROM outbox").await?;
+        let waiting = databases
+            .number(
+                service,
+                "SELECT count(*) FROM outbox, relay_cursor
+                 WHERE outbox.generation <> relay_cursor.generation
+                    OR (outbox.xid, outbox.id) > (relay_cursor.xid, relay_cursor.id)",
+            )
+            .await?;
+        if waiting > 0 {
+            wrong.push(format!("{service} has {waiting} unpublished"));
+        }
+    }
+    Ok(Finding::of("every outbox row was published", format!("{all} rows"), &wrong))
+}
+
+/// The inbox's key makes "at most once" of it; that nothing is missing makes "once".
+async fn applied_once(databases: &Databases) -> Result<Finding> {
+    let (mut all, mut wrong) = (0, Vec::new());
+    for (consumer, reader, producer, subject) in ROUTES {
+        let sent = databases
+            .stream(producer, &format!("SELECT DISTINCT id FROM outbox WHERE subject = '{subject}' ORDER BY id"))
+            .await?;
+        let applied = databases
+            .stream(
+                reader,
+                &format!(
+                    "SELECT message_id FROM inbox WHERE consumer = '{consumer}'
+                     UNION SELECT message_id FROM parked WHERE consumer = '{consumer}' ORDER BY 1"
+                ),
+            )
+            .await?;
+        let judge = |id, pair: Pair<'_>| match pair {
+            Pair::Left(_) => Some(format!("{consumer} has not applied {id}")),
+            Pair::Right | Pair::Both(..) => None,
+        };
+        let (count, missing) = merge(sent, applied, judge).await?;
+        all += count;
+        wrong.extend(missing);
+    }
+    Ok(Finding::of("every message was applied once by each consumer", format!("{all} messages"), &wrong))
+}
+
+async fn acked(databases: &Databases) -> Result<Finding> {
+    let client = async_nats::connect(&databases.nats_url).await.context("NATS doesn't answer")?;
+    let context = jetstream::new(client);
+    let mut streams = context.streams();
+    let (mut all, mut wrong) = (0_u64, Vec::new());
+    while let Some(info) = streams.try_next().await? {
+        let stream = context.get_stream(&info.config.name).await?;
+        let mut consumers = stream.consumers();
+        while let Some(consumer) = consumers.try_next().await? {
+            all += 1;
+            if consumer.num_pending > 0 || consumer.num_ack_pending > 0 {
+                wrong.push(format!(
+                    "{}: {} pending, {} unacked",
+                    consumer.name, consumer.num_pending, consumer.num_ack_pending
+                ));
+            }
+        }
+    }
+    Ok(Finding::of("no consumer has anything left to read or to ack", format!("{all} consumers"), &wrong))
+}
+
+async fn parked(databases: &Databases, planted: i64) -> Result<Finding> {
+    let (mut all, mut wrong) = (0, Vec::new());
+    for service in DATABASES {
+        let rows = databases.rows(service, "SELECT consumer, message_id::text, reason FROM parked LIMIT 100").await?;
+        all += i64::try_from(rows.len())?;
+        wrong.extend(rows.iter().map(|row| {
+            format!("{} {}: {}", row.get::<_, String>(0), row.get::<_, String>(1), row.get::<_, String>(2))
+        }));
+    }
+    if all == planted {
+        wrong.clear();
+    }
+    Ok(Finding::of("nothing is parked but what was planted", format!("{all} parked"), &wrong))
+}
+
+async fn delivered_once(databases: &Databases) -> Result<Finding> {
+    let all = databases.number("notification", "SELECT count(*) FROM deliveries").await?;
+    let mut wrong = databases
+        .wrong(
+            "notification",
+            "SELECT format('event %s has %s deliveries by %s', event_id, count(*), channel) FROM deliveries
+             GROUP BY event_id, channel HAVING count(*) > 1 LIMIT 100",
+        )
+        .await?;
+    wrong.extend(
+        databases
+            .wrong(
+                "notification",
+                "SELECT format('customer %s has %s deliveries up to number %s', customer_id, count(*), max(sequence))
+                 FROM deliveries GROUP BY customer_id HAVING count(*) <> max(sequence) OR min(sequence) <> 1 LIMIT 100",
+            )
+            .await?,
+    );
+    Ok(Finding::of(
+        "deliveries are unique for each event and channel, and numbered without gaps",
+        format!("{all} deliveries"),
+        &wrong,
+    ))
+}

@@ -1,0 +1,127 @@
+//! The command line of `fleet`, and who does what.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{chaos, checker, control, demo, home::Home, load, replay, screen, supervisor, timeline};
+
+/// Runs, shows, drives and checks a Flotilla on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "fleet", version, propagate_version = true)]
+pub struct Cli {
+    /// Folder of the fleet's data, logs and state.
+    #[arg(long, global = true, default_value = ".flotilla", env = "FLOTILLA_HOME")]
+    pub home: PathBuf,
+    /// Folder of another fleet whose fetched servers are to be used; data stays apart.
+    #[arg(long, global = true, env = "FLOTILLA_SERVERS")]
+    pub servers: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `fleet` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Get the servers, start everything, wait until it is ready. Does nothing to a fleet that is up.
+    Up {
+        /// Where to run: native; compose and k8s are not built yet.
+        #[arg(long, default_value = "native", env = "RUNTIME")]
+        runtime: String,
+    },
+    /// Stop everything that `up` started, and nothing else.
+    Down,
+    /// Restart the whole fleet, or one service or server.
+    Restart {
+        /// Service or server; the whole fleet where absent.
+        name: Option<String>,
+    },
+    /// Show services and servers with addresses, process ids and memory.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print logs: of all, or of one service or server.
+    Logs {
+        /// Service, server or "supervisor"; all where absent.
+        name: Option<String>,
+        /// Go on as lines are added, until Ctrl-C.
+        #[arg(long, short)]
+        follow: bool,
+        /// Lines to show of each log.
+        #[arg(long, short = 'n', default_value_t = 40)]
+        lines: usize,
+    },
+    /// Stop one service or server and leave it stopped.
+    Stop {
+        /// Service or server.
+        name: String,
+    },
+    /// Start one service or server that was stopped.
+    Start {
+        /// Service or server.
+        name: String,
+    },
+    /// Forget all data of a stopped fleet; fetched servers stay.
+    Reset,
+    /// Get the servers' binaries without starting anything.
+    Fetch,
+    /// A shop's day: catalogue, customers, orders; then outcomes, latencies and invariants.
+    Demo(demo::Options),
+    /// Place the orders of CSV files and compare the outcome with them.
+    Replay(replay::Options),
+    /// Check the invariants from the databases.
+    Check(checker::Options),
+    /// Kill services and nats-server at random during a demo, then check the invariants.
+    Chaos(chaos::Options),
+    /// Drive the fleet at a fixed rate and measure; `--baseline` compares with bare PostgreSQL.
+    Load(load::Options),
+    /// Show one order's way through the services.
+    Timeline {
+        /// The order: `orders/<uuid>` or the UUID.
+        order: String,
+    },
+    /// Look after servers and services; started by `up`.
+    #[command(hide = true)]
+    Supervise,
+}
+
+/// Does what the command line says; errors go to standard error with what to do about them.
+pub async fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            screen::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode> {
+    let home = Home::open(&cli.home, cli.servers.as_deref())?;
+    match cli.command {
+        Command::Up { runtime } => control::up(&home, &runtime).await?,
+        Command::Down => control::down(&home).await?,
+        Command::Restart { name } => control::restart(&home, name.as_deref()).await?,
+        Command::Status { json } => return control::status(&home, json).await,
+        Command::Logs { name, follow, lines } => control::logs(&home, name.as_deref(), follow, lines).await?,
+        Command::Stop { name } => control::hold(&home, &name).await?,
+        Command::Start { name } => control::release(&home, &name).await?,
+        Command::Reset => control::reset(&home)?,
+        Command::Fetch => control::fetch(&home).await?,
+        Command::Demo(options) => return demo::run(&home, options).await,
+        Command::Replay(options) => return replay::run(&home, options).await,
+        Command::Check(options) => return checker::run(&home, options).await,
+        Command::Chaos(options) => return chaos::run(&home, options).await,
+        Command::Load(options) => return load::run(&home, options).await,
+        Command::Timeline { order } => timeline::run(&home, &order).await?,
+        Command::Supervise => {
+            supervisor::start_log();
+            supervisor::run(home).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

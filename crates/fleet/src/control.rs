@@ -1,0 +1,329 @@
+//! Up, down, restart, status, logs, stop, start, reset: what an operator of a native fleet does.
+
+use std::{
+    fs,
+    io::{Read as _, Seek as _, SeekFrom},
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use flotilla_servers::{Layout, provision};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{process::Command, time::Instant};
+
+use crate::{
+    SERVERS, SERVICES,
+    home::Home,
+    memory,
+    screen::{Progress, Table, bold, mib},
+    state::{Member, Phase, State},
+};
+
+/// Fetching servers over a slow line takes minutes; everything else seconds.
+const UP_DEADLINE: Duration = Duration::from_secs(900);
+/// Longer than the grace times of services and servers together.
+const DOWN_DEADLINE: Duration = Duration::from_secs(90);
+/// A member is back within this time, or something is wrong.
+const RESTART_DEADLINE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// Starts the fleet where it isn't up, and prints its table.
+///
+/// # Errors
+/// When it doesn't start, with the reason and the log to read.
+pub async fn up(home: &Home, runtime: &str) -> Result<()> {
+    match runtime {
+        "native" => {}
+        "compose" | "k8s" => bail!("RUNTIME={runtime} is not built yet: only RUNTIME=native is"),
+        other => bail!("RUNTIME={other} is not known: choose native"),
+    }
+    let began = Instant::now();
+    if home.is_running()? {
+        if State::of_running(home).is_ok() {
+            println!("the fleet is up already");
+            return print_table(home);
+        }
+    } else {
+        start_supervisor(home)?;
+    }
+    await_ready(home).await?;
+    print_table(home)?;
+    println!("up in {:.1} s; variables for a shell: {}", began.elapsed().as_secs_f64(), home.env().display());
+    Ok(())
+}
+
+/// Starts the supervisor apart from this terminal.
+fn start_supervisor(home: &Home) -> Result<()> {
+    drop(fs::remove_file(home.state()));
+    let log = home.open_log("supervisor")?;
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.arg("--home").arg(home.root());
+    if home.is_guest() {
+        command.arg("--servers").arg(home.servers());
+    }
+    command.arg("supervise");
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    // Not awaited: it lives on. Its end shows in its lock and state.
+    command.spawn().context("the supervisor can't start")?;
+    Ok(())
+}
+
+async fn await_ready(home: &Home) -> Result<()> {
+    let deadline = Instant::now() + UP_DEADLINE;
+    let mut progress = Progress::new();
+    let mut seen = false;
+    while Instant::now() < deadline {
+        let running = home.is_running()?;
+        seen |= running;
+        match State::read(home)?.map(|state| state.phase) {
+            Some(Phase::Ready) if running => {
+                progress.clear();
+                return Ok(());
+            }
+            Some(Phase::Failed(reason)) => {
+                progress.clear();
+                bail!("{reason}\nthe log: {}", home.log("supervisor").display());
+            }
+            Some(Phase::Starting(what)) => progress.show(&what),
+            _ if seen && !running => bail!("the supervisor ended: {} tells why", home.log("supervisor").display()),
+            _ => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    bail!("the fleet isn't ready after {} s: {} tells more", UP_DEADLINE.as_secs(), home.log("supervisor").display())
+}
+
+/// Stops the fleet; nothing happens to one that isn't up.
+///
+/// # Errors
+/// When it doesn't end in time.
+pub async fn down(home: &Home) -> Result<()> {
+    if !home.is_running()? {
+        println!("the fleet isn't up");
+        return Ok(());
+    }
+    let state = State::read(home)?.context("the supervisor hasn't said who it is yet: try again in a moment")?;
+    signal(state.supervisor, Signal::TERM)?;
+    let deadline = Instant::now() + DOWN_DEADLINE;
+    while home.is_running()? {
+        if Instant::now() > deadline {
+            bail!("the fleet doesn't stop: {} tells more", home.log("supervisor").display());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    println!("the fleet is down; its data stays in {} (`make reset` forgets it)", home.root().display());
+    Ok(())
+}
+
+/// Restarts everything, or one member.
+///
+/// # Errors
+/// When a stop or a start fails.
+pub async fn restart(home: &Home, name: Option<&str>) -> Result<()> {
+    match name {
+        None => {
+            down(home).await?;
+            up(home, "native").await
+        }
+        Some(name) => {
+            hold(home, name).await?;
+            release(home, name).await
+        }
+    }
+}
+
+/// Stops one member and waits until it has ended.
+///
+/// # Errors
+/// When it isn't known or doesn't end.
+pub async fn hold(home: &Home, name: &str) -> Result<()> {
+    State::of_running(home)?.member(name)?;
+    fs::write(home.hold(name), b"")?;
+    until(home, name, "stop", |member| member.pid.is_none()).await?;
+    println!("{name} is stopped; `fleet start {name}` starts it again");
+    Ok(())
+}
+
+/// Starts one member that was stopped and waits until it is ready.
+///
+/// # Errors
+/// When it isn't known or doesn't become ready.
+pub async fn release(home: &Home, name: &str) -> Result<()> {
+    State::of_running(home)?.member(name)?;
+    match fs::remove_file(home.hold(name)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    until(home, name, "start", |member| member.start_ms.is_some()).await?;
+    println!("{name} runs");
+    Ok(())
+}
+
+async fn until(home: &Home, name: &str, what: &str, done: impl Fn(&Member) -> bool) -> Result<()> {
+    let deadline = Instant::now() + RESTART_DEADLINE;
+    while Instant::now() < deadline {
+        if done(State::of_running(home)?.member(name)?) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    bail!("{name} doesn't {what} within {} s: `fleet logs {name}` tells more", RESTART_DEADLINE.as_secs())
+}
+
+/// Sends a signal to a process that our supervisor started.
+///
+/// # Errors
+/// When it is gone or isn't ours.
+pub fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
+    kill_process(pid, signal).with_context(|| format!("process {} can't be signalled", pid.as_raw_nonzero()))
+}
+
+/// Prints the table; exit code 1 unless everything runs.
+///
+/// # Errors
+/// When the state can't be read.
+#[expect(clippy::unused_async, reason = "all commands are awaited alike")]
+pub async fn status(home: &Home, json: bool) -> Result<ExitCode> {
+    let running = home.is_running()?;
+    let Some(state) = State::read(home)?.filter(|_| running) else {
+        println!("{}", if json { "{\"phase\":\"stopped\"}" } else { "the fleet isn't up: `make up` starts it" });
+        return Ok(ExitCode::FAILURE);
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&state)?);
+    } else {
+        print_table(home)?;
+    }
+    let whole = state.phase == Phase::Ready
+        && state.members.iter().all(|member| member.start_ms.is_some() || !member.is_service);
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_table(home: &Home) -> Result<()> {
+    let state = State::read(home)?.context("nothing is known of a fleet here")?;
+    let mut table = Table::new(&["", "address", "admin", ">pid", ">resident", ">ready in", ">restarts"]);
+    let (mut services, mut servers) = (0, 0);
+    let (of_services, of_servers): (Vec<_>, Vec<_>) = state.members.iter().partition(|member| member.is_service);
+    for member in of_services.into_iter().chain(of_servers) {
+        let resident = member.pid.map(|pid| if member.is_service { memory::of(pid) } else { memory::of_tree(pid) });
+        let resident = resident.map(|memory| if member.is_service { memory.resident } else { memory.proportional });
+        *(if member.is_service { &mut services } else { &mut servers }) += resident.unwrap_or_default();
+        table.row([
+            member.name.clone(),
+            member.address.clone(),
+            member.admin.clone().unwrap_or_default(),
+            member.pid.map_or_else(|| "stopped".to_owned(), |pid| pid.to_string()),
+            resident.map(mib).unwrap_or_default(),
+            member.start_ms.map(|ms| format!("{ms} ms")).unwrap_or_default(),
+            member.restarts.to_string(),
+        ]);
+    }
+    print!("{}", table.render());
+    println!("memory: services {}, with the servers {}", bold(&mib(services)), bold(&mib(services + servers)));
+    Ok(())
+}
+
+/// Prints the ends of logs, and follows them where asked.
+///
+/// # Errors
+/// When a log can't be read.
+pub async fn logs(home: &Home, name: Option<&str>, follow: bool, lines: usize) -> Result<()> {
+    let all = || SERVICES.into_iter().chain(SERVERS).chain(["supervisor"]).map(str::to_owned).collect();
+    let names: Vec<String> = name.map_or_else(all, |name| vec![name.to_owned()]);
+    if let Some(name) = name
+        && !home.log(name).exists()
+    {
+        bail!("there is no log of {name:?}");
+    }
+    let mut ends = Vec::new();
+    for name in &names {
+        let text = fs::read(home.log(name)).unwrap_or_default();
+        ends.push(u64::try_from(text.len())?);
+        let text = String::from_utf8_lossy(&text);
+        let tail: Vec<_> = text.lines().rev().take(lines).collect();
+        for line in tail.iter().rev() {
+            print_line(name, line, names.len() > 1);
+        }
+    }
+    while follow {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+        for (name, end) in names.iter().zip(&mut ends) {
+            for line in new_lines(home, name, end)? {
+                print_line(name, &line, names.len() > 1);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whole lines that were added since `end`, which moves on.
+fn new_lines(home: &Home, name: &str, end: &mut u64) -> Result<Vec<String>> {
+    let Ok(mut file) = fs::File::open(home.log(name)) else { return Ok(Vec::new()) };
+    if file.metadata()?.len() < *end {
+        *end = 0;
+    }
+    file.seek(SeekFrom::Start(*end))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    *end += u64::try_from(whole)?;
+    Ok(String::from_utf8_lossy(&text[..whole]).lines().map(str::to_owned).collect())
+}
+
+fn print_line(name: &str, line: &str, named: bool) {
+    if named { println!("{} {line}", bold(&format!("{name:<12}"))) } else { println!("{line}") }
+}
+
+/// Forgets all data of a stopped fleet.
+///
+/// # Errors
+/// When it runs, or a file can't be removed.
+pub fn reset(home: &Home) -> Result<()> {
+    if home.is_running()? {
+        bail!("the fleet is up: run `make down` first");
+    }
+    let layout = Layout::open(home.servers())?;
+    if home.is_guest() {
+        layout.sweep(&home.server_name(""))?;
+    } else {
+        layout.forget()?;
+    }
+    for path in [home.state(), home.env(), home.secrets()] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    for entry in fs::read_dir(home.root().join("logs"))? {
+        drop(fs::remove_file(entry?.path()));
+    }
+    println!("forgotten: databases, streams, credentials and logs; the fetched servers stay");
+    Ok(())
+}
+
+/// Gets the servers' binaries.
+///
+/// # Errors
+/// When they can't be had; the text says what to do.
+pub async fn fetch(home: &Home) -> Result<()> {
+    let layout = Layout::open(home.servers())?;
+    let binaries = provision(&layout, &|line: &str| println!("{line}")).await?;
+    println!("{}", binaries.sources);
+    Ok(())
+}
+
+/// A command of PostgreSQL's client tools, run as the servers' user.
+///
+/// # Errors
+/// When the servers' binaries can't be had.
+pub async fn postgres_tool(home: &Home, name: &str) -> Result<Command> {
+    let layout = Layout::open(home.servers())?;
+    let binaries = provision(&layout, &|_: &str| {}).await?;
+    Ok(layout.command(&binaries.postgres.join(name)))
+}

@@ -1,0 +1,150 @@
+//! Where the native fleet lives: `.flotilla/` in the checkout, or where `--home` says.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::SERVERS;
+
+/// The fleet's folder and the files in it.
+#[derive(Clone, Debug)]
+pub struct Home {
+    root: PathBuf,
+    servers: PathBuf,
+    prefix: String,
+}
+
+impl Home {
+    /// Opens the folder, creating it for its owner alone. `servers` is another fleet's folder whose fetched servers are
+    /// used; data stays apart.
+    ///
+    /// # Errors
+    /// When it can't be created or isn't a folder.
+    pub fn open(root: &Path, servers: Option<&Path>) -> Result<Self> {
+        fs::create_dir_all(root).with_context(|| format!("can't create {}", root.display()))?;
+        fs::set_permissions(root, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("can't protect {}", root.display()))?;
+        let root = root.canonicalize()?;
+        for folder in ["logs", "hold", "requests"] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        let Some(servers) = servers else {
+            return Ok(Self { servers: root.clone(), root, prefix: String::new() });
+        };
+        let name = root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { root, servers: std::path::absolute(servers)?, prefix: format!("{name}-") })
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of the servers' binaries and data.
+    #[must_use]
+    pub fn servers(&self) -> &Path {
+        &self.servers
+    }
+
+    /// What a server of this fleet is called there.
+    #[must_use]
+    pub fn server_name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Whether the servers' folder is another fleet's.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
+    /// The lock that a living supervisor holds.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("supervisor.lock")
+    }
+
+    /// What the supervisor last said of everything.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state.json")
+    }
+
+    /// Variables for a shell.
+    #[must_use]
+    pub fn env(&self) -> PathBuf {
+        self.root.join("env")
+    }
+
+    /// Credentials made at first start.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets.json")
+    }
+
+    /// Log of a service, a server or the supervisor.
+    #[must_use]
+    pub fn log(&self, name: &str) -> PathBuf {
+        if SERVERS.contains(&name) {
+            return self.servers.join("logs").join(format!("{}.log", self.server_name(name)));
+        }
+        self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// Marker: while it exists the supervisor leaves `name` stopped.
+    #[must_use]
+    pub fn hold(&self, name: &str) -> PathBuf {
+        self.root.join("hold").join(name)
+    }
+
+    /// Marker: something that the supervisor is asked to do once.
+    #[must_use]
+    pub fn request(&self, name: &str) -> PathBuf {
+        self.root.join("requests").join(name)
+    }
+
+    /// Replaces a file whole, readable by its owner alone; a reader sees the old or the new one.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write_private(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let fresh = path.with_extension(format!("tmp{}", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(content)?;
+        drop(file);
+        fs::rename(&fresh, path).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// Opens a log for appending.
+    ///
+    /// # Errors
+    /// When the file can't be opened.
+    pub fn open_log(&self, name: &str) -> Result<File> {
+        let path = self.log(name);
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("can't open {}", path.display()))
+    }
+
+    /// Whether a supervisor lives.
+    ///
+    /// # Errors
+    /// When the lock can't be looked at.
+    pub fn is_running(&self) -> Result<bool> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.lock())?;
+        match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(fs::TryLockError::WouldBlock) => Ok(true),
+            Err(fs::TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}

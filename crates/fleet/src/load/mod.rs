@@ -1,0 +1,198 @@
+//! `fleet load`: what the fleet does on this machine, beside bare PostgreSQL, in one run.
+//!
+//! Orders of two lines come over the gateway's gRPC, open loop: they are due at a fixed rate whether or not earlier ones
+//! were answered. Tokens are made beforehand. Settled times are orders' own accepted and ended times.
+
+mod baseline;
+mod generator;
+mod rest;
+mod syncs;
+mod usage;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+
+use self::{
+    generator::Offer,
+    usage::{Snapshot, Usage},
+};
+use crate::{
+    checker::{self, Databases},
+    client::Api,
+    demo::{self, Shop},
+    home::Home,
+    outcome::{self, Outcomes},
+    screen::{Progress, Table, bold, good, mib},
+    state::State,
+};
+
+const END_PATIENCE: Duration = Duration::from_secs(120);
+const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
+/// Share of the maximum at which latencies are taken.
+const EASY: f64 = 0.7;
+
+/// Options of `fleet load`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Offer so many orders a second in place of looking for the maximum.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Measure bare PostgreSQL first, for the ratio.
+    #[arg(long)]
+    pub baseline: bool,
+    /// Fail when a settled order costs more database syncs than this at full load.
+    #[arg(long)]
+    pub most_syncs: Option<f64>,
+    /// Orders in flight while the maximum is looked for.
+    #[arg(long, default_value_t = 512)]
+    pub in_flight: usize,
+}
+
+/// One measurement.
+struct Measured {
+    outcomes: Outcomes,
+    accept_ms: [f64; 3],
+    refused: u64,
+    syncs_per_order: f64,
+    usage: Usage,
+}
+
+/// Measures and prints; exit code 1 when an invariant is broken or syncs exceed the limit.
+///
+/// # Errors
+/// When no fleet is up, or orders don't end.
+pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
+    let state = State::of_running(home)?;
+    let databases = Databases::open(&state).await?;
+    let mut progress = Progress::new();
+    let seconds = Duration::from_secs(options.seconds.max(1));
+    let bare = if options.baseline {
+        progress.show("bare PostgreSQL: pgbench with 32 clients");
+        Some(baseline::run(home, &state, seconds).await?)
+    } else {
+        None
+    };
+    progress.show("opening the shop");
+    let api = Api::of(home)?;
+    let operator = api.operator(home).await?;
+    let crowd = demo::Options { products: 200, customers: 32, orders: 0, concurrency: 1, seed: Some(1) };
+    let shop = Arc::new(Shop::open_rich(&api, &operator, &crowd, 1).await?);
+    let bench = Bench { state: &state, databases: &databases, shop: &shop };
+
+    let most = match options.rate {
+        Some(rate) => rate,
+        None => {
+            progress.show("warming up");
+            bench.measure(Offer::InFlight(options.in_flight), seconds / 2).await?;
+            progress.show("looking for the maximum");
+            bench.measure(Offer::InFlight(options.in_flight), seconds).await?.outcomes.per_second
+        }
+    };
+    progress.show(&format!("full load: {most:.0} orders/s offered"));
+    let full = bench.measure(Offer::PerSecond(most), seconds).await?;
+    progress.show(&format!("{:.0} orders/s offered", most * EASY));
+    let easy = bench.measure(Offer::PerSecond(most * EASY), seconds).await?;
+    progress.show("REST");
+    let since = outcome::now(&databases).await?;
+    let rest = rest::run(&state, &shop, seconds / 2).await?;
+    outcome::until_ended(&databases, since, END_PATIENCE, |_| ()).await?;
+    progress.clear();
+
+    print(&state, &full, &easy, bare);
+    println!(
+        "REST: {:.0} orders/s accepted over {} connections, p50 {:.1} ms, p99 {:.1} ms",
+        rest.per_second, rest.connections, rest.p50_ms, rest.p99_ms
+    );
+    let findings = checker::settled(&state, SETTLE_PATIENCE, 0).await?;
+    let code = checker::report(&findings);
+    if let Some(most) = options.most_syncs
+        && full.syncs_per_order > most
+    {
+        println!("{:.3} syncs for each settled order are more than {most}", full.syncs_per_order);
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(code)
+}
+
+/// What every measurement needs.
+struct Bench<'a> {
+    state: &'a State,
+    databases: &'a Databases,
+    shop: &'a Arc<Shop>,
+}
+
+impl Bench<'_> {
+    async fn measure(&self, offer: Offer, duration: Duration) -> Result<Measured> {
+        let since = outcome::now(self.databases).await?;
+        let syncs_before = syncs::count(self.databases).await?;
+        let before = Snapshot::take(self.state);
+        let accepted = generator::run(self.state, self.shop, offer, duration).await?;
+        outcome::until_ended(self.databases, since, END_PATIENCE, |_| ()).await?;
+        let after = Snapshot::take(self.state);
+        let outcomes = outcome::since(self.databases, since).await?;
+        let syncs = syncs::count_settled(self.databases).await? - syncs_before;
+        let orders: i64 = outcomes.groups.iter().map(|group| group.orders).sum();
+        let each = |total: f64| if orders == 0 { f64::NAN } else { total / to_f64(orders) };
+        Ok(Measured {
+            accept_ms: accepted.latency_ms,
+            refused: accepted.refused,
+            syncs_per_order: each(to_f64(syncs)),
+            usage: after.since(&before, orders),
+            outcomes,
+        })
+    }
+}
+
+fn print(state: &State, full: &Measured, easy: &Measured, bare: Option<f64>) {
+    println!("{}", bold("full load (open loop, gRPC, orders of two lines)"));
+    println!("  settled: {} orders/s", good(&format!("{:.0}", full.outcomes.per_second)));
+    if let Some(bare) = bare {
+        println!(
+            "  bare PostgreSQL (bench/baseline.sql): {bare:.0} transactions/s; ratio {}",
+            good(&format!("{:.2}", full.outcomes.per_second / bare))
+        );
+    }
+    println!("  database syncs for each settled order: {:.3}", full.syncs_per_order);
+    print_latency(full);
+    println!("{}", bold("at 70% of it"));
+    print_latency(easy);
+    println!("{}", bold("cost at full load"));
+    let mut table = Table::new(&["process", ">CPU us/order", ">resident", ">proportional", ">ready in"]);
+    for process in &full.usage.processes {
+        let start = state.members.iter().find(|member| member.name == process.name).and_then(|member| member.start_ms);
+        table.row([
+            process.name.clone(),
+            format!("{:.0}", process.cpu_us_per_order),
+            mib(process.memory.resident),
+            mib(process.memory.proportional),
+            start.map(|ms| format!("{ms} ms")).unwrap_or_default(),
+        ]);
+    }
+    print!("{}", table.render());
+    let services = full.usage.services();
+    println!("services together: {} resident, {} proportional", mib(services.resident), mib(services.proportional));
+    println!("CPU of others on this machine meanwhile: {:.0}% of one core", full.usage.foreign_percent);
+}
+
+fn print_latency(measured: &Measured) {
+    let [half, ninety, ninety_nine, longest] = measured.outcomes.latency_ms;
+    let [accept_half, accept_ninety_nine, accept_longest] = measured.accept_ms;
+    println!(
+        "  accepted to settled: p50 {half:.1} ms, p90 {ninety:.1} ms, p99 {ninety_nine:.1} ms, longest {longest:.1} ms"
+    );
+    println!(
+        "  due to accepted: p50 {accept_half:.1} ms, p99 {accept_ninety_nine:.1} ms, longest {accept_longest:.1} ms; {} refused",
+        measured.refused
+    );
+}
+
+/// A count as a figure to divide.
+#[expect(clippy::cast_precision_loss, reason = "counts here stay far below 2^52")]
+fn to_f64(count: i64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,85 @@
+//! Memory and CPU time of processes, by what the system tells: `/proc` on Linux, `ps` elsewhere.
+
+use std::{fs, process::Command};
+
+/// Memory of one process, in KiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Resident set: pages shared with others count whole.
+    pub resident: u64,
+    /// Proportional set: shared pages count by their share; equal to `resident` where the system doesn't tell.
+    pub proportional: u64,
+}
+
+/// Memory of a process; zeros when it is gone.
+#[must_use]
+pub fn of(pid: u32) -> Memory {
+    let resident = field(&format!("/proc/{pid}/status"), "VmRSS:").or_else(|| ps_resident(pid)).unwrap_or_default();
+    let proportional = field(&format!("/proc/{pid}/smaps_rollup"), "Pss:").unwrap_or(resident);
+    Memory { resident, proportional }
+}
+
+/// Memory of a process and all its descendants: PostgreSQL is many processes.
+#[must_use]
+pub fn of_tree(pid: u32) -> Memory {
+    family(pid).into_iter().map(of).fold(Memory::default(), |sum, one| Memory {
+        resident: sum.resident + one.resident,
+        proportional: sum.proportional + one.proportional,
+    })
+}
+
+/// CPU time of a process and its living descendants, user and system, in clock ticks; `None` where the system doesn't tell.
+#[must_use]
+pub fn cpu_ticks_of_tree(pid: u32) -> Option<u64> {
+    family(pid)
+        .into_iter()
+        .map(cpu_ticks)
+        .try_fold(0, |sum, ticks| Some(sum + ticks.unwrap_or_default()))
+        .filter(|ticks| *ticks > 0)
+}
+
+/// CPU ticks of the whole machine: (busy, all); `None` where the system doesn't tell.
+#[must_use]
+pub fn machine_ticks() -> Option<(u64, u64)> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let ticks: Vec<u64> =
+        text.lines().next()?.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let all: u64 = ticks.iter().take(8).sum();
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    Some((all - idle, all))
+}
+
+/// Clock ticks in a second.
+#[must_use]
+pub fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}
+
+/// Own time, and that of children that have ended and been waited for.
+fn cpu_ticks(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = text.rsplit_once(')')?.1;
+    Some(after_name.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum())
+}
+
+/// A process and its descendants.
+fn family(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        next += 1;
+        let Ok(text) = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) else { continue };
+        found.extend(text.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
+    }
+    found
+}
+
+fn field(path: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+fn ps_resident(pid: u32) -> Option<u64> {
+    let output = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}

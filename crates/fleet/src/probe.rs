@@ -1,0 +1,38 @@
+//! A smallest possible HTTP GET, for readiness on loopback.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// An answer later than this is none.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// A longer answer is cut off, in bytes.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// Whether the admin endpoint at `host:port` says that its service is ready.
+pub async fn is_ready(admin: &str) -> bool {
+    get(admin, "/readyz").await.is_ok_and(|(status, _)| status == 200)
+}
+
+/// Fetches a path: status and body.
+///
+/// # Errors
+/// When nobody answers in time, or not in HTTP.
+pub async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(LONGEST).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = tokio::time::timeout(DEADLINE, exchange).await??;
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
+    Ok((status, body.to_owned()))
+}

@@ -1,0 +1,202 @@
+//! `fleet replay`: real orders from CSV files, placed one by one as their customers would have.
+//!
+//! The orders file is read twice and never held: once to check its rows and to sum up what each customer needs, once to
+//! place. An order's rows stand together, and orders stand in the order of their time.
+
+mod balance;
+mod files;
+mod market;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use futures::{TryStreamExt as _, stream};
+use rand::Rng as _;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use self::{
+    files::{Catalogue, OrderFile, Sums},
+    market::Market,
+};
+use crate::{
+    SERVICES,
+    chaos::Fire,
+    checker::{self, Databases},
+    client::Api,
+    home::Home,
+    outcome,
+    screen::{Progress, bad},
+    state::State,
+};
+
+const END_PATIENCE: Duration = Duration::from_secs(60);
+const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
+/// Bad rows shown one by one; further ones are counted.
+const MOST_SHOWN: usize = 20;
+
+/// Options of `fleet replay`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Products: product,name,unit_price,currency,stock.
+    #[arg(long)]
+    pub products: PathBuf,
+    /// Customers: customer,name,country.
+    #[arg(long)]
+    pub customers: PathBuf,
+    /// Lines of orders: order,placed_at,customer,product,quantity.
+    #[arg(long)]
+    pub orders: PathBuf,
+    /// So many times faster than the orders were placed, or "max".
+    #[arg(long, default_value = "max")]
+    pub speed: Speed,
+    /// Place only so many orders.
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// Every customer's balance, such as 1000.00; enough for their orders where absent.
+    #[arg(long)]
+    pub balance: Option<String>,
+    /// Orders in flight at a time.
+    #[arg(long, default_value_t = 64)]
+    pub concurrency: usize,
+    /// Kill services at random meanwhile.
+    #[arg(long)]
+    pub chaos: bool,
+    /// Seed of the kills; printed, and chosen at random where absent.
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// How fast time passes in a replay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// As fast as the fleet takes them.
+    Max,
+    /// So many times faster than it was.
+    Times(f64),
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            _ if text == "max" => Ok(Self::Max),
+            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+            _ => Err("expected a number above 0, or max".to_owned()),
+        }
+    }
+}
+
+/// Replays the files; exit code 1 when the outcomes don't add up to them, or an invariant is broken.
+///
+/// # Errors
+/// When no fleet is up, a file can't be read, or orders don't end.
+pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
+    let state = State::of_running(home)?;
+    let databases = Databases::open(&state).await?;
+    let catalogue = Catalogue::read(&options.products, &options.customers)?;
+    let sums = first_reading(&catalogue, &options)?;
+
+    let api = Api::of(home)?;
+    let mut progress = Progress::new();
+    progress.show("importing the catalogue and the customers");
+    let operator = api.operator(home).await?;
+    let market = Arc::new(Market::open(&api, &operator, &catalogue, &sums, options.balance.as_deref()).await?);
+    let since = outcome::now(&databases).await?;
+    let fire = options.chaos.then(|| {
+        let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+        println!("killing services at random, seed {seed}");
+        Fire::start(home.clone(), SERVICES.to_vec(), Duration::from_millis(800), seed)
+    });
+    let placed = place_all(&catalogue, &market, &options, &mut progress).await;
+    if let Some(fire) = fire {
+        println!("killed: {}", fire.end().await.join(", "));
+    }
+    placed?;
+    let show = |open| progress.show(&format!("{open} orders are open"));
+    let ended = outcome::until_ended(&databases, since, END_PATIENCE, show).await;
+    progress.clear();
+    ended?;
+    let findings = checker::settled(&state, SETTLE_PATIENCE, 0).await?;
+    let whole = balance::compare(&databases, since, &catalogue, &market, &sums).await?;
+    let code = checker::report(&findings);
+    Ok(if whole { code } else { ExitCode::FAILURE })
+}
+
+/// Checks every row, reports the bad ones, and sums up the good orders.
+fn first_reading(catalogue: &Catalogue, options: &Options) -> Result<Sums> {
+    let mut sums = Sums::default();
+    let mut bad_rows = catalogue.bad_rows.clone();
+    let mut more = 0_u64;
+    for order in OrderFile::open(&options.orders, catalogue, options.limit)? {
+        match order? {
+            Ok(order) => sums.add(&order, catalogue)?,
+            Err(rows) => {
+                for row in rows {
+                    if bad_rows.len() < MOST_SHOWN { bad_rows.push(row) } else { more += 1 }
+                }
+            }
+        }
+    }
+    for row in &bad_rows {
+        eprintln!("{} {row}", bad("bad row:"));
+    }
+    if more > 0 {
+        eprintln!("{} {more} more", bad("bad rows:"));
+    }
+    if sums.orders == 0 {
+        bail!("{} holds no order that can be placed", options.orders.display());
+    }
+    Ok(sums)
+}
+
+/// Reads the orders again and places each at its time.
+async fn place_all(
+    catalogue: &Catalogue,
+    market: &Arc<Market>,
+    options: &Options,
+    progress: &mut Progress,
+) -> Result<()> {
+    let began = Instant::now();
+    let mut first: Option<OffsetDateTime> = None;
+    let file = OrderFile::open(&options.orders, catalogue, options.limit)?;
+    let good = stream::iter(file).try_filter_map(|order| futures::future::ready(Ok(order.ok())));
+    let calls = good.map_ok(|order| {
+        let start = *first.get_or_insert(order.placed_at);
+        let due = match options.speed {
+            Speed::Max => began,
+            Speed::Times(times) => began + ((order.placed_at - start) / times).try_into().unwrap_or(Duration::ZERO),
+        };
+        let market = Arc::clone(market);
+        async move {
+            tokio::time::sleep_until(due).await;
+            let name = order.id.clone();
+            market.place(order).await.with_context(|| format!("order {name} could not be placed"))
+        }
+    });
+    let mut answers = std::pin::pin!(calls.try_buffer_unordered(options.concurrency.max(1)));
+    let mut placed = 0_u64;
+    while answers.try_next().await?.is_some() {
+        placed += 1;
+        if placed.is_multiple_of(100) {
+            progress.show(&format!("placed {placed} orders"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_is_a_number_above_zero_or_max() {
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("2.5".parse(), Ok(Speed::Times(2.5)));
+        for wrong in ["0", "-1", "fast", "inf", "NaN"] {
+            assert!(wrong.parse::<Speed>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the supervisor tells everybody else: `.flotilla/state.json`.
+
+use std::{fs, io};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::home::Home;
+
+/// How far the fleet is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "phase", content = "detail")]
+pub enum Phase {
+    /// Under way; the text says with what.
+    Starting(String),
+    /// Every service is ready.
+    Ready,
+    /// It could not start, and the supervisor has ended.
+    Failed(String),
+    /// Stopped in order.
+    Stopped,
+}
+
+/// One process of the fleet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// Service or server.
+    pub name: String,
+    /// Its process id; absent while it doesn't run.
+    pub pid: Option<u32>,
+    /// Where it listens: the gRPC address of a service, the URL of a server.
+    pub address: String,
+    /// Admin URL of a service.
+    pub admin: Option<String>,
+    /// From start to ready, in milliseconds.
+    pub start_ms: Option<u64>,
+    /// Restarts since the fleet came up.
+    pub restarts: u32,
+    /// Whether it is a service (or else a server).
+    pub is_service: bool,
+}
+
+/// The whole fleet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// The supervisor's process id.
+    pub supervisor: u32,
+    /// How far it is.
+    #[serde(flatten)]
+    pub phase: Phase,
+    /// Servers first, then services.
+    pub members: Vec<Member>,
+    /// Address of PostgreSQL for a superuser, without a database.
+    pub postgres_url: String,
+    /// Where the servers' binaries came from.
+    pub sources: String,
+}
+
+impl State {
+    /// Reads the last state; `None` where there has been none.
+    ///
+    /// # Errors
+    /// When the file is there and can't be read.
+    pub fn read(home: &Home) -> Result<Option<Self>> {
+        match fs::read(home.state()) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).context("state.json is damaged: run `make reset`")?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The state of a fleet that is up.
+    ///
+    /// # Errors
+    /// When it isn't.
+    pub fn of_running(home: &Home) -> Result<Self> {
+        if home.is_running()?
+            && let Some(state) = Self::read(home)?
+            && state.phase == Phase::Ready
+        {
+            return Ok(state);
+        }
+        bail!("the fleet isn't up: run `make up` first")
+    }
+
+    /// Finds a member by its name.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn member(&self, name: &str) -> Result<&Member> {
+        self.members.iter().find(|member| member.name == name).with_context(|| {
+            let names: Vec<_> = self.members.iter().map(|member| member.name.as_str()).collect();
+            format!("there is no {name:?}: choose one of {}", names.join(", "))
+        })
+    }
+
+    /// A superuser's URL of a service's database.
+    #[must_use]
+    pub fn database_url(&self, service: &str) -> String {
+        with_database(&self.postgres_url, service)
+    }
+}
+
+/// Puts a database's name into a PostgreSQL URL that has none or another.
+#[must_use]
+pub fn with_database(url: &str, database: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let start = base.find("://").map_or(0, |at| at + 3);
+    let host_end = base[start..].find('/').map_or(base.len(), |at| start + at);
+    let mut whole = format!("{}/{database}", &base[..host_end]);
+    if let Some(query) = query {
+        whole.push('?');
+        whole.push_str(query);
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_goes_into_any_url() {
+        assert_eq!(with_database("postgres://u@h:1", "orders"), "postgres://u@h:1/orders");
+        assert_eq!(with_database("postgres://u@h:1/x?a=b", "orders"), "postgres://u@h:1/orders?a=b");
+    }
+}

@@ -1,0 +1,203 @@
+//! PostgreSQL, NATS and Redis: private ones, or the user's own where `FLOTILLA_USE_*_URL` names them.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use flotilla_servers::{
+    External, Kind, Layout, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, Server, provision,
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{board::Board, with_backoff};
+use crate::{home::Home, secrets::Secrets, state::Phase};
+
+/// How often a held server looks whether it may go on.
+const HOLD_PAUSE: Duration = Duration::from_millis(50);
+
+/// The servers, where they are ours, and their addresses.
+pub struct Backing {
+    /// A superuser's URL of PostgreSQL.
+    pub postgres_url: String,
+    /// URL of NATS.
+    pub nats_url: String,
+    /// URL of Redis.
+    pub redis_url: String,
+    postgres: Option<Postgres>,
+    nats: Option<Nats>,
+    redis: Option<Redis>,
+}
+
+impl Backing {
+    /// Gets and starts what the user doesn't bring.
+    pub async fn start(layout: &Layout, home: &Home, board: &Board, secrets: &Secrets) -> Result<Self> {
+        let external = External::from_env();
+        board.phase(Phase::Starting("getting PostgreSQL, NATS and Redis".to_owned()));
+        let binaries = provision(layout, &|line: &str| board.phase(Phase::Starting(line.to_owned()))).await?;
+        board.sources(binaries.sources.clone());
+        board.phase(Phase::Starting("starting PostgreSQL, NATS and Redis".to_owned()));
+        let ports = super::ports::pick(home, "server-ports.json", &["postgres", "nats", "redis"].map(str::to_owned))?;
+        let wish = |name: &str| ports.get(name).copied();
+        let postgres_options = PostgresOptions {
+            port: wish("postgres"),
+            password: Some(secrets.postgres_password.clone()),
+            ..PostgresOptions::default()
+        };
+        let (postgres, nats, redis) = tokio::try_join!(
+            unless(
+                external.postgres.is_some(),
+                Postgres::start(&binaries, layout, &home.server_name("postgres"), postgres_options)
+            ),
+            unless(
+                external.nats.is_some(),
+                Nats::start(
+                    &binaries,
+                    layout,
+                    &home.server_name("nats"),
+                    NatsOptions { port: wish("nats"), ..NatsOptions::default() }
+                )
+            ),
+            unless(
+                external.redis.is_some(),
+                Redis::start(
+                    &binaries,
+                    layout,
+                    "redis",
+                    RedisOptions { port: wish("redis"), ..RedisOptions::default() }
+                )
+            ),
+        )?;
+        let url = |own: Option<String>, given: Option<String>| own.or(given).unwrap_or_default();
+        let backing = Self {
+            postgres_url: url(postgres.as_ref().map(|server| server.url("postgres")), external.postgres),
+            nats_url: url(nats.as_ref().map(|server| server.url()), external.nats),
+            redis_url: url(redis.as_ref().map(|server| server.url()), external.redis),
+            postgres,
+            nats,
+            redis,
+        };
+        board.postgres_url(&backing.postgres_url);
+        note(board, "postgres", backing.postgres.as_ref(), &backing.postgres_url);
+        note(board, "nats", backing.nats.as_ref(), &backing.nats_url);
+        note(board, "redis", backing.redis.as_ref(), &backing.redis_url);
+        Ok(backing)
+    }
+
+    /// Hands each of our servers to a task that keeps it alive until `stop`.
+    pub fn watch(&mut self, tasks: &mut JoinSet<()>, home: &Home, board: &Arc<Board>, stop: &CancellationToken) {
+        if let Some(server) = self.postgres.take() {
+            tasks.spawn(keep_alive(server, "postgres", home.clone(), Arc::clone(board), stop.clone()));
+        }
+        if let Some(server) = self.nats.take() {
+            tasks.spawn(keep_alive(server, "nats", home.clone(), Arc::clone(board), stop.clone()));
+        }
+        if let Some(server) = self.redis.take() {
+            tasks.spawn(keep_alive(server, "redis", home.clone(), Arc::clone(board), stop.clone()));
+        }
+    }
+}
+
+async fn unless<T>(skip: bool, start: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    if skip { Ok(None) } else { start.await.map(Some) }
+}
+
+/// Puts a server on the board; the URL there carries no password.
+fn note<K: Kind>(board: &Board, name: &str, server: Option<&Server<K>>, url: &str) {
+    let start_ms = server.and_then(|server| u64::try_from(server.start_time().as_millis()).ok());
+    board.add_server(name, server.map(Server::pid), without_password(url), start_ms);
+}
+
+/// Restarts a server that ends, after a wipe where one was asked for, unless it is held.
+async fn keep_alive<K: Kind>(
+    mut server: Server<K>,
+    name: &'static str,
+    home: Home,
+    board: Arc<Board>,
+    stop: CancellationToken,
+) {
+    let mut held = tokio::time::interval(HOLD_PAUSE);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = server.ended() => {
+                tracing::warn!(server = name, "server ended");
+                board.died(name);
+            }
+            _ = held.tick() => {
+                if !home.hold(name).exists() {
+                    continue;
+                }
+                drop(server.stop().await);
+                board.stopped(name);
+            }
+        }
+        while home.hold(name).exists() && !stop.is_cancelled() {
+            held.tick().await;
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+        wipe_where_asked(&mut server, &home, name).await;
+        revive(&mut server, name, &board, &stop).await;
+    }
+    if let Err(error) = server.stop().await {
+        tracing::error!(server = name, %error, "server doesn't stop");
+    }
+    board.stopped(name);
+}
+
+async fn wipe_where_asked<K: Kind>(server: &mut Server<K>, home: &Home, name: &str) {
+    let request = home.request(&format!("wipe-{name}"));
+    if !request.exists() {
+        return;
+    }
+    drop(server.stop().await);
+    match server.data_wipe() {
+        Ok(()) => tracing::warn!(server = name, "data wiped as asked"),
+        Err(error) => tracing::error!(server = name, %error, "data can't be wiped"),
+    }
+    if let Err(error) = fs::remove_file(request) {
+        tracing::error!(server = name, %error, "request can't be removed");
+    }
+}
+
+async fn revive<K: Kind>(server: &mut Server<K>, name: &'static str, board: &Board, stop: &CancellationToken) {
+    let server = tokio::sync::Mutex::new(server);
+    with_backoff(stop, || async {
+        let mut server = server.lock().await;
+        match server.restart().await {
+            Ok(()) => {
+                board.running(name, server.pid(), u64::try_from(server.start_time().as_millis()).ok());
+                true
+            }
+            Err(error) => {
+                tracing::error!(server = name, error = format!("{error:#}"), "server doesn't start");
+                false
+            }
+        }
+    })
+    .await;
+}
+
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.split_once('@') {
+        Some((credentials, host)) => {
+            let user = credentials.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_address_has_no_password() {
+        assert_eq!(without_password("postgres://postgres:geheim@127.0.0.1:1/x"), "postgres://postgres@127.0.0.1:1/x");
+        assert_eq!(without_password("nats://127.0.0.1:1"), "nats://127.0.0.1:1");
+    }
+}

@@ -1,0 +1,191 @@
+//! The supervisor: a background process that owns the servers and services of a native fleet.
+//!
+//! Started by `fleet up`, ended by `fleet down` (SIGTERM). Holds `supervisor.lock` while it lives, tells everything in
+//! `state.json`, restarts what dies with backoff, and takes its members down with it however it ends.
+
+mod backing;
+mod board;
+mod database;
+mod ports;
+mod service;
+
+use std::{fs, fs::OpenOptions, future::Future, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use flotilla_servers::Layout;
+use tokio::{signal::unix::SignalKind, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::{backing::Backing, board::Board, service::Addresses};
+use crate::{DATABASES, SERVICES, home::Home, secrets::Secrets, state::Phase};
+
+/// All services must be ready within this time after their start.
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Runs the fleet until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When another supervisor lives, or the fleet can't start; the state says so too.
+pub async fn run(home: Home) -> Result<()> {
+    let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(home.lock())?;
+    if lock.try_lock().is_err() {
+        bail!("another supervisor runs this fleet");
+    }
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(watch_signals(stop.clone()));
+    let board = Arc::new(Board::new(home.clone()));
+    let outcome = supervise(&home, &board, &stop).await;
+    signals.abort();
+    match &outcome {
+        Ok(()) => board.phase(Phase::Stopped),
+        Err(error) => board.phase(Phase::Failed(format!("{error:#}"))),
+    }
+    drop(lock);
+    outcome
+}
+
+/// Starts all, watches until told to stop, stops all: services first.
+async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) -> Result<()> {
+    let secrets = Secrets::load(home)?;
+    clear_markers(home)?;
+    let layout = Layout::open(home.servers())?;
+    let mut backing = Backing::start(&layout, home, board, &secrets).await?;
+    board.phase(Phase::Starting("preparing databases".to_owned()));
+    let databases = database::prepare(&backing.postgres_url, &secrets).await?;
+
+    let mut tasks = JoinSet::new();
+    let servers_stop = CancellationToken::new();
+    let addresses = Addresses::pick(home)?;
+    let environment = service::environments(&addresses, &databases, &backing, &secrets);
+    board.phase(Phase::Starting("migrating".to_owned()));
+    futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
+        .await?;
+
+    board.phase(Phase::Starting("starting services".to_owned()));
+    let services_stop = CancellationToken::new();
+    let mut services = JoinSet::new();
+    for name in SERVICES {
+        board.add_service(name, addresses.grpc(name), addresses.admin(name));
+        let member = service::Member { home: home.clone(), name, environment: environment[name].clone() };
+        services.spawn(member.keep_alive(Arc::clone(board), services_stop.clone()));
+    }
+    backing.watch(&mut tasks, home, board, &servers_stop);
+    let ready = until_ready(board, stop).await;
+    if ready.is_ok() && !stop.is_cancelled() {
+        write_environment(home, board, &addresses, &backing, &secrets)?;
+        board.phase(Phase::Ready);
+        stop.cancelled().await;
+    }
+    services_stop.cancel();
+    while services.join_next().await.is_some() {}
+    servers_stop.cancel();
+    while tasks.join_next().await.is_some() {}
+    ready
+}
+
+/// Waits until every service answers that it is ready.
+async fn until_ready(board: &Board, stop: &CancellationToken) -> Result<()> {
+    let all_ready = async {
+        loop {
+            let waiting = board.services_not_started();
+            if waiting.is_empty() || stop.is_cancelled() {
+                return;
+            }
+            board.changed().await;
+        }
+    };
+    tokio::time::timeout(READY_DEADLINE, all_ready).await.map_err(|_| {
+        let waiting = board.services_not_started().join(", ");
+        anyhow::anyhow!("not ready within {} s: {waiting}; `fleet logs {waiting}` tells more", READY_DEADLINE.as_secs())
+    })
+}
+
+/// SIGTERM and SIGINT stop; SIGHUP of a closing terminal is nothing to us.
+async fn watch_signals(stop: CancellationToken) {
+    let listen = |kind| tokio::signal::unix::signal(kind);
+    let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup)) =
+        (listen(SignalKind::terminate()), listen(SignalKind::interrupt()), listen(SignalKind::hangup()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {}
+        }
+    }
+    stop.cancel();
+}
+
+/// Holds and requests are of one run only.
+fn clear_markers(home: &Home) -> Result<()> {
+    for folder in ["hold", "requests"] {
+        for entry in fs::read_dir(home.root().join(folder))? {
+            fs::remove_file(entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes `.flotilla/env`, which a shell can source. Its names are never read as input.
+fn write_environment(
+    home: &Home,
+    board: &Board,
+    addresses: &Addresses,
+    backing: &Backing,
+    secrets: &Secrets,
+) -> Result<()> {
+    let mut lines = vec![
+        format!("FLOTILLA_GATEWAY_URL=http://{}", addresses.grpc("gateway")),
+        format!("FLOTILLA_NATS_URL={}", backing.nats_url),
+        format!("FLOTILLA_REDIS_URL={}", backing.redis_url),
+        format!("FLOTILLA_ADMIN_EMAIL={}", secrets.admin_email),
+        format!("FLOTILLA_ADMIN_PASSWORD={}", secrets.admin_password),
+    ];
+    for name in SERVICES {
+        let variable = name.to_uppercase();
+        lines.push(format!("FLOTILLA_{variable}_GRPC={}", addresses.grpc(name)));
+        lines.push(format!("FLOTILLA_{variable}_ADMIN=http://{}", addresses.admin(name)));
+    }
+    for name in DATABASES {
+        lines.push(format!("FLOTILLA_{}_DATABASE_URL={}", name.to_uppercase(), board.database_url(name)));
+    }
+    lines.sort();
+    let text: String = lines
+        .iter()
+        .map(|line| {
+            let (name, value) = line.split_once('=').unwrap_or((line, ""));
+            format!("export {name}='{value}'\n")
+        })
+        .collect();
+    home.write_private(&home.env(), text.as_bytes()).context("can't write the environment file")
+}
+
+/// Runs `attempt` again with growing pauses until it succeeds or `stop` is cancelled.
+async fn with_backoff<F, Fut>(stop: &CancellationToken, mut attempt: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let mut pause = FIRST_PAUSE;
+    while !attempt().await {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Pause before the first restart.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause between restarts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Sends the supervisor's own log to standard output, which `fleet up` has pointed at its file.
+pub fn start_log() {
+    let format = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO);
+    // Only one supervisor lives in a process: a second call finds the log set up.
+    drop(format.try_init());
+}

@@ -1,0 +1,204 @@
+//! One service under supervision: its settings, its start, its restarts.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use flotilla_postgres::ServiceUrls;
+use flotilla_servers::Process;
+use secrecy::ExposeSecret as _;
+use tokio::{process::Command, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{FIRST_PAUSE, LONGEST_PAUSE, backing::Backing, board::Board, ports};
+use crate::{SERVICES, home::Home, probe, secrets::Secrets};
+
+/// A service that has lived so long starts again without a pause when it dies.
+const LONG_LIFE: Duration = Duration::from_secs(10);
+/// A migration that takes longer has hung.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
+/// How often readiness is asked while a service starts.
+const READY_PAUSE: Duration = Duration::from_millis(10);
+/// How often a stop, a hold or a death is looked for.
+const HOLD_PAUSE: Duration = Duration::from_millis(50);
+
+/// Variables of one service's process.
+pub type Environment = BTreeMap<String, String>;
+
+/// Where the services listen, on loopback.
+pub struct Addresses(BTreeMap<String, u16>);
+
+impl Addresses {
+    /// Chooses two ports for each service.
+    pub fn pick(home: &Home) -> Result<Self> {
+        let names: Vec<_> = SERVICES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}-admin")]).collect();
+        Ok(Self(ports::pick(home, "service-ports.json", &names)?))
+    }
+
+    /// Host and port of gRPC (and REST, for the gateway).
+    pub fn grpc(&self, service: &str) -> String {
+        self.at(service)
+    }
+
+    /// Host and port of the admin endpoints.
+    pub fn admin(&self, service: &str) -> String {
+        self.at(&format!("{service}-admin"))
+    }
+
+    fn at(&self, name: &str) -> String {
+        format!("127.0.0.1:{}", self.0.get(name).copied().unwrap_or_default())
+    }
+}
+
+/// Settings of every service.
+pub fn environments(
+    addresses: &Addresses,
+    databases: &BTreeMap<&'static str, ServiceUrls>,
+    backing: &Backing,
+    secrets: &Secrets,
+) -> BTreeMap<&'static str, Environment> {
+    let url = |service: &str| format!("http://{}", addresses.grpc(service));
+    let mut all = BTreeMap::new();
+    for name in SERVICES {
+        let mut one = Environment::new();
+        let mut set = |key: &str, value: String| one.insert(format!("FLOTILLA__{key}"), value);
+        set("GRPC__LISTEN", addresses.grpc(name));
+        set("SERVICE__ADMIN_LISTEN", addresses.admin(name));
+        set("AUTH__IDENTITY_URL", url("identity"));
+        if let Some(database) = databases.get(name) {
+            set("POSTGRES__OWNER_URL", database.owner.expose_secret().to_owned());
+            set("POSTGRES__SYSTEM_URL", database.system.expose_secret().to_owned());
+            set("POSTGRES__USER_URL", database.user.expose_secret().to_owned());
+            set("NATS__URL", backing.nats_url.clone());
+        }
+        match name {
+            "gateway" => {
+                for backend in SERVICES.into_iter().filter(|backend| *backend != "gateway") {
+                    set(&format!("BACKENDS__{}", backend.to_uppercase()), url(backend));
+                }
+                set("CACHE__REDIS_URL", backing.redis_url.clone());
+            }
+            "identity" => {
+                set("ADMIN__EMAIL", secrets.admin_email.clone());
+                set("ADMIN__PASSWORD", secrets.admin_password.clone());
+            }
+            "orders" => {
+                set("CATALOGUE__INVENTORY_URL", url("inventory"));
+            }
+            _ => {}
+        }
+        all.insert(name, one);
+    }
+    all
+}
+
+/// Brings a service's database to its newest version.
+pub async fn migrate(home: &Home, name: &str, environment: &Environment) -> Result<()> {
+    let log = home.open_log(name)?;
+    let run = Command::new(binary()?)
+        .args([name, "migrate"])
+        .envs(environment)
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .status();
+    let status = tokio::time::timeout(MIGRATION_DEADLINE, run)
+        .await
+        .with_context(|| format!("the migration of {name} hangs"))?
+        .with_context(|| format!("the migration of {name} can't start"))?;
+    if !status.success() {
+        bail!("the migration of {name} failed ({status}): {} tells why", home.log(name).display());
+    }
+    Ok(())
+}
+
+/// One service and what it needs to start.
+pub struct Member {
+    /// The fleet's folder.
+    pub home: Home,
+    /// The service.
+    pub name: &'static str,
+    /// Its settings.
+    pub environment: Environment,
+}
+
+impl Member {
+    /// Runs the service again and again until `stop`, then ends it in order.
+    pub async fn keep_alive(self, board: Arc<Board>, stop: CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            if let Err(error) = self.live(&board, &stop).await {
+                tracing::error!(service = self.name, error = format!("{error:#}"), "service can't be run");
+            }
+            if stop.is_cancelled() {
+                break;
+            }
+            if self.home.hold(self.name).exists() {
+                self.until_released(&stop).await;
+                continue;
+            }
+            pause = if began.elapsed() > LONG_LIFE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        board.stopped(self.name);
+    }
+
+    /// One life of the service.
+    async fn live(&self, board: &Board, stop: &CancellationToken) -> Result<()> {
+        let began = Instant::now();
+        let mut command = Command::new(binary()?);
+        command.args([self.name, "serve"]).envs(&self.environment);
+        let mut process = Process::spawn_own(command, &self.home.log(self.name))?;
+        let pid = process.pid();
+        board.running(self.name, pid, None);
+        let ready = self.until_ready();
+        tokio::pin!(ready);
+        let mut is_ready = false;
+        let mut held = tokio::time::interval(HOLD_PAUSE);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                status = process.wait() => {
+                    tracing::warn!(service = self.name, pid, status = ?status.ok(), "service ended");
+                    board.died(self.name);
+                    process.terminate().await;
+                    return Ok(());
+                }
+                () = &mut ready, if !is_ready => {
+                    is_ready = true;
+                    board.running(self.name, pid, u64::try_from(began.elapsed().as_millis()).ok());
+                }
+                _ = held.tick() => if self.home.hold(self.name).exists() { break },
+            }
+        }
+        process.terminate().await;
+        board.stopped(self.name);
+        Ok(())
+    }
+
+    /// Asks `/readyz` until it says yes; the caller stops asking when the service dies.
+    async fn until_ready(&self) {
+        let admin = self.environment.get("FLOTILLA__SERVICE__ADMIN_LISTEN").map_or("", String::as_str);
+        while !probe::is_ready(admin).await {
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+    }
+
+    async fn until_released(&self, stop: &CancellationToken) {
+        while self.home.hold(self.name).exists() && !stop.is_cancelled() {
+            tokio::time::sleep(HOLD_PAUSE).await;
+        }
+    }
+}
+
+/// The multi-call binary, which lies beside this one.
+fn binary() -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("flotilla");
+    if !path.exists() {
+        bail!("{} is missing: run `make build`", path.display());
+    }
+    Ok(path)
+}

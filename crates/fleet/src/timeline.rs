@@ -1,0 +1,103 @@
+//! One order's way through the services, put together from the saga's journal and the other services' tables.
+
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use uuid::Uuid;
+
+use crate::{checker::Databases, home::Home, screen::Table, state::State};
+
+/// One thing that happened to an order.
+struct Moment {
+    at: SystemTime,
+    service: &'static str,
+    step: String,
+    message_id: Option<Uuid>,
+    attempt: Option<i32>,
+    trace_id: Option<String>,
+}
+
+/// What each service knows of an order: time, step, message id, attempt, trace id.
+const SOURCES: &[(&str, &str)] = &[
+    (
+        "orders",
+        "SELECT at, direction || ' ' || kind || ' (' || step || ')', message_id, attempt, trace_id
+         FROM saga_journal WHERE order_id = $1",
+    ),
+    (
+        "inventory",
+        "SELECT created_at, 'reservation ' || state::text, NULL::uuid, NULL::int, NULL::text
+         FROM reservations WHERE order_id = $1",
+    ),
+    (
+        "payments",
+        "SELECT created_at, kind::text || ' ' || amount_minor || ' ' || currency, id, NULL::int, NULL::text
+         FROM transfers WHERE order_id = $1",
+    ),
+    (
+        "notification",
+        "SELECT created_at, 'delivery ' || kind::text, event_id, NULL::int, NULL::text FROM deliveries WHERE order_id = $1",
+    ),
+];
+
+/// Prints the timeline of an order of the fleet that is up.
+///
+/// # Errors
+/// When there is no such order.
+pub async fn run(home: &Home, order: &str) -> Result<()> {
+    let id = order.trim_start_matches("orders/").parse().with_context(|| format!("{order:?} is no order's name"))?;
+    let databases = Databases::open(&State::of_running(home)?).await?;
+    print(&databases, id).await
+}
+
+/// The order since `since` whose way was the longest: the most telling one.
+///
+/// # Errors
+/// When the database doesn't answer.
+pub async fn richest(databases: &Databases, since: SystemTime) -> Result<Option<Uuid>> {
+    let row = databases
+        .of("orders")?
+        .query_opt(
+            "SELECT order_id FROM saga_journal JOIN orders ON orders.id = order_id WHERE created_at >= $1
+             GROUP BY order_id ORDER BY (max(state::text) = 'confirmed') DESC, count(*) DESC, order_id LIMIT 1",
+            &[&since],
+        )
+        .await?;
+    row.map(|row| row.try_get(0).map_err(anyhow::Error::from)).transpose()
+}
+
+/// Prints one order's timeline.
+///
+/// # Errors
+/// When there is no such order.
+pub async fn print(databases: &Databases, order: Uuid) -> Result<()> {
+    let mut moments = Vec::new();
+    for (service, sql) in SOURCES {
+        for row in databases.of(service)?.query(*sql, &[&order]).await? {
+            moments.push(Moment {
+                at: row.try_get(0)?,
+                service,
+                step: row.try_get(1)?,
+                message_id: row.try_get(2)?,
+                attempt: row.try_get(3)?,
+                trace_id: row.try_get(4)?,
+            });
+        }
+    }
+    moments.sort_by_key(|moment| moment.at);
+    let start = moments.first().with_context(|| format!("there is no order {order}"))?.at;
+    let mut table = Table::new(&[">ms", "service", "step", "message", ">attempt", "trace"]);
+    for moment in moments {
+        let since_start = moment.at.duration_since(start).unwrap_or_default();
+        table.row([
+            format!("{:.1}", since_start.as_secs_f64() * 1000.0),
+            moment.service.to_owned(),
+            moment.step,
+            moment.message_id.map(|id| id.to_string()).unwrap_or_default(),
+            moment.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
+            moment.trace_id.unwrap_or_default(),
+        ]);
+    }
+    print!("{}", table.render());
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The seam to the broker: streams, frames with acks, durable pull consumers, and pings that nobody stores.
+//!
+//! [`nats`] implements it for production, the testkit in memory for simulation.
+
+pub mod nats;
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::BrokerError;
+use crate::frame::Frame;
+use crate::spec::ConsumerSpec;
+use crate::store::StreamMark;
+
+/// A stream as the relay wants it.
+#[derive(Debug, Clone)]
+pub struct StreamConfig {
+    /// Its name.
+    pub name: &'static str,
+    /// The subjects it holds.
+    pub subjects: Vec<String>,
+}
+
+/// The broker.
+pub trait Broker: Clone + Send + Sync + 'static {
+    /// A durable consumer being read.
+    type Subscription: Subscription;
+    /// Pings being heard.
+    type Pings: Pings;
+
+    /// Creates the stream if it isn't there; never touches its messages. Says when it was created and its last sequence.
+    fn ensure_stream(&self, stream: &StreamConfig) -> impl Future<Output = Result<StreamMark, BrokerError>> + Send;
+
+    /// The stream's creation and last sequence; nothing if there is no such stream.
+    fn stream_state(&self, stream: &str) -> impl Future<Output = Result<Option<StreamMark>, BrokerError>> + Send;
+
+    /// Publishes all frames without waiting in between, then awaits all acks; says the frames' sequences. The first frame is taken only if the stream's last sequence is
+    /// `last`, each further one only right after the one before it: so a stream that lost its tail, or has another writer, takes none. After an error any of them may
+    /// have been stored.
+    fn publish(
+        &self,
+        stream: &str,
+        last: u64,
+        frames: Vec<Frame>,
+    ) -> impl Future<Output = Result<Vec<u64>, BrokerError>> + Send;
+
+    /// Deletes all durable consumers of the stream; a missing stream has none.
+    fn delete_consumers(&self, stream: &str) -> impl Future<Output = Result<(), BrokerError>> + Send;
+
+    /// Creates the durable consumer, from the stream's first message on, unless it exists, and reads it.
+    fn subscribe(&self, spec: &ConsumerSpec) -> impl Future<Output = Result<Self::Subscription, BrokerError>> + Send;
+
+    /// Sends a ping; it may be lost.
+    fn ping(&self, subject: &str, payload: Bytes) -> impl Future<Output = Result<(), BrokerError>> + Send;
+
+    /// Hears pings from now on.
+    fn pings(&self, subject: &str) -> impl Future<Output = Result<Self::Pings, BrokerError>> + Send;
+
+    /// Sends out what is still on its way, such as acks.
+    fn flush(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
+
+    /// Whether the broker is connected and usable. Asks nobody.
+    fn is_up(&self) -> bool;
+}
+
+/// A durable consumer being read. Frames that aren't acked within the ack wait, or are nak'ed, come again.
+pub trait Subscription: Send {
+    /// A frame as delivered.
+    type Delivery: Delivery;
+
+    /// Waits up to `wait` for a frame and takes up to `max_frames` that are there; none when time is up.
+    fn next(
+        &mut self,
+        max_frames: usize,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<Self::Delivery>, BrokerError>> + Send;
+}
+
+/// One delivered frame.
+pub trait Delivery: Send + Sync {
+    /// The frame.
+    fn payload(&self) -> &Bytes;
+    /// Its subject.
+    fn subject(&self) -> &str;
+    /// Whether it was delivered before.
+    fn redelivered(&self) -> bool;
+    /// It is done with.
+    fn ack(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
+    /// It shall come again, after this long.
+    fn nak(&self, delay: Duration) -> impl Future<Output = Result<(), BrokerError>> + Send;
+    /// It is still being worked on: the ack wait starts anew.
+    fn progress(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
+}
+
+/// Pings being heard.
+pub trait Pings: Send {
+    /// The next one. Never ends; a broker that is away is silent.
+    fn next(&mut self) -> impl Future<Output = Bytes> + Send;
+}

@@ -1,0 +1,354 @@
+//! The broker on NATS JetStream: file storage, one stream a producer, durable pull consumers, acks by hand.
+//!
+//! Message ids and the server's duplicate window are not used: the inbox alone removes repeats. `max_deliver` is unlimited. `max_ack_pending` is the most frames that all
+//! replicas of a consumer together may hold unacked; the server delivers no more until some are acked, so it is set far above the prefetch.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{AckKind, Context, ErrorCode, stream};
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use tracing::{error, info, warn};
+
+use super::{Broker, Delivery, Pings, StreamConfig, Subscription};
+use crate::error::{BrokerError, Error};
+use crate::frame::Frame;
+use crate::settings::NatsSettings;
+use crate::spec::ConsumerSpec;
+use crate::store::StreamMark;
+
+/// Below it a consumer that is ahead of its stream stays stuck for ever.
+const OLDEST_SERVER: (u64, u64) = (2, 15);
+/// An idle pull request says that it lives this often; after two silent ones it is taken for lost.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// A pull request is renewed after this long.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+
+/// A connection that comes back by itself. Cheap to clone.
+#[derive(Clone)]
+pub struct NatsBroker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: async_nats::Client,
+    jetstream: Context,
+    settings: NatsSettings,
+    refused: AtomicBool,
+}
+
+impl NatsBroker {
+    /// Connects in the background, again and again.
+    ///
+    /// # Errors
+    /// If the address can't be understood.
+    pub async fn connect(service: &str, settings: &NatsSettings) -> Result<Self, Error> {
+        let options = async_nats::ConnectOptions::new()
+            .name(service)
+            .connection_timeout(settings.connect_timeout.0)
+            .request_timeout(Some(settings.request_timeout.0))
+            .ping_interval(Duration::from_secs(10))
+            .retry_on_initial_connect()
+            .reconnect_delay_callback(|attempt| {
+                let step = u64::try_from(attempt).unwrap_or(u64::MAX).saturating_mul(50);
+                Duration::from_millis(step.min(1_000))
+            })
+            .event_callback(|event| async move {
+                match event {
+                    async_nats::Event::Connected => info!("broker connected"),
+                    event => warn!(event = %event, "broker connection changed"),
+                }
+            });
+        let client = options
+            .connect(settings.url.as_str())
+            .await
+            .map_err(|error| Error::Settings(format!("nats url: {error}")))?;
+        let jetstream = ContextBuilder::new().timeout(settings.request_timeout.0).build(client.clone());
+        let shared = Shared { client, jetstream, settings: settings.clone(), refused: AtomicBool::new(false) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn connected(&self) -> Result<(), BrokerError> {
+        if self.shared.client.connection_state() == State::Connected {
+            return Ok(());
+        }
+        Err(BrokerError::Unavailable("not connected".to_owned()))
+    }
+
+    /// Connected, and to a server that is new enough.
+    fn usable(&self) -> Result<(), BrokerError> {
+        self.connected()?;
+        let version = self.shared.client.server_info().version;
+        if parse_version(&version).is_some_and(|version| version >= OLDEST_SERVER) {
+            self.shared.refused.store(false, Ordering::Relaxed);
+            return Ok(());
+        }
+        if !self.shared.refused.swap(true, Ordering::Relaxed) {
+            error!(version = %version, "nats-server is older than 2.15 and is not used");
+        }
+        Err(BrokerError::Refused(format!("nats-server {version} is older than 2.15")))
+    }
+
+    async fn within<T>(&self, what: &str, work: impl Future<Output = T>) -> Result<T, BrokerError> {
+        let limit = self.shared.settings.request_timeout.0;
+        tokio::time::timeout(limit, work)
+            .await
+            .map_err(|_| BrokerError::Unavailable(format!("no answer in time to {what}")))
+    }
+
+    fn stream_config(&self, stream: &StreamConfig) -> stream::Config {
+        stream::Config {
+            name: stream.name.to_owned(),
+            subjects: stream.subjects.clone(),
+            storage: stream::StorageType::File,
+            retention: stream::RetentionPolicy::Limits,
+            max_age: self.shared.settings.stream_max_age.0,
+            num_replicas: self.shared.settings.stream_replicas,
+            ..stream::Config::default()
+        }
+    }
+
+    async fn info(&self, stream: &str) -> Result<Option<stream::Info>, BrokerError> {
+        self.usable()?;
+        match self.within("stream info", self.shared.jetstream.get_stream(stream)).await? {
+            Ok(stream) => Ok(Some(stream.cached_info().clone())),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+                _ => Err(unavailable(error)),
+            },
+        }
+    }
+
+    fn consumer_config(&self, spec: &ConsumerSpec) -> pull::Config {
+        pull::Config {
+            durable_name: Some(spec.name.to_owned()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.shared.settings.ack_wait.0,
+            max_deliver: -1,
+            max_ack_pending: self.shared.settings.max_ack_pending,
+            filter_subjects: spec.subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+            ..pull::Config::default()
+        }
+    }
+}
+
+fn parse_version(version: &str) -> Option<(u64, u64)> {
+    let mut parts = version.trim_start_matches('v').split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn unavailable(error: impl std::fmt::Display) -> BrokerError {
+    BrokerError::Unavailable(error.to_string())
+}
+
+fn mark(info: &stream::Info) -> StreamMark {
+    StreamMark {
+        created: i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or_default(),
+        sequence: info.state.last_sequence,
+    }
+}
+
+impl Broker for NatsBroker {
+    type Subscription = NatsSubscription;
+    type Pings = NatsPings;
+
+    async fn ensure_stream(&self, stream: &StreamConfig) -> Result<StreamMark, BrokerError> {
+        let wanted = self.stream_config(stream);
+        let Some(info) = self.info(stream.name).await? else {
+            info!(stream = stream.name, "stream created");
+            let created = self.within("stream creation", self.shared.jetstream.create_stream(wanted)).await?;
+            return created.map(|stream| mark(stream.cached_info())).map_err(unavailable);
+        };
+        let same = info.config.subjects == wanted.subjects
+            && info.config.max_age == wanted.max_age
+            && info.config.num_replicas == wanted.num_replicas;
+        if !same {
+            info!(stream = stream.name, "stream's settings changed");
+            let changed = stream::Config {
+                subjects: wanted.subjects,
+                max_age: wanted.max_age,
+                num_replicas: wanted.num_replicas,
+                ..info.config.clone()
+            };
+            self.within("stream update", self.shared.jetstream.update_stream(&changed)).await?.map_err(unavailable)?;
+        }
+        Ok(mark(&info))
+    }
+
+    async fn stream_state(&self, stream: &str) -> Result<Option<StreamMark>, BrokerError> {
+        Ok(self.info(stream).await?.as_ref().map(mark))
+    }
+
+    async fn publish(&self, stream: &str, last: u64, frames: Vec<Frame>) -> Result<Vec<u64>, BrokerError> {
+        // Nothing may wait in the client's queue for a server that isn't there.
+        self.connected()?;
+        let publish = async {
+            let mut acks = Vec::with_capacity(frames.len());
+            for (frame, expected) in frames.into_iter().zip(last..) {
+                let message = PublishMessage::build().payload(frame.payload).expected_last_sequence(expected);
+                let ack = self.shared.jetstream.send_publish(frame.subject, message).await.map_err(failed(stream))?;
+                acks.push(ack.into_future().map(|ack| ack.map_err(failed(stream))));
+            }
+            let mut sequences = Vec::with_capacity(acks.len());
+            for ack in acks {
+                sequences.push(ack.await?.sequence);
+            }
+            Ok(sequences)
+        };
+        self.within("publish", publish).await?
+    }
+
+    async fn delete_consumers(&self, stream: &str) -> Result<(), BrokerError> {
+        self.usable()?;
+        let delete = async {
+            let handle = self.shared.jetstream.get_stream_no_info(stream).await.map_err(unavailable)?;
+            let names: Vec<String> = match handle.consumer_names().try_collect().await {
+                Ok(names) => names,
+                // A stream that is gone has no consumers.
+                Err(_) if self.info(stream).await?.is_none() => return Ok(()),
+                Err(error) => return Err(unavailable(error)),
+            };
+            for name in names {
+                handle.delete_consumer(&name).await.map_err(unavailable)?;
+            }
+            Ok(())
+        };
+        self.within("deletion of consumers", delete).await?
+    }
+
+    async fn subscribe(&self, spec: &ConsumerSpec) -> Result<NatsSubscription, BrokerError> {
+        self.usable()?;
+        let settings = &self.shared.settings;
+        let create = self.shared.jetstream.create_consumer_on_stream(self.consumer_config(spec), spec.stream);
+        let consumer = self.within("consumer creation", create).await?.map_err(unavailable)?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(settings.prefetch_frames)
+            .heartbeat(HEARTBEAT)
+            .expires(PULL_EXPIRES)
+            .messages()
+            .await
+            .map_err(unavailable)?;
+        Ok(NatsSubscription { messages })
+    }
+
+    async fn ping(&self, subject: &str, payload: Bytes) -> Result<(), BrokerError> {
+        self.connected()?;
+        let publish = self.shared.client.publish(subject.to_owned(), payload);
+        self.within("ping", publish).await?.map_err(unavailable)
+    }
+
+    async fn pings(&self, subject: &str) -> Result<NatsPings, BrokerError> {
+        let subscribe = self.shared.client.subscribe(subject.to_owned());
+        self.within("subscription to pings", subscribe).await?.map_err(unavailable).map(NatsPings)
+    }
+
+    async fn flush(&self) -> Result<(), BrokerError> {
+        self.connected()?;
+        self.within("flush", self.shared.client.flush()).await?.map_err(unavailable)
+    }
+
+    fn is_up(&self) -> bool {
+        self.connected().is_ok() && !self.shared.refused.load(Ordering::Relaxed)
+    }
+}
+
+fn failed(stream: &str) -> impl Fn(async_nats::jetstream::context::PublishError) -> BrokerError {
+    move |error| match error.kind() {
+        PublishErrorKind::StreamNotFound => BrokerError::NoStream(stream.to_owned()),
+        PublishErrorKind::WrongLastSequence => BrokerError::WrongLastSequence(error.to_string()),
+        PublishErrorKind::MaxPayloadExceeded => BrokerError::Refused(error.to_string()),
+        _ => unavailable(error),
+    }
+}
+
+/// A durable consumer's open pull requests.
+pub struct NatsSubscription {
+    messages: pull::Stream,
+}
+
+impl Subscription for NatsSubscription {
+    type Delivery = NatsDelivery;
+
+    async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<NatsDelivery>, BrokerError> {
+        let Ok(first) = tokio::time::timeout(wait, self.messages.next()).await else { return Ok(Vec::new()) };
+        let gone = || BrokerError::ConsumerGone("the pull requests ended".to_owned());
+        let mut frames = vec![NatsDelivery(first.ok_or_else(gone)?.map_err(ended)?)];
+        while frames.len() < max_frames {
+            match self.messages.next().now_or_never() {
+                Some(Some(Ok(message))) => frames.push(NatsDelivery(message)),
+                // What came is handled first; if the fault stays, the next call meets it.
+                Some(_) | None => break,
+            }
+        }
+        Ok(frames)
+    }
+}
+
+fn ended(error: async_nats::jetstream::consumer::pull::MessagesError) -> BrokerError {
+    BrokerError::ConsumerGone(error.to_string())
+}
+
+/// One frame from JetStream.
+pub struct NatsDelivery(async_nats::jetstream::Message);
+
+impl Delivery for NatsDelivery {
+    fn payload(&self) -> &Bytes {
+        &self.0.payload
+    }
+
+    fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    fn redelivered(&self) -> bool {
+        self.0.info().is_ok_and(|info| info.delivered > 1)
+    }
+
+    async fn ack(&self) -> Result<(), BrokerError> {
+        self.0.ack().await.map_err(unavailable)
+    }
+
+    async fn nak(&self, delay: Duration) -> Result<(), BrokerError> {
+        self.0.ack_with(AckKind::Nak(Some(delay))).await.map_err(unavailable)
+    }
+
+    async fn progress(&self) -> Result<(), BrokerError> {
+        self.0.ack_with(AckKind::Progress).await.map_err(unavailable)
+    }
+}
+
+/// Pings by core NATS.
+pub struct NatsPings(async_nats::Subscriber);
+
+impl Pings for NatsPings {
+    async fn next(&mut self) -> Bytes {
+        match self.0.next().await {
+            Some(message) => message.payload,
+            // The client was closed: nobody will ping again.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_below_2_15_is_too_old() {
+        assert!(parse_version("2.15.1").is_some_and(|v| v >= OLDEST_SERVER));
+        assert!(parse_version("3.0.0-beta.1").is_some_and(|v| v >= OLDEST_SERVER));
+        assert!(parse_version("2.9.10").is_some_and(|v| v < OLDEST_SERVER));
+        assert!(parse_version("2.14.9").is_some_and(|v| v < OLDEST_SERVER));
+        assert_eq!(parse_version(""), None);
+    }
+}

@@ -1,0 +1,240 @@
+//! One attempt at a batch: one transaction, whatever is wrong with its messages.
+//!
+//! The first attempt hands over the whole batch without savepoints. If a message is at fault, the next one splits the batch by halves, each behind a savepoint, until the message
+//! is alone; it is parked, and the others' effects commit with it.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use uuid::Uuid;
+
+use super::Consumer;
+use super::batch::Batch;
+use crate::broker::Broker;
+use crate::error::{Error, StoreError};
+use crate::event::Event;
+use crate::handler::{Handler, HandlerError, Outcome};
+use crate::store::{Effects, InboxStore, Parked};
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Handler(#[from] HandlerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] Error),
+    #[error("the handler panicked: {0}")]
+    Panic(String),
+    #[error("the handler gave {given} outcomes for {wanted} events")]
+    Outcomes { given: usize, wanted: usize },
+}
+
+impl Failure {
+    /// Whether a message is to blame.
+    pub(crate) fn is_data(&self) -> bool {
+        match self {
+            Self::Handler(error) => error.is_data(),
+            Self::Store(error) => error.kind() == flotilla_postgres::ErrorKind::Data,
+            Self::Write(error) => error.is_data(),
+            Self::Panic(_) | Self::Outcomes { .. } => true,
+        }
+    }
+}
+
+/// What a batch came to, for the counters.
+#[derive(Default)]
+struct Tally {
+    applied: u64,
+    repeated: u64,
+    parked: u64,
+    dead: u64,
+}
+
+impl<S: InboxStore, B: Broker> Consumer<S, B> {
+    /// Tries the whole batch in one transaction. Nothing of it is kept unless this is `Ok`.
+    pub(super) async fn attempt(&self, batch: &Batch, carefully: bool) -> Result<(), Failure> {
+        let mut tx = self.parts.store.begin().await?;
+        let tally = match self.fill(&mut tx, batch, carefully).await {
+            Ok(tally) => tally,
+            Err(error) => {
+                // A panicked handler may have left anything behind: its connection is not used again.
+                if !matches!(error, Failure::Panic(_)) {
+                    self.parts.store.rollback(tx).await.ok();
+                }
+                return Err(error);
+            }
+        };
+        self.parts.store.commit(tx).await?;
+        self.parts.store.wake();
+        self.count(batch, &tally);
+        Ok(())
+    }
+
+    async fn fill(&self, tx: &mut S::Tx, batch: &Batch, carefully: bool) -> Result<Tally, Failure> {
+        let store = &self.parts.store;
+        let name = self.parts.spec.name;
+        let mut tally = Tally::default();
+        let mut aside = batch.unclaimable.clone();
+
+        let fresh = if batch.ids.is_empty() { Vec::new() } else { store.claim(tx, name, &batch.ids).await? };
+        if fresh.len() < batch.ids.len() {
+            let fresh: HashSet<Uuid> = fresh.iter().copied().collect();
+            let repeats: Vec<Uuid> = batch.ids.iter().copied().filter(|id| !fresh.contains(id)).collect();
+            tally.repeated = repeats.len() as u64;
+            store.repeat_replies(tx, name, &repeats).await?;
+            let chosen = self.chosen(&batch.events, |event| fresh.contains(&event.id), &mut aside);
+            self.hand_over(tx, &chosen, carefully, &mut tally).await?;
+        } else if batch.events.iter().all(|event| self.parts.handler.knows(&event.kind)) {
+            self.hand_over(tx, &batch.events, carefully, &mut tally).await?;
+        } else {
+            let chosen = self.chosen(&batch.events, |_| true, &mut aside);
+            self.hand_over(tx, &chosen, carefully, &mut tally).await?;
+        }
+
+        if !aside.is_empty() {
+            tally.dead += aside.len() as u64;
+            let effects = Effects { parked: aside, ..Effects::default() };
+            store.write(tx, name, &effects).await?;
+        }
+        Ok(tally)
+    }
+
+    /// The fresh events that the handler understands; those that it doesn't are set aside.
+    fn chosen(&self, events: &[Event], fresh: impl Fn(&Event) -> bool, aside: &mut Vec<Parked>) -> Vec<Event> {
+        let mut chosen = Vec::with_capacity(events.len());
+        for event in events.iter().filter(|event| fresh(event)) {
+            if self.parts.handler.knows(&event.kind) {
+                chosen.push(event.clone());
+            } else {
+                let reason = format!("unknown type {}", event.kind);
+                aside.push(Parked { event: event.clone(), reason, dead: true });
+            }
+        }
+        chosen
+    }
+
+    async fn hand_over(&self, tx: &mut S::Tx, events: &[Event], carefully: bool, tally: &mut Tally) -> Result<(), Failure> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        if !carefully {
+            return self.apply_events(tx, events, tally).await;
+        }
+        let store = &self.parts.store;
+        // Left halves first, so that messages keep their order.
+        let middle = events.len() / 2;
+        let mut open = vec![middle..events.len(), 0..middle];
+        while let Some(range) = open.pop() {
+            if range.is_empty() {
+                continue;
+            }
+            store.savepoint(tx).await?;
+            let mut part = Tally::default();
+            let mut result = self.apply_events(tx, &events[range.clone()], &mut part).await;
+            if result.is_ok() {
+                result = store.check(tx).await.map_err(Failure::from);
+            }
+            match result {
+                Ok(()) => tally.add(&part),
+                Err(error) if !error.is_data() => return Err(error),
+                Err(error) => {
+                    store.undo(tx).await?;
+                    if range.len() == 1 {
+                        let reason = error.to_string();
+                        let parked = vec![Parked { event: events[range.start].clone(), reason, dead: false }];
+                        store.write(tx, self.parts.spec.name, &Effects { parked, ..Effects::default() }).await?;
+                        tally.parked += 1;
+                    } else {
+                        let middle = range.start + range.len() / 2;
+                        open.push(middle..range.end);
+                        open.push(range.start..middle);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_events(&self, tx: &mut S::Tx, events: &[Event], tally: &mut Tally) -> Result<(), Failure> {
+        let outcomes = decide(self.parts.handler.as_ref(), tx, events).await?;
+        let mut effects = Effects::default();
+        for (event, outcome) in events.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Done(_) | Outcome::Replied { .. } => tally.applied += 1,
+                Outcome::DeadLetter(_) => tally.dead += 1,
+                Outcome::RetryLater(_) => tally.parked += 1,
+            }
+            collect(event, outcome, &mut effects);
+        }
+        if !effects.is_empty() {
+            self.parts.store.write(tx, self.parts.spec.name, &effects).await?;
+        }
+        Ok(())
+    }
+
+    fn count(&self, batch: &Batch, tally: &Tally) {
+        let metrics = &self.parts.metrics;
+        let name = self.parts.spec.name;
+        let outcomes = [
+            ("applied", tally.applied),
+            ("repeated", tally.repeated),
+            ("parked", tally.parked),
+            ("dead", tally.dead),
+        ];
+        for (outcome, count) in outcomes.into_iter().filter(|(_, count)| *count > 0) {
+            metrics.events.with_label_values(&[name, outcome]).inc_by(count);
+        }
+        metrics.batch.with_label_values(&[name]).observe(batch.len() as f64);
+        if let Some(lag) = batch.events.last().and_then(|last| self.parts.ids.now().duration_since(last.time).ok()) {
+            metrics.lag.with_label_values(&[name]).observe(lag.as_secs_f64());
+        }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.applied += other.applied;
+        self.repeated += other.repeated;
+        self.parked += other.parked;
+        self.dead += other.dead;
+    }
+}
+
+/// Asks the handler; a panic is an answer too.
+pub(crate) async fn decide<T: Send + 'static>(
+    handler: &dyn Handler<T>,
+    tx: &mut T,
+    events: &[Event],
+) -> Result<Vec<Outcome>, Failure> {
+    let answer = AssertUnwindSafe(handler.handle(tx, events)).catch_unwind().await;
+    let outcomes = answer.map_err(|panic| Failure::Panic(said(panic.as_ref())))??;
+    if outcomes.len() != events.len() {
+        return Err(Failure::Outcomes { given: outcomes.len(), wanted: events.len() });
+    }
+    Ok(outcomes)
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "without a message".to_owned(),
+    }
+}
+
+/// Adds one outcome to what the transaction writes.
+pub(crate) fn collect(event: &Event, outcome: Outcome, effects: &mut Effects) {
+    match outcome {
+        Outcome::Done(events) => effects.events.extend(events),
+        Outcome::Replied { reply, more } => {
+            effects.replies.push((event.id, effects.events.len()));
+            effects.events.push(reply);
+            effects.events.extend(more);
+        }
+        Outcome::DeadLetter(reason) => effects.parked.push(Parked { event: event.clone(), reason, dead: true }),
+        Outcome::RetryLater(reason) => effects.parked.push(Parked { event: event.clone(), reason, dead: false }),
+    }
+}

@@ -1,0 +1,208 @@
+//! Consumers: pull frames, remove repeats, hand the rest to a handler in one transaction, ack.
+//!
+//! A frame is acked when each of its events has been applied or parked, never before the commit. While one transaction runs, the next frames are fetched.
+
+pub(crate) mod attempt;
+mod batch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use self::batch::{Intake, Item};
+use crate::backoff::Backoff;
+use crate::broker::{Broker, Delivery, Subscription};
+use crate::handler::Handler;
+use crate::ids::Ids;
+use crate::metrics::Metrics;
+use crate::spec::ConsumerSpec;
+use crate::store::InboxStore;
+
+/// How long one pull waits before the loop looks up.
+const PULL_WAIT: Duration = Duration::from_secs(5);
+/// The longest pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a consumer works with.
+pub struct ConsumerParts<S: InboxStore, B> {
+    /// What it reads.
+    pub spec: ConsumerSpec,
+    /// The inbox.
+    pub store: S,
+    /// The broker.
+    pub broker: B,
+    /// The service's decisions.
+    pub handler: Arc<dyn Handler<S::Tx>>,
+    /// The present, and jitter.
+    pub ids: Ids,
+    /// The most frames taken at once.
+    pub prefetch: usize,
+    /// The broker's patience for an ack.
+    pub ack_wait: Duration,
+    /// How far back the inbox remembers.
+    pub horizon: Duration,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// One durable consumer.
+pub struct Consumer<S: InboxStore, B> {
+    parts: ConsumerParts<S, B>,
+}
+
+impl<S: InboxStore, B: Broker> Consumer<S, B> {
+    /// Puts a consumer together.
+    pub fn new(parts: ConsumerParts<S, B>) -> Self {
+        Self { parts }
+    }
+
+    /// Works until `shutdown`; finishes and acks the batch in hand, and gives back what was only fetched.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let random = self.parts.ids.random();
+        let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
+        let mut complained = false;
+        while !shutdown.is_cancelled() {
+            let consumer = self.parts.spec.name;
+            match self.parts.broker.subscribe(&self.parts.spec).await {
+                Ok(mut subscription) => {
+                    complained = false;
+                    backoff.reset();
+                    self.read(&mut subscription, &shutdown).await;
+                }
+                // Its producer may not have made the stream yet, or the broker is away: said once.
+                Err(error) if !complained => {
+                    complained = true;
+                    warn!(consumer, error = %error, "consumer waits for its stream");
+                }
+                Err(error) => debug!(consumer, error = %error, "consumer waits for its stream"),
+            }
+            backoff.wait(random.as_ref(), &shutdown).await;
+        }
+    }
+
+    /// Reads until `shutdown` or until the subscription ends.
+    async fn read(&self, subscription: &mut B::Subscription, shutdown: &CancellationToken) {
+        loop {
+            let pull = subscription.next(self.parts.prefetch, PULL_WAIT);
+            match shutdown.run_until_cancelled(pull).await {
+                None => return self.give_back(subscription).await,
+                Some(Ok(frames)) if frames.is_empty() => {}
+                Some(Ok(frames)) => self.work(&frames, shutdown).await,
+                Some(Err(error)) => {
+                    debug!(consumer = self.parts.spec.name, error = %error, "subscription ended");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Frames that were fetched and not begun go to another replica at once, not after the ack wait.
+    async fn give_back(&self, subscription: &mut B::Subscription) {
+        while let Ok(frames) = subscription.next(self.parts.prefetch, Duration::from_millis(1)).await {
+            if frames.is_empty() {
+                return;
+            }
+            nak(&frames).await;
+        }
+    }
+
+    /// Applies frames in transactions of at most `max_events`, and acks each when its last event is done.
+    async fn work<D: Delivery>(&self, frames: &[D], shutdown: &CancellationToken) {
+        let consumer = self.parts.spec.name;
+        let redelivered = frames.iter().filter(|frame| frame.redelivered()).count() as u64;
+        if redelivered > 0 {
+            self.parts.metrics.redeliveries.with_label_values(&[consumer]).inc_by(redelivered);
+        }
+        let mut intake = Intake::default();
+        let mut done = 0;
+        for (index, frame) in frames.iter().enumerate() {
+            let items = batch::decode(frame.subject(), frame.payload());
+            if !intake.is_empty() && intake.len() + items.len() > self.parts.spec.max_events {
+                if !self.apply(intake.take(), &frames[done..], shutdown).await {
+                    return nak(&frames[done..]).await;
+                }
+                ack(&frames[done..index]).await;
+                done = index;
+            }
+            intake.add(items);
+        }
+        if self.apply(intake.take(), &frames[done..], shutdown).await {
+            ack(&frames[done..]).await;
+        } else {
+            nak(&frames[done..]).await;
+        }
+    }
+
+    /// Applies the items, in several transactions if a single frame holds more than `max_events`; keeps the frames alive meanwhile. False if `shutdown` came before it could.
+    async fn apply<D: Delivery>(&self, mut items: Vec<Item>, frames: &[D], shutdown: &CancellationToken) -> bool {
+        let work = async {
+            while !items.is_empty() {
+                let rest = items.split_off(items.len().min(self.parts.spec.max_events.max(1)));
+                if !self.apply_batch(std::mem::replace(&mut items, rest), shutdown).await {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::pin!(work);
+        let mut alive = tokio::time::interval(self.parts.ack_wait / 3);
+        alive.tick().await;
+        loop {
+            tokio::select! {
+                applied = &mut work => return applied,
+                _ = alive.tick() => progress(frames).await,
+            }
+        }
+    }
+
+    /// Tries until the batch is applied, however long the database is away; false if `shutdown` came first.
+    async fn apply_batch(&self, items: Vec<Item>, shutdown: &CancellationToken) -> bool {
+        let random = self.parts.ids.random();
+        let mut backoff = Backoff::new(Duration::from_millis(10), LONGEST_PAUSE);
+        let batch = batch::Batch::sort(items, self.parts.ids.now(), self.parts.horizon);
+        let mut carefully = false;
+        loop {
+            match self.attempt(&batch, carefully).await {
+                Ok(()) => return true,
+                Err(error) if error.is_data() && !carefully => {
+                    debug!(consumer = self.parts.spec.name, error = %error, "a message is at fault, looking for it");
+                    carefully = true;
+                }
+                Err(error) => {
+                    warn!(consumer = self.parts.spec.name, error = %error, events = batch.len(), "batch will be tried again");
+                    self.parts.metrics.retries.with_label_values(&[self.parts.spec.name]).inc();
+                    if !backoff.wait(random.as_ref(), shutdown).await {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A lost ack only makes the frame come again.
+async fn ack<D: Delivery>(frames: &[D]) {
+    for frame in frames {
+        if let Err(error) = frame.ack().await {
+            debug!(error = %error, "ack not sent");
+        }
+    }
+}
+
+async fn nak<D: Delivery>(frames: &[D]) {
+    for frame in frames {
+        if let Err(error) = frame.nak(Duration::ZERO).await {
+            debug!(error = %error, "nak not sent");
+        }
+    }
+}
+
+async fn progress<D: Delivery>(frames: &[D]) {
+    for frame in frames {
+        if let Err(error) = frame.progress().await {
+            debug!(error = %error, "progress not sent");
+        }
+    }
+}

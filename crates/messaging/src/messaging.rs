@@ -1,0 +1,108 @@
+//! The bundle that a service starts: its stream's relay, its consumers, the retries of parked messages, retention.
+
+use std::sync::Arc;
+
+use flotilla_postgres::{Pool, Tx};
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::broker::nats::NatsBroker;
+use crate::error::Error;
+use crate::handler::Handler;
+use crate::ids::Ids;
+use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::postgres::PgStore;
+use crate::settings::NatsSettings;
+use crate::spec::{ConsumerSpec, StreamSpec};
+
+/// A service's messaging, being put together; [`Messaging::run`] sets it going.
+pub struct Messaging {
+    pub(crate) service: &'static str,
+    pub(crate) stream: StreamSpec,
+    pub(crate) settings: NatsSettings,
+    pub(crate) pool: Pool,
+    pub(crate) store: PgStore,
+    pub(crate) broker: NatsBroker,
+    pub(crate) ids: Ids,
+    pub(crate) metrics: Metrics,
+    pub(crate) consumers: Vec<(ConsumerSpec, Arc<dyn Handler<Tx>>)>,
+}
+
+/// Tells whether the broker can be used; for readiness checks after [`Messaging::run`] has taken the rest.
+#[derive(Clone)]
+pub struct BrokerProbe(NatsBroker);
+
+impl BrokerProbe {
+    /// Whether the broker is connected and new enough. Asks nobody.
+    pub fn is_up(&self) -> bool {
+        self.0.is_up()
+    }
+}
+
+impl Messaging {
+    /// Puts messaging together. Neither database nor broker need be there yet: connections are made in the background.
+    ///
+    /// # Errors
+    /// If the broker's address can't be understood or the registry has these metrics already.
+    pub async fn new(
+        service: &'static str,
+        stream: StreamSpec,
+        pool: Pool,
+        nats: &NatsSettings,
+        registry: &Registry,
+    ) -> Result<Self, Error> {
+        let metrics = Metrics::new(service, registry)?;
+        let broker = NatsBroker::connect(service, nats).await?;
+        Ok(Self {
+            service,
+            stream,
+            settings: nats.clone(),
+            store: PgStore::new(service, pool.clone(), nats),
+            pool,
+            broker,
+            ids: Ids::system(),
+            metrics,
+            consumers: Vec::new(),
+        })
+    }
+
+    /// Takes ids and time from elsewhere than the system.
+    #[must_use]
+    pub fn with_ids(mut self, ids: Ids) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Where transactions append their messages.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.store.writer(), self.store.waker())
+    }
+
+    /// Ids and time.
+    pub fn ids(&self) -> Ids {
+        self.ids.clone()
+    }
+
+    /// Adds a consumer.
+    pub fn consume(&mut self, spec: ConsumerSpec, handler: Arc<dyn Handler<Tx>>) {
+        self.consumers.push((spec, handler));
+    }
+
+    /// Whether the broker can be used. Asks nobody.
+    pub fn broker_is_up(&self) -> bool {
+        self.broker.is_up()
+    }
+
+    /// The same question for later.
+    pub fn broker_probe(&self) -> BrokerProbe {
+        BrokerProbe(self.broker.clone())
+    }
+
+    /// Runs relay, consumers, retries and retention until `shutdown`, then drains: consumers finish and ack what they hold, the relay publishes what is left
+    /// and gives its lease back. Returns early only if one of them ends unexpectedly.
+    pub async fn run(self, shutdown: CancellationToken) {
+        crate::run::run(self, shutdown).await;
+    }
+}

@@ -1,0 +1,110 @@
+//! The metrics of a service's messaging, all labelled with the service.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Gauge, Opts, Registry,
+};
+
+/// What is counted.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Events published by the relay.
+    pub published: IntCounter,
+    /// Frames published by the relay.
+    pub frames: IntCounter,
+    /// Age of the oldest outbox row that waits, in seconds.
+    pub outbox_age: Gauge,
+    /// Outbox rows that wait, counted up to ten thousand.
+    pub outbox_pending: IntGauge,
+    /// Times a lost stream was filled again.
+    pub rebuilds: IntCounter,
+    /// Whether this process holds the relay's lease.
+    pub leader: IntGauge,
+    /// Events by consumer and outcome: applied, repeated, parked, dead.
+    pub events: IntCounterVec,
+    /// Events in a consumer's transaction.
+    pub batch: HistogramVec,
+    /// Seconds from an event's time to its being applied, for the last event of a batch.
+    pub lag: HistogramVec,
+    /// Frames delivered more than once, by consumer.
+    pub redeliveries: IntCounterVec,
+    /// Batches tried again whole, by consumer.
+    pub retries: IntCounterVec,
+    /// Parked messages by state.
+    pub parked: IntGaugeVec,
+    /// Seconds that a batch of frames took to be acked.
+    pub publish: Histogram,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// If the registry has them already for this service.
+    pub fn new(service: &str, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = |name: &str, help: &str| Opts::new(name, help).const_label("service", service);
+        let histogram = |name: &str, help: &str, buckets: &[f64]| HistogramOpts {
+            common_opts: opts(name, help),
+            buckets: buckets.to_vec(),
+        };
+        let sizes = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
+        let seconds = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+        let metrics = Self {
+            published: IntCounter::with_opts(opts("flotilla_relay_published_total", "Events published by the relay"))?,
+            frames: IntCounter::with_opts(opts("flotilla_relay_frames_total", "Frames published by the relay"))?,
+            outbox_age: Gauge::with_opts(opts("flotilla_outbox_age_seconds", "Age of the oldest waiting outbox row"))?,
+            outbox_pending: IntGauge::with_opts(opts(
+                "flotilla_outbox_pending",
+                "Waiting outbox rows, counted up to ten thousand",
+            ))?,
+            rebuilds: IntCounter::with_opts(opts(
+                "flotilla_stream_rebuilds_total",
+                "Times a lost stream was filled again",
+            ))?,
+            leader: IntGauge::with_opts(opts("flotilla_relay_leader", "1 while this process holds the relay's lease"))?,
+            events: IntCounterVec::new(
+                opts("flotilla_consumer_events_total", "Events by consumer and outcome"),
+                &["consumer", "outcome"],
+            )?,
+            batch: HistogramVec::new(
+                histogram("flotilla_consumer_batch_events", "Events in a consumer's transaction", &sizes),
+                &["consumer"],
+            )?,
+            lag: HistogramVec::new(
+                histogram("flotilla_consumer_lag_seconds", "From an event's time to its being applied", &seconds),
+                &["consumer"],
+            )?,
+            redeliveries: IntCounterVec::new(
+                opts("flotilla_consumer_redeliveries_total", "Frames delivered more than once"),
+                &["consumer"],
+            )?,
+            retries: IntCounterVec::new(
+                opts("flotilla_consumer_retries_total", "Batches tried again whole"),
+                &["consumer"],
+            )?,
+            parked: IntGaugeVec::new(opts("flotilla_parked_messages", "Parked messages by state"), &["state"])?,
+            publish: Histogram::with_opts(histogram(
+                "flotilla_relay_publish_seconds",
+                "Until a batch of frames was acked",
+                &seconds,
+            ))?,
+        };
+        metrics.register(registry)?;
+        Ok(metrics)
+    }
+
+    fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.published.clone()))?;
+        registry.register(Box::new(self.frames.clone()))?;
+        registry.register(Box::new(self.outbox_age.clone()))?;
+        registry.register(Box::new(self.outbox_pending.clone()))?;
+        registry.register(Box::new(self.rebuilds.clone()))?;
+        registry.register(Box::new(self.leader.clone()))?;
+        registry.register(Box::new(self.events.clone()))?;
+        registry.register(Box::new(self.batch.clone()))?;
+        registry.register(Box::new(self.lag.clone()))?;
+        registry.register(Box::new(self.redeliveries.clone()))?;
+        registry.register(Box::new(self.retries.clone()))?;
+        registry.register(Box::new(self.parked.clone()))?;
+        registry.register(Box::new(self.publish.clone()))
+    }
+}

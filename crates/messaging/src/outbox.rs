@@ -1,0 +1,72 @@
+//! The outbox as services see it: append inside the business transaction, wake the relay after the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flotilla_postgres::Tx;
+use tokio::sync::Notify;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::postgres;
+
+/// Appends to the service's outbox. Clones share one relay.
+#[derive(Clone)]
+pub struct Outbox {
+    writer: postgres::OutboxWriter,
+    waker: Waker,
+}
+
+impl Outbox {
+    pub(crate) fn new(writer: postgres::OutboxWriter, waker: Waker) -> Self {
+        Self { writer, waker }
+    }
+
+    /// Appends all events by one statement; an empty slice costs nothing. They exist when `tx` commits.
+    ///
+    /// # Errors
+    /// If an event is larger than a frame may be (then nothing was sent), or the database refuses.
+    pub async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), Error> {
+        if let Some(xid) = self.writer.append(tx, events).await? {
+            self.waker.appended(xid);
+        }
+        Ok(())
+    }
+
+    /// Tells the relay that a transaction with appended events has committed. Without it they wait for the relay's next poll.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+}
+
+/// How committers and relay meet: a bell, and the highest transaction id that has appended something and rung, by which the relay knows that rows are still held back by a
+/// transaction with a lower id.
+#[derive(Clone, Default)]
+pub struct Waker {
+    bell: Arc<Notify>,
+    appended: Arc<AtomicU64>,
+    committed: Arc<AtomicU64>,
+}
+
+impl Waker {
+    /// Notes that the transaction with this id has appended.
+    pub fn appended(&self, xid: u64) {
+        self.appended.fetch_max(xid, Ordering::Relaxed);
+    }
+
+    /// Rings: what was noted before is committed, or nearly so.
+    pub fn wake(&self) {
+        self.committed.fetch_max(self.appended.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.bell.notify_one();
+    }
+
+    /// Waits for the next ring; one that came before the wait counts.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// The transaction id that the relay should reach.
+    pub fn target(&self) -> u64 {
+        self.committed.load(Ordering::Relaxed)
+    }
+}

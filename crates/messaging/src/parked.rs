@@ -1,0 +1,144 @@
+//! Retries of parked messages: one at a time, each in its own transaction, with growing waits; after the last attempt they are dead letters.
+//!
+//! A parked message keeps its inbox row, so a redelivery of it is a repeat and changes nothing. A retry that succeeds removes the parked row in the transaction of the effect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::backoff::Backoff;
+use crate::consumer::attempt::{Failure, collect, decide};
+use crate::handler::{Handler, Outcome};
+use crate::metrics::Metrics;
+use crate::random::{Random, unit};
+use crate::settings::ParkedSettings;
+use crate::store::{DueMessage, Effects, ParkedStore, Verdict};
+
+/// Attempts in one round; the rest waits for the next.
+const ROUND: usize = 64;
+/// No wait grows beyond this.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
+/// A service's retries.
+pub struct ParkedRetry<S: ParkedStore> {
+    store: S,
+    names: Vec<&'static str>,
+    handlers: Vec<Arc<dyn Handler<S::Tx>>>,
+    settings: ParkedSettings,
+    random: Arc<dyn Random>,
+    metrics: Metrics,
+}
+
+impl<S: ParkedStore> ParkedRetry<S> {
+    /// Retries for these consumers.
+    pub fn new(
+        store: S,
+        consumers: Vec<(&'static str, Arc<dyn Handler<S::Tx>>)>,
+        settings: ParkedSettings,
+        random: Arc<dyn Random>,
+        metrics: Metrics,
+    ) -> Self {
+        let (names, handlers) = consumers.into_iter().unzip();
+        Self { store, names, handlers, settings, random, metrics }
+    }
+
+    /// Works until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut backoff = Backoff::new(self.settings.poll.0, Duration::from_secs(10));
+        while shutdown.run_until_cancelled(tokio::time::sleep(self.settings.poll.0)).await.is_some() {
+            match self.round(&shutdown).await {
+                Ok(_) => backoff.reset(),
+                Err(error) => {
+                    warn!(error = %error, "retries of parked messages wait");
+                    backoff.wait(self.random.as_ref(), &shutdown).await;
+                }
+            }
+        }
+    }
+
+    /// Tries what is due; says how many attempts were made.
+    ///
+    /// # Errors
+    /// A fault that is no message's; it counts against none.
+    pub(crate) async fn round(&self, shutdown: &CancellationToken) -> Result<usize, Failure> {
+        for attempts in 0..ROUND {
+            if shutdown.is_cancelled() || !self.attempt().await? {
+                return Ok(attempts);
+            }
+        }
+        Ok(ROUND)
+    }
+
+    /// Tries one message; false if none is due.
+    async fn attempt(&self) -> Result<bool, Failure> {
+        let mut tx = self.store.begin().await?;
+        let Some(message) = self.store.due(&mut tx, &self.names).await? else {
+            self.store.commit(tx).await?;
+            return Ok(false);
+        };
+        match self.apply(&mut tx, &message).await {
+            Ok(outcome) => {
+                self.store.commit(tx).await?;
+                self.store.wake();
+                self.count(&message, outcome);
+            }
+            Err(error) if error.is_data() => {
+                drop(tx);
+                let mut tx = self.store.begin().await?;
+                let outcome = self.fail(&mut tx, &message, &error.to_string()).await?;
+                self.store.commit(tx).await?;
+                self.store.wake();
+                self.count(&message, outcome);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    async fn apply(&self, tx: &mut S::Tx, message: &DueMessage) -> Result<&'static str, Failure> {
+        let place = self.names.iter().position(|name| *name == message.consumer).unwrap_or_default();
+        let handler = self.handlers[place].as_ref();
+        if !handler.knows(&message.event.kind) {
+            return self.bury(tx, message, "unknown type").await;
+        }
+        let events = std::slice::from_ref(&message.event);
+        let outcome = decide(handler, tx, events).await?.into_iter().next();
+        match outcome {
+            Some(Outcome::RetryLater(reason)) => self.fail(tx, message, &reason).await,
+            Some(Outcome::DeadLetter(reason)) => self.bury(tx, message, &reason).await,
+            Some(outcome) => {
+                let mut effects = Effects::default();
+                collect(&message.event, outcome, &mut effects);
+                self.store.write(tx, message.consumer, &effects).await?;
+                self.store.settle(tx, message).await?;
+                info!(consumer = message.consumer, message_id = %message.event.id, attempts = message.attempts + 1, "parked message applied");
+                Ok("applied")
+            }
+            None => Err(Failure::Outcomes { given: 0, wanted: 1 }),
+        }
+    }
+
+    async fn fail(&self, tx: &mut S::Tx, message: &DueMessage, reason: &str) -> Result<&'static str, Failure> {
+        let attempts = message.attempts + 1;
+        if attempts >= self.settings.max_attempts {
+            return self.bury(tx, message, reason).await;
+        }
+        let doubled = self.settings.backoff.0.saturating_mul(1 << message.attempts.clamp(0, 20)).min(LONGEST_WAIT);
+        let wait = doubled.mul_f64(0.75 + unit(self.random.as_ref()) / 2.0);
+        debug!(consumer = message.consumer, message_id = %message.event.id, attempts, reason, "parked message failed again");
+        self.store.fail(tx, message, reason, Verdict::RetryAfter(wait)).await?;
+        Ok("parked")
+    }
+
+    async fn bury(&self, tx: &mut S::Tx, message: &DueMessage, reason: &str) -> Result<&'static str, Failure> {
+        warn!(consumer = message.consumer, message_id = %message.event.id, kind = %message.event.kind, reason, "parked message is a dead letter now");
+        self.store.fail(tx, message, reason, Verdict::Bury).await?;
+        Ok("dead")
+    }
+
+    fn count(&self, message: &DueMessage, outcome: &str) {
+        self.metrics.events.with_label_values(&[message.consumer, outcome]).inc();
+    }
+}

@@ -1,0 +1,137 @@
+//! The consumers' statements: claim, kept replies, effects, savepoints.
+
+use std::borrow::Cow;
+
+use flotilla_postgres::{Error as PgError, Tx};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::PgStore;
+use super::types::Xid;
+use crate::error::Error;
+use crate::frame;
+use crate::store::{Effects, InboxStore, Parked};
+
+// Rows are inserted in the array's order, which is sorted: two consumers of the same ids wait for each other in one direction only.
+const CLAIM: &str = "INSERT INTO inbox (message_id, consumer)
+SELECT id, $1 FROM unnest($2::uuid[]) AS u(id)
+ON CONFLICT DO NOTHING RETURNING message_id";
+
+const REPEAT_REPLIES: &str = "SELECT repeated, xid FROM inbox_repeat_replies($1, $2)";
+
+const PARK: &str = "INSERT INTO parked (consumer, message_id, subject, kind, event, reason, state, next_attempt_at)
+SELECT $1, id, subject, kind, event, reason, state, clock_timestamp() + make_interval(secs => $8)
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[]) AS p(id, subject, kind, event, reason, state)
+ON CONFLICT DO NOTHING RETURNING message_id";
+
+impl InboxStore for PgStore {
+    type Tx = Tx;
+
+    async fn begin(&self) -> Result<Tx, PgError> {
+        self.pool.begin().await
+    }
+
+    async fn claim(&self, tx: &mut Tx, consumer: &'static str, ids: &[Uuid]) -> Result<Vec<Uuid>, PgError> {
+        let rows = tx.query(CLAIM, &[&consumer, &ids]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    async fn repeat_replies(&self, tx: &mut Tx, consumer: &'static str, ids: &[Uuid]) -> Result<u64, PgError> {
+        let row = tx.query_one(REPEAT_REPLIES, &[&consumer, &ids]).await?;
+        let repeated: i64 = row.try_get(0)?;
+        if repeated > 0 {
+            self.waker.appended(row.try_get::<_, Xid>(1)?.0);
+        }
+        Ok(u64::try_from(repeated).unwrap_or_default())
+    }
+
+    async fn write(&self, tx: &mut Tx, consumer: &'static str, effects: &Effects) -> Result<(), Error> {
+        let appended = self.writer.append_and_keep(tx, consumer, &effects.events, &effects.replies).await?;
+        if let Some(xid) = appended {
+            self.waker.appended(xid);
+        }
+        if effects.parked.is_empty() {
+            return Ok(());
+        }
+        let fresh = self.park(tx, consumer, &effects.parked).await?;
+        let copies: Vec<_> = effects
+            .parked
+            .iter()
+            .filter(|parked| parked.dead && fresh.contains(&parked.event.id))
+            .map(|parked| self.dead_letter(&parked.event))
+            .collect();
+        if let Some(xid) = self.writer.append(tx, &copies).await? {
+            self.waker.appended(xid);
+        }
+        Ok(())
+    }
+
+    async fn savepoint(&self, tx: &mut Tx) -> Result<(), PgError> {
+        tx.batch_execute("SAVEPOINT events").await
+    }
+
+    async fn check(&self, tx: &mut Tx) -> Result<(), PgError> {
+        tx.batch_execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; RELEASE SAVEPOINT events").await
+    }
+
+    async fn undo(&self, tx: &mut Tx) -> Result<(), PgError> {
+        tx.batch_execute("ROLLBACK TO SAVEPOINT events; RELEASE SAVEPOINT events").await
+    }
+
+    async fn rollback(&self, tx: Tx) -> Result<(), PgError> {
+        tx.rollback().await
+    }
+
+    async fn commit(&self, tx: Tx) -> Result<(), PgError> {
+        tx.commit().await
+    }
+
+    fn wake(&self) {
+        self.waker.wake();
+    }
+}
+
+impl PgStore {
+    /// Parks; says which were not parked before.
+    async fn park(&self, tx: &Tx, consumer: &'static str, parked: &[Parked]) -> Result<Vec<Uuid>, Error> {
+        let mut ids = Vec::new();
+        let mut subjects = Vec::new();
+        let mut kinds = Vec::new();
+        let mut events = Vec::new();
+        let mut reasons = Vec::new();
+        let mut states = Vec::new();
+        for Parked { event, reason, dead } in parked {
+            warn!(consumer, message_id = %event.id, kind = %event.kind, reason = %reason, dead, "message parked");
+            let mut encoded = Vec::new();
+            frame::encode(event, self.writer.source(), &[], &mut encoded);
+            ids.push(event.id);
+            subjects.push(storable(&event.subject));
+            kinds.push(storable(&event.kind));
+            events.push(encoded);
+            reasons.push(storable(reason));
+            states.push(if *dead { "dead" } else { "retrying" });
+        }
+        let wait = self.parked_backoff.as_secs_f64();
+        let rows = tx
+            .query(PARK, &[&consumer, &ids, &subjects, &kinds, &events, &reasons, &states, &wait])
+            .await?;
+        let fresh: Result<Vec<Uuid>, _> = rows.iter().map(|row| row.try_get(0).map_err(PgError::from)).collect();
+        Ok(fresh?)
+    }
+
+    /// The copy of a dead letter for the stream, cut where it would be too large: the whole is in the table.
+    pub(super) fn dead_letter(&self, event: &crate::Event) -> crate::Event {
+        let mut copy = event.clone();
+        copy.subject = self.writer.dead_letters().to_owned();
+        let room = self.writer.max_event_bytes().saturating_sub(4_096);
+        copy.data.truncate(room);
+        copy
+    }
+}
+
+/// PostgreSQL's text can't hold a NUL, and a message that was refused for what it holds must not be refused again.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    const LIMIT: usize = 2_000;
+    let end = text.char_indices().nth(LIMIT).map_or(text.len(), |(at, _)| at);
+    if text[..end].contains('\0') { Cow::Owned(text[..end].replace('\0', "\u{fffd}")) } else { Cow::Borrowed(&text[..end]) }
+}

@@ -1,0 +1,61 @@
+//! The stores on PostgreSQL. Owns the tables of `migrations/`: outbox, outbox_generation, relay_cursor, relay_checkpoint, inbox, inbox_reply, parked.
+//!
+//! Statements are counted: an append, a claim, a read and a cursor move are one each, whatever the number of events.
+
+mod inbox;
+mod outbox;
+mod parked;
+mod relay;
+mod retention;
+mod types;
+
+use std::time::Duration;
+
+use flotilla_postgres::Pool;
+
+pub(crate) use outbox::OutboxWriter;
+pub use relay::PgOutboxRow;
+pub use retention::Retention;
+
+use crate::outbox::Waker;
+use crate::settings::NatsSettings;
+
+/// The migrations of this crate's tables, applied by the service's owner under the history table `messaging_history`.
+pub fn migrations() -> refinery::Runner {
+    embedded::migrations::runner()
+}
+
+mod embedded {
+    #![allow(missing_docs)]
+    refinery::embed_migrations!("migrations");
+}
+
+/// One service's messaging tables.
+#[derive(Clone)]
+pub struct PgStore {
+    pool: Pool,
+    writer: OutboxWriter,
+    waker: Waker,
+    parked_backoff: Duration,
+}
+
+impl PgStore {
+    /// On the pool of the service's system role. `service` names the source of events and the subject of dead letters.
+    pub fn new(service: &'static str, pool: Pool, settings: &NatsSettings) -> Self {
+        Self {
+            pool,
+            writer: OutboxWriter::new(service, settings.max_event_bytes),
+            waker: Waker::default(),
+            parked_backoff: settings.parked.backoff.0,
+        }
+    }
+
+    /// The bell and its target, shared with the relay.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    pub(crate) fn writer(&self) -> OutboxWriter {
+        self.writer.clone()
+    }
+}

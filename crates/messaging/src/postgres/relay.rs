@@ -1,0 +1,203 @@
+//! The relay's statements: lease, read, cursor, checkpoints.
+
+use std::time::Duration;
+
+use flotilla_postgres::{Error, Row};
+use uuid::Uuid;
+
+use super::PgStore;
+use super::types::Xid;
+use crate::store::{Backlog, Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
+
+// Synchronous on purpose: a grant that a crash of the database forgot would be given a second time under the same epoch.
+const ACQUIRE: &str = "UPDATE relay_cursor
+SET epoch = epoch + 1, holder = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
+WHERE lease_until < clock_timestamp() OR holder = $1
+RETURNING epoch, generation, xid, id, stream_created, stream_sequence";
+
+const RENEW: &str = "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE relay_cursor SET lease_until = clock_timestamp() + make_interval(secs => $2) FROM quick WHERE epoch = $1
+RETURNING epoch";
+
+const RELEASE: &str = "UPDATE relay_cursor SET lease_until = '-infinity', holder = '' WHERE epoch = $1";
+
+const REGISTER_GENERATION: &str = "INSERT INTO outbox_generation (generation)
+SELECT messaging_generation() WHERE NOT EXISTS (SELECT FROM outbox_generation WHERE generation = messaging_generation())
+ON CONFLICT DO NOTHING";
+
+// The present one is last, even if an older database under this name knew it before.
+const GENERATIONS: &str = "SELECT generation FROM outbox_generation ORDER BY generation = messaging_generation(), ordinal";
+
+const READ: &str = "SELECT xid, id, subject, event FROM outbox_read($1, $2, $3, $4, $5)";
+
+const ADVANCE: &str = "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+moved AS (
+    UPDATE relay_cursor
+    SET generation = $2, xid = $3, id = $4, stream_created = $5, stream_sequence = $6,
+        lease_until = clock_timestamp() + make_interval(secs => $7)
+    FROM quick WHERE epoch = $1 RETURNING 1),
+kept AS (
+    INSERT INTO relay_checkpoint (stream_created, sequence, generation, xid, id)
+    SELECT $5, $6, $2, $3, $4 FROM moved WHERE $8
+    ON CONFLICT (stream_created, sequence) DO UPDATE SET generation = excluded.generation, xid = excluded.xid, id = excluded.id)
+SELECT count(*) FROM moved";
+
+const CHECKPOINT: &str = "SELECT generation, xid, id FROM (
+    SELECT sequence, generation, xid, id FROM relay_checkpoint WHERE stream_created = $1 AND sequence <= $2
+    UNION ALL
+    SELECT stream_sequence, generation, xid, id FROM relay_cursor
+    WHERE stream_created = $1 AND stream_sequence <= $2 AND generation IS NOT NULL) AS known
+ORDER BY sequence DESC LIMIT 1";
+
+// A sequence above the loss will be given to other frames, so what was recorded of it is no longer true.
+const REWIND: &str = "WITH moved AS (
+    UPDATE relay_cursor SET generation = $2, xid = $3, id = $4, stream_created = $5, stream_sequence = $6
+    WHERE epoch = $1 RETURNING 1),
+forgotten AS (
+    DELETE FROM relay_checkpoint WHERE EXISTS (SELECT FROM moved) AND (stream_created <> $5 OR sequence > $6))
+SELECT count(*) FROM moved";
+
+const BACKLOG: &str = "SELECT pending, age FROM outbox_backlog(10000)";
+
+/// A row as the driver holds it; nothing is copied before the frame is built.
+pub struct PgOutboxRow(Row, (u64, Uuid));
+
+impl OutboxRow for PgOutboxRow {
+    fn position(&self) -> (u64, Uuid) {
+        self.1
+    }
+
+    fn subject(&self) -> &str {
+        self.0.get(2)
+    }
+
+    fn event(&self) -> &[u8] {
+        self.0.get(3)
+    }
+}
+
+impl OutboxStore for PgStore {
+    type Row = PgOutboxRow;
+
+    async fn acquire(&self, holder: &str, lease: Duration) -> Result<Option<Grant>, Error> {
+        let rows = self.pool.query(ACQUIRE, &[&holder, &lease.as_secs_f64()]).await?;
+        rows.first().map(grant).transpose()
+    }
+
+    async fn renew(&self, epoch: i64, lease: Duration) -> Result<bool, Error> {
+        Ok(!self.pool.query(RENEW, &[&epoch, &lease.as_secs_f64()]).await?.is_empty())
+    }
+
+    async fn release(&self, epoch: i64) -> Result<(), Error> {
+        self.pool.query(RELEASE, &[&epoch]).await.map(drop)
+    }
+
+    async fn generations(&self) -> Result<Vec<i64>, Error> {
+        self.pool.query(REGISTER_GENERATION, &[]).await?;
+        self.pool.query(GENERATIONS, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    async fn read(&self, after: Cursor, settled_only: bool, limit: usize) -> Result<Vec<PgOutboxRow>, Error> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let rows = self
+            .pool
+            .query(READ, &[&after.generation, &Xid(after.xid), &after.id, &settled_only, &limit])
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                let position = (row.try_get::<_, Xid>(0)?.0, row.try_get(1)?);
+                Ok(PgOutboxRow(row, position))
+            })
+            .collect()
+    }
+
+    async fn advance(
+        &self,
+        epoch: i64,
+        cursor: Cursor,
+        stream: StreamMark,
+        checkpoint: bool,
+        lease: Duration,
+    ) -> Result<bool, Error> {
+        let rows = self
+            .pool
+            .query(
+                ADVANCE,
+                &[
+                    &epoch,
+                    &cursor.generation,
+                    &Xid(cursor.xid),
+                    &cursor.id,
+                    &stream.created,
+                    &sequence(stream),
+                    &lease.as_secs_f64(),
+                    &checkpoint,
+                ],
+            )
+            .await?;
+        changed(&rows)
+    }
+
+    async fn checkpoint(&self, stream: StreamMark) -> Result<Option<Cursor>, Error> {
+        let rows = self.pool.query(CHECKPOINT, &[&stream.created, &sequence(stream)]).await?;
+        rows.first()
+            .map(|row| {
+                Ok(Cursor { generation: row.try_get(0)?, xid: row.try_get::<_, Xid>(1)?.0, id: row.try_get(2)? })
+            })
+            .transpose()
+    }
+
+    async fn rewind(&self, epoch: i64, cursor: Cursor, stream: StreamMark) -> Result<bool, Error> {
+        let rows = self
+            .pool
+            .query(
+                REWIND,
+                &[&epoch, &cursor.generation, &Xid(cursor.xid), &cursor.id, &stream.created, &sequence(stream)],
+            )
+            .await?;
+        changed(&rows)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        let rows = self.pool.query(BACKLOG, &[]).await?;
+        let Some(row) = rows.first() else { return Ok(Backlog::default()) };
+        let pending: i64 = row.try_get(0)?;
+        let age: f64 = row.try_get(1)?;
+        Ok(Backlog {
+            pending: u64::try_from(pending).unwrap_or_default(),
+            age: Duration::try_from_secs_f64(age.max(0.0)).unwrap_or_default(),
+        })
+    }
+}
+
+fn grant(row: &Row) -> Result<Grant, Error> {
+    let generation: Option<i64> = row.try_get(1)?;
+    let xid: Option<Xid> = row.try_get(2)?;
+    let id: Option<Uuid> = row.try_get(3)?;
+    let created: Option<i64> = row.try_get(4)?;
+    let last: Option<i64> = row.try_get(5)?;
+    Ok(Grant {
+        epoch: row.try_get(0)?,
+        cursor: match (generation, xid, id) {
+            (Some(generation), Some(xid), Some(id)) => Some(Cursor { generation, xid: xid.0, id }),
+            _ => None,
+        },
+        stream: match (created, last) {
+            (Some(created), Some(last)) => {
+                Some(StreamMark { created, sequence: u64::try_from(last).unwrap_or_default() })
+            }
+            _ => None,
+        },
+    })
+}
+
+fn sequence(stream: StreamMark) -> i64 {
+    i64::try_from(stream.sequence).unwrap_or(i64::MAX)
+}
+
+fn changed(rows: &[Row]) -> Result<bool, Error> {
+    match rows.first() {
+        Some(row) => Ok(row.try_get::<_, i64>(0)? > 0),
+        None => Ok(false),
+    }
+}

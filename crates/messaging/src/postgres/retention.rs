@@ -1,0 +1,50 @@
+//! Partitions made ahead and dropped behind, by functions of the owner: the service's own role may not change tables.
+
+use std::time::Duration;
+
+use flotilla_postgres::{Error, Pool};
+
+// Each in a statement of its own, so that a lock that isn't to be had spoils only that one.
+const MAKE: &str = "SELECT messaging_make_partitions(make_interval(secs => $1))";
+const DROP: &str = "SELECT messaging_drop_partitions($1, make_interval(secs => $2), make_interval(secs => $3))";
+
+// Of the last ten minutes all are kept, of the time before that the last of each minute.
+const THIN: &str = "DELETE FROM relay_checkpoint WHERE recorded_at < now() - make_interval(secs => $1)
+OR (recorded_at < now() - interval '10 minutes' AND (stream_created, sequence) NOT IN (
+    SELECT stream_created, max(sequence) FROM relay_checkpoint GROUP BY stream_created, date_trunc('minute', recorded_at)))";
+
+/// Keeps the tables from growing for ever.
+#[derive(Clone)]
+pub struct Retention {
+    pool: Pool,
+    outbox: Duration,
+    inbox: Duration,
+}
+
+impl Retention {
+    /// Published outbox rows may go after `outbox`, inbox rows after `inbox`.
+    pub fn new(pool: Pool, outbox: Duration, inbox: Duration) -> Self {
+        Self { pool, outbox, inbox }
+    }
+
+    /// Makes the partitions that will be needed, and those that messages on their way belong to.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn make(&self) -> Result<i32, Error> {
+        let rows = self.pool.query(MAKE, &[&self.inbox.as_secs_f64()]).await?;
+        rows.first().map_or(Ok(0), |row| Ok(row.try_get(0)?))
+    }
+
+    /// Drops what has had its time, if the epoch still holds; says which partitions went. The inbox keeps a day more than its horizon, for clocks that differ.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn drop_old(&self, epoch: i64) -> Result<Vec<String>, Error> {
+        let inbox = self.inbox + Duration::from_secs(3_600);
+        let rows = self.pool.query(DROP, &[&epoch, &self.outbox.as_secs_f64(), &inbox.as_secs_f64()]).await?;
+        let dropped = rows.first().map_or(Ok(Vec::new()), |row| row.try_get(0))?;
+        self.pool.query(THIN, &[&self.outbox.as_secs_f64()]).await?;
+        Ok(dropped)
+    }
+}

@@ -1,0 +1,253 @@
+//! The relay while it holds the lease: read, pack, publish, move the cursor.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{RelayParts, Stop};
+use crate::broker::{Broker, Pings};
+use crate::frame::Packer;
+use crate::store::{Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
+
+/// A batch aims at no more than this in memory; larger events make for fewer rows.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Reads for rows that a running transaction still holds back, before the ordinary poll takes over.
+const SEEKS: u32 = 24;
+/// How long a relay that is shutting down goes on publishing what is left.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Publications in a row that may fail before the relay starts over.
+const FAILURES: u32 = 3;
+
+/// A relay that holds the lease.
+pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
+    pub(super) parts: &'a RelayParts<S, B>,
+    pub(super) epoch: i64,
+    pub(super) cursor: Cursor,
+    pub(super) generations: Vec<i64>,
+    /// The stream as far as it is known to be intact.
+    pub(super) stream: StreamMark,
+    /// Rows read ahead, while the batch before them was published.
+    pub(super) ahead: Option<Vec<S::Row>>,
+    pub(super) lease_until: Instant,
+    pings: B::Pings,
+    pinged: u64,
+    seeks: u32,
+    limit: usize,
+    failures: u32,
+    last_read: Instant,
+    next_check: Instant,
+    next_checkpoint: Instant,
+}
+
+impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
+    /// Finds the cursor and compares the stream with what is recorded of it. `granted` is a moment before the lease was asked for.
+    pub(super) async fn open(parts: &'a RelayParts<S, B>, grant: Grant, granted: Instant) -> Result<Self, Stop> {
+        let now = Instant::now();
+        let generations = parts.store.generations().await?;
+        let oldest = generations.first().copied().unwrap_or_default();
+        let mut leader = Self {
+            parts,
+            epoch: grant.epoch,
+            cursor: grant.cursor.unwrap_or_else(|| Cursor::start_of(oldest)),
+            generations,
+            stream: StreamMark { created: 0, sequence: 0 },
+            ahead: None,
+            lease_until: granted + parts.settings.lease.0,
+            pings: parts.broker.pings(&parts.pings).await?,
+            pinged: 0,
+            seeks: 0,
+            limit: parts.settings.batch,
+            failures: 0,
+            last_read: now - parts.settings.gather.0,
+            next_check: now,
+            next_checkpoint: now,
+        };
+        leader.open_stream(grant.stream).await?;
+        Ok(leader)
+    }
+
+    /// Publishes until something stops it.
+    pub(super) async fn work(&mut self, shutdown: &CancellationToken) -> Stop {
+        let mut drain_until = None;
+        loop {
+            if shutdown.is_cancelled() {
+                let until = *drain_until.get_or_insert_with(|| Instant::now() + DRAIN);
+                if Instant::now() >= until {
+                    return Stop::Shutdown;
+                }
+            }
+            match self.step().await {
+                Ok(true) => {}
+                Ok(false) if shutdown.is_cancelled() && !self.awaits_rows() => return Stop::Shutdown,
+                Ok(false) => self.wait(shutdown).await,
+                Err(stop) => return stop,
+            }
+        }
+    }
+
+    /// One read and its publication; false if there was nothing to do.
+    async fn step(&mut self) -> Result<bool, Stop> {
+        let now = Instant::now();
+        self.keep_lease(now).await?;
+        if now >= self.next_check {
+            self.check_stream().await?;
+            self.next_check = now + self.parts.settings.check.0;
+        }
+        let rows = match self.ahead.take() {
+            Some(rows) => rows,
+            None => {
+                self.last_read = now;
+                self.parts.store.read(self.cursor, self.in_present(), self.limit).await?
+            }
+        };
+        if rows.is_empty() {
+            return self.next_generation().await;
+        }
+        self.seeks = 0;
+        let full = rows.len() >= self.limit;
+        self.publish(rows, full).await?;
+        Ok(full)
+    }
+
+    /// Whether the cursor is in the generation of the present cluster, where transactions may still be running.
+    fn in_present(&self) -> bool {
+        self.generations.last().is_none_or(|present| *present == self.cursor.generation)
+    }
+
+    /// From the end of an older generation to the start of the next.
+    async fn next_generation(&mut self) -> Result<bool, Stop> {
+        if self.in_present() {
+            return Ok(false);
+        }
+        let place = self.generations.iter().position(|generation| *generation == self.cursor.generation);
+        let next = self.generations[place.map_or(0, |place| place + 1)];
+        debug!(generation = next, "relay goes on with the next generation");
+        self.advance(Cursor::start_of(next)).await?;
+        Ok(true)
+    }
+
+    async fn publish(&mut self, rows: Vec<S::Row>, full: bool) -> Result<(), Stop> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        let (xid, id) = last.position();
+        let reached = Cursor { generation: self.cursor.generation, xid, id };
+        let events = rows.len() as u64;
+        let mut packer = Packer::default();
+        let mut bytes = 0;
+        for row in &rows {
+            bytes += row.event().len();
+            packer.add(row.subject(), row.event());
+        }
+        self.limit = (BATCH_BYTES * rows.len() / bytes.max(1)).clamp(1, self.parts.settings.batch);
+        drop(rows);
+
+        let frames = packer.finish();
+        let count = frames.len() as u64;
+        let started = Instant::now();
+        let publish = self.parts.broker.publish(self.parts.stream.name, self.stream.sequence, frames);
+        let publish = tokio::time::timeout(self.parts.publish_deadline, publish);
+        let (published, ahead) = if full {
+            let read = self.parts.store.read(reached, self.in_present(), self.limit);
+            let (published, ahead) = tokio::join!(publish, read);
+            (published, Some(ahead?))
+        } else {
+            (publish.await, None)
+        };
+        let published = published.unwrap_or_else(|_| Err(crate::BrokerError::Unavailable("no acks in time".to_owned())));
+        match published {
+            Ok(sequences) if sequences.iter().all(|sequence| *sequence > self.stream.sequence) => {
+                self.failures = 0;
+                self.stream.sequence = sequences.into_iter().max().unwrap_or(self.stream.sequence);
+                self.advance(reached).await?;
+                self.ahead = ahead;
+                self.parts.metrics.published.inc_by(events);
+                self.parts.metrics.frames.inc_by(count);
+                self.parts.metrics.publish.observe(started.elapsed().as_secs_f64());
+                Ok(())
+            }
+            Ok(_) => {
+                warn!(stream = self.parts.stream.name, "an ack's sequence is not above the recorded one");
+                self.check_stream().await
+            }
+            Err(error) => {
+                self.failures += 1;
+                if self.failures > FAILURES {
+                    return Err(error.into());
+                }
+                debug!(error = %error, stream = self.parts.stream.name, "publication failed");
+                // Whatever failed, nothing more is sent before the stream is known to be whole.
+                self.check_stream().await
+            }
+        }
+    }
+
+    /// Moves the cursor, which prolongs the lease.
+    async fn advance(&mut self, cursor: Cursor) -> Result<(), Stop> {
+        let settings = &self.parts.settings;
+        let now = Instant::now();
+        let checkpoint = now >= self.next_checkpoint;
+        let moved = self.parts.store.advance(self.epoch, cursor, self.stream, checkpoint, settings.lease.0).await?;
+        if !moved {
+            return Err(Stop::LeaseLost);
+        }
+        if checkpoint {
+            self.next_checkpoint = now + settings.checkpoint.0;
+        }
+        self.lease_until = now + settings.lease.0;
+        self.cursor = cursor;
+        Ok(())
+    }
+
+    /// Prolongs the lease well before a publication could outlast it.
+    pub(super) async fn keep_lease(&mut self, now: Instant) -> Result<(), Stop> {
+        let lease = self.parts.settings.lease.0;
+        if self.lease_until.saturating_duration_since(now) > lease.mul_f64(0.6) {
+            return Ok(());
+        }
+        self.confirm_lease().await
+    }
+
+    /// Prolongs the lease, or finds out that it is lost.
+    pub(super) async fn confirm_lease(&mut self) -> Result<(), Stop> {
+        let now = Instant::now();
+        let lease = self.parts.settings.lease.0;
+        if !self.parts.store.renew(self.epoch, lease).await? {
+            return Err(Stop::LeaseLost);
+        }
+        self.lease_until = now + lease;
+        Ok(())
+    }
+
+    /// Whether something was committed that a running transaction with a lower id holds back.
+    fn awaits_rows(&self) -> bool {
+        let target = self.parts.waker.target().max(self.pinged);
+        self.in_present() && self.cursor.xid < target && self.seeks < SEEKS
+    }
+
+    /// Waits for a reason to read, and then for the gathering time to pass.
+    async fn wait(&mut self, shutdown: &CancellationToken) {
+        let pause = if self.awaits_rows() {
+            self.seeks += 1;
+            // Transactions that hold back others are mostly about to end.
+            Duration::from_millis(2 << (self.seeks / 4).min(4))
+        } else {
+            self.parts.settings.poll.0
+        };
+        let until = (Instant::now() + pause).min(self.next_check);
+        let draining = shutdown.is_cancelled();
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            () = self.parts.waker.rung() => self.seeks = 0,
+            ping = self.pings.next() => {
+                let target = ping.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default();
+                self.pinged = self.pinged.max(target);
+                self.seeks = 0;
+            }
+            () = shutdown.cancelled(), if !draining => {}
+        }
+        if !shutdown.is_cancelled() {
+            tokio::time::sleep_until(self.last_read + self.parts.settings.gather.0).await;
+        }
+    }
+}

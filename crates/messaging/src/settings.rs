@@ -1,0 +1,152 @@
+//! The settings of a service's messaging: broker, relay, consumers, parked messages, retention.
+
+use std::time::Duration;
+
+use flotilla_config::{HumanDuration, Problems, Validate};
+use serde::Deserialize;
+
+/// The broker and everything that runs between it and the database.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NatsSettings {
+    /// Where the server listens: `nats://127.0.0.1:4222`.
+    pub url: String,
+    /// The wait for a connection.
+    pub connect_timeout: HumanDuration,
+    /// The wait for an answer of the JetStream API and for the acks of a batch. Below half of the relay's lease, so that no relay publishes past its lease.
+    pub request_timeout: HumanDuration,
+    /// How long a stream keeps its messages.
+    pub stream_max_age: HumanDuration,
+    /// Copies of each stream in a JetStream cluster.
+    pub stream_replicas: usize,
+    /// How long the server waits for an ack before it delivers again.
+    pub ack_wait: HumanDuration,
+    /// The most frames of one consumer that may be delivered and not yet acked; beyond it the server holds delivery back.
+    pub max_ack_pending: i64,
+    /// Frames fetched ahead of a consumer's transaction.
+    pub prefetch_frames: usize,
+    /// The largest event that the outbox takes; the server's `max_payload` must be above it.
+    pub max_event_bytes: usize,
+    /// The relay.
+    pub relay: RelaySettings,
+    /// Retries of parked messages.
+    pub parked: ParkedSettings,
+    /// How long tables keep their rows.
+    pub retention: RetentionSettings,
+}
+
+/// The relay's pace.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RelaySettings {
+    /// How long a lease lasts unless renewed.
+    pub lease: HumanDuration,
+    /// Reads are at least this far apart, so that frames fill under load; a commit after a quiet moment is read at once.
+    pub gather: HumanDuration,
+    /// The pause between reads that nobody asked for.
+    pub poll: HumanDuration,
+    /// The most rows in one read.
+    pub batch: usize,
+    /// How often the stream is compared with the record of it.
+    pub check: HumanDuration,
+    /// How often a cursor move is also kept as a checkpoint to go back to.
+    pub checkpoint: HumanDuration,
+}
+
+/// Retries of parked messages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ParkedSettings {
+    /// How often due messages are looked for.
+    pub poll: HumanDuration,
+    /// The wait before the second attempt; doubled for each one after it.
+    pub backoff: HumanDuration,
+    /// Attempts (the first delivery counts as one) before a message becomes a dead letter.
+    pub max_attempts: i32,
+}
+
+/// How long tables keep their rows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// The least age at which published outbox rows go.
+    pub outbox: HumanDuration,
+    /// How often partitions are made ahead and dropped.
+    pub interval: HumanDuration,
+}
+
+impl NatsSettings {
+    /// How far back the inbox remembers: the longest that a message can be on its way, and an hour for clocks that differ.
+    pub fn inbox_retention(&self) -> Duration {
+        self.retention.outbox.0 + self.stream_max_age.0 + Duration::from_secs(3_600)
+    }
+}
+
+impl Validate for NatsSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.url.is_empty(), "url", "must be set");
+        problems.require(self.request_timeout.0 * 2 <= self.relay.lease.0, "request_timeout", "must be at most half of relay.lease");
+        problems.require(!self.request_timeout.0.is_zero(), "request_timeout", "must be above zero");
+        problems.require(self.max_ack_pending >= 1, "max_ack_pending", "must be at least 1");
+        problems.require(self.prefetch_frames >= 1, "prefetch_frames", "must be at least 1");
+        problems.require(self.stream_replicas >= 1, "stream_replicas", "must be at least 1");
+        problems.require(self.ack_wait.0 >= Duration::from_secs(1), "ack_wait", "must be at least 1s");
+        problems.require(self.relay.batch >= 1, "relay.batch", "must be at least 1");
+        problems.require(!self.relay.poll.0.is_zero(), "relay.poll", "must be above zero");
+        problems.require(self.parked.max_attempts >= 1, "parked.max_attempts", "must be at least 1");
+        problems.require(!self.parked.poll.0.is_zero(), "parked.poll", "must be above zero");
+        problems.require(!self.retention.interval.0.is_zero(), "retention.interval", "must be above zero");
+    }
+}
+
+impl Default for NatsSettings {
+    fn default() -> Self {
+        Self {
+            url: "nats://127.0.0.1:4222".to_owned(),
+            connect_timeout: seconds(2),
+            request_timeout: seconds(2),
+            stream_max_age: seconds(24 * 3_600),
+            stream_replicas: 1,
+            ack_wait: seconds(15),
+            max_ack_pending: 4_096,
+            prefetch_frames: 64,
+            max_event_bytes: 1_000_000,
+            relay: RelaySettings::default(),
+            parked: ParkedSettings::default(),
+            retention: RetentionSettings::default(),
+        }
+    }
+}
+
+impl Default for RelaySettings {
+    fn default() -> Self {
+        Self {
+            lease: seconds(5),
+            gather: millis(5),
+            poll: millis(200),
+            batch: 1_024,
+            check: seconds(2),
+            checkpoint: millis(100),
+        }
+    }
+}
+
+impl Default for ParkedSettings {
+    fn default() -> Self {
+        Self { poll: seconds(1), backoff: seconds(1), max_attempts: 8 }
+    }
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self { outbox: seconds(48 * 3_600), interval: seconds(300) }
+    }
+}
+
+fn seconds(n: u64) -> HumanDuration {
+    HumanDuration(Duration::from_secs(n))
+}
+
+fn millis(n: u64) -> HumanDuration {
+    HumanDuration(Duration::from_millis(n))
+}

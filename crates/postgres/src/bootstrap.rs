@@ -1,0 +1,271 @@
+//! The set-up of a service's database by a superuser, before its first migration.
+//!
+//! Owns the three roles `<service>_owner`, `<service>_system` and `<service>_user` and who may do what with the
+//! database itself; grants on tables belong to the migrations, which find the service's name in the database's setting
+//! `flotilla.service`. Everything may be repeated and may run in several processes at once.
+
+use std::time::Duration;
+
+use flotilla_config::{ExposeSecret, SecretString};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::error::{Error, ErrorKind};
+use crate::pool::parse_url;
+
+/// The lock under which roles are made: they belong to the whole cluster ("flotroles" shortened to eight letters).
+const ROLES_LOCK: i64 = 0x666c_6f74_726f_6c65;
+/// Longest set-up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The addresses of one service's database, one for each of its roles.
+#[derive(Clone, Debug)]
+pub struct ServiceUrls {
+    /// As `<service>_owner`: migrations.
+    pub owner: SecretString,
+    /// As `<service>_system`: batches, relay, saga.
+    pub system: SecretString,
+    /// As `<service>_user`: bound by row-level security.
+    pub user: SecretString,
+}
+
+/// Passwords of a service's roles; a cluster that trusts local connections needs none.
+#[derive(Clone, Debug)]
+pub struct RolePasswords {
+    /// Of `<service>_owner`.
+    pub owner: SecretString,
+    /// Of `<service>_system`.
+    pub system: SecretString,
+    /// Of `<service>_user`.
+    pub user: SecretString,
+}
+
+/// Makes a service's roles and its database, without passwords, and returns their addresses.
+///
+/// # Errors
+/// A name that isn't lower case letters, digits and underscores; no connection; the server's refusal.
+pub async fn bootstrap(superuser_url: &str, service: &str, database: &str) -> Result<ServiceUrls, Error> {
+    set_up(superuser_url, service, database, None).await
+}
+
+/// Like [`bootstrap`], and sets the roles' passwords.
+///
+/// # Errors
+/// Those of [`bootstrap`].
+pub async fn bootstrap_with_passwords(
+    superuser_url: &str,
+    service: &str,
+    database: &str,
+    passwords: &RolePasswords,
+) -> Result<ServiceUrls, Error> {
+    set_up(superuser_url, service, database, Some(passwords)).await
+}
+
+async fn set_up(
+    superuser_url: &str,
+    service: &str,
+    database: &str,
+    passwords: Option<&RolePasswords>,
+) -> Result<ServiceUrls, Error> {
+    check_name(service)?;
+    check_name(database)?;
+    let config = parse_url(&SecretString::from(superuser_url.to_owned()))?;
+    let work = async {
+        let cluster = Session::open(config.clone()).await?;
+        make_roles(&cluster.client, service, passwords).await?;
+        make_database(&cluster.client, service, database).await?;
+        cluster.close();
+        let mut inside = config;
+        inside.dbname(database);
+        let inside = Session::open(inside).await?;
+        own_schema(&inside.client, service).await?;
+        inside.close();
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the set-up of the database took too long")))?;
+    let url = |role: &str, password: Option<&SecretString>| {
+        with_role(superuser_url, &format!("{service}_{role}"), password, database)
+    };
+    Ok(ServiceUrls {
+        owner: url("owner", passwords.map(|p| &p.owner))?,
+        system: url("system", passwords.map(|p| &p.system))?,
+        user: url("user", passwords.map(|p| &p.user))?,
+    })
+}
+
+/// A direct connection with its task.
+struct Session {
+    client: Client,
+    connection: tokio::task::JoinHandle<()>,
+}
+
+impl Session {
+    async fn open(mut config: Config) -> Result<Self, Error> {
+        config.connect_timeout(Duration::from_secs(5)).application_name("flotilla-bootstrap");
+        let (client, connection) = config.connect(NoTls).await?;
+        let connection = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, "bootstrap connection ended");
+            }
+        });
+        client.batch_execute("SET client_min_messages = warning").await?;
+        Ok(Self { client, connection })
+    }
+
+    fn close(self) {}
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+async fn make_roles(client: &Client, service: &str, passwords: Option<&RolePasswords>) -> Result<(), Error> {
+    client.batch_execute(&format!("SELECT pg_advisory_lock({ROLES_LOCK})")).await?;
+    let roles = [
+        ("owner", passwords.map(|p| &p.owner)),
+        ("system", passwords.map(|p| &p.system)),
+        ("user", passwords.map(|p| &p.user)),
+    ];
+    for (suffix, password) in roles {
+        let role = format!("{service}_{suffix}");
+        if client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role]).await?.is_none() {
+            let create = format!(
+                "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+            );
+            // Someone who doesn't know our lock may have been faster.
+            unless(client.batch_execute(&create).await, &[SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION])?;
+        }
+        if let Some(password) = password {
+            let literal = quote_literal(password.expose_secret());
+            client.batch_execute(&format!("ALTER ROLE {role} PASSWORD {literal}")).await?;
+        }
+    }
+    client.batch_execute(&format!("SELECT pg_advisory_unlock({ROLES_LOCK})")).await?;
+    Ok(())
+}
+
+async fn make_database(client: &Client, service: &str, database: &str) -> Result<(), Error> {
+    if client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&database]).await?.is_none() {
+        let create = format!("CREATE DATABASE {database} OWNER {service}_owner");
+        unless(client.batch_execute(&create).await, &[SqlState::DUPLICATE_DATABASE, SqlState::UNIQUE_VIOLATION])?;
+    }
+    client
+        .batch_execute(&format!(
+            "ALTER DATABASE {database} OWNER TO {service}_owner;
+             ALTER DATABASE {database} SET flotilla.service = '{service}';
+             REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+             GRANT CONNECT ON DATABASE {database} TO {service}_system, {service}_user"
+        ))
+        .await?;
+    Ok(())
+}
+
+async fn own_schema(client: &Client, service: &str) -> Result<(), Error> {
+    client
+        .batch_execute(&format!(
+            "ALTER SCHEMA public OWNER TO {service}_owner;
+             REVOKE ALL ON SCHEMA public FROM PUBLIC;
+             GRANT USAGE ON SCHEMA public TO {service}_system, {service}_user"
+        ))
+        .await?;
+    Ok(())
+}
+
+fn unless(result: Result<(), tokio_postgres::Error>, fine: &[SqlState]) -> Result<(), Error> {
+    match result {
+        Err(error) if error.code().is_some_and(|code| fine.contains(code)) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Names go into statements unquoted, so only the plainest are allowed.
+fn check_name(name: &str) -> Result<(), Error> {
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if plain && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= 50 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Other,
+        format!("{name:?} is not a name of up to 50 lower case letters, digits and underscores"),
+    ))
+}
+
+fn quote_literal(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('\'', "''");
+    format!("E'{escaped}'")
+}
+
+/// The superuser's address with another role and database; hosts, ports and options stay.
+fn with_role(
+    superuser_url: &str,
+    role: &str,
+    password: Option<&SecretString>,
+    database: &str,
+) -> Result<SecretString, Error> {
+    let (scheme, rest) = superuser_url
+        .split_once("://")
+        .ok_or_else(|| Error::new(ErrorKind::Other, "the superuser's address must be a postgres:// URL"))?;
+    let (authority, tail) = match rest.find(['/', '?']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let query = tail.find('?').map_or("", |at| &tail[at..]);
+    let secret = password.map(|p| format!(":{}", percent_encode(p.expose_secret()))).unwrap_or_default();
+    Ok(SecretString::from(format!("{scheme}://{role}{secret}@{hosts}/{database}{query}")))
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(superuser: &str, password: Option<&str>) -> String {
+        let password = password.map(|p| SecretString::from(p.to_owned()));
+        with_role(superuser, "orders_user", password.as_ref(), "orders").unwrap().expose_secret().to_owned()
+    }
+
+    #[test]
+    fn a_roles_address_keeps_hosts_ports_and_options() {
+        assert_eq!(
+            url("postgres://postgres:pw@127.0.0.1:5433/postgres?sslmode=disable", None),
+            "postgres://orders_user@127.0.0.1:5433/orders?sslmode=disable"
+        );
+        assert_eq!(url("postgresql://a:1,b:2", None), "postgresql://orders_user@a:1,b:2/orders");
+        assert_eq!(url("postgres://p@h?x=1", None), "postgres://orders_user@h/orders?x=1");
+    }
+
+    #[test]
+    fn a_password_survives_its_way_through_the_address() {
+        let address = url("postgres://postgres@h:1/postgres", Some("p@ss/w:rd?é"));
+        let config: Config = address.parse().unwrap();
+        assert_eq!(config.get_password(), Some("p@ss/w:rd?é".as_bytes()));
+        assert_eq!(config.get_user(), Some("orders_user"));
+        assert_eq!(config.get_dbname(), Some("orders"));
+    }
+
+    #[test]
+    fn names_that_would_need_quoting_are_refused() {
+        for name in ["", "Orders", "1orders", "orders;drop", "or ders", "_x", &"x".repeat(51)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        assert!(check_name("orders_17").is_ok());
+    }
+
+    #[test]
+    fn a_passwords_quotes_stay_inside_the_literal() {
+        assert_eq!(quote_literal(r"a'b\c"), r"E'a''b\\c'");
+    }
+}

@@ -1,0 +1,68 @@
+//! A pooled connection on loan.
+//!
+//! Guarantees that a connection is given back only by [`Lease::give_back`], which is called when the server has
+//! answered everything. Anything else (an error of the connection, a future that was dropped half way, a panic)
+//! closes it: a connection in an unknown state is worth less than a new one.
+
+use std::future::Future;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio_postgres::Statement;
+
+use crate::error::Error;
+
+/// One connection, closed on drop unless it was given back.
+pub(crate) struct Lease {
+    object: Option<Object>,
+    /// How long to wait for an answer. Longer than the server's own limit, which should strike first.
+    patience: Duration,
+}
+
+impl Lease {
+    pub(crate) fn new(object: Object, patience: Duration) -> Self {
+        Self { object: Some(object), patience }
+    }
+
+    pub(crate) fn client(&self) -> &Object {
+        self.object.as_ref().expect("the connection leaves only with the lease")
+    }
+
+    /// Returns the connection to its pool.
+    pub(crate) fn give_back(mut self) {
+        drop(self.object.take());
+    }
+
+    /// Returns the connection when the server answered, else closes it.
+    pub(crate) fn settle<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+        if result.as_ref().err().is_none_or(Error::answered) {
+            self.give_back();
+        }
+        result
+    }
+
+    /// Waits for an answer within this connection's patience.
+    pub(crate) async fn within<T>(
+        &self,
+        what: &str,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.patience, answer).await {
+            Ok(result) => result.map_err(Error::from),
+            Err(_) => Err(Error::slow(what)),
+        }
+    }
+
+    /// Prepares a statement, once for each connection.
+    pub(crate) async fn prepare(&self, sql: &'static str) -> Result<Statement, Error> {
+        self.within(sql, self.client().prepare_cached(sql)).await
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            drop(Object::take(object));
+        }
+    }
+}

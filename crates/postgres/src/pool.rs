@@ -1,0 +1,223 @@
+//! Pools of connections, one for each role of a service.
+//!
+//! Connections are opened when first needed and their session is set up by connection options alone, so that a
+//! pooler in between can replay it. Statements are prepared once for each connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime};
+use flotilla_config::{ExposeSecret, SecretString};
+use prometheus::Registry;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, NoTls, Row};
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind};
+use crate::lease::Lease;
+use crate::metrics::PoolMetrics;
+use crate::settings::PostgresSettings;
+use crate::tx::Tx;
+
+/// How much longer than the server's own limit the client waits for an answer.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Connections of one role. Cheap to clone.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    pool: deadpool_postgres::Pool,
+    metrics: PoolMetrics,
+    patience: Duration,
+}
+
+impl Pool {
+    /// Makes a pool without opening a connection. `name` is its label in metrics (`system` or `user`).
+    ///
+    /// # Errors
+    /// The address can't be understood.
+    pub fn connect(
+        name: &'static str,
+        url: &SecretString,
+        settings: &PostgresSettings,
+        registry: &Registry,
+    ) -> Result<Self, Error> {
+        let config = session(parse_url(url)?, name, settings);
+        let manager = Manager::from_config(
+            config,
+            NoTls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let lifetime = settings.max_lifetime.get();
+        let pool = deadpool_postgres::Pool::builder(manager)
+            .max_size(settings.pool_size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(settings.acquire_timeout.get()))
+            .create_timeout(Some(settings.connect_timeout.get()))
+            .recycle_timeout(Some(settings.connect_timeout.get()))
+            // The connection used last is the warmest; the others may grow old.
+            .queue_mode(QueueMode::Lifo)
+            .pre_recycle(Hook::sync_fn(move |_, metrics| {
+                if metrics.age() < lifetime { Ok(()) } else { Err(HookError::message("too old")) }
+            }))
+            .build()
+            .map_err(|error| Error::with_source(ErrorKind::Other, "the pool can't be built", error))?;
+        let metrics = PoolMetrics::register(name, pool.clone(), registry)
+            .map_err(|error| Error::with_source(ErrorKind::Other, "the pool's metrics can't be registered", error))?;
+        let patience = settings.statement_timeout.get() + GRACE;
+        Ok(Self { inner: Arc::new(Inner { name, pool, metrics, patience }) })
+    }
+
+    /// The pool's label in metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.inner.name
+    }
+
+    /// Begins a transaction as the pool's role.
+    ///
+    /// # Errors
+    /// No connection within the deadlines.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        self.begin_with("BEGIN").await
+    }
+
+    /// Begins a transaction on behalf of a user: row-level security sees `flotilla.user_id`. One round trip.
+    ///
+    /// # Errors
+    /// No connection within the deadlines.
+    pub async fn begin_as(&self, user: Uuid) -> Result<Tx, Error> {
+        self.begin_with(&begin_as(user)).await
+    }
+
+    /// Runs one statement by itself.
+    ///
+    /// # Errors
+    /// The statement's, or no connection within the deadlines.
+    pub async fn query(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let lease = self.lease().await?;
+        let result = async {
+            let statement = lease.prepare(sql).await?;
+            lease.within(sql, lease.client().query(&statement, params)).await
+        }
+        .await;
+        lease.settle(result)
+    }
+
+    /// Runs one statement on behalf of a user, bound by row-level security, in one round trip once it is prepared.
+    ///
+    /// # Errors
+    /// The statement's, or no connection within the deadlines.
+    pub async fn query_as(
+        &self,
+        user: Uuid,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let lease = self.lease().await?;
+        let statement = match lease.prepare(sql).await {
+            Ok(statement) => statement,
+            Err(error) => return lease.settle(Err(error)),
+        };
+        let begin = begin_as(user);
+        let client = lease.client();
+        // All three are sent by the first poll, in this order. `join` and not `try_join`: when a parameter can't be
+        // encoded the query fails without being sent, and the commit must follow all the same.
+        let (began, rows, committed) = futures::join!(
+            lease.within("begin", client.batch_execute(&begin)),
+            lease.within(sql, client.query(&statement, params)),
+            lease.within("commit", client.batch_execute("COMMIT")),
+        );
+        if let Err(error) = began {
+            return Err(error);
+        }
+        if let Err(error) = committed {
+            // The query's own error, if any, is the cause; the connection is closed either way.
+            return Err(rows.err().unwrap_or_else(|| error.while_committing()));
+        }
+        lease.settle(rows)
+    }
+
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    /// It doesn't, within the deadlines.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let lease = self.lease().await?;
+        let result = lease.within("ping", lease.client().check_connection()).await;
+        lease.settle(result)
+    }
+
+    /// Refuses further use; connections close as they come back.
+    pub fn close(&self) {
+        self.inner.pool.close();
+    }
+
+    async fn begin_with(&self, begin: &str) -> Result<Tx, Error> {
+        let lease = self.lease().await?;
+        // Waited for, though it could be sent along with the first statement: were it to fail (a cancel that strikes
+        // just then), the statements behind it would each commit by themselves.
+        match lease.within("begin", lease.client().batch_execute(begin)).await {
+            Ok(()) => Ok(Tx::new(lease, self.inner.metrics.clone())),
+            Err(error) => lease.settle(Err(error)),
+        }
+    }
+
+    async fn lease(&self) -> Result<Lease, Error> {
+        let asked = Instant::now();
+        let result = self.inner.pool.get().await.map_err(Error::from);
+        self.inner.metrics.acquired(&result, asked.elapsed());
+        Ok(Lease::new(result?, self.inner.patience))
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("name", &self.inner.name).finish_non_exhaustive()
+    }
+}
+
+/// `SET LOCAL` is `set_config(.., true)` without a plan; a UUID's text can't break out of the quotes.
+fn begin_as(user: Uuid) -> String {
+    format!("BEGIN; SET LOCAL flotilla.user_id = '{user}'")
+}
+
+/// Reads an address without ever quoting it.
+pub(crate) fn parse_url(url: &SecretString) -> Result<Config, Error> {
+    let config: Config = url
+        .expose_secret()
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::Other, "the address of PostgreSQL can't be understood"))?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err(Error::new(ErrorKind::Other, "the address of PostgreSQL names no host"));
+    }
+    Ok(config)
+}
+
+/// Adds what every session of a pool has: its name, its limits, and a way to notice a dead peer.
+fn session(mut config: Config, name: &str, settings: &PostgresSettings) -> Config {
+    let statement = settings.statement_timeout.get().as_millis().max(1);
+    let limits = format!(
+        "-c statement_timeout={statement} -c idle_in_transaction_session_timeout={}",
+        statement.saturating_mul(2)
+    );
+    let options = match config.get_options() {
+        Some(given) => format!("{limits} {given}"),
+        None => limits,
+    };
+    config.options(options);
+    if config.get_application_name().is_none() {
+        let name = config.get_user().unwrap_or(name).to_owned();
+        config.application_name(name);
+    }
+    config.connect_timeout(settings.connect_timeout.get());
+    config.keepalives_idle(Duration::from_secs(15));
+    config.keepalives_interval(Duration::from_secs(5));
+    config.keepalives_retries(3);
+    config.tcp_user_timeout(settings.statement_timeout.get() + GRACE);
+    config
+}

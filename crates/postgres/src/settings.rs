@@ -1,0 +1,88 @@
+//! The section `postgres` of a service's settings.
+
+use flotilla_config::{HumanDuration, Problems, SecretString, Validate};
+use serde::Deserialize;
+
+/// How a service reaches its database. Variables: `FLOTILLA__POSTGRES__<FIELD>`; the addresses may come from files
+/// (`FLOTILLA__POSTGRES__SYSTEM_URL_FILE`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSettings {
+    /// Address as the owner of the database; used by migrations only.
+    pub owner_url: SecretString,
+    /// Address as `<service>_system`: batches, relay, saga.
+    pub system_url: SecretString,
+    /// Address as `<service>_user`: customers' calls, bound by row-level security.
+    pub user_url: SecretString,
+    /// Most connections of each pool; default 8.
+    #[serde(default = "default_pool_size")]
+    pub pool_size: usize,
+    /// Longest wait for a new connection; default `3s`.
+    #[serde(default = "default_connect_timeout")]
+    pub connect_timeout: HumanDuration,
+    /// Longest run of one statement, enforced by the server and watched by the client; default `5s`.
+    #[serde(default = "default_statement_timeout")]
+    pub statement_timeout: HumanDuration,
+    /// Longest wait for a free connection of the pool; default `2s`.
+    #[serde(default = "default_acquire_timeout")]
+    pub acquire_timeout: HumanDuration,
+    /// Age at which a connection is replaced when next asked for; default `30m`.
+    #[serde(default = "default_max_lifetime")]
+    pub max_lifetime: HumanDuration,
+}
+
+impl PostgresSettings {
+    /// The defaults with three addresses.
+    #[must_use]
+    pub fn new(owner_url: SecretString, system_url: SecretString, user_url: SecretString) -> Self {
+        Self {
+            owner_url,
+            system_url,
+            user_url,
+            pool_size: default_pool_size(),
+            connect_timeout: default_connect_timeout(),
+            statement_timeout: default_statement_timeout(),
+            acquire_timeout: default_acquire_timeout(),
+            max_lifetime: default_max_lifetime(),
+        }
+    }
+}
+
+const fn default_pool_size() -> usize {
+    8
+}
+
+const fn default_connect_timeout() -> HumanDuration {
+    HumanDuration::from_secs(3)
+}
+
+const fn default_statement_timeout() -> HumanDuration {
+    HumanDuration::from_secs(5)
+}
+
+const fn default_acquire_timeout() -> HumanDuration {
+    HumanDuration::from_secs(2)
+}
+
+const fn default_max_lifetime() -> HumanDuration {
+    HumanDuration::from_secs(1_800)
+}
+
+impl Validate for PostgresSettings {
+    fn validate(&self, problems: &mut Problems) {
+        for (name, url) in
+            [("owner_url", &self.owner_url), ("system_url", &self.system_url), ("user_url", &self.user_url)]
+        {
+            problems.require(crate::pool::parse_url(url).is_ok(), name, "is not an address of PostgreSQL");
+        }
+        problems.require((1..=1_000).contains(&self.pool_size), "pool_size", "must be from 1 to 1000");
+        for (name, wait) in [
+            ("connect_timeout", self.connect_timeout),
+            ("statement_timeout", self.statement_timeout),
+            ("acquire_timeout", self.acquire_timeout),
+            ("max_lifetime", self.max_lifetime),
+        ] {
+            problems.require(!wait.get().is_zero(), name, "must be longer than nothing");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Transactions without a lifetime.
+//!
+//! A [`Tx`] holds its pooled connection until it ends. Dropped unfinished, its connection is closed, so that the
+//! server rolls back and nobody meets a dirty session.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+
+use crate::error::Error;
+use crate::lease::Lease;
+use crate::metrics::{End, PoolMetrics};
+
+/// An open transaction.
+///
+/// Its methods take `&self`, so that independent statements can share a round trip:
+/// `futures::try_join!(tx.query(a, ..), tx.query(b, ..))`. Statements joined like this may run in any order.
+pub struct Tx {
+    lease: Option<Lease>,
+    /// Statements begun and statements that succeeded. When they differ at the commit, the transaction may be
+    /// aborted, which PostgreSQL would answer to a bare COMMIT with a silent rollback.
+    begun: AtomicU64,
+    succeeded: AtomicU64,
+    started: Instant,
+    metrics: PoolMetrics,
+}
+
+impl Tx {
+    pub(crate) fn new(lease: Lease, metrics: PoolMetrics) -> Self {
+        Self {
+            lease: Some(lease),
+            begun: AtomicU64::new(0),
+            succeeded: AtomicU64::new(0),
+            started: Instant::now(),
+            metrics,
+        }
+    }
+
+    /// Runs a statement and returns its rows.
+    ///
+    /// # Errors
+    /// The statement's; the transaction is then aborted unless a savepoint was set.
+    pub async fn query(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let (lease, statement) = self.prepare(sql).await?;
+        let answer = lease.within(sql, lease.client().query(&statement, params)).await?;
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    /// Runs a statement that returns exactly one row.
+    ///
+    /// # Errors
+    /// The statement's, or [`crate::ErrorKind::Other`] for another number of rows.
+    pub async fn query_one(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
+        let (lease, statement) = self.prepare(sql).await?;
+        let answer = lease.within(sql, lease.client().query_one(&statement, params)).await?;
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    /// Runs a statement that returns at most one row.
+    ///
+    /// # Errors
+    /// The statement's, or [`crate::ErrorKind::Other`] for more rows.
+    pub async fn query_opt(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
+        let (lease, statement) = self.prepare(sql).await?;
+        let answer = lease.within(sql, lease.client().query_opt(&statement, params)).await?;
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    ///
+    /// # Errors
+    /// The statement's.
+    pub async fn execute(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        let (lease, statement) = self.prepare(sql).await?;
+        let answer = lease.within(sql, lease.client().execute(&statement, params)).await?;
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    /// Runs statements without parameters, separated by semicolons; for savepoints, `SET LOCAL` and tests.
+    ///
+    /// # Errors
+    /// The first that fails.
+    pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
+        let lease = self.lease();
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        lease.within(sql, lease.client().batch_execute(sql)).await?;
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Commits. An aborted transaction is an error here, never a silent rollback.
+    ///
+    /// # Errors
+    /// Deferred constraints, conflicts, an aborted transaction; for a lost connection see
+    /// [`Error::outcome_unknown`].
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let sure = self.begun.load(Ordering::Relaxed) == self.succeeded.load(Ordering::Relaxed);
+        let commit = if sure { "COMMIT" } else { "SELECT 1; COMMIT" };
+        let lease = self.take();
+        let result = lease.within("commit", lease.client().batch_execute(commit)).await;
+        match result {
+            Ok(()) => {
+                self.ended(End::Commit);
+                lease.give_back();
+                Ok(())
+            }
+            Err(error) => {
+                self.ended(End::Failed);
+                Err(error.while_committing())
+            }
+        }
+    }
+
+    /// Rolls back and keeps the connection.
+    ///
+    /// # Errors
+    /// The connection broke; the server then rolls back by itself.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        let lease = self.take();
+        let result = lease.within("rollback", lease.client().batch_execute("ROLLBACK")).await;
+        self.ended(End::Rollback);
+        lease.settle(result)
+    }
+
+    async fn prepare(&self, sql: &'static str) -> Result<(&Lease, Statement), Error> {
+        let lease = self.lease();
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Ok((lease, lease.prepare(sql).await?))
+    }
+
+    fn lease(&self) -> &Lease {
+        self.lease.as_ref().expect("only the methods that consume the transaction take its connection")
+    }
+
+    fn take(&mut self) -> Lease {
+        self.lease.take().expect("only the methods that consume the transaction take its connection")
+    }
+
+    fn ended(&self, end: End) {
+        self.metrics.transaction(end, self.started.elapsed());
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.lease.is_some() {
+            self.ended(End::Dropped);
+        }
+    }
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx").finish_non_exhaustive()
+    }
+}

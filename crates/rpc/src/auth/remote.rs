@@ -1,0 +1,45 @@
+//! Keys fetched from identity over gRPC.
+
+use std::time::Duration;
+
+use flotilla_proto::identity::v1::GetJsonWebKeySetRequest;
+use flotilla_proto::identity::v1::auth_service_client::AuthServiceClient;
+
+use super::{KeySource, KeysUnavailable, VerifyingKey};
+use crate::{Channel, ChannelError, ClientSettings, channel};
+
+/// How long one fetch may take.
+const FETCH: Duration = Duration::from_secs(2);
+
+/// Identity's `AuthService.GetJsonWebKeySet`.
+#[derive(Debug, Clone)]
+pub struct RemoteKeys {
+    client: AuthServiceClient<Channel>,
+}
+
+impl RemoteKeys {
+    /// Keys of the identity service behind `channel`.
+    pub fn new(channel: Channel) -> Self {
+        Self { client: AuthServiceClient::new(channel) }
+    }
+
+    /// Keys of the identity service at `url`; connects when first asked.
+    ///
+    /// # Errors
+    /// The address isn't one.
+    pub fn connect(url: &str, settings: &ClientSettings) -> Result<Self, ChannelError> {
+        Ok(Self::new(channel(url, settings)?))
+    }
+}
+
+#[tonic::async_trait]
+impl KeySource for RemoteKeys {
+    async fn keys(&self) -> Result<Vec<VerifyingKey>, KeysUnavailable> {
+        let mut client = self.client.clone();
+        let answer = tokio::time::timeout(FETCH, client.get_json_web_key_set(GetJsonWebKeySetRequest {}))
+            .await
+            .map_err(|_| KeysUnavailable("identity did not answer in time".to_owned()))?
+            .map_err(|status| KeysUnavailable(status.message().to_owned()))?;
+        Ok(answer.into_inner().keys.iter().filter_map(VerifyingKey::from_jwk).collect())
+    }
+}

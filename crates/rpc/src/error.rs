@@ -1,0 +1,210 @@
+//! The one error of all services and its only mapping to a gRPC status with rich details.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// Domain of every reason (`google.rpc.ErrorInfo.domain`).
+pub const DOMAIN: &str = "flotilla";
+
+/// An error as clients see it: a code, a stable reason, a message and details.
+#[derive(Debug, Clone)]
+pub struct RpcError(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    code: Code,
+    reason: &'static str,
+    message: String,
+    violations: Vec<(String, String)>,
+    retry_after: Option<Duration>,
+    metadata: HashMap<String, String>,
+}
+
+impl RpcError {
+    /// An error with `code` and a stable, upper-snake `reason` that programs may compare.
+    pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            reason,
+            message: message.into(),
+            violations: Vec::new(),
+            retry_after: None,
+            metadata: HashMap::new(),
+        }))
+    }
+
+    /// An `INTERNAL` error that tells nothing of its cause; log the cause beside it.
+    pub fn internal() -> Self {
+        Self::new(Code::Internal, "INTERNAL", "internal error")
+    }
+
+    /// Adds a field that is at fault (`google.rpc.BadRequest`).
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
+        self.0.violations.push((field.into(), description.into()));
+        self
+    }
+
+    /// Says when a repeat may succeed (`google.rpc.RetryInfo`).
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Adds a fact for programs (`google.rpc.ErrorInfo.metadata`).
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// The gRPC code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The stable reason.
+    pub fn reason(&self) -> &'static str {
+        self.0.reason
+    }
+
+    /// The message for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Fields at fault, each with its description.
+    pub fn violations(&self) -> &[(String, String)] {
+        &self.0.violations
+    }
+}
+
+impl fmt::Display for RpcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.reason, self.0.message)?;
+        for (field, description) in &self.0.violations {
+            write!(f, "; {field}: {description}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RpcError {}
+
+impl From<RpcError> for Status {
+    fn from(error: RpcError) -> Self {
+        let Inner { code, reason, message, violations, retry_after, metadata } = *error.0;
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+        for (field, description) in violations {
+            details.add_bad_request_violation(field, description);
+        }
+        if let Some(delay) = retry_after {
+            details.set_retry_info(Some(delay));
+        }
+        Status::with_error_details(code, message, details)
+    }
+}
+
+/// `INVALID_ARGUMENT` for one field.
+pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> RpcError {
+    let (field, description) = (field.into(), description.into());
+    RpcError::new(Code::InvalidArgument, "INVALID_ARGUMENT", format!("{field}: {description}"))
+        .field(field, description)
+}
+
+/// `NOT_FOUND` for a resource name.
+pub fn not_found(resource: &str) -> RpcError {
+    RpcError::new(Code::NotFound, "NOT_FOUND", format!("{resource} does not exist")).metadata("resource", resource)
+}
+
+/// Collects every field at fault, so that a client learns of all at once.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<(String, String)>);
+
+impl Violations {
+    /// No violations yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a field at fault.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.0.push((field.into(), description.into()));
+    }
+
+    /// Notes the field unless `holds`.
+    pub fn check(&mut self, holds: bool, field: &str, description: &str) {
+        if !holds {
+            self.add(field, description);
+        }
+    }
+
+    /// Keeps the value of `result`, or takes its violations over.
+    pub fn take<T>(&mut self, result: Result<T, RpcError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.0.extend(error.0.violations);
+                None
+            }
+        }
+    }
+
+    /// Fails with `INVALID_ARGUMENT` if any field is at fault.
+    ///
+    /// # Errors
+    /// All violations in one error.
+    pub fn finish(self) -> Result<(), RpcError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let message = self
+            .0
+            .iter()
+            .map(|(field, description)| format!("{field}: {description}"))
+            .collect::<Vec<_>>()
+            .join("; ");
+        let mut error = RpcError::new(Code::InvalidArgument, "INVALID_ARGUMENT", message);
+        error.0.violations = self.0;
+        Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Details;
+
+    #[test]
+    fn a_status_carries_reason_fields_and_retry() {
+        let status: Status = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "busy")
+            .field("lines", "too many")
+            .retry_after(Duration::from_millis(250))
+            .metadata("limit", "10")
+            .into();
+        let details = Details::of(&status);
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(details.reason.as_deref(), Some("OVERLOADED"));
+        assert_eq!(details.domain.as_deref(), Some(DOMAIN));
+        assert_eq!(details.violations[0].field, "lines");
+        assert_eq!(details.retry_after, Some(Duration::from_millis(250)));
+        assert_eq!(details.metadata.get("limit").map(String::as_str), Some("10"));
+    }
+
+    #[test]
+    fn all_violations_are_told_at_once() {
+        let mut violations = Violations::new();
+        violations.check(false, "a", "must be set");
+        violations.check(true, "b", "must be set");
+        assert!(violations.take::<()>(Err(invalid("c", "is no uuid"))).is_none());
+        let error = violations.finish().unwrap_err();
+        assert_eq!(error.violations().len(), 2);
+        assert_eq!(error.message(), "a: must be set; c: is no uuid");
+        assert!(Violations::new().finish().is_ok());
+    }
+}

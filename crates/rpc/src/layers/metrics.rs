@@ -1,0 +1,107 @@
+//! Metrics of calls. Label values are resolved when the server is built; a call touches only atomics.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tonic::Code;
+
+use crate::details::code_name;
+
+/// From a tenth of a millisecond to ten seconds.
+const BUCKETS: [f64; 15] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// gRPC's codes.
+const CODES: usize = 17;
+
+/// The metrics of a server.
+#[derive(Debug)]
+pub(crate) struct RpcMetrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    in_flight: IntGaugeVec,
+    /// Calls refused because of load.
+    pub shed: IntCounter,
+    /// Panics caught.
+    pub panics: IntCounter,
+}
+
+/// The metrics of one method.
+#[derive(Debug)]
+pub(crate) struct MethodMetrics {
+    requests: IntCounterVec,
+    by_code: [OnceLock<IntCounter>; CODES],
+    duration: Histogram,
+    /// Calls and streams in flight.
+    pub in_flight: IntGauge,
+    service: String,
+    method: String,
+}
+
+impl RpcMetrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &Registry) -> Self {
+        let labels = &["service", "method"];
+        let requests = IntCounterVec::new(
+            Opts::new("flotilla_rpc_requests_total", "gRPC calls that ended, by code"),
+            &["service", "method", "code"],
+        );
+        let duration = HistogramVec::new(
+            HistogramOpts::new("flotilla_rpc_request_duration_seconds", "Time until a gRPC call ended")
+                .buckets(BUCKETS.to_vec()),
+            labels,
+        );
+        let in_flight =
+            IntGaugeVec::new(Opts::new("flotilla_rpc_in_flight", "gRPC calls and streams in flight"), labels);
+        let shed = IntCounter::new("flotilla_rpc_shed_total", "gRPC calls refused because of load");
+        let panics = IntCounter::new("flotilla_rpc_panics_total", "Panics caught in gRPC handlers");
+        let valid = "names and labels are constants that follow the rules";
+        let metrics = Self {
+            requests: requests.expect(valid),
+            duration: duration.expect(valid),
+            in_flight: in_flight.expect(valid),
+            shed: shed.expect(valid),
+            panics: panics.expect(valid),
+        };
+        for collector in metrics.collectors() {
+            if let Err(error) = registry.register(collector) {
+                tracing::warn!(%error, "gRPC metrics are not exported");
+            }
+        }
+        metrics
+    }
+
+    fn collectors(&self) -> [Box<dyn Collector>; 5] {
+        [
+            Box::new(self.requests.clone()),
+            Box::new(self.duration.clone()),
+            Box::new(self.in_flight.clone()),
+            Box::new(self.shed.clone()),
+            Box::new(self.panics.clone()),
+        ]
+    }
+
+    /// The metrics of one method.
+    pub fn method(&self, service: &str, method: &str) -> MethodMetrics {
+        MethodMetrics {
+            requests: self.requests.clone(),
+            by_code: [const { OnceLock::new() }; CODES],
+            duration: self.duration.with_label_values(&[service, method]),
+            in_flight: self.in_flight.with_label_values(&[service, method]),
+            service: service.to_owned(),
+            method: method.to_owned(),
+        }
+    }
+}
+
+impl MethodMetrics {
+    /// Counts a call that has ended.
+    pub fn ended(&self, code: Code, took: Duration) {
+        let counter = self.by_code[code as usize].get_or_init(|| {
+            self.requests.with_label_values(&[self.service.as_str(), self.method.as_str(), code_name(code)])
+        });
+        counter.inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+}

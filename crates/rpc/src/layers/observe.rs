@@ -1,0 +1,169 @@
+//! The outermost layer: finds the method, gives the call its request id and span, and counts and logs its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::Service;
+use tracing::Span;
+
+use super::request_id::{REQUEST_ID_HEADER, RequestIds};
+use super::{access_log, trace};
+use crate::RequestId;
+use crate::methods::{Method, MethodTable};
+
+const STATUS_HEADER: &str = "grpc-status";
+
+/// The layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Observe<S> {
+    inner: S,
+    methods: Arc<MethodTable>,
+    ids: Arc<RequestIds>,
+}
+
+impl<S> Observe<S> {
+    pub fn new(inner: S, methods: Arc<MethodTable>) -> Self {
+        Self { inner, methods, ids: Arc::new(RequestIds::new()) }
+    }
+}
+
+impl<S> Service<Request<Body>> for Observe<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Observed<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let method = Arc::clone(self.methods.find(request.uri().path()));
+        let id = self.ids.of(request.headers());
+        let span = trace::span(&method, &id, request.headers());
+        request.extensions_mut().insert(Arc::clone(&method));
+        request.extensions_mut().insert(id.clone());
+        let call = OpenCall::begin(method, span.clone());
+        let inner = span.in_scope(|| self.inner.call(request));
+        Observed { inner, call: Some(call), id }
+    }
+}
+
+/// A call that has not ended. Dropped unfinished (the client went away), it counts as cancelled.
+#[derive(Debug)]
+struct OpenCall {
+    method: Arc<Method>,
+    span: Span,
+    started: Instant,
+    code: Code,
+}
+
+impl OpenCall {
+    fn begin(method: Arc<Method>, span: Span) -> Self {
+        method.metrics.in_flight.inc();
+        Self { method, span, started: Instant::now(), code: Code::Cancelled }
+    }
+
+    fn end(mut self, code: Code) {
+        self.code = code;
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        self.method.metrics.in_flight.dec();
+        self.method.metrics.ended(self.code, took);
+        access_log::ended(&self.span, self.code, took);
+    }
+}
+
+pin_project! {
+    /// The call as it runs, within its span.
+    pub(crate) struct Observed<F> {
+        #[pin]
+        inner: F,
+        call: Option<OpenCall>,
+        id: RequestId,
+    }
+}
+
+impl<F> Future for Observed<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let entered = this.call.as_ref().map(|call| call.span.enter());
+        let Ok(mut response) = ready!(this.inner.poll(cx));
+        drop(entered);
+        response.headers_mut().insert(&REQUEST_ID_HEADER, this.id.0.clone());
+        let Some(call) = this.call.take() else { return Poll::Ready(Ok(response)) };
+        match code_in(response.headers()) {
+            Some(code) => call.end(code),
+            // A unary response has succeeded once it is there; a stream tells at its end.
+            None if !call.method.streaming => call.end(Code::Ok),
+            None => response = response.map(|inner| Body::new(ObservedBody { inner, call: Some(call) })),
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn code_in(headers: &HeaderMap) -> Option<Code> {
+    headers.get(STATUS_HEADER).map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+pin_project! {
+    /// The body of a stream: sees the status in the trailers.
+    struct ObservedBody {
+        #[pin]
+        inner: Body,
+        call: Option<OpenCall>,
+    }
+}
+
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.project();
+        let entered = this.call.as_ref().map(|call| call.span.enter());
+        let frame = ready!(this.inner.poll_frame(cx));
+        drop(entered);
+        let code = match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().map(|trailers| code_in(trailers).unwrap_or(Code::Unknown)),
+            Some(Err(status)) => Some(status.code()),
+            None => Some(Code::Unknown),
+        };
+        if let (Some(code), Some(call)) = (code, this.call.take_if(|_| code.is_some())) {
+            call.end(code);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,61 @@
+//! Request ids: taken from `x-request-id` where it is sound, else made here; answered in the same header.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+use crate::RequestId;
+
+/// The header that carries the id.
+pub(crate) static REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Makes ids: a random part for the process's server and a counter. Cheaper than a random number a call.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    prefix: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub fn new() -> Self {
+        // Ids name log lines; nothing is decided by them, so that their randomness need not be passed in.
+        #[allow(clippy::disallowed_methods)]
+        let random = Uuid::now_v7().as_u64_pair().1;
+        Self { prefix: random, next: AtomicU64::new(0) }
+    }
+
+    /// The id that the client sent, or a new one.
+    pub fn of(&self, headers: &HeaderMap) -> RequestId {
+        headers
+            .get(&REQUEST_ID_HEADER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(RequestId::new)
+            .unwrap_or_else(|| self.make())
+    }
+
+    fn make(&self) -> RequestId {
+        let id = format!("{:016x}{:08x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
+        RequestId(HeaderValue::try_from(id).expect("hexadecimal digits may stand in a header"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sound_id_is_kept_and_rubbish_replaced() {
+        let ids = RequestIds::new();
+        let mut headers = HeaderMap::new();
+        let made = ids.of(&headers);
+        assert_eq!(made.as_str().len(), 24);
+        assert_ne!(made, ids.of(&headers));
+        headers.insert(&REQUEST_ID_HEADER, HeaderValue::from_static("abc-1"));
+        assert_eq!(ids.of(&headers).as_str(), "abc-1");
+        for rubbish in ["", "a b", &"x".repeat(129)] {
+            headers.insert(&REQUEST_ID_HEADER, HeaderValue::from_str(rubbish).unwrap());
+            assert_ne!(ids.of(&headers).as_str(), rubbish);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The server: services, rules and settings in; a drained shutdown out.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower::Service;
+
+use crate::health::HealthService;
+use crate::layers::{self, Stack};
+use crate::routes::Routes;
+use crate::{AccessRules, Authenticator, HealthHandle, ServerSettings, connection, reflection};
+
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The largest header list that a client may send (the h2 default of 16 MiB invites abuse).
+const MAX_HEADERS: u32 = 16 * 1024;
+/// How long broken connections may take to go.
+const KILL_GRACE: Duration = Duration::from_secs(1);
+
+/// Serving failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors for reflection are broken.
+    #[error("reflection could not be set up: {0}")]
+    Reflection(String),
+    /// The transport failed.
+    #[error("gRPC transport failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A gRPC server in the making: add services, then [`serve`](Self::serve).
+pub struct Server {
+    settings: ServerSettings,
+    authenticator: Option<Authenticator>,
+    rules: AccessRules,
+    registry: Registry,
+    routes: Routes,
+    services: Vec<String>,
+    health: HealthHandle,
+}
+
+impl Server {
+    /// A server without services. Without an authenticator only public methods can be called.
+    pub fn new(
+        settings: &ServerSettings,
+        authenticator: Option<Authenticator>,
+        rules: AccessRules,
+        registry: &Registry,
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            authenticator,
+            rules,
+            registry: registry.clone(),
+            routes: Routes::default(),
+            services: Vec::new(),
+            health: HealthHandle::new(),
+        }
+    }
+
+    /// Adds a generated service. Its messages are limited by `max_message_bytes`.
+    #[must_use]
+    pub fn add<S>(mut self, service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.services.push(S::NAME.to_owned());
+        self.routes.add(service);
+        self
+    }
+
+    /// The switch of the health service; starts as not serving.
+    pub fn health(&self) -> HealthHandle {
+        self.health.clone()
+    }
+
+    /// The settings that the server was made with.
+    pub fn settings(&self) -> &ServerSettings {
+        &self.settings
+    }
+
+    /// The whole stack as a tower service, for those who bring their own transport. Once `shutdown` is cancelled,
+    /// health watches end.
+    ///
+    /// # Errors
+    /// The descriptors for reflection are broken.
+    pub fn into_service(
+        self,
+        shutdown: &CancellationToken,
+    ) -> Result<
+        impl Service<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = Infallible,
+            Future = impl Future<Output = Result<http::Response<Body>, Infallible>> + Send + use<>,
+        > + Clone
+        + Send
+        + Sync
+        + use<>,
+        ServeError,
+    > {
+        self.stack(shutdown)
+    }
+
+    fn stack(self, shutdown: &CancellationToken) -> Result<Stack, ServeError> {
+        let health = HealthService::new(self.health, self.services.clone(), shutdown.clone());
+        let mut routes = self.routes;
+        routes.add(tonic_health::pb::health_server::HealthServer::new(health));
+        if self.settings.reflection {
+            reflection::add(&mut routes, &self.services)
+                .map_err(|error| ServeError::Reflection(error.to_string()))?;
+        }
+        Ok(layers::compose(
+            routes.build(),
+            &self.settings,
+            self.authenticator,
+            &self.rules,
+            &self.services,
+            &self.registry,
+        ))
+    }
+
+    /// Serves on `listener` until `shutdown` is cancelled; then lets calls in flight end, at most for the drain
+    /// grace, after which their connections are broken.
+    ///
+    /// # Errors
+    /// The transport failed.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
+        let settings = self.settings.clone();
+        let health = self.health();
+        let stack = self.stack(&shutdown)?;
+        let kill = CancellationToken::new();
+        let incoming = connection::incoming(listener, settings.max_connections, kill.clone());
+        let serving = transport(&settings).serve_with_incoming_shutdown(
+            stack,
+            incoming,
+            shutdown.clone().cancelled_owned(),
+        );
+        tokio::pin!(serving);
+        let overdue = async {
+            shutdown.cancelled().await;
+            health.set_serving(false);
+            tokio::time::sleep(settings.drain_grace.0).await;
+        };
+        tokio::select! {
+            ended = &mut serving => return Ok(ended?),
+            () = overdue => {}
+        }
+        tracing::warn!("calls in flight outlived the drain grace and are broken off");
+        kill.cancel();
+        match tokio::time::timeout(KILL_GRACE, serving).await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("services", &self.services).finish_non_exhaustive()
+    }
+}
+
+fn transport(settings: &ServerSettings) -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(settings.keepalive_interval.0))
+        .http2_keepalive_timeout(Some(settings.keepalive_timeout.0))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(settings.max_calls_per_connection)
+        .http2_max_header_list_size(MAX_HEADERS)
+}

@@ -1,0 +1,279 @@
+//! The life of a server: started and awaited, stopped, killed, restarted. The same for all three kinds.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::future::Future;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::layout::Layout;
+use crate::ports;
+use crate::process::Process;
+use crate::tree;
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a restart waits for its port to be free again.
+const PORT_DEADLINE: Duration = Duration::from_secs(10);
+const PROBE_PAUSE: Duration = Duration::from_millis(10);
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+/// Other ports tried when somebody else is quicker.
+const MOVES: u32 = 8;
+
+/// What sets one kind of server apart.
+pub trait Kind: Send + Sync + 'static {
+    /// Signal for an orderly end.
+    const STOP: Signal;
+    /// The server's binary.
+    fn program(&self) -> &Path;
+    /// Its arguments.
+    fn arguments(&self, port: u16) -> Vec<OsString>;
+    /// Looks after what an earlier run may have left; called before each start.
+    fn prepare(&mut self, port: u16) -> impl Future<Output = Result<()>> + Send;
+    /// Whether the server answers on the port, and is the process that we started.
+    fn answers(&self, port: u16, pid: u32) -> impl Future<Output = Result<bool>> + Send;
+    /// Chooses anew what ports there are besides the main one.
+    fn move_ports(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// The folder that a wipe empties.
+    fn wiped(&self) -> PathBuf;
+}
+
+/// A private server on loopback. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Server<K: Kind> {
+    pub(crate) kind: K,
+    layout: Layout,
+    name: String,
+    port: u16,
+    pid: u32,
+    start_time: Duration,
+    process: Option<Box<Process>>,
+    claim: File,
+}
+
+enum Start {
+    Ready(Box<Process>),
+    /// Somebody else has the port.
+    PortTaken(String),
+}
+
+impl<K: Kind> Server<K> {
+    /// Starts the server on the wanted port or, when that is taken or none is wanted, on a free one.
+    pub(crate) async fn launch(kind: K, layout: &Layout, name: &str, wanted: Option<u16>, claim: File) -> Result<Self> {
+        let port = wanted.filter(|port| ports::is_free(*port)).map_or_else(ports::free_port, Ok)?;
+        let mut server = Self {
+            kind,
+            layout: layout.clone(),
+            name: name.to_owned(),
+            port,
+            pid: 0,
+            start_time: Duration::ZERO,
+            process: None,
+            claim,
+        };
+        server.end_predecessor().await?;
+        for _ in 0..MOVES {
+            match server.try_start().await? {
+                Start::Ready(process) => {
+                    server.process = Some(process);
+                    return Ok(server);
+                }
+                Start::PortTaken(_) => {
+                    server.port = ports::free_port()?;
+                    server.kind.move_ports()?;
+                }
+            }
+        }
+        bail!("{name} found no free port in {MOVES} attempts")
+    }
+
+    /// The port it listens on, on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's own process id (of its last run when it doesn't run).
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The instance's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its log file.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.layout.log(&self.name)
+    }
+
+    /// From the start of the process until it answered, at its last start.
+    #[must_use]
+    pub fn start_time(&self) -> Duration {
+        self.start_time
+    }
+
+    /// Whether the process runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.ended().is_none())
+    }
+
+    /// Waits until the server ends by itself, and says how; at once when it isn't running. May be cancelled.
+    pub async fn ended(&mut self) -> Option<ExitStatus> {
+        match &mut self.process {
+            Some(process) => process.wait().await.ok(),
+            None => None,
+        }
+    }
+
+    /// Ends the server in order and waits for it; one that doesn't obey within 20 s is killed. No error if it has ended.
+    ///
+    /// # Errors
+    /// None at present.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(process) = self.process.take() {
+            process.stop(K::STOP).await;
+        }
+        Ok(())
+    }
+
+    /// SIGKILL to the whole instance, as a crash would do; returns when none of its processes is left.
+    pub async fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill().await;
+        }
+    }
+
+    /// Starts it again on the same port with the same data, after stopping it if it still runs.
+    ///
+    /// # Errors
+    /// When the server doesn't come up, or another process has taken the port and keeps it for 10 s.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        let until = Instant::now() + PORT_DEADLINE;
+        loop {
+            match self.try_start().await? {
+                Start::Ready(process) => {
+                    self.process = Some(process);
+                    return Ok(());
+                }
+                Start::PortTaken(log) if Instant::now() >= until => {
+                    bail!("{} can't start again, port {} is taken:\n{log}", self.name, self.port)
+                }
+                Start::PortTaken(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Removes the data while the server is stopped; the next start begins with none.
+    ///
+    /// # Errors
+    /// When the server runs, or the folder can't be removed.
+    pub fn data_wipe(&mut self) -> Result<()> {
+        if self.is_running() {
+            bail!("{} runs: stop it before its data is wiped", self.name);
+        }
+        let folder = self.kind.wiped();
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn try_start(&mut self) -> Result<Start> {
+        let data = self.layout.data(&self.name)?;
+        self.kind.prepare(self.port).await?;
+        let mut command = self.layout.command(self.kind.program());
+        command.args(self.kind.arguments(self.port)).current_dir(data);
+        let began = Instant::now();
+        let mut process = Process::spawn(&self.layout, command, &self.log(), K::STOP)?;
+        self.pid = process.pid();
+        self.note_pid()?;
+        match timeout(START_DEADLINE, self.until_ready(&mut process)).await {
+            Ok(Ok(None)) => {
+                self.start_time = began.elapsed();
+                tracing::debug!(server = self.name, port = self.port, pid = self.pid, "server started");
+                Ok(Start::Ready(Box::new(process)))
+            }
+            Ok(Ok(Some(status))) => self.explain(process, status).await,
+            Ok(Err(error)) => {
+                process.kill().await;
+                Err(error)
+            }
+            Err(_) => {
+                let lines = process.last_lines();
+                process.kill().await;
+                bail!("{} doesn't answer within {} s; its log:\n{lines}", self.name, START_DEADLINE.as_secs())
+            }
+        }
+    }
+
+    /// Writes the pid into the claim, for an owner who comes after us should we be killed.
+    fn note_pid(&self) -> Result<()> {
+        self.claim.set_len(0)?;
+        self.claim.write_all_at(self.pid.to_string().as_bytes(), 0).context("cannot note the server's pid")
+    }
+
+    /// The server of an owner who was killed may still be ending: its guard is at it. Two on one data folder would
+    /// spoil it, so it is waited for, and ended by us if it stays.
+    async fn end_predecessor(&self) -> Result<()> {
+        let note = std::fs::read_to_string(self.layout.lock_path(&self.name))?;
+        let program = self.kind.program().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Ok(pid) = note.trim().parse() {
+            tree::end_leftover(pid, &program, K::STOP).await;
+        }
+        Ok(())
+    }
+
+    /// `None` when the server answers, its exit status when it ends before.
+    async fn until_ready(&self, process: &mut Process) -> Result<Option<ExitStatus>> {
+        loop {
+            if let Some(status) = process.ended() {
+                return Ok(Some(status));
+            }
+            let probe = timeout(PROBE_DEADLINE, self.kind.answers(self.port, self.pid)).await;
+            match probe {
+                Ok(Ok(true)) => return Ok(None),
+                Ok(Err(error)) => tracing::trace!(server = self.name, %error, "server doesn't answer yet"),
+                Ok(Ok(false)) | Err(_) => {}
+            }
+            sleep(PROBE_PAUSE).await;
+        }
+    }
+
+    async fn explain(&self, process: Process, status: ExitStatus) -> Result<Start> {
+        let lines = process.last_lines();
+        process.stop(K::STOP).await;
+        if lines.to_lowercase().contains("address already in use") {
+            return Ok(Start::PortTaken(lines));
+        }
+        Err(anyhow!("{} ended while starting ({status}); its log {}:\n{lines}", self.name, self.log().display()))
+    }
+}
+
+/// Claims an instance's name, waiting for a process that is just ending.
+pub(crate) async fn claim(layout: &Layout, name: &str) -> Result<File> {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        if let Some(file) = layout.claim(name)? {
+            return Ok(file);
+        }
+        if Instant::now() >= until {
+            bail!("the instance {name} is in use by another process");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,340 @@
+//! The folders: what is kept where, for whom, and which of it is in use.
+//!
+//! ```text
+//! .flotilla/            0700 (as root 0710 with the servers' group when it holds their home)
+//!   run-as.json         as root: the servers' user and the home chosen for them
+//!   locks/ logs/        one file per instance
+//!   servers/            the home; elsewhere when root's clone can't be reached by the servers' user
+//!     cache/            unpacked binaries, shared by all runs
+//!     data/<instance>/  0700, owned by the user that the servers run as
+//! ```
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+
+use crate::lock;
+use crate::run_as::RunAs;
+
+/// Where homes go that can't be under `.flotilla`: unlike /tmp it outlives a restart and is rarely in memory.
+const SHARED: &str = "/var/tmp";
+
+/// Where binaries and data live, and as whom servers run.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+    home: PathBuf,
+    cache: PathBuf,
+    run_as: Option<RunAs>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    /// Whose record this is: a copied clone must not share the home of the one it was copied from.
+    root: PathBuf,
+    run_as: RunAs,
+    home: PathBuf,
+}
+
+impl Layout {
+    /// Opens the repository's `.flotilla` folder and creates what is missing of it.
+    ///
+    /// As an ordinary user everything is kept inside of it. As root an unprivileged user is chosen and recorded, and
+    /// when that user can't reach the folder (a clone under /root), binaries and data go to a fresh folder under
+    /// /var/tmp that is the user's own; its path is recorded too, and its ownership is checked on each later run.
+    ///
+    /// # Errors
+    /// When a folder can't be created or isn't ours, or root finds no user to run servers as.
+    pub fn open(root: &Path) -> Result<Self> {
+        let root = std::path::absolute(root)?;
+        create_private(&root)?;
+        let root = root.canonicalize()?;
+        let me = rustix::process::geteuid();
+        let owner = std::fs::metadata(&root)?.uid();
+        if !me.is_root() && owner != me.as_raw() {
+            bail!("{} belongs to another user (was it made as root?): remove it and run again", root.display());
+        }
+        for folder in ["locks", "logs"] {
+            create_private(&root.join(folder))?;
+        }
+        let (home, run_as) = if me.is_root() {
+            let _lock = lock::lock_briefly(&root.join("locks/.layout.lock"), Duration::from_secs(10))?;
+            let record = as_root(&root)?;
+            (record.home, Some(record.run_as))
+        } else {
+            (root.join("servers"), None)
+        };
+        let layout = Self { root, cache: home.join("cache"), home, run_as };
+        create_private(&layout.home)?;
+        layout.give(&layout.home)?;
+        create_private(&layout.data_folder())?;
+        layout.give(&layout.data_folder())?;
+        // The cache stays root's, so that the servers can't change their own binaries.
+        create_private(layout.cache())?;
+        std::fs::set_permissions(layout.cache(), Permissions::from_mode(0o755))?;
+        Ok(layout)
+    }
+
+    /// The `.flotilla` folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Unpacked binaries, shared by all runs.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// As whom servers run; `None` for an ordinary user, whose servers are his own.
+    #[must_use]
+    pub fn run_as(&self) -> Option<&RunAs> {
+        self.run_as.as_ref()
+    }
+
+    /// The private data folder of an instance, created on first use and owned by the user that the servers run as.
+    ///
+    /// # Errors
+    /// When the name isn't a plain word or the folder can't be made.
+    pub fn data(&self, name: &str) -> Result<PathBuf> {
+        check_name(name)?;
+        let folder = self.data_folder().join(name);
+        create_private(&folder)?;
+        self.give(&folder)?;
+        Ok(folder)
+    }
+
+    /// The log file of an instance.
+    #[must_use]
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// A command that runs as the servers' user, in a folder that this user can read, and with nothing of the caller's
+    /// environment that changes how PostgreSQL's programs behave. Binaries of the cache are run by this alone, also the
+    /// tools among them (`psql`, `pgbench`): as root they would otherwise run with root's rights.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
+            command.env_remove(name);
+        }
+        // A locale that the machine lacks makes PostgreSQL refuse to start on macOS.
+        command.env_remove("LANG").env("LC_ALL", "C").current_dir(&self.home).kill_on_drop(true);
+        if let Some(user) = &self.run_as {
+            command.uid(user.uid).gid(user.gid).env("HOME", &self.home).env("USER", &user.user);
+        }
+        command
+    }
+
+    /// Removes all data, but not the cache (`make reset`).
+    ///
+    /// # Errors
+    /// When an instance still runs, or a folder can't be removed.
+    pub fn forget(&self) -> Result<()> {
+        for name in self.instances("")? {
+            let Some(_lock) = self.claim(&name)? else {
+                bail!("{name} still runs: stop it first (make down)");
+            };
+            self.remove(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the data, logs and locks of those instances whose name begins so and that no process uses: what test runs
+    /// left that were killed. Says how many.
+    ///
+    /// # Errors
+    /// When a folder can't be read or removed.
+    pub fn sweep(&self, prefix: &str) -> Result<usize> {
+        let mut swept = 0;
+        for name in self.instances(prefix)? {
+            let Some(_lock) = self.claim(&name)? else { continue };
+            self.remove(&name)?;
+            remove_if_there(&self.log(&name))?;
+            remove_if_there(&self.lock_path(&name))?;
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
+    /// Makes an instance's name this process's own for as long as the file is held.
+    pub(crate) fn claim(&self, name: &str) -> Result<Option<File>> {
+        check_name(name)?;
+        lock::try_lock(&self.lock_path(name))
+    }
+
+    /// Gives a file or folder to the user that the servers run as.
+    pub(crate) fn give(&self, path: &Path) -> Result<()> {
+        self.run_as.as_ref().map_or(Ok(()), |user| user.own(path))
+    }
+
+    pub(crate) fn lock_path(&self, name: &str) -> PathBuf {
+        self.root.join("locks").join(format!("{name}.lock"))
+    }
+
+    fn data_folder(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    fn instances(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.data_folder())? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(prefix) && check_name(&name).is_ok() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let folder = self.data_folder().join(name);
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    }
+}
+
+/// Root's choice of user and home: the recorded one while it holds, else a new one.
+fn as_root(root: &Path) -> Result<Record> {
+    let path = root.join("run-as.json");
+    let known = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
+    if let Some(record) = known
+        && record.root == root
+        && record.run_as.still_exists()
+        && still_fits(root, &record)
+    {
+        return Ok(record);
+    }
+    let run_as = RunAs::choose()?;
+    let reachable = root.parent().is_none_or(|parent| run_as.may_reach(parent));
+    let home = if reachable {
+        std::os::unix::fs::chown(root, None, Some(run_as.gid))?;
+        std::fs::set_permissions(root, Permissions::from_mode(0o710))?;
+        root.join("servers")
+    } else {
+        fresh_home(&run_as)?
+    };
+    let record = Record { root: root.to_owned(), run_as, home };
+    let text = serde_json::to_vec_pretty(&record)?;
+    let new = root.join("run-as.json.new");
+    std::fs::write(&new, text)?;
+    std::fs::rename(&new, &path)?;
+    Ok(record)
+}
+
+/// A home inside must still be reachable; one outside must still be there and be the user's own and private, so that
+/// nobody can slip in another in its place.
+fn still_fits(root: &Path, record: &Record) -> bool {
+    if record.home == root.join("servers") {
+        return record.run_as.may_reach(root);
+    }
+    std::fs::symlink_metadata(&record.home).is_ok_and(|home| {
+        home.is_dir()
+            && home.uid() == record.run_as.uid
+            && home.mode() & 0o777 == 0o700
+            && record.home.parent().is_some_and(|parent| record.run_as.may_reach(parent))
+    })
+}
+
+fn fresh_home(run_as: &RunAs) -> Result<PathBuf> {
+    let home = tempfile::Builder::new()
+        .prefix("flotilla-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(SHARED)
+        .with_context(|| format!("cannot create a folder under {SHARED} for the user {}", run_as.user))?
+        .keep();
+    run_as.own(&home)?;
+    Ok(home)
+}
+
+fn create_private(folder: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names become file names and parts of commands: plain words only.
+fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        bail!("an instance's name is 1 to 64 letters, digits, '-' or '_': {name:?}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A layout in a folder of its own; a home outside of it is removed too.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn open(&self) -> Layout {
+            Layout::open(&self.0.path().join(".flotilla")).unwrap()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let home = self.open().home;
+            if home.starts_with(SHARED) {
+                std::fs::remove_dir_all(home).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn an_instance_in_use_is_neither_swept_nor_forgotten() {
+        let place = Place::new();
+        let layout = place.open();
+        let used = layout.data("test-1").unwrap();
+        let left = layout.data("test-2").unwrap();
+        let claim = layout.claim("test-1").unwrap().unwrap();
+        assert_eq!(layout.sweep("test-").unwrap(), 1);
+        assert!(used.exists() && !left.exists());
+        assert!(layout.forget().unwrap_err().to_string().contains("test-1 still runs"));
+        drop(claim);
+        layout.forget().unwrap();
+        assert!(!used.exists());
+    }
+
+    #[test]
+    fn data_is_private_and_a_second_opening_finds_the_same_places() {
+        let place = Place::new();
+        let first = place.open();
+        let data = first.data("nats").unwrap();
+        assert_eq!(std::fs::metadata(&data).unwrap().mode() & 0o777, 0o700);
+        let second = place.open();
+        assert_eq!(second.data("nats").unwrap(), data);
+        assert_eq!(second.cache(), first.cache());
+    }
+
+    #[test]
+    fn a_name_that_leaves_the_folder_is_refused() {
+        assert!(check_name("../etc").is_err());
+        assert!(check_name("").is_err());
+        assert!(check_name("postgres-12_a").is_ok());
+    }
+}

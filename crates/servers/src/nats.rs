@@ -1,0 +1,151 @@
+//! nats-server with JetStream.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::instance::{self, Kind, Server};
+use crate::layout::Layout;
+use crate::ports;
+use crate::provision::Binaries;
+
+/// How an instance is set up.
+#[derive(Clone, Debug)]
+pub struct NatsOptions {
+    /// A wish; another is chosen when it is taken.
+    pub port: Option<u16>,
+    /// A wish for the port of the monitoring endpoint.
+    pub monitor_port: Option<u16>,
+    /// Streams kept on disk.
+    pub jetstream: bool,
+    /// Syncs each write to the disk before it is acknowledged; otherwise a power cut may lose the last two minutes.
+    pub sync_always: bool,
+    /// Lines added to the configuration file.
+    pub extra: String,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        Self { port: None, monitor_port: None, jetstream: true, sync_always: false, extra: String::new() }
+    }
+}
+
+/// A private nats-server.
+pub type Nats = Server<NatsKind>;
+
+/// What sets nats-server apart.
+#[derive(Debug)]
+pub struct NatsKind {
+    program: PathBuf,
+    layout: Layout,
+    data: PathBuf,
+    server_name: String,
+    monitor_port: u16,
+    options: NatsOptions,
+}
+
+impl Server<NatsKind> {
+    /// Starts nats-server and waits until it answers.
+    ///
+    /// # Errors
+    /// When the name is in use by another process, or the server doesn't come up; then with the end of its log.
+    pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: NatsOptions) -> Result<Self> {
+        let claim = instance::claim(layout, name).await?;
+        let monitor = options.monitor_port.filter(|port| ports::is_free(*port));
+        let kind = NatsKind {
+            program: binaries.nats_server.clone(),
+            layout: layout.clone(),
+            data: layout.data(name)?,
+            // Told apart from any other server that may have got our port.
+            server_name: format!("{name}-{}", std::process::id()),
+            monitor_port: monitor.map_or_else(ports::free_port, Ok)?,
+            options,
+        };
+        let wanted = kind.options.port;
+        Self::launch(kind, layout, name, wanted, claim).await
+    }
+
+    /// `nats://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port())
+    }
+
+    /// `http://127.0.0.1:PORT` of the monitoring endpoint (`/varz`, `/jsz`, `/healthz`).
+    #[must_use]
+    pub fn monitor_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.kind.monitor_port)
+    }
+
+    /// The JetStream folder.
+    #[must_use]
+    pub fn store_dir(&self) -> PathBuf {
+        self.kind.store_dir()
+    }
+}
+
+impl NatsKind {
+    fn store_dir(&self) -> PathBuf {
+        self.data.join("jetstream")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.data.join("nats.conf")
+    }
+
+    fn configuration(&self, port: u16) -> String {
+        let mut text = format!(
+            "server_name: {:?}\nhost: \"127.0.0.1\"\nport: {port}\nhttp: \"127.0.0.1:{}\"\n",
+            self.server_name, self.monitor_port
+        );
+        if self.options.jetstream {
+            let sync = if self.options.sync_always { "always" } else { "2m" };
+            text += &format!(
+                "jetstream {{\n  store_dir: {:?}\n  max_file_store: 8GB\n  max_memory_store: 256MB\n  sync_interval: {sync}\n}}\n",
+                self.store_dir()
+            );
+        }
+        text + &self.options.extra + "\n"
+    }
+}
+
+impl Kind for NatsKind {
+    const STOP: Signal = Signal::TERM;
+
+    fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn arguments(&self, _port: u16) -> Vec<OsString> {
+        vec!["--config".into(), self.file().into()]
+    }
+
+    async fn prepare(&mut self, port: u16) -> Result<()> {
+        let file = self.file();
+        std::fs::write(&file, self.configuration(port)).with_context(|| format!("cannot write {}", file.display()))?;
+        self.layout.give(&file)
+    }
+
+    /// The greeting names the server; the port opens only when JetStream has recovered its streams.
+    async fn answers(&self, port: u16, _pid: u32) -> Result<bool> {
+        let mut greeting = String::new();
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        BufReader::new(stream).read_line(&mut greeting).await?;
+        let Some(json) = greeting.strip_prefix("INFO ") else { return Ok(false) };
+        let info: serde_json::Value = serde_json::from_str(json)?;
+        Ok(info["server_name"] == self.server_name.as_str())
+    }
+
+    fn move_ports(&mut self) -> Result<()> {
+        self.monitor_port = ports::free_port()?;
+        Ok(())
+    }
+
+    fn wiped(&self) -> PathBuf {
+        self.store_dir()
+    }
+}

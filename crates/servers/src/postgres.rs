@@ -1,0 +1,161 @@
+//! PostgreSQL over TCP on loopback.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use tokio_postgres::NoTls;
+
+use crate::cluster::{self, Cluster};
+use crate::instance::{self, Kind, Server};
+use crate::layout::Layout;
+use crate::provision::Binaries;
+use crate::tree;
+
+/// How an instance is set up. Durable unless the settings say otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct PostgresOptions {
+    /// A wish; another is chosen when it is taken.
+    pub port: Option<u16>,
+    /// Settings as in `postgresql.conf`, which go before the defaults.
+    pub settings: Vec<(String, String)>,
+    /// With a password (letters, digits, '-', '_') everybody must log in, by SCRAM. Without one any local user may
+    /// connect as superuser. Fixed when the data folder is first made; the caller keeps it.
+    pub password: Option<String>,
+}
+
+/// A private PostgreSQL.
+pub type Postgres = Server<PostgresKind>;
+
+/// What sets PostgreSQL apart.
+#[derive(Debug)]
+pub struct PostgresKind {
+    program: PathBuf,
+    cluster: Cluster,
+    preload: bool,
+    options: PostgresOptions,
+}
+
+impl Server<PostgresKind> {
+    /// Starts PostgreSQL, after creating its data folder's content on first use, and waits until it answers.
+    ///
+    /// # Errors
+    /// When the name is in use by another process, the data is another major version's, or the server doesn't come up;
+    /// then with the end of its log.
+    pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: PostgresOptions) -> Result<Self> {
+        let claim = instance::claim(layout, name).await?;
+        let password = options.password.clone();
+        let kind = PostgresKind {
+            program: binaries.postgres.join("postgres"),
+            cluster: Cluster::new(binaries.postgres.clone(), layout.clone(), name, password)?,
+            preload: has_statement_statistics(&binaries.postgres),
+            options,
+        };
+        let wanted = kind.options.port;
+        Self::launch(kind, layout, name, wanted, claim).await
+    }
+
+    /// The superuser's URL of a database, with the password if there is one.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        self.kind.url(self.port(), database)
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.kind.cluster.folder().to_owned()
+    }
+}
+
+impl PostgresKind {
+    fn url(&self, port: u16, database: &str) -> String {
+        let password = self.options.password.as_ref().map(|password| format!(":{password}")).unwrap_or_default();
+        format!("postgres://{}{password}@127.0.0.1:{port}/{database}", cluster::SUPERUSER)
+    }
+}
+
+impl Kind for PostgresKind {
+    /// A fast shutdown: open transactions are rolled back, the rest is written.
+    const STOP: Signal = Signal::INT;
+
+    fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn arguments(&self, port: u16) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> =
+            vec!["-D".into(), self.cluster.folder().into(), "-p".into(), port.to_string().into()];
+        let defaults = [
+            ("listen_addresses", "127.0.0.1"),
+            // Socket paths end at 107 bytes, which a deep clone exceeds.
+            ("unix_socket_directories", ""),
+            ("max_connections", "200"),
+            ("fsync", "on"),
+            ("synchronous_commit", "on"),
+            ("logging_collector", "off"),
+            ("log_destination", "stderr"),
+        ];
+        let preload = self.preload.then_some(("shared_preload_libraries", "pg_stat_statements"));
+        let own = self.options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in defaults.into_iter().chain(preload).chain(own) {
+            arguments.push("-c".into());
+            arguments.push(format!("{name}={value}").into());
+        }
+        arguments
+    }
+
+    async fn prepare(&mut self, _port: u16) -> Result<()> {
+        end_predecessor(self.cluster.folder()).await?;
+        self.cluster.ensure().await
+    }
+
+    /// The postmaster notes its pid and state in a file; then one query shows that it answers.
+    async fn answers(&self, port: u16, pid: u32) -> Result<bool> {
+        let note = std::fs::read_to_string(pid_file(self.cluster.folder()))?;
+        let ours = note.lines().next().is_some_and(|line| line.trim() == pid.to_string());
+        let ready = note.lines().nth(7).is_some_and(|line| line.trim() == "ready");
+        if !ours || !ready {
+            return Ok(false);
+        }
+        let (client, connection) = tokio_postgres::connect(&self.url(port, "postgres"), NoTls).await?;
+        let query = async move { client.simple_query("SELECT 1").await };
+        let (answer, connection) = tokio::join!(query, connection);
+        connection?;
+        Ok(answer.is_ok())
+    }
+
+    fn wiped(&self) -> PathBuf {
+        self.cluster.folder().to_owned()
+    }
+}
+
+/// A postmaster's note of its pid that outlived it would not harm by itself, but the number may be another program's by
+/// now, at which PostgreSQL would refuse to start. A postmaster that lives on is ended: the folder is ours by its claim.
+async fn end_predecessor(folder: &Path) -> Result<()> {
+    let file = pid_file(folder);
+    let Ok(note) = std::fs::read_to_string(&file) else { return Ok(()) };
+    if let Some(pid) = note.lines().next().and_then(|line| line.trim().parse().ok()) {
+        tree::end_leftover(pid, "postgres", Signal::INT).await;
+    }
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("cannot remove a stale postmaster.pid")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn pid_file(folder: &Path) -> PathBuf {
+    folder.join("postmaster.pid")
+}
+
+/// Looks for pg_stat_statements where the builds that we know keep their libraries.
+fn has_statement_statistics(bin: &Path) -> bool {
+    let Some(prefix) = bin.parent() else { return false };
+    ["lib", "lib/postgresql", "lib64/pgsql"]
+        .iter()
+        .flat_map(|folder| ["so", "dylib"].map(|kind| prefix.join(folder).join(format!("pg_stat_statements.{kind}"))))
+        .any(|library| library.exists())
+}

@@ -1,0 +1,177 @@
+//! One running server process with its guard and its log.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::guard::Guard;
+use crate::layout::Layout;
+use crate::tree;
+
+/// A log longer than this is set aside when a server starts.
+const LOG_LIMIT: u64 = 16 * 1024 * 1024;
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+const KILL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A server process; dropped, it is killed with its children.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    guard: Option<Guard>,
+    pid: u32,
+    log: PathBuf,
+    log_start: u64,
+}
+
+impl Process {
+    /// Starts the command, whose output goes to the end of the log.
+    pub(crate) fn spawn(layout: &Layout, command: Command, log: &Path, polite: Signal) -> Result<Self> {
+        Self::start(command, log, Guard::start(layout.command(Path::new("/bin/sh")), polite)?)
+    }
+
+    /// Starts a program as the invoking user, in the same way: its own log, its own process group, and a guard that ends
+    /// it when this process is gone.
+    ///
+    /// # Errors
+    /// When the program or its guard can't be started, or the log can't be written.
+    pub fn spawn_own(command: Command, log: &Path) -> Result<Self> {
+        let mut shell = Command::new("/bin/sh");
+        shell.kill_on_drop(true);
+        Self::start(command, log, Guard::start(shell, Signal::TERM)?)
+    }
+
+    fn start(mut command: Command, log: &Path, mut guard: Guard) -> Result<Self> {
+        let file = open_log(log)?;
+        let log_start = file.metadata()?.len();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.as_std().get_program().display()))?;
+        let pid = child.id().context("the server has no pid")?;
+        // Complete before anything can fail, so that an error kills what was started.
+        let mut process = Self { child, guard: None, pid, log: log.to_owned(), log_start };
+        guard.watch(pid)?;
+        process.guard = Some(guard);
+        Ok(process)
+    }
+
+    /// The program's own process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// `Some` once the process has ended.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten();
+        if status.is_some() {
+            // Its pid may soon be another's: nobody must guard it any longer.
+            self.guard = None;
+        }
+        status
+    }
+
+    /// Waits for the process to end by itself. May be cancelled.
+    ///
+    /// # Errors
+    /// When the system doesn't tell.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.guard = None;
+        Ok(status)
+    }
+
+    /// Asks by SIGTERM, waits within a bound, then kills. Returns when the process is gone.
+    pub async fn terminate(self) {
+        self.stop(Signal::TERM).await;
+    }
+
+    /// Asks politely, waits within a bound, then kills.
+    pub(crate) async fn stop(mut self, polite: Signal) {
+        if self.ended().is_none() {
+            tree::signal(self.pid, polite);
+            if timeout(STOP_DEADLINE, self.child.wait()).await.is_err() {
+                tracing::warn!(pid = self.pid, "server ignored the signal to stop and is killed");
+                self.strike();
+            }
+        }
+        self.reap(Vec::new()).await;
+    }
+
+    /// SIGKILL to the whole instance; returns when none of its processes is left.
+    pub(crate) async fn kill(mut self) {
+        let children = self.strike();
+        self.reap(children).await;
+    }
+
+    /// What the server has written since it was started: the last lines.
+    pub(crate) fn last_lines(&self) -> String {
+        const TAIL: u64 = 4096;
+        let read = || -> std::io::Result<String> {
+            let mut file = File::open(&self.log)?;
+            let end = file.metadata()?.len();
+            file.seek(SeekFrom::Start(self.log_start.max(end.saturating_sub(TAIL))))?;
+            let mut bytes = Vec::new();
+            file.take(TAIL).read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let text = read().unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// Kills the process and its children, which are returned.
+    fn strike(&mut self) -> Vec<u32> {
+        if self.child.id().is_none() {
+            return Vec::new();
+        }
+        // Stopped first, so that it can't start another child between the listing and the killing.
+        tree::signal(self.pid, Signal::STOP);
+        let children = tree::children(self.pid);
+        for child in &children {
+            tree::signal(*child, Signal::KILL);
+        }
+        tree::signal(self.pid, Signal::KILL);
+        children
+    }
+
+    async fn reap(mut self, children: Vec<u32>) {
+        if timeout(KILL_DEADLINE, self.child.wait()).await.is_err() {
+            tracing::error!(pid = self.pid, "server survives its killing");
+        }
+        if !tree::all_gone(&children, KILL_DEADLINE).await {
+            tracing::error!(pid = self.pid, "children of the server survive their killing");
+        }
+        if let Some(guard) = self.guard.take() {
+            guard.release().await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.strike();
+    }
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    if std::fs::metadata(path).is_ok_and(|log| log.len() > LOG_LIMIT) {
+        std::fs::rename(path, path.with_extension("log.1"))?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot write the log {}", path.display()))
+}

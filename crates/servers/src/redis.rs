@@ -1,0 +1,105 @@
+//! Redis or Valkey, as a cache: nothing is written to the disk.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::instance::{self, Kind, Server};
+use crate::layout::Layout;
+use crate::provision::Binaries;
+
+/// How an instance is set up.
+#[derive(Clone, Debug, Default)]
+pub struct RedisOptions {
+    /// A wish; another is chosen when it is taken.
+    pub port: Option<u16>,
+    /// Settings as in `redis.conf`, such as `("maxmemory", "64mb")`.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A private Redis or Valkey.
+pub type Redis = Server<RedisKind>;
+
+/// What sets Redis apart.
+#[derive(Debug)]
+pub struct RedisKind {
+    program: PathBuf,
+    data: PathBuf,
+    settings: Vec<(String, String)>,
+}
+
+impl Server<RedisKind> {
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Errors
+    /// When the name is in use by another process, or the server doesn't come up; then with the end of its log.
+    pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: RedisOptions) -> Result<Self> {
+        let claim = instance::claim(layout, name).await?;
+        let program = binaries.redis_server.clone();
+        let kind = RedisKind { program, data: layout.data(name)?, settings: options.settings };
+        Self::launch(kind, layout, name, options.port, claim).await
+    }
+
+    /// `redis://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port())
+    }
+}
+
+impl Kind for RedisKind {
+    const STOP: Signal = Signal::TERM;
+
+    fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn arguments(&self, port: u16) -> Vec<OsString> {
+        let port = port.to_string();
+        let fixed = [
+            ("port", port.as_str()),
+            ("bind", "127.0.0.1"),
+            ("daemonize", "no"),
+            ("save", ""),
+            ("appendonly", "no"),
+            // The log goes to standard output, which is the instance's log file.
+            ("logfile", ""),
+        ];
+        let mut arguments = Vec::new();
+        let own = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in fixed.into_iter().chain(own) {
+            arguments.push(format!("--{name}").into());
+            arguments.push(value.into());
+        }
+        arguments.push("--dir".into());
+        arguments.push(self.data.clone().into());
+        arguments
+    }
+
+    async fn prepare(&mut self, _port: u16) -> Result<()> {
+        Ok(())
+    }
+
+    /// The server says its process id itself.
+    async fn answers(&self, port: u16, pid: u32) -> Result<bool> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"INFO server\r\n").await?;
+        let mut lines = BufReader::new(stream).lines();
+        // The answer has some twenty lines and no end mark that a line reader would see.
+        for _ in 0..64 {
+            let Some(line) = lines.next_line().await? else { return Ok(false) };
+            if let Some(answer) = line.strip_prefix("process_id:") {
+                return Ok(answer.trim() == pid.to_string());
+            }
+        }
+        Ok(false)
+    }
+
+    fn wiped(&self) -> PathBuf {
+        self.data.clone()
+    }
+}

@@ -1,0 +1,90 @@
+use std::net::{Ipv4Addr, TcpListener};
+
+use async_nats::jetstream::{self, stream};
+use flotilla_servers::{Nats, NatsOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Ground, is_alive};
+
+async fn jetstream(nats: &Nats) -> jetstream::Context {
+    jetstream::new(async_nats::connect(nats.url()).await.expect("nats-server accepts us"))
+}
+
+async fn publish(context: &jetstream::Context) {
+    let config = stream::Config { name: "KEPT".into(), subjects: vec!["kept.>".into()], ..stream::Config::default() };
+    context.get_or_create_stream(config).await.unwrap();
+    context.publish("kept.one", "payload".into()).await.unwrap().await.unwrap();
+}
+
+#[tokio::test]
+async fn it_answers_on_both_ports() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("nats");
+    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    publish(&jetstream(&nats).await).await;
+    let address = nats.monitor_url().replace("http://", "");
+    let mut monitor = tokio::net::TcpStream::connect(address).await.unwrap();
+    monitor.write_all(b"GET /jsz HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    monitor.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("200 OK") && answer.contains("\"streams\": 1"), "{answer}");
+    nats.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn kill_and_restart_keep_the_streams_until_they_are_wiped() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("nats");
+    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    let (port, pid, monitor) = (nats.port(), nats.pid(), nats.monitor_url());
+    publish(&jetstream(&nats).await).await;
+    nats.kill().await;
+    assert!(!is_alive(pid));
+
+    nats.restart().await.unwrap();
+    assert_eq!((nats.port(), nats.monitor_url()), (port, monitor));
+    let mut stream = jetstream(&nats).await.get_stream("KEPT").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.messages, 1);
+
+    assert!(nats.data_wipe().is_err());
+    nats.kill().await;
+    assert!(nats.store_dir().exists());
+    nats.data_wipe().unwrap();
+    nats.restart().await.unwrap();
+    assert!(jetstream(&nats).await.get_stream("KEPT").await.is_err());
+    nats.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_no_error() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("nats");
+    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = Some(holder.local_addr().unwrap().port());
+    let options = NatsOptions { port: taken, monitor_port: taken, ..NatsOptions::default() };
+    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    assert_ne!(Some(nats.port()), taken);
+    publish(&jetstream(&nats).await).await;
+    nats.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_waits_for_its_port() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("nats");
+    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    let port = nats.port();
+    nats.kill().await;
+    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let log = nats.log();
+    let refused = || std::fs::read_to_string(&log).unwrap().contains("address already in use");
+    let release = async {
+        crate::support::until("the server meets the taken port", std::time::Duration::from_secs(8), refused).await;
+        drop(holder);
+    };
+    let (restarted, ()) = tokio::join!(nats.restart(), release);
+    restarted.unwrap();
+    assert_eq!(nats.port(), port);
+    nats.stop().await.unwrap();
+    assert!(!is_alive(nats.pid()));
+}

@@ -1,0 +1,73 @@
+use std::net::{Ipv4Addr, TcpListener};
+
+use flotilla_servers::{Redis, RedisOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Ground, is_alive};
+
+/// One inline command and the first bytes of its answer.
+async fn ask(redis: &Redis, command: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).await.unwrap();
+    stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
+    let mut answer = [0; 256];
+    let size = stream.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..size]).into_owned()
+}
+
+#[tokio::test]
+async fn it_answers_and_keeps_nothing_over_a_restart() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("redis");
+    let settings = vec![("maxmemory".to_owned(), "64mb".to_owned())];
+    let options = RedisOptions { settings, ..RedisOptions::default() };
+    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let (port, pid) = (redis.port(), redis.pid());
+    assert_eq!(ask(&redis, "SET key value").await, "+OK\r\n");
+    assert_eq!(ask(&redis, "GET key").await, "$5\r\nvalue\r\n");
+    assert!(ask(&redis, "CONFIG GET maxmemory").await.contains("67108864"));
+    redis.restart().await.unwrap();
+    assert_eq!(redis.port(), port);
+    assert!(!is_alive(pid));
+    assert_eq!(ask(&redis, "GET key").await, "$-1\r\n");
+    redis.stop().await.unwrap();
+    assert!(!is_alive(redis.pid()) && !redis.is_running());
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_no_error() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("redis");
+    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = holder.local_addr().unwrap().port();
+    let options = RedisOptions { port: Some(taken), ..RedisOptions::default() };
+    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    assert_ne!(redis.port(), taken);
+    assert_eq!(ask(&redis, "PING").await, "+PONG\r\n");
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_instance_has_one_owner() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("redis");
+    let mut first = Redis::start(&ground.binaries, &ground.layout, &name, RedisOptions::default()).await.unwrap();
+    let second = Redis::start(&ground.binaries, &ground.layout, &name, RedisOptions::default()).await;
+    assert!(second.unwrap_err().to_string().contains("in use"));
+    first.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_a_server_is_noticed() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("redis");
+    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, RedisOptions::default()).await.unwrap();
+    let killed = std::process::Command::new("sh").args(["-c", &format!("kill -9 {}", redis.pid())]).status().unwrap();
+    assert!(killed.success());
+    assert!(!redis.ended().await.unwrap().success());
+    assert!(!redis.is_running());
+    redis.restart().await.unwrap();
+    assert_eq!(ask(&redis, "PING").await, "+PONG\r\n");
+    redis.stop().await.unwrap();
+}

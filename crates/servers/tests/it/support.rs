@@ -1,0 +1,64 @@
+//! Where the tests' servers live. `FLOTILLA_SERVERS_ROOT` names another folder than the workspace's `.flotilla`, for runs
+//! as another user.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use flotilla_servers::{Binaries, Layout, provision};
+
+pub(crate) struct Ground {
+    pub(crate) layout: Layout,
+    pub(crate) binaries: Binaries,
+    names: Vec<String>,
+}
+
+impl Ground {
+    pub(crate) async fn new() -> Self {
+        let layout = Layout::open(&root()).expect("the layout opens");
+        let binaries = provision(&layout, &|line| println!("{line}")).await.expect("the servers are had");
+        Self { layout, binaries, names: Vec::new() }
+    }
+
+    /// A name that no other test uses, now or in another run.
+    pub(crate) fn name(&mut self, server: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("it-{}-{}-{server}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        self.names.push(name.clone());
+        name
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _used = self.layout.sweep(name);
+        }
+    }
+}
+
+pub(crate) fn root() -> PathBuf {
+    std::env::var_os("FLOTILLA_SERVERS_ROOT")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.flotilla"), PathBuf::from)
+}
+
+/// Whether a process is there and hasn't ended.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    if std::path::Path::new("/proc/self/stat").exists() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        return stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim().starts_with('Z'));
+    }
+    let output =
+        std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps runs");
+    let state = String::from_utf8_lossy(&output.stdout);
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+/// Waits until the condition holds.
+pub(crate) async fn until(what: &str, deadline: Duration, condition: impl Fn() -> bool) {
+    let until = tokio::time::Instant::now() + deadline;
+    while !condition() {
+        assert!(tokio::time::Instant::now() < until, "not within {deadline:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

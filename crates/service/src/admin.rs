@@ -1,0 +1,135 @@
+//! The admin endpoints, on a port of their own: never to be reachable from outside.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use prometheus::Registry;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::heartbeat::Heartbeat;
+use crate::readiness::Readiness;
+
+/// Connections at once; further ones wait.
+const CONNECTIONS: usize = 64;
+/// How long a client may take to send a request's head.
+const HEAD: Duration = Duration::from_secs(5);
+/// How long a connection may live; scrapers reconnect.
+const CONNECTION: Duration = Duration::from_secs(120);
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the endpoints tell of.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub service: &'static str,
+    pub readiness: Readiness,
+    pub heartbeat: Heartbeat,
+    pub registry: Registry,
+}
+
+/// Serves the endpoints until `shutdown`.
+pub(crate) async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationToken) {
+    let router = router(admin);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            (accepted, place) = accepted => match accepted {
+                Ok((stream, _)) => {
+                    let router = router.clone();
+                    connections.spawn(async move {
+                        connection(stream, router).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => pause(&error).await,
+            },
+        }
+    }
+    // Probes are short: whoever is still connected is idle or too slow.
+    connections.shutdown().await;
+}
+
+async fn pause(error: &io::Error) {
+    tracing::debug!(%error, "admin connection could not be accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+async fn connection(stream: TcpStream, router: Router) {
+    // axum::serve installs no timer, so that its header timeout never fires.
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match tokio::time::timeout(CONNECTION, serving).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "admin connection failed"),
+    }
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/startupz", get(startupz))
+        .route("/metrics", get(metrics))
+        .route("/version", get(version))
+        .with_state(admin)
+}
+
+fn status(ok: bool) -> StatusCode {
+    if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn livez(State(admin): State<Admin>) -> impl IntoResponse {
+    let age_ms = u64::try_from(admin.heartbeat.age().as_millis()).unwrap_or(u64::MAX);
+    (status(admin.heartbeat.is_alive()), Json(json!({ "heartbeat_age_ms": age_ms })))
+}
+
+async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
+    let report = admin.readiness.report().await;
+    (status(report.ready), Json(json!({
+        "service": admin.service,
+        "ready": report.ready,
+        "degraded": report.degraded,
+        "draining": report.draining,
+        "checks": report.checks,
+    })))
+}
+
+async fn startupz(State(admin): State<Admin>) -> impl IntoResponse {
+    let started = admin.readiness.has_started() || admin.readiness.report().await.ready;
+    (status(started), Json(json!({ "started": started })))
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], flotilla_telemetry::render(&admin.registry))
+}
+
+async fn version(State(admin): State<Admin>) -> impl IntoResponse {
+    Json(json!({
+        "service": admin.service,
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": option_env!("FLOTILLA_COMMIT").unwrap_or("unknown"),
+    }))
+}

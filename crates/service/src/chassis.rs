@@ -1,0 +1,155 @@
+//! A service in the making: tasks, checks and hooks are added, then it starts.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use flotilla_postgres::Pool;
+use flotilla_rpc::{HealthHandle, Server};
+use futures::future::BoxFuture;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::heartbeat::Heartbeat;
+use crate::readiness::{Check, Readiness};
+use crate::supervisor::{Hook, Supervisor, Tasks};
+use crate::{Running, ServiceSettings, Severity};
+
+/// Collects what a service consists of. Dropped without a start, its tasks end.
+#[derive(Debug)]
+pub struct Chassis {
+    name: &'static str,
+    settings: ServiceSettings,
+    registry: Registry,
+    draining: CancellationToken,
+    shutdown: CancellationToken,
+    tasks: Tasks,
+    checks: Vec<Check>,
+    hooks: Vec<Hook>,
+}
+
+impl Chassis {
+    /// The chassis of the service `name`.
+    pub fn new(name: &'static str, settings: &ServiceSettings, registry: &Registry) -> Self {
+        Self {
+            name,
+            settings: settings.clone(),
+            registry: registry.clone(),
+            draining: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
+            tasks: Tasks::default(),
+            checks: Vec::new(),
+            hooks: Vec::new(),
+        }
+    }
+
+    /// Cancelled once the calls in flight are through: background tasks end now.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Cancelled when the drain begins: streams to clients end now.
+    pub fn draining(&self) -> CancellationToken {
+        self.draining.clone()
+    }
+
+    /// Runs a background task that must live as long as the service: it has to end once
+    /// [`shutdown`](Self::shutdown) is cancelled; an earlier end or a panic stops the service with an error.
+    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(name, task);
+    }
+
+    /// Adds a readiness check. It runs about once a second and may take at most a second.
+    pub fn check<P>(&mut self, name: &'static str, severity: Severity, probe: P)
+    where
+        P: Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    {
+        self.checks.push(Check { name, severity, probe: Arc::new(probe) });
+    }
+
+    /// Adds a readiness check for a database: required.
+    pub fn check_database(&mut self, name: &'static str, pool: &Pool) {
+        let pool = pool.clone();
+        self.check(name, Severity::Required, move || {
+            let pool = pool.clone();
+            Box::pin(async move { pool.ping().await.map_err(|error| error.to_string()) })
+        });
+    }
+
+    /// Runs `hook` after the tasks have ended (to close connections, for example), within the grace.
+    pub fn on_drain(&mut self, hook: impl Future<Output = ()> + Send + 'static) {
+        self.hooks.push(Hook(Box::pin(hook)));
+    }
+
+    /// Binds the addresses, serves gRPC and the admin endpoints, and supervises all.
+    ///
+    /// # Errors
+    /// An address can't be bound.
+    pub async fn start(self, server: Server, listen: SocketAddr) -> anyhow::Result<Running> {
+        let health = server.health();
+        let serve = |listener, shutdown| async move { server.serve(listener, shutdown).await.map_err(Into::into) };
+        self.start_with(listen, Some(health), serve).await
+    }
+
+    /// As [`start`](Self::start) for a server of another kind: `serve` gets the listener and a token whose
+    /// cancellation asks it to drain and return.
+    ///
+    /// # Errors
+    /// An address can't be bound.
+    pub async fn start_with<F, Fut>(
+        self,
+        listen: SocketAddr,
+        health: Option<HealthHandle>,
+        serve: F,
+    ) -> anyhow::Result<Running>
+    where
+        F: FnOnce(TcpListener, CancellationToken) -> Fut,
+        Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let public = bind(listen).await?;
+        let private = bind(self.settings.admin_listen).await?;
+        let (grpc, admin) = (public.local_addr()?, private.local_addr()?);
+        let stop_server = CancellationToken::new();
+        let server = tokio::spawn(serve(public, stop_server.clone()));
+
+        let readiness = Readiness::new(self.checks);
+        let heartbeat = Heartbeat::new();
+        let endpoints = Admin {
+            service: self.name,
+            readiness: readiness.clone(),
+            heartbeat: heartbeat.clone(),
+            registry: self.registry,
+        };
+        let stop_admin = CancellationToken::new();
+        let mut own = Tasks::default();
+        own.spawn("heartbeat", heartbeat.run(stop_admin.clone()));
+        own.spawn("readiness", readiness.clone().follow(health.clone(), stop_admin.clone()));
+        own.spawn("admin endpoints", admin::serve(private, endpoints, stop_admin.clone()));
+
+        let stop = CancellationToken::new();
+        let supervisor = Supervisor {
+            name: self.name,
+            grace: self.settings.grace.0,
+            stop: stop.clone(),
+            draining: self.draining,
+            stop_server,
+            server,
+            shutdown: self.shutdown,
+            tasks: self.tasks,
+            hooks: self.hooks,
+            stop_admin,
+            own,
+            readiness: readiness.clone(),
+            health,
+        };
+        tracing::info!(service = self.name, %grpc, %admin, "ready to serve");
+        Ok(Running::new(self.name, grpc, admin, stop, readiness, tokio::spawn(supervisor.run())))
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on"))
+}

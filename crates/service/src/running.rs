@@ -1,0 +1,69 @@
+//! A service that runs.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Readiness;
+
+/// A running service. Dropped, it is asked to stop, but nobody waits for it.
+#[derive(Debug)]
+pub struct Running {
+    /// Name of the service.
+    pub name: &'static str,
+    /// Address of the public port.
+    pub grpc: SocketAddr,
+    /// Address of the admin endpoints.
+    pub admin: SocketAddr,
+    stop: CancellationToken,
+    readiness: Readiness,
+    supervisor: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    pub(crate) fn new(
+        name: &'static str,
+        grpc: SocketAddr,
+        admin: SocketAddr,
+        stop: CancellationToken,
+        readiness: Readiness,
+        supervisor: JoinHandle<anyhow::Result<()>>,
+    ) -> Self {
+        Self { name, grpc, admin, stop, readiness, supervisor }
+    }
+
+    /// Cancelling it asks the service to drain and stop.
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Whether the service is ready, and why not.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Drains, stops and waits for the end.
+    ///
+    /// # Errors
+    /// A task failed, or something had to be broken off.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.wait().await
+    }
+
+    /// Waits until the service has ended, by [`stopper`](Self::stopper) or on its own.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub async fn wait(mut self) -> anyhow::Result<()> {
+        (&mut self.supervisor).await.context("the supervisor failed")?
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

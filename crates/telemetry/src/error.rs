@@ -1,0 +1,27 @@
+//! The ways in which telemetry fails to start.
+
+/// Telemetry can't start. Nothing that happens later is an error: telemetry never stops its process.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// `RUST_LOG` or the setting `telemetry.filter` isn't a filter.
+    #[error("the log filter from {origin} can't be understood: {reason}")]
+    Filter {
+        /// The variable or the setting.
+        origin: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The `OTEL_*` variables can't be used.
+    #[error("the export of traces can't be set up: {0}")]
+    Export(String),
+    /// A metric can't be registered.
+    #[error("a metric can't be registered: {0}")]
+    Metric(#[from] prometheus::Error),
+    /// The thread that writes the logs can't be started.
+    #[error("the log writer can't be started: {0}")]
+    Writer(#[source] std::io::Error),
+    /// Something else has set the global subscriber.
+    #[error("telemetry was started before")]
+    Started,
+}

@@ -1,0 +1,159 @@
+//! The thread that writes log lines.
+//!
+//! Owns standard output. Lines wait in a bounded queue; when it is full, because whoever reads the output is slow, a
+//! line is dropped and counted rather than holding up the caller.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use prometheus::IntCounter;
+use tracing_subscriber::fmt::MakeWriter;
+
+enum Message {
+    Line(Vec<u8>),
+    /// Everything before this has been written when the sender is dropped.
+    Flush(Sender<()>),
+}
+
+/// Hands lines to the writing thread. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LogWriter {
+    queue: SyncSender<Message>,
+    dropped: IntCounter,
+}
+
+impl LogWriter {
+    /// Starts the thread. It ends when the last clone is gone.
+    pub(crate) fn start(
+        output: impl Write + Send + 'static,
+        queue: usize,
+        dropped: IntCounter,
+    ) -> io::Result<Self> {
+        let (sender, lines) = sync_channel(queue.max(1));
+        thread::Builder::new().name("log-writer".to_owned()).spawn(move || write_lines(&lines, output))?;
+        Ok(Self { queue: sender, dropped })
+    }
+
+    /// Waits until the lines handed over so far are written, but not longer than `patience`.
+    pub(crate) fn flush(&self, patience: Duration) {
+        let (done, wait) = channel();
+        // A full queue means that nobody reads; there is no point in waiting for room.
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            // Both outcomes end the wait: disconnected is "written", the timeout is the bound.
+            let (Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) | Ok(())) =
+                wait.recv_timeout(patience);
+        }
+    }
+}
+
+fn write_lines(lines: &Receiver<Message>, output: impl Write) {
+    let mut output = BufWriter::with_capacity(64 * 1024, output);
+    while let Ok(first) = lines.recv() {
+        let mut next = Some(first);
+        let mut waiting = Vec::new();
+        // What has gathered is written in one go; the lines of a quiet process appear at once.
+        while let Some(message) = next {
+            match message {
+                // Output that is closed is no reason to stop the process.
+                Message::Line(line) => drop(output.write_all(&line)),
+                Message::Flush(done) => waiting.push(done),
+            }
+            next = lines.try_recv().ok();
+        }
+        drop(output.flush());
+        drop(waiting);
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.queue.try_send(Message::Line(line.to_vec())).is_err() {
+            self.dropped.inc();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+pub(crate) use tests::Kept;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// Output that is kept.
+    #[derive(Clone, Default)]
+    pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn counter() -> IntCounter {
+        IntCounter::new("dropped", "dropped").unwrap()
+    }
+
+    #[test]
+    fn lines_come_out_whole_and_in_order() {
+        let kept = Kept::default();
+        let mut writer = LogWriter::start(kept.clone(), 1_000, counter()).unwrap();
+        for n in 0..500 {
+            writer.write_all(format!("line {n}\n").as_bytes()).unwrap();
+        }
+        writer.flush(Duration::from_secs(5));
+        let expected: String = (0..500).map(|n| format!("line {n}\n")).collect();
+        assert_eq!(kept.text(), expected);
+    }
+
+    #[test]
+    fn a_reader_that_stalls_costs_lines_and_not_time() {
+        struct Stalled(Receiver<()>);
+        impl Write for Stalled {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let _ = self.0.recv();
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (resume, stalled) = channel();
+        let dropped = counter();
+        let mut writer = LogWriter::start(Stalled(stalled), 4, dropped.clone()).unwrap();
+        let line = vec![b'x'; 128 * 1024];
+        for _ in 0..20 {
+            writer.write_all(&line).unwrap();
+        }
+        assert!(dropped.get() >= 15, "{} dropped", dropped.get());
+        writer.flush(Duration::from_millis(50));
+        drop(resume);
+    }
+}

@@ -1,0 +1,87 @@
+//! A database of one test's own.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use flotilla_postgres::refinery::Runner;
+use flotilla_postgres::tokio_postgres::{self, Config, NoTls, types::ToSql};
+use flotilla_postgres::{PostgresSettings, Row, ServiceUrls, bootstrap, migrate};
+
+/// Longest connect and longest statement.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections of a pool: many tests share one server.
+const POOL: usize = 4;
+
+/// A fresh database with its roles and its settings.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// The service that it belongs to.
+    pub service: &'static str,
+    /// Its name.
+    pub name: String,
+    urls: ServiceUrls,
+    superuser: Config,
+}
+
+impl Database {
+    pub(crate) async fn create(
+        superuser_url: &str,
+        service: &'static str,
+        name: &str,
+        sets: Vec<(&'static str, Runner)>,
+    ) -> Result<Self> {
+        let urls = bootstrap(superuser_url, service, name).await.context("bootstrap")?;
+        migrate(&urls.owner, sets).await.context("migrations")?;
+        let mut superuser: Config = superuser_url.parse()?;
+        superuser.dbname(name).connect_timeout(PATIENCE);
+        Ok(Self { service, name: name.to_owned(), urls, superuser })
+    }
+
+    /// Settings for a service on this database.
+    pub fn settings(&self) -> PostgresSettings {
+        let ServiceUrls { owner, system, user } = self.urls.clone();
+        PostgresSettings { pool_size: POOL, ..PostgresSettings::new(owner, system, user) }
+    }
+
+    /// The addresses of its roles.
+    pub fn urls(&self) -> &ServiceUrls {
+        &self.urls
+    }
+
+    /// Runs one statement as superuser (row-level security doesn't bind it).
+    ///
+    /// # Panics
+    /// The statement fails.
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
+        match self.try_query(sql, params).await {
+            Ok(rows) => rows,
+            Err(error) => panic!("{}: {sql}: {error:#}", self.name),
+        }
+    }
+
+    /// The single value that `sql` yields, as superuser.
+    ///
+    /// # Panics
+    /// The statement fails, or yields anything but one row.
+    pub async fn value<T>(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> T
+    where
+        T: for<'a> tokio_postgres::types::FromSql<'a>,
+    {
+        let rows = self.query(sql, params).await;
+        assert_eq!(rows.len(), 1, "{}: {sql}: one row expected", self.name);
+        rows[0].get(0)
+    }
+
+    pub(crate) async fn try_query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        let work = async {
+            let (client, connection) = self.superuser.connect(NoTls).await?;
+            let connection = tokio::spawn(connection);
+            let rows = client.query(sql, params).await;
+            drop(client);
+            // A closed client ends its connection.
+            let _ = connection.await;
+            Ok(rows?)
+        };
+        tokio::time::timeout(PATIENCE, work).await.context("no answer in time")?
+    }
+}

@@ -1,0 +1,1 @@
+//! In-memory stores and brokers for the seams of messaging.

@@ -1,0 +1,45 @@
+//! One NATS server, many accounts: tests that run side by side don't see each other's streams.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Accounts of a server, and thus isolated tests in one process.
+const ACCOUNTS: usize = 256;
+
+/// Configuration lines that make the accounts. Who comes without a name gets the first.
+pub(crate) fn accounts() -> String {
+    let mut lines = "no_auth_user: t0\naccounts {\n".to_owned();
+    for number in 0..ACCOUNTS {
+        let _ = writeln!(
+            lines,
+            "  T{number} {{ jetstream: enabled, users: [{{ user: t{number}, password: t{number} }}] }}"
+        );
+    }
+    lines.push_str("}\n");
+    lines
+}
+
+/// Hands out accounts.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts(AtomicUsize);
+
+impl Accounts {
+    /// The address of `server` (`nats://host:port`) in an account that nobody else uses.
+    pub fn next(&self, server: &str) -> String {
+        let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        assert!(number < ACCOUNTS, "a test process has at most {} NATS accounts", ACCOUNTS - 1);
+        server.replacen("nats://", &format!("nats://t{number}:t{number}@"), 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_gets_an_account_of_its_own() {
+        let accounts = Accounts::default();
+        assert_eq!(accounts.next("nats://127.0.0.1:1"), "nats://t1:t1@127.0.0.1:1");
+        assert_eq!(accounts.next("nats://127.0.0.1:1"), "nats://t2:t2@127.0.0.1:1");
+    }
+}

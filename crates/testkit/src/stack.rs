@@ -1,0 +1,150 @@
+//! The servers of a test process, and what of them is one test's own.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use flotilla_postgres::refinery::Runner;
+use tokio::sync::OnceCell;
+
+use crate::database::Database;
+use crate::nats::Accounts;
+use crate::servers::Servers;
+
+/// Databases of a Redis server.
+const REDIS_DATABASES: usize = 16;
+
+static STACK: OnceCell<Stack> = OnceCell::const_new();
+
+/// The servers that all tests of this process share, started at the first call.
+///
+/// # Panics
+/// They can't be started.
+pub async fn stack() -> &'static Stack {
+    STACK
+        .get_or_init(|| async {
+            match Stack::start().await {
+                Ok(stack) => stack,
+                Err(error) => panic!("test servers could not be started: {error:#}"),
+            }
+        })
+        .await
+}
+
+/// PostgreSQL, NATS and Redis. Dropped, they are killed.
+pub struct Stack {
+    servers: Servers,
+    databases: AtomicUsize,
+    accounts: Accounts,
+    redis_databases: AtomicUsize,
+}
+
+impl Stack {
+    /// Servers of one's own, for tests that stop them.
+    ///
+    /// # Errors
+    /// They can't be started.
+    pub async fn start() -> Result<Self> {
+        let servers = Servers::start().await?;
+        Ok(Self {
+            servers,
+            databases: AtomicUsize::new(0),
+            accounts: Accounts::default(),
+            redis_databases: AtomicUsize::new(0),
+        })
+    }
+
+    /// A fresh database of `service` with its roles, migrated by each of `sets` (history table and migrations).
+    ///
+    /// # Panics
+    /// It can't be made.
+    pub async fn database(&self, service: &'static str, sets: Vec<(&'static str, Runner)>) -> Database {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{service}_{}_{number}", std::process::id());
+        match Database::create(&self.servers.postgres_url, service, &name, sets).await {
+            Ok(database) => database,
+            Err(error) => panic!("database {name} could not be made: {error:#}"),
+        }
+    }
+
+    /// The address of NATS in an account of the test's own: streams of other tests aren't seen. Services that are to
+    /// meet share one address.
+    pub fn nats_url(&self) -> String {
+        match &self.servers.nats {
+            crate::servers::Place::Own(_) => self.accounts.next(&self.servers.nats_url),
+            crate::servers::Place::External => self.servers.nats_url.clone(),
+        }
+    }
+
+    /// The address of Redis, each time with the next of its sixteen databases.
+    pub fn redis_url(&self) -> String {
+        let number = self.redis_databases.fetch_add(1, Ordering::Relaxed) % REDIS_DATABASES;
+        format!("{}/{number}", self.servers.redis_url)
+    }
+
+    /// The superuser's address of PostgreSQL.
+    pub fn postgres_url(&self) -> &str {
+        &self.servers.postgres_url
+    }
+
+    /// Kills PostgreSQL as a crash would. For stacks of one's own.
+    pub async fn kill_postgres(&self) {
+        self.servers.with(&self.servers.postgres, |mut server| async move { server.kill().await }).await;
+    }
+
+    /// Starts PostgreSQL again, on the same port.
+    ///
+    /// # Errors
+    /// It doesn't come up.
+    pub async fn restart_postgres(&self) -> Result<()> {
+        self.servers.with(&self.servers.postgres, |mut server| async move { server.restart().await }).await
+    }
+
+    /// Kills NATS as a crash would. For stacks of one's own.
+    pub async fn kill_nats(&self) {
+        self.servers.with(&self.servers.nats, |mut server| async move { server.kill().await }).await;
+    }
+
+    /// Starts NATS again, on the same port.
+    ///
+    /// # Errors
+    /// It doesn't come up.
+    pub async fn restart_nats(&self) -> Result<()> {
+        self.servers.with(&self.servers.nats, |mut server| async move { server.restart().await }).await
+    }
+
+    /// Kills NATS and removes its streams, as a lost disk would. For stacks of one's own.
+    ///
+    /// # Errors
+    /// The data can't be removed.
+    pub async fn wipe_nats(&self) -> Result<()> {
+        self.servers
+            .with(&self.servers.nats, |mut server| async move {
+                server.kill().await;
+                server.data_wipe()
+            })
+            .await
+    }
+
+    /// Kills Redis as a crash would. For stacks of one's own.
+    pub async fn kill_redis(&self) {
+        self.servers.with(&self.servers.redis, |mut server| async move { server.kill().await }).await;
+    }
+
+    /// Starts Redis again, on the same port.
+    ///
+    /// # Errors
+    /// It doesn't come up.
+    pub async fn restart_redis(&self) -> Result<()> {
+        self.servers.with(&self.servers.redis, |mut server| async move { server.restart().await }).await
+    }
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack")
+            .field("postgres", &self.servers.postgres_url)
+            .field("nats", &self.servers.nats_url)
+            .field("redis", &self.servers.redis_url)
+            .finish()
+    }
+}

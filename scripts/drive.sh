@@ -1,0 +1,21 @@
+#!/bin/sh
+# What a user does, on a fleet of its own: up (twice), demo, replay, replay under fire, bench with its limits, down.
+set -eu
+FLOTILLA_HOME=$(pwd)/.flotilla/drive
+export FLOTILLA_HOME
+FLOTILLA_SERVERS=$(pwd)/.flotilla
+export FLOTILLA_SERVERS
+mkdir -p "$FLOTILLA_HOME"
+fleet="sh scripts/files-limit.sh target/release/fleet"
+trap '$fleet down >/dev/null 2>&1 || true; $fleet reset >/dev/null 2>&1 || true' EXIT
+files="--products data/products.csv --customers data/customers.csv --orders data/orders.csv"
+
+$fleet up
+$fleet up | grep -q "is up already" || { echo "drive: a second up is no no-op" >&2; exit 1; }
+$fleet status
+$fleet demo --seed 7
+$fleet replay $files
+$fleet replay $files --chaos --seed 11
+$fleet load --baseline --seconds 6 --most-syncs 0.3
+$fleet down
+echo "drive: the fleet did what a user asks of it"

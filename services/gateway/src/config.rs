@@ -1,0 +1,111 @@
+//! The gateway's settings.
+
+use std::time::Duration;
+
+use flotilla_cache::CacheSettings;
+use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
+use flotilla_service::ServiceSettings;
+use flotilla_telemetry::TelemetrySettings;
+use serde::Deserialize;
+
+/// All sections. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The chassis.
+    #[serde(default)]
+    pub service: ServiceSettings,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+    /// The public port, for REST and gRPC alike: address, limits, default deadline.
+    #[serde(default)]
+    pub grpc: ServerSettings,
+    /// Which tokens are accepted.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// Connections to the services.
+    #[serde(default)]
+    pub client: ClientSettings,
+    /// Where the services are.
+    pub backends: BackendSettings,
+    /// The cache of product reads.
+    #[serde(default)]
+    pub cache: CacheSettings,
+    /// What is the edge's own.
+    #[serde(default)]
+    pub edge: EdgeSettings,
+}
+
+/// gRPC addresses (`http://host:port`) of the services.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendSettings {
+    /// Users and sign-in.
+    pub identity: String,
+    /// Products and stock.
+    pub inventory: String,
+    /// Orders.
+    pub orders: String,
+    /// Accounts.
+    pub payments: String,
+    /// Deliveries.
+    pub notification: String,
+}
+
+impl BackendSettings {
+    /// Each service with its address.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("identity", self.identity.as_str()),
+            ("inventory", &self.inventory),
+            ("orders", &self.orders),
+            ("payments", &self.payments),
+            ("notification", &self.notification),
+        ]
+        .into_iter()
+    }
+}
+
+/// Limits and times of the edge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EdgeSettings {
+    /// How long a client may take to send a request's headers, and the first bytes of a connection. Default `15s`.
+    pub header_timeout: HumanDuration,
+    /// Pause after which an idle event stream gets a comment, so that proxies keep it open. Default `15s`.
+    pub heartbeat: HumanDuration,
+    /// How long a cached product may be served after a change that didn't pass this gateway. Default `30s`.
+    pub product_ttl: HumanDuration,
+}
+
+impl Default for EdgeSettings {
+    fn default() -> Self {
+        let seconds = |count| HumanDuration(Duration::from_secs(count));
+        Self { header_timeout: seconds(15), heartbeat: seconds(15), product_ttl: seconds(30) }
+    }
+}
+
+impl Validate for EdgeSettings {
+    fn validate(&self, problems: &mut Problems) {
+        for (name, value) in [("header_timeout", self.header_timeout), ("heartbeat", self.heartbeat)] {
+            problems.require(!value.0.is_zero(), name, "must be longer than 0s");
+        }
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("service", &self.service);
+        problems.section("grpc", &self.grpc);
+        problems.section("auth", &self.auth);
+        problems.section("client", &self.client);
+        problems.section("cache", &self.cache);
+        problems.section("edge", &self.edge);
+        for (name, url) in self.backends.iter() {
+            let sound = url.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
+            problems.require(sound, &format!("backends.{name}"), "must be an address such as http://host:port");
+        }
+    }
+}

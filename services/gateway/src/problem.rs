@@ -1,0 +1,306 @@
+//! Errors as HTTP clients see them: RFC 9457 problem details, written from a gRPC status or from what only HTTP knows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_rpc::{AuthError, Details, RpcError, code_name};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use serde::Serialize;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::rest::full;
+use crate::transcode::Violation;
+
+/// Media type of problem details.
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// A problem and how to tell it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: StatusCode,
+    code: Code,
+    reason: String,
+    detail: String,
+    violations: Vec<Violation>,
+    metadata: BTreeMap<String, String>,
+    retry_after: Option<Duration>,
+    allow: Option<HeaderValue>,
+}
+
+/// The document.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<DocumentViolation<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, String>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct DocumentViolation<'a> {
+    field: &'a str,
+    description: &'a str,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: Code, reason: &str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            reason: reason.to_owned(),
+            detail: detail.into(),
+            violations: Vec::new(),
+            metadata: BTreeMap::new(),
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// 400 for input that can't be read.
+    pub fn bad_request(reason: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, reason, detail)
+    }
+
+    /// 400 naming the fields at fault.
+    pub fn violations(violations: Vec<Violation>) -> Self {
+        let told = |violation: &Violation| match violation.field.as_str() {
+            "" => violation.description.clone(),
+            field => format!("{field}: {}", violation.description),
+        };
+        let detail = violations.iter().map(told).collect::<Vec<_>>().join("; ");
+        Self { violations, ..Self::bad_request("INVALID_ARGUMENT", detail) }
+    }
+
+    /// 404 for a path that leads nowhere.
+    pub fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_NOT_FOUND", "there is nothing at this path; see GET /")
+    }
+
+    /// 405 with the methods that the path has.
+    pub fn other_methods(methods: &[Method]) -> Self {
+        let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        if names.contains(&"GET") {
+            names.push("HEAD");
+        }
+        names.sort_unstable();
+        names.dedup();
+        let names = names.join(", ");
+        let detail = format!("this path allows {names}");
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED", detail);
+        Self { allow: HeaderValue::try_from(names).ok(), ..problem }
+    }
+
+    /// 413.
+    pub fn too_large(limit: usize) -> Self {
+        let detail = format!("the body is larger than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted, "BODY_TOO_LARGE", detail)
+    }
+
+    /// 415.
+    pub fn media_type() -> Self {
+        let detail = "the body must be application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", detail)
+    }
+
+    /// 408: the client was too slow.
+    pub fn too_slow() -> Self {
+        let detail = "the body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "BODY_TIMEOUT", detail)
+    }
+
+    /// The stable reason.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The document as JSON.
+    pub fn json(&self, request_id: &str) -> Vec<u8> {
+        let document = Document {
+            r#type: format!("urn:flotilla:problem:{}", self.reason.to_ascii_lowercase().replace('_', "-")),
+            title: title(self.code),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: code_name(self.code),
+            reason: &self.reason,
+            violations: self
+                .violations
+                .iter()
+                .map(|violation| DocumentViolation { field: &violation.field, description: &violation.description })
+                .collect(),
+            metadata: &self.metadata,
+            request_id,
+        };
+        serde_json::to_vec(&document).expect("strings and numbers can be written as JSON")
+    }
+
+    /// The whole response.
+    pub fn into_response(self, request_id: &str) -> Response<Body> {
+        let mut response = full(self.json(request_id).into());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(delay) = self.retry_after {
+            // Whole seconds, rounded up: an early repeat would be refused again.
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, allow);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"flotilla\""));
+        }
+        response
+    }
+}
+
+impl From<Status> for Problem {
+    fn from(status: Status) -> Self {
+        let details = Details::of(&status);
+        let code = status.code();
+        let reason = details.reason.unwrap_or_else(|| code_name(code).to_owned());
+        let mut problem = Self::new(http_status(code), code, &reason, status.message());
+        problem.violations = details
+            .violations
+            .into_iter()
+            .map(|violation| Violation::new(violation.field, violation.description))
+            .collect();
+        problem.metadata = details.metadata.into_iter().collect();
+        problem.retry_after = details.retry_after;
+        problem
+    }
+}
+
+impl From<RpcError> for Problem {
+    fn from(error: RpcError) -> Self {
+        Status::from(error).into()
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        RpcError::from(error).into()
+    }
+}
+
+/// The standard mapping of `google.rpc.Code`.
+pub fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        // "Client closed request": no status of the standard says it.
+        Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn title(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "Cancelled",
+        Code::Unknown | Code::Internal => "Internal error",
+        Code::InvalidArgument => "Invalid argument",
+        Code::DeadlineExceeded => "Deadline exceeded",
+        Code::NotFound => "Not found",
+        Code::AlreadyExists => "Already exists",
+        Code::PermissionDenied => "Permission denied",
+        Code::ResourceExhausted => "Resource exhausted",
+        Code::FailedPrecondition => "Failed precondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "Out of range",
+        Code::Unimplemented => "Not implemented",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "Data loss",
+        Code::Unauthenticated => "Unauthenticated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn document(problem: &Problem) -> Value {
+        serde_json::from_slice(&problem.json("r1")).unwrap()
+    }
+
+    #[test]
+    fn a_status_becomes_a_problem_with_all_that_it_says() {
+        let error = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "busy")
+            .field("lines[0].product", "unknown")
+            .metadata("limit", "10")
+            .retry_after(Duration::from_millis(1500));
+        let problem = Problem::from(error);
+        assert_eq!(
+            document(&problem),
+            json!({
+                "type": "urn:flotilla:problem:overloaded", "title": "Resource exhausted", "status": 429,
+                "detail": "busy", "code": "RESOURCE_EXHAUSTED", "reason": "OVERLOADED",
+                "violations": [{"field": "lines[0].product", "description": "unknown"}],
+                "metadata": {"limit": "10"}, "requestId": "r1"
+            })
+        );
+        let response = problem.into_response("r1");
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn a_bare_status_has_its_code_for_a_reason() {
+        let problem = Problem::from(Status::not_found("no such order"));
+        assert_eq!((problem.status, problem.reason()), (StatusCode::NOT_FOUND, "NOT_FOUND"));
+        assert!(document(&problem).get("violations").is_none());
+    }
+
+    #[test]
+    fn http_knows_its_own_problems() {
+        let problem = Problem::other_methods(&[Method::POST, Method::GET]);
+        assert_eq!(problem.clone().into_response("r").headers()[ALLOW], "GET, HEAD, POST");
+        assert_eq!(problem.status, 405);
+        assert_eq!(Problem::too_large(5).status, 413);
+        assert_eq!(Problem::media_type().status, 415);
+        let missing = Problem::from(AuthError::Missing).into_response("r");
+        assert_eq!(missing.status(), 401);
+        assert!(missing.headers().contains_key(WWW_AUTHENTICATE));
+        let named = Problem::violations(vec![Violation::new("a", "is odd"), Violation::new("", "no body")]);
+        assert_eq!(document(&named)["detail"], "a: is odd; no body");
+    }
+
+    #[test]
+    fn the_clients_faults_are_never_500() {
+        for code in [
+            Code::InvalidArgument,
+            Code::FailedPrecondition,
+            Code::OutOfRange,
+            Code::Unauthenticated,
+            Code::PermissionDenied,
+            Code::NotFound,
+            Code::AlreadyExists,
+            Code::Aborted,
+            Code::ResourceExhausted,
+        ] {
+            assert!(http_status(code).is_client_error(), "{code:?}");
+        }
+    }
+}

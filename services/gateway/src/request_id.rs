@@ -1,0 +1,53 @@
+//! The id that a request keeps over all hops: the client's own where it is sound, else one made here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flotilla_rpc::RequestId;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header that carries it, both ways.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Makes ids from a random part of the process and a counter.
+#[derive(Debug)]
+pub struct RequestIds {
+    prefix: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    /// Ids that begin with `prefix`, which should be random.
+    pub fn new(prefix: u64) -> Self {
+        Self { prefix, next: AtomicU64::new(0) }
+    }
+
+    /// The id of a request; from here on its headers carry it.
+    pub fn settle(&self, headers: &mut HeaderMap) -> HeaderValue {
+        if let Some(given) = headers.get(HEADER)
+            && given.to_str().ok().and_then(RequestId::new).is_some()
+        {
+            return given.clone();
+        }
+        let id = format!("{:016x}{:08x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
+        let id = HeaderValue::try_from(id).expect("hexadecimal digits may stand in a header");
+        headers.insert(HEADER, id.clone());
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sound_id_is_kept_and_others_are_replaced() {
+        let ids = RequestIds::new(7);
+        let mut headers = HeaderMap::new();
+        let made = ids.settle(&mut headers);
+        assert_eq!(headers[HEADER], made);
+        headers.insert(HEADER, HeaderValue::from_static("mine-1"));
+        assert_eq!(ids.settle(&mut headers), "mine-1");
+        headers.insert(HEADER, HeaderValue::from_static("not sound"));
+        assert_ne!(ids.settle(&mut headers), "not sound");
+    }
+}

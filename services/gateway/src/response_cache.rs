@@ -1,0 +1,117 @@
+//! Responses kept in Redis: which methods, under which key, and which calls make them stale.
+//!
+//! Only responses that are the same for every caller may be kept. A change that passes a gateway deletes the kept
+//! response before its caller hears of it; one that doesn't (or that races with a read) shows after the time to live.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_cache::Cache;
+use prost_reflect::{DynamicMessage, FieldDescriptor};
+
+use crate::routes::{RouteTable, RpcMethod};
+use crate::transcode::{fields, text_at};
+
+/// Longer names are not kept.
+const MAX_NAME: usize = 256;
+
+/// A method whose responses are kept.
+struct Policy {
+    /// The method.
+    read: &'static str,
+    /// The field of its request that names the resource.
+    key: &'static str,
+    /// Methods that change the resource, with the field that names it.
+    changes: &'static [(&'static str, &'static str)],
+}
+
+const POLICIES: &[Policy] = &[Policy {
+    read: "flotilla.inventory.v1.CatalogService/GetProduct",
+    key: "name",
+    changes: &[
+        ("flotilla.inventory.v1.CatalogService/UpdateProduct", "product.name"),
+        ("flotilla.inventory.v1.CatalogService/DeleteProduct", "name"),
+        ("flotilla.inventory.v1.StockService/AdjustStock", "product"),
+    ],
+}];
+
+/// The kept responses.
+#[derive(Debug)]
+pub struct ResponseCache {
+    cache: Cache,
+    ttl: Duration,
+    reads: HashMap<String, Vec<FieldDescriptor>>,
+    changes: HashMap<String, Vec<FieldDescriptor>>,
+}
+
+impl ResponseCache {
+    /// Keeps responses in `cache` for `ttl`.
+    ///
+    /// # Errors
+    /// A policy names a method or field that the contracts don't have.
+    pub fn new(cache: Cache, ttl: Duration, routes: &RouteTable) -> anyhow::Result<Self> {
+        let resolve = |method: &str, field: &str| {
+            let found = routes.method(&format!("/{method}"));
+            let path = found.and_then(|found| fields::resolve(&found.input, field));
+            path.map(|path| (method.to_owned(), path))
+                .ok_or_else(|| anyhow::anyhow!("cache policy names {method} with {field}, which doesn't exist"))
+        };
+        let reads = POLICIES.iter().map(|policy| resolve(policy.read, policy.key)).collect::<Result<_, _>>()?;
+        let changes = POLICIES
+            .iter()
+            .flat_map(|policy| policy.changes)
+            .map(|(method, field)| resolve(method, field))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { cache, ttl, reads, changes })
+    }
+
+    /// Where the response to this request is kept; `None` for methods whose responses aren't.
+    pub fn read_key(&self, method: &RpcMethod, request: &DynamicMessage) -> Option<String> {
+        key(request, self.reads.get(&method.name)?)
+    }
+
+    /// Whether a method's calls make kept responses stale.
+    pub fn is_change(&self, method: &RpcMethod) -> bool {
+        self.changes.contains_key(&method.name)
+    }
+
+    /// Which kept response this request makes stale.
+    pub fn stale_key(&self, method: &RpcMethod, request: &DynamicMessage) -> Option<String> {
+        key(request, self.changes.get(&method.name)?)
+    }
+
+    /// The kept response.
+    pub async fn get(&self, key: &str) -> Option<Bytes> {
+        self.cache.get(key).await
+    }
+
+    /// Keeps a response.
+    pub async fn put(&self, key: &str, response: Bytes) {
+        self.cache.set(key, response, self.ttl).await;
+    }
+
+    /// Forgets a response.
+    pub async fn forget(&self, key: &str) {
+        self.cache.delete(key).await;
+    }
+}
+
+fn key(request: &DynamicMessage, path: &[FieldDescriptor]) -> Option<String> {
+    let name = text_at(request, path)?;
+    (name.len() <= MAX_NAME).then(|| format!("gateway:v1:{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_rpc::Access;
+
+    use super::*;
+
+    #[test]
+    fn only_public_methods_are_kept() {
+        for policy in POLICIES {
+            assert_eq!(crate::access::rule(policy.read), Some(Access::Public), "{}", policy.read);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+SELECT id, email, display_name, role, version, created_at, updated_at
+FROM users
+WHERE id = $1 AND deleted_at IS NULL

@@ -1,0 +1,146 @@
+//! The settings of identity, section by section.
+
+use flotilla_config::{HumanDuration, Problems, SecretString, Validate};
+use flotilla_messaging::NatsSettings;
+use flotilla_postgres::PostgresSettings;
+use flotilla_rpc::ServerSettings;
+use flotilla_service::ServiceSettings;
+use flotilla_telemetry::TelemetrySettings;
+use serde::Deserialize;
+
+/// Everything that identity can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Admin port and shutdown.
+    #[serde(default)]
+    pub service: ServiceSettings,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+    /// The gRPC server.
+    #[serde(default)]
+    pub grpc: ServerSettings,
+    /// Tokens.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The broker.
+    #[serde(default)]
+    pub nats: NatsSettings,
+    /// The first operator.
+    #[serde(default)]
+    pub admin: AdminSettings,
+    /// The work on passwords.
+    #[serde(default)]
+    pub passwords: PasswordSettings,
+}
+
+/// Which tokens are made and accepted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthSettings {
+    /// `iss` of tokens; default `flotilla-identity`.
+    pub issuer: String,
+    /// `aud` of tokens; default `flotilla`.
+    pub audience: String,
+    /// How long a token lives; default `15m`.
+    pub token_lifetime: HumanDuration,
+    /// Not used: identity has the keys itself. Taken so that all services can share one environment.
+    pub identity_url: String,
+    /// Verified tokens remembered until they expire; default 10,000.
+    pub token_cache: usize,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        let shared = flotilla_rpc::AuthSettings::default();
+        Self {
+            issuer: shared.issuer,
+            audience: shared.audience,
+            token_lifetime: HumanDuration::from_secs(15 * 60),
+            identity_url: shared.identity_url,
+            token_cache: shared.token_cache,
+        }
+    }
+}
+
+impl AuthSettings {
+    /// What checks the tokens.
+    pub fn verification(&self) -> flotilla_rpc::AuthSettings {
+        flotilla_rpc::AuthSettings {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            identity_url: self.identity_url.clone(),
+            token_cache: self.token_cache,
+        }
+    }
+}
+
+/// The operator that is made at the first start; none unless both are set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSettings {
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Password, of 8 to 256 characters.
+    pub password: Option<SecretString>,
+}
+
+/// The work on passwords: Argon2id, by default as OWASP advises.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordSettings {
+    /// Memory of one hash, in KiB; default 19,456.
+    pub memory_kib: u32,
+    /// Passes over it; default 2.
+    pub iterations: u32,
+    /// Lanes; default 1.
+    pub parallelism: u32,
+    /// Hashes at the same time; default 2.
+    pub concurrent: usize,
+    /// Callers that may wait for theirs; default 256.
+    pub queue: usize,
+}
+
+impl Default for PasswordSettings {
+    fn default() -> Self {
+        Self { memory_kib: 19_456, iterations: 2, parallelism: 1, concurrent: 2, queue: 256 }
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("service", &self.service);
+        problems.section("postgres", &self.postgres);
+        problems.section("nats", &self.nats);
+        problems.section("auth", &self.auth);
+        problems.section("admin", &self.admin);
+        problems.section("passwords", &self.passwords);
+    }
+}
+
+impl Validate for AuthSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.issuer.is_empty(), "issuer", "must be set");
+        problems.require(!self.audience.is_empty(), "audience", "must be set");
+        problems.require(self.token_lifetime.get().as_secs() >= 1, "token_lifetime", "must be at least 1s");
+    }
+}
+
+impl Validate for AdminSettings {
+    fn validate(&self, problems: &mut Problems) {
+        let whole = self.email.is_some() == self.password.is_some();
+        problems.require(whole, "email", "e-mail and password must both be set, or neither");
+    }
+}
+
+impl Validate for PasswordSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require((1..=64).contains(&self.concurrent), "concurrent", "must be from 1 to 64");
+        problems.require(self.queue <= 100_000, "queue", "must be at most 100000");
+        let taken = argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None).is_ok();
+        problems.require(taken, "memory_kib", "is, with iterations and parallelism, outside of what Argon2 takes");
+    }
+}

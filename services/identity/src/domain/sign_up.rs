@@ -1,0 +1,103 @@
+//! What a sign-up asks for, and what makes two of them the same.
+
+use flotilla_proto::identity::v1 as proto;
+use sha2::{Digest as _, Sha256};
+
+use super::user::{Role, Violation, check_display_name, check_email, check_password, check_request_id};
+
+/// A valid sign-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignUp {
+    /// E-mail address.
+    pub email: String,
+    /// Name to greet the user by.
+    pub display_name: String,
+    /// What the user may do.
+    pub role: Role,
+    /// The key that makes a repeat return the same user.
+    pub request_id: Option<String>,
+}
+
+impl SignUp {
+    /// Reads a request, without its password, which [`check_password`] has checked too.
+    ///
+    /// # Errors
+    /// Every field at fault.
+    pub fn from_request(request: &proto::CreateUserRequest) -> Result<Self, Vec<Violation>> {
+        let Some(user) = &request.user else { return Err(vec![Violation::new("user", "must be set")]) };
+        let role = Role::from_proto(user.role);
+        let checks = [
+            check_email(&user.email),
+            check_display_name(&user.display_name),
+            check_password(&user.password),
+            check_request_id(&request.request_id),
+        ];
+        let mut violations: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+        match role {
+            Ok(role) if violations.is_empty() => Ok(Self {
+                email: user.email.clone(),
+                display_name: user.display_name.clone(),
+                role: role.unwrap_or(Role::Customer),
+                request_id: Some(request.request_id.clone()).filter(|id| !id.is_empty()),
+            }),
+            role => {
+                violations.extend(role.err());
+                Err(violations)
+            }
+        }
+    }
+
+    /// The hash of what was asked for, by which a repeat is told from a reuse of its key. The password isn't in it:
+    /// a fast hash of one must never be stored, so a repeat's is checked against the slow hash.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [self.email.to_lowercase().as_str(), &self.display_name, self.role.as_str()] {
+            // The length keeps lists of parts apart that read the same when joined.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> proto::CreateUserRequest {
+        proto::CreateUserRequest {
+            user: Some(proto::User {
+                email: "ann@example.com".into(),
+                password: "correct horse".into(),
+                ..Default::default()
+            }),
+            request_id: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_plain_sign_up_makes_a_customer_without_a_key() {
+        let sign_up = SignUp::from_request(&request()).expect("valid");
+        assert_eq!((sign_up.role, sign_up.request_id), (Role::Customer, None));
+    }
+
+    #[test]
+    fn every_field_at_fault_is_named_at_once() {
+        let user = proto::User { role: 9, display_name: "\n".into(), ..Default::default() };
+        let request = proto::CreateUserRequest { user: Some(user), request_id: "\0".into() };
+        let violations = SignUp::from_request(&request).expect_err("nothing in it is valid");
+        let fields: Vec<_> = violations.iter().map(|violation| violation.field).collect();
+        assert_eq!(fields, ["user.email", "user.display_name", "user.password", "request_id", "user.role"]);
+        assert_eq!(SignUp::from_request(&proto::CreateUserRequest::default()).expect_err("no user")[0].field, "user");
+    }
+
+    #[test]
+    fn the_hash_tells_sign_ups_apart_but_not_the_case_of_their_address() {
+        let sign_up = SignUp::from_request(&request()).expect("valid");
+        let shouted = SignUp { email: "ANN@EXAMPLE.COM".into(), ..sign_up.clone() };
+        let renamed = SignUp { display_name: "Ann".into(), ..sign_up.clone() };
+        assert_eq!(sign_up.hash(), shouted.hash());
+        assert_ne!(sign_up.hash(), renamed.hash());
+    }
+}

@@ -1,0 +1,94 @@
+//! What can go wrong in identity, and what clients are told of it.
+
+use std::time::Duration;
+
+use flotilla_rpc::{RpcError, Violations, name};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::{
+    domain::{ChangeRefusal, Violation},
+    passwords::Busy,
+};
+
+/// Any failure of a call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields at fault.
+    #[error("invalid fields")]
+    Invalid(Vec<Violation>),
+    /// There is no such user, or none that the caller may see.
+    #[error("user does not exist")]
+    NotFound(Uuid),
+    /// Another user has the address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// The request id was used for another sign-up.
+    #[error("the request id was used for another sign-up")]
+    KeyReused,
+    /// A customer wants a role set.
+    #[error("only operators set roles")]
+    RoleNeedsOperator,
+    /// Address or password are wrong.
+    #[error("address or password are wrong")]
+    BadCredentials,
+    /// Too many passwords wait to be hashed.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// An error that is a client's already.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] flotilla_postgres::Error),
+}
+
+impl From<Vec<Violation>> for Error {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<ChangeRefusal> for Error {
+    fn from(refusal: ChangeRefusal) -> Self {
+        match refusal {
+            ChangeRefusal::RoleNeedsOperator => Self::RoleNeedsOperator,
+        }
+    }
+}
+
+impl From<Error> for RpcError {
+    fn from(error: Error) -> Self {
+        let told = error.to_string();
+        match error {
+            Error::Invalid(violations) => invalid(violations),
+            Error::NotFound(user) => flotilla_rpc::not_found(&name::of("users", user)),
+            Error::EmailTaken => Self::new(Code::AlreadyExists, "EMAIL_TAKEN", told).field("user.email", "is taken"),
+            Error::KeyReused => Self::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", told)
+                .field("request_id", "was used for another sign-up"),
+            Error::RoleNeedsOperator => {
+                Self::new(Code::PermissionDenied, "ROLE_NEEDS_OPERATOR", told).field("user.role", "is set by operators")
+            }
+            Error::BadCredentials => Self::new(Code::Unauthenticated, "BAD_CREDENTIALS", told),
+            Error::Busy(_) => {
+                Self::new(Code::ResourceExhausted, "OVERLOADED", told).retry_after(Duration::from_secs(1))
+            }
+            Error::Rpc(error) => error,
+            Error::Store(error) => flotilla_service::storage_error(error),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        RpcError::from(error).into()
+    }
+}
+
+fn invalid(violations: Vec<Violation>) -> RpcError {
+    let mut all = Violations::new();
+    for Violation { field, description } in violations {
+        all.add(field, description);
+    }
+    all.finish().err().unwrap_or_else(RpcError::internal)
+}

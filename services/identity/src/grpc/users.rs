@@ -1,0 +1,161 @@
+//! `UserService`: customers see and change themselves alone, operators everyone.
+
+use std::{sync::Arc, time::Duration};
+
+use flotilla_messaging::Ids;
+use flotilla_proto::identity::v1::{
+    CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,
+    User as UserMessage, user_service_server::UserService,
+};
+use flotilla_rpc::{
+    Caller, caller, etag, invalid, name,
+    page::{self, PageTokens},
+};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{convert, remaining};
+use crate::{
+    domain::{Change, Role, SignUp, User},
+    error::Error,
+    passwords::Passwords,
+    storage::{Insertion, Known, NewUser, Users},
+};
+
+const COLLECTION: &str = "users";
+const PAGE: u32 = 50;
+const MAX_PAGE: u32 = 1_000;
+
+/// The service.
+pub struct UserApi {
+    users: Users,
+    passwords: Arc<Passwords>,
+    pages: PageTokens,
+    ids: Ids,
+}
+
+impl UserApi {
+    /// Over the users; `pages` signs the page tokens.
+    pub fn new(users: Users, passwords: Arc<Passwords>, pages: PageTokens, ids: Ids) -> Self {
+        Self { users, passwords, pages, ids }
+    }
+
+    async fn create(
+        &self,
+        request: CreateUserRequest,
+        by_operator: bool,
+        deadline: Duration,
+    ) -> Result<User, Error> {
+        let sign_up = SignUp::from_request(&request)?;
+        let password = request.user.map(|user| user.password).unwrap_or_default();
+        if sign_up.role == Role::Operator && !by_operator {
+            return Err(Error::RoleNeedsOperator);
+        }
+        // Looked up first: hashing a password is by far the dearest step, and a repeat needs none.
+        let known = self.users.known(&sign_up).await?;
+        if !known.is_empty() {
+            return self.repeated(&sign_up, password, known).await;
+        }
+        let password_hash = self.passwords.hash(password.clone()).await?;
+        let new = NewUser { id: self.ids.next(), sign_up, password_hash };
+        match self.users.insert(&new, deadline).await? {
+            Insertion::Created(user) => Ok(user),
+            Insertion::Taken(known) => self.repeated(&new.sign_up, password, known).await,
+        }
+    }
+
+    /// The user whom the same sign-up made before, or why this one can't be made.
+    async fn repeated(&self, sign_up: &SignUp, password: String, known: Vec<Known>) -> Result<User, Error> {
+        let same_key = |known: &Known| sign_up.request_id.is_some() && known.request_id == sign_up.request_id;
+        let Some(earlier) = known.into_iter().find(same_key) else { return Err(Error::EmailTaken) };
+        let same = !earlier.deleted && earlier.request_hash.as_deref() == Some(&sign_up.hash()[..]);
+        if same && self.passwords.verify(password, Some(earlier.password_hash)).await? {
+            Ok(earlier.user)
+        } else {
+            Err(Error::KeyReused)
+        }
+    }
+
+    async fn read(&self, id: Uuid, caller: Caller) -> Result<User, Error> {
+        let user = if caller.is_operator() {
+            self.users.get(id).await?
+        } else if caller.user == id {
+            self.users.get_own(id).await?
+        } else {
+            None
+        };
+        user.ok_or(Error::NotFound(id))
+    }
+
+    async fn list(&self, request: ListUsersRequest) -> Result<ListUsersResponse, Error> {
+        let query = page::fingerprint(&["ListUsers"]);
+        let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
+        let after = self.pages.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::nil());
+        // One more than asked for tells whether there is a next page.
+        let mut users = self.users.list(after, i64::from(size) + 1).await?;
+        let more = users.len() > size as usize;
+        users.truncate(size as usize);
+        let last = users.last().filter(|_| more);
+        let next_page_token = last.map(|user| self.pages.sign(&user.id, &query)).unwrap_or_default();
+        Ok(ListUsersResponse { users: users.into_iter().map(convert::user).collect(), next_page_token })
+    }
+
+    async fn change(&self, request: UpdateUserRequest, caller: Caller, deadline: Duration) -> Result<User, Error> {
+        let given = request.user.ok_or_else(|| invalid("user", "must be set"))?;
+        let id = name::parse_uuid("user.name", COLLECTION, &given.name)?;
+        let change = Change::from_request(&given, request.update_mask.as_ref())?;
+        may_touch(caller, id)?;
+        let password_hash = match change.password.clone() {
+            Some(password) => Some(self.passwords.hash(password).await?),
+            None => None,
+        };
+        let decide = |user: &User| {
+            etag::check(&given.etag, user.version)?;
+            Ok(change.apply(user, caller.is_operator())?)
+        };
+        self.users.update(id, password_hash.as_deref(), deadline, decide).await
+    }
+
+    async fn delete(&self, request: DeleteUserRequest, caller: Caller, deadline: Duration) -> Result<(), Error> {
+        let id = name::parse_uuid("name", COLLECTION, &request.name)?;
+        may_touch(caller, id)?;
+        let check = |user: &User| Ok(etag::check(&request.etag, user.version)?);
+        self.users.delete(id, deadline, check).await
+    }
+}
+
+/// Customers touch themselves alone; of others they don't even learn that they exist.
+fn may_touch(caller: Caller, id: Uuid) -> Result<(), Error> {
+    if caller.is_operator() || caller.user == id { Ok(()) } else { Err(Error::NotFound(id)) }
+}
+
+#[tonic::async_trait]
+impl UserService for UserApi {
+    async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<UserMessage>, Status> {
+        let by_operator = caller(&request).is_ok_and(|caller| caller.is_operator());
+        let deadline = remaining(&request);
+        let user = self.create(request.into_inner(), by_operator, deadline).await?;
+        Ok(Response::new(convert::user(user)))
+    }
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<UserMessage>, Status> {
+        let caller = caller(&request)?;
+        let id = name::parse_uuid("name", COLLECTION, &request.get_ref().name)?;
+        Ok(Response::new(convert::user(self.read(id, caller).await?)))
+    }
+
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
+        Ok(Response::new(self.list(request.into_inner()).await?))
+    }
+
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UserMessage>, Status> {
+        let (caller, deadline) = (caller(&request)?, remaining(&request));
+        Ok(Response::new(convert::user(self.change(request.into_inner(), caller, deadline).await?)))
+    }
+
+    async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<()>, Status> {
+        let (caller, deadline) = (caller(&request)?, remaining(&request));
+        self.delete(request.into_inner(), caller, deadline).await?;
+        Ok(Response::new(()))
+    }
+}

@@ -1,0 +1,33 @@
+//! Identity's tables `users` and `signing_keys`, and the events that leave with each change of a user.
+//!
+//! Writes go through the system role after the checks of `domain/`; a customer reads as the user role, bound by
+//! row-level security.
+
+mod keys;
+mod users;
+
+use std::time::Duration;
+
+pub use keys::load_or_make;
+pub use users::{Credentials, Insertion, Known, NewUser, Users};
+
+use crate::error::Error;
+
+/// Repeats a transaction while the database is away or in conflict, within `deadline`; not after a commit whose
+/// outcome is unknown, since these changes can't find their own earlier work.
+async fn retrying<T, F, Fut>(deadline: Duration, mut attempt: F) -> Result<T, Error>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, Error>>,
+{
+    let settled = flotilla_postgres::retry(deadline, || {
+        let attempt = attempt();
+        async {
+            match attempt.await {
+                Err(Error::Store(error)) if !error.outcome_unknown() => Err(error),
+                settled => Ok(settled),
+            }
+        }
+    });
+    settled.await?
+}

@@ -1,0 +1,277 @@
+//! The table `users`. Every change leaves with its event in the same transaction.
+
+use std::time::Duration;
+
+use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, retry};
+use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};
+use uuid::Uuid;
+
+use super::retrying;
+use crate::{
+    domain::{Role, SignUp, User},
+    error::Error,
+};
+
+const GET: &str = include_str!("../../queries/get_user.sql");
+const LIST: &str = include_str!("../../queries/list_users.sql");
+const CREDENTIALS: &str = include_str!("../../queries/find_credentials.sql");
+const SIGN_UPS: &str = include_str!("../../queries/find_sign_ups.sql");
+const INSERT: &str = include_str!("../../queries/insert_user.sql");
+const LOCK: &str = include_str!("../../queries/lock_user.sql");
+const UPDATE: &str = include_str!("../../queries/update_user.sql");
+const DELETE: &str = include_str!("../../queries/delete_user.sql");
+
+/// The subject of all user events.
+const SUBJECT: &str = "flotilla.identity.users";
+/// The constraint that keeps addresses apart.
+const EMAIL: &str = "users_email";
+
+/// What a login is checked against.
+pub struct Credentials {
+    /// The user.
+    pub id: Uuid,
+    /// Its role.
+    pub role: Role,
+    /// The slow hash of its password.
+    pub password_hash: String,
+}
+
+/// A user to insert.
+pub struct NewUser {
+    /// Its id.
+    pub id: Uuid,
+    /// What was asked for.
+    pub sign_up: SignUp,
+    /// The slow hash of its password.
+    pub password_hash: String,
+}
+
+/// A user who stands in the way of a sign-up.
+pub struct Known {
+    /// The user.
+    pub user: User,
+    /// The key it signed up under.
+    pub request_id: Option<String>,
+    /// The hash of what it asked for.
+    pub request_hash: Option<Vec<u8>>,
+    /// The slow hash of its password; empty once deleted.
+    pub password_hash: String,
+    /// Whether it is gone.
+    pub deleted: bool,
+}
+
+/// What became of an insert.
+pub enum Insertion {
+    /// The user is there.
+    Created(User),
+    /// Others were faster: the holders of the request id and of the address.
+    Taken(Vec<Known>),
+}
+
+/// The users.
+#[derive(Clone)]
+pub struct Users {
+    system: Pool,
+    own: Pool,
+    outbox: Outbox,
+    ids: Ids,
+}
+
+impl Users {
+    /// `system` and `own` are the pools of the system and the user role.
+    pub fn new(system: Pool, own: Pool, outbox: Outbox, ids: Ids) -> Self {
+        Self { system, own, outbox, ids }
+    }
+
+    /// Any user, for operators.
+    pub async fn get(&self, id: Uuid) -> Result<Option<User>, StoreError> {
+        self.system.query(GET, &[&id]).await?.first().map(user).transpose()
+    }
+
+    /// The caller themself, bound by row-level security.
+    pub async fn get_own(&self, id: Uuid) -> Result<Option<User>, StoreError> {
+        self.own.query_as(id, GET, &[&id]).await?.first().map(user).transpose()
+    }
+
+    /// Users after an id, oldest first.
+    pub async fn list(&self, after: Uuid, limit: i64) -> Result<Vec<User>, StoreError> {
+        self.system.query(LIST, &[&after, &limit]).await?.iter().map(user).collect()
+    }
+
+    /// What a login by this address is checked against.
+    pub async fn credentials(&self, email: &str) -> Result<Option<Credentials>, StoreError> {
+        let rows = self.system.query(CREDENTIALS, &[&email]).await?;
+        let read = |row: &Row| {
+            Ok(Credentials { id: row.get(0), role: role(row.get(1))?, password_hash: row.get(2) })
+        };
+        rows.first().map(read).transpose()
+    }
+
+    /// Who stands in the way of a sign-up: none, one or two users.
+    pub async fn known(&self, sign_up: &SignUp) -> Result<Vec<Known>, StoreError> {
+        let rows = self.system.query(SIGN_UPS, &[&sign_up.request_id, &sign_up.email]).await?;
+        rows.iter().map(known).collect()
+    }
+
+    /// Inserts a user, with `UserCreated`. A repeat of the same insert finds itself.
+    pub async fn insert(&self, new: &NewUser, deadline: Duration) -> Result<Insertion, StoreError> {
+        retry(deadline, || self.try_insert(new)).await
+    }
+
+    async fn try_insert(&self, new: &NewUser) -> Result<Insertion, StoreError> {
+        let SignUp { email, display_name, role, request_id } = &new.sign_up;
+        let hash = request_id.as_ref().map(|_| new.sign_up.hash().to_vec());
+        let tx = self.system.begin().await?;
+        let row = tx
+            .query_opt(
+                INSERT,
+                &[&new.id, email, display_name, &role.as_str(), &new.password_hash, request_id, &hash],
+            )
+            .await?;
+        let Some(row) = row else {
+            let rows = tx.query(SIGN_UPS, &[request_id, email]).await?;
+            tx.rollback().await?;
+            let mut taken = rows.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+            return Ok(match taken.iter().position(|known| known.user.id == new.id) {
+                Some(own) => Insertion::Created(taken.swap_remove(own).user),
+                None => Insertion::Taken(taken),
+            });
+        };
+        let user = user(&row)?;
+        let created = UserCreated {
+            user: resource(user.id),
+            display_name: user.display_name.clone(),
+            role: user.role.as_str().to_owned(),
+        };
+        self.append(&tx, &[self.event(&user, &created)]).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(Insertion::Created(user))
+    }
+
+    /// Changes a user as `decide` says over the locked row, with `UserUpdated`; nothing is written where it says
+    /// nothing. A new `password_hash` goes along with any change.
+    pub async fn update(
+        &self,
+        id: Uuid,
+        password_hash: Option<&str>,
+        deadline: Duration,
+        decide: impl Fn(&User) -> Result<Option<User>, Error>,
+    ) -> Result<User, Error> {
+        retrying(deadline, || self.try_update(id, password_hash, &decide)).await
+    }
+
+    async fn try_update(
+        &self,
+        id: Uuid,
+        password_hash: Option<&str>,
+        decide: &impl Fn(&User) -> Result<Option<User>, Error>,
+    ) -> Result<User, Error> {
+        let tx = self.system.begin().await?;
+        let present = tx.query_opt(LOCK, &[&id]).await?.as_ref().map(user).transpose()?;
+        let decided = match &present {
+            Some(present) => decide(present),
+            None => Err(Error::NotFound(id)),
+        };
+        let changed = match (decided, present) {
+            (Ok(Some(changed)), _) => changed,
+            (Ok(None), Some(present)) => {
+                tx.rollback().await?;
+                return Ok(present);
+            }
+            (Ok(None), None) => return Err(Error::NotFound(id)),
+            (Err(error), _) => {
+                tx.rollback().await?;
+                return Err(error);
+            }
+        };
+        let role = changed.role.as_str();
+        let updated = tx.query_one(UPDATE, &[&id, &changed.email, &changed.display_name, &role, &password_hash]).await;
+        let user = match updated {
+            Ok(row) => user(&row)?,
+            // Only the index knows of an address that another transaction takes at this moment.
+            Err(error) if error.constraint() == Some(EMAIL) => {
+                tx.rollback().await?;
+                return Err(Error::EmailTaken);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let updated = UserUpdated {
+            user: resource(id),
+            display_name: user.display_name.clone(),
+            role: user.role.as_str().to_owned(),
+        };
+        self.append(&tx, &[self.event(&user, &updated)]).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(user)
+    }
+
+    /// Deletes a user where `check` agrees over the locked row, with `UserDeleted`.
+    pub async fn delete(
+        &self,
+        id: Uuid,
+        deadline: Duration,
+        check: impl Fn(&User) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        retrying(deadline, || self.try_delete(id, &check)).await
+    }
+
+    async fn try_delete(&self, id: Uuid, check: &impl Fn(&User) -> Result<(), Error>) -> Result<(), Error> {
+        let tx = self.system.begin().await?;
+        let present = tx.query_opt(LOCK, &[&id]).await?.as_ref().map(user).transpose()?;
+        let Some(mut user) = present else {
+            tx.rollback().await?;
+            return Err(Error::NotFound(id));
+        };
+        if let Err(error) = check(&user) {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        user.version = tx.query_one(DELETE, &[&id]).await?.get(0);
+        self.append(&tx, &[self.event(&user, &UserDeleted { user: resource(id) })]).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn append(&self, tx: &flotilla_postgres::Tx, events: &[Event]) -> Result<(), StoreError> {
+        self.outbox.append(tx, events).await.map_err(flotilla_messaging::Error::into_postgres)
+    }
+
+    fn event<M: prost::Message + prost::Name>(&self, user: &User, message: &M) -> Event {
+        Event::new(self.ids.next(), SUBJECT, message, resource(user.id), user.version, self.ids.now())
+            .traced(flotilla_telemetry::current_traceparent())
+    }
+}
+
+fn resource(id: Uuid) -> String {
+    flotilla_rpc::name::of("users", id)
+}
+
+fn role(text: &str) -> Result<Role, StoreError> {
+    Role::parse(text).ok_or_else(|| StoreError::new(ErrorKind::Other, "the table holds an unknown role"))
+}
+
+fn user(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.get("id"),
+        email: row.get("email"),
+        display_name: row.get("display_name"),
+        role: role(row.get("role"))?,
+        version: row.get("version"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    })
+}
+
+fn known(row: &Row) -> Result<Known, StoreError> {
+    Ok(Known {
+        user: user(row)?,
+        request_id: row.get("request_id"),
+        request_hash: row.get("request_hash"),
+        password_hash: row.get("password_hash"),
+        deleted: row.get("deleted"),
+    })
+}

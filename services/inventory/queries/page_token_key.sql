@@ -1,0 +1,2 @@
+SELECT key
+FROM page_token_key

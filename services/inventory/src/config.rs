@@ -1,0 +1,89 @@
+//! Inventory's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
+
+use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_messaging::NatsSettings;
+use flotilla_postgres::PostgresSettings;
+use flotilla_rpc::{AuthSettings, ServerSettings};
+use flotilla_service::ServiceSettings;
+use flotilla_telemetry::TelemetrySettings;
+use serde::Deserialize;
+
+/// All settings; only `postgres` has no default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The process: admin address, grace.
+    #[serde(default)]
+    pub service: ServiceSettings,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+    /// The gRPC server.
+    #[serde(default)]
+    pub grpc: ServerSettings,
+    /// Tokens.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The broker.
+    #[serde(default)]
+    pub nats: NatsSettings,
+    /// Holds on stock.
+    #[serde(default)]
+    pub hold: HoldSettings,
+}
+
+/// Holds on stock.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldSettings {
+    /// How long stock is held before orders is asked what is to become of it. Default `15m`.
+    pub time: HumanDuration,
+    /// How often expired holds are looked for. Default `1s`.
+    pub poll: HumanDuration,
+    /// Most holds of one look. Default 500.
+    pub notice_batch: u32,
+    /// Wait before a question is repeated; doubles each time. Default `5s`.
+    pub notice_backoff: HumanDuration,
+    /// Longest such wait. Default `5m`.
+    pub notice_backoff_max: HumanDuration,
+    /// Most commands in one transaction. Default 512.
+    pub max_batch: usize,
+}
+
+impl Default for HoldSettings {
+    fn default() -> Self {
+        Self {
+            time: HumanDuration::from_secs(900),
+            poll: HumanDuration::from_secs(1),
+            notice_batch: 500,
+            notice_backoff: HumanDuration::from_secs(5),
+            notice_backoff_max: HumanDuration::from_secs(300),
+            max_batch: 512,
+        }
+    }
+}
+
+impl Validate for HoldSettings {
+    fn validate(&self, problems: &mut Problems) {
+        for (name, duration) in
+            [("time", self.time), ("poll", self.poll), ("notice_backoff", self.notice_backoff)]
+        {
+            problems.require(!duration.get().is_zero(), name, "must be longer than nothing");
+        }
+        let ordered = self.notice_backoff_max >= self.notice_backoff;
+        problems.require(ordered, "notice_backoff_max", "must not be below notice_backoff");
+        problems.require((1..=10_000).contains(&self.notice_batch), "notice_batch", "must be from 1 to 10000");
+        problems.require((1..=10_000).contains(&self.max_batch), "max_batch", "must be from 1 to 10000");
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("service", &self.service);
+        problems.section("postgres", &self.postgres);
+        problems.section("nats", &self.nats);
+        problems.section("hold", &self.hold);
+    }
+}

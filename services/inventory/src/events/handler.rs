@@ -1,0 +1,84 @@
+//! The consumer of orders' commands: a batch is decided in memory over rows that it locked, and written by a handful
+//! of statements.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_postgres::Tx;
+use prometheus::{IntCounterVec, Opts, Registry};
+
+use super::replies;
+use crate::domain::reservation::{Command, Rejection, Verdict};
+use crate::storage;
+
+/// Handles reserve, release and commit.
+pub struct Commands {
+    ids: Ids,
+    hold: Duration,
+    kinds: HashSet<String>,
+    verdicts: IntCounterVec,
+}
+
+impl Commands {
+    /// A handler whose holds last for `hold`.
+    ///
+    /// # Errors
+    /// The registry knows these metrics already.
+    pub fn new(ids: Ids, hold: Duration, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let verdicts = IntCounterVec::new(
+            Opts::new("flotilla_stock_verdicts_total", "Commands on stock by what became of them"),
+            &["verdict"],
+        )?;
+        registry.register(Box::new(verdicts.clone()))?;
+        Ok(Self { ids, hold, kinds: super::kinds().collect(), verdicts })
+    }
+}
+
+#[async_trait]
+impl Handler<Tx> for Commands {
+    fn knows(&self, kind: &str) -> bool {
+        self.kinds.contains(kind)
+    }
+
+    async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let read: Vec<Result<Command, String>> = events.iter().map(super::read).collect();
+        let commands: Vec<Command> = read.iter().filter_map(|command| command.as_ref().ok()).cloned().collect();
+        if commands.is_empty() {
+            return Ok(read.into_iter().map(|command| malformed(command.err())).collect());
+        }
+        let mut book = storage::open_book(tx, &commands, self.hold).await?;
+        let outcomes = events
+            .iter()
+            .zip(read)
+            .map(|(event, command)| match command {
+                Ok(command) => {
+                    let verdict = book.apply(&command);
+                    self.verdicts.with_label_values(&[label(&verdict)]).inc();
+                    replies::outcome(&self.ids, event, command.order(), verdict)
+                }
+                Err(why) => malformed(Some(why)),
+            })
+            .collect();
+        storage::write_changes(tx, &book.close()).await?;
+        Ok(outcomes)
+    }
+}
+
+fn malformed(why: Option<String>) -> Outcome {
+    Outcome::DeadLetter(why.unwrap_or_default())
+}
+
+fn label(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Reserved { .. } => "reserved",
+        Verdict::Rejected { rejection: Rejection::OutOfStock, .. } => "out_of_stock",
+        Verdict::Rejected { rejection: Rejection::UnknownProduct, .. } => "unknown_product",
+        Verdict::Rejected { rejection: Rejection::Released, .. } => "refused_after_release",
+        Verdict::Released { .. } => "released",
+        Verdict::Committed => "committed",
+        Verdict::TooEarly(_) => "too_early",
+        Verdict::Absurd(_) => "absurd",
+    }
+}

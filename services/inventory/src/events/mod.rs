@@ -1,0 +1,74 @@
+//! What inventory hears and says on the broker: one file for each command consumed, one for each group of events said.
+//!
+//! Consumes `flotilla.orders.inventory`; says `flotilla.inventory.replies` and `flotilla.inventory.products`.
+
+mod commit_stock;
+mod handler;
+pub mod products;
+mod release_stock;
+pub mod replies;
+mod reserve_stock;
+
+pub use handler::Commands;
+
+use flotilla_messaging::{ConsumerSpec, Event, StreamSpec};
+use flotilla_proto::inventory::v1::{CommitStock, ReleaseStock, ReserveStock};
+use uuid::Uuid;
+
+use crate::domain::reservation::Command;
+
+/// Subject of the answers to commands.
+pub const REPLIES: &str = "flotilla.inventory.replies";
+/// Subject of the catalogue's changes.
+pub const PRODUCTS: &str = "flotilla.inventory.products";
+
+/// The stream that inventory's relay writes.
+pub const STREAM: StreamSpec = StreamSpec { name: "INVENTORY", subjects: &[REPLIES, PRODUCTS] };
+
+/// The commands of orders, up to `max_events` of them in one transaction.
+#[must_use]
+pub fn commands_of_orders(max_events: usize) -> ConsumerSpec {
+    ConsumerSpec {
+        name: "inventory-orders",
+        stream: "ORDERS",
+        subjects: &["flotilla.orders.inventory"],
+        max_events,
+    }
+}
+
+/// How a command is read; the text says why it can't be.
+type Read = fn(&Event) -> Result<Command, String>;
+
+/// Every command that inventory knows: whether an event is it, and how it is read.
+const CONSUMED: &[(fn(&Event) -> bool, fn() -> String, Read)] = &[
+    (Event::is::<ReserveStock>, full_name::<ReserveStock>, reserve_stock::read),
+    (Event::is::<ReleaseStock>, full_name::<ReleaseStock>, release_stock::read),
+    (Event::is::<CommitStock>, full_name::<CommitStock>, commit_stock::read),
+];
+
+fn full_name<M: prost::Name>() -> String {
+    M::full_name()
+}
+
+/// Reads a command.
+fn read(event: &Event) -> Result<Command, String> {
+    match CONSUMED.iter().find(|(is, _, _)| is(event)) {
+        Some((_, _, read)) => read(event),
+        None => Err(format!("{} is not a command of inventory", event.kind)),
+    }
+}
+
+/// The full names of all commands.
+fn kinds() -> impl Iterator<Item = String> {
+    CONSUMED.iter().map(|(_, name, _)| name())
+}
+
+/// Decodes a message.
+fn decode<M: prost::Message + Default>(event: &Event) -> Result<M, String> {
+    event.decode().map_err(|error| error.to_string())
+}
+
+/// Reads an order's id.
+fn order(id: &str) -> Result<Uuid, String> {
+    Uuid::try_parse(id).map_err(|_| "order_id is not a UUID".to_owned())
+}

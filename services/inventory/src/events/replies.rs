@@ -1,0 +1,52 @@
+//! The answers to commands, and the question about an expired hold.
+
+use flotilla_messaging::{Event, Ids, Outcome};
+use flotilla_proto::inventory::v1::{ReservationExpired, StockRejected, StockRejection, StockReleased, StockReserved};
+use uuid::Uuid;
+
+use super::REPLIES;
+use crate::domain::product::ProductId;
+use crate::domain::reservation::{Rejection, Verdict};
+
+/// Turns a verdict on a command into its outcome.
+#[must_use]
+pub fn outcome(ids: &Ids, command: &Event, order: Uuid, verdict: Verdict) -> Outcome {
+    let order_id = order.to_string();
+    let reply = match verdict {
+        Verdict::Reserved { expires_at } => {
+            reply(ids, order, &StockReserved { order_id, expire_time: Some(expires_at.into()) })
+        }
+        Verdict::Rejected { rejection, products } => {
+            let product_ids = products.iter().map(ProductId::to_string).collect();
+            reply(ids, order, &StockRejected { order_id, rejection: wire(rejection).into(), product_ids })
+        }
+        Verdict::Released { held } => reply(ids, order, &StockReleased { order_id, held }),
+        Verdict::Committed => return Outcome::Done(Vec::new()),
+        Verdict::TooEarly(why) => return Outcome::RetryLater(why.to_owned()),
+        Verdict::Absurd(why) => return Outcome::DeadLetter(why.to_owned()),
+    };
+    Outcome::Replied { reply: reply.caused_by(command), more: Vec::new() }
+}
+
+/// Asks what is to become of a hold; `notice` counts the questions.
+#[must_use]
+pub fn expired(ids: &Ids, order: Uuid, notice: i32) -> Event {
+    let message = ReservationExpired { order_id: order.to_string() };
+    Event::new(ids.next(), REPLIES, &message, aggregate(order), notice.into(), ids.now())
+}
+
+fn reply<M: prost::Message + prost::Name>(ids: &Ids, order: Uuid, message: &M) -> Event {
+    Event::new(ids.next(), REPLIES, message, aggregate(order), 0, ids.now())
+}
+
+fn aggregate(order: Uuid) -> String {
+    format!("orders/{order}")
+}
+
+fn wire(rejection: Rejection) -> StockRejection {
+    match rejection {
+        Rejection::OutOfStock => StockRejection::OutOfStock,
+        Rejection::UnknownProduct => StockRejection::UnknownProduct,
+        Rejection::Released => StockRejection::Released,
+    }
+}

@@ -1,0 +1,71 @@
+//! The expiry worker: says `ReservationExpired` for holds that have lasted too long, again with growing pauses until
+//! orders answers. It frees nothing: only a release or a commit ends a hold.
+
+use std::time::Duration;
+
+use flotilla_messaging::{Ids, Outbox};
+use flotilla_postgres::Pool;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::HoldSettings;
+use crate::error::Error;
+use crate::events::replies;
+use crate::storage::{Backoff, take_due};
+
+/// Looks for expired holds.
+pub struct ExpiryWorker {
+    pool: Pool,
+    outbox: Outbox,
+    ids: Ids,
+    poll: Duration,
+    batch: u32,
+    backoff: Backoff,
+}
+
+impl ExpiryWorker {
+    /// A worker on this pool.
+    #[must_use]
+    pub fn new(pool: Pool, outbox: Outbox, ids: Ids, settings: &HoldSettings) -> Self {
+        let backoff = Backoff { first: settings.notice_backoff.get(), longest: settings.notice_backoff_max.get() };
+        Self { pool, outbox, ids, poll: settings.poll.get(), batch: settings.notice_batch, backoff }
+    }
+
+    /// Works until the shutdown.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            // A full batch is followed by the next without a pause: the backlog is finite, each hold's notice moves on.
+            while !shutdown.is_cancelled() {
+                match self.say_expired().await {
+                    Ok(count) if count == self.batch as usize => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(error = %error, "expired holds not looked for");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn say_expired(&self) -> Result<usize, Error> {
+        let tx = self.pool.begin().await?;
+        let due = take_due(&tx, self.batch, self.backoff).await?;
+        if due.is_empty() {
+            tx.rollback().await?;
+            return Ok(0);
+        }
+        let events: Vec<_> = due.iter().map(|(order, notice)| replies::expired(&self.ids, *order, *notice)).collect();
+        self.outbox.append(&tx, &events).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        tracing::info!(holds = due.len(), "holds expired");
+        Ok(due.len())
+    }
+}

@@ -1,0 +1,8 @@
+//! The inventory service as a process of its own.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    flotilla_service::run::<flotilla_inventory::Inventory>(std::env::args().skip(1)).await
+}

@@ -1,0 +1,207 @@
+//! Products. Reads go through the user role, which sees nothing but the catalogue; writes put their events in the
+//! outbox of the same transaction.
+
+use std::collections::HashMap;
+
+use flotilla_messaging::{Ids, Outbox};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
+use flotilla_proto::money::{Amount, Currency};
+use flotilla_rpc::etag;
+
+use super::patience;
+use crate::domain::product::{Details, Patch, Product, ProductId};
+use crate::error::Error;
+use crate::events::products;
+
+/// The catalogue's tables.
+#[derive(Clone)]
+pub struct Catalogue {
+    system: Pool,
+    user: Pool,
+    outbox: Outbox,
+    ids: Ids,
+}
+
+impl Catalogue {
+    /// The catalogue in these pools.
+    #[must_use]
+    pub fn new(system: Pool, user: Pool, outbox: Outbox, ids: Ids) -> Self {
+        Self { system, user, outbox, ids }
+    }
+
+    /// One product.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or the database's.
+    pub async fn get(&self, id: &ProductId) -> Result<Product, Error> {
+        let rows = self.user.query(include_str!("../../queries/get_product.sql"), &[&id.as_str()]).await?;
+        rows.first().map(read).transpose()?.ok_or_else(|| Error::NotFound(id.clone()))
+    }
+
+    /// Those of the products that exist, in the order asked.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn get_all(&self, ids: &[ProductId]) -> Result<Vec<Product>, Error> {
+        let wanted: Vec<&str> = ids.iter().map(ProductId::as_str).collect();
+        let rows = self.user.query(include_str!("../../queries/batch_get_products.sql"), &[&wanted]).await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let product = read(row)?;
+            found.insert(product.id.clone(), product);
+        }
+        Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+    }
+
+    /// At most `limit` products by id, after `after`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(&self, after: &str, limit: u32) -> Result<Vec<Product>, Error> {
+        let rows =
+            self.user.query(include_str!("../../queries/list_products.sql"), &[&after, &i64::from(limit)]).await?;
+        rows.iter().map(|row| read(row).map_err(Error::from)).collect()
+    }
+
+    /// Adds a product and its empty shelf.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], or the database's.
+    pub async fn create(&self, id: &ProductId, details: &Details) -> Result<Product, Error> {
+        self.write(|| async {
+            let tx = self.system.begin().await?;
+            let price = details.price;
+            let inserted = tx
+                .query_opt(
+                    include_str!("../../queries/insert_product.sql"),
+                    &[
+                        &id.as_str(),
+                        &details.display_name,
+                        &details.description,
+                        &price.minor,
+                        &price.currency.code(),
+                    ],
+                )
+                .await?;
+            let Some(row) = inserted else {
+                tx.rollback().await?;
+                return Ok(Err(Error::Exists(id.clone())));
+            };
+            let product = read(&row)?;
+            Ok(self.finish(tx, &product, None, false).await?.map(|()| product))
+        })
+        .await
+    }
+
+    /// Changes a product. A change that changes nothing isn't one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], another etag, or the database's.
+    pub async fn update(&self, id: &ProductId, tag: &str, patch: &Patch) -> Result<Product, Error> {
+        self.write(|| async {
+            let tx = self.system.begin().await?;
+            let before = match lock(&tx, id, tag).await? {
+                Ok(before) => before,
+                Err(refusal) => {
+                    tx.rollback().await?;
+                    return Ok(Err(refusal));
+                }
+            };
+            let details = patch.apply(&before.details);
+            if details == before.details {
+                tx.rollback().await?;
+                return Ok(Ok(before));
+            }
+            let row = tx
+                .query_one(
+                    include_str!("../../queries/update_product.sql"),
+                    &[
+                        &id.as_str(),
+                        &details.display_name,
+                        &details.description,
+                        &details.price.minor,
+                        &details.price.currency.code(),
+                    ],
+                )
+                .await?;
+            let product = read(&row)?;
+            Ok(self.finish(tx, &product, Some(&before), false).await?.map(|()| product))
+        })
+        .await
+    }
+
+    /// Takes a product out of the catalogue.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], another etag, or the database's.
+    pub async fn delete(&self, id: &ProductId, tag: &str) -> Result<(), Error> {
+        self.write(|| async {
+            let tx = self.system.begin().await?;
+            if let Err(refusal) = lock(&tx, id, tag).await? {
+                tx.rollback().await?;
+                return Ok(Err(refusal));
+            }
+            let row = tx.query_one(include_str!("../../queries/delete_product.sql"), &[&id.as_str()]).await?;
+            let product = read(&row)?;
+            self.finish(tx, &product, Some(&product), true).await
+        })
+        .await
+    }
+
+    /// Runs a transaction, again if it may succeed then; a refusal is an answer and isn't repeated.
+    async fn write<T, F, Fut>(&self, op: F) -> Result<T, Error>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<Result<T, Error>, StoreError>>,
+    {
+        let done = retry(patience(), op).await?;
+        self.outbox.wake();
+        done
+    }
+
+    /// Appends the events and commits. A commit of unknown outcome isn't repeated: the repeat would take its own
+    /// product for another's, or its own version for a change in between.
+    async fn finish(
+        &self,
+        tx: Tx,
+        after: &Product,
+        before: Option<&Product>,
+        deleted: bool,
+    ) -> Result<Result<(), Error>, StoreError> {
+        let events = products::changed(&self.ids, after, before, deleted);
+        self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres)?;
+        match tx.commit().await {
+            Err(error) if error.outcome_unknown() => Ok(Err(error.into())),
+            committed => committed.map(Ok),
+        }
+    }
+}
+
+/// Locks a product, if it exists as the client knows it.
+async fn lock(tx: &Tx, id: &ProductId, tag: &str) -> Result<Result<Product, Error>, StoreError> {
+    let row = tx.query_opt(include_str!("../../queries/lock_product.sql"), &[&id.as_str()]).await?;
+    let Some(product) = row.as_ref().map(read).transpose()? else {
+        return Ok(Err(Error::NotFound(id.clone())));
+    };
+    Ok(etag::check(tag, product.version).map(|()| product).map_err(Error::from))
+}
+
+fn read(row: &Row) -> Result<Product, StoreError> {
+    let broken = |what: &str| StoreError::new(ErrorKind::Other, format!("a product row has a bad {what}"));
+    let id: &str = row.try_get("id")?;
+    let currency: &str = row.try_get("currency")?;
+    Ok(Product {
+        id: ProductId::parse(id).ok_or_else(|| broken("id"))?,
+        details: Details {
+            display_name: row.try_get("display_name")?,
+            description: row.try_get("description")?,
+            price: Amount {
+                minor: row.try_get("price_minor")?,
+                currency: Currency::parse(currency).ok_or_else(|| broken("currency"))?,
+            },
+        },
+        version: row.try_get("version")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}

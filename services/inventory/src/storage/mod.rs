@@ -1,0 +1,25 @@
+//! Inventory's SQL. Every statement is a file of `queries/`; rows are locked in the order of their keys.
+
+mod catalogue;
+mod expiry;
+mod page_key;
+mod reservations;
+mod stock;
+
+pub use catalogue::Catalogue;
+pub use expiry::{Backoff, take_due};
+pub use page_key::PageKey;
+pub use reservations::{open_book, write_changes};
+pub use stock::{Adjustment, Shelves};
+
+use std::time::Duration;
+
+use flotilla_rpc::Deadline;
+
+/// Longest time in which a call's transaction is repeated, where the call has no deadline.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a call's transaction may be repeated.
+fn patience() -> Duration {
+    Deadline::current().map_or(PATIENCE, |deadline| deadline.remaining().min(PATIENCE))
+}

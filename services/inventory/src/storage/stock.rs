@@ -1,0 +1,100 @@
+//! Stock as operators see and adjust it.
+
+use flotilla_postgres::{Error as StoreError, Pool, Row, retry};
+use futures::future::try_join;
+use uuid::Uuid;
+
+use super::patience;
+use crate::domain::product::ProductId;
+use crate::domain::stock::Level;
+use crate::error::Error;
+
+/// The shelves.
+#[derive(Clone)]
+pub struct Shelves {
+    system: Pool,
+}
+
+/// An adjustment as asked for.
+#[derive(Debug, Clone)]
+pub struct Adjustment {
+    /// Of this product.
+    pub product: ProductId,
+    /// Key that makes a repeat count once.
+    pub request_id: String,
+    /// Units to add; negative takes away.
+    pub delta: i64,
+    /// Why.
+    pub reason: String,
+    /// By whom.
+    pub by: Uuid,
+}
+
+impl Shelves {
+    /// The shelves in this pool.
+    #[must_use]
+    pub fn new(system: Pool) -> Self {
+        Self { system }
+    }
+
+    /// The stock of a product, also of one that was taken out of the catalogue.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or the database's.
+    pub async fn get(&self, product: &ProductId) -> Result<Level, Error> {
+        let rows = self.system.query(include_str!("../../queries/get_stock.sql"), &[&product.as_str()]).await?;
+        rows.first().map(read).transpose()?.ok_or_else(|| Error::NotFound(product.clone()))
+    }
+
+    /// Adjusts the stock of a product once for each request id, and returns the stock after it; a repeat returns the
+    /// same.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::KeyReused`], [`Error::Adjust`], or the database's.
+    pub async fn adjust(&self, adjustment: &Adjustment) -> Result<Level, Error> {
+        retry(patience(), || self.adjust_once(adjustment)).await?
+    }
+
+    async fn adjust_once(&self, adjustment: &Adjustment) -> Result<Result<Level, Error>, StoreError> {
+        let Adjustment { product, request_id, delta, reason, by } = adjustment;
+        let id = product.as_str();
+        let tx = self.system.begin().await?;
+        let shelf = tx.query_opt(include_str!("../../queries/lock_stock_of_product.sql"), &[&id]).await?;
+        let Some(before) = shelf.as_ref().map(read).transpose()? else {
+            tx.rollback().await?;
+            return Ok(Err(Error::NotFound(product.clone())));
+        };
+        // Asked after the lock: whoever used the key before us has committed.
+        let earlier = tx.query_opt(include_str!("../../queries/find_adjustment.sql"), &[&id, request_id]).await?;
+        let answer = match &earlier {
+            Some(row) => {
+                let same = row.try_get::<_, i64>("delta")? == *delta && row.try_get::<_, &str>("reason")? == reason;
+                if same {
+                    Ok(Level { on_hand: row.try_get("on_hand_after")?, reserved: row.try_get("reserved_after")? })
+                } else {
+                    Err(Error::KeyReused(product.clone()))
+                }
+            }
+            None => before.adjust(*delta).map_err(Error::from),
+        };
+        let (None, Ok(after)) = (&earlier, &answer) else {
+            tx.rollback().await?;
+            return Ok(answer);
+        };
+        let (ids, on_hand, reserved) = (vec![id], vec![after.on_hand], vec![after.reserved]);
+        try_join(
+            tx.execute(include_str!("../../queries/write_stock.sql"), &[&ids, &on_hand, &reserved]),
+            tx.execute(
+                include_str!("../../queries/insert_adjustment.sql"),
+                &[&id, request_id, delta, reason, by, &after.on_hand, &after.reserved],
+            ),
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+}
+
+fn read(row: &Row) -> Result<Level, StoreError> {
+    Ok(Level { on_hand: row.try_get("on_hand")?, reserved: row.try_get("reserved")? })
+}

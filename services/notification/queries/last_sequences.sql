@@ -1,0 +1,3 @@
+SELECT customer_id, last_sequence
+FROM feeds
+WHERE customer_id = ANY ($1)

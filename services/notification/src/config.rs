@@ -1,0 +1,73 @@
+//! Notification's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
+
+use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_messaging::NatsSettings;
+use flotilla_postgres::PostgresSettings;
+use flotilla_rpc::{AuthSettings, ServerSettings};
+use flotilla_service::ServiceSettings;
+use flotilla_telemetry::TelemetrySettings;
+use serde::Deserialize;
+
+/// All settings; only `postgres` has no default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The process: admin address, grace.
+    #[serde(default)]
+    pub service: ServiceSettings,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+    /// The gRPC server.
+    #[serde(default)]
+    pub grpc: ServerSettings,
+    /// Tokens.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The broker.
+    #[serde(default)]
+    pub nats: NatsSettings,
+    /// Recording and live feeds.
+    #[serde(default)]
+    pub feed: FeedSettings,
+}
+
+/// Recording and live feeds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeedSettings {
+    /// How often deliveries that other replicas recorded are looked for. Default `500ms`.
+    pub poll: HumanDuration,
+    /// Deliveries that a live feed reads at once. Default 100.
+    pub page: u32,
+    /// Most live feeds of one customer in one replica. Default 16.
+    pub listeners_each: usize,
+    /// Most messages in one transaction. Default 512.
+    pub max_batch: usize,
+}
+
+impl Default for FeedSettings {
+    fn default() -> Self {
+        Self { poll: HumanDuration::from_millis(500), page: 100, listeners_each: 16, max_batch: 512 }
+    }
+}
+
+impl Validate for FeedSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.poll.get().is_zero(), "poll", "must be longer than nothing");
+        problems.require((1..=10_000).contains(&self.page), "page", "must be from 1 to 10000");
+        problems.require(self.listeners_each >= 1, "listeners_each", "must be at least 1");
+        problems.require((1..=10_000).contains(&self.max_batch), "max_batch", "must be from 1 to 10000");
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("service", &self.service);
+        problems.section("postgres", &self.postgres);
+        problems.section("nats", &self.nats);
+        problems.section("feed", &self.feed);
+    }
+}

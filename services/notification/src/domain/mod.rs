@@ -1,0 +1,5 @@
+//! What customers are told: pure, without I/O and without a clock.
+
+pub mod batch;
+pub mod notice;
+pub mod resume;

@@ -1,0 +1,60 @@
+//! Why notification refuses a call, and how that reads in gRPC.
+
+use std::time::Duration;
+
+use flotilla_rpc::RpcError;
+use flotilla_service::storage_error;
+use tonic::{Code, Status};
+
+use crate::feed::TooManyListeners;
+
+/// When a client whose feed ended may come back.
+const COME_BACK: Duration = Duration::from_millis(500);
+
+/// Why a call is refused, or a feed ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is at fault.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] flotilla_postgres::Error),
+    /// The customer listens to too many feeds.
+    #[error("too many feeds are open for this user")]
+    TooManyListeners,
+    /// The token ended while the feed was open.
+    #[error("the token has expired; resume with a new one")]
+    TokenExpired,
+    /// The call's deadline passed while the feed was open.
+    #[error("the deadline has passed")]
+    DeadlineExceeded,
+    /// The service stops.
+    #[error("the service is shutting down; resume elsewhere")]
+    ShuttingDown,
+}
+
+impl From<TooManyListeners> for Error {
+    fn from(_: TooManyListeners) -> Self {
+        Self::TooManyListeners
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let error = match error {
+            Error::Rpc(error) => error,
+            Error::Store(error) => storage_error(error),
+            Error::TooManyListeners => {
+                RpcError::new(Code::ResourceExhausted, "TOO_MANY_FEEDS", message).retry_after(COME_BACK)
+            }
+            Error::TokenExpired => RpcError::new(Code::Unauthenticated, "TOKEN_EXPIRED", message),
+            Error::DeadlineExceeded => RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message),
+            Error::ShuttingDown => {
+                RpcError::new(Code::Unavailable, "SHUTTING_DOWN", message).retry_after(COME_BACK)
+            }
+        };
+        error.into()
+    }
+}

@@ -1,0 +1,90 @@
+//! One live feed: pages of deliveries until the end is reached, then a wait for more. Nothing is read ahead of what the
+//! client has taken, so that a slow client costs one page of memory.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use flotilla_proto::notification::v1::StreamDeliveriesResponse;
+use futures::{Stream, TryStreamExt as _, stream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::convert;
+use crate::domain::resume;
+use crate::error::Error;
+use crate::feed::Listener;
+use crate::storage::{Feeds, Recorded};
+
+/// First pause before looking again for what was announced from inside a transaction; doubled up to the longest.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// Longest such pause.
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
+
+/// A live feed, from after a sequence on.
+pub struct Live {
+    /// Where deliveries are read.
+    pub feeds: Feeds,
+    /// What tells of new ones.
+    pub listener: Listener,
+    /// The last sequence read.
+    pub after: i64,
+    /// Deliveries read at once.
+    pub page: u32,
+    /// When the token ends.
+    pub expires: Instant,
+    /// When the call must end.
+    pub deadline: Option<Instant>,
+    /// Cancelled when the service drains.
+    pub draining: CancellationToken,
+    /// Read and not sent yet.
+    pub ready: VecDeque<Recorded>,
+}
+
+impl Live {
+    /// The feed as a stream of responses. It ends only with an error that says how to go on.
+    pub fn into_stream(self) -> impl Stream<Item = Result<StreamDeliveriesResponse, Status>> + Send + 'static {
+        stream::try_unfold(self, |mut live| async move {
+            let recorded = live.next().await?;
+            let resume_token = resume::token(recorded.sequence);
+            let delivery = Some(convert::delivery(recorded));
+            Ok(Some((StreamDeliveriesResponse { delivery, resume_token }, live)))
+        })
+        .map_err(|error: Error| error.into())
+    }
+
+    async fn next(&mut self) -> Result<Recorded, Error> {
+        let (expires, deadline, draining) = (self.expires, self.deadline, self.draining.clone());
+        let overdue = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => Err(Error::ShuttingDown),
+            () = tokio::time::sleep_until(expires) => Err(Error::TokenExpired),
+            () = overdue => Err(Error::DeadlineExceeded),
+            recorded = self.read() => Ok(recorded?),
+        }
+    }
+
+    async fn read(&mut self) -> Result<Recorded, flotilla_postgres::Error> {
+        let mut pause = FIRST_LOOK;
+        loop {
+            if let Some(recorded) = self.ready.pop_front() {
+                return Ok(recorded);
+            }
+            let page = self.feeds.after(self.listener.customer(), self.after, self.page).await?;
+            if let Some(last) = page.last() {
+                self.after = last.sequence;
+                self.ready = page.into();
+                continue;
+            }
+            self.listener.beyond(self.after).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_LOOK);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Deliveries: recorded by the batch in one statement, read by their owner under row-level security.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use flotilla_postgres::{Error, ErrorKind, Pool, Row, Tx};
+use uuid::Uuid;
+
+use crate::domain::batch::Shares;
+use crate::domain::notice::{Kind, Notice};
+
+/// A notice on its way into the database.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its id.
+    pub id: Uuid,
+    /// The event that it tells of.
+    pub event: Uuid,
+    /// What it tells.
+    pub notice: Notice,
+}
+
+/// A delivery as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its id.
+    pub id: Uuid,
+    /// The customer's sequence.
+    pub sequence: i64,
+    /// What it tells.
+    pub kind: Kind,
+    /// The order, where there is one.
+    pub order: Option<Uuid>,
+    /// The text.
+    pub text: String,
+    /// When it was recorded.
+    pub created_at: SystemTime,
+}
+
+/// Records deliveries and returns the sequence of each, in their order.
+///
+/// # Errors
+/// The database's; a second delivery of an event is [`ErrorKind::Data`].
+pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error> {
+    if deliveries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let customers: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
+    let Shares { counts, later } = Shares::of(&customers);
+    let (owners, counts): (Vec<Uuid>, Vec<i64>) = counts.into_iter().unzip();
+    let ids: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.id).collect();
+    let events: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.event).collect();
+    let kinds: Vec<&str> = deliveries.iter().map(|delivery| delivery.notice.kind.as_str()).collect();
+    let orders: Vec<Option<Uuid>> = deliveries.iter().map(|delivery| delivery.notice.order).collect();
+    let texts: Vec<&str> = deliveries.iter().map(|delivery| delivery.notice.text.as_str()).collect();
+    let rows = tx
+        .query(
+            include_str!("../../queries/record.sql"),
+            &[&owners, &counts, &ids, &customers, &later, &events, &kinds, &orders, &texts],
+        )
+        .await?;
+    let mut sequences = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        sequences.insert(row.try_get::<_, Uuid>("id")?, row.try_get::<_, i64>("sequence")?);
+    }
+    ids.iter().map(|id| sequences.get(id).copied().ok_or_else(|| broken("sequence"))).collect()
+}
+
+/// The feeds as read.
+#[derive(Clone)]
+pub struct Feeds {
+    system: Pool,
+    user: Pool,
+}
+
+impl Feeds {
+    /// The feeds in these pools.
+    #[must_use]
+    pub fn new(system: Pool, user: Pool) -> Self {
+        Self { system, user }
+    }
+
+    /// At most `limit` of a customer's deliveries after a sequence, oldest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn after(&self, customer: Uuid, sequence: i64, limit: u32) -> Result<Vec<Recorded>, Error> {
+        let sql = include_str!("../../queries/read_after.sql");
+        let rows = self.user.query_as(customer, sql, &[&customer, &sequence, &i64::from(limit)]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// At most `limit` of a customer's deliveries before a sequence, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn before(&self, customer: Uuid, sequence: i64, limit: u32) -> Result<Vec<Recorded>, Error> {
+        let sql = include_str!("../../queries/read_before.sql");
+        let rows = self.user.query_as(customer, sql, &[&customer, &sequence, &i64::from(limit)]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// How far the feeds of these customers go; those without a delivery are left out.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_sequences(&self, customers: &[Uuid]) -> Result<Vec<(Uuid, i64)>, Error> {
+        let rows = self.system.query(include_str!("../../queries/last_sequences.sql"), &[&customers]).await?;
+        rows.iter().map(|row| Ok((row.try_get("customer_id")?, row.try_get("last_sequence")?))).collect()
+    }
+}
+
+fn read(row: &Row) -> Result<Recorded, Error> {
+    Ok(Recorded {
+        id: row.try_get("id")?,
+        sequence: row.try_get("sequence")?,
+        kind: Kind::parse(row.try_get("kind")?).ok_or_else(|| broken("kind"))?,
+        order: row.try_get("order_id")?,
+        text: row.try_get("body")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+fn broken(what: &str) -> Error {
+    Error::new(ErrorKind::Other, format!("a delivery has a bad {what}"))
+}

@@ -1,0 +1,116 @@
+//! Why orders refuses a call, and how that reads in gRPC.
+
+use flotilla_rpc::{RpcError, invalid, not_found};
+use flotilla_service::{queue_error, storage_error};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::domain::{
+    basket::{BasketError, BasketLine},
+    idempotency::KeyReused,
+    pricing::PricingError,
+};
+
+/// Why a call is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request can't be an order.
+    #[error(transparent)]
+    Basket(#[from] BasketError),
+    /// The basket has no price.
+    #[error(transparent)]
+    Pricing(#[from] PricingError),
+    /// The key was used for another request.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    /// There is no such order, or it is another customer's.
+    #[error("orders/{0} does not exist")]
+    NotFound(Uuid),
+    /// The order can't be cancelled any more.
+    #[error("orders/{id} is {state} and can't be cancelled any more")]
+    Ended {
+        /// The order.
+        id: Uuid,
+        /// Where it stands.
+        state: &'static str,
+    },
+    /// Inventory couldn't be asked for a product.
+    #[error("the catalogue can't be asked for the product: {0}")]
+    Catalogue(String),
+    /// The queue of the group commit.
+    #[error(transparent)]
+    Queue(#[from] flotilla_postgres::Refused),
+    /// The request itself is at fault, or its etag.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] flotilla_postgres::Error),
+}
+
+impl From<Error> for RpcError {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Basket(error) => basket(error),
+            Error::Pricing(error) => pricing(error, message),
+            Error::KeyReused(_) => {
+                Self::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", message).field("request_id", KEY_REUSED)
+            }
+            Error::NotFound(id) => not_found(&format!("orders/{id}")),
+            Error::Ended { state, .. } => {
+                Self::new(Code::FailedPrecondition, "ORDER_ENDED", message).metadata("state", state)
+            }
+            Error::Catalogue(cause) => {
+                tracing::warn!(cause, "inventory could not be asked for products");
+                Self::new(Code::Unavailable, "CATALOGUE_UNAVAILABLE", "the catalogue can't be asked just now")
+                    .retry_after(std::time::Duration::from_secs(1))
+            }
+            Error::Queue(refused) => queue_error(refused),
+            Error::Rpc(error) => error,
+            Error::Store(error) => storage_error(error),
+        }
+    }
+}
+
+const KEY_REUSED: &str = "was used for a request with another body";
+
+fn basket(error: BasketError) -> RpcError {
+    match error {
+        BasketError::Invalid { field, description } => invalid(field, description),
+        BasketError::RequestIdMissing => {
+            RpcError::new(Code::InvalidArgument, "REQUEST_ID_MISSING", BasketError::RequestIdMissing.to_string())
+                .field("request_id", "must be given, so that a repeat is told from a second order")
+        }
+    }
+}
+
+fn pricing(error: PricingError, message: String) -> RpcError {
+    let argument = |reason| RpcError::new(Code::InvalidArgument, reason, message.clone()).field("lines", message.clone());
+    match error {
+        PricingError::UnknownProducts(lines) => unknown(&lines),
+        PricingError::MixedCurrencies(..) => argument("MIXED_CURRENCIES"),
+        PricingError::TotalTooLarge => argument("TOTAL_TOO_LARGE"),
+        PricingError::TotalChanged(total) => RpcError::new(Code::Aborted, "TOTAL_CHANGED", message)
+            .metadata("total", total.to_string())
+            .metadata("total_minor", total.minor.to_string())
+            .metadata("currency_code", total.currency.code()),
+    }
+}
+
+fn unknown(lines: &[BasketLine]) -> RpcError {
+    let names: Vec<String> = lines.iter().map(|line| format!("products/{}", line.product_id)).collect();
+    let message = format!("not in the catalogue: {}", names.join(", "));
+    lines.iter().zip(names).fold(
+        RpcError::new(Code::InvalidArgument, "UNKNOWN_PRODUCT", message),
+        |error, (line, name)| {
+            error.field(format!("lines[{}].product", line.position), format!("{name} is not in the catalogue"))
+        },
+    )
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        RpcError::from(error).into()
+    }
+}

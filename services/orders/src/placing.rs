@@ -1,0 +1,172 @@
+//! Accepting orders: concurrent calls share a transaction, each with its own outcome.
+//!
+//! Guarantees: one order a key; a request that is refused leaves nothing behind and its key unused; what was answered
+//! is durable, with its saga begun and its first command in the outbox.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_postgres::{Error, ErrorKind, Pool, Tx, retry};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        idempotency::{Fingerprint, Fold, Key, KeyReused, fold, same_request},
+        order::Order,
+        pricing::Priced,
+        saga::State,
+    },
+    saga::placed,
+    storage::{
+        journal::{At, Journal},
+        placing::{Candidate, insert_lines, insert_orders, insert_sagas, read_holders},
+        sagas::plan_by_index,
+    },
+};
+
+/// How long a batch is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A priced request, ready to be accepted.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// Customer and request id.
+    pub key: Key,
+    /// Digest of the request.
+    pub fingerprint: Fingerprint,
+    /// Lines and total.
+    pub priced: Priced,
+    /// The trace of the call.
+    pub traceparent: Option<String>,
+}
+
+/// What became of a request: the key's order, or that the key is another request's.
+pub type Outcome = Result<Order, KeyReused>;
+
+/// Writes batches.
+#[derive(Clone)]
+pub struct Placing {
+    /// The system role's pool.
+    pub pool: Pool,
+    /// Where the first commands are sent from.
+    pub outbox: Outbox,
+    /// Ids of orders and commands.
+    pub ids: Ids,
+}
+
+impl Placing {
+    /// Accepts a batch; one outcome for each request, in their order. A failure of the database is everyone's.
+    pub async fn accept(&self, placements: Vec<Placement>) -> Vec<Result<Outcome, Error>> {
+        match retry(PATIENCE, || self.attempt(&placements)).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) => placements.iter().map(|_| Err(Error::new(error.kind(), error.to_string()))).collect(),
+        }
+    }
+
+    /// One transaction. After a commit of unknown outcome a repeat finds the orders by their keys.
+    async fn attempt(&self, placements: &[Placement]) -> Result<Vec<Outcome>, Error> {
+        let folds = fold(placements.iter().map(|placement| placement.key.clone()));
+        let candidates: Vec<Candidate<'_>> = folds
+            .iter()
+            .map(|fold| Candidate {
+                id: self.ids.next(),
+                command_id: self.ids.next(),
+                key: &fold.key,
+                fingerprint: &placements[fold.leader].fingerprint,
+                priced: &placements[fold.leader].priced,
+            })
+            .collect();
+        let tx = self.pool.begin().await?;
+        let accepted = insert_orders(&tx, &candidates).await?;
+        let (winners, losers): (Vec<&Candidate<'_>>, Vec<&Candidate<'_>>) =
+            candidates.iter().partition(|candidate| accepted.contains_key(&candidate.id));
+        let leader = |index: usize| &placements[folds[index].leader];
+        let traces: HashMap<Uuid, &str> = candidates
+            .iter()
+            .enumerate()
+            .filter_map(|(index, candidate)| Some((candidate.id, leader(index).traceparent.as_deref()?)))
+            .collect();
+        let (events, journal) = self.messages(&winners, &traces);
+        let ((), (), (), (), holders) = futures::try_join!(
+            insert_lines(&tx, &winners),
+            insert_sagas(&tx, &winners),
+            journal.append(&tx),
+            self.append(&tx, &events),
+            holders(&tx, &losers),
+        )?;
+        tx.commit().await?;
+        self.outbox.wake();
+        outcomes(placements, &folds, &candidates, &accepted, holders)
+    }
+
+    /// The first messages of the orders that won, and their journal.
+    fn messages(&self, winners: &[&Candidate<'_>], traces: &HashMap<Uuid, &str>) -> (Vec<Event>, Journal) {
+        let now = self.ids.now();
+        let mut journal = Journal::default();
+        let mut events = Vec::with_capacity(winners.len() * 2);
+        for winner in winners {
+            let at = At { order_id: winner.id, step: State::Reserving.name(), attempt: 1 };
+            let ids = (winner.command_id, self.ids.next());
+            for event in placed(ids, winner.id, winner.key.0, winner.priced, now) {
+                let event = event.traced(traces.get(&winner.id).map(|trace| (*trace).to_owned()));
+                journal.goes_out(at, &event);
+                events.push(event);
+            }
+        }
+        (events, journal)
+    }
+
+    async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), Error> {
+        self.outbox.append(tx, events).await.map_err(flotilla_messaging::Error::into_postgres)
+    }
+}
+
+async fn holders(tx: &Tx, losers: &[&Candidate<'_>]) -> Result<HashMap<Key, (Order, Vec<u8>)>, Error> {
+    if losers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    plan_by_index(tx).await?;
+    read_holders(tx, losers).await
+}
+
+/// Hands everyone of a key the order that holds it, or tells that their request was another.
+fn outcomes(
+    placements: &[Placement],
+    folds: &[Fold],
+    candidates: &[Candidate<'_>],
+    accepted: &HashMap<Uuid, SystemTime>,
+    mut holders: HashMap<Key, (Order, Vec<u8>)>,
+) -> Result<Vec<Outcome>, Error> {
+    let mut outcomes: Vec<Option<Outcome>> = placements.iter().map(|_| None).collect();
+    for (fold, candidate) in folds.iter().zip(candidates) {
+        let (order, fingerprint) = match accepted.get(&candidate.id) {
+            Some(created_at) => (order(candidate, *created_at), candidate.fingerprint.to_vec()),
+            None => holders.remove(&fold.key).ok_or_else(unanswered)?,
+        };
+        for index in std::iter::once(fold.leader).chain(fold.followers.iter().copied()) {
+            let same = same_request(&fingerprint, &placements[index].fingerprint);
+            outcomes[index] = Some(same.map(|()| order.clone()));
+        }
+    }
+    outcomes.into_iter().collect::<Option<Vec<_>>>().ok_or_else(unanswered)
+}
+
+/// An order that was just accepted.
+fn order(candidate: &Candidate<'_>, created_at: SystemTime) -> Order {
+    Order {
+        id: candidate.id,
+        customer_id: candidate.key.0,
+        state: State::Reserving.name().to_owned(),
+        reason: None,
+        lines: candidate.priced.lines.clone(),
+        total: candidate.priced.total,
+        version: 1,
+        created_at,
+        ended_at: None,
+    }
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Other, "a request of the batch has no outcome")
+}

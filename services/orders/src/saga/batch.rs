@@ -1,0 +1,196 @@
+//! Sagas locked together: messages are applied in memory, in their order, and the results written at once.
+
+use std::collections::{BTreeSet, HashMap};
+
+use flotilla_messaging::{Event, Ids};
+use flotilla_postgres::{Error, Tx};
+use flotilla_proto::inventory::v1::StockLine;
+use uuid::Uuid;
+
+use super::commands;
+use crate::{
+    domain::saga::{Decision, Message, State, step},
+    storage::{
+        journal::{At, Journal},
+        sagas::{self, Change, SagaRow, Sent},
+    },
+};
+
+/// What brought a message: a consumed event, or a decision of ours with an id of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Cause<'a> {
+    /// A reply from the broker.
+    Event(&'a Event),
+    /// A cancellation, or a step given up.
+    Decision {
+        /// The id under which it is journalled.
+        id: Uuid,
+        /// The trace it belongs to.
+        traceparent: Option<&'a str>,
+    },
+}
+
+/// Locked sagas and what is to be written of them.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    ids: &'a Ids,
+    entries: HashMap<Uuid, Entry>,
+    journal: Journal,
+}
+
+#[derive(Debug)]
+struct Entry {
+    row: SagaRow,
+    sent_id: Option<Uuid>,
+    moved: bool,
+    dirty: bool,
+}
+
+impl<'a> Batch<'a> {
+    /// Takes over sagas that are locked.
+    #[must_use]
+    pub fn of(ids: &'a Ids, rows: Vec<SagaRow>) -> Self {
+        let entry = |row: SagaRow| (row.order_id, Entry { row, sent_id: None, moved: false, dirty: false });
+        Self { ids, entries: rows.into_iter().map(entry).collect(), journal: Journal::default() }
+    }
+
+    /// Locks the sagas of orders, in the order of their ids.
+    ///
+    /// # Errors
+    /// The statement's.
+    pub async fn lock(tx: &Tx, ids: &'a Ids, orders: BTreeSet<Uuid>) -> Result<Self, Error> {
+        let orders: Vec<Uuid> = orders.into_iter().collect();
+        Ok(Self::of(ids, sagas::lock(tx, &orders).await?))
+    }
+
+    /// A locked saga.
+    #[must_use]
+    pub fn row(&self, order: Uuid) -> Option<&SagaRow> {
+        self.entries.get(&order).map(|entry| &entry.row)
+    }
+
+    /// The orders whose state has moved.
+    pub fn moved(&self) -> impl Iterator<Item = &SagaRow> {
+        self.entries.values().filter(|entry| entry.moved).map(|entry| &entry.row)
+    }
+
+    /// Applies a message and returns what goes to the outbox; nothing for an order that isn't locked here.
+    pub fn apply(&mut self, order: Uuid, message: Message, cause: Cause<'_>) -> Option<Vec<Event>> {
+        let entry = self.entries.get_mut(&order)?;
+        let decision = step(entry.row.state, message);
+        entry.begin(&decision);
+        let at = entry.at();
+        let (id, traceparent) = match cause {
+            Cause::Event(event) => (event.id, event.traceparent.as_deref()),
+            Cause::Decision { id, traceparent } => (id, traceparent),
+        };
+        self.journal.came_in(at, id, message.name(), traceparent);
+        let events = entry.carry_out(&decision, self.ids);
+        let caused = events.into_iter().map(|event| match cause {
+            Cause::Event(cause) => event.caused_by(cause),
+            Cause::Decision { traceparent, .. } => event.traced(traceparent.map(str::to_owned)),
+        });
+        let events: Vec<Event> = caused.collect();
+        for event in &events {
+            self.journal.goes_out(at, event);
+        }
+        Some(events)
+    }
+
+    /// Sends a silent step again, under the ids that its commands have.
+    pub fn resend(&mut self, order: Uuid, attempt: u32, lines: &[StockLine]) -> Vec<Event> {
+        let Some(entry) = self.entries.get_mut(&order) else { return vec![] };
+        entry.row.attempt = i32::try_from(attempt).unwrap_or(i32::MAX);
+        entry.dirty = true;
+        let mut events = vec![];
+        for command in entry.row.state.awaited() {
+            let id = entry.command_id(command, self.ids);
+            entry.sent_id = entry.sent_id.max(Some(id));
+            events.push(commands::command(command, id, &entry.row, lines.to_vec(), self.ids.now()));
+        }
+        let at = entry.at();
+        for event in &events {
+            self.journal.goes_out(at, event);
+        }
+        events
+    }
+
+    /// Writes sagas, orders and journal.
+    ///
+    /// # Errors
+    /// The statements'.
+    pub async fn write(&self, tx: &Tx) -> Result<(), Error> {
+        let mut changes: Vec<Change<'_>> = self
+            .entries
+            .values()
+            .filter(|entry| entry.dirty)
+            .map(|entry| Change { row: &entry.row, sent_id: entry.sent_id, moved: entry.moved })
+            .collect();
+        changes.sort_by_key(|change| change.row.order_id);
+        futures::try_join!(sagas::write(tx, &changes), self.journal.append(tx))?;
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Takes over the state that was decided. A new step that asks something starts counting its attempts anew.
+    fn begin(&mut self, decision: &Decision) {
+        if decision.next == self.row.state {
+            return;
+        }
+        self.row.version += 1;
+        if decision.next.is_open() && !decision.commands.is_empty() {
+            self.row.attempt = 1;
+        }
+        self.row.state = decision.next;
+        self.moved = true;
+        self.dirty = true;
+    }
+
+    /// Makes the messages that were decided. Must follow [`Self::begin`].
+    fn carry_out(&mut self, decision: &Decision, ids: &Ids) -> Vec<Event> {
+        let now = ids.now();
+        let mut events = Vec::with_capacity(decision.commands.len() + 1);
+        // Every command of an open order that is answered begins a step; a repeated undoing in between doesn't.
+        let awaited = self.row.state.awaited();
+        for command in &decision.commands {
+            let id = self.command_id(*command, ids);
+            if self.row.attempt == 1 && awaited.contains(command) {
+                self.sent_id = self.sent_id.max(Some(id));
+            }
+            events.push(commands::command(*command, id, &self.row, vec![], now));
+        }
+        if let Some(notice) = decision.notice {
+            events.push(commands::notice(notice, ids.next(), &self.row, now));
+        }
+        events
+    }
+
+    /// The id of a command: the one it was sent under before, or a new one.
+    fn command_id(&mut self, command: crate::domain::saga::Command, ids: &Ids) -> Uuid {
+        let slot = self.row.slot(command.participant());
+        match slot {
+            Some(sent) if sent.command == command => sent.id,
+            _ => {
+                let id = ids.next();
+                *slot = Some(Sent { command, id });
+                self.dirty = true;
+                id
+            }
+        }
+    }
+
+    fn at(&self) -> At {
+        At { order_id: self.row.order_id, step: self.row.state.name(), attempt: self.row.attempt }
+    }
+}
+
+/// Whether a state asks something of a participant that can be asked again.
+#[must_use]
+pub fn is_compensating(state: State) -> bool {
+    matches!(state, State::Compensating(_))
+}
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

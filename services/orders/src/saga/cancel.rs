@@ -1,0 +1,98 @@
+//! Cancelling: under the saga's lock, for the order's customer or an operator.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_postgres::{Pool, Tx, retry};
+use flotilla_rpc::{Caller, Role, etag};
+use uuid::Uuid;
+
+use super::batch::{Batch, Cause};
+use crate::{
+    domain::{
+        order::Order,
+        saga::{self, Message},
+    },
+    error::Error,
+    storage::orders::get_within,
+    watches::Watches,
+};
+
+/// Cancels orders.
+#[derive(Clone)]
+pub struct Canceller {
+    /// The system role's pool: what follows from a cancellation isn't the customer's to write.
+    pub pool: Pool,
+    /// Where the compensations are sent from.
+    pub outbox: Outbox,
+    /// Ids of commands.
+    pub ids: Ids,
+    /// Told of the new state.
+    pub watches: Watches,
+}
+
+impl Canceller {
+    /// Cancels an order and returns it as it stands then.
+    ///
+    /// # Errors
+    /// Not found (also another customer's), ended, another version, or the database.
+    pub async fn cancel(&self, caller: Caller, id: Uuid, expected: &str, patience: Duration) -> Result<Order, Error> {
+        let traceparent = flotilla_telemetry::current_traceparent();
+        retry(patience, || self.attempt(caller, id, expected, traceparent.as_deref())).await?
+    }
+
+    /// One transaction: the outer error may be retried, the inner one is the answer.
+    async fn attempt(
+        &self,
+        caller: Caller,
+        id: Uuid,
+        expected: &str,
+        traceparent: Option<&str>,
+    ) -> Result<Result<Order, Error>, flotilla_postgres::Error> {
+        let tx = self.pool.begin().await?;
+        let mut batch = Batch::lock(&tx, &self.ids, BTreeSet::from([id])).await?;
+        let events = match decide(&mut batch, caller, id, expected, Cause::Decision { id: self.ids.next(), traceparent })
+        {
+            Ok(events) => events,
+            Err(error) => {
+                tx.rollback().await?;
+                return Ok(Err(error));
+            }
+        };
+        let order = self.write(&tx, &batch, &events, id).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        self.watches.changed(batch.moved().map(|row| row.order_id));
+        Ok(order.ok_or(Error::NotFound(id)))
+    }
+
+    async fn write(
+        &self,
+        tx: &Tx,
+        batch: &Batch<'_>,
+        events: &[Event],
+        id: Uuid,
+    ) -> Result<Option<Order>, flotilla_postgres::Error> {
+        let append = async { self.outbox.append(tx, events).await.map_err(flotilla_messaging::Error::into_postgres) };
+        futures::try_join!(batch.write(tx), append)?;
+        get_within(tx, id).await
+    }
+}
+
+fn decide(
+    batch: &mut Batch<'_>,
+    caller: Caller,
+    id: Uuid,
+    expected: &str,
+    cause: Cause<'_>,
+) -> Result<Vec<Event>, Error> {
+    let own = |customer| caller.role == Role::Operator || caller.user == customer;
+    let row = batch.row(id).filter(|row| own(row.customer_id)).ok_or(Error::NotFound(id))?;
+    etag::check(expected, row.version)?;
+    let decision = saga::cancel(row.state).map_err(|_| Error::Ended { id, state: row.state.name() })?;
+    if decision.next == row.state {
+        return Ok(vec![]);
+    }
+    Ok(batch.apply(id, Message::Cancel, cause).unwrap_or_default())
+}

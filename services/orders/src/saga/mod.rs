@@ -1,0 +1,14 @@
+//! Carrying the saga out: [`crate::domain::saga`] decides, this writes down and sends.
+//!
+//! Every change happens under the lock of the saga's row, in the transaction that also takes the journal and the
+//! outbox. A command keeps its id over all re-sends, so that its participant answers a repeat and doesn't run it again.
+
+mod batch;
+mod cancel;
+mod commands;
+mod worker;
+
+pub use batch::{Batch, Cause};
+pub use cancel::Canceller;
+pub use commands::{ORDERS_EVENTS, TO_INVENTORY, TO_PAYMENTS, placed, reserve};
+pub use worker::Worker;

@@ -1,0 +1,174 @@
+//! The saga's clock: silent steps are sent again, and given up when that didn't help.
+//!
+//! A step's clock starts when the relay has published its commands, which a look finds out once the step has been
+//! waiting for the first backoff; it stands still while the broker is down. Several replicas may look at once: rows
+//! that another one holds are skipped. A look takes at most a tenth of the time, whatever is open.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_postgres::{Error, Pool, Tx};
+use flotilla_proto::inventory::v1::StockLine;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::batch::{Batch, Cause, is_compensating};
+use crate::{
+    domain::{
+        backoff::{Due, Schedule},
+        saga::{Message, State},
+    },
+    metrics::Metrics,
+    storage::sagas,
+    watches::Watches,
+};
+
+/// How much longer than a look the pause after it is, at least.
+const REST: u32 = 9;
+/// Looks between two counts of the stuck sagas.
+const LOOKS_PER_COUNT: u32 = 20;
+
+/// Sends silent steps again.
+pub struct Worker {
+    /// The system role's pool.
+    pub pool: Pool,
+    /// Where commands are sent from.
+    pub outbox: Outbox,
+    /// Ids, time and chance.
+    pub ids: Ids,
+    /// Told of the new states.
+    pub watches: Watches,
+    /// Counts.
+    pub metrics: Metrics,
+    /// How often and how fast.
+    pub schedule: Schedule,
+    /// Pause between looks.
+    pub tick: Duration,
+    /// Most sagas of one transaction.
+    pub limit: u32,
+}
+
+impl Worker {
+    /// Looks until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut looks = 0_u32;
+        let mut pause = self.tick;
+        while shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            let began = Instant::now();
+            if let Err(error) = self.look(looks.is_multiple_of(LOOKS_PER_COUNT)).await {
+                tracing::warn!(error = %error, "saga worker could not look for silent steps");
+            }
+            looks = looks.wrapping_add(1);
+            pause = self.tick.max(began.elapsed() * REST);
+        }
+    }
+
+    async fn look(&self, count: bool) -> Result<(), Error> {
+        self.start_clocks().await?;
+        let full = i64::from(self.limit);
+        // Bounded: a saga that was sent again isn't due before its re-send is published.
+        while self.send_again().await? >= full {}
+        if count {
+            let tx = self.pool.begin().await?;
+            let attempts = i32::try_from(self.schedule.resends).unwrap_or(i32::MAX);
+            self.metrics.stuck.set(sagas::stuck(&tx, attempts).await?);
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the clocks of steps that have been published.
+    async fn start_clocks(&self) -> Result<(), Error> {
+        let waiting = self.schedule.first;
+        let tx = self.pool.begin().await?;
+        sagas::plan_by_index(&tx).await?;
+        let published = sagas::lock_published(&tx, self.youngest(waiting), waiting, i64::from(self.limit)).await?;
+        let wait = |(order, attempt): (Uuid, i32)| {
+            (order, self.schedule.wait(u32::try_from(attempt).unwrap_or(1), self.chance()))
+        };
+        let mut waits: Vec<(Uuid, Duration)> = published.into_iter().map(wait).collect();
+        waits.sort_unstable_by_key(|(order, _)| *order);
+        sagas::start_clocks(&tx, &waits).await?;
+        tx.commit().await
+    }
+
+    /// Sends again what is due, in one transaction; says how many sagas that were.
+    async fn send_again(&self) -> Result<i64, Error> {
+        let tx = self.pool.begin().await?;
+        let rows = sagas::lock_due(&tx, i64::from(self.limit)).await?;
+        if rows.is_empty() {
+            tx.commit().await?;
+            return Ok(0);
+        }
+        let due: Vec<(Uuid, State, Due)> = rows
+            .iter()
+            .map(|row| {
+                let attempt = u32::try_from(row.attempt).unwrap_or(1);
+                (row.order_id, row.state, self.schedule.due(attempt, is_compensating(row.state)))
+            })
+            .collect();
+        let lines = reservations(&tx, &due).await?;
+        let mut batch = Batch::of(&self.ids, rows);
+        let mut events: Vec<Event> = vec![];
+        for (order, state, due) in &due {
+            events.extend(self.act(&mut batch, *order, *state, *due, lines.get(order)));
+        }
+        let append = async { self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres) };
+        futures::try_join!(batch.write(&tx), append)?;
+        tx.commit().await?;
+        self.outbox.wake();
+        self.watches.changed(batch.moved().map(|row| row.order_id));
+        Ok(i64::try_from(due.len()).unwrap_or(i64::MAX))
+    }
+
+    fn act(
+        &self,
+        batch: &mut Batch<'_>,
+        order: Uuid,
+        state: State,
+        due: Due,
+        lines: Option<&Vec<StockLine>>,
+    ) -> Vec<Event> {
+        match due {
+            Due::Resend(attempt) => {
+                self.metrics.resent(is_compensating(state));
+                batch.resend(order, attempt, lines.map_or(&[], Vec::as_slice))
+            }
+            Due::GiveUp => {
+                tracing::warn!(order = %order, step = state.name(), "step given up after its re-sends");
+                self.metrics.given_up.inc();
+                let cause = Cause::Decision { id: self.ids.next(), traceparent: None };
+                batch.apply(order, Message::GiveUp, cause).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The least id of an order that is too young to have waited that long.
+    fn youngest(&self, waiting: Duration) -> Uuid {
+        let since = self.ids.now().checked_sub(waiting).and_then(|then| then.duration_since(std::time::UNIX_EPOCH).ok());
+        let millis = since.map_or(0, |since| since.as_millis());
+        Uuid::from_u128(millis << 80)
+    }
+
+    /// A number in 0..1.
+    fn chance(&self) -> f64 {
+        let mut bytes = [0_u8; 2];
+        self.ids.random().fill(&mut bytes);
+        f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
+    }
+}
+
+/// The lines of the orders whose reservation is sent again.
+async fn reservations(tx: &Tx, due: &[(Uuid, State, Due)]) -> Result<HashMap<Uuid, Vec<StockLine>>, Error> {
+    let reserving = |(order, state, due): &(Uuid, State, Due)| {
+        (*state == State::Reserving && matches!(due, Due::Resend(_))).then_some(*order)
+    };
+    let orders: Vec<Uuid> = due.iter().filter_map(reserving).collect();
+    let mut lines: HashMap<Uuid, Vec<StockLine>> = HashMap::new();
+    for (order, line) in sagas::stock_lines(tx, &orders).await? {
+        lines.entry(order).or_default().push(line);
+    }
+    Ok(lines)
+}

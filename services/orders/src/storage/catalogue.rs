@@ -1,0 +1,119 @@
+//! The copy of inventory's catalogue.
+
+use flotilla_postgres::{Error, Pool, Row, Tx};
+use flotilla_proto::money::{Amount, Currency};
+
+use super::{sql, unreadable};
+
+/// A product as last heard of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Product {
+    /// Last part of its name.
+    pub id: String,
+    /// Name that people see.
+    pub display_name: String,
+    /// Price of one unit.
+    pub price: Amount,
+    /// Counts the changes; lower ones are ignored.
+    pub version: i64,
+    /// Whether it was taken out of the catalogue.
+    pub deleted: bool,
+}
+
+/// What orders are priced by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Price {
+    /// Price of one unit.
+    pub unit: Amount,
+    /// The product's version.
+    pub version: i64,
+    /// Whether the product was taken out of the catalogue.
+    pub deleted: bool,
+}
+
+/// The columns of an upsert: one row a product, the newest, sorted by id.
+struct Columns<'a>(Vec<&'a Product>);
+
+impl<'a> Columns<'a> {
+    fn of(products: &'a [Product]) -> Self {
+        let mut sorted: Vec<&Product> = products.iter().collect();
+        sorted.sort_by(|a, b| a.id.cmp(&b.id).then(b.version.cmp(&a.version)));
+        sorted.dedup_by(|a, b| a.id == b.id);
+        Self(sorted)
+    }
+
+    fn pick<T>(&self, part: impl Fn(&'a Product) -> T) -> Vec<T> {
+        self.0.iter().map(|product| part(product)).collect()
+    }
+}
+
+/// Keeps what is newer than what is kept.
+///
+/// # Errors
+/// The statement's.
+pub async fn upsert(tx: &Tx, products: &[Product]) -> Result<(), Error> {
+    if products.is_empty() {
+        return Ok(());
+    }
+    let columns = Columns::of(products);
+    tx.execute(sql::UPSERT_PRODUCTS, &[
+        &columns.pick(|product| product.id.as_str()),
+        &columns.pick(|product| product.display_name.as_str()),
+        &columns.pick(|product| product.price.minor),
+        &columns.pick(|product| product.price.currency.code()),
+        &columns.pick(|product| product.version),
+        &columns.pick(|product| product.deleted),
+    ])
+    .await?;
+    Ok(())
+}
+
+/// Where the next look at the changes starts: a transaction id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Since(String);
+
+impl Since {
+    /// From the beginning.
+    #[must_use]
+    pub fn start() -> Self {
+        Self("0".into())
+    }
+}
+
+/// The prices that may have changed since an earlier look, some of them perhaps seen before.
+///
+/// # Errors
+/// The statement's.
+pub async fn changes(pool: &Pool, since: &Since) -> Result<(Vec<(String, Price)>, Since), Error> {
+    let rows = pool.query(sql::CHANGED_PRODUCTS, &[&since.0]).await?;
+    let next = rows.first().ok_or_else(|| unreadable("no snapshot"))?.try_get(0)?;
+    let prices = rows.iter().filter_map(|row| price(row).transpose()).collect::<Result<_, _>>()?;
+    Ok((prices, Since(next)))
+}
+
+/// Reads a row; nothing where there was no change.
+fn price(row: &Row) -> Result<Option<(String, Price)>, Error> {
+    let Some(id) = row.try_get::<_, Option<String>>(1)? else { return Ok(None) };
+    let currency = Currency::parse(row.try_get(3)?).ok_or_else(|| unreadable("currency of a product"))?;
+    let unit = Amount { minor: row.try_get(2)?, currency };
+    Ok(Some((id, Price { unit, version: row.try_get(4)?, deleted: row.try_get(5)? })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_product_that_changed_twice_in_a_batch_the_newest_is_kept() {
+        let product = |id: &str, version| Product {
+            id: id.into(),
+            display_name: String::new(),
+            price: Amount { minor: version, currency: Currency::parse("USD").unwrap() },
+            version,
+            deleted: false,
+        };
+        let products = [product("b", 1), product("a", 1), product("b", 3), product("b", 2)];
+        let columns = Columns::of(&products);
+        assert_eq!(columns.pick(|product| (product.id.as_str(), product.version)), [("a", 1), ("b", 3)]);
+    }
+}

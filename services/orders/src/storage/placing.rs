@@ -1,0 +1,91 @@
+//! Writing accepted orders: a batch in one transaction, each order with its lines, saga and journal.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use flotilla_postgres::{Error, Tx};
+use uuid::Uuid;
+
+use super::{orders::by_keys_within, sql, unreadable};
+use crate::domain::{
+    idempotency::{Fingerprint, Key},
+    order::Order,
+    pricing::Priced,
+};
+
+/// An order that may win its key.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    /// The order's id if it wins.
+    pub id: Uuid,
+    /// Its command to reserve the stock.
+    pub command_id: Uuid,
+    /// The key.
+    pub key: &'a Key,
+    /// Digest of the request.
+    pub fingerprint: &'a Fingerprint,
+    /// Lines and total.
+    pub priced: &'a Priced,
+}
+
+/// Inserts the candidates whose keys are free and says when each was accepted. A key that another transaction is just
+/// taking is waited for. Candidates must come sorted by key.
+///
+/// # Errors
+/// The statement's.
+pub async fn insert_orders(tx: &Tx, candidates: &[Candidate<'_>]) -> Result<HashMap<Uuid, SystemTime>, Error> {
+    let ids: Vec<Uuid> = candidates.iter().map(|candidate| candidate.id).collect();
+    let customers: Vec<Uuid> = candidates.iter().map(|candidate| candidate.key.0).collect();
+    let requests: Vec<&str> = candidates.iter().map(|candidate| candidate.key.1.as_str()).collect();
+    let hashes: Vec<&[u8]> = candidates.iter().map(|candidate| candidate.fingerprint.as_slice()).collect();
+    let currencies: Vec<&str> = candidates.iter().map(|candidate| candidate.priced.total.currency.code()).collect();
+    let totals: Vec<i64> = candidates.iter().map(|candidate| candidate.priced.total.minor).collect();
+    let rows =
+        tx.query(sql::INSERT_ORDERS, &[&ids, &customers, &requests, &hashes, &currencies, &totals]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Inserts the lines of the orders that won.
+///
+/// # Errors
+/// The statement's.
+pub async fn insert_lines(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Error> {
+    if winners.is_empty() {
+        return Ok(());
+    }
+    let lines = || winners.iter().flat_map(|winner| winner.priced.lines.iter().map(|line| (winner.id, line)));
+    let orders: Vec<Uuid> = lines().map(|(id, _)| id).collect();
+    let products: Vec<&str> = lines().map(|(_, line)| line.product_id.as_str()).collect();
+    let quantities: Vec<i64> = lines().map(|(_, line)| line.quantity).collect();
+    let prices: Vec<i64> = lines().map(|(_, line)| line.unit_price_minor).collect();
+    tx.execute(sql::INSERT_LINES, &[&orders, &products, &quantities, &prices]).await?;
+    Ok(())
+}
+
+/// Inserts the sagas of the orders that won.
+///
+/// # Errors
+/// The statement's.
+pub async fn insert_sagas(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Error> {
+    if winners.is_empty() {
+        return Ok(());
+    }
+    let orders: Vec<Uuid> = winners.iter().map(|winner| winner.id).collect();
+    let commands: Vec<Uuid> = winners.iter().map(|winner| winner.command_id).collect();
+    tx.execute(sql::INSERT_SAGAS, &[&orders, &commands]).await?;
+    Ok(())
+}
+
+/// The orders that hold the keys of those who lost, with the fingerprints of their requests.
+///
+/// # Errors
+/// The statement's, or a key that nobody holds.
+pub async fn read_holders(tx: &Tx, losers: &[&Candidate<'_>]) -> Result<HashMap<Key, (Order, Vec<u8>)>, Error> {
+    let keys: Vec<&Key> = losers.iter().map(|loser| loser.key).collect();
+    let holders: HashMap<Key, (Order, Vec<u8>)> = by_keys_within(tx, &keys)
+        .await?
+        .into_iter()
+        .map(|(key, order, fingerprint)| (key, (order, fingerprint)))
+        .collect();
+    if holders.len() == keys.len() { Ok(holders) } else { Err(unreadable("a taken key without an order")) }
+}

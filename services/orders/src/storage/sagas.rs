@@ -1,0 +1,228 @@
+//! The sagas' rows: locking, writing back, and the clocks of their steps.
+
+use std::time::Duration;
+
+use flotilla_postgres::{Error, Row, Tx};
+use flotilla_proto::inventory::v1::StockLine;
+use uuid::Uuid;
+
+use super::{sql, unreadable};
+use crate::domain::{
+    names::Words,
+    saga::{Command, Participant, State},
+};
+
+/// A command that was sent, with the id that it keeps over all re-sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The command.
+    pub command: Command,
+    /// Its id.
+    pub id: Uuid,
+}
+
+/// A locked saga with what of its order its commands carry.
+#[derive(Clone, Debug)]
+pub struct SagaRow {
+    /// The order.
+    pub order_id: Uuid,
+    /// Whose order it is.
+    pub customer_id: Uuid,
+    /// ISO 4217 code of the total.
+    pub currency: String,
+    /// The total in minor units.
+    pub total_minor: i64,
+    /// Where the order stands.
+    pub state: State,
+    /// Counts the changes of the state.
+    pub version: i64,
+    /// The last command to inventory.
+    pub stock: Option<Sent>,
+    /// The last command to payments.
+    pub payment: Option<Sent>,
+    /// How often the present step was sent.
+    pub attempt: i32,
+}
+
+impl SagaRow {
+    /// The last command to a participant.
+    pub fn slot(&mut self, participant: Participant) -> &mut Option<Sent> {
+        match participant {
+            Participant::Inventory => &mut self.stock,
+            Participant::Payments => &mut self.payment,
+        }
+    }
+}
+
+/// A saga to be written back.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// The row as it is to be.
+    pub row: &'a SagaRow,
+    /// The greatest id of the commands that begin the step, or repeat it, in this transaction.
+    pub sent_id: Option<Uuid>,
+    /// Whether the order's state is another than before.
+    pub moved: bool,
+}
+
+/// Plans this transaction's statements by index, whatever the statistics say.
+///
+/// # Errors
+/// The statement's.
+pub async fn plan_by_index(tx: &Tx) -> Result<(), Error> {
+    tx.batch_execute(sql::PLAN_BY_INDEX).await
+}
+
+/// Locks sagas in the order of the ids given, which must be sorted.
+///
+/// # Errors
+/// The statement's.
+pub async fn lock(tx: &Tx, orders: &[Uuid]) -> Result<Vec<SagaRow>, Error> {
+    if orders.is_empty() {
+        return Ok(vec![]);
+    }
+    let ((), rows) = futures::try_join!(plan_by_index(tx), tx.query(sql::LOCK_SAGAS, &[&orders]))?;
+    rows.iter().map(saga).collect()
+}
+
+/// Locks open sagas whose step has waited long enough, skipping those that others hold.
+///
+/// # Errors
+/// The statement's.
+pub async fn lock_due(tx: &Tx, limit: i64) -> Result<Vec<SagaRow>, Error> {
+    let ((), rows) = futures::try_join!(plan_by_index(tx), tx.query(sql::LOCK_DUE_SAGAS, &[&limit]))?;
+    rows.iter().map(saga).collect()
+}
+
+/// Locks open sagas whose step has been waiting for `waiting` and was published since, and says how often each was
+/// sent. Orders with ids from `youngest` on are left out.
+///
+/// # Errors
+/// The statement's.
+pub async fn lock_published(
+    tx: &Tx,
+    youngest: Uuid,
+    waiting: Duration,
+    limit: i64,
+) -> Result<Vec<(Uuid, i32)>, Error> {
+    let rows = tx.query(sql::LOCK_PUBLISHED_SAGAS, &[&youngest, &waiting.as_secs_f64(), &limit]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Starts the clocks of published steps.
+///
+/// # Errors
+/// The statement's.
+pub async fn start_clocks(tx: &Tx, waits: &[(Uuid, Duration)]) -> Result<(), Error> {
+    if waits.is_empty() {
+        return Ok(());
+    }
+    let orders: Vec<Uuid> = waits.iter().map(|(order, _)| *order).collect();
+    let seconds: Vec<f64> = waits.iter().map(|(_, wait)| wait.as_secs_f64()).collect();
+    tx.execute(sql::START_CLOCKS, &[&orders, &seconds]).await?;
+    Ok(())
+}
+
+/// Writes sagas back, and the orders whose state has moved.
+///
+/// # Errors
+/// The statements'.
+pub async fn write(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
+    futures::try_join!(write_sagas(tx, changes), write_orders(tx, changes))?;
+    Ok(())
+}
+
+async fn write_sagas(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    fn pick<'a, T>(changes: &'a [Change<'_>], part: impl Fn(&'a SagaRow) -> T) -> Vec<T> {
+        changes.iter().map(|change| part(change.row)).collect()
+    }
+    let words: Vec<Words<'static>> = pick(changes, |row| row.state.words());
+    let word = |part: fn(&Words<'static>) -> Option<&'static str>| words.iter().map(part).collect::<Vec<_>>();
+    let sent: Vec<Option<Uuid>> = changes.iter().map(|change| change.sent_id).collect();
+    tx.execute(sql::UPDATE_SAGAS, &[
+        &pick(changes, |row| row.order_id),
+        &word(|words| Some(words.state)),
+        &word(|words| words.outcome),
+        &word(|words| words.reason),
+        &words.iter().map(|words| words.stock_done).collect::<Vec<_>>(),
+        &words.iter().map(|words| words.payment_done).collect::<Vec<_>>(),
+        &pick(changes, |row| row.state.is_open()),
+        &pick(changes, |row| row.version),
+        &pick(changes, |row| row.stock.map(|sent| sent.command.name())),
+        &pick(changes, |row| row.stock.map(|sent| sent.id)),
+        &pick(changes, |row| row.payment.map(|sent| sent.command.name())),
+        &pick(changes, |row| row.payment.map(|sent| sent.id)),
+        &pick(changes, |row| row.attempt),
+        &sent,
+    ])
+    .await?;
+    Ok(())
+}
+
+async fn write_orders(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
+    let moved: Vec<&SagaRow> = changes.iter().filter(|change| change.moved).map(|change| change.row).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    tx.execute(sql::UPDATE_ORDERS, &[
+        &moved.iter().map(|row| row.order_id).collect::<Vec<_>>(),
+        &moved.iter().map(|row| row.state.name()).collect::<Vec<_>>(),
+        &moved.iter().map(|row| row.state.end_reason()).collect::<Vec<_>>(),
+        &moved.iter().map(|row| row.version).collect::<Vec<_>>(),
+        &moved.iter().map(|row| !row.state.is_open()).collect::<Vec<_>>(),
+    ])
+    .await?;
+    Ok(())
+}
+
+/// The lines of orders, as inventory wants them, with their orders.
+///
+/// # Errors
+/// The statement's.
+pub async fn stock_lines(tx: &Tx, orders: &[Uuid]) -> Result<Vec<(Uuid, StockLine)>, Error> {
+    if orders.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows = tx.query(sql::LINES_OF_ORDERS, &[&orders]).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, StockLine { product_id: row.try_get(1)?, quantity: row.try_get(2)? })))
+        .collect()
+}
+
+/// How many open sagas were sent more often than `attempts`.
+///
+/// # Errors
+/// The statement's.
+pub async fn stuck(tx: &Tx, attempts: i32) -> Result<i64, Error> {
+    tx.query_one(sql::STUCK_SAGAS, &[&attempts]).await?.try_get(0).map_err(Error::from)
+}
+
+fn saga(row: &Row) -> Result<SagaRow, Error> {
+    let words = Words {
+        state: row.try_get("state")?,
+        outcome: row.try_get("outcome")?,
+        reason: row.try_get("reason")?,
+        stock_done: row.try_get("stock_done")?,
+        payment_done: row.try_get("payment_done")?,
+    };
+    Ok(SagaRow {
+        order_id: row.try_get("order_id")?,
+        customer_id: row.try_get("customer_id")?,
+        currency: row.try_get("currency")?,
+        total_minor: row.try_get("total_minor")?,
+        state: State::from_words(words).ok_or_else(|| unreadable("state of a saga"))?,
+        version: row.try_get("version")?,
+        stock: sent(row.try_get("stock_command")?, row.try_get("stock_command_id")?)?,
+        payment: sent(row.try_get("payment_command")?, row.try_get("payment_command_id")?)?,
+        attempt: row.try_get("attempt")?,
+    })
+}
+
+fn sent(command: Option<&str>, id: Option<Uuid>) -> Result<Option<Sent>, Error> {
+    let (Some(command), Some(id)) = (command, id) else { return Ok(None) };
+    let command = Command::parse(command).ok_or_else(|| unreadable("command of a saga"))?;
+    Ok(Some(Sent { command, id }))
+}

@@ -1,0 +1,141 @@
+//! Who waits for which order: wakes the streams of watched orders when their state has moved.
+//!
+//! One query a round looks at all watched orders together, so that watching costs the database little however many
+//! watch. Rounds are a poll apart; after a hint from this replica's own transactions they follow each other quickly.
+//! Without watchers nothing is asked.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::storage::orders::Reader;
+
+/// First round after a hint: the hint comes just before its commit.
+const FIRST: Duration = Duration::from_millis(4);
+
+/// All watched orders. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Watches {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    orders: Mutex<Watched>,
+    bell: Notify,
+}
+
+#[derive(Default)]
+struct Watched {
+    versions: HashMap<Uuid, watch::Sender<i64>>,
+    hinted: HashSet<Uuid>,
+}
+
+/// One stream's interest in an order. Ends when dropped.
+pub struct Watch {
+    order: Uuid,
+    version: watch::Receiver<i64>,
+    shared: Arc<Shared>,
+}
+
+impl Watches {
+    /// Watches an order.
+    #[must_use]
+    pub fn watch(&self, order: Uuid) -> Watch {
+        let version = self.shared.orders.lock().versions.entry(order).or_insert_with(|| watch::Sender::new(0)).subscribe();
+        self.shared.bell.notify_one();
+        Watch { order, version, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Says that orders have moved, or will have when a transaction commits in a moment.
+    pub fn changed(&self, orders: impl Iterator<Item = Uuid>) {
+        let mut watched = self.shared.orders.lock();
+        if watched.versions.is_empty() {
+            return;
+        }
+        let hinted: Vec<Uuid> = orders.filter(|order| watched.versions.contains_key(order)).collect();
+        if !hinted.is_empty() {
+            watched.hinted.extend(hinted);
+            self.shared.bell.notify_one();
+        }
+    }
+
+    /// Follows the watched orders until `shutdown`; `poll` apart, for what other replicas do.
+    pub async fn follow(self, reader: Reader, poll: Duration, shutdown: CancellationToken) {
+        let mut pause = poll;
+        loop {
+            let rung = async {
+                if self.is_idle() {
+                    self.shared.bell.notified().await;
+                    return true;
+                }
+                tokio::time::timeout(pause, self.shared.bell.notified()).await.is_ok()
+            };
+            let Some(rung) = shutdown.run_until_cancelled(rung).await else { return };
+            if rung && self.is_hinted() {
+                pause = FIRST.min(poll);
+                continue;
+            }
+            if let Err(error) = self.look(&reader).await {
+                tracing::warn!(error = %error, "watched orders could not be looked at");
+            }
+            pause = if self.is_hinted() { (pause * 2).min(poll) } else { poll };
+            if pause == poll {
+                // What was hinted and hasn't come was rolled back, or comes with a later poll.
+                self.shared.orders.lock().hinted.clear();
+            }
+        }
+    }
+
+    async fn look(&self, reader: &Reader) -> Result<(), flotilla_postgres::Error> {
+        let orders: Vec<Uuid> = self.shared.orders.lock().versions.keys().copied().collect();
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let versions = reader.versions(&orders).await?;
+        let mut watched = self.shared.orders.lock();
+        for (order, version) in versions {
+            let Some(known) = watched.versions.get(&order) else { continue };
+            let raise = |known: &mut i64| {
+                let higher = version > *known;
+                *known = version.max(*known);
+                higher
+            };
+            if known.send_if_modified(raise) {
+                watched.hinted.remove(&order);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.shared.orders.lock().versions.is_empty()
+    }
+
+    fn is_hinted(&self) -> bool {
+        !self.shared.orders.lock().hinted.is_empty()
+    }
+}
+
+impl Watch {
+    /// Waits until the order has a higher version than when last asked.
+    pub async fn changed(&mut self) {
+        // The sender goes with the last watch, which is at least this one.
+        let _ = self.version.changed().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = self.shared.orders.lock();
+        if watched.versions.get(&self.order).is_some_and(|sender| sender.receiver_count() <= 1) {
+            watched.versions.remove(&self.order);
+            watched.hinted.remove(&self.order);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The book of one batch: the locked accounts and charges, the decisions made over them in message
+//! order, and the rows that come of it.
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::{money::Amount, payments::v1::PaymentDecline};
+use uuid::Uuid;
+
+use super::{
+    account::{Account, MAX_BALANCE_MINOR},
+    charge::{Charge, ChargeState, Charged, Refunded},
+    transfer::{Transfer, TransferKind},
+};
+
+/// Why a refund can't be decided: a broken command or ledger, for a person to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRefund {
+    /// The command names another customer than the one who was charged.
+    #[error("the order was charged to another customer")]
+    OtherCustomer,
+    /// The account of a charged order is gone.
+    #[error("the charged account does not exist")]
+    NoAccount,
+    /// The balance would leave 64 bits.
+    #[error("the balance would leave 64 bits")]
+    Overflow,
+}
+
+/// Money that an operator adds to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopUp {
+    /// Whose account.
+    pub customer: Uuid,
+    /// The key that makes a repeat count once.
+    pub request_id: String,
+    /// How much; positive.
+    pub amount: Amount,
+}
+
+/// Why money isn't added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopUpRefusal {
+    /// There is no such account, or not yet.
+    UnknownAccount,
+    /// The user is gone.
+    Closed,
+    /// The account has another currency.
+    CurrencyMismatch,
+    /// The request id was used with another amount.
+    KeyReused,
+    /// The balance would exceed [`MAX_BALANCE_MINOR`].
+    TooLarge,
+}
+
+/// A row in the book, and whether it has to be written.
+struct Kept<T> {
+    row: T,
+    changed: bool,
+}
+
+impl<T> Kept<T> {
+    fn read(row: T) -> Self {
+        Self { row, changed: false }
+    }
+}
+
+/// What a batch writes; sorted where rows are locked by it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// Customers with their new balances, sorted.
+    pub balances: Vec<(Uuid, i64)>,
+    /// Charges that weren't there before, sorted by order.
+    pub opened: Vec<Charge>,
+    /// Charges that were there and changed, sorted by order.
+    pub changed: Vec<Charge>,
+    /// New transfers, in the order of the decisions.
+    pub transfers: Vec<Transfer>,
+}
+
+/// The accounts and charges of a batch, in memory.
+pub struct Book<'ids> {
+    ids: &'ids dyn Fn() -> Uuid,
+    accounts: BTreeMap<Uuid, Kept<Account>>,
+    known: BTreeMap<Uuid, Kept<Charge>>,
+    opened: BTreeMap<Uuid, Charge>,
+    top_ups: BTreeMap<(Uuid, String), Amount>,
+    transfers: Vec<Transfer>,
+}
+
+impl<'ids> Book<'ids> {
+    /// Opens the book over all locked rows that the batch may touch. `ids` makes the transfers' ids.
+    pub fn open(
+        ids: &'ids dyn Fn() -> Uuid,
+        accounts: impl IntoIterator<Item = Account>,
+        charges: impl IntoIterator<Item = Charge>,
+        top_ups: impl IntoIterator<Item = TopUp>,
+    ) -> Self {
+        Self {
+            ids,
+            accounts: accounts.into_iter().map(|account| (account.customer, Kept::read(account))).collect(),
+            known: charges.into_iter().map(|charge| (charge.order, Kept::read(charge))).collect(),
+            opened: BTreeMap::new(),
+            top_ups: top_ups.into_iter().map(|known| ((known.customer, known.request_id), known.amount)).collect(),
+            transfers: Vec::new(),
+        }
+    }
+
+    /// Takes an order's total from its customer's account, once for each order.
+    pub fn charge(&mut self, order: Uuid, customer: Uuid, amount: Amount) -> Charged {
+        if let Some(known) = self.find(order) {
+            return known.answer_to_charge();
+        }
+        let mut charge = Charge {
+            order,
+            customer,
+            state: ChargeState::Charged,
+            amount: Some(amount),
+            charge_transfer: None,
+            refund_transfer: None,
+        };
+        match self.take(customer, amount) {
+            Ok(()) => {
+                charge.charge_transfer = Some(self.transfer(TransferKind::Charge, Some(order), None, customer, amount));
+            }
+            Err(decline) => charge.state = ChargeState::Declined(decline),
+        }
+        let answer = charge.answer_to_charge();
+        self.opened.insert(order, charge);
+        answer
+    }
+
+    /// Gives an order's money back; leaves a tombstone where nothing is known of the order.
+    ///
+    /// # Errors
+    /// [`BadRefund`] where the command or the ledger is broken.
+    pub fn refund(&mut self, order: Uuid, customer: Uuid) -> Result<Refunded, BadRefund> {
+        let Some(mut charge) = self.find(order).cloned() else {
+            let state = ChargeState::Tombstone;
+            let tombstone =
+                Charge { order, customer, state, amount: None, charge_transfer: None, refund_transfer: None };
+            self.opened.insert(order, tombstone);
+            return Ok(Refunded { returned: None });
+        };
+        let Some(amount) = charge.outstanding() else { return Ok(charge.answer_to_refund()) };
+        if charge.customer != customer {
+            return Err(BadRefund::OtherCustomer);
+        }
+        let account = self.accounts.get_mut(&customer).ok_or(BadRefund::NoAccount)?;
+        account.row.balance_minor = account.row.balance_minor.checked_add(amount.minor).ok_or(BadRefund::Overflow)?;
+        account.changed = true;
+        charge.state = ChargeState::Refunded;
+        charge.refund_transfer = Some(self.transfer(TransferKind::Refund, Some(order), None, customer, amount));
+        let answer = charge.answer_to_refund();
+        self.replace(charge);
+        Ok(answer)
+    }
+
+    /// Adds money to an account, once for each (customer, request id); returns the account as it then stands.
+    ///
+    /// # Errors
+    /// [`TopUpRefusal`] says why nothing was added.
+    pub fn top_up(&mut self, top_up: TopUp) -> Result<Account, TopUpRefusal> {
+        let TopUp { customer, request_id, amount } = top_up;
+        let account = self.accounts.get_mut(&customer).ok_or(TopUpRefusal::UnknownAccount)?;
+        let key = (customer, request_id);
+        if let Some(earlier) = self.top_ups.get(&key) {
+            return if *earlier == amount { Ok(account.row.clone()) } else { Err(TopUpRefusal::KeyReused) };
+        }
+        if account.row.closed {
+            return Err(TopUpRefusal::Closed);
+        }
+        if account.row.currency != amount.currency {
+            return Err(TopUpRefusal::CurrencyMismatch);
+        }
+        let balance = account.row.balance_minor.checked_add(amount.minor).ok_or(TopUpRefusal::TooLarge)?;
+        if balance > MAX_BALANCE_MINOR {
+            return Err(TopUpRefusal::TooLarge);
+        }
+        account.row.balance_minor = balance;
+        account.changed = true;
+        let account = account.row.clone();
+        self.transfer(TransferKind::TopUp, None, Some(key.1.clone()), customer, amount);
+        self.top_ups.insert(key, amount);
+        Ok(account)
+    }
+
+    /// Closes the book: what has to be written.
+    #[must_use]
+    pub fn close(self) -> Entries {
+        Entries {
+            balances: written(self.accounts).map(|account| (account.customer, account.balance_minor)).collect(),
+            opened: self.opened.into_values().collect(),
+            changed: written(self.known).collect(),
+            transfers: self.transfers,
+        }
+    }
+
+    fn find(&self, order: Uuid) -> Option<&Charge> {
+        self.opened.get(&order).or_else(|| self.known.get(&order).map(|kept| &kept.row))
+    }
+
+    fn replace(&mut self, charge: Charge) {
+        if let Some(known) = self.known.get_mut(&charge.order) {
+            *known = Kept { row: charge, changed: true };
+        } else {
+            self.opened.insert(charge.order, charge);
+        }
+    }
+
+    /// Lowers a balance, or says why it can't be.
+    fn take(&mut self, customer: Uuid, amount: Amount) -> Result<(), PaymentDecline> {
+        // A user's account that isn't open yet holds nothing.
+        let account = self.accounts.get_mut(&customer).ok_or(PaymentDecline::InsufficientFunds)?;
+        if account.row.closed {
+            return Err(PaymentDecline::AccountClosed);
+        }
+        if account.row.currency != amount.currency {
+            return Err(PaymentDecline::CurrencyMismatch);
+        }
+        if account.row.balance_minor < amount.minor {
+            return Err(PaymentDecline::InsufficientFunds);
+        }
+        account.row.balance_minor -= amount.minor;
+        account.changed = true;
+        Ok(())
+    }
+
+    fn transfer(
+        &mut self,
+        kind: TransferKind,
+        order: Option<Uuid>,
+        request_id: Option<String>,
+        customer: Uuid,
+        amount: Amount,
+    ) -> Uuid {
+        let id = (self.ids)();
+        self.transfers.push(Transfer { id, kind, order, request_id, customer, amount });
+        id
+    }
+}
+
+fn written<T>(rows: BTreeMap<Uuid, Kept<T>>) -> impl Iterator<Item = T> {
+    rows.into_values().filter(|kept| kept.changed).map(|kept| kept.row)
+}

@@ -1,0 +1,41 @@
+//! The tables `accounts`, `transfers`, `postings` and `charges`.
+//!
+//! A batch locks its rows in sorted order, is decided in `domain/`, and is written by one statement for each table, all
+//! sent together. Customers read as the user role, bound by row-level security.
+
+mod accounts;
+mod ledger;
+mod statement;
+
+pub use accounts::{AccountView, Accounts};
+pub use ledger::{find_top_ups, lock_accounts, lock_charges, write};
+pub use statement::{PostingView, Statement};
+
+use flotilla_postgres::{Error, ErrorKind};
+use flotilla_proto::money::Currency;
+
+use crate::domain::TransferKind;
+
+/// The kind of a transfer in its table.
+fn kind_text(kind: TransferKind) -> &'static str {
+    match kind {
+        TransferKind::TopUp => "top_up",
+        TransferKind::Charge => "charge",
+        TransferKind::Refund => "refund",
+    }
+}
+
+fn parse_kind(text: &str) -> Result<TransferKind, Error> {
+    [TransferKind::TopUp, TransferKind::Charge, TransferKind::Refund]
+        .into_iter()
+        .find(|kind| kind_text(*kind) == text)
+        .ok_or_else(|| unknown("kind of transfer"))
+}
+
+fn parse_currency(code: &str) -> Result<Currency, Error> {
+    Currency::parse(code).ok_or_else(|| unknown("currency"))
+}
+
+fn unknown(what: &str) -> Error {
+    Error::new(ErrorKind::Other, format!("the table holds an unknown {what}"))
+}
