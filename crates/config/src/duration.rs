@@ -12,13 +12,7 @@ use serde::ser::{Serialize, Serializer};
 pub struct HumanDuration(pub Duration);
 
 /// The units from the largest to the smallest, in milliseconds.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl HumanDuration {
     /// That many milliseconds.
@@ -78,10 +72,8 @@ impl FromStr for HumanDuration {
                 return Err(DurationSyntax);
             }
             larger = place + 1;
-            millis = number
-                .checked_mul(UNITS[place].1)
-                .and_then(|part| millis.checked_add(part))
-                .ok_or(DurationSyntax)?;
+            millis =
+                number.checked_mul(UNITS[place].1).and_then(|part| millis.checked_add(part)).ok_or(DurationSyntax)?;
             rest = &after[letters..];
         }
         Ok(Self::from_millis(millis))

@@ -44,14 +44,10 @@ pub(crate) fn merge(
         builder = builder.add_source(File::from(path).format(FileFormat::Toml));
     }
     let variables = variables(environment, problems);
-    builder
-        .add_source(variables)
-        .build()
-        .map(|config| config.cache)
-        .map_err(|error| ConfigError::File {
-            path: file.unwrap_or(Path::new("")).to_owned(),
-            message: without_quotes(&error.to_string()),
-        })
+    builder.add_source(variables).build().map(|config| config.cache).map_err(|error| ConfigError::File {
+        path: file.unwrap_or(Path::new("")).to_owned(),
+        message: without_quotes(&error.to_string()),
+    })
 }
 
 fn variables(environment: impl IntoIterator<Item = (String, String)>, problems: &mut Problems) -> Variables {

@@ -3,6 +3,7 @@
 //! Owns how a setting gets from a default, a TOML file or an environment variable into a typed value. Guarantees:
 //! every bad setting is named at once, an unknown one is refused, and no value is ever printed by an error.
 
+mod access;
 mod duration;
 mod error;
 mod failure;

@@ -69,9 +69,7 @@ fn load_with<T: DeserializeOwned + Validate>(
             return Ok(settings);
         }
     }
-    let origin = |problem: &Problem| {
-        layers::find(&tree, &problem.setting).and_then(Value::origin).map(str::to_owned)
-    };
+    let origin = |problem: &Problem| layers::find(&tree, &problem.setting).and_then(Value::origin).map(str::to_owned);
     let told = problems.found().iter().cloned().map(|problem| match problem.origin {
         None => Problem { origin: origin(&problem), ..problem },
         Some(_) => problem,

@@ -8,9 +8,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::{Value, ValueKind};
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Visitor};
 
+use crate::access::{List, Table, text_of};
 use crate::failure::{Failure, join};
 
 /// What stand-ins of texts try, one after the other, until the type is content.
@@ -46,6 +47,14 @@ pub(crate) struct Node<'a> {
 impl<'a> Node<'a> {
     pub(crate) fn root(value: &'a Value, attempt: &'a Attempt) -> Self {
         Self { value: Some(value), name: String::new(), attempt }
+    }
+
+    pub(crate) fn inner(value: &'a Value, name: String, attempt: &'a Attempt) -> Self {
+        Self { value: Some(value), name, attempt }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     fn kind(&self) -> Option<&'a ValueKind> {
@@ -84,8 +93,8 @@ impl<'a> Node<'a> {
             None => drop(self.attempt.sections.borrow_mut().insert(self.name.clone())),
             Some(_) => return Err(Failure::bad("expected a section").at(&self.name)),
         }
-        let entries = self.entries().into_iter();
-        let access = Table { entries, next: None, name: &self.name };
+        let entries = self.entries();
+        let access = Table::new(entries, &self.name);
         visitor.visit_map(access).map_err(|failure| failure.at(&self.name))
     }
 
@@ -103,7 +112,7 @@ impl<'a> Node<'a> {
             Some(_) => return Err(Failure::bad("expected a list").at(&self.name)),
         };
         let attempt = self.attempt;
-        let access = List { values: values.into_iter().enumerate(), name: &self.name, attempt };
+        let access = List::new(values, &self.name, attempt);
         visitor.visit_seq(access).map_err(|failure| failure.at(&self.name))
     }
 
@@ -268,13 +277,12 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
         visitor: V,
     ) -> Result<V::Value, Failure> {
         let name = self.name.clone();
-        let unit = |text| visitor_of(text);
         match self.kind() {
-            None => visitor.visit_enum(unit(variants.first().copied().unwrap_or_default())),
-            Some(ValueKind::String(text)) => visitor.visit_enum(unit(text.trim())),
+            None => visitor.visit_enum(text_of(variants.first().copied().unwrap_or_default())),
+            Some(ValueKind::String(text)) => visitor.visit_enum(text_of(text.trim())),
             Some(ValueKind::Table(_)) => {
-                let entries = self.entries().into_iter();
-                visitor.visit_enum(MapAccessDeserializer::new(Table { entries, next: None, name: &self.name }))
+                let entries = self.entries();
+                visitor.visit_enum(MapAccessDeserializer::new(Table::new(entries, &self.name)))
             }
             Some(_) => Err(Failure::bad(format!("expected one of {}", variants.join(", ")))),
         }
@@ -284,53 +292,5 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         self.attempt.unknown.borrow_mut().push(self.name.clone());
         visitor.visit_unit()
-    }
-}
-
-/// A variant without content.
-fn visitor_of(text: &str) -> StrDeserializer<'_, Failure> {
-    text.into_deserializer()
-}
-
-struct Table<'a, I> {
-    entries: I,
-    next: Option<Node<'a>>,
-    name: &'a str,
-}
-
-impl<'a, 'de, I: Iterator<Item = (String, Node<'a>)>> MapAccess<'de> for Table<'a, I> {
-    type Error = Failure;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failure> {
-        let Some((key, node)) = self.entries.next() else { return Ok(None) };
-        self.next = Some(node);
-        seed.deserialize(visitor_of(&key)).map(Some).map_err(|failure| failure.about_key(self.name, &key))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failure> {
-        let node = self.next.take().ok_or_else(|| Failure::bad("a value was read twice"))?;
-        let name = node.name.clone();
-        seed.deserialize(node).map_err(|failure| failure.at(&name))
-    }
-}
-
-struct List<'a, I> {
-    values: I,
-    name: &'a str,
-    attempt: &'a Attempt,
-}
-
-impl<'de, I: Iterator<Item = (usize, Value)>> SeqAccess<'de> for List<'_, I> {
-    type Error = Failure;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failure> {
-        let Some((at, value)) = self.values.next() else { return Ok(None) };
-        // A bad element is the list's problem: only whole settings can be left out.
-        let node = Node { value: Some(&value), name: format!("{}[{at}]", self.name), attempt: self.attempt };
-        seed.deserialize(node).map(Some).map_err(|failure| Failure {
-            message: format!("element {}: {}", at + 1, failure.message),
-            setting: Some(self.name.to_owned()),
-            ..failure
-        })
     }
 }

@@ -58,6 +58,12 @@ impl Api {
         Ok(Self { channel })
     }
 
+    /// The connection, for calls that this client doesn't know.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// Signs in as the operator that was made at first start.
     ///
     /// # Errors

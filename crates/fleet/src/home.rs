@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -26,9 +26,12 @@ impl Home {
     /// # Errors
     /// When it can't be created or isn't a folder.
     pub fn open(root: &Path, servers: Option<&Path>) -> Result<Self> {
-        fs::create_dir_all(root).with_context(|| format!("can't create {}", root.display()))?;
-        fs::set_permissions(root, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("can't protect {}", root.display()))?;
+        // The servers' layout may open it to the servers' group later: only a fresh folder gets its mode here.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(root)
+            .with_context(|| format!("can't create {}", root.display()))?;
         let root = root.canonicalize()?;
         for folder in ["logs", "hold", "requests"] {
             fs::create_dir_all(root.join(folder))?;

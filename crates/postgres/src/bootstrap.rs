@@ -133,9 +133,8 @@ async fn make_roles(client: &Client, service: &str, passwords: Option<&RolePassw
     for (suffix, password) in roles {
         let role = format!("{service}_{suffix}");
         if client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role]).await?.is_none() {
-            let create = format!(
-                "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-            );
+            let create =
+                format!("CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS");
             // Someone who doesn't know our lock may have been faster.
             unless(client.batch_execute(&create).await, &[SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION])?;
         }

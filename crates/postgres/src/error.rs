@@ -102,8 +102,18 @@ impl Error {
         self.0.sql_state.is_some() && !self.0.stale_plan && self.0.kind != ErrorKind::Unavailable
     }
 
+    /// Whether the connection's prepared statements no longer fit the schema, so that it is of no more use.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.0.stale_plan
+    }
+
+    /// Notes that a commit was under way. A session that the server ends may have committed just before.
     pub(crate) fn while_committing(mut self) -> Self {
-        self.0.outcome_unknown = self.0.sql_state.is_none();
+        self.0.outcome_unknown = match self.0.kind {
+            ErrorKind::Unavailable => true,
+            ErrorKind::Timeout => self.0.sql_state.is_none(),
+            ErrorKind::Data | ErrorKind::Conflict | ErrorKind::Other => false,
+        };
         self
     }
 

@@ -133,12 +133,8 @@ impl std::fmt::Debug for GroupCommitDriver {
 
 type Waiting<Req, Resp> = Arc<Mutex<mpsc::Receiver<Item<Req, Resp>>>>;
 
-async fn write<Req, Resp, F>(
-    waiting: Waiting<Req, Resp>,
-    apply: Arc<F>,
-    max_batch: usize,
-    shutdown: CancellationToken,
-) where
+async fn write<Req, Resp, F>(waiting: Waiting<Req, Resp>, apply: Arc<F>, max_batch: usize, shutdown: CancellationToken)
+where
     F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Resp>>,
 {
     let mut taken = Vec::with_capacity(max_batch);

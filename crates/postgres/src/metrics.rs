@@ -9,8 +9,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntGauge, Opts, Registry};
 use crate::error::Error;
 
 /// From a quarter of a millisecond to ten seconds.
-const SECONDS: [f64; 14] =
-    [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SECONDS: [f64; 14] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// How a transaction ended.
 #[derive(Clone, Copy)]

@@ -47,11 +47,7 @@ impl Pool {
         registry: &Registry,
     ) -> Result<Self, Error> {
         let config = session(parse_url(url)?, name, settings);
-        let manager = Manager::from_config(
-            config,
-            NoTls,
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
+        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let lifetime = settings.max_lifetime.get();
         let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(settings.pool_size)
@@ -102,7 +98,8 @@ impl Pool {
         let lease = self.lease().await?;
         let result = async {
             let statement = lease.prepare(sql).await?;
-            lease.within(sql, lease.client().query(&statement, params)).await
+            let answer = lease.within(sql, lease.client().query(&statement, params)).await;
+            answer.map_err(Error::while_committing)
         }
         .await;
         lease.settle(result)
@@ -132,14 +129,14 @@ impl Pool {
             lease.within(sql, client.query(&statement, params)),
             lease.within("commit", client.batch_execute("COMMIT")),
         );
-        if let Err(error) = began {
-            return Err(error);
+        let over = committed.is_ok();
+        // The first error is the cause of the later ones; the commit was under way in each case.
+        let result = began.and(rows).and_then(|rows| committed.map(|()| rows)).map_err(Error::while_committing);
+        if over && result.as_ref().err().is_none_or(|error| !error.is_stale()) {
+            // The server has answered the commit, so it has answered everything, and no transaction is open.
+            lease.give_back();
         }
-        if let Err(error) = committed {
-            // The query's own error, if any, is the cause; the connection is closed either way.
-            return Err(rows.err().unwrap_or_else(|| error.while_committing()));
-        }
-        lease.settle(rows)
+        result
     }
 
     /// Checks that the database answers.

@@ -233,7 +233,7 @@ impl<K: Kind> Server<K> {
         let note = std::fs::read_to_string(self.layout.lock_path(&self.name))?;
         let program = self.kind.program().file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Ok(pid) = note.trim().parse() {
-            tree::end_leftover(pid, &program, K::STOP).await;
+            tree::end_leftover(pid, &program, &self.layout.data(&self.name)?, K::STOP).await;
         }
         Ok(())
     }

@@ -137,7 +137,7 @@ async fn end_predecessor(folder: &Path) -> Result<()> {
     let file = pid_file(folder);
     let Ok(note) = std::fs::read_to_string(&file) else { return Ok(()) };
     if let Some(pid) = note.lines().next().and_then(|line| line.trim().parse().ok()) {
-        tree::end_leftover(pid, "postgres", Signal::INT).await;
+        tree::end_leftover(pid, "postgres", folder, Signal::INT).await;
     }
     match std::fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

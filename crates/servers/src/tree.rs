@@ -50,12 +50,10 @@ pub(crate) async fn all_gone(pids: &[u32], deadline: Duration) -> bool {
     true
 }
 
-/// Ends a server that an earlier owner left: waits for the one that its guard is ending, then signals it, then kills it.
-/// A process of that number with another name is somebody else's and left alone.
-pub(crate) async fn end_leftover(pid: u32, program: &str, polite: Signal) {
-    // The kernel keeps 15 characters of a name.
-    let is_it =
-        || is_alive(pid) && self::program(pid).is_some_and(|name| !name.is_empty() && program.starts_with(&name));
+/// Ends a server that an earlier owner left on this data folder: waits for the one that its guard is ending, then
+/// signals it, then kills it. A process of that number that isn't the server is left alone.
+pub(crate) async fn end_leftover(pid: u32, program: &str, folder: &Path, polite: Signal) {
+    let is_it = || is_alive(pid) && is_server(pid, program, folder);
     let steps = [(None, 3), (Some(polite), 10), (Some(Signal::KILL), 5)];
     for (step, patience) in steps {
         if !is_it() {
@@ -67,6 +65,14 @@ pub(crate) async fn end_leftover(pid: u32, program: &str, polite: Signal) {
         }
         all_gone(&[pid], Duration::from_secs(patience)).await;
     }
+}
+
+/// By its name, of which the kernel keeps 15 characters, and where it can be seen by the folder that it works in.
+fn is_server(pid: u32, program: &str, folder: &Path) -> bool {
+    let named = self::program(pid).is_some_and(|name| !name.is_empty() && program.starts_with(&name));
+    let works_there =
+        || std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|works_in| works_in.starts_with(folder));
+    named && (!has_proc() || works_there())
 }
 
 fn to_pid(pid: u32) -> Option<Pid> {

@@ -52,12 +52,9 @@ where
     match format {
         LogFormat::Pretty => layer.pretty().boxed(),
         LogFormat::Compact => layer.compact().boxed(),
-        LogFormat::Json | LogFormat::Auto => layer
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .boxed(),
+        LogFormat::Json | LogFormat::Auto => {
+            layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        }
     }
 }
 

@@ -11,9 +11,9 @@ pub fn current_traceparent() -> Option<String> {
     let context = Span::current().context();
     let span = context.span();
     let parent = span.span_context();
-    parent.is_valid().then(|| {
-        format!("00-{}-{}-{:02x}", parent.trace_id(), parent.span_id(), parent.trace_flags().to_u8())
-    })
+    parent
+        .is_valid()
+        .then(|| format!("00-{}-{}-{:02x}", parent.trace_id(), parent.span_id(), parent.trace_flags().to_u8()))
 }
 
 /// Makes `span` a part of the trace that `traceparent` names. Must be called before the span is entered. Does nothing

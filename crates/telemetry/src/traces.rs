@@ -36,10 +36,8 @@ impl Export {
             .build()
             .map_err(|error| TelemetryError::Export(error.to_string()))?;
         // The sampler comes from OTEL_TRACES_SAMPLER; by default it follows the parent and samples all roots.
-        let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
-            .with_resource(resource(service))
-            .build();
+        let provider =
+            SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource(service)).build();
         Ok(Some(Self { provider }))
     }
 
@@ -57,9 +55,7 @@ impl Export {
 
 /// The spans that are exported: ours from `info` up, never those of the libraries that carry the export.
 pub(crate) fn filter() -> Targets {
-    Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_targets(MUTED.iter().map(|target| (*target, LevelFilter::OFF)))
+    Targets::new().with_default(LevelFilter::INFO).with_targets(MUTED.iter().map(|target| (*target, LevelFilter::OFF)))
 }
 
 fn wanted(variable: impl Fn(&str) -> Option<String>) -> bool {

@@ -26,11 +26,7 @@ pub(crate) struct LogWriter {
 
 impl LogWriter {
     /// Starts the thread. It ends when the last clone is gone.
-    pub(crate) fn start(
-        output: impl Write + Send + 'static,
-        queue: usize,
-        dropped: IntCounter,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(output: impl Write + Send + 'static, queue: usize, dropped: IntCounter) -> io::Result<Self> {
         let (sender, lines) = sync_channel(queue.max(1));
         thread::Builder::new().name("log-writer".to_owned()).spawn(move || write_lines(&lines, output))?;
         Ok(Self { queue: sender, dropped })

@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Channels by service name.
 #[derive(Debug)]
-pub struct Backends(HashMap<String, Channel>);
+pub struct Backends(HashMap<&'static str, Channel>);
 
 /// What goes with a call.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ impl Backends {
         addresses: impl Iterator<Item = (&'static str, &'a str)>,
         settings: &ClientSettings,
     ) -> Result<Self, ChannelError> {
-        addresses.map(|(name, url)| Ok((name.to_owned(), channel(url, settings)?))).collect::<Result<_, _>>().map(Self)
+        addresses.map(|(name, url)| Ok((name, channel(url, settings)?))).collect::<Result<_, _>>().map(Self)
     }
 
     /// Each service with its channel.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Channel)> {
-        self.0.iter().map(|(name, channel)| (name.as_str(), channel))
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Channel)> {
+        self.0.iter().map(|(name, channel)| (*name, channel))
     }
 
     /// The channel to a method's service.
@@ -54,7 +54,7 @@ impl Backends {
     /// # Errors
     /// `UNIMPLEMENTED` where no such service is configured.
     pub fn channel(&self, method: &RpcMethod) -> Result<Channel, RpcError> {
-        self.0.get(&method.backend).cloned().ok_or_else(|| {
+        self.0.get(method.backend.as_str()).cloned().ok_or_else(|| {
             RpcError::new(Code::Unimplemented, "NO_BACKEND", format!("no service answers for {}", method.name))
         })
     }

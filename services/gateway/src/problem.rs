@@ -120,6 +120,7 @@ impl Problem {
     }
 
     /// The stable reason.
+    #[cfg(test)]
     pub fn reason(&self) -> &str {
         &self.reason
     }

@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use flotilla_config::{ExposeSecret as _, SecretString};
 use flotilla_messaging::{Messaging, StreamSpec};
-use flotilla_postgres::{Pool, PostgresSettings};
+use flotilla_postgres::{Pool, PostgresSettings, refinery::Runner};
 use flotilla_proto::identity::v1::{
     auth_service_server::AuthServiceServer, user_service_server::UserServiceServer,
 };
@@ -37,7 +37,7 @@ use crate::{
     storage::Users,
 };
 
-mod migrations {
+mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
@@ -97,16 +97,21 @@ impl Service for Identity {
     }
 }
 
+/// All migrations, in their order, each set with the name of its history table.
+#[must_use]
+pub fn migrations() -> Vec<(&'static str, Runner)> {
+    vec![
+        ("messaging_history", flotilla_messaging::migrations()),
+        ("schema_history", embedded::migrations::runner()),
+    ]
+}
+
 /// Brings a database of identity up to date, as its owner.
 ///
 /// # Errors
 /// No connection, or a migration that fails.
 pub async fn migrate(owner_url: &SecretString) -> anyhow::Result<()> {
-    let sets = vec![
-        ("messaging_history", flotilla_messaging::migrations()),
-        ("schema_history", migrations::migrations::runner()),
-    ];
-    flotilla_postgres::migrate(owner_url, sets).await?;
+    flotilla_postgres::migrate(owner_url, migrations()).await?;
     Ok(())
 }
 

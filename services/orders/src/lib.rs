@@ -1,1 +1,194 @@
-//! Placeholder sign, replaced as the crate is written.
+//! Orders: accepts them, prices them and carries each through its saga to exactly one end.
+//!
+//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal`, `catalogue` and `page_token_key`; writes the
+//! stream `ORDERS` (commands to inventory and payments, events of orders). Guarantees: one order a request id; what was
+//! accepted reaches one end whatever dies; a cancelled or rejected order holds no stock and no money.
+
+pub mod catalogue;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod grpc;
+pub mod metrics;
+pub mod placing;
+pub mod saga;
+pub mod storage;
+pub mod watches;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use flotilla_messaging::{Ids, Messaging};
+use flotilla_postgres::{GroupCommit, Pool};
+use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
+use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server, channel};
+use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_telemetry::Telemetry;
+use futures::FutureExt as _;
+use prometheus::Registry;
+
+pub use config::Settings;
+
+use crate::{
+    catalogue::Catalogue,
+    events::{Products, Replies},
+    grpc::OrderApi,
+    metrics::Metrics,
+    placing::Placing,
+    saga::{Canceller, Worker},
+    storage::orders::Reader,
+    watches::Watches,
+};
+
+/// The service.
+pub struct Orders;
+
+impl Service for Orders {
+    const NAME: &'static str = "orders";
+
+    type Settings = Settings;
+
+    fn common(settings: &Settings) -> Common<'_> {
+        Common { service: &settings.service, telemetry: &settings.telemetry }
+    }
+
+    async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
+        let registry = telemetry.registry();
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let parts = Parts::connect(&settings, registry).await?;
+        let api = parts.api(&mut chassis, &settings);
+        parts.run(&mut chassis, &settings);
+        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())
+            .context("auth.identity_url")?;
+        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
+        let server = Server::new(&settings.grpc, Some(authenticator), grpc::rules(), registry)
+            .add(OrderServiceServer::new(api).max_decoding_message_size(settings.grpc.max_message_bytes));
+        chassis.start(server, settings.grpc.listen).await
+    }
+
+    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+        let sets = vec![
+            ("messaging_history", flotilla_messaging::migrations()),
+            ("schema_history", storage::migrations()),
+        ];
+        flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await.context("migrations of orders")?;
+        Ok(())
+    }
+}
+
+/// What the service is put together from.
+struct Parts {
+    system: Pool,
+    messaging: Messaging,
+    reader: Reader,
+    ids: Ids,
+    catalogue: Arc<Catalogue>,
+    watches: Watches,
+    metrics: Metrics,
+}
+
+impl Parts {
+    async fn connect(settings: &Settings, registry: &Registry) -> anyhow::Result<Self> {
+        let postgres = &settings.postgres;
+        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
+        let user = Pool::connect("user", &postgres.user_url, postgres, registry)?;
+        let messaging =
+            Messaging::new(Orders::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let inventory = channel(&settings.catalogue.inventory_url, &ClientSettings::default())
+            .context("catalogue.inventory_url")?;
+        let catalogue = Catalogue::new(
+            system.clone(),
+            inventory,
+            settings.catalogue.lookups,
+            settings.catalogue.lookup_timeout.get(),
+        );
+        Ok(Self {
+            reader: Reader::new(system.clone(), user),
+            system,
+            ids: messaging.ids(),
+            messaging,
+            catalogue: Arc::new(catalogue),
+            watches: Watches::default(),
+            metrics: Metrics::register(registry)?,
+        })
+    }
+
+    /// The gRPC service, with the writers behind it.
+    fn api(&self, chassis: &mut Chassis, settings: &Settings) -> OrderApi {
+        let (pool, ids, outbox) = (self.system.clone(), self.ids.clone(), self.messaging.outbox());
+        let placing = Placing { pool: pool.clone(), outbox: outbox.clone(), ids: ids.clone() };
+        let apply = move |placements| {
+            let placing = placing.clone();
+            async move { placing.accept(placements).await }.boxed()
+        };
+        let (queue, driver) = GroupCommit::new(settings.placing.group_commit(), apply);
+        chassis.spawn("placing", driver.run(chassis.shutdown()));
+        OrderApi {
+            reader: self.reader.clone(),
+            catalogue: Arc::clone(&self.catalogue),
+            placing: queue,
+            canceller: Canceller { pool, outbox, ids, watches: self.watches.clone() },
+            watches: self.watches.clone(),
+            draining: chassis.draining(),
+            page_tokens: tokio::sync::OnceCell::new(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Checks and background tasks.
+    fn run(mut self, chassis: &mut Chassis, settings: &Settings) {
+        self.check(chassis);
+        let saga = &settings.saga;
+        let worker = Worker {
+            pool: self.system.clone(),
+            outbox: self.messaging.outbox(),
+            ids: self.ids.clone(),
+            watches: self.watches.clone(),
+            metrics: self.metrics.clone(),
+            schedule: saga.schedule(),
+            tick: saga.tick.get(),
+            limit: saga.batch,
+        };
+        chassis.spawn("saga", worker.run(chassis.shutdown()));
+        let (catalogue, poll, shutdown) =
+            (Arc::clone(&self.catalogue), settings.catalogue.poll.get(), chassis.shutdown());
+        chassis.spawn("catalogue", async move { catalogue.follow(poll, shutdown).await });
+        let watches = self.watches.clone().follow(self.reader.clone(), settings.watch.poll.get(), chassis.shutdown());
+        chassis.spawn("watches", watches);
+        self.consume(saga.max_events);
+        chassis.spawn("messaging", self.messaging.run(chassis.shutdown()));
+    }
+
+    fn consume(&mut self, max_events: usize) {
+        for (spec, registry) in [events::inventory(max_events), events::payments(max_events)] {
+            let handler = Replies {
+                registry,
+                ids: self.ids.clone(),
+                watches: self.watches.clone(),
+                metrics: self.metrics.clone(),
+            };
+            self.messaging.consume(spec, Arc::new(handler));
+        }
+        let (spec, registry) = events::catalogue(max_events);
+        self.messaging.consume(spec, Arc::new(Products { registry, catalogue: Arc::clone(&self.catalogue) }));
+    }
+
+    fn check(&self, chassis: &mut Chassis) {
+        let pool = self.system.clone();
+        chassis.check("database", Severity::Required, move || {
+            let pool = pool.clone();
+            async move { pool.ping().await.map_err(|error| error.to_string()) }.boxed()
+        });
+        let catalogue = Arc::clone(&self.catalogue);
+        chassis.check("catalogue", Severity::Required, move || {
+            let loaded = catalogue.is_loaded();
+            async move { loaded.then_some(()).ok_or_else(|| "not loaded yet".to_owned()) }.boxed()
+        });
+        let broker = self.messaging.broker_probe();
+        chassis.check("broker", Severity::Degraded, move || {
+            let up = broker.is_up();
+            async move { up.then_some(()).ok_or_else(|| "not connected".to_owned()) }.boxed()
+        });
+    }
+}

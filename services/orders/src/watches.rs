@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -67,28 +68,36 @@ impl Watches {
 
     /// Follows the watched orders until `shutdown`; `poll` apart, for what other replicas do.
     pub async fn follow(self, reader: Reader, poll: Duration, shutdown: CancellationToken) {
-        let mut pause = poll;
+        let mut next = Instant::now();
+        let mut quick = FIRST;
         loop {
-            let rung = async {
+            let wait = async {
                 if self.is_idle() {
                     self.shared.bell.notified().await;
-                    return true;
+                } else {
+                    let _ = tokio::time::timeout_at(next, self.shared.bell.notified()).await;
                 }
-                tokio::time::timeout(pause, self.shared.bell.notified()).await.is_ok()
             };
-            let Some(rung) = shutdown.run_until_cancelled(rung).await else { return };
-            if rung && self.is_hinted() {
-                pause = FIRST.min(poll);
+            if shutdown.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+            let now = Instant::now();
+            if self.is_hinted() {
+                next = next.min(now + quick);
+            }
+            if now < next {
                 continue;
             }
             if let Err(error) = self.look(&reader).await {
                 tracing::warn!(error = %error, "watched orders could not be looked at");
             }
-            pause = if self.is_hinted() { (pause * 2).min(poll) } else { poll };
-            if pause == poll {
+            quick = if self.is_hinted() { quick * 2 } else { FIRST };
+            if quick >= poll {
                 // What was hinted and hasn't come was rolled back, or comes with a later poll.
                 self.shared.orders.lock().hinted.clear();
+                quick = FIRST;
             }
+            next = Instant::now() + if self.is_hinted() { quick } else { poll };
         }
     }
 

@@ -1,1 +1,128 @@
-//! Placeholder sign, replaced as the crate is written.
+//! Payments: customers' accounts and a double-entry ledger.
+//!
+//! Owns the tables `accounts`, `transfers`, `postings` and `charges` and the stream `PAYMENTS`
+//! (`flotilla.payments.events`: `PaymentCharged`, `PaymentDeclined`, `PaymentRefunded`, `AccountToppedUp`). Consumes
+//! `ChargePayment` and `RefundPayment` of orders and the user events of identity. Guarantees: postings of a transfer sum
+//! to zero; no customer's balance goes below zero; an order is charged at most once, and never after its refund; a
+//! top-up counts once for its request id.
+
+pub mod arrivals;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod grpc;
+pub mod metrics;
+pub mod storage;
+pub mod top_up;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use flotilla_config::{ExposeSecret as _, SecretString};
+use flotilla_messaging::{Messaging, StreamSpec};
+use flotilla_postgres::{Pool, PostgresSettings, refinery::Runner};
+use flotilla_proto::{money::Currency, payments::v1::payment_service_server::PaymentServiceServer};
+use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server, page::PageTokens};
+use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_telemetry::Telemetry;
+use sha2::{Digest as _, Sha256};
+
+pub use config::Settings;
+
+use crate::{
+    arrivals::Arrivals,
+    events::{Commands, UserEvents},
+    grpc::PaymentApi,
+    metrics::Metrics,
+    storage::{Accounts, Statement},
+    top_up::TopUps,
+};
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The stream that payments' relay writes.
+const STREAM: StreamSpec = StreamSpec { name: "PAYMENTS", subjects: &["flotilla.payments.events"] };
+
+/// The service.
+pub struct Payments;
+
+impl Service for Payments {
+    const NAME: &'static str = "payments";
+    type Settings = Settings;
+
+    fn common(settings: &Settings) -> Common<'_> {
+        Common { service: &settings.service, telemetry: &settings.telemetry }
+    }
+
+    async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
+        let registry = telemetry.registry();
+        let postgres = &settings.postgres;
+        let currency = Currency::parse(&settings.currency).context("the currency is not known")?;
+        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
+        let own = Pool::connect("user", &postgres.user_url, postgres, registry)?;
+        let mut messaging = Messaging::new(Self::NAME, STREAM, system.clone(), &settings.nats, registry).await?;
+        let (ids, outbox) = (messaging.ids(), messaging.outbox());
+        let metrics = Metrics::new(registry)?;
+        let accounts = Accounts::new(system.clone(), own.clone());
+        let arrivals = Arc::new(Arrivals::new(accounts.clone()));
+        let (top_ups, top_up_writers) = TopUps::new(system.clone(), outbox, ids.clone(), metrics.clone());
+        messaging.consume(events::ORDERS, Arc::new(Commands::new(ids.clone(), metrics)));
+        messaging.consume(events::IDENTITY, Arc::new(UserEvents::new(currency, Arc::clone(&arrivals))));
+
+        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
+        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
+        let statement = Statement::new(system.clone(), own);
+        let api = PaymentApi::new(accounts, statement, top_ups, Arc::clone(&arrivals), page_tokens(postgres), ids);
+        let server = Server::new(&settings.grpc, Some(authenticator), grpc::rules(), registry)
+            .add(PaymentServiceServer::new(api));
+
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        chassis.check("postgres", Severity::Required, move || {
+            let pool = system.clone();
+            Box::pin(async move { pool.ping().await.map_err(|error| error.to_string()) })
+        });
+        let broker = messaging.broker_probe();
+        chassis.check("nats", Severity::Degraded, move || {
+            let up = broker.is_up();
+            Box::pin(async move { if up { Ok(()) } else { Err("not connected".to_owned()) } })
+        });
+        let shutdown = chassis.shutdown();
+        chassis.spawn("top-ups", top_up_writers.run(shutdown.clone()));
+        chassis.spawn("arrivals", arrivals.run(shutdown.clone()));
+        chassis.spawn("messaging", messaging.run(shutdown));
+        chassis.start(server, settings.grpc.listen).await
+    }
+
+    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+        migrate(&settings.postgres.owner_url).await
+    }
+}
+
+/// All migrations, in their order, each set with the name of its history table.
+#[must_use]
+pub fn migrations() -> Vec<(&'static str, Runner)> {
+    vec![
+        ("messaging_history", flotilla_messaging::migrations()),
+        ("schema_history", embedded::migrations::runner()),
+    ]
+}
+
+/// Brings a database of payments up to date, as its owner.
+///
+/// # Errors
+/// No connection, or a migration that fails.
+pub async fn migrate(owner_url: &SecretString) -> anyhow::Result<()> {
+    flotilla_postgres::migrate(owner_url, migrations()).await?;
+    Ok(())
+}
+
+/// Page tokens signed with a key that replicas share because they share a database. A token carries no rights: it only
+/// says where a query goes on.
+fn page_tokens(postgres: &PostgresSettings) -> PageTokens {
+    let mut key = Sha256::new_with_prefix("flotilla.payments.page_tokens");
+    key.update(postgres.system_url.expose_secret());
+    PageTokens::new(key.finalize())
+}

@@ -75,7 +75,8 @@ fn load(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
 }
 
 fn load_with(more: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-    let variables: Vec<_> = GOOD.iter().filter(|(name, _)| more.iter().all(|(n, _)| n != name)).chain(more).copied().collect();
+    let variables: Vec<_> =
+        GOOD.iter().filter(|(name, _)| more.iter().all(|(n, _)| n != name)).chain(more).copied().collect();
     load(&variables)
 }
 

@@ -65,7 +65,8 @@ fn no_value_is_ever_shown() {
     let secret = "hunter2";
     let shown = format!("{:?}", load_with(&[]).unwrap());
     assert!(!shown.contains(secret), "{shown}");
-    for variable in ["LISTEN", "DATABASE__SIZE", "DATABASE__PATIENCE", "DATABASE__MODE", "CACHE__SHARE", "CACHE", "NO"] {
+    for variable in ["LISTEN", "DATABASE__SIZE", "DATABASE__PATIENCE", "DATABASE__MODE", "CACHE__SHARE", "CACHE", "NO"]
+    {
         let error = load_with(&[(&format!("FLOTILLA__{variable}"), secret)]).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
     }

@@ -42,7 +42,7 @@ async fn published(databases: &Databases) -> Result<Finding> {
             .number(
                 service,
                 "SELECT count(*) FROM outbox, relay_cursor
-                 WHERE outbox.generation <> relay_cursor.generation
+                 WHERE relay_cursor.xid IS NULL OR outbox.generation <> relay_cursor.generation
                     OR (outbox.xid, outbox.id) > (relay_cursor.xid, relay_cursor.id)",
             )
             .await?;

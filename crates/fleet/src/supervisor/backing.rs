@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{board::Board, with_backoff};
-use crate::{home::Home, secrets::Secrets, state::Phase};
+use crate::{SERVERS, home::Home, secrets::Secrets, state::Phase};
 
 /// How often a held server looks whether it may go on.
 const HOLD_PAUSE: Duration = Duration::from_millis(50);
@@ -36,36 +36,20 @@ impl Backing {
         let binaries = provision(layout, &|line: &str| board.phase(Phase::Starting(line.to_owned()))).await?;
         board.sources(binaries.sources.clone());
         board.phase(Phase::Starting("starting PostgreSQL, NATS and Redis".to_owned()));
-        let ports = super::ports::pick(home, "server-ports.json", &["postgres", "nats", "redis"].map(str::to_owned))?;
+        let ports = super::ports::pick(home, "server-ports.json", &SERVERS.map(str::to_owned))?;
         let wish = |name: &str| ports.get(name).copied();
         let postgres_options = PostgresOptions {
             port: wish("postgres"),
             password: Some(secrets.postgres_password.clone()),
             ..PostgresOptions::default()
         };
+        let nats_options = NatsOptions { port: wish("nats"), ..NatsOptions::default() };
+        let redis_options = RedisOptions { port: wish("redis"), ..RedisOptions::default() };
+        let [name_postgres, name_nats, name_redis] = SERVERS.map(|name| home.server_name(name));
         let (postgres, nats, redis) = tokio::try_join!(
-            unless(
-                external.postgres.is_some(),
-                Postgres::start(&binaries, layout, &home.server_name("postgres"), postgres_options)
-            ),
-            unless(
-                external.nats.is_some(),
-                Nats::start(
-                    &binaries,
-                    layout,
-                    &home.server_name("nats"),
-                    NatsOptions { port: wish("nats"), ..NatsOptions::default() }
-                )
-            ),
-            unless(
-                external.redis.is_some(),
-                Redis::start(
-                    &binaries,
-                    layout,
-                    "redis",
-                    RedisOptions { port: wish("redis"), ..RedisOptions::default() }
-                )
-            ),
+            unless(external.postgres.is_some(), Postgres::start(&binaries, layout, &name_postgres, postgres_options)),
+            unless(external.nats.is_some(), Nats::start(&binaries, layout, &name_nats, nats_options)),
+            unless(external.redis.is_some(), Redis::start(&binaries, layout, &name_redis, redis_options)),
         )?;
         let url = |own: Option<String>, given: Option<String>| own.or(given).unwrap_or_default();
         let backing = Self {

@@ -15,7 +15,9 @@ async fn set_ups_of_one_service_may_run_at_once() {
     let names: Vec<String> = (0..8).map(|n| format!("crowded_{}", n % 4)).collect();
     let all = names.iter().map(|name| bootstrap(url, "crowded", name));
     let urls = futures::future::try_join_all(all).await.unwrap();
-    assert!(urls[0].user.expose_secret().contains("crowded_user@") && urls[0].user.expose_secret().ends_with("/crowded_0"));
+    assert!(
+        urls[0].user.expose_secret().contains("crowded_user@") && urls[0].user.expose_secret().ends_with("/crowded_0")
+    );
 }
 
 #[tokio::test]

@@ -51,11 +51,8 @@ async fn a_slow_statement_times_out() {
 #[tokio::test]
 async fn an_exhausted_pool_is_unavailable_after_the_acquire_timeout() {
     let database = Database::with_numbers().await;
-    let settings = PostgresSettings {
-        pool_size: 1,
-        acquire_timeout: Duration::from_millis(100).into(),
-        ..database.settings()
-    };
+    let settings =
+        PostgresSettings { pool_size: 1, acquire_timeout: Duration::from_millis(100).into(), ..database.settings() };
     let pool = database.pool("system", &database.urls.system, &settings);
     let tx = pool.begin().await.unwrap();
     let error = pool.ping().await.unwrap_err();
@@ -84,6 +81,9 @@ async fn a_session_that_is_ended_by_the_server_is_unavailable() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     let error = tx.commit().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.outcome_unknown());
+    let error = pool.query(kill, &[]).await.unwrap_err();
+    assert!(error.may_retry() && error.outcome_unknown(), "{error:?}");
     pool.ping().await.unwrap();
 }
 

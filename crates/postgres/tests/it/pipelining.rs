@@ -99,6 +99,9 @@ async fn joined_statements_share_a_round_trip() {
     turns.take();
     futures::try_join!(tx.query(SUM, &[&0]), tx.query(PID, &[]), tx.query_one(SUM, &[&2])).unwrap();
     assert_eq!(turns.take(), 1);
+    tx.query(SUM, &[&0]).await.unwrap();
+    tx.query(PID, &[]).await.unwrap();
+    assert_eq!(turns.take(), 2, "one after the other");
     tx.commit().await.unwrap();
     assert_eq!(turns.take(), 1);
     let tx = pool.begin_as(Uuid::nil()).await.unwrap();

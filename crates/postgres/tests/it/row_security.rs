@@ -74,6 +74,7 @@ async fn a_statement_that_isnt_sent_leaves_no_transaction_open() {
     // An integer where a uuid belongs can't be encoded; begin and commit are under way by then.
     let error = user.query_as(ANN, "SELECT body FROM notes WHERE owner = $1", &[&1_i32]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Other);
+    assert!(!error.outcome_unknown());
     assert_eq!(seen_by(&user, BOB).await, ["of bob"]);
     assert!(user.query(ALL, &[]).await.unwrap().is_empty());
 }

@@ -25,7 +25,8 @@ pub async fn server(name: &str) -> Postgres {
     let binaries: Binaries = provision(&layout, &|line| eprintln!("{line}")).await.unwrap();
     layout.sweep("postgres-crate-").unwrap();
     let name = format!("postgres-crate-{name}-{}", std::process::id());
-    let quick = [("fsync", "off"), ("deadlock_timeout", "100ms"), ("max_connections", "120"), ("shared_buffers", "32MB")];
+    let quick =
+        [("fsync", "off"), ("deadlock_timeout", "100ms"), ("max_connections", "120"), ("shared_buffers", "32MB")];
     let settings = quick.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     Postgres::start(&binaries, &layout, &name, PostgresOptions { settings, ..Default::default() }).await.unwrap()
 }

@@ -89,9 +89,7 @@ async fn a_savepoint_saves_the_rest_of_a_transaction() {
 #[tokio::test]
 async fn a_deferred_constraint_fails_the_commit() {
     let database = Database::with_numbers().await;
-    database
-        .run("ALTER TABLE numbers ADD CONSTRAINT once UNIQUE (value) DEFERRABLE INITIALLY DEFERRED")
-        .await;
+    database.run("ALTER TABLE numbers ADD CONSTRAINT once UNIQUE (value) DEFERRABLE INITIALLY DEFERRED").await;
     let pool = database.system();
     let tx = pool.begin().await.unwrap();
     tx.execute("INSERT INTO numbers VALUES (1, 5), (2, 5)", &[]).await.unwrap();

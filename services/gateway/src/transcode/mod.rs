@@ -15,5 +15,5 @@ mod response;
 mod violations;
 
 pub use request::{Headers, Input, encode, request};
-pub use response::{Answer, RenderError, Renderer, text_at};
+pub use response::{Answer, Renderer, text_at};
 pub use violations::Violation;

@@ -1,6 +1,5 @@
 //! Writes a response message as JSON.
 
-use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions, Value as Reflected};
 use serde_json::Value;
 

@@ -31,7 +31,6 @@ pub enum Cause<'a> {
 }
 
 /// Locked sagas and what is to be written of them.
-#[derive(Debug)]
 pub struct Batch<'a> {
     ids: &'a Ids,
     entries: HashMap<Uuid, Entry>,
@@ -78,14 +77,14 @@ impl<'a> Batch<'a> {
     pub fn apply(&mut self, order: Uuid, message: Message, cause: Cause<'_>) -> Option<Vec<Event>> {
         let entry = self.entries.get_mut(&order)?;
         let decision = step(entry.row.state, message);
-        entry.begin(&decision);
+        let began = entry.begin(&decision);
         let at = entry.at();
         let (id, traceparent) = match cause {
             Cause::Event(event) => (event.id, event.traceparent.as_deref()),
             Cause::Decision { id, traceparent } => (id, traceparent),
         };
         self.journal.came_in(at, id, message.name(), traceparent);
-        let events = entry.carry_out(&decision, self.ids);
+        let events = entry.carry_out(&decision, began, self.ids);
         let caused = events.into_iter().map(|event| match cause {
             Cause::Event(cause) => event.caused_by(cause),
             Cause::Decision { traceparent, .. } => event.traced(traceparent.map(str::to_owned)),
@@ -133,29 +132,29 @@ impl<'a> Batch<'a> {
 }
 
 impl Entry {
-    /// Takes over the state that was decided. A new step that asks something starts counting its attempts anew.
-    fn begin(&mut self, decision: &Decision) {
+    /// Takes over the state that was decided; says whether a step begins: its attempts are counted anew, and its clock.
+    fn begin(&mut self, decision: &Decision) -> bool {
         if decision.next == self.row.state {
-            return;
+            return false;
         }
         self.row.version += 1;
-        if decision.next.is_open() && !decision.commands.is_empty() {
-            self.row.attempt = 1;
-        }
         self.row.state = decision.next;
         self.moved = true;
         self.dirty = true;
+        let began = decision.next.is_open() && !decision.commands.is_empty();
+        if began {
+            self.row.attempt = 1;
+        }
+        began
     }
 
     /// Makes the messages that were decided. Must follow [`Self::begin`].
-    fn carry_out(&mut self, decision: &Decision, ids: &Ids) -> Vec<Event> {
+    fn carry_out(&mut self, decision: &Decision, began: bool, ids: &Ids) -> Vec<Event> {
         let now = ids.now();
         let mut events = Vec::with_capacity(decision.commands.len() + 1);
-        // Every command of an open order that is answered begins a step; a repeated undoing in between doesn't.
-        let awaited = self.row.state.awaited();
         for command in &decision.commands {
             let id = self.command_id(*command, ids);
-            if self.row.attempt == 1 && awaited.contains(command) {
+            if began {
                 self.sent_id = self.sent_id.max(Some(id));
             }
             events.push(commands::command(*command, id, &self.row, vec![], now));
@@ -185,7 +184,7 @@ impl Entry {
     }
 }
 
-/// Whether a state asks something of a participant that can be asked again.
+/// Whether an order is being undone.
 #[must_use]
 pub fn is_compensating(state: State) -> bool {
     matches!(state, State::Compensating(_))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flotilla_postgres::{Error, Row, Tx};
+use flotilla_postgres::{Error, Row, ToSql, Tx};
 use flotilla_proto::inventory::v1::StockLine;
 use uuid::Uuid;
 
@@ -81,7 +81,8 @@ pub async fn lock(tx: &Tx, orders: &[Uuid]) -> Result<Vec<SagaRow>, Error> {
     if orders.is_empty() {
         return Ok(vec![]);
     }
-    let ((), rows) = futures::try_join!(plan_by_index(tx), tx.query(sql::LOCK_SAGAS, &[&orders]))?;
+    let params: [&(dyn ToSql + Sync); 1] = [&orders];
+    let ((), rows) = futures::try_join!(plan_by_index(tx), tx.query(sql::LOCK_SAGAS, &params))?;
     rows.iter().map(saga).collect()
 }
 
@@ -90,7 +91,8 @@ pub async fn lock(tx: &Tx, orders: &[Uuid]) -> Result<Vec<SagaRow>, Error> {
 /// # Errors
 /// The statement's.
 pub async fn lock_due(tx: &Tx, limit: i64) -> Result<Vec<SagaRow>, Error> {
-    let ((), rows) = futures::try_join!(plan_by_index(tx), tx.query(sql::LOCK_DUE_SAGAS, &[&limit]))?;
+    let params: [&(dyn ToSql + Sync); 1] = [&limit];
+    let ((), rows) = futures::try_join!(plan_by_index(tx), tx.query(sql::LOCK_DUE_SAGAS, &params))?;
     rows.iter().map(saga).collect()
 }
 

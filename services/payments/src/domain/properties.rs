@@ -228,8 +228,9 @@ proptest! {
             operations.into_iter().filter(|operation| !matches!(operation, Operation::Close { .. })).collect();
         let (mut together, mut alone) = (Tables::new(), Tables::new());
         run(&mut together, &mut Answers::default(), &operations);
+        let mut answers = Answers::default();
         for operation in &operations {
-            run(&mut alone, &mut Answers::default(), std::slice::from_ref(operation));
+            run(&mut alone, &mut answers, std::slice::from_ref(operation));
         }
         prop_assert_eq!(together.accounts, alone.accounts);
         prop_assert_eq!(together.charges, alone.charges);

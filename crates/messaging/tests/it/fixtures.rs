@@ -1,0 +1,37 @@
+//! Events to play with.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use flotilla_messaging::{Event, Ids};
+
+pub const SUBJECT: &str = "flotilla.orders.events";
+pub const KIND: &str = "test.v1.Thing";
+pub const COMMAND: &str = "test.v1.DoThing";
+pub const REPLY: &str = "test.v1.ThingDone";
+pub const UNKNOWN: &str = "test.v1.Mystery";
+
+/// An event whose data is a text.
+pub fn event(ids: &Ids, kind: &str, data: &str) -> Event {
+    Event {
+        id: ids.next(),
+        kind: kind.to_owned(),
+        source: String::new(),
+        subject: SUBJECT.to_owned(),
+        aggregate: format!("things/{data}"),
+        aggregate_version: 1,
+        causation_id: None,
+        partition_key: format!("things/{data}"),
+        traceparent: None,
+        time: SystemTime::UNIX_EPOCH,
+        data: Bytes::copy_from_slice(data.as_bytes()),
+    }
+}
+
+pub fn events(ids: &Ids, kind: &str, count: usize) -> Vec<Event> {
+    (0..count).map(|number| event(ids, kind, &number.to_string())).collect()
+}
+
+pub fn text(event: &Event) -> &str {
+    std::str::from_utf8(&event.data).unwrap()
+}

@@ -1,0 +1,86 @@
+//! Everything at once, from a seed: commits that overlap, brokers that lose, stores that refuse, processes that die.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_postgres::ErrorKind;
+use flotilla_testkit::memory::StoreFault;
+
+use super::{Counting, STREAM, World};
+use crate::fixtures::{COMMAND, KIND, events};
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_each_event_is_applied_once() {
+    let seeds: Vec<u64> = match std::env::var("FLOTILLA_TEST_SEED") {
+        Ok(seed) => vec![seed.parse().unwrap()],
+        Err(_) => (1_000..1_040).collect(),
+    };
+    for seed in seeds {
+        run(seed).await;
+    }
+}
+
+async fn run(seed: u64) {
+    let mut world = World::new(seed);
+    let random = Arc::clone(&world.random);
+    start(&mut world);
+    let mut sent = Vec::new();
+    let mut open = Vec::new();
+    for _ in 0..60 {
+        match random.below(12) {
+            0..=4 => {
+                let kind = if random.below(2) == 0 { KIND } else { COMMAND };
+                let batch = events(&world.ids, kind, 1 + random.below(20) as usize);
+                let mut tx = world.orders.transaction();
+                tx.append(&batch);
+                sent.extend(batch);
+                open.push(tx);
+            }
+            5 => world.broker.wipe(),
+            6 => world.broker.cut_tail(STREAM, random.below(6)),
+            7 => world.broker.lose_acks(1 + random.below(3) as u32),
+            8 => world.broker.set_down(random.below(2) == 0),
+            9 => world.payments.fail(fault(random.below(5))),
+            10 => world.orders.fail(StoreFault::Advance(ErrorKind::Unavailable)),
+            _ => {
+                world.crash().await;
+                start(&mut world);
+            }
+        }
+        // Any of the open transactions may be the next to commit.
+        while open.len() > random.below(4) as usize {
+            let next = random.below(open.len() as u64) as usize;
+            open.swap_remove(next).commit().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(random.below(4_000))).await;
+    }
+    for tx in open {
+        tx.commit().unwrap();
+    }
+    world.broker.set_down(false);
+    // Longer than the check of the stream and the lease of whoever died last.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    world.quiet().await;
+    world.assert_each_applied_once(&sent);
+    assert!(world.payments.parked().is_empty(), "seed {seed}: something was parked");
+    world.stop().await;
+}
+
+fn start(world: &mut World) {
+    for holder in ["first", "second"] {
+        let relay = world.relay(&format!("{holder} {}", world.ids.next()));
+        let shutdown = world.shutdown.clone();
+        world.spawn(relay.run(shutdown));
+        world.start_consumer(Arc::new(Counting));
+    }
+}
+
+fn fault(number: u64) -> StoreFault {
+    match number {
+        0 => StoreFault::CommitAnswer,
+        1 => StoreFault::Begin(ErrorKind::Unavailable),
+        2 => StoreFault::Commit(ErrorKind::Conflict),
+        3 => StoreFault::Commit(ErrorKind::Timeout),
+        _ => StoreFault::Commit(ErrorKind::Unavailable),
+    }
+}

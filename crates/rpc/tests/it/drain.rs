@@ -1,0 +1,38 @@
+//! Shutdown: calls in flight end well, newcomers are turned away, and nothing holds it up for ever.
+
+use flotilla_config::HumanDuration;
+use flotilla_rpc::ServerSettings;
+use tokio::net::TcpStream;
+
+use crate::toy::{Toy, get, settings};
+
+#[tokio::test]
+async fn a_drain_finishes_the_call_in_flight_and_takes_no_more() {
+    let toy = Toy::start(settings()).await;
+    let waiting = tokio::spawn(get(toy.channel.clone(), "wait"));
+    toy.gate.holds(1).await;
+    toy.shutdown.cancel();
+    let address = toy.url.strip_prefix("http://").unwrap();
+    // The listener closes at once; the call goes on.
+    let closed = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), closed).await.expect("the listener closes");
+    assert!(!waiting.is_finished());
+    toy.gate.open.add_permits(1);
+    assert_eq!(waiting.await.unwrap().unwrap().name, "wait");
+    toy.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_outlives_the_grace_is_broken_off() {
+    let toy = Toy::start(ServerSettings { drain_grace: HumanDuration::from_millis(100), ..settings() }).await;
+    let waiting = tokio::spawn(get(toy.channel.clone(), "wait"));
+    toy.gate.holds(1).await;
+    toy.shutdown.cancel();
+    toy.serving.await.unwrap().unwrap();
+    toy.gate.holds(0).await;
+    waiting.await.unwrap().unwrap_err();
+}

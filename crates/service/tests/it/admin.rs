@@ -1,0 +1,90 @@
+//! The admin endpoints.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flotilla_rpc::{ClientSettings, channel};
+use flotilla_telemetry::Registry;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::toy::{Switches, get, start, until, with_checks};
+
+#[tokio::test]
+async fn readiness_fails_for_what_is_required_and_shows_what_is_degraded() {
+    let (registry, switches) = (Registry::new(), Switches::default());
+    let running = start(with_checks(&switches, &registry), &registry).await;
+    let body = until(running.admin, "/readyz", 200).await;
+    assert!(body.contains(r#""ready":true"#) && body.contains(r#""degraded":false"#), "{body}");
+
+    switches.broker_down.store(true, Ordering::Relaxed);
+    let degraded = async {
+        while !until(running.admin, "/readyz", 200).await.contains(r#""degraded":true"#) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), degraded).await.unwrap();
+
+    switches.database_down.store(true, Ordering::Relaxed);
+    let body = until(running.admin, "/readyz", 503).await;
+    assert!(body.contains(r#""error":"down""#), "{body}");
+    // It lives and has started all the same.
+    assert_eq!(get(running.admin, "/livez").await.0, 200);
+    assert_eq!(get(running.admin, "/startupz").await.0, 200);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn grpc_health_follows_readiness() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let (registry, switches) = (Registry::new(), Switches::default());
+    let running = start(with_checks(&switches, &registry), &registry).await;
+    let channel = channel(&format!("http://{}", running.grpc), &ClientSettings::default()).unwrap();
+    let mut watch = HealthClient::new(channel).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let mut until = async |expected| {
+        let seen = async { while watch.message().await.unwrap().unwrap().status() != expected {} };
+        tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
+    };
+    until(ServingStatus::Serving).await;
+    switches.database_down.store(true, Ordering::Relaxed);
+    until(ServingStatus::NotServing).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_that_was_never_ready_has_not_started() {
+    let (registry, switches) = (Registry::new(), Switches::default());
+    switches.database_down.store(true, Ordering::Relaxed);
+    let running = start(with_checks(&switches, &registry), &registry).await;
+    assert_eq!(get(running.admin, "/startupz").await.0, 503);
+    switches.database_down.store(false, Ordering::Relaxed);
+    until(running.admin, "/startupz", 200).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn metrics_and_version_are_told() {
+    let (registry, switches) = (Registry::new(), Switches::default());
+    let running = start(with_checks(&switches, &registry), &registry).await;
+    let (status, metrics) = get(running.admin, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("flotilla_rpc_shed_total 0"), "{metrics}");
+    let (_, version) = get(running.admin, "/version").await;
+    assert!(version.contains(r#""service":"toy""#), "{version}");
+    assert_eq!(get(running.admin, "/nothing").await.0, 404);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_head_is_cut_off() {
+    let (registry, switches) = (Registry::new(), Switches::default());
+    let running = start(with_checks(&switches, &registry), &registry).await;
+    let mut slow = TcpStream::connect(running.admin).await.unwrap();
+    slow.write_all(b"GET /livez HTTP/1.1\r\nhost:").await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(20), slow.read_to_end(&mut answer)).await.expect("cut off").unwrap();
+    running.stop().await.unwrap();
+}

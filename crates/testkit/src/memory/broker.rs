@@ -1,0 +1,394 @@
+//! The broker in memory: streams with sequences, durable consumers with an ack wait, and the ways in which a broker fails.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_messaging::broker::{Broker, Delivery, Pings, StreamConfig, Subscription};
+use flotilla_messaging::frame::Frame;
+use flotilla_messaging::store::StreamMark;
+use flotilla_messaging::{BrokerError, ConsumerSpec};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
+
+/// A broker. Clones are connections to the same one.
+#[derive(Clone)]
+pub struct MemoryBroker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Rings when something may have become deliverable.
+    changed: Notify,
+    pings: broadcast::Sender<(String, Bytes)>,
+    ack_wait: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    down: bool,
+    lose_acks: u32,
+    created: i64,
+    streams: HashMap<String, Stream>,
+}
+
+struct Stream {
+    created: i64,
+    subjects: Vec<String>,
+    last: u64,
+    messages: BTreeMap<u64, (String, Bytes)>,
+    consumers: HashMap<&'static str, Durable>,
+}
+
+struct Durable {
+    subjects: &'static [&'static str],
+    next: u64,
+    /// Delivered and not acked: when they come again, and how often they came.
+    pending: BTreeMap<u64, (Instant, u32)>,
+}
+
+impl MemoryBroker {
+    /// An empty broker.
+    pub fn new(ack_wait: Duration) -> Self {
+        let (pings, _) = broadcast::channel(1_024);
+        let shared = Shared { state: Mutex::default(), changed: Notify::new(), pings, ack_wait };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes the broker away or brings it back.
+    pub fn set_down(&self, down: bool) {
+        self.shared.state.lock().down = down;
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Forgets all streams and consumers, as when its directory is wiped.
+    pub fn wipe(&self) {
+        self.shared.state.lock().streams.clear();
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Loses the last messages of a stream; its consumers stay as they are.
+    pub fn cut_tail(&self, stream: &str, messages: u64) {
+        let mut state = self.shared.state.lock();
+        if let Some(stream) = state.streams.get_mut(stream) {
+            stream.last = stream.last.saturating_sub(messages);
+            let lost = stream.messages.split_off(&(stream.last + 1));
+            drop(lost);
+        }
+    }
+
+    /// The next publications are stored and their acks are lost.
+    pub fn lose_acks(&self, publications: u32) {
+        self.shared.state.lock().lose_acks = publications;
+    }
+
+    /// The messages of a stream.
+    pub fn messages(&self, stream: &str) -> Vec<(u64, String, Bytes)> {
+        let state = self.shared.state.lock();
+        state.streams.get(stream).map_or_else(Vec::new, |stream| {
+            stream.messages.iter().map(|(at, (subject, payload))| (*at, subject.clone(), payload.clone())).collect()
+        })
+    }
+
+    /// Puts a message into a stream, as a foreign writer would.
+    pub fn inject(&self, stream: &str, subject: &str, payload: Bytes) {
+        let mut state = self.shared.state.lock();
+        if let Some(stream) = state.streams.get_mut(stream) {
+            stream.store(subject.to_owned(), payload);
+        }
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Frames of a stream that some consumer has not acked yet, or not even been given.
+    pub fn unacked(&self, stream: &str) -> usize {
+        let state = self.shared.state.lock();
+        state.streams.get(stream).map_or(0, |stream| {
+            stream
+                .consumers
+                .values()
+                .map(|durable| {
+                    let waiting = stream.messages.range(durable.next..).filter(|(_, (subject, _))| durable.wants(subject));
+                    durable.pending.len() + waiting.count()
+                })
+                .sum()
+        })
+    }
+
+    fn reach(&self) -> Result<parking_lot::MutexGuard<'_, State>, BrokerError> {
+        let state = self.shared.state.lock();
+        if state.down { Err(BrokerError::Unavailable("down".to_owned())) } else { Ok(state) }
+    }
+}
+
+impl Stream {
+    fn mark(&self) -> StreamMark {
+        StreamMark { created: self.created, sequence: self.last }
+    }
+
+    fn store(&mut self, subject: String, payload: Bytes) -> u64 {
+        self.last += 1;
+        self.messages.insert(self.last, (subject, payload));
+        self.last
+    }
+}
+
+impl Durable {
+    fn wants(&self, subject: &str) -> bool {
+        self.subjects.is_empty() || self.subjects.iter().any(|pattern| matches(pattern, subject))
+    }
+}
+
+/// Whether a subject fits a pattern with `*` and `>`.
+fn matches(pattern: &str, subject: &str) -> bool {
+    let mut subject = subject.split('.');
+    for part in pattern.split('.') {
+        match (part, subject.next()) {
+            (">", Some(_)) => return true,
+            ("*", Some(_)) => {}
+            (part, Some(found)) if part == found => {}
+            _ => return false,
+        }
+    }
+    subject.next().is_none()
+}
+
+impl Broker for MemoryBroker {
+    type Subscription = MemorySubscription;
+    type Pings = MemoryPings;
+
+    async fn ensure_stream(&self, stream: &StreamConfig) -> Result<StreamMark, BrokerError> {
+        tokio::task::yield_now().await;
+        let mut state = self.reach()?;
+        state.created += 1;
+        let created = state.created;
+        let found = state.streams.entry(stream.name.to_owned()).or_insert_with(|| Stream {
+            created,
+            subjects: stream.subjects.clone(),
+            last: 0,
+            messages: BTreeMap::new(),
+            consumers: HashMap::new(),
+        });
+        Ok(found.mark())
+    }
+
+    async fn stream_state(&self, stream: &str) -> Result<Option<StreamMark>, BrokerError> {
+        tokio::task::yield_now().await;
+        Ok(self.reach()?.streams.get(stream).map(Stream::mark))
+    }
+
+    async fn publish(&self, stream: &str, last: u64, frames: Vec<Frame>) -> Result<Vec<u64>, BrokerError> {
+        tokio::task::yield_now().await;
+        let mut state = self.reach()?;
+        let lost = state.lose_acks > 0;
+        state.lose_acks = state.lose_acks.saturating_sub(1);
+        let Some(found) = state.streams.get_mut(stream) else { return Err(BrokerError::NoStream(stream.to_owned())) };
+        if found.last != last {
+            return Err(BrokerError::WrongLastSequence(format!("it is {}, not {last}", found.last)));
+        }
+        let mut sequences = Vec::with_capacity(frames.len());
+        for frame in frames {
+            if !found.subjects.iter().any(|pattern| matches(pattern, &frame.subject)) {
+                return Err(BrokerError::NoStream(frame.subject));
+            }
+            sequences.push(found.store(frame.subject, frame.payload));
+        }
+        drop(state);
+        self.shared.changed.notify_waiters();
+        if lost { Err(BrokerError::Unavailable("acks lost".to_owned())) } else { Ok(sequences) }
+    }
+
+    async fn delete_consumers(&self, stream: &str) -> Result<(), BrokerError> {
+        tokio::task::yield_now().await;
+        if let Some(stream) = self.reach()?.streams.get_mut(stream) {
+            stream.consumers.clear();
+        }
+        self.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn subscribe(&self, spec: &ConsumerSpec) -> Result<MemorySubscription, BrokerError> {
+        tokio::task::yield_now().await;
+        let mut state = self.reach()?;
+        let Some(stream) = state.streams.get_mut(spec.stream) else {
+            return Err(BrokerError::NoStream(spec.stream.to_owned()));
+        };
+        stream.consumers.entry(spec.name).or_insert(Durable {
+            subjects: spec.subjects,
+            next: 1,
+            pending: BTreeMap::new(),
+        });
+        Ok(MemorySubscription { broker: self.clone(), stream: spec.stream, consumer: spec.name })
+    }
+
+    async fn ping(&self, subject: &str, payload: Bytes) -> Result<(), BrokerError> {
+        drop(self.reach()?);
+        // Nobody listening is no error.
+        self.shared.pings.send((subject.to_owned(), payload)).ok();
+        Ok(())
+    }
+
+    async fn pings(&self, subject: &str) -> Result<MemoryPings, BrokerError> {
+        drop(self.reach()?);
+        Ok(MemoryPings { subject: subject.to_owned(), receiver: self.shared.pings.subscribe() })
+    }
+
+    async fn flush(&self) -> Result<(), BrokerError> {
+        self.reach().map(drop)
+    }
+
+    fn is_up(&self) -> bool {
+        !self.shared.state.lock().down
+    }
+}
+
+/// A durable consumer being read.
+pub struct MemorySubscription {
+    broker: MemoryBroker,
+    stream: &'static str,
+    consumer: &'static str,
+}
+
+impl Subscription for MemorySubscription {
+    type Delivery = MemoryDelivery;
+
+    async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<MemoryDelivery>, BrokerError> {
+        let until = Instant::now() + wait;
+        loop {
+            let broker = self.broker.clone();
+            let changed = broker.shared.changed.notified();
+            tokio::pin!(changed);
+            // Enlisted before the look, so that a change right after it isn't missed.
+            changed.as_mut().enable();
+            let (frames, again) = self.take(max_frames)?;
+            if !frames.is_empty() || Instant::now() >= until {
+                return Ok(frames);
+            }
+            let wake = again.map_or(until, |again| again.min(until));
+            tokio::select! {
+                () = &mut changed => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+}
+
+impl MemorySubscription {
+    /// What is deliverable now, and when the next redelivery is due.
+    fn take(&self, max_frames: usize) -> Result<(Vec<MemoryDelivery>, Option<Instant>), BrokerError> {
+        let mut state = self.broker.reach()?;
+        let gone = || BrokerError::ConsumerGone(self.consumer.to_owned());
+        let stream = state.streams.get_mut(self.stream).ok_or_else(gone)?;
+        let durable = stream.consumers.get_mut(self.consumer).ok_or_else(gone)?;
+        let now = Instant::now();
+        let mut chosen: Vec<u64> =
+            durable.pending.iter().filter(|(_, (due, _))| *due <= now).map(|(at, _)| *at).take(max_frames).collect();
+        while chosen.len() < max_frames {
+            let Some((at, (subject, _))) = stream.messages.range(durable.next..).next() else { break };
+            durable.next = at + 1;
+            if durable.wants(subject) {
+                chosen.push(*at);
+            }
+        }
+        let mut frames = Vec::with_capacity(chosen.len());
+        for at in chosen {
+            let Some((subject, payload)) = stream.messages.get(&at) else {
+                durable.pending.remove(&at);
+                continue;
+            };
+            let entry = durable.pending.entry(at).or_insert((now, 0));
+            *entry = (now + self.broker.shared.ack_wait, entry.1 + 1);
+            frames.push(MemoryDelivery {
+                broker: self.broker.clone(),
+                stream: self.stream,
+                created: stream.created,
+                consumer: self.consumer,
+                sequence: at,
+                count: entry.1,
+                subject: subject.clone(),
+                payload: payload.clone(),
+            });
+        }
+        Ok((frames, durable.pending.values().map(|(due, _)| *due).min()))
+    }
+}
+
+/// One delivered frame.
+pub struct MemoryDelivery {
+    broker: MemoryBroker,
+    stream: &'static str,
+    created: i64,
+    consumer: &'static str,
+    sequence: u64,
+    count: u32,
+    subject: String,
+    payload: Bytes,
+}
+
+impl MemoryDelivery {
+    fn settle(&self, again_after: Option<Duration>) -> Result<(), BrokerError> {
+        let mut state = self.broker.reach()?;
+        let stream = state.streams.get_mut(self.stream).filter(|stream| stream.created == self.created);
+        if let Some(durable) = stream.and_then(|stream| stream.consumers.get_mut(self.consumer)) {
+            match again_after {
+                Some(wait) => {
+                    durable.pending.entry(self.sequence).and_modify(|entry| entry.0 = Instant::now() + wait);
+                }
+                None => {
+                    durable.pending.remove(&self.sequence);
+                }
+            }
+        }
+        drop(state);
+        self.broker.shared.changed.notify_waiters();
+        Ok(())
+    }
+}
+
+impl Delivery for MemoryDelivery {
+    fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    fn redelivered(&self) -> bool {
+        self.count > 1
+    }
+
+    async fn ack(&self) -> Result<(), BrokerError> {
+        self.settle(None)
+    }
+
+    async fn nak(&self, delay: Duration) -> Result<(), BrokerError> {
+        self.settle(Some(delay))
+    }
+
+    async fn progress(&self) -> Result<(), BrokerError> {
+        self.settle(Some(self.broker.shared.ack_wait))
+    }
+}
+
+/// Pings being heard.
+pub struct MemoryPings {
+    subject: String,
+    receiver: broadcast::Receiver<(String, Bytes)>,
+}
+
+impl Pings for MemoryPings {
+    async fn next(&mut self) -> Bytes {
+        loop {
+            match self.receiver.recv().await {
+                Ok((subject, payload)) if subject == self.subject => return payload,
+                // Pings may be lost.
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The relay's view of the store in memory.
+
+use std::ops::Bound;
+use std::time::Duration;
+
+use flotilla_messaging::StoreError;
+use flotilla_messaging::store::{Backlog, Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::store::{MemoryStore, OutboxEntry, StoreFault, broken};
+
+/// A row as it is read.
+pub struct MemoryRow {
+    position: (u64, Uuid),
+    entry: OutboxEntry,
+}
+
+impl OutboxRow for MemoryRow {
+    fn position(&self) -> (u64, Uuid) {
+        self.position
+    }
+
+    fn subject(&self) -> &str {
+        &self.entry.subject
+    }
+
+    fn event(&self) -> &[u8] {
+        &self.entry.encoded
+    }
+}
+
+impl OutboxStore for MemoryStore {
+    type Row = MemoryRow;
+
+    async fn acquire(&self, holder: &str, lease: Duration) -> Result<Option<Grant>, StoreError> {
+        tokio::task::yield_now().await;
+        let now = Instant::now();
+        let mut state = self.shared.state.lock();
+        if state.lease.until.is_some_and(|until| until >= now) && state.lease.holder != holder {
+            return Ok(None);
+        }
+        state.lease.epoch += 1;
+        state.lease.holder = holder.to_owned();
+        state.lease.until = Some(now + lease);
+        Ok(Some(Grant { epoch: state.lease.epoch, cursor: state.lease.cursor, stream: state.lease.stream }))
+    }
+
+    async fn renew(&self, epoch: i64, lease: Duration) -> Result<bool, StoreError> {
+        let mut state = self.shared.state.lock();
+        if state.lease.epoch != epoch {
+            return Ok(false);
+        }
+        state.lease.until = Some(Instant::now() + lease);
+        Ok(true)
+    }
+
+    async fn release(&self, epoch: i64) -> Result<(), StoreError> {
+        let mut state = self.shared.state.lock();
+        if state.lease.epoch == epoch {
+            state.lease.until = None;
+            state.lease.holder.clear();
+        }
+        Ok(())
+    }
+
+    async fn generations(&self) -> Result<Vec<i64>, StoreError> {
+        let mut state = self.shared.state.lock();
+        let present = state.generation;
+        state.generations.retain(|generation| *generation != present);
+        state.generations.push(present);
+        Ok(state.generations.clone())
+    }
+
+    async fn read(&self, after: Cursor, settled_only: bool, limit: usize) -> Result<Vec<MemoryRow>, StoreError> {
+        tokio::task::yield_now().await;
+        let state = self.shared.state.lock();
+        let settled = state.running.first().copied().unwrap_or(state.last_xid + 1);
+        Ok(state
+            .outbox
+            .range((Bound::Excluded(after), Bound::Unbounded))
+            .filter(|(place, _)| place.generation == after.generation && (!settled_only || place.xid < settled))
+            .take(limit)
+            .map(|(place, entry)| MemoryRow { position: (place.xid, place.id), entry: entry.clone() })
+            .collect())
+    }
+
+    async fn advance(
+        &self,
+        epoch: i64,
+        cursor: Cursor,
+        stream: StreamMark,
+        checkpoint: bool,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        tokio::task::yield_now().await;
+        let mut state = self.shared.state.lock();
+        if let Some(StoreFault::Advance(kind)) = state.fault(|fault| matches!(fault, StoreFault::Advance(_))) {
+            return Err(broken(kind));
+        }
+        if state.lease.epoch != epoch {
+            return Ok(false);
+        }
+        state.lease.cursor = Some(cursor);
+        state.lease.stream = Some(stream);
+        state.lease.until = Some(Instant::now() + lease);
+        if checkpoint {
+            state.checkpoints.insert((stream.created, stream.sequence), cursor);
+        }
+        Ok(true)
+    }
+
+    async fn checkpoint(&self, stream: StreamMark) -> Result<Option<Cursor>, StoreError> {
+        let state = self.shared.state.lock();
+        let recorded = state.lease.stream.zip(state.lease.cursor);
+        let present = recorded
+            .filter(|(known, _)| known.created == stream.created && known.sequence <= stream.sequence)
+            .map(|(_, cursor)| cursor);
+        let older = state.checkpoints.range((stream.created, 0)..=(stream.created, stream.sequence)).next_back();
+        Ok(present.or(older.map(|(_, cursor)| *cursor)))
+    }
+
+    async fn rewind(&self, epoch: i64, cursor: Cursor, stream: StreamMark) -> Result<bool, StoreError> {
+        let mut state = self.shared.state.lock();
+        if state.lease.epoch != epoch {
+            return Ok(false);
+        }
+        state.lease.cursor = Some(cursor);
+        state.lease.stream = Some(stream);
+        state.checkpoints.retain(|(created, sequence), _| *created == stream.created && *sequence <= stream.sequence);
+        Ok(true)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let state = self.shared.state.lock();
+        let after = state.lease.cursor.unwrap_or_else(|| Cursor::start_of(state.generation));
+        let waiting: Vec<_> = state
+            .outbox
+            .range((Bound::Excluded(after), Bound::Unbounded))
+            .filter(|(place, _)| place.generation == after.generation)
+            .map(|(_, entry)| entry.since.elapsed())
+            .collect();
+        Ok(Backlog { pending: waiting.len() as u64, age: waiting.into_iter().max().unwrap_or_default() })
+    }
+}

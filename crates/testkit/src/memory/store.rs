@@ -1,0 +1,277 @@
+//! The database in memory: transactions with ids, savepoints and rollback over maps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use flotilla_messaging::store::{Cursor, StreamMark};
+use flotilla_messaging::{Event, StoreError, Waker};
+use flotilla_postgres::ErrorKind;
+use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// How the store is to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreFault {
+    /// The next transaction doesn't begin.
+    Begin(ErrorKind),
+    /// The next commit fails and nothing of it is kept.
+    Commit(ErrorKind),
+    /// The next commit is kept, and its answer is lost.
+    CommitAnswer,
+    /// The next move of the relay's cursor fails.
+    Advance(ErrorKind),
+}
+
+/// A message set aside.
+#[derive(Debug, Clone)]
+pub struct ParkedRow {
+    /// The message.
+    pub event: Event,
+    /// Why.
+    pub reason: String,
+    /// Never tried again.
+    pub dead: bool,
+    /// Attempts so far.
+    pub attempts: i32,
+    /// When it is due.
+    pub due: Instant,
+}
+
+/// One service's tables. Clones share them.
+#[derive(Clone)]
+pub struct MemoryStore {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) service: &'static str,
+    pub(super) state: Mutex<State>,
+    /// Held from the first claim to the end of a transaction: two transactions never claim at once.
+    pub(super) claims: Arc<tokio::sync::Mutex<()>>,
+    pub(super) waker: Waker,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) generation: i64,
+    pub(super) generations: Vec<i64>,
+    pub(super) last_xid: u64,
+    pub(super) running: BTreeSet<u64>,
+    pub(super) outbox: BTreeMap<Cursor, OutboxEntry>,
+    pub(super) lease: LeaseRow,
+    pub(super) checkpoints: BTreeMap<(i64, u64), Cursor>,
+    pub(super) inbox: HashSet<(&'static str, Uuid)>,
+    pub(super) replies: HashMap<(&'static str, Uuid), Event>,
+    pub(super) parked: BTreeMap<(&'static str, Uuid), ParkedRow>,
+    pub(super) values: BTreeMap<String, i64>,
+    pub(super) faults: VecDeque<StoreFault>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct OutboxEntry {
+    pub(super) subject: String,
+    pub(super) encoded: Vec<u8>,
+    pub(super) event: Event,
+    pub(super) since: Instant,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeaseRow {
+    pub(super) epoch: i64,
+    pub(super) holder: String,
+    pub(super) until: Option<Instant>,
+    pub(super) cursor: Option<Cursor>,
+    pub(super) stream: Option<StreamMark>,
+}
+
+/// What a transaction has written so far.
+#[derive(Default, Clone)]
+pub(super) struct Writes {
+    pub(super) outbox: Vec<Event>,
+    pub(super) inbox: Vec<(&'static str, Uuid)>,
+    pub(super) replies: Vec<(&'static str, Uuid, Event)>,
+    pub(super) parked: Vec<(&'static str, Uuid, Option<ParkedRow>)>,
+    pub(super) values: BTreeMap<String, i64>,
+}
+
+/// A transaction. Dropped, it is rolled back.
+pub struct MemoryTx {
+    pub(super) shared: Arc<Shared>,
+    pub(super) xid: Option<u64>,
+    pub(super) writes: Writes,
+    pub(super) savepoint: Option<Writes>,
+    pub(super) claim: Option<OwnedMutexGuard<()>>,
+}
+
+impl MemoryStore {
+    /// Empty tables of a service.
+    pub fn new(service: &'static str) -> Self {
+        let state = State { generation: 1, generations: vec![1], ..State::default() };
+        let shared = Shared { service, state: Mutex::new(state), claims: Arc::default(), waker: Waker::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The bell that a relay of this store listens to.
+    pub fn waker(&self) -> Waker {
+        self.shared.waker.clone()
+    }
+
+    /// Begins a transaction without a fault.
+    pub fn transaction(&self) -> MemoryTx {
+        MemoryTx { shared: Arc::clone(&self.shared), xid: None, writes: Writes::default(), savepoint: None, claim: None }
+    }
+
+    /// Lets the next matching operation fail; several faults wait in line.
+    pub fn fail(&self, fault: StoreFault) {
+        self.shared.state.lock().faults.push_back(fault);
+    }
+
+    /// A committed number.
+    pub fn value(&self, key: &str) -> i64 {
+        self.shared.state.lock().values.get(key).copied().unwrap_or_default()
+    }
+
+    /// All committed numbers whose key starts with `prefix`.
+    pub fn values(&self, prefix: &str) -> BTreeMap<String, i64> {
+        let state = self.shared.state.lock();
+        state.values.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(key, value)| (key.clone(), *value)).collect()
+    }
+
+    /// All committed outbox rows, in the order of transaction ids.
+    pub fn outbox(&self) -> Vec<Event> {
+        self.shared.state.lock().outbox.values().map(|entry| entry.event.clone()).collect()
+    }
+
+    /// All parked messages.
+    pub fn parked(&self) -> Vec<(&'static str, ParkedRow)> {
+        self.shared.state.lock().parked.iter().map(|((consumer, _), row)| (*consumer, row.clone())).collect()
+    }
+
+    /// The relay's cursor.
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.shared.state.lock().lease.cursor
+    }
+
+    /// Whether every outbox row lies at or below the cursor.
+    pub fn all_published(&self) -> bool {
+        let state = self.shared.state.lock();
+        let last = state.outbox.keys().map(|key| (state.ordinal(key.generation), key.xid, key.id)).max();
+        let cursor = state.lease.cursor.map(|key| (state.ordinal(key.generation), key.xid, key.id));
+        last <= cursor || last.is_none()
+    }
+
+    /// The tables move to another cluster: a new generation of transaction ids begins, from low numbers on.
+    pub fn restore_elsewhere(&self, generation: i64) {
+        let mut state = self.shared.state.lock();
+        state.generation = generation;
+        state.last_xid = 0;
+    }
+}
+
+impl State {
+    pub(super) fn ordinal(&self, generation: i64) -> usize {
+        self.generations.iter().position(|known| *known == generation).unwrap_or(usize::MAX)
+    }
+
+    /// Takes the first waiting fault that `matches`.
+    pub(super) fn fault(&mut self, matches: impl Fn(StoreFault) -> bool) -> Option<StoreFault> {
+        let place = self.faults.iter().position(|fault| matches(*fault))?;
+        self.faults.remove(place)
+    }
+}
+
+pub(super) fn broken(kind: ErrorKind) -> StoreError {
+    StoreError::new(kind, format!("planted fault: {}", kind.as_str()))
+}
+
+impl MemoryTx {
+    /// Adds to a number of the handler's own.
+    pub fn add(&mut self, key: impl Into<String>, amount: i64) {
+        self.begin_writing();
+        *self.writes.values.entry(key.into()).or_default() += amount;
+    }
+
+    /// A number as this transaction sees it.
+    pub fn value(&self, key: &str) -> i64 {
+        let committed = self.shared.state.lock().values.get(key).copied().unwrap_or_default();
+        committed + self.writes.values.get(key).copied().unwrap_or_default()
+    }
+
+    /// Appends to the outbox.
+    pub fn append(&mut self, events: &[Event]) {
+        if !events.is_empty() {
+            self.begin_writing();
+            self.writes.outbox.extend_from_slice(events);
+        }
+    }
+
+    /// Takes a transaction id, as the first write does.
+    pub fn begin_writing(&mut self) {
+        if self.xid.is_none() {
+            let mut state = self.shared.state.lock();
+            state.last_xid += 1;
+            let xid = state.last_xid;
+            state.running.insert(xid);
+            self.xid = Some(xid);
+        }
+    }
+
+    /// Commits, and rings the relay's bell.
+    ///
+    /// # Errors
+    /// A planted fault.
+    pub fn commit(mut self) -> Result<(), StoreError> {
+        let mut state = self.shared.state.lock();
+        let fault = state.fault(|fault| matches!(fault, StoreFault::Commit(_) | StoreFault::CommitAnswer));
+        if let Some(StoreFault::Commit(kind)) = fault {
+            return Err(broken(kind));
+        }
+        let writes = std::mem::take(&mut self.writes);
+        if let Some(xid) = self.xid.take() {
+            state.running.remove(&xid);
+            if !writes.outbox.is_empty() {
+                self.shared.waker.appended(xid);
+            }
+            state.apply(xid, writes, self.shared.service);
+        }
+        drop(state);
+        self.shared.waker.wake();
+        match fault {
+            Some(_) => Err(broken(ErrorKind::Unavailable)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    fn apply(&mut self, xid: u64, writes: Writes, service: &str) {
+        let generation = self.generation;
+        for event in writes.outbox {
+            let mut encoded = Vec::new();
+            flotilla_messaging::frame::encode(&event, &flotilla_messaging::source_of(service), &[], &mut encoded);
+            let entry = OutboxEntry { subject: event.subject.clone(), encoded, event, since: Instant::now() };
+            self.outbox.insert(Cursor { generation, xid, id: entry.event.id }, entry);
+        }
+        self.inbox.extend(writes.inbox);
+        self.replies.extend(writes.replies.into_iter().map(|(consumer, id, reply)| ((consumer, id), reply)));
+        for (consumer, id, row) in writes.parked {
+            match row {
+                Some(row) => self.parked.insert((consumer, id), row),
+                None => self.parked.remove(&(consumer, id)),
+            };
+        }
+        for (key, amount) in writes.values {
+            *self.values.entry(key).or_default() += amount;
+        }
+    }
+}
+
+impl Drop for MemoryTx {
+    fn drop(&mut self) {
+        if let Some(xid) = self.xid {
+            self.shared.state.lock().running.remove(&xid);
+        }
+    }
+}

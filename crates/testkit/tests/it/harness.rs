@@ -1,0 +1,99 @@
+//! A service in the process, with callers that it knows by their tokens.
+
+use std::sync::Arc;
+
+use flotilla_config::{Problems, Validate};
+use flotilla_postgres::{Pool, PostgresSettings};
+use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
+use flotilla_proto::inventory::v1::stock_service_server::{StockService, StockServiceServer};
+use flotilla_proto::inventory::v1::{AdjustStockRequest, GetStockRequest, Stock};
+use flotilla_rpc::{
+    Access, AccessRules, AuthSettings, Authenticator, ClientSettings, Details, RemoteKeys, Role, Server,
+    ServerSettings, caller,
+};
+use flotilla_service::{Chassis, Common, Running, Service, ServiceSettings};
+use flotilla_telemetry::{Telemetry, TelemetrySettings};
+use flotilla_testkit::{ServiceHarness, TestIdentity, stack};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+struct Toy;
+
+#[derive(serde::Deserialize)]
+struct Settings {
+    service: ServiceSettings,
+    telemetry: TelemetrySettings,
+    server: ServerSettings,
+    auth: AuthSettings,
+    postgres: PostgresSettings,
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("server", &self.server);
+    }
+}
+
+impl Service for Toy {
+    const NAME: &'static str = "toy";
+    type Settings = Settings;
+
+    fn common(settings: &Settings) -> Common<'_> {
+        Common { service: &settings.service, telemetry: &settings.telemetry }
+    }
+
+    async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, telemetry.registry());
+        let pool = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, telemetry.registry())?;
+        chassis.check_database("database", &pool);
+        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
+        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
+        let rules = AccessRules::new()
+            .allow("/flotilla.inventory.v1.StockService/GetStock", Access::Authenticated);
+        let server = Server::new(&settings.server, Some(authenticator), rules, telemetry.registry())
+            .add(StockServiceServer::new(Shop));
+        chassis.start(server, settings.server.listen).await
+    }
+}
+
+struct Shop;
+
+#[tonic::async_trait]
+impl StockService for Shop {
+    async fn get_stock(&self, request: Request<GetStockRequest>) -> Result<Response<Stock>, Status> {
+        let name = caller(&request)?.user.to_string();
+        Ok(Response::new(Stock { name, ..Stock::default() }))
+    }
+
+    async fn adjust_stock(&self, _: Request<AdjustStockRequest>) -> Result<Response<Stock>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+#[tokio::test]
+async fn a_service_in_the_process_knows_its_callers() {
+    let identity = TestIdentity::start().await;
+    let database = stack().await.database("orders", Vec::new()).await;
+    let toy = ServiceHarness::start::<Toy>(Settings {
+        service: ServiceSettings::default(),
+        telemetry: TelemetrySettings::default(),
+        server: ServerSettings::default(),
+        auth: identity.auth_settings(),
+        postgres: database.settings(),
+    })
+    .await;
+    let user = Uuid::from_u128(7);
+
+    let known = toy.channel_as(&identity.token(user, Role::Customer));
+    let stock = StockServiceClient::new(known).get_stock(GetStockRequest::default()).await.unwrap();
+    assert_eq!(stock.into_inner().name, user.to_string());
+
+    let late = toy.channel_as(&identity.expired_token(user, Role::Customer));
+    let status = StockServiceClient::new(late).get_stock(GetStockRequest::default()).await.unwrap_err();
+    assert_eq!(Details::of(&status).reason.as_deref(), Some("TOKEN_EXPIRED"));
+    let status = StockServiceClient::new(toy.channel()).get_stock(GetStockRequest::default()).await.unwrap_err();
+    assert_eq!(Details::of(&status).reason.as_deref(), Some("TOKEN_MISSING"));
+
+    assert!(toy.metrics().contains("flotilla_rpc_requests_total"));
+    toy.stop().await;
+}

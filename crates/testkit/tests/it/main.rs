@@ -1,0 +1,6 @@
+//! The testkit on real servers.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod stack;

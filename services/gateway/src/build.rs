@@ -1,0 +1,124 @@
+//! Wires the gateway together and hands it to the chassis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_cache::Cache;
+use flotilla_rpc::{AccessRules, Authenticator, Channel, RemoteKeys, Server};
+use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_telemetry::Telemetry;
+use futures::FutureExt as _;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::access;
+use crate::backend::Backends;
+use crate::config::Settings;
+use crate::edge::{Edge, Limits};
+use crate::grpc::System;
+use crate::metrics::Metrics;
+use crate::request_id::RequestIds;
+use crate::response_cache::ResponseCache;
+use crate::routes::RouteTable;
+use crate::server;
+
+/// How long a service may take to say how it is.
+const PROBE: Duration = Duration::from_millis(800);
+
+/// The gateway as a service of the fleet.
+#[derive(Debug, Clone, Copy)]
+pub struct Gateway;
+
+impl Service for Gateway {
+    const NAME: &'static str = "gateway";
+
+    type Settings = Settings;
+
+    fn common(settings: &Settings) -> Common<'_> {
+        Common { service: &settings.service, telemetry: &settings.telemetry }
+    }
+
+    async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
+        let registry = telemetry.registry();
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let cache = Cache::connect("products", &settings.cache, registry).await;
+        let backends = Backends::new(settings.backends.iter(), &settings.client)?;
+        watch_backends(&mut chassis, &backends);
+        watch_cache(&mut chassis, &cache);
+
+        // Health follows the chassis's readiness; the rest of this server stays empty.
+        let mut empty = settings.grpc.clone();
+        empty.reflection = false;
+        let own = Server::new(&empty, None, AccessRules::new(), registry);
+        let health = own.health();
+
+        let edge = edge(&settings, telemetry, own, backends, cache, chassis.draining())?;
+        let (listen, grpc, header_timeout) =
+            (settings.grpc.listen, settings.grpc, settings.edge.header_timeout.0);
+        let serve =
+            move |listener, shutdown| server::serve(listener, Arc::new(edge), grpc, header_timeout, shutdown);
+        chassis.start_with(listen, Some(health), serve).await
+    }
+}
+
+fn edge(
+    settings: &Settings,
+    telemetry: &Telemetry,
+    own: Server,
+    backends: Backends,
+    cache: Cache,
+    draining: CancellationToken,
+) -> anyhow::Result<Edge> {
+    let pool = flotilla_proto::descriptors::pool()?;
+    let routes = RouteTable::from_pool(&pool, access::rule)?;
+    let system = System::new(own.into_service(&draining)?, settings.grpc.reflection, &pool, &routes)?;
+    let keys = RemoteKeys::connect(&settings.auth.identity_url, &settings.client)?;
+    let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+    Ok(Edge {
+        cache: ResponseCache::new(cache, settings.edge.product_ttl.0, &routes)?,
+        routes,
+        backends,
+        authenticator: Authenticator::new(&settings.auth, Arc::new(keys)),
+        system,
+        metrics: Metrics::register(telemetry.registry())?,
+        limits: Limits {
+            max_body: settings.grpc.max_message_bytes,
+            deadline: settings.grpc.default_deadline.0,
+            heartbeat: settings.edge.heartbeat.0,
+        },
+        ids: RequestIds::new(rand::random()),
+        calls: places(settings.grpc.max_calls),
+        streams: places(settings.grpc.max_streams),
+        draining,
+    })
+}
+
+/// A service that is away shows; the gateway still answers for the others.
+fn watch_backends(chassis: &mut Chassis, backends: &Backends) {
+    for (name, channel) in backends.iter() {
+        let channel = channel.clone();
+        chassis.check(name, Severity::Degraded, move || probe(channel.clone()).boxed());
+    }
+}
+
+async fn probe(channel: Channel) -> Result<(), String> {
+    let mut client = HealthClient::new(channel);
+    match tokio::time::timeout(PROBE, client.check(HealthCheckRequest::default())).await {
+        Err(_) => Err("does not answer".to_owned()),
+        Ok(Err(status)) => Err(status.message().to_owned()),
+        Ok(Ok(answer)) if answer.get_ref().status == 1 => Ok(()),
+        Ok(Ok(_)) => Err("is not serving".to_owned()),
+    }
+}
+
+fn watch_cache(chassis: &mut Chassis, cache: &Cache) {
+    let probed = cache.clone();
+    chassis.check("redis", Severity::Degraded, move || {
+        let up = probed.is_up();
+        async move { if up { Ok(()) } else { Err("is not connected".to_owned()) } }.boxed()
+    });
+    let closed = cache.clone();
+    chassis.on_drain(async move { closed.close().await });
+}

@@ -1,0 +1,61 @@
+//! How long a client will wait: `X-Request-Timeout: 2s` or `Prefer: wait=2`.
+
+use std::time::Duration;
+
+use flotilla_config::HumanDuration;
+use http::HeaderMap;
+
+use super::text;
+use crate::problem::Problem;
+
+/// The shorter of what the headers ask for and `longest`, which also holds where they ask for nothing.
+///
+/// # Errors
+/// `X-Request-Timeout` can't be read. A preference that can't is ignored, as RFC 7240 wants it.
+pub fn asked(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
+    if let Some(value) = text(headers, "x-request-timeout")? {
+        let asked = seconds(value).or_else(|| value.parse().ok().map(HumanDuration::get));
+        let unreadable =
+            || Problem::bad_request("INVALID_TIMEOUT", "x-request-timeout must be a duration such as 2s or 250ms");
+        return asked.filter(|asked| !asked.is_zero()).map(|asked| asked.min(longest)).ok_or_else(unreadable);
+    }
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let wait = preferences
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|preference| seconds(preference.trim().strip_prefix("wait=")?));
+    Ok(wait.filter(|wait| !wait.is_zero()).map_or(longest, |wait| wait.min(longest)))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> Result<Duration, ()> {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
+        asked(&headers, Duration::from_secs(10)).map_err(|_| ())
+    }
+
+    #[test]
+    fn the_client_may_shorten_the_deadline_but_not_lengthen_it() {
+        for (name, value, expected) in [
+            ("x-request-timeout", "2s", Ok(2000)),
+            ("x-request-timeout", "250ms", Ok(250)),
+            ("x-request-timeout", "3", Ok(3000)),
+            ("x-request-timeout", "1h", Ok(10_000)),
+            ("x-request-timeout", "soon", Err(())),
+            ("x-request-timeout", "0s", Err(())),
+            ("prefer", "wait=5", Ok(5000)),
+            ("prefer", "return=minimal, wait=4", Ok(4000)),
+            ("prefer", "wait=long", Ok(10_000)),
+            ("accept", "*/*", Ok(10_000)),
+        ] {
+            assert_eq!(with(name, value), expected.map(Duration::from_millis), "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Login, and the keys by which its tokens are checked elsewhere.
+
+use std::sync::Arc;
+
+use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, LoginRequest};
+use flotilla_rpc::{AuthSettings, Authenticator, ClientSettings, Details, RemoteKeys, Role};
+use tonic::Code;
+
+use crate::support::{ADMIN_EMAIL, PASSWORD, World};
+
+#[tokio::test]
+async fn a_token_is_verified_by_the_published_keys() {
+    let world = World::start().await;
+    let (user, _) = world.customer("ann@example.com").await;
+    // The address is compared without case.
+    let login = world.log_in("Ann@Example.COM", PASSWORD).await.unwrap();
+    assert_eq!((login.token_type.as_str(), &login.user), ("Bearer", &user.name));
+
+    let keys = RemoteKeys::connect(&world.service.url(), &ClientSettings::default()).unwrap();
+    let authenticator = Authenticator::new(&AuthSettings::default(), Arc::new(keys));
+    let caller = authenticator.verify(&login.access_token).await.unwrap();
+    assert_eq!(format!("users/{}", caller.user), user.name);
+    assert_eq!(caller.role, Role::Customer);
+    assert_eq!(Some(prost_types::Timestamp::from(caller.expires)), login.expire_time);
+
+    let operator = world.log_in(ADMIN_EMAIL, PASSWORD).await.unwrap();
+    assert_eq!(authenticator.verify(&operator.access_token).await.unwrap().role, Role::Operator);
+    let elsewhere = AuthSettings { audience: "another".into(), ..AuthSettings::default() };
+    let keys = RemoteKeys::connect(&world.service.url(), &ClientSettings::default()).unwrap();
+    assert!(Authenticator::new(&elsewhere, Arc::new(keys)).verify(&login.access_token).await.is_err());
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn the_published_keys_are_public_keys_alone() {
+    let world = World::start().await;
+    let keys = world.auth().get_json_web_key_set(GetJsonWebKeySetRequest {}).await.unwrap().into_inner().keys;
+    let [key] = keys.as_slice() else { panic!("one key expected") };
+    assert_eq!(
+        (key.kty.as_str(), key.crv.as_str(), key.alg.as_str(), key.r#use.as_str()),
+        ("OKP", "Ed25519", "EdDSA", "sig")
+    );
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_address_are_refused_alike() {
+    let world = World::start().await;
+    world.customer("ann@example.com").await;
+    let mut answers = Vec::new();
+    for (email, password) in [
+        ("ann@example.com", "wrong horse"),
+        ("ann@example.com", "Correct horse"),
+        ("nobody@example.com", PASSWORD),
+        ("nobody\0@example.com", PASSWORD),
+        ("ann@example.com", &"x".repeat(10_000)),
+    ] {
+        let status = world.log_in(email, password).await.unwrap_err();
+        answers.push((status.code(), status.message().to_owned(), Details::of(&status).reason));
+    }
+    assert_eq!(answers[0].0, Code::Unauthenticated);
+    assert_eq!(answers[0].2.as_deref(), Some("BAD_CREDENTIALS"));
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+
+    let status = world.auth().login(LoginRequest::default()).await.unwrap_err();
+    let fields: Vec<_> = Details::of(&status).violations.into_iter().map(|violation| violation.field).collect();
+    assert_eq!(fields, ["email", "password"]);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_user_who_is_gone_cannot_log_in() {
+    let world = World::start().await;
+    let (user, mut own) = world.customer("ann@example.com").await;
+    let request = flotilla_proto::identity::v1::DeleteUserRequest { name: user.name, etag: String::new() };
+    own.delete_user(request).await.unwrap();
+    assert_eq!(world.log_in("ann@example.com", PASSWORD).await.unwrap_err().code(), Code::Unauthenticated);
+    world.finish().await;
+}

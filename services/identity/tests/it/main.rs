@@ -1,0 +1,10 @@
+//! Identity on real servers: one file a behaviour.
+
+#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+
+mod bad_input;
+mod login;
+mod sign_up;
+mod start;
+mod support;
+mod users;

@@ -1,0 +1,180 @@
+//! A running identity, clients in every role, and a listener on its stream.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use flotilla_config::SecretString;
+use flotilla_identity::{
+    Identity, Settings,
+    config::{AdminSettings, AuthSettings, PasswordSettings},
+};
+use flotilla_messaging::{
+    ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outcome, StreamSpec, migrations,
+};
+use flotilla_postgres::{Pool, Tx};
+use flotilla_proto::identity::v1::{
+    CreateUserRequest, LoginRequest, LoginResponse, User, auth_service_client::AuthServiceClient,
+    user_service_client::UserServiceClient,
+};
+use flotilla_rpc::{Channel, ServerSettings};
+use flotilla_service::ServiceSettings;
+use flotilla_telemetry::{Registry, TelemetrySettings};
+use flotilla_testkit::{Database, ServiceHarness, assert_nothing_left, eventually, stack};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::Status;
+
+pub const ADMIN_EMAIL: &str = "operator@example.com";
+pub const PASSWORD: &str = "correct horse";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One identity on a database and streams of its own.
+pub struct World {
+    pub database: Database,
+    pub service: ServiceHarness,
+    nats: String,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let database = stack().await.database("identity", flotilla_identity::migrations()).await;
+        let nats = stack().await.nats_url();
+        let service = ServiceHarness::start::<Identity>(settings(&database, &nats)).await;
+        Self { database, service, nats }
+    }
+
+    /// Users without a token.
+    pub fn anyone(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.service.channel())
+    }
+
+    /// Users with a token.
+    pub fn with(&self, token: &str) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.service.channel_as(token))
+    }
+
+    pub fn auth(&self) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.service.channel())
+    }
+
+    pub async fn log_in(&self, email: &str, password: &str) -> Result<LoginResponse, Status> {
+        let request = LoginRequest { email: email.into(), password: password.into() };
+        self.auth().login(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn operator(&self) -> UserServiceClient<Channel> {
+        self.with(&self.log_in(ADMIN_EMAIL, PASSWORD).await.unwrap().access_token)
+    }
+
+    /// A signed-up customer, with a client of their own.
+    pub async fn customer(&self, email: &str) -> (User, UserServiceClient<Channel>) {
+        let user = self.anyone().create_user(sign_up(email)).await.unwrap().into_inner();
+        let token = self.log_in(email, PASSWORD).await.unwrap().access_token;
+        (user, self.with(&token))
+    }
+
+    pub async fn count(&self, sql: &str) -> i64 {
+        self.database.value(sql, &[]).await
+    }
+
+    /// Listens on identity's stream from its beginning.
+    pub async fn listen(&self) -> Listener {
+        Listener::start(&self.nats).await
+    }
+
+    /// Stops the service; fails if it has left anything undone.
+    pub async fn finish(self) {
+        assert_nothing_left(&[&self.database], &self.nats, &["IDENTITY"]).await;
+        self.service.stop().await;
+    }
+}
+
+pub fn settings(database: &Database, nats: &str) -> Settings {
+    Settings {
+        service: ServiceSettings::default(),
+        telemetry: TelemetrySettings::default(),
+        grpc: ServerSettings::default(),
+        auth: AuthSettings::default(),
+        postgres: database.settings(),
+        nats: NatsSettings { url: nats.to_owned(), ..NatsSettings::default() },
+        admin: AdminSettings {
+            email: Some(ADMIN_EMAIL.to_owned()),
+            password: Some(SecretString::from(PASSWORD.to_owned())),
+        },
+        // Cheap, so that the tests are quick.
+        passwords: PasswordSettings { memory_kib: 64, iterations: 1, ..PasswordSettings::default() },
+    }
+}
+
+pub fn sign_up(email: &str) -> CreateUserRequest {
+    let user = User { email: email.into(), password: PASSWORD.into(), display_name: "Ann".into(), ..User::default() };
+    CreateUserRequest { user: Some(user), request_id: String::new() }
+}
+
+/// Another service that follows identity's stream.
+pub struct Listener {
+    heard: mpsc::UnboundedReceiver<Event>,
+    _running: DropGuard,
+}
+
+impl Listener {
+    async fn start(nats: &str) -> Self {
+        let database = stack().await.database("payments", vec![("messaging_history", migrations())]).await;
+        let settings = database.settings();
+        let registry = Registry::new();
+        let pool = Pool::connect("system", &settings.system_url, &settings, &registry).unwrap();
+        let stream = StreamSpec { name: "PAYMENTS", subjects: &["flotilla.payments.events"] };
+        let nats = NatsSettings { url: nats.to_owned(), ..NatsSettings::default() };
+        let mut messaging = Messaging::new("payments", stream, pool, &nats, &registry).await.unwrap();
+        let (hear, heard) = mpsc::unbounded_channel();
+        let spec = ConsumerSpec {
+            name: "payments-identity",
+            stream: "IDENTITY",
+            subjects: &["flotilla.identity.users"],
+            max_events: 64,
+        };
+        messaging.consume(spec, Arc::new(Ear(hear)));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(messaging.run(shutdown.clone()));
+        Self { heard, _running: shutdown.drop_guard() }
+    }
+
+    /// The next message of this type about this user.
+    pub async fn hear<M: prost::Message + prost::Name + Default>(&mut self, user: &str) -> (Event, M) {
+        let heard = async {
+            loop {
+                let event = self.heard.recv().await.unwrap();
+                if event.is::<M>() && event.aggregate == user {
+                    let message = event.decode().unwrap();
+                    return (event, message);
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("no {} of {user}", M::NAME))
+    }
+}
+
+struct Ear(mpsc::UnboundedSender<Event>);
+
+#[async_trait]
+impl Handler<Tx> for Ear {
+    fn knows(&self, _: &str) -> bool {
+        true
+    }
+
+    async fn handle(&self, _: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        for event in events {
+            let _ = self.0.send(event.clone());
+        }
+        Ok(events.iter().map(|_| Outcome::Done(Vec::new())).collect())
+    }
+}
+
+/// Waits until a count is as expected.
+pub async fn counts(world: &World, sql: &str, expected: i64) {
+    eventually(sql, PATIENCE, || async {
+        let count = world.count(sql).await;
+        if count == expected { Ok(()) } else { Err(format!("{count} instead of {expected}")) }
+    })
+    .await;
+}

@@ -1,0 +1,59 @@
+//! Holds that last too long.
+
+use std::collections::HashSet;
+
+use flotilla_config::HumanDuration;
+use flotilla_proto::inventory::v1::{ReservationExpired, StockReleased, StockReserved};
+use flotilla_testkit::eventually;
+
+use crate::world::{PATIENCE, World};
+
+async fn impatient() -> World {
+    World::start_with(|settings| {
+        settings.hold.time = HumanDuration::from_millis(30);
+        settings.hold.poll = HumanDuration::from_millis(20);
+        settings.hold.notice_backoff = HumanDuration::from_millis(40);
+        settings.hold.notice_backoff_max = HumanDuration::from_millis(80);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_expired_hold_is_asked_about_until_answered_and_frees_nothing() {
+    let world = impatient().await;
+    world.product("tea", 5).await;
+    let order = world.ids.next();
+    let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 2)])).await;
+    let questions = eventually("the question is repeated", PATIENCE, || async {
+        let questions = world.said::<ReservationExpired>().await;
+        if questions.len() >= 3 { Ok(questions) } else { Err(format!("asked {} times", questions.len())) }
+    })
+    .await;
+    let ids: HashSet<_> = questions.iter().map(|question| question.id).collect();
+    assert_eq!(ids.len(), questions.len(), "each question is a message of its own, so that it is answered anew");
+    for question in &questions {
+        let question: ReservationExpired = question.decode().unwrap();
+        assert_eq!(question.order_id, order.to_string());
+    }
+    assert_eq!(world.level("tea").await, (5, 2), "an expiry frees nothing by itself");
+
+    world.send(&[world.commit(order)]).await;
+    world.wait_for_state(order, "committed").await;
+    assert_eq!(world.level("tea").await, (3, 0), "a commit after the expiry ships");
+    let due = "SELECT count(*) FROM reservations WHERE state = 'held'";
+    assert_eq!(world.database.value::<i64>(due, &[]).await, 0, "nothing is left to ask about");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_release_after_the_expiry_gives_everything_back() {
+    let world = impatient().await;
+    world.product("tea", 5).await;
+    let order = world.ids.next();
+    let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 2)])).await;
+    eventually("the question is asked", PATIENCE, || async { !world.said::<ReservationExpired>().await.is_empty() }).await;
+    let released: StockReleased = world.ask(&world.release(order)).await;
+    assert!(released.held);
+    assert_eq!(world.level("tea").await, (5, 0));
+    world.finish().await;
+}

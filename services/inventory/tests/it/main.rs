@@ -1,0 +1,11 @@
+//! Inventory on real servers: one file a behaviour.
+
+#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+
+mod bad_input;
+mod catalogue;
+mod crowd;
+mod expiry;
+mod reservations;
+mod stock;
+mod world;

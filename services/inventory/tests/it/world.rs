@@ -1,0 +1,232 @@
+//! A running inventory with a database, a broker and callers of its own; the test plays orders.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use flotilla_inventory::config::HoldSettings;
+use flotilla_inventory::{Inventory, Settings};
+use flotilla_messaging::{Event, Ids, NatsSettings, frame};
+use flotilla_proto::google::r#type::Money;
+use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
+use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
+use flotilla_proto::inventory::v1::{
+    AdjustStockRequest, CommitStock, CreateProductRequest, Product, ReleaseStock, ReserveStock, Stock, StockLine,
+};
+use flotilla_rpc::{Channel, Role};
+use flotilla_service::Service as _;
+use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, stack};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+/// How long anything may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+const COMMANDS: &str = "flotilla.orders.inventory";
+/// Events in a frame of the test's.
+const FRAME: usize = 32;
+
+pub struct World {
+    pub service: ServiceHarness,
+    pub database: Database,
+    pub identity: TestIdentity,
+    pub settings: Settings,
+    pub ids: Ids,
+    pub operator: Uuid,
+    broker: jetstream::Context,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        let stack = stack().await;
+        let database = stack.database(Inventory::NAME, Vec::new()).await;
+        let identity = TestIdentity::start().await;
+        let mut settings = Settings {
+            service: Default::default(),
+            telemetry: Default::default(),
+            grpc: Default::default(),
+            auth: identity.auth_settings(),
+            postgres: database.settings(),
+            nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
+            hold: HoldSettings::default(),
+        };
+        adjust(&mut settings);
+        Inventory::migrate(&settings).await.unwrap();
+        let broker = jetstream::new(async_nats::connect(&settings.nats.url).await.unwrap());
+        let stream = jetstream::stream::Config {
+            name: "ORDERS".to_owned(),
+            subjects: vec![COMMANDS.to_owned()],
+            ..Default::default()
+        };
+        broker.create_stream(stream).await.unwrap();
+        let service = ServiceHarness::start::<Inventory>(settings.clone()).await;
+        let ids = Ids::system();
+        let operator = ids.next();
+        Self { service, database, identity, settings, ids, operator, broker }
+    }
+
+    pub fn as_operator(&self) -> Channel {
+        self.service.channel_as(&self.identity.token(self.operator, Role::Operator))
+    }
+
+    pub fn catalogue(&self) -> CatalogServiceClient<Channel> {
+        CatalogServiceClient::new(self.as_operator())
+    }
+
+    pub fn shelves(&self) -> StockServiceClient<Channel> {
+        StockServiceClient::new(self.as_operator())
+    }
+
+    /// Adds a product with that many units.
+    pub async fn product(&self, id: &str, units: i64) {
+        self.catalogue().create_product(create(id, 100)).await.unwrap();
+        if units > 0 {
+            self.adjust(id, units, &format!("first {id}")).await.unwrap();
+        }
+    }
+
+    pub async fn adjust(&self, product: &str, delta: i64, request_id: &str) -> Result<Stock, Status> {
+        let request = AdjustStockRequest {
+            product: format!("products/{product}"),
+            delta,
+            reason: "test".to_owned(),
+            request_id: request_id.to_owned(),
+        };
+        self.shelves().adjust_stock(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// On hand and reserved.
+    pub async fn level(&self, product: &str) -> (i64, i64) {
+        let sql = "SELECT on_hand, reserved FROM stock WHERE product_id = $1";
+        let rows = self.database.query(sql, &[&product]).await;
+        (rows[0].get(0), rows[0].get(1))
+    }
+
+    pub async fn state(&self, order: Uuid) -> String {
+        self.database.value("SELECT state FROM reservations WHERE order_id = $1", &[&order]).await
+    }
+
+    pub fn reserve(&self, order: Uuid, lines: &[(&str, i64)]) -> Event {
+        let lines = lines.iter().map(|(product, quantity)| StockLine {
+            product_id: (*product).to_owned(),
+            quantity: *quantity,
+        });
+        self.command(order, &ReserveStock { order_id: order.to_string(), lines: lines.collect() })
+    }
+
+    pub fn release(&self, order: Uuid) -> Event {
+        self.command(order, &ReleaseStock { order_id: order.to_string() })
+    }
+
+    pub fn commit(&self, order: Uuid) -> Event {
+        self.command(order, &CommitStock { order_id: order.to_string() })
+    }
+
+    pub fn command<M: prost::Message + prost::Name>(&self, order: Uuid, message: &M) -> Event {
+        Event::new(self.ids.next(), COMMANDS, message, format!("orders/{order}"), 0, self.ids.now())
+    }
+
+    /// Publishes commands as the relay of orders does.
+    pub async fn send(&self, commands: &[Event]) {
+        for chunk in commands.chunks(FRAME) {
+            let mut packer = frame::Packer::default();
+            for command in chunk {
+                let mut encoded = Vec::new();
+                frame::encode(command, "/flotilla/orders", &[], &mut encoded);
+                packer.add(COMMANDS, &encoded);
+            }
+            for frame in packer.finish() {
+                self.broker.publish(frame.subject, frame.payload).await.unwrap().await.unwrap();
+            }
+        }
+    }
+
+    /// Everything that inventory has said of this kind, in the order of the outbox.
+    pub async fn said<M: prost::Name>(&self) -> Vec<Event> {
+        let sql = "SELECT subject, event FROM outbox WHERE kind = $1 ORDER BY xid, id";
+        let rows = self.database.query(sql, &[&M::full_name()]).await;
+        rows.iter().map(|row| decode(row.get(0), row.get(1))).collect()
+    }
+
+    /// Everything said in answer to a command, repeats included.
+    pub async fn answers(&self, command: &Event) -> Vec<Event> {
+        let rows = self.database.query("SELECT subject, event FROM outbox ORDER BY xid, id", &[]).await;
+        let all = rows.iter().map(|row| decode(row.get(0), row.get(1)));
+        all.filter(|event| event.causation_id == Some(command.id)).collect()
+    }
+
+    /// Sends a command and waits for its answer.
+    pub async fn ask<M: prost::Message + prost::Name + Default>(&self, command: &Event) -> M {
+        self.send(std::slice::from_ref(command)).await;
+        let answer = eventually("an answer", PATIENCE, || async { self.answers(command).await.into_iter().next() }).await;
+        assert!(answer.is::<M>(), "{} came instead", answer.kind);
+        answer.decode().unwrap()
+    }
+
+    pub async fn wait_for_state(&self, order: Uuid, state: &str) {
+        let sql = "SELECT count(*) FROM reservations WHERE order_id = $1 AND state = $2";
+        eventually(&format!("the reservation is {state}"), PATIENCE, || async {
+            self.database.value::<i64>(sql, &[&order, &state]).await == 1
+        })
+        .await;
+    }
+
+    /// Everything was published, acked and applied, and the books balance.
+    pub async fn finish(self) {
+        assert_nothing_left(&[&self.database], &self.settings.nats.url, &["ORDERS"]).await;
+        self.check_books().await;
+        self.service.stop().await;
+    }
+
+    /// As [`finish`](Self::finish) where something was meant to be parked.
+    pub async fn finish_with_parked(self, count: i64) {
+        assert_outbox_published(&self.database).await;
+        assert_eq!(self.database.value::<i64>("SELECT count(*) FROM parked", &[]).await, count);
+        self.check_books().await;
+        self.service.stop().await;
+    }
+
+    async fn check_books(&self) {
+        let sql = "
+            WITH line AS (
+                SELECT l.product_id, r.state, l.quantity
+                FROM reservation_lines l JOIN reservations r USING (order_id)
+            )
+            SELECT product_id FROM stock s
+            WHERE reserved <> (SELECT coalesce(sum(quantity), 0) FROM line l
+                               WHERE l.product_id = s.product_id AND state = 'held')
+               OR on_hand + (SELECT coalesce(sum(quantity), 0) FROM line l
+                             WHERE l.product_id = s.product_id AND state = 'committed')
+                  <> (SELECT coalesce(sum(delta), 0) FROM stock_adjustments a WHERE a.product_id = s.product_id)";
+        let broken: Vec<String> = self.database.query(sql, &[]).await.iter().map(|row| row.get(0)).collect();
+        assert!(broken.is_empty(), "the books of {broken:?} don't balance");
+    }
+}
+
+fn decode(subject: &str, event: Vec<u8>) -> Event {
+    frame::decode(subject, &event.into()).unwrap().remove(0).unwrap()
+}
+
+pub fn usd(units: i64, cents: i32) -> Money {
+    Money { currency_code: "USD".to_owned(), units, nanos: cents * 10_000_000 }
+}
+
+/// A request for a product that costs so many cents.
+pub fn create(id: &str, cents: i32) -> CreateProductRequest {
+    CreateProductRequest {
+        product: Some(Product {
+            display_name: format!("The {id}"),
+            price: Some(usd(i64::from(cents / 100), cents % 100)),
+            ..Product::default()
+        }),
+        product_id: id.to_owned(),
+    }
+}
+
+/// The code and the reason of a refusal.
+pub fn refusal<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, String) {
+    let status = answer.unwrap_err();
+    (status.code(), flotilla_rpc::Details::of(&status).reason.unwrap_or_default())
+}

@@ -1,0 +1,171 @@
+//! The copy of inventory's catalogue in memory, by which orders are priced.
+//!
+//! Loaded from the table `catalogue`, kept by this replica's own consumer and, for what other replicas consume, by a
+//! poll that reads only what has changed. A product that isn't known is asked of inventory, once a call. Bounded by
+//! the size of the catalogue itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flotilla_postgres::{Pool, retry};
+use flotilla_proto::{
+    inventory::v1::{self as inventory, catalog_service_client::CatalogServiceClient},
+    money::Amount,
+};
+use flotilla_rpc::{Channel, Deadline};
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::{
+        basket::{Basket, BasketLine},
+        pricing::{Priced, PricingError, price},
+    },
+    error::Error,
+    storage::catalogue::{Price, Product, Since, changes, upsert},
+};
+
+/// Longest time to keep in the table what inventory answered.
+const KEEPING: Duration = Duration::from_secs(2);
+
+/// The catalogue as orders knows it.
+pub struct Catalogue {
+    prices: RwLock<HashMap<String, Price>>,
+    loaded: AtomicBool,
+    pool: Pool,
+    inventory: CatalogServiceClient<Channel>,
+    /// Bounds what customers with unknown products can ask of inventory at once.
+    lookups: Semaphore,
+    lookup_timeout: Duration,
+}
+
+impl Catalogue {
+    /// An empty copy; [`Self::follow`] fills it.
+    #[must_use]
+    pub fn new(pool: Pool, inventory: Channel, lookups: usize, lookup_timeout: Duration) -> Self {
+        Self {
+            prices: RwLock::default(),
+            loaded: AtomicBool::new(false),
+            pool,
+            inventory: CatalogServiceClient::new(inventory),
+            lookups: Semaphore::new(lookups),
+            lookup_timeout,
+        }
+    }
+
+    /// Whether the table has been read.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
+    /// Takes products over that are newer than what is known.
+    pub fn learn(&self, products: &[Product]) {
+        let price = |product: &Product| {
+            let Product { price, version, deleted, .. } = product;
+            (product.id.clone(), Price { unit: *price, version: *version, deleted: *deleted })
+        };
+        self.take(products.iter().map(price));
+    }
+
+    /// Prices a basket; asks inventory once for what isn't known.
+    ///
+    /// # Errors
+    /// The basket has no price, or inventory couldn't be asked.
+    pub async fn price(&self, basket: &Basket) -> Result<Priced, Error> {
+        match self.price_by_copy(basket) {
+            Err(PricingError::UnknownProducts(lines)) => {
+                let strangers = self.strangers(&lines);
+                if strangers.is_empty() {
+                    return Err(PricingError::UnknownProducts(lines).into());
+                }
+                self.look_up(strangers).await?;
+                Ok(self.price_by_copy(basket)?)
+            }
+            known => Ok(known?),
+        }
+    }
+
+    /// Follows the table until `shutdown`.
+    pub async fn follow(&self, poll: Duration, shutdown: CancellationToken) {
+        let mut since = Since::start();
+        loop {
+            match shutdown.run_until_cancelled(changes(&self.pool, &since)).await {
+                None => return,
+                Some(Ok((prices, next))) => {
+                    self.take(prices.into_iter());
+                    since = next;
+                    self.loaded.store(true, Ordering::Relaxed);
+                }
+                Some(Err(error)) => tracing::warn!(error = %error, "catalogue could not be read"),
+            }
+            if shutdown.run_until_cancelled(tokio::time::sleep(poll)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn take(&self, prices: impl Iterator<Item = (String, Price)>) {
+        let mut known = self.prices.write();
+        for (id, price) in prices {
+            let entry = known.entry(id).or_insert(price);
+            if entry.version < price.version {
+                *entry = price;
+            }
+        }
+    }
+
+    fn price_by_copy(&self, basket: &Basket) -> Result<Priced, PricingError> {
+        let known = self.prices.read();
+        price(basket, |id| known.get(id).filter(|price| !price.deleted).map(|price| price.unit))
+    }
+
+    /// The products that were never heard of; those taken out of the catalogue needn't be asked for.
+    fn strangers(&self, lines: &[BasketLine]) -> Vec<String> {
+        let known = self.prices.read();
+        let stranger = |line: &&BasketLine| !known.contains_key(&line.product_id);
+        lines.iter().filter(stranger).map(|line| format!("products/{}", line.product_id)).collect()
+    }
+
+    /// Asks inventory and keeps its answer.
+    async fn look_up(&self, names: Vec<String>) -> Result<(), Error> {
+        let patience = Deadline::current().map_or(self.lookup_timeout, |deadline| {
+            deadline.remaining().min(self.lookup_timeout)
+        });
+        let asking = async {
+            let _turn = self.lookups.acquire().await.map_err(|error| Error::Catalogue(error.to_string()))?;
+            let request = inventory::BatchGetProductsRequest { names };
+            let answer = self.inventory.clone().batch_get_products(request).await;
+            answer.map_err(|status| Error::Catalogue(status.message().to_owned()))
+        };
+        let answer = tokio::time::timeout(patience, asking)
+            .await
+            .map_err(|_| Error::Catalogue("no answer in time".to_owned()))??;
+        let products: Vec<Product> = answer.into_inner().products.iter().filter_map(product).collect();
+        self.keep(&products).await?;
+        self.learn(&products);
+        Ok(())
+    }
+
+    async fn keep(&self, products: &[Product]) -> Result<(), Error> {
+        if products.is_empty() {
+            return Ok(());
+        }
+        let attempt = || async {
+            let tx = self.pool.begin().await?;
+            upsert(&tx, products).await?;
+            tx.commit().await
+        };
+        Ok(retry(KEEPING, attempt).await?)
+    }
+}
+
+/// A product as inventory shows it; nothing where it can't be priced.
+fn product(shown: &inventory::Product) -> Option<Product> {
+    let id = shown.name.strip_prefix("products/")?.to_owned();
+    let price = Amount::from_proto(shown.price.as_ref()?).ok()?;
+    let display_name = shown.display_name.clone();
+    Some(Product { id, display_name, price, version: shown.version, deleted: false })
+}

@@ -1,0 +1,200 @@
+//! The settings of orders. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
+
+use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_messaging::NatsSettings;
+use flotilla_postgres::{GroupCommitSettings, PostgresSettings};
+use flotilla_rpc::{AuthSettings, ServerSettings};
+use flotilla_service::ServiceSettings;
+use flotilla_telemetry::TelemetrySettings;
+use serde::Deserialize;
+
+use crate::domain::backoff::Schedule;
+
+/// All settings; only `postgres` has no default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The process: admin address, grace.
+    #[serde(default)]
+    pub service: ServiceSettings,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+    /// The gRPC server.
+    #[serde(default)]
+    pub grpc: ServerSettings,
+    /// Tokens.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The broker.
+    #[serde(default)]
+    pub nats: NatsSettings,
+    /// The copy of the catalogue.
+    #[serde(default)]
+    pub catalogue: CatalogueSettings,
+    /// Accepting orders.
+    #[serde(default)]
+    pub placing: PlacingSettings,
+    /// The saga.
+    #[serde(default)]
+    pub saga: SagaSettings,
+    /// Streams of an order's states.
+    #[serde(default)]
+    pub watch: WatchSettings,
+}
+
+/// The copy of the catalogue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogueSettings {
+    /// gRPC address of inventory, which is asked for unknown products. Default `http://127.0.0.1:7102`.
+    pub inventory_url: String,
+    /// Longest wait for inventory's answer. Default `2s`.
+    pub lookup_timeout: HumanDuration,
+    /// Most calls that ask inventory at once; further ones wait. Default 16.
+    pub lookups: usize,
+    /// How often the table is looked at for what other replicas have heard. Default `1s`.
+    pub poll: HumanDuration,
+}
+
+/// Accepting orders.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlacingSettings {
+    /// Most orders of one transaction. Default 128.
+    pub max_batch: usize,
+    /// Most orders that wait for one; further ones are refused. Default 2,048.
+    pub queue: usize,
+    /// Transactions at the same time. Default 2.
+    pub writers: usize,
+}
+
+/// The saga.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SagaSettings {
+    /// How often silent steps are looked for. Default `500ms`.
+    pub tick: HumanDuration,
+    /// Wait before a silent step is sent again; doubles each time. Default `1s`.
+    pub backoff: HumanDuration,
+    /// Longest such wait. Default `30s`.
+    pub backoff_max: HumanDuration,
+    /// Re-sends before a step is given up; compensations never are. Default 20.
+    pub resends: u32,
+    /// Most sagas of one look's transaction. Default 500.
+    pub batch: u32,
+    /// Most replies of one transaction. Default 512.
+    pub max_events: usize,
+}
+
+/// Streams of an order's states.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WatchSettings {
+    /// How often watched orders are looked at for what other replicas have done. Default `250ms`.
+    pub poll: HumanDuration,
+}
+
+impl Default for CatalogueSettings {
+    fn default() -> Self {
+        Self {
+            inventory_url: "http://127.0.0.1:7102".to_owned(),
+            lookup_timeout: HumanDuration::from_secs(2),
+            lookups: 16,
+            poll: HumanDuration::from_secs(1),
+        }
+    }
+}
+
+impl Default for PlacingSettings {
+    fn default() -> Self {
+        Self { max_batch: 128, queue: 2_048, writers: 2 }
+    }
+}
+
+impl Default for SagaSettings {
+    fn default() -> Self {
+        Self {
+            tick: HumanDuration::from_millis(500),
+            backoff: HumanDuration::from_secs(1),
+            backoff_max: HumanDuration::from_secs(30),
+            resends: 20,
+            batch: 500,
+            max_events: 512,
+        }
+    }
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        Self { poll: HumanDuration::from_millis(250) }
+    }
+}
+
+impl PlacingSettings {
+    /// The sizes of the group commit.
+    #[must_use]
+    pub fn group_commit(&self) -> GroupCommitSettings {
+        GroupCommitSettings { max_batch: self.max_batch, queue: self.queue, writers: self.writers }
+    }
+}
+
+impl SagaSettings {
+    /// When a silent step is sent again.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        Schedule { first: self.backoff.get(), longest: self.backoff_max.get(), resends: self.resends }
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("service", &self.service);
+        problems.section("grpc", &self.grpc);
+        problems.section("auth", &self.auth);
+        problems.section("postgres", &self.postgres);
+        problems.section("nats", &self.nats);
+        problems.section("catalogue", &self.catalogue);
+        problems.section("placing", &self.placing);
+        problems.section("saga", &self.saga);
+        problems.section("watch", &self.watch);
+    }
+}
+
+impl Validate for CatalogueSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.inventory_url.is_empty(), "inventory_url", "must be set");
+        problems.require(!self.lookup_timeout.get().is_zero(), "lookup_timeout", "must be longer than nothing");
+        problems.require((1..=1_000).contains(&self.lookups), "lookups", "must be from 1 to 1000");
+        problems.require(!self.poll.get().is_zero(), "poll", "must be longer than nothing");
+    }
+}
+
+impl Validate for PlacingSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require((1..=10_000).contains(&self.max_batch), "max_batch", "must be from 1 to 10000");
+        problems.require((1..=1_000_000).contains(&self.queue), "queue", "must be from 1 to 1000000");
+        problems.require((1..=64).contains(&self.writers), "writers", "must be from 1 to 64");
+    }
+}
+
+impl Validate for SagaSettings {
+    fn validate(&self, problems: &mut Problems) {
+        for (name, duration) in [("tick", self.tick), ("backoff", self.backoff)] {
+            problems.require(!duration.get().is_zero(), name, "must be longer than nothing");
+        }
+        let ordered = self.backoff_max >= self.backoff;
+        problems.require(ordered, "backoff_max", "must not be below backoff");
+        problems.require((1..=1_000_000).contains(&self.resends), "resends", "must be from 1 to 1000000");
+        problems.require((1..=10_000).contains(&self.batch), "batch", "must be from 1 to 10000");
+        problems.require((1..=10_000).contains(&self.max_events), "max_events", "must be from 1 to 10000");
+    }
+}
+
+impl Validate for WatchSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.poll.get().is_zero(), "poll", "must be longer than nothing");
+    }
+}

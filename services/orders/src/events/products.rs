@@ -1,0 +1,46 @@
+//! The handler of the catalogue's changes: they are kept in the table, and then in memory.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome};
+use flotilla_postgres::Tx;
+
+use super::Registry;
+use crate::{
+    catalogue::Catalogue,
+    storage::catalogue::{Product, upsert},
+};
+
+/// Keeps the copy of the catalogue.
+pub struct Products {
+    /// What is understood.
+    pub registry: Registry<Option<Product>>,
+    /// The copy in memory.
+    pub catalogue: Arc<Catalogue>,
+}
+
+#[async_trait]
+impl Handler<Tx> for Products {
+    fn knows(&self, kind: &str) -> bool {
+        self.registry.knows(kind)
+    }
+
+    async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let mut products = Vec::with_capacity(events.len());
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            match self.registry.read(event) {
+                Ok(product) => {
+                    products.extend(product);
+                    outcomes.push(Outcome::Done(vec![]));
+                }
+                Err(reason) => outcomes.push(Outcome::DeadLetter(reason)),
+            }
+        }
+        upsert(tx, &products).await?;
+        // Before the commit, which can only fail for reasons that don't make inventory's word less true.
+        self.catalogue.learn(&products);
+        Ok(outcomes)
+    }
+}

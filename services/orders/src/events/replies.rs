@@ -1,0 +1,56 @@
+//! The handler of participants' answers: a batch of them moves its sagas on in one transaction.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_postgres::Tx;
+
+use super::{Registry, Reply};
+use crate::{
+    metrics::Metrics,
+    saga::{Batch, Cause},
+    watches::Watches,
+};
+
+/// Moves sagas on.
+pub struct Replies {
+    /// What is understood.
+    pub registry: Registry<Option<Reply>>,
+    /// Ids of commands.
+    pub ids: Ids,
+    /// Told of the new states.
+    pub watches: Watches,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+#[async_trait]
+impl Handler<Tx> for Replies {
+    fn knows(&self, kind: &str) -> bool {
+        self.registry.knows(kind)
+    }
+
+    async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let replies: Vec<Result<Option<Reply>, String>> =
+            events.iter().map(|event| self.registry.read(event)).collect();
+        let orders: BTreeSet<_> = replies.iter().flatten().flatten().map(|reply| reply.order).collect();
+        let mut batch = Batch::lock(tx, &self.ids, orders).await?;
+        let outcomes = events.iter().zip(replies).map(|(event, reply)| apply(&mut batch, event, reply)).collect();
+        batch.write(tx).await?;
+        self.watches.changed(batch.moved().map(|row| row.order_id));
+        self.metrics.moved(batch.moved());
+        Ok(outcomes)
+    }
+}
+
+fn apply(batch: &mut Batch<'_>, event: &Event, reply: Result<Option<Reply>, String>) -> Outcome {
+    match reply {
+        Err(reason) => Outcome::DeadLetter(reason),
+        Ok(None) => Outcome::Done(vec![]),
+        Ok(Some(Reply { order, message })) => match batch.apply(order, message, Cause::Event(event)) {
+            Some(events) => Outcome::Done(events),
+            None => Outcome::DeadLetter(format!("orders/{order} is not known")),
+        },
+    }
+}

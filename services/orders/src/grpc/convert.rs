@@ -1,0 +1,34 @@
+//! Orders as clients see them.
+
+use flotilla_proto::{
+    money::Amount,
+    orders::v1::{self as proto, OrderLine},
+};
+use flotilla_rpc::etag;
+use prost_types::Timestamp;
+
+use crate::domain::{
+    names::{order_reason, order_state},
+    order::Order,
+};
+
+/// An order in the words of the proto.
+pub fn order(order: Order) -> proto::Order {
+    let currency = order.currency();
+    let line = |line: crate::domain::pricing::PricedLine| OrderLine {
+        product: format!("products/{}", line.product_id),
+        quantity: line.quantity,
+        unit_price: Some(Amount { minor: line.unit_price_minor, currency }.to_proto()),
+    };
+    proto::Order {
+        name: format!("orders/{}", order.id),
+        customer: format!("users/{}", order.customer_id),
+        state: order_state(&order.state).into(),
+        reason: order_reason(order.reason.as_deref()).into(),
+        lines: order.lines.into_iter().map(line).collect(),
+        total: Some(order.total.to_proto()),
+        create_time: Some(Timestamp::from(order.created_at)),
+        end_time: order.ended_at.map(Timestamp::from),
+        etag: etag::of(order.version),
+    }
+}

@@ -1,0 +1,123 @@
+//! `OrderService`: place, get, list, cancel, watch.
+
+use std::time::Duration;
+
+use flotilla_postgres::GroupCommit;
+use flotilla_proto::orders::v1::{
+    CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest,
+    WatchOrderRequest, WatchOrderResponse, order_service_server::OrderService,
+};
+use flotilla_rpc::{Access, AccessRules, Caller, Deadline, Role, caller, name, page::PageTokens};
+use futures::stream::BoxStream;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{convert, list, place, watch};
+use crate::{
+    catalogue::Catalogue,
+    error::Error,
+    metrics::Metrics,
+    placing::{Outcome, Placement},
+    saga::Canceller,
+    storage::orders::{Reader, Scope},
+    watches::Watches,
+};
+
+/// How long a change is tried when the call brings no deadline.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who may call what.
+pub const RULES: [(&str, Access); 5] = [
+    ("/flotilla.orders.v1.OrderService/PlaceOrder", Access::Authenticated),
+    ("/flotilla.orders.v1.OrderService/GetOrder", Access::Authenticated),
+    ("/flotilla.orders.v1.OrderService/ListOrders", Access::Authenticated),
+    ("/flotilla.orders.v1.OrderService/CancelOrder", Access::Authenticated),
+    ("/flotilla.orders.v1.OrderService/WatchOrder", Access::Authenticated),
+];
+
+/// [`RULES`] for the server.
+#[must_use]
+pub fn rules() -> AccessRules {
+    RULES.into_iter().fold(AccessRules::new(), |rules, (method, access)| rules.allow(method, access))
+}
+
+/// The service.
+pub struct OrderApi {
+    /// Reads orders.
+    pub reader: Reader,
+    /// Prices baskets.
+    pub catalogue: Arc<Catalogue>,
+    /// Accepts orders.
+    pub placing: GroupCommit<Placement, Result<Outcome, flotilla_postgres::Error>>,
+    /// Cancels them.
+    pub canceller: Canceller,
+    /// Wakes streams.
+    pub watches: Watches,
+    /// Ends streams when the service drains.
+    pub draining: CancellationToken,
+    /// Signs page tokens; read when first needed.
+    pub page_tokens: OnceCell<PageTokens>,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// What a caller may see.
+pub(super) fn scope(caller: &Caller) -> Scope {
+    match caller.role {
+        Role::Customer => Scope::Own(caller.user),
+        Role::Operator => Scope::All,
+    }
+}
+
+/// The id in an order's name.
+pub(super) fn order_id(value: &str) -> Result<Uuid, Error> {
+    Ok(name::parse_uuid("name", "orders", value)?)
+}
+
+impl OrderApi {
+    /// An order that the caller may see.
+    pub(super) async fn find(&self, scope: Scope, id: Uuid) -> Result<crate::domain::order::Order, Error> {
+        self.reader.get(scope, id).await?.ok_or(Error::NotFound(id))
+    }
+}
+
+#[tonic::async_trait]
+impl OrderService for OrderApi {
+    type WatchOrderStream = BoxStream<'static, Result<WatchOrderResponse, Status>>;
+
+    async fn place_order(&self, request: Request<PlaceOrderRequest>) -> Result<Response<Order>, Status> {
+        let caller = caller(&request)?;
+        let order = place::place(self, caller.user, request.get_ref()).await?;
+        Ok(Response::new(convert::order(order)))
+    }
+
+    async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<Order>, Status> {
+        let caller = caller(&request)?;
+        let id = order_id(&request.get_ref().name)?;
+        Ok(Response::new(convert::order(self.find(scope(&caller), id).await?)))
+    }
+
+    async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(list::list(self, &caller, request.get_ref()).await?))
+    }
+
+    async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<Order>, Status> {
+        let caller = caller(&request)?;
+        let CancelOrderRequest { name, etag } = request.get_ref();
+        let patience = Deadline::current().map_or(PATIENCE, Deadline::remaining).min(PATIENCE);
+        let order = self.canceller.cancel(caller, order_id(name)?, etag, patience).await?;
+        Ok(Response::new(convert::order(order)))
+    }
+
+    async fn watch_order(
+        &self,
+        request: Request<WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(watch::watch(self, &caller, request.get_ref()).await?))
+    }
+}

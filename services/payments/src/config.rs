@@ -1,0 +1,49 @@
+//! The settings of payments, section by section.
+
+use flotilla_config::{Problems, Validate};
+use flotilla_messaging::NatsSettings;
+use flotilla_postgres::PostgresSettings;
+use flotilla_proto::money::Currency;
+use flotilla_rpc::{AuthSettings, ServerSettings};
+use flotilla_service::ServiceSettings;
+use flotilla_telemetry::TelemetrySettings;
+use serde::Deserialize;
+
+/// Everything that payments can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Admin port and shutdown.
+    #[serde(default)]
+    pub service: ServiceSettings,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+    /// The gRPC server.
+    #[serde(default)]
+    pub grpc: ServerSettings,
+    /// Tokens.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The broker.
+    #[serde(default)]
+    pub nats: NatsSettings,
+    /// Currency of accounts that are opened from now on; default `USD`. Variable: `FLOTILLA__CURRENCY`.
+    #[serde(default = "default_currency")]
+    pub currency: String,
+}
+
+fn default_currency() -> String {
+    "USD".to_owned()
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("service", &self.service);
+        problems.section("postgres", &self.postgres);
+        problems.section("nats", &self.nats);
+        problems.require(Currency::parse(&self.currency).is_some(), "currency", "must be a known ISO 4217 code");
+    }
+}

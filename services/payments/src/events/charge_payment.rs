@@ -1,0 +1,45 @@
+//! The command `ChargePayment`: take an order's total, once.
+
+use flotilla_messaging::{Event, Ids};
+use flotilla_proto::{
+    money::{Amount, Currency},
+    payments::v1::{ChargePayment, PaymentCharged, PaymentDeclined},
+};
+
+use super::{
+    Unreadable,
+    commands::{Command, Target},
+    decode, event, parse_id,
+};
+use crate::domain::Charged;
+
+pub const KIND: &str = "flotilla.payments.v1.ChargePayment";
+
+pub fn read(event: &Event) -> Result<Command, Unreadable> {
+    let message: ChargePayment = decode(event)?;
+    let target = Target {
+        order: parse_id("order_id", &message.order_id)?,
+        customer: parse_id("customer_id", &message.customer_id)?,
+    };
+    if message.amount_minor < 0 {
+        return Err("amount_minor is negative".to_owned());
+    }
+    let currency =
+        Currency::parse(&message.currency_code).ok_or_else(|| "currency_code is not a known currency".to_owned())?;
+    Ok(Command::Charge(target, Amount { minor: message.amount_minor, currency }))
+}
+
+pub fn reply(ids: &Ids, target: Target, answer: Charged) -> Event {
+    let (order_id, customer_id) = (target.order.to_string(), target.customer.to_string());
+    match answer {
+        Charged::Paid(Amount { minor, currency }) => {
+            let currency_code = currency.code().to_owned();
+            let charged = PaymentCharged { order_id, customer_id, amount_minor: minor, currency_code };
+            event(ids, &charged, target.customer)
+        }
+        Charged::Declined(decline) => {
+            let declined = PaymentDeclined { order_id, customer_id, decline: decline.into() };
+            event(ids, &declined, target.customer)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The consumer `payments-orders`: a batch of commands in one transaction of two round trips of its own, one that locks
+//! and one that writes.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_postgres::Tx;
+use flotilla_proto::money::Amount;
+use futures::try_join;
+use uuid::Uuid;
+
+use super::{COMMANDS, Unreadable, charge_payment, knows, read, refund_payment};
+use crate::{
+    domain::{Account, Book, Charge, Entries},
+    metrics::Metrics,
+    storage,
+};
+
+/// Whose payment a command is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The order, the key of its payment.
+    pub order: Uuid,
+    /// The customer whose account pays.
+    pub customer: Uuid,
+}
+
+/// A command of orders.
+#[derive(Clone, Copy, Debug)]
+pub enum Command {
+    /// Take this much.
+    Charge(Target, Amount),
+    /// Give it back.
+    Refund(Target),
+}
+
+impl Command {
+    fn target(&self) -> Target {
+        match self {
+            Self::Charge(target, _) | Self::Refund(target) => *target,
+        }
+    }
+}
+
+/// Carries out the commands of orders.
+pub struct Commands {
+    ids: Ids,
+    metrics: Metrics,
+}
+
+impl Commands {
+    /// Ids of transfers and replies come from `ids`.
+    pub fn new(ids: Ids, metrics: Metrics) -> Self {
+        Self { ids, metrics }
+    }
+
+    /// Decides in message order; a command that makes no sense becomes a dead letter and holds up no other.
+    fn decide(
+        &self,
+        events: &[Event],
+        commands: Vec<Result<Command, Unreadable>>,
+        accounts: Vec<Account>,
+        charges: Vec<Charge>,
+    ) -> (Vec<Outcome>, Entries) {
+        let ids = || self.ids.next();
+        let mut book = Book::open(&ids, accounts, charges, []);
+        let outcomes = events
+            .iter()
+            .zip(commands)
+            .map(|(event, command)| match command.and_then(|command| self.carry_out(&mut book, command)) {
+                Ok(reply) => Outcome::Replied { reply: reply.caused_by(event), more: Vec::new() },
+                Err(reason) => Outcome::DeadLetter(reason),
+            })
+            .collect();
+        (outcomes, book.close())
+    }
+
+    fn carry_out(&self, book: &mut Book<'_>, command: Command) -> Result<Event, Unreadable> {
+        match command {
+            Command::Charge(target, amount) => {
+                let answer = book.charge(target.order, target.customer, amount);
+                self.metrics.charged(answer);
+                Ok(charge_payment::reply(&self.ids, target, answer))
+            }
+            Command::Refund(target) => {
+                let answer = book.refund(target.order, target.customer).map_err(|error| error.to_string())?;
+                self.metrics.refunded(answer);
+                Ok(refund_payment::reply(&self.ids, target, answer))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Handler<Tx> for Commands {
+    fn knows(&self, kind: &str) -> bool {
+        knows(COMMANDS, kind)
+    }
+
+    async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let commands: Vec<_> = events.iter().map(|event| read(COMMANDS, event)).collect();
+        let targets = || commands.iter().flatten().map(Command::target);
+        let customers = sorted(targets().map(|target| target.customer));
+        let orders = sorted(targets().map(|target| target.order));
+        let (accounts, charges) =
+            try_join!(storage::lock_accounts(tx, &customers), storage::lock_charges(tx, &orders))?;
+        let (outcomes, entries) = self.decide(events, commands, accounts, charges);
+        storage::write(tx, &entries).await?;
+        Ok(outcomes)
+    }
+}
+
+fn sorted(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    ids.collect::<BTreeSet<_>>().into_iter().collect()
+}

@@ -1,0 +1,68 @@
+//! The consumer `payments-identity`: accounts open with their users and close after them, in whatever order the events
+//! come.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome};
+use flotilla_postgres::Tx;
+use flotilla_proto::money::Currency;
+use uuid::Uuid;
+
+use super::{USERS, knows, read};
+use crate::{arrivals::Arrivals, storage::Accounts};
+
+/// What an event says about an account.
+#[derive(Clone, Copy, Debug)]
+pub enum UserEvent {
+    /// It opens.
+    Created(Uuid),
+    /// Nothing.
+    Updated,
+    /// It closes.
+    Deleted(Uuid),
+}
+
+/// Follows identity's users.
+pub struct UserEvents {
+    currency: Currency,
+    arrivals: Arc<Arrivals>,
+}
+
+impl UserEvents {
+    /// New accounts have this currency; calls that wait for them are told by `arrivals`.
+    pub fn new(currency: Currency, arrivals: Arc<Arrivals>) -> Self {
+        Self { currency, arrivals }
+    }
+}
+
+#[async_trait]
+impl Handler<Tx> for UserEvents {
+    fn knows(&self, kind: &str) -> bool {
+        knows(USERS, kind)
+    }
+
+    async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let (mut opened, mut closed) = (BTreeSet::new(), BTreeSet::new());
+        let outcomes = events
+            .iter()
+            .map(|event| {
+                match read(USERS, event) {
+                    Ok(UserEvent::Created(user)) => _ = opened.insert(user),
+                    Ok(UserEvent::Updated) => {}
+                    Ok(UserEvent::Deleted(user)) => _ = closed.insert(user),
+                    Err(reason) => return Outcome::DeadLetter(reason),
+                }
+                Outcome::Done(Vec::new())
+            })
+            .collect();
+        let opened: Vec<_> = opened.into_iter().collect();
+        let closed: Vec<_> = closed.into_iter().collect();
+        Accounts::open(tx, &opened, self.currency).await?;
+        Accounts::close(tx, &closed, self.currency).await?;
+        if !opened.is_empty() {
+            self.arrivals.hint();
+        }
+        Ok(outcomes)
+    }
+}

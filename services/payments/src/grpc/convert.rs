@@ -1,0 +1,38 @@
+//! From rows to the contract.
+
+use flotilla_proto::payments::v1 as proto;
+use flotilla_rpc::name;
+use uuid::Uuid;
+
+use crate::{
+    domain::TransferKind,
+    storage::{AccountView, PostingView},
+};
+
+/// The collection of accounts.
+pub const ACCOUNTS: &str = "accounts";
+
+/// An account as clients see it.
+pub fn account(view: &AccountView) -> proto::Account {
+    proto::Account {
+        name: name::of(ACCOUNTS, view.customer),
+        balance: Some(view.balance.to_proto()),
+        create_time: Some(view.created_at.into()),
+    }
+}
+
+/// A posting as clients see it: within its account, a transfer has one.
+pub fn posting(customer: Uuid, view: &PostingView) -> proto::Posting {
+    let kind = match view.kind {
+        TransferKind::TopUp => proto::TransferKind::TopUp,
+        TransferKind::Charge => proto::TransferKind::Charge,
+        TransferKind::Refund => proto::TransferKind::Refund,
+    };
+    proto::Posting {
+        name: format!("{ACCOUNTS}/{customer}/postings/{}", view.transfer),
+        kind: kind.into(),
+        amount: Some(view.amount.to_proto()),
+        order: view.order.map(|order| name::of("orders", order)).unwrap_or_default(),
+        create_time: Some(view.created_at.into()),
+    }
+}

@@ -1,0 +1,146 @@
+//! `PaymentService`: customers see their own account alone, operators all, and add money.
+
+use std::{sync::Arc, time::Duration};
+
+use flotilla_messaging::Ids;
+use flotilla_proto::payments::v1::{
+    Account, GetAccountRequest, ListPostingsRequest, ListPostingsResponse, TopUpAccountRequest,
+    payment_service_server::PaymentService,
+};
+use flotilla_rpc::{
+    Caller, Deadline, caller,
+    page::{self, PageTokens},
+};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{convert, request};
+use crate::{
+    arrivals::Arrivals,
+    domain::{TopUpRefusal, may_still_open},
+    error::Error,
+    storage::{AccountView, Accounts, PostingView, Statement},
+    top_up::TopUps,
+};
+
+const PAGE: u32 = 50;
+const MAX_PAGE: u32 = 1_000;
+/// The longest wait for an account.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// What is left of the deadline for the answer, once a wait was in vain.
+const RESERVE: Duration = Duration::from_millis(200);
+
+/// The service.
+pub struct PaymentApi {
+    accounts: Accounts,
+    statement: Statement,
+    top_ups: TopUps,
+    arrivals: Arc<Arrivals>,
+    pages: PageTokens,
+    ids: Ids,
+}
+
+impl PaymentApi {
+    /// Over the tables; `pages` signs the page tokens, `ids` tells the time.
+    pub fn new(
+        accounts: Accounts,
+        statement: Statement,
+        top_ups: TopUps,
+        arrivals: Arc<Arrivals>,
+        pages: PageTokens,
+        ids: Ids,
+    ) -> Self {
+        Self { accounts, statement, top_ups, arrivals, pages, ids }
+    }
+
+    async fn read(&self, customer: Uuid, caller: Caller) -> Result<Option<AccountView>, Error> {
+        let own = !caller.is_operator();
+        let read = if own { self.accounts.get_own(customer).await } else { self.accounts.get(customer).await };
+        Ok(read?)
+    }
+
+    async fn get(&self, customer: Uuid, caller: Caller, patience: Duration) -> Result<AccountView, Error> {
+        may_see(caller, customer)?;
+        if let Some(account) = self.read(customer, caller).await? {
+            return Ok(account);
+        }
+        self.arrival(customer, patience).await?;
+        self.read(customer, caller).await?.ok_or(Error::NotFound(customer))
+    }
+
+    async fn add(&self, request: TopUpAccountRequest, patience: Duration) -> Result<AccountView, Error> {
+        let top_up = request::top_up(request)?;
+        let customer = top_up.customer;
+        match self.top_ups.submit(top_up.clone()).await {
+            Err(Error::TopUp(_, TopUpRefusal::UnknownAccount)) => {
+                self.arrival(customer, patience).await?;
+                self.top_ups.submit(top_up).await?;
+            }
+            outcome => outcome?,
+        }
+        self.accounts.get(customer).await?.ok_or(Error::NotFound(customer))
+    }
+
+    async fn list(&self, request: ListPostingsRequest, caller: Caller) -> Result<ListPostingsResponse, Error> {
+        let customer = request::account("parent", &request.parent)?;
+        let query = page::fingerprint(&["ListPostings", &request.parent]);
+        let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
+        let before = self.pages.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::max());
+        may_see(caller, customer)?;
+        // One more than asked for tells whether there is a next page.
+        let limit = i64::from(size) + 1;
+        let found = if caller.is_operator() {
+            self.statement.list(customer, before, limit).await?
+        } else {
+            self.statement.list_own(customer, before, limit).await?
+        };
+        let mut postings = found.ok_or(Error::NotFound(customer))?;
+        let more = postings.len() > size as usize;
+        postings.truncate(size as usize);
+        let sign = |last: &PostingView| self.pages.sign(&last.transfer, &query);
+        let next_page_token = postings.last().filter(|_| more).map(sign).unwrap_or_default();
+        let postings = postings.iter().map(|posting| convert::posting(customer, posting)).collect();
+        Ok(ListPostingsResponse { postings, next_page_token })
+    }
+
+    /// Waits for the account of a user who is new; an old one without an account has none.
+    async fn arrival(&self, customer: Uuid, patience: Duration) -> Result<(), Error> {
+        if !may_still_open(customer, self.ids.now()) {
+            return Err(Error::NotFound(customer));
+        }
+        if self.arrivals.wait(customer, patience).await { Ok(()) } else { Err(Error::NotYet(customer)) }
+    }
+}
+
+/// Customers see their own account alone; of others they don't even learn that they exist.
+fn may_see(caller: Caller, customer: Uuid) -> Result<(), Error> {
+    if caller.is_operator() || caller.user == customer { Ok(()) } else { Err(Error::NotFound(customer)) }
+}
+
+/// How long a call may wait for an account.
+fn patience<T>(request: &Request<T>) -> Duration {
+    let left = request.extensions().get::<Deadline>().map(|deadline| deadline.remaining());
+    left.unwrap_or(PATIENCE).saturating_sub(RESERVE).min(PATIENCE)
+}
+
+#[tonic::async_trait]
+impl PaymentService for PaymentApi {
+    async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<Account>, Status> {
+        let (caller, patience) = (caller(&request)?, patience(&request));
+        let customer = request::account("name", &request.get_ref().name)?;
+        Ok(Response::new(convert::account(&self.get(customer, caller, patience).await?)))
+    }
+
+    async fn top_up_account(&self, request: Request<TopUpAccountRequest>) -> Result<Response<Account>, Status> {
+        let patience = patience(&request);
+        Ok(Response::new(convert::account(&self.add(request.into_inner(), patience).await?)))
+    }
+
+    async fn list_postings(
+        &self,
+        request: Request<ListPostingsRequest>,
+    ) -> Result<Response<ListPostingsResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.list(request.into_inner(), caller).await?))
+    }
+}

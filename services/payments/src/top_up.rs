@@ -1,0 +1,120 @@
+//! Top-ups by group commit: many operators' calls, one transaction, each with its own outcome.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_postgres::{Error as StoreError, GroupCommit, GroupCommitDriver, GroupCommitSettings, Pool, retry};
+use flotilla_proto::payments::v1::AccountToppedUp;
+use flotilla_rpc::RpcError;
+use futures::{FutureExt as _, future::try_join};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Book, Entries, TopUp, TopUpRefusal, Transfer},
+    error::Error,
+    events,
+    metrics::Metrics,
+    storage,
+};
+
+/// How long a batch tries while the database is away.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// One writer keeps hot accounts from waiting for each other.
+const SETTINGS: GroupCommitSettings = GroupCommitSettings { max_batch: 256, queue: 1_024, writers: 1 };
+
+/// What became of a top-up: done or refused, or the batch failed.
+type Outcome = Result<Result<(), TopUpRefusal>, RpcError>;
+
+/// The callers' end.
+#[derive(Clone)]
+pub struct TopUps {
+    queue: GroupCommit<TopUp, Outcome>,
+}
+
+impl TopUps {
+    /// Over the system role's pool; nothing is done unless the driver runs.
+    pub fn new(pool: Pool, outbox: Outbox, ids: Ids, metrics: Metrics) -> (Self, GroupCommitDriver) {
+        let writer = Writer { pool, outbox, ids, metrics };
+        let (queue, driver) = GroupCommit::new(SETTINGS, move |batch| {
+            let writer = writer.clone();
+            async move { writer.apply(batch).await }.boxed()
+        });
+        (Self { queue }, driver)
+    }
+
+    /// Adds money once for each (customer, request id).
+    ///
+    /// # Errors
+    /// A refusal, a full queue, or the database's.
+    pub async fn submit(&self, top_up: TopUp) -> Result<(), Error> {
+        let customer = top_up.customer;
+        let outcome = self.queue.submit(top_up).await.map_err(flotilla_service::queue_error)?;
+        outcome?.map_err(|refusal| Error::TopUp(customer, refusal))
+    }
+}
+
+#[derive(Clone)]
+struct Writer {
+    pool: Pool,
+    outbox: Outbox,
+    ids: Ids,
+    metrics: Metrics,
+}
+
+impl Writer {
+    async fn apply(&self, batch: Vec<TopUp>) -> Vec<Outcome> {
+        match retry(PATIENCE, || self.attempt(&batch)).await {
+            Ok(outcomes) => {
+                outcomes.iter().for_each(|outcome| self.metrics.topped_up(outcome.is_ok()));
+                outcomes.into_iter().map(Ok).collect()
+            }
+            Err(error) => {
+                let error = flotilla_service::storage_error(error);
+                batch.iter().map(|_| Err(error.clone())).collect()
+            }
+        }
+    }
+
+    async fn attempt(&self, batch: &[TopUp]) -> Result<Vec<Result<(), TopUpRefusal>>, StoreError> {
+        let customers: Vec<Uuid> =
+            batch.iter().map(|top_up| top_up.customer).collect::<BTreeSet<_>>().into_iter().collect();
+        let keys: (Vec<Uuid>, Vec<&str>) =
+            batch.iter().map(|top_up| (top_up.customer, top_up.request_id.as_str())).unzip();
+        let tx = self.pool.begin().await?;
+        let accounts = storage::lock_accounts(&tx, &customers).await?;
+        // After the locks: what another replica has added under the same keys is seen now.
+        let known = storage::find_top_ups(&tx, &keys.0, &keys.1).await?;
+        let (outcomes, entries) = self.decide(batch, accounts, known);
+        if entries.transfers.is_empty() {
+            tx.rollback().await?;
+            return Ok(outcomes);
+        }
+        let events: Vec<_> = entries.transfers.iter().map(|transfer| self.topped_up(transfer)).collect();
+        let append = async { self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres) };
+        try_join(storage::write(&tx, &entries), append).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(outcomes)
+    }
+
+    fn decide(
+        &self,
+        batch: &[TopUp],
+        accounts: Vec<crate::domain::Account>,
+        known: Vec<TopUp>,
+    ) -> (Vec<Result<(), TopUpRefusal>>, Entries) {
+        let ids = || self.ids.next();
+        let mut book = Book::open(&ids, accounts, [], known);
+        let outcomes = batch.iter().map(|top_up| book.top_up(top_up.clone()).map(drop)).collect();
+        (outcomes, book.close())
+    }
+
+    fn topped_up(&self, transfer: &Transfer) -> Event {
+        let message = AccountToppedUp {
+            customer_id: transfer.customer.to_string(),
+            amount_minor: transfer.amount.minor,
+            currency_code: transfer.amount.currency.code().to_owned(),
+        };
+        events::event(&self.ids, &message, transfer.customer).traced(flotilla_telemetry::current_traceparent())
+    }
+}
