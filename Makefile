@@ -9,7 +9,7 @@ export RUNTIME
 
 .DEFAULT_GOAL := help
 .PHONY: help build up down restart status logs demo replay chaos bench reset fetch \
-	test fleet-test lint fmt clippy buf layering doc docs proto bench-smoke drive up-as-others ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto drive others ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -88,10 +88,13 @@ proto: ## Lint the contracts and generate their code anew
 	@touch crates/proto/build.rs
 	@$(CARGO) build --locked -p flotilla-proto
 
+others: build ## Run the fleet as root in a closed folder, and as an ordinary user
+	@sh scripts/others.sh
+
 drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
 	@sh scripts/drive.sh
 
-ci: lint test drive ## What CI runs
+ci: lint test drive others ## What CI runs
 	@echo "ci: all checks passed"
 
 ci-long: ci ## Longer checks: chaos with several seeds, a long bench

@@ -163,7 +163,7 @@ impl Reader<'_> {
         for (setting, origin) in layers::leaves(self.tree, name) {
             let variable = origin.clone().filter(|origin| origin.starts_with(PREFIX));
             match (variable, setting.strip_suffix("_file")) {
-                (Some(variable), Some(base)) if !base.is_empty() => self.from_file(&setting, base, &variable),
+                (Some(variable), Some(base)) if !base.is_empty() => self.take_from_file(&setting, base, &variable),
                 _ => {
                     // Known only by its variable when it was read from a file that doesn't exist as a setting.
                     self.tell(&setting, "is not a setting");
@@ -174,7 +174,7 @@ impl Reader<'_> {
         layers::put(self.tree, name, None);
     }
 
-    fn from_file(&mut self, setting: &str, base: &str, origin: &str) {
+    fn take_from_file(&mut self, setting: &str, base: &str, origin: &str) {
         let path = match layers::find(self.tree, setting).map(|value| &value.kind) {
             Some(ValueKind::String(path)) => path.clone(),
             _ => String::new(),

@@ -198,7 +198,8 @@ fn decode_event(subject: &str, mut bytes: Bytes) -> Result<Event, String> {
             Ok(EVENT_TYPE) if length_delimited => found.kind = Some(take(&mut bytes)?),
             Ok(EVENT_BINARY_DATA) if length_delimited => found.data = take(&mut bytes)?,
             Ok(EVENT_ATTRIBUTES) if length_delimited => decode_attribute(take(&mut bytes)?, &mut found)?,
-            _ => skip_field(wire, tag, &mut bytes, prost::encoding::DecodeContext::default()).map_err(|error| error.to_string())?,
+            _ => skip_field(wire, tag, &mut bytes, prost::encoding::DecodeContext::default())
+                .map_err(|error| error.to_string())?,
         }
     }
     let aggregate = text(found.aggregate)?.unwrap_or_default();
@@ -228,7 +229,8 @@ fn decode_attribute(mut entry: Bytes, found: &mut Found) -> Result<(), String> {
         match (tag, wire) {
             (1, WireType::LengthDelimited) => key = take(&mut entry)?,
             (2, WireType::LengthDelimited) => value = take(&mut entry)?,
-            _ => skip_field(wire, tag, &mut entry, prost::encoding::DecodeContext::default()).map_err(|error| error.to_string())?,
+            _ => skip_field(wire, tag, &mut entry, prost::encoding::DecodeContext::default())
+                .map_err(|error| error.to_string())?,
         }
     }
     let slot = match key.as_ref() {
@@ -329,11 +331,13 @@ impl Packer {
 
     /// All frames.
     pub fn finish(mut self) -> Vec<Frame> {
-        self.full.extend(self.open.into_iter().filter(|(.., events)| *events > 0).map(|(subject, buffer, events)| Frame {
-            subject,
-            payload: buffer.freeze(),
-            events,
-        }));
+        self.full.extend(
+            self.open.into_iter().filter(|(.., events)| *events > 0).map(|(subject, buffer, events)| Frame {
+                subject,
+                payload: buffer.freeze(),
+                events,
+            }),
+        );
         self.full
     }
 }

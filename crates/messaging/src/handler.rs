@@ -20,6 +20,7 @@ pub trait Handler<T: Send>: Send + Sync + 'static {
 
 /// What became of one event.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "it lives for one batch, and a box would cost an allocation a reply")]
 pub enum Outcome {
     /// Applied; these messages go to the outbox in the same transaction.
     Done(Vec<Event>),

@@ -14,18 +14,21 @@ use crate::handler::{Handler, Outcome};
 use crate::metrics::Metrics;
 use crate::random::{Random, unit};
 use crate::settings::ParkedSettings;
-use crate::store::{DueMessage, Effects, ParkedStore, Verdict};
+use crate::store::{DueMessage, Effects, InboxStore, ParkedStore, Verdict};
 
 /// Attempts in one round; the rest waits for the next.
 const ROUND: usize = 64;
 /// No wait grows beyond this.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
+/// A handler that consumer and retries share.
+pub type SharedHandler<S> = Arc<dyn Handler<<S as InboxStore>::Tx>>;
+
 /// A service's retries.
 pub struct ParkedRetry<S: ParkedStore> {
     store: S,
     names: Vec<&'static str>,
-    handlers: Vec<Arc<dyn Handler<S::Tx>>>,
+    handlers: Vec<SharedHandler<S>>,
     settings: ParkedSettings,
     random: Arc<dyn Random>,
     metrics: Metrics,
@@ -35,7 +38,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
     /// Retries for these consumers.
     pub fn new(
         store: S,
-        consumers: Vec<(&'static str, Arc<dyn Handler<S::Tx>>)>,
+        consumers: Vec<(&'static str, SharedHandler<S>)>,
         settings: ParkedSettings,
         random: Arc<dyn Random>,
         metrics: Metrics,
@@ -46,6 +49,9 @@ impl<S: ParkedStore> ParkedRetry<S> {
 
     /// Works until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
+        if self.names.is_empty() {
+            return shutdown.cancelled().await;
+        }
         let mut backoff = Backoff::new(self.settings.poll.0, Duration::from_secs(10));
         while shutdown.run_until_cancelled(tokio::time::sleep(self.settings.poll.0)).await.is_some() {
             match self.round(&shutdown).await {

@@ -85,7 +85,11 @@ impl NatsSettings {
 impl Validate for NatsSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require(!self.url.is_empty(), "url", "must be set");
-        problems.require(self.request_timeout.0 * 2 <= self.relay.lease.0, "request_timeout", "must be at most half of relay.lease");
+        problems.require(
+            self.request_timeout.0 * 2 <= self.relay.lease.0,
+            "request_timeout",
+            "must be at most half of relay.lease",
+        );
         problems.require(!self.request_timeout.0.is_zero(), "request_timeout", "must be above zero");
         problems.require(self.max_ack_pending >= 1, "max_ack_pending", "must be at least 1");
         problems.require(self.prefetch_frames >= 1, "prefetch_frames", "must be at least 1");
@@ -122,7 +126,7 @@ impl Default for RelaySettings {
     fn default() -> Self {
         Self {
             lease: seconds(5),
-            gather: millis(5),
+            gather: millis(10),
             poll: millis(200),
             batch: 1_024,
             check: seconds(2),

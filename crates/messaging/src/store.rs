@@ -106,7 +106,12 @@ pub trait OutboxStore: Send + Sync + 'static {
     fn checkpoint(&self, stream: StreamMark) -> impl Future<Output = Result<Option<Cursor>, StoreError>> + Send;
 
     /// Sets the cursor back after a loss, if the epoch still holds, and forgets the checkpoints that the loss made untrue.
-    fn rewind(&self, epoch: i64, cursor: Cursor, stream: StreamMark) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn rewind(
+        &self,
+        epoch: i64,
+        cursor: Cursor,
+        stream: StreamMark,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// What waits after the cursor, as it was last moved.
     fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>> + Send;
@@ -231,11 +236,7 @@ pub trait ParkedStore: InboxStore {
     ) -> impl Future<Output = Result<Option<DueMessage>, StoreError>> + Send;
 
     /// Removes the message: it has been applied.
-    fn settle(
-        &self,
-        tx: &mut Self::Tx,
-        message: &DueMessage,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn settle(&self, tx: &mut Self::Tx, message: &DueMessage) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Counts a failed attempt; for [`Verdict::Bury`] a copy goes to the outbox. Does nothing if another attempt was counted meanwhile.
     fn fail(

@@ -13,8 +13,10 @@ use tokio_postgres::{Client, Config, NoTls};
 use crate::error::{Error, ErrorKind};
 use crate::pool::parse_url;
 
-/// The lock under which roles are made: they belong to the whole cluster ("flotroles" shortened to eight letters).
+/// The lock under which roles are made, because they belong to the whole cluster ("flotrole").
 const ROLES_LOCK: i64 = 0x666c_6f74_726f_6c65;
+/// The space of the locks under which a database is set up ("flot"); the other half is the name's hash.
+const DATABASE_LOCKS: i32 = 0x666c_6f74;
 /// Longest set-up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -73,14 +75,14 @@ async fn set_up(
     let work = async {
         let cluster = Session::open(config.clone()).await?;
         make_roles(&cluster.client, service, passwords).await?;
+        // PostgreSQL doesn't serialize changes to one database's properties: it fails them. Held until the session ends.
+        let lock = "SELECT pg_advisory_lock($1, hashtext($2))";
+        cluster.client.query(lock, &[&DATABASE_LOCKS, &database]).await?;
         make_database(&cluster.client, service, database).await?;
-        cluster.close();
         let mut inside = config;
         inside.dbname(database);
         let inside = Session::open(inside).await?;
-        own_schema(&inside.client, service).await?;
-        inside.close();
-        Ok(())
+        own_schema(&inside.client, service).await
     };
     tokio::time::timeout(PATIENCE, work)
         .await
@@ -113,8 +115,6 @@ impl Session {
         client.batch_execute("SET client_min_messages = warning").await?;
         Ok(Self { client, connection })
     }
-
-    fn close(self) {}
 }
 
 impl Drop for Session {

@@ -182,7 +182,7 @@ impl From<tokio_postgres::Error> for Error {
 /// The driver keeps its own kinds private: input and output errors show as their cause, the rest by the text.
 fn is_connection_trouble(error: &tokio_postgres::Error) -> bool {
     error.is_closed()
-        || error.source().is_some_and(|cause| cause.is::<std::io::Error>())
+        || error.source().is_some_and(<dyn StdError>::is::<std::io::Error>)
         || matches!(error.to_string().as_str(), "timeout waiting for server" | "error connecting to server")
 }
 

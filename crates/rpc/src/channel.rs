@@ -16,7 +16,7 @@ use tower::Service;
 use crate::layers::deadline::{TIMEOUT_HEADER, format_timeout, parse_timeout};
 use crate::layers::request_id::REQUEST_ID_HEADER;
 use crate::layers::trace::TRACEPARENT_HEADER;
-use crate::{CallContext, ClientSettings, methods};
+use crate::{CallContext, ClientSettings, Deadline, methods};
 
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -77,7 +77,7 @@ impl Channel {
 
     fn prepare(&self, path: &str, headers: &mut HeaderMap) {
         CallContext::with(|context| {
-            let left = context.deadline.map(|deadline| deadline.remaining());
+            let left = context.deadline.map(Deadline::remaining);
             self.set_deadline(left, path, headers);
             if let Some(id) = &context.request_id
                 && !headers.contains_key(&REQUEST_ID_HEADER)
@@ -148,7 +148,7 @@ impl Service<Request<Body>> for Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Deadline, RequestId};
+    use crate::RequestId;
 
     fn some_channel() -> Channel {
         channel("http://127.0.0.1:1", &ClientSettings::default()).unwrap()

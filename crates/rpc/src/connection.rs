@@ -10,9 +10,14 @@ use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+/// How long a client may take for its first bytes: after them HTTP/2 pings watch over the connection.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The client's preface and the head of its settings.
+const HANDSHAKE_BYTES: usize = 24 + 9;
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -20,6 +25,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Connection {
     stream: TcpStream,
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The end of the client's patience and what it still owes; gone once it has sent enough.
+    handshake: Option<(Pin<Box<Sleep>>, usize)>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -39,13 +46,17 @@ pub(crate) fn incoming(
                         tracing::debug!(%error, "connection went away before it was served");
                         continue;
                     }
-                    let killed = Box::pin(kill.clone().cancelled_owned());
-                    let connection = Connection { stream, kill: killed, _place: place };
+                    let connection = Connection {
+                        stream,
+                        kill: Box::pin(kill.clone().cancelled_owned()),
+                        handshake: Some((Box::pin(sleep(HANDSHAKE)), HANDSHAKE_BYTES)),
+                        _place: place,
+                    };
                     return Some((Ok(connection), (listener, places, kill)));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -60,10 +71,26 @@ impl Connected for Connection {
     }
 }
 
+impl Connection {
+    fn count(&mut self, bytes: usize) {
+        if let Some((_, owed)) = &mut self.handshake {
+            *owed = owed.saturating_sub(bytes);
+        }
+        self.handshake.take_if(|(_, owed)| *owed == 0);
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         if let ready @ Poll::Ready(_) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+            self.count(buf.filled().len() - before);
             return ready;
+        }
+        if let Some((patience, _)) = &mut self.handshake
+            && patience.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         self.kill.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
     }

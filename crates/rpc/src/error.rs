@@ -163,12 +163,8 @@ impl Violations {
         if self.0.is_empty() {
             return Ok(());
         }
-        let message = self
-            .0
-            .iter()
-            .map(|(field, description)| format!("{field}: {description}"))
-            .collect::<Vec<_>>()
-            .join("; ");
+        let message =
+            self.0.iter().map(|(field, description)| format!("{field}: {description}")).collect::<Vec<_>>().join("; ");
         let mut error = RpcError::new(Code::InvalidArgument, "INVALID_ARGUMENT", message);
         error.0.violations = self.0;
         Err(error)

@@ -66,6 +66,7 @@ impl Server {
 
     /// Adds a generated service. Its messages are limited by `max_message_bytes`.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "it adds a service, and takes no second server")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
@@ -96,6 +97,7 @@ impl Server {
     ///
     /// # Errors
     /// The descriptors for reflection are broken.
+    #[allow(clippy::type_complexity, reason = "a tower service, all of its bounds told")]
     pub fn into_service(
         self,
         shutdown: &CancellationToken,
@@ -119,8 +121,7 @@ impl Server {
         let mut routes = self.routes;
         routes.add(tonic_health::pb::health_server::HealthServer::new(health));
         if self.settings.reflection {
-            reflection::add(&mut routes, &self.services)
-                .map_err(|error| ServeError::Reflection(error.to_string()))?;
+            reflection::add(&mut routes, &self.services).map_err(|error| ServeError::Reflection(error.to_string()))?;
         }
         Ok(layers::compose(
             routes.build(),
@@ -143,11 +144,8 @@ impl Server {
         let stack = self.stack(&shutdown)?;
         let kill = CancellationToken::new();
         let incoming = connection::incoming(listener, settings.max_connections, kill.clone());
-        let serving = transport(&settings).serve_with_incoming_shutdown(
-            stack,
-            incoming,
-            shutdown.clone().cancelled_owned(),
-        );
+        let serving =
+            transport(&settings).serve_with_incoming_shutdown(stack, incoming, shutdown.clone().cancelled_owned());
         tokio::pin!(serving);
         let overdue = async {
             shutdown.cancelled().await;

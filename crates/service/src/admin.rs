@@ -108,13 +108,16 @@ async fn livez(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     let report = admin.readiness.report().await;
-    (status(report.ready), Json(json!({
-        "service": admin.service,
-        "ready": report.ready,
-        "degraded": report.degraded,
-        "draining": report.draining,
-        "checks": report.checks,
-    })))
+    (
+        status(report.ready),
+        Json(json!({
+            "service": admin.service,
+            "ready": report.ready,
+            "degraded": report.degraded,
+            "draining": report.draining,
+            "checks": report.checks,
+        })),
+    )
 }
 
 async fn startupz(State(admin): State<Admin>) -> impl IntoResponse {

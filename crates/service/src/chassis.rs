@@ -145,7 +145,7 @@ impl Chassis {
             readiness: readiness.clone(),
             health,
         };
-        tracing::info!(service = self.name, %grpc, %admin, "ready to serve");
+        tracing::info!(service = self.name, %grpc, %admin, "ready");
         Ok(Running::new(self.name, grpc, admin, stop, readiness, tokio::spawn(supervisor.run())))
     }
 }

@@ -45,8 +45,9 @@ pub fn queue_error(refused: Refused) -> RpcError {
         Refused::Full => {
             RpcError::new(Code::ResourceExhausted, "OVERLOADED", "the service is busy").retry_after(QUEUE_RETRY)
         }
-        Refused::Closed => RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "the service is shutting down")
-            .retry_after(QUEUE_RETRY),
+        Refused::Closed => {
+            RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "the service is shutting down").retry_after(QUEUE_RETRY)
+        }
         // Whether it was applied is unknown: the caller's request id makes a repeat safe.
         Refused::Failed => RpcError::new(Code::Unavailable, "OUTCOME_UNKNOWN", "the batch broke off; repeat the call")
             .retry_after(QUEUE_RETRY),

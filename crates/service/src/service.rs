@@ -29,10 +29,7 @@ pub trait Service: 'static {
     fn common(settings: &Self::Settings) -> Common<'_>;
 
     /// Connects, wires and starts everything; returns with the bound addresses.
-    fn build(
-        settings: Self::Settings,
-        telemetry: &Telemetry,
-    ) -> impl Future<Output = anyhow::Result<Running>> + Send;
+    fn build(settings: Self::Settings, telemetry: &Telemetry) -> impl Future<Output = anyhow::Result<Running>> + Send;
 
     /// Brings the database up to date. A service without one has nothing to do.
     fn migrate(settings: &Self::Settings) -> impl Future<Output = anyhow::Result<()>> + Send {

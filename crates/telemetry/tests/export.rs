@@ -1,6 +1,8 @@
 //! A process with telemetry, as its collector and the reader of its logs see it. The process is this test again, with
 //! the variables that it needs: a test can't change its own.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

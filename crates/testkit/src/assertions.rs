@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use futures::TryStreamExt as _;
 
 use crate::database::Database;
-use crate::eventually;
+use crate::{eventually, nats_client};
 
 /// How long what is under way may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -53,8 +53,7 @@ pub async fn assert_nothing_parked(database: &Database) {
 /// # Panics
 /// Messages are left, or the stream doesn't exist.
 pub async fn assert_no_pending_acks(nats_url: &str, stream: &str) {
-    let client = async_nats::connect(nats_url).await.unwrap();
-    let context = jetstream::new(client);
+    let context = jetstream::new(nats_client(nats_url).await);
     eventually(&format!("{stream} acked"), PATIENCE, || async {
         let stream = context.get_stream(stream).await.map_err(|error| error.to_string())?;
         let consumers: Vec<_> = stream.consumers().try_collect().await.map_err(|error| error.to_string())?;

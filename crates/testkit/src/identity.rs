@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flotilla_proto::identity::v1::auth_service_server::{AuthService, AuthServiceServer};
-use flotilla_proto::identity::v1::{
-    GetJsonWebKeySetRequest, JsonWebKey, JsonWebKeySet, LoginRequest, LoginResponse,
-};
+use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, JsonWebKey, JsonWebKeySet, LoginRequest, LoginResponse};
 use flotilla_rpc::{
     Access, AccessRules, AuthSettings, Authenticator, Caller, KeySource, Role, Server, ServerSettings, StaticKeys,
     TokenSigner,

@@ -7,7 +7,7 @@
 //! * Each database, NATS account and Redis database handed out is a test's own.
 //! * No wait is unbounded, and a failed one says what it waited for.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
 
 pub mod memory;
 
@@ -25,4 +25,5 @@ pub use database::Database;
 pub use eventually::{Settled, eventually};
 pub use harness::ServiceHarness;
 pub use identity::TestIdentity;
+pub use nats::nats_client;
 pub use stack::{Stack, stack};

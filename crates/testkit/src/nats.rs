@@ -32,6 +32,25 @@ impl Accounts {
     }
 }
 
+/// A client of the server and account that `url` names.
+///
+/// # Panics
+/// It can't be reached.
+pub async fn nats_client(url: &str) -> async_nats::Client {
+    let address: async_nats::ServerAddr = url.parse().unwrap();
+    // The client doesn't take the name and password from the address by itself.
+    let options = match (address.username(), address.password()) {
+        (Some(user), Some(password)) => {
+            async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        _ => async_nats::ConnectOptions::new(),
+    };
+    match options.connect(address).await {
+        Ok(client) => client,
+        Err(error) => panic!("{url} can't be reached: {error}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

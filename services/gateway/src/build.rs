@@ -46,7 +46,9 @@ impl Service for Gateway {
         let cache = Cache::connect("products", &settings.cache, registry).await;
         let backends = Backends::new(settings.backends.iter(), &settings.client)?;
         watch_backends(&mut chassis, &backends);
-        watch_cache(&mut chassis, &cache);
+        if settings.cache.redis_url.is_some() {
+            watch_cache(&mut chassis, &cache);
+        }
 
         // Health follows the chassis's readiness; the rest of this server stays empty.
         let mut empty = settings.grpc.clone();
@@ -55,10 +57,8 @@ impl Service for Gateway {
         let health = own.health();
 
         let edge = edge(&settings, telemetry, own, backends, cache, chassis.draining())?;
-        let (listen, grpc, header_timeout) =
-            (settings.grpc.listen, settings.grpc, settings.edge.header_timeout.0);
-        let serve =
-            move |listener, shutdown| server::serve(listener, Arc::new(edge), grpc, header_timeout, shutdown);
+        let (listen, grpc, header_timeout) = (settings.grpc.listen, settings.grpc, settings.edge.header_timeout.0);
+        let serve = move |listener, shutdown| server::serve(listener, Arc::new(edge), grpc, header_timeout, shutdown);
         chassis.start_with(listen, Some(health), serve).await
     }
 }

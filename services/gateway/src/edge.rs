@@ -73,11 +73,7 @@ impl Edge {
         let id = self.ids.settle(request.headers_mut());
         let is_grpc = grpc::is_grpc(request.headers());
         let answering = async {
-            if is_grpc {
-                grpc::handle(&self, request, &id).await
-            } else {
-                rest::handle(&self, request, &id).await
-            }
+            if is_grpc { grpc::handle(&self, request, &id).await } else { rest::handle(&self, request, &id).await }
         };
         let mut response = match AssertUnwindSafe(answering).catch_unwind().await {
             Ok(response) => response,
@@ -140,12 +136,9 @@ mod tests {
 
     #[test]
     fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
-        for (value, token) in [
-            ("Bearer abc", Some("abc")),
-            ("bearer  abc", Some("abc")),
-            ("Basic abc", None),
-            ("Bearer", None),
-        ] {
+        for (value, token) in
+            [("Bearer abc", Some("abc")), ("bearer  abc", Some("abc")), ("Basic abc", None), ("Bearer", None)]
+        {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
             assert_eq!(bearer(&headers), token, "{value}");
         }

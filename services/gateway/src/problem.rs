@@ -18,9 +18,11 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 
 /// A problem and how to tell it.
 #[derive(Debug, Clone)]
-pub struct Problem {
-    /// HTTP status.
-    pub status: StatusCode,
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    status: StatusCode,
     code: Code,
     reason: String,
     detail: String,
@@ -55,7 +57,7 @@ struct DocumentViolation<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: Code, reason: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             code,
             reason: reason.to_owned(),
@@ -64,7 +66,12 @@ impl Problem {
             metadata: BTreeMap::new(),
             retry_after: None,
             allow: None,
-        }
+        }))
+    }
+
+    /// HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// 400 for input that can't be read.
@@ -79,7 +86,9 @@ impl Problem {
             field => format!("{field}: {}", violation.description),
         };
         let detail = violations.iter().map(told).collect::<Vec<_>>().join("; ");
-        Self { violations, ..Self::bad_request("INVALID_ARGUMENT", detail) }
+        let mut problem = Self::bad_request("INVALID_ARGUMENT", detail);
+        problem.0.violations = violations;
+        problem
     }
 
     /// 404 for a path that leads nowhere.
@@ -97,8 +106,9 @@ impl Problem {
         names.dedup();
         let names = names.join(", ");
         let detail = format!("this path allows {names}");
-        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED", detail);
-        Self { allow: HeaderValue::try_from(names).ok(), ..problem }
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED", detail);
+        problem.0.allow = HeaderValue::try_from(names).ok();
+        problem
     }
 
     /// 413.
@@ -122,24 +132,25 @@ impl Problem {
     /// The stable reason.
     #[cfg(test)]
     pub fn reason(&self) -> &str {
-        &self.reason
+        &self.0.reason
     }
 
     /// The document as JSON.
     pub fn json(&self, request_id: &str) -> Vec<u8> {
         let document = Document {
-            r#type: format!("urn:flotilla:problem:{}", self.reason.to_ascii_lowercase().replace('_', "-")),
-            title: title(self.code),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: code_name(self.code),
-            reason: &self.reason,
+            r#type: format!("urn:flotilla:problem:{}", self.0.reason.to_ascii_lowercase().replace('_', "-")),
+            title: title(self.0.code),
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            code: code_name(self.0.code),
+            reason: &self.0.reason,
             violations: self
+                .0
                 .violations
                 .iter()
                 .map(|violation| DocumentViolation { field: &violation.field, description: &violation.description })
                 .collect(),
-            metadata: &self.metadata,
+            metadata: &self.0.metadata,
             request_id,
         };
         serde_json::to_vec(&document).expect("strings and numbers can be written as JSON")
@@ -148,19 +159,19 @@ impl Problem {
     /// The whole response.
     pub fn into_response(self, request_id: &str) -> Response<Body> {
         let mut response = full(self.json(request_id).into());
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(delay) = self.retry_after {
+        if let Some(delay) = self.0.retry_after {
             // Whole seconds, rounded up: an early repeat would be refused again.
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if let Some(allow) = self.allow {
+        if let Some(allow) = self.0.allow {
             headers.insert(ALLOW, allow);
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"flotilla\""));
         }
         response
@@ -173,13 +184,13 @@ impl From<Status> for Problem {
         let code = status.code();
         let reason = details.reason.unwrap_or_else(|| code_name(code).to_owned());
         let mut problem = Self::new(http_status(code), code, &reason, status.message());
-        problem.violations = details
+        problem.0.violations = details
             .violations
             .into_iter()
             .map(|violation| Violation::new(violation.field, violation.description))
             .collect();
-        problem.metadata = details.metadata.into_iter().collect();
-        problem.retry_after = details.retry_after;
+        problem.0.metadata = details.metadata.into_iter().collect();
+        problem.0.retry_after = details.retry_after;
         problem
     }
 }
@@ -270,7 +281,7 @@ mod tests {
     #[test]
     fn a_bare_status_has_its_code_for_a_reason() {
         let problem = Problem::from(Status::not_found("no such order"));
-        assert_eq!((problem.status, problem.reason()), (StatusCode::NOT_FOUND, "NOT_FOUND"));
+        assert_eq!((problem.status(), problem.reason()), (StatusCode::NOT_FOUND, "NOT_FOUND"));
         assert!(document(&problem).get("violations").is_none());
     }
 
@@ -278,9 +289,9 @@ mod tests {
     fn http_knows_its_own_problems() {
         let problem = Problem::other_methods(&[Method::POST, Method::GET]);
         assert_eq!(problem.clone().into_response("r").headers()[ALLOW], "GET, HEAD, POST");
-        assert_eq!(problem.status, 405);
-        assert_eq!(Problem::too_large(5).status, 413);
-        assert_eq!(Problem::media_type().status, 415);
+        assert_eq!(problem.status(), 405);
+        assert_eq!(Problem::too_large(5).status(), 413);
+        assert_eq!(Problem::media_type().status(), 415);
         let missing = Problem::from(AuthError::Missing).into_response("r");
         assert_eq!(missing.status(), 401);
         assert!(missing.headers().contains_key(WWW_AUTHENTICATE));

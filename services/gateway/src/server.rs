@@ -60,8 +60,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     let grace = settings.drain_grace.0;
     let kill = CancellationToken::new();
-    let shared =
-        Arc::new(Shared { edge, settings, header_timeout, shutdown: shutdown.clone(), kill: kill.clone() });
+    let shared = Arc::new(Shared { edge, settings, header_timeout, shutdown: shutdown.clone(), kill: kill.clone() });
     let connections = TaskTracker::new();
     // Ends with the token; each round waits for a place or a connection.
     while let Some((stream, place)) = accept(&listener, &places, &shutdown).await {
@@ -137,10 +136,10 @@ async fn serve_connection(shared: &Shared, mut stream: TcpStream) -> anyhow::Res
     });
     if is_http2 {
         let connection = pin!(http2_builder(&shared.settings).serve_connection(io, service));
-        until_drained(connection, &shared.shutdown, |connection| connection.graceful_shutdown()).await
+        until_drained(connection, &shared.shutdown, http2::Connection::graceful_shutdown).await
     } else {
         let connection = pin!(http1_builder(shared.header_timeout).serve_connection(io, service));
-        until_drained(connection, &shared.shutdown, |connection| connection.graceful_shutdown()).await
+        until_drained(connection, &shared.shutdown, http1::Connection::graceful_shutdown).await
     }
 }
 

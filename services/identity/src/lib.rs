@@ -20,9 +20,7 @@ use anyhow::Context as _;
 use flotilla_config::{ExposeSecret as _, SecretString};
 use flotilla_messaging::{Messaging, StreamSpec};
 use flotilla_postgres::{Pool, PostgresSettings, refinery::Runner};
-use flotilla_proto::identity::v1::{
-    auth_service_server::AuthServiceServer, user_service_server::UserServiceServer,
-};
+use flotilla_proto::identity::v1::{auth_service_server::AuthServiceServer, user_service_server::UserServiceServer};
 use flotilla_rpc::{Authenticator, Server, page::PageTokens};
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
@@ -100,10 +98,7 @@ impl Service for Identity {
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Vec<(&'static str, Runner)> {
-    vec![
-        ("messaging_history", flotilla_messaging::migrations()),
-        ("schema_history", embedded::migrations::runner()),
-    ]
+    vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", embedded::migrations::runner())]
 }
 
 /// Brings a database of identity up to date, as its owner.

@@ -27,15 +27,11 @@ pub async fn ensure(
     deadline: Duration,
 ) -> anyhow::Result<()> {
     let (Some(email), Some(password)) = (&settings.email, &settings.password) else { return Ok(()) };
-    for violation in [check_email(email), check_password(password.expose_secret())].into_iter().filter_map(Result::err) {
+    if let Err(violation) = check_email(email).and_then(|()| check_password(password.expose_secret())) {
         anyhow::bail!("admin: {} {}", violation.field, violation.description);
     }
-    let sign_up = SignUp {
-        email: email.clone(),
-        display_name: "Operator".to_owned(),
-        role: Role::Operator,
-        request_id: None,
-    };
+    let sign_up =
+        SignUp { email: email.clone(), display_name: "Operator".to_owned(), role: Role::Operator, request_id: None };
     let known = flotilla_postgres::retry(deadline, || users.known(&sign_up)).await?;
     if !known.is_empty() {
         return Ok(());

@@ -45,8 +45,7 @@ impl Passwords {
     /// Parameters that Argon2 doesn't take.
     pub fn new(settings: &PasswordSettings, random: Arc<dyn Random>) -> Result<Self, BadParameters> {
         let PasswordSettings { memory_kib, iterations, parallelism, concurrent, queue } = *settings;
-        let params =
-            Params::new(memory_kib, iterations, parallelism, Some(HASH_BYTES)).map_err(|_| BadParameters)?;
+        let params = Params::new(memory_kib, iterations, parallelism, Some(HASH_BYTES)).map_err(|_| BadParameters)?;
         let mut noise = [0; SALT_BYTES + HASH_BYTES];
         random.fill(&mut noise);
         let (salt, hash) = noise.split_at(SALT_BYTES);
@@ -113,8 +112,7 @@ mod tests {
     use super::*;
 
     fn passwords(concurrent: usize, queue: usize) -> Passwords {
-        let settings =
-            PasswordSettings { memory_kib: 64, iterations: 1, parallelism: 1, concurrent, queue };
+        let settings = PasswordSettings { memory_kib: 64, iterations: 1, parallelism: 1, concurrent, queue };
         Passwords::new(&settings, Arc::new(OsRandom)).expect("parameters that Argon2 takes")
     }
 

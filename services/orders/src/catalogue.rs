@@ -77,11 +77,10 @@ impl Catalogue {
     pub async fn price(&self, basket: &Basket) -> Result<Priced, Error> {
         match self.price_by_copy(basket) {
             Err(PricingError::UnknownProducts(lines)) => {
-                let strangers = self.strangers(&lines);
-                if strangers.is_empty() {
+                if self.strangers(&lines).is_empty() {
                     return Err(PricingError::UnknownProducts(lines).into());
                 }
-                self.look_up(strangers).await?;
+                self.look_up(&lines).await?;
                 Ok(self.price_by_copy(basket)?)
             }
             known => Ok(known?),
@@ -129,24 +128,24 @@ impl Catalogue {
         lines.iter().filter(stranger).map(|line| format!("products/{}", line.product_id)).collect()
     }
 
-    /// Asks inventory and keeps its answer.
-    async fn look_up(&self, names: Vec<String>) -> Result<(), Error> {
-        let patience = Deadline::current().map_or(self.lookup_timeout, |deadline| {
-            deadline.remaining().min(self.lookup_timeout)
-        });
+    /// Asks inventory and keeps its answer. Of many who wait for one new product, the first few ask for all.
+    async fn look_up(&self, lines: &[BasketLine]) -> Result<(), Error> {
+        let patience =
+            Deadline::current().map_or(self.lookup_timeout, |deadline| deadline.remaining().min(self.lookup_timeout));
         let asking = async {
             let _turn = self.lookups.acquire().await.map_err(|error| Error::Catalogue(error.to_string()))?;
-            let request = inventory::BatchGetProductsRequest { names };
-            let answer = self.inventory.clone().batch_get_products(request).await;
-            answer.map_err(|status| Error::Catalogue(status.message().to_owned()))
+            let names = self.strangers(lines);
+            if names.is_empty() {
+                return Ok(());
+            }
+            let answer = self.inventory.clone().batch_get_products(inventory::BatchGetProductsRequest { names }).await;
+            let answer = answer.map_err(|status| Error::Catalogue(status.message().to_owned()))?;
+            let products: Vec<Product> = answer.into_inner().products.iter().filter_map(product).collect();
+            self.keep(&products).await?;
+            self.learn(&products);
+            Ok(())
         };
-        let answer = tokio::time::timeout(patience, asking)
-            .await
-            .map_err(|_| Error::Catalogue("no answer in time".to_owned()))??;
-        let products: Vec<Product> = answer.into_inner().products.iter().filter_map(product).collect();
-        self.keep(&products).await?;
-        self.learn(&products);
-        Ok(())
+        tokio::time::timeout(patience, asking).await.map_err(|_| Error::Catalogue("no answer in time".to_owned()))?
     }
 
     async fn keep(&self, products: &[Product]) -> Result<(), Error> {

@@ -53,7 +53,7 @@ pub struct CatalogueSettings {
     pub inventory_url: String,
     /// Longest wait for inventory's answer. Default `2s`.
     pub lookup_timeout: HumanDuration,
-    /// Most calls that ask inventory at once; further ones wait. Default 16.
+    /// Most calls that ask inventory at once; further ones wait, and profit from the answers. Default 4.
     pub lookups: usize,
     /// How often the table is looked at for what other replicas have heard. Default `1s`.
     pub poll: HumanDuration,
@@ -102,7 +102,7 @@ impl Default for CatalogueSettings {
         Self {
             inventory_url: "http://127.0.0.1:7102".to_owned(),
             lookup_timeout: HumanDuration::from_secs(2),
-            lookups: 16,
+            lookups: 4,
             poll: HumanDuration::from_secs(1),
         }
     }
@@ -196,5 +196,46 @@ impl Validate for SagaSettings {
 impl Validate for WatchSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require(!self.poll.get().is_zero(), "poll", "must be longer than nothing");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use flotilla_config::{ConfigError, load_from};
+
+    use super::*;
+
+    fn load(own: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let urls = ["OWNER_URL", "SYSTEM_URL", "USER_URL"]
+            .map(|name| (format!("FLOTILLA__POSTGRES__{name}"), "postgresql://127.0.0.1/orders".to_owned()));
+        let own = own.iter().map(|(name, value)| (format!("FLOTILLA__{name}"), (*value).to_owned()));
+        load_from(urls.into_iter().chain(own), None)
+    }
+
+    #[test]
+    fn the_database_is_all_that_must_be_set() {
+        let settings = load(&[]).unwrap();
+        assert_eq!(settings.placing.writers, 2);
+        assert_eq!(settings.saga.schedule().resends, 20);
+        assert_eq!(settings.saga.schedule().longest, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn sections_are_set_by_variables() {
+        let settings = load(&[("CATALOGUE__INVENTORY_URL", "http://inventory:1"), ("SAGA__BACKOFF", "20ms")]).unwrap();
+        assert_eq!(settings.catalogue.inventory_url, "http://inventory:1");
+        assert_eq!(settings.saga.schedule().first, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn every_bad_setting_is_named() {
+        let wrong = [("PLACING__WRITERS", "0"), ("SAGA__BACKOFF", "2m"), ("WATCH__POLL", "0s")];
+        let told = load(&wrong).unwrap_err().to_string();
+        for name in ["placing.writers", "saga.backoff_max", "watch.poll"] {
+            assert!(told.contains(name), "{told}");
+        }
+        assert!(load(&[("SAGA__SPEED", "9")]).is_err());
     }
 }

@@ -86,7 +86,8 @@ fn basket(error: BasketError) -> RpcError {
 }
 
 fn pricing(error: PricingError, message: String) -> RpcError {
-    let argument = |reason| RpcError::new(Code::InvalidArgument, reason, message.clone()).field("lines", message.clone());
+    let argument =
+        |reason| RpcError::new(Code::InvalidArgument, reason, message.clone()).field("lines", message.clone());
     match error {
         PricingError::UnknownProducts(lines) => unknown(&lines),
         PricingError::MixedCurrencies(..) => argument("MIXED_CURRENCIES"),

@@ -68,10 +68,8 @@ impl Service for Orders {
     }
 
     async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        let sets = vec![
-            ("messaging_history", flotilla_messaging::migrations()),
-            ("schema_history", storage::migrations()),
-        ];
+        let sets =
+            vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", storage::migrations())];
         flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await.context("migrations of orders")?;
         Ok(())
     }
@@ -93,8 +91,7 @@ impl Parts {
         let postgres = &settings.postgres;
         let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
         let user = Pool::connect("user", &postgres.user_url, postgres, registry)?;
-        let messaging =
-            Messaging::new(Orders::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging = Messaging::new(Orders::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
         let inventory = channel(&settings.catalogue.inventory_url, &ClientSettings::default())
             .context("catalogue.inventory_url")?;
         let catalogue = Catalogue::new(

@@ -48,7 +48,8 @@ impl Watches {
     /// Watches an order.
     #[must_use]
     pub fn watch(&self, order: Uuid) -> Watch {
-        let version = self.shared.orders.lock().versions.entry(order).or_insert_with(|| watch::Sender::new(0)).subscribe();
+        let version =
+            self.shared.orders.lock().versions.entry(order).or_insert_with(|| watch::Sender::new(0)).subscribe();
         self.shared.bell.notify_one();
         Watch { order, version, shared: Arc::clone(&self.shared) }
     }

@@ -60,12 +60,10 @@ fn top_up(account: Uuid, refusal: TopUpRefusal) -> RpcError {
             RpcError::new(Code::InvalidArgument, "CURRENCY_MISMATCH", "the account has another currency")
                 .field("amount.currency_code", "must be the account's currency")
         }
-        TopUpRefusal::KeyReused => RpcError::new(
-            Code::AlreadyExists,
-            "IDEMPOTENCY_KEY_REUSED",
-            "the request id was used for another amount",
-        )
-        .field("request_id", "was used for another amount"),
+        TopUpRefusal::KeyReused => {
+            RpcError::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", "the request id was used for another amount")
+                .field("request_id", "was used for another amount")
+        }
         TopUpRefusal::TooLarge => {
             RpcError::new(Code::FailedPrecondition, "BALANCE_TOO_LARGE", "the balance would be too large")
         }

@@ -104,10 +104,7 @@ impl Service for Payments {
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Vec<(&'static str, Runner)> {
-    vec![
-        ("messaging_history", flotilla_messaging::migrations()),
-        ("schema_history", embedded::migrations::runner()),
-    ]
+    vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", embedded::migrations::runner())]
 }
 
 /// Brings a database of payments up to date, as its owner.

@@ -10,7 +10,7 @@ use futures::{FutureExt as _, future::try_join};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Book, Entries, TopUp, TopUpRefusal, Transfer},
+    domain::{Account, Book, Entries, TopUp, TopUpRefusal, Transfer},
     error::Error,
     events,
     metrics::Metrics,
@@ -100,7 +100,7 @@ impl Writer {
     fn decide(
         &self,
         batch: &[TopUp],
-        accounts: Vec<crate::domain::Account>,
+        accounts: Vec<Account>,
         known: Vec<TopUp>,
     ) -> (Vec<Result<(), TopUpRefusal>>, Entries) {
         let ids = || self.ids.next();

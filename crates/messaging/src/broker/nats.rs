@@ -50,7 +50,16 @@ impl NatsBroker {
     /// # Errors
     /// If the address can't be understood.
     pub async fn connect(service: &str, settings: &NatsSettings) -> Result<Self, Error> {
-        let options = async_nats::ConnectOptions::new()
+        let unusable = |error: std::io::Error| Error::Settings(format!("nats url: {error}"));
+        let address: async_nats::ServerAddr = settings.url.parse().map_err(unusable)?;
+        // The client doesn't take the name and password from the address by itself.
+        let options = match (address.username(), address.password()) {
+            (Some(user), Some(password)) => {
+                async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+            }
+            _ => async_nats::ConnectOptions::new(),
+        };
+        let options = options
             .name(service)
             .connection_timeout(settings.connect_timeout.0)
             .request_timeout(Some(settings.request_timeout.0))
@@ -66,10 +75,7 @@ impl NatsBroker {
                     event => warn!(event = %event, "broker connection changed"),
                 }
             });
-        let client = options
-            .connect(settings.url.as_str())
-            .await
-            .map_err(|error| Error::Settings(format!("nats url: {error}")))?;
+        let client = options.connect(address).await.map_err(|error| Error::Settings(format!("nats url: {error}")))?;
         let jetstream = ContextBuilder::new().timeout(settings.request_timeout.0).build(client.clone());
         let shared = Shared { client, jetstream, settings: settings.clone(), refused: AtomicBool::new(false) };
         Ok(Self { shared: Arc::new(shared) })
@@ -281,7 +287,7 @@ impl Subscription for NatsSubscription {
     async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<NatsDelivery>, BrokerError> {
         let Ok(first) = tokio::time::timeout(wait, self.messages.next()).await else { return Ok(Vec::new()) };
         let gone = || BrokerError::ConsumerGone("the pull requests ended".to_owned());
-        let mut frames = vec![NatsDelivery(first.ok_or_else(gone)?.map_err(ended)?)];
+        let mut frames = vec![NatsDelivery(first.ok_or_else(gone)?.map_err(|error| ended(&error))?)];
         while frames.len() < max_frames {
             match self.messages.next().now_or_never() {
                 Some(Some(Ok(message))) => frames.push(NatsDelivery(message)),
@@ -293,7 +299,7 @@ impl Subscription for NatsSubscription {
     }
 }
 
-fn ended(error: async_nats::jetstream::consumer::pull::MessagesError) -> BrokerError {
+fn ended(error: &async_nats::jetstream::consumer::pull::MessagesError) -> BrokerError {
     BrokerError::ConsumerGone(error.to_string())
 }
 

@@ -116,7 +116,13 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         chosen
     }
 
-    async fn hand_over(&self, tx: &mut S::Tx, events: &[Event], carefully: bool, tally: &mut Tally) -> Result<(), Failure> {
+    async fn hand_over(
+        &self,
+        tx: &mut S::Tx,
+        events: &[Event],
+        carefully: bool,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
         if events.is_empty() {
             return Ok(());
         }
@@ -178,12 +184,8 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
     fn count(&self, batch: &Batch, tally: &Tally) {
         let metrics = &self.parts.metrics;
         let name = self.parts.spec.name;
-        let outcomes = [
-            ("applied", tally.applied),
-            ("repeated", tally.repeated),
-            ("parked", tally.parked),
-            ("dead", tally.dead),
-        ];
+        let outcomes =
+            [("applied", tally.applied), ("repeated", tally.repeated), ("parked", tally.parked), ("dead", tally.dead)];
         for (outcome, count) in outcomes.into_iter().filter(|(_, count)| *count > 0) {
             metrics.events.with_label_values(&[name, outcome]).inc_by(count);
         }

@@ -22,6 +22,8 @@ use crate::store::InboxStore;
 
 /// How long one pull waits before the loop looks up.
 const PULL_WAIT: Duration = Duration::from_secs(5);
+/// Frames given back come again after this long, when this process no longer asks for any.
+const GIVEN_BACK: Duration = Duration::from_millis(200);
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -100,10 +102,8 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
 
     /// Frames that were fetched and not begun go to another replica at once, not after the ack wait.
     async fn give_back(&self, subscription: &mut B::Subscription) {
-        while let Ok(frames) = subscription.next(self.parts.prefetch, Duration::from_millis(1)).await {
-            if frames.is_empty() {
-                return;
-            }
+        // Once only: what is given back could come round again.
+        if let Ok(frames) = subscription.next(self.parts.prefetch * 2, Duration::from_millis(1)).await {
             nak(&frames).await;
         }
     }
@@ -193,7 +193,7 @@ async fn ack<D: Delivery>(frames: &[D]) {
 
 async fn nak<D: Delivery>(frames: &[D]) {
     for frame in frames {
-        if let Err(error) = frame.nak(Duration::ZERO).await {
+        if let Err(error) = frame.nak(GIVEN_BACK).await {
             debug!(error = %error, "nak not sent");
         }
     }

@@ -13,9 +13,12 @@ use crate::frame;
 use crate::store::{Effects, InboxStore, Parked};
 
 // Rows are inserted in the array's order, which is sorted: two consumers of the same ids wait for each other in one direction only.
-const CLAIM: &str = "INSERT INTO inbox (message_id, consumer)
-SELECT id, $1 FROM unnest($2::uuid[]) AS u(id)
-ON CONFLICT DO NOTHING RETURNING message_id";
+// Mostly all are new, and then none is sent back.
+const CLAIM: &str = "WITH fresh AS (
+    INSERT INTO inbox (message_id, consumer)
+    SELECT id, $1 FROM unnest($2::uuid[]) AS u(id)
+    ON CONFLICT DO NOTHING RETURNING message_id)
+SELECT CASE WHEN count(*) < cardinality($2::uuid[]) THEN coalesce(array_agg(message_id), '{}') END FROM fresh";
 
 const REPEAT_REPLIES: &str = "SELECT repeated, xid FROM inbox_repeat_replies($1, $2)";
 
@@ -32,8 +35,9 @@ impl InboxStore for PgStore {
     }
 
     async fn claim(&self, tx: &mut Tx, consumer: &'static str, ids: &[Uuid]) -> Result<Vec<Uuid>, PgError> {
-        let rows = tx.query(CLAIM, &[&consumer, &ids]).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let row = tx.query_one(CLAIM, &[&consumer, &ids]).await?;
+        let fresh: Option<Vec<Uuid>> = row.try_get(0)?;
+        Ok(fresh.unwrap_or_else(|| ids.to_vec()))
     }
 
     async fn repeat_replies(&self, tx: &mut Tx, consumer: &'static str, ids: &[Uuid]) -> Result<u64, PgError> {
@@ -112,9 +116,7 @@ impl PgStore {
             states.push(if *dead { "dead" } else { "retrying" });
         }
         let wait = self.parked_backoff.as_secs_f64();
-        let rows = tx
-            .query(PARK, &[&consumer, &ids, &subjects, &kinds, &events, &reasons, &states, &wait])
-            .await?;
+        let rows = tx.query(PARK, &[&consumer, &ids, &subjects, &kinds, &events, &reasons, &states, &wait]).await?;
         let fresh: Result<Vec<Uuid>, _> = rows.iter().map(|row| row.try_get(0).map_err(PgError::from)).collect();
         Ok(fresh?)
     }
@@ -123,6 +125,7 @@ impl PgStore {
     pub(super) fn dead_letter(&self, event: &crate::Event) -> crate::Event {
         let mut copy = event.clone();
         copy.subject = self.writer.dead_letters().to_owned();
+        copy.kind = storable(&event.kind).into_owned();
         let room = self.writer.max_event_bytes().saturating_sub(4_096);
         copy.data.truncate(room);
         copy
@@ -133,5 +136,9 @@ impl PgStore {
 pub(super) fn storable(text: &str) -> Cow<'_, str> {
     const LIMIT: usize = 2_000;
     let end = text.char_indices().nth(LIMIT).map_or(text.len(), |(at, _)| at);
-    if text[..end].contains('\0') { Cow::Owned(text[..end].replace('\0', "\u{fffd}")) } else { Cow::Borrowed(&text[..end]) }
+    if text[..end].contains('\0') {
+        Cow::Owned(text[..end].replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(&text[..end])
+    }
 }

@@ -97,9 +97,8 @@ impl OutboxWriter {
         for (command, reply) in replies {
             commands[*reply] = Some(*command);
         }
-        let row = tx
-            .query_one(APPEND_AND_KEEP, &[&ids, &subjects, &kinds, &encoded.slices(), &commands, &consumer])
-            .await?;
+        let row =
+            tx.query_one(APPEND_AND_KEEP, &[&ids, &subjects, &kinds, &encoded.slices(), &commands, &consumer]).await?;
         Ok(Some(xid(&row)?))
     }
 
@@ -112,7 +111,12 @@ impl OutboxWriter {
             frame::encode(event, &self.source, &[], &mut buffer);
             let bytes = buffer.len() - start;
             if bytes > self.max_event_bytes {
-                return Err(Error::TooLarge { id: event.id, kind: event.kind.clone(), bytes, limit: self.max_event_bytes });
+                return Err(Error::TooLarge {
+                    id: event.id,
+                    kind: event.kind.clone(),
+                    bytes,
+                    limit: self.max_event_bytes,
+                });
             }
             ranges.push(start..buffer.len());
         }

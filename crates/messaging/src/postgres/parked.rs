@@ -19,7 +19,8 @@ SET attempts = attempts + 1, reason = $4, next_attempt_at = clock_timestamp() + 
     state = CASE WHEN $6 THEN 'dead' ELSE 'retrying' END
 WHERE consumer = $1 AND message_id = $2 AND attempts = $3 AND state = 'retrying'";
 
-const COUNTS: &str = "SELECT count(*) FILTER (WHERE state = 'retrying'), count(*) FILTER (WHERE state = 'dead') FROM parked";
+const COUNTS: &str =
+    "SELECT count(*) FILTER (WHERE state = 'retrying'), count(*) FILTER (WHERE state = 'dead') FROM parked";
 
 impl ParkedStore for PgStore {
     async fn due(&self, tx: &mut Tx, consumers: &[&'static str]) -> Result<Option<DueMessage>, PgError> {
@@ -46,7 +47,17 @@ impl ParkedStore for PgStore {
             Verdict::Bury => (0.0, true),
         };
         let changed = tx
-            .execute(FAIL, &[&message.consumer, &message.event.id, &message.attempts, &super::inbox::storable(reason), &wait, &bury])
+            .execute(
+                FAIL,
+                &[
+                    &message.consumer,
+                    &message.event.id,
+                    &message.attempts,
+                    &super::inbox::storable(reason),
+                    &wait,
+                    &bury,
+                ],
+            )
             .await?;
         if bury && changed > 0 {
             let copy = self.dead_letter(&message.event);

@@ -26,7 +26,8 @@ SELECT messaging_generation() WHERE NOT EXISTS (SELECT FROM outbox_generation WH
 ON CONFLICT DO NOTHING";
 
 // The present one is last, even if an older database under this name knew it before.
-const GENERATIONS: &str = "SELECT generation FROM outbox_generation ORDER BY generation = messaging_generation(), ordinal";
+const GENERATIONS: &str =
+    "SELECT generation FROM outbox_generation ORDER BY generation = messaging_generation(), ordinal";
 
 const READ: &str = "SELECT xid, id, subject, event FROM outbox_read($1, $2, $3, $4, $5)";
 
@@ -99,10 +100,8 @@ impl OutboxStore for PgStore {
 
     async fn read(&self, after: Cursor, settled_only: bool, limit: usize) -> Result<Vec<PgOutboxRow>, Error> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let rows = self
-            .pool
-            .query(READ, &[&after.generation, &Xid(after.xid), &after.id, &settled_only, &limit])
-            .await?;
+        let rows =
+            self.pool.query(READ, &[&after.generation, &Xid(after.xid), &after.id, &settled_only, &limit]).await?;
         rows.into_iter()
             .map(|row| {
                 let position = (row.try_get::<_, Xid>(0)?.0, row.try_get(1)?);

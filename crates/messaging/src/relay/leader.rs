@@ -154,7 +154,8 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         } else {
             (publish.await, None)
         };
-        let published = published.unwrap_or_else(|_| Err(crate::BrokerError::Unavailable("no acks in time".to_owned())));
+        let published =
+            published.unwrap_or_else(|_| Err(crate::BrokerError::Unavailable("no acks in time".to_owned())));
         match published {
             Ok(sequences) if sequences.iter().all(|sequence| *sequence > self.stream.sequence) => {
                 self.failures = 0;

@@ -18,8 +18,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     let ids = (any::<u128>(), proptest::option::of(any::<u128>()));
     let texts = ("[a-z.]{1,40}", "[a-z/]{1,20}", ".{0,200}", ".{0,40}", proptest::option::of("[0-9a-f-]{55}"));
     let rest = (any::<i64>(), 0_u64..4_000_000_000_000, proptest::collection::vec(any::<u8>(), 0..2_000));
-    (ids, texts, rest).prop_map(|((id, cause), (kind, source, aggregate, partition_key, traceparent), (version, millis, data))| {
-        Event {
+    (ids, texts, rest).prop_map(
+        |((id, cause), (kind, source, aggregate, partition_key, traceparent), (version, millis, data))| Event {
             id: Uuid::from_u128(id),
             kind,
             source,
@@ -31,8 +31,8 @@ fn any_event() -> impl Strategy<Value = Event> {
             traceparent,
             time: UNIX_EPOCH + Duration::from_millis(millis),
             data: Bytes::from(data),
-        }
-    })
+        },
+    )
 }
 
 fn encode(event: &Event) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The promises of this crate, kept against a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bootstrap;
 mod errors;
 mod group_commit;

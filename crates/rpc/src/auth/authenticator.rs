@@ -140,8 +140,7 @@ impl fmt::Debug for Authenticator {
 
 impl Inner {
     fn check(&self, token: &str, key: &DecodingKey) -> Result<Caller, AuthError> {
-        let data =
-            jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|_| AuthError::Invalid)?;
+        let data = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|_| AuthError::Invalid)?;
         let Claims { sub, role, exp } = data.claims;
         let expires = UNIX_EPOCH.checked_add(Duration::from_secs(exp)).ok_or(AuthError::Invalid)?;
         if expires <= (self.now)() {

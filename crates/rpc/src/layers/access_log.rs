@@ -8,7 +8,15 @@ use crate::details::code_name;
 
 /// Whether the server is at fault.
 pub(crate) fn is_server_fault(code: Code) -> bool {
-    matches!(code, Code::Unknown | Code::Internal | Code::DataLoss | Code::Unimplemented | Code::Unavailable | Code::DeadlineExceeded)
+    matches!(
+        code,
+        Code::Unknown
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Unimplemented
+            | Code::Unavailable
+            | Code::DeadlineExceeded
+    )
 }
 
 /// Logs a call that has ended; within its span.

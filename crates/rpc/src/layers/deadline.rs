@@ -76,10 +76,7 @@ where
                 .and_then(|value| value.to_str().ok())
                 .map(Into::into),
         };
-        Timed {
-            inner: context.wrap(self.inner.call(request)),
-            sleep: deadline.map(|deadline| sleep_until(deadline.0)),
-        }
+        Timed { inner: context.wrap(self.inner.call(request)), sleep: deadline.map(|deadline| sleep_until(deadline.0)) }
     }
 }
 

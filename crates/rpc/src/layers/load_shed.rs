@@ -52,7 +52,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (system, streaming) = method_of(&request).map_or((false, false), |method| (method.system, method.streaming));
+        let (system, streaming) =
+            method_of(&request).map_or((false, false), |method| (method.system, method.streaming));
         if system {
             return Admitted::Called { inner: self.inner.call(request), place: None, streaming: false };
         }

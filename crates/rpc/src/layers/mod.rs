@@ -21,13 +21,14 @@ use prometheus::Registry;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::routes::Router;
 use crate::methods::{Method, MethodTable};
+use crate::routes::Router;
 use crate::{AccessRules, Authenticator, RpcError, ServerSettings};
 
 /// The whole stack.
-pub(crate) type Stack =
-    observe::Observe<panic::CatchPanic<load_shed::LoadShed<deadline::Deadlines<auth::Auth<message_size::MessageSize<Router>>>>>>;
+pub(crate) type Stack = observe::Observe<
+    panic::CatchPanic<load_shed::LoadShed<deadline::Deadlines<auth::Auth<message_size::MessageSize<Router>>>>>,
+>;
 
 /// Puts the stack around `router`.
 pub(crate) fn compose(

@@ -140,10 +140,7 @@ impl http_body::Body for ObservedBody {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.project();
         let entered = this.call.as_ref().map(|call| call.span.enter());
         let frame = ready!(this.inner.poll_frame(cx));

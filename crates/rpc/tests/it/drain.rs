@@ -36,3 +36,15 @@ async fn a_call_that_outlives_the_grace_is_broken_off() {
     toy.gate.holds(0).await;
     waiting.await.unwrap().unwrap_err();
 }
+
+#[tokio::test]
+async fn a_client_that_never_speaks_is_cut_off() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let toy = Toy::start(settings()).await;
+    let mut silent = TcpStream::connect(toy.url.strip_prefix("http://").unwrap()).await.unwrap();
+    silent.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let cut_off = tokio::time::timeout(std::time::Duration::from_secs(30), silent.read_to_end(&mut answer)).await;
+    let _ = cut_off.expect("cut off after ten seconds");
+}

@@ -2,8 +2,8 @@
 
 use flotilla_rpc::Channel;
 use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::toy::{Toy, settings};
@@ -18,9 +18,11 @@ async fn check(channel: &Channel, service: &str) -> Result<ServingStatus, Code> 
 async fn health_follows_readiness_overall_and_for_each_service() {
     let toy = Toy::start(settings()).await;
     let services = ["", "flotilla.inventory.v1.StockService", "flotilla.orders.v1.OrderService"];
-    for (serving, expected) in
-        [(None, ServingStatus::NotServing), (Some(true), ServingStatus::Serving), (Some(false), ServingStatus::NotServing)]
-    {
+    for (serving, expected) in [
+        (None, ServingStatus::NotServing),
+        (Some(true), ServingStatus::Serving),
+        (Some(false), ServingStatus::NotServing),
+    ] {
         if let Some(serving) = serving {
             toy.health.set_serving(serving);
         }

@@ -76,7 +76,7 @@ fn start(settings: &[(&str, &str)]) -> Child {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = lines.by_ref().any(|line| line.unwrap().contains("ready to serve"));
+    let ready = lines.by_ref().map(Result::unwrap).any(|line| line.contains("ready") && line.contains("admin"));
     assert!(ready, "the service serves");
     // Read on, so that the service never waits for its logs to be read.
     std::thread::spawn(move || lines.for_each(drop));

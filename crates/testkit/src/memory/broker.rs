@@ -111,11 +111,17 @@ impl MemoryBroker {
                 .consumers
                 .values()
                 .map(|durable| {
-                    let waiting = stream.messages.range(durable.next..).filter(|(_, (subject, _))| durable.wants(subject));
+                    let waiting =
+                        stream.messages.range(durable.next..).filter(|(_, (subject, _))| durable.wants(subject));
                     durable.pending.len() + waiting.count()
                 })
                 .sum()
         })
+    }
+
+    /// Durable consumers of a stream.
+    pub fn consumers(&self, stream: &str) -> usize {
+        self.shared.state.lock().streams.get(stream).map_or(0, |stream| stream.consumers.len())
     }
 
     fn reach(&self) -> Result<parking_lot::MutexGuard<'_, State>, BrokerError> {

@@ -120,7 +120,13 @@ impl MemoryStore {
 
     /// Begins a transaction without a fault.
     pub fn transaction(&self) -> MemoryTx {
-        MemoryTx { shared: Arc::clone(&self.shared), xid: None, writes: Writes::default(), savepoint: None, claim: None }
+        MemoryTx {
+            shared: Arc::clone(&self.shared),
+            xid: None,
+            writes: Writes::default(),
+            savepoint: None,
+            claim: None,
+        }
     }
 
     /// Lets the next matching operation fail; several faults wait in line.
@@ -136,7 +142,12 @@ impl MemoryStore {
     /// All committed numbers whose key starts with `prefix`.
     pub fn values(&self, prefix: &str) -> BTreeMap<String, i64> {
         let state = self.shared.state.lock();
-        state.values.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(key, value)| (key.clone(), *value)).collect()
+        state
+            .values
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+            .map(|(key, value)| (key.clone(), *value))
+            .collect()
     }
 
     /// All committed outbox rows, in the order of transaction ids.

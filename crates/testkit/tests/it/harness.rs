@@ -48,8 +48,7 @@ impl Service for Toy {
         chassis.check_database("database", &pool);
         let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
         let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
-        let rules = AccessRules::new()
-            .allow("/flotilla.inventory.v1.StockService/GetStock", Access::Authenticated);
+        let rules = AccessRules::new().allow("/flotilla.inventory.v1.StockService/GetStock", Access::Authenticated);
         let server = Server::new(&settings.server, Some(authenticator), rules, telemetry.registry())
             .add(StockServiceServer::new(Shop));
         chassis.start(server, settings.server.listen).await

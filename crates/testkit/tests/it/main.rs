@@ -1,6 +1,6 @@
 //! The testkit on real servers.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
 
 mod harness;
 mod stack;

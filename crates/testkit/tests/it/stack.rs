@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flotilla_testkit::{
-    Stack, assert_no_pending_acks, assert_nothing_parked, assert_outbox_published, eventually, stack,
+    Stack, assert_no_pending_acks, assert_nothing_parked, assert_outbox_published, eventually, nats_client, stack,
 };
 use futures::FutureExt as _;
 
@@ -48,10 +48,10 @@ async fn streams_of_one_test_are_not_seen_by_another() {
         subjects: vec!["orders.>".to_owned()],
         ..Default::default()
     };
-    let context = async_nats::jetstream::new(async_nats::connect(&one).await.unwrap());
+    let context = async_nats::jetstream::new(nats_client(&one).await);
     context.create_stream(config()).await.unwrap();
     assert_no_pending_acks(&one, "ORDERS").await;
-    let context = async_nats::jetstream::new(async_nats::connect(&other).await.unwrap());
+    let context = async_nats::jetstream::new(nats_client(&other).await);
     assert!(context.get_stream("ORDERS").await.is_err());
 }
 
@@ -63,7 +63,7 @@ async fn the_stack_outlives_the_test_that_started_it() {
         runtime.block_on(async { stack().await.nats_url() })
     });
     let url = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
-    async_nats::connect(&url).await.unwrap();
+    nats_client(&url).await;
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn servers_of_ones_own_can_be_killed_and_come_back() {
     let nats = own.nats_url();
     own.wipe_nats().await.unwrap();
     own.restart_nats().await.unwrap();
-    async_nats::connect(&nats).await.unwrap();
+    nats_client(&nats).await;
     own.kill_redis().await;
     own.restart_redis().await.unwrap();
 }

@@ -33,13 +33,7 @@ pub struct CallBody {
 
 impl CallBody {
     /// Watches `inner`, whose headers were `headers`; once `drain` is cancelled the stream ends.
-    pub fn new(
-        inner: Body,
-        headers: &HeaderMap,
-        timer: Timer,
-        place: Place,
-        drain: Option<CancellationToken>,
-    ) -> Self {
+    pub fn new(inner: Body, headers: &HeaderMap, timer: Timer, place: Place, drain: Option<CancellationToken>) -> Self {
         Self {
             inner,
             early: code_in(headers),

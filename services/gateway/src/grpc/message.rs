@@ -149,8 +149,7 @@ mod tests {
     }
 
     fn body(bytes: &[u8], size: usize) -> impl Body<Data = Bytes, Error = Infallible> + Unpin + use<> {
-        let frames: Vec<_> =
-            bytes.chunks(size).map(|chunk| Ok(Frame::data(Bytes::copy_from_slice(chunk)))).collect();
+        let frames: Vec<_> = bytes.chunks(size).map(|chunk| Ok(Frame::data(Bytes::copy_from_slice(chunk)))).collect();
         StreamBody::new(futures::stream::iter(frames))
     }
 

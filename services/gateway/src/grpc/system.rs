@@ -134,8 +134,8 @@ mod tests {
         assert!(public.services.contains(&"flotilla.orders.v1.OrderService".to_owned()));
         let told = DescriptorPool::decode(public.encoded.as_slice()).unwrap();
         assert!(told.get_message_by_name("flotilla.orders.v1.Order").is_some());
-        assert!(told.get_message_by_name("flotilla.orders.v1.ReserveStock").is_none());
-        assert!(pool.get_message_by_name("flotilla.orders.v1.ReserveStock").is_some());
+        assert!(told.get_message_by_name("flotilla.orders.v1.OrderPlaced").is_none());
+        assert!(pool.get_message_by_name("flotilla.orders.v1.OrderPlaced").is_some());
         public.builder().build_v1().unwrap();
     }
 }

@@ -31,6 +31,10 @@ where
         return Ok(None);
     }
     let refused = if declared(headers).is_some_and(|length| length > limit as u64) {
+        if headers.contains_key(EXPECT) {
+            // It waits for leave to send, doesn't get it, and hears the answer.
+            return Err(Problem::too_large(limit));
+        }
         Problem::too_large(limit)
     } else {
         match timeout_at(deadline, collect(body.as_mut(), limit)).await {
@@ -41,12 +45,8 @@ where
             Ok(Err(problem)) => problem,
         }
     };
-    // One that waits for leave to send doesn't get it, and hears the answer.
-    if !headers.contains_key(EXPECT) {
-        let drained = drain(body);
-        // Late or broken off: the answer is the same.
-        let _ = timeout(DRAIN_TIME, drained).await;
-    }
+    // Late or broken off: the answer is the same.
+    let _ = timeout(DRAIN_TIME, drain(body)).await;
     Err(refused)
 }
 
@@ -119,7 +119,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(5);
         super::json(&headers, Full::new(Bytes::from_static(body)), 64, deadline)
             .await
-            .map_err(|problem| (problem.status.as_u16(), problem.reason().to_owned()))
+            .map_err(|problem| (problem.status().as_u16(), problem.reason().to_owned()))
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ impl Events {
 
     fn failed(self, status: Status) -> (String, State) {
         let problem = Problem::from(status);
-        self.timer.end(problem.status.as_str());
+        self.timer.end(problem.status().as_str());
         let document = String::from_utf8(problem.json(&self.request_id)).unwrap_or_default();
         (format!("event: error\ndata: {document}\n\n"), State::Ended)
     }
@@ -138,11 +138,8 @@ mod tests {
 
     #[test]
     fn an_event_carries_its_token_and_its_json() {
-        let answer = |token: Option<&str>| Answer {
-            json: b"{}".to_vec(),
-            etag: None,
-            resume_token: token.map(str::to_owned),
-        };
+        let answer =
+            |token: Option<&str>| Answer { json: b"{}".to_vec(), etag: None, resume_token: token.map(str::to_owned) };
         assert_eq!(event(answer(Some("7"))), "id: 7\nevent: message\ndata: {}\n\n");
         assert_eq!(event(answer(None)), "event: message\ndata: {}\n\n");
         assert_eq!(event(answer(Some("7\ndata: x"))), "event: message\ndata: {}\n\n");

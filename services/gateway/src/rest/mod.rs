@@ -225,7 +225,8 @@ impl Call<'_> {
 /// A header as text.
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
     let Some(value) = headers.get(HeaderName::from_static(name)) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| Problem::bad_request("INVALID_HEADER", format!("{name} is not plain text")))?;
+    let text =
+        value.to_str().map_err(|_| Problem::bad_request("INVALID_HEADER", format!("{name} is not plain text")))?;
     Ok(Some(text.trim()).filter(|text| !text.is_empty()))
 }
 

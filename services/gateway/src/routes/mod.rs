@@ -119,12 +119,8 @@ impl RouteTable {
     ///
     /// # Errors
     /// [`RouteError`] names the method that can't be served.
-    pub fn from_pool(
-        pool: &DescriptorPool,
-        access: impl Fn(&str) -> Option<Access>,
-    ) -> Result<Self, RouteError> {
-        let mut table =
-            Self { methods: HashMap::new(), bindings: Vec::new(), matcher: matcher::Matcher::default() };
+    pub fn from_pool(pool: &DescriptorPool, access: impl Fn(&str) -> Option<Access>) -> Result<Self, RouteError> {
+        let mut table = Self { methods: HashMap::new(), bindings: Vec::new(), matcher: matcher::Matcher::default() };
         for (descriptor, rules) in annotated(pool)? {
             let method = Arc::new(RpcMethod::new(&descriptor, &access)?);
             for rule in rules {
@@ -162,8 +158,11 @@ impl RouteTable {
 
     fn bind(&mut self, method: &Arc<RpcMethod>, rule: Rule) -> Result<(), RouteError> {
         let name = || method.name.clone();
-        let template = Template::parse(&rule.path)
-            .map_err(|error| RouteError::Template { method: name(), template: rule.path.clone(), error })?;
+        let template = Template::parse(&rule.path).map_err(|error| RouteError::Template {
+            method: name(),
+            template: rule.path.clone(),
+            error,
+        })?;
         let resolve = |message: &MessageDescriptor, field: &str| {
             fields::resolve(message, field).ok_or_else(|| RouteError::Field { method: name(), field: field.to_owned() })
         };
@@ -192,10 +191,7 @@ impl RouteTable {
 }
 
 impl RpcMethod {
-    fn new(
-        descriptor: &MethodDescriptor,
-        access: &impl Fn(&str) -> Option<Access>,
-    ) -> Result<Self, RouteError> {
+    fn new(descriptor: &MethodDescriptor, access: &impl Fn(&str) -> Option<Access>) -> Result<Self, RouteError> {
         let name = rpc_name(descriptor);
         let access = access(&name).ok_or_else(|| RouteError::NoAccessRule(name.clone()))?;
         let path = PathAndQuery::try_from(format!("/{name}")).map_err(|_| RouteError::Option(name.clone()))?;

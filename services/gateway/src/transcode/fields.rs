@@ -55,10 +55,7 @@ pub fn key_of<'a>(object: &Map<String, Value>, field: &'a FieldDescriptor) -> Op
 ///
 /// # Errors
 /// A parent is there but no object.
-pub fn place<'a>(
-    mut object: &'a mut Map<String, Value>,
-    path: &[FieldDescriptor],
-) -> Result<&'a mut Value, Violation> {
+pub fn place<'a>(mut object: &'a mut Map<String, Value>, path: &[FieldDescriptor]) -> Result<&'a mut Value, Violation> {
     let (last, parents) = path.split_last().ok_or_else(|| Violation::new("", "names no field"))?;
     for (depth, parent) in parents.iter().enumerate() {
         let key = key_of(object, parent).unwrap_or(parent.json_name()).to_owned();
@@ -66,9 +63,8 @@ pub fn place<'a>(
         if value.is_null() {
             *value = Value::Object(Map::new());
         }
-        object = value
-            .as_object_mut()
-            .ok_or_else(|| Violation::new(json_path(&path[..=depth]), "must be an object"))?;
+        object =
+            value.as_object_mut().ok_or_else(|| Violation::new(json_path(&path[..=depth]), "must be an object"))?;
     }
     let key = key_of(object, last).unwrap_or(last.json_name()).to_owned();
     Ok(object.entry(key).or_insert(Value::Null))
@@ -87,7 +83,9 @@ pub fn unknown(message: &MessageDescriptor, value: &Value, path: &str, found: &m
         let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match find(message, key) {
             None => found.push(Violation::new(here, "unknown field")),
-            Some(field) if key == field.name() && key != field.json_name() && object.contains_key(field.json_name()) => {
+            Some(field)
+                if key == field.name() && key != field.json_name() && object.contains_key(field.json_name()) =>
+            {
                 found.push(Violation::new(here, "given twice, under both of its names"));
             }
             Some(field) => unknown_in_field(&field, value, &here, found),

@@ -73,9 +73,9 @@ impl Renderer {
                 json.into_inner()
             }
             None => serde_json::to_vec(&self.without_hidden(&message)?)?,
-            Some(field) => serde_json::to_vec(
-                self.without_hidden(&message)?.get(field.json_name()).unwrap_or(&Value::Null),
-            )?,
+            Some(field) => {
+                serde_json::to_vec(self.without_hidden(&message)?.get(field.json_name()).unwrap_or(&Value::Null))?
+            }
         };
         Ok(Answer { json, etag: text(&self.etag).map(quoted), resume_token: text(&self.resume_token) })
     }

@@ -101,7 +101,10 @@ impl<'a> Asked<'a> {
     fn field(&self, field: &str, given: bool) -> bool {
         match self.mask {
             None => given,
-            Some(mask) => mask.paths.iter().any(|path| path == field || (path == "*" && (given || !matches!(field, "password" | "role")))),
+            Some(mask) => mask
+                .paths
+                .iter()
+                .any(|path| path == field || (path == "*" && (given || !matches!(field, "password" | "role")))),
         }
     }
 }

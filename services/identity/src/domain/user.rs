@@ -160,7 +160,10 @@ pub fn check_password(password: &str) -> Result<(), Violation> {
 /// What is wrong with it.
 pub fn check_request_id(request_id: &str) -> Result<(), Violation> {
     if request_id.chars().count() > MAX_REQUEST_ID || request_id.chars().any(char::is_control) {
-        return Err(Violation::new("request_id", "must be at most 128 characters long, none of them control characters"));
+        return Err(Violation::new(
+            "request_id",
+            "must be at most 128 characters long, none of them control characters",
+        ));
     }
     Ok(())
 }
@@ -180,7 +183,9 @@ mod tests {
     fn what_is_no_address_is_refused() {
         let long = format!("{}@b", "a".repeat(65));
         let longer = format!("a@{}", "b".repeat(254));
-        for email in ["", "a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", "a\0@b", "a@.b", "a@b.", "a@b..c", &long, &longer] {
+        for email in
+            ["", "a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", "a\0@b", "a@.b", "a@b.", "a@b..c", &long, &longer]
+        {
             assert!(check_email(email).is_err(), "{email:?}");
         }
     }

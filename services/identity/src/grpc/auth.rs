@@ -1,15 +1,19 @@
 //! `AuthService`: sign-in, and the keys that verify tokens.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use flotilla_messaging::Ids;
+use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::{
     GetJsonWebKeySetRequest, JsonWebKeySet, LoginRequest, LoginResponse, auth_service_server::AuthService,
 };
 use flotilla_rpc::Violations;
 use tonic::{Request, Response, Status};
 
-use super::convert::{caller_role, user_name};
+use super::{
+    convert::{caller_role, user_name},
+    remaining,
+};
 use crate::{error::Error, keys::SigningKeys, passwords::Passwords, storage::Users};
 
 /// Longest address that is looked up, in bytes.
@@ -29,7 +33,7 @@ impl Auth {
         Self { users, passwords, keys, ids }
     }
 
-    async fn log_in(&self, request: LoginRequest) -> Result<LoginResponse, Error> {
+    async fn log_in(&self, request: LoginRequest, deadline: Duration) -> Result<LoginResponse, Error> {
         let LoginRequest { email, password } = request;
         let mut violations = Violations::new();
         violations.check(!email.is_empty(), "email", "must be set");
@@ -37,7 +41,7 @@ impl Auth {
         violations.finish()?;
         // What can't be an address needs no look; the work on its password is done all the same.
         let plausible = email.len() <= MAX_EMAIL && !email.contains(char::is_control);
-        let found = if plausible { self.users.credentials(&email).await? } else { None };
+        let found = if plausible { retry(deadline, || self.users.credentials(&email)).await? } else { None };
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
         let right = self.passwords.verify(password, hash).await?;
         let Some(credentials) = found.filter(|_| right) else { return Err(Error::BadCredentials) };
@@ -54,7 +58,8 @@ impl Auth {
 #[tonic::async_trait]
 impl AuthService for Auth {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        Ok(Response::new(self.log_in(request.into_inner()).await?))
+        let deadline = remaining(&request);
+        Ok(Response::new(self.log_in(request.into_inner(), deadline).await?))
     }
 
     async fn get_json_web_key_set(

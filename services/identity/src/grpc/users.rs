@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flotilla_messaging::Ids;
+use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,
     User as UserMessage, user_service_server::UserService,
@@ -40,19 +41,14 @@ impl UserApi {
         Self { users, passwords, pages, ids }
     }
 
-    async fn create(
-        &self,
-        request: CreateUserRequest,
-        by_operator: bool,
-        deadline: Duration,
-    ) -> Result<User, Error> {
+    async fn create(&self, request: CreateUserRequest, by_operator: bool, deadline: Duration) -> Result<User, Error> {
         let sign_up = SignUp::from_request(&request)?;
         let password = request.user.map(|user| user.password).unwrap_or_default();
         if sign_up.role == Role::Operator && !by_operator {
             return Err(Error::RoleNeedsOperator);
         }
         // Looked up first: hashing a password is by far the dearest step, and a repeat needs none.
-        let known = self.users.known(&sign_up).await?;
+        let known = retry(deadline, || self.users.known(&sign_up)).await?;
         if !known.is_empty() {
             return self.repeated(&sign_up, password, known).await;
         }
@@ -76,23 +72,24 @@ impl UserApi {
         }
     }
 
-    async fn read(&self, id: Uuid, caller: Caller) -> Result<User, Error> {
+    /// Reads are repeated while the database is away: a failover is no error within the deadline.
+    async fn read(&self, id: Uuid, caller: Caller, deadline: Duration) -> Result<User, Error> {
         let user = if caller.is_operator() {
-            self.users.get(id).await?
+            retry(deadline, || self.users.get(id)).await?
         } else if caller.user == id {
-            self.users.get_own(id).await?
+            retry(deadline, || self.users.get_own(id)).await?
         } else {
             None
         };
         user.ok_or(Error::NotFound(id))
     }
 
-    async fn list(&self, request: ListUsersRequest) -> Result<ListUsersResponse, Error> {
+    async fn list(&self, request: ListUsersRequest, deadline: Duration) -> Result<ListUsersResponse, Error> {
         let query = page::fingerprint(&["ListUsers"]);
         let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
         let after = self.pages.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::nil());
         // One more than asked for tells whether there is a next page.
-        let mut users = self.users.list(after, i64::from(size) + 1).await?;
+        let mut users = retry(deadline, || self.users.list(after, i64::from(size) + 1)).await?;
         let more = users.len() > size as usize;
         users.truncate(size as usize);
         let last = users.last().filter(|_| more);
@@ -139,13 +136,14 @@ impl UserService for UserApi {
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<UserMessage>, Status> {
-        let caller = caller(&request)?;
+        let (caller, deadline) = (caller(&request)?, remaining(&request));
         let id = name::parse_uuid("name", COLLECTION, &request.get_ref().name)?;
-        Ok(Response::new(convert::user(self.read(id, caller).await?)))
+        Ok(Response::new(convert::user(self.read(id, caller, deadline).await?)))
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let deadline = remaining(&request);
+        Ok(Response::new(self.list(request.into_inner(), deadline).await?))
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UserMessage>, Status> {

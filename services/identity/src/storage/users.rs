@@ -102,9 +102,7 @@ impl Users {
     /// What a login by this address is checked against.
     pub async fn credentials(&self, email: &str) -> Result<Option<Credentials>, StoreError> {
         let rows = self.system.query(CREDENTIALS, &[&email]).await?;
-        let read = |row: &Row| {
-            Ok(Credentials { id: row.get(0), role: role(row.get(1))?, password_hash: row.get(2) })
-        };
+        let read = |row: &Row| Ok(Credentials { id: row.get(0), role: role(row.get(1))?, password_hash: row.get(2) });
         rows.first().map(read).transpose()
     }
 
@@ -124,10 +122,7 @@ impl Users {
         let hash = request_id.as_ref().map(|_| new.sign_up.hash().to_vec());
         let tx = self.system.begin().await?;
         let row = tx
-            .query_opt(
-                INSERT,
-                &[&new.id, email, display_name, &role.as_str(), &new.password_hash, request_id, &hash],
-            )
+            .query_opt(INSERT, &[&new.id, email, display_name, &role.as_str(), &new.password_hash, request_id, &hash])
             .await?;
         let Some(row) = row else {
             let rows = tx.query(SIGN_UPS, &[request_id, email]).await?;

@@ -23,7 +23,8 @@ async fn anyone_signs_up_as_a_customer_and_all_are_told() {
     let (event, created) = listener.hear::<UserCreated>(&user.name).await;
     assert_eq!((created.user.as_str(), created.role.as_str()), (user.name.as_str(), "customer"));
     assert_eq!((event.partition_key.as_str(), event.aggregate_version), (user.name.as_str(), 1));
-    let hash: String = world.database.value("SELECT password_hash FROM users WHERE email = $1", &[&"Ann@example.com"]).await;
+    let hash: String =
+        world.database.value("SELECT password_hash FROM users WHERE email = $1", &[&"Ann@example.com"]).await;
     assert!(hash.starts_with("$argon2id$"), "{hash}");
     world.finish().await;
 }

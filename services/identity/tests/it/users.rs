@@ -42,7 +42,10 @@ async fn a_customer_sees_only_themself_and_an_operator_everyone() {
 
     let mut operator = world.operator().await;
     assert_eq!(operator.get_user(get(&ann.name)).await.unwrap().into_inner(), ann);
-    assert_eq!(operator.get_user(get("users/0190a7e0-0000-7000-8000-000000000000")).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        operator.get_user(get("users/0190a7e0-0000-7000-8000-000000000000")).await.unwrap_err().code(),
+        Code::NotFound
+    );
     assert_eq!(world.anyone().get_user(get(&ann.name)).await.unwrap_err().code(), Code::Unauthenticated);
     world.finish().await;
 }
@@ -58,11 +61,7 @@ async fn row_level_security_hides_others_and_every_password_from_the_user_role()
     let id = ann.name.strip_prefix("users/").unwrap().parse().unwrap();
     assert_eq!(pool.query_as(id, "SELECT email FROM users", &[]).await.unwrap().len(), 1);
     assert!(pool.query("SELECT email FROM users", &[]).await.unwrap().is_empty());
-    for forbidden in [
-        "SELECT password_hash FROM users",
-        "SELECT private_key FROM signing_keys",
-        "DELETE FROM users",
-    ] {
+    for forbidden in ["SELECT password_hash FROM users", "SELECT private_key FROM signing_keys", "DELETE FROM users"] {
         let error = pool.query_as(id, forbidden, &[]).await.unwrap_err();
         assert_eq!(error.sql_state(), Some("42501"), "{forbidden}");
     }
@@ -93,10 +92,7 @@ async fn operators_list_users_page_by_page_oldest_first() {
     assert_eq!((whole.users.len(), whole.next_page_token.as_str()), (8, ""));
 
     let (_, mut customer) = world.customer("ann@example.com").await;
-    assert_eq!(
-        customer.list_users(ListUsersRequest::default()).await.unwrap_err().code(),
-        Code::PermissionDenied
-    );
+    assert_eq!(customer.list_users(ListUsersRequest::default()).await.unwrap_err().code(), Code::PermissionDenied);
     world.finish().await;
 }
 
@@ -132,12 +128,8 @@ async fn an_update_changes_the_masked_fields_and_all_are_told() {
 async fn a_changed_password_and_address_are_those_that_log_in() {
     let world = World::start().await;
     let (ann, mut own) = world.customer("ann@example.com").await;
-    let given = User {
-        name: ann.name,
-        email: "anna@example.com".into(),
-        password: "another horse".into(),
-        ..User::default()
-    };
+    let given =
+        User { name: ann.name, email: "anna@example.com".into(), password: "another horse".into(), ..User::default() };
     own.update_user(update(given, &[])).await.unwrap();
     assert!(world.log_in("anna@example.com", "another horse").await.is_ok());
     assert!(world.log_in("anna@example.com", PASSWORD).await.is_err());

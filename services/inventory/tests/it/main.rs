@@ -6,6 +6,7 @@ mod bad_input;
 mod catalogue;
 mod crowd;
 mod expiry;
+mod plans;
 mod reservations;
 mod stock;
 mod world;

@@ -14,7 +14,7 @@ use flotilla_proto::inventory::v1::{
 };
 use flotilla_rpc::{Channel, Role};
 use flotilla_service::Service as _;
-use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, stack};
+use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, nats_client, stack};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -54,7 +54,7 @@ impl World {
         };
         adjust(&mut settings);
         Inventory::migrate(&settings).await.unwrap();
-        let broker = jetstream::new(async_nats::connect(&settings.nats.url).await.unwrap());
+        let broker = jetstream::new(nats_client(&settings.nats.url).await);
         let stream = jetstream::stream::Config {
             name: "ORDERS".to_owned(),
             subjects: vec![COMMANDS.to_owned()],

@@ -63,7 +63,10 @@ impl Basket {
             return Err(invalid("lines", "must have at least one line"));
         }
         if request.lines.len() > MAX_LINES {
-            return Err(invalid("lines", format!("has {} lines; at most {MAX_LINES} are allowed", request.lines.len())));
+            return Err(invalid(
+                "lines",
+                format!("has {} lines; at most {MAX_LINES} are allowed", request.lines.len()),
+            ));
         }
         let mut merged: BTreeMap<&str, BasketLine> = BTreeMap::new();
         for (position, line) in request.lines.iter().enumerate() {
@@ -73,9 +76,8 @@ impl Basket {
                 let description = format!("must be 1 to {MAX_QUANTITY}, but is {}", line.quantity);
                 return Err(invalid(format!("lines[{position}].quantity"), description));
             }
-            let entry = merged
-                .entry(id)
-                .or_insert_with(|| BasketLine { product_id: id.to_owned(), quantity: 0, position });
+            let entry =
+                merged.entry(id).or_insert_with(|| BasketLine { product_id: id.to_owned(), quantity: 0, position });
             entry.quantity += line.quantity;
         }
         Ok(Self {

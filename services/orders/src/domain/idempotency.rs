@@ -27,10 +27,11 @@ pub struct Fold {
 pub fn fold(keys: impl IntoIterator<Item = Key>) -> Vec<Fold> {
     let mut folds: BTreeMap<Key, Fold> = BTreeMap::new();
     for (index, key) in keys.into_iter().enumerate() {
-        folds
-            .entry(key.clone())
-            .and_modify(|fold| fold.followers.push(index))
-            .or_insert(Fold { key, leader: index, followers: vec![] });
+        folds.entry(key.clone()).and_modify(|fold| fold.followers.push(index)).or_insert(Fold {
+            key,
+            leader: index,
+            followers: vec![],
+        });
     }
     folds.into_values().collect()
 }
@@ -59,11 +60,14 @@ mod tests {
     #[test]
     fn repeats_follow_the_first_and_keys_are_sorted() {
         let folds = fold([key(2, "a"), key(1, "b"), key(2, "a"), key(1, "a"), key(2, "a")]);
-        assert_eq!(folds, [
-            Fold { key: key(1, "a"), leader: 3, followers: vec![] },
-            Fold { key: key(1, "b"), leader: 1, followers: vec![] },
-            Fold { key: key(2, "a"), leader: 0, followers: vec![2, 4] },
-        ]);
+        assert_eq!(
+            folds,
+            [
+                Fold { key: key(1, "a"), leader: 3, followers: vec![] },
+                Fold { key: key(1, "b"), leader: 1, followers: vec![] },
+                Fold { key: key(2, "a"), leader: 0, followers: vec![2, 4] },
+            ]
+        );
     }
 
     #[test]

@@ -85,8 +85,7 @@ impl State {
     /// The state in words.
     #[must_use]
     pub fn words(self) -> Words<'static> {
-        let plain =
-            Words { state: self.name(), outcome: None, reason: None, stock_done: false, payment_done: false };
+        let plain = Words { state: self.name(), outcome: None, reason: None, stock_done: false, payment_done: false };
         match self {
             Self::Rejected(reason) => Words { reason: Some(reason.name()), ..plain },
             Self::Compensating(compensation) => {
@@ -203,9 +202,7 @@ mod tests {
         for reason in REASONS {
             states.push(State::Rejected(reason));
             for outcome in [Outcome::Cancelled, Outcome::Rejected(reason)] {
-                for (stock, payment) in
-                    [(Progress::Done, Progress::Pending), (Progress::Pending, Progress::Done)]
-                {
+                for (stock, payment) in [(Progress::Done, Progress::Pending), (Progress::Pending, Progress::Done)] {
                     states.push(State::Compensating(Compensation { outcome, stock, payment }));
                 }
             }

@@ -47,13 +47,8 @@ pub enum PricingError {
 /// [`PricingError`]; unknown products come first, all of them at once, so that they can be asked for.
 pub fn price(basket: &Basket, price_of: impl Fn(&str) -> Option<Amount>) -> Result<Priced, PricingError> {
     let prices: Vec<Option<Amount>> = basket.lines.iter().map(|line| price_of(&line.product_id)).collect();
-    let unknown: Vec<BasketLine> = basket
-        .lines
-        .iter()
-        .zip(&prices)
-        .filter(|(_, price)| price.is_none())
-        .map(|(line, _)| line.clone())
-        .collect();
+    let unknown: Vec<BasketLine> =
+        basket.lines.iter().zip(&prices).filter(|(_, price)| price.is_none()).map(|(line, _)| line.clone()).collect();
     let mut lines = Vec::with_capacity(basket.lines.len());
     let mut total: Option<Amount> = None;
     for (line, unit) in basket.lines.iter().zip(prices.into_iter().flatten()) {

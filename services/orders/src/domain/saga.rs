@@ -214,14 +214,10 @@ fn reserving(message: Message) -> Decision {
 /// Waiting for the money.
 fn charging(message: Message) -> Decision {
     match message {
-        Message::PaymentCharged => Decision {
-            next: State::Confirmed,
-            commands: vec![Command::CommitStock],
-            notice: Some(Notice::Confirmed),
-        },
-        Message::StockRejected(reason) => {
-            compensate(Outcome::Rejected(reason), Progress::Done, Progress::Pending)
+        Message::PaymentCharged => {
+            Decision { next: State::Confirmed, commands: vec![Command::CommitStock], notice: Some(Notice::Confirmed) }
         }
+        Message::StockRejected(reason) => compensate(Outcome::Rejected(reason), Progress::Done, Progress::Pending),
         Message::StockReserved => stay(State::Charging, vec![]),
         other => broken_off(State::Charging, other),
     }

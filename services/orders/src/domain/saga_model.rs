@@ -200,7 +200,7 @@ fn a_move() -> impl Strategy<Value = Move> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
     fn an_order_always_ends_once_and_stock_and_money_balance(

@@ -188,8 +188,8 @@ fn a_new_step_sends_what_it_awaits() {
     for state in states() {
         for message in MESSAGES {
             let decision = step(state, message);
-            let entered = decision.next.is_open()
-                && std::mem::discriminant(&decision.next) != std::mem::discriminant(&state);
+            let entered =
+                decision.next.is_open() && std::mem::discriminant(&decision.next) != std::mem::discriminant(&state);
             if entered {
                 assert_eq!(decision.commands, decision.next.awaited(), "{state:?} with {message:?}");
             }

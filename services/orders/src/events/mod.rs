@@ -29,24 +29,15 @@ use crate::{
 };
 
 /// The stream that the relay of orders writes.
-pub const STREAM: StreamSpec =
-    StreamSpec { name: "ORDERS", subjects: &[TO_INVENTORY, TO_PAYMENTS, ORDERS_EVENTS] };
+pub const STREAM: StreamSpec = StreamSpec { name: "ORDERS", subjects: &[TO_INVENTORY, TO_PAYMENTS, ORDERS_EVENTS] };
 
 /// Inventory's answers.
-const INVENTORY_REPLIES: &[Reader<Option<Reply>>] = &[
-    stock_reserved::READER,
-    stock_rejected::READER,
-    stock_released::READER,
-    reservation_expired::READER,
-];
+const INVENTORY_REPLIES: &[Reader<Option<Reply>>] =
+    &[stock_reserved::READER, stock_rejected::READER, stock_released::READER, reservation_expired::READER];
 
 /// Payments' answers.
-const PAYMENT_REPLIES: &[Reader<Option<Reply>>] = &[
-    payment_charged::READER,
-    payment_declined::READER,
-    payment_refunded::READER,
-    account_topped_up::READER,
-];
+const PAYMENT_REPLIES: &[Reader<Option<Reply>>] =
+    &[payment_charged::READER, payment_declined::READER, payment_refunded::READER, account_topped_up::READER];
 
 /// What inventory says of its products.
 const PRODUCTS: &[Reader<Option<Product>>] = &[product_changed::READER, price_changed::READER];
@@ -183,8 +174,7 @@ mod tests {
             (PaymentDecline::AccountClosed, Reason::PaymentDeclined),
             (PaymentDecline::CurrencyMismatch, Reason::PaymentDeclined),
         ] {
-            let message =
-                PaymentDeclined { order_id: order_id(), customer_id: String::new(), decline: decline.into() };
+            let message = PaymentDeclined { order_id: order_id(), customer_id: String::new(), decline: decline.into() };
             let read = payments(1).1.read(&event(&message)).unwrap().unwrap();
             assert_eq!(read.message, Message::PaymentDeclined(reason));
         }

@@ -105,7 +105,8 @@ fn response(order: Order) -> WatchOrderResponse {
 }
 
 fn draining() -> Error {
-    RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "the service is shutting down; resume the stream elsewhere").into()
+    RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "the service is shutting down; resume the stream elsewhere")
+        .into()
 }
 
 #[cfg(test)]

@@ -52,14 +52,14 @@ impl Canceller {
     ) -> Result<Result<Order, Error>, flotilla_postgres::Error> {
         let tx = self.pool.begin().await?;
         let mut batch = Batch::lock(&tx, &self.ids, BTreeSet::from([id])).await?;
-        let events = match decide(&mut batch, caller, id, expected, Cause::Decision { id: self.ids.next(), traceparent })
-        {
-            Ok(events) => events,
-            Err(error) => {
-                tx.rollback().await?;
-                return Ok(Err(error));
-            }
-        };
+        let events =
+            match decide(&mut batch, caller, id, expected, Cause::Decision { id: self.ids.next(), traceparent }) {
+                Ok(events) => events,
+                Err(error) => {
+                    tx.rollback().await?;
+                    return Ok(Err(error));
+                }
+            };
         let order = self.write(&tx, &batch, &events, id).await?;
         tx.commit().await?;
         self.outbox.wake();

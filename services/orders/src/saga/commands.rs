@@ -61,10 +61,7 @@ pub fn placed(ids: (Uuid, Uuid), order: Uuid, customer: Uuid, priced: &Priced, n
         total_minor: priced.total.minor,
         currency_code: priced.total.currency.code().to_owned(),
     };
-    [
-        reserve(ids.0, order, lines, FIRST_VERSION, now),
-        wrap(ids.1, ORDERS_EVENTS, &event, order, FIRST_VERSION, now),
-    ]
+    [reserve(ids.0, order, lines, FIRST_VERSION, now), wrap(ids.1, ORDERS_EVENTS, &event, order, FIRST_VERSION, now)]
 }
 
 /// A command of a saga under way. `lines` are needed by `ReserveStock` alone.
@@ -111,8 +108,6 @@ pub fn notice(notice: Notice, id: Uuid, row: &SagaRow, now: SystemTime) -> Event
             let reason = reason.told().as_str_name().to_owned();
             wrap(id, ORDERS_EVENTS, &OrderRejected { order_id, customer_id, reason }, order, version, now)
         }
-        Notice::Cancelled => {
-            wrap(id, ORDERS_EVENTS, &OrderCancelled { order_id, customer_id }, order, version, now)
-        }
+        Notice::Cancelled => wrap(id, ORDERS_EVENTS, &OrderCancelled { order_id, customer_id }, order, version, now),
     }
 }

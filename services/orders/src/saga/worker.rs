@@ -27,6 +27,8 @@ use crate::{
 
 /// How much longer than a look the pause after it is, at least.
 const REST: u32 = 9;
+/// Most transactions of one kind in a look; the rest is for the next one.
+const ROUNDS: u32 = 20;
 /// Looks between two counts of the stuck sagas.
 const LOOKS_PER_COUNT: u32 = 20;
 
@@ -66,10 +68,17 @@ impl Worker {
     }
 
     async fn look(&self, count: bool) -> Result<(), Error> {
-        self.start_clocks().await?;
-        let full = i64::from(self.limit);
-        // Bounded: a saga that was sent again isn't due before its re-send is published.
-        while self.send_again().await? >= full {}
+        let full = self.limit as usize;
+        for _ in 0..ROUNDS {
+            if self.start_clocks().await? < full {
+                break;
+            }
+        }
+        for _ in 0..ROUNDS {
+            if self.send_again().await? < full {
+                break;
+            }
+        }
         if count {
             let tx = self.pool.begin().await?;
             let attempts = i32::try_from(self.schedule.resends).unwrap_or(i32::MAX);
@@ -79,8 +88,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Starts the clocks of steps that have been published.
-    async fn start_clocks(&self) -> Result<(), Error> {
+    /// Starts the clocks of steps that have been published; says how many sagas that were.
+    async fn start_clocks(&self) -> Result<usize, Error> {
         let waiting = self.schedule.first;
         let tx = self.pool.begin().await?;
         sagas::plan_by_index(&tx).await?;
@@ -91,11 +100,12 @@ impl Worker {
         let mut waits: Vec<(Uuid, Duration)> = published.into_iter().map(wait).collect();
         waits.sort_unstable_by_key(|(order, _)| *order);
         sagas::start_clocks(&tx, &waits).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(waits.len())
     }
 
     /// Sends again what is due, in one transaction; says how many sagas that were.
-    async fn send_again(&self) -> Result<i64, Error> {
+    async fn send_again(&self) -> Result<usize, Error> {
         let tx = self.pool.begin().await?;
         let rows = sagas::lock_due(&tx, i64::from(self.limit)).await?;
         if rows.is_empty() {
@@ -120,7 +130,7 @@ impl Worker {
         tx.commit().await?;
         self.outbox.wake();
         self.watches.changed(batch.moved().map(|row| row.order_id));
-        Ok(i64::try_from(due.len()).unwrap_or(i64::MAX))
+        Ok(due.len())
     }
 
     fn act(
@@ -147,7 +157,8 @@ impl Worker {
 
     /// The least id of an order that is too young to have waited that long.
     fn youngest(&self, waiting: Duration) -> Uuid {
-        let since = self.ids.now().checked_sub(waiting).and_then(|then| then.duration_since(std::time::UNIX_EPOCH).ok());
+        let since =
+            self.ids.now().checked_sub(waiting).and_then(|then| then.duration_since(std::time::UNIX_EPOCH).ok());
         let millis = since.map_or(0, |since| since.as_millis());
         Uuid::from_u128(millis << 80)
     }

@@ -56,14 +56,17 @@ pub async fn upsert(tx: &Tx, products: &[Product]) -> Result<(), Error> {
         return Ok(());
     }
     let columns = Columns::of(products);
-    tx.execute(sql::UPSERT_PRODUCTS, &[
-        &columns.pick(|product| product.id.as_str()),
-        &columns.pick(|product| product.display_name.as_str()),
-        &columns.pick(|product| product.price.minor),
-        &columns.pick(|product| product.price.currency.code()),
-        &columns.pick(|product| product.version),
-        &columns.pick(|product| product.deleted),
-    ])
+    tx.execute(
+        sql::UPSERT_PRODUCTS,
+        &[
+            &columns.pick(|product| product.id.as_str()),
+            &columns.pick(|product| product.display_name.as_str()),
+            &columns.pick(|product| product.price.minor),
+            &columns.pick(|product| product.price.currency.code()),
+            &columns.pick(|product| product.version),
+            &columns.pick(|product| product.deleted),
+        ],
+    )
     .await?;
     Ok(())
 }

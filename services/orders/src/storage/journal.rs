@@ -49,15 +49,10 @@ impl Journal {
         if self.orders.is_empty() {
             return Ok(());
         }
-        tx.execute(sql::INSERT_JOURNAL, &[
-            &self.orders,
-            &self.steps,
-            &self.messages,
-            &self.directions,
-            &self.kinds,
-            &self.attempts,
-            &self.traces,
-        ])
+        tx.execute(
+            sql::INSERT_JOURNAL,
+            &[&self.orders, &self.steps, &self.messages, &self.directions, &self.kinds, &self.attempts, &self.traces],
+        )
         .await?;
         Ok(())
     }

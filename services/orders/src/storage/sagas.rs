@@ -101,12 +101,7 @@ pub async fn lock_due(tx: &Tx, limit: i64) -> Result<Vec<SagaRow>, Error> {
 ///
 /// # Errors
 /// The statement's.
-pub async fn lock_published(
-    tx: &Tx,
-    youngest: Uuid,
-    waiting: Duration,
-    limit: i64,
-) -> Result<Vec<(Uuid, i32)>, Error> {
+pub async fn lock_published(tx: &Tx, youngest: Uuid, waiting: Duration, limit: i64) -> Result<Vec<(Uuid, i32)>, Error> {
     let rows = tx.query(sql::LOCK_PUBLISHED_SAGAS, &[&youngest, &waiting.as_secs_f64(), &limit]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
@@ -144,22 +139,25 @@ async fn write_sagas(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
     let words: Vec<Words<'static>> = pick(changes, |row| row.state.words());
     let word = |part: fn(&Words<'static>) -> Option<&'static str>| words.iter().map(part).collect::<Vec<_>>();
     let sent: Vec<Option<Uuid>> = changes.iter().map(|change| change.sent_id).collect();
-    tx.execute(sql::UPDATE_SAGAS, &[
-        &pick(changes, |row| row.order_id),
-        &word(|words| Some(words.state)),
-        &word(|words| words.outcome),
-        &word(|words| words.reason),
-        &words.iter().map(|words| words.stock_done).collect::<Vec<_>>(),
-        &words.iter().map(|words| words.payment_done).collect::<Vec<_>>(),
-        &pick(changes, |row| row.state.is_open()),
-        &pick(changes, |row| row.version),
-        &pick(changes, |row| row.stock.map(|sent| sent.command.name())),
-        &pick(changes, |row| row.stock.map(|sent| sent.id)),
-        &pick(changes, |row| row.payment.map(|sent| sent.command.name())),
-        &pick(changes, |row| row.payment.map(|sent| sent.id)),
-        &pick(changes, |row| row.attempt),
-        &sent,
-    ])
+    tx.execute(
+        sql::UPDATE_SAGAS,
+        &[
+            &pick(changes, |row| row.order_id),
+            &word(|words| Some(words.state)),
+            &word(|words| words.outcome),
+            &word(|words| words.reason),
+            &words.iter().map(|words| words.stock_done).collect::<Vec<_>>(),
+            &words.iter().map(|words| words.payment_done).collect::<Vec<_>>(),
+            &pick(changes, |row| row.state.is_open()),
+            &pick(changes, |row| row.version),
+            &pick(changes, |row| row.stock.map(|sent| sent.command.name())),
+            &pick(changes, |row| row.stock.map(|sent| sent.id)),
+            &pick(changes, |row| row.payment.map(|sent| sent.command.name())),
+            &pick(changes, |row| row.payment.map(|sent| sent.id)),
+            &pick(changes, |row| row.attempt),
+            &sent,
+        ],
+    )
     .await?;
     Ok(())
 }
@@ -169,13 +167,16 @@ async fn write_orders(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
     if moved.is_empty() {
         return Ok(());
     }
-    tx.execute(sql::UPDATE_ORDERS, &[
-        &moved.iter().map(|row| row.order_id).collect::<Vec<_>>(),
-        &moved.iter().map(|row| row.state.name()).collect::<Vec<_>>(),
-        &moved.iter().map(|row| row.state.end_reason()).collect::<Vec<_>>(),
-        &moved.iter().map(|row| row.version).collect::<Vec<_>>(),
-        &moved.iter().map(|row| !row.state.is_open()).collect::<Vec<_>>(),
-    ])
+    tx.execute(
+        sql::UPDATE_ORDERS,
+        &[
+            &moved.iter().map(|row| row.order_id).collect::<Vec<_>>(),
+            &moved.iter().map(|row| row.state.name()).collect::<Vec<_>>(),
+            &moved.iter().map(|row| row.state.end_reason()).collect::<Vec<_>>(),
+            &moved.iter().map(|row| row.version).collect::<Vec<_>>(),
+            &moved.iter().map(|row| !row.state.is_open()).collect::<Vec<_>>(),
+        ],
+    )
     .await?;
     Ok(())
 }

@@ -62,8 +62,7 @@ struct Tables {
 
 impl Tables {
     fn new() -> Self {
-        let account =
-            |customer| Account { customer, currency: currency("USD"), balance_minor: 0, closed: false };
+        let account = |customer| Account { customer, currency: currency("USD"), balance_minor: 0, closed: false };
         // The last customer's account never opens.
         let accounts = (0..CUSTOMERS - 1).map(customer_id).map(|id| (id, account(id))).collect();
         Self { accounts, charges: BTreeMap::new(), transfers: Vec::new(), next_id: Cell::new(1) }
@@ -131,8 +130,7 @@ fn apply(book: &mut Book<'_>, answers: &mut Answers, operation: &Operation) {
     match *operation {
         Operation::TopUp { customer, key, minor } => {
             let amount = Amount { minor, currency: currency("USD") };
-            let added =
-                book.top_up(TopUp { customer: customer_id(customer), request_id: key.to_string(), amount });
+            let added = book.top_up(TopUp { customer: customer_id(customer), request_id: key.to_string(), amount });
             let earlier = answers.added.get(&(customer_id(customer), key)).copied();
             match (added, earlier) {
                 (Ok(_), None) => {
@@ -257,7 +255,10 @@ fn a_refund_that_names_another_customer_is_refused_and_moves_nothing() {
     let account = |customer| Account { customer, currency: usd, balance_minor: 10, closed: false };
     let mut book = Book::open(&ids, [account(customer_id(0)), account(customer_id(1))], [], []);
     let (order, customer) = order_id(0);
-    assert_eq!(book.charge(order, customer, Amount { minor: 10, currency: usd }), Charged::Paid(Amount { minor: 10, currency: usd }));
+    assert_eq!(
+        book.charge(order, customer, Amount { minor: 10, currency: usd }),
+        Charged::Paid(Amount { minor: 10, currency: usd })
+    );
     assert_eq!(book.refund(order, customer_id(1)), Err(super::BadRefund::OtherCustomer));
     let entries = book.close();
     assert_eq!(entries.balances, [(customer, 0)]);

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flotilla_messaging::Ids;
+use flotilla_postgres::retry;
 use flotilla_proto::payments::v1::{
     Account, GetAccountRequest, ListPostingsRequest, ListPostingsResponse, TopUpAccountRequest,
     payment_service_server::PaymentService,
@@ -25,7 +26,7 @@ use crate::{
 
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
-/// The longest wait for an account.
+/// The longest wait for an account or for the database.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// What is left of the deadline for the answer, once a wait was in vain.
 const RESERVE: Duration = Duration::from_millis(200);
@@ -53,19 +54,23 @@ impl PaymentApi {
         Self { accounts, statement, top_ups, arrivals, pages, ids }
     }
 
-    async fn read(&self, customer: Uuid, caller: Caller) -> Result<Option<AccountView>, Error> {
-        let own = !caller.is_operator();
-        let read = if own { self.accounts.get_own(customer).await } else { self.accounts.get(customer).await };
+    /// Reads are repeated while the database is away: a failover is no error within the deadline.
+    async fn read(&self, customer: Uuid, caller: Caller, patience: Duration) -> Result<Option<AccountView>, Error> {
+        let read = if caller.is_operator() {
+            retry(patience, || self.accounts.get(customer)).await
+        } else {
+            retry(patience, || self.accounts.get_own(customer)).await
+        };
         Ok(read?)
     }
 
     async fn get(&self, customer: Uuid, caller: Caller, patience: Duration) -> Result<AccountView, Error> {
         may_see(caller, customer)?;
-        if let Some(account) = self.read(customer, caller).await? {
+        if let Some(account) = self.read(customer, caller, patience).await? {
             return Ok(account);
         }
         self.arrival(customer, patience).await?;
-        self.read(customer, caller).await?.ok_or(Error::NotFound(customer))
+        self.read(customer, caller, patience).await?.ok_or(Error::NotFound(customer))
     }
 
     async fn add(&self, request: TopUpAccountRequest, patience: Duration) -> Result<AccountView, Error> {
@@ -78,10 +83,16 @@ impl PaymentApi {
             }
             outcome => outcome?,
         }
-        self.accounts.get(customer).await?.ok_or(Error::NotFound(customer))
+        let account = retry(patience, || self.accounts.get(customer)).await?;
+        account.ok_or(Error::NotFound(customer))
     }
 
-    async fn list(&self, request: ListPostingsRequest, caller: Caller) -> Result<ListPostingsResponse, Error> {
+    async fn list(
+        &self,
+        request: ListPostingsRequest,
+        caller: Caller,
+        patience: Duration,
+    ) -> Result<ListPostingsResponse, Error> {
         let customer = request::account("parent", &request.parent)?;
         let query = page::fingerprint(&["ListPostings", &request.parent]);
         let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
@@ -90,11 +101,11 @@ impl PaymentApi {
         // One more than asked for tells whether there is a next page.
         let limit = i64::from(size) + 1;
         let found = if caller.is_operator() {
-            self.statement.list(customer, before, limit).await?
+            retry(patience, || self.statement.list(customer, before, limit)).await
         } else {
-            self.statement.list_own(customer, before, limit).await?
+            retry(patience, || self.statement.list_own(customer, before, limit)).await
         };
-        let mut postings = found.ok_or(Error::NotFound(customer))?;
+        let mut postings = found?.ok_or(Error::NotFound(customer))?;
         let more = postings.len() > size as usize;
         postings.truncate(size as usize);
         let sign = |last: &PostingView| self.pages.sign(&last.transfer, &query);
@@ -117,7 +128,7 @@ fn may_see(caller: Caller, customer: Uuid) -> Result<(), Error> {
     if caller.is_operator() || caller.user == customer { Ok(()) } else { Err(Error::NotFound(customer)) }
 }
 
-/// How long a call may wait for an account.
+/// How long a call may wait.
 fn patience<T>(request: &Request<T>) -> Duration {
     let left = request.extensions().get::<Deadline>().map(|deadline| deadline.remaining());
     left.unwrap_or(PATIENCE).saturating_sub(RESERVE).min(PATIENCE)
@@ -140,7 +151,7 @@ impl PaymentService for PaymentApi {
         &self,
         request: Request<ListPostingsRequest>,
     ) -> Result<Response<ListPostingsResponse>, Status> {
-        let caller = caller(&request)?;
-        Ok(Response::new(self.list(request.into_inner(), caller).await?))
+        let (caller, patience) = (caller(&request)?, patience(&request));
+        Ok(Response::new(self.list(request.into_inner(), caller, patience).await?))
     }
 }

@@ -99,11 +99,8 @@ async fn insert_charges(tx: &Tx, charges: &[Charge]) -> Result<(), Error> {
     let declines = column(charges, |charge| state_text(charge.state).1);
     let charged = column(charges, |charge| charge.charge_transfer);
     let refunded = column(charges, |charge| charge.refund_transfer);
-    tx.execute(
-        INSERT_CHARGES,
-        &[&orders, &customers, &states, &minors, &currencies, &declines, &charged, &refunded],
-    )
-    .await?;
+    tx.execute(INSERT_CHARGES, &[&orders, &customers, &states, &minors, &currencies, &declines, &charged, &refunded])
+        .await?;
     Ok(())
 }
 
@@ -177,9 +174,11 @@ mod tests {
     #[test]
     fn every_state_survives_its_table() {
         let declines = (1..=4).map(|number| PaymentDecline::try_from(number).expect("a known reason"));
-        let states = declines
-            .map(ChargeState::Declined)
-            .chain([ChargeState::Charged, ChargeState::Refunded, ChargeState::Tombstone]);
+        let states = declines.map(ChargeState::Declined).chain([
+            ChargeState::Charged,
+            ChargeState::Refunded,
+            ChargeState::Tombstone,
+        ]);
         for state in states {
             let (text, decline) = state_text(state);
             assert_eq!(parse_state(text, decline).expect("what was written is read"), state);

@@ -30,7 +30,7 @@ use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, event, text};
 pub const STREAM: &str = "ORDERS";
 pub const CONSUMER: ConsumerSpec =
     ConsumerSpec { name: "payments-orders", stream: STREAM, subjects: &[SUBJECT], max_events: 16 };
-pub const HORIZON: Duration = Duration::from_secs(73 * 3_600);
+pub const HORIZON: Duration = Duration::from_secs(600);
 
 /// Two services on one broker: orders, which publishes, and payments, which consumes.
 pub struct World {
@@ -39,7 +39,7 @@ pub struct World {
     pub payments: MemoryStore,
     pub ids: Ids,
     pub random: Arc<SeededRandom>,
-    pub clock: MemoryClock,
+    consuming: bool,
     tasks: JoinSet<()>,
     pub shutdown: CancellationToken,
 }
@@ -55,7 +55,7 @@ impl World {
             payments: MemoryStore::new("payments"),
             ids: Ids::new(Arc::new(clock), Arc::clone(&random) as Arc<dyn Random>),
             random,
-            clock,
+            consuming: false,
             tasks: JoinSet::new(),
             shutdown: CancellationToken::new(),
         }
@@ -108,6 +108,7 @@ impl World {
             metrics: Metrics::new("payments", &Registry::new()).unwrap(),
         });
         self.spawn(consumer.run(self.shutdown.clone()));
+        self.consuming = true;
     }
 
     pub fn start_retries(&mut self, handler: Arc<dyn Handler<MemoryTx>>) {
@@ -123,6 +124,7 @@ impl World {
 
     /// Stops all tasks and starts none.
     pub async fn stop(&mut self) {
+        self.consuming = false;
         self.shutdown.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
@@ -132,6 +134,7 @@ impl World {
 
     /// Kills all tasks where they stand, as a crash would.
     pub async fn crash(&mut self) {
+        self.consuming = false;
         self.tasks.shutdown().await;
         self.shutdown = CancellationToken::new();
     }
@@ -144,7 +147,11 @@ impl World {
 
     /// Waits, in virtual time, until all is published, delivered and acked.
     pub async fn quiet(&self) {
-        eventually("quiet", || self.orders.all_published() && self.broker.unacked(STREAM) == 0).await;
+        eventually("quiet", || {
+            let read = !self.consuming || self.broker.consumers(STREAM) > 0;
+            read && self.orders.all_published() && self.broker.unacked(STREAM) == 0
+        })
+        .await;
     }
 
     /// How often the event was applied.

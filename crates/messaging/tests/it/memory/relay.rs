@@ -284,5 +284,8 @@ async fn shutting_down_publishes_what_is_left() {
     tx.commit().unwrap();
     world.stop().await;
     assert_eq!(world.streamed().len(), 3);
-    assert!(world.orders.acquire("next", Duration::from_secs(5)).await.unwrap().is_some(), "the lease was not given back");
+    assert!(
+        world.orders.acquire("next", Duration::from_secs(5)).await.unwrap().is_some(),
+        "the lease was not given back"
+    );
 }

@@ -37,8 +37,7 @@ impl<'a> Call<'a> {
     }
 
     fn message(self) -> Result<DynamicMessage, Vec<Violation>> {
-        let table =
-            RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap(), crate::access::rule).unwrap();
+        let table = RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap(), crate::access::rule).unwrap();
         let (verb, target) = self.line.split_once(' ').unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = Path::parse(path).unwrap();

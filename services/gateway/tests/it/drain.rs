@@ -1,0 +1,50 @@
+//! Shutting down without losing anything.
+
+use std::time::Duration;
+
+use flotilla_proto::orders::v1::WatchOrderRequest;
+use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
+use flotilla_rpc::Details;
+use flotilla_testkit::eventually;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::fixture::Fixture;
+use crate::http::events;
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn streams_end_cleanly_and_can_be_resumed_elsewhere() {
+    let fixture = Fixture::start().await;
+    let sse = fixture.as_customer("GET /v1/orders/open:watch").open().await;
+    let request = WatchOrderRequest { name: "orders/open".into(), resume_token: String::new() };
+    let mut grpc = OrderServiceClient::new(fixture.channel()).watch_order(request).await.unwrap().into_inner();
+    for _ in 0..3 {
+        grpc.message().await.unwrap().unwrap();
+    }
+    let Fixture { gateway, toys, .. } = fixture;
+    let stopping = tokio::spawn(gateway.stop());
+    let text = events(sse, |_| false).await;
+    assert!(text.contains("id: 3\n") && !text.contains("event: end"), "a client is to come again: {text}");
+    let status = grpc.message().await.unwrap_err();
+    assert_eq!(Details::of(&status).reason.as_deref(), Some("SHUTTING_DOWN"), "{status:?}");
+    timeout(SOON, stopping).await.expect("a quick end").unwrap();
+    drop(toys);
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered() {
+    let fixture = Fixture::start().await;
+    let slow =
+        fixture.as_customer("POST /v1/orders").json(&json!({})).key("slow").header("x-request-timeout", "1500ms");
+    let answer = tokio::spawn(slow.send());
+    eventually("the call under way", SOON, || async { fixture.toys.calls("PlaceOrder") == 1 }).await;
+    let address = fixture.address();
+    let Fixture { gateway, toys, .. } = fixture;
+    gateway.stop().await;
+    let reply = answer.await.unwrap();
+    assert_eq!(reply.status, 504, "the answer came although the gateway was stopping");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    drop(toys);
+}

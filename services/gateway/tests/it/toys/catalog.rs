@@ -1,0 +1,73 @@
+//! A catalogue of any product that one asks for; its display name can be changed.
+
+use std::collections::HashMap;
+
+use flotilla_proto::inventory::v1::catalog_service_server::CatalogService;
+use flotilla_proto::inventory::v1::{
+    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetProductRequest,
+    ListProductsRequest, ListProductsResponse, Product, UpdateProductRequest,
+};
+use parking_lot::Mutex;
+use tonic::{Request, Response, Status};
+
+use super::Notes;
+
+pub struct Catalog {
+    notes: Notes,
+    names: Mutex<HashMap<String, String>>,
+}
+
+impl Catalog {
+    pub fn new(notes: Notes) -> Self {
+        Self { notes, names: Mutex::default() }
+    }
+
+    fn product(&self, name: &str) -> Product {
+        let display_name = self.names.lock().get(name).cloned().unwrap_or_else(|| "before".to_owned());
+        Product { name: name.to_owned(), display_name, etag: "\"7\"".to_owned(), ..Product::default() }
+    }
+}
+
+#[tonic::async_trait]
+impl CatalogService for Catalog {
+    async fn create_product(&self, request: Request<CreateProductRequest>) -> Result<Response<Product>, Status> {
+        self.notes.note("CreateProduct", &request);
+        let request = request.into_inner();
+        let name = format!("products/{}", request.product_id);
+        Ok(Response::new(Product { name, ..request.product.unwrap_or_default() }))
+    }
+
+    async fn get_product(&self, request: Request<GetProductRequest>) -> Result<Response<Product>, Status> {
+        self.notes.note("GetProduct", &request);
+        Ok(Response::new(self.product(&request.into_inner().name)))
+    }
+
+    async fn list_products(
+        &self,
+        request: Request<ListProductsRequest>,
+    ) -> Result<Response<ListProductsResponse>, Status> {
+        self.notes.note("ListProducts", &request);
+        Ok(Response::new(ListProductsResponse::default()))
+    }
+
+    async fn batch_get_products(
+        &self,
+        request: Request<BatchGetProductsRequest>,
+    ) -> Result<Response<BatchGetProductsResponse>, Status> {
+        self.notes.note("BatchGetProducts", &request);
+        let products = request.into_inner().names.iter().map(|name| self.product(name)).collect();
+        Ok(Response::new(BatchGetProductsResponse { products }))
+    }
+
+    async fn update_product(&self, request: Request<UpdateProductRequest>) -> Result<Response<Product>, Status> {
+        self.notes.note("UpdateProduct", &request);
+        let product = request.into_inner().product.unwrap_or_default();
+        self.names.lock().insert(product.name.clone(), product.display_name);
+        Ok(Response::new(self.product(&product.name)))
+    }
+
+    async fn delete_product(&self, request: Request<DeleteProductRequest>) -> Result<Response<()>, Status> {
+        self.notes.note("DeleteProduct", &request);
+        Ok(Response::new(()))
+    }
+}

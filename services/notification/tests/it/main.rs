@@ -1,0 +1,9 @@
+//! Notification on real servers: one file a behaviour.
+
+#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+
+mod bad_input;
+mod feed;
+mod privacy;
+mod recording;
+mod world;

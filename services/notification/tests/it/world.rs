@@ -1,0 +1,184 @@
+//! A running notification with a database, a broker and callers of its own; the test plays the other services.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use flotilla_messaging::{Event, Ids, NatsSettings, frame};
+use flotilla_notification::config::FeedSettings;
+use flotilla_notification::{Notification, Settings};
+use flotilla_proto::identity::v1::UserCreated;
+use flotilla_proto::notification::v1::notification_service_client::NotificationServiceClient;
+use flotilla_proto::notification::v1::{ListDeliveriesRequest, StreamDeliveriesRequest, StreamDeliveriesResponse};
+use flotilla_proto::orders::v1::OrderConfirmed;
+use flotilla_proto::payments::v1::PaymentCharged;
+use flotilla_rpc::{Channel, Role};
+use flotilla_service::Service as _;
+use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, eventually, nats_client, stack};
+use tonic::{Code, Status, Streaming};
+use uuid::Uuid;
+
+/// How long anything may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Streams with the subject that notification reads.
+const STREAMS: [(&str, &str); 3] =
+    [("ORDERS", "flotilla.orders.events"), ("PAYMENTS", "flotilla.payments.events"), ("IDENTITY", "flotilla.identity.users")];
+/// Events in a frame of the test's.
+const FRAME: usize = 32;
+
+pub struct World {
+    pub service: ServiceHarness,
+    pub database: Database,
+    pub identity: TestIdentity,
+    pub settings: Settings,
+    pub ids: Ids,
+    broker: jetstream::Context,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        let stack = stack().await;
+        let database = stack.database(Notification::NAME, Vec::new()).await;
+        let identity = TestIdentity::start().await;
+        let mut settings = Settings {
+            service: Default::default(),
+            telemetry: Default::default(),
+            grpc: Default::default(),
+            auth: identity.auth_settings(),
+            postgres: database.settings(),
+            nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
+            feed: FeedSettings::default(),
+        };
+        adjust(&mut settings);
+        Notification::migrate(&settings).await.unwrap();
+        let broker = jetstream::new(nats_client(&settings.nats.url).await);
+        for (name, subject) in STREAMS {
+            let subjects = vec![subject.to_owned()];
+            let stream = jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
+            broker.create_stream(stream).await.unwrap();
+        }
+        let service = ServiceHarness::start::<Notification>(settings.clone()).await;
+        Self { service, database, identity, settings, ids: Ids::system(), broker }
+    }
+
+    pub fn customer(&self, user: Uuid) -> NotificationServiceClient<Channel> {
+        let token = self.identity.token(user, Role::Customer);
+        NotificationServiceClient::new(self.service.channel_as(&token))
+    }
+
+    /// An event of another service; its package tells the stream.
+    pub fn event<M: prost::Message + prost::Name>(&self, message: &M) -> Event {
+        let place = ["orders", "payments", "identity"].iter().position(|package| M::PACKAGE.contains(package)).unwrap();
+        Event::new(self.ids.next(), STREAMS[place].1, message, "tests/1".to_owned(), 1, self.ids.now())
+    }
+
+    pub fn confirmed(&self, customer: Uuid, order: Uuid) -> Event {
+        self.event(&OrderConfirmed {
+            order_id: order.to_string(),
+            customer_id: customer.to_string(),
+            total_minor: 1_234,
+            currency_code: "USD".into(),
+        })
+    }
+
+    pub fn charged(&self, customer: Uuid, order: Uuid) -> Event {
+        self.event(&PaymentCharged {
+            order_id: order.to_string(),
+            customer_id: customer.to_string(),
+            amount_minor: 1_234,
+            currency_code: "USD".into(),
+        })
+    }
+
+    pub fn signed_up(&self, customer: Uuid) -> Event {
+        self.event(&UserCreated {
+            user: format!("users/{customer}"),
+            display_name: "Ada".into(),
+            role: "ROLE_CUSTOMER".into(),
+        })
+    }
+
+    /// Publishes events as the relays of their services do.
+    pub async fn send(&self, events: &[Event]) {
+        for chunk in events.chunks(FRAME) {
+            let mut packer = frame::Packer::default();
+            for event in chunk {
+                let mut encoded = Vec::new();
+                frame::encode(event, "/flotilla/tests", &[], &mut encoded);
+                packer.add(&event.subject, &encoded);
+            }
+            for frame in packer.finish() {
+                self.broker.publish(frame.subject, frame.payload).await.unwrap().await.unwrap();
+            }
+        }
+    }
+
+    /// Sends events and waits until so many deliveries are recorded.
+    pub async fn send_until(&self, events: &[Event], recorded: i64) {
+        self.send(events).await;
+        self.wait_for(recorded).await;
+    }
+
+    pub async fn wait_for(&self, recorded: i64) {
+        eventually(&format!("{recorded} deliveries are recorded"), PATIENCE, || async {
+            let found: i64 = self.database.value("SELECT count(*) FROM deliveries", &[]).await;
+            if found == recorded { Ok(()) } else { Err(format!("{found} are")) }
+        })
+        .await;
+    }
+
+    /// The texts of a customer's deliveries in their order.
+    pub async fn texts(&self, customer: Uuid) -> Vec<String> {
+        let request = ListDeliveriesRequest { page_size: 1_000, page_token: String::new() };
+        let page = self.customer(customer).list_deliveries(request).await.unwrap().into_inner();
+        page.deliveries.into_iter().rev().map(|delivery| delivery.text).collect()
+    }
+
+    pub async fn listen(&self, customer: Uuid, resume_token: &str) -> Streaming<StreamDeliveriesResponse> {
+        let request = StreamDeliveriesRequest { resume_token: resume_token.to_owned() };
+        self.customer(customer).stream_deliveries(request).await.unwrap().into_inner()
+    }
+
+    /// Everything was published, acked and applied, and every customer's sequences have no gap.
+    pub async fn finish(self) {
+        let url = &self.settings.nats.url;
+        assert_nothing_left(&[&self.database], url, &STREAMS.map(|(stream, _)| stream)).await;
+        self.check_sequences().await;
+        self.service.stop().await;
+    }
+
+    pub async fn check_sequences(&self) {
+        let sql = "
+            SELECT count(*) FROM (
+                SELECT customer_id FROM deliveries GROUP BY customer_id
+                HAVING min(sequence) <> 1 OR max(sequence) <> count(*)
+            ) AS gaps";
+        assert_eq!(self.database.value::<i64>(sql, &[]).await, 0, "sequences have gaps");
+        let sql = "SELECT count(*) FROM feeds f WHERE last_sequence <>
+                   (SELECT max(sequence) FROM deliveries d WHERE d.customer_id = f.customer_id)";
+        assert_eq!(self.database.value::<i64>(sql, &[]).await, 0, "feeds run ahead of their deliveries");
+    }
+}
+
+/// The next so many responses of a feed.
+pub async fn take(feed: &mut Streaming<StreamDeliveriesResponse>, count: usize) -> Vec<StreamDeliveriesResponse> {
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        let next = tokio::time::timeout(PATIENCE, feed.message()).await;
+        taken.push(next.unwrap_or_else(|_| panic!("{} came of {count}", taken.len())).unwrap().unwrap());
+    }
+    taken
+}
+
+/// The sequences of responses.
+pub fn sequences(responses: &[StreamDeliveriesResponse]) -> Vec<i64> {
+    responses.iter().map(|response| response.delivery.as_ref().unwrap().sequence).collect()
+}
+
+/// The code and the reason of a refusal.
+pub fn refusal(status: &Status) -> (Code, String) {
+    (status.code(), flotilla_rpc::Details::of(status).reason.unwrap_or_default())
+}

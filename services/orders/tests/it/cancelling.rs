@@ -1,0 +1,113 @@
+//! Cancelling: it wins in every state before confirmed, and ends when stock and money are back.
+
+use flotilla_proto::inventory::v1::StockRejection;
+use flotilla_proto::orders::v1::{OrderReason, OrderState};
+use flotilla_rpc::Details;
+use flotilla_testkit::eventually;
+use futures::future::join_all;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::world::{PATIENCE, World};
+
+/// Answers both compensations and sees the order cancelled.
+async fn undone(world: &World, order: Uuid) {
+    world.others.hear(order, "ReleaseStock").await;
+    world.others.hear(order, "RefundPayment").await;
+    world.others.say(&[world.others.refunded(order)]).await;
+    world.others.say(&[world.others.released(order)]).await;
+    assert_eq!(world.until(order, OrderState::Cancelled).await.reason(), OrderReason::Cancelled);
+    world.others.hear(order, "OrderCancelled").await;
+}
+
+#[tokio::test]
+async fn a_cancelled_order_gives_stock_and_money_back_whatever_is_known() {
+    let world = World::start().await;
+    let reserving = world.order().await;
+    assert_eq!(world.cancel(reserving).await.unwrap().state(), OrderState::Compensating);
+    undone(&world, reserving).await;
+
+    let charging = world.charging().await;
+    assert_eq!(world.cancel(charging).await.unwrap().state(), OrderState::Compensating);
+    // Late successes of the steps that were under way don't stop it.
+    world.others.say(&[world.others.charged(charging)]).await;
+    undone(&world, charging).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn cancelling_a_rejection_under_way_ends_as_cancelled() {
+    let world = World::start().await;
+    let order = world.charging().await;
+    world.others.say(&[world.others.declined(order)]).await;
+    world.until(order, OrderState::Compensating).await;
+    world.cancel(order).await.unwrap();
+    world.others.say(&[world.others.released(order)]).await;
+    assert_eq!(world.until(order, OrderState::Cancelled).await.reason(), OrderReason::Cancelled);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn cancelling_again_changes_nothing() {
+    let world = World::start().await;
+    let order = world.order().await;
+    let outcomes = join_all((0..10).map(|_| world.cancel(order))).await;
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|order| order.etag == "\"2\"")));
+    undone(&world, order).await;
+    assert_eq!(world.cancel(order).await.unwrap().state(), OrderState::Cancelled);
+    assert_eq!(world.others.heard(order, "ReleaseStock").len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_that_has_ended_otherwise_cannot_be_cancelled() {
+    let world = World::start().await;
+    let confirmed = world.confirmed().await;
+    let rejected = world.order().await;
+    world.others.say(&[world.others.rejected(rejected, StockRejection::OutOfStock)]).await;
+    world.until(rejected, OrderState::Rejected).await;
+    for (order, state) in [(confirmed, "confirmed"), (rejected, "rejected")] {
+        let before = world.get(order).await;
+        let status = world.cancel(order).await.unwrap_err();
+        let details = Details::of(&status);
+        assert_eq!((status.code(), details.reason.as_deref()), (Code::FailedPrecondition, Some("ORDER_ENDED")));
+        assert_eq!(details.metadata.get("state").map(String::as_str), Some(state));
+        assert_eq!(world.get(order).await, before);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_etag_that_the_order_has_left_behind_is_aborted() {
+    let world = World::start().await;
+    let order = world.charging().await;
+    let status = world.cancel_version(order, "\"1\"").await.unwrap_err();
+    assert_eq!((status.code(), Details::of(&status).reason.as_deref()), (Code::Aborted, Some("ETAG_MISMATCH")));
+    assert_eq!(world.get(order).await.state(), OrderState::Charging);
+    world.cancel_version(order, "\"2\"").await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_cancellation_and_a_payment_at_once_one_wins_cleanly() {
+    let world = World::start().await;
+    for _ in 0..5 {
+        let order = world.charging().await;
+        let charged = [world.others.charged(order)];
+        let (cancelled, ()) = tokio::join!(world.cancel(order), world.others.say(&charged));
+        match cancelled {
+            Ok(_) => undone(&world, order).await,
+            Err(status) => {
+                assert_eq!(status.code(), Code::FailedPrecondition);
+                world.until(order, OrderState::Confirmed).await;
+                assert!(world.others.heard(order, "ReleaseStock").is_empty());
+            }
+        }
+        let ends = ["OrderConfirmed", "OrderCancelled"];
+        eventually("one end told", PATIENCE, || async {
+            ends.iter().map(|end| world.others.heard(order, end).len()).sum::<usize>() == 1
+        })
+        .await;
+    }
+    world.stop().await;
+}

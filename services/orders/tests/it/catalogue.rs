@@ -1,0 +1,89 @@
+//! A tiny inventory: its catalogue alone, as orders asks it over gRPC.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flotilla_proto::inventory::v1::{
+    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetProductRequest,
+    ListProductsRequest, ListProductsResponse, Product, UpdateProductRequest,
+    catalog_service_server::{CatalogService, CatalogServiceServer},
+};
+use flotilla_proto::money::{Amount, Currency};
+use flotilla_rpc::{Access, AccessRules, Server, ServerSettings};
+use flotilla_telemetry::Registry;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::{Request, Response, Status};
+
+/// The catalogue and its server. Dropped, the server ends.
+pub struct TestCatalogue {
+    pub url: String,
+    shelf: Arc<Shelf>,
+    _server: DropGuard,
+}
+
+#[derive(Default)]
+struct Shelf {
+    products: Mutex<HashMap<String, Product>>,
+    asked: AtomicUsize,
+}
+
+impl TestCatalogue {
+    pub async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shelf = Arc::new(Shelf::default());
+        let rules = AccessRules::new().allow("/flotilla.inventory.v1.CatalogService/BatchGetProducts", Access::Public);
+        let server = Server::new(&ServerSettings::default(), None, rules, &Registry::new())
+            .add(CatalogServiceServer::from_arc(Arc::clone(&shelf)));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(server.serve(listener, shutdown.clone()));
+        Self { url, shelf, _server: shutdown.drop_guard() }
+    }
+
+    /// Puts a product on the shelf.
+    pub fn put(&self, id: &str, minor: i64, currency: &str) {
+        let price = Amount { minor, currency: Currency::parse(currency).unwrap() }.to_proto();
+        let name = format!("products/{id}");
+        let product = Product { name: name.clone(), price: Some(price), version: 1, ..Product::default() };
+        self.shelf.products.lock().unwrap().insert(name, product);
+    }
+
+    /// How often it was asked.
+    pub fn asked(&self) -> usize {
+        self.shelf.asked.load(Ordering::Relaxed)
+    }
+}
+
+#[tonic::async_trait]
+impl CatalogService for Shelf {
+    async fn batch_get_products(
+        &self,
+        request: Request<BatchGetProductsRequest>,
+    ) -> Result<Response<BatchGetProductsResponse>, Status> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let shelf = self.products.lock().unwrap();
+        let products = request.get_ref().names.iter().filter_map(|name| shelf.get(name).cloned()).collect();
+        Ok(Response::new(BatchGetProductsResponse { products }))
+    }
+
+    async fn create_product(&self, _: Request<CreateProductRequest>) -> Result<Response<Product>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+
+    async fn get_product(&self, _: Request<GetProductRequest>) -> Result<Response<Product>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+
+    async fn list_products(&self, _: Request<ListProductsRequest>) -> Result<Response<ListProductsResponse>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+
+    async fn update_product(&self, _: Request<UpdateProductRequest>) -> Result<Response<Product>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+
+    async fn delete_product(&self, _: Request<DeleteProductRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+}

@@ -1,0 +1,16 @@
+//! Orders on real servers: one file a behaviour.
+
+#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+
+mod bad_input;
+mod broker_down;
+mod cancelling;
+mod catalogue;
+mod participants;
+mod placing;
+mod pricing;
+mod resending;
+mod saga;
+mod visibility;
+mod watching;
+mod world;

@@ -1,0 +1,135 @@
+//! The test in the place of inventory and payments: hears the commands of orders on the real broker and answers by hand.
+
+use std::sync::{Arc, Mutex};
+
+use async_nats::jetstream::{self, consumer::AckPolicy, consumer::pull};
+use flotilla_messaging::{Event, Ids, frame};
+use flotilla_proto::inventory::v1::{
+    ProductChanged, ReservationExpired, StockRejected, StockRejection, StockReleased, StockReserved,
+};
+use flotilla_proto::payments::v1::{PaymentCharged, PaymentDecline, PaymentDeclined, PaymentRefunded};
+use flotilla_testkit::{eventually, nats_client};
+use futures::StreamExt as _;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::world::PATIENCE;
+
+const REPLIES: &str = "flotilla.inventory.replies";
+const PRODUCTS: &str = "flotilla.inventory.products";
+const PAYMENTS: &str = "flotilla.payments.events";
+
+/// Both participants.
+pub struct Participants {
+    broker: jetstream::Context,
+    ids: Ids,
+    heard: Arc<Mutex<Vec<Event>>>,
+    ear: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Participants {
+    /// Creates the participants' streams.
+    pub async fn start(nats_url: &str) -> Self {
+        let broker = jetstream::new(nats_client(nats_url).await);
+        for (name, subjects) in [("INVENTORY", vec![REPLIES, PRODUCTS]), ("PAYMENTS", vec![PAYMENTS])] {
+            let subjects = subjects.into_iter().map(str::to_owned).collect();
+            let config = jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
+            broker.create_stream(config).await.unwrap();
+        }
+        Self { broker, ids: Ids::system(), heard: Arc::default(), ear: Mutex::default() }
+    }
+
+    /// Listens to the stream of orders, once its relay has created it.
+    pub async fn listen(&self) {
+        let stream = eventually("stream of orders", PATIENCE, || self.broker.get_stream("ORDERS")).await;
+        let config = pull::Config { ack_policy: AckPolicy::None, ..Default::default() };
+        let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+        let heard = Arc::clone(&self.heard);
+        let ear = tokio::spawn(async move {
+            while let Some(Ok(message)) = messages.next().await {
+                let events = frame::decode(&message.subject, &message.payload).unwrap();
+                heard.lock().unwrap().extend(events.into_iter().map(Result::unwrap));
+            }
+        });
+        *self.ear.lock().unwrap() = Some(ear);
+    }
+
+    /// What orders has said of an order so far, by short type.
+    pub fn heard(&self, order: Uuid, kind: &str) -> Vec<Event> {
+        let aggregate = format!("orders/{order}");
+        let heard = self.heard.lock().unwrap();
+        let of_kind = |event: &&Event| event.aggregate == aggregate && event.kind.rsplit('.').next() == Some(kind);
+        heard.iter().filter(of_kind).cloned().collect()
+    }
+
+    /// Waits until orders has said so that often.
+    pub async fn hear_times(&self, order: Uuid, kind: &str, times: usize) -> Vec<Event> {
+        eventually(&format!("{times} {kind} of {order}"), PATIENCE, || async {
+            let heard = self.heard(order, kind);
+            if heard.len() >= times { Ok(heard) } else { Err(format!("{} heard", heard.len())) }
+        })
+        .await
+    }
+
+    /// Waits for a message of an order.
+    pub async fn hear(&self, order: Uuid, kind: &str) -> Event {
+        self.hear_times(order, kind, 1).await.remove(0)
+    }
+
+    pub fn reserved(&self, order: Uuid) -> Event {
+        self.event(REPLIES, &StockReserved { order_id: order.to_string(), expire_time: None })
+    }
+
+    pub fn rejected(&self, order: Uuid, rejection: StockRejection) -> Event {
+        let message = StockRejected { order_id: order.to_string(), rejection: rejection.into(), product_ids: vec![] };
+        self.event(REPLIES, &message)
+    }
+
+    pub fn released(&self, order: Uuid) -> Event {
+        self.event(REPLIES, &StockReleased { order_id: order.to_string(), held: true })
+    }
+
+    pub fn expired(&self, order: Uuid) -> Event {
+        self.event(REPLIES, &ReservationExpired { order_id: order.to_string() })
+    }
+
+    pub fn charged(&self, order: Uuid) -> Event {
+        self.event(PAYMENTS, &PaymentCharged { order_id: order.to_string(), ..PaymentCharged::default() })
+    }
+
+    pub fn declined(&self, order: Uuid) -> Event {
+        let decline = PaymentDecline::InsufficientFunds.into();
+        let message = PaymentDeclined { order_id: order.to_string(), customer_id: String::new(), decline };
+        self.event(PAYMENTS, &message)
+    }
+
+    pub fn refunded(&self, order: Uuid) -> Event {
+        self.event(PAYMENTS, &PaymentRefunded { order_id: order.to_string(), ..PaymentRefunded::default() })
+    }
+
+    pub fn product(&self, product: &ProductChanged) -> Event {
+        self.event(PRODUCTS, product)
+    }
+
+    /// Wraps a message under a new id.
+    pub fn event<M: prost::Message + prost::Name>(&self, subject: &'static str, message: &M) -> Event {
+        Event::new(self.ids.next(), subject, message, "test/1".to_owned(), 0, self.ids.now())
+    }
+
+    /// Publishes events of one subject as one frame.
+    pub async fn say(&self, events: &[Event]) {
+        let mut payload = Vec::new();
+        for event in events {
+            frame::encode(event, "/flotilla/test", &[], &mut payload);
+        }
+        self.broker.publish(events[0].subject.clone(), payload.into()).await.unwrap().await.unwrap();
+    }
+}
+
+impl Drop for Participants {
+    fn drop(&mut self) {
+        if let Some(ear) = self.ear.lock().unwrap().take() {
+            ear.abort();
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Pricing: prices are the catalogue's, never the client's.
+
+use flotilla_proto::google::r#type::Money;
+use flotilla_proto::inventory::v1::ProductChanged;
+use flotilla_proto::orders::v1::PlaceOrderRequest;
+use flotilla_rpc::Details;
+use flotilla_testkit::eventually;
+use tonic::Code;
+
+use crate::world::{PATIENCE, World, id_of, request};
+
+fn usd(cents: i64) -> Money {
+    let nanos = i32::try_from(cents % 100).unwrap() * 10_000_000;
+    Money { currency_code: "USD".into(), units: cents / 100, nanos }
+}
+
+fn changed(id: &str, price_minor: i64, version: i64) -> ProductChanged {
+    ProductChanged {
+        product_id: id.into(),
+        display_name: id.into(),
+        price_minor,
+        currency_code: "USD".into(),
+        version,
+        deleted: false,
+    }
+}
+
+async fn hear_of(world: &World, product: ProductChanged) {
+    let (id, version) = (product.product_id.clone(), product.version);
+    world.others.say(&[world.others.product(&product)]).await;
+    eventually("product kept", PATIENCE, || async {
+        let rows = world.database.query("SELECT version FROM catalogue WHERE product_id = $1", &[&id]).await;
+        rows.first().is_some_and(|row| row.get::<_, i64>(0) == version)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_is_priced_from_the_copy_that_events_keep() {
+    let world = World::start().await;
+    hear_of(&world, changed("kiwi", 70, 3)).await;
+    let order = world.place("one", &[("kiwi", 2)]).await.unwrap();
+    assert_eq!(order.total, Some(usd(140)));
+    // Lower versions, and the message again, change nothing.
+    world.others.say(&[world.others.product(&changed("kiwi", 10, 2))]).await;
+    hear_of(&world, changed("fig", 1, 1)).await;
+    hear_of(&world, changed("kiwi", 80, 4)).await;
+    assert_eq!(world.place("two", &[("kiwi", 1)]).await.unwrap().total, Some(usd(80)));
+    assert_eq!(world.get(id_of(&order)).await.total, Some(usd(140)), "prices are frozen in the order");
+    assert_eq!(world.catalogue.asked(), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_product_is_asked_of_inventory_once() {
+    let world = World::start().await;
+    world.place("one", &[("apple", 1), ("pear", 1)]).await.unwrap();
+    world.place("two", &[("apple", 1)]).await.unwrap();
+    assert_eq!(world.catalogue.asked(), 1);
+    assert_eq!(world.count("catalogue").await, 2);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_product_that_inventory_does_not_know_is_refused_by_line() {
+    let world = World::start().await;
+    let status = world.place("one", &[("apple", 1), ("ghost", 1), ("wraith", 2)]).await.unwrap_err();
+    let details = Details::of(&status);
+    assert_eq!((status.code(), details.reason.as_deref()), (Code::InvalidArgument, Some("UNKNOWN_PRODUCT")));
+    let fields: Vec<_> = details.violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["lines[1].product", "lines[2].product"]);
+    world.assert_nothing_written().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_product_taken_out_of_the_catalogue_cannot_be_ordered_and_is_not_asked_for() {
+    let world = World::start().await;
+    hear_of(&world, ProductChanged { deleted: true, ..changed("apple", 25, 9) }).await;
+    let status = world.place("one", &[("apple", 1)]).await.unwrap_err();
+    assert_eq!(Details::of(&status).reason.as_deref(), Some("UNKNOWN_PRODUCT"));
+    assert_eq!(world.catalogue.asked(), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn while_inventory_is_away_known_products_sell_and_unknown_ones_are_unavailable() {
+    let world = World::start_with(|settings| settings.catalogue.inventory_url = "http://127.0.0.1:9".into()).await;
+    hear_of(&world, changed("kiwi", 70, 1)).await;
+    world.place("one", &[("kiwi", 1)]).await.unwrap();
+    let status = world.place("two", &[("apple", 1)]).await.unwrap_err();
+    let details = Details::of(&status);
+    assert_eq!((status.code(), details.reason.as_deref()), (Code::Unavailable, Some("CATALOGUE_UNAVAILABLE")));
+    assert!(details.retry_after.is_some());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_expected_total_that_differs_is_refused_with_the_new_one() {
+    let world = World::start().await;
+    let shown = |total| PlaceOrderRequest { expected_total: Some(total), ..request("key", &[("apple", 2)]) };
+    let status = world.client().place_order(shown(usd(49))).await.unwrap_err();
+    let details = Details::of(&status);
+    assert_eq!((status.code(), details.reason.as_deref()), (Code::Aborted, Some("TOTAL_CHANGED")));
+    assert_eq!(details.metadata.get("total_minor").map(String::as_str), Some("50"));
+    assert_eq!(details.metadata.get("currency_code").map(String::as_str), Some("USD"));
+    world.assert_nothing_written().await;
+    let order = world.client().place_order(shown(usd(50))).await.unwrap().into_inner();
+    // A repeat gets its order, though the price has changed since.
+    hear_of(&world, changed("apple", 30, 2)).await;
+    let again = world.client().place_order(shown(usd(50))).await.unwrap().into_inner();
+    assert_eq!(order, again);
+    let other = world.client().place_order(shown(usd(60))).await.unwrap_err();
+    assert_eq!(Details::of(&other).reason.as_deref(), Some("IDEMPOTENCY_KEY_REUSED"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_did_not_hear_of_a_product_finds_it_in_the_table() {
+    let world = World::start_with(|settings| {
+        settings.catalogue.inventory_url = "http://127.0.0.1:9".into();
+        settings.catalogue.poll = flotilla_config::HumanDuration::from_millis(50);
+    })
+    .await;
+    world
+        .database
+        .query(
+            "INSERT INTO catalogue (product_id, display_name, price_minor, currency, version)
+             VALUES ('kiwi', 'Kiwi', 70, 'USD', 1)",
+            &[],
+        )
+        .await;
+    eventually("kiwi sold", PATIENCE, || world.place("one", &[("kiwi", 1)])).await;
+    world.stop().await;
+}

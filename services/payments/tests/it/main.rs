@@ -1,0 +1,12 @@
+//! Payments on real servers: one file a behaviour.
+
+#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+
+mod accounts;
+mod bad_input;
+mod charges;
+mod peer;
+mod refunds;
+mod statement;
+mod support;
+mod top_ups;

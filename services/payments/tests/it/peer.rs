@@ -1,0 +1,88 @@
+//! The other services as payments meets them: an outbox that feeds a stream, and an ear on payments' own.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use flotilla_messaging::{
+    ConsumerSpec, Event, Handler, HandlerError, Ids, Messaging, NatsSettings, Outbox, Outcome, StreamSpec, migrations,
+};
+use flotilla_postgres::{Pool, Tx};
+use flotilla_telemetry::Registry;
+use flotilla_testkit::{Database, eventually, stack};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Another service: its messaging without anything behind it.
+pub struct Peer {
+    pub database: Database,
+    pub ids: Ids,
+    pool: Pool,
+    outbox: Outbox,
+    heard: Heard,
+    _running: DropGuard,
+}
+
+/// Replies by the message that caused them.
+type Heard = Arc<Mutex<HashMap<Uuid, Event>>>;
+
+impl Peer {
+    /// The service `name` with its stream, hearing what payments says as the durable consumer `ear`.
+    pub async fn start(name: &'static str, stream: StreamSpec, ear: &'static str, nats: &str) -> Self {
+        let database = stack().await.database(name, vec![("messaging_history", migrations())]).await;
+        let settings = database.settings();
+        let registry = Registry::new();
+        let pool = Pool::connect("system", &settings.system_url, &settings, &registry).unwrap();
+        let nats = NatsSettings { url: nats.to_owned(), ..NatsSettings::default() };
+        let mut messaging = Messaging::new(name, stream, pool.clone(), &nats, &registry).await.unwrap();
+        let heard = Heard::default();
+        let spec =
+            ConsumerSpec { name: ear, stream: "PAYMENTS", subjects: &["flotilla.payments.events"], max_events: 256 };
+        messaging.consume(spec, Arc::new(Ear(Arc::clone(&heard))));
+        let (ids, outbox) = (messaging.ids(), messaging.outbox());
+        let shutdown = CancellationToken::new();
+        tokio::spawn(messaging.run(shutdown.clone()));
+        Self { database, ids, pool, outbox, heard, _running: shutdown.drop_guard() }
+    }
+
+    /// Sends messages in one transaction.
+    pub async fn send(&self, events: &[Event]) {
+        let tx = self.pool.begin().await.unwrap();
+        self.outbox.append(&tx, events).await.unwrap();
+        tx.commit().await.unwrap();
+        self.outbox.wake();
+    }
+
+    /// The reply to a message, once it is there.
+    pub async fn reply(&self, to: &Event) -> Event {
+        let what = format!("reply to {}", to.kind);
+        eventually(&what, PATIENCE, || async { self.heard.lock().unwrap().get(&to.id).cloned() }).await
+    }
+
+    /// What was said that no message caused, such as top-ups.
+    pub fn uncaused(&self) -> Vec<Event> {
+        self.heard.lock().unwrap().values().filter(|event| event.causation_id.is_none()).cloned().collect()
+    }
+}
+
+struct Ear(Heard);
+
+#[async_trait]
+impl Handler<Tx> for Ear {
+    fn knows(&self, _: &str) -> bool {
+        true
+    }
+
+    async fn handle(&self, _: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let mut heard = self.0.lock().unwrap();
+        for event in events {
+            heard.insert(event.causation_id.unwrap_or(event.id), event.clone());
+        }
+        Ok(events.iter().map(|_| Outcome::Done(Vec::new())).collect())
+    }
+}
