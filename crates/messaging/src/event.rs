@@ -1,6 +1,7 @@
 //! The event: one message with everything the fleet needs to know about it, in memory.
 //!
-//! On the wire it is a CloudEvent ([`crate::frame`]). Its id is stable over every re-send; the inbox removes repeats by it.
+//! On the wire it is a CloudEvent ([`crate::frame`]). Its id is stable over every re-send; the inbox removes repeats
+//! by it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -7,8 +7,9 @@ use crate::event::Event;
 
 /// Handles a consumer's messages. `T` is the store's transaction.
 ///
-/// The consumer has already removed repeats; the handler locks its rows in sorted order, decides over the events in the order given, and writes through `tx`.
-/// It must not commit. It may be called again for the same events after a rollback, so it keeps no state of its own.
+/// The consumer has already removed repeats; the handler locks its rows in sorted order, decides over the events in
+/// the order given, and writes through `tx`. It must not commit. It may be called again for the same events after a
+/// rollback, so it keeps no state of its own.
 #[async_trait]
 pub trait Handler<T: Send>: Send + Sync + 'static {
     /// Whether messages of this type are understood; others are parked as dead letters and never handed over.
@@ -24,7 +25,8 @@ pub trait Handler<T: Send>: Send + Sync + 'static {
 pub enum Outcome {
     /// Applied; these messages go to the outbox in the same transaction.
     Done(Vec<Event>),
-    /// A command was carried out (or refused): the reply is kept beside its inbox row and sent again, under the same id, when the command is repeated.
+    /// A command was carried out (or refused): the reply is kept beside its inbox row and sent again, under the same
+    /// id, when the command is repeated.
     Replied {
         /// The answer.
         reply: Event,
@@ -40,7 +42,8 @@ pub enum Outcome {
 /// Why a batch could not be handled.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// The database refused or was away. Only its data errors (SQLSTATE classes 22 and 23) are held against a message.
+    /// The database refused or was away. Only its data errors (SQLSTATE classes 22 and 23) are held against a
+    /// message.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
     /// The message inside an event isn't what its type says.

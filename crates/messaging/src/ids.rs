@@ -1,7 +1,8 @@
 //! Message ids: UUID version 7, strictly rising within a process.
 //!
-//! The id carries the time of its making in milliseconds, by which the inbox is partitioned. The twelve bits after it count up within a millisecond;
-//! when they run out the generator runs ahead of the clock rather than repeat itself, and when the clock steps back it stays where it was.
+//! The id carries the time of its making in milliseconds, by which the inbox is partitioned. The twelve bits after it
+//! count up within a millisecond; when they run out the generator runs ahead of the clock rather than repeat itself,
+//! and when the clock steps back it stays where it was.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,12 +1,14 @@
 //! Lossless messaging between services over a database that owns the truth and a broker that may be thrown away.
 //!
-//! A service appends events to its outbox in the transaction that makes them true ([`Outbox`]). Its relay publishes them in frames to its stream. Other services'
-//! consumers pull the frames, remove repeats by their inbox and hand the rest to a [`Handler`] in one transaction; what can't be applied is parked.
+//! A service appends events to its outbox in the transaction that makes them true ([`Outbox`]). Its relay publishes
+//! them in frames to its stream. Other services' consumers pull the frames, remove repeats by their inbox and hand
+//! the rest to a [`Handler`] in one transaction; what can't be applied is parked.
 //!
-//! Guarantees: what was committed is delivered at least once to every durable consumer and applied once, whatever dies, and also when the broker loses its streams.
-//! No order is promised, not even per aggregate.
+//! Guarantees: what was committed is delivered at least once to every durable consumer and applied once, whatever
+//! dies, and also when the broker loses its streams. No order is promised, not even per aggregate.
 //!
-//! [`Messaging`] is the bundle on PostgreSQL and NATS JetStream. Its parts are generic over store, broker, clock and randomness.
+//! [`Messaging`] is the bundle on PostgreSQL and NATS JetStream. Its parts are generic over store, broker, clock and
+//! randomness.
 
 mod backoff;
 pub mod broker;

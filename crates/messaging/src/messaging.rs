@@ -42,7 +42,8 @@ impl BrokerProbe {
 }
 
 impl Messaging {
-    /// Puts messaging together. Neither database nor broker need be there yet: connections are made in the background.
+    /// Puts messaging together. Neither database nor broker need be there yet: connections are made in the
+    /// background.
     ///
     /// # Errors
     /// If the broker's address can't be understood or the registry has these metrics already.
@@ -100,8 +101,9 @@ impl Messaging {
         BrokerProbe(self.broker.clone())
     }
 
-    /// Runs relay, consumers, retries and retention until `shutdown`, then drains: consumers finish and ack what they hold, the relay publishes what is left
-    /// and gives its lease back. Returns early only if one of them ends unexpectedly.
+    /// Runs relay, consumers, retries and retention until `shutdown`, then drains: consumers finish and ack what they
+    /// hold, the relay publishes what is left and gives its lease back. Returns early only if one of them ends
+    /// unexpectedly.
     pub async fn run(self, shutdown: CancellationToken) {
         crate::run::run(self, shutdown).await;
     }

@@ -33,14 +33,15 @@ impl Outbox {
         Ok(())
     }
 
-    /// Tells the relay that a transaction with appended events has committed. Without it they wait for the relay's next poll.
+    /// Tells the relay that a transaction with appended events has committed. Without it they wait for the relay's
+    /// next poll.
     pub fn wake(&self) {
         self.waker.wake();
     }
 }
 
-/// How committers and relay meet: a bell, and the highest transaction id that has appended something and rung, by which the relay knows that rows are still held back by a
-/// transaction with a lower id.
+/// How committers and relay meet: a bell, and the highest transaction id that has appended something and rung, by
+/// which the relay knows that rows are still held back by a transaction with a lower id.
 #[derive(Clone, Default)]
 pub struct Waker {
     bell: Arc<Notify>,

@@ -1,6 +1,8 @@
-//! Retries of parked messages: one at a time, each in its own transaction, with growing waits; after the last attempt they are dead letters.
+//! Retries of parked messages: one at a time, each in its own transaction, with growing waits; after the last attempt
+//! they are dead letters.
 //!
-//! A parked message keeps its inbox row, so a redelivery of it is a repeat and changes nothing. A retry that succeeds removes the parked row in the transaction of the effect.
+//! A parked message keeps its inbox row, so a redelivery of it is a repeat and changes nothing. A retry that succeeds
+//! removes the parked row in the transaction of the effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
 use crate::consumer::attempt::{Failure, collect, decide};
+use crate::event::Event;
 use crate::handler::{Handler, Outcome};
 use crate::metrics::Metrics;
 use crate::random::{Random, unit};
@@ -119,7 +122,8 @@ impl<S: ParkedStore> ParkedRetry<S> {
                 collect(&message.event, outcome, &mut effects);
                 self.store.write(tx, message.consumer, &effects).await?;
                 self.store.settle(tx, message).await?;
-                info!(consumer = message.consumer, message_id = %message.event.id, attempts = message.attempts + 1, "parked message applied");
+                let id = message.event.id;
+                info!(consumer = message.consumer, message_id = %id, attempts = message.attempts + 1, "parked message applied");
                 Ok("applied")
             }
             None => Err(Failure::Outcomes { given: 0, wanted: 1 }),
@@ -133,13 +137,15 @@ impl<S: ParkedStore> ParkedRetry<S> {
         }
         let doubled = self.settings.backoff.0.saturating_mul(1 << message.attempts.clamp(0, 20)).min(LONGEST_WAIT);
         let wait = doubled.mul_f64(0.75 + unit(self.random.as_ref()) / 2.0);
-        debug!(consumer = message.consumer, message_id = %message.event.id, attempts, reason, "parked message failed again");
+        let id = message.event.id;
+        debug!(consumer = message.consumer, message_id = %id, attempts, reason, "parked message failed again");
         self.store.fail(tx, message, reason, Verdict::RetryAfter(wait)).await?;
         Ok("parked")
     }
 
     async fn bury(&self, tx: &mut S::Tx, message: &DueMessage, reason: &str) -> Result<&'static str, Failure> {
-        warn!(consumer = message.consumer, message_id = %message.event.id, kind = %message.event.kind, reason, "parked message is a dead letter now");
+        let Event { id, kind, .. } = &message.event;
+        warn!(consumer = message.consumer, message_id = %id, kind, reason, "parked message is a dead letter now");
         self.store.fail(tx, message, reason, Verdict::Bury).await?;
         Ok("dead")
     }

@@ -13,7 +13,8 @@ pub struct NatsSettings {
     pub url: String,
     /// The wait for a connection.
     pub connect_timeout: HumanDuration,
-    /// The wait for an answer of the JetStream API and for the acks of a batch. Below half of the relay's lease, so that no relay publishes past its lease.
+    /// The wait for an answer of the JetStream API and for the acks of a batch. Below half of the relay's lease, so
+    /// that no relay publishes past its lease.
     pub request_timeout: HumanDuration,
     /// How long a stream keeps its messages.
     pub stream_max_age: HumanDuration,
@@ -21,7 +22,8 @@ pub struct NatsSettings {
     pub stream_replicas: usize,
     /// How long the server waits for an ack before it delivers again.
     pub ack_wait: HumanDuration,
-    /// The most frames of one consumer that may be delivered and not yet acked; beyond it the server holds delivery back.
+    /// The most frames of one consumer that may be delivered and not yet acked; beyond it the server holds delivery
+    /// back.
     pub max_ack_pending: i64,
     /// Frames fetched ahead of a consumer's transaction.
     pub prefetch_frames: usize,
@@ -41,7 +43,8 @@ pub struct NatsSettings {
 pub struct RelaySettings {
     /// How long a lease lasts unless renewed.
     pub lease: HumanDuration,
-    /// Reads are at least this far apart, so that frames fill under load; a commit after a quiet moment is read at once.
+    /// Reads are at least this far apart, so that frames fill under load; a commit after a quiet moment is read at
+    /// once.
     pub gather: HumanDuration,
     /// The pause between reads that nobody asked for.
     pub poll: HumanDuration,
@@ -76,7 +79,8 @@ pub struct RetentionSettings {
 }
 
 impl NatsSettings {
-    /// How far back the inbox remembers: the longest that a message can be on its way, and an hour for clocks that differ.
+    /// How far back the inbox remembers: the longest that a message can be on its way, and an hour for clocks that
+    /// differ.
     pub fn inbox_retention(&self) -> Duration {
         self.retention.outbox.0 + self.stream_max_age.0 + Duration::from_secs(3_600)
     }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::error::{Error, StoreError};
 use crate::event::Event;
 
-/// A place in the outbox: everything up to and including it has been published. The order is that of transaction ids, which is neither the order of commits nor an order per aggregate.
+/// A place in the outbox: everything up to and including it has been published. The order is that of transaction ids,
+/// which is neither the order of commits nor an order per aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// The database cluster that gave out the transaction ids.
@@ -28,7 +29,8 @@ impl Cursor {
     }
 }
 
-/// What is known of the stream at some cursor: when it was created (nanoseconds since 1970) and its highest acked sequence.
+/// What is known of the stream at some cursor: when it was created (nanoseconds since 1970) and its highest acked
+/// sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamMark {
     /// The stream's creation.
@@ -40,7 +42,8 @@ pub struct StreamMark {
 /// The right to publish, as granted.
 #[derive(Debug, Clone, Copy)]
 pub struct Grant {
-    /// The fence: every change of the cursor, the stream and its consumers holds only while the cursor row has this epoch.
+    /// The fence: every change of the cursor, the stream and its consumers holds only while the cursor row has this
+    /// epoch.
     pub epoch: i64,
     /// Where the last holder stopped; nothing before the first publication.
     pub cursor: Option<Cursor>,
@@ -84,7 +87,8 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// All generations in the order of their appearance; the last one is the present cluster's.
     fn generations(&self) -> impl Future<Output = Result<Vec<i64>, StoreError>> + Send;
 
-    /// Rows after the cursor in its generation. With `settled_only`, none whose transaction id isn't below every transaction still running, so that none can appear before them later.
+    /// Rows after the cursor in its generation. With `settled_only`, none whose transaction id isn't below every
+    /// transaction still running, so that none can appear before them later.
     fn read(
         &self,
         after: Cursor,
@@ -92,7 +96,8 @@ pub trait OutboxStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
 
-    /// Moves the cursor and prolongs the lease, if the epoch still holds; keeps a checkpoint when asked to. May be lost in a crash of the database: then rows are published again.
+    /// Moves the cursor and prolongs the lease, if the epoch still holds; keeps a checkpoint when asked to. May be
+    /// lost in a crash of the database: then rows are published again.
     fn advance(
         &self,
         epoch: i64,
@@ -105,7 +110,8 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// The newest record (checkpoint or cursor) of this stream that isn't above the sequence.
     fn checkpoint(&self, stream: StreamMark) -> impl Future<Output = Result<Option<Cursor>, StoreError>> + Send;
 
-    /// Sets the cursor back after a loss, if the epoch still holds, and forgets the checkpoints that the loss made untrue.
+    /// Sets the cursor back after a loss, if the epoch still holds, and forgets the checkpoints that the loss made
+    /// untrue.
     fn rewind(
         &self,
         epoch: i64,
@@ -154,7 +160,8 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Begins a transaction.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
-    /// Inserts inbox rows for these ids (sorted, distinct) and returns those that were new; waits for rivals that hold the same ids. The rest has been applied or parked before.
+    /// Inserts inbox rows for these ids (sorted, distinct) and returns those that were new; waits for rivals that
+    /// hold the same ids. The rest has been applied or parked before.
     fn claim(
         &self,
         tx: &mut Self::Tx,
@@ -170,7 +177,8 @@ pub trait InboxStore: Send + Sync + 'static {
         ids: &[Uuid],
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Writes outbox, kept replies and parked rows. A message that is parked already stays as it is. A dead letter's copy goes to the outbox.
+    /// Writes outbox, kept replies and parked rows. A message that is parked already stays as it is. A dead letter's
+    /// copy goes to the outbox.
     fn write(
         &self,
         tx: &mut Self::Tx,
@@ -238,7 +246,8 @@ pub trait ParkedStore: InboxStore {
     /// Removes the message: it has been applied.
     fn settle(&self, tx: &mut Self::Tx, message: &DueMessage) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Counts a failed attempt; for [`Verdict::Bury`] a copy goes to the outbox. Does nothing if another attempt was counted meanwhile.
+    /// Counts a failed attempt; for [`Verdict::Bury`] a copy goes to the outbox. Does nothing if another attempt was
+    /// counted meanwhile.
     fn fail(
         &self,
         tx: &mut Self::Tx,

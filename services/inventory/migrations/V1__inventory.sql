@@ -36,6 +36,8 @@ CREATE TABLE stock_adjustments (
 
 -- An order's lines live in its row: one insert holds them all, and they never change.
 -- "tombstone": the release came first, a late reserve is refused.
+-- No index has a column that changes, and pages keep room for the one update that each row gets: it stays inside the
+-- page and out of the index.
 CREATE TABLE reservations (
     order_id    uuid PRIMARY KEY,
     state       text NOT NULL CHECK (state IN ('held', 'rejected', 'released', 'committed', 'tombstone')),
@@ -44,16 +46,27 @@ CREATE TABLE reservations (
     rejection   text CHECK (rejection IN ('out_of_stock', 'unknown_product')),
     short_ids   text[] COLLATE "C",
     expires_at  timestamptz,
-    notice_at   timestamptz,
-    notices     integer NOT NULL DEFAULT 0,
     created_at  timestamptz NOT NULL DEFAULT now(),
     CHECK (cardinality(product_ids) = cardinality(quantities)),
     CHECK (state NOT IN ('held', 'released', 'committed') OR (cardinality(product_ids) > 0 AND expires_at IS NOT NULL)),
     CHECK ((state = 'rejected') = (rejection IS NOT NULL))
-);
+) WITH (fillfactor = 60);
 
--- The expiry worker's queue: open holds by the time of their next notice.
-CREATE INDEX reservations_due ON reservations (notice_at) WHERE state = 'held';
+-- Leads the expiry worker to the rows of a time; costs next to nothing, as rows are appended in that order.
+CREATE INDEX reservations_created ON reservations USING brin (created_at) WITH (autosummarize = on);
+
+-- Holds that have lasted too long, and when orders is asked about each next. Filled by the expiry worker, which goes
+-- over the reservations up to a mark; a batch that ends a hold doesn't touch it.
+CREATE TABLE overdue (
+    order_id  uuid PRIMARY KEY,
+    notice_at timestamptz NOT NULL,
+    notices   integer NOT NULL DEFAULT 0
+);
+CREATE TABLE overdue_mark (
+    one         boolean PRIMARY KEY DEFAULT true CHECK (one),
+    swept_until timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO overdue_mark DEFAULT VALUES;
 
 -- The lines as rows, for people and checkers.
 CREATE VIEW reservation_lines AS
@@ -74,6 +87,8 @@ DECLARE
     service text := current_setting('flotilla.service');
 BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON products, stock, reservations TO %I', service || '_system');
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON overdue TO %I', service || '_system');
+    EXECUTE format('GRANT SELECT, UPDATE ON overdue_mark TO %I', service || '_system');
     EXECUTE format('GRANT SELECT, INSERT ON stock_adjustments TO %I', service || '_system');
     EXECUTE format('GRANT SELECT ON reservation_lines, page_token_key TO %I', service || '_system');
     EXECUTE format('GRANT SELECT ON products TO %I', service || '_user');

@@ -1,15 +1,16 @@
 -- $1: most rows; $2: first wait before a repeat, $3: longest, both in seconds. The wait doubles with each notice.
 WITH due AS (
-    SELECT order_id
-    FROM reservations
-    WHERE state = 'held' AND notice_at <= now()
-    ORDER BY notice_at
+    SELECT o.order_id
+    FROM overdue o
+    JOIN reservations r ON r.order_id = o.order_id
+    WHERE o.notice_at <= now() AND r.state = 'held'
+    ORDER BY o.notice_at
     LIMIT $1
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF o SKIP LOCKED
 )
-UPDATE reservations r
-SET notices = r.notices + 1,
-    notice_at = now() + make_interval(secs => least($3::float8, $2::float8 * 2 ^ least(r.notices, 20)))
+UPDATE overdue o
+SET notices = o.notices + 1,
+    notice_at = now() + make_interval(secs => least($3::float8, $2::float8 * 2 ^ least(o.notices, 20)))
 FROM due
-WHERE r.order_id = due.order_id
-RETURNING r.order_id, r.notices
+WHERE o.order_id = due.order_id
+RETURNING o.order_id, o.notices

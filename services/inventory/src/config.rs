@@ -40,9 +40,9 @@ pub struct Settings {
 pub struct HoldSettings {
     /// How long stock is held before orders is asked what is to become of it. Default `15m`.
     pub time: HumanDuration,
-    /// How often expired holds are looked for. Default `1s`.
+    /// How often expired holds are looked for. Default `5s`.
     pub poll: HumanDuration,
-    /// Most holds of one look. Default 500.
+    /// Most holds asked about in one transaction. Default 500.
     pub notice_batch: u32,
     /// Wait before a question is repeated; doubles each time. Default `5s`.
     pub notice_backoff: HumanDuration,
@@ -56,7 +56,7 @@ impl Default for HoldSettings {
     fn default() -> Self {
         Self {
             time: HumanDuration::from_secs(900),
-            poll: HumanDuration::from_secs(1),
+            poll: HumanDuration::from_secs(5),
             notice_batch: 500,
             notice_backoff: HumanDuration::from_secs(5),
             notice_backoff_max: HumanDuration::from_secs(300),
@@ -67,9 +67,7 @@ impl Default for HoldSettings {
 
 impl Validate for HoldSettings {
     fn validate(&self, problems: &mut Problems) {
-        for (name, duration) in
-            [("time", self.time), ("poll", self.poll), ("notice_backoff", self.notice_backoff)]
-        {
+        for (name, duration) in [("time", self.time), ("poll", self.poll), ("notice_backoff", self.notice_backoff)] {
             problems.require(!duration.get().is_zero(), name, "must be longer than nothing");
         }
         let ordered = self.notice_backoff_max >= self.notice_backoff;
@@ -82,6 +80,8 @@ impl Validate for HoldSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("grpc", &self.grpc);
+        problems.section("auth", &self.auth);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
         problems.section("hold", &self.hold);

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::HoldSettings;
 use crate::error::Error;
 use crate::events::replies;
-use crate::storage::{Backoff, take_due};
+use crate::storage::{Backoff, sweep, take_due};
 
 /// Looks for expired holds.
 pub struct ExpiryWorker {
     pool: Pool,
     outbox: Outbox,
     ids: Ids,
+    hold: Duration,
     poll: Duration,
     batch: u32,
     backoff: Backoff,
@@ -28,7 +29,15 @@ impl ExpiryWorker {
     #[must_use]
     pub fn new(pool: Pool, outbox: Outbox, ids: Ids, settings: &HoldSettings) -> Self {
         let backoff = Backoff { first: settings.notice_backoff.get(), longest: settings.notice_backoff_max.get() };
-        Self { pool, outbox, ids, poll: settings.poll.get(), batch: settings.notice_batch, backoff }
+        Self {
+            pool,
+            outbox,
+            ids,
+            hold: settings.time.get(),
+            poll: settings.poll.get(),
+            batch: settings.notice_batch,
+            backoff,
+        }
     }
 
     /// Works until the shutdown.
@@ -40,18 +49,17 @@ impl ExpiryWorker {
                 () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            // A full batch is followed by the next without a pause: the backlog is finite, each hold's notice moves on.
-            while !shutdown.is_cancelled() {
-                match self.say_expired().await {
-                    Ok(count) if count == self.batch as usize => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        tracing::warn!(error = %error, "expired holds not looked for");
-                        break;
-                    }
-                }
+            if let Err(error) = self.round(&shutdown).await {
+                tracing::warn!(error = %error, "expired holds not looked for");
             }
         }
+    }
+
+    async fn round(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        sweep(&self.pool, self.hold).await?;
+        // A full batch is followed by the next without a pause: the backlog is finite, each hold's notice moves on.
+        while self.say_expired().await? == self.batch as usize && !shutdown.is_cancelled() {}
+        Ok(())
     }
 
     async fn say_expired(&self) -> Result<usize, Error> {

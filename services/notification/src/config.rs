@@ -66,6 +66,8 @@ impl Validate for FeedSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("grpc", &self.grpc);
+        problems.section("auth", &self.auth);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
         problems.section("feed", &self.feed);

@@ -51,9 +51,7 @@ impl From<Error> for Status {
             }
             Error::TokenExpired => RpcError::new(Code::Unauthenticated, "TOKEN_EXPIRED", message),
             Error::DeadlineExceeded => RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message),
-            Error::ShuttingDown => {
-                RpcError::new(Code::Unavailable, "SHUTTING_DOWN", message).retry_after(COME_BACK)
-            }
+            Error::ShuttingDown => RpcError::new(Code::Unavailable, "SHUTTING_DOWN", message).retry_after(COME_BACK),
         };
         error.into()
     }

@@ -11,7 +11,7 @@ mod usage;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use self::{
@@ -32,6 +32,13 @@ const END_PATIENCE: Duration = Duration::from_secs(120);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
 /// Share of the maximum at which latencies are taken.
 const EASY: f64 = 0.7;
+
+/// Offers that are tried before the machine is given up as too noisy.
+const MOST_STEPS: u32 = 8;
+/// From one offer to the next.
+const STEP_DOWN: f64 = 0.92;
+/// A fleet that settles this share of the offer keeps up with it: the last orders settle after the last has come.
+const KEEPS_UP: f64 = 0.94;
 
 /// Options of `fleet load`.
 #[derive(Clone, Debug, Args)]
@@ -84,17 +91,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let shop = Arc::new(Shop::open_rich(&api, &operator, &crowd, 1).await?);
     let bench = Bench { state: &state, databases: &databases, shop: &shop };
 
-    let most = match options.rate {
-        Some(rate) => rate,
-        None => {
-            progress.show("warming up");
-            bench.measure(Offer::InFlight(options.in_flight), seconds / 2).await?;
-            progress.show("looking for the maximum");
-            bench.measure(Offer::InFlight(options.in_flight), seconds).await?.outcomes.per_second
-        }
-    };
-    progress.show(&format!("full load: {most:.0} orders/s offered"));
-    let full = bench.measure(Offer::PerSecond(most), seconds).await?;
+    let (most, full) = bench.most(&options, seconds, &mut progress).await?;
     progress.show(&format!("{:.0} orders/s offered", most * EASY));
     let easy = bench.measure(Offer::PerSecond(most * EASY), seconds).await?;
     progress.show("REST");
@@ -127,6 +124,29 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// The highest rate that the fleet takes open loop, and the measurement at it.
+    ///
+    /// Callers that wait for their answers find about where it lies; from there the offer goes down until the fleet keeps
+    /// up: nothing is refused, and orders settle at the rate at which they come.
+    async fn most(&self, options: &Options, seconds: Duration, progress: &mut Progress) -> Result<(f64, Measured)> {
+        if let Some(rate) = options.rate {
+            return Ok((rate, self.measure(Offer::PerSecond(rate), seconds).await?));
+        }
+        progress.show("warming up");
+        self.measure(Offer::InFlight(options.in_flight), seconds / 2).await?;
+        progress.show("looking for the maximum");
+        let mut rate = self.measure(Offer::InFlight(options.in_flight), seconds).await?.outcomes.per_second;
+        for _ in 0..MOST_STEPS {
+            progress.show(&format!("full load: {rate:.0} orders/s offered"));
+            let measured = self.measure(Offer::PerSecond(rate), seconds).await?;
+            if measured.refused == 0 && measured.outcomes.per_second > rate * KEEPS_UP {
+                return Ok((rate, measured));
+            }
+            rate *= STEP_DOWN;
+        }
+        bail!("the fleet keeps up with no rate down to {rate:.0} orders/s: is something else busy on this machine?")
+    }
+
     async fn measure(&self, offer: Offer, duration: Duration) -> Result<Measured> {
         let since = outcome::now(self.databases).await?;
         let syncs_before = syncs::count(self.databases).await?;

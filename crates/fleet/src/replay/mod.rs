@@ -108,7 +108,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let fire = options.chaos.then(|| {
         let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
         println!("killing services at random, seed {seed}");
-        Fire::start(home.clone(), SERVICES.to_vec(), Duration::from_millis(800), seed)
+        Fire::start(home.clone(), SERVICES.to_vec(), Duration::from_millis(300), seed)
     });
     let placed = place_all(&catalogue, &market, &options, &mut progress).await;
     if let Some(fire) = fire {

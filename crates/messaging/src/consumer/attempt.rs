@@ -1,7 +1,8 @@
 //! One attempt at a batch: one transaction, whatever is wrong with its messages.
 //!
-//! The first attempt hands over the whole batch without savepoints. If a message is at fault, the next one splits the batch by halves, each behind a savepoint, until the message
-//! is alone; it is parked, and the others' effects commit with it.
+//! The first attempt hands over the whole batch without savepoints. If a message is at fault, the next one splits the
+//! batch by halves, each behind a savepoint, until the message is alone; it is parked, and the others' effects commit
+//! with it.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;

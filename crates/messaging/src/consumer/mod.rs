@@ -1,6 +1,7 @@
 //! Consumers: pull frames, remove repeats, hand the rest to a handler in one transaction, ack.
 //!
-//! A frame is acked when each of its events has been applied or parked, never before the commit. While one transaction runs, the next frames are fetched.
+//! A frame is acked when each of its events has been applied or parked, never before the commit. While one
+//! transaction runs, the next frames are fetched.
 
 pub(crate) mod attempt;
 mod batch;
@@ -135,7 +136,8 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         }
     }
 
-    /// Applies the items, in several transactions if a single frame holds more than `max_events`; keeps the frames alive meanwhile. False if `shutdown` came before it could.
+    /// Applies the items, in several transactions if a single frame holds more than `max_events`; keeps the frames
+    /// alive meanwhile. False if `shutdown` came before it could.
     async fn apply<D: Delivery>(&self, mut items: Vec<Item>, frames: &[D], shutdown: &CancellationToken) -> bool {
         let work = async {
             while !items.is_empty() {

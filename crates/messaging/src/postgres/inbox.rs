@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::frame;
 use crate::store::{Effects, InboxStore, Parked};
 
-// Rows are inserted in the array's order, which is sorted: two consumers of the same ids wait for each other in one direction only.
-// Mostly all are new, and then none is sent back.
+// Rows are inserted in the array's order, which is sorted: two consumers of the same ids wait for each other in one
+// direction only. Mostly all are new, and then none is sent back.
 const CLAIM: &str = "WITH fresh AS (
     INSERT INTO inbox (message_id, consumer)
     SELECT id, $1 FROM unnest($2::uuid[]) AS u(id)

@@ -1,4 +1,5 @@
-//! The stores on PostgreSQL. Owns the tables of `migrations/`: outbox, outbox_generation, relay_cursor, relay_checkpoint, inbox, inbox_reply, parked.
+//! The stores on PostgreSQL. Owns the tables of `migrations/`: outbox, outbox_generation, relay_cursor,
+//! relay_checkpoint, inbox, inbox_reply, parked.
 //!
 //! Statements are counted: an append, a claim, a read and a cursor move are one each, whatever the number of events.
 
@@ -40,7 +41,8 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// On the pool of the service's system role. `service` names the source of events and the subject of dead letters.
+    /// On the pool of the service's system role. `service` names the source of events and the subject of dead
+    /// letters.
     pub fn new(service: &'static str, pool: Pool, settings: &NatsSettings) -> Self {
         Self {
             pool,

@@ -9,7 +9,8 @@ use super::PgStore;
 use super::types::Xid;
 use crate::store::{Backlog, Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
 
-// Synchronous on purpose: a grant that a crash of the database forgot would be given a second time under the same epoch.
+// Synchronous on purpose: a grant that a crash of the database forgot would be given a second time under the same
+// epoch.
 const ACQUIRE: &str = "UPDATE relay_cursor
 SET epoch = epoch + 1, holder = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
 WHERE lease_until < clock_timestamp() OR holder = $1

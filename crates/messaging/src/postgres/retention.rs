@@ -36,7 +36,8 @@ impl Retention {
         rows.first().map_or(Ok(0), |row| Ok(row.try_get(0)?))
     }
 
-    /// Drops what has had its time, if the epoch still holds; says which partitions went. The inbox keeps a day more than its horizon, for clocks that differ.
+    /// Drops what has had its time, if the epoch still holds; says which partitions went. The inbox keeps a day more
+    /// than its horizon, for clocks that differ.
     ///
     /// # Errors
     /// The database's.

@@ -42,7 +42,8 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
 }
 
 impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
-    /// Finds the cursor and compares the stream with what is recorded of it. `granted` is a moment before the lease was asked for.
+    /// Finds the cursor and compares the stream with what is recorded of it. `granted` is a moment before the lease
+    /// was asked for.
     pub(super) async fn open(parts: &'a RelayParts<S, B>, grant: Grant, granted: Instant) -> Result<Self, Stop> {
         let now = Instant::now();
         let generations = parts.store.generations().await?;

@@ -1,7 +1,8 @@
 //! The relay: publishes the outbox to the service's stream.
 //!
-//! One relay of a service works at a time: it holds a lease whose epoch fences every change of cursor, stream and consumers. The others forward their process's rings as pings
-//! and try for the lease. The cursor moves only after the broker has acked, so a crash in between only repeats.
+//! One relay of a service works at a time: it holds a lease whose epoch fences every change of cursor, stream and
+//! consumers. The others forward their process's rings as pings and try for the lease. The cursor moves only after
+//! the broker has acked, so a crash in between only repeats.
 
 mod leader;
 mod recovery;

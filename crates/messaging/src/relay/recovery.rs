@@ -1,7 +1,9 @@
 //! What the relay does when the broker has lost its stream or the stream's tail.
 //!
-//! The broker is disposable: everything retained is still in the outbox. After a loss the stream's consumers are deleted (services create them again from the first message; one
-//! that is ahead of its stream would skip what is published next) and the cursor goes back to the newest record that the loss left true, else to the oldest retained row.
+//! The broker is disposable: everything retained is still in the outbox. After a loss the stream's consumers are
+//! deleted (services create them again from the first message; one that is ahead of its stream would skip what is
+//! published next) and the cursor goes back to the newest record that the loss left true, else to the oldest retained
+//! row.
 
 use tracing::{info, warn};
 
@@ -16,7 +18,8 @@ fn intact(recorded: StreamMark, found: StreamMark) -> bool {
 }
 
 impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
-    /// At the start of an epoch: creates the stream if it isn't there and compares it with the record, if there is one.
+    /// At the start of an epoch: creates the stream if it isn't there and compares it with the record, if there is
+    /// one.
     pub(super) async fn open_stream(&mut self, recorded: Option<StreamMark>) -> Result<(), Stop> {
         let found = self.parts.broker.ensure_stream(&self.parts.stream).await?;
         self.stream = found;

@@ -1,4 +1,5 @@
-//! The broker in memory: streams with sequences, durable consumers with an ack wait, and the ways in which a broker fails.
+//! The broker in memory: streams with sequences, durable consumers with an ack wait, and the ways in which a broker
+//! fails.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

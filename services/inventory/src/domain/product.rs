@@ -135,11 +135,8 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let patch = Patch {
-            display_name: Some(" ".into()),
-            description: Some("x".repeat(2_001)),
-            price: Some(usd(-1)),
-        };
+        let patch =
+            Patch { display_name: Some(" ".into()), description: Some("x".repeat(2_001)), price: Some(usd(-1)) };
         let fields: Vec<_> = patch.faults().into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["display_name", "description", "price"]);
     }

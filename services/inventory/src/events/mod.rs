@@ -28,22 +28,28 @@ pub const STREAM: StreamSpec = StreamSpec { name: "INVENTORY", subjects: &[REPLI
 /// The commands of orders, up to `max_events` of them in one transaction.
 #[must_use]
 pub fn commands_of_orders(max_events: usize) -> ConsumerSpec {
-    ConsumerSpec {
-        name: "inventory-orders",
-        stream: "ORDERS",
-        subjects: &["flotilla.orders.inventory"],
-        max_events,
-    }
+    ConsumerSpec { name: "inventory-orders", stream: "ORDERS", subjects: &["flotilla.orders.inventory"], max_events }
 }
 
 /// How a command is read; the text says why it can't be.
 type Read = fn(&Event) -> Result<Command, String>;
 
-/// Every command that inventory knows: whether an event is it, and how it is read.
-const CONSUMED: &[(fn(&Event) -> bool, fn() -> String, Read)] = &[
-    (Event::is::<ReserveStock>, full_name::<ReserveStock>, reserve_stock::read),
-    (Event::is::<ReleaseStock>, full_name::<ReleaseStock>, release_stock::read),
-    (Event::is::<CommitStock>, full_name::<CommitStock>, commit_stock::read),
+/// A command that inventory knows.
+struct Known {
+    is: fn(&Event) -> bool,
+    name: fn() -> String,
+    read: Read,
+}
+
+const fn known<M: prost::Name>(read: Read) -> Known {
+    Known { is: Event::is::<M>, name: full_name::<M>, read }
+}
+
+/// Every command that inventory knows.
+const KNOWN: &[Known] = &[
+    known::<ReserveStock>(reserve_stock::read),
+    known::<ReleaseStock>(release_stock::read),
+    known::<CommitStock>(commit_stock::read),
 ];
 
 fn full_name<M: prost::Name>() -> String {
@@ -52,15 +58,15 @@ fn full_name<M: prost::Name>() -> String {
 
 /// Reads a command.
 fn read(event: &Event) -> Result<Command, String> {
-    match CONSUMED.iter().find(|(is, _, _)| is(event)) {
-        Some((_, _, read)) => read(event),
+    match KNOWN.iter().find(|known| (known.is)(event)) {
+        Some(known) => (known.read)(event),
         None => Err(format!("{} is not a command of inventory", event.kind)),
     }
 }
 
 /// The full names of all commands.
 fn kinds() -> impl Iterator<Item = String> {
-    CONSUMED.iter().map(|(_, name, _)| name())
+    KNOWN.iter().map(|known| (known.name)())
 }
 
 /// Decodes a message.

@@ -74,13 +74,7 @@ impl Catalogue {
             let inserted = tx
                 .query_opt(
                     include_str!("../../queries/insert_product.sql"),
-                    &[
-                        &id.as_str(),
-                        &details.display_name,
-                        &details.description,
-                        &price.minor,
-                        &price.currency.code(),
-                    ],
+                    &[&id.as_str(), &details.display_name, &details.description, &price.minor, &price.currency.code()],
                 )
                 .await?;
             let Some(row) = inserted else {

@@ -1,9 +1,12 @@
-//! Holds whose expiry is due to be asked about.
+//! Holds that have lasted too long.
 
 use std::time::Duration;
 
-use flotilla_postgres::{Error, Tx};
+use flotilla_postgres::{Error, Pool, Tx};
 use uuid::Uuid;
+
+/// How far back each sweep looks again. No transaction that makes reservations lasts that long.
+const OVERLAP: Duration = Duration::from_secs(60);
 
 /// Waits between notices of one hold; doubled from the first up to the longest.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +17,19 @@ pub struct Backoff {
     pub longest: Duration,
 }
 
-/// Takes at most `limit` holds that are due, and sets the time of their next notice. Holds locked by a batch are
-/// passed over: they are being answered just now.
+/// Notes the holds that have become overdue since the last sweep, and forgets those that have ended.
+///
+/// # Errors
+/// The database's.
+pub async fn sweep(pool: &Pool, hold: Duration) -> Result<(), Error> {
+    let seconds = [hold.as_secs_f64(), OVERLAP.as_secs_f64()];
+    pool.query(include_str!("../../queries/sweep_overdue.sql"), &[&seconds[0], &seconds[1]]).await?;
+    pool.query(include_str!("../../queries/forget_ended.sql"), &[]).await?;
+    Ok(())
+}
+
+/// Takes at most `limit` overdue holds whose notice is due, with the number of their notice, and sets the time of
+/// their next one.
 ///
 /// # Errors
 /// The database's.

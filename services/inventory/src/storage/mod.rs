@@ -7,7 +7,7 @@ mod reservations;
 mod stock;
 
 pub use catalogue::Catalogue;
-pub use expiry::{Backoff, take_due};
+pub use expiry::{Backoff, sweep, take_due};
 pub use page_key::PageKey;
 pub use reservations::{open_book, write_changes};
 pub use stock::{Adjustment, Shelves};

@@ -52,7 +52,10 @@ async fn every_change_is_said_with_its_version_and_a_new_price_apart() {
     let made = catalogue.create_product(create("tea", 100)).await.unwrap().into_inner();
     let renamed = Product { display_name: "Green tea".into(), ..made.clone() };
     catalogue.update_product(update(renamed.clone(), &["display_name"])).await.unwrap();
-    catalogue.update_product(update(Product { etag: String::new(), ..renamed.clone() }, &["display_name"])).await.unwrap();
+    catalogue
+        .update_product(update(Product { etag: String::new(), ..renamed.clone() }, &["display_name"]))
+        .await
+        .unwrap();
     let dearer = Product { price: Some(usd(2, 0)), etag: String::new(), ..renamed };
     catalogue.update_product(update(dearer, &["price"])).await.unwrap();
     catalogue.delete_product(DeleteProductRequest { name: made.name, etag: String::new() }).await.unwrap();
@@ -89,10 +92,12 @@ async fn an_outdated_etag_changes_nothing() {
 async fn pages_lead_through_the_whole_catalogue_by_name() {
     let world = World::start().await;
     let ids: Vec<String> = (0..25).map(|number| format!("p{number:02}")).collect();
-    stream::iter(&ids)
-        .for_each_concurrent(32, |id| async { world.product(id, 0).await })
-        .await;
-    world.catalogue().delete_product(DeleteProductRequest { name: "products/p07".into(), etag: String::new() }).await.unwrap();
+    stream::iter(&ids).for_each_concurrent(32, |id| async { world.product(id, 0).await }).await;
+    world
+        .catalogue()
+        .delete_product(DeleteProductRequest { name: "products/p07".into(), etag: String::new() })
+        .await
+        .unwrap();
     let mut public = CatalogServiceClient::new(world.service.channel());
     let (mut seen, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
     loop {

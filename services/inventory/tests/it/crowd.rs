@@ -58,10 +58,8 @@ async fn two_replicas_and_repeats_in_any_order_leave_the_books_balanced() {
     for _ in 0..300 {
         let order = world.ids.next();
         let products = ["a", "b", "c"];
-        let lines = [
-            (products[random.below(3)], 1 + i64::try_from(random.below(2)).unwrap()),
-            (products[random.below(3)], 1),
-        ];
+        let lines =
+            [(products[random.below(3)], 1 + i64::try_from(random.below(2)).unwrap()), (products[random.below(3)], 1)];
         commands.push(world.reserve(order, &lines));
         commands.push(world.release(order));
     }
@@ -75,7 +73,11 @@ async fn two_replicas_and_repeats_in_any_order_leave_the_books_balanced() {
         let ended: i64 = world.database.value(of_orders, &[]).await;
         let distinct: std::collections::HashSet<Uuid> =
             world.said::<StockReleased>().await.iter().map(|event| event.id).collect();
-        if ended == 300 && distinct.len() == 300 { Ok(()) } else { Err(format!("{ended} ended, {} said", distinct.len())) }
+        if ended == 300 && distinct.len() == 300 {
+            Ok(())
+        } else {
+            Err(format!("{ended} ended, {} said", distinct.len()))
+        }
     })
     .await;
     println!("{} commands took {:?}", commands.len(), started.elapsed());

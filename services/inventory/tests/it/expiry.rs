@@ -40,8 +40,41 @@ async fn an_expired_hold_is_asked_about_until_answered_and_frees_nothing() {
     world.send(&[world.commit(order)]).await;
     world.wait_for_state(order, "committed").await;
     assert_eq!(world.level("tea").await, (3, 0), "a commit after the expiry ships");
-    let due = "SELECT count(*) FROM reservations WHERE state = 'held'";
-    assert_eq!(world.database.value::<i64>(due, &[]).await, 0, "nothing is left to ask about");
+    let overdue = "SELECT count(*) FROM overdue";
+    eventually("nothing is left to ask about", PATIENCE, || async {
+        world.database.value::<i64>(overdue, &[]).await == 0
+    })
+    .await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_hold_of_an_earlier_setting_is_asked_about_when_its_own_time_is_over() {
+    let world = impatient().await;
+    world.product("tea", 5).await;
+    let (longer, other) = (world.ids.next(), world.ids.next());
+    // As if made when holds lasted an hour.
+    let sql = "
+        WITH held AS (
+            INSERT INTO reservations (order_id, state, product_ids, quantities, expires_at)
+            VALUES ($1, 'held', '{tea}', '{2}', now() + interval '1 hour')
+        )
+        UPDATE stock SET reserved = reserved + 2";
+    world.database.query(sql, &[&longer]).await;
+    let _: StockReserved = world.ask(&world.reserve(other, &[("tea", 1)])).await;
+    let waits = "SELECT count(*) FROM overdue WHERE order_id = $1 AND notices = 0 AND notice_at > now()";
+    eventually("the longer hold waits", PATIENCE, || async {
+        world.database.value::<i64>(waits, &[&longer]).await == 1
+    })
+    .await;
+    eventually("the other is asked about", PATIENCE, || async {
+        let asked = world.said::<ReservationExpired>().await;
+        asked.iter().any(|question| question.aggregate == format!("orders/{other}"))
+    })
+    .await;
+    assert_eq!(world.database.value::<i64>(waits, &[&longer]).await, 1, "the longer hold still waits");
+    world.send(&[world.release(longer), world.release(other)]).await;
+    world.wait_for_state(longer, "released").await;
     world.finish().await;
 }
 
@@ -51,7 +84,8 @@ async fn a_release_after_the_expiry_gives_everything_back() {
     world.product("tea", 5).await;
     let order = world.ids.next();
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 2)])).await;
-    eventually("the question is asked", PATIENCE, || async { !world.said::<ReservationExpired>().await.is_empty() }).await;
+    eventually("the question is asked", PATIENCE, || async { !world.said::<ReservationExpired>().await.is_empty() })
+        .await;
     let released: StockReleased = world.ask(&world.release(order)).await;
     assert!(released.held);
     assert_eq!(world.level("tea").await, (5, 0));

@@ -6,7 +6,6 @@ mod bad_input;
 mod catalogue;
 mod crowd;
 mod expiry;
-mod plans;
 mod reservations;
 mod stock;
 mod world;

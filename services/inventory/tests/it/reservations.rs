@@ -120,7 +120,8 @@ async fn a_commit_that_overtook_its_reserve_is_tried_again_until_it_ships() {
     let order = world.ids.next();
     world.send(&[world.commit(order)]).await;
     let parked = "SELECT count(*) FROM parked WHERE state = 'retrying'";
-    eventually("the commit is parked", PATIENCE, || async { world.database.value::<i64>(parked, &[]).await == 1 }).await;
+    eventually("the commit is parked", PATIENCE, || async { world.database.value::<i64>(parked, &[]).await == 1 })
+        .await;
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 3)])).await;
     world.wait_for_state(order, "committed").await;
     assert_eq!(world.level("tea").await, (2, 0));
@@ -174,8 +175,10 @@ async fn a_release_after_the_commit_frees_nothing_and_is_left_for_someone_to_loo
     world.wait_for_state(order, "committed").await;
     world.send(&[world.release(order)]).await;
     let dead = "SELECT count(*) FROM parked WHERE state = 'dead'";
-    eventually("the release is a dead letter", PATIENCE, || async { world.database.value::<i64>(dead, &[]).await == 1 })
-        .await;
+    eventually("the release is a dead letter", PATIENCE, || async {
+        world.database.value::<i64>(dead, &[]).await == 1
+    })
+    .await;
     assert_eq!(world.level("tea").await, (2, 0));
     world.finish_with_parked(1).await;
 }

@@ -85,7 +85,8 @@ async fn stock_is_for_operators() {
 async fn an_adjustment_is_kept_with_who_and_why() {
     let world = World::start().await;
     world.product("tea", 10).await;
-    let sql = "SELECT count(*) FROM stock_adjustments WHERE adjusted_by = $1 AND reason = 'test' AND on_hand_after = 10";
+    let sql =
+        "SELECT count(*) FROM stock_adjustments WHERE adjusted_by = $1 AND reason = 'test' AND on_hand_after = 10";
     assert_eq!(world.database.value::<i64>(sql, &[&world.operator]).await, 1);
     world.finish().await;
 }

@@ -14,7 +14,10 @@ use flotilla_proto::inventory::v1::{
 };
 use flotilla_rpc::{Channel, Role};
 use flotilla_service::Service as _;
-use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, nats_client, stack};
+use flotilla_testkit::{
+    Database, ServiceHarness, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, nats_client,
+    stack,
+};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -109,10 +112,9 @@ impl World {
     }
 
     pub fn reserve(&self, order: Uuid, lines: &[(&str, i64)]) -> Event {
-        let lines = lines.iter().map(|(product, quantity)| StockLine {
-            product_id: (*product).to_owned(),
-            quantity: *quantity,
-        });
+        let lines = lines
+            .iter()
+            .map(|(product, quantity)| StockLine { product_id: (*product).to_owned(), quantity: *quantity });
         self.command(order, &ReserveStock { order_id: order.to_string(), lines: lines.collect() })
     }
 
@@ -160,7 +162,8 @@ impl World {
     /// Sends a command and waits for its answer.
     pub async fn ask<M: prost::Message + prost::Name + Default>(&self, command: &Event) -> M {
         self.send(std::slice::from_ref(command)).await;
-        let answer = eventually("an answer", PATIENCE, || async { self.answers(command).await.into_iter().next() }).await;
+        let answer =
+            eventually("an answer", PATIENCE, || async { self.answers(command).await.into_iter().next() }).await;
         assert!(answer.is::<M>(), "{} came instead", answer.kind);
         answer.decode().unwrap()
     }

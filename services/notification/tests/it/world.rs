@@ -20,8 +20,11 @@ use uuid::Uuid;
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Streams with the subject that notification reads.
-const STREAMS: [(&str, &str); 3] =
-    [("ORDERS", "flotilla.orders.events"), ("PAYMENTS", "flotilla.payments.events"), ("IDENTITY", "flotilla.identity.users")];
+const STREAMS: [(&str, &str); 3] = [
+    ("ORDERS", "flotilla.orders.events"),
+    ("PAYMENTS", "flotilla.payments.events"),
+    ("IDENTITY", "flotilla.identity.users"),
+];
 /// Events in a frame of the test's.
 const FRAME: usize = 32;
 

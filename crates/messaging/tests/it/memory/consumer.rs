@@ -223,7 +223,8 @@ async fn a_batch_that_waits_for_the_database_is_not_delivered_to_another() {
     eventually("applied", || world.applied(&sent[2]) == 1).await;
     world.quiet().await;
     world.stop().await;
-    // Sixty outages of up to two seconds are longer than the ack wait: without signs of life the frame would have come again.
+    // Sixty outages of up to two seconds are longer than the ack wait: without signs of life the frame would have
+    // come again.
     world.assert_each_applied_once(&sent);
 }
 

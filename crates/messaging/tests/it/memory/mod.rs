@@ -179,7 +179,8 @@ pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
     panic!("not within ten minutes: {what}");
 }
 
-/// Counts what it applies; replies to commands; obeys what an event's data says: `invalid`, `panic`, `miscount`, `later`, `never`, `conflict`.
+/// Counts what it applies; replies to commands; obeys what an event's data says: `invalid`, `panic`, `miscount`,
+/// `later`, `never`, `conflict`.
 pub struct Counting;
 
 #[async_trait]

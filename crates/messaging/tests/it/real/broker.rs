@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_messaging::migrations;
+use flotilla_messaging::broker::nats::NatsBroker;
+use flotilla_messaging::broker::{Broker, StreamConfig};
+use flotilla_messaging::frame::Frame;
+use flotilla_messaging::{BrokerError, migrations};
 use flotilla_servers::{Layout, Nats, NatsOptions, provision};
 use flotilla_testkit::{Stack, assert_outbox_published, eventually};
 use uuid::Uuid;
@@ -70,7 +73,8 @@ async fn what_is_committed_before_the_broker_is_there_flows_when_it_comes() {
     payments.stop().await;
 }
 
-/// A server of its own, whose directory can be put back to an earlier state, as a power cut does to what was acked and not synced.
+/// A server of its own, whose directory can be put back to an earlier state, as a power cut does to what was acked
+/// and not synced.
 async fn own_nats(name: &str) -> Nats {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.flotilla");
     let layout = Layout::open(&root).unwrap();
@@ -152,4 +156,34 @@ async fn a_deleted_consumer_starts_again_and_applies_nothing_twice() {
     eventually_applied(&payments_db, &sent).await;
     tokio::time::timeout(Duration::from_secs(10), payments.stop()).await.unwrap();
     orders.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_last_sequence_is_another_than_expected_takes_no_frame() {
+    let nats = flotilla_testkit::stack().await.nats_url();
+    let broker = NatsBroker::connect("orders", &settings(&nats)).await.unwrap();
+    let config = StreamConfig { name: "ORDERS", subjects: vec!["flotilla.orders.>".to_owned()] };
+    let mark = eventually("stream", PATIENCE, || async { broker.ensure_stream(&config).await }).await;
+    assert_eq!(mark.sequence, 0);
+    let frames = |count: usize| {
+        let frame = Frame { subject: "flotilla.orders.events".to_owned(), payload: "x".into(), events: 1 };
+        vec![frame; count]
+    };
+    assert_eq!(broker.publish("ORDERS", 0, frames(3)).await.unwrap(), [1, 2, 3]);
+    // (The server takes an expected zero for none: it is expected only of a stream of which nothing was acked.)
+    for wrong in [1, 2, 4] {
+        let error = broker.publish("ORDERS", wrong, frames(2)).await.unwrap_err();
+        assert!(matches!(error, BrokerError::WrongLastSequence(_)), "{wrong}: {error}");
+    }
+    assert_eq!(broker.publish("ORDERS", 3, frames(1)).await.unwrap(), [4]);
+    let found = broker.stream_state("ORDERS").await.unwrap().unwrap();
+    assert_eq!((found.created, found.sequence), (mark.created, 4));
+    assert_eq!(broker.stream_state("NONE").await.unwrap(), None);
+    assert!(matches!(
+        broker
+            .publish("ORDERS", 4, vec![Frame { subject: "nowhere".to_owned(), payload: "x".into(), events: 1 }])
+            .await,
+        Err(BrokerError::NoStream(_))
+    ));
+    broker.delete_consumers("NONE").await.unwrap();
 }

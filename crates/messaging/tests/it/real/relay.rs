@@ -45,17 +45,21 @@ async fn a_row_whose_transaction_began_earlier_and_commits_later_is_not_skipped(
     let nats = stack().await.nats_url();
     let db = database("orders").await;
     let orders = Node::start(&db, ORDERS, &settings(&nats), vec![]).await;
+    // The relay is at work before it is put to the test.
+    let first = event(&orders.ids, KIND, "first");
+    orders.commit(std::slice::from_ref(&first)).await;
+    eventually("published", PATIENCE, || async { ids_of(&streamed(&nats, "ORDERS").await) == [first.id] }).await;
     let (early, late) = (event(&orders.ids, KIND, "early"), event(&orders.ids, KIND, "late"));
     let slow = orders.pool.begin().await.unwrap();
     orders.outbox.append(&slow, std::slice::from_ref(&early)).await.unwrap();
     orders.commit(std::slice::from_ref(&late)).await;
     // Several polls long, and the wait can't be for a condition: nothing is to happen.
     tokio::time::sleep(Duration::from_millis(700)).await;
-    assert!(streamed(&nats, "ORDERS").await.is_empty(), "a row above a running transaction must wait");
+    assert_eq!(streamed(&nats, "ORDERS").await.len(), 1, "a row above a running transaction must wait");
     slow.commit().await.unwrap();
     orders.outbox.wake();
     eventually("both published", PATIENCE, || async {
-        ids_of(&streamed(&nats, "ORDERS").await) == [early.id, late.id]
+        ids_of(&streamed(&nats, "ORDERS").await) == [first.id, early.id, late.id]
     })
     .await;
     orders.stop().await;
@@ -91,11 +95,8 @@ async fn only_the_holder_of_the_lease_publishes_and_another_takes_over() {
     for number in 0..40 {
         let batch = events(&first.ids, KIND, 2);
         // Rows of both replicas; the one that doesn't lead pings the other.
-        if number % 2 == 0 {
-            first.commit(&batch).await
-        } else {
-            second.commit(&batch).await
-        }
+        let replica = if number % 2 == 0 { &first } else { &second };
+        replica.commit(&batch).await;
         sent.extend(batch);
     }
     assert_outbox_published(&db).await;

@@ -1,7 +1,10 @@
 //! The broker on NATS JetStream: file storage, one stream a producer, durable pull consumers, acks by hand.
 //!
-//! Message ids and the server's duplicate window are not used: the inbox alone removes repeats. `max_deliver` is unlimited. `max_ack_pending` is the most frames that all
-//! replicas of a consumer together may hold unacked; the server delivers no more until some are acked, so it is set far above the prefetch.
+//! Message ids and the server's duplicate window are not used: the inbox alone removes repeats. `max_deliver` is
+//! unlimited. `max_ack_pending` is the most frames that all replicas of a consumer together may hold unacked; the
+//! server delivers no more until some are acked, so it is set far above the prefetch.
+
+mod delivery;
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -12,12 +15,14 @@ use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{AckKind, Context, ErrorCode, stream};
+use async_nats::jetstream::{Context, ErrorCode, stream};
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, TryStreamExt};
 use tracing::{error, info, warn};
 
-use super::{Broker, Delivery, Pings, StreamConfig, Subscription};
+pub use delivery::{NatsDelivery, NatsPings, NatsSubscription};
+
+use super::{Broker, StreamConfig};
 use crate::error::{BrokerError, Error};
 use crate::frame::Frame;
 use crate::settings::NatsSettings;
@@ -151,7 +156,7 @@ fn parse_version(version: &str) -> Option<(u64, u64)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-fn unavailable(error: impl std::fmt::Display) -> BrokerError {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> BrokerError {
     BrokerError::Unavailable(error.to_string())
 }
 
@@ -243,7 +248,7 @@ impl Broker for NatsBroker {
             .messages()
             .await
             .map_err(unavailable)?;
-        Ok(NatsSubscription { messages })
+        Ok(NatsSubscription::new(messages))
     }
 
     async fn ping(&self, subject: &str, payload: Bytes) -> Result<(), BrokerError> {
@@ -254,7 +259,7 @@ impl Broker for NatsBroker {
 
     async fn pings(&self, subject: &str) -> Result<NatsPings, BrokerError> {
         let subscribe = self.shared.client.subscribe(subject.to_owned());
-        self.within("subscription to pings", subscribe).await?.map_err(unavailable).map(NatsPings)
+        self.within("subscription to pings", subscribe).await?.map_err(unavailable).map(NatsPings::new)
     }
 
     async fn flush(&self) -> Result<(), BrokerError> {
@@ -273,75 +278,6 @@ fn failed(stream: &str) -> impl Fn(async_nats::jetstream::context::PublishError)
         PublishErrorKind::WrongLastSequence => BrokerError::WrongLastSequence(error.to_string()),
         PublishErrorKind::MaxPayloadExceeded => BrokerError::Refused(error.to_string()),
         _ => unavailable(error),
-    }
-}
-
-/// A durable consumer's open pull requests.
-pub struct NatsSubscription {
-    messages: pull::Stream,
-}
-
-impl Subscription for NatsSubscription {
-    type Delivery = NatsDelivery;
-
-    async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<NatsDelivery>, BrokerError> {
-        let Ok(first) = tokio::time::timeout(wait, self.messages.next()).await else { return Ok(Vec::new()) };
-        let gone = || BrokerError::ConsumerGone("the pull requests ended".to_owned());
-        let mut frames = vec![NatsDelivery(first.ok_or_else(gone)?.map_err(|error| ended(&error))?)];
-        while frames.len() < max_frames {
-            match self.messages.next().now_or_never() {
-                Some(Some(Ok(message))) => frames.push(NatsDelivery(message)),
-                // What came is handled first; if the fault stays, the next call meets it.
-                Some(_) | None => break,
-            }
-        }
-        Ok(frames)
-    }
-}
-
-fn ended(error: &async_nats::jetstream::consumer::pull::MessagesError) -> BrokerError {
-    BrokerError::ConsumerGone(error.to_string())
-}
-
-/// One frame from JetStream.
-pub struct NatsDelivery(async_nats::jetstream::Message);
-
-impl Delivery for NatsDelivery {
-    fn payload(&self) -> &Bytes {
-        &self.0.payload
-    }
-
-    fn subject(&self) -> &str {
-        &self.0.subject
-    }
-
-    fn redelivered(&self) -> bool {
-        self.0.info().is_ok_and(|info| info.delivered > 1)
-    }
-
-    async fn ack(&self) -> Result<(), BrokerError> {
-        self.0.ack().await.map_err(unavailable)
-    }
-
-    async fn nak(&self, delay: Duration) -> Result<(), BrokerError> {
-        self.0.ack_with(AckKind::Nak(Some(delay))).await.map_err(unavailable)
-    }
-
-    async fn progress(&self) -> Result<(), BrokerError> {
-        self.0.ack_with(AckKind::Progress).await.map_err(unavailable)
-    }
-}
-
-/// Pings by core NATS.
-pub struct NatsPings(async_nats::Subscriber);
-
-impl Pings for NatsPings {
-    async fn next(&mut self) -> Bytes {
-        match self.0.next().await {
-            Some(message) => message.payload,
-            // The client was closed: nobody will ping again.
-            None => std::future::pending().await,
-        }
     }
 }
 

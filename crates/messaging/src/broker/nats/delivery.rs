@@ -1,0 +1,93 @@
+//! What comes from NATS: frames of a durable consumer, and pings.
+
+use std::time::Duration;
+
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::consumer::pull;
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+
+use super::unavailable;
+use crate::broker::{Delivery, Pings, Subscription};
+use crate::error::BrokerError;
+
+/// A durable consumer's open pull requests.
+pub struct NatsSubscription {
+    messages: pull::Stream,
+}
+
+impl NatsSubscription {
+    pub(super) fn new(messages: pull::Stream) -> Self {
+        Self { messages }
+    }
+}
+
+impl Subscription for NatsSubscription {
+    type Delivery = NatsDelivery;
+
+    async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<NatsDelivery>, BrokerError> {
+        let Ok(first) = tokio::time::timeout(wait, self.messages.next()).await else { return Ok(Vec::new()) };
+        let gone = || BrokerError::ConsumerGone("the pull requests ended".to_owned());
+        let mut frames = vec![NatsDelivery(first.ok_or_else(gone)?.map_err(|error| ended(&error))?)];
+        while frames.len() < max_frames {
+            match self.messages.next().now_or_never() {
+                Some(Some(Ok(message))) => frames.push(NatsDelivery(message)),
+                // What came is handled first; if the fault stays, the next call meets it.
+                Some(_) | None => break,
+            }
+        }
+        Ok(frames)
+    }
+}
+
+fn ended(error: &async_nats::jetstream::consumer::pull::MessagesError) -> BrokerError {
+    BrokerError::ConsumerGone(error.to_string())
+}
+
+/// One frame from JetStream.
+pub struct NatsDelivery(async_nats::jetstream::Message);
+
+impl Delivery for NatsDelivery {
+    fn payload(&self) -> &Bytes {
+        &self.0.payload
+    }
+
+    fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    fn redelivered(&self) -> bool {
+        self.0.info().is_ok_and(|info| info.delivered > 1)
+    }
+
+    async fn ack(&self) -> Result<(), BrokerError> {
+        self.0.ack().await.map_err(unavailable)
+    }
+
+    async fn nak(&self, delay: Duration) -> Result<(), BrokerError> {
+        self.0.ack_with(AckKind::Nak(Some(delay))).await.map_err(unavailable)
+    }
+
+    async fn progress(&self) -> Result<(), BrokerError> {
+        self.0.ack_with(AckKind::Progress).await.map_err(unavailable)
+    }
+}
+
+/// Pings by core NATS.
+pub struct NatsPings(async_nats::Subscriber);
+
+impl NatsPings {
+    pub(super) fn new(subscriber: async_nats::Subscriber) -> Self {
+        Self(subscriber)
+    }
+}
+
+impl Pings for NatsPings {
+    async fn next(&mut self) -> Bytes {
+        match self.0.next().await {
+            Some(message) => message.payload,
+            // The client was closed: nobody will ping again.
+            None => std::future::pending().await,
+        }
+    }
+}
