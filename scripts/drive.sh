@@ -1,13 +1,8 @@
 #!/bin/sh
 # What a user does, on a fleet of its own: up (twice), demo, replay, replay under fire, bench with its limits, down.
 set -eu
-FLOTILLA_HOME=$(pwd)/.flotilla/drive
-export FLOTILLA_HOME
-FLOTILLA_SERVERS=$(pwd)/.flotilla
-export FLOTILLA_SERVERS
-mkdir -p "$FLOTILLA_HOME"
-fleet="sh scripts/files-limit.sh target/release/fleet"
-trap '$fleet down >/dev/null 2>&1 || true; $fleet reset >/dev/null 2>&1 || true' EXIT
+name=drive
+. scripts/own-fleet.sh
 files="--products data/products.csv --customers data/customers.csv --orders data/orders.csv"
 
 $fleet up

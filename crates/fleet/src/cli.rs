@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{chaos, checker, control, demo, home::Home, load, replay, screen, supervisor, timeline};
+use crate::{chaos, checker, control, demo, home::Home, load, logs, replay, screen, supervisor, timeline};
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
 #[derive(Debug, Parser)]
@@ -107,7 +107,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Down => control::down(&home).await?,
         Command::Restart { name } => control::restart(&home, name.as_deref()).await?,
         Command::Status { json } => return control::status(&home, json).await,
-        Command::Logs { name, follow, lines } => control::logs(&home, name.as_deref(), follow, lines).await?,
+        Command::Logs { name, follow, lines } => logs::run(&home, name.as_deref(), follow, lines).await?,
         Command::Stop { name } => control::hold(&home, &name).await?,
         Command::Start { name } => control::release(&home, &name).await?,
         Command::Reset => control::reset(&home)?,

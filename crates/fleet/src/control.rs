@@ -1,8 +1,7 @@
-//! Up, down, restart, status, logs, stop, start, reset: what an operator of a native fleet does.
+//! Up, down, restart, status, stop, start, reset: what an operator of a native fleet does.
 
 use std::{
     fs,
-    io::{Read as _, Seek as _, SeekFrom},
     process::{ExitCode, Stdio},
     time::Duration,
 };
@@ -13,7 +12,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::Instant};
 
 use crate::{
-    SERVERS, SERVICES,
     home::Home,
     memory,
     screen::{Progress, Table, bold, mib},
@@ -215,7 +213,7 @@ fn print_table(home: &Home) -> Result<()> {
             member.name.clone(),
             member.address.clone(),
             member.admin.clone().unwrap_or_default(),
-            member.pid.map_or_else(|| "stopped".to_owned(), |pid| pid.to_string()),
+            member.pid.map_or_else(|| absence(home, member).to_owned(), |pid| pid.to_string()),
             resident.map(mib).unwrap_or_default(),
             member.start_ms.map(|ms| format!("{ms} ms")).unwrap_or_default(),
             member.restarts.to_string(),
@@ -226,58 +224,9 @@ fn print_table(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// Prints the ends of logs, and follows them where asked.
-///
-/// # Errors
-/// When a log can't be read.
-pub async fn logs(home: &Home, name: Option<&str>, follow: bool, lines: usize) -> Result<()> {
-    let all = || SERVICES.into_iter().chain(SERVERS).chain(["supervisor"]).map(str::to_owned).collect();
-    let names: Vec<String> = name.map_or_else(all, |name| vec![name.to_owned()]);
-    if let Some(name) = name
-        && !home.log(name).exists()
-    {
-        bail!("there is no log of {name:?}");
-    }
-    let mut ends = Vec::new();
-    for name in &names {
-        let text = fs::read(home.log(name)).unwrap_or_default();
-        ends.push(u64::try_from(text.len())?);
-        let text = String::from_utf8_lossy(&text);
-        let tail: Vec<_> = text.lines().rev().take(lines).collect();
-        for line in tail.iter().rev() {
-            print_line(name, line, names.len() > 1);
-        }
-    }
-    while follow {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
-            () = tokio::time::sleep(Duration::from_millis(200)) => {}
-        }
-        for (name, end) in names.iter().zip(&mut ends) {
-            for line in new_lines(home, name, end)? {
-                print_line(name, &line, names.len() > 1);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whole lines that were added since `end`, which moves on.
-fn new_lines(home: &Home, name: &str, end: &mut u64) -> Result<Vec<String>> {
-    let Ok(mut file) = fs::File::open(home.log(name)) else { return Ok(Vec::new()) };
-    if file.metadata()?.len() < *end {
-        *end = 0;
-    }
-    file.seek(SeekFrom::Start(*end))?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    *end += u64::try_from(whole)?;
-    Ok(String::from_utf8_lossy(&text[..whole]).lines().map(str::to_owned).collect())
-}
-
-fn print_line(name: &str, line: &str, named: bool) {
-    if named { println!("{} {line}", bold(&format!("{name:<12}"))) } else { println!("{line}") }
+/// Why a member has no process: told to stop, or on its way back after a death.
+fn absence(home: &Home, member: &Member) -> &'static str {
+    if home.hold(&member.name).exists() { "stopped" } else { "restarting" }
 }
 
 /// Forgets all data of a stopped fleet.

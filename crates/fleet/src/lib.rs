@@ -12,6 +12,7 @@ pub mod control;
 pub mod demo;
 pub mod home;
 pub mod load;
+pub mod logs;
 pub mod memory;
 pub mod outcome;
 pub mod probe;

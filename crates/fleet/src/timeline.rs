@@ -26,7 +26,7 @@ const SOURCES: &[(&str, &str)] = &[
     ),
     (
         "inventory",
-        "SELECT created_at, 'reservation ' || state::text, NULL::uuid, NULL::int, NULL::text
+        "SELECT created_at, 'reservation made, now ' || state::text, NULL::uuid, NULL::int, NULL::text
          FROM reservations WHERE order_id = $1",
     ),
     (
@@ -47,7 +47,8 @@ const SOURCES: &[(&str, &str)] = &[
 pub async fn run(home: &Home, order: &str) -> Result<()> {
     let id = order.trim_start_matches("orders/").parse().with_context(|| format!("{order:?} is no order's name"))?;
     let databases = Databases::open(&State::of_running(home)?).await?;
-    print(&databases, id).await
+    print!("{}", render(&databases, id).await?);
+    Ok(())
 }
 
 /// The order since `since` whose way was the longest: the most telling one.
@@ -66,11 +67,11 @@ pub async fn richest(databases: &Databases, since: SystemTime) -> Result<Option<
     row.map(|row| row.try_get(0).map_err(anyhow::Error::from)).transpose()
 }
 
-/// Prints one order's timeline.
+/// One order's timeline as a table.
 ///
 /// # Errors
 /// When there is no such order.
-pub async fn print(databases: &Databases, order: Uuid) -> Result<()> {
+pub async fn render(databases: &Databases, order: Uuid) -> Result<String> {
     let mut moments = Vec::new();
     for (service, sql) in SOURCES {
         for row in databases.of(service)?.query(*sql, &[&order]).await? {
@@ -98,6 +99,5 @@ pub async fn print(databases: &Databases, order: Uuid) -> Result<()> {
             moment.trace_id.unwrap_or_default(),
         ]);
     }
-    print!("{}", table.render());
-    Ok(())
+    Ok(table.render())
 }

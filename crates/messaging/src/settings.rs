@@ -130,7 +130,7 @@ impl Default for RelaySettings {
     fn default() -> Self {
         Self {
             lease: seconds(5),
-            gather: millis(10),
+            gather: millis(20),
             poll: millis(200),
             batch: 1_024,
             check: seconds(2),

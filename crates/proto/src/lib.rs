@@ -3,9 +3,6 @@
 //!
 //! Owns no state. Everything here is data: a service's `domain/` may use it.
 
-#![allow(missing_docs, reason = "generated code carries the comments of the protos")]
-#![allow(clippy::all, clippy::disallowed_methods, reason = "generated code")]
-
 pub mod codec;
 pub mod descriptors;
 pub mod money;
@@ -20,7 +17,10 @@ macro_rules! package {
 }
 
 /// The packages nested as in the protos: generated code refers to its neighbours relatively.
+#[allow(missing_docs, reason = "generated code carries the comments of the protos")]
+#[allow(clippy::all, clippy::redundant_closure_for_method_calls, reason = "generated code")]
 mod generated {
+    /// The services' packages.
     pub mod flotilla {
         /// Users, credentials and sessions.
         pub mod identity {

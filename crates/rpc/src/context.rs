@@ -27,6 +27,11 @@ impl Deadline {
         CONTEXT.try_with(|context| context.deadline).ok().flatten()
     }
 
+    /// How long the call that this task serves may still take; `limit` where it has no deadline or a later one.
+    pub fn at_most(limit: Duration) -> Duration {
+        Self::current().map_or(limit, |deadline| deadline.remaining().min(limit))
+    }
+
     /// What is left, zero once it has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
@@ -59,6 +64,13 @@ pub struct CallContext {
     pub request_id: Option<RequestId>,
     /// W3C trace context to send on when no span of this process has one.
     pub traceparent: Option<Arc<str>>,
+}
+
+/// The W3C trace context to give to what this call causes: that of the current span where traces are exported, else the
+/// one that came with the call.
+pub fn current_traceparent() -> Option<String> {
+    flotilla_telemetry::current_traceparent()
+        .or_else(|| CallContext::with(|context| context.traceparent.as_deref().map(str::to_owned)).flatten())
 }
 
 impl CallContext {

@@ -33,7 +33,7 @@ pub use auth::{
     TokenSigner, VerifyingKey, caller,
 };
 pub use channel::{Channel, ChannelError, channel};
-pub use context::{CallContext, Deadline, RequestId};
+pub use context::{CallContext, Deadline, RequestId, current_traceparent};
 pub use details::{Details, FieldViolation, code_name};
 pub use error::{DOMAIN, RpcError, Violations, invalid, not_found};
 pub use health::HealthHandle;

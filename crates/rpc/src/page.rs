@@ -58,6 +58,23 @@ impl PageTokens {
         if token.is_empty() { Ok(None) } else { self.verify(token, query).map(Some) }
     }
 
+    /// Cuts `rows`, of which one more than `size` was asked for, to a page. Returns the token of the next page, made of
+    /// the `cursor` of the last row; the empty token after the last page.
+    pub fn cut<R, C: Serialize>(
+        &self,
+        rows: &mut Vec<R>,
+        size: u32,
+        query: &str,
+        cursor: impl FnOnce(&R) -> C,
+    ) -> String {
+        let more = rows.len() > size as usize;
+        rows.truncate(size as usize);
+        match rows.last() {
+            Some(last) if more => self.sign(&cursor(last), query),
+            _ => String::new(),
+        }
+    }
+
     fn start(&self, payload: &[u8], query: &str) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
         // The length keeps (query, payload) pairs apart that read the same when joined.
@@ -138,6 +155,17 @@ mod tests {
         for rubbish in ["x", "!!", "", &"A".repeat(3000)] {
             assert_eq!(tokens.verify::<u64>(rubbish, "a").unwrap_err().violations()[0].0, "page_token");
         }
+    }
+
+    #[test]
+    fn a_page_has_a_token_only_if_more_follows() {
+        let tokens = PageTokens::new(b"key");
+        let mut rows = vec![1, 2, 3];
+        let token = tokens.cut(&mut rows, 2, "a", |row| *row);
+        assert_eq!((rows, tokens.verify::<i32>(&token, "a").unwrap()), (vec![1, 2], 2));
+        let mut last = vec![3];
+        assert_eq!(tokens.cut(&mut last, 2, "a", |row| *row), "");
+        assert_eq!(last, [3]);
     }
 
     #[test]

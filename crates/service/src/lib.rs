@@ -1,7 +1,7 @@
 //! The chassis: what every service does in the same way, so that its own code is only what it is about.
 //!
 //! Owns start-up order, the admin endpoints (`/livez`, `/readyz`, `/startupz`, `/metrics`, `/version`), readiness,
-//! signals, drain and the supervision of background tasks. Guarantees:
+//! signals, drain and the supervision of background tasks, and the key of page tokens. Guarantees:
 //! * A task that ends or panics on its own stops the service with an error, so that its supervisor restarts it.
 //! * Readiness fails only for what is required; what is degraded shows, and doesn't fail it.
 //! * A shutdown takes at most the grace: not ready, calls drained, tasks ended, telemetry flushed.
@@ -11,6 +11,7 @@ mod chassis;
 mod cli;
 mod errors;
 mod heartbeat;
+mod page_key;
 mod readiness;
 mod running;
 mod service;
@@ -21,6 +22,7 @@ mod supervisor;
 pub use chassis::Chassis;
 pub use cli::run;
 pub use errors::{internal_error, queue_error, storage_error};
+pub use page_key::{PageKey, migrations};
 pub use readiness::Severity::{Degraded, Required};
 pub use readiness::{CheckReport, Readiness, Report, Severity};
 pub use running::Running;

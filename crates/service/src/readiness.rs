@@ -1,4 +1,7 @@
-//! Whether the service can answer: its checks, run at once, each for at most a second, and remembered for a second.
+//! Whether the service can answer: its checks, run at once, each for at most a second.
+//!
+//! That it is ready is remembered for a second; that it isn't, only for so long that a crowd of askers makes one round
+//! of checks, because whoever starts services waits for the change.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +14,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a check may take, and how long its answer holds.
+/// How long a check may take, and how long good news hold.
 const SECOND: Duration = Duration::from_secs(1);
+/// How long bad news hold.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Whether the service can answer without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,6 +74,13 @@ pub struct Report {
     pub checks: Vec<CheckReport>,
 }
 
+impl Report {
+    /// How long it is given out before the checks run again.
+    fn holds(&self) -> Duration {
+        if self.ready || self.draining { SECOND } else { AGAIN }
+    }
+}
+
 /// The readiness of a service. Cheap to clone.
 #[derive(Clone)]
 pub struct Readiness(Arc<Inner>);
@@ -91,11 +103,11 @@ impl Readiness {
         }))
     }
 
-    /// The newest report, at most a second old.
+    /// The newest report: at most a second old if it is ready or draining, else 20 ms.
     pub async fn report(&self) -> Arc<Report> {
         let mut latest = self.0.latest.lock().await;
         if let Some((taken, report)) = &*latest
-            && taken.elapsed() < SECOND
+            && taken.elapsed() < report.holds()
             && report.draining == self.is_draining()
         {
             return Arc::clone(report);
@@ -124,6 +136,7 @@ impl Readiness {
     /// Keeps the gRPC health service in step, and logs changes, until `shutdown`.
     pub(crate) async fn follow(self, health: Option<HealthHandle>, shutdown: CancellationToken) {
         let mut known = None;
+        let mut bad_news: u32 = 0;
         loop {
             let report = self.report().await;
             let serving = report.ready && !self.is_draining();
@@ -134,9 +147,12 @@ impl Readiness {
                 log_change(&report);
                 known = Some((report.ready, report.degraded));
             }
+            // Grows while it isn't ready, so that a database that is down isn't pressed.
+            bad_news = if report.holds() == SECOND { 0 } else { bad_news + 1 };
+            let pause = if bad_news == 0 { SECOND } else { SECOND.min(AGAIN * 2_u32.saturating_pow(bad_news - 1)) };
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(SECOND) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -247,5 +263,42 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 2);
         readiness.drain();
         assert!(!readiness.report().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_becomes_ready_says_so_at_once() {
+        let (up, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (state, counter) = (Arc::clone(&up), Arc::clone(&asked));
+        let probe: Probe = Arc::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let up = state.load(Ordering::Relaxed);
+            Box::pin(std::future::ready(up.then_some(()).ok_or_else(|| "not loaded".to_owned())))
+        });
+        let readiness = Readiness::new(vec![check("catalogue", Severity::Required, probe)]);
+        for _ in 0..5 {
+            assert!(!readiness.report().await.ready);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "a crowd of askers makes one round");
+        up.store(true, Ordering::Relaxed);
+        tokio::time::advance(AGAIN).await;
+        assert!(readiness.report().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_readiness_learns_of_a_quick_start_quickly_and_presses_nobody() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let probe: Probe = Arc::new(move || {
+            let round = counter.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::ready(if round < 4 { Err("down".to_owned()) } else { Ok(()) }))
+        });
+        let readiness = Readiness::new(vec![check("database", Severity::Required, probe)]);
+        let shutdown = CancellationToken::new();
+        let following = tokio::spawn(readiness.clone().follow(None, shutdown.clone()));
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(readiness.has_started());
+        assert_eq!(asked.load(Ordering::Relaxed), 5);
+        shutdown.cancel();
+        following.await.unwrap();
     }
 }

@@ -17,8 +17,10 @@ mod eventually;
 mod harness;
 mod identity;
 mod nats;
+mod refusal;
 mod servers;
 mod stack;
+mod streams;
 
 pub use assertions::{assert_no_pending_acks, assert_nothing_left, assert_nothing_parked, assert_outbox_published};
 pub use database::Database;
@@ -26,4 +28,6 @@ pub use eventually::{Settled, eventually};
 pub use harness::ServiceHarness;
 pub use identity::TestIdentity;
 pub use nats::nats_client;
+pub use refusal::{fields, reason, refusal};
 pub use stack::{Stack, stack};
+pub use streams::Streams;

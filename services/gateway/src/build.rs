@@ -115,10 +115,7 @@ async fn probe(channel: Channel) -> Result<(), String> {
 
 fn watch_cache(chassis: &mut Chassis, cache: &Cache) {
     let probed = cache.clone();
-    chassis.check("redis", Severity::Degraded, move || {
-        let up = probed.is_up();
-        async move { if up { Ok(()) } else { Err("is not connected".to_owned()) } }.boxed()
-    });
+    chassis.check_link("redis", move || probed.is_up());
     let closed = cache.clone();
     chassis.on_drain(async move { closed.close().await });
 }

@@ -113,6 +113,7 @@ impl Default for PasswordSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("grpc", &self.grpc);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
         problems.section("auth", &self.auth);

@@ -17,14 +17,13 @@ pub mod storage;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use flotilla_config::{ExposeSecret as _, SecretString};
+use flotilla_config::SecretString;
 use flotilla_messaging::{Messaging, StreamSpec};
-use flotilla_postgres::{Pool, PostgresSettings, refinery::Runner};
+use flotilla_postgres::{Pool, refinery::Runner};
 use flotilla_proto::identity::v1::{auth_service_server::AuthServiceServer, user_service_server::UserServiceServer};
-use flotilla_rpc::{Authenticator, Server, page::PageTokens};
-use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_rpc::{Authenticator, Server};
+use flotilla_service::{Chassis, Common, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
-use sha2::{Digest as _, Sha256};
 
 pub use config::Settings;
 
@@ -62,7 +61,7 @@ impl Service for Identity {
         let own = Pool::connect("user", &postgres.user_url, postgres, registry)?;
         let messaging = Messaging::new(Self::NAME, STREAM, system.clone(), &settings.nats, registry).await?;
         let ids = messaging.ids();
-        let users = Users::new(system.clone(), own, messaging.outbox(), ids.clone());
+        let users = Users::new(system.clone(), own.clone(), messaging.outbox(), ids.clone());
 
         let stored = storage::load_or_make(&system, ids.random().as_ref(), START).await;
         let keys = Arc::new(SigningKeys::new(&stored.context("signing keys can't be loaded")?, &settings.auth)?);
@@ -70,21 +69,16 @@ impl Service for Identity {
         operator::ensure(&settings.admin, &users, &passwords, &ids, START).await?;
 
         let authenticator = Authenticator::new(&settings.auth.verification(), keys.source());
-        let pages = page_tokens(postgres);
+        let pages = PageKey::new(system.clone());
         let server = Server::new(&settings.grpc, Some(authenticator), grpc::rules(), registry)
             .add(UserServiceServer::new(UserApi::new(users.clone(), Arc::clone(&passwords), pages, ids.clone())))
             .add(AuthServiceServer::new(Auth::new(users, passwords, keys, ids)));
 
         let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
-        chassis.check("postgres", Severity::Required, move || {
-            let pool = system.clone();
-            Box::pin(async move { pool.ping().await.map_err(|error| error.to_string()) })
-        });
+        chassis.check_database("database", &system);
+        chassis.check_database("database as user", &own);
         let broker = messaging.broker_probe();
-        chassis.check("nats", Severity::Degraded, move || {
-            let up = broker.is_up();
-            Box::pin(async move { if up { Ok(()) } else { Err("not connected".to_owned()) } })
-        });
+        chassis.check_link("broker", move || broker.is_up());
         let shutdown = chassis.shutdown();
         chassis.spawn("messaging", messaging.run(shutdown));
         chassis.start(server, settings.grpc.listen).await
@@ -98,7 +92,11 @@ impl Service for Identity {
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Vec<(&'static str, Runner)> {
-    vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", embedded::migrations::runner())]
+    vec![
+        ("messaging_history", flotilla_messaging::migrations()),
+        ("service_history", flotilla_service::migrations()),
+        ("schema_history", embedded::migrations::runner()),
+    ]
 }
 
 /// Brings a database of identity up to date, as its owner.
@@ -108,12 +106,4 @@ pub fn migrations() -> Vec<(&'static str, Runner)> {
 pub async fn migrate(owner_url: &SecretString) -> anyhow::Result<()> {
     flotilla_postgres::migrate(owner_url, migrations()).await?;
     Ok(())
-}
-
-/// Page tokens signed with a key that replicas share because they share a database. A token carries no rights: it only
-/// says where a query goes on.
-fn page_tokens(postgres: &PostgresSettings) -> PageTokens {
-    let mut key = Sha256::new_with_prefix("flotilla.identity.page_tokens");
-    key.update(postgres.system_url.expose_secret());
-    PageTokens::new(key.finalize())
 }

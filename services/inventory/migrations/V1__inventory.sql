@@ -73,14 +73,6 @@ CREATE VIEW reservation_lines AS
 SELECT r.order_id, l.product_id, l.quantity
 FROM reservations r, unnest(r.product_ids, r.quantities) AS l (product_id, quantity);
 
--- Signs page tokens alike in every replica.
-CREATE TABLE page_token_key (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    key bytea NOT NULL
-);
-INSERT INTO page_token_key (key)
-VALUES (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
-
 -- The catalogue is public: reads go through the user role, which sees nothing else.
 DO $$
 DECLARE
@@ -90,7 +82,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON overdue TO %I', service || '_system');
     EXECUTE format('GRANT SELECT, UPDATE ON overdue_mark TO %I', service || '_system');
     EXECUTE format('GRANT SELECT, INSERT ON stock_adjustments TO %I', service || '_system');
-    EXECUTE format('GRANT SELECT ON reservation_lines, page_token_key TO %I', service || '_system');
+    EXECUTE format('GRANT SELECT ON reservation_lines TO %I', service || '_system');
     EXECUTE format('GRANT SELECT ON products TO %I', service || '_user');
 END
 $$;

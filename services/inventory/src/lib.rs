@@ -20,8 +20,8 @@ use flotilla_messaging::Messaging;
 use flotilla_postgres::Pool;
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogServiceServer;
 use flotilla_proto::inventory::v1::stock_service_server::StockServiceServer;
-use flotilla_rpc::{Authenticator, ClientSettings, KeySource, RemoteKeys, Server};
-use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server};
+use flotilla_service::{Chassis, Common, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -38,28 +38,6 @@ impl Service for Inventory {
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
-        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
-        Self::build_with_keys(settings, telemetry, Arc::new(keys)).await
-    }
-
-    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        let sets =
-            vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", migrations::runner())];
-        flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await?;
-        Ok(())
-    }
-}
-
-impl Inventory {
-    /// Builds the service with another source of token keys than identity.
-    ///
-    /// # Errors
-    /// A bad address, or metrics that are registered already.
-    pub async fn build_with_keys(
-        settings: Settings,
-        telemetry: &Telemetry,
-        keys: Arc<dyn KeySource>,
-    ) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
         let system = Pool::connect("system", &settings.postgres.system_url, &settings.postgres, registry)?;
         let user = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, registry)?;
@@ -72,26 +50,30 @@ impl Inventory {
         let expiry = expiry::ExpiryWorker::new(system.clone(), outbox.clone(), ids.clone(), &settings.hold);
 
         let catalogue = storage::Catalogue::new(system.clone(), user.clone(), outbox, ids);
-        let page_key = storage::PageKey::new(system.clone());
-        let authenticator = Authenticator::new(&settings.auth, keys);
+        let page_key = PageKey::new(system.clone());
+        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
+        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
         let server = Server::new(&settings.grpc, Some(authenticator), grpc::access(), registry)
             .add(CatalogServiceServer::new(grpc::CatalogApi::new(catalogue, page_key)))
             .add(StockServiceServer::new(grpc::StockApi::new(storage::Shelves::new(system.clone()))));
 
         let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
-        for (name, pool) in [("database", system), ("database as user", user)] {
-            chassis.check(name, Severity::Required, move || {
-                let pool = pool.clone();
-                Box::pin(async move { pool.ping().await.map_err(|error| error.to_string()) })
-            });
-        }
-        chassis.check("broker", Severity::Degraded, move || {
-            let up = if broker.is_up() { Ok(()) } else { Err("not connected".to_owned()) };
-            Box::pin(std::future::ready(up))
-        });
+        chassis.check_database("database", &system);
+        chassis.check_database("database as user", &user);
+        chassis.check_link("broker", move || broker.is_up());
         chassis.spawn("messaging", messaging.run(chassis.shutdown()));
         chassis.spawn("expiry", expiry.run(chassis.shutdown()));
         chassis.start(server, settings.grpc.listen).await
+    }
+
+    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+        let sets = vec![
+            ("messaging_history", flotilla_messaging::migrations()),
+            ("service_history", flotilla_service::migrations()),
+            ("schema_history", migrations::runner()),
+        ];
+        flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await?;
+        Ok(())
     }
 }
 

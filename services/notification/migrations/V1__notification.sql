@@ -23,14 +23,6 @@ CREATE TABLE deliveries (
     CONSTRAINT deliveries_once UNIQUE (event_id, channel)
 );
 
--- Signs page tokens alike in every replica.
-CREATE TABLE page_token_key (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    key bytea NOT NULL
-);
-INSERT INTO page_token_key (key)
-VALUES (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
-
 ALTER TABLE deliveries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE deliveries FORCE ROW LEVEL SECURITY;
 ALTER TABLE feeds ENABLE ROW LEVEL SECURITY;
@@ -42,7 +34,6 @@ DECLARE
 BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feeds TO %I', service || '_system');
     EXECUTE format('GRANT SELECT, INSERT ON deliveries TO %I', service || '_system');
-    EXECUTE format('GRANT SELECT ON page_token_key TO %I', service || '_system');
     EXECUTE format('GRANT SELECT ON deliveries TO %I', service || '_user');
     EXECUTE format('CREATE POLICY system_all ON deliveries TO %I USING (true) WITH CHECK (true)', service || '_system');
     EXECUTE format('CREATE POLICY system_all ON feeds TO %I USING (true) WITH CHECK (true)', service || '_system');

@@ -82,14 +82,6 @@ CREATE TABLE catalogue (
 );
 CREATE INDEX catalogue_changes ON catalogue (changed_xid);
 
--- Signs page tokens; one for all replicas.
-CREATE TABLE page_token_key (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    key      bytea   NOT NULL
-);
-INSERT INTO page_token_key (key)
-SELECT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
-
 DO $$
 DECLARE
     system_role text := current_setting('flotilla.service') || '_system';
@@ -97,7 +89,6 @@ DECLARE
     of_table text;
 BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON orders, order_lines, sagas, saga_journal, catalogue TO %I', system_role);
-    EXECUTE format('GRANT SELECT ON page_token_key TO %I', system_role);
     EXECUTE format('GRANT SELECT ON orders, order_lines TO %I', user_role);
     FOREACH of_table IN ARRAY ARRAY['orders', 'order_lines'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', of_table);

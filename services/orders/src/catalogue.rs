@@ -130,8 +130,7 @@ impl Catalogue {
 
     /// Asks inventory and keeps its answer. Of many who wait for one new product, the first few ask for all.
     async fn look_up(&self, lines: &[BasketLine]) -> Result<(), Error> {
-        let patience =
-            Deadline::current().map_or(self.lookup_timeout, |deadline| deadline.remaining().min(self.lookup_timeout));
+        let patience = Deadline::at_most(self.lookup_timeout);
         let asking = async {
             let _turn = self.lookups.acquire().await.map_err(|error| Error::Catalogue(error.to_string()))?;
             let names = self.strangers(lines);

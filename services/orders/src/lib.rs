@@ -1,6 +1,6 @@
 //! Orders: accepts them, prices them and carries each through its saga to exactly one end.
 //!
-//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal`, `catalogue` and `page_token_key`; writes the
+//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal` and `catalogue`; writes the
 //! stream `ORDERS` (commands to inventory and payments, events of orders). Guarantees: one order a request id; what was
 //! accepted reaches one end whatever dies; a cancelled or rejected order holds no stock and no money.
 
@@ -23,7 +23,7 @@ use flotilla_messaging::{Ids, Messaging};
 use flotilla_postgres::{GroupCommit, Pool};
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
 use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server, channel};
-use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_service::{Chassis, Common, PageKey, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
 use prometheus::Registry;
@@ -68,8 +68,11 @@ impl Service for Orders {
     }
 
     async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        let sets =
-            vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", storage::migrations())];
+        let sets = vec![
+            ("messaging_history", flotilla_messaging::migrations()),
+            ("service_history", flotilla_service::migrations()),
+            ("schema_history", storage::migrations()),
+        ];
         flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await.context("migrations of orders")?;
         Ok(())
     }
@@ -78,6 +81,7 @@ impl Service for Orders {
 /// What the service is put together from.
 struct Parts {
     system: Pool,
+    user: Pool,
     messaging: Messaging,
     reader: Reader,
     ids: Ids,
@@ -101,8 +105,9 @@ impl Parts {
             settings.catalogue.lookup_timeout.get(),
         );
         Ok(Self {
-            reader: Reader::new(system.clone(), user),
+            reader: Reader::new(system.clone(), user.clone()),
             system,
+            user,
             ids: messaging.ids(),
             messaging,
             catalogue: Arc::new(catalogue),
@@ -128,7 +133,7 @@ impl Parts {
             canceller: Canceller { pool, outbox, ids, watches: self.watches.clone() },
             watches: self.watches.clone(),
             draining: chassis.draining(),
-            page_tokens: tokio::sync::OnceCell::new(),
+            page_key: PageKey::new(self.system.clone()),
             metrics: self.metrics.clone(),
         }
     }
@@ -172,20 +177,14 @@ impl Parts {
     }
 
     fn check(&self, chassis: &mut Chassis) {
-        let pool = self.system.clone();
-        chassis.check("database", Severity::Required, move || {
-            let pool = pool.clone();
-            async move { pool.ping().await.map_err(|error| error.to_string()) }.boxed()
-        });
+        chassis.check_database("database", &self.system);
+        chassis.check_database("database as user", &self.user);
         let catalogue = Arc::clone(&self.catalogue);
         chassis.check("catalogue", Severity::Required, move || {
             let loaded = catalogue.is_loaded();
             async move { loaded.then_some(()).ok_or_else(|| "not loaded yet".to_owned()) }.boxed()
         });
         let broker = self.messaging.broker_probe();
-        chassis.check("broker", Severity::Degraded, move || {
-            let up = broker.is_up();
-            async move { up.then_some(()).ok_or_else(|| "not connected".to_owned()) }.boxed()
-        });
+        chassis.check_link("broker", move || broker.is_up());
     }
 }

@@ -42,6 +42,8 @@ fn default_currency() -> String {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("grpc", &self.grpc);
+        problems.section("auth", &self.auth);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
         problems.require(Currency::parse(&self.currency).is_some(), "currency", "must be a known ISO 4217 code");

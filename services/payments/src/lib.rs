@@ -19,14 +19,13 @@ pub mod top_up;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flotilla_config::{ExposeSecret as _, SecretString};
+use flotilla_config::SecretString;
 use flotilla_messaging::{Messaging, StreamSpec};
-use flotilla_postgres::{Pool, PostgresSettings, refinery::Runner};
+use flotilla_postgres::{Pool, refinery::Runner};
 use flotilla_proto::{money::Currency, payments::v1::payment_service_server::PaymentServiceServer};
-use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server, page::PageTokens};
-use flotilla_service::{Chassis, Common, Running, Service, Severity};
+use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server};
+use flotilla_service::{Chassis, Common, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
-use sha2::{Digest as _, Sha256};
 
 pub use config::Settings;
 
@@ -74,21 +73,17 @@ impl Service for Payments {
 
         let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
         let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
-        let statement = Statement::new(system.clone(), own);
-        let api = PaymentApi::new(accounts, statement, top_ups, Arc::clone(&arrivals), page_tokens(postgres), ids);
+        let statement = Statement::new(system.clone(), own.clone());
+        let api =
+            PaymentApi::new(accounts, statement, top_ups, Arc::clone(&arrivals), PageKey::new(system.clone()), ids);
         let server = Server::new(&settings.grpc, Some(authenticator), grpc::rules(), registry)
             .add(PaymentServiceServer::new(api));
 
         let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
-        chassis.check("postgres", Severity::Required, move || {
-            let pool = system.clone();
-            Box::pin(async move { pool.ping().await.map_err(|error| error.to_string()) })
-        });
+        chassis.check_database("database", &system);
+        chassis.check_database("database as user", &own);
         let broker = messaging.broker_probe();
-        chassis.check("nats", Severity::Degraded, move || {
-            let up = broker.is_up();
-            Box::pin(async move { if up { Ok(()) } else { Err("not connected".to_owned()) } })
-        });
+        chassis.check_link("broker", move || broker.is_up());
         let shutdown = chassis.shutdown();
         chassis.spawn("top-ups", top_up_writers.run(shutdown.clone()));
         chassis.spawn("arrivals", arrivals.run(shutdown.clone()));
@@ -104,7 +99,11 @@ impl Service for Payments {
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Vec<(&'static str, Runner)> {
-    vec![("messaging_history", flotilla_messaging::migrations()), ("schema_history", embedded::migrations::runner())]
+    vec![
+        ("messaging_history", flotilla_messaging::migrations()),
+        ("service_history", flotilla_service::migrations()),
+        ("schema_history", embedded::migrations::runner()),
+    ]
 }
 
 /// Brings a database of payments up to date, as its owner.
@@ -114,12 +113,4 @@ pub fn migrations() -> Vec<(&'static str, Runner)> {
 pub async fn migrate(owner_url: &SecretString) -> anyhow::Result<()> {
     flotilla_postgres::migrate(owner_url, migrations()).await?;
     Ok(())
-}
-
-/// Page tokens signed with a key that replicas share because they share a database. A token carries no rights: it only
-/// says where a query goes on.
-fn page_tokens(postgres: &PostgresSettings) -> PageTokens {
-    let mut key = Sha256::new_with_prefix("flotilla.payments.page_tokens");
-    key.update(postgres.system_url.expose_secret());
-    PageTokens::new(key.finalize())
 }

@@ -12,7 +12,9 @@ pub async fn check(databases: &Databases) -> Result<Vec<Finding>> {
             "payments",
             "SELECT format('transfer %s sums to %s', id, coalesce(sum(postings.amount_minor), 0))
              FROM transfers LEFT JOIN postings ON transfer_id = transfers.id
-             GROUP BY transfers.id HAVING coalesce(sum(postings.amount_minor), 1) <> 0 OR count(postings.transfer_id) < 2 LIMIT 100",
+             GROUP BY transfers.id
+             HAVING coalesce(sum(postings.amount_minor), 1) <> 0 OR count(postings.transfer_id) < 2
+                OR min(postings.currency) <> max(postings.currency) LIMIT 100",
         )
         .await?;
     let accounts = databases.number("payments", "SELECT count(*) FROM accounts").await?;

@@ -114,7 +114,7 @@ async fn finish(
     let findings = checker::settled(state, SETTLE_PATIENCE, 0).await?;
     if let Some(order) = timeline::richest(databases, since).await? {
         println!("\n{}", bold(&format!("the way of orders/{order}")));
-        timeline::print(databases, order).await?;
+        print!("{}", timeline::render(databases, order).await?);
     }
     Ok(checker::report(&findings))
 }

@@ -4,10 +4,7 @@ use std::{collections::HashMap, time::SystemTime};
 
 use anyhow::Result;
 
-use super::{
-    files::{Catalogue, Sums},
-    market::Market,
-};
+use super::{catalogue::Catalogue, market::Market, orders::Sums};
 use crate::{
     checker::Databases,
     outcome::{self, cents},

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_proto::money::Amount;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::files::{Catalogue, PastOrder, Sums, parse_amount};
+use super::{
+    catalogue::{Catalogue, slug},
+    orders::{MOST_MONEY, PastOrder, Sums},
+};
 use crate::client::{Api, Session};
 
 /// Calls in flight while the catalogue is imported.
@@ -30,7 +33,7 @@ impl Market {
         operator: &Session,
         catalogue: &Catalogue,
         sums: &Sums,
-        balance: Option<&str>,
+        balance: Option<Amount>,
     ) -> Result<Self> {
         let run = time::OffsetDateTime::now_utc().unix_timestamp().to_string();
         let mut market = Self { run, sessions: HashMap::new() };
@@ -49,15 +52,14 @@ impl Market {
         .await
         .context("the catalogue can't be imported")?;
 
-        let currency = catalogue.products.values().next().map(|product| product.price.currency);
-        let currency = currency.or_else(|| Currency::parse("USD")).context("the dollar is known")?;
-        let fixed = balance.map(|text| parse_amount(text, currency)).transpose().map_err(anyhow::Error::msg)?;
+        let currency = catalogue.currency().context("the dollar is known")?;
         let run = &market.run;
         let sessions = stream::iter(sums.by_customer.iter().map(|(key, minor)| async move {
             let email = format!("{}-{run}@example.com", slug(key));
             let name = catalogue.customers.get(key).map_or("", String::as_str);
             let session = api.sign_up(&email, name, &format!("replay-{run}-{key}")).await?;
-            let amount = fixed.unwrap_or(Amount { minor: *minor, currency });
+            // What no account holds can't be needed whole: orders beyond it are rejected.
+            let amount = balance.unwrap_or(Amount { minor: (*minor).min(MOST_MONEY), currency });
             if amount.minor > 0 {
                 operator
                     .top_up(session.user_id(), amount.to_proto(), &format!("balance-{}", session.user_id()))
@@ -88,10 +90,4 @@ impl Market {
     pub fn product_id(&self, key: &str) -> String {
         format!("replay-{}-{}", self.run, slug(key))
     }
-}
-
-/// A key in the letters that ids allow.
-fn slug(key: &str) -> String {
-    let allowed = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-    key.chars().map(allowed).collect()
 }

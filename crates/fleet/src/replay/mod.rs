@@ -1,24 +1,28 @@
 //! `fleet replay`: real orders from CSV files, placed one by one as their customers would have.
 //!
-//! The orders file is read twice and never held: once to check its rows and to sum up what each customer needs, once to
-//! place. An order's rows stand together, and orders stand in the order of their time.
+//! The orders file is read anew for each purpose and never held: its rows are checked, what each customer needs is summed
+//! up, the orders are placed. An order's rows stand together, and orders stand in the order of their time.
 
 mod balance;
-mod files;
+mod catalogue;
 mod market;
+mod orders;
+mod rows;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use flotilla_proto::money::Amount;
 use futures::{TryStreamExt as _, stream};
 use rand::Rng as _;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use self::{
-    files::{Catalogue, OrderFile, Sums},
+    catalogue::Catalogue,
     market::Market,
+    orders::{OrderFile, Sums},
 };
 use crate::{
     SERVICES,
@@ -32,9 +36,9 @@ use crate::{
 };
 
 const END_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two orders while services are killed: placed at full speed, a file would be through before the second kill.
+const PACE_UNDER_FIRE: Duration = Duration::from_millis(4);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
-/// Bad rows shown one by one; further ones are counted.
-const MOST_SHOWN: usize = 20;
 
 /// Options of `fleet replay`.
 #[derive(Clone, Debug, Args)]
@@ -60,12 +64,15 @@ pub struct Options {
     /// Orders in flight at a time.
     #[arg(long, default_value_t = 64)]
     pub concurrency: usize,
-    /// Kill services at random meanwhile.
+    /// Kill services at random meanwhile; orders are placed at most 250 a second then.
     #[arg(long)]
     pub chaos: bool,
     /// Seed of the kills; printed, and chosen at random where absent.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Parked messages that were planted on purpose.
+    #[arg(long, default_value_t = 0)]
+    pub planted: i64,
 }
 
 /// How fast time passes in a replay.
@@ -97,20 +104,21 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let state = State::of_running(home)?;
     let databases = Databases::open(&state).await?;
     let catalogue = Catalogue::read(&options.products, &options.customers)?;
-    let sums = first_reading(&catalogue, &options)?;
+    let balance = options.balance.as_deref().map(|text| parse_balance(text, &catalogue)).transpose()?;
+    let (file, sums) = inspect(&catalogue, &options)?;
 
     let api = Api::of(home)?;
     let mut progress = Progress::new();
     progress.show("importing the catalogue and the customers");
     let operator = api.operator(home).await?;
-    let market = Arc::new(Market::open(&api, &operator, &catalogue, &sums, options.balance.as_deref()).await?);
+    let market = Arc::new(Market::open(&api, &operator, &catalogue, &sums, balance).await?);
     let since = outcome::now(&databases).await?;
     let fire = options.chaos.then(|| {
         let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
         println!("killing services at random, seed {seed}");
         Fire::start(home.clone(), SERVICES.to_vec(), Duration::from_millis(300), seed)
     });
-    let placed = place_all(&catalogue, &market, &options, &mut progress).await;
+    let placed = place_all(&file, &sums, &market, &options, &mut progress).await;
     if let Some(fire) = fire {
         println!("killed: {}", fire.end().await.join(", "));
     }
@@ -119,53 +127,55 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let ended = outcome::until_ended(&databases, since, END_PATIENCE, show).await;
     progress.clear();
     ended?;
-    let findings = checker::settled(&state, SETTLE_PATIENCE, 0).await?;
+    let findings = checker::settled(&state, SETTLE_PATIENCE, options.planted).await?;
     let whole = balance::compare(&databases, since, &catalogue, &market, &sums).await?;
     let code = checker::report(&findings);
     Ok(if whole { code } else { ExitCode::FAILURE })
 }
 
+fn parse_balance(text: &str, catalogue: &Catalogue) -> Result<Amount> {
+    let currency = catalogue.currency().context("the dollar is known")?;
+    let amount = rows::parse_amount(text, currency).map_err(|reason| anyhow!("--balance: {reason}"))?;
+    if amount.minor > orders::MOST_MONEY {
+        bail!("--balance: {text:?} is more than an account holds");
+    }
+    Ok(amount)
+}
+
 /// Checks every row, reports the bad ones, and sums up the good orders.
-fn first_reading(catalogue: &Catalogue, options: &Options) -> Result<Sums> {
+fn inspect<'a>(catalogue: &'a Catalogue, options: &Options) -> Result<(OrderFile<'a>, Sums)> {
+    let report = |row: &str| eprintln!("{} {row}", bad("bad row:"));
+    catalogue.bad_rows.iter().for_each(|row| report(row));
+    let file = OrderFile::inspect(&options.orders, catalogue, report)?;
+    if file.bad_orders() > 0 {
+        eprintln!("{} orders have bad rows: nothing of them is placed", file.bad_orders());
+    }
     let mut sums = Sums::default();
-    let mut bad_rows = catalogue.bad_rows.clone();
-    let mut more = 0_u64;
-    for order in OrderFile::open(&options.orders, catalogue, options.limit)? {
-        match order? {
-            Ok(order) => sums.add(&order, catalogue)?,
-            Err(rows) => {
-                for row in rows {
-                    if bad_rows.len() < MOST_SHOWN { bad_rows.push(row) } else { more += 1 }
-                }
-            }
-        }
-    }
-    for row in &bad_rows {
-        eprintln!("{} {row}", bad("bad row:"));
-    }
-    if more > 0 {
-        eprintln!("{} {more} more", bad("bad rows:"));
+    for order in file.good_orders(options.limit)? {
+        sums.add(&order?)?;
     }
     if sums.orders == 0 {
         bail!("{} holds no order that can be placed", options.orders.display());
     }
-    Ok(sums)
+    Ok((file, sums))
 }
 
 /// Reads the orders again and places each at its time.
 async fn place_all(
-    catalogue: &Catalogue,
+    file: &OrderFile<'_>,
+    sums: &Sums,
     market: &Arc<Market>,
     options: &Options,
     progress: &mut Progress,
 ) -> Result<()> {
     let began = Instant::now();
     let mut first: Option<OffsetDateTime> = None;
-    let file = OrderFile::open(&options.orders, catalogue, options.limit)?;
-    let good = stream::iter(file).try_filter_map(|order| futures::future::ready(Ok(order.ok())));
-    let calls = good.map_ok(|order| {
+    let mut number = 0_u32;
+    let calls = stream::iter(file.good_orders(options.limit)?).map_ok(|order| {
+        number = number.saturating_add(1);
         let start = *first.get_or_insert(order.placed_at);
         let due = match options.speed {
+            Speed::Max if options.chaos => began + PACE_UNDER_FIRE.saturating_mul(number),
             Speed::Max => began,
             Speed::Times(times) => began + ((order.placed_at - start) / times).try_into().unwrap_or(Duration::ZERO),
         };
@@ -181,7 +191,7 @@ async fn place_all(
     while answers.try_next().await?.is_some() {
         placed += 1;
         if placed.is_multiple_of(100) {
-            progress.show(&format!("placed {placed} orders"));
+            progress.show(&format!("placed {placed} of {}", sums.orders));
         }
     }
     Ok(())

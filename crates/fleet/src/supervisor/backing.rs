@@ -54,8 +54,8 @@ impl Backing {
         let url = |own: Option<String>, given: Option<String>| own.or(given).unwrap_or_default();
         let backing = Self {
             postgres_url: url(postgres.as_ref().map(|server| server.url("postgres")), external.postgres),
-            nats_url: url(nats.as_ref().map(|server| server.url()), external.nats),
-            redis_url: url(redis.as_ref().map(|server| server.url()), external.redis),
+            nats_url: url(nats.as_ref().map(Nats::url), external.nats),
+            redis_url: url(redis.as_ref().map(Redis::url), external.redis),
             postgres,
             nats,
             redis,

@@ -60,7 +60,7 @@ impl Board {
     }
 
     /// Adds a service that is about to start.
-    pub fn add_service(&self, name: &str, grpc: String, admin: String) {
+    pub fn add_service(&self, name: &str, grpc: String, admin: &str) {
         let member = Member {
             name: name.to_owned(),
             pid: None,

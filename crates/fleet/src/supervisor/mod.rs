@@ -9,7 +9,7 @@ mod database;
 mod ports;
 mod service;
 
-use std::{fs, fs::OpenOptions, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, fs::OpenOptions, future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use flotilla_servers::Layout;
@@ -48,24 +48,20 @@ pub async fn run(home: Home) -> Result<()> {
 async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) -> Result<()> {
     let secrets = Secrets::load(home)?;
     clear_markers(home)?;
-    let layout = Layout::open(home.servers())?;
-    let mut backing = Backing::start(&layout, home, board, &secrets).await?;
-    board.phase(Phase::Starting("preparing databases".to_owned()));
-    let databases = database::prepare(&backing.postgres_url, &secrets).await?;
+    // Given up halfway, what has started is killed with its owner.
+    let prepared = tokio::select! {
+        prepared = prepare(home, board, &secrets) => prepared?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let Prepared { mut backing, addresses, environment } = prepared;
 
     let mut tasks = JoinSet::new();
     let servers_stop = CancellationToken::new();
-    let addresses = Addresses::pick(home)?;
-    let environment = service::environments(&addresses, &databases, &backing, &secrets);
-    board.phase(Phase::Starting("migrating".to_owned()));
-    futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
-        .await?;
-
     board.phase(Phase::Starting("starting services".to_owned()));
     let services_stop = CancellationToken::new();
     let mut services = JoinSet::new();
     for name in SERVICES {
-        board.add_service(name, addresses.grpc(name), addresses.admin(name));
+        board.add_service(name, addresses.grpc(name), &addresses.admin(name));
         let member = service::Member { home: home.clone(), name, environment: environment[name].clone() };
         services.spawn(member.keep_alive(Arc::clone(board), services_stop.clone()));
     }
@@ -83,6 +79,27 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
     ready
 }
 
+/// What services need before they can start.
+struct Prepared {
+    backing: Backing,
+    addresses: Addresses,
+    environment: BTreeMap<&'static str, service::Environment>,
+}
+
+/// Starts the servers, and makes and migrates the databases.
+async fn prepare(home: &Home, board: &Board, secrets: &Secrets) -> Result<Prepared> {
+    let layout = Layout::open(home.servers())?;
+    let backing = Backing::start(&layout, home, board, secrets).await?;
+    board.phase(Phase::Starting("preparing databases".to_owned()));
+    let databases = database::prepare(&backing.postgres_url, secrets).await?;
+    let addresses = Addresses::pick(home)?;
+    let environment = service::environments(&addresses, &databases, &backing, secrets);
+    board.phase(Phase::Starting("migrating".to_owned()));
+    futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
+        .await?;
+    Ok(Prepared { backing, addresses, environment })
+}
+
 /// Waits until every service answers that it is ready.
 async fn until_ready(board: &Board, stop: &CancellationToken) -> Result<()> {
     let all_ready = async {
@@ -91,7 +108,10 @@ async fn until_ready(board: &Board, stop: &CancellationToken) -> Result<()> {
             if waiting.is_empty() || stop.is_cancelled() {
                 return;
             }
-            board.changed().await;
+            tokio::select! {
+                () = board.changed() => {}
+                () = stop.cancelled() => {}
+            }
         }
     };
     tokio::time::timeout(READY_DEADLINE, all_ready).await.map_err(|_| {

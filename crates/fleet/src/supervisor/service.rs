@@ -21,6 +21,9 @@ const READY_PAUSE: Duration = Duration::from_millis(10);
 /// How often a stop, a hold or a death is looked for.
 const HOLD_PAUSE: Duration = Duration::from_millis(50);
 
+/// The allocator's setting: taking memory only as it is used leaves a service at a third of the resident memory.
+const EAGER_COMMIT: &str = "MIMALLOC_ARENA_EAGER_COMMIT";
+
 /// Variables of one service's process.
 pub type Environment = BTreeMap<String, String>;
 
@@ -60,6 +63,9 @@ pub fn environments(
     let mut all = BTreeMap::new();
     for name in SERVICES {
         let mut one = Environment::new();
+        if std::env::var_os(EAGER_COMMIT).is_none() {
+            one.insert(EAGER_COMMIT.to_owned(), "0".to_owned());
+        }
         let mut set = |key: &str, value: String| one.insert(format!("FLOTILLA__{key}"), value);
         set("GRPC__LISTEN", addresses.grpc(name));
         set("SERVICE__ADMIN_LISTEN", addresses.admin(name));
@@ -86,9 +92,16 @@ pub fn environments(
             }
             _ => {}
         }
+        one.extend(given(name, std::env::vars()));
         all.insert(name, one);
     }
     all
+}
+
+/// Settings of one service that the user gives: `FLOTILLA_ORDERS__PLACING__WRITERS` is orders' `FLOTILLA__PLACING__WRITERS`.
+fn given(service: &str, variables: impl Iterator<Item = (String, String)>) -> Environment {
+    let prefix = format!("FLOTILLA_{}__", service.to_uppercase());
+    variables.filter_map(|(name, value)| Some((format!("FLOTILLA__{}", name.strip_prefix(&prefix)?), value))).collect()
 }
 
 /// Brings a service's database to its newest version.
@@ -201,4 +214,18 @@ fn binary() -> Result<PathBuf> {
         bail!("{} is missing: run `make build`", path.display());
     }
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_setting_reaches_the_service_that_it_names_and_no_other() {
+        let variables = [("FLOTILLA_ORDERS__PLACING__WRITERS", "1"), ("FLOTILLA_ORDERS_GRPC", "x"), ("HOME", "/")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let orders = given("orders", variables.clone().into_iter());
+        assert_eq!(orders, Environment::from([("FLOTILLA__PLACING__WRITERS".to_owned(), "1".to_owned())]));
+        assert!(given("payments", variables.into_iter()).is_empty());
+    }
 }

@@ -1,7 +1,8 @@
 //! Bad input, through REST and gRPC: a clear error in the protocol's own form, never a 5xx, nothing written.
 
 use flotilla_proto::orders::v1::{
-    ListOrdersRequest, PlaceOrderLine, PlaceOrderRequest, order_service_client::OrderServiceClient,
+    ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderLine, PlaceOrderRequest,
+    order_service_client::OrderServiceClient,
 };
 use tonic::{Code, Request, Status};
 
@@ -22,9 +23,11 @@ async fn bad_input_over_rest_is_a_problem_that_names_what_is_wrong() {
     let token = customer.authorization();
     let token = token.to_str().unwrap();
     let address = &fleet.state.member("gateway").unwrap().address;
+    let foreign = fleet.foreign_product().await;
     fleet.assert_sound().await;
     let before = written(&fleet).await;
     let line = format!("{{\"product\":\"products/{product}\",\"quantity\":1}}");
+    let mixed = format!("{{\"lines\":[{line},{{\"product\":\"products/{foreign}\",\"quantity\":1}}]}}");
     let many = format!("{{\"lines\":[{}]}}", vec![line.as_str(); 10_000].join(","));
     let of = |quantity: &str| format!("{{\"lines\":[{{\"product\":\"products/{product}\",\"quantity\":{quantity}}}]}}");
     let bodies = [
@@ -37,6 +40,7 @@ async fn bad_input_over_rest_is_a_problem_that_names_what_is_wrong() {
         ("an unknown product", "{\"lines\":[{\"product\":\"products/nothing\",\"quantity\":1}]}".to_owned(), "product"),
         ("no lines", "{\"lines\":[]}".to_owned(), "lines"),
         ("ten thousand lines", many, "lines"),
+        ("mixed currencies", mixed, "currenc"),
         (
             "a total in two currencies",
             format!("{{\"lines\":[{line}],\"expectedTotal\":{{\"currencyCode\":\"XXX\",\"units\":\"1\"}}}}"),
@@ -87,6 +91,7 @@ fn assert_problem(what: &str, answer: &http::Answer, statuses: &[u16], named: &s
 async fn bad_input_over_grpc_is_a_status_with_details() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(100, 50).await);
+    let foreign = fleet.foreign_product().await;
     fleet.assert_sound().await;
     let before = written(&fleet).await;
     let line = |product: &str, quantity| PlaceOrderLine { product: format!("products/{product}"), quantity };
@@ -96,6 +101,7 @@ async fn bad_input_over_grpc_is_a_status_with_details() {
         ("an overflowed total", vec![line(&product, i64::MAX)], "key"),
         ("an unknown product", vec![line("nothing", 1)], "key"),
         ("ten thousand lines", vec![line(&product, 1); 10_000], "key"),
+        ("mixed currencies", vec![line(&product, 1), line(&foreign, 1)], "key"),
         ("no lines", vec![], "key"),
         ("no key", vec![line(&product, 1)], ""),
     ];
@@ -106,7 +112,10 @@ async fn bad_input_over_grpc_is_a_status_with_details() {
         assert!(!status.details().is_empty(), "{what}: {status:?}");
     }
     let good = PlaceOrderRequest { lines: vec![line(&product, 1)], expected_total: None, request_id: "k".to_owned() };
-    assert_eq!(place(&fleet, None, good).await.code(), Code::Unauthenticated);
+    assert_eq!(place(&fleet, None, good.clone()).await.code(), Code::Unauthenticated);
+    let huge = PlaceOrderRequest { request_id: "k".repeat(1_100_000), ..good };
+    let status = place(&fleet, Some(&customer), huge).await;
+    assert!(matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange | Code::InvalidArgument), "{status:?}");
 
     let mut request = Request::new(ListOrdersRequest { page_token: "abc".to_owned(), ..Default::default() });
     request.metadata_mut().insert("authorization", customer.authorization());
@@ -139,6 +148,36 @@ async fn another_customers_order_is_not_found() {
     let token = stranger.authorization();
     let answer = http::get(address, &format!("/v1/{}", order.name), Some(token.to_str().unwrap())).await;
     assert_problem("another's order", &answer, &[404], "");
+    fleet.assert_sound().await;
+}
+
+#[tokio::test]
+async fn text_that_is_not_utf_8_is_the_callers_mistake_and_unknown_fields_are_ignored_over_grpc() {
+    let fleet = fleet().await;
+    let (customer, product) = (fleet.customer(10_000).await, fleet.product(100, 50).await);
+    let mut client = tonic::client::Grpc::new(fleet.api.channel());
+    client.ready().await.unwrap();
+    // Field 2 is bytes here and ListOrdersRequest's page_token there.
+    let mut request = Request::new(prost_types::Any { type_url: String::new(), value: vec![0xff] });
+    request.metadata_mut().insert("authorization", customer.authorization());
+    let path = http::uri("/flotilla.orders.v1.OrderService/ListOrders");
+    let codec = flotilla_proto::codec::StrictCodec::<prost_types::Any, ListOrdersResponse>::default();
+    let status = client.unary(request, path, codec).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+
+    let order = customer.place_order(vec![(product, 1)], "asked-for-strangely").await.unwrap();
+    // Field 1 is a name in both; GetOrderRequest knows no field 2.
+    let message = prost_types::FileDescriptorProto {
+        name: Some(order.name.clone()),
+        package: Some("unknown".to_owned()),
+        ..Default::default()
+    };
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", customer.authorization());
+    let path = http::uri("/flotilla.orders.v1.OrderService/GetOrder");
+    let codec = flotilla_proto::codec::StrictCodec::<prost_types::FileDescriptorProto, Order>::default();
+    client.ready().await.unwrap();
+    assert_eq!(client.unary(request, path, codec).await.unwrap().into_inner().name, order.name);
     fleet.assert_sound().await;
 }
 

@@ -12,6 +12,7 @@ use std::{
 use flotilla_fleet::{
     checker::{self, Databases},
     client::{Api, Session},
+    control,
     home::Home,
     outcome,
     screen::Progress,
@@ -29,6 +30,8 @@ use tokio::{
 };
 use tonic::Request;
 
+/// Folders of these tests begin so.
+const PREFIX: &str = "fleet-test-";
 const START_DEADLINE: Duration = Duration::from_secs(300);
 /// A crash test fails when anything is stuck so long after the last fault.
 pub const END_PATIENCE: Duration = Duration::from_secs(60);
@@ -76,19 +79,10 @@ pub async fn fleet() -> Fleet {
 }
 
 async fn start() -> Running {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let binary = target.join("release/fleet");
-    assert!(
-        binary.exists(),
-        "{} is missing: these tests run the release build, `make build` makes it",
-        binary.display()
-    );
-    let servers = workspace.join(".flotilla");
-    let root = servers.join(format!("fleet-test-{}", std::process::id()));
-    let home = Home::open(&root, Some(&servers)).unwrap();
+    let binary = binary();
+    let home = new_home("test");
     let mut command = Command::new(binary);
-    command.arg("--home").arg(home.root()).arg("--servers").arg(&servers).arg("supervise");
+    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).arg("supervise");
     let supervisor = Process::spawn_own(command, &home.log("supervisor")).unwrap();
     let deadline = Instant::now() + START_DEADLINE;
     loop {
@@ -101,7 +95,74 @@ async fn start() -> Running {
     }
 }
 
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The release build of the command.
+pub fn binary() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    let binary = target.join("release/fleet");
+    let advice = "these tests run the release build, `make build` makes it";
+    assert!(binary.exists(), "{} is missing: {advice}", binary.display());
+    binary
+}
+
+/// A fresh folder for a fleet of this process, beside the servers that are fetched already.
+pub fn new_home(name: &str) -> Home {
+    let servers = workspace().join(".flotilla");
+    sweep(&servers);
+    Home::open(&servers.join(format!("{PREFIX}{name}-{}", std::process::id())), Some(&servers)).unwrap()
+}
+
+/// Removes what earlier runs have left.
+fn sweep(servers: &Path) {
+    let Ok(entries) = std::fs::read_dir(servers) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.rsplit_once('-').and_then(|(_, pid)| pid.parse::<i32>().ok());
+        let owner = owner.and_then(rustix::process::Pid::from_raw);
+        // Another process of these tests may be about to use it.
+        if owner.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok()) {
+            continue;
+        }
+        let Ok(home) = Home::open(&entry.path(), Some(servers)) else { continue };
+        if control::reset(&home).is_ok() {
+            drop(std::fs::remove_dir_all(home.root()));
+        }
+    }
+}
+
+/// What a command said, and whether it succeeded.
+#[derive(Debug)]
+pub struct Outcome {
+    pub success: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the command on a fleet, with its output in a pipe.
+pub async fn command(home: &Home, arguments: &[&str]) -> Outcome {
+    let mut command = Command::new(binary());
+    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).args(arguments);
+    let output = command.kill_on_drop(true).output();
+    let output = tokio::time::timeout(START_DEADLINE, output).await.expect("a command ends in time").unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Outcome { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 impl Fleet {
+    /// Runs the command on this fleet.
+    pub async fn command(&self, arguments: &[&str]) -> Outcome {
+        command(&self.home, arguments).await
+    }
+
+    /// Messages that tests have planted so far.
+    #[expect(clippy::unused_self, reason = "only who has the fleet may know: nobody plants meanwhile")]
+    pub fn planted(&self) -> i64 {
+        PLANTED.load(Ordering::Relaxed)
+    }
+
     /// A customer with so many cents.
     pub async fn customer(&self, minor: i64) -> Session {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -121,6 +182,14 @@ impl Fleet {
         if units > 0 {
             self.operator.adjust_stock(&id, units, &format!("stock-{id}")).await.unwrap();
         }
+        id
+    }
+
+    /// A product that is paid in another currency.
+    pub async fn foreign_product(&self) -> String {
+        let id = format!("product-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let price = Amount { minor: 100, currency: Currency::parse("EUR").unwrap() };
+        self.operator.create_product(&id, "A product from abroad", price.to_proto()).await.unwrap();
         id
     }
 
@@ -151,9 +220,11 @@ impl Fleet {
 
     /// Waits until all orders have ended and everything is still, then sees that every invariant holds.
     pub async fn assert_sound(&self) {
-        let ended = outcome::until_ended(&self.databases, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await;
-        ended.unwrap();
         let state = State::of_running(&self.home).unwrap();
+        // Fresh connections: the test's own may have died with the database.
+        let databases = Databases::open(&state).await.unwrap();
+        let ended = outcome::until_ended(&databases, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await;
+        ended.unwrap();
         let findings = checker::settled(&state, SETTLE_PATIENCE, PLANTED.load(Ordering::Relaxed)).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{broken:#?}");

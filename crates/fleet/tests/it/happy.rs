@@ -1,7 +1,9 @@
 //! The happy way: reserved, paid, confirmed, told.
 
 use flotilla_proto::{
-    notification::v1::{DeliveryKind, ListDeliveriesRequest, notification_service_client::NotificationServiceClient},
+    notification::v1::{
+        Delivery, DeliveryKind, ListDeliveriesRequest, notification_service_client::NotificationServiceClient,
+    },
     orders::v1::OrderState,
 };
 use tonic::Request;
@@ -29,7 +31,7 @@ async fn an_order_is_reserved_paid_confirmed_and_announced() {
     let mut request = Request::new(ListDeliveriesRequest::default());
     request.metadata_mut().insert("authorization", customer.authorization());
     let list = NotificationServiceClient::new(fleet.api.channel()).list_deliveries(request).await.unwrap().into_inner();
-    let mut kinds: Vec<_> = list.deliveries.iter().map(|delivery| delivery.kind()).collect();
+    let mut kinds: Vec<_> = list.deliveries.iter().map(Delivery::kind).collect();
     kinds.sort_unstable();
     assert_eq!(
         kinds,

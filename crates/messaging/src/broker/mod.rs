@@ -37,10 +37,10 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// The stream's creation and last sequence; nothing if there is no such stream.
     fn stream_state(&self, stream: &str) -> impl Future<Output = Result<Option<StreamMark>, BrokerError>> + Send;
 
-    /// Publishes all frames without waiting in between, then awaits all acks; says the frames' sequences. The first
-    /// frame is taken only if the stream's last sequence is `last`, each further one only right after the one before
-    /// it: so a stream that lost its tail, or has another writer, takes none. (Zero need not be checked: of such a
-    /// stream nothing was acked.) After an error any of them may have been stored.
+    /// Publishes all frames without waiting in between, then awaits all acks; says the frames' sequences. Frame by
+    /// frame, the stream's last sequence must be `last`, `last + 1` and so on, else the frame is refused and the whole
+    /// is an error: so a stream that lost its tail takes none of them. (Zero need not be checked: of such a stream
+    /// nothing was acked.) After an error any of them may have been stored.
     fn publish(
         &self,
         stream: &str,

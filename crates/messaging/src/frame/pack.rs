@@ -12,7 +12,7 @@ pub struct Packer {
 }
 
 impl Packer {
-    /// Adds one event as [`encode`] made it.
+    /// Adds one event as [`encode`](super::encode) made it.
     pub fn add(&mut self, subject: &str, encoded: &[u8]) {
         let index = match self.open.iter().position(|(open, ..)| open == subject) {
             Some(index) => index,

@@ -32,6 +32,7 @@ struct Shared {
 struct State {
     down: bool,
     lose_acks: u32,
+    redeliveries: u64,
     created: i64,
     streams: HashMap<String, Stream>,
 }
@@ -120,6 +121,11 @@ impl MemoryBroker {
         })
     }
 
+    /// How often a frame was delivered that had been delivered before.
+    pub fn redeliveries(&self) -> u64 {
+        self.shared.state.lock().redeliveries
+    }
+
     /// Durable consumers of a stream.
     pub fn consumers(&self, stream: &str) -> usize {
         self.shared.state.lock().streams.get(stream).map_or(0, |stream| stream.consumers.len())
@@ -193,19 +199,26 @@ impl Broker for MemoryBroker {
         let lost = state.lose_acks > 0;
         state.lose_acks = state.lose_acks.saturating_sub(1);
         let Some(found) = state.streams.get_mut(stream) else { return Err(BrokerError::NoStream(stream.to_owned())) };
-        if found.last != last {
-            return Err(BrokerError::WrongLastSequence(format!("it is {}, not {last}", found.last)));
-        }
         let mut sequences = Vec::with_capacity(frames.len());
-        for frame in frames {
+        let mut refused = None;
+        for (frame, expected) in frames.into_iter().zip(last..) {
             if !found.subjects.iter().any(|pattern| matches(pattern, &frame.subject)) {
                 return Err(BrokerError::NoStream(frame.subject));
             }
-            sequences.push(found.store(frame.subject, frame.payload));
+            // As the real one does: each frame by itself, and an expected zero is none.
+            if found.last == expected || expected == 0 {
+                sequences.push(found.store(frame.subject, frame.payload));
+            } else {
+                refused = Some(format!("it is {}, not {expected}", found.last));
+            }
         }
         drop(state);
         self.shared.changed.notify_waiters();
-        if lost { Err(BrokerError::Unavailable("acks lost".to_owned())) } else { Ok(sequences) }
+        match refused {
+            Some(reason) => Err(BrokerError::WrongLastSequence(reason)),
+            None if lost => Err(BrokerError::Unavailable("acks lost".to_owned())),
+            None => Ok(sequences),
+        }
     }
 
     async fn delete_consumers(&self, stream: &str) -> Result<(), BrokerError> {
@@ -319,7 +332,9 @@ impl MemorySubscription {
                 payload: payload.clone(),
             });
         }
-        Ok((frames, durable.pending.values().map(|(due, _)| *due).min()))
+        let again = durable.pending.values().map(|(due, _)| *due).min();
+        state.redeliveries += frames.iter().filter(|frame| frame.count > 1).count() as u64;
+        Ok((frames, again))
     }
 }
 

@@ -58,7 +58,7 @@ impl Auth {
 #[tonic::async_trait]
 impl AuthService for Auth {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let deadline = remaining(&request);
+        let deadline = remaining();
         Ok(Response::new(self.log_in(request.into_inner(), deadline).await?))
     }
 

@@ -8,10 +8,8 @@ use flotilla_proto::identity::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,
     User as UserMessage, user_service_server::UserService,
 };
-use flotilla_rpc::{
-    Caller, caller, etag, invalid, name,
-    page::{self, PageTokens},
-};
+use flotilla_rpc::{Caller, caller, etag, invalid, name, page};
+use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -31,14 +29,14 @@ const MAX_PAGE: u32 = 1_000;
 pub struct UserApi {
     users: Users,
     passwords: Arc<Passwords>,
-    pages: PageTokens,
+    page_key: PageKey,
     ids: Ids,
 }
 
 impl UserApi {
-    /// Over the users; `pages` signs the page tokens.
-    pub fn new(users: Users, passwords: Arc<Passwords>, pages: PageTokens, ids: Ids) -> Self {
-        Self { users, passwords, pages, ids }
+    /// Over the users; `page_key` signs the page tokens.
+    pub fn new(users: Users, passwords: Arc<Passwords>, page_key: PageKey, ids: Ids) -> Self {
+        Self { users, passwords, page_key, ids }
     }
 
     async fn create(&self, request: CreateUserRequest, by_operator: bool, deadline: Duration) -> Result<User, Error> {
@@ -87,13 +85,11 @@ impl UserApi {
     async fn list(&self, request: ListUsersRequest, deadline: Duration) -> Result<ListUsersResponse, Error> {
         let query = page::fingerprint(&["ListUsers"]);
         let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
-        let after = self.pages.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::nil());
+        let tokens = retry(deadline, || self.page_key.tokens()).await?;
+        let after = tokens.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::nil());
         // One more than asked for tells whether there is a next page.
         let mut users = retry(deadline, || self.users.list(after, i64::from(size) + 1)).await?;
-        let more = users.len() > size as usize;
-        users.truncate(size as usize);
-        let last = users.last().filter(|_| more);
-        let next_page_token = last.map(|user| self.pages.sign(&user.id, &query)).unwrap_or_default();
+        let next_page_token = tokens.cut(&mut users, size, &query, |last| last.id);
         Ok(ListUsersResponse { users: users.into_iter().map(convert::user).collect(), next_page_token })
     }
 
@@ -130,29 +126,29 @@ fn may_touch(caller: Caller, id: Uuid) -> Result<(), Error> {
 impl UserService for UserApi {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<UserMessage>, Status> {
         let by_operator = caller(&request).is_ok_and(|caller| caller.is_operator());
-        let deadline = remaining(&request);
+        let deadline = remaining();
         let user = self.create(request.into_inner(), by_operator, deadline).await?;
         Ok(Response::new(convert::user(user)))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<UserMessage>, Status> {
-        let (caller, deadline) = (caller(&request)?, remaining(&request));
+        let (caller, deadline) = (caller(&request)?, remaining());
         let id = name::parse_uuid("name", COLLECTION, &request.get_ref().name)?;
         Ok(Response::new(convert::user(self.read(id, caller, deadline).await?)))
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
-        let deadline = remaining(&request);
+        let deadline = remaining();
         Ok(Response::new(self.list(request.into_inner(), deadline).await?))
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UserMessage>, Status> {
-        let (caller, deadline) = (caller(&request)?, remaining(&request));
+        let (caller, deadline) = (caller(&request)?, remaining());
         Ok(Response::new(convert::user(self.change(request.into_inner(), caller, deadline).await?)))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<()>, Status> {
-        let (caller, deadline) = (caller(&request)?, remaining(&request));
+        let (caller, deadline) = (caller(&request)?, remaining());
         self.delete(request.into_inner(), caller, deadline).await?;
         Ok(Response::new(()))
     }

@@ -3,7 +3,7 @@
 use flotilla_proto::identity::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest, User,
 };
-use flotilla_rpc::Details;
+use flotilla_testkit::fields;
 use prost_types::FieldMask;
 use tonic::{Code, Status};
 
@@ -12,8 +12,7 @@ use crate::support::{World, sign_up};
 #[track_caller]
 fn names(status: &Status, field: &str) {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    let fields: Vec<_> = Details::of(status).violations.into_iter().map(|violation| violation.field).collect();
-    assert_eq!(fields, [field], "{status:?}");
+    assert_eq!(fields(status), [field], "{status:?}");
 }
 
 #[tokio::test]

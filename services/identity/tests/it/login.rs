@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, LoginRequest};
 use flotilla_rpc::{AuthSettings, Authenticator, ClientSettings, Details, RemoteKeys, Role};
+use flotilla_testkit::fields;
 use tonic::Code;
 
 use crate::support::{ADMIN_EMAIL, PASSWORD, World};
@@ -63,8 +64,7 @@ async fn a_wrong_password_and_an_unknown_address_are_refused_alike() {
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
 
     let status = world.auth().login(LoginRequest::default()).await.unwrap_err();
-    let fields: Vec<_> = Details::of(&status).violations.into_iter().map(|violation| violation.field).collect();
-    assert_eq!(fields, ["email", "password"]);
+    assert_eq!(fields(&status), ["email", "password"]);
     world.finish().await;
 }
 

@@ -1,14 +1,10 @@
 //! Sign-up: who may, once for an address, once for a request id.
 
 use flotilla_proto::identity::v1::{CreateUserRequest, Role, User, UserCreated};
-use flotilla_rpc::Details;
-use tonic::{Code, Status};
+use flotilla_testkit::reason;
+use tonic::Code;
 
 use crate::support::{PASSWORD, World, sign_up};
-
-fn reason(status: &Status) -> String {
-    Details::of(status).reason.unwrap_or_default()
-}
 
 #[tokio::test]
 async fn anyone_signs_up_as_a_customer_and_all_are_told() {

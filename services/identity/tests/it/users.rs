@@ -3,9 +3,9 @@
 use flotilla_proto::identity::v1::{
     DeleteUserRequest, GetUserRequest, ListUsersRequest, Role, UpdateUserRequest, User, UserDeleted, UserUpdated,
 };
-use flotilla_rpc::Details;
+use flotilla_testkit::reason;
 use prost_types::FieldMask;
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::support::{PASSWORD, World, counts, sign_up};
 
@@ -17,10 +17,6 @@ fn update(user: User, paths: &[&str]) -> UpdateUserRequest {
     let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
     let update_mask = if paths.is_empty() { None } else { Some(FieldMask { paths }) };
     UpdateUserRequest { user: Some(user), update_mask }
-}
-
-fn reason(status: &Status) -> String {
-    Details::of(status).reason.unwrap_or_default()
 }
 
 #[tokio::test]

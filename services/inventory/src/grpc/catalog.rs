@@ -6,11 +6,12 @@ use flotilla_proto::inventory::v1::{
     ListProductsRequest, ListProductsResponse, Product, UpdateProductRequest,
 };
 use flotilla_rpc::{Violations, invalid, page};
+use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 
 use super::convert;
 use crate::error::Error;
-use crate::storage::{Catalogue, PageKey};
+use crate::storage::Catalogue;
 
 /// Products in a page where the request doesn't say.
 const PAGE: u32 = 50;
@@ -57,12 +58,7 @@ impl CatalogService for CatalogApi {
         let after: Option<String> = tokens.resume(&request.page_token, LIST)?;
         // One more than asked tells whether there is a next page.
         let mut products = self.catalogue.list(after.as_deref().unwrap_or_default(), size + 1).await?;
-        let more = products.len() > size as usize;
-        products.truncate(size as usize);
-        let next_page_token = match products.last() {
-            Some(last) if more => tokens.sign(&last.id.as_str(), LIST),
-            _ => String::new(),
-        };
+        let next_page_token = tokens.cut(&mut products, size, LIST, |last| last.id.as_str().to_owned());
         let products = products.into_iter().map(convert::product).collect();
         Ok(Response::new(ListProductsResponse { products, next_page_token }))
     }

@@ -2,13 +2,11 @@
 
 mod catalogue;
 mod expiry;
-mod page_key;
 mod reservations;
 mod stock;
 
 pub use catalogue::Catalogue;
 pub use expiry::{Backoff, sweep, take_due};
-pub use page_key::PageKey;
 pub use reservations::{open_book, write_changes};
 pub use stock::{Adjustment, Shelves};
 
@@ -21,5 +19,5 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a call's transaction may be repeated.
 fn patience() -> Duration {
-    Deadline::current().map_or(PATIENCE, |deadline| deadline.remaining().min(PATIENCE))
+    Deadline::at_most(PATIENCE)
 }

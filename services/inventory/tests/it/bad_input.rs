@@ -5,7 +5,7 @@ use flotilla_proto::inventory::v1::{
     AdjustStockRequest, BatchGetProductsRequest, CreateProductRequest, DeleteProductRequest, GetProductRequest,
     GetStockRequest, ListProductsRequest, Product, UpdateProductRequest,
 };
-use flotilla_rpc::Details;
+use flotilla_testkit::fields;
 use prost_types::FieldMask;
 use tonic::{Code, Status};
 
@@ -15,7 +15,7 @@ use crate::world::{World, create, usd};
 fn faults<T: std::fmt::Debug>(answer: Result<T, Status>) -> Vec<String> {
     let status = answer.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    Details::of(&status).violations.into_iter().map(|violation| violation.field).collect()
+    fields(&status)
 }
 
 fn with(change: impl FnOnce(&mut Product)) -> CreateProductRequest {

@@ -6,11 +6,12 @@ use flotilla_proto::inventory::v1::{
     ProductChanged, UpdateProductRequest,
 };
 use flotilla_rpc::Role;
+use flotilla_testkit::refusal;
 use futures::{StreamExt as _, stream};
 use prost_types::FieldMask;
 use tonic::Code;
 
-use crate::world::{World, create, refusal, usd};
+use crate::world::{World, create, usd};
 
 fn get(id: &str) -> GetProductRequest {
     GetProductRequest { name: format!("products/{id}") }

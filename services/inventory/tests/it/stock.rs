@@ -3,10 +3,11 @@
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::{AdjustStockRequest, DeleteProductRequest, GetStockRequest, StockReserved};
 use flotilla_rpc::Role;
+use flotilla_testkit::refusal;
 use futures::future::join_all;
 use tonic::Code;
 
-use crate::world::{World, refusal};
+use crate::world::World;
 
 fn stock_of(id: &str) -> GetStockRequest {
     GetStockRequest { name: format!("products/{id}/stock") }

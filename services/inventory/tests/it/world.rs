@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream;
 use flotilla_inventory::config::HoldSettings;
 use flotilla_inventory::{Inventory, Settings};
 use flotilla_messaging::{Event, Ids, NatsSettings, frame};
@@ -15,17 +14,14 @@ use flotilla_proto::inventory::v1::{
 use flotilla_rpc::{Channel, Role};
 use flotilla_service::Service as _;
 use flotilla_testkit::{
-    Database, ServiceHarness, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, nats_client,
-    stack,
+    Database, ServiceHarness, Streams, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, stack,
 };
-use tonic::{Code, Status};
+use tonic::Status;
 use uuid::Uuid;
 
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const COMMANDS: &str = "flotilla.orders.inventory";
-/// Events in a frame of the test's.
-const FRAME: usize = 32;
 
 pub struct World {
     pub service: ServiceHarness,
@@ -34,7 +30,7 @@ pub struct World {
     pub settings: Settings,
     pub ids: Ids,
     pub operator: Uuid,
-    broker: jetstream::Context,
+    orders: Streams,
 }
 
 impl World {
@@ -57,17 +53,12 @@ impl World {
         };
         adjust(&mut settings);
         Inventory::migrate(&settings).await.unwrap();
-        let broker = jetstream::new(nats_client(&settings.nats.url).await);
-        let stream = jetstream::stream::Config {
-            name: "ORDERS".to_owned(),
-            subjects: vec![COMMANDS.to_owned()],
-            ..Default::default()
-        };
-        broker.create_stream(stream).await.unwrap();
+        let orders = Streams::connect(&settings.nats.url).await;
+        orders.create("ORDERS", &[COMMANDS]).await;
         let service = ServiceHarness::start::<Inventory>(settings.clone()).await;
         let ids = Ids::system();
         let operator = ids.next();
-        Self { service, database, identity, settings, ids, operator, broker }
+        Self { service, database, identity, settings, ids, operator, orders }
     }
 
     pub fn as_operator(&self) -> Channel {
@@ -132,17 +123,7 @@ impl World {
 
     /// Publishes commands as the relay of orders does.
     pub async fn send(&self, commands: &[Event]) {
-        for chunk in commands.chunks(FRAME) {
-            let mut packer = frame::Packer::default();
-            for command in chunk {
-                let mut encoded = Vec::new();
-                frame::encode(command, "/flotilla/orders", &[], &mut encoded);
-                packer.add(COMMANDS, &encoded);
-            }
-            for frame in packer.finish() {
-                self.broker.publish(frame.subject, frame.payload).await.unwrap().await.unwrap();
-            }
-        }
+        self.orders.publish(commands).await;
     }
 
     /// Everything that inventory has said of this kind, in the order of the outbox.
@@ -226,10 +207,4 @@ pub fn create(id: &str, cents: i32) -> CreateProductRequest {
         }),
         product_id: id.to_owned(),
     }
-}
-
-/// The code and the reason of a refusal.
-pub fn refusal<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, String) {
-    let status = answer.unwrap_err();
-    (status.code(), flotilla_rpc::Details::of(&status).reason.unwrap_or_default())
 }

@@ -8,6 +8,7 @@ use flotilla_proto::notification::v1::{
     ListDeliveriesRequest, ListDeliveriesResponse, StreamDeliveriesRequest, StreamDeliveriesResponse,
 };
 use flotilla_rpc::{Deadline, caller, invalid, page};
+use flotilla_service::PageKey;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use super::live::Live;
 use crate::domain::resume;
 use crate::error::Error;
 use crate::feed::Hub;
-use crate::storage::{Feeds, PageKey};
+use crate::storage::Feeds;
 
 /// Deliveries in a page where the request doesn't say.
 const PAGE: u32 = 50;
@@ -67,12 +68,7 @@ impl NotificationService for NotificationApi {
         // One more than asked tells whether there is a next page.
         let found = self.feeds.before(user, before.unwrap_or(i64::MAX), size + 1).await;
         let mut found = found.map_err(Error::from)?;
-        let more = found.len() > size as usize;
-        found.truncate(size as usize);
-        let next_page_token = match found.last() {
-            Some(last) if more => tokens.sign(&last.sequence, &query),
-            _ => String::new(),
-        };
+        let next_page_token = tokens.cut(&mut found, size, &query, |last| last.sequence);
         let deliveries = found.into_iter().map(convert::delivery).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
     }

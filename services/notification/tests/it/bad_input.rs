@@ -2,7 +2,7 @@
 
 use flotilla_messaging::Event;
 use flotilla_proto::notification::v1::{ListDeliveriesRequest, StreamDeliveriesRequest};
-use flotilla_rpc::Details;
+use flotilla_testkit::fields;
 use tonic::{Code, Status};
 
 use crate::world::World;
@@ -10,7 +10,7 @@ use crate::world::World;
 /// The fields that an `INVALID_ARGUMENT` names.
 fn faults(status: &Status) -> Vec<String> {
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    Details::of(status).violations.into_iter().map(|violation| violation.field).collect()
+    fields(status)
 }
 
 #[tokio::test]

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream;
-use flotilla_messaging::{Event, Ids, NatsSettings, frame};
+use flotilla_messaging::{Event, Ids, NatsSettings};
 use flotilla_notification::config::FeedSettings;
 use flotilla_notification::{Notification, Settings};
 use flotilla_proto::identity::v1::UserCreated;
@@ -13,8 +12,8 @@ use flotilla_proto::orders::v1::OrderConfirmed;
 use flotilla_proto::payments::v1::PaymentCharged;
 use flotilla_rpc::{Channel, Role};
 use flotilla_service::Service as _;
-use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, eventually, nats_client, stack};
-use tonic::{Code, Status, Streaming};
+use flotilla_testkit::{Database, ServiceHarness, Streams, TestIdentity, assert_nothing_left, eventually, stack};
+use tonic::Streaming;
 use uuid::Uuid;
 
 /// How long anything may take.
@@ -25,8 +24,6 @@ const STREAMS: [(&str, &str); 3] = [
     ("PAYMENTS", "flotilla.payments.events"),
     ("IDENTITY", "flotilla.identity.users"),
 ];
-/// Events in a frame of the test's.
-const FRAME: usize = 32;
 
 pub struct World {
     pub service: ServiceHarness,
@@ -34,7 +31,7 @@ pub struct World {
     pub identity: TestIdentity,
     pub settings: Settings,
     pub ids: Ids,
-    broker: jetstream::Context,
+    others: Streams,
 }
 
 impl World {
@@ -57,14 +54,12 @@ impl World {
         };
         adjust(&mut settings);
         Notification::migrate(&settings).await.unwrap();
-        let broker = jetstream::new(nats_client(&settings.nats.url).await);
+        let others = Streams::connect(&settings.nats.url).await;
         for (name, subject) in STREAMS {
-            let subjects = vec![subject.to_owned()];
-            let stream = jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
-            broker.create_stream(stream).await.unwrap();
+            others.create(name, &[subject]).await;
         }
         let service = ServiceHarness::start::<Notification>(settings.clone()).await;
-        Self { service, database, identity, settings, ids: Ids::system(), broker }
+        Self { service, database, identity, settings, ids: Ids::system(), others }
     }
 
     pub fn customer(&self, user: Uuid) -> NotificationServiceClient<Channel> {
@@ -106,17 +101,7 @@ impl World {
 
     /// Publishes events as the relays of their services do.
     pub async fn send(&self, events: &[Event]) {
-        for chunk in events.chunks(FRAME) {
-            let mut packer = frame::Packer::default();
-            for event in chunk {
-                let mut encoded = Vec::new();
-                frame::encode(event, "/flotilla/tests", &[], &mut encoded);
-                packer.add(&event.subject, &encoded);
-            }
-            for frame in packer.finish() {
-                self.broker.publish(frame.subject, frame.payload).await.unwrap().await.unwrap();
-            }
-        }
+        self.others.publish(events).await;
     }
 
     /// Sends events and waits until so many deliveries are recorded.
@@ -179,9 +164,4 @@ pub async fn take(feed: &mut Streaming<StreamDeliveriesResponse>, count: usize) 
 /// The sequences of responses.
 pub fn sequences(responses: &[StreamDeliveriesResponse]) -> Vec<i64> {
     responses.iter().map(|response| response.delivery.as_ref().unwrap().sequence).collect()
-}
-
-/// The code and the reason of a refusal.
-pub fn refusal(status: &Status) -> (Code, String) {
-    (status.code(), flotilla_rpc::Details::of(status).reason.unwrap_or_default())
 }

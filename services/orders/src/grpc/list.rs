@@ -1,10 +1,7 @@
 //! `ListOrders`: newest first, by pages.
 
 use flotilla_proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
-use flotilla_rpc::{
-    Caller, name,
-    page::{self, PageTokens},
-};
+use flotilla_rpc::{Caller, name, page};
 use uuid::Uuid;
 
 use super::{
@@ -29,18 +26,13 @@ pub async fn list(api: &OrderApi, caller: &Caller, request: &ListOrdersRequest) 
         customer => Some(name::parse_uuid("customer", "users", customer)?),
     };
     let scope = scope(caller);
-    let tokens = tokens(api).await?;
+    let tokens = api.page_key.tokens().await?;
     let query = query(scope, customer);
     let below: Option<Uuid> = tokens.resume(&request.page_token, &query)?;
     // One more than asked for tells whether there is a next page.
     let page = Page { customer, below: below.unwrap_or(Uuid::max()), limit: i64::from(size) + 1 };
     let mut orders = api.reader.list(scope, page).await?;
-    let more = orders.len() > size as usize;
-    orders.truncate(size as usize);
-    let next_page_token = match orders.last() {
-        Some(last) if more => tokens.sign(&last.id, &query),
-        _ => String::new(),
-    };
+    let next_page_token = tokens.cut(&mut orders, size, &query, |last| last.id);
     Ok(ListOrdersResponse { orders: orders.into_iter().map(convert::order).collect(), next_page_token })
 }
 
@@ -52,9 +44,4 @@ fn query(scope: Scope, customer: Option<Uuid>) -> String {
     };
     let customer = customer.map_or_else(String::new, |customer| customer.to_string());
     page::fingerprint(&["ListOrders", &seen, &customer])
-}
-
-async fn tokens(api: &OrderApi) -> Result<&PageTokens, Error> {
-    let read = || async { Ok::<_, Error>(PageTokens::new(api.reader.page_token_key().await?)) };
-    api.page_tokens.get_or_try_init(read).await
 }

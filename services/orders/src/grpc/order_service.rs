@@ -7,10 +7,10 @@ use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest,
     WatchOrderRequest, WatchOrderResponse, order_service_server::OrderService,
 };
-use flotilla_rpc::{Access, AccessRules, Caller, Deadline, Role, caller, name, page::PageTokens};
+use flotilla_rpc::{Access, AccessRules, Caller, Deadline, Role, caller, name};
+use flotilla_service::PageKey;
 use futures::stream::BoxStream;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -58,8 +58,8 @@ pub struct OrderApi {
     pub watches: Watches,
     /// Ends streams when the service drains.
     pub draining: CancellationToken,
-    /// Signs page tokens; read when first needed.
-    pub page_tokens: OnceCell<PageTokens>,
+    /// Signs page tokens.
+    pub page_key: PageKey,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -108,7 +108,7 @@ impl OrderService for OrderApi {
     async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<Order>, Status> {
         let caller = caller(&request)?;
         let CancelOrderRequest { name, etag } = request.get_ref();
-        let patience = Deadline::current().map_or(PATIENCE, Deadline::remaining).min(PATIENCE);
+        let patience = Deadline::at_most(PATIENCE);
         let order = self.canceller.cancel(caller, order_id(name)?, etag, patience).await?;
         Ok(Response::new(convert::order(order)))
     }

@@ -32,7 +32,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
         key: (customer, basket.request_id),
         fingerprint,
         priced,
-        traceparent: flotilla_telemetry::current_traceparent(),
+        traceparent: flotilla_rpc::current_traceparent(),
     };
     Ok(api.placing.submit(placement).await???)
 }

@@ -38,7 +38,7 @@ impl Canceller {
     /// # Errors
     /// Not found (also another customer's), ended, another version, or the database.
     pub async fn cancel(&self, caller: Caller, id: Uuid, expected: &str, patience: Duration) -> Result<Order, Error> {
-        let traceparent = flotilla_telemetry::current_traceparent();
+        let traceparent = flotilla_rpc::current_traceparent();
         retry(patience, || self.attempt(caller, id, expected, traceparent.as_deref())).await?
     }
 

@@ -1,4 +1,4 @@
-//! The tables of orders: `orders`, `order_lines`, `sagas`, `saga_journal`, `catalogue`, `page_token_key`.
+//! The tables of orders: `orders`, `order_lines`, `sagas`, `saga_journal`, `catalogue`.
 //!
 //! Every write is one statement for a whole batch, by `unnest`; independent statements of a transaction share a round
 //! trip. Rows are locked in the order of their ids.
@@ -39,7 +39,6 @@ mod sql {
         STUCK_SAGAS = "stuck_sagas";
         UPSERT_PRODUCTS = "upsert_products";
         CHANGED_PRODUCTS = "changed_products";
-        PAGE_TOKEN_KEY = "page_token_key";
     }
 }
 

@@ -81,15 +81,6 @@ impl Reader {
         rows.first().map(|row| Ok((order(row)?, row.try_get("request_hash")?))).transpose()
     }
 
-    /// The key that signs page tokens.
-    ///
-    /// # Errors
-    /// The statement's, or no such key.
-    pub async fn page_token_key(&self) -> Result<Vec<u8>, Error> {
-        let rows = self.system.query(sql::PAGE_TOKEN_KEY, &[]).await?;
-        rows.first().ok_or_else(|| unreadable("no page token key"))?.try_get(0).map_err(Error::from)
-    }
-
     /// The present versions of orders.
     ///
     /// # Errors

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use async_nats::jetstream::{self, consumer::AckPolicy, consumer::pull};
+use async_nats::jetstream::{consumer::AckPolicy, consumer::pull};
 use flotilla_messaging::{Event, Ids, frame};
 use flotilla_proto::inventory::v1::{
     ProductChanged, ReservationExpired, StockRejected, StockRejection, StockReleased, StockReserved,
 };
 use flotilla_proto::payments::v1::{PaymentCharged, PaymentDecline, PaymentDeclined, PaymentRefunded};
-use flotilla_testkit::{eventually, nats_client};
+use flotilla_testkit::{Streams, eventually};
 use futures::StreamExt as _;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ const PAYMENTS: &str = "flotilla.payments.events";
 
 /// Both participants.
 pub struct Participants {
-    broker: jetstream::Context,
+    streams: Streams,
     ids: Ids,
     heard: Arc<Mutex<Vec<Event>>>,
     ear: Mutex<Option<JoinHandle<()>>>,
@@ -30,18 +30,15 @@ pub struct Participants {
 impl Participants {
     /// Creates the participants' streams.
     pub async fn start(nats_url: &str) -> Self {
-        let broker = jetstream::new(nats_client(nats_url).await);
-        for (name, subjects) in [("INVENTORY", vec![REPLIES, PRODUCTS]), ("PAYMENTS", vec![PAYMENTS])] {
-            let subjects = subjects.into_iter().map(str::to_owned).collect();
-            let config = jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
-            broker.create_stream(config).await.unwrap();
-        }
-        Self { broker, ids: Ids::system(), heard: Arc::default(), ear: Mutex::default() }
+        let streams = Streams::connect(nats_url).await;
+        streams.create("INVENTORY", &[REPLIES, PRODUCTS]).await;
+        streams.create("PAYMENTS", &[PAYMENTS]).await;
+        Self { streams, ids: Ids::system(), heard: Arc::default(), ear: Mutex::default() }
     }
 
     /// Listens to the stream of orders, once its relay has created it.
     pub async fn listen(&self) {
-        let stream = eventually("stream of orders", PATIENCE, || self.broker.get_stream("ORDERS")).await;
+        let stream = eventually("stream of orders", PATIENCE, || self.streams.get("ORDERS")).await;
         let config = pull::Config { ack_policy: AckPolicy::None, ..Default::default() };
         let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
         let heard = Arc::clone(&self.heard);
@@ -116,13 +113,9 @@ impl Participants {
         Event::new(self.ids.next(), subject, message, "test/1".to_owned(), 0, self.ids.now())
     }
 
-    /// Publishes events of one subject as one frame.
+    /// Publishes events as the participants' relays do.
     pub async fn say(&self, events: &[Event]) {
-        let mut payload = Vec::new();
-        for event in events {
-            frame::encode(event, "/flotilla/test", &[], &mut payload);
-        }
-        self.broker.publish(events[0].subject.clone(), payload.into()).await.unwrap().await.unwrap();
+        self.streams.publish(events).await;
     }
 }
 

@@ -8,10 +8,8 @@ use flotilla_proto::payments::v1::{
     Account, GetAccountRequest, ListPostingsRequest, ListPostingsResponse, TopUpAccountRequest,
     payment_service_server::PaymentService,
 };
-use flotilla_rpc::{
-    Caller, Deadline, caller,
-    page::{self, PageTokens},
-};
+use flotilla_rpc::{Caller, Deadline, caller, page};
+use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -20,7 +18,7 @@ use crate::{
     arrivals::Arrivals,
     domain::{TopUpRefusal, may_still_open},
     error::Error,
-    storage::{AccountView, Accounts, PostingView, Statement},
+    storage::{AccountView, Accounts, Statement},
     top_up::TopUps,
 };
 
@@ -37,21 +35,21 @@ pub struct PaymentApi {
     statement: Statement,
     top_ups: TopUps,
     arrivals: Arc<Arrivals>,
-    pages: PageTokens,
+    page_key: PageKey,
     ids: Ids,
 }
 
 impl PaymentApi {
-    /// Over the tables; `pages` signs the page tokens, `ids` tells the time.
+    /// Over the tables; `page_key` signs the page tokens, `ids` tells the time.
     pub fn new(
         accounts: Accounts,
         statement: Statement,
         top_ups: TopUps,
         arrivals: Arc<Arrivals>,
-        pages: PageTokens,
+        page_key: PageKey,
         ids: Ids,
     ) -> Self {
-        Self { accounts, statement, top_ups, arrivals, pages, ids }
+        Self { accounts, statement, top_ups, arrivals, page_key, ids }
     }
 
     /// Reads are repeated while the database is away: a failover is no error within the deadline.
@@ -96,7 +94,8 @@ impl PaymentApi {
         let customer = request::account("parent", &request.parent)?;
         let query = page::fingerprint(&["ListPostings", &request.parent]);
         let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
-        let before = self.pages.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::max());
+        let tokens = retry(patience, || self.page_key.tokens()).await?;
+        let before = tokens.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::max());
         may_see(caller, customer)?;
         // One more than asked for tells whether there is a next page.
         let limit = i64::from(size) + 1;
@@ -106,10 +105,7 @@ impl PaymentApi {
             retry(patience, || self.statement.list_own(customer, before, limit)).await
         };
         let mut postings = found?.ok_or(Error::NotFound(customer))?;
-        let more = postings.len() > size as usize;
-        postings.truncate(size as usize);
-        let sign = |last: &PostingView| self.pages.sign(&last.transfer, &query);
-        let next_page_token = postings.last().filter(|_| more).map(sign).unwrap_or_default();
+        let next_page_token = tokens.cut(&mut postings, size, &query, |last| last.transfer);
         let postings = postings.iter().map(|posting| convert::posting(customer, posting)).collect();
         Ok(ListPostingsResponse { postings, next_page_token })
     }
@@ -129,21 +125,20 @@ fn may_see(caller: Caller, customer: Uuid) -> Result<(), Error> {
 }
 
 /// How long a call may wait.
-fn patience<T>(request: &Request<T>) -> Duration {
-    let left = request.extensions().get::<Deadline>().map(|deadline| deadline.remaining());
-    left.unwrap_or(PATIENCE).saturating_sub(RESERVE).min(PATIENCE)
+fn patience() -> Duration {
+    Deadline::at_most(PATIENCE + RESERVE).saturating_sub(RESERVE)
 }
 
 #[tonic::async_trait]
 impl PaymentService for PaymentApi {
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<Account>, Status> {
-        let (caller, patience) = (caller(&request)?, patience(&request));
+        let (caller, patience) = (caller(&request)?, patience());
         let customer = request::account("name", &request.get_ref().name)?;
         Ok(Response::new(convert::account(&self.get(customer, caller, patience).await?)))
     }
 
     async fn top_up_account(&self, request: Request<TopUpAccountRequest>) -> Result<Response<Account>, Status> {
-        let patience = patience(&request);
+        let patience = patience();
         Ok(Response::new(convert::account(&self.add(request.into_inner(), patience).await?)))
     }
 
@@ -151,7 +146,7 @@ impl PaymentService for PaymentApi {
         &self,
         request: Request<ListPostingsRequest>,
     ) -> Result<Response<ListPostingsResponse>, Status> {
-        let (caller, patience) = (caller(&request)?, patience(&request));
+        let (caller, patience) = (caller(&request)?, patience());
         Ok(Response::new(self.list(request.into_inner(), caller, patience).await?))
     }
 }

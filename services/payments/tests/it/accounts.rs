@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use flotilla_testkit::reason;
 use tokio::time::Instant;
 use tonic::{Code, Request};
 use uuid::Uuid;
 
-use crate::support::{World, get, reason, usd, user_created, user_deleted};
+use crate::support::{World, get, usd, user_created, user_deleted};
 
 /// A user from long ago.
 const OLD: Uuid = Uuid::from_u128(0x0190_a7e0_0000_7000_8000_0000_0000_0001);

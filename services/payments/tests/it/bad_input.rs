@@ -6,16 +6,16 @@ use flotilla_proto::{
         GetAccountRequest, ListPostingsRequest, TopUpAccountRequest, payment_service_client::PaymentServiceClient,
     },
 };
-use flotilla_rpc::{Details, Role};
+use flotilla_rpc::Role;
+use flotilla_testkit::{fields, reason};
 use tonic::{Code, Status};
 
-use crate::support::{World, get, reason, usd};
+use crate::support::{World, get, usd};
 
 #[track_caller]
 fn names(status: &Status, field: &str) {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    let fields: Vec<_> = Details::of(status).violations.into_iter().map(|violation| violation.field).collect();
-    assert_eq!(fields, [field], "{status:?}");
+    assert_eq!(fields(status), [field], "{status:?}");
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Statements: newest first, page by page, one's own alone.
 
 use flotilla_proto::payments::v1::{ListPostingsRequest, Posting, TransferKind};
+use flotilla_testkit::reason;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{World, charge, reason, refund, usd};
+use crate::support::{World, charge, refund, usd};
 
 fn list(account: Uuid, page_size: i32, page_token: &str) -> ListPostingsRequest {
     ListPostingsRequest { parent: format!("accounts/{account}"), page_size, page_token: page_token.into() }

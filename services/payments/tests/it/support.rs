@@ -12,7 +12,7 @@ use flotilla_proto::{
         RefundPayment, TopUpAccountRequest, payment_service_client::PaymentServiceClient,
     },
 };
-use flotilla_rpc::{Channel, Details, Role, ServerSettings};
+use flotilla_rpc::{Channel, Role, ServerSettings};
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::TelemetrySettings;
 use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, eventually, stack};
@@ -140,10 +140,6 @@ pub fn usd(cents: i64) -> Money {
 
 pub fn get(user: Uuid) -> GetAccountRequest {
     GetAccountRequest { name: format!("accounts/{user}") }
-}
-
-pub fn reason(status: &Status) -> String {
-    Details::of(status).reason.unwrap_or_default()
 }
 
 pub fn user_created(ids: &Ids, user: Uuid) -> Event {

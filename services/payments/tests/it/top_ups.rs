@@ -1,10 +1,10 @@
 //! Top-ups: once for a request id, all counted, announced.
 
 use flotilla_proto::payments::v1::AccountToppedUp;
-use flotilla_testkit::eventually;
+use flotilla_testkit::{eventually, reason};
 use tonic::Code;
 
-use crate::support::{PATIENCE, World, reason, usd, user_deleted};
+use crate::support::{PATIENCE, World, usd, user_deleted};
 
 #[tokio::test]
 async fn a_top_up_counts_once_for_its_request_id() {

@@ -217,15 +217,17 @@ async fn frames_in_hand_at_a_crash_come_again_and_are_applied_once() {
 async fn a_batch_that_waits_for_the_database_is_not_delivered_to_another() {
     let mut world = World::new(34);
     world.start_relay();
+    // Sixty outages of up to two seconds are longer than the ack wait: only signs of life keep the frame.
     world.start_consumer(Arc::new(Failing(vec![ErrorKind::Unavailable; 60].into())));
     let sent = events(&world.ids, KIND, 3);
     world.commit(&sent);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.start_consumer(Arc::new(Counting));
     eventually("applied", || world.applied(&sent[2]) == 1).await;
     world.quiet().await;
-    world.stop().await;
-    // Sixty outages of up to two seconds are longer than the ack wait: without signs of life the frame would have
-    // come again.
+    assert_eq!(world.broker.redeliveries(), 0);
     world.assert_each_applied_once(&sent);
+    world.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

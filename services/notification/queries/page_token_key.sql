@@ -1,2 +1,0 @@
-SELECT key
-FROM page_token_key
