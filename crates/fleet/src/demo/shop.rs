@@ -50,6 +50,7 @@ pub struct Shop {
     run: String,
     products: usize,
     calls: AtomicU64,
+    placed: AtomicU64,
     customers: Vec<Session>,
 }
 
@@ -111,7 +112,7 @@ impl Shop {
         .try_collect()
         .await
         .context("a customer can't be made")?;
-        Ok(Self { run, products: products.len(), calls: AtomicU64::new(0), customers })
+        Ok(Self { run, products: products.len(), calls: AtomicU64::new(0), placed: AtomicU64::new(0), customers })
     }
 
     /// Places one basket's order and returns its resource name.
@@ -122,7 +123,14 @@ impl Shop {
         let customer = &self.customers[basket.customer % self.customers.len()];
         let lines = basket.lines.iter().map(|(rank, quantity)| (product_id(&self.run, *rank), *quantity)).collect();
         let order = customer.place_order(lines, &format!("order-{}-{number}", self.run)).await?;
+        self.placed.fetch_add(1, Ordering::Relaxed);
         Ok(order.name)
+    }
+
+    /// Orders placed so far.
+    #[must_use]
+    pub fn placed(&self) -> u64 {
+        self.placed.load(Ordering::Relaxed)
     }
 
     /// A number that no earlier call returned: it keeps the keys of measurements apart.

@@ -13,6 +13,7 @@ use flotilla_fleet::{
     checker::{self, Databases},
     client::{Api, Session},
     control,
+    demo::Shop,
     home::Home,
     outcome,
     screen::Progress,
@@ -230,16 +231,17 @@ impl Fleet {
         assert!(broken.is_empty(), "{broken:#?}");
     }
 
-    /// Places a crowd's orders while `meanwhile` does its worst, then waits for their ends and checks everything.
-    pub async fn survive<F>(&self, orders: usize, seed: u64, meanwhile: impl FnOnce(Home) -> F)
+    /// Places a crowd's orders, does each fault when its share of them is placed, waits for the ends and checks everything.
+    pub async fn survive<F>(&self, orders: usize, seed: u64, faults: Vec<F>)
     where
-        F: Future<Output = ()> + Send + 'static,
+        F: FnOnce(&Home) -> anyhow::Result<()> + Send + 'static,
     {
         let options =
             flotilla_fleet::demo::Options { products: 60, customers: 12, orders, concurrency: 32, seed: Some(seed) };
-        let shop = flotilla_fleet::demo::Shop::open(&self.api, &self.operator, &options, seed).await.unwrap();
-        let faults = tokio::spawn(meanwhile(self.home.clone()));
-        flotilla_fleet::demo::place_all(&Arc::new(shop), &options, seed, &mut Progress::new()).await.unwrap();
+        let shop = Shop::open(&self.api, &self.operator, &options, seed).await.unwrap();
+        let shop = Arc::new(shop);
+        let faults = tokio::spawn(inflict(self.home.clone(), Arc::clone(&shop), orders, faults));
+        flotilla_fleet::demo::place_all(&shop, &options, seed, &mut Progress::new()).await.unwrap();
         faults.await.unwrap();
         // A member may be on its way back just now.
         self.until_up().await;
@@ -263,4 +265,26 @@ impl Fleet {
 /// Cents of dollars.
 pub fn dollars(minor: i64) -> Amount {
     Amount { minor, currency: Currency::parse("USD").unwrap() }
+}
+
+/// Spreads the faults over the orders. One whose member is just coming back from an earlier fault waits for it.
+async fn inflict<F>(home: Home, shop: Arc<Shop>, orders: usize, faults: Vec<F>)
+where
+    F: FnOnce(&Home) -> anyhow::Result<()>,
+{
+    let deadline = Instant::now() + END_PATIENCE;
+    let share = orders / (faults.len() + 1);
+    for (number, fault) in faults.into_iter().enumerate() {
+        let due = u64::try_from((number + 1) * share).unwrap();
+        while shop.placed() < due || State::of_running(&home).unwrap().members.iter().any(|member| member.pid.is_none())
+        {
+            assert!(
+                Instant::now() < deadline,
+                "only {} orders are placed, or a member doesn't come back",
+                shop.placed()
+            );
+            sleep(PAUSE / 4).await;
+        }
+        fault(&home).unwrap();
+    }
 }
