@@ -4,6 +4,17 @@
 //! the supervisor's lock and state, logs, secrets and the file `env` that a shell can source. It ends only processes
 //! that its own supervisor started.
 
+/// Shadows std's, which panics when its reader has gone: `fleet demo | head` just ends in silence.
+macro_rules! println {
+    () => { $crate::screen::say(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::screen::say(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Shadows std's, for the same reason.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::screen::say(format_args!($($text)*)) };
+}
+
 pub mod chaos;
 pub mod checker;
 pub mod cli;

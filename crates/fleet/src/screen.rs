@@ -2,6 +2,11 @@
 
 use std::io::{IsTerminal as _, Write as _, stdout};
 
+/// Writes to standard output; a reader that has gone is told nothing more.
+pub fn say(text: std::fmt::Arguments<'_>) {
+    drop(stdout().write_fmt(text));
+}
+
 /// Whether standard output takes colours: a terminal, and `NO_COLOR` unset.
 #[must_use]
 pub fn has_colours() -> bool {
