@@ -115,6 +115,6 @@ impl Writer {
             amount_minor: transfer.amount.minor,
             currency_code: transfer.amount.currency.code().to_owned(),
         };
-        events::event(&self.ids, &message, transfer.customer).traced(flotilla_telemetry::current_traceparent())
+        events::event(&self.ids, &message, transfer.customer).traced(flotilla_rpc::current_traceparent())
     }
 }

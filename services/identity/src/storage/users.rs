@@ -237,7 +237,7 @@ impl Users {
 
     fn event<M: prost::Message + prost::Name>(&self, user: &User, message: &M) -> Event {
         Event::new(self.ids.next(), SUBJECT, message, resource(user.id), user.version, self.ids.now())
-            .traced(flotilla_telemetry::current_traceparent())
+            .traced(flotilla_rpc::current_traceparent())
     }
 }
 

@@ -21,7 +21,7 @@ pub fn changed(ids: &Ids, after: &Product, before: Option<&Product>, deleted: bo
         version: after.version,
         deleted,
     };
-    let traceparent = flotilla_telemetry::current_traceparent();
+    let traceparent = flotilla_rpc::current_traceparent();
     let event = |event: Event| event.traced(traceparent.clone());
     let mut events =
         vec![event(Event::new(ids.next(), PRODUCTS, &message, aggregate.clone(), after.version, ids.now()))];
