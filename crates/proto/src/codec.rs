@@ -1,16 +1,19 @@
 //! The codec of every generated client and server.
 //!
-//! It differs from tonic's own in two ways: a request that can't be decoded is the caller's
-//! mistake (`INVALID_ARGUMENT`, not `INTERNAL`), and buffers start at the size of the small
-//! messages that an order is made of.
+//! It differs from tonic's own in three ways: a request is checked by the rules of its contract (see
+//! [`validate`](crate::validate)) before it is decoded, a request that can't be decoded is the caller's mistake
+//! (`INVALID_ARGUMENT`, not `INTERNAL`), and buffers start at the size of the small messages that an order is made of.
 
 use std::marker::PhantomData;
 
+use bytes::Buf as _;
 use prost::{Message, Name};
 use tonic::{
     Status,
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
+
+use crate::validate::RequestRules;
 
 /// First size of an encode buffer, in bytes; tonic's default is 8 KiB for each message.
 const BUFFER_BYTES: usize = 512;
@@ -42,7 +45,7 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        StrictDecoder(PhantomData)
+        StrictDecoder { rules: RequestRules::of::<U>(), message: PhantomData }
     }
 }
 
@@ -63,16 +66,21 @@ impl<T: Message> Encoder for StrictEncoder<T> {
     }
 }
 
-/// Decodes messages.
+/// Checks and decodes messages.
 #[derive(Debug, Clone)]
-pub struct StrictDecoder<U>(PhantomData<U>);
+pub struct StrictDecoder<U> {
+    rules: RequestRules,
+    message: PhantomData<U>,
+}
 
 impl<U: Message + Name + Default> Decoder for StrictDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        U::decode(buffer).map(Some).map_err(|error| decode_status(U::NAME, &error))
+        let message = buffer.copy_to_bytes(buffer.remaining());
+        self.rules.check(&message)?;
+        U::decode(message).map(Some).map_err(|error| decode_status(U::NAME, &error))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -1,11 +1,13 @@
 //! The contracts of the fleet as Rust: messages, clients and servers generated from `proto/`,
-//! their descriptor set, the codec they travel in, and money.
+//! their descriptor set, what it says of methods and of valid requests, the codec they travel in, and money.
 //!
 //! Owns no state. Everything here is data: a service's `domain/` may use it.
 
 pub mod codec;
 pub mod descriptors;
 pub mod money;
+pub mod policy;
+pub mod validate;
 
 pub use descriptors::FILE_DESCRIPTOR_SET;
 
@@ -57,12 +59,26 @@ mod generated {
                 package!("flotilla.notification.v1");
             }
         }
+        /// Options that the fleet's methods carry.
+        pub mod options {
+            /// Version 1.
+            pub mod v1 {
+                package!("flotilla.options.v1");
+            }
+        }
     }
     /// `CloudEvents` in protobuf.
     pub mod cloudevents {
         /// Version 1.
         pub mod v1 {
             package!("io.cloudevents.v1");
+        }
+    }
+    /// Wire-compatible declarations of protovalidate's rules.
+    pub mod buf {
+        /// The rules.
+        pub mod validate {
+            package!("buf.validate");
         }
     }
     /// Wire-compatible declarations of Google's common types.
@@ -79,7 +95,7 @@ mod generated {
 }
 
 pub use generated::{
-    cloudevents,
-    flotilla::{identity, inventory, notification, orders, payments},
+    buf, cloudevents,
+    flotilla::{identity, inventory, notification, options, orders, payments},
     google,
 };
