@@ -49,6 +49,11 @@ impl Currency {
         u8::try_from(index).ok().map(Self)
     }
 
+    /// Every currency that the fleet knows.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).take(CURRENCIES.len()).map(Self)
+    }
+
     /// The ISO 4217 code.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -14,6 +14,9 @@ const FIELD: &str = "buf.validate.field";
 const REFERENCE: &str = "google.api.resource_reference";
 const RESOURCE: &str = "google.api.resource";
 
+/// The pattern of text without control characters.
+const PRINTABLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+
 /// A rule that can't be enforced.
 #[derive(Debug, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -206,12 +209,7 @@ impl Compiler<'_> {
 
     fn text(&self, field: &FieldDescriptor, rules: &StringRules) -> Result<Rule, RuleError> {
         let pattern = match (&rules.pattern, rules.well_known) {
-            (Some(pattern), None) => {
-                let told = self
-                    .shape(field)
-                    .map_or_else(|| format!("must match {pattern}"), |shape| format!("must be {shape}"));
-                Some((pattern.clone(), told))
-            }
+            (Some(pattern), None) => Some((pattern.clone(), self.told(field, pattern))),
             (None, None) => None,
             (None, Some(WellKnown::Uuid(_))) => {
                 Some(("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$".to_owned(), "must be a UUID".to_owned()))
@@ -232,6 +230,15 @@ impl Compiler<'_> {
             max_bytes: rules.max_bytes.unwrap_or(u64::MAX),
             pattern,
         })))
+    }
+
+    /// What a person is told who breaks a pattern.
+    fn told(&self, field: &FieldDescriptor, pattern: &str) -> String {
+        match self.shape(field) {
+            Some(shape) => format!("must be {shape}"),
+            None if pattern == PRINTABLE => "must not have control characters".to_owned(),
+            None => format!("must match {pattern}"),
+        }
     }
 
     /// How the names look that a field holds, from its resource reference: `orders/{order}`.

@@ -44,6 +44,17 @@ fn every_field_at_fault_is_named_at_once() {
 }
 
 #[test]
+fn a_request_id_is_printable() {
+    let with = |id: &str| PlaceOrderRequest { request_id: id.to_owned(), ..order(vec![line("products/lamp", 1)]) };
+    assert_eq!(wrong(&with(&"\u{fc}".repeat(128))), []);
+    assert_eq!(wrong(&with("a\0b")), [("request_id".to_owned(), "must not have control characters".to_owned())]);
+    assert_eq!(
+        wrong(&with(&"k".repeat(129))),
+        [("request_id".to_owned(), "must have at most 128 characters".to_owned())]
+    );
+}
+
+#[test]
 fn counts_of_items_are_bounded() {
     assert_eq!(wrong(&order(vec![])), [("lines".to_owned(), "must have at least 1 item".to_owned())]);
     let many = order(vec![line("products/lamp", 1); 101]);
