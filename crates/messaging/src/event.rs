@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use flotilla_call::{CallContext, Deadline};
 use uuid::Uuid;
 
 use crate::ids::unix_millis;
@@ -33,6 +34,11 @@ pub struct Event {
     pub traceparent: Option<String>,
     /// When it happened, in whole milliseconds.
     pub time: SystemTime,
+    /// Until when it is of use, in whole milliseconds, where that has an end. It says nothing of what is owed: a late
+    /// message is delivered, handed over and applied once like any other, and no command of a saga is ever dropped for
+    /// it. A handler may ask ([`is_late`](Self::is_late)) and spare itself work that nobody waits for, and bounds its
+    /// own calls by it ([`context`](Self::context)).
+    pub deadline: Option<SystemTime>,
     /// The encoded protobuf message.
     pub data: Bytes,
 }
@@ -57,17 +63,50 @@ impl Event {
             aggregate_version,
             causation_id: None,
             traceparent: None,
-            time: UNIX_EPOCH + Duration::from_millis(unix_millis(now)),
+            time: whole_millis(now),
+            deadline: None,
             data: Bytes::from(message.encode_to_vec()),
         }
     }
 
-    /// Names the message that this one answers or follows, and goes on in its trace.
+    /// Names the message that this one answers or follows, goes on in its trace, and is of use no longer than it.
     #[must_use]
     pub fn caused_by(mut self, cause: &Event) -> Self {
         self.causation_id = Some(cause.id);
         self.traceparent.clone_from(&cause.traceparent);
+        self.deadline = self.deadline.into_iter().chain(cause.deadline).min();
         self
+    }
+
+    /// Says until when it is of use.
+    #[must_use]
+    pub fn until(mut self, deadline: SystemTime) -> Self {
+        self.deadline = Some(whole_millis(deadline));
+        self
+    }
+
+    /// Says that it is of use as long as the call that this task serves; without end where that has no deadline.
+    #[must_use]
+    pub fn within_call(self, now: SystemTime) -> Self {
+        match Deadline::current() {
+            Some(deadline) => self.until(now + deadline.remaining()),
+            None => self,
+        }
+    }
+
+    /// Whether it came too late to be of use.
+    pub fn is_late(&self, now: SystemTime) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The context for calls that a handler makes because of it: its trace, and what is left of its deadline.
+    pub fn context(&self, now: SystemTime) -> CallContext {
+        let left = |deadline: SystemTime| Deadline::after(deadline.duration_since(now).unwrap_or_default());
+        CallContext {
+            deadline: self.deadline.map(left),
+            traceparent: self.traceparent.as_deref().map(Into::into),
+            ..CallContext::default()
+        }
     }
 
     /// Sets the trace context.
@@ -91,5 +130,51 @@ impl Event {
             Some(name) => name == M::NAME,
             None => M::PACKAGE.is_empty() && self.kind == M::NAME,
         }
+    }
+}
+
+fn whole_millis(time: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(unix_millis(time))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        let time = flotilla_proto::google::r#type::Money::default();
+        Event::new(Uuid::from_u128(1), "a.b", &time, "things/1".to_owned(), 1, UNIX_EPOCH)
+    }
+
+    fn at(secs: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn what_an_event_causes_is_of_use_no_longer_than_it() {
+        let cause = event().until(at(10));
+        assert_eq!(event().caused_by(&cause).deadline, Some(at(10)));
+        assert_eq!(event().until(at(20)).caused_by(&cause).deadline, Some(at(10)));
+        assert_eq!(event().until(at(5)).caused_by(&cause).deadline, Some(at(5)));
+        assert_eq!(event().caused_by(&event()).deadline, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_made_because_of_an_event_have_what_is_left_of_it() {
+        let event = event().until(at(10)).traced(Some("00-1-2-01".to_owned()));
+        let context = event.context(at(7));
+        assert_eq!(context.deadline.unwrap().remaining(), Duration::from_secs(3));
+        assert_eq!(context.traceparent.as_deref(), Some("00-1-2-01"));
+        assert!(!event.is_late(at(9)) && event.is_late(at(10)));
+        assert_eq!(event.context(at(11)).deadline.unwrap().remaining(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_of_a_call_may_be_of_use_as_long_as_the_call() {
+        let context = CallContext { deadline: Some(Deadline::after(Duration::from_secs(3))), ..Default::default() };
+        let deadline = context.scope(async { event().within_call(at(7)).deadline }).await;
+        assert_eq!(deadline, Some(at(10)));
+        assert_eq!(event().within_call(at(7)).deadline, None);
     }
 }

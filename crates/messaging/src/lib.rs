@@ -31,6 +31,7 @@ mod settings;
 mod spec;
 pub mod store;
 
+pub use broker::nats::{Bucket, BucketWatch, Kept, OpenBucket};
 pub use clock::{Clock, SystemClock};
 pub use error::{BrokerError, Error, StoreError};
 pub use event::Event;

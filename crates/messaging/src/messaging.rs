@@ -7,7 +7,7 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::broker::nats::NatsBroker;
+use crate::broker::nats::{Bucket, NatsBroker};
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::ids::Ids;
@@ -89,6 +89,11 @@ impl Messaging {
     /// Adds a consumer.
     pub fn consume(&mut self, spec: ConsumerSpec, handler: Arc<dyn Handler<Tx>>) {
         self.consumers.push((spec, handler));
+    }
+
+    /// A bucket of latest values, which all replicas of the service see.
+    pub fn bucket(&self, name: &'static str) -> Bucket {
+        Bucket::new(self.broker.clone(), name)
     }
 
     /// Whether the broker can be used. Asks nobody.

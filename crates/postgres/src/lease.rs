@@ -2,14 +2,18 @@
 //!
 //! Guarantees that a connection is given back only by [`Lease::give_back`], which is called when the server has
 //! answered everything. Anything else (an error of the connection, a future that was dropped half way, a panic)
-//! closes it: a connection in an unknown state is worth less than a new one.
+//! closes it: a connection in an unknown state is worth less than a new one. A statement that still runs then is
+//! cancelled.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use flotilla_call::Deadline;
 use tokio_postgres::Statement;
 
+use crate::cancel::Cancels;
 use crate::error::Error;
 
 /// One connection, closed on drop unless it was given back.
@@ -17,11 +21,14 @@ pub(crate) struct Lease {
     object: Option<Object>,
     /// How long to wait for an answer. Longer than the server's own limit, which should strike first.
     patience: Duration,
+    /// Statements that the server has not answered.
+    running: AtomicU32,
+    cancels: Cancels,
 }
 
 impl Lease {
-    pub(crate) fn new(object: Object, patience: Duration) -> Self {
-        Self { object: Some(object), patience }
+    pub(crate) fn new(object: Object, patience: Duration, cancels: Cancels) -> Self {
+        Self { object: Some(object), patience, running: AtomicU32::new(0), cancels }
     }
 
     pub(crate) fn client(&self) -> &Object {
@@ -41,16 +48,19 @@ impl Lease {
         result
     }
 
-    /// Waits for an answer within this connection's patience.
+    /// Waits for an answer within this connection's patience, and no longer than the call that this task serves.
     pub(crate) async fn within<T>(
         &self,
         what: &str,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        match tokio::time::timeout(self.patience, answer).await {
-            Ok(result) => result.map_err(Error::from),
-            Err(_) => Err(Error::slow(what)),
-        }
+        self.running.fetch_add(1, Ordering::Relaxed);
+        // Not counted down where this future is dropped or gives up: the statement may still run.
+        let Ok(result) = tokio::time::timeout(Deadline::at_most(self.patience), answer).await else {
+            return Err(Error::slow(what));
+        };
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        result.map_err(Error::from)
     }
 
     /// Prepares a statement, once for each connection.
@@ -61,8 +71,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(object) = self.object.take() {
-            drop(Object::take(object));
+        let Some(object) = self.object.take() else { return };
+        if self.running.load(Ordering::Relaxed) > 0 {
+            self.cancels.send(object.cancel_token());
         }
+        drop(Object::take(object));
     }
 }

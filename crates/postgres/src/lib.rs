@@ -2,10 +2,12 @@
 //!
 //! Owns pools, transactions, the meaning of their errors, retries, group commit, migrations and the set-up of a
 //! service's database and roles. Knows no service's tables. Guarantees: a connection goes back to its pool only when
-//! the server has answered everything sent on it and no transaction is open; every wait has a deadline; whether an
-//! error may be retried is a property of the error.
+//! the server has answered everything sent on it and no transaction is open; every wait has a deadline, and within a
+//! call no later one than the call's; a statement that nobody waits for any more is cancelled; whether an error may be
+//! retried is a property of the error.
 
 pub mod bootstrap;
+mod cancel;
 mod error;
 mod group_commit;
 mod lease;

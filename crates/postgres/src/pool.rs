@@ -2,17 +2,24 @@
 //!
 //! Connections are opened when first needed and their session is set up by connection options alone, so that a
 //! pooler in between can replay it. Statements are prepared once for each connection.
+//!
+//! What a call does here ends with it: nothing is waited for longer than the call's deadline ([`Deadline`]), a
+//! transaction tells the server what is left of it, in the message that begins it, and a statement whose caller has
+//! left is cancelled.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime};
+use flotilla_call::Deadline;
 use flotilla_config::{ExposeSecret, SecretString};
 use prometheus::Registry;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 use uuid::Uuid;
 
+use crate::cancel::Cancels;
 use crate::error::{Error, ErrorKind};
 use crate::lease::Lease;
 use crate::metrics::PoolMetrics;
@@ -32,7 +39,9 @@ struct Inner {
     name: &'static str,
     pool: deadpool_postgres::Pool,
     metrics: PoolMetrics,
-    patience: Duration,
+    /// The session's own limit of a statement.
+    limit: Duration,
+    cancels: Cancels,
 }
 
 impl Pool {
@@ -64,8 +73,8 @@ impl Pool {
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool can't be built", error))?;
         let metrics = PoolMetrics::register(name, pool.clone(), registry)
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool's metrics can't be registered", error))?;
-        let patience = settings.statement_timeout.get() + GRACE;
-        Ok(Self { inner: Arc::new(Inner { name, pool, metrics, patience }) })
+        let (limit, cancels) = (settings.statement_timeout.get(), Cancels::new(settings.pool_size));
+        Ok(Self { inner: Arc::new(Inner { name, pool, metrics, limit, cancels }) })
     }
 
     /// The pool's label in metrics.
@@ -79,7 +88,7 @@ impl Pool {
     /// # Errors
     /// No connection within the deadlines.
     pub async fn begin(&self) -> Result<Tx, Error> {
-        self.begin_with("BEGIN").await
+        self.begin_with(&self.begin_sql(None)).await
     }
 
     /// Begins a transaction on behalf of a user: row-level security sees `flotilla.user_id`. One round trip.
@@ -87,7 +96,7 @@ impl Pool {
     /// # Errors
     /// No connection within the deadlines.
     pub async fn begin_as(&self, user: Uuid) -> Result<Tx, Error> {
-        self.begin_with(&begin_as(user)).await
+        self.begin_with(&self.begin_sql(Some(user))).await
     }
 
     /// Runs one statement by itself.
@@ -120,23 +129,27 @@ impl Pool {
             Ok(statement) => statement,
             Err(error) => return lease.settle(Err(error)),
         };
-        let begin = begin_as(user);
-        let client = lease.client();
-        // All three are sent by the first poll, in this order. `join` and not `try_join`: when a parameter can't be
-        // encoded the query fails without being sent, and the commit must follow all the same.
-        let (began, rows, committed) = futures::join!(
-            lease.within("begin", client.batch_execute(&begin)),
-            lease.within(sql, client.query(&statement, params)),
-            lease.within("commit", client.batch_execute("COMMIT")),
-        );
-        let over = committed.is_ok();
-        // The first error is the cause of the later ones; the commit was under way in each case.
-        let result = began.and(rows).and_then(|rows| committed.map(|()| rows)).map_err(Error::while_committing);
-        if over && result.as_ref().err().is_none_or(|error| !error.is_stale()) {
-            // The server has answered the commit, so it has answered everything, and no transaction is open.
-            lease.give_back();
-        }
-        result
+        in_transaction(&self.begin_sql(Some(user)), lease, sql, Query::Prepared(statement, params)).await
+    }
+
+    /// Runs one statement whose text was put together at run time, out of constants: every parameter is of type `text`
+    /// and cast where the statement needs another. It isn't prepared, as its like may never come again.
+    ///
+    /// # Errors
+    /// The statement's, or no connection within the deadlines.
+    pub async fn query_text(&self, sql: &str, params: &[String]) -> Result<Vec<Row>, Error> {
+        let lease = self.lease().await?;
+        let answer = lease.within(sql, Query::text(sql, params).send(lease.client())).await;
+        lease.settle(answer.map_err(Error::while_committing))
+    }
+
+    /// As [`query_text`](Self::query_text), on behalf of a user, bound by row-level security; in one round trip.
+    ///
+    /// # Errors
+    /// The statement's, or no connection within the deadlines.
+    pub async fn query_text_as(&self, user: Uuid, sql: &str, params: &[String]) -> Result<Vec<Row>, Error> {
+        let lease = self.lease().await?;
+        in_transaction(&self.begin_sql(Some(user)), lease, sql, Query::text(sql, params)).await
     }
 
     /// Checks that the database answers.
@@ -151,7 +164,25 @@ impl Pool {
 
     /// Refuses further use; connections close as they come back.
     pub fn close(&self) {
+        self.inner.cancels.close();
         self.inner.pool.close();
+    }
+
+    /// What begins a transaction: one message, whatever is in it. `SET LOCAL` ends with the transaction. A call without
+    /// a deadline, or with more left than the session's own limit, sets no other.
+    fn begin_sql(&self, user: Option<Uuid>) -> Cow<'static, str> {
+        let left = Deadline::current().map(Deadline::remaining).filter(|left| *left < self.inner.limit);
+        // Nought would mean no limit at all.
+        let left = left.map(|left| left.as_millis().max(1));
+        match (user, left) {
+            (None, None) => Cow::Borrowed("BEGIN"),
+            // A UUID's text can't break out of the quotes.
+            (Some(user), None) => format!("BEGIN; SET LOCAL flotilla.user_id = '{user}'").into(),
+            (None, Some(left)) => format!("BEGIN; SET LOCAL statement_timeout = {left}").into(),
+            (Some(user), Some(left)) => {
+                format!("BEGIN; SET LOCAL flotilla.user_id = '{user}'; SET LOCAL statement_timeout = {left}").into()
+            }
+        }
     }
 
     async fn begin_with(&self, begin: &str) -> Result<Tx, Error> {
@@ -165,10 +196,13 @@ impl Pool {
     }
 
     async fn lease(&self) -> Result<Lease, Error> {
+        if Deadline::current().is_some_and(|deadline| deadline.remaining().is_zero()) {
+            return Err(Error::new(ErrorKind::Timeout, "the call's deadline has passed"));
+        }
         let asked = Instant::now();
         let result = self.inner.pool.get().await.map_err(Error::from);
         self.inner.metrics.acquired(&result, asked.elapsed());
-        Ok(Lease::new(result?, self.inner.patience))
+        Ok(Lease::new(result?, self.inner.limit + GRACE, self.inner.cancels.clone()))
     }
 }
 
@@ -178,9 +212,44 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// `SET LOCAL` is `set_config(.., true)` without a plan; a UUID's text can't break out of the quotes.
-fn begin_as(user: Uuid) -> String {
-    format!("BEGIN; SET LOCAL flotilla.user_id = '{user}'")
+/// Runs one query in the transaction that `begin` begins, in one round trip.
+async fn in_transaction(begin: &str, lease: Lease, sql: &str, query: Query<'_>) -> Result<Vec<Row>, Error> {
+    let client = lease.client();
+    // All three are sent by the first poll, in this order. `join` and not `try_join`: when a parameter can't be
+    // encoded the query fails without being sent, and the commit must follow all the same.
+    let (began, rows, committed) = futures::join!(
+        lease.within("begin", client.batch_execute(begin)),
+        lease.within(sql, query.send(client)),
+        lease.within("commit", client.batch_execute("COMMIT")),
+    );
+    let over = committed.is_ok();
+    // The first error is the cause of the later ones; the commit was under way in each case.
+    let result = began.and(rows).and_then(|rows| committed.map(|()| rows)).map_err(Error::while_committing);
+    if over && result.as_ref().err().is_none_or(|error| !error.is_stale()) {
+        // The server has answered the commit, so it has answered everything, and no transaction is open.
+        lease.give_back();
+    }
+    result
+}
+
+/// A query as it is sent.
+enum Query<'a> {
+    Prepared(Statement, &'a [&'a (dyn ToSql + Sync)]),
+    Text(&'a str, Vec<(&'a (dyn ToSql + Sync), Type)>),
+}
+
+impl<'a> Query<'a> {
+    /// A statement with parameters of type `text`.
+    fn text(sql: &'a str, params: &'a [String]) -> Self {
+        Self::Text(sql, params.iter().map(|param| (param as &(dyn ToSql + Sync), Type::TEXT)).collect())
+    }
+
+    async fn send(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self {
+            Self::Prepared(statement, params) => client.query(statement, params).await,
+            Self::Text(sql, params) => client.query_typed(sql, params).await,
+        }
+    }
 }
 
 /// Reads an address without ever quoting it.

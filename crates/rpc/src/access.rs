@@ -1,23 +1,33 @@
 //! Who may call which method. What isn't listed is denied.
+//!
+//! A service takes [`AccessRules::declared`], which is what the contracts say; rules by hand are for methods that no
+//! contract of the fleet describes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::time::Duration;
 
-/// Who may call a method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Anyone. A valid token, if there is one, still tells the caller.
-    Public,
-    /// Anyone with a valid token.
-    Authenticated,
-    /// Operators only.
-    Operator,
+pub use flotilla_proto::policy::Access;
+use flotilla_proto::policy::{self, MethodPolicy};
+
+/// What is said of one method.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rule {
+    /// Who may call it; `None`: nobody.
+    pub access: Option<Access>,
+    /// Where peers may: which; empty: every service of the fleet.
+    pub peers: Vec<String>,
+    /// Whether the client sends a stream.
+    pub client_streaming: bool,
+    /// Whether the server answers with one.
+    pub server_streaming: bool,
+    /// How long a unary call may take that doesn't say so itself.
+    pub deadline: Option<Duration>,
 }
 
 /// The rules of a server by method path, such as `/flotilla.orders.v1.OrderService/PlaceOrder`.
 #[derive(Debug, Clone, Default)]
 pub struct AccessRules {
-    pub(crate) rules: HashMap<&'static str, Access>,
-    pub(crate) streaming: HashSet<&'static str>,
+    pub(crate) rules: HashMap<String, Rule>,
 }
 
 impl AccessRules {
@@ -26,18 +36,56 @@ impl AccessRules {
         Self::default()
     }
 
-    /// Allows `method` to those whom `access` names.
+    /// The rules that the fleet's contracts declare, method by method (`flotilla.options.v1.policy`).
+    pub fn declared() -> Self {
+        Self::of(policy::methods())
+    }
+
+    /// The rules that other contracts declare.
+    pub fn of(methods: &[MethodPolicy]) -> Self {
+        let rule = |method: &MethodPolicy| Rule {
+            access: method.access,
+            peers: method.peers.clone(),
+            client_streaming: method.client_streaming,
+            server_streaming: method.server_streaming,
+            deadline: method.deadline,
+        };
+        Self { rules: methods.iter().map(|method| (method.path.clone(), rule(method))).collect() }
+    }
+
+    /// Allows `method` to those whom `access` names; for [`Access::Peer`] to every service of the fleet.
     #[must_use]
-    pub fn allow(mut self, method: &'static str, access: Access) -> Self {
-        self.rules.insert(method, access);
+    pub fn allow(mut self, method: impl Into<String>, access: Access) -> Self {
+        let rule = self.rules.entry(method.into()).or_default();
+        rule.access = Some(access);
+        rule.peers.clear();
         self
     }
 
-    /// Declares `method` as long-lived: exempt from the default deadline. Methods that the descriptors of
-    /// `flotilla-proto` know as streaming need no declaration.
+    /// Allows `method` to the services `peers` alone.
     #[must_use]
-    pub fn streaming(mut self, method: &'static str) -> Self {
-        self.streaming.insert(method);
+    pub fn allow_peers<P: Into<String>>(
+        mut self,
+        method: impl Into<String>,
+        peers: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let rule = self.rules.entry(method.into()).or_default();
+        rule.access = Some(Access::Peer);
+        rule.peers = peers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Declares that `method` answers with a stream. Methods of the fleet's contracts need no declaration.
+    #[must_use]
+    pub fn streaming(mut self, method: impl Into<String>) -> Self {
+        self.rules.entry(method.into()).or_default().server_streaming = true;
+        self
+    }
+
+    /// Declares that the client of `method` sends a stream. Methods of the fleet's contracts need no declaration.
+    #[must_use]
+    pub fn client_streaming(mut self, method: impl Into<String>) -> Self {
+        self.rules.entry(method.into()).or_default().client_streaming = true;
         self
     }
 }

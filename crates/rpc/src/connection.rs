@@ -1,4 +1,5 @@
-//! Accepted connections: capped in number, without delay, and closable when the drain has taken too long.
+//! Accepted connections: capped in number, without delay, secured where asked, and closable when the drain has taken
+//! too long.
 
 use std::io;
 use std::pin::Pin;
@@ -10,9 +11,13 @@ use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use crate::tls::{PeerIdentity, PeerInfo, ServerTls};
 
 /// How long a client may take for its first bytes: after them HTTP/2 pings watch over the connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -23,55 +28,136 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A client's connection. Holds one of the server's places.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
+    peer: Option<PeerIdentity>,
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The end of the client's patience and what it still owes; gone once it has sent enough.
     handshake: Option<(Pin<Box<Sleep>>, usize)>,
     _place: OwnedSemaphorePermit,
 }
 
-/// Accepts on `listener` while one of `places` is free; `kill` breaks the connections.
+/// What bytes go over.
+enum Wire {
+    Plain(TcpStream),
+    Secured(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Secured(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// The wire as what it is for everybody but its maker.
+    fn io(&mut self) -> Pin<&mut dyn Io> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp),
+            Self::Secured(tls) => Pin::new(tls.as_mut()),
+        }
+    }
+}
+
+/// Both directions.
+trait Io: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+
+/// Accepts on `listener` while one of `places` is free; `kill` breaks the connections. With `tls` a connection is one
+/// once it has shaken hands, which many do side by side.
 pub(crate) fn incoming(
     listener: TcpListener,
     places: usize,
     kill: CancellationToken,
+    tls: Option<Arc<ServerTls>>,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
-    futures::stream::unfold((listener, places, kill), async |(listener, places, kill)| {
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%error, "connection went away before it was served");
-                        continue;
-                    }
-                    let connection = Connection {
-                        stream,
-                        kill: Box::pin(kill.clone().cancelled_owned()),
-                        handshake: Some((Box::pin(sleep(HANDSHAKE)), HANDSHAKE_BYTES)),
-                        _place: place,
-                    };
-                    return Some((Ok(connection), (listener, places, kill)));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+    let acceptor = Acceptor { listener, places, kill, tls, handshakes: JoinSet::new() };
+    futures::stream::unfold(acceptor, async |mut acceptor| {
+        let connection = acceptor.next().await?;
+        Some((Ok(connection), acceptor))
     })
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+/// Takes connections and secures them.
+struct Acceptor {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    kill: CancellationToken,
+    tls: Option<Arc<ServerTls>>,
+    /// Each has a deadline and holds a place; they end with the acceptor.
+    handshakes: JoinSet<Option<Connection>>,
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+impl Acceptor {
+    async fn next(&mut self) -> Option<Connection> {
+        loop {
+            tokio::select! {
+                Some(done) = self.handshakes.join_next(), if !self.handshakes.is_empty() => {
+                    if let Ok(Some(connection)) = done {
+                        return Some(connection);
+                    }
+                }
+                accepted = accept(&self.listener, &self.places) => {
+                    let (tcp, place) = accepted?;
+                    let kill = self.kill.clone();
+                    let Some(tls) = self.tls.clone() else {
+                        return Some(Connection::new(Wire::Plain(tcp), None, kill, place));
+                    };
+                    self.handshakes.spawn(async move {
+                        match tls.accept(tcp).await {
+                            Ok(done) => {
+                                Some(Connection::new(Wire::Secured(Box::new(done.stream)), done.peer, kill, place))
+                            }
+                            Err(error) => {
+                                tracing::debug!(%error, "handshake failed");
+                                None
+                            }
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The next connection, once there is a place for it. May be dropped at any time without losing one.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => match stream.set_nodelay(true) {
+                Ok(()) => return Some((stream, place)),
+                Err(error) => tracing::debug!(%error, "connection went away before it was served"),
+            },
+            Err(error) => {
+                tracing::debug!(%error, "connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = PeerInfo;
+
+    fn connect_info(&self) -> PeerInfo {
+        PeerInfo { tcp: self.wire.tcp().connect_info(), peer: self.peer.clone() }
     }
 }
 
 impl Connection {
+    fn new(wire: Wire, peer: Option<PeerIdentity>, kill: CancellationToken, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            wire,
+            peer,
+            kill: Box::pin(kill.cancelled_owned()),
+            handshake: Some((Box::pin(sleep(HANDSHAKE)), HANDSHAKE_BYTES)),
+            _place: place,
+        }
+    }
+
     fn count(&mut self, bytes: usize) {
         if let Some((_, owed)) = &mut self.handshake {
             *owed = owed.saturating_sub(bytes);
@@ -83,7 +169,7 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if let ready @ Poll::Ready(_) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+        if let ready @ Poll::Ready(_) = self.wire.io().poll_read(cx, buf) {
             self.count(buf.filled().len() - before);
             return ready;
         }
@@ -98,7 +184,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.wire.io().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -106,18 +192,21 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.wire.io().poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.wire {
+            Wire::Plain(tcp) => tcp.is_write_vectored(),
+            Wire::Secured(tls) => tls.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.wire.io().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.wire.io().poll_shutdown(cx)
     }
 }

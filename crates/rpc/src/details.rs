@@ -17,6 +17,10 @@ pub struct Details {
     pub metadata: HashMap<String, String>,
     /// Fields at fault.
     pub violations: Vec<FieldViolation>,
+    /// Preconditions that don't hold.
+    pub preconditions: Vec<Precondition>,
+    /// Quotas that are used up.
+    pub quotas: Vec<Quota>,
     /// When a repeat may succeed.
     pub retry_after: Option<Duration>,
 }
@@ -27,6 +31,26 @@ pub struct FieldViolation {
     /// Path of the field.
     pub field: String,
     /// What is wrong with it.
+    pub description: String,
+}
+
+/// A precondition that doesn't hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Precondition {
+    /// Its kind, such as `STOCK`.
+    pub kind: String,
+    /// What it is about, such as a resource's name.
+    pub subject: String,
+    /// What is wrong and what to do.
+    pub description: String,
+}
+
+/// A quota that is used up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// Whose it is.
+    pub subject: String,
+    /// What is limited.
     pub description: String,
 }
 
@@ -48,6 +72,24 @@ impl Details {
                 .field_violations
                 .into_iter()
                 .map(|violation| FieldViolation { field: violation.field, description: violation.description })
+                .collect();
+        }
+        if let Some(failure) = all.precondition_failure().cloned() {
+            details.preconditions = failure
+                .violations
+                .into_iter()
+                .map(|found| Precondition {
+                    kind: found.r#type,
+                    subject: found.subject,
+                    description: found.description,
+                })
+                .collect();
+        }
+        if let Some(failure) = all.quota_failure().cloned() {
+            details.quotas = failure
+                .violations
+                .into_iter()
+                .map(|found| Quota { subject: found.subject, description: found.description })
                 .collect();
         }
         details.retry_after = all.retry_info().and_then(|retry| retry.retry_delay);

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::{Precondition, Quota};
+
 /// Domain of every reason (`google.rpc.ErrorInfo.domain`).
 pub const DOMAIN: &str = "flotilla";
 
@@ -20,6 +22,8 @@ struct Inner {
     reason: &'static str,
     message: String,
     violations: Vec<(String, String)>,
+    preconditions: Vec<Precondition>,
+    quotas: Vec<Quota>,
     retry_after: Option<Duration>,
     metadata: HashMap<String, String>,
 }
@@ -32,6 +36,8 @@ impl RpcError {
             reason,
             message: message.into(),
             violations: Vec::new(),
+            preconditions: Vec::new(),
+            quotas: Vec::new(),
             retry_after: None,
             metadata: HashMap::new(),
         }))
@@ -46,6 +52,27 @@ impl RpcError {
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
         self.0.violations.push((field.into(), description.into()));
+        self
+    }
+
+    /// Adds a precondition that doesn't hold (`google.rpc.PreconditionFailure`): its kind (upper snake, such as `STOCK`),
+    /// what it is about (`products/..`), and what to do.
+    #[must_use]
+    pub fn precondition(
+        mut self,
+        kind: impl Into<String>,
+        subject: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        let (kind, subject, description) = (kind.into(), subject.into(), description.into());
+        self.0.preconditions.push(Precondition { kind, subject, description });
+        self
+    }
+
+    /// Adds a quota that is used up (`google.rpc.QuotaFailure`): whose it is, and what is limited.
+    #[must_use]
+    pub fn quota(mut self, subject: impl Into<String>, description: impl Into<String>) -> Self {
+        self.0.quotas.push(Quota { subject: subject.into(), description: description.into() });
         self
     }
 
@@ -98,10 +125,16 @@ impl std::error::Error for RpcError {}
 
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
-        let Inner { code, reason, message, violations, retry_after, metadata } = *error.0;
+        let Inner { code, reason, message, violations, preconditions, quotas, retry_after, metadata } = *error.0;
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
         for (field, description) in violations {
             details.add_bad_request_violation(field, description);
+        }
+        for Precondition { kind, subject, description } in preconditions {
+            details.add_precondition_failure_violation(kind, subject, description);
+        }
+        for Quota { subject, description } in quotas {
+            details.add_quota_failure_violation(subject, description);
         }
         if let Some(delay) = retry_after {
             details.set_retry_info(Some(delay));
@@ -190,6 +223,20 @@ mod tests {
         assert_eq!(details.violations[0].field, "lines");
         assert_eq!(details.retry_after, Some(Duration::from_millis(250)));
         assert_eq!(details.metadata.get("limit").map(String::as_str), Some("10"));
+    }
+
+    #[test]
+    fn preconditions_and_quotas_are_told_apart() {
+        let status: Status = RpcError::new(Code::FailedPrecondition, "INSUFFICIENT_STOCK", "too few")
+            .precondition("STOCK", "products/tea", "order fewer")
+            .quota("user", "calls a second")
+            .into();
+        let details = Details::of(&status);
+        let [precondition] = details.preconditions.as_slice() else { panic!("{details:?}") };
+        assert_eq!((precondition.kind.as_str(), precondition.subject.as_str()), ("STOCK", "products/tea"));
+        assert_eq!(precondition.description, "order fewer");
+        assert_eq!(details.quotas, [Quota { subject: "user".to_owned(), description: "calls a second".to_owned() }]);
+        assert!(details.violations.is_empty());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl HealthHandle {
 pub(crate) struct HealthService {
     handle: HealthHandle,
     services: Vec<String>,
-    /// Ends the watches, so that they don't hold up the drain.
+    /// Ends the watches, with a last word, so that they don't hold up the drain.
     shutdown: CancellationToken,
 }
 
@@ -77,6 +77,8 @@ impl Health for HealthService {
         let changes = WatchStream::new(self.handle.0.subscribe())
             .map(move |serving| Ok(answer(if known { status(serving) } else { ServingStatus::ServiceUnknown })))
             .take_until(self.shutdown.clone().cancelled_owned());
-        Ok(Response::new(Box::pin(changes)))
+        // The last word of a server that goes.
+        let last = if known { ServingStatus::NotServing } else { ServingStatus::ServiceUnknown };
+        Ok(Response::new(Box::pin(changes.chain(futures::stream::once(async move { Ok(answer(last)) })))))
     }
 }

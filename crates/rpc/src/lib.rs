@@ -3,6 +3,7 @@
 //! Guarantees:
 //! * A method without an access rule is denied; a call without a valid token never reaches a handler.
 //! * Every unary call has a deadline, and what is left of it travels on with each call made by [`Channel`].
+//! * A channel uses every address of its name, leaves one that falls silent or fails, and repeats only what is safe.
 //! * A panic in a handler becomes `INTERNAL` and the process lives on; overload is refused early with a hint when to retry.
 //! * An error carries a stable reason and, where the input is at fault, the names of the fields.
 //!
@@ -10,18 +11,21 @@
 
 pub mod auth;
 pub mod etag;
+pub mod list;
 pub mod name;
 pub mod page;
+pub mod reasons;
+pub mod tls;
 
 mod access;
-mod channel;
+mod client;
 mod connection;
-mod context;
 mod details;
 mod error;
 mod health;
 mod layers;
 mod methods;
+mod rate;
 mod reflection;
 mod routes;
 mod server;
@@ -29,13 +33,16 @@ mod settings;
 
 pub use access::{Access, AccessRules};
 pub use auth::{
-    AuthError, Authenticator, Caller, KeySource, KeysUnavailable, RemoteKeys, Role, StaticKeys, TokenError,
-    TokenSigner, VerifyingKey, caller,
+    AuthError, Authenticator, Caller, KeySource, KeysUnavailable, RemoteKeys, RevocationSource, Revocations,
+    RevocationsUnavailable, Revoked, Role, StaticKeys, TokenError, TokenSigner, VerifyingKey, caller,
 };
-pub use channel::{Channel, ChannelError, channel};
-pub use context::{CallContext, Deadline, RequestId, current_traceparent};
-pub use details::{Details, FieldViolation, code_name};
+pub use client::{
+    Channel, ChannelBuilder, ChannelError, ClientMetrics, ClientSettings, Connector, Io, Resolver, Target, channel,
+};
+pub use details::{Details, FieldViolation, Precondition, Quota, code_name};
 pub use error::{DOMAIN, RpcError, Violations, invalid, not_found};
+pub use flotilla_call::{CallContext, Deadline, RequestId, current_traceparent};
 pub use health::HealthHandle;
+pub use rate::{Rate, RateLimiter};
 pub use server::{ServeError, Server};
-pub use settings::{AuthSettings, ClientSettings, ServerSettings};
+pub use settings::{AuthSettings, MAX_CLOCK_SKEW, RateLimitSettings, ServerSettings};

@@ -1,29 +1,34 @@
-//! What a server knows of each of its methods: labels, kind, access and metrics, looked up once for a call.
+//! What a server knows of each of its methods: labels, kind, access, deadline and metrics, looked up once for a call.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use flotilla_proto::policy;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
+use crate::AccessRules;
+use crate::access::Rule;
 use crate::layers::metrics::{MethodMetrics, RpcMetrics};
-use crate::{Access, AccessRules};
 
 /// A method of an added service, or the stand-in for everything else.
 #[derive(Debug)]
 pub(crate) struct Method {
-    /// `/package.Service/Method`; empty for the stand-in.
-    pub path: String,
     /// The path without its leading slash, or `unknown`.
     pub name: String,
-    /// Whether the server answers with a stream.
-    pub streaming: bool,
-    /// Health and reflection: public and never shed.
+    /// Health and reflection: public, never shed and never limited.
     pub system: bool,
-    /// Who may call it; `None`: nobody.
-    pub access: Option<Access>,
+    /// Who may call it, its kind and its deadline.
+    pub rule: Rule,
     /// Its counters.
     pub metrics: MethodMetrics,
+}
+
+impl Method {
+    /// Whether either side sends a stream: such a call has no deadline but its own.
+    pub fn is_stream(&self) -> bool {
+        self.rule.client_streaming || self.rule.server_streaming
+    }
 }
 
 /// All methods of a server by path.
@@ -33,65 +38,57 @@ pub(crate) struct MethodTable {
     unknown: Arc<Method>,
 }
 
-/// A method as the descriptors have it.
-struct Described {
-    service: String,
-    method: String,
-    streaming: bool,
-}
-
 impl MethodTable {
     /// The table of a server with these services; methods without a rule are logged.
     pub fn new(services: &[String], rules: &AccessRules, metrics: &RpcMetrics) -> Self {
-        let mut table =
-            Self { by_path: HashMap::new(), unknown: Arc::new(method("", "unknown", false, false, None, metrics)) };
+        let stranger = Method {
+            name: "unknown".to_owned(),
+            system: false,
+            rule: Rule::default(),
+            metrics: metrics.method("unknown", "unknown"),
+        };
+        let mut table = Self { by_path: HashMap::new(), unknown: Arc::new(stranger) };
+        table.add_system(metrics);
+        for described in policy::methods().iter().filter(|method| services.contains(&method.service)) {
+            let mut rule = rules.rules.get(&described.path).cloned().unwrap_or_default();
+            rule.client_streaming |= described.client_streaming;
+            rule.server_streaming |= described.server_streaming;
+            if rule.access.is_none() {
+                tracing::warn!(method = described.path, "method has no access rule and is denied");
+            }
+            table.insert(&described.service, &described.method, false, rule, metrics);
+        }
+        table.add_undescribed(services, rules, metrics);
+        table
+    }
+
+    fn add_system(&mut self, metrics: &RpcMetrics) {
         for encoded in [
             tonic_health::pb::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ] {
             for found in described(encoded) {
-                table.insert(&found.service, &found.method, found.streaming, true, None, metrics);
-            }
-        }
-        for found in described(flotilla_proto::FILE_DESCRIPTOR_SET) {
-            if services.contains(&found.service) {
-                let path = format!("/{}/{}", found.service, found.method);
-                let access = rules.rules.get(path.as_str()).copied();
-                if access.is_none() {
-                    tracing::warn!(method = path, "method has no access rule and is denied");
-                }
-                let streaming = found.streaming || rules.streaming.contains(path.as_str());
-                table.insert(&found.service, &found.method, streaming, false, access, metrics);
-            }
-        }
-        table.add_undescribed(rules, metrics);
-        table
-    }
-
-    /// Methods that have a rule but no descriptor.
-    fn add_undescribed(&mut self, rules: &AccessRules, metrics: &RpcMetrics) {
-        for (path, access) in &rules.rules {
-            if self.by_path.contains_key(*path) {
-                continue;
-            }
-            if let Some((service, name)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) {
-                self.insert(service, name, rules.streaming.contains(path), false, Some(*access), metrics);
+                self.insert(&found.service, &found.method, true, found.rule, metrics);
             }
         }
     }
 
-    fn insert(
-        &mut self,
-        service: &str,
-        name: &str,
-        streaming: bool,
-        system: bool,
-        access: Option<Access>,
-        metrics: &RpcMetrics,
-    ) {
-        let method = method(service, name, streaming, system, access, metrics);
-        self.by_path.insert(method.path.clone(), Arc::new(method));
+    /// Methods of the added services that have a rule but no description among the fleet's contracts.
+    fn add_undescribed(&mut self, services: &[String], rules: &AccessRules, metrics: &RpcMetrics) {
+        for (path, rule) in &rules.rules {
+            let Some((service, name)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else { continue };
+            if !self.by_path.contains_key(path) && services.iter().any(|added| added == service) {
+                self.insert(service, name, false, rule.clone(), metrics);
+            }
+        }
+    }
+
+    fn insert(&mut self, service: &str, method: &str, system: bool, rule: Rule, metrics: &RpcMetrics) {
+        let name = format!("{service}/{method}");
+        let path = format!("/{name}");
+        let metrics = metrics.method(service, method);
+        self.by_path.insert(path, Arc::new(Method { name, system, rule, metrics }));
     }
 
     /// The method at `path`.
@@ -100,23 +97,11 @@ impl MethodTable {
     }
 }
 
-fn method(
-    service: &str,
-    name: &str,
-    streaming: bool,
-    system: bool,
-    access: Option<Access>,
-    metrics: &RpcMetrics,
-) -> Method {
-    let full = if service.is_empty() { name.to_owned() } else { format!("{service}/{name}") };
-    Method {
-        path: if service.is_empty() { String::new() } else { format!("/{full}") },
-        name: full,
-        streaming,
-        system,
-        access,
-        metrics: metrics.method(if service.is_empty() { name } else { service }, name),
-    }
+/// A method as a descriptor set has it.
+struct Described {
+    service: String,
+    method: String,
+    rule: Rule,
 }
 
 /// The methods of a descriptor set. The sets are compiled in: one that can't be read gives none.
@@ -129,7 +114,11 @@ fn described(encoded: &[u8]) -> Vec<Described> {
                 all.push(Described {
                     service: format!("{}.{}", file.package(), service.name()),
                     method: method.name().to_owned(),
-                    streaming: method.server_streaming(),
+                    rule: Rule {
+                        client_streaming: method.client_streaming(),
+                        server_streaming: method.server_streaming(),
+                        ..Rule::default()
+                    },
                 });
             }
         }
@@ -137,12 +126,30 @@ fn described(encoded: &[u8]) -> Vec<Described> {
     all
 }
 
-/// Paths of all methods that answer with a stream.
-pub(crate) fn streaming_paths() -> HashSet<String> {
-    described(flotilla_proto::FILE_DESCRIPTOR_SET)
-        .into_iter()
-        .chain(described(tonic_health::pb::FILE_DESCRIPTOR_SET))
-        .filter(|found| found.streaming)
-        .map(|found| format!("/{}/{}", found.service, found.method))
-        .collect()
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use prometheus::Registry;
+
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_contracts_has_a_policy_and_none_is_open_without_one() {
+        let services: HashSet<_> = policy::methods().iter().map(|method| method.service.clone()).collect();
+        let services: Vec<_> = services.into_iter().collect();
+        assert!(services.len() >= 6, "{services:?}");
+        let metrics = RpcMetrics::register(&Registry::new());
+        let declared = MethodTable::new(&services, &AccessRules::declared(), &metrics);
+        let silent = MethodTable::new(&services, &AccessRules::new(), &metrics);
+        for method in policy::methods() {
+            let known = declared.find(&method.path);
+            assert_eq!(known.rule.access, method.access, "{}", method.path);
+            assert!(known.rule.access.is_some(), "{} has no policy", method.path);
+            assert_eq!(known.rule.peers, method.peers, "{}", method.path);
+            assert_eq!(known.is_stream(), method.client_streaming || method.server_streaming, "{}", method.path);
+            assert_eq!(silent.find(&method.path).rule.access, None, "{}", method.path);
+        }
+        assert_eq!(declared.find("/flotilla.orders.v1.OrderService/Nonsense").rule.access, None);
+    }
 }

@@ -12,8 +12,9 @@ use tonic::server::NamedService;
 use tower::Service;
 
 use crate::health::HealthService;
-use crate::layers::{self, Stack};
+use crate::layers::{self, Parts, Stack};
 use crate::routes::Routes;
+use crate::tls::{Reveal, ServerTls, TlsError};
 use crate::{AccessRules, Authenticator, HealthHandle, ServerSettings, connection, reflection};
 
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -32,6 +33,9 @@ pub enum ServeError {
     /// The transport failed.
     #[error("gRPC transport failed: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// The server's certificate can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// A gRPC server in the making: add services, then [`serve`](Self::serve).
@@ -82,6 +86,13 @@ impl Server {
         self
     }
 
+    /// Says whether this is production: reflection is off there unless the settings ask for it.
+    #[must_use]
+    pub fn in_production(mut self, production: bool) -> Self {
+        self.settings.reflection.get_or_insert(!production);
+        self
+    }
+
     /// The switch of the health service; starts as not serving.
     pub fn health(&self) -> HealthHandle {
         self.health.clone()
@@ -93,7 +104,7 @@ impl Server {
     }
 
     /// The whole stack as a tower service, for those who bring their own transport. Once `shutdown` is cancelled,
-    /// health watches end.
+    /// streams end.
     ///
     /// # Errors
     /// The descriptors for reflection are broken.
@@ -120,32 +131,37 @@ impl Server {
         let health = HealthService::new(self.health, self.services.clone(), shutdown.clone());
         let mut routes = self.routes;
         routes.add(tonic_health::pb::health_server::HealthServer::new(health));
-        if self.settings.reflection {
+        if self.settings.reflection.unwrap_or(true) {
             reflection::add(&mut routes, &self.services).map_err(|error| ServeError::Reflection(error.to_string()))?;
         }
-        Ok(layers::compose(
-            routes.build(),
-            &self.settings,
-            self.authenticator,
-            &self.rules,
-            &self.services,
-            &self.registry,
-        ))
+        let parts = Parts {
+            settings: &self.settings,
+            authenticator: self.authenticator,
+            rules: &self.rules,
+            services: &self.services,
+            registry: &self.registry,
+            draining: shutdown.clone(),
+        };
+        Ok(layers::compose(routes.build(), parts))
     }
 
-    /// Serves on `listener` until `shutdown` is cancelled; then lets calls in flight end, at most for the drain
-    /// grace, after which their connections are broken.
+    /// Serves on `listener` until `shutdown` is cancelled; then ends streams, telling their clients to reconnect, and
+    /// lets calls in flight end, at most for the drain grace, after which their connections are broken.
     ///
     /// # Errors
-    /// The transport failed.
+    /// The certificate can't be used, or the transport failed.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
         let settings = self.settings.clone();
         let health = self.health();
         let stack = self.stack(&shutdown)?;
         let kill = CancellationToken::new();
-        let incoming = connection::incoming(listener, settings.max_connections, kill.clone());
-        let serving =
-            transport(&settings).serve_with_incoming_shutdown(stack, incoming, shutdown.clone().cancelled_owned());
+        let tls = settings.tls.as_ref().map(ServerTls::load).transpose()?;
+        let incoming = connection::incoming(listener, settings.max_connections, kill.clone(), tls);
+        let serving = transport(&settings).serve_with_incoming_shutdown(
+            Reveal::new(stack),
+            incoming,
+            shutdown.clone().cancelled_owned(),
+        );
         tokio::pin!(serving);
         let overdue = async {
             shutdown.cancelled().await;

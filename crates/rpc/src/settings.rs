@@ -1,10 +1,13 @@
-//! Settings of servers, clients and token checks, with their defaults.
+//! Settings of servers and token checks, with their defaults.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, Validate};
 use serde::Deserialize;
+
+use crate::rate::Rate;
+use crate::tls::TlsSettings;
 
 /// How a gRPC server listens and what it allows.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,8 +19,13 @@ pub struct ServerSettings {
     pub max_message_bytes: usize,
     /// Deadline of a unary call that brings none, and the longest that one may ask for. Default `10s`.
     pub default_deadline: HumanDuration,
-    /// Whether the reflection service answers. Default true.
-    pub reflection: bool,
+    /// Whether the reflection service answers. Default: yes, but in production (`service.environment`) no.
+    pub reflection: Option<bool>,
+    /// Responses of so many bytes and more are compressed for clients that accept gzip; below it they would gain no
+    /// packet. 0: never. Default 2 KiB.
+    pub compress_above_bytes: usize,
+    /// How often one user or one address may call.
+    pub rate_limit: RateLimitSettings,
     /// Connections served at once; further ones wait to be accepted. Default 1,024.
     pub max_connections: usize,
     /// Calls in flight on one connection. Default 1,024.
@@ -32,6 +40,9 @@ pub struct ServerSettings {
     pub keepalive_timeout: HumanDuration,
     /// How long calls in flight may take after shutdown began. Default `8s`.
     pub drain_grace: HumanDuration,
+    /// Certificate of the server; without it the port is plain. Clients must then show one of their own, which tells
+    /// who they are; of the gateway's public port they needn't. Default none.
+    pub tls: Option<TlsSettings>,
 }
 
 impl Default for ServerSettings {
@@ -40,7 +51,9 @@ impl Default for ServerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             max_message_bytes: 1024 * 1024,
             default_deadline: HumanDuration(Duration::from_secs(10)),
-            reflection: true,
+            reflection: None,
+            compress_above_bytes: 2048,
+            rate_limit: RateLimitSettings::default(),
             max_connections: 1024,
             max_calls_per_connection: 1024,
             max_calls: 2048,
@@ -48,34 +61,53 @@ impl Default for ServerSettings {
             keepalive_interval: HumanDuration(Duration::from_secs(20)),
             keepalive_timeout: HumanDuration(Duration::from_secs(10)),
             drain_grace: HumanDuration(Duration::from_secs(8)),
+            tls: None,
         }
     }
 }
 
-/// How a client reaches a server.
+/// How often one user or one address may call. What comes at once after a rest may be twice what a second allows. The
+/// defaults only keep one caller from taking a replica for itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ClientSettings {
-    /// How long a connection attempt may take. Default `2s`.
-    pub connect_timeout: HumanDuration,
-    /// Deadline of a unary call made outside of any other call. Default `10s`.
-    pub default_deadline: HumanDuration,
-    /// HTTP/2 ping interval, also while idle: finds silent partitions. Default `10s`.
-    pub keepalive_interval: HumanDuration,
-    /// How long a ping may stay unanswered before the connection is given up. Default `5s`.
-    pub keepalive_timeout: HumanDuration,
+pub struct RateLimitSettings {
+    /// Calls a second of one user; 0: no limit. Default 10,000.
+    pub per_user: u32,
+    /// Calls a second without a good token from one address; 0: no limit. Behind a gateway without mutual TLS, the
+    /// gateway's address is everybody's. Default 50,000.
+    pub per_address: u32,
+    /// Users, and addresses, that are told apart; beyond it those are forgotten that called longest ago. Default 65,536.
+    pub keys: usize,
 }
 
-impl Default for ClientSettings {
+impl Default for RateLimitSettings {
     fn default() -> Self {
-        Self {
-            connect_timeout: HumanDuration(Duration::from_secs(2)),
-            default_deadline: HumanDuration(Duration::from_secs(10)),
-            keepalive_interval: HumanDuration(Duration::from_secs(10)),
-            keepalive_timeout: HumanDuration(Duration::from_secs(5)),
-        }
+        Self { per_user: 10_000, per_address: 50_000, keys: 65_536 }
     }
 }
+
+impl RateLimitSettings {
+    pub(crate) fn user_rate(&self) -> Rate {
+        Self::rate(self.per_user)
+    }
+
+    pub(crate) fn address_rate(&self) -> Rate {
+        Self::rate(self.per_address)
+    }
+
+    fn rate(per_second: u32) -> Rate {
+        Rate { per_second, burst: per_second.saturating_mul(2) }
+    }
+}
+
+impl Validate for RateLimitSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(self.keys > 0, "keys", "must be at least 1");
+    }
+}
+
+/// The most that the clocks of the fleet may be apart.
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Which tokens are accepted and where the keys come from.
 #[derive(Debug, Clone, Deserialize)]
@@ -89,6 +121,9 @@ pub struct AuthSettings {
     pub identity_url: String,
     /// Verified tokens remembered until they expire. Default 10,000.
     pub token_cache: usize,
+    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`; default
+    /// `30s`.
+    pub clock_skew: HumanDuration,
 }
 
 impl Default for AuthSettings {
@@ -98,6 +133,7 @@ impl Default for AuthSettings {
             audience: "flotilla".to_owned(),
             identity_url: "http://127.0.0.1:7101".to_owned(),
             token_cache: 10_000,
+            clock_skew: HumanDuration(Duration::from_secs(30)),
         }
     }
 }
@@ -120,18 +156,9 @@ impl Validate for ServerSettings {
         ] {
             problems.require(!duration.0.is_zero(), name, "must be longer than 0s");
         }
-    }
-}
-
-impl Validate for ClientSettings {
-    fn validate(&self, problems: &mut Problems) {
-        for (name, duration) in [
-            ("connect_timeout", self.connect_timeout),
-            ("default_deadline", self.default_deadline),
-            ("keepalive_interval", self.keepalive_interval),
-            ("keepalive_timeout", self.keepalive_timeout),
-        ] {
-            problems.require(!duration.0.is_zero(), name, "must be longer than 0s");
+        problems.section("rate_limit", &self.rate_limit);
+        if let Some(tls) = &self.tls {
+            problems.section("tls", tls);
         }
     }
 }
@@ -142,5 +169,6 @@ impl Validate for AuthSettings {
         problems.require(!self.audience.is_empty(), "audience", "must be set");
         problems.require(!self.identity_url.is_empty(), "identity_url", "must be set");
         problems.require(self.token_cache > 0, "token_cache", "must be at least 1");
+        problems.require(self.clock_skew.0 <= MAX_CLOCK_SKEW, "clock_skew", "must be at most 5m");
     }
 }

@@ -97,6 +97,7 @@ impl Chassis {
     /// # Errors
     /// An address can't be bound.
     pub async fn start(self, server: Server, listen: SocketAddr) -> anyhow::Result<Running> {
+        let server = server.in_production(self.settings.environment.is_production());
         let health = server.health();
         let serve = |listener, shutdown| async move { server.serve(listener, shutdown).await.map_err(Into::into) };
         self.start_with(listen, Some(health), serve).await

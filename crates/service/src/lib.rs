@@ -7,10 +7,12 @@
 //! * A shutdown takes at most the grace: not ready, calls drained, tasks ended, telemetry flushed.
 
 mod admin;
+mod authenticator;
 mod chassis;
 mod cli;
 mod errors;
 mod heartbeat;
+pub mod list;
 mod page_key;
 mod readiness;
 mod running;
@@ -27,4 +29,4 @@ pub use readiness::Severity::{Degraded, Required};
 pub use readiness::{CheckReport, Readiness, Report, Severity};
 pub use running::Running;
 pub use service::{Common, Service};
-pub use settings::ServiceSettings;
+pub use settings::{Environment, ServiceSettings};

@@ -44,6 +44,7 @@ fn park(subject: &str, broken: Undecodable) -> Parked {
         partition_key: String::new(),
         traceparent: None,
         time: SystemTime::UNIX_EPOCH,
+        deadline: None,
         data: broken.bytes,
     };
     Parked { event, reason: format!("undecodable: {}", broken.reason), dead: true }

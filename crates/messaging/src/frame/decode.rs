@@ -56,6 +56,7 @@ struct Found {
     partition_key: Option<Bytes>,
     traceparent: Option<Bytes>,
     time: Option<SystemTime>,
+    deadline: Option<SystemTime>,
 }
 
 fn decode_event(subject: &str, mut bytes: Bytes) -> Result<Event, String> {
@@ -87,6 +88,7 @@ fn decode_event(subject: &str, mut bytes: Bytes) -> Result<Event, String> {
         causation_id: found.causation_id.map(|id| parse_id(&id)).transpose()?,
         traceparent: text(found.traceparent)?,
         time: found.time.unwrap_or(UNIX_EPOCH),
+        deadline: found.deadline,
         data: found.data,
     })
 }
@@ -110,6 +112,10 @@ fn decode_attribute(mut entry: Bytes, found: &mut Found) -> Result<(), String> {
         b"traceparent" => &mut found.traceparent,
         b"time" => {
             found.time = Some(decode_time(attribute_value(value, VALUE_TIMESTAMP)?)?);
+            return Ok(());
+        }
+        b"deadline" => {
+            found.deadline = Some(decode_time(attribute_value(value, VALUE_TIMESTAMP)?)?);
             return Ok(());
         }
         // Attributes of later versions.

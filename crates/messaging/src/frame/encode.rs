@@ -38,14 +38,15 @@ pub fn encode(event: &Event, source: &str, extra: &[(&str, &str)], out: &mut imp
         used += 1;
     }
     let attributes = attributes[..used].iter().chain(extra);
-    let time = Stamp::of(event.time);
+    let stamps = [("time", Some(event.time)), ("deadline", event.deadline)];
+    let stamps = stamps.into_iter().filter_map(|(key, time)| time.map(|time| (key, Stamp::of(time))));
 
     let length = field_len(id.len())
         + field_len(source.len())
         + field_len(SPEC_VERSION.len())
         + field_len(event.kind.len())
         + attributes.clone().map(|(key, value)| field_len(attribute_len(key, field_len(value.len())))).sum::<usize>()
-        + field_len(attribute_len("time", field_len(time.len())))
+        + stamps.clone().map(|(key, stamp)| field_len(attribute_len(key, field_len(stamp.len())))).sum::<usize>()
         + field_len(event.data.len());
 
     put_head(BATCH_EVENTS, length, out);
@@ -57,9 +58,11 @@ pub fn encode(event: &Event, source: &str, extra: &[(&str, &str)], out: &mut imp
         put_attribute_head(key, field_len(value.len()), out);
         put_field(VALUE_STRING, value.as_bytes(), out);
     }
-    put_attribute_head("time", field_len(time.len()), out);
-    put_head(VALUE_TIMESTAMP, time.len(), out);
-    time.put(out);
+    for (key, stamp) in stamps {
+        put_attribute_head(key, field_len(stamp.len()), out);
+        put_head(VALUE_TIMESTAMP, stamp.len(), out);
+        stamp.put(out);
+    }
     put_field(EVENT_BINARY_DATA, &event.data, out);
 }
 

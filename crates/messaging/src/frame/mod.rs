@@ -4,9 +4,9 @@
 //! concatenate, so the relay makes a frame by copying such batches one after the other. Coding is by hand: the
 //! generated types would allocate a map and a dozen strings for each event.
 //!
-//! CloudEvents attributes: `id`, `source`, `specversion` and `type` in their own fields; `time` as a timestamp; the
-//! extensions `aggregate`, `aggregateversion`, `partitionkey`, `causationid` and `traceparent` as strings. The data
-//! is `binary_data`.
+//! CloudEvents attributes: `id`, `source`, `specversion` and `type` in their own fields; `time` as a timestamp, and so
+//! the extension `deadline`, where there is one; the extensions `aggregate`, `aggregateversion`, `partitionkey`,
+//! `causationid` and `traceparent` as strings. The data is `binary_data`.
 
 mod decode;
 mod encode;

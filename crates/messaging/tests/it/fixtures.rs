@@ -24,6 +24,7 @@ pub fn event(ids: &Ids, kind: &str, data: &str) -> Event {
         partition_key: format!("things/{data}"),
         traceparent: None,
         time: SystemTime::UNIX_EPOCH,
+        deadline: None,
         data: Bytes::copy_from_slice(data.as_bytes()),
     }
 }

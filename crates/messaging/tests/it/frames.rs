@@ -17,20 +17,25 @@ use crate::fixtures::{KIND, SUBJECT, event, events};
 fn any_event() -> impl Strategy<Value = Event> {
     let ids = (any::<u128>(), proptest::option::of(any::<u128>()));
     let texts = ("[a-z.]{1,40}", "[a-z/]{1,20}", ".{0,200}", ".{0,40}", proptest::option::of("[0-9a-f-]{55}"));
-    let rest = (any::<i64>(), 0_u64..4_000_000_000_000, proptest::collection::vec(any::<u8>(), 0..2_000));
+    let millis = || 0_u64..4_000_000_000_000;
+    let times = (millis(), proptest::option::of(millis()));
+    let rest = (any::<i64>(), times, proptest::collection::vec(any::<u8>(), 0..2_000));
     (ids, texts, rest).prop_map(
-        |((id, cause), (kind, source, aggregate, partition_key, traceparent), (version, millis, data))| Event {
-            id: Uuid::from_u128(id),
-            kind,
-            source,
-            subject: SUBJECT.to_owned(),
-            aggregate,
-            aggregate_version: version,
-            causation_id: cause.map(Uuid::from_u128),
-            partition_key,
-            traceparent,
-            time: UNIX_EPOCH + Duration::from_millis(millis),
-            data: Bytes::from(data),
+        |((id, cause), (kind, source, aggregate, partition_key, traceparent), (version, (millis, deadline), data))| {
+            Event {
+                id: Uuid::from_u128(id),
+                kind,
+                source,
+                subject: SUBJECT.to_owned(),
+                aggregate,
+                aggregate_version: version,
+                causation_id: cause.map(Uuid::from_u128),
+                partition_key,
+                traceparent,
+                time: UNIX_EPOCH + Duration::from_millis(millis),
+                deadline: deadline.map(|millis| UNIX_EPOCH + Duration::from_millis(millis)),
+                data: Bytes::from(data),
+            }
         },
     )
 }
@@ -65,6 +70,7 @@ proptest! {
         prop_assert_eq!(attribute("aggregateversion"), Some(Attr::CeString(event.aggregate_version.to_string())));
         prop_assert_eq!(attribute("causationid"), event.causation_id.map(|id| Attr::CeString(id.to_string())));
         prop_assert!(matches!(attribute("time"), Some(Attr::CeTimestamp(_))));
+        prop_assert_eq!(matches!(attribute("deadline"), Some(Attr::CeTimestamp(_))), event.deadline.is_some());
         prop_assert!(matches!(&found.data, Some(Data::BinaryData(data)) if *data == event.data));
     }
 

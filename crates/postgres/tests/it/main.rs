@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bootstrap;
+mod deadlines;
 mod errors;
 mod group_commit;
 mod migrate;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use flotilla_call::{CallContext, Deadline};
 use flotilla_config::ExposeSecret;
 use flotilla_postgres::{Pool, PostgresSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -106,5 +107,10 @@ async fn joined_statements_share_a_round_trip() {
     assert_eq!(turns.take(), 1);
     let tx = pool.begin_as(Uuid::nil()).await.unwrap();
     assert_eq!(turns.take(), 1, "begin and user go together");
+    tx.rollback().await.unwrap();
+    turns.take();
+    let context = CallContext { deadline: Some(Deadline::after(Duration::from_secs(3))), ..CallContext::default() };
+    let tx = context.scope(pool.begin_as(Uuid::nil())).await.unwrap();
+    assert_eq!(turns.take(), 1, "and so does the deadline");
     tx.rollback().await.unwrap();
 }

@@ -44,6 +44,24 @@ async fn a_user_sees_their_own_rows_only() {
 }
 
 #[tokio::test]
+async fn a_statement_of_the_moment_is_bound_by_row_security_and_its_parameters_are_text() {
+    let database = notes().await;
+    let user = database.user();
+    let sql =
+        "SELECT body FROM notes WHERE owner = ANY (ARRAY[$1::uuid, $2::uuid]) AND body LIKE $3 || '%' LIMIT $4::bigint";
+    let params = [ANN.to_string(), BOB.to_string(), "of".to_owned(), "10".to_owned()];
+    let seen: Vec<String> = user.query_text_as(ANN, sql, &params).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(seen, ["of ann"]);
+    assert_eq!(database.system().query_text(sql, &params).await.unwrap().len(), 2);
+    let quoted = [ANN.to_string(), BOB.to_string(), "of' OR true --".to_owned(), "10".to_owned()];
+    assert!(database.system().query_text(sql, &quoted).await.unwrap().is_empty());
+
+    let wrong = user.query_text_as(ANN, sql, &["x".to_owned(), "y".to_owned(), String::new(), "1".to_owned()]).await;
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Data);
+    assert!(user.query(ALL, &[]).await.unwrap().is_empty(), "the one connection is in step and knows no user");
+}
+
+#[tokio::test]
 async fn a_user_is_forgotten_with_the_transaction() {
     let database = notes().await;
     let user = database.user();

@@ -1,14 +1,20 @@
-//! Who calls: tokens are signed by identity, checked everywhere, with keys that identity publishes.
+//! Who calls: tokens are signed by identity, checked everywhere, with keys that identity publishes, until their session
+//! ends.
 
 mod authenticator;
+mod keyring;
 mod keys;
 mod remote;
+mod revocation;
 mod signer;
+mod verified;
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -16,6 +22,7 @@ use uuid::Uuid;
 pub use authenticator::Authenticator;
 pub use keys::{KeySource, KeysUnavailable, StaticKeys, VerifyingKey};
 pub use remote::RemoteKeys;
+pub use revocation::{RevocationSource, Revocations, RevocationsUnavailable, Revoked};
 pub use signer::{TokenError, TokenSigner};
 
 use crate::RpcError;
@@ -68,6 +75,8 @@ pub struct UnknownRole;
 pub struct Caller {
     /// The user.
     pub user: Uuid,
+    /// The session that the token belongs to.
+    pub session: Uuid,
     /// Their role.
     pub role: Role,
     /// When the token ends.
@@ -89,6 +98,15 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get::<Caller>().copied().ok_or_else(|| RpcError::from(AuthError::Missing).into())
 }
 
+/// The token in `authorization: Bearer ...`. None where the header stands twice: which of the two counts must not depend
+/// on who reads it.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, further) = (values.next()?, values.next());
+    let (scheme, token) = value.to_str().ok().filter(|_| further.is_none())?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Why a token doesn't let its bearer in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
@@ -98,6 +116,9 @@ pub enum AuthError {
     /// It has ended.
     #[error("the token has expired")]
     Expired,
+    /// Its session was ended.
+    #[error("the session has ended")]
+    Revoked,
     /// It isn't ours, was changed, or lacks a claim.
     #[error("the token is not valid")]
     Invalid,
@@ -111,6 +132,7 @@ impl From<AuthError> for RpcError {
         let (code, reason) = match error {
             AuthError::Missing => (Code::Unauthenticated, "TOKEN_MISSING"),
             AuthError::Expired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+            AuthError::Revoked => (Code::Unauthenticated, "SESSION_REVOKED"),
             AuthError::Invalid => (Code::Unauthenticated, "TOKEN_INVALID"),
             AuthError::KeysUnavailable => {
                 return RpcError::new(Code::Unavailable, "KEYS_UNAVAILABLE", error.to_string())
@@ -118,5 +140,37 @@ impl From<AuthError> for RpcError {
             }
         };
         RpcError::new(code, reason, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+        for (header, token) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer  abc ", Some("abc")),
+            ("BEARER abc", Some("abc")),
+            ("Basic abc", None),
+            ("abc", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(header))]);
+            assert_eq!(bearer(&headers), token, "{header:?}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn of_two_authorization_headers_neither_counts() {
+        let mut headers = HeaderMap::new();
+        for value in ["Bearer abc", "Bearer abc"] {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        assert_eq!(bearer(&headers), None);
     }
 }

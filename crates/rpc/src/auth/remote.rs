@@ -1,17 +1,19 @@
-//! Keys fetched from identity over gRPC.
+//! Keys and ended sessions, fetched from identity over gRPC.
 
 use std::time::Duration;
 
-use flotilla_proto::identity::v1::GetJsonWebKeySetRequest;
 use flotilla_proto::identity::v1::auth_service_client::AuthServiceClient;
+use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, ListRevokedSessionsRequest};
 
-use super::{KeySource, KeysUnavailable, VerifyingKey};
+use super::{KeySource, KeysUnavailable, RevocationSource, Revocations, RevocationsUnavailable, Revoked, VerifyingKey};
 use crate::{Channel, ChannelError, ClientSettings, channel};
 
 /// How long one fetch may take.
 const FETCH: Duration = Duration::from_secs(2);
+/// So many ended sessions in one answer say that more wait.
+const FULL: usize = 1000;
 
-/// Identity's `AuthService.GetJsonWebKeySet`.
+/// Identity's `AuthService`, as far as the checking of tokens needs it.
 #[derive(Debug, Clone)]
 pub struct RemoteKeys {
     client: AuthServiceClient<Channel>,
@@ -41,5 +43,21 @@ impl KeySource for RemoteKeys {
             .map_err(|_| KeysUnavailable("identity did not answer in time".to_owned()))?
             .map_err(|status| KeysUnavailable(status.message().to_owned()))?;
         Ok(answer.into_inner().keys.iter().filter_map(VerifyingKey::from_jwk).collect())
+    }
+}
+
+#[tonic::async_trait]
+impl RevocationSource for RemoteKeys {
+    /// Waits for the answer as long as its caller does.
+    async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
+        let mut client = self.client.clone();
+        let request = ListRevokedSessionsRequest { cursor: cursor.to_owned() };
+        let answer = client.list_revoked_sessions(request).await;
+        let answer = answer.map_err(|status| RevocationsUnavailable(status.message().to_owned()))?.into_inner();
+        Ok(Revocations {
+            sessions: answer.sessions.iter().filter_map(Revoked::from_proto).collect(),
+            more: answer.sessions.len() >= FULL,
+            cursor: answer.cursor,
+        })
     }
 }

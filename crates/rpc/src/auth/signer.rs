@@ -1,4 +1,4 @@
-//! Signs access tokens: Ed25519, with issuer, audience, subject, role, key id and an end.
+//! Signs access tokens: Ed25519, with issuer, audience, subject, session, role, key id and an end.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -41,6 +41,7 @@ struct Claims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: Uuid,
+    sid: Uuid,
     role: Role,
     iat: u64,
     exp: u64,
@@ -105,6 +106,7 @@ impl TokenSigner {
             iss: &self.issuer,
             aud: &self.audience,
             sub: caller.user,
+            sid: caller.session,
             role: caller.role,
             iat: seconds(issued),
             exp: seconds(caller.expires),

@@ -1,4 +1,7 @@
-//! Who calls, and whether they may: a method without a rule is denied, a bad token never reaches a handler.
+//! Authentication: who calls, told by the bearer token. It refuses nobody: what it found is for the layers inside.
+//!
+//! A caller whose token is good stands in the request's extensions as [`Caller`]; what is wrong with a bad one stands
+//! there as [`AuthError`]. Methods that nobody may call are not worth a check.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -6,15 +9,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tonic::Code;
 use tonic::body::Body;
 use tower::Service;
 
-use super::{method_of, refuse};
-use crate::{Access, AuthError, Authenticator, Caller, Role, RpcError};
+use super::method_of;
+pub(super) use crate::auth::bearer;
+use crate::{AuthError, Authenticator, Caller};
 
 /// The layer.
 #[derive(Debug, Clone)]
@@ -36,61 +38,40 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Checked<S::Future>;
+    type Future = Told<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (system, access) = method_of(&request).map_or((false, None), |method| (method.system, method.access));
-        if system {
-            return Checked::Called { inner: self.inner.call(request) };
-        }
-        let Some(access) = access else {
-            return Checked::refused(not_allowed("no rule allows this method"));
-        };
-        let Some(token) = bearer(request.headers()) else {
-            return match access {
-                Access::Public => Checked::Called { inner: self.inner.call(request) },
-                Access::Authenticated | Access::Operator => Checked::refused(AuthError::Missing.into()),
-            };
-        };
-        let Some(authenticator) = &self.authenticator else {
-            return match access {
-                Access::Public => Checked::Called { inner: self.inner.call(request) },
-                Access::Authenticated | Access::Operator => {
-                    Checked::refused(not_allowed("this server checks no tokens"))
-                }
-            };
+        let matters = method_of(&request).is_some_and(|method| !method.system && method.rule.access.is_some());
+        let (Some(authenticator), Some(token), true) = (&self.authenticator, bearer(request.headers()), matters) else {
+            return Told::Called { inner: self.inner.call(request) };
         };
         if let Some(answer) = authenticator.recall(token) {
-            return match admit(access, answer, &mut request) {
-                Ok(()) => Checked::Called { inner: self.inner.call(request) },
-                Err(error) => Checked::refused(error),
-            };
+            tell(answer, &mut request);
+            return Told::Called { inner: self.inner.call(request) };
         }
         let authenticator = authenticator.clone();
         let token = token.to_owned();
         // The instance that was polled ready makes the call; its clone stays.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        Checked::Verifying {
+        Told::Verifying {
             done: Box::pin(async move {
                 let answer = authenticator.verify(&token).await;
-                match admit(access, answer, &mut request) {
-                    Ok(()) => inner.call(request).await,
-                    Err(error) => Ok(refuse(error)),
-                }
+                tell(answer, &mut request);
+                inner.call(request).await
             }),
         }
     }
 }
 
 pin_project! {
-    /// A call that was let in, is being checked, or was refused.
-    #[project = CheckedProjection]
-    pub(crate) enum Checked<F> {
+    /// A call whose caller is known, or that is being looked at.
+    #[project = ToldProjection]
+    pub(crate) enum Told<F> {
         Called {
             #[pin]
             inner: F,
@@ -98,19 +79,10 @@ pin_project! {
         Verifying {
             done: BoxFuture<'static, Result<Response<Body>, Infallible>>,
         },
-        Refused {
-            response: Option<Response<Body>>,
-        },
     }
 }
 
-impl<F> Checked<F> {
-    fn refused(error: RpcError) -> Self {
-        Self::Refused { response: Some(refuse(error)) }
-    }
-}
-
-impl<F> Future for Checked<F>
+impl<F> Future for Told<F>
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
 {
@@ -118,34 +90,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            CheckedProjection::Called { inner } => inner.poll(cx),
-            CheckedProjection::Verifying { done } => done.as_mut().poll(cx),
-            CheckedProjection::Refused { response } => Poll::Ready(Ok(response.take().unwrap_or_default())),
+            ToldProjection::Called { inner } => inner.poll(cx),
+            ToldProjection::Verifying { done } => done.as_mut().poll(cx),
         }
     }
 }
 
-/// The token in `authorization: Bearer ...`.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Lets the caller in, or says why not. A public method takes no offence at a bad token.
-fn admit(access: Access, answer: Result<Caller, AuthError>, request: &mut Request<Body>) -> Result<(), RpcError> {
-    match (access, answer) {
-        (Access::Public, Err(_)) => Ok(()),
-        (_, Err(error)) => Err(error.into()),
-        (Access::Operator, Ok(caller)) if caller.role != Role::Operator => {
-            Err(RpcError::new(Code::PermissionDenied, "OPERATOR_REQUIRED", "only operators may call this method"))
-        }
-        (_, Ok(caller)) => {
-            request.extensions_mut().insert(caller);
-            Ok(())
-        }
+fn tell(answer: Result<Caller, AuthError>, request: &mut Request<Body>) {
+    match answer {
+        Ok(caller) => drop(request.extensions_mut().insert(caller)),
+        Err(error) => drop(request.extensions_mut().insert(error)),
     }
-}
-
-fn not_allowed(message: &str) -> RpcError {
-    RpcError::new(Code::PermissionDenied, "METHOD_NOT_ALLOWED", message)
 }

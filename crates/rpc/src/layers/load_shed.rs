@@ -52,12 +52,12 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (system, streaming) =
-            method_of(&request).map_or((false, false), |method| (method.system, method.streaming));
+        let (system, stream, streaming) = method_of(&request)
+            .map_or((false, false, false), |method| (method.system, method.is_stream(), method.rule.server_streaming));
         if system {
             return Admitted::Called { inner: self.inner.call(request), place: None, streaming: false };
         }
-        let places = if streaming { &self.streams } else { &self.calls };
+        let places = if stream { &self.streams } else { &self.calls };
         match Arc::clone(places).try_acquire_owned() {
             Ok(place) => Admitted::Called { inner: self.inner.call(request), place: Some(place), streaming },
             Err(_) => {

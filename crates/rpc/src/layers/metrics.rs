@@ -25,6 +25,8 @@ pub(crate) struct RpcMetrics {
     in_flight: IntGaugeVec,
     /// Calls refused because of load.
     pub shed: IntCounter,
+    /// Calls refused because their caller makes too many.
+    pub limited: IntCounter,
     /// Panics caught.
     pub panics: IntCounter,
 }
@@ -57,6 +59,7 @@ impl RpcMetrics {
         let in_flight =
             IntGaugeVec::new(Opts::new("flotilla_rpc_in_flight", "gRPC calls and streams in flight"), labels);
         let shed = IntCounter::new("flotilla_rpc_shed_total", "gRPC calls refused because of load");
+        let limited = IntCounter::new("flotilla_rpc_rate_limited_total", "gRPC calls refused by their caller's rate");
         let panics = IntCounter::new("flotilla_rpc_panics_total", "Panics caught in gRPC handlers");
         let valid = "names and labels are constants that follow the rules";
         let metrics = Self {
@@ -64,6 +67,7 @@ impl RpcMetrics {
             duration: duration.expect(valid),
             in_flight: in_flight.expect(valid),
             shed: shed.expect(valid),
+            limited: limited.expect(valid),
             panics: panics.expect(valid),
         };
         for collector in metrics.collectors() {
@@ -74,12 +78,13 @@ impl RpcMetrics {
         metrics
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 5] {
+    fn collectors(&self) -> [Box<dyn Collector>; 6] {
         [
             Box::new(self.requests.clone()),
             Box::new(self.duration.clone()),
             Box::new(self.in_flight.clone()),
             Box::new(self.shed.clone()),
+            Box::new(self.limited.clone()),
             Box::new(self.panics.clone()),
         ]
     }

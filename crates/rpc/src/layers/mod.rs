@@ -1,16 +1,36 @@
-//! The stack around every call, one file a layer, put together here and nowhere else.
+//! The stack around every call, unary or stream, one file a layer, put together here and nowhere else.
 //!
-//! From the outside in: [`observe`] (request id, span, metrics, access log), [`panic`], [`load_shed`], [`deadline`],
-//! [`auth`], [`message_size`]. A unary response isn't wrapped; a streaming one is, to see its end.
+//! From the outside in:
+//! 1. [`observe`]: request id ([`request_id`]), span ([`trace`]), counts and times ([`metrics`]), one line
+//!    ([`access_log`]).
+//! 2. [`panic`]: `INTERNAL`, and the process lives on.
+//! 3. [`drain`]: streams end once the server shuts down.
+//! 4. [`load_shed`]: what doesn't fit is refused at once.
+//! 5. [`deadline`]: the call's end, and its context for whatever it calls.
+//! 6. [`auth`]: who calls.
+//! 7. [`rate_limit`]: how often they may.
+//! 8. [`authorise`]: whether they may at all, by the contract's rule.
+//! 9. [`message_size`]: how large a message may be on the wire.
+//! 10. [`compression`]: gzip both ways, and how large a message may become.
+//! 11. Validation, in the codec of `flotilla-proto`: by the contract's annotations, on the bytes; its `INVALID_ARGUMENT`
+//!     passes outward like a handler's own and is counted as such.
+//!
+//! A unary response isn't wrapped; a streaming one is, by the layers that have something to do until its end.
 
 pub(crate) mod access_log;
+pub(crate) mod answered;
 pub(crate) mod auth;
+pub(crate) mod authorise;
+pub(crate) mod compression;
 pub(crate) mod deadline;
+pub(crate) mod drain;
+pub(crate) mod ending;
 pub(crate) mod load_shed;
 pub(crate) mod message_size;
 pub(crate) mod metrics;
 pub(crate) mod observe;
 pub(crate) mod panic;
+pub(crate) mod rate_limit;
 pub(crate) mod request_id;
 pub(crate) mod trace;
 
@@ -18,6 +38,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -25,28 +46,49 @@ use crate::methods::{Method, MethodTable};
 use crate::routes::Router;
 use crate::{AccessRules, Authenticator, RpcError, ServerSettings};
 
+use authorise::Authorise;
+use compression::Compression;
+use deadline::Deadlines;
+use drain::Drain;
+use load_shed::LoadShed;
+use message_size::MessageSize;
+use observe::Observe;
+use panic::CatchPanic;
+use rate_limit::RateLimit;
+
+/// What decides over a call once it has been admitted.
+type Gate = auth::Auth<RateLimit<Authorise<MessageSize<Compression<Router>>>>>;
 /// The whole stack.
-pub(crate) type Stack = observe::Observe<
-    panic::CatchPanic<load_shed::LoadShed<deadline::Deadlines<auth::Auth<message_size::MessageSize<Router>>>>>,
->;
+pub(crate) type Stack = Observe<CatchPanic<Drain<LoadShed<Deadlines<Gate>>>>>;
+
+/// What the stack is made of besides the services.
+pub(crate) struct Parts<'a> {
+    pub settings: &'a ServerSettings,
+    pub authenticator: Option<Authenticator>,
+    pub rules: &'a AccessRules,
+    /// Names of the services behind the router.
+    pub services: &'a [String],
+    pub registry: &'a Registry,
+    /// Cancelled when the drain begins.
+    pub draining: CancellationToken,
+}
 
 /// Puts the stack around `router`.
-pub(crate) fn compose(
-    router: Router,
-    settings: &ServerSettings,
-    authenticator: Option<Authenticator>,
-    rules: &AccessRules,
-    services: &[String],
-    registry: &Registry,
-) -> Stack {
+pub(crate) fn compose(router: Router, parts: Parts<'_>) -> Stack {
+    let Parts { settings, authenticator, rules, services, registry, draining } = parts;
     let metrics = Arc::new(metrics::RpcMetrics::register(registry));
     let methods = Arc::new(MethodTable::new(services, rules, &metrics));
-    let sized = message_size::MessageSize::new(router, settings.max_message_bytes);
-    let authenticated = auth::Auth::new(sized, authenticator);
-    let timed = deadline::Deadlines::new(authenticated, settings.default_deadline.0);
-    let shed = load_shed::LoadShed::new(timed, settings.max_calls, settings.max_streams, Arc::clone(&metrics));
-    let caught = panic::CatchPanic::new(shed, metrics);
-    observe::Observe::new(caught, methods)
+    let guard = authorise::Guard { tokens: authenticator.is_some(), certificates: settings.tls.is_some() };
+
+    let plain = Compression::new(router, settings.max_message_bytes, settings.compress_above_bytes);
+    let sized = MessageSize::new(plain, settings.max_message_bytes);
+    let allowed = Authorise::new(sized, guard);
+    let limited = RateLimit::new(allowed, &settings.rate_limit, Arc::clone(&metrics));
+    let known = auth::Auth::new(limited, authenticator);
+    let timed = Deadlines::new(known, settings.default_deadline.0);
+    let shed = LoadShed::new(timed, settings.max_calls, settings.max_streams, Arc::clone(&metrics));
+    let drained = Drain::new(shed, draining);
+    Observe::new(CatchPanic::new(drained, metrics), methods)
 }
 
 /// The method that [`observe`] found for a request.

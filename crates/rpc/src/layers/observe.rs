@@ -111,12 +111,12 @@ where
         let entered = this.call.as_ref().map(|call| call.span.enter());
         let Ok(mut response) = ready!(this.inner.poll(cx));
         drop(entered);
-        response.headers_mut().insert(&REQUEST_ID_HEADER, this.id.0.clone());
+        response.headers_mut().insert(&REQUEST_ID_HEADER, this.id.header().clone());
         let Some(call) = this.call.take() else { return Poll::Ready(Ok(response)) };
         match code_in(response.headers()) {
             Some(code) => call.end(code),
             // A unary response has succeeded once it is there; a stream tells at its end.
-            None if !call.method.streaming => call.end(Code::Ok),
+            None if !call.method.rule.server_streaming => call.end(Code::Ok),
             None => response = response.map(|inner| Body::new(ObservedBody { inner, call: Some(call) })),
         }
         Poll::Ready(Ok(response))

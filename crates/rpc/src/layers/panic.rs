@@ -1,4 +1,4 @@
-//! A panic in a handler becomes `INTERNAL`; the process and all other calls live on.
+//! A panic in a handler, also in the middle of its stream, becomes `INTERNAL`; the process and all other calls live on.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -8,13 +8,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::SizeHint;
 use pin_project_lite::pin_project;
+use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
+use super::ending::{Ending, Polled};
 use super::metrics::RpcMetrics;
-use super::refuse;
+use super::{method_of, refuse};
 use crate::RpcError;
 
 /// The layer.
@@ -43,7 +47,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Caught { inner: self.inner.call(request), metrics: Arc::clone(&self.metrics) }
+        let streaming = method_of(&request).is_some_and(|method| method.rule.server_streaming);
+        Caught { inner: self.inner.call(request), metrics: Arc::clone(&self.metrics), streaming }
     }
 }
 
@@ -53,6 +58,7 @@ pin_project! {
         #[pin]
         inner: F,
         metrics: Arc<RpcMetrics>,
+        streaming: bool,
     }
 }
 
@@ -66,12 +72,53 @@ where
         let this = self.project();
         // The future isn't polled again after a panic, so that broken state in it is never seen.
         let inner = AssertUnwindSafe(|| this.inner.poll(cx));
-        catch_unwind(inner).unwrap_or_else(|payload| {
-            this.metrics.panics.inc();
-            tracing::error!(panic = message(&*payload), "handler panicked");
-            Poll::Ready(Ok(refuse(RpcError::internal())))
-        })
+        match catch_unwind(inner) {
+            Ok(Poll::Ready(Ok(response))) if *this.streaming => {
+                let body = |inner| CaughtBody { inner: Ending::new(inner), metrics: Arc::clone(this.metrics) };
+                Poll::Ready(Ok(response.map(|inner| Body::new(body(inner)))))
+            }
+            Ok(polled) => polled,
+            Err(payload) => {
+                note(this.metrics, &*payload);
+                Poll::Ready(Ok(refuse(RpcError::internal())))
+            }
+        }
     }
+}
+
+/// A stream as it runs, its panics caught.
+struct CaughtBody {
+    inner: Ending,
+    metrics: Arc<RpcMetrics>,
+}
+
+impl http_body::Body for CaughtBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let this = &mut *self;
+        match catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))) {
+            Ok(polled) => polled,
+            Err(payload) => {
+                note(&this.metrics, &*payload);
+                this.inner.end(RpcError::internal())
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn note(metrics: &RpcMetrics, payload: &(dyn Any + Send)) {
+    metrics.panics.inc();
+    tracing::error!(panic = message(payload), "handler panicked");
 }
 
 fn message(payload: &(dyn Any + Send)) -> &str {

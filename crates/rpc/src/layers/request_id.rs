@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
 use crate::RequestId;
@@ -27,21 +27,19 @@ impl RequestIds {
 
     /// The id that the client sent, or a new one.
     pub fn of(&self, headers: &HeaderMap) -> RequestId {
-        headers
-            .get(&REQUEST_ID_HEADER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(RequestId::new)
-            .unwrap_or_else(|| self.make())
+        headers.get(&REQUEST_ID_HEADER).and_then(RequestId::from_header).unwrap_or_else(|| self.make())
     }
 
     fn make(&self) -> RequestId {
         let id = format!("{:016x}{:08x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
-        RequestId(HeaderValue::try_from(id).expect("hexadecimal digits may stand in a header"))
+        RequestId::new(&id).expect("hexadecimal digits make an id")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use flotilla_proto::inventory::v1::AdjustStockRequest;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
 use flotilla_proto::orders::v1::{GetOrderRequest, ListOrdersRequest, PlaceOrderRequest};
@@ -12,21 +11,21 @@ use flotilla_rpc::{
 };
 use tonic::{Code, Status};
 
-use crate::toy::{Toy, USER, get, settings};
+use crate::toy::{Toy, USER, adjustment, get, order, settings};
 
 fn told(status: &Status) -> (Code, String) {
     (status.code(), Details::of(status).reason.unwrap_or_default())
 }
 
 async fn authenticated(channel: &Channel) -> (Code, String) {
-    match OrderServiceClient::new(channel.clone()).get_order(GetOrderRequest::default()).await {
+    match OrderServiceClient::new(channel.clone()).get_order(GetOrderRequest { name: order() }).await {
         Ok(_) => (Code::Ok, String::new()),
         Err(status) => told(&status),
     }
 }
 
 async fn operators(channel: &Channel) -> (Code, String) {
-    match StockServiceClient::new(channel.clone()).adjust_stock(AdjustStockRequest::default()).await {
+    match StockServiceClient::new(channel.clone()).adjust_stock(adjustment("")).await {
         Ok(_) => (Code::Ok, String::new()),
         Err(status) => told(&status),
     }
@@ -58,10 +57,12 @@ async fn bad_tokens_never_reach_a_handler() {
     let toy = Toy::start(settings()).await;
     let hour = Duration::from_secs(3600);
     let now = SystemTime::now();
-    let expired = toy.signer.sign(&Caller { user: USER, role: Role::Operator, expires: now - hour }, now - 2 * hour);
+    let expired = toy
+        .signer
+        .sign(&Caller { user: USER, session: USER, role: Role::Operator, expires: now - hour }, now - 2 * hour);
     let auth = AuthSettings::default();
     let forger = TokenSigner::from_seed(&[4; 32], "k", &auth.issuer, &auth.audience).unwrap();
-    let forged = forger.sign(&Caller { user: USER, role: Role::Operator, expires: now + hour }, now);
+    let forged = forger.sign(&Caller { user: USER, session: USER, role: Role::Operator, expires: now + hour }, now);
     for (token, reason) in [(expired.as_str(), "TOKEN_EXPIRED"), (&forged, "TOKEN_INVALID"), ("x", "TOKEN_INVALID")] {
         let channel = toy.channel.with_token(token).unwrap();
         let expected = (Code::Unauthenticated, reason.to_owned());

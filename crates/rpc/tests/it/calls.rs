@@ -1,13 +1,12 @@
 //! Panics, overload, sizes, request ids and what the metrics say.
 
+use flotilla_proto::inventory::v1::GetStockRequest;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
-use flotilla_proto::inventory::v1::{AdjustStockRequest, GetStockRequest};
-use flotilla_proto::orders::v1::WatchOrderRequest;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
 use flotilla_rpc::{Details, Role, ServerSettings};
 use tonic::{Code, Request};
 
-use crate::toy::{Toy, get, settings};
+use crate::toy::{Toy, adjustment, get, settings, stock_of, watch_request};
 
 #[tokio::test]
 async fn a_panic_costs_one_call() {
@@ -41,23 +40,23 @@ async fn overload_is_refused_early_with_a_hint_when_to_retry() {
 async fn a_stream_keeps_its_place_until_it_ends() {
     let toy = Toy::start(ServerSettings { max_streams: 1, ..settings() }).await;
     let mut client = OrderServiceClient::new(toy.channel.clone());
-    let first = client.watch_order(WatchOrderRequest::default()).await.unwrap();
-    let refused = client.watch_order(WatchOrderRequest::default()).await.unwrap_err();
+    let first = client.watch_order(watch_request()).await.unwrap();
+    let refused = client.watch_order(watch_request()).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     toy.gate.holds(1).await;
     drop(first);
     toy.gate.holds(0).await;
-    client.watch_order(WatchOrderRequest::default()).await.unwrap();
+    client.watch_order(watch_request()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_message_that_is_too_large_is_refused() {
-    let toy = Toy::start(ServerSettings { max_message_bytes: 1000, ..settings() }).await;
+    let toy = Toy::start(ServerSettings { max_message_bytes: 200, ..settings() }).await;
     let channel = toy.channel.with_token(&toy.token(Role::Operator)).unwrap();
     let mut client = StockServiceClient::new(channel);
-    let request = |length| AdjustStockRequest { reason: "x".repeat(length), ..AdjustStockRequest::default() };
-    client.adjust_stock(request(900)).await.unwrap();
-    let status = client.adjust_stock(request(1000)).await.unwrap_err();
+    let request = |length| adjustment(&"x".repeat(length));
+    client.adjust_stock(request(100)).await.unwrap();
+    let status = client.adjust_stock(request(200)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(Details::of(&status).reason.as_deref(), Some("MESSAGE_TOO_LARGE"));
 }
@@ -66,11 +65,11 @@ async fn a_message_that_is_too_large_is_refused() {
 async fn a_request_id_is_kept_or_made_and_answered() {
     let toy = Toy::start(settings()).await;
     let mut client = StockServiceClient::new(toy.channel.clone());
-    let mut request = Request::new(GetStockRequest::default());
+    let mut request = Request::new(stock_of("tea"));
     request.metadata_mut().insert("x-request-id", "abc-1".parse().unwrap());
     let response = client.get_stock(request).await.unwrap();
     assert_eq!(response.metadata().get("x-request-id").unwrap(), "abc-1");
-    let response = client.get_stock(GetStockRequest::default()).await.unwrap();
+    let response = client.get_stock(stock_of("tea")).await.unwrap();
     assert_eq!(response.metadata().get("x-request-id").unwrap().len(), 24);
     let status = toy.get("panic").await.unwrap_err();
     assert!(status.metadata().contains_key("x-request-id"));
@@ -83,7 +82,7 @@ async fn metrics_tell_codes_from_headers_and_from_trailers() {
     toy.get("panic").await.unwrap_err();
     toy.gate.open.add_permits(3);
     let mut client = OrderServiceClient::new(toy.channel.clone());
-    let mut stream = client.watch_order(WatchOrderRequest::default()).await.unwrap().into_inner();
+    let mut stream = client.watch_order(watch_request()).await.unwrap().into_inner();
     for _ in 0..3 {
         stream.message().await.unwrap().unwrap();
     }
@@ -100,4 +99,19 @@ async fn metrics_tell_codes_from_headers_and_from_trailers() {
     }
     let idle = "flotilla_rpc_in_flight{method=\"WatchOrder\",service=\"flotilla.orders.v1.OrderService\"} 0";
     assert!(metrics.contains(idle), "{metrics}");
+}
+
+#[tokio::test]
+async fn what_the_contract_forbids_never_reaches_a_handler_and_is_counted() {
+    let toy = Toy::start(settings()).await;
+    let mut client = StockServiceClient::new(toy.channel.clone());
+    let status = client.get_stock(GetStockRequest { name: "tea".to_owned() }).await.unwrap_err();
+    let details = Details::of(&status);
+    assert_eq!((status.code(), details.reason.as_deref()), (Code::InvalidArgument, Some("INVALID_ARGUMENT")));
+    assert_eq!(details.violations[0].field, "name");
+    assert!(status.metadata().contains_key("x-request-id"));
+    let metrics = toy.metrics();
+    let line = "flotilla_rpc_requests_total{code=\"INVALID_ARGUMENT\",method=\"GetStock\",\
+                service=\"flotilla.inventory.v1.StockService\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
 }

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use flotilla_config::HumanDuration;
-use flotilla_proto::inventory::v1::GetStockRequest;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
-use flotilla_proto::orders::v1::WatchOrderRequest;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
 use flotilla_rpc::{Details, ServerSettings};
 use tonic::{Code, Request};
 
-use crate::toy::{Toy, settings};
+use crate::toy::{Toy, settings, stock_of, watch_request};
 
 fn short() -> ServerSettings {
     ServerSettings { default_deadline: HumanDuration::from_millis(150), ..settings() }
@@ -30,7 +28,7 @@ async fn a_call_that_outlives_its_deadline_is_cancelled() {
 #[tokio::test]
 async fn a_client_may_not_ask_for_more_than_the_default() {
     let toy = Toy::start(short()).await;
-    let mut request = Request::new(GetStockRequest { name: "deadline".to_owned() });
+    let mut request = Request::new(stock_of("deadline"));
     request.set_timeout(Duration::from_secs(60));
     let left = StockServiceClient::new(toy.channel.clone()).get_stock(request).await.unwrap().into_inner().on_hand;
     assert!((1..=150).contains(&left), "{left}");
@@ -39,7 +37,7 @@ async fn a_client_may_not_ask_for_more_than_the_default() {
 #[tokio::test]
 async fn what_is_left_of_the_deadline_travels_on() {
     let toy = Toy::start(settings()).await;
-    let mut request = Request::new(GetStockRequest { name: "forward".to_owned() });
+    let mut request = Request::new(stock_of("forward"));
     request.set_timeout(Duration::from_secs(5));
     let stock = StockServiceClient::new(toy.channel.clone()).get_stock(request).await.unwrap().into_inner();
     let (outer, inner) = (stock.on_hand, stock.reserved);
@@ -51,7 +49,7 @@ async fn what_is_left_of_the_deadline_travels_on() {
 async fn a_stream_outlives_the_default_deadline() {
     let toy = Toy::start(short()).await;
     let mut client = OrderServiceClient::new(toy.channel.clone());
-    let mut stream = client.watch_order(WatchOrderRequest::default()).await.unwrap().into_inner();
+    let mut stream = client.watch_order(watch_request()).await.unwrap().into_inner();
     // A unary call begun after the stream ends at its deadline; the stream doesn't.
     assert_eq!(toy.get("wait").await.unwrap_err().code(), Code::DeadlineExceeded);
     toy.gate.open.add_permits(1);

@@ -1,10 +1,12 @@
 //! The health service follows readiness.
 
+use std::time::Duration;
+
 use flotilla_rpc::Channel;
-use tonic::Code;
-use tonic_health::pb::HealthCheckRequest;
+use tonic::{Code, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::toy::{Toy, settings};
 
@@ -33,15 +35,42 @@ async fn health_follows_readiness_overall_and_for_each_service() {
     assert_eq!(check(&toy.channel, "flotilla.unknown").await, Err(Code::NotFound));
 }
 
+/// A watch of `service`, with what it says first.
+async fn watch(channel: &Channel, service: &str, first: ServingStatus) -> Streaming<HealthCheckResponse> {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    let mut watch = HealthClient::new(channel.clone()).watch(request).await.unwrap().into_inner();
+    assert_eq!(said(&mut watch).await, Some(first), "{service:?}");
+    watch
+}
+
+async fn said(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
+    let message = tokio::time::timeout(Duration::from_secs(10), watch.message()).await.expect("in time");
+    message.unwrap().map(|answer| answer.status())
+}
+
 #[tokio::test]
-async fn a_watch_sees_each_change_and_ends_at_the_shutdown() {
+async fn a_watch_of_each_service_sees_each_change_and_a_last_word_at_the_shutdown() {
     let toy = Toy::start(settings()).await;
-    let mut client = HealthClient::new(toy.channel.clone());
-    let mut watch = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
-    toy.health.set_serving(true);
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    let mut watches = Vec::new();
+    for service in ["", "flotilla.inventory.v1.StockService", "flotilla.orders.v1.OrderService"] {
+        watches.push(watch(&toy.channel, service, ServingStatus::NotServing).await);
+    }
+    for (serving, expected) in
+        [(true, ServingStatus::Serving), (false, ServingStatus::NotServing), (true, ServingStatus::Serving)]
+    {
+        toy.health.set_serving(serving);
+        for watch in &mut watches {
+            assert_eq!(said(watch).await, Some(expected));
+        }
+    }
+    let mut stranger = watch(&toy.channel, "flotilla.unknown", ServingStatus::ServiceUnknown).await;
     toy.shutdown.cancel();
-    while watch.message().await.unwrap().is_some() {}
+    for watch in &mut watches {
+        assert_eq!(said(watch).await, Some(ServingStatus::NotServing), "the last word");
+        while said(watch).await.is_some() {}
+    }
+    while let Some(status) = said(&mut stranger).await {
+        assert_eq!(status, ServingStatus::ServiceUnknown);
+    }
     toy.serving.await.unwrap().unwrap();
 }

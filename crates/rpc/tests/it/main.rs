@@ -3,9 +3,25 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
 
 mod access;
+mod authority;
 mod calls;
+mod client_balance;
+mod client_breaker;
+mod client_calls;
+mod client_partition;
+mod client_replica;
+mod client_retry;
+mod client_silence;
+mod compression;
 mod deadlines;
+mod declared;
 mod drain;
+mod errors_page;
 mod health;
+mod peers;
+mod pipes;
+mod rate_limit;
 mod reflection;
+mod streams;
+mod tls;
 mod toy;

@@ -76,14 +76,14 @@ impl StockService for Shop {
     async fn get_stock(&self, request: Request<GetStockRequest>) -> Result<Response<Stock>, Status> {
         let caller = caller(&request).ok();
         let deadline = request.extensions().get::<Deadline>().copied();
-        let mut stock = Stock { name: request.into_inner().name, ..Stock::default() };
+        let mut stock = Stock { name: told(&request.into_inner().name).to_owned(), ..Stock::default() };
         match stock.name.as_str() {
             "panic" => panic!("a bug"),
             "wait" => self.gate.pass().await,
             "deadline" => stock.on_hand = left(deadline.as_ref()),
             "forward" => {
                 let mut client = StockServiceClient::new(self.own.clone());
-                let inner = client.get_stock(GetStockRequest { name: "deadline".to_owned() }).await?.into_inner();
+                let inner = client.get_stock(stock_of("deadline")).await?.into_inner();
                 stock.on_hand = left(deadline.as_ref());
                 stock.reserved = inner.on_hand;
             }
@@ -171,7 +171,9 @@ impl Toy {
     ) -> Self {
         let listener = TcpListener::bind(settings.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let channel = channel(&url, &ClientSettings::default()).unwrap();
+        // What the server says is looked at: nothing is tried again.
+        let once = ClientSettings { retry_attempts: 1, ..ClientSettings::default() };
+        let channel = channel(&url, &once).unwrap();
         let gate = Arc::new(Gate { inside: watch::Sender::new(0), open: Semaphore::new(0) });
         let shop = Arc::new(Shop { gate: Arc::clone(&gate), own: channel.clone() });
         let registry = Registry::new();
@@ -185,8 +187,7 @@ impl Toy {
     }
 
     pub fn token(&self, role: Role) -> String {
-        let expires = SystemTime::now() + Duration::from_secs(600);
-        self.signer.sign(&Caller { user: USER, role, expires }, SystemTime::now())
+        token(&self.signer, role)
     }
 
     pub async fn get(&self, name: &str) -> Result<Stock, Status> {
@@ -198,7 +199,41 @@ impl Toy {
     }
 }
 
+/// The request that tells the toy what to do: by the name of a product, as the contract wants it.
+pub fn stock_of(what: &str) -> GetStockRequest {
+    GetStockRequest { name: format!("products/{what}/stock") }
+}
+
+fn told(name: &str) -> &str {
+    name.strip_prefix("products/").and_then(|rest| rest.strip_suffix("/stock")).unwrap_or(name)
+}
+
+/// Requests that the contract lets through.
+pub fn adjustment(reason: &str) -> AdjustStockRequest {
+    AdjustStockRequest {
+        product: "products/tea".to_owned(),
+        delta: 1,
+        reason: reason.to_owned(),
+        request_id: "r".to_owned(),
+    }
+}
+
+/// The name of some order.
+pub fn order() -> String {
+    format!("orders/{USER}")
+}
+
+/// A watch of some order.
+pub fn watch_request() -> WatchOrderRequest {
+    WatchOrderRequest { name: order(), ..WatchOrderRequest::default() }
+}
+
+/// A token of [`USER`], good for a while.
+pub fn token(signer: &TokenSigner, role: Role) -> String {
+    let expires = SystemTime::now() + Duration::from_secs(600);
+    signer.sign(&Caller { user: USER, session: USER, role, expires }, SystemTime::now())
+}
+
 pub async fn get(channel: Channel, name: &str) -> Result<Stock, Status> {
-    let request = GetStockRequest { name: name.to_owned() };
-    StockServiceClient::new(channel).get_stock(request).await.map(Response::into_inner)
+    StockServiceClient::new(channel).get_stock(stock_of(name)).await.map(Response::into_inner)
 }

@@ -1,19 +1,16 @@
 //! A service in the process, with callers that it knows by their tokens.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use flotilla_config::{Problems, Validate};
 use flotilla_postgres::{Pool, PostgresSettings};
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::stock_service_server::{StockService, StockServiceServer};
 use flotilla_proto::inventory::v1::{AdjustStockRequest, GetStockRequest, Stock};
-use flotilla_rpc::{
-    Access, AccessRules, AuthSettings, Authenticator, ClientSettings, Details, RemoteKeys, Role, Server,
-    ServerSettings, caller,
-};
+use flotilla_rpc::{Access, AccessRules, AuthSettings, ClientSettings, Details, Role, Server, ServerSettings, caller};
 use flotilla_service::{Chassis, Common, Running, Service, ServiceSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
-use flotilla_testkit::{ServiceHarness, TestIdentity, stack};
+use flotilla_testkit::{ServiceHarness, TestIdentity, eventually, stack};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -46,8 +43,7 @@ impl Service for Toy {
         let mut chassis = Chassis::new(Self::NAME, &settings.service, telemetry.registry());
         let pool = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, telemetry.registry())?;
         chassis.check_database("database", &pool);
-        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
-        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
+        let authenticator = chassis.authenticator(&settings.auth, &ClientSettings::default())?;
         let rules = AccessRules::new().allow("/flotilla.inventory.v1.StockService/GetStock", Access::Authenticated);
         let server = Server::new(&settings.server, Some(authenticator), rules, telemetry.registry())
             .add(StockServiceServer::new(Shop));
@@ -69,6 +65,10 @@ impl StockService for Shop {
     }
 }
 
+fn request() -> GetStockRequest {
+    GetStockRequest { name: "products/tea/stock".to_owned() }
+}
+
 #[tokio::test]
 async fn a_service_in_the_process_knows_its_callers() {
     let identity = TestIdentity::start().await;
@@ -84,14 +84,25 @@ async fn a_service_in_the_process_knows_its_callers() {
     let user = Uuid::from_u128(7);
 
     let known = toy.channel_as(&identity.token(user, Role::Customer));
-    let stock = StockServiceClient::new(known).get_stock(GetStockRequest::default()).await.unwrap();
+    let stock = StockServiceClient::new(known).get_stock(request()).await.unwrap();
     assert_eq!(stock.into_inner().name, user.to_string());
 
     let late = toy.channel_as(&identity.expired_token(user, Role::Customer));
-    let status = StockServiceClient::new(late).get_stock(GetStockRequest::default()).await.unwrap_err();
+    let status = StockServiceClient::new(late).get_stock(request()).await.unwrap_err();
     assert_eq!(Details::of(&status).reason.as_deref(), Some("TOKEN_EXPIRED"));
-    let status = StockServiceClient::new(toy.channel()).get_stock(GetStockRequest::default()).await.unwrap_err();
+    let status = StockServiceClient::new(toy.channel()).get_stock(request()).await.unwrap_err();
     assert_eq!(Details::of(&status).reason.as_deref(), Some("TOKEN_MISSING"));
+
+    let session = Uuid::from_u128(70);
+    let known = toy.channel_as(&identity.token_of(user, Role::Customer, session));
+    StockServiceClient::new(known.clone()).get_stock(request()).await.unwrap();
+    identity.end(session);
+    eventually("the session's end is known", Duration::from_secs(5), || async {
+        let status = StockServiceClient::new(known.clone()).get_stock(request()).await.err().ok_or("it enters")?;
+        let reason = Details::of(&status).reason.unwrap_or_default();
+        if reason == "SESSION_REVOKED" { Ok(()) } else { Err(reason) }
+    })
+    .await;
 
     assert!(toy.metrics().contains("flotilla_rpc_requests_total"));
     toy.stop().await;

@@ -4,6 +4,7 @@
 //! unlimited. `max_ack_pending` is the most frames that all replicas of a consumer together may hold unacked; the
 //! server delivers no more until some are acked, so it is set far above the prefetch.
 
+mod bucket;
 mod delivery;
 
 use std::future::IntoFuture;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt};
 use tracing::{error, info, warn};
 
+pub use bucket::{Bucket, BucketWatch, Kept, OpenBucket};
 pub use delivery::{NatsDelivery, NatsPings, NatsSubscription};
 
 use super::{Broker, StreamConfig};

@@ -42,6 +42,18 @@ async fn a_redelivered_event_is_applied_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_whose_deadline_has_passed_is_still_applied() {
+    let mut world = world(27).await;
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    let late = event(&world.ids, KIND, "late").until(long_ago);
+    let command = event(&world.ids, COMMAND, "charge").until(long_ago);
+    world.commit(&[late.clone(), command.clone()]);
+    world.quiet().await;
+    world.assert_each_applied_once(&[late, command]);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_comes_twice_in_one_frame_is_applied_once() {
     let mut world = world(21).await;
     let sent = events(&world.ids, KIND, 3);

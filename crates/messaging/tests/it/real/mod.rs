@@ -1,6 +1,7 @@
 //! On real PostgreSQL and NATS: what the in-memory set can't vouch for.
 
 mod broker;
+mod bucket;
 mod consumer;
 mod relay;
 mod retention;

@@ -1,0 +1,204 @@
+//! The latest value of each key, for all replicas of a service to see: a JetStream key-value bucket.
+//!
+//! What is in a bucket is derived: its service can fill it anew from its database at any time. So a bucket that is
+//! gone is made again, and one that has lost its newest values is thrown away. A value is written only over the revision
+//! that its writer saw. A bucket made anew has another [`created`](OpenBucket::created), within which revisions count.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{self, Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::stream;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::{NatsBroker, unavailable};
+use crate::error::BrokerError;
+
+/// The most that a value may take.
+const MAX_VALUE: i32 = 64 * 1_024;
+/// Longest wait for the next word of a watch that still has old values to tell.
+const WORD: Duration = Duration::from_secs(5);
+
+/// A bucket by name.
+#[derive(Clone)]
+pub struct Bucket {
+    broker: NatsBroker,
+    name: &'static str,
+}
+
+/// What a bucket holds under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The key.
+    pub key: String,
+    /// The value; nothing where it was deleted.
+    pub value: Option<Bytes>,
+    /// The number of the write.
+    pub revision: u64,
+}
+
+impl Bucket {
+    pub(crate) fn new(broker: NatsBroker, name: &'static str) -> Self {
+        Self { broker, name }
+    }
+
+    /// Opens the bucket; makes it if it isn't there.
+    ///
+    /// # Errors
+    /// The broker is away or refuses.
+    pub async fn open(&self) -> Result<OpenBucket, BrokerError> {
+        self.broker.usable()?;
+        let jetstream = &self.broker.shared.jetstream;
+        // Counted first: a connection that is lost from here on shows.
+        let connects = self.connects();
+        let store = if self.broker.info(&self.stream()).await?.is_some() {
+            self.broker.within("bucket", jetstream.get_key_value(self.name)).await?.map_err(unavailable)?
+        } else {
+            info!(bucket = self.name, "bucket created");
+            self.broker
+                .within("bucket creation", jetstream.create_key_value(self.config()))
+                .await?
+                .map_err(unavailable)?
+        };
+        let info = self.broker.info(&self.stream()).await?;
+        let info = info.ok_or_else(|| BrokerError::NoStream(self.stream()))?;
+        let mark = super::mark(&info);
+        Ok(OpenBucket { bucket: self.clone(), store, connects, created: mark.created, last: mark.sequence })
+    }
+
+    fn config(&self) -> kv::Config {
+        kv::Config {
+            bucket: self.name.to_owned(),
+            history: 1,
+            max_value_size: MAX_VALUE,
+            storage: stream::StorageType::File,
+            num_replicas: self.broker.shared.settings.stream_replicas,
+            ..kv::Config::default()
+        }
+    }
+
+    /// The stream in which JetStream keeps the bucket.
+    fn stream(&self) -> String {
+        format!("KV_{}", self.name)
+    }
+
+    /// How often the client has connected.
+    fn connects(&self) -> u64 {
+        self.broker.shared.client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// An open bucket. Cheap to clone.
+#[derive(Clone)]
+pub struct OpenBucket {
+    bucket: Bucket,
+    store: Store,
+    connects: u64,
+    /// When the bucket was made, in nanoseconds since 1970; tells it from an earlier one of its name.
+    pub created: i64,
+    /// The last revision when it was opened.
+    pub last: u64,
+}
+
+impl OpenBucket {
+    /// What is kept under a key.
+    ///
+    /// # Errors
+    /// The broker is away.
+    pub async fn get(&self, key: &str) -> Result<Option<Kept>, BrokerError> {
+        let entry = self.bucket.broker.within("bucket read", self.store.entry(key)).await?.map_err(unavailable)?;
+        Ok(entry.map(kept))
+    }
+
+    /// Writes a value over the revision that the writer saw, 0 where there was none; returns the new revision, or
+    /// nothing if another writer was faster.
+    ///
+    /// # Errors
+    /// The broker is away. The value may have been written.
+    pub async fn put(&self, key: &str, value: Bytes, seen: u64) -> Result<Option<u64>, BrokerError> {
+        self.bucket.broker.connected()?;
+        let written = self.bucket.broker.within("bucket write", self.store.update(key, value, seen)).await?;
+        match written {
+            Ok(revision) => Ok(Some(revision)),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// All values, and then each change.
+    ///
+    /// # Errors
+    /// The broker is away.
+    pub async fn watch(&self) -> Result<BucketWatch, BrokerError> {
+        let watch = self.bucket.broker.within("bucket watch", self.store.watch_all()).await?;
+        let is_empty = self.info().await?.is_some_and(|info| info.state.messages == 0);
+        Ok(BucketWatch { watch: watch.map_err(unavailable)?, is_current: is_empty, patience: Instant::now() + WORD })
+    }
+
+    /// Whether this still is the bucket, seen over the same connection. A watch that outlives its connection may have
+    /// missed what a restarted broker lost and wrote again.
+    ///
+    /// # Errors
+    /// The broker is away.
+    pub async fn is_same(&self) -> Result<bool, BrokerError> {
+        let info = self.info().await?;
+        let same = info.is_some_and(|info| super::mark(&info).created == self.created);
+        Ok(same && self.bucket.connects() == self.connects)
+    }
+
+    /// Deletes the bucket, for one that is known to have lost values.
+    ///
+    /// # Errors
+    /// The broker is away.
+    pub async fn throw_away(&self) -> Result<(), BrokerError> {
+        let jetstream = &self.bucket.broker.shared.jetstream;
+        let deleted =
+            self.bucket.broker.within("bucket deletion", jetstream.delete_key_value(self.bucket.name)).await?;
+        deleted.map(|_| ()).map_err(unavailable)
+    }
+
+    async fn info(&self) -> Result<Option<stream::Info>, BrokerError> {
+        self.bucket.broker.info(&self.bucket.stream()).await
+    }
+}
+
+/// A bucket being watched.
+pub struct BucketWatch {
+    watch: kv::Watch,
+    is_current: bool,
+    /// By when old values must go on being told.
+    patience: Instant,
+}
+
+impl BucketWatch {
+    /// The next value. Never ends by itself while the broker is away.
+    ///
+    /// # Errors
+    /// The watch broke off.
+    pub async fn next(&mut self) -> Result<Kept, BrokerError> {
+        let next = async { self.watch.next().await };
+        let next = if self.is_current {
+            next.await
+        } else {
+            let late = |_| BrokerError::Unavailable("the bucket tells nothing".to_owned());
+            tokio::time::timeout_at(self.patience, next).await.map_err(late)?
+        };
+        let entry = next.ok_or_else(|| BrokerError::ConsumerGone("the watch ended".to_owned()))?;
+        let entry = entry.map_err(|error| BrokerError::ConsumerGone(error.to_string()))?;
+        self.is_current |= entry.seen_current;
+        self.patience = Instant::now() + WORD;
+        Ok(kept(entry))
+    }
+
+    /// Whether all values that there were have been told.
+    pub fn is_current(&self) -> bool {
+        self.is_current
+    }
+}
+
+fn kept(entry: kv::Entry) -> Kept {
+    let value = (entry.operation == Operation::Put).then_some(entry.value);
+    Kept { key: entry.key, value, revision: entry.revision }
+}

@@ -1,0 +1,59 @@
+//! Cancels the statements of those who have left.
+//!
+//! A connection that is closed doesn't stop its statement: the server works on and finds out when it answers. So when a
+//! statement is given up half way (its caller left, its deadline passed), the server is asked to cancel it, by a short
+//! connection of its own. Best effort, within bounds: where the request gets lost, `statement_timeout` ends the
+//! statement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_postgres::{CancelToken, NoTls};
+use tokio_util::sync::CancellationToken;
+
+/// How long a request may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Sends requests to cancel, a few at a time.
+#[derive(Clone)]
+pub(crate) struct Cancels {
+    /// Beyond these a storm of leavers would itself be a load: the others' statements run into their limit.
+    places: Arc<Semaphore>,
+    closed: CancellationToken,
+}
+
+impl Cancels {
+    pub fn new(places: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// Asks the server to cancel what runs on the connection that `token` belongs to. Returns at once; the request ends
+    /// by itself within its patience, or with the pool.
+    pub fn send(&self, token: CancelToken) {
+        let (Ok(place), Ok(runtime)) = (Arc::clone(&self.places).try_acquire_owned(), Handle::try_current()) else {
+            return;
+        };
+        let closed = self.closed.clone();
+        runtime.spawn(async move {
+            let request = tokio::time::timeout(PATIENCE, token.cancel_query(NoTls));
+            match closed.run_until_cancelled(request).await {
+                Some(Ok(Ok(()))) => tracing::debug!("statement without a caller was cancelled"),
+                Some(Ok(Err(error))) => tracing::debug!(%error, "statement without a caller could not be cancelled"),
+                Some(Err(_)) => tracing::debug!("the request to cancel a statement took too long"),
+                None => {}
+            }
+            drop(place);
+        });
+    }
+
+    /// Sends no more, and waits for none.
+    pub fn close(&self) {
+        self.places.close();
+        self.closed.cancel();
+    }
+}

@@ -1,0 +1,228 @@
+//! All addresses of a channel, and the choice among them: the one with the fewest calls in flight.
+//!
+//! The first call connects to all addresses. A call goes to an address that is connected; it waits only while none is,
+//! and fails once the next attempt at each has failed.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use flotilla_call::Deadline;
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Code;
+
+use super::connection::Sender;
+use super::discovery::Discovery;
+use super::ejection::Rules;
+use super::endpoint::{Endpoint, Wiring};
+use super::layers::metrics::ClientMetrics;
+use super::outcome::is_fault;
+use super::target::Target;
+
+/// Calls that wait for so long in vain speak against the address; shorter ones against the caller's patience.
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
+
+/// The addresses of a channel. Dropped, it ends their tasks.
+pub(crate) struct Balancer {
+    wiring: Arc<Wiring>,
+    endpoints: RwLock<Vec<Arc<Endpoint>>>,
+    keepers: Mutex<HashMap<SocketAddr, AbortOnDropHandle<()>>>,
+    discovery: Discovery,
+    discovering: OnceLock<AbortOnDropHandle<()>>,
+    started: AtomicBool,
+    unresolved: Mutex<Option<(Instant, Arc<io::Error>)>>,
+    rules: Rules,
+    ejecting: Mutex<()>,
+    metrics: Option<ClientMetrics>,
+}
+
+impl Balancer {
+    pub fn new(wiring: Arc<Wiring>, discovery: Discovery, metrics: Option<ClientMetrics>) -> Self {
+        let rules = Rules { after: wiring.settings.eject_after, first: wiring.settings.eject_for.0 };
+        Self {
+            wiring,
+            endpoints: RwLock::default(),
+            keepers: Mutex::default(),
+            discovery,
+            discovering: OnceLock::new(),
+            started: AtomicBool::new(false),
+            unresolved: Mutex::default(),
+            rules,
+            ejecting: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// A place at the best address but for those `tried`, which are taken only when there is no other.
+    ///
+    /// # Errors
+    /// None is connected, and the next attempt at each has failed.
+    pub async fn acquire(self: &Arc<Self>, tried: &[SocketAddr]) -> Result<(Sender, Lease), Arc<io::Error>> {
+        self.start();
+        if let Some(found) = self.pick(tried) {
+            return Ok(found);
+        }
+        let began = Instant::now();
+        let mut changes = self.wiring.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if let Some(found) = self.pick(tried) {
+                return Ok(found);
+            }
+            if let Some(cause) = self.hopeless_since(began) {
+                return Err(cause);
+            }
+            self.wake();
+            if changes.changed().await.is_err() {
+                return Err(Arc::new(io::ErrorKind::NotConnected.into()));
+            }
+        }
+    }
+
+    /// The connected address with the fewest calls in flight; of several, any. One that was tried for this call or
+    /// that is ejected is taken only where there is nothing better.
+    fn pick(self: &Arc<Self>, tried: &[SocketAddr]) -> Option<(Sender, Lease)> {
+        let now = Instant::now();
+        let endpoints = self.endpoints.read();
+        let mut best: Option<((u8, usize), &Arc<Endpoint>)> = None;
+        let mut ties = 1;
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.is_ready()) {
+            let ejected = u8::from(endpoint.ejection.lock().is_active(now));
+            let rank = (2 * ejected + u8::from(tried.contains(&endpoint.address)), endpoint.pending());
+            ties = if best.is_some_and(|(least, _)| least == rank) { ties + 1 } else { 1 };
+            let better = best.is_none_or(|(least, _)| rank < least);
+            // Each of several equals has the same chance.
+            if better || (ties > 1 && self.wiring.chance.one_in(ties)) {
+                best = Some((rank, endpoint));
+            }
+        }
+        let (_, endpoint) = best?;
+        Some((endpoint.sender()?, Lease::new(Arc::clone(self), Arc::clone(endpoint), now)))
+    }
+
+    /// Why no call can be made, once everything that could have changed it since `began` has failed.
+    fn hopeless_since(&self, began: Instant) -> Option<Arc<io::Error>> {
+        let endpoints = self.endpoints.read();
+        if endpoints.is_empty() {
+            let unresolved = self.unresolved.lock();
+            return unresolved.as_ref().filter(|(at, _)| *at >= began).map(|(_, cause)| Arc::clone(cause));
+        }
+        endpoints.iter().map(|endpoint| endpoint.failed_since(began)).collect::<Option<Vec<_>>>()?.pop()
+    }
+
+    /// Calls wait: connect, and look the names up again if there is nobody to connect to.
+    fn wake(&self) {
+        let endpoints = self.endpoints.read();
+        endpoints.iter().for_each(|endpoint| endpoint.demand());
+        if endpoints.is_empty() {
+            self.wiring.trouble.notify_one();
+        }
+    }
+
+    /// Begins with the addresses that need no resolving, and looks for the others. Done at the first call.
+    fn start(self: &Arc<Self>) {
+        if self.started.load(Ordering::Acquire) {
+            return;
+        }
+        self.discovering.get_or_init(|| {
+            self.update(&self.discovery.literal());
+            let discovery = self.discovery.clone();
+            AbortOnDropHandle::new(tokio::spawn(discovery.run(Arc::downgrade(self), Arc::clone(&self.wiring))))
+        });
+        self.started.store(true, Ordering::Release);
+    }
+
+    /// Replaces the addresses. Calls at one that is gone end in peace.
+    pub fn update(&self, addresses: &[(Arc<Target>, SocketAddr)]) {
+        let mut endpoints = self.endpoints.write();
+        let mut keepers = self.keepers.lock();
+        endpoints.retain(|endpoint| addresses.iter().any(|(_, address)| *address == endpoint.address));
+        keepers.retain(|kept, _| addresses.iter().any(|(_, address)| address == kept));
+        for (target, address) in addresses {
+            if !keepers.contains_key(address) {
+                tracing::debug!(%address, host = target.host(), "address added");
+                let endpoint = Arc::new(Endpoint::new(Arc::clone(target), *address));
+                endpoints.push(Arc::clone(&endpoint));
+                let keeping = tokio::spawn(endpoint.keep_connected(Arc::clone(&self.wiring)));
+                keepers.insert(*address, AbortOnDropHandle::new(keeping));
+            }
+        }
+        drop((endpoints, keepers));
+        self.wiring.changes.send_replace(());
+    }
+
+    /// A lookup has failed, and there is no address of before.
+    pub fn unresolved(&self, cause: io::Error) {
+        *self.unresolved.lock() = Some((Instant::now(), Arc::new(cause)));
+        self.wiring.changes.send_replace(());
+    }
+
+    fn failed(&self, endpoint: &Endpoint) {
+        let now = Instant::now();
+        let _one_at_a_time = self.ejecting.lock();
+        let (all, ejected) = {
+            let endpoints = self.endpoints.read();
+            let ejected = endpoints.iter().filter(|endpoint| endpoint.ejection.lock().is_active(now)).count();
+            (endpoints.len(), ejected)
+        };
+        // At most half of the addresses: the others would drown.
+        let room = (ejected + 1) * 2 <= all;
+        if endpoint.ejection.lock().failed(now, self.rules, room) {
+            tracing::warn!(address = %endpoint.address, "address fails again and again and is left alone for a while");
+            if let Some(metrics) = &self.metrics {
+                metrics.ejections.inc();
+            }
+        }
+    }
+}
+
+/// A call's place at an address, until its end.
+pub(crate) struct Lease {
+    balancer: Arc<Balancer>,
+    pub endpoint: Arc<Endpoint>,
+    began: Instant,
+    /// When the caller stops waiting.
+    pub deadline: Option<Deadline>,
+    judged: bool,
+}
+
+impl Lease {
+    fn new(balancer: Arc<Balancer>, endpoint: Arc<Endpoint>, now: Instant) -> Self {
+        endpoint.begin();
+        Self { balancer, endpoint, began: now, deadline: None, judged: false }
+    }
+
+    /// Notes how the call ended. A code that says nothing of the server is as good as success.
+    pub fn ended(&mut self, code: Code) {
+        self.judge(is_fault(code) || (code == Code::DeadlineExceeded && self.began.elapsed() >= SLOW));
+    }
+
+    /// The call never left: nobody is at fault.
+    pub fn unused(&mut self) {
+        self.judged = true;
+    }
+
+    fn judge(&mut self, failed: bool) {
+        self.judged = true;
+        if failed {
+            self.balancer.failed(&self.endpoint);
+        } else {
+            self.endpoint.ejection.lock().succeeded(Instant::now());
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.endpoint.end();
+        let in_vain = self.deadline.is_some_and(|deadline| deadline.remaining().is_zero());
+        if !self.judged && in_vain && self.began.elapsed() >= SLOW {
+            self.judge(true);
+        }
+    }
+}

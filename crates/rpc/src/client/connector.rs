@@ -1,0 +1,62 @@
+//! From an address to a stream of bytes: TCP, with TLS where the URL asks for it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::target::{ChannelError, Target};
+use crate::ClientSettings;
+use crate::tls::ClientTls;
+
+/// A stream of bytes in both directions.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+/// Makes connections. Others than TCP's are for tests: pipes in memory, simulated networks.
+pub trait Connector: Send + Sync + 'static {
+    /// Connects to `address`, one of those that `target` has. May be given up at any time.
+    ///
+    /// # Errors
+    /// Nobody is there.
+    fn connect(&self, target: &Target, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Io>>>;
+}
+
+/// TCP, with TLS for `https://`.
+#[derive(Debug, Clone)]
+pub(crate) struct TcpConnector {
+    tls: Option<Arc<ClientTls>>,
+}
+
+impl TcpConnector {
+    /// A connector for these targets.
+    ///
+    /// # Errors
+    /// A target asks for TLS, and there are no usable certificates.
+    pub fn new(targets: &[Arc<Target>], settings: &ClientSettings) -> Result<Self, ChannelError> {
+        let Some(secured) = targets.iter().find(|target| target.is_tls()) else {
+            return Ok(Self { tls: None });
+        };
+        let tls = settings.tls.as_ref().ok_or_else(|| ChannelError::NoTls(secured.host().to_owned()))?;
+        Ok(Self { tls: Some(ClientTls::load(tls)?) })
+    }
+}
+
+impl Connector for TcpConnector {
+    fn connect(&self, target: &Target, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+        let secured = if target.is_tls() { Some((self.tls.clone(), target.host().to_owned())) } else { None };
+        Box::pin(async move {
+            let tcp = TcpStream::connect(address).await?;
+            tcp.set_nodelay(true)?;
+            match secured {
+                None => Ok(Box::new(tcp) as Box<dyn Io>),
+                Some((Some(tls), host)) => Ok(Box::new(tls.connect(tcp, &host).await?) as Box<dyn Io>),
+                Some((None, _)) => Err(io::Error::new(io::ErrorKind::InvalidInput, "no certificates for https")),
+            }
+        })
+    }
+}

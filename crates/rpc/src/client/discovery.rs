@@ -1,0 +1,83 @@
+//! Looks names up again and again: at an interval, and when connections fail. What is known stays while nobody answers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::balancer::Balancer;
+use super::endpoint::Wiring;
+use super::resolver::Resolver;
+use super::target::Target;
+
+/// How long one lookup may take.
+const LOOKUP: Duration = Duration::from_secs(5);
+/// Shortest time between two lookups.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What is to be found, and by whom.
+#[derive(Clone)]
+pub(crate) struct Discovery {
+    pub targets: Vec<Arc<Target>>,
+    pub resolver: Arc<dyn Resolver>,
+}
+
+impl Discovery {
+    /// The addresses that stand in the URLs.
+    pub fn literal(&self) -> Vec<(Arc<Target>, SocketAddr)> {
+        self.targets.iter().filter_map(|target| Some((Arc::clone(target), target.literal()?))).collect()
+    }
+
+    /// Tells `balancer` the addresses for as long as it lives. Ends at once if there are no names.
+    pub async fn run(self, balancer: Weak<Balancer>, wiring: Arc<Wiring>) {
+        if self.targets.iter().all(|target| target.literal().is_some()) {
+            return;
+        }
+        let mut known: Vec<Vec<SocketAddr>> = vec![Vec::new(); self.targets.len()];
+        loop {
+            let mut failure = None;
+            for (target, known) in self.targets.iter().zip(&mut known) {
+                match self.look_up(target).await {
+                    Ok(addresses) => *known = addresses,
+                    Err(error) => {
+                        tracing::debug!(host = target.host(), %error, "name could not be resolved");
+                        failure = Some(error);
+                    }
+                }
+            }
+            let addresses: Vec<_> = self
+                .targets
+                .iter()
+                .zip(&known)
+                .flat_map(|(target, known)| known.iter().map(|address| (Arc::clone(target), *address)))
+                .collect();
+            let Some(balancer) = balancer.upgrade() else { return };
+            match failure {
+                Some(error) if addresses.is_empty() => balancer.unresolved(error),
+                _ => balancer.update(&addresses),
+            }
+            drop(balancer);
+            pause(&wiring).await;
+        }
+    }
+
+    async fn look_up(&self, target: &Target) -> io::Result<Vec<SocketAddr>> {
+        if let Some(address) = target.literal() {
+            return Ok(vec![address]);
+        }
+        let found = timeout(LOOKUP, self.resolver.resolve(target.host(), target.port())).await;
+        let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
+    }
+}
+
+/// Waits for the interval, give or take a quarter so that clients don't ask in step, or for a connection to fail.
+async fn pause(wiring: &Wiring) {
+    let interval = wiring.settings.resolve_interval.0;
+    sleep(SHORTEST_PAUSE.min(interval)).await;
+    let rest = interval * 3 / 4 + wiring.chance.part_of(interval / 2);
+    // Cut short by trouble, which is no error.
+    let _ = timeout(rest, wiring.trouble.notified()).await;
+}

@@ -1,0 +1,255 @@
+//! Retries of what is safe to repeat, within a budget and the deadline.
+//!
+//! * A request that provably never left is sent elsewhere, whatever its method.
+//! * A method that may be repeated (by its contract) is, when the connection broke, or when the server said `UNAVAILABLE`
+//!   or told when to repeat (`RetryInfo`), which is then waited for.
+//! * Anything else is left to the caller: a method that isn't declared repeatable is never sent twice.
+//!
+//! Retries of requests that may have arrived are paid for from a budget: a share of the calls made, and a reserve.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::{HeaderMap, Request};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use super::deadline::{leaves_time, write};
+use super::{Layer, Outcome, Outgoing};
+use crate::client::endpoint::Wiring;
+use crate::client::outbound::Outbound;
+use crate::client::outcome::{Failure, Sent, head_code};
+use crate::client::reply::code_in;
+use crate::{ClientSettings, Details};
+
+/// Largest request that is kept for a repeat, and largest response that is looked at to its end before it is passed on.
+const KEPT_BYTES: usize = 256 * 1024;
+/// Longest pause, and longest wait that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Retries that are there however few calls are made; they come back at one a second.
+const RESERVE: f64 = 10.0;
+/// Retries that a busy channel may save up.
+const SAVINGS: f64 = 500.0;
+
+/// The layer.
+pub(crate) struct Retry<S> {
+    inner: S,
+    budget: Mutex<Budget>,
+    attempts: u32,
+    pause: Duration,
+    wiring: Arc<Wiring>,
+}
+
+impl<S> Retry<S> {
+    pub fn new(inner: S, settings: &ClientSettings, wiring: Arc<Wiring>) -> Self {
+        let budget = Budget::new(f64::from(settings.retry_percent) / 100.0, Instant::now());
+        Self {
+            inner,
+            budget: Mutex::new(budget),
+            attempts: settings.retry_attempts,
+            pause: settings.retry_pause.0,
+            wiring,
+        }
+    }
+}
+
+impl<S: Layer> Layer for Retry<S> {
+    async fn call(&self, mut call: Outgoing) -> Outcome {
+        self.budget.lock().deposit();
+        let repeatable = call.method.repeatable;
+        if repeatable && self.attempts > 1 {
+            let gathered = std::mem::replace(call.request.body_mut(), Outbound::Whole(Default::default()));
+            *call.request.body_mut() = gathered.gather(KEPT_BYTES).await.map_err(Failure::refused)?;
+        }
+        let (method, deadline) = (Arc::clone(&call.method), call.deadline);
+        let mut tried = Vec::new();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let last = attempt >= self.attempts;
+            let copy = if repeatable && !last { again(&call.request) } else { None };
+            let sending =
+                Outgoing { request: call.request, method: Arc::clone(&method), deadline, tried: tried.clone() };
+            let mut outcome = self.inner.call(sending).await;
+            if repeatable && !method.server_streaming {
+                outcome = look_to_the_end(outcome).await;
+            }
+            let Some((given_back, wish)) = self.verdict(&mut outcome, repeatable) else { return outcome };
+            let Some(request) = given_back.or(copy).filter(|_| !last) else { return outcome };
+            tried.extend(address(&outcome));
+            let pause = match wish {
+                Wish::Elsewhere if attempt == 1 => Duration::ZERO,
+                Wish::Elsewhere | Wish::Soon => self.backoff(attempt),
+                Wish::After(wait) => wait + self.backoff(1),
+            };
+            let paid = matches!(wish, Wish::Elsewhere) || self.budget.lock().withdraw(Instant::now());
+            if pause > LONGEST_WAIT || !paid || !leaves_time(deadline, pause) {
+                return outcome;
+            }
+            // What the last attempt holds is given back before the next begins.
+            drop(outcome);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            if let Some(metrics) = &method.metrics {
+                metrics.retries.inc();
+            }
+            call.request = request;
+            if let Some(deadline) = deadline {
+                write(deadline.remaining(), call.request.headers_mut());
+            }
+        }
+    }
+}
+
+impl<S> Retry<S> {
+    fn backoff(&self, attempt: u32) -> Duration {
+        self.wiring.chance.backoff(self.pause, attempt - 1, LONGEST_PAUSE)
+    }
+
+    /// Whether and when an attempt may be repeated, and the request where it came back untouched.
+    fn verdict(&self, outcome: &mut Outcome, repeatable: bool) -> Option<(Option<Request<Outbound>>, Wish)> {
+        match outcome {
+            Err(Failure { sent: Sent::Never(request), .. }) => {
+                Some((request.take().map(|request| *request), Wish::Elsewhere))
+            }
+            Err(failure) => (repeatable && failure.status.code() == Code::Unavailable).then_some((None, Wish::Soon)),
+            Ok(response) => {
+                let trailers = response.body().trailers();
+                let told = trailers.filter(|trailers| trailers.contains_key("grpc-status"));
+                let headers = told.unwrap_or(response.headers());
+                let code = head_code(response).or_else(|| code_in(headers))?;
+                if !repeatable || code == Code::Ok {
+                    return None;
+                }
+                match wait_of(headers) {
+                    Some(wait) => Some((None, Wish::After(wait))),
+                    None => (code == Code::Unavailable).then_some((None, Wish::Soon)),
+                }
+            }
+        }
+    }
+}
+
+/// When to try again.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    /// At once, for it never left.
+    Elsewhere,
+    /// After a short pause.
+    Soon,
+    /// When the server says.
+    After(Duration),
+}
+
+/// Reads a short response to its end, where its status may stand.
+async fn look_to_the_end(outcome: Outcome) -> Outcome {
+    let mut response = outcome?;
+    if head_code(&response).is_none() {
+        let address = response.body().address;
+        if let Err(status) = response.body_mut().gather(KEPT_BYTES).await {
+            return Err(Failure { status, sent: Sent::Maybe, address: Some(address) });
+        }
+    }
+    Ok(response)
+}
+
+fn address(outcome: &Outcome) -> Option<std::net::SocketAddr> {
+    match outcome {
+        Ok(response) => Some(response.body().address),
+        Err(failure) => failure.address,
+    }
+}
+
+/// The same request once more, if all of it is at hand.
+fn again(request: &Request<Outbound>) -> Option<Request<Outbound>> {
+    let mut copy = Request::new(request.body().again()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// When the server says that a repeat may succeed.
+fn wait_of(headers: &HeaderMap) -> Option<Duration> {
+    let encoded = headers.get("grpc-status-details-bin")?.as_bytes();
+    let unpadded = encoded.split(|byte| *byte == b'=').next()?;
+    let details = STANDARD_NO_PAD.decode(unpadded).ok()?;
+    Details::of(&Status::with_details(Code::Unavailable, "", details.into())).retry_after
+}
+
+/// What may be spent on retries.
+#[derive(Debug)]
+struct Budget {
+    share: f64,
+    saved: f64,
+    reserve: f64,
+    filled: Instant,
+}
+
+impl Budget {
+    fn new(share: f64, now: Instant) -> Self {
+        Self { share, saved: 0.0, reserve: if share > 0.0 { RESERVE } else { 0.0 }, filled: now }
+    }
+
+    /// A call is made.
+    fn deposit(&mut self) {
+        self.saved = (self.saved + self.share).min(SAVINGS);
+    }
+
+    /// Pays for a retry, if it can.
+    fn withdraw(&mut self, now: Instant) -> bool {
+        if self.share > 0.0 {
+            let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+            self.reserve = (self.reserve + passed).min(RESERVE);
+        }
+        self.filled = now;
+        for purse in [&mut self.saved, &mut self.reserve] {
+            if *purse >= 1.0 {
+                *purse -= 1.0;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RpcError;
+
+    #[test]
+    fn the_budget_is_a_share_of_the_calls_and_a_reserve() {
+        let now = Instant::now();
+        let mut budget = Budget::new(0.2, now);
+        (0..100).for_each(|_| budget.deposit());
+        // Sums of fifths are a little less than whole.
+        let paid = (0..100).filter(|_| budget.withdraw(now)).count();
+        assert!((29..=30).contains(&paid), "{paid}");
+        assert!(budget.withdraw(now + Duration::from_secs(2)));
+        let mut none = Budget::new(0.0, now);
+        none.deposit();
+        assert!(!none.withdraw(now + Duration::from_secs(100)));
+    }
+
+    #[test]
+    fn the_servers_wish_is_read_padded_or_not() {
+        let error = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "busy");
+        let response = Status::from(error.clone().retry_after(Duration::from_millis(250))).into_http::<()>();
+        assert_eq!(wait_of(response.headers()), Some(Duration::from_millis(250)));
+        let plain = response.headers()["grpc-status-details-bin"].to_str().unwrap().trim_end_matches('=').to_owned();
+        for padded in [format!("{plain}="), format!("{plain}==")] {
+            let headers = HeaderMap::from_iter([("grpc-status-details-bin".parse().unwrap(), padded.parse().unwrap())]);
+            assert_eq!(wait_of(&headers), Some(Duration::from_millis(250)));
+        }
+        assert_eq!(wait_of(Status::from(error).into_http::<()>().headers()), None);
+        let rubbish = HeaderMap::from_iter([("grpc-status-details-bin".parse().unwrap(), "%%".parse().unwrap())]);
+        assert_eq!(wait_of(&rubbish), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! The channel's token goes with calls that bring none.
+
+use http::header::{AUTHORIZATION, InvalidHeaderValue};
+use http::{HeaderMap, HeaderValue};
+
+/// `token` as a header. It isn't shown in logs.
+///
+/// # Errors
+/// The token can't stand in a header.
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Sends the token, unless the call has one.
+pub(crate) fn send_on(authorization: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    if let Some(authorization) = authorization
+        && !headers.contains_key(AUTHORIZATION)
+    {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_goes_along_and_one_of_the_calls_own_stays() {
+        let (one, other) = (bearer("one").unwrap(), bearer("other").unwrap());
+        assert!(!format!("{one:?}").contains("one"));
+        let mut headers = HeaderMap::new();
+        send_on(None, &mut headers);
+        assert!(headers.is_empty());
+        send_on(Some(&one), &mut headers);
+        send_on(Some(&other), &mut headers);
+        assert_eq!(headers["authorization"], "Bearer one");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a channel knows of each method, from the contracts: looked up once for a call.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::policy::{Idempotency, MethodPolicy};
+use prost_reflect::DescriptorPool;
+
+use super::layers::breaker::Breaker;
+use super::layers::metrics::{ClientMetrics, MethodMetrics};
+use crate::ClientSettings;
+
+/// A method, or the stand-in for all that nobody has described.
+pub(crate) struct Method {
+    /// `flotilla.orders.v1.OrderService/PlaceOrder`, or `unknown`.
+    pub name: String,
+    /// Whether the client sends a stream.
+    pub client_streaming: bool,
+    /// Whether the server answers with a stream.
+    pub server_streaming: bool,
+    /// How long a call may take where the caller doesn't say.
+    pub deadline: Option<Duration>,
+    /// Whether a call whose end isn't known may be made again.
+    pub repeatable: bool,
+    /// Its service's; `None` for health, which has to tell the truth.
+    pub breaker: Option<Arc<Breaker>>,
+    /// Its counters.
+    pub metrics: Option<MethodMetrics>,
+}
+
+/// All methods by path.
+pub(crate) struct Methods {
+    by_path: HashMap<String, Arc<Method>>,
+    unknown: Arc<Method>,
+}
+
+impl Methods {
+    /// The methods of the fleet, of the health service and of `others`.
+    pub fn new(settings: &ClientSettings, metrics: Option<&ClientMetrics>, others: &[MethodPolicy]) -> Self {
+        let mut breakers = HashMap::new();
+        let mut by_path = HashMap::new();
+        let health = health();
+        for policy in flotilla_proto::policy::methods().iter().chain(&health).chain(others) {
+            let is_health = policy.service.starts_with("grpc.");
+            let breaker = (!is_health).then(|| {
+                let new = || Arc::new(Breaker::new(&policy.service, settings));
+                Arc::clone(breakers.entry(policy.service.clone()).or_insert_with(new))
+            });
+            let method = Method {
+                name: format!("{}/{}", policy.service, policy.method),
+                client_streaming: policy.client_streaming,
+                server_streaming: policy.server_streaming,
+                deadline: policy.deadline,
+                repeatable: !policy.client_streaming
+                    && (is_health
+                        || matches!(policy.idempotency, Idempotency::NoSideEffects | Idempotency::Idempotent)),
+                breaker,
+                metrics: metrics.map(|metrics| metrics.method(&policy.service, &policy.method)),
+            };
+            by_path.insert(policy.path.clone(), Arc::new(method));
+        }
+        let unknown = Method {
+            name: "unknown".to_owned(),
+            client_streaming: false,
+            server_streaming: false,
+            deadline: None,
+            repeatable: false,
+            breaker: None,
+            metrics: metrics.map(|metrics| metrics.method("unknown", "unknown")),
+        };
+        Self { by_path, unknown: Arc::new(unknown) }
+    }
+
+    /// The method at `path`.
+    pub fn find(&self, path: &str) -> &Arc<Method> {
+        self.by_path.get(path).unwrap_or(&self.unknown)
+    }
+}
+
+impl Method {
+    /// Whether either side sends a stream.
+    pub fn is_stream(&self) -> bool {
+        self.client_streaming || self.server_streaming
+    }
+}
+
+fn health() -> Vec<MethodPolicy> {
+    // Compiled in: a set that can't be read describes nothing.
+    DescriptorPool::decode(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .map(|pool| flotilla_proto::policy::of(&pool))
+        .unwrap_or_default()
+}

@@ -1,0 +1,213 @@
+//! The client side: a channel to all replicas of a service, for generated clients.
+//!
+//! Guarantees:
+//! * Nothing is connected before the first call; from then on every address of the name has its connection, and calls go
+//!   to the one with the fewest in flight. Names are looked up again at an interval and when a connection fails.
+//! * A peer that has fallen silent is left within the keepalive time, one that fails again and again for a while.
+//! * What is safe to repeat is repeated, within a budget and the deadline ([`layers`] says what is safe); nothing else is
+//!   ever sent twice.
+//! * Every unary call has a deadline. Deadline, request id and trace of the call being served go on with it.
+//!
+//! Tasks (one for each address, one for the names) belong to the channel and end with its last clone.
+
+mod balancer;
+mod chance;
+mod connection;
+mod connector;
+mod discovery;
+mod ejection;
+mod endpoint;
+mod layers;
+mod methods;
+mod outbound;
+mod outcome;
+mod reply;
+mod resolver;
+mod settings;
+mod target;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use flotilla_proto::policy::MethodPolicy;
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+use tokio::sync::{Notify, watch};
+use tonic::Status;
+use tonic::body::Body;
+use tower::Service;
+
+pub use connector::{Connector, Io};
+pub use layers::metrics::ClientMetrics;
+pub use resolver::Resolver;
+pub use settings::ClientSettings;
+pub use target::{ChannelError, Target};
+
+use balancer::Balancer;
+use chance::Chance;
+use connector::TcpConnector;
+use discovery::Discovery;
+use endpoint::Wiring;
+use layers::{Layer as _, Stack};
+use methods::Methods;
+use resolver::SystemResolver;
+
+/// The way to a service, for generated clients. Cheap to clone; connects when first used, and reconnects by itself.
+#[derive(Clone)]
+pub struct Channel {
+    shared: Arc<Shared>,
+    authorization: Option<HeaderValue>,
+}
+
+struct Shared {
+    targets: Vec<Arc<Target>>,
+    settings: ClientSettings,
+    methods: Methods,
+    stack: Stack,
+}
+
+/// A channel to `url`: `http://host:port`, `https://host:port` (then with the settings' certificates), or a list of them
+/// parted by commas. Connects lazily.
+///
+/// # Errors
+/// `url` isn't an address, or the certificates can't be used.
+pub fn channel(url: &str, settings: &ClientSettings) -> Result<Channel, ChannelError> {
+    ChannelBuilder::new(settings).connect(url)
+}
+
+/// A channel in the making.
+pub struct ChannelBuilder {
+    settings: ClientSettings,
+    metrics: Option<ClientMetrics>,
+    methods: Vec<MethodPolicy>,
+    resolver: Arc<dyn Resolver>,
+    connector: Option<Arc<dyn Connector>>,
+}
+
+impl ChannelBuilder {
+    /// A channel over TCP that asks the operating system for addresses and knows the fleet's methods.
+    pub fn new(settings: &ClientSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            metrics: None,
+            methods: Vec::new(),
+            resolver: Arc::new(SystemResolver),
+            connector: None,
+        }
+    }
+
+    /// Counts its calls.
+    #[must_use]
+    pub fn metrics(mut self, metrics: &ClientMetrics) -> Self {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
+    /// Knows further methods: whether they may be repeated, and their deadlines.
+    #[must_use]
+    pub fn methods(mut self, methods: &[MethodPolicy]) -> Self {
+        self.methods.extend_from_slice(methods);
+        self
+    }
+
+    /// Asks `resolver` for addresses.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Connects by `connector`.
+    #[must_use]
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Some(Arc::new(connector));
+        self
+    }
+
+    /// The channel to `url`, as [`channel`] has it.
+    ///
+    /// # Errors
+    /// `url` isn't an address, or the certificates can't be used.
+    pub fn connect(self, url: &str) -> Result<Channel, ChannelError> {
+        let targets = Target::parse(url)?;
+        let connector = match self.connector {
+            Some(connector) => connector,
+            None => Arc::new(TcpConnector::new(&targets, &self.settings)?),
+        };
+        let methods = Methods::new(&self.settings, self.metrics.as_ref(), &self.methods);
+        let wiring = Arc::new(Wiring {
+            connector,
+            settings: self.settings.clone(),
+            changes: watch::Sender::new(()),
+            trouble: Notify::new(),
+            chance: Chance::new(),
+        });
+        let discovery = Discovery { targets: targets.clone(), resolver: self.resolver };
+        let balancer = Arc::new(Balancer::new(Arc::clone(&wiring), discovery, self.metrics));
+        let stack = layers::compose(balancer, wiring);
+        let shared = Shared { targets, settings: self.settings, methods, stack };
+        Ok(Channel { shared: Arc::new(shared), authorization: None })
+    }
+}
+
+impl fmt::Debug for ChannelBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Channel {
+    /// The same channel sending `token` with each call that brings none of its own.
+    ///
+    /// # Errors
+    /// The token can't stand in a header.
+    pub fn with_token(&self, token: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+        Ok(Self { authorization: Some(layers::token::bearer(token)?), ..self.clone() })
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("targets", &self.shared.targets).finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// A failure of the transport is a status with a source: `UNAVAILABLE`, in most cases.
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        let call = layers::prepare(request, &shared.methods, &shared.settings, self.authorization.as_ref());
+        Box::pin(async move {
+            match shared.stack.call(call).await {
+                Ok(response) => Ok(response.map(Body::new)),
+                Err(failure) => Err(failure.status),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_needs_no_runtime_until_it_is_used() {
+        let channel = channel("http://127.0.0.1:1", &ClientSettings::default()).unwrap();
+        assert!(format!("{channel:?}").contains("127.0.0.1"));
+    }
+
+    #[test]
+    fn a_secured_address_needs_certificates() {
+        let refused = channel("https://127.0.0.1:1", &ClientSettings::default());
+        assert!(matches!(refused, Err(ChannelError::NoTls(_))));
+    }
+}

@@ -1,0 +1,127 @@
+//! How an attempt ended, if not with a response: what the caller is told, and whether the server may have seen it.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use flotilla_call::Deadline;
+use http::{Request, Response, StatusCode};
+use tonic::{Code, Status};
+
+use super::outbound::Outbound;
+use super::reply::code_in;
+use crate::RpcError;
+
+/// An attempt, or a call, without a response.
+pub(crate) struct Failure {
+    /// What the caller is told. Its source is set where the transport failed and not the server.
+    pub status: Status,
+    /// Whether the request has left.
+    pub sent: Sent,
+    /// Where to.
+    pub address: Option<SocketAddr>,
+}
+
+/// Whether a request has left.
+pub(crate) enum Sent {
+    /// Provably not; here it is again, untouched where nobody has taken it.
+    Never(Option<Box<Request<Outbound>>>),
+    /// Perhaps, and perhaps its work was done.
+    Maybe,
+}
+
+impl Failure {
+    /// No address could be connected to.
+    pub fn unreachable(cause: Arc<io::Error>, request: Request<Outbound>) -> Self {
+        let status = transport("UNREACHABLE", "the server can't be reached", cause);
+        Self { status, sent: Sent::Never(Some(Box::new(request))), address: None }
+    }
+
+    /// The connection broke, or the server reset the call. `request` is what the connection hasn't taken.
+    pub fn broken(error: hyper::Error, request: Option<Request<Outbound>>, address: SocketAddr) -> Self {
+        let refused = stream_error(&error).is_some_and(is_refusal);
+        let sent = match request {
+            Some(request) => Sent::Never(Some(Box::new(request))),
+            None if refused => Sent::Never(None),
+            None => Sent::Maybe,
+        };
+        Self { status: status_of(error), sent, address: Some(address) }
+    }
+
+    /// The call's own deadline passed.
+    pub fn late() -> Self {
+        Self { status: late(), sent: Sent::Maybe, address: None }
+    }
+
+    /// The call wasn't made.
+    pub fn refused(status: Status) -> Self {
+        Self { status, sent: Sent::Never(None), address: None }
+    }
+}
+
+/// Whether a code speaks against the server: not against the request, the caller or the load.
+pub(crate) fn is_fault(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Internal | Code::Unknown | Code::DataLoss)
+}
+
+/// The status that the head of a response tells, if it does: gRPC's own, or what stands for an answer that isn't gRPC.
+pub(crate) fn head_code<B>(response: &Response<B>) -> Option<Code> {
+    code_in(response.headers()).or(match response.status() {
+        StatusCode::OK => None,
+        StatusCode::BAD_REQUEST => Some(Code::Internal),
+        StatusCode::UNAUTHORIZED => Some(Code::Unauthenticated),
+        StatusCode::FORBIDDEN => Some(Code::PermissionDenied),
+        StatusCode::NOT_FOUND => Some(Code::Unimplemented),
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Some(Code::Unavailable),
+        _ => Some(Code::Unknown),
+    })
+}
+
+/// `DEADLINE_EXCEEDED`.
+pub(crate) fn late() -> Status {
+    RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed").into()
+}
+
+/// Whether `deadline` has passed.
+pub(crate) fn is_late(deadline: Option<Deadline>) -> bool {
+    deadline.is_some_and(|deadline| deadline.remaining().is_zero())
+}
+
+/// What a caller is told of an error of the transport. The cause, with its addresses, is in the source alone.
+pub(crate) fn status_of(error: hyper::Error) -> Status {
+    if let Some(own) = find::<Status>(&error) {
+        return own.clone();
+    }
+    transport("CONNECTION_LOST", "the connection to the server broke", Arc::new(error))
+}
+
+fn transport(reason: &'static str, message: &'static str, cause: Arc<dyn Error + Send + Sync>) -> Status {
+    let mut status = Status::from(RpcError::new(Code::Unavailable, reason, message));
+    status.set_source(cause);
+    status
+}
+
+fn stream_error(error: &hyper::Error) -> Option<&h2::Error> {
+    find(error)
+}
+
+/// By the word of HTTP/2, a refused stream was not begun.
+fn is_refusal(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+}
+
+/// An error of type `E` among the causes.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,94 @@
+//! Settings of clients, with their defaults.
+
+use std::time::Duration;
+
+use flotilla_config::{HumanDuration, Problems, Validate};
+use serde::Deserialize;
+
+use crate::tls::TlsSettings;
+
+/// How a client reaches a server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientSettings {
+    /// How long a connection attempt may take, TLS and the server's first word included. Default `2s`.
+    pub connect_timeout: HumanDuration,
+    /// Longest pause between attempts to reconnect that no call waits for. Default `5s`.
+    pub reconnect_pause: HumanDuration,
+    /// Deadline of a unary call made outside of any other call, where the method declares none. Default `10s`.
+    pub default_deadline: HumanDuration,
+    /// HTTP/2 ping interval, also while idle: finds silent partitions. Default `10s`.
+    pub keepalive_interval: HumanDuration,
+    /// How long a ping may stay unanswered before the connection is given up. Default `5s`.
+    pub keepalive_timeout: HumanDuration,
+    /// How often names are resolved again; also done when a connection fails. Default `5s`.
+    pub resolve_interval: HumanDuration,
+    /// How often a call that may be repeated is tried, the first time included. Default 3.
+    pub retry_attempts: u32,
+    /// Retries for each hundred calls, on top of a small reserve. Default 20.
+    pub retry_percent: u32,
+    /// Longest pause before the first retry; doubles with each further one. Default `25ms`.
+    pub retry_pause: HumanDuration,
+    /// Failures in a row after which an address is left alone for a while. Default 5.
+    pub eject_after: u32,
+    /// For how long at first; doubles each time, up to 30 times as long. Default `1s`.
+    pub eject_for: HumanDuration,
+    /// Failed calls of a hundred at which a service isn't called for a while. Default 60.
+    pub breaker_percent: u32,
+    /// Calls within ten seconds below which the share of failures says nothing. Default 20.
+    pub breaker_calls: u32,
+    /// How long a service isn't called before one call tries whether it has recovered. Default `1s`.
+    pub breaker_pause: HumanDuration,
+    /// Certificate to show to servers at `https://` addresses, and the authority to judge theirs by. Default none.
+    pub tls: Option<TlsSettings>,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: HumanDuration(Duration::from_secs(2)),
+            reconnect_pause: HumanDuration(Duration::from_secs(5)),
+            default_deadline: HumanDuration(Duration::from_secs(10)),
+            keepalive_interval: HumanDuration(Duration::from_secs(10)),
+            keepalive_timeout: HumanDuration(Duration::from_secs(5)),
+            resolve_interval: HumanDuration(Duration::from_secs(5)),
+            retry_attempts: 3,
+            retry_percent: 20,
+            retry_pause: HumanDuration(Duration::from_millis(25)),
+            eject_after: 5,
+            eject_for: HumanDuration(Duration::from_secs(1)),
+            breaker_percent: 60,
+            breaker_calls: 20,
+            breaker_pause: HumanDuration(Duration::from_secs(1)),
+            tls: None,
+        }
+    }
+}
+
+impl Validate for ClientSettings {
+    fn validate(&self, problems: &mut Problems) {
+        for (name, duration) in [
+            ("connect_timeout", self.connect_timeout),
+            ("reconnect_pause", self.reconnect_pause),
+            ("default_deadline", self.default_deadline),
+            ("keepalive_interval", self.keepalive_interval),
+            ("keepalive_timeout", self.keepalive_timeout),
+            ("resolve_interval", self.resolve_interval),
+            ("retry_pause", self.retry_pause),
+            ("eject_for", self.eject_for),
+            ("breaker_pause", self.breaker_pause),
+        ] {
+            problems.require(!duration.0.is_zero(), name, "must be longer than 0s");
+        }
+        for (name, count) in [
+            ("retry_attempts", self.retry_attempts),
+            ("eject_after", self.eject_after),
+            ("breaker_percent", self.breaker_percent),
+            ("breaker_calls", self.breaker_calls),
+        ] {
+            problems.require(count > 0, name, "must be at least 1");
+        }
+        problems.require(self.retry_percent <= 100, "retry_percent", "must be at most 100");
+        problems.require(self.breaker_percent <= 100, "breaker_percent", "must be at most 100");
+    }
+}

@@ -1,0 +1,137 @@
+//! Compression: requests that come compressed by gzip are inflated, never beyond the limit of a message; responses are
+//! compressed for clients that accept it, message by message, where a message is large enough to gain.
+//!
+//! It lies inside of the limit of sizes, which has bounded what arrives, and around all services at once: the generated
+//! servers' own switch would have to be set for each, and would compress the smallest message. Where neither side asks,
+//! a call passes untouched.
+
+mod frames;
+mod recode;
+mod request;
+mod response;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use pin_project_lite::pin_project;
+use tonic::Code;
+use tonic::body::Body;
+use tower::Service;
+
+use self::recode::Recoded;
+use self::request::Inflate;
+use self::response::Deflate;
+use super::answered::Answered;
+use crate::RpcError;
+
+static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+static STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GZIP: &str = "gzip";
+
+/// The layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Compression<S> {
+    inner: S,
+    /// Largest message once inflated.
+    limit: usize,
+    /// Messages smaller than this aren't worth it; 0: none is.
+    above: usize,
+}
+
+impl<S> Compression<S> {
+    pub fn new(inner: S, limit: usize, above: usize) -> Self {
+        Self { inner, limit, above }
+    }
+}
+
+impl<S> Service<Request<Body>> for Compression<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answered<Compressing<S::Future>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let above = (self.above > 0 && accepts_gzip(request.headers())).then_some(self.above);
+        match request.headers_mut().remove(&ENCODING) {
+            None => {}
+            Some(encoding) if encoding == "identity" => {}
+            Some(encoding) if encoding == GZIP => {
+                let limit = self.limit;
+                request = request.map(|inner| Body::new(Recoded::new(inner, Inflate { limit })));
+            }
+            Some(_) => return Answered::Refused { response: Some(unknown()) },
+        }
+        Answered::called(Compressing { inner: self.inner.call(request), above })
+    }
+}
+
+pin_project! {
+    /// The call as it runs; its response may have to be compressed.
+    pub(crate) struct Compressing<F> {
+        #[pin]
+        inner: F,
+        above: Option<usize>,
+    }
+}
+
+impl<F> Future for Compressing<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(this.inner.poll(cx));
+        let Some(above) = *this.above else { return Poll::Ready(Ok(response)) };
+        // A status in the headers means that no message follows.
+        if response.headers().contains_key(&STATUS) || response.headers().contains_key(&ENCODING) {
+            return Poll::Ready(Ok(response));
+        }
+        response.headers_mut().insert(ENCODING.clone(), HeaderValue::from_static(GZIP));
+        Poll::Ready(Ok(response.map(|inner| Body::new(Recoded::new(inner, Deflate { above })))))
+    }
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(&ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|list| list.split(',').any(|encoding| encoding.trim() == GZIP))
+}
+
+/// Says what is understood, as gRPC wants it.
+fn unknown() -> Response<Body> {
+    let text = "requests may be compressed by gzip, or not at all";
+    let mut response = super::refuse(RpcError::new(Code::Unimplemented, "COMPRESSION_UNKNOWN", text));
+    response.headers_mut().insert(ACCEPT_ENCODING.clone(), HeaderValue::from_static("gzip,identity"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_found_among_what_a_client_accepts() {
+        for (header, accepted) in [
+            ("gzip", true),
+            ("identity, gzip", true),
+            ("deflate,gzip,zstd", true),
+            ("identity", false),
+            ("xgzip", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING.clone(), HeaderValue::from_static(header))]);
+            assert_eq!(accepts_gzip(&headers), accepted, "{header}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,97 @@
+//! Rate limit: how often one user, or one address without a user, may call. Beyond it `RATE_LIMITED` with the time until
+//! the next call fits.
+//!
+//! A call with a good token counts against its user, wherever it comes from; any other against its address, so that
+//! guessing tokens is limited too. Services of the fleet, told by their certificates, call on behalf of many and have
+//! no address of their own here; health and reflection are never limited.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tonic::Code;
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tower::Service;
+use uuid::Uuid;
+
+use super::answered::Answered;
+use super::method_of;
+use super::metrics::RpcMetrics;
+use crate::rate::RateLimiter;
+use crate::settings::RateLimitSettings;
+use crate::tls::PeerIdentity;
+use crate::{Caller, RpcError};
+
+/// The layer.
+#[derive(Debug, Clone)]
+pub(crate) struct RateLimit<S> {
+    inner: S,
+    limits: Arc<Limits>,
+    metrics: Arc<RpcMetrics>,
+}
+
+/// The buckets; none where there is no limit.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    users: Option<RateLimiter<Uuid>>,
+    addresses: Option<RateLimiter<IpAddr>>,
+}
+
+impl<S> RateLimit<S> {
+    pub fn new(inner: S, settings: &RateLimitSettings, metrics: Arc<RpcMetrics>) -> Self {
+        let limits = Limits {
+            users: RateLimiter::new(settings.user_rate(), settings.keys),
+            addresses: RateLimiter::new(settings.address_rate(), settings.keys),
+        };
+        Self { inner, limits: Arc::new(limits), metrics }
+    }
+}
+
+impl<S> Service<Request<Body>> for RateLimit<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answered<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self.limits.check(&request) {
+            Ok(()) => Answered::called(self.inner.call(request)),
+            Err(error) => {
+                self.metrics.limited.inc();
+                Answered::refused(error)
+            }
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self, request: &Request<Body>) -> Result<(), RpcError> {
+        if method_of(request).is_some_and(|method| method.system) {
+            return Ok(());
+        }
+        let found = request.extensions();
+        let (taken, subject) = if let Some(caller) = found.get::<Caller>() {
+            let Some(users) = &self.users else { return Ok(()) };
+            (users.take(caller.user), "user")
+        } else {
+            let Some(addresses) = &self.addresses else { return Ok(()) };
+            let address = found.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+            let (Some(address), None) = (address, found.get::<PeerIdentity>()) else { return Ok(()) };
+            (addresses.take(address.ip()), "address")
+        };
+        taken.map_err(|wait| {
+            RpcError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many calls; slow down")
+                .quota(subject, "calls a second")
+                .retry_after(wait)
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! What is wrong with a filter or an order, told so that it can be mended: where, and what would be right.
+
+use super::schema::Field;
+use crate::{RpcError, invalid};
+
+/// Longest piece of input that an error quotes, in characters.
+const QUOTED: usize = 40;
+/// Most changes by which a word may differ from the field that it is taken for.
+const NEAR: usize = 2;
+
+/// A fault at a place in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Characters before it.
+    pub at: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(at: usize, message: impl Into<String>) -> Self {
+        Self { at, message: message.into() }
+    }
+
+    /// The fault as clients see it; `field` is the request's.
+    pub fn of(self, field: &'static str) -> RpcError {
+        invalid(field, format!("at character {}: {}", self.at + 1, self.message))
+    }
+}
+
+/// A piece of input in quotes, cut where it is long.
+pub(super) fn quoted(input: &str) -> String {
+    let mut shown: String = input.chars().take(QUOTED).collect();
+    if shown.len() < input.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}
+
+/// That there is no such field, which ones there are, and which may have been meant.
+pub(super) fn unknown<'a>(word: &str, known: impl Iterator<Item = &'a Field>) -> String {
+    let names: Vec<&str> = known.map(|field| field.name).collect();
+    let message = format!("{} is no field of it; fields: {}", quoted(word), names.join(", "));
+    match closest(word, &names) {
+        Some(name) => format!("{message}; did you mean {name}?"),
+        None => message,
+    }
+}
+
+/// The candidate that differs from the word by few changes, if there is one.
+pub(super) fn closest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let distances = candidates.iter().map(|candidate| (distance(word, candidate), *candidate));
+    distances.filter(|(distance, _)| *distance <= NEAR).min().map(|(_, candidate)| candidate)
+}
+
+/// Letters to add, drop or change to make one word of the other; words of very different length are far apart.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    if a.chars().count().abs_diff(b.len()) > NEAR {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, other) in b.iter().enumerate() {
+            let change = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_from_another_word() {
+        let names = ["price", "display_name", "create_time"];
+        assert_eq!(closest("prize", &names), Some("price"));
+        assert_eq!(closest("displayname", &names), Some("display_name"));
+        assert_eq!(closest("create_tiem", &names), Some("create_time"));
+        assert_eq!(closest("colour", &names), None);
+    }
+
+    #[test]
+    fn long_input_is_quoted_in_part() {
+        assert_eq!(quoted("short"), "\"short\"");
+        assert_eq!(quoted(&"ä".repeat(60)).chars().count(), QUOTED + 3);
+    }
+}

@@ -1,0 +1,188 @@
+//! Reading a filter into a tree of known fields and typed values.
+
+use super::cursor::{self, Cursor};
+use super::fault::{Fault, unknown};
+use super::schema::{Field, Kind, Schema};
+use super::value::Value;
+use super::{MAX_DEPTH, MAX_FILTER, MAX_TERMS};
+use crate::RpcError;
+
+/// How a field is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `:`, the text contains a part.
+    Has,
+}
+
+/// The longer ones first, so that `<=` isn't read as `<`.
+const OPERATORS: [(&str, Operator); 7] = [
+    ("!=", Operator::NotEqual),
+    ("<=", Operator::LessOrEqual),
+    (">=", Operator::GreaterOrEqual),
+    ("=", Operator::Equal),
+    ("<", Operator::Less),
+    (">", Operator::Greater),
+    (":", Operator::Has),
+];
+
+/// What must hold of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// All of these.
+    All(Vec<Condition>),
+    /// Any of these.
+    Any(Vec<Condition>),
+    /// Not this.
+    Not(Box<Condition>),
+    /// A field compared with a value.
+    Compare(&'static Field, Operator, Value),
+    /// The field is set.
+    Present(&'static Field),
+}
+
+/// A filter; the empty one lets everything through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter(pub(super) Option<Condition>);
+
+impl Filter {
+    /// What must hold; nothing for the empty filter.
+    #[must_use]
+    pub fn condition(&self) -> Option<&Condition> {
+        self.0.as_ref()
+    }
+}
+
+pub(super) fn parse(schema: &'static Schema, text: &str) -> Result<Filter, RpcError> {
+    read(schema, text).map(Filter).map_err(|fault| fault.of("filter"))
+}
+
+fn read(schema: &'static Schema, text: &str) -> Result<Option<Condition>, Fault> {
+    cursor::check(text, MAX_FILTER)?;
+    let mut reader = Reader { schema, cursor: Cursor::new(text), terms: 0 };
+    if reader.cursor.is_end() {
+        return Ok(None);
+    }
+    let condition = reader.filter(0)?;
+    if reader.cursor.is_end() {
+        return Ok(Some(condition));
+    }
+    let at = reader.cursor.at();
+    let closing = reader.cursor.peek() == Some(')');
+    let missing = if closing { "a parenthesis is closed that isn't open" } else { "AND or OR is missing" };
+    Err(Fault::new(at, format!("{missing}{}", reader.cursor.instead())))
+}
+
+struct Reader<'a> {
+    schema: &'static Schema,
+    cursor: Cursor<'a>,
+    terms: usize,
+}
+
+impl Reader<'_> {
+    fn filter(&mut self, depth: usize) -> Result<Condition, Fault> {
+        let mut all = vec![self.factor(depth)?];
+        while self.cursor.eat_word("AND") {
+            all.push(self.factor(depth)?);
+        }
+        Ok(joined(all, Condition::All))
+    }
+
+    fn factor(&mut self, depth: usize) -> Result<Condition, Fault> {
+        let mut any = vec![self.term(depth)?];
+        while self.cursor.eat_word("OR") {
+            any.push(self.term(depth)?);
+        }
+        Ok(joined(any, Condition::Any))
+    }
+
+    fn term(&mut self, depth: usize) -> Result<Condition, Fault> {
+        let at = self.cursor.at();
+        if depth > MAX_DEPTH {
+            return Err(Fault::new(at, format!("it is nested more than {MAX_DEPTH} deep")));
+        }
+        if self.cursor.eat_word("NOT") || self.cursor.eat("-") {
+            return Ok(Condition::Not(Box::new(self.term(depth + 1)?)));
+        }
+        if !self.cursor.eat("(") {
+            return self.restriction();
+        }
+        let inner = self.filter(depth + 1)?;
+        if !self.cursor.eat(")") {
+            return Err(Fault::new(at, format!("the parenthesis is not closed{}", self.cursor.instead())));
+        }
+        Ok(inner)
+    }
+
+    fn restriction(&mut self) -> Result<Condition, Fault> {
+        let field = self.field()?;
+        let at = self.cursor.at();
+        let Some((_, operator)) = OPERATORS.into_iter().find(|(sign, _)| self.cursor.eat(sign)) else {
+            let instead = self.cursor.instead();
+            return Err(Fault::new(at, format!("one of = != < <= > >= : is missing after {}{instead}", field.name)));
+        };
+        self.terms += 1;
+        if self.terms > MAX_TERMS {
+            return Err(Fault::new(at, format!("it has more than {MAX_TERMS} comparisons")));
+        }
+        let at_value = self.cursor.at();
+        let is_quoted = matches!(self.cursor.peek(), Some('"' | '\''));
+        let literal = self.cursor.literal()?;
+        if operator == Operator::Has && literal == "*" && !is_quoted {
+            return Ok(Condition::Present(field));
+        }
+        fits(field, operator).map_err(|message| Fault::new(at, message))?;
+        let value = Value::read(field.kind, &literal)
+            .map_err(|message| Fault::new(at_value, format!("{}: {message}", field.name)))?;
+        Ok(Condition::Compare(field, operator, value))
+    }
+
+    fn field(&mut self) -> Result<&'static Field, Fault> {
+        let at = self.cursor.at();
+        let known = || self.schema.all().filter(|field| field.filterable);
+        let word = self.cursor.word();
+        if let Some(field) = known().find(|field| field.name == word) {
+            return Ok(field);
+        }
+        let message = match word {
+            "" => {
+                let names: Vec<&str> = known().map(|field| field.name).collect();
+                format!("a field is missing{}; fields: {}", self.cursor.instead(), names.join(", "))
+            }
+            "and" | "or" | "not" => format!("{} is written in capitals", word.to_uppercase()),
+            "AND" | "OR" => format!("a comparison is missing before {word}"),
+            word => unknown(word, known()),
+        };
+        Err(Fault::new(at, message))
+    }
+}
+
+/// Whether a field of this kind can be compared so.
+fn fits(field: &Field, operator: Operator) -> Result<(), String> {
+    let only = |signs: &str| Err(format!("{} takes only {signs}", field.name));
+    match (field.kind, operator) {
+        (Kind::Choice { .. }, Operator::Equal | Operator::NotEqual) | (Kind::Text, _) => Ok(()),
+        (Kind::Choice { .. }, _) => only("=, != and :*"),
+        (_, Operator::Has) => only("=, !=, <, <=, >, >= and :*"),
+        _ => Ok(()),
+    }
+}
+
+/// One condition stands by itself.
+fn joined(mut conditions: Vec<Condition>, join: fn(Vec<Condition>) -> Condition) -> Condition {
+    match conditions.len() {
+        1 => conditions.remove(0),
+        _ => join(conditions),
+    }
+}

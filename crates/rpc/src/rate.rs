@@ -1,0 +1,147 @@
+//! How often each of many may call: one token bucket for each key, in bounded memory.
+//!
+//! A bucket is one number (the generic cell rate algorithm: the time at which it will be full again), so that a call
+//! costs a look into a map. Beyond the bound the bucket that was used longest ago is forgotten, which errs on the side
+//! of the caller.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::time::Duration;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Parts of the map, each with its lock. A power of two.
+const SHARDS: usize = 16;
+
+/// How many calls a second, and how many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls a second in the long run; 0: no limit.
+    pub per_second: u32,
+    /// Calls that may come at once after a rest; at least one.
+    pub burst: u32,
+}
+
+/// Token buckets by key.
+pub struct RateLimiter<K> {
+    shards: Vec<Mutex<LruCache<K, u64>>>,
+    /// Most keys of a shard.
+    each: usize,
+    hasher: RandomState,
+    began: Instant,
+    /// What a call costs, in nanoseconds of the bucket's time.
+    cost: u64,
+    /// How far a bucket may be ahead of now.
+    depth: u64,
+}
+
+impl<K: Hash + Eq> RateLimiter<K> {
+    /// Buckets of `rate` for at most about `keys` keys; `None` where the rate is no limit.
+    pub fn new(rate: Rate, keys: usize) -> Option<Self> {
+        let cost = 1_000_000_000_u64.checked_div(u64::from(rate.per_second))?.max(1);
+        Some(Self {
+            // Bounded by `take`: a map that knows its bound takes all of its memory at once.
+            shards: (0..SHARDS).map(|_| Mutex::new(LruCache::unbounded())).collect(),
+            each: (keys / SHARDS).max(1),
+            hasher: RandomState::new(),
+            began: Instant::now(),
+            cost,
+            depth: cost.saturating_mul(u64::from(rate.burst.max(1))),
+        })
+    }
+
+    /// Takes a token out of `key`'s bucket.
+    ///
+    /// # Errors
+    /// The bucket is empty: how long until it holds one.
+    pub fn take(&self, key: K) -> Result<(), Duration> {
+        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mut buckets = self.shard(&key).lock();
+        let full = buckets.get(&key).copied().unwrap_or(0).max(now);
+        let ahead = full - now + self.cost;
+        if ahead > self.depth {
+            return Err(Duration::from_nanos(ahead - self.depth));
+        }
+        buckets.put(key, full + self.cost);
+        if buckets.len() > self.each {
+            buckets.pop_lru();
+        }
+        Ok(())
+    }
+
+    /// How many keys have a bucket.
+    pub fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    fn shard(&self, key: &K) -> &Mutex<LruCache<K, u64>> {
+        &self.shards[self.hasher.hash_one(key) as usize & (SHARDS - 1)]
+    }
+}
+
+impl<K> fmt::Debug for RateLimiter<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").field("cost_nanos", &self.cost).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiter(per_second: u32, burst: u32, keys: usize) -> RateLimiter<u32> {
+        RateLimiter::new(Rate { per_second, burst }, keys).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_gives_its_burst_at_once_and_then_its_rate() {
+        let limiter = limiter(10, 5, 1000);
+        for _ in 0..5 {
+            limiter.take(1).unwrap();
+        }
+        let wait = limiter.take(1).unwrap_err();
+        assert!(wait <= Duration::from_millis(100) && wait > Duration::from_millis(99), "{wait:?}");
+        limiter.take(2).expect("another key has its own bucket");
+        tokio::time::advance(wait).await;
+        limiter.take(1).unwrap();
+        limiter.take(1).unwrap_err();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let taken = (0..100).filter(|_| limiter.take(1).is_ok()).count();
+        assert_eq!(taken, 5, "a rest fills the bucket, and no more");
+    }
+
+    #[test]
+    fn keys_are_bounded_however_many_come() {
+        let limiter = limiter(1, 1, 160);
+        for key in 0..10_000 {
+            let _ = limiter.take(key);
+        }
+        assert!(limiter.keys() <= 160, "{}", limiter.keys());
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_no_limit() {
+        assert!(RateLimiter::<u32>::new(Rate { per_second: 0, burst: 1 }, 10).is_none());
+    }
+
+    proptest::proptest! {
+        /// Whatever the pauses, no more pass than the burst and what the rate has given since.
+        #[test]
+        fn no_more_pass_than_burst_and_rate_allow(pauses in proptest::collection::vec(0_u64..50, 1..200)) {
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(
+                async {
+                    let limiter = limiter(100, 7, 100);
+                    let began = Instant::now();
+                    let mut passed = 0_u64;
+                    for pause in pauses {
+                        tokio::time::advance(Duration::from_millis(pause)).await;
+                        passed += u64::from(limiter.take(0).is_ok());
+                        assert!(passed <= 7 + began.elapsed().as_millis() as u64 / 10 + 1);
+                    }
+                },
+            );
+        }
+    }
+}

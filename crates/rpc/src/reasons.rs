@@ -1,0 +1,112 @@
+//! Every reason that an error of the fleet may carry: the one list of them, from which `docs/errors.md` is made.
+//!
+//! A reason is stable: programs compare it. Tests see to it that the code uses no reason that isn't here, and none with
+//! another code than here.
+
+mod table;
+
+use tonic::Code;
+
+use crate::code_name;
+
+pub use table::REASONS;
+
+/// A reason (`google.rpc.ErrorInfo.reason`, in the domain [`crate::DOMAIN`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Reason {
+    /// Upper snake case.
+    pub name: &'static str,
+    /// The gRPC code that it comes with.
+    pub code: Code,
+    /// The HTTP status that it comes with over REST.
+    pub http: u16,
+    /// Whether the same call may succeed later without anyone changing anything.
+    pub retryable: bool,
+    /// What has happened.
+    pub meaning: &'static str,
+    /// What the caller can do.
+    pub remedy: &'static str,
+}
+
+/// All that is known of a reason; more than one where it comes with several codes.
+pub fn find(name: &str) -> impl Iterator<Item = &'static Reason> {
+    REASONS.iter().flat_map(|group| group.reasons).filter(move |reason| reason.name == name)
+}
+
+/// Reasons that belong together.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// What they are about.
+    pub title: &'static str,
+    /// They, by name.
+    pub reasons: &'static [Reason],
+}
+
+/// The HTTP status of a code.
+pub const fn http_status(code: Code) -> u16 {
+    match code {
+        Code::Ok => 200,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
+        Code::Unauthenticated => 401,
+        Code::PermissionDenied => 403,
+        Code::NotFound => 404,
+        Code::AlreadyExists | Code::Aborted => 409,
+        Code::ResourceExhausted => 429,
+        Code::Cancelled => 499,
+        Code::Unknown | Code::Internal | Code::DataLoss => 500,
+        Code::Unimplemented => 501,
+        Code::Unavailable => 503,
+        Code::DeadlineExceeded => 504,
+    }
+}
+
+/// The page of all errors, in Markdown.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Errors\n\n\
+         <!-- Generated from `crates/rpc/src/reasons/table.rs`: `UPDATE_DOCS=1 cargo test -p flotilla-rpc errors_page`. -->\n\n\
+         Every error carries a gRPC code, a message for people and a `google.rpc.ErrorInfo` with a stable reason in the\n\
+         domain `flotilla`, which programs compare. Over REST the same comes as `application/problem+json`: the reason in\n\
+         `reason`, the code in `code`.\n\n\
+         | detail | when |\n|---|---|\n\
+         | `BadRequest` | fields are at fault: each with its path and what is wrong |\n\
+         | `PreconditionFailure` | the state of something stands in the way: its kind and its name |\n\
+         | `QuotaFailure` | a quota is used up: whose, and which |\n\
+         | `RetryInfo` | a repeat may succeed after this time (`Retry-After` over REST) |\n\n\
+         A call may be repeated as it is where the table says so and the method is idempotent or carries a `request_id`.\n",
+    );
+    for group in REASONS {
+        page.push_str(&format!(
+            "\n## {}\n\n| reason | code | HTTP | repeat | what has happened | what to do |\n",
+            group.title
+        ));
+        page.push_str("|---|---|---|---|---|---|\n");
+        for reason in group.reasons {
+            let Reason { name, code, http, retryable, meaning, remedy } = reason;
+            let repeat = if *retryable { "yes" } else { "no" };
+            page.push_str(&format!(
+                "| `{name}` | `{}` | {http} | {repeat} | {meaning} | {remedy} |\n",
+                code_name(*code)
+            ));
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_is_in_order_and_no_reason_is_told_twice() {
+        let mut seen = std::collections::HashSet::new();
+        for group in REASONS {
+            assert!(group.reasons.is_sorted_by_key(|reason| reason.name), "{}", group.title);
+            for reason in group.reasons {
+                assert!(seen.insert((reason.name, reason.code as i32)), "{}", reason.name);
+                assert!(!reason.meaning.is_empty() && !reason.remedy.is_empty(), "{}", reason.name);
+                assert!(!(reason.meaning.contains('|') || reason.remedy.contains('|')), "{}", reason.name);
+            }
+        }
+    }
+}

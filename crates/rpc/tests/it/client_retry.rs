@@ -1,0 +1,189 @@
+//! Retries and deadlines: what is repeated, how often, when, and what never is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_config::HumanDuration;
+use flotilla_rpc::{ClientSettings, Details, RpcError};
+use futures::future::join_all;
+use tokio::time::Instant;
+use tonic::{Code, Request, Status};
+
+use crate::client_replica::{Act, READ, Replica, WRITE, call, call_with, quick, to, watch};
+
+fn unavailable() -> Status {
+    RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "not now").into()
+}
+
+fn busy(after: Duration) -> Status {
+    RpcError::new(Code::ResourceExhausted, "OVERLOADED", "busy").retry_after(after).into()
+}
+
+#[tokio::test]
+async fn a_repeatable_call_is_repeated_whether_the_error_is_in_the_head_or_in_the_trailers() {
+    let replica = Replica::start();
+    let channel = to(&[&replica], &quick());
+    for act in [Act::RefuseOnce(unavailable()), Act::FailOnce(Code::Unavailable)] {
+        let before = replica.calls();
+        replica.act(act);
+        call(&channel, READ, "the same").await.unwrap();
+        assert_eq!(replica.calls() - before, 2);
+    }
+    assert_eq!(replica.times("the same"), 4);
+    replica.act(Act::RefuseOnce(unavailable()));
+    watch(&channel, None).await.unwrap().message().await.unwrap();
+    assert_eq!(replica.calls(), 6, "so is a stream that has not begun");
+}
+
+#[tokio::test]
+async fn a_retry_goes_to_another_address() {
+    let (bad, good) = (Replica::start(), Replica::start());
+    let channel = to(&[&bad, &good], &ClientSettings { eject_after: u32::MAX, retry_attempts: 2, ..quick() });
+    while bad.calls() == 0 || good.calls() == 0 {
+        call(&channel, READ, "").await.unwrap();
+    }
+    bad.act(Act::Refuse(unavailable()));
+    for _ in 0..10 {
+        call(&channel, READ, "").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_a_repeat_will_not_cure_is_not_repeated() {
+    let replica = Replica::start();
+    let channel = to(&[&replica], &quick());
+    for code in [Code::NotFound, Code::Internal, Code::InvalidArgument, Code::ResourceExhausted] {
+        let before = replica.calls();
+        replica.act(Act::RefuseOnce(Status::new(code, "")));
+        assert_eq!(call(&channel, READ, "").await.unwrap_err().code(), code);
+        assert_eq!(replica.calls() - before, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_may_not_be_repeated_is_sent_once() {
+    let mut replica = Replica::start();
+    let other = Replica::start();
+    let channel = to(&[&replica], &quick());
+    for act in [Act::RefuseOnce(unavailable()), Act::FailOnce(Code::Unavailable), Act::RefuseOnce(busy(Duration::ZERO))]
+    {
+        let before = replica.calls();
+        replica.act(act);
+        call(&channel, WRITE, "").await.unwrap_err();
+        assert_eq!(replica.calls() - before, 1);
+    }
+    // Nor when the connection breaks under it.
+    let channel = to(&[&replica, &other], &quick());
+    let calls = replica.calls();
+    while replica.calls() == calls || other.calls() == 0 {
+        call(&channel, READ, "").await.unwrap();
+    }
+    replica.act(Act::Slow(Duration::from_secs(60)));
+    other.act(Act::Slow(Duration::from_secs(60)));
+    let writes: Vec<_> = (0..8)
+        .map(|number| {
+            let channel = channel.clone();
+            tokio::spawn(async move { call(&channel, WRITE, &format!("write {number}")).await })
+        })
+        .collect();
+    let times = |number| {
+        let message = format!("write {number}");
+        replica.times(&message) + other.times(&message)
+    };
+    while (0..8).any(|number| times(number) == 0) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    other.act(Act::Answer);
+    let here: Vec<_> = (0..8).map(|number| replica.times(&format!("write {number}")) == 1).collect();
+    assert!(here.iter().any(|here| *here));
+    replica.kill();
+    for (number, write) in writes.into_iter().enumerate().filter(|(number, _)| here[*number]) {
+        let status = write.await.unwrap().unwrap_err();
+        assert_eq!(Details::of(&status).reason.as_deref(), Some("CONNECTION_LOST"));
+        assert_eq!(other.times(&format!("write {number}")), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_servers_wish_when_to_repeat_is_honoured() {
+    let replica = Replica::start();
+    let channel = to(&[&replica], &quick());
+    replica.act(Act::RefuseOnce(busy(Duration::from_millis(400))));
+    let began = Instant::now();
+    call(&channel, READ, "").await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(400) && took < Duration::from_millis(1000), "{took:?}");
+}
+
+#[tokio::test]
+async fn no_retry_goes_beyond_the_deadline() {
+    let replica = Replica::start();
+    let channel = to(&[&replica], &quick());
+    call(&channel, READ, "").await.unwrap();
+    replica.act(Act::RefuseOnce(busy(Duration::from_secs(2))));
+    let mut request = Request::new(Bytes::new());
+    request.set_timeout(Duration::from_secs(1));
+    let began = Instant::now();
+    let status = call_with(&channel, READ, request).await.unwrap_err();
+    assert_eq!(Details::of(&status).reason.as_deref(), Some("OVERLOADED"), "the server's own word");
+    assert!(began.elapsed() < Duration::from_millis(500), "told at once: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_retry_brings_what_is_left_of_the_deadline() {
+    let replica = Replica::start();
+    let channel = to(&[&replica], &quick());
+    replica.act(Act::RefuseOnce(busy(Duration::from_millis(300))));
+    let mut request = Request::new(Bytes::new());
+    request.set_timeout(Duration::from_secs(5));
+    call_with(&channel, READ, request).await.unwrap();
+    let left = replica.headers()["grpc-timeout"].to_str().unwrap().to_owned();
+    let micros: u64 = left.strip_suffix('u').unwrap_or_else(|| panic!("{left}")).parse().unwrap();
+    assert!(micros < 4_700_000, "{left}");
+}
+
+#[tokio::test]
+async fn the_budget_bounds_what_retries_add() {
+    let replica = Replica::start();
+    replica.act(Act::Refuse(unavailable()));
+    let settings = ClientSettings { retry_pause: HumanDuration::from_millis(1), ..quick() };
+    let channel = to(&[&replica], &settings);
+    let began = Instant::now();
+    for _ in 0..100 {
+        join_all((0..10).map(|_| call(&channel, READ, ""))).await;
+    }
+    let seconds = began.elapsed().as_secs() as usize + 1;
+    let retries = replica.calls() - 1000;
+    // A fifth of the calls, and a reserve of ten that is filled by one a second.
+    assert!(retries >= 190 && retries <= 200 + 10 + seconds, "{retries}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_not_waited_for_beyond_the_deadline() {
+    let replica = Replica::start();
+    let settings = ClientSettings { default_deadline: HumanDuration::from_millis(300), ..quick() };
+    let channel = to(&[&replica], &settings);
+    call(&channel, READ, "").await.unwrap();
+    for (act, path) in [(Act::Slow(Duration::from_secs(60)), READ), (Act::Hang, READ), (Act::Hang, WRITE)] {
+        replica.act(act);
+        let began = Instant::now();
+        let status = call(&channel, path, "").await.unwrap_err();
+        assert_eq!(Details::of(&status).reason.as_deref(), Some("DEADLINE_EXCEEDED"), "{status:?}");
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_its_own_deadline_and_at_no_other() {
+    let replica = Replica::start();
+    let settings = ClientSettings { default_deadline: HumanDuration::from_millis(100), ..quick() };
+    let channel = to(&[&replica], &settings);
+    replica.act(Act::Hang);
+    let mut bounded = watch(&channel, Some(Duration::from_millis(300))).await.unwrap();
+    let mut free = watch(&channel, None).await.unwrap();
+    assert!(bounded.message().await.unwrap().is_some());
+    let ended = tokio::time::timeout(Duration::from_secs(5), bounded.message()).await.expect("it ends");
+    assert_eq!(ended.unwrap_err().code(), Code::DeadlineExceeded);
+    assert!(free.message().await.unwrap().is_some());
+    tokio::time::timeout(Duration::from_millis(300), free.message()).await.unwrap_err();
+}

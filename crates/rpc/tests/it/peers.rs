@@ -1,0 +1,161 @@
+//! Rules for peers, over a real server with mutual TLS: the catalogue's batch get is open to orders alone.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use flotilla_proto::codec::StrictCodec;
+use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
+use flotilla_proto::inventory::v1::{BatchGetProductsRequest, BatchGetProductsResponse};
+use flotilla_rpc::tls::{ClientTls, PeerIdentity, TlsSettings};
+use flotilla_rpc::{AccessRules, Channel, ClientSettings, Details, Server, ServerSettings, channel};
+use flotilla_telemetry::Registry;
+use futures::future::BoxFuture;
+use rustls::pki_types::CertificateDer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::{Code, Request, Response, Status};
+use tower::Service;
+
+use crate::authority::{Authority, Wanted};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers every call with nothing, if it is told who calls and from where.
+#[derive(Clone)]
+struct Catalogue;
+
+impl UnaryService<BatchGetProductsRequest> for Catalogue {
+    type Response = BatchGetProductsResponse;
+    type Future = Ready<Result<Response<BatchGetProductsResponse>, Status>>;
+
+    fn call(&mut self, request: Request<BatchGetProductsRequest>) -> Self::Future {
+        if request.extensions().get::<PeerIdentity>().is_none() || request.remote_addr().is_none() {
+            return ready(Err(Status::data_loss("nobody knows who calls")));
+        }
+        ready(Ok(Response::new(BatchGetProductsResponse::default())))
+    }
+}
+
+impl NamedService for Catalogue {
+    const NAME: &'static str = "flotilla.inventory.v1.CatalogService";
+}
+
+impl Service<http::Request<Body>> for Catalogue {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(async move { Ok(Grpc::new(StrictCodec::default()).unary(Self, request).await) })
+    }
+}
+
+struct Inventory {
+    authority: Authority,
+    address: String,
+    _shutdown: DropGuard,
+}
+
+impl Inventory {
+    async fn start() -> Self {
+        let authority = Authority::new();
+        let settings = ServerSettings { tls: Some(authority.service("inventory")), ..ServerSettings::default() };
+        let listener = TcpListener::bind(settings.listen).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = Server::new(&settings, None, AccessRules::declared(), &Registry::new()).add(Catalogue);
+        let shutdown = CancellationToken::new();
+        tokio::spawn(server.serve(listener, shutdown.clone()));
+        Self { authority, address, _shutdown: shutdown.drop_guard() }
+    }
+
+    fn as_service(&self, name: &str) -> Channel {
+        self.with(self.authority.service(name))
+    }
+
+    fn with(&self, tls: TlsSettings) -> Channel {
+        let settings = ClientSettings { tls: Some(tls), ..ClientSettings::default() };
+        channel(&format!("https://{}", self.address), &settings).unwrap()
+    }
+
+    /// The certificate that it shows on a new connection.
+    async fn shown(&self, client: &Arc<ClientTls>) -> CertificateDer<'static> {
+        let tcp = TcpStream::connect(&self.address).await.unwrap();
+        let connected = client.connect(tcp, "127.0.0.1").await.unwrap();
+        connected.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    }
+}
+
+async fn batch_get(channel: Channel) -> Result<BatchGetProductsResponse, Status> {
+    let request = BatchGetProductsRequest { names: vec!["products/a".to_owned()] };
+    timeout(PATIENCE, CatalogServiceClient::new(channel).batch_get_products(request))
+        .await
+        .expect("an answer in time")
+        .map(Response::into_inner)
+}
+
+#[tokio::test]
+async fn the_catalogues_batch_get_is_open_to_orders_alone() {
+    let inventory = Inventory::start().await;
+    batch_get(inventory.as_service("orders")).await.unwrap();
+    for other in ["payments", "gateway", "developer", "inventory"] {
+        let refusal = batch_get(inventory.as_service(other)).await.unwrap_err();
+        assert_eq!(refusal.code(), Code::PermissionDenied, "{other}: {refusal}");
+        assert_eq!(Details::of(&refusal).reason.as_deref(), Some("PEER_NOT_ALLOWED"), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_of_the_fleet_reaches_no_method() {
+    let inventory = Inventory::start().await;
+    let orders: &[_] = &["spiffe://flotilla/orders"];
+    let ended = Wanted { file: "ended", uris: orders, ends_in: time::Duration::minutes(-1) };
+    let expired = batch_get(inventory.with(inventory.authority.issue(&ended))).await.unwrap_err();
+    assert_eq!(expired.code(), Code::Unavailable, "{expired}");
+
+    let other = Authority::new();
+    let foreign = TlsSettings { authority: inventory.authority.service("orders").authority, ..other.service("orders") };
+    let refused = batch_get(inventory.with(foreign)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+
+    let plain = channel(&format!("http://{}", inventory.address), &ClientSettings::default()).unwrap();
+    let refused = batch_get(plain).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+}
+
+#[tokio::test]
+async fn a_running_server_takes_up_a_new_certificate_and_open_connections_go_on() {
+    let inventory = Inventory::start().await;
+    let orders = inventory.as_service("orders");
+    batch_get(orders.clone()).await.unwrap();
+    let client = ClientTls::load(&inventory.authority.service("orders")).unwrap();
+    let before = inventory.shown(&client).await;
+
+    inventory.authority.service("inventory");
+    let deadline = Instant::now() + PATIENCE;
+    while inventory.shown(&client).await == before {
+        assert!(Instant::now() < deadline, "the server still shows its old certificate");
+        sleep(PAUSE).await;
+    }
+    batch_get(orders).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_never_shakes_hands_keeps_nobody_waiting() {
+    let inventory = Inventory::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(TcpStream::connect(&inventory.address).await.unwrap());
+    }
+    batch_get(inventory.as_service("orders")).await.unwrap();
+}

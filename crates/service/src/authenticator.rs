@@ -1,0 +1,22 @@
+//! How a service knows its callers: keys and ended sessions come from identity, the latter by a task of the chassis.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use flotilla_rpc::{AuthSettings, Authenticator, ClientSettings, RemoteKeys};
+
+use crate::Chassis;
+
+impl Chassis {
+    /// Checks tokens with the keys of the identity service at `auth.identity_url`. A task of the chassis learns there,
+    /// every two seconds, which sessions have ended.
+    ///
+    /// # Errors
+    /// The address isn't one.
+    pub fn authenticator(&mut self, auth: &AuthSettings, client: &ClientSettings) -> anyhow::Result<Authenticator> {
+        let identity = Arc::new(RemoteKeys::connect(&auth.identity_url, client).context("auth.identity_url")?);
+        let authenticator = Authenticator::new(auth, identity.clone());
+        self.spawn("ended sessions", authenticator.watch_revocations(identity, self.shutdown()));
+        Ok(authenticator)
+    }
+}
