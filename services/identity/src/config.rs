@@ -1,12 +1,19 @@
 //! The settings of identity, section by section.
 
+use std::time::Duration;
+
 use flotilla_config::{HumanDuration, Problems, SecretString, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::ServerSettings;
+use flotilla_rpc::{MAX_CLOCK_SKEW, ServerSettings};
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
+
+use crate::domain::session::Lifetimes;
+
+/// Longest life of a session that isn't carried on.
+const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Everything that identity can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,8 +52,15 @@ pub struct AuthSettings {
     pub issuer: String,
     /// `aud` of tokens; default `flotilla`.
     pub audience: String,
-    /// How long a token lives; default `15m`.
+    /// How long an access token lives; default `15m`.
     pub token_lifetime: HumanDuration,
+    /// How long a session lives that isn't carried on, and with it its refresh token; default `30d`.
+    pub session_lifetime: HumanDuration,
+    /// How long a new signing key is published before it signs, so that every replica knows it by then; default `10s`.
+    pub key_lead: HumanDuration,
+    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`; default
+    /// `30s`.
+    pub clock_skew: HumanDuration,
     /// Not used: identity has the keys itself. Taken so that all services can share one environment.
     pub identity_url: String,
     /// Verified tokens remembered until they expire; default 10,000.
@@ -60,6 +74,9 @@ impl Default for AuthSettings {
             issuer: shared.issuer,
             audience: shared.audience,
             token_lifetime: HumanDuration::from_secs(15 * 60),
+            session_lifetime: HumanDuration::from_secs(30 * 24 * 3600),
+            key_lead: HumanDuration::from_secs(10),
+            clock_skew: shared.clock_skew,
             identity_url: shared.identity_url,
             token_cache: shared.token_cache,
         }
@@ -67,6 +84,11 @@ impl Default for AuthSettings {
 }
 
 impl AuthSettings {
+    /// How long sessions and their tokens last.
+    pub fn lifetimes(&self) -> Lifetimes {
+        Lifetimes { access: self.token_lifetime.get(), idle: self.session_lifetime.get() }
+    }
+
     /// What checks the tokens.
     pub fn verification(&self) -> flotilla_rpc::AuthSettings {
         flotilla_rpc::AuthSettings {
@@ -74,6 +96,7 @@ impl AuthSettings {
             audience: self.audience.clone(),
             identity_url: self.identity_url.clone(),
             token_cache: self.token_cache,
+            clock_skew: self.clock_skew,
         }
     }
 }
@@ -126,7 +149,13 @@ impl Validate for AuthSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require(!self.issuer.is_empty(), "issuer", "must be set");
         problems.require(!self.audience.is_empty(), "audience", "must be set");
-        problems.require(self.token_lifetime.get().as_secs() >= 1, "token_lifetime", "must be at least 1s");
+        let (access, idle) = (self.token_lifetime.get(), self.session_lifetime.get());
+        problems.require((1..=86_400).contains(&access.as_secs()), "token_lifetime", "must be from 1s to 24h");
+        let sound = (access..=MAX_SESSION).contains(&idle);
+        problems.require(sound, "session_lifetime", "must be from token_lifetime to 400d");
+        let lead = (1..=600).contains(&self.key_lead.get().as_secs());
+        problems.require(lead, "key_lead", "must be from 1s to 10m");
+        problems.require(self.clock_skew.get() <= MAX_CLOCK_SKEW, "clock_skew", "must be at most 5m");
     }
 }
 

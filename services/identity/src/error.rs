@@ -7,7 +7,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    domain::{ChangeRefusal, Violation},
+    domain::{ChangeRefusal, Violation, session::Refusal},
+    keys::Stale,
     passwords::Busy,
 };
 
@@ -29,9 +30,21 @@ pub enum Error {
     /// A customer wants a role set.
     #[error("only operators set roles")]
     RoleNeedsOperator,
+    /// There is no such session, or none that the caller may see.
+    #[error("session does not exist")]
+    NoSession(Uuid),
+    /// A refresh token that isn't exchanged.
+    #[error("{}", told(*.0))]
+    Refresh(Refusal),
+    /// As many keys as may be published verify still.
+    #[error("too many signing keys verify tokens still")]
+    TooManyKeys,
     /// Address or password are wrong.
     #[error("address or password are wrong")]
     BadCredentials,
+    /// The signing keys were read and are out of date again.
+    #[error(transparent)]
+    Stale(#[from] Stale),
     /// Too many passwords wait to be hashed.
     #[error(transparent)]
     Busy(#[from] Busy),
@@ -69,6 +82,10 @@ impl From<Error> for RpcError {
             Error::RoleNeedsOperator => {
                 Self::new(Code::PermissionDenied, "ROLE_NEEDS_OPERATOR", told).field("user.role", "is set by operators")
             }
+            Error::NoSession(session) => flotilla_rpc::not_found(&name::of("sessions", session)),
+            Error::Refresh(refusal) => Self::new(Code::Unauthenticated, reason(refusal), told),
+            Error::TooManyKeys => Self::new(Code::FailedPrecondition, "TOO_MANY_SIGNING_KEYS", told),
+            Error::Stale(error) => flotilla_service::internal_error(&error),
             Error::BadCredentials => Self::new(Code::Unauthenticated, "BAD_CREDENTIALS", told),
             Error::Busy(_) => {
                 Self::new(Code::ResourceExhausted, "OVERLOADED", told).retry_after(Duration::from_secs(1))
@@ -82,6 +99,24 @@ impl From<Error> for RpcError {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         RpcError::from(error).into()
+    }
+}
+
+fn told(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Unknown => "the refresh token is not valid",
+        Refusal::Expired => "the refresh token has expired",
+        Refusal::Revoked => "the session has ended",
+        Refusal::Reused => "the refresh token was used before; its session has ended",
+    }
+}
+
+fn reason(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Unknown => "REFRESH_TOKEN_INVALID",
+        Refusal::Expired => "REFRESH_TOKEN_EXPIRED",
+        Refusal::Revoked => "SESSION_REVOKED",
+        Refusal::Reused => "REFRESH_TOKEN_REUSED",
     }
 }
 

@@ -1,4 +1,8 @@
-//! The keys that sign tokens: made once, kept in the database, shared by all replicas.
+//! The keys that sign tokens: kept in the database, shared by all replicas, in memory as they were last read.
+//!
+//! A new key is published for the lead before it signs, and every replica knows it by then: one that has not read the
+//! keys for as long as the lead doesn't sign until it has. So no token is signed by a key that a verifier can't fetch,
+//! and none by an old key once the new one signs.
 
 use std::{
     sync::Arc,
@@ -6,11 +10,12 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use flotilla_messaging::Random;
+use flotilla_messaging::{Clock, Random};
 use flotilla_proto::identity::v1::JsonWebKey;
-use flotilla_rpc::{Caller, Role, StaticKeys, TokenError, TokenSigner, VerifyingKey};
+use flotilla_rpc::{Caller, KeySource, KeysUnavailable, TokenError, TokenSigner, VerifyingKey};
+use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
+use tokio::time::Instant;
 
 use crate::config::AuthSettings;
 
@@ -26,6 +31,10 @@ pub struct StoredKey {
     pub secret: Vec<u8>,
     /// The 32 public bytes.
     pub public: Vec<u8>,
+    /// When it begins to sign.
+    pub signs_from: SystemTime,
+    /// When its last token has ended; none while no newer key is there.
+    pub verifies_until: Option<SystemTime>,
 }
 
 impl StoredKey {
@@ -33,12 +42,18 @@ impl StoredKey {
     ///
     /// # Errors
     /// Never in practice: any 32 bytes are a secret.
-    pub fn generate(random: &dyn Random) -> Result<Self, TokenError> {
+    pub fn generate(random: &dyn Random, signs_from: SystemTime) -> Result<Self, TokenError> {
         let mut secret = [0; SECRET_BYTES];
         random.fill(&mut secret);
         let jwk = TokenSigner::from_seed(&secret, "", "", "")?.jwk();
         let public = URL_SAFE_NO_PAD.decode(&jwk.x).map_err(|_| TokenError)?;
-        Ok(Self { kid: thumbprint(&jwk), secret: secret.to_vec(), public })
+        Ok(Self { kid: thumbprint(&jwk), secret: secret.to_vec(), public, signs_from, verifies_until: None })
+    }
+
+    /// The key as it is published.
+    #[must_use]
+    pub fn to_jwk(&self) -> Option<JsonWebKey> {
+        VerifyingKey::new(&self.kid, URL_SAFE_NO_PAD.encode(&self.public)).map(|key| key.to_jwk())
     }
 }
 
@@ -48,61 +63,116 @@ fn thumbprint(jwk: &JsonWebKey) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(canonical))
 }
 
-/// Signs with the newest key; publishes all.
+/// Signs with the newest key that may; publishes all that verify.
 pub struct SigningKeys {
-    signer: TokenSigner,
-    published: Vec<VerifyingKey>,
-    lifetime: Duration,
+    issuer: String,
+    audience: String,
+    lead: Duration,
+    clock: Arc<dyn Clock>,
+    known: RwLock<Known>,
 }
 
-/// A signed token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// The JWT.
-    pub text: String,
-    /// When it ends, in whole seconds.
-    pub expires: SystemTime,
+struct Known {
+    /// Newest first; never empty.
+    keys: Arc<[Key]>,
+    read: Instant,
 }
+
+struct Key {
+    signer: TokenSigner,
+    signs_from: SystemTime,
+    verifies_until: Option<SystemTime>,
+}
+
+/// The keys were not read for too long: one of them may no longer sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signing keys have not been read for too long")]
+pub struct Stale;
 
 impl SigningKeys {
-    /// Over the stored keys, newest first.
+    /// Over the stored keys, newest first, as just read.
     ///
     /// # Errors
     /// No key, or one of the wrong size.
-    pub fn new(stored: &[StoredKey], settings: &AuthSettings) -> Result<Self, TokenError> {
-        let signer = |key: &StoredKey| {
-            let secret: [u8; SECRET_BYTES] = key.secret.as_slice().try_into().map_err(|_| TokenError)?;
-            TokenSigner::from_seed(&secret, &key.kid, &settings.issuer, &settings.audience)
-        };
-        let signers = stored.iter().map(signer).collect::<Result<Vec<_>, _>>()?;
-        let published = signers.iter().map(TokenSigner::verifying_key).collect();
-        let signer = signers.into_iter().next().ok_or(TokenError)?;
-        Ok(Self { signer, published, lifetime: settings.token_lifetime.get() })
+    pub fn new(stored: &[StoredKey], settings: &AuthSettings, clock: Arc<dyn Clock>) -> Result<Self, TokenError> {
+        let AuthSettings { issuer, audience, .. } = settings;
+        let known = Known { keys: signers(stored, issuer, audience)?, read: Instant::now() };
+        let (issuer, audience) = (issuer.clone(), audience.clone());
+        Ok(Self { issuer, audience, lead: settings.key_lead.get(), clock, known: RwLock::new(known) })
     }
 
-    /// A token for a user, from `now` on.
-    pub fn sign(&self, user: Uuid, role: Role, now: SystemTime) -> Token {
-        let ends = now + self.lifetime;
-        let seconds = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        Token { text: self.signer.sign(&Caller { user, role, expires }, now), expires }
+    /// Takes the keys over that were read by a question asked at `asked`.
+    ///
+    /// # Errors
+    /// No key, or one of the wrong size: those known before stay.
+    pub fn replace(&self, stored: &[StoredKey], asked: Instant) -> Result<(), TokenError> {
+        let keys = signers(stored, &self.issuer, &self.audience)?;
+        let mut known = self.known.write();
+        if asked >= known.read {
+            *known = Known { keys, read: asked };
+        }
+        Ok(())
+    }
+
+    /// A token for a caller, from `now` on.
+    ///
+    /// # Errors
+    /// [`Stale`]: read the keys first.
+    pub fn sign(&self, caller: &Caller, now: SystemTime) -> Result<String, Stale> {
+        let known = self.known.read();
+        if known.read.elapsed() >= self.lead {
+            return Err(Stale);
+        }
+        let due = known.keys.iter().find(|key| key.signs_from <= now);
+        // None only where clocks are apart: the oldest is then the one that others sign with.
+        let key = due.or_else(|| known.keys.last()).ok_or(Stale)?;
+        Ok(key.signer.sign(caller, now))
+    }
+
+    /// Whether the keys have to be read before one of them signs.
+    pub fn is_stale(&self) -> bool {
+        self.known.read().read.elapsed() >= self.lead
+    }
+
+    /// How long a new key is published before it signs.
+    pub fn lead(&self) -> Duration {
+        self.lead
     }
 
     /// The public keys, newest first (RFC 7517).
     pub fn published(&self) -> Vec<JsonWebKey> {
-        self.published.iter().map(VerifyingKey::to_jwk).collect()
+        self.verifying().iter().map(VerifyingKey::to_jwk).collect()
     }
 
-    /// The public keys as identity checks its own callers by them.
-    pub fn source(&self) -> Arc<StaticKeys> {
-        Arc::new(StaticKeys::new(self.published.iter().cloned()))
+    fn verifying(&self) -> Vec<VerifyingKey> {
+        let (keys, now) = (Arc::clone(&self.known.read().keys), self.clock.now());
+        let living = keys.iter().filter(|key| key.verifies_until.is_none_or(|until| until > now));
+        living.map(|key| key.signer.verifying_key()).collect()
     }
+}
+
+/// As identity checks its own callers by them.
+#[tonic::async_trait]
+impl KeySource for SigningKeys {
+    async fn keys(&self) -> Result<Vec<VerifyingKey>, KeysUnavailable> {
+        Ok(self.verifying())
+    }
+}
+
+fn signers(stored: &[StoredKey], issuer: &str, audience: &str) -> Result<Arc<[Key]>, TokenError> {
+    let signer = |key: &StoredKey| {
+        let secret: [u8; SECRET_BYTES] = key.secret.as_slice().try_into().map_err(|_| TokenError)?;
+        let signer = TokenSigner::from_seed(&secret, &key.kid, issuer, audience)?;
+        Ok(Key { signer, signs_from: key.signs_from, verifies_until: key.verifies_until })
+    };
+    if stored.is_empty() { Err(TokenError) } else { stored.iter().map(signer).collect() }
 }
 
 #[cfg(test)]
 mod tests {
-    use flotilla_messaging::OsRandom;
-    use flotilla_rpc::Authenticator;
+    use flotilla_messaging::{Ids, OsRandom};
+    use flotilla_rpc::{Authenticator, Role};
+    use uuid::Uuid;
 
     use super::*;
 
@@ -118,22 +188,58 @@ mod tests {
         assert_eq!(thumbprint(&jwk), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
+    fn key(signs_from: SystemTime, verifies_until: Option<SystemTime>) -> StoredKey {
+        let key = StoredKey::generate(&OsRandom, signs_from).expect("any bytes are a key");
+        StoredKey { verifies_until, ..key }
+    }
+
+    fn caller(now: SystemTime) -> Caller {
+        let (user, session) = (Uuid::from_u128(7), Uuid::from_u128(70));
+        Caller { user, session, role: Role::Customer, expires: now + Duration::from_secs(60) }
+    }
+
+    fn kid(token: &str) -> String {
+        jsonwebtoken::decode_header(token).expect("a token").kid.expect("a key id")
+    }
+
     #[tokio::test]
-    async fn the_newest_key_signs_and_all_verify() {
-        let settings = AuthSettings::default();
-        let old = StoredKey::generate(&OsRandom).expect("any bytes are a key");
-        let new = StoredKey::generate(&OsRandom).expect("any bytes are a key");
-        let keys = SigningKeys::new(&[new.clone(), old.clone()], &settings).expect("sound keys");
-        let before = SigningKeys::new(&[old], &settings).expect("a sound key");
-        let now = flotilla_messaging::Ids::system().now();
-        let user = Uuid::from_u128(7);
-        let authenticator = Authenticator::new(&settings.verification(), keys.source());
-        for signer in [&keys, &before] {
-            let token = signer.sign(user, Role::Customer, now);
-            let caller = authenticator.verify(&token.text).await.expect("a token of a published key");
-            assert_eq!((caller.user, caller.role, caller.expires), (user, Role::Customer, token.expires));
+    async fn a_key_signs_from_its_time_on_and_all_are_published_until_theirs() {
+        let clock = Ids::system().clock();
+        let now = clock.now();
+        let second = Duration::from_secs(1);
+        let coming = key(now + second, None);
+        let present = key(now - second, Some(now + 600 * second));
+        let gone = key(now - 2 * second, Some(now));
+        let stored = [coming.clone(), present.clone(), gone.clone()];
+        let keys = Arc::new(SigningKeys::new(&stored, &AuthSettings::default(), clock).expect("sound keys"));
+        let published: Vec<_> = keys.published().into_iter().map(|key| key.kid).collect();
+        assert_eq!(published, [&*coming.kid, &*present.kid]);
+
+        let authenticator = Authenticator::new(&AuthSettings::default().verification(), keys.clone());
+        for (at, signer) in [(now, &present), (now + second, &coming)] {
+            let token = keys.sign(&caller(now), at).expect("just read");
+            assert_eq!(kid(&token), signer.kid);
+            assert_eq!(authenticator.verify(&token).await.map(|caller| caller.user), Ok(Uuid::from_u128(7)));
         }
-        assert_eq!(keys.published()[0].kid, new.kid);
-        assert!(SigningKeys::new(&[], &settings).is_err());
+        assert!(SigningKeys::new(&[], &AuthSettings::default(), Ids::system().clock()).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_may_have_missed_a_new_key_does_not_sign() {
+        let clock = Ids::system().clock();
+        let now = clock.now();
+        let settings = AuthSettings::default();
+        let (old, new) = (key(now, None), key(now, None));
+        let keys = SigningKeys::new(std::slice::from_ref(&old), &settings, clock).expect("a sound key");
+        let asked = Instant::now();
+        tokio::time::advance(keys.lead() - Duration::from_millis(1)).await;
+        assert!(keys.sign(&caller(now), now).is_ok());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(keys.sign(&caller(now), now), Err(Stale));
+        keys.replace(std::slice::from_ref(&new), Instant::now()).expect("a sound key");
+        assert_eq!(keys.sign(&caller(now), now).map(|token| kid(&token)), Ok(new.kid.clone()));
+        // An answer to an earlier question comes late: it is older than what is known.
+        keys.replace(&[old], asked).expect("a sound key");
+        assert_eq!(keys.sign(&caller(now), now).map(|token| kid(&token)), Ok(new.kid));
     }
 }

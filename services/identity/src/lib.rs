@@ -1,10 +1,13 @@
 //! Identity: users, their credentials, and the tokens that all services check.
 //!
-//! Owns the tables `users` and `signing_keys` and the stream `IDENTITY` (`flotilla.identity.users`: `UserCreated`,
+//! Owns the tables `users`, `sessions`, `refresh_tokens` and `signing_keys` and the stream `IDENTITY` (`flotilla.identity.users`: `UserCreated`,
 //! `UserUpdated`, `UserDeleted`). Serves `UserService` and `AuthService`; consumes nothing, so it has no `events/`.
 //! Guarantees: an address belongs to one user; passwords are stored as Argon2id hashes alone; every change of a user
-//! leaves with its event in one transaction; all replicas sign with one key.
+//! leaves with its event in one transaction; all replicas sign with one key; a refresh token is good for one exchange,
+//! and its second use ends the session; no access token outlives its session by more than five seconds while identity
+//! can be reached.
 
+pub mod cleaning;
 pub mod config;
 pub mod domain;
 pub mod error;
@@ -12,6 +15,7 @@ pub mod grpc;
 pub mod keys;
 pub mod operator;
 pub mod passwords;
+pub mod rotation;
 pub mod storage;
 
 use std::{sync::Arc, time::Duration};
@@ -21,17 +25,19 @@ use flotilla_config::SecretString;
 use flotilla_messaging::{Messaging, StreamSpec};
 use flotilla_postgres::{Pool, refinery::Runner};
 use flotilla_proto::identity::v1::{auth_service_server::AuthServiceServer, user_service_server::UserServiceServer};
-use flotilla_rpc::{Authenticator, Server};
+use flotilla_rpc::{AccessRules, Authenticator, Server};
 use flotilla_service::{Chassis, Common, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
 
 use crate::{
+    cleaning::Cleaning,
     grpc::{Auth, UserApi},
     keys::SigningKeys,
     passwords::Passwords,
-    storage::Users,
+    rotation::Rotation,
+    storage::{KeyTable, RevokedSessions, Sessions, Users},
 };
 
 mod embedded {
@@ -63,23 +69,45 @@ impl Service for Identity {
         let ids = messaging.ids();
         let users = Users::new(system.clone(), own.clone(), messaging.outbox(), ids.clone());
 
-        let stored = storage::load_or_make(&system, ids.random().as_ref(), START).await;
-        let keys = Arc::new(SigningKeys::new(&stored.context("signing keys can't be loaded")?, &settings.auth)?);
+        let sessions = Sessions::new(system.clone(), own.clone());
+        let revoked = RevokedSessions::new(system.clone(), ids.clone());
         let passwords = Arc::new(Passwords::new(&settings.passwords, ids.random())?);
         operator::ensure(&settings.admin, &users, &passwords, &ids, START).await?;
 
-        let authenticator = Authenticator::new(&settings.auth.verification(), keys.source());
-        let pages = PageKey::new(system.clone());
-        let server = Server::new(&settings.grpc, Some(authenticator), grpc::rules(), registry)
-            .add(UserServiceServer::new(UserApi::new(users.clone(), Arc::clone(&passwords), pages, ids.clone())))
-            .add(AuthServiceServer::new(Auth::new(users, passwords, keys, ids)));
-
         let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let table = KeyTable::new(system.clone());
+        let stored = table.load_or_make(ids.random().as_ref(), ids.now(), START).await;
+        let stored = stored.context("signing keys can't be loaded")?;
+        let keys = Arc::new(SigningKeys::new(&stored, &settings.auth, ids.clock())?);
+        let authenticator = Authenticator::new(&settings.auth.verification(), keys.clone());
+        let rotation = Rotation::new(keys, table.clone(), ids.clone(), &settings.auth);
+        let shutdown = chassis.shutdown();
+        chassis.spawn("signing keys", rotation.clone().follow(shutdown.clone()));
+        chassis.spawn("ended sessions", authenticator.watch_revocations(Arc::new(revoked.clone()), shutdown.clone()));
+        let cleaning = Cleaning { sessions: sessions.clone(), keys: table, ids: ids.clone() };
+        chassis.spawn("cleaning", cleaning.run(shutdown.clone()));
+
+        let pages = || PageKey::new(system.clone());
+        let user_api = UserApi::new(users.clone(), Arc::clone(&passwords), pages(), authenticator.clone(), ids.clone());
+        let auth = Auth {
+            users,
+            sessions,
+            revoked,
+            passwords,
+            rotation,
+            authenticator: authenticator.clone(),
+            lifetimes: settings.auth.lifetimes(),
+            page_key: pages(),
+            ids,
+        };
+        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
+            .add(UserServiceServer::new(user_api))
+            .add(AuthServiceServer::new(auth));
+
         chassis.check_database("database", &system);
         chassis.check_database("database as user", &own);
         let broker = messaging.broker_probe();
         chassis.check_link("broker", move || broker.is_up());
-        let shutdown = chassis.shutdown();
         chassis.spawn("messaging", messaging.run(shutdown));
         chassis.start(server, settings.grpc.listen).await
     }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use flotilla_config::ExposeSecret as _;
 use flotilla_messaging::Ids;
+use flotilla_proto::{
+    identity::v1::{CreateUserRequest, Role, User},
+    validate,
+};
 
 use crate::{
     config::AdminSettings,
-    domain::{
-        Role, SignUp,
-        user::{check_email, check_password},
-    },
+    domain::SignUp,
     passwords::Passwords,
     storage::{Insertion, NewUser, Users},
 };
@@ -27,11 +28,7 @@ pub async fn ensure(
     deadline: Duration,
 ) -> anyhow::Result<()> {
     let (Some(email), Some(password)) = (&settings.email, &settings.password) else { return Ok(()) };
-    if let Err(violation) = check_email(email).and_then(|()| check_password(password.expose_secret())) {
-        anyhow::bail!("admin: {} {}", violation.field, violation.description);
-    }
-    let sign_up =
-        SignUp { email: email.clone(), display_name: "Operator".to_owned(), role: Role::Operator, request_id: None };
+    let sign_up = sign_up(email, password.expose_secret())?;
     let known = flotilla_postgres::retry(deadline, || users.known(&sign_up)).await?;
     if !known.is_empty() {
         return Ok(());
@@ -42,4 +39,37 @@ pub async fn ensure(
         tracing::info!(user = %user.id, "operator made from the settings");
     }
     Ok(())
+}
+
+/// The sign-up that the settings stand for, held to the same rules as anyone's.
+fn sign_up(email: &str, password: &str) -> anyhow::Result<SignUp> {
+    let mut user = User {
+        email: email.to_owned(),
+        password: password.to_owned(),
+        display_name: "Operator".to_owned(),
+        ..User::default()
+    };
+    user.set_role(Role::Operator);
+    let request = CreateUserRequest { user: Some(user), request_id: String::new() };
+    if let Some(violation) = validate::violations(&request).first() {
+        anyhow::bail!("admin: {} {}", violation.field, violation.description);
+    }
+    SignUp::from_request(&request).map_err(|violations| {
+        let told: Vec<_> = violations.iter().map(|found| format!("{} {}", found.field, found.description)).collect();
+        anyhow::anyhow!("admin: {}", told.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operator_of_the_settings_is_held_to_the_rules_of_a_sign_up() {
+        let made = sign_up("ops@example.com", "correct horse").expect("a sound operator");
+        assert_eq!(made.role, crate::domain::Role::Operator);
+        for (email, password) in [("ops", "correct horse"), ("ops@example.com", "short"), ("", "correct horse")] {
+            assert!(sign_up(email, password).is_err(), "{email} {password}");
+        }
+    }
 }

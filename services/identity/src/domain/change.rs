@@ -53,9 +53,8 @@ impl Change {
         }
         if asked.field("role", user.role != 0) {
             match Role::from_proto(user.role) {
-                Ok(Some(role)) => change.role = Some(role),
-                Ok(None) => violations.push(Violation::new("user.role", "must be set")),
-                Err(violation) => violations.push(violation),
+                Some(role) => change.role = Some(role),
+                None => violations.push(Violation::new("user.role", "must be set")),
             }
         }
         if violations.is_empty() { Ok(change) } else { Err(violations) }
@@ -171,12 +170,12 @@ mod tests {
 
     #[test]
     fn bad_fields_and_paths_are_named() {
-        let bad = proto::User { email: "x".into(), password: "short".into(), role: 9, ..Default::default() };
-        assert_eq!(fields(Change::from_request(&bad, None)), ["user.email", "user.password", "user.role"]);
+        let bad = proto::User { email: "x".into(), display_name: "\0".into(), ..Default::default() };
+        assert_eq!(fields(Change::from_request(&bad, None)), ["user.email", "user.display_name"]);
         let empty = proto::User::default();
         assert_eq!(
-            fields(Change::from_request(&empty, Some(&mask(&["email", "shoe_size", "role"])))),
-            ["update_mask", "user.email", "user.role"]
+            fields(Change::from_request(&empty, Some(&mask(&["email", "shoe_size", "password", "role"])))),
+            ["update_mask", "user.email", "user.password", "user.role"]
         );
     }
 }

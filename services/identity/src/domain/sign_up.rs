@@ -3,7 +3,7 @@
 use flotilla_proto::identity::v1 as proto;
 use sha2::{Digest as _, Sha256};
 
-use super::user::{Role, Violation, check_display_name, check_email, check_password, check_request_id};
+use super::user::{Role, Violation, check_display_name, check_email, check_password};
 
 /// A valid sign-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,26 +25,17 @@ impl SignUp {
     /// Every field at fault.
     pub fn from_request(request: &proto::CreateUserRequest) -> Result<Self, Vec<Violation>> {
         let Some(user) = &request.user else { return Err(vec![Violation::new("user", "must be set")]) };
-        let role = Role::from_proto(user.role);
-        let checks = [
-            check_email(&user.email),
-            check_display_name(&user.display_name),
-            check_password(&user.password),
-            check_request_id(&request.request_id),
-        ];
-        let mut violations: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
-        match role {
-            Ok(role) if violations.is_empty() => Ok(Self {
-                email: user.email.clone(),
-                display_name: user.display_name.clone(),
-                role: role.unwrap_or(Role::Customer),
-                request_id: Some(request.request_id.clone()).filter(|id| !id.is_empty()),
-            }),
-            role => {
-                violations.extend(role.err());
-                Err(violations)
-            }
+        let checks = [check_email(&user.email), check_display_name(&user.display_name), check_password(&user.password)];
+        let violations: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+        if !violations.is_empty() {
+            return Err(violations);
         }
+        Ok(Self {
+            email: user.email.clone(),
+            display_name: user.display_name.clone(),
+            role: Role::from_proto(user.role).unwrap_or(Role::Customer),
+            request_id: Some(request.request_id.clone()).filter(|id| !id.is_empty()),
+        })
     }
 
     /// The hash of what was asked for, by which a repeat is told from a reuse of its key. The password isn't in it:
@@ -84,11 +75,11 @@ mod tests {
 
     #[test]
     fn every_field_at_fault_is_named_at_once() {
-        let user = proto::User { role: 9, display_name: "\n".into(), ..Default::default() };
-        let request = proto::CreateUserRequest { user: Some(user), request_id: "\0".into() };
+        let user = proto::User { display_name: "\n".into(), ..Default::default() };
+        let request = proto::CreateUserRequest { user: Some(user), request_id: String::new() };
         let violations = SignUp::from_request(&request).expect_err("nothing in it is valid");
         let fields: Vec<_> = violations.iter().map(|violation| violation.field).collect();
-        assert_eq!(fields, ["user.email", "user.display_name", "user.password", "request_id", "user.role"]);
+        assert_eq!(fields, ["user.email", "user.display_name", "user.password"]);
         assert_eq!(SignUp::from_request(&proto::CreateUserRequest::default()).expect_err("no user")[0].field, "user");
     }
 

@@ -1,57 +1,160 @@
-//! `AuthService`: sign-in, and the keys that verify tokens.
+//! `AuthService`: log-in, sessions and the keys that verify tokens.
 
 use std::{sync::Arc, time::Duration};
 
 use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::{
-    GetJsonWebKeySetRequest, JsonWebKeySet, LoginRequest, LoginResponse, auth_service_server::AuthService,
+    DeleteSessionRequest, GetJsonWebKeySetRequest, JsonWebKey, JsonWebKeySet, ListRevokedSessionsRequest,
+    ListRevokedSessionsResponse, ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
+    RefreshTokenRequest, RotateSigningKeyRequest, auth_service_server::AuthService,
 };
-use flotilla_rpc::Violations;
+use flotilla_rpc::{Authenticator, Caller, Revoked, caller, invalid, name, page};
+use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use super::{
-    convert::{caller_role, user_name},
+    convert::{self, caller_role, session_name, user_name},
     remaining,
 };
-use crate::{error::Error, keys::SigningKeys, passwords::Passwords, storage::Users};
+use crate::{
+    domain::session::{Lifetimes, REFRESH_TOKEN_BYTES, Times, check_label, refresh_hash, refresh_token},
+    error::Error,
+    passwords::Passwords,
+    rotation::Rotation,
+    storage::{BadCursor, Carried, Exchange, NewSession, RevokedSessions, Sessions, Users},
+};
 
-/// Longest address that is looked up, in bytes.
-const MAX_EMAIL: usize = 254;
+/// Sessions of a page where the request doesn't say, and at most.
+const PAGE: u32 = 50;
+const MAX_PAGE: u32 = 1_000;
 
 /// The service.
 pub struct Auth {
-    users: Users,
-    passwords: Arc<Passwords>,
-    keys: Arc<SigningKeys>,
-    ids: Ids,
+    /// Who may log in.
+    pub users: Users,
+    /// Their sessions.
+    pub sessions: Sessions,
+    /// Those that were ended.
+    pub revoked: RevokedSessions,
+    /// Checks passwords.
+    pub passwords: Arc<Passwords>,
+    /// Signs tokens.
+    pub rotation: Rotation,
+    /// Checks the tokens of this process's callers; learns at once what ends here.
+    pub authenticator: Authenticator,
+    /// How long what is opened lasts.
+    pub lifetimes: Lifetimes,
+    /// Signs the page tokens.
+    pub page_key: PageKey,
+    /// Makes ids and knows the time.
+    pub ids: Ids,
 }
 
 impl Auth {
-    /// Over the users, with the keys that sign.
-    pub fn new(users: Users, passwords: Arc<Passwords>, keys: Arc<SigningKeys>, ids: Ids) -> Self {
-        Self { users, passwords, keys, ids }
-    }
-
     async fn log_in(&self, request: LoginRequest, deadline: Duration) -> Result<LoginResponse, Error> {
-        let LoginRequest { email, password } = request;
-        let mut violations = Violations::new();
-        violations.check(!email.is_empty(), "email", "must be set");
-        violations.check(!password.is_empty(), "password", "must be set");
-        violations.finish()?;
+        let LoginRequest { email, password, client_label } = request;
+        check_label(&client_label).map_err(|violation| vec![violation])?;
         // What can't be an address needs no look; the work on its password is done all the same.
-        let plausible = email.len() <= MAX_EMAIL && !email.contains(char::is_control);
+        let plausible = !email.contains(char::is_control);
         let found = if plausible { retry(deadline, || self.users.credentials(&email)).await? } else { None };
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
         let right = self.passwords.verify(password, hash).await?;
         let Some(credentials) = found.filter(|_| right) else { return Err(Error::BadCredentials) };
-        let token = self.keys.sign(credentials.id, caller_role(credentials.role), self.ids.now());
+        let (times, refresh) = (self.lifetimes.from(self.ids.now()), self.new_refresh_token());
+        let session = NewSession {
+            id: self.ids.next(),
+            client_label,
+            user: credentials.id,
+            role: credentials.role,
+            password_hash: credentials.password_hash,
+            refresh: refresh_hash(&refresh),
+        };
+        if !self.sessions.open(&session, times, deadline).await? {
+            return Err(Error::BadCredentials);
+        }
+        let carried = Carried { session: session.id, user: session.user, role: session.role };
+        self.pair(carried, refresh, times, deadline).await
+    }
+
+    async fn carry_on(&self, shown: &str, deadline: Duration) -> Result<LoginResponse, Error> {
+        // First, as after the exchange the token that was shown is used up.
+        self.rotation.freshen(deadline).await?;
+        let (times, refresh) = (self.lifetimes.from(self.ids.now()), self.new_refresh_token());
+        let (shown, next) = (refresh_hash(shown), refresh_hash(&refresh));
+        match self.sessions.exchange(&shown, &next, times, deadline).await? {
+            Exchange::Done(carried) => self.pair(carried, refresh, times, deadline).await,
+            Exchange::Refused(refusal, ended) => {
+                self.learn(ended.as_slice());
+                Err(Error::Refresh(refusal))
+            }
+        }
+    }
+
+    fn new_refresh_token(&self) -> String {
+        let mut random = [0; REFRESH_TOKEN_BYTES];
+        self.ids.random().fill(&mut random);
+        refresh_token(&random)
+    }
+
+    async fn pair(
+        &self,
+        carried: Carried,
+        refresh_token: String,
+        times: Times,
+        deadline: Duration,
+    ) -> Result<LoginResponse, Error> {
+        let Carried { session, user, role } = carried;
+        let caller =
+            Caller { user, session, role: caller_role(role), expires: convert::whole_seconds(times.token_ends) };
         Ok(LoginResponse {
-            access_token: token.text,
+            access_token: self.rotation.sign(&caller, times.now, deadline).await?,
             token_type: "Bearer".to_owned(),
-            expire_time: Some(token.expires.into()),
-            user: user_name(credentials.id),
+            expire_time: Some(caller.expires.into()),
+            user: user_name(user),
+            refresh_token,
+            refresh_expire_time: Some(times.session_ends.into()),
+            session: session_name(session),
         })
+    }
+
+    /// Ends a session of `owner`, or of anyone where none is named.
+    async fn end(&self, session: Uuid, owner: Option<Uuid>, deadline: Duration) -> Result<(), Error> {
+        let ended = self.sessions.end(session, owner, self.ids.now(), deadline).await?;
+        self.learn(&[ended.ok_or(Error::NoSession(session))?]);
+        Ok(())
+    }
+
+    /// Others learn within seconds.
+    fn learn(&self, ended: &[Revoked]) {
+        self.authenticator.revoke(ended);
+    }
+
+    async fn list(
+        &self,
+        request: ListSessionsRequest,
+        caller: Caller,
+        deadline: Duration,
+    ) -> Result<ListSessionsResponse, Error> {
+        let query = page::fingerprint(&["ListSessions", &caller.user.to_string()]);
+        let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
+        let tokens = retry(deadline, || self.page_key.tokens()).await?;
+        let before = tokens.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::max());
+        let now = self.ids.now();
+        // One more than asked for tells whether there is a next page.
+        let list = || self.sessions.list_own(caller.user, before, now, i64::from(size) + 1);
+        let mut sessions = retry(deadline, list).await?;
+        let next_page_token = tokens.cut(&mut sessions, size, &query, |last| last.id);
+        let sessions = sessions.into_iter().map(|session| convert::session(session, caller.session)).collect();
+        Ok(ListSessionsResponse { sessions, next_page_token })
+    }
+
+    async fn list_revoked(&self, cursor: &str, deadline: Duration) -> Result<ListRevokedSessionsResponse, Error> {
+        let cursor = cursor.parse().map_err(|error: BadCursor| invalid("cursor", error.to_string()))?;
+        let (sessions, next) = retry(deadline, || self.revoked.since(cursor)).await?;
+        let sessions = sessions.into_iter().map(Revoked::to_proto).collect();
+        Ok(ListRevokedSessionsResponse { sessions, cursor: next.to_string() })
     }
 }
 
@@ -62,10 +165,50 @@ impl AuthService for Auth {
         Ok(Response::new(self.log_in(request.into_inner(), deadline).await?))
     }
 
+    async fn refresh_token(&self, request: Request<RefreshTokenRequest>) -> Result<Response<LoginResponse>, Status> {
+        let deadline = remaining();
+        Ok(Response::new(self.carry_on(&request.get_ref().refresh_token, deadline).await?))
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<()>, Status> {
+        let (caller, deadline) = (caller(&request)?, remaining());
+        self.end(caller.session, Some(caller.user), deadline).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let (caller, deadline) = (caller(&request)?, remaining());
+        Ok(Response::new(self.list(request.into_inner(), caller, deadline).await?))
+    }
+
+    async fn delete_session(&self, request: Request<DeleteSessionRequest>) -> Result<Response<()>, Status> {
+        let (caller, deadline) = (caller(&request)?, remaining());
+        let session = name::parse_uuid("name", convert::SESSIONS, &request.get_ref().name)?;
+        let owner = if caller.is_operator() { None } else { Some(caller.user) };
+        self.end(session, owner, deadline).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn rotate_signing_key(&self, _: Request<RotateSigningKeyRequest>) -> Result<Response<JsonWebKey>, Status> {
+        let deadline = remaining();
+        Ok(Response::new(self.rotation.rotate(deadline).await?))
+    }
+
     async fn get_json_web_key_set(
         &self,
         _: Request<GetJsonWebKeySetRequest>,
     ) -> Result<Response<JsonWebKeySet>, Status> {
-        Ok(Response::new(JsonWebKeySet { keys: self.keys.published() }))
+        Ok(Response::new(JsonWebKeySet { keys: self.rotation.published() }))
+    }
+
+    async fn list_revoked_sessions(
+        &self,
+        request: Request<ListRevokedSessionsRequest>,
+    ) -> Result<Response<ListRevokedSessionsResponse>, Status> {
+        let deadline = remaining();
+        Ok(Response::new(self.list_revoked(&request.get_ref().cursor, deadline).await?))
     }
 }

@@ -1,14 +1,42 @@
 //! Between the contract and the domain.
 
+use std::time::{Duration, SystemTime};
+
 use flotilla_proto::identity::v1 as proto;
 use flotilla_rpc::{Role as CallerRole, etag, name};
 use uuid::Uuid;
 
-use crate::domain::{Role, User};
+use crate::domain::{Role, User, session::Session};
+
+/// The collection of sessions.
+pub const SESSIONS: &str = "sessions";
 
 /// The resource name of a user.
 pub fn user_name(id: Uuid) -> String {
     name::of("users", id)
+}
+
+/// The resource name of a session.
+pub fn session_name(id: Uuid) -> String {
+    name::of(SESSIONS, id)
+}
+
+/// A session as its user sees it, who calls from the session `current`.
+pub fn session(session: Session, current: Uuid) -> proto::Session {
+    proto::Session {
+        name: session_name(session.id),
+        client_label: session.client_label,
+        current: session.id == current,
+        create_time: Some(session.created_at.into()),
+        refresh_time: Some(session.refreshed_at.into()),
+        expire_time: Some(session.expires_at.into()),
+    }
+}
+
+/// The time without its fraction, as tokens carry it.
+pub fn whole_seconds(time: SystemTime) -> SystemTime {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// A user as clients see it: never with a password.

@@ -8,7 +8,7 @@ use flotilla_proto::identity::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,
     User as UserMessage, user_service_server::UserService,
 };
-use flotilla_rpc::{Caller, caller, etag, invalid, name, page};
+use flotilla_rpc::{Authenticator, Caller, caller, etag, invalid, name, page};
 use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::{
     domain::{Change, Role, SignUp, User},
     error::Error,
     passwords::Passwords,
-    storage::{Insertion, Known, NewUser, Users},
+    storage::{Insertion, Known, LISTED, NewUser, Users},
 };
 
 const COLLECTION: &str = "users";
@@ -30,13 +30,20 @@ pub struct UserApi {
     users: Users,
     passwords: Arc<Passwords>,
     page_key: PageKey,
+    authenticator: Authenticator,
     ids: Ids,
 }
 
 impl UserApi {
-    /// Over the users; `page_key` signs the page tokens.
-    pub fn new(users: Users, passwords: Arc<Passwords>, page_key: PageKey, ids: Ids) -> Self {
-        Self { users, passwords, page_key, ids }
+    /// Over the users; `page_key` signs the page tokens, `authenticator` checks the tokens of this process's callers.
+    pub fn new(
+        users: Users,
+        passwords: Arc<Passwords>,
+        page_key: PageKey,
+        authenticator: Authenticator,
+        ids: Ids,
+    ) -> Self {
+        Self { users, passwords, page_key, authenticator, ids }
     }
 
     async fn create(&self, request: CreateUserRequest, by_operator: bool, deadline: Duration) -> Result<User, Error> {
@@ -83,13 +90,12 @@ impl UserApi {
     }
 
     async fn list(&self, request: ListUsersRequest, deadline: Duration) -> Result<ListUsersResponse, Error> {
-        let query = page::fingerprint(&["ListUsers"]);
-        let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
+        let ListUsersRequest { page_size, page_token, filter, order_by } = request;
+        let listing = LISTED.parse(&filter, &order_by)?;
+        let size = page::size(page_size, PAGE, MAX_PAGE)?;
         let tokens = retry(deadline, || self.page_key.tokens()).await?;
-        let after = tokens.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::nil());
-        // One more than asked for tells whether there is a next page.
-        let mut users = retry(deadline, || self.users.list(after, i64::from(size) + 1)).await?;
-        let next_page_token = tokens.cut(&mut users, size, &query, |last| last.id);
+        let page = listing.page(tokens, &["ListUsers"], &page_token, size)?;
+        let (users, next_page_token) = retry(deadline, || self.users.list(&page)).await?;
         Ok(ListUsersResponse { users: users.into_iter().map(convert::user).collect(), next_page_token })
     }
 
@@ -106,14 +112,18 @@ impl UserApi {
             etag::check(&given.etag, user.version)?;
             Ok(change.apply(user, caller.is_operator())?)
         };
-        self.users.update(id, password_hash.as_deref(), deadline, decide).await
+        let (user, ended) = self.users.update(id, password_hash.as_deref(), deadline, decide).await?;
+        self.authenticator.revoke(&ended);
+        Ok(user)
     }
 
     async fn delete(&self, request: DeleteUserRequest, caller: Caller, deadline: Duration) -> Result<(), Error> {
         let id = name::parse_uuid("name", COLLECTION, &request.name)?;
         may_touch(caller, id)?;
         let check = |user: &User| Ok(etag::check(&request.etag, user.version)?);
-        self.users.delete(id, deadline, check).await
+        let ended = self.users.delete(id, deadline, check).await?;
+        self.authenticator.revoke(&ended);
+        Ok(())
     }
 }
 

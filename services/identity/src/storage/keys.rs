@@ -1,40 +1,112 @@
 //! The table `signing_keys`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flotilla_messaging::Random;
-use flotilla_postgres::{Error, ErrorKind, Pool, retry};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 
-use crate::keys::StoredKey;
+use super::retrying;
+use crate::{error::Error, keys::StoredKey};
 
 const LOCK: &str = include_str!("../../queries/lock_signing_keys.sql");
 const LIST: &str = include_str!("../../queries/list_signing_keys.sql");
 const INSERT: &str = include_str!("../../queries/insert_signing_key.sql");
+const RETIRE: &str = include_str!("../../queries/retire_signing_keys.sql");
+const CLEAN: &str = include_str!("../../queries/delete_ended_signing_keys.sql");
 
-/// All keys, newest first; the first process to ask makes the first key.
-///
-/// # Errors
-/// The database is away for longer than `deadline`.
-pub async fn load_or_make(pool: &Pool, random: &dyn Random, deadline: Duration) -> Result<Vec<StoredKey>, Error> {
-    retry(deadline, || attempt(pool, random)).await
+/// Most keys that verify at a time: each stands in the published set.
+const MAX_KEYS: usize = 16;
+
+/// The stored keys.
+#[derive(Clone)]
+pub struct KeyTable {
+    system: Pool,
 }
 
-async fn attempt(pool: &Pool, random: &dyn Random) -> Result<Vec<StoredKey>, Error> {
-    let tx = pool.begin().await?;
-    // Awaited by itself: the list must see what the former holder of the lock committed.
-    tx.query_one(LOCK, &[]).await?;
-    let mut keys: Vec<StoredKey> = tx
-        .query(LIST, &[])
-        .await?
-        .iter()
-        .map(|row| StoredKey { kid: row.get(0), secret: row.get(1), public: row.get(2) })
-        .collect();
-    if keys.is_empty() {
-        let key = StoredKey::generate(random).map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
-        tx.execute(INSERT, &[&key.kid, &key.secret, &key.public]).await?;
-        tracing::info!(kid = key.kid, "signing key made");
-        keys.push(key);
+impl KeyTable {
+    /// Over the system role's pool.
+    pub fn new(system: Pool) -> Self {
+        Self { system }
     }
-    tx.commit().await?;
-    Ok(keys)
+
+    /// All keys that verify at `now`, newest first.
+    pub async fn load(&self, now: SystemTime) -> Result<Vec<StoredKey>, StoreError> {
+        Ok(self.system.query(LIST, &[&now]).await?.iter().map(key).collect())
+    }
+
+    /// As [`load`](Self::load); the first process to ask makes the first key.
+    pub async fn load_or_make(
+        &self,
+        random: &dyn Random,
+        now: SystemTime,
+        deadline: Duration,
+    ) -> Result<Vec<StoredKey>, StoreError> {
+        let new =
+            StoredKey::generate(random, now).map_err(|error| StoreError::new(ErrorKind::Other, error.to_string()))?;
+        let attempt = || async {
+            let (tx, mut keys) = self.locked(now).await?;
+            if keys.is_empty() {
+                insert(&tx, &new).await?;
+                tracing::info!(kid = new.kid, "signing key made");
+                keys.push(new.clone());
+            }
+            tx.commit().await?;
+            Ok(keys)
+        };
+        retry(deadline, attempt).await
+    }
+
+    /// Adds a key; those before it verify until `until`.
+    ///
+    /// # Errors
+    /// [`Error::TooManyKeys`] while so many still verify.
+    pub async fn add(
+        &self,
+        new: &StoredKey,
+        now: SystemTime,
+        until: SystemTime,
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        let attempt = || async {
+            let (tx, keys) = self.locked(now).await?;
+            if keys.len() >= MAX_KEYS {
+                tx.rollback().await?;
+                return Err(Error::TooManyKeys);
+            }
+            tx.execute(RETIRE, &[&new.kid, &until]).await?;
+            insert(&tx, new).await?;
+            tx.commit().await?;
+            Ok(())
+        };
+        retrying(deadline, attempt).await
+    }
+
+    /// Deletes keys that had ended by `before`.
+    pub async fn clean(&self, before: SystemTime) -> Result<(), StoreError> {
+        let tx = self.system.begin().await?;
+        tx.execute(CLEAN, &[&before]).await?;
+        tx.commit().await
+    }
+
+    async fn locked(&self, now: SystemTime) -> Result<(Tx, Vec<StoredKey>), StoreError> {
+        let tx = self.system.begin().await?;
+        // Awaited by itself: the list must see what the former holder of the lock committed.
+        tx.query_one(LOCK, &[]).await?;
+        let keys = tx.query(LIST, &[&now]).await?.iter().map(key).collect();
+        Ok((tx, keys))
+    }
+}
+
+async fn insert(tx: &Tx, key: &StoredKey) -> Result<(), StoreError> {
+    tx.execute(INSERT, &[&key.kid, &key.secret, &key.public, &key.signs_from]).await.map(drop)
+}
+
+fn key(row: &Row) -> StoredKey {
+    StoredKey {
+        kid: row.get("kid"),
+        secret: row.get("private_key"),
+        public: row.get("public_key"),
+        signs_from: row.get("signs_from"),
+        verifies_until: row.get("verifies_until"),
+    }
 }

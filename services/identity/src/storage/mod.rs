@@ -1,15 +1,19 @@
-//! Identity's tables `users` and `signing_keys`, and the events that leave with each change of a user.
+//! Identity's tables `users`, `sessions`, `refresh_tokens` and `signing_keys`, and the events that leave with each change of a user.
 //!
 //! Writes go through the system role after the checks of `domain/`; a customer reads as the user role, bound by
 //! row-level security.
 
 mod keys;
+mod revocations;
+mod sessions;
 mod users;
 
 use std::time::Duration;
 
-pub use keys::load_or_make;
-pub use users::{Credentials, Insertion, Known, NewUser, Users};
+pub use keys::KeyTable;
+pub use revocations::{BadCursor, Cursor, RevokedSessions};
+pub use sessions::{Carried, Exchange, NewSession, Sessions};
+pub use users::{Credentials, Insertion, Known, LISTED, NewUser, Users};
 
 use crate::error::Error;
 

@@ -3,24 +3,46 @@
 use std::time::Duration;
 
 use flotilla_messaging::{Event, Ids, Outbox};
-use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, retry};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};
+use flotilla_rpc::{
+    Revoked,
+    list::{Field, Page, Schema, Select},
+};
 use uuid::Uuid;
 
-use super::retrying;
+use super::{retrying, sessions::revoked};
 use crate::{
     domain::{Role, SignUp, User},
     error::Error,
 };
 
 const GET: &str = include_str!("../../queries/get_user.sql");
-const LIST: &str = include_str!("../../queries/list_users.sql");
 const CREDENTIALS: &str = include_str!("../../queries/find_credentials.sql");
 const SIGN_UPS: &str = include_str!("../../queries/find_sign_ups.sql");
 const INSERT: &str = include_str!("../../queries/insert_user.sql");
 const LOCK: &str = include_str!("../../queries/lock_user.sql");
 const UPDATE: &str = include_str!("../../queries/update_user.sql");
 const DELETE: &str = include_str!("../../queries/delete_user.sql");
+const END_SESSIONS: &str = include_str!("../../queries/end_sessions_of_user.sql");
+
+/// What ListUsers may be asked.
+pub static LISTED: Schema = Schema {
+    key: Field::uuid_name("name", "id", "users").internal(),
+    fields: &[
+        Field::text("email", "email").sortable(),
+        Field::text("display_name", "display_name").sortable(),
+        Field::choice("role", "role", "ROLE_", &[("CUSTOMER", "customer"), ("OPERATOR", "operator")]),
+        Field::timestamp("create_time", "created_at").sortable(),
+    ],
+    // Ids rise with time: oldest first.
+    order: "",
+};
+const LIST: Select = Select {
+    columns: "id, email, display_name, role, version, created_at, updated_at",
+    from: "users",
+    given: "deleted_at IS NULL",
+};
 
 /// The subject of all user events.
 const SUBJECT: &str = "flotilla.identity.users";
@@ -94,9 +116,10 @@ impl Users {
         self.own.query_as(id, GET, &[&id]).await?.first().map(user).transpose()
     }
 
-    /// Users after an id, oldest first.
-    pub async fn list(&self, after: Uuid, limit: i64) -> Result<Vec<User>, StoreError> {
-        self.system.query(LIST, &[&after, &limit]).await?.iter().map(user).collect()
+    /// A page of users, with the token of the next.
+    pub async fn list(&self, page: &Page) -> Result<(Vec<User>, String), StoreError> {
+        let (rows, next) = flotilla_service::list::read(&self.system, page, &LIST, &[]).await?;
+        Ok((rows.iter().map(user).collect::<Result<_, _>>()?, next))
     }
 
     /// What a login by this address is checked against.
@@ -146,14 +169,15 @@ impl Users {
     }
 
     /// Changes a user as `decide` says over the locked row, with `UserUpdated`; nothing is written where it says
-    /// nothing. A new `password_hash` goes along with any change.
+    /// nothing. A new `password_hash` goes along with any change. Another password or role ends the user's sessions, which
+    /// are returned.
     pub async fn update(
         &self,
         id: Uuid,
         password_hash: Option<&str>,
         deadline: Duration,
         decide: impl Fn(&User) -> Result<Option<User>, Error>,
-    ) -> Result<User, Error> {
+    ) -> Result<(User, Vec<Revoked>), Error> {
         retrying(deadline, || self.try_update(id, password_hash, &decide)).await
     }
 
@@ -162,20 +186,20 @@ impl Users {
         id: Uuid,
         password_hash: Option<&str>,
         decide: &impl Fn(&User) -> Result<Option<User>, Error>,
-    ) -> Result<User, Error> {
+    ) -> Result<(User, Vec<Revoked>), Error> {
         let tx = self.system.begin().await?;
         let present = tx.query_opt(LOCK, &[&id]).await?.as_ref().map(user).transpose()?;
         let decided = match &present {
             Some(present) => decide(present),
             None => Err(Error::NotFound(id)),
         };
-        let changed = match (decided, present) {
-            (Ok(Some(changed)), _) => changed,
+        let (changed, present) = match (decided, present) {
+            (Ok(Some(changed)), Some(present)) => (changed, present),
             (Ok(None), Some(present)) => {
                 tx.rollback().await?;
-                return Ok(present);
+                return Ok((present, Vec::new()));
             }
-            (Ok(None), None) => return Err(Error::NotFound(id)),
+            (Ok(_), None) => return Err(Error::NotFound(id)),
             (Err(error), _) => {
                 tx.rollback().await?;
                 return Err(error);
@@ -192,6 +216,11 @@ impl Users {
             }
             Err(error) => return Err(error.into()),
         };
+        let ended = if password_hash.is_some() || user.role != present.role {
+            self.end_sessions(&tx, id).await?
+        } else {
+            Vec::new()
+        };
         let updated = UserUpdated {
             user: resource(id),
             display_name: user.display_name.clone(),
@@ -200,20 +229,20 @@ impl Users {
         self.append(&tx, &[self.event(&user, &updated)]).await?;
         tx.commit().await?;
         self.outbox.wake();
-        Ok(user)
+        Ok((user, ended))
     }
 
-    /// Deletes a user where `check` agrees over the locked row, with `UserDeleted`.
+    /// Deletes a user where `check` agrees over the locked row, with `UserDeleted`. Returns the sessions that it ended.
     pub async fn delete(
         &self,
         id: Uuid,
         deadline: Duration,
         check: impl Fn(&User) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Revoked>, Error> {
         retrying(deadline, || self.try_delete(id, &check)).await
     }
 
-    async fn try_delete(&self, id: Uuid, check: &impl Fn(&User) -> Result<(), Error>) -> Result<(), Error> {
+    async fn try_delete(&self, id: Uuid, check: &impl Fn(&User) -> Result<(), Error>) -> Result<Vec<Revoked>, Error> {
         let tx = self.system.begin().await?;
         let present = tx.query_opt(LOCK, &[&id]).await?.as_ref().map(user).transpose()?;
         let Some(mut user) = present else {
@@ -225,13 +254,18 @@ impl Users {
             return Err(error);
         }
         user.version = tx.query_one(DELETE, &[&id]).await?.get(0);
+        let ended = self.end_sessions(&tx, id).await?;
         self.append(&tx, &[self.event(&user, &UserDeleted { user: resource(id) })]).await?;
         tx.commit().await?;
         self.outbox.wake();
-        Ok(())
+        Ok(ended)
     }
 
-    async fn append(&self, tx: &flotilla_postgres::Tx, events: &[Event]) -> Result<(), StoreError> {
+    async fn end_sessions(&self, tx: &Tx, user: Uuid) -> Result<Vec<Revoked>, StoreError> {
+        Ok(tx.query(END_SESSIONS, &[&user, &self.ids.now()]).await?.iter().map(revoked).collect())
+    }
+
+    async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), StoreError> {
         self.outbox.append(tx, events).await.map_err(flotilla_messaging::Error::into_postgres)
     }
 
@@ -245,7 +279,7 @@ fn resource(id: Uuid) -> String {
     flotilla_rpc::name::of("users", id)
 }
 
-fn role(text: &str) -> Result<Role, StoreError> {
+pub(super) fn role(text: &str) -> Result<Role, StoreError> {
     Role::parse(text).ok_or_else(|| StoreError::new(ErrorKind::Other, "the table holds an unknown role"))
 }
 

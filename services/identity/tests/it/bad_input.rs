@@ -35,6 +35,7 @@ async fn a_bad_sign_up_names_its_field_and_writes_nothing() {
         ("user.password", with(|user| user.password = "x".repeat(257))),
         ("user.role", with(|user| user.role = 77)),
         ("request_id", CreateUserRequest { request_id: "k".repeat(129), ..sign_up("ann@example.com") }),
+        ("request_id", CreateUserRequest { request_id: "\0".into(), ..sign_up("ann@example.com") }),
     ];
     for (field, request) in bad {
         names(&world.anyone().create_user(request).await.unwrap_err(), field);
@@ -63,7 +64,11 @@ async fn bad_names_masks_and_tokens_are_named() {
     names(&own.update_user(mask("email")).await.unwrap_err(), "user.email");
 
     let mut operator = world.operator().await;
-    let list = |page_size, page_token: &str| ListUsersRequest { page_size, page_token: page_token.into() };
+    let list = |page_size, page_token: &str| ListUsersRequest {
+        page_size,
+        page_token: page_token.into(),
+        ..ListUsersRequest::default()
+    };
     names(&operator.list_users(list(-1, "")).await.unwrap_err(), "page_size");
     names(&operator.list_users(list(0, "rubbish")).await.unwrap_err(), "page_token");
     assert!(operator.list_users(list(i32::MAX, "")).await.is_ok());

@@ -54,7 +54,7 @@ async fn a_wrong_password_and_an_unknown_address_are_refused_alike() {
         ("ann@example.com", "Correct horse"),
         ("nobody@example.com", PASSWORD),
         ("nobody\0@example.com", PASSWORD),
-        ("ann@example.com", &"x".repeat(10_000)),
+        ("ann@example.com", &"x".repeat(256)),
     ] {
         let status = world.log_in(email, password).await.unwrap_err();
         answers.push((status.code(), status.message().to_owned(), Details::of(&status).reason));
@@ -65,6 +65,8 @@ async fn a_wrong_password_and_an_unknown_address_are_refused_alike() {
 
     let status = world.auth().login(LoginRequest::default()).await.unwrap_err();
     assert_eq!(fields(&status), ["email", "password"]);
+    let label = LoginRequest { email: "a@b".into(), password: PASSWORD.into(), client_label: "\0".into() };
+    assert_eq!(fields(&world.auth().login(label).await.unwrap_err()), ["client_label"]);
     world.finish().await;
 }
 

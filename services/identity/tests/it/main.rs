@@ -4,6 +4,9 @@
 
 mod bad_input;
 mod login;
+mod revocation;
+mod rotation;
+mod sessions;
 mod sign_up;
 mod start;
 mod support;

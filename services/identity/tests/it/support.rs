@@ -13,7 +13,7 @@ use flotilla_messaging::{
 };
 use flotilla_postgres::{Pool, Tx};
 use flotilla_proto::identity::v1::{
-    CreateUserRequest, LoginRequest, LoginResponse, User, auth_service_client::AuthServiceClient,
+    CreateUserRequest, LoginRequest, LoginResponse, RefreshTokenRequest, User, auth_service_client::AuthServiceClient,
     user_service_client::UserServiceClient,
 };
 use flotilla_rpc::{Channel, ServerSettings};
@@ -32,15 +32,33 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct World {
     pub database: Database,
     pub service: ServiceHarness,
+    settings: Settings,
     nats: String,
 }
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(AuthSettings::default()).await
+    }
+
+    /// With other lifetimes of tokens and keys.
+    pub async fn start_with(auth: AuthSettings) -> Self {
         let database = stack().await.database("identity", flotilla_identity::migrations()).await;
         let nats = stack().await.nats_url();
-        let service = ServiceHarness::start::<Identity>(settings(&database, &nats)).await;
-        Self { database, service, nats }
+        let settings = Settings { auth, ..settings(&database, &nats) };
+        let service = ServiceHarness::start::<Identity>(settings.clone()).await;
+        Self { database, service, settings, nats }
+    }
+
+    /// Another replica on the same database.
+    pub async fn replica(&self) -> ServiceHarness {
+        ServiceHarness::start::<Identity>(self.settings.clone()).await
+    }
+
+    /// The database as the service's system role sees it.
+    pub fn system(&self) -> Pool {
+        let settings = self.database.settings();
+        Pool::connect("system", &settings.system_url, &settings, &Registry::new()).unwrap()
     }
 
     /// Users without a token.
@@ -57,8 +75,18 @@ impl World {
         AuthServiceClient::new(self.service.channel())
     }
 
+    /// Sessions, with a token.
+    pub fn auth_as(&self, token: &str) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.service.channel_as(token))
+    }
+
+    pub async fn refresh(&self, token: &str) -> Result<LoginResponse, Status> {
+        let request = RefreshTokenRequest { refresh_token: token.into() };
+        self.auth().refresh_token(request).await.map(tonic::Response::into_inner)
+    }
+
     pub async fn log_in(&self, email: &str, password: &str) -> Result<LoginResponse, Status> {
-        let request = LoginRequest { email: email.into(), password: password.into() };
+        let request = LoginRequest { email: email.into(), password: password.into(), client_label: "test".into() };
         self.auth().login(request).await.map(tonic::Response::into_inner)
     }
 

@@ -73,7 +73,7 @@ async fn operators_list_users_page_by_page_oldest_first() {
     let mut operator = world.operator().await;
     let (mut emails, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
     loop {
-        let request = ListUsersRequest { page_size: 3, page_token };
+        let request = ListUsersRequest { page_size: 3, page_token, ..ListUsersRequest::default() };
         let page = operator.list_users(request).await.unwrap().into_inner();
         pages += 1;
         emails.extend(page.users.into_iter().map(|user| user.email));
@@ -89,6 +89,50 @@ async fn operators_list_users_page_by_page_oldest_first() {
 
     let (_, mut customer) = world.customer("ann@example.com").await;
     assert_eq!(customer.list_users(ListUsersRequest::default()).await.unwrap_err().code(), Code::PermissionDenied);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn operators_ask_for_some_users_in_an_order() {
+    let world = World::start().await;
+    for name in ["carol", "bob", "ann"] {
+        let mut request = sign_up(&format!("{name}@example.com"));
+        request.user.as_mut().unwrap().display_name = name.into();
+        world.anyone().create_user(request).await.unwrap();
+    }
+    let mut operator = world.operator().await;
+    let ask = |filter: &str, order_by: &str| ListUsersRequest {
+        filter: filter.into(),
+        order_by: order_by.into(),
+        ..ListUsersRequest::default()
+    };
+    for (filter, order_by, expected) in [
+        ("role = CUSTOMER", "", vec!["carol", "bob", "ann"]),
+        ("role = CUSTOMER", "create_time desc", vec!["ann", "bob", "carol"]),
+        ("role = CUSTOMER", "display_name", vec!["ann", "bob", "carol"]),
+        ("role = OPERATOR", "", vec!["Operator"]),
+        ("email:\"EXAMPLE.com\" AND display_name = \"bob\"", "email", vec!["bob"]),
+        ("create_time >= \"2100-01-01T00:00:00Z\"", "", vec![]),
+        ("display_name = \"x' OR '1' = '1\"", "", vec![]),
+    ] {
+        let listed = operator.list_users(ask(filter, order_by)).await.unwrap().into_inner();
+        let names: Vec<_> = listed.users.iter().map(|user| user.display_name.as_str()).collect();
+        assert_eq!(names, expected, "{filter} by {order_by}");
+    }
+    let page = ListUsersRequest { page_size: 2, ..ask("role = CUSTOMER", "email desc") };
+    let first = operator.list_users(page.clone()).await.unwrap().into_inner();
+    let second = ListUsersRequest { page_token: first.next_page_token, ..page };
+    let rest = operator.list_users(second.clone()).await.unwrap().into_inner();
+    assert_eq!((rest.users[0].display_name.as_str(), rest.users.len(), &*rest.next_page_token), ("ann", 1, ""));
+    for (request, field) in [
+        (ask("password_hash = \"x\"", ""), "filter"),
+        (ask("role = ROOT", ""), "filter"),
+        (ask("", "password_hash"), "order_by"),
+        (ListUsersRequest { filter: "role = OPERATOR".into(), ..second }, "page_token"),
+    ] {
+        let status = operator.list_users(request).await.unwrap_err();
+        assert_eq!((status.code(), flotilla_testkit::fields(&status)), (Code::InvalidArgument, vec![field.to_owned()]));
+    }
     world.finish().await;
 }
 
@@ -163,9 +207,11 @@ async fn a_deleted_user_is_gone_and_all_are_told() {
     let (event, deleted) = listener.hear::<UserDeleted>(&ann.name).await;
     assert_eq!((deleted.user.as_str(), event.aggregate_version), (ann.name.as_str(), 2));
 
-    assert_eq!(own.delete_user(delete).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(own.get_user(get(&ann.name)).await.unwrap_err().code(), Code::NotFound);
-    let listed = world.operator().await.list_users(ListUsersRequest::default()).await.unwrap().into_inner();
+    assert_eq!(reason(&own.get_user(get(&ann.name)).await.unwrap_err()), "SESSION_REVOKED");
+    let mut operator = world.operator().await;
+    assert_eq!(operator.delete_user(delete).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(operator.get_user(get(&ann.name)).await.unwrap_err().code(), Code::NotFound);
+    let listed = operator.list_users(ListUsersRequest::default()).await.unwrap().into_inner();
     assert!(listed.users.iter().all(|user| user.name != ann.name));
     // What is personal is gone from the table too.
     assert_eq!(

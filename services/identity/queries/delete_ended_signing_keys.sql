@@ -1,0 +1,1 @@
+DELETE FROM signing_keys WHERE verifies_until < $1

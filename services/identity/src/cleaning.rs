@@ -1,0 +1,57 @@
+//! What has ended is deleted once it can't matter any more: sessions, refresh tokens and signing keys.
+
+use std::time::Duration;
+
+use flotilla_messaging::Ids;
+use flotilla_postgres::Error;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::storage::{KeyTable, Sessions};
+
+/// Pause between two rounds.
+const PAUSE: Duration = Duration::from_secs(600);
+/// How long what has ended stays: longer than any clock is off, and some time to look into.
+const STAYS: Duration = Duration::from_secs(3600);
+/// Rows of a transaction.
+const BATCH: i64 = 1000;
+/// Most transactions of a round: what is left waits for the next.
+const BATCHES: u32 = 100;
+
+/// The cleaning; every replica does it, and they keep out of each other's way.
+pub struct Cleaning {
+    /// The sessions with their refresh tokens.
+    pub sessions: Sessions,
+    /// The signing keys.
+    pub keys: KeyTable,
+    /// Knows the time.
+    pub ids: Ids,
+}
+
+impl Cleaning {
+    /// Cleans up now and then until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(PAUSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rounds = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.round().await {
+                    tracing::warn!(%error, "ended sessions could not be deleted");
+                }
+            }
+        };
+        shutdown.run_until_cancelled(rounds).await;
+    }
+
+    async fn round(&self) -> Result<(), Error> {
+        let before = self.ids.now() - STAYS;
+        self.keys.clean(before).await?;
+        for _ in 0..BATCHES {
+            if self.sessions.clean(before, BATCH).await? < BATCH.unsigned_abs() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! The tables `sessions` and `refresh_tokens`.
+
+use std::time::{Duration, SystemTime};
+
+use flotilla_postgres::{Error as StoreError, Pool, Row, retry};
+use flotilla_rpc::Revoked;
+use uuid::Uuid;
+
+use super::users::role;
+use crate::domain::{
+    Role,
+    session::{RefreshHash, Refusal, Session, Shown, Times, Verdict},
+};
+
+const OPEN: &str = include_str!("../../queries/open_session.sql");
+const SHOWN: &str = include_str!("../../queries/lock_refresh_token.sql");
+const USE: &str = include_str!("../../queries/use_refresh_token.sql");
+const END: &str = include_str!("../../queries/end_session.sql");
+const LIST: &str = include_str!("../../queries/list_sessions.sql");
+const CLEAN_SESSIONS: &str = include_str!("../../queries/delete_ended_sessions.sql");
+const CLEAN_TOKENS: &str = include_str!("../../queries/delete_ended_refresh_tokens.sql");
+
+/// A session to open.
+pub struct NewSession {
+    /// Its id.
+    pub id: Uuid,
+    /// What the client calls itself.
+    pub client_label: String,
+    /// Whose it is.
+    pub user: Uuid,
+    /// The role that its access token carries.
+    pub role: Role,
+    /// The hash of the password that was shown.
+    pub password_hash: String,
+    /// The hash of its first refresh token.
+    pub refresh: RefreshHash,
+}
+
+/// What became of an exchange.
+pub enum Exchange {
+    /// The session is carried on.
+    Done(Carried),
+    /// It isn't; with the session, where the refusal has ended it.
+    Refused(Refusal, Option<Revoked>),
+}
+
+/// A session that was carried on.
+pub struct Carried {
+    /// The session.
+    pub session: Uuid,
+    /// Whose it is.
+    pub user: Uuid,
+    /// What they may do now.
+    pub role: Role,
+}
+
+/// The sessions.
+#[derive(Clone)]
+pub struct Sessions {
+    system: Pool,
+    own: Pool,
+}
+
+impl Sessions {
+    /// `system` and `own` are the pools of the system and the user role.
+    pub fn new(system: Pool, own: Pool) -> Self {
+        Self { system, own }
+    }
+
+    /// Opens a session; false where its user has changed since the password was checked. A repeat finds itself.
+    pub async fn open(&self, new: &NewSession, times: Times, deadline: Duration) -> Result<bool, StoreError> {
+        let NewSession { id, client_label, user, role, password_hash, refresh } = new;
+        let Times { now, session_ends, token_ends } = times;
+        let (role, refresh) = (role.as_str(), &refresh[..]);
+        let attempt = || async {
+            let tx = self.system.begin().await?;
+            let row = tx
+                .query_opt(
+                    OPEN,
+                    &[id, user, password_hash, &role, client_label, &now, &session_ends, &token_ends, &refresh],
+                )
+                .await?;
+            tx.commit().await?;
+            Ok(row.is_some())
+        };
+        retry(deadline, attempt).await
+    }
+
+    /// Exchanges the refresh token `shown` for `next`; ends the session where it was used before. A repeat of the same
+    /// exchange finds itself.
+    pub async fn exchange(
+        &self,
+        shown: &RefreshHash,
+        next: &RefreshHash,
+        times: Times,
+        deadline: Duration,
+    ) -> Result<Exchange, StoreError> {
+        retry(deadline, || self.try_exchange(shown, next, times)).await
+    }
+
+    async fn try_exchange(
+        &self,
+        shown: &RefreshHash,
+        next: &RefreshHash,
+        times: Times,
+    ) -> Result<Exchange, StoreError> {
+        let Times { now, session_ends, token_ends } = times;
+        let tx = self.system.begin().await?;
+        let Some(row) = tx.query_opt(SHOWN, &[&&shown[..]]).await? else {
+            tx.rollback().await?;
+            return Ok(Exchange::Refused(Refusal::Unknown, None));
+        };
+        let carried =
+            Carried { session: row.get("session_id"), user: row.get("user_id"), role: role(row.get("role"))? };
+        let replaced_by: Option<Vec<u8>> = row.get("replaced_by");
+        let known = Shown {
+            replaced_by: replaced_by.and_then(|hash| hash.try_into().ok()),
+            expires_at: row.get("expires_at"),
+            revoked: row.get("revoked"),
+        };
+        let exchange = match known.judge(next, now) {
+            Verdict::Done => Exchange::Done(carried),
+            Verdict::CarryOn => {
+                let Carried { session, .. } = &carried;
+                tx.execute(USE, &[&&shown[..], &&next[..], session, &now, &session_ends, &token_ends]).await?;
+                Exchange::Done(carried)
+            }
+            Verdict::Refuse(Refusal::Reused) => {
+                let ended = tx.query_opt(END, &[&carried.session, &None::<Uuid>, &now]).await?;
+                tracing::warn!(session = %carried.session, user = %carried.user, "refresh token used twice; session ended");
+                Exchange::Refused(Refusal::Reused, ended.as_ref().map(revoked))
+            }
+            Verdict::Refuse(refusal) => Exchange::Refused(refusal, None),
+        };
+        tx.commit().await?;
+        Ok(exchange)
+    }
+
+    /// Ends a session: of `owner`, or of anyone where none is named. `None` where there is no such session.
+    pub async fn end(
+        &self,
+        session: Uuid,
+        owner: Option<Uuid>,
+        now: SystemTime,
+        deadline: Duration,
+    ) -> Result<Option<Revoked>, StoreError> {
+        let attempt = || async { self.system.query(END, &[&session, &owner, &now]).await };
+        let rows = retry(deadline, attempt).await?;
+        Ok(rows.first().map(revoked))
+    }
+
+    /// A user's sessions that have not ended, newest first, from before a session on; bound by row-level security.
+    pub async fn list_own(
+        &self,
+        user: Uuid,
+        before: Uuid,
+        now: SystemTime,
+        limit: i64,
+    ) -> Result<Vec<Session>, StoreError> {
+        let rows = self.own.query_as(user, LIST, &[&user, &now, &before, &limit]).await?;
+        Ok(rows.iter().map(session).collect())
+    }
+
+    /// Deletes at most `limit` sessions and as many refresh tokens that had ended by `before`; returns how many rows of
+    /// the fuller table.
+    pub async fn clean(&self, before: SystemTime, limit: i64) -> Result<u64, StoreError> {
+        let tx = self.system.begin().await?;
+        let sessions = tx.execute(CLEAN_SESSIONS, &[&before, &limit]).await?;
+        let tokens = tx.execute(CLEAN_TOKENS, &[&before, &limit]).await?;
+        tx.commit().await?;
+        Ok(sessions.max(tokens))
+    }
+}
+
+/// A session that was ended, as `end_session.sql` and its like return it.
+pub(super) fn revoked(row: &Row) -> Revoked {
+    Revoked { session: row.get("id"), until: row.get("token_expires_at") }
+}
+
+fn session(row: &Row) -> Session {
+    Session {
+        id: row.get("id"),
+        client_label: row.get("client_label"),
+        created_at: row.get("created_at"),
+        refreshed_at: row.get("refreshed_at"),
+        expires_at: row.get("expires_at"),
+    }
+}
