@@ -1,12 +1,17 @@
 //! Inventory's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
+use std::time::Duration;
+
 use flotilla_config::{HumanDuration, Problems, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::{AuthSettings, ServerSettings};
+use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
+
+/// What a transaction may take beyond the silence that an import allows.
+const LOST_GRACE: Duration = Duration::from_secs(30);
 
 /// All settings; only `postgres` has no default.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +29,9 @@ pub struct Settings {
     /// Tokens.
     #[serde(default)]
     pub auth: AuthSettings,
+    /// Calls of other services.
+    #[serde(default)]
+    pub client: ClientSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
@@ -32,6 +40,69 @@ pub struct Settings {
     /// Holds on stock.
     #[serde(default)]
     pub hold: HoldSettings,
+    /// Imports of products and prices.
+    #[serde(default)]
+    pub imports: ImportSettings,
+    /// Live prices.
+    #[serde(default)]
+    pub prices: PriceSettings,
+}
+
+/// Imports of products and prices.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImportSettings {
+    /// Most rows in one transaction. Default 500.
+    pub chunk: usize,
+    /// Most rows in one import. Default 1000000.
+    pub max_rows: i64,
+    /// Longest silence between two rows. Default `30s`.
+    pub idle: HumanDuration,
+    /// Most imports at once in one process. Default 4.
+    pub concurrent: usize,
+}
+
+impl ImportSettings {
+    /// How long a stream may show no sign of life before it is taken for broken off.
+    #[must_use]
+    pub fn lost_after(&self) -> Duration {
+        self.idle.get() + LOST_GRACE
+    }
+}
+
+impl Default for ImportSettings {
+    fn default() -> Self {
+        Self { chunk: 500, max_rows: 1_000_000, idle: HumanDuration::from_secs(30), concurrent: 4 }
+    }
+}
+
+impl Validate for ImportSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require((1..=5_000).contains(&self.chunk), "chunk", "must be from 1 to 5000");
+        problems.require(self.max_rows >= 1, "max_rows", "must be at least 1");
+        problems.require(!self.idle.get().is_zero(), "idle", "must be longer than nothing");
+        problems.require((1..=1_000).contains(&self.concurrent), "concurrent", "must be from 1 to 1000");
+    }
+}
+
+/// Live prices.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PriceSettings {
+    /// How often the bucket of prices is looked after. Default `2s`.
+    pub check: HumanDuration,
+}
+
+impl Default for PriceSettings {
+    fn default() -> Self {
+        Self { check: HumanDuration::from_secs(2) }
+    }
+}
+
+impl Validate for PriceSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.check.get().is_zero(), "check", "must be longer than nothing");
+    }
 }
 
 /// Holds on stock.
@@ -82,8 +153,11 @@ impl Validate for Settings {
         problems.section("service", &self.service);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
+        problems.section("client", &self.client);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
         problems.section("hold", &self.hold);
+        problems.section("imports", &self.imports);
+        problems.section("prices", &self.prices);
     }
 }

@@ -1,11 +1,16 @@
 //! Why inventory refuses a call, and how that reads in gRPC. Whether a repeat may help is said by each error.
 
+use std::time::Duration;
+
 use flotilla_rpc::RpcError;
 use flotilla_service::storage_error;
 use tonic::{Code, Status};
 
 use crate::domain::product::ProductId;
 use crate::domain::stock::AdjustFault;
+
+/// When to ask again for prices that are being loaded.
+const LOADING_RETRY: Duration = Duration::from_secs(1);
 
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,18 @@ pub enum Error {
     /// The request id was used for another adjustment.
     #[error("the request id was used for another adjustment of products/{0}")]
     KeyReused(ProductId),
+    /// No such import.
+    #[error("imports/{0} does not exist")]
+    NoImport(String),
+    /// A stream works on the import.
+    #[error("imports/{0} is running")]
+    ImportRunning(String),
+    /// Another stream works on the import now.
+    #[error("imports/{0} was taken over by another stream")]
+    ImportTaken(String),
+    /// The process has just started and hasn't read the prices yet.
+    #[error("the prices are being loaded")]
+    PricesLoading,
     /// The stock can't be adjusted so.
     #[error(transparent)]
     Adjust(#[from] AdjustFault),
@@ -43,6 +60,16 @@ impl Error {
             Self::Exists(id) => RpcError::new(Code::AlreadyExists, "ALREADY_EXISTS", message)
                 .metadata("resource", format!("products/{id}")),
             Self::KeyReused(_) => RpcError::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", message),
+            Self::NoImport(id) => flotilla_rpc::not_found(&format!("imports/{id}")),
+            Self::ImportRunning(id) => {
+                RpcError::new(Code::Aborted, "IMPORT_RUNNING", message).metadata("resource", format!("imports/{id}"))
+            }
+            Self::ImportTaken(id) => {
+                RpcError::new(Code::Aborted, "IMPORT_TAKEN_OVER", message).metadata("resource", format!("imports/{id}"))
+            }
+            Self::PricesLoading => {
+                RpcError::new(Code::Unavailable, "PRICES_LOADING", message).retry_after(LOADING_RETRY)
+            }
             Self::Adjust(AdjustFault::Insufficient { available }) => {
                 RpcError::new(Code::FailedPrecondition, "INSUFFICIENT_STOCK", message)
                     .metadata("available", available.to_string())

@@ -1,6 +1,7 @@
 //! Inventory: the catalogue, the stock, and what orders hold of it.
 //!
-//! Owns the tables `products`, `stock`, `stock_adjustments` and `reservations`. Consumes the commands `ReserveStock`,
+//! Owns the tables `products`, `stock`, `stock_adjustments`, `reservations`, `imports` and `import_rejections`, and the
+//! bucket `prices`, which is derived from the products. Consumes the commands `ReserveStock`,
 //! `ReleaseStock` and `CommitStock` of orders; says `StockReserved`, `StockRejected`, `StockReleased`,
 //! `ReservationExpired`, `ProductChanged` and `PriceChanged`. Guarantees: an order holds all of its lines or none,
 //! nothing is oversold, an expired hold stays until it is released or committed, and a release that comes before its
@@ -12,6 +13,8 @@ pub mod error;
 pub mod events;
 pub mod expiry;
 pub mod grpc;
+pub mod imports;
+pub mod prices;
 pub mod storage;
 
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use flotilla_messaging::Messaging;
 use flotilla_postgres::Pool;
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogServiceServer;
 use flotilla_proto::inventory::v1::stock_service_server::StockServiceServer;
-use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server};
+use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
@@ -47,22 +50,37 @@ impl Service for Inventory {
 
         let commands = events::Commands::new(ids.clone(), settings.hold.time.get(), registry)?;
         messaging.consume(events::commands_of_orders(settings.hold.max_batch), Arc::new(commands));
+
+        let board = Arc::new(prices::Board::new());
+        let door = prices::Door::new(messaging.bucket(prices::BUCKET));
+        messaging
+            .consume(events::changes_of_products(), Arc::new(events::Prices::new(Arc::clone(&board), door.clone())));
         let expiry = expiry::ExpiryWorker::new(system.clone(), outbox.clone(), ids.clone(), &settings.hold);
 
+        let lost_after = settings.imports.lost_after();
+        let (desk, closer) =
+            imports::Closer::new(storage::Imports::new(system.clone(), outbox.clone(), ids.clone(), lost_after));
         let catalogue = storage::Catalogue::new(system.clone(), user.clone(), outbox, ids);
+        let keeper = prices::Keeper::new(Arc::clone(&board), door, catalogue.clone(), settings.prices.check.get());
         let page_key = PageKey::new(system.clone());
-        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
-        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
-        let server = Server::new(&settings.grpc, Some(authenticator), grpc::access(), registry)
-            .add(CatalogServiceServer::new(grpc::CatalogApi::new(catalogue, page_key)))
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
+        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
+            .add(CatalogServiceServer::new(grpc::CatalogApi::new(
+                catalogue,
+                page_key,
+                board,
+                grpc::ImportApi::new(desk, &settings.imports),
+            )))
             .add(StockServiceServer::new(grpc::StockApi::new(storage::Shelves::new(system.clone()))));
 
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
         chassis.check_database("database", &system);
         chassis.check_database("database as user", &user);
         chassis.check_link("broker", move || broker.is_up());
         chassis.spawn("messaging", messaging.run(chassis.shutdown()));
         chassis.spawn("expiry", expiry.run(chassis.shutdown()));
+        chassis.spawn("prices", keeper.run(chassis.shutdown()));
+        chassis.spawn("imports", closer.run(chassis.shutdown()));
         chassis.start(server, settings.grpc.listen).await
     }
 

@@ -4,6 +4,8 @@
 //! held ends exactly once, as released or as committed.
 
 pub mod book;
+pub mod import;
+pub mod price;
 pub mod product;
 pub mod reservation;
 pub mod stock;

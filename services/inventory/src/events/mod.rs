@@ -1,15 +1,17 @@
 //! What inventory hears and says on the broker: one file for each command consumed, one for each group of events said.
 //!
-//! Consumes `flotilla.orders.inventory`; says `flotilla.inventory.replies` and `flotilla.inventory.products`.
+//! Consumes `flotilla.orders.inventory` and, for live prices, its own `flotilla.inventory.products`; says `flotilla.inventory.replies` and `flotilla.inventory.products`.
 
 mod commit_stock;
 mod handler;
+mod prices;
 pub mod products;
 mod release_stock;
 pub mod replies;
 mod reserve_stock;
 
 pub use handler::Commands;
+pub use prices::{Prices, changes_of_products};
 
 use flotilla_messaging::{ConsumerSpec, Event, StreamSpec};
 use flotilla_proto::inventory::v1::{CommitStock, ReleaseStock, ReserveStock};

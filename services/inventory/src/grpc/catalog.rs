@@ -1,36 +1,60 @@
 //! `flotilla.inventory.v1.CatalogService`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogService;
 use flotilla_proto::inventory::v1::{
-    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetProductRequest,
-    ListProductsRequest, ListProductsResponse, Product, UpdateProductRequest,
+    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetImportRequest,
+    GetProductRequest, Import, ImportProductsRequest, ListProductsRequest, ListProductsResponse, Product,
+    UpdateProductRequest, WatchPricesRequest, WatchPricesResponse,
 };
-use flotilla_rpc::{Violations, invalid, page};
+use flotilla_rpc::list::{Field, Schema};
+use flotilla_rpc::{caller, invalid, page};
 use flotilla_service::PageKey;
-use tonic::{Request, Response, Status};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
 
-use super::convert;
+use super::prices::{self, Reader};
+use super::{ImportApi, convert};
 use crate::error::Error;
+use crate::prices::Board;
 use crate::storage::Catalogue;
 
 /// Products in a page where the request doesn't say.
 const PAGE: u32 = 50;
-/// Most products in a page or a batch.
+/// Most products in a page.
 const MAX_PAGE: u32 = 1_000;
-/// What the page tokens are bound to.
-const LIST: &str = "ListProducts";
+/// Longest wait for the prices of a process that has just started.
+const LOADING: Duration = Duration::from_secs(5);
+
+/// What `ListProducts` may be asked.
+static SCHEMA: Schema = Schema {
+    key: Field::name("name", "id", "products").sortable(),
+    fields: &[
+        Field::text("display_name", "display_name").sortable(),
+        Field::money("price", "price_minor", "currency").sortable(),
+        Field::text("currency_code", "currency"),
+        Field::timestamp("create_time", "created_at").sortable(),
+        Field::timestamp("update_time", "updated_at"),
+    ],
+    order: "name",
+};
 
 /// The catalogue over gRPC.
 pub struct CatalogApi {
     catalogue: Catalogue,
     page_key: PageKey,
+    board: Arc<Board>,
+    imports: ImportApi,
 }
 
 impl CatalogApi {
-    /// The service over this catalogue.
+    /// The service over this catalogue, its prices and its imports.
     #[must_use]
-    pub fn new(catalogue: Catalogue, page_key: PageKey) -> Self {
-        Self { catalogue, page_key }
+    pub fn new(catalogue: Catalogue, page_key: PageKey, board: Arc<Board>, imports: ImportApi) -> Self {
+        Self { catalogue, page_key, board, imports }
     }
 }
 
@@ -38,7 +62,8 @@ impl CatalogApi {
 impl CatalogService for CatalogApi {
     async fn create_product(&self, request: Request<CreateProductRequest>) -> Result<Response<Product>, Status> {
         let request = request.into_inner();
-        let (id, details) = convert::new_product(&request.product_id, request.product)?;
+        let wanted = request.product.ok_or_else(|| invalid("product", "must be set"))?;
+        let (id, details) = convert::new_product(&request.product_id, wanted)?;
         let product = self.catalogue.create(&id, &details).await?;
         Ok(Response::new(convert::product(product)))
     }
@@ -54,11 +79,10 @@ impl CatalogService for CatalogApi {
     ) -> Result<Response<ListProductsResponse>, Status> {
         let request = request.into_inner();
         let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
+        let listing = SCHEMA.parse(&request.filter, &request.order_by)?;
         let tokens = self.page_key.tokens().await.map_err(Error::from)?;
-        let after: Option<String> = tokens.resume(&request.page_token, LIST)?;
-        // One more than asked tells whether there is a next page.
-        let mut products = self.catalogue.list(after.as_deref().unwrap_or_default(), size + 1).await?;
-        let next_page_token = tokens.cut(&mut products, size, LIST, |last| last.id.as_str().to_owned());
+        let page = listing.page(tokens, &["ListProducts"], &request.page_token, size)?;
+        let (products, next_page_token) = self.catalogue.list(&page).await?;
         let products = products.into_iter().map(convert::product).collect();
         Ok(Response::new(ListProductsResponse { products, next_page_token }))
     }
@@ -68,16 +92,7 @@ impl CatalogService for CatalogApi {
         request: Request<BatchGetProductsRequest>,
     ) -> Result<Response<BatchGetProductsResponse>, Status> {
         let names = request.into_inner().names;
-        if names.is_empty() || names.len() > MAX_PAGE as usize {
-            return Err(invalid("names", format!("must be 1 to {MAX_PAGE} names")).into());
-        }
-        let mut violations = Violations::new();
-        let ids: Vec<_> = names
-            .iter()
-            .enumerate()
-            .filter_map(|(index, name)| violations.take(convert::product_id(&format!("names[{index}]"), name)))
-            .collect();
-        violations.finish()?;
+        let ids = names.iter().map(|name| convert::product_id("names", name)).collect::<Result<Vec<_>, _>>()?;
         let products = self.catalogue.get_all(&ids).await?.into_iter().map(convert::product).collect();
         Ok(Response::new(BatchGetProductsResponse { products }))
     }
@@ -97,5 +112,35 @@ impl CatalogService for CatalogApi {
         let id = convert::product_id("name", &request.name)?;
         self.catalogue.delete(&id, &request.etag).await?;
         Ok(Response::new(()))
+    }
+
+    async fn import_products(
+        &self,
+        request: Request<Streaming<ImportProductsRequest>>,
+    ) -> Result<Response<Import>, Status> {
+        let by = caller(&request)?.user;
+        self.imports.import(by, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_import(&self, request: Request<GetImportRequest>) -> Result<Response<Import>, Status> {
+        self.imports.get(&request.get_ref().name).await.map(Response::new)
+    }
+
+    type WatchPricesStream = BoxStream<'static, Result<WatchPricesResponse, Status>>;
+
+    async fn watch_prices(
+        &self,
+        request: Request<WatchPricesRequest>,
+    ) -> Result<Response<Self::WatchPricesStream>, Status> {
+        let WatchPricesRequest { filter, resume_token } = request.into_inner();
+        let asked = prices::SCHEMA.filter(&filter)?;
+        let tokens = self.page_key.tokens().await.map_err(Error::from)?.clone();
+        let query = page::fingerprint(&["WatchPrices", &filter]);
+        let seen = tokens
+            .resume(&resume_token, &query)
+            .map_err(|_| invalid("resume_token", "is not a token of this method and filter"))?;
+        tokio::time::timeout(LOADING, self.board.loaded()).await.map_err(|_| Error::PricesLoading)?;
+        let reader = Reader::new(Arc::clone(&self.board), asked, tokens, query, seen);
+        Ok(Response::new(reader.into_stream().boxed()))
     }
 }

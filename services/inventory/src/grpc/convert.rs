@@ -29,25 +29,19 @@ pub fn product_id(field: &str, name: &str) -> Result<ProductId, RpcError> {
 }
 
 /// The product of a create request.
-pub fn new_product(id: &str, wanted: Option<v1::Product>) -> Result<(ProductId, Details), RpcError> {
+pub fn new_product(id: &str, wanted: v1::Product) -> Result<(ProductId, Details), RpcError> {
+    let id = ProductId::parse(id).ok_or_else(|| invalid("product_id", "is not an id"))?;
     let mut violations = Violations::new();
-    let parsed = ProductId::parse(id);
-    violations.check(parsed.is_some(), "product_id", "must be 1 to 63 of a-z, 0-9, - and _");
-    let Some(wanted) = wanted else {
-        violations.add("product", "must be set");
-        violations.finish()?;
-        return Err(invalid("product", "must be set"));
-    };
     let price = violations.take(price(wanted.price.as_ref()));
     let patch = Patch { display_name: Some(wanted.display_name), description: Some(wanted.description), price };
     check(&mut violations, &patch);
     violations.finish()?;
-    match (parsed, patch) {
-        (Some(id), Patch { display_name: Some(display_name), description: Some(description), price: Some(price) }) => {
+    match patch {
+        Patch { display_name: Some(display_name), description: Some(description), price: Some(price) } => {
             Ok((id, Details { display_name, description, price }))
         }
         // Whatever is missing here was a violation above.
-        _ => Err(invalid("product", "is incomplete")),
+        _ => Err(RpcError::internal()),
     }
 }
 

@@ -12,11 +12,6 @@ use crate::domain::stock::Level;
 use crate::domain::text;
 use crate::storage::{Adjustment, Shelves};
 
-/// Longest request id, in characters.
-const MAX_REQUEST_ID: usize = 128;
-/// Longest reason, in characters.
-const MAX_REASON: usize = 200;
-
 /// Stock over gRPC.
 pub struct StockApi {
     shelves: Shelves,
@@ -54,17 +49,11 @@ fn adjustment(request: AdjustStockRequest, by: Uuid) -> Result<Adjustment, RpcEr
     let AdjustStockRequest { product, delta, reason, request_id } = request;
     let mut violations = Violations::new();
     let product = violations.take(convert::product_id("product", &product));
-    violations.check(delta != 0, "delta", "must not be zero");
-    if let Err(fault) = text::line(&reason, MAX_REASON) {
+    if let Err(fault) = text::line(&reason) {
         violations.add("reason", fault.to_string());
     }
-    if request_id.is_empty() {
-        violations.add("request_id", "must be set (REST: the header Idempotency-Key)");
-    } else if let Err(fault) = text::required(&request_id, MAX_REQUEST_ID) {
-        violations.add("request_id", fault.to_string());
-    }
     violations.finish()?;
-    let product = product.ok_or_else(|| invalid("product", "must be set"))?;
+    let product = product.ok_or_else(RpcError::internal)?;
     Ok(Adjustment { product, request_id, delta, reason, by })
 }
 

@@ -7,11 +7,20 @@ use flotilla_messaging::{Ids, Outbox};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use flotilla_proto::money::{Amount, Currency};
 use flotilla_rpc::etag;
+use flotilla_rpc::list::{Page, Select};
 
 use super::patience;
+use crate::domain::price::News;
 use crate::domain::product::{Details, Patch, Product, ProductId};
 use crate::error::Error;
 use crate::events::products;
+
+/// What a list reads.
+const LIST: Select = Select {
+    columns: "id, display_name, description, price_minor, currency, version, created_at, updated_at",
+    from: "products",
+    given: "deleted_at IS NULL",
+};
 
 /// The catalogue's tables.
 #[derive(Clone)]
@@ -53,14 +62,24 @@ impl Catalogue {
         Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
     }
 
-    /// At most `limit` products by id, after `after`.
+    /// A page of products, and the token of the next.
     ///
     /// # Errors
     /// The database's.
-    pub async fn list(&self, after: &str, limit: u32) -> Result<Vec<Product>, Error> {
-        let rows =
-            self.user.query(include_str!("../../queries/list_products.sql"), &[&after, &i64::from(limit)]).await?;
-        rows.iter().map(|row| read(row).map_err(Error::from)).collect()
+    pub async fn list(&self, page: &Page) -> Result<(Vec<Product>, String), Error> {
+        let (rows, next) = flotilla_service::list::read(&self.user, page, &LIST, &[]).await?;
+        let products = rows.iter().map(read).collect::<Result<_, _>>()?;
+        Ok((products, next))
+    }
+
+    /// At most `limit` prices by product, after `after`; those of deleted products too.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn prices(&self, after: &str, limit: u32) -> Result<Vec<News>, StoreError> {
+        let limit = i64::from(limit);
+        let rows = self.system.query(include_str!("../../queries/list_prices.sql"), &[&after, &limit]).await?;
+        rows.iter().map(news).collect()
     }
 
     /// Adds a product and its empty shelf.
@@ -180,19 +199,32 @@ async fn lock(tx: &Tx, id: &ProductId, tag: &str) -> Result<Result<Product, Erro
     Ok(etag::check(tag, product.version).map(|()| product).map_err(Error::from))
 }
 
-fn read(row: &Row) -> Result<Product, StoreError> {
-    let broken = |what: &str| StoreError::new(ErrorKind::Other, format!("a product row has a bad {what}"));
-    let id: &str = row.try_get("id")?;
-    let currency: &str = row.try_get("currency")?;
+fn broken(what: &str) -> StoreError {
+    StoreError::new(ErrorKind::Other, format!("a product row has a bad {what}"))
+}
+
+fn id(row: &Row) -> Result<ProductId, StoreError> {
+    ProductId::parse(row.try_get("id")?).ok_or_else(|| broken("id"))
+}
+
+fn price(row: &Row) -> Result<Amount, StoreError> {
+    let currency = Currency::parse(row.try_get("currency")?).ok_or_else(|| broken("currency"))?;
+    Ok(Amount { minor: row.try_get("price_minor")?, currency })
+}
+
+fn news(row: &Row) -> Result<News, StoreError> {
+    let (deleted, version) = (row.try_get("deleted")?, row.try_get("version")?);
+    Ok(News { product: id(row)?, price: price(row)?, deleted, version })
+}
+
+/// Reads a product's row.
+pub(super) fn read(row: &Row) -> Result<Product, StoreError> {
     Ok(Product {
-        id: ProductId::parse(id).ok_or_else(|| broken("id"))?,
+        id: id(row)?,
         details: Details {
             display_name: row.try_get("display_name")?,
             description: row.try_get("description")?,
-            price: Amount {
-                minor: row.try_get("price_minor")?,
-                currency: Currency::parse(currency).ok_or_else(|| broken("currency"))?,
-            },
+            price: price(row)?,
         },
         version: row.try_get("version")?,
         created_at: row.try_get("created_at")?,

@@ -2,11 +2,13 @@
 
 mod catalogue;
 mod expiry;
+mod imports;
 mod reservations;
 mod stock;
 
 pub use catalogue::Catalogue;
 pub use expiry::{Backoff, sweep, take_due};
+pub use imports::{Imports, Run};
 pub use reservations::{open_book, write_changes};
 pub use stock::{Adjustment, Shelves};
 

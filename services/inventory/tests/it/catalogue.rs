@@ -102,7 +102,7 @@ async fn pages_lead_through_the_whole_catalogue_by_name() {
     let mut public = CatalogServiceClient::new(world.service.channel());
     let (mut seen, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
     loop {
-        let request = ListProductsRequest { page_size: 8, page_token };
+        let request = ListProductsRequest { page_size: 8, page_token, ..ListProductsRequest::default() };
         let page = public.list_products(request).await.unwrap().into_inner();
         assert!(page.products.len() <= 8);
         seen.extend(page.products.into_iter().map(|product| product.name));

@@ -10,11 +10,13 @@ use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::{
     AdjustStockRequest, CommitStock, CreateProductRequest, Product, ReleaseStock, ReserveStock, Stock, StockLine,
+    UpdateProductRequest,
 };
 use flotilla_rpc::{Channel, Role};
 use flotilla_service::Service as _;
 use flotilla_testkit::{
-    Database, ServiceHarness, Streams, TestIdentity, assert_nothing_left, assert_outbox_published, eventually, stack,
+    Database, ServiceHarness, Stack, Streams, TestIdentity, assert_nothing_left, assert_outbox_published, eventually,
+    stack,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -39,7 +41,11 @@ impl World {
     }
 
     pub async fn start_with(adjust: impl FnOnce(&mut Settings)) -> Self {
-        let stack = stack().await;
+        Self::start_on(stack().await, adjust).await
+    }
+
+    /// On servers that the test may stop.
+    pub async fn start_on(stack: &Stack, adjust: impl FnOnce(&mut Settings)) -> Self {
         let database = stack.database(Inventory::NAME, Vec::new()).await;
         let identity = TestIdentity::start().await;
         let mut settings = Settings {
@@ -47,9 +53,12 @@ impl World {
             telemetry: Default::default(),
             grpc: Default::default(),
             auth: identity.auth_settings(),
+            client: flotilla_rpc::ClientSettings::default(),
             postgres: database.settings(),
             nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             hold: HoldSettings::default(),
+            imports: Default::default(),
+            prices: Default::default(),
         };
         adjust(&mut settings);
         Inventory::migrate(&settings).await.unwrap();
@@ -67,6 +76,21 @@ impl World {
 
     pub fn catalogue(&self) -> CatalogServiceClient<Channel> {
         CatalogServiceClient::new(self.as_operator())
+    }
+
+    /// Whoever has no token.
+    pub fn public(&self) -> CatalogServiceClient<Channel> {
+        CatalogServiceClient::new(self.service.channel())
+    }
+
+    /// Sets a product's price, in cents.
+    pub async fn set_price(&self, id: &str, cents: i32) {
+        let price = Some(usd(i64::from(cents / 100), cents % 100));
+        let product = Product { name: format!("products/{id}"), price, ..Product::default() };
+        self.catalogue()
+            .update_product(UpdateProductRequest { product: Some(product), update_mask: None })
+            .await
+            .unwrap();
     }
 
     pub fn shelves(&self) -> StockServiceClient<Channel> {
@@ -159,7 +183,7 @@ impl World {
 
     /// Everything was published, acked and applied, and the books balance.
     pub async fn finish(self) {
-        assert_nothing_left(&[&self.database], &self.settings.nats.url, &["ORDERS"]).await;
+        assert_nothing_left(&[&self.database], &self.settings.nats.url, &["ORDERS", "INVENTORY"]).await;
         self.check_books().await;
         self.service.stop().await;
     }

@@ -1,0 +1,1 @@
+DELETE FROM import_rejections WHERE import_id = $1

@@ -1,0 +1,5 @@
+SELECT id, price_minor, currency, version, deleted_at IS NOT NULL AS deleted
+FROM products
+WHERE id > $1
+ORDER BY id
+LIMIT $2

@@ -1,0 +1,89 @@
+//! The consumer of the catalogue's own changes: brings each one's price to the bucket that all replicas watch.
+//!
+//! It writes nothing to the database. Coming again is harmless: stale news change nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flotilla_messaging::{ConsumerSpec, Event, Handler, HandlerError, Outcome};
+use flotilla_postgres::Tx;
+use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
+use flotilla_proto::money::{Amount, Currency};
+
+use crate::domain::price::News;
+use crate::domain::product::ProductId;
+use crate::prices::{Board, Door, offer};
+
+/// The most changes taken at once.
+const BATCH: usize = 256;
+
+/// The catalogue's changes.
+#[must_use]
+pub fn changes_of_products() -> ConsumerSpec {
+    ConsumerSpec {
+        name: "inventory-prices",
+        stream: super::STREAM.name,
+        subjects: &[super::PRODUCTS],
+        max_events: BATCH,
+    }
+}
+
+/// Brings prices to the bucket.
+pub struct Prices {
+    board: Arc<Board>,
+    door: Door,
+}
+
+impl Prices {
+    /// Through this door; `board` tells what is behind it already.
+    #[must_use]
+    pub fn new(board: Arc<Board>, door: Door) -> Self {
+        Self { board, door }
+    }
+}
+
+#[async_trait]
+impl Handler<Tx> for Prices {
+    fn knows(&self, kind: &str) -> bool {
+        [<ProductChanged as prost::Name>::full_name(), <PriceChanged as prost::Name>::full_name()]
+            .iter()
+            .any(|known| known == kind)
+    }
+
+    async fn handle(&self, _tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let mut newest: HashMap<ProductId, News> = HashMap::new();
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            outcomes.push(match read(event) {
+                Ok(Some(news)) => {
+                    if newest.get(&news.product).is_none_or(|known| known.version < news.version) {
+                        newest.insert(news.product.clone(), news);
+                    }
+                    Outcome::Done(Vec::new())
+                }
+                Ok(None) => Outcome::Done(Vec::new()),
+                Err(why) => Outcome::DeadLetter(why),
+            });
+        }
+        if newest.is_empty() {
+            return Ok(outcomes);
+        }
+        let bucket = self.door.enter().await;
+        let bucket = bucket.ok_or_else(|| HandlerError::Other("the bucket of prices is not open".to_owned()))?;
+        let news = newest.into_values().collect();
+        offer(&bucket, &self.board, news).await.map_err(|error| HandlerError::Other(error.to_string()))?;
+        Ok(outcomes)
+    }
+}
+
+/// `ProductChanged` says all; `PriceChanged` comes beside it and says no more.
+fn read(event: &Event) -> Result<Option<News>, String> {
+    if !event.is::<ProductChanged>() {
+        return Ok(None);
+    }
+    let ProductChanged { product_id, price_minor, currency_code, version, deleted, .. } = super::decode(event)?;
+    let product = ProductId::parse(&product_id).ok_or("product_id is not an id")?;
+    let currency = Currency::parse(&currency_code).ok_or("currency_code is not known")?;
+    Ok(Some(News { product, price: Amount { minor: price_minor, currency }, deleted, version }))
+}

@@ -1,0 +1,162 @@
+//! A price as the bucket keeps it, and how news get there.
+
+use std::time::Duration;
+
+use flotilla_messaging::{Bucket, Error as MessagingError, Kept, OpenBucket};
+use flotilla_proto::money::{Amount, Currency};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::Board;
+use crate::domain::price::{Latest, News};
+
+/// Attempts at one write; each one lost means that another writer's has succeeded.
+const ATTEMPTS: usize = 16;
+/// Writes under way at once.
+const WRITES: usize = 32;
+/// Longest wait for the bucket to be open.
+const OPENING: Duration = Duration::from_secs(3);
+
+/// A price with its place in the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// The price.
+    pub latest: Latest,
+    /// The revision that brought it; later ones may have said the same.
+    pub at: u64,
+}
+
+/// The value in the bucket.
+#[derive(Debug, Serialize, Deserialize)]
+struct Value {
+    price_minor: i64,
+    currency: String,
+    deleted: bool,
+    since: i64,
+    seen: i64,
+    /// The revision that brought the price; 0: this one.
+    at: u64,
+}
+
+impl Price {
+    /// Reads a value that was written at `revision`; `None` if it isn't one of ours.
+    #[must_use]
+    pub fn read(value: &[u8], revision: u64) -> Option<Self> {
+        let Value { price_minor, currency, deleted, since, seen, at } = serde_json::from_slice(value).ok()?;
+        let price = Amount { minor: price_minor, currency: Currency::parse(&currency)? };
+        let at = if at == 0 { revision } else { at };
+        Some(Self { latest: Latest { price, deleted, since, seen }, at })
+    }
+
+    /// The price to write after the news, if they are news; `at` is 0 where they bring another price.
+    fn hearing(found: Option<&Self>, news: &News) -> Option<Self> {
+        let Some(found) = found else { return Some(Self { latest: Latest::first(news), at: 0 }) };
+        let latest = found.latest.hearing(news)?;
+        Some(Self { latest, at: if latest.same(&found.latest) { found.at } else { 0 } })
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let Latest { price, deleted, since, seen } = self.latest;
+        let (price_minor, currency) = (price.minor, price.currency.code().to_owned());
+        let value = Value { price_minor, currency, deleted, since, seen, at: self.at };
+        serde_json::to_vec(&value).expect("numbers and texts are JSON")
+    }
+}
+
+/// The bucket, while it is open.
+#[derive(Clone)]
+pub struct Door {
+    bucket: Bucket,
+    open: watch::Sender<Option<OpenBucket>>,
+}
+
+impl Door {
+    /// Of this bucket, which the keeper opens.
+    #[must_use]
+    pub fn new(bucket: Bucket) -> Self {
+        Self { bucket, open: watch::Sender::new(None) }
+    }
+
+    /// Opens the bucket for itself alone.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub(super) async fn open(&self) -> Result<OpenBucket, MessagingError> {
+        Ok(self.bucket.open().await?)
+    }
+
+    /// Lets others in, or keeps them out.
+    pub(super) fn set(&self, open: Option<OpenBucket>) {
+        self.open.send_replace(open);
+    }
+
+    /// The open bucket; waits a little for it.
+    pub async fn enter(&self) -> Option<OpenBucket> {
+        let mut open = self.open.subscribe();
+        let found = tokio::time::timeout(OPENING, open.wait_for(Option::is_some)).await.ok()?.ok()?;
+        found.clone()
+    }
+}
+
+/// Brings news to the bucket, many at once.
+///
+/// # Errors
+/// The broker is away, or others write without end. Some may have been brought.
+pub async fn offer(bucket: &OpenBucket, board: &Board, news: Vec<News>) -> Result<(), MessagingError> {
+    let writes = stream::iter(news).map(|news| async move { offer_one(bucket, board, &news).await });
+    writes.buffer_unordered(WRITES).try_collect().await
+}
+
+/// Brings one piece of news. A write that another one overtook looks again; stale news change nothing.
+async fn offer_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<(), MessagingError> {
+    let key = news.product.as_str();
+    // What the board has seen is most often what is there.
+    let (mut price, mut revision) = match board.kept(bucket.created, &news.product) {
+        Some((price, revision)) => (Some(price), revision),
+        None => look(bucket, key).await?,
+    };
+    for _ in 0..ATTEMPTS {
+        let Some(next) = Price::hearing(price.as_ref(), news) else { return Ok(()) };
+        if bucket.put(key, next.write().into(), revision).await?.is_some() {
+            return Ok(());
+        }
+        (price, revision) = look(bucket, key).await?;
+    }
+    Err(MessagingError::Broker(flotilla_messaging::BrokerError::Unavailable(format!("{key} is written without end"))))
+}
+
+async fn look(bucket: &OpenBucket, key: &str) -> Result<(Option<Price>, u64), MessagingError> {
+    Ok(match bucket.get(key).await? {
+        Some(Kept { value, revision, .. }) => (value.and_then(|value| Price::read(&value, revision)), revision),
+        None => (None, 0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::product::ProductId;
+
+    fn news(version: i64, minor: i64) -> News {
+        let price = Amount { minor, currency: Currency::parse("EUR").expect("known") };
+        News { product: ProductId::parse("tea").expect("an id"), price, deleted: false, version }
+    }
+
+    #[test]
+    fn a_value_is_read_as_it_was_written() {
+        let price = Price::hearing(None, &news(3, 125)).expect("news");
+        assert_eq!(Price::read(&price.write(), 9), Some(Price { at: 9, ..price }));
+        for rubbish in ["", "{}", r#"{"price_minor":1,"currency":"XXX","deleted":false,"since":1,"seen":1,"at":1}"#] {
+            assert_eq!(Price::read(rubbish.as_bytes(), 9), None, "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_leaves_the_price_keeps_the_revision_that_brought_it() {
+        let found = Price { at: 9, ..Price::hearing(None, &news(3, 125)).expect("news") };
+        assert_eq!(Price::hearing(Some(&found), &news(4, 125)).expect("news").at, 9);
+        assert_eq!(Price::hearing(Some(&found), &news(4, 126)).expect("news").at, 0);
+        assert_eq!(Price::hearing(Some(&found), &news(3, 127)), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! Imports: a chunk of rows takes effect in one transaction with its events and with the import's progress, so that
+//! neither is ever ahead of the other.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
+use uuid::Uuid;
+
+use super::{catalogue, patience};
+use crate::domain::import::{Import, Item, Judged, Known, REPORTED, Rejection, State, Tally, judge};
+use crate::domain::product::{Details, Product, ProductId};
+use crate::error::Error;
+use crate::events::products;
+
+/// The stream that works on an import, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The import.
+    pub id: String,
+    /// The stream.
+    pub run: Uuid,
+    /// Rows accounted for.
+    pub received: i64,
+}
+
+/// The imports' tables.
+#[derive(Clone)]
+pub struct Imports {
+    pool: Pool,
+    outbox: Outbox,
+    ids: Ids,
+    lost_after: Duration,
+}
+
+impl Imports {
+    /// The imports in this pool. A stream that shows no sign of life for `lost_after` is taken for broken off.
+    #[must_use]
+    pub fn new(pool: Pool, outbox: Outbox, ids: Ids, lost_after: Duration) -> Self {
+        Self { pool, outbox, ids, lost_after }
+    }
+
+    /// Begins an import, anew where one of that id has ended.
+    ///
+    /// # Errors
+    /// [`Error::ImportRunning`], or the database's.
+    pub async fn begin(&self, id: Option<String>, by: Uuid) -> Result<Run, Error> {
+        let run = self.ids.next();
+        let id = id.unwrap_or_else(|| run.to_string());
+        let lost_after = self.lost_after.as_secs_f64();
+        retry(patience(), || async {
+            let tx = self.pool.begin().await?;
+            tx.execute(include_str!("../../queries/forget_imports.sql"), &[]).await?;
+            let begin = include_str!("../../queries/begin_import.sql");
+            if tx.query_opt(begin, &[&id, &run, &by, &lost_after]).await?.is_none() {
+                tx.rollback().await?;
+                return Ok(Err(Error::ImportRunning(id.clone())));
+            }
+            tx.execute(include_str!("../../queries/forget_rejections.sql"), &[&id]).await?;
+            tx.commit().await?;
+            Ok(Ok(Run { id: id.clone(), run, received: 0 }))
+        })
+        .await?
+    }
+
+    /// Applies rows that follow what the run has accounted for. Applying the same rows again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::ImportTaken`], or the database's.
+    pub async fn apply(&self, run: &mut Run, items: &[Item]) -> Result<(), Error> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        retry(patience(), || self.apply_once(run, items)).await??;
+        run.received += count(items.len());
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn apply_once(&self, run: &Run, items: &[Item]) -> Result<Result<(), Error>, StoreError> {
+        let tx = self.pool.begin().await?;
+        let row = tx.query_opt(include_str!("../../queries/lock_import.sql"), &[&run.id, &run.run]).await?;
+        let (received, rejected): (i64, i64) = match &row {
+            Some(row) => (row.try_get("received")?, row.try_get("rejected")?),
+            None => (-1, 0),
+        };
+        if received != run.received {
+            tx.rollback().await?;
+            // A commit whose answer was lost has been here before.
+            let done = received == run.received + count(items.len());
+            return Ok(if done { Ok(()) } else { Err(Error::ImportTaken(run.id.clone())) });
+        }
+        let known = lock_products(&tx, items).await?;
+        let judged = judge(items, &known);
+        let events = self.write_products(&tx, &judged).await?;
+        write_rejections(&tx, &run.id, rejected, &judged.rejections).await?;
+        let Tally { received, created, updated, unchanged, rejected } = judged.tally;
+        let advance = include_str!("../../queries/advance_import.sql");
+        tx.execute(advance, &[&run.id, &received, &created, &updated, &unchanged, &rejected]).await?;
+        self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres)?;
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    async fn write_products(&self, tx: &Tx, judged: &Judged) -> Result<Vec<Event>, StoreError> {
+        let mut events = Vec::new();
+        if !judged.made.is_empty() {
+            let columns = Columns::of(judged.made.iter());
+            let rows = columns.run(tx, include_str!("../../queries/insert_products.sql")).await?;
+            if rows.len() != judged.made.len() {
+                // Someone else added one in the meantime: the rows are judged again, over what there is now.
+                return Err(StoreError::new(ErrorKind::Conflict, "a product was added by another call"));
+            }
+            for product in rows {
+                events.extend(products::changed(&self.ids, &product, None, false));
+            }
+        }
+        if !judged.changed.is_empty() {
+            let columns = Columns::of(judged.changed.iter().map(|(id, (_, after))| (id, after)));
+            for product in columns.run(tx, include_str!("../../queries/update_products.sql")).await? {
+                let before = judged.changed.get(&product.id).map(|(before, _)| before);
+                events.extend(products::changed(&self.ids, &product, before, false));
+            }
+        }
+        Ok(events)
+    }
+
+    /// Ends a run and returns the import; `None` if the run no longer works on it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end(&self, run: &Run, state: State) -> Result<Option<Import>, Error> {
+        let sql = include_str!("../../queries/end_import.sql");
+        let rows =
+            retry(patience(), || async { self.pool.query(sql, &[&run.id, &run.run, &word(state)]).await }).await?;
+        if rows.is_empty() { Ok(None) } else { self.get(&run.id).await.map(Some) }
+    }
+
+    /// An import as it stands.
+    ///
+    /// # Errors
+    /// [`Error::NoImport`], or the database's.
+    pub async fn get(&self, id: &str) -> Result<Import, Error> {
+        let lost_after = self.lost_after.as_secs_f64();
+        let imports = self.pool.query(include_str!("../../queries/get_import.sql"), &[&id, &lost_after]).await?;
+        let rejections = self.pool.query(include_str!("../../queries/get_rejections.sql"), &[&id]).await?;
+        let row = imports.first().ok_or_else(|| Error::NoImport(id.to_owned()))?;
+        let rejections = rejections.iter().map(rejection).collect::<Result<_, _>>()?;
+        Ok(import(row, rejections)?)
+    }
+}
+
+async fn lock_products(tx: &Tx, items: &[Item]) -> Result<HashMap<ProductId, Known>, StoreError> {
+    let ids: Vec<&str> = items.iter().flatten().map(|row| row.product.as_str()).collect();
+    let mut known = HashMap::new();
+    for row in tx.query(include_str!("../../queries/lock_products.sql"), &[&ids]).await? {
+        let product = catalogue::read(&row)?;
+        let deleted = row.try_get("deleted")?;
+        known.insert(product.id.clone(), if deleted { Known::Deleted } else { Known::Product(product) });
+    }
+    Ok(known)
+}
+
+async fn write_rejections(tx: &Tx, id: &str, before: i64, rejections: &[Rejection]) -> Result<(), StoreError> {
+    let room = REPORTED.saturating_sub(usize::try_from(before).unwrap_or(REPORTED));
+    let told = &rejections[..rejections.len().min(room)];
+    if told.is_empty() {
+        return Ok(());
+    }
+    let text = |read: fn(&Rejection) -> &str| told.iter().map(read).collect::<Vec<_>>();
+    let lines: Vec<i64> = told.iter().map(|rejection| rejection.line).collect();
+    let (products, fields) = (text(|rejection| &rejection.product_id), text(|rejection| &rejection.field));
+    let (reasons, descriptions) = (text(|rejection| &rejection.reason), text(|rejection| &rejection.description));
+    let insert = include_str!("../../queries/insert_rejections.sql");
+    tx.execute(insert, &[&id, &lines, &products, &fields, &reasons, &descriptions]).await?;
+    Ok(())
+}
+
+/// Products by column, as `unnest` takes them.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<&'a str>,
+    display_names: Vec<&'a str>,
+    descriptions: Vec<&'a str>,
+    prices: Vec<i64>,
+    currencies: Vec<&'static str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(products: impl Iterator<Item = (&'a ProductId, &'a Details)>) -> Self {
+        let mut columns = Self::default();
+        for (id, details) in products {
+            columns.ids.push(id.as_str());
+            columns.display_names.push(&details.display_name);
+            columns.descriptions.push(&details.description);
+            columns.prices.push(details.price.minor);
+            columns.currencies.push(details.price.currency.code());
+        }
+        columns
+    }
+
+    async fn run(&self, tx: &Tx, sql: &'static str) -> Result<Vec<Product>, StoreError> {
+        let Self { ids, display_names, descriptions, prices, currencies } = self;
+        let rows = tx.query(sql, &[ids, display_names, descriptions, prices, currencies]).await?;
+        rows.iter().map(catalogue::read).collect()
+    }
+}
+
+fn import(row: &Row, rejections: Vec<Rejection>) -> Result<Import, StoreError> {
+    let state = match row.try_get("state")? {
+        "running" => State::Running,
+        "completed" => State::Completed,
+        "broken_off" => State::BrokenOff,
+        other => return Err(StoreError::new(ErrorKind::Other, format!("an import has the state {other}"))),
+    };
+    let tally = Tally {
+        received: row.try_get("received")?,
+        created: row.try_get("created")?,
+        updated: row.try_get("updated")?,
+        unchanged: row.try_get("unchanged")?,
+        rejected: row.try_get("rejected")?,
+    };
+    let (created_at, ended_at) = (row.try_get("created_at")?, row.try_get("ended_at")?);
+    Ok(Import { id: row.try_get("id")?, state, tally, rejections, created_at, ended_at })
+}
+
+fn rejection(row: &Row) -> Result<Rejection, StoreError> {
+    Ok(Rejection {
+        line: row.try_get("line")?,
+        product_id: row.try_get("product_id")?,
+        field: row.try_get("field")?,
+        reason: row.try_get("reason")?,
+        description: row.try_get("description")?,
+    })
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Running => "running",
+        State::Completed => "completed",
+        State::BrokenOff => "broken_off",
+    }
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
