@@ -29,9 +29,12 @@ pub enum Error {
     /// The call's deadline passed while the feed was open.
     #[error("the deadline has passed")]
     DeadlineExceeded,
-    /// The service stops.
-    #[error("the service is shutting down; resume elsewhere")]
-    ShuttingDown,
+    /// The client's side of a feed broke off, or said something that is no request.
+    #[error("the client's stream broke off")]
+    Stream(Status),
+    /// Others changed the preferences again and again.
+    #[error("the preferences are being changed by others; try again")]
+    Contended,
 }
 
 impl From<TooManyListeners> for Error {
@@ -51,7 +54,8 @@ impl From<Error> for Status {
             }
             Error::TokenExpired => RpcError::new(Code::Unauthenticated, "TOKEN_EXPIRED", message),
             Error::DeadlineExceeded => RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message),
-            Error::ShuttingDown => RpcError::new(Code::Unavailable, "SHUTTING_DOWN", message).retry_after(COME_BACK),
+            Error::Stream(status) => return status,
+            Error::Contended => RpcError::new(Code::Aborted, "CONFLICT", message).retry_after(COME_BACK),
         };
         error.into()
     }

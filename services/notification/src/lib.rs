@@ -1,6 +1,6 @@
 //! Notification: what customers are told, once each, in order.
 //!
-//! Owns the tables `deliveries` and `feeds`. Consumes the events of orders, payments and identity; says
+//! Owns the tables `deliveries`, `feeds`, `shown` and `preferences`. Consumes the events of orders, payments and identity; says
 //! `DeliveryRecorded`. Guarantees: each terminal state of an order, each payment and each welcome is recorded exactly
 //! once; each customer's deliveries are numbered from 1 without a gap and become visible in that order, so that a live
 //! feed resumed from any token misses none.
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use flotilla_messaging::{Handler, Messaging};
 use flotilla_postgres::{Pool, Tx};
 use flotilla_proto::notification::v1::notification_service_server::NotificationServiceServer;
-use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server};
+use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
@@ -54,15 +54,14 @@ impl Service for Notification {
         let page_key = PageKey::new(system.clone());
         let api = grpc::NotificationApi::new(
             feeds.clone(),
+            storage::PreferenceStore::new(system.clone(), user.clone()),
             page_key,
             hub.clone(),
             settings.feed.page,
             ids,
-            chassis.draining(),
         );
-        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
-        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
-        let server = Server::new(&settings.grpc, Some(authenticator), grpc::access(), registry)
+        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
+        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
             .add(NotificationServiceServer::new(api));
 
         chassis.check_database("database", &system);

@@ -3,7 +3,7 @@
 use flotilla_config::{HumanDuration, Problems, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::{GroupCommitSettings, PostgresSettings};
-use flotilla_rpc::{AuthSettings, ServerSettings};
+use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
@@ -26,6 +26,9 @@ pub struct Settings {
     /// Tokens.
     #[serde(default)]
     pub auth: AuthSettings,
+    /// Calls of other services.
+    #[serde(default)]
+    pub client: ClientSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
@@ -154,6 +157,7 @@ impl Validate for Settings {
         problems.section("service", &self.service);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
+        problems.section("client", &self.client);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
         problems.section("catalogue", &self.catalogue);

@@ -52,7 +52,7 @@ impl From<Error> for RpcError {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::Basket(error) => basket(error),
+            Error::Basket(error) => invalid(error.field, error.description),
             Error::Pricing(error) => pricing(error, message),
             Error::KeyReused(_) => {
                 Self::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", message).field("request_id", KEY_REUSED)
@@ -74,16 +74,6 @@ impl From<Error> for RpcError {
 }
 
 const KEY_REUSED: &str = "was used for a request with another body";
-
-fn basket(error: BasketError) -> RpcError {
-    match error {
-        BasketError::Invalid { field, description } => invalid(field, description),
-        BasketError::RequestIdMissing => {
-            RpcError::new(Code::InvalidArgument, "REQUEST_ID_MISSING", BasketError::RequestIdMissing.to_string())
-                .field("request_id", "must be given, so that a repeat is told from a second order")
-        }
-    }
-}
 
 fn pricing(error: PricingError, message: String) -> RpcError {
     let argument =

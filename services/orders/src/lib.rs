@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use flotilla_messaging::{Ids, Messaging};
 use flotilla_postgres::{GroupCommit, Pool};
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
-use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server, channel};
+use flotilla_rpc::{AccessRules, Server, channel};
 use flotilla_service::{Chassis, Common, PageKey, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
@@ -59,10 +59,8 @@ impl Service for Orders {
         let parts = Parts::connect(&settings, registry).await?;
         let api = parts.api(&mut chassis, &settings);
         parts.run(&mut chassis, &settings);
-        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())
-            .context("auth.identity_url")?;
-        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
-        let server = Server::new(&settings.grpc, Some(authenticator), grpc::rules(), registry)
+        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
+        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
             .add(OrderServiceServer::new(api).max_decoding_message_size(settings.grpc.max_message_bytes));
         chassis.start(server, settings.grpc.listen).await
     }
@@ -96,8 +94,8 @@ impl Parts {
         let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
         let user = Pool::connect("user", &postgres.user_url, postgres, registry)?;
         let messaging = Messaging::new(Orders::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
-        let inventory = channel(&settings.catalogue.inventory_url, &ClientSettings::default())
-            .context("catalogue.inventory_url")?;
+        let inventory =
+            channel(&settings.catalogue.inventory_url, &settings.client).context("catalogue.inventory_url")?;
         let catalogue = Catalogue::new(
             system.clone(),
             inventory,
@@ -132,7 +130,6 @@ impl Parts {
             placing: queue,
             canceller: Canceller { pool, outbox, ids, watches: self.watches.clone() },
             watches: self.watches.clone(),
-            draining: chassis.draining(),
             page_key: PageKey::new(self.system.clone()),
             metrics: self.metrics.clone(),
         }

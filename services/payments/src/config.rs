@@ -4,7 +4,7 @@ use flotilla_config::{Problems, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
 use flotilla_proto::money::Currency;
-use flotilla_rpc::{AuthSettings, ServerSettings};
+use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
@@ -25,6 +25,9 @@ pub struct Settings {
     /// Tokens.
     #[serde(default)]
     pub auth: AuthSettings,
+    /// Calls of other services.
+    #[serde(default)]
+    pub client: ClientSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
@@ -44,6 +47,7 @@ impl Validate for Settings {
         problems.section("service", &self.service);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
+        problems.section("client", &self.client);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
         problems.require(Currency::parse(&self.currency).is_some(), "currency", "must be a known ISO 4217 code");

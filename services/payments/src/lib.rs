@@ -23,7 +23,7 @@ use flotilla_config::SecretString;
 use flotilla_messaging::{Messaging, StreamSpec};
 use flotilla_postgres::{Pool, refinery::Runner};
 use flotilla_proto::{money::Currency, payments::v1::payment_service_server::PaymentServiceServer};
-use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys, Server};
+use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
@@ -71,15 +71,14 @@ impl Service for Payments {
         messaging.consume(events::ORDERS, Arc::new(Commands::new(ids.clone(), metrics)));
         messaging.consume(events::IDENTITY, Arc::new(UserEvents::new(currency, Arc::clone(&arrivals))));
 
-        let keys = RemoteKeys::connect(&settings.auth.identity_url, &ClientSettings::default())?;
-        let authenticator = Authenticator::new(&settings.auth, Arc::new(keys));
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
         let statement = Statement::new(system.clone(), own.clone());
         let api =
             PaymentApi::new(accounts, statement, top_ups, Arc::clone(&arrivals), PageKey::new(system.clone()), ids);
-        let server = Server::new(&settings.grpc, Some(authenticator), grpc::rules(), registry)
+        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
             .add(PaymentServiceServer::new(api));
 
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
         chassis.check_database("database", &system);
         chassis.check_database("database as user", &own);
         let broker = messaging.broker_probe();

@@ -3,3 +3,4 @@
 pub mod batch;
 pub mod notice;
 pub mod resume;
+pub mod window;

@@ -1,12 +1,13 @@
 //! The consumer of everything that customers are told: a batch is recorded by one statement.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use async_trait::async_trait;
 use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
 use flotilla_postgres::Tx;
 use flotilla_proto::notification::v1::DeliveryRecorded;
 use prometheus::{IntCounterVec, Opts, Registry};
+use uuid::Uuid;
 
 use super::DELIVERIES;
 use crate::domain::notice::Notice;
@@ -63,8 +64,9 @@ impl Handler<Tx> for Recorder {
             .filter_map(|(event, notice)| notice.as_ref().ok()?.as_ref().map(|notice| (event, notice)))
             .map(|(event, notice)| Delivery { id: self.ids.next(), event: event.id, notice: notice.clone() })
             .collect();
+        let deliveries = wanted(tx, deliveries).await?;
         let sequences = storage::record(tx, &deliveries).await?;
-        let mut recorded = deliveries.iter().zip(sequences);
+        let mut recorded = deliveries.iter().zip(sequences).peekable();
         let outcomes = events
             .iter()
             .zip(read)
@@ -72,17 +74,31 @@ impl Handler<Tx> for Recorder {
                 Err(why) => Outcome::DeadLetter(why),
                 Ok(None) => Outcome::Done(Vec::new()),
                 Ok(Some(notice)) => {
-                    self.recorded.with_label_values(&[notice.kind.as_str()]).inc();
-                    let said = recorded.next().map(|(delivery, sequence)| {
-                        // Inside the transaction: listeners look until they see it, which takes them a few
-                        // milliseconds; after a rollback they find nothing.
-                        self.hub.announce(notice.customer, sequence);
-                        self.event(event, delivery, sequence)
-                    });
+                    // A muted notice has no delivery: the next one is another event's.
+                    let said =
+                        recorded.next_if(|(delivery, _)| delivery.event == event.id).map(|(delivery, sequence)| {
+                            self.recorded.with_label_values(&[notice.kind.as_str()]).inc();
+                            // Inside the transaction: listeners look until they see it, which takes them a few
+                            // milliseconds; after a rollback they find nothing.
+                            self.hub.announce(notice.customer, sequence);
+                            self.event(event, delivery, sequence)
+                        });
                     Outcome::Done(said.into_iter().collect())
                 }
             })
             .collect();
         Ok(outcomes)
     }
+}
+
+/// The deliveries without those that their customers have muted.
+async fn wanted(tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
+    if deliveries.is_empty() {
+        return Ok(deliveries);
+    }
+    let customers: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
+    let customers: Vec<Uuid> = customers.into_iter().collect();
+    let muted = storage::muted(tx, &customers).await?;
+    let is_muted = |notice: &Notice| muted.get(&notice.customer).is_some_and(|kinds| kinds.contains(&notice.kind));
+    Ok(deliveries.into_iter().filter(|delivery| !is_muted(&delivery.notice)).collect())
 }

@@ -1,9 +1,11 @@
 //! From the domain to the protos.
 
-use flotilla_proto::notification::v1::{Delivery, DeliveryKind};
+use flotilla_proto::notification::v1::{self as proto, Delivery, DeliveryKind};
+use flotilla_rpc::etag;
+use uuid::Uuid;
 
 use crate::domain::notice::Kind;
-use crate::storage::Recorded;
+use crate::storage::{Preferences, Recorded};
 
 /// A kind as clients see it.
 #[must_use]
@@ -29,5 +31,26 @@ pub fn delivery(recorded: Recorded) -> Delivery {
         text: recorded.text,
         order: recorded.order.map(|order| format!("orders/{order}")).unwrap_or_default(),
         create_time: Some(recorded.created_at.into()),
+        acknowledge_time: recorded.acknowledged_at.map(Into::into),
+    }
+}
+
+/// Kinds that a request names; the contract's rules keep others out.
+pub fn kinds(wanted: &[i32]) -> Vec<Kind> {
+    Kind::ALL.into_iter().filter(|kind| wanted.contains(&wire_kind(*kind).into())).collect()
+}
+
+/// Kinds as clients see them.
+pub fn wire_kinds(kinds: &[Kind]) -> Vec<i32> {
+    kinds.iter().map(|kind| wire_kind(*kind).into()).collect()
+}
+
+/// Preferences as clients see them.
+pub fn preferences(user: Uuid, preferences: &Preferences) -> proto::Preferences {
+    proto::Preferences {
+        name: format!("users/{user}/notificationPreferences"),
+        muted_kinds: wire_kinds(&preferences.muted),
+        etag: etag::of(preferences.version),
+        update_time: preferences.updated_at.map(Into::into),
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use flotilla_proto::notification::v1::StreamDeliveriesResponse;
 use futures::{Stream, TryStreamExt as _, stream};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::convert;
@@ -17,9 +16,9 @@ use crate::feed::Listener;
 use crate::storage::{Feeds, Recorded};
 
 /// First pause before looking again for what was announced from inside a transaction; doubled up to the longest.
-const FIRST_LOOK: Duration = Duration::from_millis(2);
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// Longest such pause.
-const LONGEST_LOOK: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
 /// A live feed, from after a sequence on.
 pub struct Live {
@@ -35,8 +34,6 @@ pub struct Live {
     pub expires: Instant,
     /// When the call must end.
     pub deadline: Option<Instant>,
-    /// Cancelled when the service drains.
-    pub draining: CancellationToken,
     /// Read and not sent yet.
     pub ready: VecDeque<Recorded>,
 }
@@ -54,7 +51,7 @@ impl Live {
     }
 
     async fn next(&mut self) -> Result<Recorded, Error> {
-        let (expires, deadline, draining) = (self.expires, self.deadline, self.draining.clone());
+        let (expires, deadline) = (self.expires, self.deadline);
         let overdue = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -63,7 +60,6 @@ impl Live {
         };
         tokio::select! {
             biased;
-            () = draining.cancelled() => Err(Error::ShuttingDown),
             () = tokio::time::sleep_until(expires) => Err(Error::TokenExpired),
             () = overdue => Err(Error::DeadlineExceeded),
             recorded = self.read() => Ok(recorded?),

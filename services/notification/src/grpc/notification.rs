@@ -5,51 +5,87 @@ use std::collections::VecDeque;
 use flotilla_messaging::Ids;
 use flotilla_proto::notification::v1::notification_service_server::NotificationService;
 use flotilla_proto::notification::v1::{
-    ListDeliveriesRequest, ListDeliveriesResponse, StreamDeliveriesRequest, StreamDeliveriesResponse,
+    GetPreferencesRequest, ListDeliveriesRequest, ListDeliveriesResponse, Preferences, StreamDeliveriesRequest,
+    StreamDeliveriesResponse, SubscribeRequest, SubscribeResponse, UpdatePreferencesRequest,
 };
-use flotilla_rpc::{Deadline, caller, invalid, page};
+use flotilla_rpc::list::{Field, Schema};
+use flotilla_rpc::{Caller, Deadline, caller, invalid, page};
 use flotilla_service::PageKey;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::convert;
 use super::live::Live;
+use super::preferences;
+use super::subscription::{Bounds, Subscription};
 use crate::domain::resume;
 use crate::error::Error;
 use crate::feed::Hub;
-use crate::storage::Feeds;
+use crate::storage::{Feeds, PreferenceStore};
 
 /// Deliveries in a page where the request doesn't say.
 const PAGE: u32 = 50;
 /// Most deliveries in a page.
 const MAX_PAGE: u32 = 1_000;
 
+/// What may be asked of deliveries. A customer's sequences are given in the order of time.
+static DELIVERIES: Schema = Schema {
+    key: Field::integer("sequence", "d.sequence").internal(),
+    fields: &[
+        Field::choice(
+            "kind",
+            "d.kind",
+            "DELIVERY_KIND_",
+            &[
+                ("WELCOME", "welcome"),
+                ("ORDER_CONFIRMED", "order_confirmed"),
+                ("ORDER_REJECTED", "order_rejected"),
+                ("ORDER_CANCELLED", "order_cancelled"),
+                ("PAYMENT_CHARGED", "payment_charged"),
+                ("PAYMENT_DECLINED", "payment_declined"),
+                ("PAYMENT_REFUNDED", "payment_refunded"),
+                ("ACCOUNT_TOPPED_UP", "account_topped_up"),
+            ],
+        ),
+        Field::uuid_name("order", "d.order_id", "orders"),
+        Field::timestamp("create_time", "d.created_at").sortable(),
+    ],
+    order: "sequence desc",
+};
+
 /// Deliveries over gRPC.
 pub struct NotificationApi {
     feeds: Feeds,
+    preferences: PreferenceStore,
     page_key: PageKey,
     hub: Hub,
     live_page: u32,
     ids: Ids,
-    draining: CancellationToken,
 }
 
 impl NotificationApi {
-    /// The service over these feeds; live feeds read `live_page` deliveries at once and end when `draining` is
-    /// cancelled.
+    /// The service over these feeds; live feeds read `live_page` deliveries at once.
     #[must_use]
     pub fn new(
         feeds: Feeds,
+        preferences: PreferenceStore,
         page_key: PageKey,
         hub: Hub,
         live_page: u32,
         ids: Ids,
-        draining: CancellationToken,
     ) -> Self {
-        Self { feeds, page_key, hub, live_page, ids, draining }
+        Self { feeds, preferences, page_key, hub, live_page, ids }
+    }
+
+    /// Until when a feed of this call may go on.
+    fn bounds<T>(&self, caller: Caller, request: &Request<T>) -> Bounds {
+        let left = caller.expires.duration_since(self.ids.now()).unwrap_or_default();
+        Bounds {
+            expires: Instant::now() + left,
+            deadline: request.extensions().get::<Deadline>().map(|deadline| deadline.0),
+        }
     }
 }
 
@@ -62,13 +98,10 @@ impl NotificationService for NotificationApi {
         let user = caller(&request)?.user;
         let request = request.into_inner();
         let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
+        let listing = DELIVERIES.parse(&request.filter, &request.order_by)?;
         let tokens = self.page_key.tokens().await.map_err(Error::from)?;
-        let query = page::fingerprint(&["ListDeliveries", &user.to_string()]);
-        let before: Option<i64> = tokens.resume(&request.page_token, &query)?;
-        // One more than asked tells whether there is a next page.
-        let found = self.feeds.before(user, before.unwrap_or(i64::MAX), size + 1).await;
-        let mut found = found.map_err(Error::from)?;
-        let next_page_token = tokens.cut(&mut found, size, &query, |last| last.sequence);
+        let page = listing.page(tokens, &["ListDeliveries", &user.to_string()], &request.page_token, size)?;
+        let (found, next_page_token) = self.feeds.list(user, &page).await.map_err(Error::from)?;
         let deliveries = found.into_iter().map(convert::delivery).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
     }
@@ -82,17 +115,42 @@ impl NotificationService for NotificationApi {
         let caller = caller(&request)?;
         let after = resume::parse(&request.get_ref().resume_token)
             .ok_or_else(|| invalid("resume_token", "is not a token of this feed"))?;
-        let left = caller.expires.duration_since(self.ids.now()).unwrap_or_default();
+        let Bounds { expires, deadline } = self.bounds(caller, &request);
         let live = Live {
             feeds: self.feeds.clone(),
             listener: self.hub.listen(caller.user).map_err(Error::from)?,
             after,
             page: self.live_page,
-            expires: Instant::now() + left,
-            deadline: request.extensions().get::<Deadline>().map(|deadline| deadline.0),
-            draining: self.draining.clone(),
+            expires,
+            deadline,
             ready: VecDeque::new(),
         };
         Ok(Response::new(live.into_stream().boxed()))
+    }
+
+    type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<SubscribeRequest>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let caller = caller(&request)?;
+        let listener = self.hub.listen(caller.user).map_err(Error::from)?;
+        let bounds = self.bounds(caller, &request);
+        let feed = Subscription::new(request.into_inner(), self.feeds.clone(), listener, self.live_page, bounds);
+        Ok(Response::new(feed.into_stream().boxed()))
+    }
+
+    async fn get_preferences(&self, request: Request<GetPreferencesRequest>) -> Result<Response<Preferences>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(preferences::get(&self.preferences, caller, request.get_ref()).await?))
+    }
+
+    async fn update_preferences(
+        &self,
+        request: Request<UpdatePreferencesRequest>,
+    ) -> Result<Response<Preferences>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(preferences::update(&self.preferences, caller, request.into_inner()).await?))
     }
 }

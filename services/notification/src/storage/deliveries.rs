@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use flotilla_postgres::{Error, ErrorKind, Pool, Row, Tx};
+use flotilla_rpc::list::{Page, Select};
+use flotilla_service::list;
 use uuid::Uuid;
 
 use crate::domain::batch::Shares;
@@ -35,6 +37,8 @@ pub struct Recorded {
     pub text: String,
     /// When it was recorded.
     pub created_at: SystemTime,
+    /// When the customer's client acknowledged it.
+    pub acknowledged_at: Option<SystemTime>,
 }
 
 /// Records deliveries and returns the sequence of each, in their order.
@@ -66,6 +70,24 @@ pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error>
     ids.iter().map(|id| sequences.get(id).copied().ok_or_else(|| broken("sequence"))).collect()
 }
 
+/// A customer's deliveries, for a list.
+const DELIVERIES: Select = Select {
+    columns: "d.id, d.sequence, d.kind, d.order_id, d.body, d.created_at, s.acknowledged_at",
+    from: "deliveries AS d LEFT JOIN shown AS s ON s.customer_id = d.customer_id AND s.sequence = d.sequence",
+    given: "d.customer_id = $1::uuid",
+};
+
+/// What a two-way feed is to send next.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Only after this sequence.
+    pub after: i64,
+    /// Only these kinds.
+    pub kinds: &'a [Kind],
+    /// Not these: they are on their way.
+    pub open: &'a [Uuid],
+}
+
 /// The feeds as read.
 #[derive(Clone)]
 pub struct Feeds {
@@ -90,14 +112,44 @@ impl Feeds {
         rows.iter().map(read).collect()
     }
 
-    /// At most `limit` of a customer's deliveries before a sequence, newest first.
+    /// A page of a customer's deliveries, and the next page's token.
     ///
     /// # Errors
     /// The database's.
-    pub async fn before(&self, customer: Uuid, sequence: i64, limit: u32) -> Result<Vec<Recorded>, Error> {
-        let sql = include_str!("../../queries/read_before.sql");
-        let rows = self.user.query_as(customer, sql, &[&customer, &sequence, &i64::from(limit)]).await?;
-        rows.iter().map(read).collect()
+    pub async fn list(&self, customer: Uuid, page: &Page) -> Result<(Vec<Recorded>, String), Error> {
+        let (rows, next) = list::read_as(&self.user, customer, page, &DELIVERIES, &[customer.into()]).await?;
+        Ok((rows.iter().map(read).collect::<Result<_, _>>()?, next))
+    }
+
+    /// How far the customer's feed is visible.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_visible(&self, customer: Uuid) -> Result<i64, Error> {
+        let rows = self.user.query_as(customer, include_str!("../../queries/last_visible.sql"), &[&customer]).await?;
+        Ok(rows.first().map(|row| row.try_get("last_sequence")).transpose()?.unwrap_or(0))
+    }
+
+    /// At most `limit` of a customer's deliveries after a sequence that nobody has acknowledged, oldest first, each with
+    /// how often it was shown, this time included.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn show(&self, customer: Uuid, wanted: Wanted<'_>, limit: u32) -> Result<Vec<(Recorded, i32)>, Error> {
+        let Wanted { after, kinds, open } = wanted;
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        let sql = include_str!("../../queries/show.sql");
+        let rows = self.user.query_as(customer, sql, &[&customer, &after, &kinds, &open, &i64::from(limit)]).await?;
+        rows.iter().map(|row| Ok((read(row)?, row.try_get("attempts")?))).collect()
+    }
+
+    /// Notes that a customer's client has shown these.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn acknowledge(&self, customer: Uuid, sequences: &[i64]) -> Result<(), Error> {
+        let sql = include_str!("../../queries/acknowledge.sql");
+        self.user.query_as(customer, sql, &[&customer, &sequences]).await.map(drop)
     }
 
     /// How far the feeds of these customers go; those without a delivery are left out.
@@ -118,6 +170,7 @@ fn read(row: &Row) -> Result<Recorded, Error> {
         order: row.try_get("order_id")?,
         text: row.try_get("body")?,
         created_at: row.try_get("created_at")?,
+        acknowledged_at: row.try_get("acknowledged_at")?,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Notification's SQL. Every statement is a file of `queries/`.
 
 mod deliveries;
+mod preferences;
 
-pub use deliveries::{Delivery, Feeds, Recorded, record};
+pub use deliveries::{Delivery, Feeds, Recorded, Wanted, record};
+pub use preferences::{PreferenceStore, Preferences, muted};

@@ -95,7 +95,7 @@ async fn a_shutdown_ends_a_feed_with_a_reason_to_come_back() {
     world.send_until(&[world.signed_up(ada)], 1).await;
     take(&mut feed, 1).await;
     let (ended, ()) = tokio::join!(feed.message(), world.finish());
-    assert_eq!(refusal(ended), (Code::Unavailable, "SHUTTING_DOWN".into()));
+    assert_eq!(refusal(ended), (Code::Unavailable, "SERVER_DRAINING".into()));
 }
 
 #[tokio::test]

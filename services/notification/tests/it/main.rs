@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod feed;
+mod preferences;
 mod privacy;
 mod recording;
+mod subscription;
 mod world;

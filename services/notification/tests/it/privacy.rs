@@ -47,9 +47,9 @@ async fn a_page_token_is_of_no_use_to_another() {
     let world = World::start().await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     world.send_until(&[world.signed_up(ada), world.confirmed(ada, world.ids.next())], 2).await;
-    let first = ListDeliveriesRequest { page_size: 1, page_token: String::new() };
+    let first = ListDeliveriesRequest { page_size: 1, ..Default::default() };
     let page_token = world.customer(ada).list_deliveries(first).await.unwrap().into_inner().next_page_token;
-    let stolen = ListDeliveriesRequest { page_size: 1, page_token };
+    let stolen = ListDeliveriesRequest { page_size: 1, page_token, ..Default::default() };
     let refused = world.customer(bob).list_deliveries(stolen).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     world.finish().await;

@@ -48,6 +48,7 @@ impl World {
             telemetry: Default::default(),
             grpc: Default::default(),
             auth: identity.auth_settings(),
+            client: flotilla_rpc::ClientSettings::default(),
             postgres: database.settings(),
             nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             feed: FeedSettings::default(),
@@ -120,7 +121,7 @@ impl World {
 
     /// The texts of a customer's deliveries in their order.
     pub async fn texts(&self, customer: Uuid) -> Vec<String> {
-        let request = ListDeliveriesRequest { page_size: 1_000, page_token: String::new() };
+        let request = ListDeliveriesRequest { page_size: 1_000, ..Default::default() };
         let page = self.customer(customer).list_deliveries(request).await.unwrap().into_inner();
         page.deliveries.into_iter().rev().map(|delivery| delivery.text).collect()
     }

@@ -1,6 +1,7 @@
-//! `ListOrders`: newest first, by pages.
+//! `ListOrders`: by pages, newest first unless asked otherwise.
 
 use flotilla_proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
+use flotilla_rpc::list::{Field, Schema};
 use flotilla_rpc::{Caller, name, page};
 use uuid::Uuid;
 
@@ -8,15 +9,51 @@ use super::{
     convert,
     order_service::{OrderApi, scope},
 };
-use crate::{
-    error::Error,
-    storage::orders::{Page, Scope},
-};
+use crate::{error::Error, storage::orders::Scope};
 
 /// Orders of a page where the request doesn't say.
 const DEFAULT: u32 = 50;
 /// Most orders of a page.
 const MOST: u32 = 1_000;
+
+/// What may be asked of orders. Ids are made in the order of time, so the newest are those with the greatest.
+static ORDERS: Schema = Schema {
+    key: Field::uuid_name("name", "o.id", "orders").internal(),
+    fields: &[
+        Field::choice(
+            "state",
+            "o.state",
+            "ORDER_STATE_",
+            &[
+                ("RESERVING", "reserving"),
+                ("CHARGING", "charging"),
+                ("COMPENSATING", "compensating"),
+                ("CONFIRMED", "confirmed"),
+                ("REJECTED", "rejected"),
+                ("CANCELLED", "cancelled"),
+            ],
+        ),
+        Field::choice(
+            "reason",
+            "o.reason",
+            "ORDER_REASON_",
+            &[
+                ("OUT_OF_STOCK", "out_of_stock"),
+                ("UNKNOWN_PRODUCT", "unknown_product"),
+                ("INSUFFICIENT_FUNDS", "insufficient_funds"),
+                ("PAYMENT_DECLINED", "payment_declined"),
+                ("CANCELLED", "cancelled"),
+                ("RESERVATION_EXPIRED", "reservation_expired"),
+                ("TIMED_OUT", "timed_out"),
+            ],
+        ),
+        Field::money("total", "o.total_minor", "o.currency").sortable(),
+        Field::text("currency_code", "o.currency"),
+        Field::timestamp("create_time", "o.created_at").sortable(),
+        Field::timestamp("end_time", "o.ended_at"),
+    ],
+    order: "name desc",
+};
 
 /// A page of the orders that the caller may see.
 pub async fn list(api: &OrderApi, caller: &Caller, request: &ListOrdersRequest) -> Result<ListOrdersResponse, Error> {
@@ -26,22 +63,36 @@ pub async fn list(api: &OrderApi, caller: &Caller, request: &ListOrdersRequest) 
         customer => Some(name::parse_uuid("customer", "users", customer)?),
     };
     let scope = scope(caller);
+    let listing = ORDERS.parse(&request.filter, &request.order_by)?;
     let tokens = api.page_key.tokens().await?;
-    let query = query(scope, customer);
-    let below: Option<Uuid> = tokens.resume(&request.page_token, &query)?;
-    // One more than asked for tells whether there is a next page.
-    let page = Page { customer, below: below.unwrap_or(Uuid::max()), limit: i64::from(size) + 1 };
-    let mut orders = api.reader.list(scope, page).await?;
-    let next_page_token = tokens.cut(&mut orders, size, &query, |last| last.id);
-    Ok(ListOrdersResponse { orders: orders.into_iter().map(convert::order).collect(), next_page_token })
-}
-
-/// What tells the query apart from all others.
-fn query(scope: Scope, customer: Option<Uuid>) -> String {
     let seen = match scope {
         Scope::Own(user) => user.to_string(),
         Scope::All => String::new(),
     };
-    let customer = customer.map_or_else(String::new, |customer| customer.to_string());
-    page::fingerprint(&["ListOrders", &seen, &customer])
+    let of = customer.as_ref().map_or_else(String::new, Uuid::to_string);
+    let page = listing.page(tokens, &["ListOrders", &seen, &of], &request.page_token, size)?;
+    let (orders, next_page_token) = api.reader.list(scope, customer, &page).await?;
+    Ok(ListOrdersResponse { orders: orders.into_iter().map(convert::order).collect(), next_page_token })
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_proto::orders::v1::{OrderReason, OrderState};
+
+    use super::*;
+    use crate::domain::saga::Reason;
+
+    #[test]
+    fn every_state_and_reason_can_be_asked_for() {
+        let states = (1..).map_while(|number| OrderState::try_from(number).ok()).map(|state| state.as_str_name());
+        let reasons = (1..).map_while(|number| OrderReason::try_from(number).ok()).map(|reason| reason.as_str_name());
+        let (states, reasons): (Vec<_>, Vec<_>) = (states.collect(), reasons.collect());
+        assert!(states.len() == 6 && reasons.len() == 7);
+        let asked = states.iter().map(|state| format!("state = {state}"));
+        for filter in asked.chain(reasons.iter().map(|reason| format!("reason = {reason}"))) {
+            assert!(ORDERS.filter(&filter).is_ok(), "{filter}");
+        }
+        // The spelling of the rows: the saga's own words.
+        assert_eq!(Reason::parse("out_of_stock"), Some(Reason::OutOfStock));
+    }
 }

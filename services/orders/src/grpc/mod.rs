@@ -6,4 +6,4 @@ mod order_service;
 mod place;
 mod watch;
 
-pub use order_service::{OrderApi, RULES, rules};
+pub use order_service::OrderApi;

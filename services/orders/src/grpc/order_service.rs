@@ -7,11 +7,10 @@ use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest,
     WatchOrderRequest, WatchOrderResponse, order_service_server::OrderService,
 };
-use flotilla_rpc::{Access, AccessRules, Caller, Deadline, Role, caller, name};
+use flotilla_rpc::{Caller, Deadline, Role, caller, name};
 use flotilla_service::PageKey;
 use futures::stream::BoxStream;
 use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -29,21 +28,6 @@ use crate::{
 /// How long a change is tried when the call brings no deadline.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who may call what.
-pub const RULES: [(&str, Access); 5] = [
-    ("/flotilla.orders.v1.OrderService/PlaceOrder", Access::Authenticated),
-    ("/flotilla.orders.v1.OrderService/GetOrder", Access::Authenticated),
-    ("/flotilla.orders.v1.OrderService/ListOrders", Access::Authenticated),
-    ("/flotilla.orders.v1.OrderService/CancelOrder", Access::Authenticated),
-    ("/flotilla.orders.v1.OrderService/WatchOrder", Access::Authenticated),
-];
-
-/// [`RULES`] for the server.
-#[must_use]
-pub fn rules() -> AccessRules {
-    RULES.into_iter().fold(AccessRules::new(), |rules, (method, access)| rules.allow(method, access))
-}
-
 /// The service.
 pub struct OrderApi {
     /// Reads orders.
@@ -56,8 +40,6 @@ pub struct OrderApi {
     pub canceller: Canceller,
     /// Wakes streams.
     pub watches: Watches,
-    /// Ends streams when the service drains.
-    pub draining: CancellationToken,
     /// Signs page tokens.
     pub page_key: PageKey,
     /// Counts.

@@ -4,10 +4,9 @@
 //! each other more quickly than they can be read come as one.
 
 use flotilla_proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
-use flotilla_rpc::{Caller, RpcError, invalid};
+use flotilla_rpc::{Caller, invalid};
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::Status;
 use uuid::Uuid;
 
 use super::{
@@ -27,7 +26,6 @@ struct Watching {
     scope: Scope,
     id: Uuid,
     watch: Watch,
-    draining: CancellationToken,
     /// The last version told.
     seen: i64,
     /// Read and not yet told.
@@ -50,7 +48,6 @@ pub async fn watch(
         id,
         // Before the order is read, so that no change falls between.
         watch: api.watches.watch(id),
-        draining: api.draining.clone(),
         seen,
         present: None,
         over: false,
@@ -82,12 +79,10 @@ impl Watching {
                 }
                 continue;
             }
-            match self.draining.clone().run_until_cancelled(self.watch.changed()).await {
-                None => return Some(Err(self.end(draining()))),
-                Some(()) => match self.reader.get(self.scope, self.id).await {
-                    Ok(order) => self.present = order,
-                    Err(error) => return Some(Err(self.end(Error::Store(error)))),
-                },
+            self.watch.changed().await;
+            match self.reader.get(self.scope, self.id).await {
+                Ok(order) => self.present = order,
+                Err(error) => return Some(Err(self.end(Error::Store(error)))),
             }
         }
         None
@@ -102,11 +97,6 @@ impl Watching {
 fn response(order: Order) -> WatchOrderResponse {
     let resume_token = order.version.to_string();
     WatchOrderResponse { order: Some(convert::order(order)), resume_token }
-}
-
-fn draining() -> Error {
-    RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "the service is shutting down; resume the stream elsewhere")
-        .into()
 }
 
 #[cfg(test)]

@@ -26,8 +26,6 @@ mod sql {
         INSERT_JOURNAL = "insert_journal";
         ORDERS_BY_KEY = "orders_by_key";
         GET_ORDER = "get_order";
-        LIST_ORDERS = "list_orders";
-        LIST_ORDERS_OF_CUSTOMER = "list_orders_of_customer";
         VERSIONS = "versions";
         LOCK_SAGAS = "lock_sagas";
         LOCK_DUE_SAGAS = "lock_due_sagas";

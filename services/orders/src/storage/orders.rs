@@ -2,6 +2,8 @@
 
 use flotilla_postgres::{Error, Pool, Row, Tx};
 use flotilla_proto::money::{Amount, Currency};
+use flotilla_rpc::list::{Page, Select};
+use flotilla_service::list;
 use uuid::Uuid;
 
 use super::{sql, unreadable};
@@ -23,16 +25,15 @@ pub enum Scope {
     All,
 }
 
-/// Part of a list: newest first, below an id.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// Only orders of this customer.
-    pub customer: Option<Uuid>,
-    /// Only ids below; the greatest id at the start.
-    pub below: Uuid,
-    /// At most so many.
-    pub limit: i64,
-}
+/// What every statement on orders reads, for a list: lines of one order are few and lie together.
+const COLUMNS: &str = "o.id, o.customer_id, o.state, o.reason, o.currency, o.total_minor, o.version, o.created_at, \
+    o.ended_at, l.product_ids, l.quantities, l.unit_prices";
+const FROM: &str = "orders AS o CROSS JOIN LATERAL ( \
+    SELECT array_agg(product_id ORDER BY product_id) AS product_ids, array_agg(quantity ORDER BY product_id) AS quantities, \
+        array_agg(unit_price_minor ORDER BY product_id) AS unit_prices \
+    FROM order_lines WHERE order_id = o.id) AS l";
+const ALL: Select = Select { columns: COLUMNS, from: FROM, given: "true" };
+const OF_CUSTOMER: Select = Select { columns: COLUMNS, from: FROM, given: "o.customer_id = $1::uuid" };
 
 impl Reader {
     /// Reads by these pools.
@@ -53,23 +54,20 @@ impl Reader {
         rows.first().map(order).transpose()
     }
 
-    /// A page of orders in the scope.
+    /// A page of the orders in the scope, only those of `customer` where there is one, and the next page's token.
     ///
     /// # Errors
     /// The statement's.
-    pub async fn list(&self, scope: Scope, page: Page) -> Result<Vec<Order>, Error> {
-        let Page { customer, below, limit } = page;
-        let rows = match (scope, customer) {
+    pub async fn list(&self, scope: Scope, customer: Option<Uuid>, page: &Page) -> Result<(Vec<Order>, String), Error> {
+        let (rows, next) = match (scope, customer) {
             (Scope::Own(user), customer) => {
-                let customer = customer.unwrap_or(user);
-                self.user.query_as(user, sql::LIST_ORDERS_OF_CUSTOMER, &[&below, &limit, &customer]).await?
+                let own = [customer.unwrap_or(user).into()];
+                list::read_as(&self.user, user, page, &OF_CUSTOMER, &own).await?
             }
-            (Scope::All, Some(customer)) => {
-                self.system.query(sql::LIST_ORDERS_OF_CUSTOMER, &[&below, &limit, &customer]).await?
-            }
-            (Scope::All, None) => self.system.query(sql::LIST_ORDERS, &[&below, &limit]).await?,
+            (Scope::All, Some(customer)) => list::read(&self.system, page, &OF_CUSTOMER, &[customer.into()]).await?,
+            (Scope::All, None) => list::read(&self.system, page, &ALL, &[]).await?,
         };
-        rows.iter().map(order).collect()
+        Ok((rows.iter().map(order).collect::<Result<_, _>>()?, next))
     }
 
     /// The order that a key has become, with the fingerprint of its request.

@@ -42,7 +42,7 @@ async fn a_bad_order_is_refused_by_field_and_nothing_is_written() {
         ("bad product", request("k", &[("Apple Pie", 1)]), invalid("lines[0].product")),
         ("long product", request("k", &[(&long_name, 1)]), invalid("lines[0].product")),
         ("SQL", request("k", &[("a'; DROP TABLE orders; --", 1)]), invalid("lines[0].product")),
-        ("no key", request("", &[("apple", 1)]), Expected("REQUEST_ID_MISSING", "request_id")),
+        ("no key", request("", &[("apple", 1)]), invalid("request_id")),
         ("long key", request(&long_key, &[("apple", 1)]), invalid("request_id")),
         ("NUL in key", request("a\0b", &[("apple", 1)]), invalid("request_id")),
         ("unknown product", request("k", &[("ghost", 1)]), Expected("UNKNOWN_PRODUCT", "lines[0].product")),
@@ -91,7 +91,12 @@ async fn a_bad_page_is_refused() {
         world.order().await;
     }
     let list = |page_size, page_token: &str, customer: &str| {
-        let request = ListOrdersRequest { page_size, page_token: page_token.into(), customer: customer.into() };
+        let request = ListOrdersRequest {
+            page_size,
+            page_token: page_token.into(),
+            customer: customer.into(),
+            ..Default::default()
+        };
         let mut client = world.client();
         async move { client.list_orders(request).await }
     };
@@ -106,7 +111,7 @@ async fn a_bad_page_is_refused() {
     let status = list(1, &token, &own).await.unwrap_err();
     refused("token of another query", &status, &Expected("INVALID_ARGUMENT", "page_token"));
     let mut stranger = world.client_as(world.ids.next(), Role::Customer);
-    let stolen = ListOrdersRequest { page_size: 1, page_token: token, customer: String::new() };
+    let stolen = ListOrdersRequest { page_size: 1, page_token: token, ..Default::default() };
     let status = stranger.list_orders(stolen).await.unwrap_err();
     refused("token of another customer", &status, &Expected("INVALID_ARGUMENT", "page_token"));
     refused("size", &list(-1, "", "").await.unwrap_err(), &Expected("INVALID_ARGUMENT", "page_size"));

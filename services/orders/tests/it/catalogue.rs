@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flotilla_proto::inventory::v1::{
-    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetProductRequest,
-    ListProductsRequest, ListProductsResponse, Product, UpdateProductRequest,
+    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetImportRequest,
+    GetProductRequest, Import, ImportProductsRequest, ListProductsRequest, ListProductsResponse, Product,
+    UpdateProductRequest, WatchPricesRequest, WatchPricesResponse,
     catalog_service_server::{CatalogService, CatalogServiceServer},
 };
 use flotilla_proto::money::{Amount, Currency};
 use flotilla_rpc::{Access, AccessRules, Server, ServerSettings};
 use flotilla_telemetry::Registry;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// The catalogue and its server. Dropped, the server ends.
 pub struct TestCatalogue {
@@ -84,6 +85,20 @@ impl CatalogService for Shelf {
     }
 
     async fn delete_product(&self, _: Request<DeleteProductRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+
+    async fn import_products(&self, _: Request<Streaming<ImportProductsRequest>>) -> Result<Response<Import>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+
+    async fn get_import(&self, _: Request<GetImportRequest>) -> Result<Response<Import>, Status> {
+        Err(Status::unimplemented("not asked by orders"))
+    }
+
+    type WatchPricesStream = futures::stream::Empty<Result<WatchPricesResponse, Status>>;
+
+    async fn watch_prices(&self, _: Request<WatchPricesRequest>) -> Result<Response<Self::WatchPricesStream>, Status> {
         Err(Status::unimplemented("not asked by orders"))
     }
 }

@@ -12,7 +12,7 @@ async fn all_pages(client: &mut Client, page_size: i32, customer: &str) -> Vec<O
     let mut orders = vec![];
     let mut page_token = String::new();
     for _ in 0..50 {
-        let request = ListOrdersRequest { page_size, page_token, customer: customer.to_owned() };
+        let request = ListOrdersRequest { page_size, page_token, customer: customer.to_owned(), ..Default::default() };
         let page = client.list_orders(request).await.unwrap().into_inner();
         assert!(page.orders.len() <= usize::try_from(page_size).unwrap());
         orders.extend(page.orders);
@@ -96,5 +96,39 @@ async fn row_level_security_binds_the_user_role_even_without_a_filter() {
     let write = pool.query_as(world.customer, "UPDATE orders SET version = 9 WHERE id = $1", &[&order]).await;
     assert_eq!(write.unwrap_err().sql_state(), Some("42501"));
     assert!(pool.query("SELECT * FROM sagas", &[]).await.is_err());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn orders_are_filtered_and_sorted_as_asked() {
+    let world = World::start().await;
+    let mut client = world.client();
+    for (key, lines) in [("a", [("apple", 5)]), ("b", [("apple", 1)]), ("c", [("apple", 3)])] {
+        client.place_order(request(key, &lines)).await.unwrap();
+    }
+    let mut quantities = async |filter: &str, order_by: &str| {
+        let (mut found, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = ListOrdersRequest {
+                page_size: 1,
+                page_token,
+                filter: filter.into(),
+                order_by: order_by.into(),
+                ..Default::default()
+            };
+            let page = client.list_orders(request).await?.into_inner();
+            found.extend(page.orders.iter().map(|order| order.lines[0].quantity));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok::<_, tonic::Status>(found);
+            }
+        }
+    };
+    assert_eq!(quantities("", "").await.unwrap(), [3, 1, 5], "newest first");
+    assert_eq!(quantities("", "total").await.unwrap(), [1, 3, 5], "page after page in the order asked for");
+    assert_eq!(quantities("state = RESERVING", "total desc").await.unwrap(), [5, 3, 1]);
+    assert!(quantities("state = CONFIRMED OR total > 1000000.00", "").await.unwrap().is_empty());
+    let injection = quantities("state = 'x' OR 1=1; DROP TABLE orders", "").await.unwrap_err();
+    assert_eq!(flotilla_testkit::fields(&injection), ["filter"]);
     world.stop().await;
 }

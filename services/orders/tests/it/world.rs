@@ -56,6 +56,7 @@ impl World {
             telemetry: Default::default(),
             grpc: Default::default(),
             auth: identity.auth_settings(),
+            client: flotilla_rpc::ClientSettings::default(),
             postgres: database.settings(),
             nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             catalogue: CatalogueSettings {

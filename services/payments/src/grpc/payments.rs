@@ -8,6 +8,7 @@ use flotilla_proto::payments::v1::{
     Account, GetAccountRequest, ListPostingsRequest, ListPostingsResponse, TopUpAccountRequest,
     payment_service_server::PaymentService,
 };
+use flotilla_rpc::list::{Field, Schema};
 use flotilla_rpc::{Caller, Deadline, caller, page};
 use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
@@ -28,6 +29,23 @@ const MAX_PAGE: u32 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// What is left of the deadline for the answer, once a wait was in vain.
 const RESERVE: Duration = Duration::from_millis(200);
+
+/// What may be asked of postings. Ids of transfers are made in the order of time.
+static POSTINGS: Schema = Schema {
+    key: Field::uuid_name("name", "p.transfer_id", "postings").internal(),
+    fields: &[
+        Field::choice(
+            "kind",
+            "t.kind",
+            "TRANSFER_KIND_",
+            &[("TOP_UP", "top_up"), ("CHARGE", "charge"), ("REFUND", "refund")],
+        ),
+        Field::money("amount", "p.amount_minor", "p.currency").sortable(),
+        Field::uuid_name("order", "t.order_id", "orders"),
+        Field::timestamp("create_time", "p.created_at").sortable(),
+    ],
+    order: "name desc",
+};
 
 /// The service.
 pub struct PaymentApi {
@@ -92,20 +110,17 @@ impl PaymentApi {
         patience: Duration,
     ) -> Result<ListPostingsResponse, Error> {
         let customer = request::account("parent", &request.parent)?;
-        let query = page::fingerprint(&["ListPostings", &request.parent]);
         let size = page::size(request.page_size, PAGE, MAX_PAGE)?;
+        let listing = POSTINGS.parse(&request.filter, &request.order_by)?;
         let tokens = retry(patience, || self.page_key.tokens()).await?;
-        let before = tokens.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::max());
+        let page = listing.page(tokens, &["ListPostings", &request.parent], &request.page_token, size)?;
         may_see(caller, customer)?;
-        // One more than asked for tells whether there is a next page.
-        let limit = i64::from(size) + 1;
         let found = if caller.is_operator() {
-            retry(patience, || self.statement.list(customer, before, limit)).await
+            retry(patience, || self.statement.list(customer, &page)).await
         } else {
-            retry(patience, || self.statement.list_own(customer, before, limit)).await
+            retry(patience, || self.statement.list_own(customer, &page)).await
         };
-        let mut postings = found?.ok_or(Error::NotFound(customer))?;
-        let next_page_token = tokens.cut(&mut postings, size, &query, |last| last.transfer);
+        let (postings, next_page_token) = found?.ok_or(Error::NotFound(customer))?;
         let postings = postings.iter().map(|posting| convert::posting(customer, posting)).collect();
         Ok(ListPostingsResponse { postings, next_page_token })
     }

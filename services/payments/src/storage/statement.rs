@@ -1,15 +1,23 @@
-//! Statements: an account's postings, newest first.
+//! Statements: an account's postings, newest first unless asked otherwise.
 
 use std::time::SystemTime;
 
 use flotilla_postgres::{Error, Pool, Row};
 use flotilla_proto::money::Amount;
+use flotilla_rpc::list::{Page, Select};
+use flotilla_service::list;
 use uuid::Uuid;
 
 use super::{parse_currency, parse_kind};
 use crate::domain::TransferKind;
 
-const LIST: &str = include_str!("../../queries/list_postings.sql");
+const EXISTS: &str = include_str!("../../queries/get_account.sql");
+/// One side of each transfer of a customer's account.
+const POSTINGS: Select = Select {
+    columns: "p.transfer_id, p.amount_minor, p.currency, p.created_at, t.kind, t.order_id",
+    from: "postings AS p JOIN transfers AS t ON t.id = p.transfer_id",
+    given: "p.account = 'customer:' || $1::uuid::text",
+};
 
 /// One side of a transfer, as its customer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,32 +47,31 @@ impl Statement {
         Self { system, own }
     }
 
-    /// Postings of any account before a transfer; nothing where there is no such account.
-    pub async fn list(&self, customer: Uuid, before: Uuid, limit: i64) -> Result<Option<Vec<PostingView>>, Error> {
-        read(&self.system.query(LIST, &[&customer, &before, &limit]).await?)
+    /// A page of any account's postings and the next page's token; nothing where there is no such account.
+    pub async fn list(&self, customer: Uuid, page: &Page) -> Result<Option<(Vec<PostingView>, String)>, Error> {
+        let read = list::read(&self.system, page, &POSTINGS, &[customer.into()]).await?;
+        let exists = !read.0.is_empty() || !self.system.query(EXISTS, &[&customer]).await?.is_empty();
+        if exists { postings(read).map(Some) } else { Ok(None) }
     }
 
     /// The same of the caller's own account, bound by row-level security.
-    pub async fn list_own(&self, customer: Uuid, before: Uuid, limit: i64) -> Result<Option<Vec<PostingView>>, Error> {
-        read(&self.own.query_as(customer, LIST, &[&customer, &before, &limit]).await?)
+    pub async fn list_own(&self, customer: Uuid, page: &Page) -> Result<Option<(Vec<PostingView>, String)>, Error> {
+        let read = list::read_as(&self.own, customer, page, &POSTINGS, &[customer.into()]).await?;
+        let exists = !read.0.is_empty() || !self.own.query_as(customer, EXISTS, &[&customer]).await?.is_empty();
+        if exists { postings(read).map(Some) } else { Ok(None) }
     }
 }
 
-fn read(rows: &[Row]) -> Result<Option<Vec<PostingView>>, Error> {
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    rows.iter().filter_map(|row| posting(row).transpose()).collect::<Result<Vec<_>, _>>().map(Some)
+fn postings((rows, next): (Vec<Row>, String)) -> Result<(Vec<PostingView>, String), Error> {
+    Ok((rows.iter().map(posting).collect::<Result<_, _>>()?, next))
 }
 
-/// Nothing for the row that only says that the account exists.
-fn posting(row: &Row) -> Result<Option<PostingView>, Error> {
-    let Some(transfer) = row.get::<_, Option<Uuid>>("transfer_id") else { return Ok(None) };
-    Ok(Some(PostingView {
-        transfer,
-        kind: parse_kind(row.get("kind"))?,
-        order: row.get("order_id"),
-        amount: Amount { minor: row.get("amount_minor"), currency: parse_currency(row.get("currency"))? },
-        created_at: row.get("created_at"),
-    }))
+fn posting(row: &Row) -> Result<PostingView, Error> {
+    Ok(PostingView {
+        transfer: row.try_get("transfer_id")?,
+        kind: parse_kind(row.try_get("kind")?)?,
+        order: row.try_get("order_id")?,
+        amount: Amount { minor: row.try_get("amount_minor")?, currency: parse_currency(row.try_get("currency")?)? },
+        created_at: row.try_get("created_at")?,
+    })
 }

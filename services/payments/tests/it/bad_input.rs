@@ -74,6 +74,7 @@ async fn bad_pages_are_named() {
         parent: format!("accounts/{customer}"),
         page_size,
         page_token: page_token.into(),
+        ..Default::default()
     };
     let mut client = world.customer(customer);
     names(&client.list_postings(list(-1, "")).await.unwrap_err(), "page_size");

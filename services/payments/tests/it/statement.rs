@@ -8,7 +8,12 @@ use uuid::Uuid;
 use crate::support::{World, charge, refund, usd};
 
 fn list(account: Uuid, page_size: i32, page_token: &str) -> ListPostingsRequest {
-    ListPostingsRequest { parent: format!("accounts/{account}"), page_size, page_token: page_token.into() }
+    ListPostingsRequest {
+        parent: format!("accounts/{account}"),
+        page_size,
+        page_token: page_token.into(),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
@@ -72,6 +77,29 @@ async fn a_page_token_is_good_for_its_own_statement_alone() {
     let status = world.customer(bob).list_postings(list(bob, 1, &page.next_page_token)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_ARGUMENT"));
     assert!(world.operator().list_postings(list(ann, 1, &page.next_page_token)).await.is_ok());
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_statement_is_filtered_and_sorted_as_asked() {
+    let world = World::start().await;
+    let customer = world.account(1_000).await;
+    let (ids, order) = (&world.orders.ids, world.orders.ids.next());
+    for command in [charge(ids, order, customer, 250), charge(ids, ids.next(), customer, 100)] {
+        world.orders.send(std::slice::from_ref(&command)).await;
+        world.orders.reply(&command).await;
+    }
+    let mut client = world.customer(customer);
+    let mut amounts = async |filter: &str, order_by: &str| {
+        let request = ListPostingsRequest { filter: filter.into(), order_by: order_by.into(), ..list(customer, 0, "") };
+        let page = client.list_postings(request).await?.into_inner();
+        Ok::<_, tonic::Status>(page.postings.into_iter().map(|posting| posting.amount.unwrap()).collect::<Vec<_>>())
+    };
+    assert_eq!(amounts("kind = CHARGE", "amount").await.unwrap(), [usd(-250), usd(-100)]);
+    assert_eq!(amounts("amount <= -2.50 OR kind = TOP_UP", "amount desc").await.unwrap(), [usd(1_000), usd(-250)]);
+    assert_eq!(amounts(&format!("order = orders/{order}"), "").await.unwrap(), [usd(-250)]);
+    let refused = amounts("balance > 1", "").await.unwrap_err();
+    assert_eq!(flotilla_testkit::fields(&refused), ["filter"]);
     world.finish().await;
 }
 

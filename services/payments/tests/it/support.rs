@@ -127,6 +127,7 @@ pub fn settings(database: &Database, nats: &str, tokens: &TestIdentity) -> Setti
         telemetry: TelemetrySettings::default(),
         grpc: ServerSettings::default(),
         auth: tokens.auth_settings(),
+        client: flotilla_rpc::ClientSettings::default(),
         postgres: database.settings(),
         nats: NatsSettings { url: nats.to_owned(), ..NatsSettings::default() },
         currency: "USD".to_owned(),

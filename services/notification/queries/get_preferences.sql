@@ -1,0 +1,3 @@
+SELECT muted_kinds, version, updated_at
+FROM preferences
+WHERE customer_id = $1

@@ -1,0 +1,132 @@
+//! What a two-way feed has sent and the client hasn't acknowledged: at most so much, and nothing twice.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::notice::Kind;
+
+/// Unacknowledged notices where the client doesn't say.
+pub const DEFAULT_UNACKNOWLEDGED: usize = 100;
+/// Acknowledgements kept of deliveries that this feed hasn't sent yet.
+const MAX_EARLY: usize = 1_000;
+
+/// The window of one feed.
+#[derive(Debug, Default)]
+pub struct Window {
+    kinds: Vec<Kind>,
+    most: usize,
+    /// Sent and not acknowledged: sequences by id.
+    open: HashMap<Uuid, i64>,
+    /// Acknowledged before they were sent: a client that reconnects may have shown them in its last feed.
+    early: HashSet<Uuid>,
+}
+
+impl Window {
+    /// A window of at most `most` notices (0: as many as usual) of these kinds (none: all).
+    #[must_use]
+    pub fn new(kinds: &[Kind], most: usize) -> Self {
+        let mut window = Self::default();
+        window.change(kinds, most);
+        window
+    }
+
+    /// Takes other kinds and another size from now on; what is open stays so.
+    pub fn change(&mut self, kinds: &[Kind], most: usize) {
+        self.kinds = if kinds.is_empty() { Kind::ALL.to_vec() } else { kinds.to_vec() };
+        self.most = if most == 0 { DEFAULT_UNACKNOWLEDGED } else { most };
+    }
+
+    /// The kinds that are wanted.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// At most so many notices may be open.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many notices may be sent now.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.most.saturating_sub(self.open.len())
+    }
+
+    /// The ids of all that is open.
+    #[must_use]
+    pub fn open(&self) -> Vec<Uuid> {
+        self.open.keys().copied().collect()
+    }
+
+    /// Notes a notice on its way out. `false`: the client has acknowledged it already, it needn't be sent.
+    pub fn send(&mut self, id: Uuid, sequence: i64) -> bool {
+        if self.early.remove(&id) {
+            return false;
+        }
+        self.open.insert(id, sequence);
+        true
+    }
+
+    /// Takes an acknowledgement: the sequences that are acknowledged by it. What was never sent is kept for when it
+    /// would be, within bounds; what was acknowledged before is nothing new.
+    pub fn acknowledge(&mut self, ids: &[Uuid]) -> Vec<i64> {
+        let mut sequences = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.open.remove(id) {
+                Some(sequence) => sequences.push(sequence),
+                None if self.early.len() < MAX_EARLY => drop(self.early.insert(*id)),
+                None => {}
+            }
+        }
+        sequences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    #[test]
+    fn acknowledgements_make_room() {
+        let mut window = Window::new(&[], 2);
+        assert!(window.send(id(1), 1) && window.send(id(2), 2));
+        assert_eq!(window.room(), 0);
+        assert_eq!(window.acknowledge(&[id(2)]), [2]);
+        assert_eq!((window.room(), window.open()), (1, vec![id(1)]));
+        assert_eq!(window.acknowledge(&[id(2)]), [] as [i64; 0], "the second is no news");
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_it_was_sent_is_not_sent() {
+        let mut window = Window::new(&[], 0);
+        assert_eq!(window.acknowledge(&[id(7)]), [] as [i64; 0]);
+        assert!(!window.send(id(7), 9));
+        assert!(window.send(id(8), 10));
+        assert_eq!(window.room(), DEFAULT_UNACKNOWLEDGED - 1);
+    }
+
+    #[test]
+    fn early_acknowledgements_are_bounded() {
+        let mut window = Window::new(&[], 0);
+        let ids: Vec<Uuid> = (0..5_000).map(id).collect();
+        window.acknowledge(&ids);
+        assert_eq!(window.early.len(), MAX_EARLY);
+    }
+
+    #[test]
+    fn a_smaller_window_waits_until_there_is_room() {
+        let mut window = Window::new(&[Kind::Welcome], 10);
+        for number in 0..10 {
+            window.send(id(number), 1);
+        }
+        window.change(&[], 3);
+        assert_eq!((window.room(), window.kinds().len(), window.most()), (0, Kind::ALL.len(), 3));
+    }
+}

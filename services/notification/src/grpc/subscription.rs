@@ -1,0 +1,204 @@
+//! A two-way feed: the client says what it wants and acknowledges what it has shown; what it hasn't comes again in its
+//! next feed.
+//!
+//! At most a window of notices is open at a time, so that a client that never acknowledges costs one window of memory
+//! and is sent no more until it does.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use flotilla_proto::notification::v1::subscribe_request::Command;
+use flotilla_proto::notification::v1::subscribe_response::Event;
+use flotilla_proto::notification::v1::{
+    Acknowledgement, Notice, SubscribeRequest, SubscribeResponse, Subscription as Wish,
+};
+use flotilla_rpc::{invalid, name};
+use futures::{Stream, TryStreamExt as _, stream};
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+use uuid::Uuid;
+
+use super::convert;
+use super::live::{FIRST_LOOK, LONGEST_LOOK};
+use crate::domain::window::Window;
+use crate::error::Error;
+use crate::feed::Listener;
+use crate::storage::{Feeds, Recorded, Wanted};
+
+/// How long a client may take to say what it wants.
+const FIRST_WISH: Duration = Duration::from_secs(10);
+
+/// What a client hears that doesn't.
+const FIRST: &str = "the first request must say what is wanted";
+
+/// Until when a feed may go on.
+pub struct Bounds {
+    /// When the token ends.
+    pub expires: Instant,
+    /// When the call must end.
+    pub deadline: Option<Instant>,
+}
+
+/// A two-way feed.
+pub struct Subscription {
+    commands: Streaming<SubscribeRequest>,
+    feeds: Feeds,
+    listener: Listener,
+    page: u32,
+    bounds: Bounds,
+    /// When the client must have said what it wants.
+    patience: Instant,
+    /// `None` until the client has said what it wants.
+    window: Option<Window>,
+    /// A wish to be confirmed.
+    confirm: Option<Wish>,
+    /// All up to here was looked at.
+    after: i64,
+    /// Read and not sent yet.
+    ready: VecDeque<(Recorded, i32)>,
+}
+
+/// What a feed does next.
+enum Step {
+    Send(Box<SubscribeResponse>),
+    Take(Option<SubscribeRequest>),
+}
+
+impl Subscription {
+    /// A feed that reads `page` deliveries at once.
+    pub fn new(
+        commands: Streaming<SubscribeRequest>,
+        feeds: Feeds,
+        listener: Listener,
+        page: u32,
+        bounds: Bounds,
+    ) -> Self {
+        let patience = Instant::now() + FIRST_WISH;
+        let (window, confirm, after, ready) = (None, None, 0, VecDeque::new());
+        Self { commands, feeds, listener, page, bounds, patience, window, confirm, after, ready }
+    }
+
+    /// The feed as a stream of responses. It ends when the client has ended its side, or with an error that says how to
+    /// go on.
+    pub fn into_stream(self) -> impl Stream<Item = Result<SubscribeResponse, Status>> + Send + 'static {
+        stream::try_unfold(self, |mut feed| async move { Ok(feed.next().await?.map(|response| (response, feed))) })
+            .map_err(|error: Error| error.into())
+    }
+
+    async fn next(&mut self) -> Result<Option<SubscribeResponse>, Error> {
+        loop {
+            if let Some(wish) = self.confirm.take() {
+                return Ok(Some(SubscribeResponse { event: Some(Event::Subscription(wish)) }));
+            }
+            match self.step().await? {
+                Step::Send(response) => return Ok(Some(*response)),
+                Step::Take(Some(request)) => self.obey(request).await?,
+                Step::Take(None) => return Ok(None),
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, Error> {
+        let Self { commands, feeds, listener, page, bounds, patience, window, after, ready, .. } = self;
+        let overdue = async {
+            match bounds.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let sent = async {
+            match window {
+                Some(window) => notice(feeds, listener, window, *page, after, ready).await,
+                None => {
+                    tokio::time::sleep_until(*patience).await;
+                    Err(invalid("subscription", FIRST).into())
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(bounds.expires) => Err(Error::TokenExpired),
+            () = overdue => Err(Error::DeadlineExceeded),
+            command = commands.message() => command.map(Step::Take).map_err(Error::Stream),
+            sent = sent => Ok(Step::Send(Box::new(sent?))),
+        }
+    }
+
+    async fn obey(&mut self, request: SubscribeRequest) -> Result<(), Error> {
+        match (request.command, &mut self.window) {
+            (Some(Command::Subscription(wish)), window) => {
+                let (kinds, most) =
+                    (convert::kinds(&wish.kinds), usize::try_from(wish.max_unacknowledged).unwrap_or(0));
+                let window = window.get_or_insert_default();
+                window.change(&kinds, most);
+                self.confirm = Some(Wish {
+                    kinds: convert::wire_kinds(window.kinds()),
+                    max_unacknowledged: i32::try_from(window.most()).unwrap_or(i32::MAX),
+                });
+                // What was passed over under the old wish may be wanted now.
+                self.after = 0;
+                self.ready.clear();
+            }
+            (Some(Command::Acknowledgement(acknowledgement)), Some(window)) => {
+                let sequences = window.acknowledge(&ids(&acknowledgement)?);
+                if !sequences.is_empty() {
+                    self.feeds.acknowledge(self.listener.customer(), &sequences).await?;
+                }
+            }
+            (Some(Command::Acknowledgement(_)), None) => {
+                return Err(invalid("subscription", FIRST).into());
+            }
+            (None, _) => return Err(invalid("command", "must be set").into()),
+        }
+        Ok(())
+    }
+}
+
+/// The next notice to send, once there is one and room for it. Dropped half-way it loses nothing: what it has read is in
+/// `ready`, or will be read again.
+async fn notice(
+    feeds: &Feeds,
+    listener: &mut Listener,
+    window: &mut Window,
+    page: u32,
+    after: &mut i64,
+    ready: &mut VecDeque<(Recorded, i32)>,
+) -> Result<SubscribeResponse, Error> {
+    let mut pause = FIRST_LOOK;
+    loop {
+        if window.room() == 0 {
+            // Only an acknowledgement makes room, and it ends this wait.
+            return std::future::pending().await;
+        }
+        while let Some((recorded, attempt)) = ready.pop_front() {
+            if window.send(recorded.id, recorded.sequence) {
+                let notice = Notice { delivery: Some(convert::delivery(recorded)), attempt };
+                return Ok(SubscribeResponse { event: Some(Event::Notice(notice)) });
+            }
+            feeds.acknowledge(listener.customer(), &[recorded.sequence]).await?;
+        }
+        // What is visible now is visible to the page that is read after it: sequences become visible in order.
+        let last = feeds.last_visible(listener.customer()).await?;
+        if last > *after {
+            let limit = page.min(u32::try_from(window.room()).unwrap_or(u32::MAX));
+            let open = window.open();
+            let wanted = Wanted { after: *after, kinds: window.kinds(), open: &open };
+            let found = feeds.show(listener.customer(), wanted, limit).await?;
+            *after = match found.last() {
+                Some((last, _)) if found.len() == limit as usize => last.sequence,
+                _ => last,
+            };
+            ready.extend(found);
+            continue;
+        }
+        listener.beyond(*after).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_LOOK);
+    }
+}
+
+/// The deliveries that are acknowledged.
+fn ids(acknowledgement: &Acknowledgement) -> Result<Vec<Uuid>, Error> {
+    let id = |value: &String| name::parse_uuid("acknowledgement.deliveries", "notifications", value);
+    Ok(acknowledgement.deliveries.iter().map(id).collect::<Result<_, _>>()?)
+}
