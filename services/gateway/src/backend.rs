@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use flotilla_rpc::{Channel, ChannelError, ClientSettings, RpcError, channel};
+use futures::Stream;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 use tonic::client::Grpc;
@@ -94,6 +95,22 @@ impl Backends {
         Ok(timeout_at(deadline, call).await.map_err(|_| exceeded())??.into_inner())
     }
 
+    /// Calls a method that takes a stream, and waits for its answer: without a deadline, which is the caller's to have.
+    /// `None` breaks the stream off with an error: a call that is only dropped may look to the service like an end.
+    ///
+    /// # Errors
+    /// As [`unary`](Self::unary).
+    pub async fn upload<S>(&self, method: &RpcMethod, messages: S, headers: HeaderMap) -> Result<Bytes, Status>
+    where
+        S: Stream<Item = Option<Bytes>> + Send + 'static,
+    {
+        let mut client = self.client(method)?;
+        client.ready().await.map_err(lost)?;
+        let mut request = tonic::Request::new(messages);
+        *request.metadata_mut() = MetadataMap::from_headers(headers);
+        Ok(client.client_streaming(request, method.path.clone(), UploadCodec).await.map_err(settle)?.into_inner())
+    }
+
     fn client(&self, method: &RpcMethod) -> Result<Grpc<Channel>, Status> {
         Ok(Grpc::new(self.channel(method)?).max_decoding_message_size(MAX_RESPONSE))
     }
@@ -148,6 +165,35 @@ impl Codec for RawCodec {
 
     fn decoder(&mut self) -> Self {
         Self
+    }
+}
+
+/// Passes encoded messages through until the stream is broken off.
+#[derive(Debug, Clone, Copy, Default)]
+struct UploadCodec;
+
+impl Codec for UploadCodec {
+    type Encode = Option<Bytes>;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = RawCodec;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> RawCodec {
+        RawCodec
+    }
+}
+
+impl Encoder for UploadCodec {
+    type Item = Option<Bytes>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Option<Bytes>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item.ok_or_else(|| Status::aborted("the upload was broken off"))?);
+        Ok(())
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_cache::Cache;
-use flotilla_rpc::{AccessRules, Authenticator, Channel, RemoteKeys, Server};
+use flotilla_rpc::tls::ServerTls;
+use flotilla_rpc::{AccessRules, Authenticator, Channel, Rate, RateLimitSettings, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
@@ -13,16 +14,17 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::access;
 use crate::backend::Backends;
 use crate::config::Settings;
+use crate::cors::Cors;
 use crate::edge::{Edge, Limits};
 use crate::grpc::System;
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 use crate::response_cache::ResponseCache;
 use crate::routes::RouteTable;
-use crate::server;
+use crate::server::{self, House};
+use crate::site::Site;
 
 /// How long a service may take to say how it is.
 const PROBE: Duration = Duration::from_millis(800);
@@ -52,13 +54,16 @@ impl Service for Gateway {
 
         // Health follows the chassis's readiness; the rest of this server stays empty.
         let mut empty = settings.grpc.clone();
-        empty.reflection = false;
+        empty.reflection = Some(false);
         let own = Server::new(&empty, None, AccessRules::new(), registry);
         let health = own.health();
 
-        let edge = edge(&settings, telemetry, own, backends, cache, chassis.draining())?;
-        let (listen, grpc, header_timeout) = (settings.grpc.listen, settings.grpc, settings.edge.header_timeout.0);
-        let serve = move |listener, shutdown| server::serve(listener, Arc::new(edge), grpc, header_timeout, shutdown);
+        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
+        let edge = edge(&settings, telemetry, own, backends, cache, authenticator, chassis.draining())?;
+        let tls = settings.grpc.tls.as_ref().map(ServerTls::public).transpose()?;
+        let listen = settings.grpc.listen;
+        let house = House { edge: Arc::new(edge), settings: settings.grpc, limits: settings.edge, tls };
+        let serve = move |listener, shutdown| server::serve(listener, house, shutdown);
         chassis.start_with(listen, Some(health), serve).await
     }
 }
@@ -69,30 +74,40 @@ fn edge(
     own: Server,
     backends: Backends,
     cache: Cache,
+    authenticator: Authenticator,
     draining: CancellationToken,
 ) -> anyhow::Result<Edge> {
     let pool = flotilla_proto::descriptors::pool()?;
-    let routes = RouteTable::from_pool(&pool, access::rule)?;
-    let system = System::new(own.into_service(&draining)?, settings.grpc.reflection, &pool, &routes)?;
-    let keys = RemoteKeys::connect(&settings.auth.identity_url, &settings.client)?;
+    let routes = RouteTable::from_pool(&pool)?;
+    let reflection = settings.service.reflection(settings.grpc.reflection);
+    let system = System::new(own.into_service(&draining)?, reflection, &pool, &routes)?;
     let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
     Ok(Edge {
         cache: ResponseCache::new(cache, settings.edge.product_ttl.0, &routes)?,
+        site: Site::new(&routes),
         routes,
         backends,
-        authenticator: Authenticator::new(&settings.auth, Arc::new(keys)),
+        authenticator,
         system,
         metrics: Metrics::register(telemetry.registry())?,
         limits: Limits {
             max_body: settings.grpc.max_message_bytes,
             deadline: settings.grpc.default_deadline.0,
             heartbeat: settings.edge.heartbeat.0,
+            bare_errors: false,
         },
+        cors: Cors::new(&settings.edge.cors_origins),
+        addresses: RateLimiter::new(address_rate(&settings.grpc.rate_limit), settings.grpc.rate_limit.keys),
         ids: RequestIds::new(rand::random()),
         calls: places(settings.grpc.max_calls),
         streams: places(settings.grpc.max_streams),
         draining,
     })
+}
+
+/// Of all that one address asks, with a token or without.
+fn address_rate(settings: &RateLimitSettings) -> Rate {
+    Rate { per_second: settings.per_address, burst: settings.per_address.saturating_mul(2) }
 }
 
 /// A service that is away shows; the gateway still answers for the others.

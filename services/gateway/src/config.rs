@@ -72,26 +72,54 @@ impl BackendSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdgeSettings {
-    /// How long a client may take to send a request's headers, and the first bytes of a connection. Default `15s`.
+    /// How long a client may take to send a request's headers, and the first bytes of a connection; a quarter of it
+    /// while more than three quarters of all connections are taken. An idle HTTP/1.1 connection is closed after it.
+    /// Default `15s`.
     pub header_timeout: HumanDuration,
+    /// How long an HTTP/2 connection may be without a call. Default `5m`.
+    pub idle_timeout: HumanDuration,
+    /// How long a client may leave an answer untaken before its connection is closed. Default `30s`.
+    pub send_timeout: HumanDuration,
+    /// Connections from one address (IPv6: one /64) at once; further ones are closed. Behind a proxy that hides the
+    /// clients' addresses as many as in all. Default 256.
+    pub max_connections_per_address: usize,
+    /// Calls that a client may break off on one connection within ten seconds. Default 200.
+    pub max_resets: u32,
     /// Pause after which an idle event stream gets a comment, so that proxies keep it open. Default `15s`.
     pub heartbeat: HumanDuration,
     /// How long a cached product may be served after a change that didn't pass this gateway. Default `30s`.
     pub product_ttl: HumanDuration,
+    /// Origins (`https://shop.example`) whose pages may call from a browser; `*` for all. Default: none.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for EdgeSettings {
     fn default() -> Self {
         let seconds = |count| HumanDuration(Duration::from_secs(count));
-        Self { header_timeout: seconds(15), heartbeat: seconds(15), product_ttl: seconds(30) }
+        Self {
+            header_timeout: seconds(15),
+            idle_timeout: seconds(300),
+            send_timeout: seconds(30),
+            max_connections_per_address: 256,
+            max_resets: 200,
+            heartbeat: seconds(15),
+            product_ttl: seconds(30),
+            cors_origins: Vec::new(),
+        }
     }
 }
 
 impl Validate for EdgeSettings {
     fn validate(&self, problems: &mut Problems) {
-        for (name, value) in [("header_timeout", self.header_timeout), ("heartbeat", self.heartbeat)] {
+        for (name, value) in [
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("send_timeout", self.send_timeout),
+            ("heartbeat", self.heartbeat),
+        ] {
             problems.require(!value.0.is_zero(), name, "must be longer than 0s");
         }
+        problems.require(self.max_connections_per_address > 0, "max_connections_per_address", "must be at least 1");
     }
 }
 

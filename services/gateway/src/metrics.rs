@@ -19,10 +19,15 @@ pub struct Metrics {
     in_flight: IntGauge,
     /// Requests refused because of load.
     pub shed: IntCounter,
+    /// Requests refused because their address asks too often.
+    pub limited: IntCounter,
     /// Panics caught.
     pub panics: IntCounter,
     /// Open connections.
     pub connections: IntGauge,
+    /// Connections closed through their client's fault, by `reason`: `address` (too many of one), `silent` (nothing
+    /// sent in time), `resets`, `stalled` (answer not taken), `idle`, `tls` (no handshake).
+    pub refused_connections: IntCounterVec,
 }
 
 impl Metrics {
@@ -43,16 +48,29 @@ impl Metrics {
             )?,
             in_flight: IntGauge::new("flotilla_gateway_in_flight", "Requests in flight, streams included")?,
             shed: IntCounter::new("flotilla_gateway_shed_total", "Requests refused because of load")?,
+            limited: IntCounter::new(
+                "flotilla_gateway_limited_total",
+                "Requests refused by the limit of their address",
+            )?,
             panics: IntCounter::new("flotilla_gateway_panics_total", "Panics caught while answering")?,
             connections: IntGauge::new("flotilla_gateway_connections", "Open connections")?,
+            refused_connections: IntCounterVec::new(
+                Opts::new(
+                    "flotilla_gateway_refused_connections_total",
+                    "Connections closed through their client's fault",
+                ),
+                &["reason"],
+            )?,
         };
-        let all: [Box<dyn Collector>; 6] = [
+        let all: [Box<dyn Collector>; 8] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.duration.clone()),
             Box::new(metrics.in_flight.clone()),
             Box::new(metrics.shed.clone()),
+            Box::new(metrics.limited.clone()),
             Box::new(metrics.panics.clone()),
             Box::new(metrics.connections.clone()),
+            Box::new(metrics.refused_connections.clone()),
         ];
         all.into_iter().try_for_each(|metric| registry.register(metric))?;
         Ok(metrics)

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_cache::Cache;
-use prost_reflect::{DynamicMessage, FieldDescriptor};
 
 use crate::routes::{RouteTable, RpcMethod};
-use crate::transcode::{fields, text_at};
+use crate::transcode::wire;
 
 /// Longer names are not kept.
 const MAX_NAME: usize = 256;
@@ -41,8 +40,8 @@ const POLICIES: &[Policy] = &[Policy {
 pub struct ResponseCache {
     cache: Cache,
     ttl: Duration,
-    reads: HashMap<String, Vec<FieldDescriptor>>,
-    changes: HashMap<String, Vec<FieldDescriptor>>,
+    reads: HashMap<String, Vec<u32>>,
+    changes: HashMap<String, Vec<u32>>,
 }
 
 impl ResponseCache {
@@ -53,8 +52,8 @@ impl ResponseCache {
     pub fn new(cache: Cache, ttl: Duration, routes: &RouteTable) -> anyhow::Result<Self> {
         let resolve = |method: &str, field: &str| {
             let found = routes.method(&format!("/{method}"));
-            let path = found.and_then(|found| fields::resolve(&found.input, field));
-            path.map(|path| (method.to_owned(), path))
+            let path = found.and_then(|found| routes.schema().resolve(found.input_index, field));
+            path.map(|path| (method.to_owned(), path.numbers))
                 .ok_or_else(|| anyhow::anyhow!("cache policy names {method} with {field}, which doesn't exist"))
         };
         let reads = POLICIES.iter().map(|policy| resolve(policy.read, policy.key)).collect::<Result<_, _>>()?;
@@ -66,8 +65,13 @@ impl ResponseCache {
         Ok(Self { cache, ttl, reads, changes })
     }
 
-    /// Where the response to this request is kept; `None` for methods whose responses aren't.
-    pub fn read_key(&self, method: &RpcMethod, request: &DynamicMessage) -> Option<String> {
+    /// Keeps nothing.
+    pub fn empty(cache: Cache) -> Self {
+        Self { cache, ttl: Duration::ZERO, reads: HashMap::new(), changes: HashMap::new() }
+    }
+
+    /// Where the response to this encoded request is kept; `None` for methods whose responses aren't.
+    pub fn read_key(&self, method: &RpcMethod, request: &[u8]) -> Option<String> {
         key(request, self.reads.get(&method.name)?)
     }
 
@@ -76,8 +80,8 @@ impl ResponseCache {
         self.changes.contains_key(&method.name)
     }
 
-    /// Which kept response this request makes stale.
-    pub fn stale_key(&self, method: &RpcMethod, request: &DynamicMessage) -> Option<String> {
+    /// Which kept response this encoded request makes stale.
+    pub fn stale_key(&self, method: &RpcMethod, request: &[u8]) -> Option<String> {
         key(request, self.changes.get(&method.name)?)
     }
 
@@ -97,21 +101,23 @@ impl ResponseCache {
     }
 }
 
-fn key(request: &DynamicMessage, path: &[FieldDescriptor]) -> Option<String> {
-    let name = text_at(request, path)?;
+fn key(request: &[u8], path: &[u32]) -> Option<String> {
+    let name = wire::text(request, path)?;
     (name.len() <= MAX_NAME).then(|| format!("gateway:v1:{name}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use flotilla_rpc::Access;
+    use flotilla_proto::policy::Access;
 
     use super::*;
 
     #[test]
     fn only_public_methods_are_kept() {
+        let routes = RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap()).unwrap();
         for policy in POLICIES {
-            assert_eq!(crate::access::rule(policy.read), Some(Access::Public), "{}", policy.read);
+            let method = routes.method(&format!("/{}", policy.read)).unwrap();
+            assert_eq!(method.access, Access::Public, "{}", policy.read);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Request bodies of gRPC: messages with a prefix of five bytes. One that is too large is refused by its prefix, before
-//! it is gathered in memory.
+//! Request bodies on their way to a service, checked by the prefixes of their messages and not decoded: one that is too
+//! large is refused before it is gathered in memory, and a call of a unary method has one message, neither less nor more.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,31 +10,32 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
-/// A flag and the length in four bytes, big endian.
-pub const PREFIX: usize = 5;
+use crate::message::{Fault, PREFIX, broken, incomplete, largest, too_large};
 
 /// Follows the framing of a body.
 #[derive(Debug)]
-pub struct Lengths {
+struct Lengths {
     limit: usize,
     prefix: [u8; PREFIX],
     /// Bytes of the prefix seen so far.
     seen: usize,
     /// Bytes of the current message still to come.
     rest: usize,
+    /// Messages begun.
+    messages: usize,
 }
 
 impl Lengths {
     /// Allows messages of at most `limit` bytes.
-    pub fn new(limit: usize) -> Self {
-        Self { limit, prefix: [0; PREFIX], seen: 0, rest: 0 }
+    fn new(limit: usize) -> Self {
+        Self { limit, prefix: [0; PREFIX], seen: 0, rest: 0, messages: 0 }
     }
 
     /// Looks at the next bytes.
     ///
     /// # Errors
     /// A message is larger than allowed.
-    pub fn pass(&mut self, mut data: &[u8]) -> Result<(), RpcError> {
+    fn pass(&mut self, mut data: &[u8]) -> Result<(), RpcError> {
         while !data.is_empty() {
             let skipped = self.rest.min(data.len());
             self.rest -= skipped;
@@ -44,38 +45,48 @@ impl Lengths {
             self.seen += taken;
             data = &data[taken..];
             if self.seen == PREFIX {
-                let [_, a, b, c, d] = self.prefix;
+                let [flags, a, b, c, d] = self.prefix;
                 self.rest = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
                 self.seen = 0;
-                if self.rest > self.limit {
+                self.messages += 1;
+                if self.rest > largest(flags, self.limit) {
                     return Err(too_large(self.limit));
                 }
             }
         }
         Ok(())
     }
+
+    /// Whether the body may end here.
+    fn end(&self) -> Result<(), RpcError> {
+        if self.seen == 0 && self.rest == 0 { Ok(()) } else { Err(incomplete()) }
+    }
 }
 
-fn too_large(limit: usize) -> RpcError {
-    RpcError::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", format!("the message is larger than {limit} bytes"))
-        .metadata("limit_bytes", limit.to_string())
+/// What gRPC wants for a number of messages that the method doesn't take.
+fn not_one() -> RpcError {
+    RpcError::new(Code::Unimplemented, "ONE_MESSAGE", "the method takes one message")
 }
 
 /// Gathers the one message of a call, prefix included. Mostly it comes in one piece, which is not copied.
 ///
 /// # Errors
-/// It is too large, there is more than one, or the client broke off.
+/// It is too large or incomplete, there is none or more than one, or the client broke off.
 pub async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut lengths = Lengths::new(limit);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Status::cancelled("the request was broken off"))?;
+        let frame = frame.map_err(|error| broken(error.into()))?;
         let Ok(data) = frame.into_data() else { continue };
         lengths.pass(&data)?;
+        if lengths.messages > 1 {
+            return Err(not_one().into());
+        }
         if first.is_empty() && all.is_empty() {
             first = data;
             continue;
@@ -84,28 +95,35 @@ where
             all.extend_from_slice(&std::mem::take(&mut first));
         }
         all.extend_from_slice(&data);
-        if all.len() > limit + PREFIX {
-            return Err(RpcError::new(Code::InvalidArgument, "ONE_MESSAGE", "the method takes one message").into());
-        }
+    }
+    lengths.end()?;
+    if lengths.messages == 0 {
+        return Err(not_one().into());
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// The body of a client's stream: each message is checked as it passes.
+/// The body of a client's stream: each message is checked as it passes, and what breaks it is noted.
 #[derive(Debug)]
-pub struct Limited<B> {
+pub struct Checked<B> {
     inner: B,
     lengths: Lengths,
+    fault: Fault,
 }
 
-impl<B> Limited<B> {
+impl<B> Checked<B> {
     /// Allows messages of at most `limit` bytes.
-    pub fn new(inner: B, limit: usize) -> Self {
-        Self { inner, lengths: Lengths::new(limit) }
+    pub fn new(inner: B, limit: usize, fault: Fault) -> Self {
+        Self { inner, lengths: Lengths::new(limit), fault }
+    }
+
+    fn broken(&self, status: Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.fault.note(status.clone());
+        Poll::Ready(Some(Err(status)))
     }
 }
 
-impl<B> Body for Limited<B>
+impl<B> Body for Checked<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -115,17 +133,21 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(frame) => frame.map_err(|error| Status::from_error(error.into()))?,
+            None => {
+                return match self.lengths.end() {
+                    Ok(()) => Poll::Ready(None),
+                    Err(error) => self.broken(error.into()),
+                };
+            }
+            Some(Err(error)) => return self.broken(broken(error.into())),
+            Some(Ok(frame)) => frame,
         };
-        if let Some(data) = frame.data_ref() {
-            self.lengths.pass(data)?;
+        match frame.data_ref().map(|data| self.lengths.pass(data)) {
+            Some(Err(error)) => self.broken(error.into()),
+            Some(Ok(())) => Poll::Ready(Some(Ok(frame))),
+            // A client's trailers mean nothing to gRPC.
+            None => Poll::Ready(Some(Ok(Frame::data(Bytes::new())))),
         }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -140,12 +162,10 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+    use crate::message::framed;
 
     fn message(length: usize) -> Vec<u8> {
-        let mut bytes = vec![0];
-        bytes.extend_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
-        bytes.resize(PREFIX + length, 1);
-        bytes
+        framed(0, &vec![1; length]).to_vec()
     }
 
     fn body(bytes: &[u8], size: usize) -> impl Body<Data = Bytes, Error = Infallible> + Unpin + use<> {
@@ -167,18 +187,34 @@ mod tests {
             let status = collect(body(&message(101)[..6], size), 100).await.unwrap_err();
             assert_eq!(status.code(), Code::ResourceExhausted);
         }
-        let many = message(60).repeat(3);
-        assert_eq!(collect(body(&many, 50), 100).await.unwrap_err().code(), Code::InvalidArgument);
     }
 
     #[tokio::test]
-    async fn each_message_of_a_stream_is_checked() {
+    async fn a_unary_call_has_one_whole_message() {
+        for (sent, code) in [
+            (message(60).repeat(2), Code::Unimplemented),
+            (Vec::new(), Code::Unimplemented),
+            (message(60)[..50].to_vec(), Code::InvalidArgument),
+            (message(60)[..3].to_vec(), Code::InvalidArgument),
+        ] {
+            assert_eq!(collect(body(&sent, 50), 100).await.unwrap_err().code(), code, "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_message_of_a_stream_is_checked_and_its_fault_is_noted() {
         let sent = [message(10), message(0), message(10)].concat();
+        let checked = |sent: &[u8], size, limit, fault: &Fault| Checked::new(body(sent, size), limit, fault.clone());
         for size in 1..=sent.len() {
-            let passed = Limited::new(body(&sent, size), 10).collect().await.unwrap().to_bytes();
-            assert_eq!(passed, sent);
-            let status = Limited::new(body(&sent, size), 9).collect().await.unwrap_err();
+            let fault = Fault::default();
+            assert_eq!(checked(&sent, size, 10, &fault).collect().await.unwrap().to_bytes(), sent);
+            assert!(fault.get().is_none());
+            let status = checked(&sent, size, 9, &fault).collect().await.unwrap_err();
             assert_eq!(status.code(), Code::ResourceExhausted);
+            assert_eq!(fault.get().unwrap().code(), Code::ResourceExhausted);
+            let short = Fault::default();
+            checked(&sent[..22], size, 10, &short).collect().await.unwrap_err();
+            assert_eq!(short.get().unwrap().code(), Code::InvalidArgument);
         }
     }
 }

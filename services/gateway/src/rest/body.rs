@@ -1,16 +1,17 @@
-//! Reads a JSON body: in time, within the limit, as UTF-8, and only where it says that it is JSON.
+//! Reads a JSON body: in time, within the limit, unpacked, as UTF-8, and only where it says that it is JSON.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
+use tonic::Code;
 
+use crate::message::{Packing, unpack};
 use crate::problem::Problem;
 
 /// How much of a body that is refused is still read, and for how long: clients that first send everything would
@@ -18,11 +19,40 @@ use crate::problem::Problem;
 const DRAINED: usize = 16 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// The body as JSON; `None` if there is none.
+/// Media types of JSON, one value a line.
+pub const LINES: [&str; 3] = ["application/x-ndjson", "application/jsonl", "application/ndjson"];
+
+/// Bytes that are UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// Text of these bytes.
+    ///
+    /// # Errors
+    /// They aren't UTF-8.
+    pub fn new(bytes: Bytes) -> Result<Self, Problem> {
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(error) => {
+                let detail = format!("the body is not UTF-8 from byte {}", error.valid_up_to());
+                Err(Problem::bad_request("INVALID_UTF8", detail))
+            }
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        // Checked when it was made; checking again is cheaper than keeping a String beside the bytes.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The body as JSON text, which has not been parsed; `None` if there is none.
 ///
 /// # Errors
 /// The problem, to be told to the client.
-pub async fn json<B>(headers: &HeaderMap, body: B, limit: usize, deadline: Instant) -> Result<Option<Value>, Problem>
+pub async fn json<B>(headers: &HeaderMap, body: B, limit: usize, deadline: Instant) -> Result<Option<Text>, Problem>
 where
     B: Body<Data = Bytes>,
 {
@@ -40,8 +70,8 @@ where
         match timeout_at(deadline, collect(body.as_mut(), limit)).await {
             Err(_) => return Err(Problem::too_slow()),
             Ok(Ok(bytes)) if bytes.is_empty() => return Ok(None),
-            Ok(Ok(bytes)) if is_json(headers) => return parse(&bytes).map(Some),
-            Ok(Ok(_)) => return Err(Problem::media_type()),
+            Ok(Ok(bytes)) if is_json(headers) => return Text::new(unpacked(headers, bytes, limit)?).map(Some),
+            Ok(Ok(_)) => return Err(Problem::media_type("application/json")),
             Ok(Err(problem)) => problem,
         }
     };
@@ -50,27 +80,55 @@ where
     Err(refused)
 }
 
+/// How a body is packed.
+///
+/// # Errors
+/// In a way that the gateway can't unpack.
+pub fn packing(headers: &HeaderMap) -> Result<Packing, Problem> {
+    Packing::named(headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes)).map_err(|_| Problem::encoding())
+}
+
+fn unpacked(headers: &HeaderMap, bytes: Bytes, limit: usize) -> Result<Bytes, Problem> {
+    match packing(headers)? {
+        Packing::Identity => Ok(bytes),
+        Packing::Gzip => unpack(&bytes, limit).map_err(|error| match error.code() {
+            Code::ResourceExhausted => Problem::too_large(limit),
+            _ => Problem::bad_request("COMPRESSION_BROKEN", "the body is not gzip"),
+        }),
+    }
+}
+
 fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect<B>(mut body: std::pin::Pin<&mut B>, limit: usize) -> Result<Bytes, Problem>
+/// All of a body. Mostly it comes in one piece, which is not copied.
+async fn collect<B>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
 {
-    let mut all = BytesMut::new();
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
-        let broken = |_| Problem::bad_request("BODY_BROKEN", "the body was broken off");
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        if all.len() + data.len() > limit {
+        let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
+        if first.len() + all.len() + data.len() > limit {
             return Err(Problem::too_large(limit));
         }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            continue;
+        }
+        all.extend_from_slice(&std::mem::take(&mut first));
         all.extend_from_slice(&data);
     }
-    Ok(all.freeze())
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-async fn drain<B>(mut body: std::pin::Pin<&mut B>)
+/// The client went away in the middle.
+pub fn broken() -> Problem {
+    Problem::bad_request("BODY_BROKEN", "the body was broken off")
+}
+
+async fn drain<B>(mut body: Pin<&mut B>)
 where
     B: Body<Data = Bytes>,
 {
@@ -85,70 +143,85 @@ where
 
 /// Whether the content type is JSON, in UTF-8 where it says so.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let mut parts = value.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    json && parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
-        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    is_type(headers, |essence| {
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
     })
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let detail = format!("the body is not UTF-8 from byte {}", error.valid_up_to());
-        Problem::bad_request("INVALID_UTF8", detail)
-    })?;
-    serde_json::from_str(text)
-        .map_err(|error| Problem::bad_request("MALFORMED_JSON", format!("the body is not JSON: {error}")))
+/// Whether the content type is JSON, one value a line.
+pub fn is_lines(headers: &HeaderMap) -> bool {
+    is_type(headers, |essence| LINES.contains(&essence))
+}
+
+fn is_type(headers: &HeaderMap, fits: impl Fn(&str) -> bool) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    fits(&essence)
+        && parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
+            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
     use http_body_util::Full;
-    use serde_json::json;
 
     use super::*;
+    use crate::message::pack;
 
-    async fn read(content_type: Option<&'static str>, body: &'static [u8]) -> Result<Option<Value>, (u16, String)> {
-        let mut headers = HeaderMap::new();
-        if let Some(value) = content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
-        }
+    async fn read(
+        headers: &[(&'static str, &'static str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Option<String>, (u16, String)> {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
         let deadline = Instant::now() + Duration::from_secs(5);
-        super::json(&headers, Full::new(Bytes::from_static(body)), 64, deadline)
+        super::json(&headers.collect(), Full::new(body.into()), 64, deadline)
             .await
+            .map(|text| text.map(|text| text.as_str().to_owned()))
             .map_err(|problem| (problem.status().as_u16(), problem.reason().to_owned()))
     }
 
     #[tokio::test]
     async fn json_is_read_and_no_body_is_none() {
         for content_type in ["application/json", "Application/JSON; charset=UTF-8", "application/merge-patch+json"] {
-            assert_eq!(read(Some(content_type), b"{\"a\":1}").await, Ok(Some(json!({"a": 1}))), "{content_type}");
+            let read = read(&[("content-type", content_type)], "{\"a\":1}").await;
+            assert_eq!(read, Ok(Some("{\"a\":1}".to_owned())), "{content_type}");
         }
-        assert_eq!(read(None, b"").await, Ok(None));
+        assert_eq!(read(&[], "").await, Ok(None));
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_refused_with_its_reason() {
-        let json = Some("application/json");
-        for (content_type, body, status, reason) in [
-            (json, &b"{\"a\":"[..], 400, "MALFORMED_JSON"),
-            (json, b"{\"a\":1} x", 400, "MALFORMED_JSON"),
-            (json, b"{\"a\":\"\xff\"}", 400, "INVALID_UTF8"),
-            (json, &[b' '; 65], 413, "BODY_TOO_LARGE"),
-            (None, b"{}", 415, "UNSUPPORTED_MEDIA_TYPE"),
-            (Some("text/plain"), b"{}", 415, "UNSUPPORTED_MEDIA_TYPE"),
-            (Some("application/json; charset=latin1"), b"{}", 415, "UNSUPPORTED_MEDIA_TYPE"),
-        ] {
-            assert_eq!(read(content_type, body).await, Err((status, reason.to_owned())));
+        let json = ("content-type", "application/json");
+        let gzip = ("content-encoding", "gzip");
+        let bomb = pack(&[b' '; 100_000]).unwrap();
+        assert!(bomb.len() > 64, "it is refused unpacked, not packed: {}", bomb.len());
+        let cases: Vec<(Vec<_>, Bytes, u16, &str)> = vec![
+            (vec![json], Bytes::from_static(b"{\"a\":\"\xff\"}"), 400, "INVALID_UTF8"),
+            (vec![json], vec![b' '; 65].into(), 413, "BODY_TOO_LARGE"),
+            (vec![], "{}".into(), 415, "UNSUPPORTED_MEDIA_TYPE"),
+            (vec![("content-type", "text/plain")], "{}".into(), 415, "UNSUPPORTED_MEDIA_TYPE"),
+            (vec![("content-type", "application/json; charset=latin1")], "{}".into(), 415, "UNSUPPORTED_MEDIA_TYPE"),
+            (vec![json, ("content-encoding", "br")], "{}".into(), 415, "UNSUPPORTED_MEDIA_TYPE"),
+            (vec![json, gzip], "{}".into(), 400, "COMPRESSION_BROKEN"),
+        ];
+        for (headers, body, status, reason) in cases {
+            assert_eq!(read(&headers, body).await, Err((status, reason.to_owned())), "{headers:?}");
         }
     }
 
-    #[test]
-    fn malformed_json_is_told_with_its_place() {
-        let told = String::from_utf8(parse(b"{\n \"a\": nope}").unwrap_err().json("r")).unwrap();
-        assert!(told.contains("line 2 column"), "{told}");
+    #[tokio::test]
+    async fn a_packed_body_is_unpacked_within_the_limit() {
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (CONTENT_ENCODING, HeaderValue::from_static("gzip")),
+        ]);
+        let packed = pack(&[b' '; 2000]).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let read = |limit| super::json(&headers, Full::new(packed.clone()), limit, deadline);
+        assert_eq!(read(2000).await.unwrap().unwrap().as_str().len(), 2000);
+        assert_eq!(read(1999).await.unwrap_err().reason(), "BODY_TOO_LARGE");
     }
 }

@@ -1,11 +1,11 @@
-//! `GET /`: what there is.
+//! `GET /`: what there is, in short; `/openapi.json` says it at length and `/docs` shows it.
 
-use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http::{Method, Response};
 use serde::Serialize;
 use tonic::body::Body;
 
-use super::{JSON, full};
+use super::reply::{JSON, packed};
 use crate::problem::Problem;
 use crate::routes::{BodyRule, RouteTable};
 
@@ -22,13 +22,14 @@ struct Route<'a> {
     rpc: &'a str,
     access: String,
     body: bool,
+    upload: bool,
     stream: bool,
     summary: &'a str,
 }
 
 /// Lists all routes.
-pub fn answer(routes: &RouteTable, method: &Method) -> Result<Response<Body>, Problem> {
-    if method != Method::GET && method != Method::HEAD {
+pub fn answer(routes: &RouteTable, parts: &Parts) -> Result<Response<Body>, Problem> {
+    if parts.method != Method::GET && parts.method != Method::HEAD {
         return Err(Problem::other_methods(&[Method::GET]));
     }
     let routes = routes
@@ -40,13 +41,12 @@ pub fn answer(routes: &RouteTable, method: &Method) -> Result<Response<Body>, Pr
             rpc: &binding.method.name,
             access: format!("{:?}", binding.method.access).to_ascii_lowercase(),
             body: !matches!(binding.body, BodyRule::None),
+            upload: binding.method.client_streaming,
             stream: binding.method.server_streaming,
             summary: &binding.method.summary,
         })
         .collect();
     let json = serde_json::to_vec_pretty(&Index { service: "flotilla-gateway", routes })
         .expect("strings can be written as JSON");
-    let mut response = full(json.into());
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
-    Ok(response)
+    Ok(packed(&parts.headers, JSON, json.into()))
 }

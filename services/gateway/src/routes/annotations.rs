@@ -1,15 +1,13 @@
-//! Reads the `google.api.http` options of the contracts.
+//! Reads the `google.api.http` options and the comments of the contracts.
 
 use flotilla_proto::google::api::{HttpRule, http_rule::Pattern};
 use http::Method as HttpMethod;
-use prost_reflect::{DescriptorPool, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, FileDescriptor, MethodDescriptor, Value};
 
 use super::{RouteError, rpc_name};
 
 /// Full name of the option.
 const OPTION: &str = "google.api.http";
-/// Packages that are served.
-const PACKAGES: &str = "flotilla.";
 
 /// One binding as the option writes it.
 #[derive(Debug, Clone)]
@@ -24,32 +22,24 @@ pub struct Rule {
     pub response_body: String,
 }
 
-/// Every method of the fleet's packages that carries the option, with its bindings.
+/// The option's definition; a pool without it has no bindings.
+pub(super) fn option(pool: &DescriptorPool) -> Option<ExtensionDescriptor> {
+    pool.get_extension_by_name(OPTION)
+}
+
+/// The bindings of a method; none where it doesn't carry the option.
 ///
 /// # Errors
-/// The set lacks the option's definition, or an option can't be read.
-pub fn annotated(pool: &DescriptorPool) -> Result<Vec<(MethodDescriptor, Vec<Rule>)>, RouteError> {
-    let option = pool.get_extension_by_name(OPTION).ok_or_else(|| RouteError::Option(OPTION.to_owned()))?;
-    let mut found = Vec::new();
-    for service in pool.services().filter(|service| service.package_name().starts_with(PACKAGES)) {
-        for method in service.methods() {
-            let options = method.options();
-            if !options.has_extension(&option) {
-                continue;
-            }
-            let unreadable = || RouteError::Option(rpc_name(&method));
-            let Value::Message(message) = options.get_extension(&option).into_owned() else {
-                return Err(unreadable());
-            };
-            let rule = message.transcode_to::<HttpRule>().map_err(|_| unreadable())?;
-            let rules = std::iter::once(&rule)
-                .chain(&rule.additional_bindings)
-                .map(|rule| binding(rule).ok_or_else(unreadable))
-                .collect::<Result<_, _>>()?;
-            found.push((method, rules));
-        }
-    }
-    Ok(found)
+/// The option can't be read.
+pub(super) fn rules(option: Option<&ExtensionDescriptor>, method: &MethodDescriptor) -> Result<Vec<Rule>, RouteError> {
+    let options = method.options();
+    let Some(option) = option.filter(|option| options.has_extension(option)) else { return Ok(Vec::new()) };
+    let unreadable = || RouteError::Option(rpc_name(method));
+    let Value::Message(message) = options.get_extension(option).into_owned() else {
+        return Err(unreadable());
+    };
+    let rule = message.transcode_to::<HttpRule>().map_err(|_| unreadable())?;
+    std::iter::once(&rule).chain(&rule.additional_bindings).map(|rule| binding(rule).ok_or_else(unreadable)).collect()
 }
 
 fn binding(rule: &HttpRule) -> Option<Rule> {
@@ -64,16 +54,15 @@ fn binding(rule: &HttpRule) -> Option<Rule> {
     Some(Rule { verb, path, body, response_body })
 }
 
-/// The first line of a method's comment.
-pub(super) fn summary(method: &MethodDescriptor) -> String {
-    let file = method.parent_file();
+/// The comment before what stands at `path` in a file, its lines joined.
+pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let locations = file.file_descriptor_proto().source_code_info.as_ref().map(|info| info.location.as_slice());
-    locations
-        .unwrap_or_default()
-        .iter()
-        .find(|location| location.path == method.path())
-        .and_then(|location| location.leading_comments().trim().lines().next())
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    let found = locations.unwrap_or_default().iter().find(|location| location.path == path);
+    let lines = found.map(|location| location.leading_comments().trim().lines()).into_iter().flatten();
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// The first sentence of a comment.
+pub(super) fn summary(comment: &str) -> String {
+    comment.split_once(". ").map_or_else(|| comment.to_owned(), |(first, _)| format!("{first}."))
 }

@@ -1,110 +1,29 @@
-//! The route table, read from the contracts: every method with a `google.api.http` option is public, no other is.
+//! The route table, read from the contracts: every method whose policy lets callers in is public, and has a path in
+//! REST where a `google.api.http` option gives it one. Methods for the fleet's own services aren't here at all.
 
 mod annotations;
 mod matcher;
 mod template;
+mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flotilla_rpc::Access;
+use flotilla_proto::policy::{self, Access, MethodPolicy};
 use http::Method as HttpMethod;
-use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor, MethodDescriptor};
+use prost_reflect::DescriptorPool;
 
-pub use annotations::{Rule, annotated};
+pub use annotations::comment;
+
+use annotations::Rule;
 pub use matcher::{Found, NotUtf8, Path};
-pub use template::{Template, TemplateError};
+pub use template::{Segment, Template};
+pub use types::{Binding, BodyRule, RouteError, RpcMethod, rpc_name};
 
-use crate::transcode::{Renderer, fields};
+use crate::transcode::{Renderer, Schema, Special};
 
-/// A public method of a service behind the gateway.
-#[derive(Debug)]
-pub struct RpcMethod {
-    /// `package.Service/Method`.
-    pub name: String,
-    /// `/package.Service/Method`, as gRPC calls it.
-    pub path: PathAndQuery,
-    /// Name of the service that answers: the second part of the package.
-    pub backend: String,
-    /// Request message.
-    pub input: MessageDescriptor,
-    /// Response message.
-    pub output: MessageDescriptor,
-    /// Whether responses are a stream.
-    pub server_streaming: bool,
-    /// Whether requests are a stream.
-    pub client_streaming: bool,
-    /// Who may call it.
-    pub access: Access,
-    /// First line of its comment.
-    pub summary: String,
-}
-
-/// What an HTTP body holds.
-#[derive(Debug, Clone)]
-pub enum BodyRule {
-    /// Nothing: a body is refused.
-    None,
-    /// The request message.
-    Whole,
-    /// One field of it.
-    Field(FieldDescriptor),
-}
-
-/// One way to call a method over HTTP.
-#[derive(Debug)]
-pub struct Binding {
-    /// The method.
-    pub method: Arc<RpcMethod>,
-    /// HTTP method.
-    pub verb: HttpMethod,
-    /// The template as written: the route's name in metrics.
-    pub pattern: String,
-    /// Fields taken from the path: each with its segments.
-    pub variables: Vec<(Vec<FieldDescriptor>, std::ops::Range<usize>)>,
-    /// What the body holds.
-    pub body: BodyRule,
-    /// Writes the method's responses.
-    pub renderer: Renderer,
-}
-
-/// Why the contracts can't be served.
-#[derive(Debug, thiserror::Error)]
-pub enum RouteError {
-    /// The descriptor set lacks the option's definition or holds one that can't be read.
-    #[error("{0}: the http option can't be read")]
-    Option(String),
-    /// The path template is wrong.
-    #[error("{method}: {template}: {error}")]
-    Template {
-        /// The method.
-        method: String,
-        /// Its template.
-        template: String,
-        /// What is wrong with it.
-        error: TemplateError,
-    },
-    /// A field that the option names isn't there or can't be bound.
-    #[error("{method}: field {field} can't be bound")]
-    Field {
-        /// The method.
-        method: String,
-        /// The field.
-        field: String,
-    },
-    /// Two methods want the same place.
-    #[error("{method}: {template} is taken by another method")]
-    Taken {
-        /// The second method.
-        method: String,
-        /// The place.
-        template: String,
-    },
-    /// Nobody said who may call it.
-    #[error("{0}: no access rule")]
-    NoAccessRule(String),
-}
+/// Packages of the fleet's own services.
+const FLEET: &str = "flotilla.";
 
 /// All public methods and the ways to call them.
 #[derive(Debug)]
@@ -112,23 +31,60 @@ pub struct RouteTable {
     methods: HashMap<String, Arc<RpcMethod>>,
     bindings: Vec<Binding>,
     matcher: matcher::Matcher,
+    schema: Arc<Schema>,
 }
 
 impl RouteTable {
-    /// Reads the table from the contracts.
+    /// Reads the table of the fleet's services from their contracts.
     ///
     /// # Errors
     /// [`RouteError`] names the method that can't be served.
-    pub fn from_pool(pool: &DescriptorPool, access: impl Fn(&str) -> Option<Access>) -> Result<Self, RouteError> {
-        let mut table = Self { methods: HashMap::new(), bindings: Vec::new(), matcher: matcher::Matcher::default() };
-        for (descriptor, rules) in annotated(pool)? {
-            let method = Arc::new(RpcMethod::new(&descriptor, &access)?);
+    pub fn from_pool(pool: &DescriptorPool) -> Result<Self, RouteError> {
+        let mut policies = policy::of(pool);
+        policies.retain(|policy| policy.service.starts_with(FLEET));
+        Self::new(pool, &policies)
+    }
+
+    /// A table of these methods of a pool.
+    ///
+    /// # Errors
+    /// [`RouteError`] names the method that can't be served.
+    pub fn new(pool: &DescriptorPool, policies: &[MethodPolicy]) -> Result<Self, RouteError> {
+        let option = annotations::option(pool);
+        let (mut schema, mut found) = (Schema::default(), Vec::new());
+        for policy in policies {
+            let name = || format!("{}/{}", policy.service, policy.method);
+            let service = pool.get_service_by_name(&policy.service);
+            let method = service.and_then(|service| service.methods().find(|method| method.name() == policy.method));
+            let descriptor = method.ok_or_else(|| RouteError::Option(name()))?;
+            let rules = annotations::rules(option.as_ref(), &descriptor)?;
+            match policy.access.ok_or_else(|| RouteError::NoAccessRule(name()))? {
+                Access::Peer if rules.is_empty() => continue,
+                Access::Peer => return Err(RouteError::Peer(name())),
+                _ if policy.client_streaming && policy.server_streaming && !rules.is_empty() => {
+                    return Err(RouteError::Bidirectional(name()));
+                }
+                access => {
+                    let indices = (schema.add(&descriptor.input()), schema.add(&descriptor.output()));
+                    found.push((descriptor, access, policy.idempotency, indices, rules));
+                }
+            }
+        }
+        let (methods, bindings, matcher) = (HashMap::new(), Vec::new(), matcher::Matcher::default());
+        let mut table = Self { methods, bindings, matcher, schema: Arc::new(schema) };
+        for (descriptor, access, idempotency, indices, rules) in found {
+            let method = Arc::new(RpcMethod::new(&descriptor, access, idempotency, &table.schema, indices)?);
             for rule in rules {
                 table.bind(&method, rule)?;
             }
             table.methods.insert(method.path.as_str().to_owned(), method);
         }
         Ok(table)
+    }
+
+    /// The messages of all methods.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
     }
 
     /// The method of a gRPC path.
@@ -163,55 +119,40 @@ impl RouteTable {
             template: rule.path.clone(),
             error,
         })?;
-        let resolve = |message: &MessageDescriptor, field: &str| {
-            fields::resolve(message, field).ok_or_else(|| RouteError::Field { method: name(), field: field.to_owned() })
+        let schema = Arc::clone(&self.schema);
+        let resolve = |message: usize, field: &str| {
+            schema.resolve(message, field).ok_or_else(|| RouteError::Field { method: name(), field: field.to_owned() })
         };
         let variables = template
             .variables
             .iter()
-            .map(|variable| Ok((resolve(&method.input, &variable.field)?, variable.start..variable.end)))
+            .map(|variable| Ok((resolve(method.input_index, &variable.field)?, variable.start..variable.end)))
             .collect::<Result<_, RouteError>>()?;
         let body = match rule.body.as_str() {
             "" => BodyRule::None,
             "*" => BodyRule::Whole,
-            field => BodyRule::Field(resolve(&method.input, field)?.remove(0)),
+            field => BodyRule::Field(resolve(method.input_index, field)?),
         };
-        let response_body = match rule.response_body.as_str() {
-            "" => None,
-            field => Some(resolve(&method.output, field)?.remove(0)),
-        };
+        let response_body = Some(rule.response_body).filter(|field| !field.is_empty());
+        if let Some(field) = &response_body {
+            resolve(method.output_index, field)?;
+        }
         if !self.matcher.insert(&rule.verb, &template, self.bindings.len()) {
             return Err(RouteError::Taken { method: name(), template: rule.path });
         }
-        let renderer = Renderer::new(&method.output, response_body.as_ref());
-        let method = Arc::clone(method);
-        self.bindings.push(Binding { method, verb: rule.verb, pattern: rule.path, variables, body, renderer });
+        self.bindings.push(Binding {
+            special: Special::find(&schema, method.input_index, &body),
+            renderer: Renderer::new(&schema, method.output_index, response_body.as_deref()),
+            method: Arc::clone(method),
+            verb: rule.verb,
+            pattern: rule.path,
+            template,
+            variables,
+            body,
+            response_body,
+        });
         Ok(())
     }
-}
-
-impl RpcMethod {
-    fn new(descriptor: &MethodDescriptor, access: &impl Fn(&str) -> Option<Access>) -> Result<Self, RouteError> {
-        let name = rpc_name(descriptor);
-        let access = access(&name).ok_or_else(|| RouteError::NoAccessRule(name.clone()))?;
-        let path = PathAndQuery::try_from(format!("/{name}")).map_err(|_| RouteError::Option(name.clone()))?;
-        Ok(Self {
-            path,
-            backend: name.split('.').nth(1).unwrap_or_default().to_owned(),
-            input: descriptor.input(),
-            output: descriptor.output(),
-            server_streaming: descriptor.is_server_streaming(),
-            client_streaming: descriptor.is_client_streaming(),
-            access,
-            summary: annotations::summary(descriptor),
-            name,
-        })
-    }
-}
-
-/// `package.Service/Method`.
-pub fn rpc_name(method: &MethodDescriptor) -> String {
-    format!("{}/{}", method.parent_service().full_name(), method.name())
 }
 
 #[cfg(test)]
@@ -219,7 +160,7 @@ mod tests {
     use super::*;
 
     fn table() -> RouteTable {
-        RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap(), crate::access::rule).unwrap()
+        RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap()).unwrap()
     }
 
     #[test]
@@ -251,8 +192,27 @@ mod tests {
     }
 
     #[test]
-    fn a_method_without_an_access_rule_is_an_error() {
+    fn methods_without_a_path_are_known_and_those_for_peers_are_not() {
+        let table = table();
+        let subscribe = table.method("/flotilla.notification.v1.NotificationService/Subscribe").unwrap();
+        assert!(subscribe.client_streaming && subscribe.server_streaming);
+        assert!(table.bindings().iter().all(|binding| binding.method.name != subscribe.name));
+        assert!(table.method("/flotilla.inventory.v1.CatalogService/BatchGetProducts").is_none());
+        assert!(table.methods().all(|method| method.access != Access::Peer));
+    }
+
+    #[test]
+    fn a_method_without_an_access_rule_is_an_error_and_so_is_a_path_for_peers() {
         let pool = flotilla_proto::descriptors::pool().unwrap();
-        assert!(matches!(RouteTable::from_pool(&pool, |_| None), Err(RouteError::NoAccessRule(_))));
+        let with = |path: &str, access| {
+            let mut policies = policy::of(&pool);
+            policies.retain(|policy| policy.path == path);
+            policies[0].access = access;
+            RouteTable::new(&pool, &policies).map(|table| table.methods().count())
+        };
+        let get = "/flotilla.orders.v1.OrderService/GetOrder";
+        assert!(matches!(with(get, None), Err(RouteError::NoAccessRule(_))));
+        assert!(matches!(with(get, Some(Access::Peer)), Err(RouteError::Peer(_))));
+        assert_eq!(with(get, Some(Access::Public)).unwrap(), 1);
     }
 }

@@ -5,15 +5,28 @@
 //! fields at their default are written, so that a reader sees a zero as a zero; fields that are input only (a
 //! password) never are, absent messages and optional fields stay absent.
 //!
+//! Both ways go straight between text and the wire format, by a [`Schema`] that is made from the descriptors once:
+//! nothing is built in between, and only well-known types of rare use are read through dynamic messages.
+//!
 //! Everything here is a pure function of its arguments.
 
-pub mod fields;
-mod mask;
+pub mod behavior;
 mod query;
+mod read;
+mod reader;
 mod request;
 mod response;
+mod scalar;
+mod schema;
+#[cfg(test)]
+pub mod toy;
 mod violations;
+pub mod wire;
+mod write;
 
-pub use request::{Headers, Input, encode, request};
-pub use response::{Answer, Renderer, text_at};
+pub use read::Refusal;
+pub use reader::Reader;
+pub use request::{Headers, Input, Special, request};
+pub use response::{Answer, RenderError, Renderer};
+pub use schema::{FieldPath, Schema};
 pub use violations::Violation;

@@ -1,13 +1,13 @@
-//! Builds the request message from everything that an HTTP request says.
+//! Builds the request message from everything that an HTTP request says: body, then query, path and headers, each
+//! written into the encoded message.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use prost::Message as _;
-use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
-use serde_json::{Map, Value};
 
-use super::{Violation, fields, mask, query};
+use super::read::{self, Refusal};
+use super::schema::{Field, FieldPath, Kind, Label, Scalar, Schema};
+use super::{Violation, query, scalar, wire};
 use crate::routes::{Binding, BodyRule};
 
 /// Headers that stand for fields.
@@ -22,7 +22,7 @@ pub struct Headers<'a> {
 }
 
 /// What an HTTP request says.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
     /// Decoded segments of the path.
     pub segments: &'a [Cow<'a, str>],
@@ -30,126 +30,142 @@ pub struct Input<'a> {
     pub query: &'a str,
     /// The headers.
     pub headers: Headers<'a>,
-    /// The body, where there was one.
-    pub body: Option<Value>,
+    /// The body, where there was one: JSON text.
+    pub body: Option<&'a str>,
 }
 
-/// The request message of a binding.
-///
-/// # Errors
-/// Every field at fault.
-pub fn request(binding: &Binding, input: Input<'_>) -> Result<DynamicMessage, Vec<Violation>> {
-    let message = &binding.method.input;
-    let derived_mask = derived_mask(binding, input.body.as_ref());
-    let mut root = body(binding, input.body)?;
-    query::apply(message, input.query, &mut root)?;
-    for (path, range) in &binding.variables {
-        bind(&mut root, path, &input.segments[range.clone()]).map_err(|violation| vec![violation])?;
-    }
-    apply_headers(binding, &input.headers, &mut root).map_err(|violation| vec![violation])?;
-    if let Some(derived) = derived_mask
-        && let Some(field) = fields::find(message, "update_mask")
-        && fields::key_of(&root, &field).is_none()
-    {
-        root.insert(field.json_name().to_owned(), Value::String(derived));
-    }
-    read(message, root).map_err(|violation| vec![violation])
+/// Which fields of a message the headers stand for, and which is the update mask.
+#[derive(Debug, Default)]
+pub struct Special {
+    request_id: Option<FieldPath>,
+    resume_token: Option<FieldPath>,
+    etag: Option<FieldPath>,
+    mask: Option<FieldPath>,
 }
 
-/// The wire form of a message.
-pub fn encode(message: &DynamicMessage) -> Bytes {
-    message.encode_to_vec().into()
-}
-
-/// Puts the body where the binding wants it, after a look for unknown fields.
-fn body(binding: &Binding, body: Option<Value>) -> Result<Map<String, Value>, Vec<Violation>> {
-    let mut root = Map::new();
-    let message = &binding.method.input;
-    match (&binding.body, body) {
-        (_, None) => {}
-        (BodyRule::None, Some(_)) => return Err(vec![Violation::new("", "this method takes no body")]),
-        (BodyRule::Whole, Some(Value::Object(object))) => root = object,
-        (BodyRule::Whole, Some(_)) => return Err(vec![Violation::new("", "the body must be a JSON object")]),
-        (BodyRule::Field(field), Some(value)) => {
-            if fields::singular_message(field).is_some() && !value.is_object() {
-                return Err(vec![Violation::new("", "the body must be a JSON object")]);
-            }
-            root.insert(field.json_name().to_owned(), value);
+impl Special {
+    /// Finds them in a message whose HTTP body holds what `body` says.
+    pub fn find(schema: &Schema, message: usize, body: &BodyRule) -> Self {
+        let text = |path: &str| {
+            let found = schema.resolve(message, path)?;
+            let field = schema.at(&found);
+            let fits = matches!(field.kind, Kind::Scalar(Scalar::String)) && field.label == Label::Singular;
+            fits.then_some(found)
+        };
+        let inner = match body {
+            BodyRule::Field(path) => text(&format!("{}.etag", schema.at(path).name)),
+            BodyRule::None | BodyRule::Whole => None,
+        };
+        Self {
+            request_id: text("request_id"),
+            resume_token: text("resume_token"),
+            etag: text("etag").or(inner),
+            mask: schema.resolve(message, "update_mask"),
         }
     }
-    let whole = Value::Object(root);
-    let mut violations = Vec::new();
-    fields::unknown(message, &whole, "", &mut violations);
-    match whole {
-        Value::Object(root) if violations.is_empty() => Ok(root),
-        _ => Err(violations),
+
+    /// What `Idempotency-Key` stands for.
+    pub fn request_id(&self) -> Option<&FieldPath> {
+        self.request_id.as_ref()
+    }
+
+    /// What `If-Match` stands for.
+    pub fn etag(&self) -> Option<&FieldPath> {
+        self.etag.as_ref()
+    }
+
+    /// What `Last-Event-ID` stands for.
+    pub fn resume_token(&self) -> Option<&FieldPath> {
+        self.resume_token.as_ref()
     }
 }
 
-fn derived_mask(binding: &Binding, body: Option<&Value>) -> Option<String> {
-    let BodyRule::Field(field) = &binding.body else { return None };
-    if binding.verb != http::Method::PATCH {
-        return None;
+/// The request message of a binding, encoded.
+///
+/// # Errors
+/// Every field at fault, or why the body is no JSON.
+pub fn request(schema: &Schema, binding: &Binding, input: Input<'_>) -> Result<Bytes, Refusal> {
+    let message = binding.method.input_index;
+    let mut out = Vec::with_capacity(input.body.map_or(0, str::len) + 64);
+    let named = body(schema, binding, input.body, &mut out)?;
+    query::apply(schema, message, input.query, &mut out).map_err(Refusal::Violations)?;
+    for (path, range) in &binding.variables {
+        bind(schema, path, &input.segments[range.clone()], &mut out)?;
     }
-    let resource = fields::singular_message(field)?;
-    Some(mask::derive(&resource, body?.as_object()?))
+    let special = &binding.special;
+    fill(&mut out, special.request_id.as_ref(), input.headers.idempotency_key);
+    fill(&mut out, special.resume_token.as_ref(), input.headers.last_event_id);
+    fill(&mut out, special.etag.as_ref(), input.headers.if_match.filter(|tag| *tag != "*"));
+    if let Some(mask) = special.mask.as_ref().filter(|_| binding.verb == http::Method::PATCH && input.body.is_some())
+        && !wire::has(&out, &mask.numbers)
+    {
+        put_mask(&mut out, mask, &named);
+    }
+    Ok(out.into())
+}
+
+/// Writes the body where the binding wants it, and says which fields the resource in it named.
+fn body<'s>(
+    schema: &'s Schema,
+    binding: &'s Binding,
+    body: Option<&str>,
+    out: &mut Vec<u8>,
+) -> Result<Vec<&'s Field>, Refusal> {
+    match (&binding.body, body) {
+        (_, None) => Ok(Vec::new()),
+        (BodyRule::None, Some(_)) => Err(Violation::new("", "this method takes no body").into()),
+        (BodyRule::Whole, Some(json)) => {
+            read::message(schema, binding.method.input_index, json, out).map(|()| Vec::new())
+        }
+        (BodyRule::Field(path), Some(json)) => read::field(schema, schema.at(path), json, out),
+    }
 }
 
 /// Binds a field to its part of the path; a body may repeat it but not contradict it.
-fn bind(root: &mut Map<String, Value>, path: &[FieldDescriptor], segments: &[Cow<'_, str>]) -> Result<(), Violation> {
-    let text = segments.join("/");
-    let place = fields::place(root, path)?;
-    match place {
-        Value::Null => {}
-        Value::String(given) if given.is_empty() || *given == text => {}
-        _ => return Err(Violation::new(fields::json_path(path), format!("contradicts the path, which says {text:?}"))),
+fn bind(schema: &Schema, path: &FieldPath, segments: &[Cow<'_, str>], out: &mut Vec<u8>) -> Result<(), Violation> {
+    let text = match segments {
+        [one] => Cow::Borrowed(one.as_ref()),
+        many => Cow::Owned(many.join("/")),
+    };
+    let field = schema.at(path);
+    let contradiction = || Violation::new(schema.json_path(path), format!("contradicts the path, which says {text:?}"));
+    if let Some(given) = wire::text(out, &path.numbers) {
+        return if given == text { Ok(()) } else { Err(contradiction()) };
     }
-    *place = Value::String(text);
+    if wire::has(out, &path.numbers) {
+        return Err(contradiction());
+    }
+    let mut encoded = Vec::with_capacity(text.len() + 6);
+    scalar::put_text(schema, field, &text, false, &mut encoded)
+        .map_err(|description| Violation::new(schema.json_path(path), description))?;
+    wire::insert(out, path.parents(), &encoded);
     Ok(())
 }
 
-fn apply_headers(binding: &Binding, headers: &Headers<'_>, root: &mut Map<String, Value>) -> Result<(), Violation> {
-    let message = &binding.method.input;
-    for (name, value) in [("request_id", headers.idempotency_key), ("resume_token", headers.last_event_id)] {
-        if let (Some(value), Some(field)) = (value, text_field(message, name)) {
-            fill(root, &[field], value)?;
-        }
+/// Sets a text that nothing else has set.
+fn fill(out: &mut Vec<u8>, path: Option<&FieldPath>, text: Option<&str>) {
+    let (Some(path), Some(text)) = (path, text) else { return };
+    if wire::text(out, &path.numbers).is_some() {
+        return;
     }
-    let Some(tag) = headers.if_match.filter(|tag| *tag != "*") else { return Ok(()) };
-    if let Some(field) = text_field(message, "etag") {
-        return fill(root, &[field], tag);
-    }
-    if let BodyRule::Field(resource) = &binding.body
-        && let Some(inner) = fields::singular_message(resource)
-        && let Some(field) = text_field(&inner, "etag")
-    {
-        return fill(root, &[resource.clone(), field], tag);
-    }
-    Ok(())
+    let (Some(number), false) = (path.numbers.last(), text.is_empty()) else { return };
+    let mut encoded = Vec::with_capacity(text.len() + 6);
+    wire::put_bytes(&mut encoded, *number, text.as_bytes());
+    wire::insert(out, path.parents(), &encoded);
 }
 
-fn text_field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
-    fields::find(message, name).filter(|field| matches!(field.kind(), Kind::String) && !field.is_list())
-}
-
-/// Sets a field that nothing else has set.
-fn fill(root: &mut Map<String, Value>, path: &[FieldDescriptor], text: &str) -> Result<(), Violation> {
-    let place = fields::place(root, path)?;
-    if place.is_null() || place.as_str() == Some("") {
-        *place = Value::String(text.to_owned());
+/// The update mask of a PATCH that brings none: the fields that its body names. Those that only the server sets are
+/// left out, so that what was read can be sent back changed; a field given as `null` is in the mask and becomes empty.
+fn put_mask(out: &mut Vec<u8>, mask: &FieldPath, named: &[&Field]) {
+    let mut paths: Vec<&str> =
+        named.iter().filter(|field| !field.output_only).map(|field| field.name.as_ref()).collect();
+    paths.sort_unstable();
+    let Some(number) = mask.numbers.last() else { return };
+    let start = wire::open(out, *number);
+    for path in paths {
+        wire::put_bytes(out, 1, path.as_bytes());
     }
-    Ok(())
-}
-
-fn read(message: &MessageDescriptor, root: Map<String, Value>) -> Result<DynamicMessage, Violation> {
-    let mut track = serde_path_to_error::Track::new();
-    let value = Value::Object(root);
-    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-    let options = DeserializeOptions::new().deny_unknown_fields(true);
-    DynamicMessage::deserialize_with_options(message.clone(), deserializer, &options).map_err(|error| {
-        let path = track.path().to_string();
-        Violation::new(if path == "." { "" } else { &path }, error.to_string())
-    })
+    wire::close(out, start);
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Writes a response message as JSON.
+//! Writes a response message as JSON, with what of it belongs into headers.
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions, Value as Reflected};
-use serde_json::Value;
+use std::sync::Arc;
 
-use super::mask::{INPUT_ONLY, behaves};
+#[cfg(test)]
+use prost_reflect::MessageDescriptor;
 
-/// Messages nested deeper are not searched for input-only fields.
-const MAX_DEPTH: usize = 8;
+use super::schema::{Kind, Label, Scalar, Schema};
+use super::{wire, write};
 
 /// A response as HTTP carries it.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,35 +25,54 @@ pub enum RenderError {
     /// The bytes aren't the message.
     #[error("response can't be decoded: {0}")]
     Decode(#[from] prost::DecodeError),
-    /// The message has no JSON form, such as a time beyond the year 9999.
+    /// Text in it isn't UTF-8.
+    #[error("response holds text that is not utf-8")]
+    NotUtf8,
+    /// A time that no clock shows: before the year 1 or after 9999.
+    #[error("response holds a time that can't be written")]
+    Time,
+    /// Messages in messages beyond all bounds.
+    #[error("response is nested too deeply")]
+    Deep,
+    /// The message has no JSON form.
     #[error("response can't be written as json: {0}")]
     Encode(#[from] serde_json::Error),
 }
 
 /// Writes the responses of one method.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Renderer {
-    message: MessageDescriptor,
-    body: Option<FieldDescriptor>,
-    etag: Option<FieldDescriptor>,
-    resume_token: Option<FieldDescriptor>,
-    /// JSON paths of input-only fields.
-    hidden: Vec<Vec<String>>,
+    schema: Arc<Schema>,
+    message: usize,
+    /// The one field that is the answer.
+    body: Option<usize>,
+    etag: Option<u32>,
+    resume_token: Option<u32>,
 }
 
 impl Renderer {
-    /// A renderer of `message`, or of its field `body`.
-    pub fn new(message: &MessageDescriptor, body: Option<&FieldDescriptor>) -> Self {
-        let text = |name| message.get_field_by_name(name).filter(|field| matches!(field.kind(), Kind::String));
-        let mut hidden = Vec::new();
-        find_hidden(message, &mut Vec::new(), &mut hidden);
+    /// A renderer of the message with an index, or of its field `body`.
+    pub fn new(schema: &Arc<Schema>, message: usize, body: Option<&str>) -> Self {
+        let text = |name: &str| {
+            let field = &schema.message(message).fields[schema.message(message).named(name)?];
+            let fits = matches!(field.kind, Kind::Scalar(Scalar::String)) && field.label == Label::Singular;
+            fits.then_some(field.number)
+        };
         Self {
-            message: message.clone(),
-            body: body.cloned(),
+            message,
+            body: body.and_then(|name| schema.message(message).named(name)),
             etag: text("etag"),
             resume_token: text("resume_token"),
-            hidden,
+            schema: Arc::clone(schema),
         }
+    }
+
+    /// A renderer of a message alone.
+    #[cfg(test)]
+    pub fn of(descriptor: &MessageDescriptor) -> Self {
+        let mut schema = Schema::default();
+        let message = schema.add(descriptor);
+        Self::new(&Arc::new(schema), message, None)
     }
 
     /// Writes one response.
@@ -61,99 +80,40 @@ impl Renderer {
     /// # Errors
     /// The backend broke the contract.
     pub fn render(&self, bytes: &[u8]) -> Result<Answer, RenderError> {
-        let message = DynamicMessage::decode(self.message.clone(), bytes)?;
-        let text = |field: &Option<FieldDescriptor>| {
-            let value = message.get_field(field.as_ref()?).as_str().map(str::to_owned);
-            value.filter(|text| !text.is_empty())
-        };
-        let json = match &self.body {
-            None if self.hidden.is_empty() => {
-                let mut json = serde_json::Serializer::new(Vec::with_capacity(bytes.len() * 4));
-                message.serialize_with_options(&mut json, &options())?;
-                json.into_inner()
-            }
-            None => serde_json::to_vec(&self.without_hidden(&message)?)?,
-            Some(field) => {
-                serde_json::to_vec(self.without_hidden(&message)?.get(field.json_name()).unwrap_or(&Value::Null))?
-            }
-        };
-        Ok(Answer { json, etag: text(&self.etag).map(quoted), resume_token: text(&self.resume_token) })
-    }
-
-    fn without_hidden(&self, message: &DynamicMessage) -> Result<Value, serde_json::Error> {
-        let mut value = message.serialize_with_options(serde_json::value::Serializer, &options())?;
-        for path in &self.hidden {
-            hide(&mut value, path);
+        let mut json = Vec::with_capacity(bytes.len() * 3 + 64);
+        match self.body {
+            None => write::message(&self.schema, self.message, bytes, &mut json)?,
+            Some(field) => write::field(&self.schema, self.message, field, bytes, &mut json)?,
         }
-        Ok(value)
+        let text = |number: Option<u32>| number.and_then(|number| wire::text(bytes, &[number]));
+        let etag = text(self.etag).map(quoted);
+        Ok(Answer { json, etag, resume_token: text(self.resume_token).map(str::to_owned) })
     }
-}
-
-fn options() -> SerializeOptions {
-    SerializeOptions::new().skip_default_fields(false)
 }
 
 /// An entity tag as HTTP writes it.
-fn quoted(tag: String) -> String {
-    if tag.starts_with('"') || tag.starts_with("W/") { tag } else { format!("\"{tag}\"") }
-}
-
-fn find_hidden(message: &MessageDescriptor, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
-    if path.len() >= MAX_DEPTH {
-        return;
-    }
-    for field in message.fields() {
-        path.push(field.json_name().to_owned());
-        if behaves(&field, INPUT_ONLY) {
-            found.push(path.clone());
-        } else if let Kind::Message(inner) = field.kind()
-            && !field.is_map()
-        {
-            find_hidden(&inner, path, found);
-        }
-        path.pop();
-    }
-}
-
-fn hide(value: &mut Value, path: &[String]) {
-    match (value, path) {
-        (Value::Array(items), _) => items.iter_mut().for_each(|item| hide(item, path)),
-        (Value::Object(object), [last]) => {
-            object.remove(last);
-        }
-        (Value::Object(object), [first, rest @ ..]) => {
-            if let Some(inner) = object.get_mut(first) {
-                hide(inner, rest);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The text of a string field at `path`; `None` where it is missing or empty.
-pub fn text_at(message: &DynamicMessage, path: &[FieldDescriptor]) -> Option<String> {
-    let (first, rest) = path.split_first()?;
-    match message.get_field(first).as_ref() {
-        Reflected::String(text) if rest.is_empty() && !text.is_empty() => Some(text.clone()),
-        Reflected::Message(inner) => text_at(inner, rest),
-        _ => None,
-    }
+fn quoted(tag: &str) -> String {
+    if tag.starts_with('"') || tag.starts_with("W/") { tag.to_owned() } else { format!("\"{tag}\"") }
 }
 
 #[cfg(test)]
 mod tests {
     use flotilla_proto::identity::v1::{ListUsersResponse, User};
+    use flotilla_proto::inventory::v1::{GetProductRequest, Product, UpdateProductRequest};
     use flotilla_proto::orders::v1::{Order, WatchOrderResponse};
-    use serde_json::json;
+    use prost::Message as _;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn renderer(name: &str) -> Renderer {
-        Renderer::new(&flotilla_proto::descriptors::pool().unwrap().get_message_by_name(name).unwrap(), None)
+    fn renderer(name: &str, body: Option<&str>) -> Renderer {
+        let mut schema = Schema::default();
+        let index = schema.add(&crate::transcode::toy::message(name));
+        Renderer::new(&Arc::new(schema), index, body)
     }
 
     fn rendered(name: &str, message: &impl prost::Message) -> (Value, Answer) {
-        let answer = renderer(name).render(&message.encode_to_vec()).unwrap();
+        let answer = renderer(name, None).render(&message.encode_to_vec()).unwrap();
         (serde_json::from_slice(&answer.json).unwrap(), answer)
     }
 
@@ -186,13 +146,27 @@ mod tests {
     }
 
     #[test]
+    fn one_field_may_be_the_whole_answer() {
+        let update = UpdateProductRequest { product: Some(Product::default()), update_mask: None };
+        let render = |name, body, bytes: &[u8]| {
+            let answer = renderer(name, Some(body)).render(bytes).unwrap();
+            serde_json::from_slice::<Value>(&answer.json).unwrap()
+        };
+        let update = update.encode_to_vec();
+        assert_eq!(render("flotilla.inventory.v1.UpdateProductRequest", "product", &update)["displayName"], "");
+        assert_eq!(render("flotilla.inventory.v1.UpdateProductRequest", "product", &[]), Value::Null);
+        let get = GetProductRequest { name: "products/p".into() }.encode_to_vec();
+        assert_eq!(render("flotilla.inventory.v1.GetProductRequest", "name", &get), "products/p");
+    }
+
+    #[test]
     fn bytes_that_are_no_message_are_an_error() {
-        assert!(renderer("flotilla.orders.v1.Order").render(&[0xff]).is_err());
+        assert!(renderer("flotilla.orders.v1.Order", None).render(&[0xff]).is_err());
     }
 
     #[test]
     fn a_tag_is_quoted_once() {
-        assert_eq!(quoted("5".into()), "\"5\"");
-        assert_eq!(quoted("\"5\"".into()), "\"5\"");
+        assert_eq!(quoted("5"), "\"5\"");
+        assert_eq!(quoted("\"5\""), "\"5\"");
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use flotilla_proto::google::r#type::Money;
+use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
+use flotilla_proto::inventory::v1::{CreateProductRequest, Product};
+use flotilla_proto::orders::v1::WatchOrderRequest;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
-use flotilla_proto::orders::v1::{PlaceOrderRequest, WatchOrderRequest};
 use flotilla_rpc::Details;
 use flotilla_testkit::eventually;
 use serde_json::json;
@@ -57,6 +60,7 @@ async fn fixture() -> (Fixture, Line) {
     let fixture = Fixture::with(|settings| {
         let made = Line::to(&settings.backends.orders);
         settings.backends.orders.clone_from(&made.url);
+        settings.backends.inventory.clone_from(&made.url);
         line = Some(made);
     })
     .await;
@@ -69,19 +73,28 @@ fn assert_lost(status: &Status) {
 }
 
 #[tokio::test]
-async fn calls_in_flight_end_as_unavailable_and_later_ones_work() {
+async fn calls_in_flight_that_may_not_be_repeated_end_as_unavailable_and_later_ones_work() {
     let (fixture, line) = fixture().await;
-    let rest = tokio::spawn(fixture.as_customer("POST /v1/orders").json(&json!({})).key("slow").send());
-    let slow = PlaceOrderRequest { request_id: "slow".into(), ..PlaceOrderRequest::default() };
-    let mut orders = OrderServiceClient::new(fixture.channel());
-    let grpc = tokio::spawn(async move { orders.place_order(slow).await });
-    eventually("both calls under way", SOON, || async { fixture.toys.calls("PlaceOrder") == 2 }).await;
+    let product = || json!({"displayName": "Slow", "price": {"currencyCode": "USD", "units": "1"}});
+    let rest = tokio::spawn(fixture.as_operator("POST /v1/products?productId=slow").json(&product()).send());
+    let path = "/flotilla.inventory.v1.CatalogService/CreateProduct";
+    let connect = fixture.as_operator(&format!("POST {path}"));
+    let connect = tokio::spawn(connect.json(&json!({"productId": "slow", "product": product()})).send());
+    let price = Some(Money { currency_code: "USD".into(), units: 1, nanos: 0 });
+    let product = Some(Product { display_name: "Slow".into(), price, ..Product::default() });
+    let slow = CreateProductRequest { product, product_id: "slow".into() };
+    let mut catalog = CatalogServiceClient::new(fixture.gateway.channel_as(&fixture.operator_token()));
+    let grpc = tokio::spawn(async move { catalog.create_product(slow).await });
+    eventually("all calls under way", SOON, || async { fixture.toys.calls("CreateProduct") == 3 }).await;
     line.cut();
     assert_lost(&grpc.await.unwrap().unwrap_err());
     let reply = rest.await.unwrap();
     assert_eq!((reply.status.as_u16(), reply.problem()["reason"].as_str()), (503, Some("BACKEND_UNAVAILABLE")));
+    let reply = connect.await.unwrap();
+    assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (503, Some("unavailable")), "{reply:?}");
+    assert_eq!(fixture.toys.calls("CreateProduct"), 3, "it may have been done");
     eventually("a call that works", SOON, || async {
-        fixture.as_customer("GET /v1/orders/o").send().await.status == 200
+        fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001").send().await.status == 200
     })
     .await;
 }
@@ -89,12 +102,13 @@ async fn calls_in_flight_end_as_unavailable_and_later_ones_work() {
 #[tokio::test]
 async fn streams_end_with_an_error_that_says_so() {
     let (fixture, line) = fixture().await;
-    let request = WatchOrderRequest { name: "orders/open".into(), resume_token: String::new() };
+    let request =
+        WatchOrderRequest { name: "orders/00000000-0000-7000-8000-00000000beef".into(), resume_token: String::new() };
     let mut grpc = OrderServiceClient::new(fixture.channel()).watch_order(request).await.unwrap().into_inner();
     for _ in 0..3 {
         grpc.message().await.unwrap().unwrap();
     }
-    let sse = fixture.as_customer("GET /v1/orders/open:watch").open().await;
+    let sse = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-00000000beef:watch").open().await;
     eventually("both streams", SOON, || async { fixture.toys.calls("WatchOrder") == 2 }).await;
     line.cut();
     assert_lost(&grpc.message().await.unwrap_err());

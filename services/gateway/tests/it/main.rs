@@ -2,14 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
 
+mod attackers;
 mod bad_input;
+mod besieged;
 mod cache;
+mod connect;
 mod connections;
 mod drain;
 mod events;
 mod fixture;
+mod frames;
+mod grpc_web;
+mod hardening;
 mod http;
 mod lost;
 mod passthrough;
 mod rest;
+mod tls;
 mod toys;
+mod upload;
+mod web;

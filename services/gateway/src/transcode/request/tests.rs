@@ -5,7 +5,7 @@ use flotilla_proto::inventory::v1::{
     AdjustStockRequest, CreateProductRequest, DeleteProductRequest, ListProductsRequest, UpdateProductRequest,
 };
 use flotilla_proto::orders::v1::{CancelOrderRequest, PlaceOrderRequest, WatchOrderRequest};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::routes::{Found, Path, RouteTable};
@@ -36,22 +36,23 @@ impl<'a> Call<'a> {
         self
     }
 
-    fn message(self) -> Result<DynamicMessage, Vec<Violation>> {
-        let table = RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap(), crate::access::rule).unwrap();
+    fn message(self) -> Result<Bytes, Refusal> {
+        let table = RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap()).unwrap();
         let (verb, target) = self.line.split_once(' ').unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = Path::parse(path).unwrap();
         let Found::Binding(index) = table.find(&verb.parse().unwrap(), &path) else { panic!("{}", self.line) };
-        let input = Input { segments: &path.segments, query, headers: self.headers, body: self.body };
-        request(table.binding(index), input)
+        let body = self.body.map(|body| body.to_string());
+        let input = Input { segments: &path.segments, query, headers: self.headers, body: body.as_deref() };
+        request(table.schema(), table.binding(index), input)
     }
 
     fn read<M: prost::Message + Default>(self) -> M {
-        self.message().unwrap().transcode_to().unwrap()
+        M::decode(self.message().unwrap()).unwrap()
     }
 
     fn refused(self) -> Vec<(String, String)> {
-        let violations = self.message().unwrap_err();
+        let Refusal::Violations(violations) = self.message().unwrap_err() else { panic!("no violations") };
         violations.into_iter().map(|violation| (violation.field, violation.description)).collect()
     }
 }
@@ -129,7 +130,7 @@ fn what_is_wrong_is_named() {
         (call("PATCH /v1/users/u").body(json!({"name": "users/other"})), "user.name", "path"),
         (call("PATCH /v1/users/u").body(json!({"nick": "x"})), "user.nick", "unknown field"),
         (call("GET /v1/orders?pageSize=many"), "pageSize", "invalid digit"),
-        (call("GET /v1/orders?page_size=99999999999"), "pageSize", "too large"),
+        (call("GET /v1/orders?page_size=99999999999"), "page_size", "too large"),
         (call("GET /v1/orders?limit=5"), "limit", "unknown query parameter"),
         (call("GET /v1/orders").body(json!({})), "", "no body"),
     ] {

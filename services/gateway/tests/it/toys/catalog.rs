@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogService;
 use flotilla_proto::inventory::v1::{
-    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetProductRequest,
-    ListProductsRequest, ListProductsResponse, Product, UpdateProductRequest,
+    BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetImportRequest,
+    GetProductRequest, Import, ImportProductsRequest, ListProductsRequest, ListProductsResponse, Product,
+    UpdateProductRequest, WatchPricesRequest, WatchPricesResponse,
 };
+use futures::stream;
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 
@@ -33,6 +35,9 @@ impl CatalogService for Catalog {
     async fn create_product(&self, request: Request<CreateProductRequest>) -> Result<Response<Product>, Status> {
         self.notes.note("CreateProduct", &request);
         let request = request.into_inner();
+        if request.product_id == "slow" {
+            std::future::pending::<()>().await;
+        }
         let name = format!("products/{}", request.product_id);
         Ok(Response::new(Product { name, ..request.product.unwrap_or_default() }))
     }
@@ -64,6 +69,31 @@ impl CatalogService for Catalog {
         let product = request.into_inner().product.unwrap_or_default();
         self.names.lock().insert(product.name.clone(), product.display_name);
         Ok(Response::new(self.product(&product.name)))
+    }
+
+    async fn import_products(
+        &self,
+        request: Request<tonic::Streaming<ImportProductsRequest>>,
+    ) -> Result<Response<Import>, Status> {
+        self.notes.begin("ImportProducts", request.metadata());
+        let (mut rows, mut import) = (request.into_inner(), Import::default());
+        while let Some(row) = rows.message().await? {
+            self.notes.0.lock().rows.push(format!("{row:?}"));
+            import.name = format!("imports/{}", row.import_id);
+            import.received += 1;
+        }
+        self.notes.0.lock().imported += 1;
+        Ok(Response::new(import))
+    }
+
+    async fn get_import(&self, _: Request<GetImportRequest>) -> Result<Response<Import>, Status> {
+        Err(Status::unimplemented("not in the toy"))
+    }
+
+    type WatchPricesStream = stream::Pending<Result<WatchPricesResponse, Status>>;
+
+    async fn watch_prices(&self, _: Request<WatchPricesRequest>) -> Result<Response<Self::WatchPricesStream>, Status> {
+        Ok(Response::new(stream::pending()))
     }
 
     async fn delete_product(&self, request: Request<DeleteProductRequest>) -> Result<Response<()>, Status> {

@@ -30,6 +30,8 @@ const CATALOG: &[&str] = &[
     "/flotilla.inventory.v1.CatalogService/BatchGetProducts",
     "/flotilla.inventory.v1.CatalogService/UpdateProduct",
     "/flotilla.inventory.v1.CatalogService/DeleteProduct",
+    "/flotilla.inventory.v1.CatalogService/ImportProducts",
+    "/flotilla.inventory.v1.CatalogService/WatchPrices",
 ];
 
 /// What the toys have seen.
@@ -41,6 +43,10 @@ pub struct Seen {
     pub calls: Vec<&'static str>,
     /// Last request, as text.
     pub request: String,
+    /// Rows of imports, as text.
+    pub rows: Vec<String>,
+    /// Imports whose end came.
+    pub imported: usize,
 }
 
 /// Running toys. Dropped, they end.
@@ -56,10 +62,17 @@ pub struct Notes(pub Arc<Mutex<Seen>>);
 
 impl Notes {
     pub fn note<T: std::fmt::Debug>(&self, method: &'static str, request: &Request<T>) {
+        self.begin(method, request.metadata());
+        self.0.lock().request = format!("{:?}", request.get_ref());
+    }
+}
+
+impl Notes {
+    /// Notes a call whose request isn't there yet.
+    pub fn begin(&self, method: &'static str, metadata: &MetadataMap) {
         let mut seen = self.0.lock();
-        seen.metadata = request.metadata().clone();
+        seen.metadata = metadata.clone();
         seen.calls.push(method);
-        seen.request = format!("{:?}", request.get_ref());
     }
 }
 

@@ -50,7 +50,7 @@ impl OrderService for Orders {
                     unit_price: None,
                 };
                 let lines = request.lines.iter().map(line).collect();
-                Ok(Response::new(Order { lines, ..order("orders/placed") }))
+                Ok(Response::new(Order { lines, ..order("orders/00000000-0000-7000-8000-000000000002") }))
             }
         }
     }
@@ -58,7 +58,11 @@ impl OrderService for Orders {
     async fn get_order(&self, request: Request<GetOrderRequest>) -> Answer<Order> {
         self.0.note("GetOrder", &request);
         let name = request.into_inner().name;
-        if name == "orders/missing" { Err(not_found(&name).into()) } else { Ok(Response::new(order(&name))) }
+        if name == "orders/00000000-0000-7000-8000-000000000000" {
+            Err(not_found(&name).into())
+        } else {
+            Ok(Response::new(order(&name)))
+        }
     }
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Answer<ListOrdersResponse> {
@@ -82,14 +86,14 @@ impl OrderService for Orders {
             "" => 0,
             token => token.parse().map_err(|_| Status::from(invalid("resume_token", "is not ours")))?,
         };
-        if name == "orders/missing" {
+        if name == "orders/00000000-0000-7000-8000-000000000000" {
             return Err(not_found(&name).into());
         }
         let ending = name.clone();
         let states = stream::iter((seen + 1..=3).map(move |number| state(number, &name)));
         let stream: Self::WatchOrderStream = match ending.as_str() {
-            "orders/open" => Box::pin(states.chain(stream::pending())),
-            "orders/broken" => {
+            "orders/00000000-0000-7000-8000-00000000beef" => Box::pin(states.chain(stream::pending())),
+            "orders/00000000-0000-7000-8000-00000000badd" => {
                 let failed = RpcError::new(Code::Unavailable, "DATABASE_UNAVAILABLE", "the database is away");
                 Box::pin(states.chain(stream::once(async move { Err(failed.into()) })))
             }

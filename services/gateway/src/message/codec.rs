@@ -1,0 +1,119 @@
+//! What messages are written in: protobuf, which passes as it is, or proto3's JSON, with the stance of REST: what the
+//! message doesn't have is refused, what is input only is never answered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flotilla_rpc::RpcError;
+use tonic::{Code, Status};
+
+use crate::routes::RpcMethod;
+use crate::transcode::Refusal;
+
+/// The codecs of content types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Protobuf.
+    Proto,
+    /// JSON.
+    Json,
+}
+
+/// How one call's messages are written.
+#[derive(Debug, Clone)]
+pub enum Coder {
+    /// As the services want them.
+    Proto,
+    /// In the JSON of this method's messages.
+    Json(Arc<RpcMethod>),
+}
+
+impl Coder {
+    /// How a call of `method` in `codec` is written.
+    pub fn new(codec: Codec, method: &Arc<RpcMethod>) -> Self {
+        match codec {
+            Codec::Proto => Self::Proto,
+            Codec::Json => Self::Json(Arc::clone(method)),
+        }
+    }
+
+    /// A client's message as the service reads it.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` with the fields at fault.
+    pub fn read(&self, message: Bytes) -> Result<Bytes, Status> {
+        match self {
+            Self::Proto => Ok(message),
+            Self::Json(method) => method.reader.read(&message).map_err(|refusal| refused(refusal).into()),
+        }
+    }
+
+    /// A service's message as the client reads it.
+    ///
+    /// # Errors
+    /// `INTERNAL`: the service broke its contract.
+    pub fn write(&self, message: Bytes) -> Result<Bytes, Status> {
+        let Self::Json(method) = self else { return Ok(message) };
+        method.renderer.render(&message).map(|answer| answer.json.into()).map_err(|error| {
+            tracing::error!(%error, method = method.name, "response can't be transcoded");
+            RpcError::internal().into()
+        })
+    }
+}
+
+fn refused(refusal: Refusal) -> RpcError {
+    match refusal {
+        Refusal::Malformed(why) => {
+            RpcError::new(Code::InvalidArgument, "MALFORMED_JSON", format!("the message is not JSON: {why}"))
+        }
+        Refusal::Violations(violations) => {
+            let told = |violation: &crate::transcode::Violation| match violation.field.as_str() {
+                "" => violation.description.clone(),
+                field => format!("{field}: {}", violation.description),
+            };
+            let text = violations.iter().map(told).collect::<Vec<_>>().join("; ");
+            let error = RpcError::new(Code::InvalidArgument, "INVALID_ARGUMENT", text);
+            violations.into_iter().fold(error, |error, violation| error.field(violation.field, violation.description))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_proto::orders::v1::{GetOrderRequest, Order};
+    use prost::Message as _;
+
+    use super::*;
+    use crate::routes::RouteTable;
+
+    fn coder() -> Coder {
+        let routes = RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap()).unwrap();
+        Coder::new(Codec::Json, routes.method("/flotilla.orders.v1.OrderService/GetOrder").unwrap())
+    }
+
+    #[test]
+    fn json_becomes_the_message_and_the_message_json() {
+        let read = coder().read(Bytes::from_static(b"{\"name\":\"orders/o\"}")).unwrap();
+        assert_eq!(GetOrderRequest::decode(read).unwrap().name, "orders/o");
+        let order = Order { name: "orders/o".into(), ..Order::default() };
+        let written = coder().write(order.encode_to_vec().into()).unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&written).unwrap()["name"], "orders/o");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_its_field() {
+        for (json, field) in
+            [("{\"name\":5}", Some("name")), ("{\"nam\":\"x\"}", Some("nam")), ("{", None), ("{} {}", None), ("", None)]
+        {
+            let status = coder().read(Bytes::from(json)).unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{json}");
+            let named = flotilla_rpc::Details::of(&status).violations.first().map(|violation| violation.field.clone());
+            assert_eq!(named.as_deref(), field, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_response_that_is_no_message_is_the_services_fault() {
+        assert_eq!(coder().write(Bytes::from_static(&[0xff])).unwrap_err().code(), Code::Internal);
+    }
+}

@@ -1,0 +1,105 @@
+//! Which headers are a call's metadata and which are the business of one connection, one protocol or one browser.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Headers of the connection or of the browser: no service has a use for them.
+const REQUEST: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "origin",
+    "proxy-authorization",
+    "proxy-connection",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-grpc-web",
+];
+/// Headers of an answer that aren't metadata.
+const RESPONSE: &[&str] =
+    &["connection", "content-encoding", "content-length", "content-type", "date", "trailer", "transfer-encoding"];
+
+/// The headers with which a client's call goes on by gRPC, whatever it came by. `own` begins those of its protocol.
+pub fn request(headers: &HeaderMap, own: &[&str]) -> HeaderMap {
+    let passes = |name: &str| {
+        !REQUEST.contains(&name) && !name.starts_with("sec-") && !own.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut passed = kept(headers, passes);
+    passed.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    passed.insert(header::TE, HeaderValue::from_static("trailers"));
+    passed
+}
+
+/// The metadata of an answer, or of its trailers, without the words of gRPC itself.
+pub fn response(headers: &HeaderMap) -> HeaderMap {
+    kept(headers, |name| !RESPONSE.contains(&name) && !name.starts_with("grpc-"))
+}
+
+fn kept(headers: &HeaderMap, passes: impl Fn(&str) -> bool) -> HeaderMap {
+    let mut passed = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if passes(name.as_str()) {
+            passed.append(name.clone(), value.clone());
+        }
+    }
+    passed
+}
+
+/// Adds all values of `more`, each under the name that `rename` gives.
+pub fn append(headers: &mut HeaderMap, more: &HeaderMap, rename: impl Fn(&HeaderName) -> Option<HeaderName>) {
+    for (name, value) in more {
+        if let Some(name) = rename(name) {
+            headers.append(name, value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_calls_own_metadata_passes_and_the_connections_does_not() {
+        let sent = headers(&[
+            ("host", "gateway"),
+            ("x-own", "a"),
+            ("x-own", "b"),
+            ("authorization", "Bearer t"),
+            ("connect-timeout-ms", "5"),
+            ("grpc-timeout", "1H"),
+            ("sec-fetch-mode", "cors"),
+            ("content-type", "application/json"),
+        ]);
+        let passed = request(&sent, &["connect-", "grpc-"]);
+        assert_eq!(passed.get_all("x-own").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(passed["authorization"], "Bearer t");
+        assert_eq!(passed["content-type"], "application/grpc");
+        for name in ["host", "connect-timeout-ms", "grpc-timeout", "sec-fetch-mode"] {
+            assert!(!passed.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answers_metadata_is_free_of_grpcs_words() {
+        let passed = response(&headers(&[("grpc-status", "0"), ("content-type", "application/grpc"), ("etag", "1")]));
+        assert_eq!(passed, headers(&[("etag", "1")]));
+    }
+}

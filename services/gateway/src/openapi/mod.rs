@@ -1,0 +1,146 @@
+//! The API's description: OpenAPI 3.1, made from the contracts and from nothing else, so that it can't drift.
+//!
+//! Paths come from the route table, messages and comments from the descriptors, limits from the validation rules,
+//! security from each method's policy; examples are made to fit the rules.
+
+mod example;
+mod operation;
+mod parameters;
+mod rules;
+mod schemas;
+
+use std::collections::{BTreeMap, HashMap};
+
+use prost_reflect::DescriptorPool;
+use serde_json::{Map, Value, json};
+
+use crate::routes::{RouteTable, comment};
+use schemas::Schemas;
+
+/// What stands above all.
+const ABOUT: &str =
+    "Orders, stock, money and notices of the Flotilla fleet. The same methods answer gRPC, gRPC-Web and \
+Connect on this port.
+
+- **Tokens**: `POST /v1/auth:login`, then `Authorization: Bearer ...`.
+- **Repeats**: an `Idempotency-Key` makes a repeated request return what the first one did.
+- **Changes**: `If-Match` with a resource's `ETag` makes a change depend on it; `If-None-Match` makes a read answer 304.
+- **Deadlines**: `X-Request-Timeout: 2s` or `Prefer: wait=2` shorten how long a request may take.
+- **Streams**: server-sent events, or JSON lines with `Accept: application/x-ndjson`; `Last-Event-ID` resumes.
+- **Numbers** of 64 bits are strings in answers; requests may write them either way. `null` stands for \"not given\".
+- **Errors** are problem details (RFC 9457); `reason` is stable and for programs.";
+
+/// Statuses of errors with what they mean.
+const ERRORS: &[(&str, &str)] = &[
+    ("400", "The request is wrong, or can't be done in the present state; `violations` names the fields at fault."),
+    ("401", "There is no valid token, or the credentials are wrong."),
+    ("403", "The caller may not do this."),
+    ("404", "There is no such thing."),
+    ("408", "The body did not arrive in time."),
+    ("409", "It exists already, or has changed in the meantime."),
+    ("413", "The body is too large."),
+    ("415", "The body is of a type or in a packing that isn't known."),
+    ("429", "Too many requests; `Retry-After` says when to come back."),
+    ("431", "The request's head is too large."),
+    ("500", "A fault of the fleet's own; it is logged under the request's id."),
+    ("503", "A service is away; `Retry-After` says when to come back."),
+    ("504", "The deadline has passed; what was asked may have been done."),
+];
+
+/// The description of the routes' methods.
+pub fn document(routes: &RouteTable) -> Value {
+    let mut schemas = Schemas::default();
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let (mut numbers, mut tags) = (HashMap::new(), BTreeMap::new());
+    for binding in routes.bindings() {
+        let method = &binding.method;
+        let number = numbers.entry(method.name.clone()).or_insert(0_usize);
+        let operation = operation::operation(&mut schemas, binding, *number);
+        *number += 1;
+        if let Some((name, text)) = tag(method.input.parent_pool(), &method.name) {
+            tags.insert(name, text);
+        }
+        let verb = binding.verb.as_str().to_ascii_lowercase();
+        paths.entry(operation::path(binding)).or_default().insert(verb, operation);
+    }
+    schemas.insert("Problem", problem());
+    let tags: Vec<Value> = tags.into_iter().map(|(name, text)| json!({"name": name, "description": text})).collect();
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Flotilla", "version": env!("CARGO_PKG_VERSION"), "description": ABOUT,
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "This gateway."}],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "schemas": schemas.into_components(),
+            "responses": errors(),
+            "headers": {
+                "ETag": {"description": "The resource's tag.", "schema": {"type": "string"}},
+                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
+            },
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                    "description": "The access token of `POST /v1/auth:login`.",
+                },
+            },
+        },
+    })
+}
+
+/// A service as a group of operations: its name and its comment.
+fn tag(pool: &DescriptorPool, method: &str) -> Option<(String, String)> {
+    let service = pool.get_service_by_name(method.split('/').next()?)?;
+    let text = comment(&service.parent_file(), service.path());
+    Some((service.name().trim_end_matches("Service").to_owned(), text))
+}
+
+fn errors() -> Value {
+    let responses = ERRORS.iter().map(|(status, text)| {
+        let mut response = json!({"description": text});
+        // Who sends so much gets no more than the status.
+        if *status != "431" {
+            let schema = json!({"$ref": "#/components/schemas/Problem"});
+            response["content"] = json!({"application/problem+json": {"schema": schema}});
+        }
+        if ["429", "503"].contains(status) {
+            response["headers"] = json!({"Retry-After": {"$ref": "#/components/headers/Retry-After"}});
+        }
+        ((*status).to_owned(), response)
+    });
+    Value::Object(responses.collect())
+}
+
+fn problem() -> Value {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    json!({
+        "type": "object",
+        "description": "What went wrong (RFC 9457).",
+        "properties": {
+            "type": {"type": "string", "description": "A URN made from the reason.", "examples": ["urn:flotilla:problem:not-found"]},
+            "title": text("The code, for people."),
+            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status."},
+            "detail": text("What went wrong, for people."),
+            "code": {"type": "string", "description": "gRPC's code.", "examples": ["NOT_FOUND"]},
+            "reason": {"type": "string", "description": "Why, for programs; stable.", "examples": ["NOT_FOUND"]},
+            "violations": {
+                "type": "array",
+                "description": "The fields at fault.",
+                "items": {
+                    "type": "object",
+                    "properties": {"field": text("Path of the field."), "description": text("What is wrong with it.")},
+                    "required": ["field", "description"],
+                },
+            },
+            "metadata": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Further facts."},
+            "requestId": text("The request's id, as in the logs."),
+        },
+        "required": ["type", "title", "status", "detail", "code", "reason", "requestId"],
+    })
+}
+
+#[cfg(test)]
+mod tests;

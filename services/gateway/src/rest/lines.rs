@@ -1,0 +1,199 @@
+//! Cuts an upload into its lines as it arrives: no more of it is in memory than a line and what came with its end.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use flate2::write::MultiGzDecoder;
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use std::io::Write as _;
+
+use super::body::{Text, broken};
+use crate::message::Packing;
+use crate::problem::Problem;
+
+/// Packed bytes are unpacked in such portions: one swells to a megabyte at most.
+const PORTION: usize = 1024;
+
+/// The lines of a body.
+#[derive(Debug)]
+pub struct Lines<B> {
+    body: B,
+    limit: usize,
+    unpacker: Option<MultiGzDecoder<Vec<u8>>>,
+    /// Arrived and packed still.
+    packed: Bytes,
+    /// Arrived, and no line was cut from it yet.
+    buffer: BytesMut,
+    /// How far the buffer was searched for a line's end.
+    searched: usize,
+    /// How many lines were cut off.
+    count: u64,
+    ended: bool,
+}
+
+impl<B> Lines<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    /// Lines of at most `limit` bytes.
+    pub fn new(body: B, packing: Packing, limit: usize) -> Self {
+        let unpacker = (packing == Packing::Gzip).then(|| MultiGzDecoder::new(Vec::new()));
+        let (packed, buffer) = (Bytes::new(), BytesMut::new());
+        Self { body, limit, unpacker, packed, buffer, searched: 0, count: 0, ended: false }
+    }
+
+    /// The number of the line that was given last, from 1.
+    pub fn number(&self) -> u64 {
+        self.count
+    }
+
+    /// The next line that isn't blank; `None` at the end.
+    ///
+    /// # Errors
+    /// The line is too long or not UTF-8, or the client broke off.
+    pub async fn next(&mut self) -> Result<Option<Text>, Problem> {
+        // Ends with the body, whose arrival the caller watches.
+        loop {
+            if let Some(line) = self.cut()? {
+                if !line.as_str().trim().is_empty() {
+                    return Ok(Some(line));
+                }
+            } else if self.ended {
+                return Ok(None);
+            } else {
+                self.more().await?;
+            }
+        }
+    }
+
+    fn cut(&mut self) -> Result<Option<Text>, Problem> {
+        let end = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n').map(|at| self.searched + at);
+        let length = match end {
+            Some(end) => end + 1,
+            None if self.ended && !self.buffer.is_empty() => self.buffer.len(),
+            None if self.buffer.len() > self.limit => return Err(self.too_long()),
+            None => {
+                self.searched = self.buffer.len();
+                return Ok(None);
+            }
+        };
+        self.searched = 0;
+        self.count += 1;
+        let mut line = self.buffer.split_to(length).freeze();
+        line.truncate(line.len() - usize::from(line.ends_with(b"\n")));
+        if line.len() > self.limit {
+            return Err(self.too_long());
+        }
+        Text::new(line).map(Some).map_err(|problem| problem.at_line(self.count))
+    }
+
+    fn too_long(&self) -> Problem {
+        Problem::too_large(self.limit).at_line(self.count.max(1))
+    }
+
+    /// Takes in what comes next.
+    async fn more(&mut self) -> Result<(), Problem> {
+        if self.packed.is_empty() {
+            match self.body.frame().await {
+                None => return self.end(),
+                Some(Err(_)) => return Err(broken().at_line(self.count + 1)),
+                Some(Ok(frame)) => match (frame.into_data(), &self.unpacker) {
+                    (Err(_), _) => return Ok(()),
+                    (Ok(data), Some(_)) => self.packed = data,
+                    (Ok(data), None) => {
+                        self.buffer.extend_from_slice(&data);
+                        return Ok(());
+                    }
+                },
+            }
+        }
+        if let Some(unpacker) = &mut self.unpacker {
+            let portion = &self.packed[..self.packed.len().min(PORTION)];
+            let taken = unpacker.write(portion).and_then(|taken| unpacker.flush().map(|()| taken));
+            let taken = taken.ok().filter(|taken| *taken > 0).ok_or_else(not_gzip)?;
+            self.packed.advance(taken);
+            self.buffer.extend_from_slice(unpacker.get_ref());
+            unpacker.get_mut().clear();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        self.ended = true;
+        if let Some(mut unpacker) = self.unpacker.take() {
+            unpacker.try_finish().map_err(|_| not_gzip())?;
+            self.buffer.extend_from_slice(unpacker.get_ref());
+        }
+        Ok(())
+    }
+}
+
+fn not_gzip() -> Problem {
+    Problem::bad_request("COMPRESSION_BROKEN", "the body is not gzip")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::message::pack;
+
+    async fn lines(bytes: &[u8], size: usize, packing: Packing, limit: usize) -> (Vec<String>, Option<&'static str>) {
+        let frames: Vec<_> =
+            bytes.chunks(size).map(|chunk| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(chunk)))).collect();
+        let mut lines = Lines::new(StreamBody::new(stream::iter(frames)), packing, limit);
+        let mut found = Vec::new();
+        loop {
+            match lines.next().await {
+                Ok(Some(line)) => found.push(format!("{} {}", lines.number(), line.as_str())),
+                Ok(None) => return (found, None),
+                Err(problem) => {
+                    let told = String::from_utf8(problem.json("r")).unwrap();
+                    assert!(
+                        told.contains(&format!("\"line\":\"{}\"", lines.number().max(1))) || told.contains("gzip"),
+                        "{told}"
+                    );
+                    return (found, Some(problem.reason().to_owned().leak()));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_come_out_however_the_body_is_cut_or_packed() {
+        let text = b"{\"a\":1}\r\n\n  \n{\"b\":2}\nlast";
+        let expected = ["1 {\"a\":1}\r", "4 {\"b\":2}", "5 last"];
+        for size in [1, 2, 7, 100] {
+            assert_eq!(lines(text, size, Packing::Identity, 10).await, (expected.map(str::to_owned).to_vec(), None));
+        }
+        let long = b"{\"a\":1}\n".repeat(1000);
+        let packed = pack(&long).unwrap();
+        for size in [1, 64, 100_000] {
+            let (found, problem) = lines(&packed, size, Packing::Gzip, 10).await;
+            assert_eq!((found.len(), problem), (1000, None), "pieces of {size}");
+        }
+        assert_eq!(lines(b"", 1, Packing::Identity, 10).await, (vec![], None));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_ends_the_upload_with_its_number() {
+        let text = b"ok\n12345678901\n";
+        for size in [1, 100] {
+            let expected = (vec!["1 ok".to_owned()], Some("BODY_TOO_LARGE"));
+            assert_eq!(lines(text, size, Packing::Identity, 10).await, expected);
+        }
+        assert_eq!(lines(&[b'x'; 5000], 100, Packing::Identity, 10).await.1, Some("BODY_TOO_LARGE"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_text_or_no_gzip_is_refused() {
+        assert_eq!(lines(b"ok\n\xff\n", 100, Packing::Identity, 10).await.1, Some("INVALID_UTF8"));
+        assert_eq!(lines(b"no gzip", 100, Packing::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
+        let packed = pack(&[b'\n'; 5000]).unwrap();
+        assert_eq!(lines(&packed[..packed.len() - 4], 100, Packing::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
+    }
+}

@@ -1,0 +1,234 @@
+//! Streams of answers, in one of two formats that the client chooses by `Accept`.
+//!
+//! Server-sent events (`text/event-stream`, the default): `event: message` carries a response as JSON, with the token
+//! to resume from as its id; `event: error` problem details; `event: end` says that there is nothing more to come: a
+//! client may close then. JSON lines (`application/x-ndjson` or `application/jsonl`): a response a line; an error is a
+//! last line `{"error": ...}` with problem details; the end of the body is the end; an empty line keeps an idle stream
+//! open. A stream that breaks off, or ends with the error `SERVER_DRAINING`, is to be resumed by another request with
+//! `Last-Event-ID`, which browsers send by themselves.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flotilla_rpc::RpcError;
+use futures::Stream;
+use futures::stream::unfold;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::time::sleep;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codec::Streaming;
+
+use super::body::LINES;
+use crate::backend::settle;
+use crate::edge::{Edge, Place};
+use crate::grpc::shutting_down;
+use crate::metrics::Timer;
+use crate::problem::Problem;
+use crate::transcode::Answer;
+
+/// Media type of server-sent events.
+const EVENTS: &str = "text/event-stream";
+/// How long a client should wait before it resumes, in milliseconds; also a first sign of life.
+const OPENING: &str = "retry: 1000\n\n";
+/// What keeps an idle stream of events open.
+const HEARTBEAT: &str = ": still here\n\n";
+/// Nothing more to come.
+const END: &str = "event: end\ndata: {}\n\n";
+
+/// How a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Server-sent events.
+    Events,
+    /// JSON, a value a line.
+    Lines,
+}
+
+impl Format {
+    /// The one that `Accept` weighs most, the first of equals; events where it names none.
+    pub fn wanted(headers: &HeaderMap) -> Self {
+        let lists = headers.get_all(ACCEPT).iter().filter_map(|list| list.to_str().ok());
+        let mut best = (0.0, Self::Events);
+        for item in lists.flat_map(|list| list.split(',')) {
+            let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
+            let weight = parameters.split(';').find_map(|part| part.trim().strip_prefix("q=")?.parse::<f32>().ok());
+            let format = match name.trim().to_ascii_lowercase() {
+                name if name == EVENTS => Self::Events,
+                name if LINES.contains(&name.as_str()) => Self::Lines,
+                _ => continue,
+            };
+            if weight.unwrap_or(1.0) > best.0 {
+                best = (weight.unwrap_or(1.0), format);
+            }
+        }
+        best.1
+    }
+
+    /// The headers of a stream, without its body.
+    pub fn head(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(if self == Self::Events { EVENTS } else { LINES[0] }));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("accept"));
+        // Asks proxies to pass messages on at once.
+        headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        response
+    }
+
+    fn opening(self) -> &'static str {
+        if self == Self::Events { OPENING } else { "" }
+    }
+
+    fn heartbeat(self) -> &'static str {
+        if self == Self::Events { HEARTBEAT } else { "\n" }
+    }
+
+    fn end(self) -> &'static str {
+        if self == Self::Events { END } else { "" }
+    }
+
+    /// A message. JSON holds no line break, and a token with one would be two lines: it is left out.
+    fn message(self, answer: Answer) -> Bytes {
+        let mut json = answer.json;
+        if self == Self::Lines {
+            json.push(b'\n');
+            return json.into();
+        }
+        let token = answer.resume_token.filter(|token| !token.contains(['\n', '\r', '\0']));
+        let id = token.map(|token| format!("id: {token}\n")).unwrap_or_default();
+        let mut event = format!("{id}event: message\ndata: ").into_bytes();
+        event.append(&mut json);
+        event.extend_from_slice(b"\n\n");
+        event.into()
+    }
+
+    fn error(self, document: &[u8]) -> Bytes {
+        match self {
+            Self::Events => [b"event: error\ndata: ", document, b"\n\n"].concat().into(),
+            Self::Lines => [b"{\"error\":", document, b"}\n"].concat().into(),
+        }
+    }
+}
+
+/// A stream under way. Holds its place until it is dropped.
+pub struct Answers {
+    /// The edge that serves it.
+    pub edge: Arc<Edge>,
+    /// Which binding it answers.
+    pub binding: usize,
+    /// How it is written.
+    pub format: Format,
+    /// What the service sends.
+    pub messages: Streaming<Bytes>,
+    /// Told in errors.
+    pub request_id: String,
+    /// Counts the end.
+    pub timer: Timer,
+    /// Its place among the streams.
+    #[expect(dead_code, reason = "given back when the stream ends")]
+    pub place: Place,
+}
+
+/// How far a stream has come.
+enum State {
+    Opening(Answers),
+    Open(Answers),
+    Ended,
+}
+
+impl Answers {
+    /// The response that goes on for as long as messages come, the client stays and the gateway doesn't drain.
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = self.format.head();
+        *response.body_mut() = Body::new(StreamBody::new(self.into_frames()));
+        response
+    }
+
+    fn into_frames(self) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+        unfold(State::Opening(self), |state| async move {
+            let (text, next) = match state {
+                State::Opening(answers) => (Bytes::from(answers.format.opening()), State::Open(answers)),
+                State::Open(answers) => answers.next().await,
+                State::Ended => return None,
+            };
+            Some((Ok(Frame::data(text)), next))
+        })
+    }
+
+    /// The next text to send.
+    async fn next(mut self) -> (Bytes, State) {
+        let message = tokio::select! {
+            biased;
+            () = self.edge.draining.cancelled() => return self.failed(shutting_down().into()),
+            message = self.messages.message() => message,
+            () = sleep(self.edge.limits.heartbeat) => {
+                return (Bytes::from(self.format.heartbeat()), State::Open(self));
+            }
+        };
+        match message {
+            Ok(Some(message)) => match self.edge.routes.binding(self.binding).renderer.render(&message) {
+                Ok(answer) => (self.format.message(answer), State::Open(self)),
+                Err(error) => {
+                    tracing::error!(%error, "message of a stream can't be transcoded");
+                    self.failed(RpcError::internal().into())
+                }
+            },
+            Ok(None) => {
+                self.timer.end("200");
+                (Bytes::from(self.format.end()), State::Ended)
+            }
+            Err(status) => self.failed(settle(status)),
+        }
+    }
+
+    fn failed(self, status: Status) -> (Bytes, State) {
+        let problem = Problem::from(status);
+        self.timer.end(problem.status().as_str());
+        (self.format.error(&problem.json(&self.request_id)), State::Ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(token: Option<&str>) -> Answer {
+        Answer { json: b"{}".to_vec(), etag: None, resume_token: token.map(str::to_owned) }
+    }
+
+    #[test]
+    fn an_event_carries_its_token_and_its_json() {
+        let event = |token| Format::Events.message(answer(token));
+        assert_eq!(event(Some("7")), "id: 7\nevent: message\ndata: {}\n\n");
+        assert_eq!(event(None), "event: message\ndata: {}\n\n");
+        assert_eq!(event(Some("7\ndata: x")), "event: message\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn a_line_is_the_json_alone_and_an_error_is_told_apart() {
+        assert_eq!(Format::Lines.message(answer(Some("7"))), "{}\n");
+        assert_eq!(Format::Lines.error(b"{\"status\":503}"), "{\"error\":{\"status\":503}}\n");
+    }
+
+    #[test]
+    fn the_client_chooses_the_format() {
+        for (accept, format) in [
+            ("", Format::Events),
+            ("*/*", Format::Events),
+            ("text/event-stream", Format::Events),
+            ("application/x-ndjson", Format::Lines),
+            ("application/jsonl; q=0.9, text/event-stream;q=0.5", Format::Lines),
+            ("text/event-stream, application/x-ndjson", Format::Events),
+            ("application/json", Format::Events),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(Format::wanted(&headers), format, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Uploads: each line of the body becomes a message of the client's stream, as the service takes them in.
+//!
+//! A line is read when the service is ready for another, so a slow service slows the client down and nothing piles up
+//! here. A line that is wrong breaks the stream off with an error: the service sees no end. An
+//! upload may last as long as it goes on; where nothing moves for as long as a request may take, it is given up.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::stream::unfold;
+use hyper::body::Incoming;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::lines::Lines;
+use crate::edge::Edge;
+use crate::problem::Problem;
+use crate::routes::Path;
+use crate::transcode::{self, Headers, Input};
+
+/// The headers that stand for fields, kept for as long as the upload lasts.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// `If-Match`.
+    pub if_match: Option<String>,
+    /// `Last-Event-ID`.
+    pub last_event_id: Option<String>,
+}
+
+/// What every message of an upload is made from.
+pub struct Source {
+    edge: Arc<Edge>,
+    binding: usize,
+    segments: Vec<Cow<'static, str>>,
+    query: String,
+    headers: Kept,
+    lines: Lines<Incoming>,
+    moved: watch::Sender<Instant>,
+    fault: Option<oneshot::Sender<Problem>>,
+}
+
+/// What the caller watches while the service reads.
+pub struct Watch {
+    /// When the last line was taken.
+    moved: watch::Receiver<Instant>,
+    /// Why the upload can't go on.
+    fault: oneshot::Receiver<Problem>,
+}
+
+impl Source {
+    /// An upload to a binding of the edge.
+    pub fn new(
+        edge: &Arc<Edge>,
+        binding: usize,
+        path: &Path<'_>,
+        query: &str,
+        headers: Kept,
+        lines: Lines<Incoming>,
+    ) -> (Self, Watch) {
+        let (moved, watched) = watch::channel(Instant::now());
+        let (fault, told) = oneshot::channel();
+        let segments = path.segments.iter().map(|segment| Cow::Owned(segment.clone().into_owned())).collect();
+        let (edge, query, fault) = (Arc::clone(edge), query.to_owned(), Some(fault));
+        (Self { edge, binding, segments, query, headers, lines, moved, fault }, Watch { moved: watched, fault: told })
+    }
+
+    /// The messages; `None` after a fault, which breaks the stream off.
+    pub fn into_stream(self) -> impl Stream<Item = Option<Bytes>> + Send + 'static {
+        unfold(self, |mut source| async move {
+            match source.next().await {
+                Ok(message) => message.map(|message| (Some(message), source)),
+                Err(problem) => match source.fault.take() {
+                    Some(fault) => {
+                        // Whoever doesn't listen any more has given the call up.
+                        let _ = fault.send(problem);
+                        Some((None, source))
+                    }
+                    None => None,
+                },
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let line = self.lines.next().await?;
+        self.moved.send_replace(Instant::now());
+        let Some(line) = line else { return Ok(None) };
+        let headers = Headers {
+            idempotency_key: self.headers.idempotency_key.as_deref(),
+            if_match: self.headers.if_match.as_deref(),
+            last_event_id: self.headers.last_event_id.as_deref(),
+        };
+        let input = Input { segments: &self.segments, query: &self.query, headers, body: Some(line.as_str()) };
+        let routes = &self.edge.routes;
+        let message = transcode::request(routes.schema(), routes.binding(self.binding), input);
+        message.map(Some).map_err(|refusal| Problem::from(refusal).at_line(self.lines.number()))
+    }
+}
+
+impl Watch {
+    /// Waits until the upload can't go on: a line is wrong, or nothing has moved for `patience`.
+    pub async fn broken(self, patience: Duration) -> Problem {
+        let Self { mut moved, fault } = self;
+        let stalled = async {
+            // Ends when nothing moves: each round waits for a move or for the end of the patience.
+            loop {
+                let until = *moved.borrow_and_update() + patience;
+                sleep_until(until).await;
+                if !moved.has_changed().unwrap_or(false) {
+                    return Problem::too_slow();
+                }
+            }
+        };
+        tokio::select! {
+            Ok(problem) = fault => problem,
+            problem = stalled => problem,
+        }
+    }
+}

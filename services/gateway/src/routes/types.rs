@@ -1,0 +1,160 @@
+//! What the route table holds: methods, the bindings that lead to them, and why some can't be had.
+
+use std::sync::Arc;
+
+use flotilla_proto::policy::{Access, Idempotency};
+use http::Method as HttpMethod;
+use http::uri::PathAndQuery;
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
+
+use super::annotations::{comment, summary};
+use super::template::{Template, TemplateError};
+use crate::transcode::{FieldPath, Reader, Renderer, Schema, Special};
+
+/// A public method of a service behind the gateway.
+#[derive(Debug)]
+pub struct RpcMethod {
+    /// `package.Service/Method`.
+    pub name: String,
+    /// `/package.Service/Method`, as gRPC calls it.
+    pub path: PathAndQuery,
+    /// Name of the service that answers: the second part of the package.
+    pub backend: String,
+    /// Request message.
+    pub input: MessageDescriptor,
+    /// Response message.
+    pub output: MessageDescriptor,
+    /// Request message in the [`RouteTable::schema`].
+    pub input_index: usize,
+    /// Response message there.
+    pub output_index: usize,
+    /// Whether responses are a stream.
+    pub server_streaming: bool,
+    /// Whether requests are a stream.
+    pub client_streaming: bool,
+    /// Who may call it: never [`Access::Peer`].
+    pub access: Access,
+    /// What repeating a call does.
+    pub idempotency: Idempotency,
+    /// First sentence of its comment.
+    pub summary: String,
+    /// Its comment.
+    pub comment: String,
+    /// Reads its requests from JSON.
+    pub reader: Reader,
+    /// Writes its responses as JSON.
+    pub renderer: Renderer,
+}
+
+/// What an HTTP body holds.
+#[derive(Debug, Clone)]
+pub enum BodyRule {
+    /// Nothing: a body is refused.
+    None,
+    /// The request message.
+    Whole,
+    /// One field of it.
+    Field(FieldPath),
+}
+
+/// One way to call a method over HTTP.
+#[derive(Debug)]
+pub struct Binding {
+    /// The method.
+    pub method: Arc<RpcMethod>,
+    /// HTTP method.
+    pub verb: HttpMethod,
+    /// The template as written: the route's name in metrics.
+    pub pattern: String,
+    /// The template in its parts.
+    pub template: Template,
+    /// Fields taken from the path: each with its segments.
+    pub variables: Vec<(FieldPath, std::ops::Range<usize>)>,
+    /// What the body holds.
+    pub body: BodyRule,
+    /// Fields that headers stand for.
+    pub special: Special,
+    /// The field of the response that is the answer, where not all of it is.
+    pub response_body: Option<String>,
+    /// Writes the method's responses.
+    pub renderer: Renderer,
+}
+
+/// Why the contracts can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteError {
+    /// The descriptor set lacks the option's definition or holds one that can't be read.
+    #[error("{0}: the http option can't be read")]
+    Option(String),
+    /// The path template is wrong.
+    #[error("{method}: {template}: {error}")]
+    Template {
+        /// The method.
+        method: String,
+        /// Its template.
+        template: String,
+        /// What is wrong with it.
+        error: TemplateError,
+    },
+    /// A field that the option names isn't there or can't be bound.
+    #[error("{method}: field {field} can't be bound")]
+    Field {
+        /// The method.
+        method: String,
+        /// The field.
+        field: String,
+    },
+    /// Two methods want the same place.
+    #[error("{method}: {template} is taken by another method")]
+    Taken {
+        /// The second method.
+        method: String,
+        /// The place.
+        template: String,
+    },
+    /// Nobody said who may call it.
+    #[error("{0}: no access rule")]
+    NoAccessRule(String),
+    /// It is for services alone and has a path all the same.
+    #[error("{0}: only peers may call it, but it has an http option")]
+    Peer(String),
+    /// Both sides stream, which HTTP can't.
+    #[error("{0}: a bidirectional stream has no http form")]
+    Bidirectional(String),
+}
+
+impl RpcMethod {
+    pub(super) fn new(
+        descriptor: &MethodDescriptor,
+        access: Access,
+        idempotency: Idempotency,
+        schema: &Arc<Schema>,
+        (input_index, output_index): (usize, usize),
+    ) -> Result<Self, RouteError> {
+        let name = rpc_name(descriptor);
+        let path = PathAndQuery::try_from(format!("/{name}")).map_err(|_| RouteError::Option(name.clone()))?;
+        let comment = comment(&descriptor.parent_file(), descriptor.path());
+        Ok(Self {
+            path,
+            backend: name.split('.').nth(1).unwrap_or_default().to_owned(),
+            input: descriptor.input(),
+            output: descriptor.output(),
+            input_index,
+            output_index,
+            server_streaming: descriptor.is_server_streaming(),
+            client_streaming: descriptor.is_client_streaming(),
+            access,
+            idempotency,
+            summary: summary(&comment),
+            comment,
+            reader: Reader::new(schema, input_index),
+            renderer: Renderer::new(schema, output_index, None),
+            name,
+        })
+    }
+}
+
+/// `package.Service/Method`.
+pub fn rpc_name(method: &MethodDescriptor) -> String {
+    format!("{}/{}", method.parent_service().full_name(), method.name())
+}

@@ -1,0 +1,84 @@
+//! The edge before services of another contract: no chassis, no cache, no accounts; only methods that are public.
+
+use std::sync::Arc;
+
+use flotilla_cache::{Cache, CacheSettings};
+use flotilla_proto::policy;
+use flotilla_rpc::tls::ServerTls;
+use flotilla_rpc::{AccessRules, AuthSettings, Authenticator, ClientSettings, Server, ServerSettings, StaticKeys};
+use flotilla_telemetry::Registry;
+use prost_reflect::DescriptorPool;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Backends;
+use crate::config::EdgeSettings;
+use crate::cors::Cors;
+use crate::edge::{Edge, Limits};
+use crate::grpc::System;
+use crate::metrics::Metrics;
+use crate::request_id::RequestIds;
+use crate::response_cache::ResponseCache;
+use crate::routes::RouteTable;
+use crate::server::{self, House};
+use crate::site::Site;
+
+/// An edge in the making.
+#[derive(Debug)]
+pub struct Standalone {
+    /// The contract. Methods say by `flotilla.options.v1.policy` who may call them.
+    pub pool: DescriptorPool,
+    /// Where its services are (`http://host:port`), by the second part of their package's name.
+    pub backends: Vec<(&'static str, String)>,
+    /// How those are called.
+    pub client: ClientSettings,
+    /// Limits of the port, and its certificate where it speaks TLS.
+    pub grpc: ServerSettings,
+    /// Further limits.
+    pub edge: EdgeSettings,
+    /// Whether errors of the edge's own come without details: a suite that counts details expects only its service's.
+    pub bare_errors: bool,
+}
+
+impl Standalone {
+    /// Serves until `shutdown` is cancelled.
+    ///
+    /// # Errors
+    /// The contract, an address or the certificate can't be used.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { pool, backends, client, grpc, edge: limits, bare_errors } = self;
+        let registry = Registry::new();
+        let mut policies = policy::of(&pool);
+        policies.retain(|policy| policy.access.is_some());
+        let routes = RouteTable::new(&pool, &policies)?;
+        let mut empty = grpc.clone();
+        (empty.reflection, empty.tls) = (Some(false), None);
+        let own = Server::new(&empty, None, AccessRules::new(), &registry);
+        let system = System::new(own.into_service(&shutdown)?, false, &pool, &routes)?;
+        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        let edge = Edge {
+            cache: ResponseCache::empty(Cache::connect("products", &CacheSettings::default(), &registry).await),
+            site: Site::new(&routes),
+            routes,
+            backends: Backends::new(backends.iter().map(|(name, url)| (*name, url.as_str())), &client)?,
+            authenticator: Authenticator::new(&AuthSettings::default(), Arc::new(StaticKeys::new([]))),
+            system,
+            metrics: Metrics::register(&registry)?,
+            limits: Limits {
+                max_body: grpc.max_message_bytes,
+                deadline: grpc.default_deadline.0,
+                heartbeat: limits.heartbeat.0,
+                bare_errors,
+            },
+            cors: Cors::new(&limits.cors_origins),
+            addresses: None,
+            ids: RequestIds::new(rand::random()),
+            calls: places(grpc.max_calls),
+            streams: places(grpc.max_streams),
+            draining: shutdown.clone(),
+        };
+        let tls = grpc.tls.as_ref().map(ServerTls::public).transpose()?;
+        server::serve(listener, House { edge: Arc::new(edge), settings: grpc, limits, tls }, shutdown).await
+    }
+}
