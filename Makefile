@@ -5,11 +5,13 @@ FLEET := target/release/fleet
 RUNTIME ?= native
 # Further arguments of demo, replay, bench, chaos and logs: make demo ARGS="--orders 5000"
 ARGS ?=
+# TLS=1: mutual TLS between all services, TLS at the gateway
+TLS ?= $(FLOTILLA_TLS)
 export RUNTIME
 
 .DEFAULT_GOAL := help
 .PHONY: help build up down restart status logs demo replay chaos bench reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto drive others ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive certs grpcurl grpcui test-grpcurl contract conformance-rpc test-browser others ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -18,10 +20,10 @@ build: ## Build the services and the fleet command in release mode
 	@sh scripts/preflight.sh
 	@$(CARGO) build --release --locked -p flotilla-fleet --bins
 
-up: ## Run the fleet on this machine: servers, services, migrations; prints addresses and memory
+up: ## Run the fleet on this machine: servers, services, migrations; TLS=1: with mutual TLS everywhere
 	@if [ "$(RUNTIME)" != native ]; then echo "RUNTIME=$(RUNTIME) is not built yet: only RUNTIME=native is" >&2; exit 1; fi
 	@$(MAKE) --no-print-directory build
-	@sh scripts/files-limit.sh $(FLEET) up
+	@FLOTILLA_TLS="$(TLS)" sh scripts/files-limit.sh $(FLEET) up
 
 down: ## Stop what `make up` started, and nothing else
 	@if [ -x $(FLEET) ]; then $(FLEET) down; else echo "the fleet isn't up"; fi
@@ -44,8 +46,8 @@ replay: ## Replay a small set of real-shaped orders on the fleet that is up
 chaos: ## The demo while services and nats-server are killed at random (seeded), then the invariants
 	@$(FLEET) chaos $(ARGS)
 
-bench: up ## Measure the fleet beside bare PostgreSQL in one run
-	@$(FLEET) load --baseline $(ARGS)
+bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy, in one run
+	@$(FLEET) load --baseline --envoy "$$(sh scripts/envoy.sh)" $(ARGS)
 
 reset: ## Forget the data of a stopped fleet
 	@if [ -x $(FLEET) ]; then $(FLEET) reset; else rm -rf .flotilla; fi
@@ -87,6 +89,33 @@ proto: ## Lint the contracts and generate their code anew
 	@sh scripts/buf.sh
 	@touch crates/proto/build.rs
 	@$(CARGO) build --locked -p flotilla-proto
+
+generate: ## Generate a TypeScript and a Python client into .flotilla/clients
+	@sh scripts/generate.sh
+
+test-clients: build ## Use the generated clients against a fleet of their own
+	@sh scripts/clients.sh
+
+certs: build ## Make or renew the development certificates: make certs ARGS="--renew"
+	@$(FLEET) certs $(ARGS)
+
+grpcurl: ## Call the fleet that is up by hand: make grpcurl ARGS="describe flotilla.orders.v1.OrderService"
+	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcurl $(ARGS)
+
+grpcui: ## A page on which the fleet that is up can be called
+	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcui $(ARGS)
+
+test-grpcurl: build ## List, describe and call each service with grpcurl, plain and with TLS, on a fleet of its own
+	@sh scripts/grpcurl.sh
+
+contract: build ## Schemathesis against the REST face of a fleet of its own: it finds nothing
+	@sh scripts/contract.sh
+
+conformance-rpc: ## The Connect conformance suite against the gateway's edge: gRPC, gRPC-Web, Connect
+	@sh scripts/conformance-rpc.sh $(ARGS)
+
+test-browser: build ## A page in headless Chromium calls a fleet of its own by connect-web
+	@sh scripts/browser.sh
 
 others: build ## Run the fleet as root in a closed folder, and as an ordinary user
 	@sh scripts/others.sh

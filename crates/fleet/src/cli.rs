@@ -3,9 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
-use crate::{chaos, checker, control, demo, home::Home, load, logs, replay, screen, supervisor, timeline};
+use crate::{
+    certs, chaos, checker, control, demo, home::Home, load, logs, replay, screen, supervisor, timeline, token,
+};
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
 #[derive(Debug, Parser)]
@@ -30,6 +32,9 @@ pub enum Command {
         /// Where to run: native; compose and k8s are not built yet.
         #[arg(long, default_value = "native", env = "RUNTIME")]
         runtime: String,
+        /// With mutual TLS between all services and TLS at the gateway. Remembered until the next `up`.
+        #[arg(long, env = "FLOTILLA_TLS", value_parser = FalseyValueParser::new())]
+        tls: bool,
     },
     /// Stop everything that `up` started, and nothing else.
     Down,
@@ -69,6 +74,11 @@ pub enum Command {
     Reset,
     /// Get the servers' binaries without starting anything.
     Fetch,
+    /// Make the development authority and the certificates of services and tools, and show until when they count.
+    /// What is missing or ends soon is issued; services that run take changed files up by themselves.
+    Certs(certs::Options),
+    /// Print an access token, for tools: of the operator, or of who signs in.
+    Token(token::Options),
     /// A shop's day: catalogue, customers, orders; then outcomes, latencies and invariants.
     Demo(demo::Options),
     /// Place the orders of CSV files and compare the outcome with them.
@@ -103,7 +113,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
     let home = Home::open(&cli.home, cli.servers.as_deref())?;
     match cli.command {
-        Command::Up { runtime } => control::up(&home, &runtime).await?,
+        Command::Up { runtime, tls } => control::up(&home, &runtime, tls).await?,
         Command::Down => control::down(&home).await?,
         Command::Restart { name } => control::restart(&home, name.as_deref()).await?,
         Command::Status { json } => return control::status(&home, json).await,
@@ -112,6 +122,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Start { name } => control::release(&home, &name).await?,
         Command::Reset => control::reset(&home)?,
         Command::Fetch => control::fetch(&home).await?,
+        Command::Certs(options) => certs::run(&home, options).await?,
+        Command::Token(options) => token::run(&home, &options).await?,
         Command::Demo(options) => return demo::run(&home, options).await,
         Command::Replay(options) => return replay::run(&home, options).await,
         Command::Check(options) => return checker::run(&home, options).await,

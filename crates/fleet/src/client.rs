@@ -19,7 +19,7 @@ use flotilla_proto::{
     orders::v1::{Order, PlaceOrderLine, PlaceOrderRequest, order_service_client::OrderServiceClient},
     payments::v1::{TopUpAccountRequest, payment_service_client::PaymentServiceClient},
 };
-use flotilla_rpc::Channel;
+use flotilla_rpc::{Channel, ClientSettings};
 use tokio::time::Instant;
 use tonic::{Code, Request, Status, metadata::AsciiMetadataValue};
 
@@ -45,16 +45,20 @@ impl Api {
     /// When no fleet is up.
     pub fn of(home: &Home) -> Result<Self> {
         let state = State::of_running(home)?;
-        Self::at(&format!("http://{}", state.member("gateway")?.address))
+        Self::with(&state.url("gateway")?, &state.client_settings())
     }
 
-    /// A gateway by its URL; connects when it is first used.
+    /// A gateway by its plain URL; connects when it is first used.
     ///
     /// # Errors
     /// When the URL isn't one.
     pub fn at(url: &str) -> Result<Self> {
-        let channel = flotilla_rpc::channel(url, &flotilla_rpc::ClientSettings::default())
-            .with_context(|| format!("{url} is no address of a gateway"))?;
+        Self::with(url, &ClientSettings::default())
+    }
+
+    fn with(url: &str, settings: &ClientSettings) -> Result<Self> {
+        let channel =
+            flotilla_rpc::channel(url, settings).with_context(|| format!("{url} is no address of a gateway"))?;
         Ok(Self { channel })
     }
 
@@ -246,7 +250,8 @@ impl Session {
 
     /// Signs in anew and returns the user's resource name.
     async fn renew(&self) -> Result<String> {
-        let request = LoginRequest { email: self.email.clone(), password: self.password.clone() };
+        let request =
+            LoginRequest { email: self.email.clone(), password: self.password.clone(), client_label: String::new() };
         let answer = patiently(|| async {
             AuthServiceClient::new(self.channel.clone()).login(with_deadline(request.clone())).await
         })

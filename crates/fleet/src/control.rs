@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::Instant};
 
 use crate::{
+    certs,
     home::Home,
     memory,
     screen::{Progress, Table, bold, mib},
@@ -26,11 +27,11 @@ const DOWN_DEADLINE: Duration = Duration::from_secs(90);
 const RESTART_DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Starts the fleet where it isn't up, and prints its table.
+/// Starts the fleet where it isn't up, with TLS where asked, and prints its table.
 ///
 /// # Errors
 /// When it doesn't start, with the reason and the log to read.
-pub async fn up(home: &Home, runtime: &str) -> Result<()> {
+pub async fn up(home: &Home, runtime: &str, tls: bool) -> Result<()> {
     match runtime {
         "native" => {}
         "compose" | "k8s" => bail!("RUNTIME={runtime} is not built yet: only RUNTIME=native is"),
@@ -38,11 +39,15 @@ pub async fn up(home: &Home, runtime: &str) -> Result<()> {
     }
     let began = Instant::now();
     if home.is_running()? {
+        if tls && !home.tls() {
+            bail!("the fleet is up already, without TLS: run `make down` first");
+        }
         if State::of_running(home).is_ok() {
             println!("the fleet is up already");
             return print_table(home);
         }
     } else {
+        home.set_tls(tls)?;
         start_supervisor(home)?;
     }
     await_ready(home).await?;
@@ -123,7 +128,7 @@ pub async fn restart(home: &Home, name: Option<&str>) -> Result<()> {
     match name {
         None => {
             down(home).await?;
-            up(home, "native").await
+            up(home, "native", home.tls()).await
         }
         Some(name) => {
             hold(home, name).await?;
@@ -211,7 +216,7 @@ fn print_table(home: &Home) -> Result<()> {
         *(if member.is_service { &mut services } else { &mut servers }) += resident.unwrap_or_default();
         table.row([
             member.name.clone(),
-            member.address.clone(),
+            if member.is_service { state.shown(member) } else { member.address.clone() },
             member.admin.clone().unwrap_or_default(),
             member.pid.map_or_else(|| absence(home, member).to_owned(), |pid| pid.to_string()),
             resident.map(mib).unwrap_or_default(),
@@ -249,10 +254,14 @@ pub fn reset(home: &Home) -> Result<()> {
             _ => {}
         }
     }
+    match fs::remove_dir_all(certs::folder(home)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => home.set_tls(false)?,
+    }
     for entry in fs::read_dir(home.root().join("logs"))? {
         drop(fs::remove_file(entry?.path()));
     }
-    println!("forgotten: databases, streams, credentials and logs; the fetched servers stay");
+    println!("forgotten: databases, streams, credentials, certificates and logs; the fetched servers stay");
     Ok(())
 }
 

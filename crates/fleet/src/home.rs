@@ -85,6 +85,27 @@ impl Home {
         self.root.join("env")
     }
 
+    /// Whether the fleet speaks TLS, as the last `up` said.
+    #[must_use]
+    pub fn tls(&self) -> bool {
+        self.tls_marker().exists()
+    }
+
+    /// Remembers whether the fleet speaks TLS.
+    ///
+    /// # Errors
+    /// When the marker can't be written or removed.
+    pub fn set_tls(&self, tls: bool) -> Result<()> {
+        match if tls { fs::write(self.tls_marker(), b"") } else { fs::remove_file(self.tls_marker()) } {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn tls_marker(&self) -> PathBuf {
+        self.root.join("tls")
+    }
+
     /// Credentials made at first start.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {

@@ -15,6 +15,7 @@ macro_rules! print {
     ($($text:tt)*) => { $crate::screen::say(format_args!($($text)*)) };
 }
 
+pub mod certs;
 pub mod chaos;
 pub mod checker;
 pub mod cli;
@@ -33,6 +34,7 @@ pub mod secrets;
 pub mod state;
 pub mod supervisor;
 pub mod timeline;
+pub mod token;
 
 /// The services in the order in which they are shown; the gateway needs all others.
 pub const SERVICES: [&str; 6] = ["gateway", "identity", "inventory", "orders", "payments", "notification"];

@@ -1,11 +1,12 @@
 //! What the supervisor tells everybody else: `.flotilla/state.json`.
 
-use std::{fs, io};
+use std::{fs, io, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use flotilla_rpc::ClientSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::home::Home;
+use crate::{certs, home::Home};
 
 /// How far the fleet is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct State {
     pub postgres_url: String,
     /// Where the servers' binaries came from.
     pub sources: String,
+    /// Where the certificates lie, of a fleet that speaks TLS.
+    #[serde(default)]
+    pub certificates: Option<PathBuf>,
 }
 
 impl State {
@@ -92,6 +96,28 @@ impl State {
             let names: Vec<_> = self.members.iter().map(|member| member.name.as_str()).collect();
             format!("there is no {name:?}: choose one of {}", names.join(", "))
         })
+    }
+
+    /// The URL of a service's gRPC port (and of REST, for the gateway).
+    ///
+    /// # Errors
+    /// When there is no such member.
+    pub fn url(&self, service: &str) -> Result<String> {
+        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", self.member(service)?.address))
+    }
+
+    /// A service's address as it is shown: with its scheme where that isn't the plain one.
+    #[must_use]
+    pub fn shown(&self, service: &Member) -> String {
+        if self.certificates.is_some() { format!("https://{}", service.address) } else { service.address.clone() }
+    }
+
+    /// How the services are reached: with the developer's certificate where they speak TLS.
+    #[must_use]
+    pub fn client_settings(&self) -> ClientSettings {
+        let tls = self.certificates.as_deref().map(|folder| certs::settings(folder, certs::DEVELOPER));
+        ClientSettings { tls, ..ClientSettings::default() }
     }
 
     /// A superuser's URL of a service's database.

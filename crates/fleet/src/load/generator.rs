@@ -40,8 +40,7 @@ pub struct Accepted {
 /// # Errors
 /// When the gateway can't be reached, or most orders are refused.
 pub async fn run(state: &State, shop: &Arc<Shop>, offer: Offer, duration: Duration) -> Result<Accepted> {
-    let url = format!("http://{}", state.member("gateway")?.address);
-    let settings = flotilla_rpc::ClientSettings::default();
+    let (url, settings) = (state.url("gateway")?, state.client_settings());
     let channels = (0..CONNECTIONS).map(|_| flotilla_rpc::channel(&url, &settings)).collect::<Result<Vec<_>, _>>();
     let clients: Vec<_> =
         channels.context("the gateway's address is wrong")?.into_iter().map(OrderServiceClient::new).collect();

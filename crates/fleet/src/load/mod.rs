@@ -1,15 +1,17 @@
 //! `fleet load`: what the fleet does on this machine, beside bare PostgreSQL, in one run.
 //!
 //! Orders of two lines come over the gateway's gRPC, open loop: they are due at a fixed rate whether or not earlier ones
-//! were answered. Tokens are made beforehand. Settled times are orders' own accepted and ended times.
+//! were answered. Tokens are made beforehand. Settled times are orders' own accepted and ended times. Last comes what the
+//! edge costs: gRPC, REST, and Envoy's REST.
 
 mod baseline;
+mod edge;
 mod generator;
 mod rest;
 mod syncs;
 mod usage;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -58,6 +60,12 @@ pub struct Options {
     /// Orders in flight while the maximum is looked for.
     #[arg(long, default_value_t = 512)]
     pub in_flight: usize,
+    /// Envoy's program, to compare its transcoding with the gateway's.
+    #[arg(long, value_name = "PROGRAM")]
+    pub envoy: Option<PathBuf>,
+    /// Measure what the edge costs, and nothing else.
+    #[arg(long)]
+    pub only_edge: bool,
 }
 
 /// One measurement.
@@ -78,7 +86,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let databases = Databases::open(&state).await?;
     let mut progress = Progress::new();
     let seconds = Duration::from_secs(options.seconds.max(1));
-    let bare = if options.baseline {
+    let bare = if options.baseline && !options.only_edge {
         progress.show("bare PostgreSQL: pgbench with 32 clients");
         Some(baseline::run(home, &state, seconds).await?)
     } else {
@@ -89,22 +97,28 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let operator = api.operator(home).await?;
     let crowd = demo::Options { products: 200, customers: 32, orders: 0, concurrency: 1, seed: Some(1) };
     let shop = Arc::new(Shop::open_rich(&api, &operator, &crowd, 1).await?);
+    let envoy = options.envoy.as_deref().filter(|program| !program.as_os_str().is_empty());
+    if options.only_edge {
+        edge::run(home, &state, &shop, envoy, seconds, &mut progress).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let bench = Bench { state: &state, databases: &databases, shop: &shop };
 
     let (most, full) = bench.most(&options, seconds, &mut progress).await?;
     progress.show(&format!("{:.0} orders/s offered", most * EASY));
     let easy = bench.measure(Offer::PerSecond(most * EASY), seconds).await?;
-    progress.show("REST");
-    let since = outcome::now(&databases).await?;
-    let rest = rest::run(&state, &shop, seconds / 2).await?;
-    outcome::until_ended(&databases, since, END_PATIENCE, |_| ()).await?;
+    let rest = bench.rest(seconds / 2, &mut progress).await?;
     progress.clear();
 
     print(&state, &full, &easy, bare);
-    println!(
-        "REST: {:.0} orders/s accepted over {} connections, p50 {:.1} ms, p99 {:.1} ms",
-        rest.per_second, rest.connections, rest.p50_ms, rest.p99_ms
-    );
+    match rest {
+        None => println!("SKIPPED REST: it is measured without TLS"),
+        Some(rest) => println!(
+            "REST: {:.0} orders/s accepted over {} connections, p50 {:.1} ms, p99 {:.1} ms",
+            rest.per_second, rest.connections, rest.p50_ms, rest.p99_ms
+        ),
+    }
+    edge::run(home, &state, &shop, envoy, seconds, &mut progress).await?;
     let findings = checker::settled(&state, SETTLE_PATIENCE, 0).await?;
     let code = checker::report(&findings);
     if let Some(most) = options.most_syncs
@@ -151,6 +165,18 @@ impl Bench<'_> {
             rate *= STEP_DOWN;
             step += 1;
         }
+    }
+
+    /// The same orders by REST.
+    async fn rest(&self, duration: Duration, progress: &mut Progress) -> Result<Option<rest::Rest>> {
+        if self.state.certificates.is_some() {
+            return Ok(None);
+        }
+        progress.show("REST");
+        let since = outcome::now(self.databases).await?;
+        let rest = rest::run(self.state, self.shop, duration).await?;
+        outcome::until_ended(self.databases, since, END_PATIENCE, |_| ()).await?;
+        Ok(Some(rest))
     }
 
     async fn measure(&self, offer: Offer, duration: Duration) -> Result<Measured> {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::{
+    certs,
     home::Home,
     state::{Member, Phase, State, with_database},
 };
@@ -25,6 +26,7 @@ impl Board {
             members: Vec::new(),
             postgres_url: String::new(),
             sources: String::new(),
+            certificates: home.tls().then(|| certs::folder(&home)),
         };
         let board = Self { home, state: Mutex::new(state), changed: Notify::new() };
         board.publish(&board.lock());

@@ -17,7 +17,7 @@ use tokio::{signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{backing::Backing, board::Board, service::Addresses};
-use crate::{DATABASES, SERVICES, home::Home, secrets::Secrets, state::Phase};
+use crate::{DATABASES, SERVICES, certs, home::Home, secrets::Secrets, state::Phase};
 
 /// All services must be ready within this time after their start.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
@@ -48,6 +48,9 @@ pub async fn run(home: Home) -> Result<()> {
 async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) -> Result<()> {
     let secrets = Secrets::load(home)?;
     clear_markers(home)?;
+    if home.tls() {
+        certs::ensure(home).await?;
+    }
     // Given up halfway, what has started is killed with its owner.
     let prepared = tokio::select! {
         prepared = prepare(home, board, &secrets) => prepared?,
@@ -66,6 +69,9 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
         services.spawn(member.keep_alive(Arc::clone(board), services_stop.clone()));
     }
     backing.watch(&mut tasks, home, board, &servers_stop);
+    if home.tls() {
+        tasks.spawn(certs::keep_fresh(home.clone(), servers_stop.clone()));
+    }
     let ready = until_ready(board, stop).await;
     if ready.is_ok() && !stop.is_cancelled() {
         write_environment(home, board, &addresses, &backing, &secrets)?;
@@ -93,7 +99,7 @@ async fn prepare(home: &Home, board: &Board, secrets: &Secrets) -> Result<Prepar
     board.phase(Phase::Starting("preparing databases".to_owned()));
     let databases = database::prepare(&backing.postgres_url, secrets).await?;
     let addresses = Addresses::pick(home)?;
-    let environment = service::environments(&addresses, &databases, &backing, secrets);
+    let environment = service::environments(home, &addresses, &databases, &backing, secrets);
     board.phase(Phase::Starting("migrating".to_owned()));
     futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
         .await?;
@@ -157,7 +163,7 @@ fn write_environment(
     secrets: &Secrets,
 ) -> Result<()> {
     let mut lines = vec![
-        format!("FLOTILLA_GATEWAY_URL=http://{}", addresses.grpc("gateway")),
+        format!("FLOTILLA_GATEWAY_URL={}", addresses.url(home, "gateway")),
         format!("FLOTILLA_NATS_URL={}", backing.nats_url),
         format!("FLOTILLA_REDIS_URL={}", backing.redis_url),
         format!("FLOTILLA_ADMIN_EMAIL={}", secrets.admin_email),
@@ -167,6 +173,12 @@ fn write_environment(
         let variable = name.to_uppercase();
         lines.push(format!("FLOTILLA_{variable}_GRPC={}", addresses.grpc(name)));
         lines.push(format!("FLOTILLA_{variable}_ADMIN=http://{}", addresses.admin(name)));
+    }
+    if home.tls() {
+        let files = certs::settings(&certs::folder(home), certs::DEVELOPER);
+        for (name, path) in [("AUTHORITY", files.authority), ("CERTIFICATE", files.certificate), ("KEY", files.key)] {
+            lines.push(format!("FLOTILLA_TLS_{name}={}", path.display()));
+        }
     }
     for name in DATABASES {
         lines.push(format!("FLOTILLA_{}_DATABASE_URL={}", name.to_uppercase(), board.database_url(name)));

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use flotilla_postgres::ServiceUrls;
+use flotilla_rpc::tls::TlsSettings;
 use flotilla_servers::Process;
 use secrecy::ExposeSecret as _;
 use tokio::{process::Command, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, backing::Backing, board::Board, ports};
-use crate::{SERVICES, home::Home, probe, secrets::Secrets};
+use crate::{SERVICES, certs, home::Home, probe, secrets::Secrets};
 
 /// A service that has lived so long starts again without a pause when it dies.
 const LONG_LIFE: Duration = Duration::from_secs(10);
@@ -42,6 +43,11 @@ impl Addresses {
         self.at(service)
     }
 
+    /// The URL of gRPC: `https` where the fleet speaks TLS.
+    pub fn url(&self, home: &Home, service: &str) -> String {
+        format!("{}://{}", if home.tls() { "https" } else { "http" }, self.grpc(service))
+    }
+
     /// Host and port of the admin endpoints.
     pub fn admin(&self, service: &str) -> String {
         self.at(&format!("{service}-admin"))
@@ -54,19 +60,20 @@ impl Addresses {
 
 /// Settings of every service.
 pub fn environments(
+    home: &Home,
     addresses: &Addresses,
     databases: &BTreeMap<&'static str, ServiceUrls>,
     backing: &Backing,
     secrets: &Secrets,
 ) -> BTreeMap<&'static str, Environment> {
-    let url = |service: &str| format!("http://{}", addresses.grpc(service));
+    let url = |service: &str| addresses.url(home, service);
     let mut all = BTreeMap::new();
     for name in SERVICES {
         let mut one = Environment::new();
         if std::env::var_os(EAGER_COMMIT).is_none() {
             one.insert(EAGER_COMMIT.to_owned(), "0".to_owned());
         }
-        let mut set = |key: &str, value: String| one.insert(format!("FLOTILLA__{key}"), value);
+        let mut set = |key: &str, value: String| drop(one.insert(format!("FLOTILLA__{key}"), value));
         set("GRPC__LISTEN", addresses.grpc(name));
         set("SERVICE__ADMIN_LISTEN", addresses.admin(name));
         set("AUTH__IDENTITY_URL", url("identity"));
@@ -75,6 +82,9 @@ pub fn environments(
             set("POSTGRES__SYSTEM_URL", database.system.expose_secret().to_owned());
             set("POSTGRES__USER_URL", database.user.expose_secret().to_owned());
             set("NATS__URL", backing.nats_url.clone());
+        }
+        if home.tls() {
+            set_certificates(&certs::settings(&certs::folder(home), name), name, &mut set);
         }
         match name {
             "gateway" => {
@@ -96,6 +106,17 @@ pub fn environments(
         all.insert(name, one);
     }
     all
+}
+
+/// The certificate for both ends of a service: its port, and its calls of others. Identity calls nobody.
+fn set_certificates(files: &TlsSettings, service: &str, set: &mut impl FnMut(&str, String)) {
+    let ends: &[&str] = if service == "identity" { &["GRPC"] } else { &["GRPC", "CLIENT"] };
+    for end in ends {
+        for (field, path) in [("CERTIFICATE", &files.certificate), ("KEY", &files.key), ("AUTHORITY", &files.authority)]
+        {
+            set(&format!("{end}__TLS__{field}"), path.display().to_string());
+        }
+    }
 }
 
 /// Settings of one service that the user gives: `FLOTILLA_ORDERS__PLACING__WRITERS` is orders' `FLOTILLA__PLACING__WRITERS`.

@@ -17,14 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A fleet of a test's own; whatever becomes of the test, it goes down and leaves nothing.
-struct Own(Home);
+pub struct Own(pub Home);
 
 impl Own {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         Self(fleet::new_home(name))
     }
 
-    async fn run(&self, arguments: &[&str]) -> Outcome {
+    pub async fn run(&self, arguments: &[&str]) -> Outcome {
         fleet::command(&self.0, arguments).await
     }
 }

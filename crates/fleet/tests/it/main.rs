@@ -20,4 +20,5 @@ mod refusals;
 mod replay;
 mod surface;
 mod timeline;
+mod tls;
 mod wipe;

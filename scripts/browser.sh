@@ -1,0 +1,29 @@
+#!/bin/sh
+# A page written with @connectrpc/connect-web calls a fleet of its own from headless Chromium: Connect and gRPC-Web, unary
+# and streams, JSON and protobuf, over HTTP/1.1 and from another origin.
+set -eu
+. scripts/tool.sh
+. scripts/clients-tools.sh
+chromium=
+for path in chromium chromium-browser google-chrome; do
+    chromium=${chromium:-$(command -v $path || true)}
+done
+if [ -z "$chromium" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium >&2 || true
+    chromium=$(command -v chromium || true)
+fi
+[ -n "$chromium" ] || skip browser "chromium is not installed"
+said=$(sh scripts/generate.sh) || { echo "$said"; exit 1; }
+case $said in *SKIPPED*) echo "$said"; skip browser "there is no generated client" ;; esac
+
+mkdir -p "$clients/browser"
+cp scripts/browser/page.ts scripts/browser/drive.mjs "$clients/browser/"
+cp scripts/browser/tsconfig.json "$clients/browser/"
+(cd "$clients" && node_modules/.bin/tsc --project browser/tsconfig.json &&
+    node_modules/.bin/esbuild browser/page.ts --bundle --format=esm --log-level=warning --outfile=browser/page.js)
+
+name=browser
+. scripts/own-fleet.sh
+node "$clients/browser/drive.mjs" "$chromium" "$clients/browser/page.js" "$FLOTILLA_HOME/env" $fleet up
+$fleet down
+echo "browser: a page did a customer's errands by every transport"
