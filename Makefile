@@ -123,7 +123,7 @@ others: build ## Run the fleet as root in a closed folder, and as an ordinary us
 drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
 	@sh scripts/drive.sh
 
-ci: lint test drive others ## What CI runs
+ci: lint test drive others test-grpcurl test-clients conformance-rpc contract test-browser ## What CI runs
 	@echo "ci: all checks passed"
 
 ci-long: ci ## Longer checks: chaos with several seeds, a long bench

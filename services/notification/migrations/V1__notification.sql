@@ -23,52 +23,24 @@ CREATE TABLE deliveries (
     CONSTRAINT deliveries_once UNIQUE (event_id, channel)
 );
 
--- Deliveries that were shown in a two-way feed: in how many feeds, and when the client acknowledged them. Only those who
--- use such feeds have rows here; recording a delivery writes none.
-CREATE TABLE shown (
-    customer_id     uuid NOT NULL,
-    sequence        bigint NOT NULL,
-    attempts        int NOT NULL CHECK (attempts > 0),
-    acknowledged_at timestamptz,
-    PRIMARY KEY (customer_id, sequence)
-) WITH (fillfactor = 80);
-
--- What a user doesn't want to be told. Who never said has no row.
-CREATE TABLE preferences (
-    customer_id uuid PRIMARY KEY,
-    muted_kinds text[] NOT NULL CHECK (muted_kinds <@ ARRAY[
-        'welcome', 'order_confirmed', 'order_rejected', 'order_cancelled',
-        'payment_charged', 'payment_declined', 'payment_refunded', 'account_topped_up'
-    ]),
-    version     bigint NOT NULL DEFAULT 1,
-    updated_at  timestamptz NOT NULL DEFAULT now()
-);
-
 ALTER TABLE deliveries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE deliveries FORCE ROW LEVEL SECURITY;
 ALTER TABLE feeds ENABLE ROW LEVEL SECURITY;
 ALTER TABLE feeds FORCE ROW LEVEL SECURITY;
-ALTER TABLE shown ENABLE ROW LEVEL SECURITY;
-ALTER TABLE shown FORCE ROW LEVEL SECURITY;
-ALTER TABLE preferences ENABLE ROW LEVEL SECURITY;
-ALTER TABLE preferences FORCE ROW LEVEL SECURITY;
 
 DO $$
 DECLARE
     service text := current_setting('flotilla.service');
-    own     text := 'customer_id = nullif(current_setting(''flotilla.user_id'', true), '''')::uuid';
 BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feeds TO %I', service || '_system');
     EXECUTE format('GRANT SELECT, INSERT ON deliveries TO %I', service || '_system');
     EXECUTE format('GRANT SELECT ON deliveries TO %I', service || '_user');
     EXECUTE format('CREATE POLICY system_all ON deliveries TO %I USING (true) WITH CHECK (true)', service || '_system');
     EXECUTE format('CREATE POLICY system_all ON feeds TO %I USING (true) WITH CHECK (true)', service || '_system');
-    EXECUTE format('CREATE POLICY user_own ON deliveries FOR SELECT TO %I USING (' || own || ')', service || '_user');
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON shown TO %I', service || '_user');
-    EXECUTE format('CREATE POLICY user_own ON shown TO %I USING (' || own || ') WITH CHECK (' || own || ')', service || '_user');
-    EXECUTE format('GRANT SELECT ON preferences TO %I', service || '_system');
-    EXECUTE format('CREATE POLICY system_read ON preferences FOR SELECT TO %I USING (true)', service || '_system');
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON preferences TO %I', service || '_user');
-    EXECUTE format('CREATE POLICY user_own ON preferences TO %I USING (' || own || ') WITH CHECK (' || own || ')', service || '_user');
+    EXECUTE format(
+        'CREATE POLICY user_own ON deliveries FOR SELECT TO %I
+             USING (customer_id = nullif(current_setting(''flotilla.user_id'', true), '''')::uuid)',
+        service || '_user'
+    );
 END
 $$;

@@ -52,12 +52,13 @@
 //! assert_eq!(statement.values, [user.to_string(), "confirmed".into(), "100000".into(), "51".into()]);
 //!
 //! // Where there is no statement, such as in a live stream, the filter is asked about records in memory.
+//! let filter = ORDERS.filter("state = CONFIRMED AND total >= 100.00")?;
 //! let order = |field: &str| match field {
 //!     "state" => Some(Value::from("confirmed")),
 //!     "total" => Some(Value::thousandths(250_000)),
 //!     _ => None,
 //! };
-//! assert!(listing.filter().matches(&order));
+//! assert!(filter.matches(&order));
 //! # Ok(())
 //! # }
 //! ```

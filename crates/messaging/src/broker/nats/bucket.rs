@@ -18,6 +18,8 @@ use crate::error::BrokerError;
 
 /// The most that a value may take.
 const MAX_VALUE: i32 = 64 * 1_024;
+/// Every key. Watched with history: a plain watch begins with the next write.
+const ALL: &str = ">";
 /// Longest wait for the next word of a watch that still has old values to tell.
 const WORD: Duration = Duration::from_secs(5);
 
@@ -132,7 +134,7 @@ impl OpenBucket {
     /// # Errors
     /// The broker is away.
     pub async fn watch(&self) -> Result<BucketWatch, BrokerError> {
-        let watch = self.bucket.broker.within("bucket watch", self.store.watch_all()).await?;
+        let watch = self.bucket.broker.within("bucket watch", self.store.watch_with_history(ALL)).await?;
         let is_empty = self.info().await?.is_some_and(|info| info.state.messages == 0);
         Ok(BucketWatch { watch: watch.map_err(unavailable)?, is_current: is_empty, patience: Instant::now() + WORD })
     }
