@@ -9,7 +9,10 @@ for path in chromium chromium-browser google-chrome; do
     chromium=${chromium:-$(command -v $path || true)}
 done
 if [ -z "$chromium" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium >&2 || true
+    export DEBIAN_FRONTEND=noninteractive
+    install="apt-get install --yes --quiet --no-install-recommends chromium"
+    # A machine that is new has no list of packages yet, or an old one.
+    $install >&2 || { apt-get update --quiet >&2 && $install >&2; } || true
     chromium=$(command -v chromium || true)
 fi
 [ -n "$chromium" ] || skip browser "chromium is not installed"
