@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use flotilla_rpc::{Channel, ChannelError, ClientSettings, RpcError, channel};
+use flotilla_rpc::{Channel, ChannelBuilder, ChannelError, ClientMetrics, ClientSettings, RpcError};
 use futures::Stream;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
@@ -34,15 +34,17 @@ pub struct CallOptions {
 }
 
 impl Backends {
-    /// Channels to these services; nothing is connected yet.
+    /// Channels to these services, their calls counted; nothing is connected yet.
     ///
     /// # Errors
     /// An address isn't one.
     pub fn new<'a>(
         addresses: impl Iterator<Item = (&'static str, &'a str)>,
         settings: &ClientSettings,
+        metrics: &ClientMetrics,
     ) -> Result<Self, ChannelError> {
-        addresses.map(|(name, url)| Ok((name, channel(url, settings)?))).collect::<Result<_, _>>().map(Self)
+        let channel = |url| ChannelBuilder::new(settings).metrics(metrics).connect(url);
+        addresses.map(|(name, url)| Ok((name, channel(url)?))).collect::<Result<_, _>>().map(Self)
     }
 
     /// Each service with its channel.

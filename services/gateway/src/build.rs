@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flotilla_cache::Cache;
 use flotilla_rpc::tls::ServerTls;
-use flotilla_rpc::{AccessRules, Authenticator, Channel, Rate, RateLimitSettings, RateLimiter, Server};
+use flotilla_rpc::{AccessRules, Authenticator, Channel, ClientMetrics, Rate, RateLimitSettings, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
@@ -46,7 +46,7 @@ impl Service for Gateway {
         let registry = telemetry.registry();
         let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
         let cache = Cache::connect("products", &settings.cache, registry).await;
-        let backends = Backends::new(settings.backends.iter(), &settings.client)?;
+        let backends = Backends::new(settings.backends.iter(), &settings.client, &ClientMetrics::register(registry))?;
         watch_backends(&mut chassis, &backends);
         if settings.cache.redis_url.is_some() {
             watch_cache(&mut chassis, &cache);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use flotilla_cache::{Cache, CacheSettings};
 use flotilla_proto::policy;
 use flotilla_rpc::tls::ServerTls;
-use flotilla_rpc::{AccessRules, AuthSettings, Authenticator, ClientSettings, Server, ServerSettings, StaticKeys};
+use flotilla_rpc::{
+    AccessRules, AuthSettings, Authenticator, ClientMetrics, ClientSettings, Server, ServerSettings, StaticKeys,
+};
 use flotilla_telemetry::Registry;
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
@@ -61,7 +63,11 @@ impl Standalone {
             cache: ResponseCache::empty(Cache::connect("products", &CacheSettings::default(), &registry).await),
             site: Site::new(&routes),
             routes,
-            backends: Backends::new(backends.iter().map(|(name, url)| (*name, url.as_str())), &client)?,
+            backends: Backends::new(
+                backends.iter().map(|(name, url)| (*name, url.as_str())),
+                &client,
+                &ClientMetrics::register(&registry),
+            )?,
             authenticator: Authenticator::new(&AuthSettings::default(), Arc::new(StaticKeys::new([]))),
             system,
             metrics: Metrics::register(&registry)?,

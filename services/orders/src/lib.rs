@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use flotilla_messaging::{Ids, Messaging};
 use flotilla_postgres::{GroupCommit, Pool};
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
-use flotilla_rpc::{AccessRules, Server, channel};
+use flotilla_rpc::{AccessRules, ChannelBuilder, ClientMetrics, Server};
 use flotilla_service::{Chassis, Common, PageKey, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
@@ -94,8 +94,10 @@ impl Parts {
         let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
         let user = Pool::connect("user", &postgres.user_url, postgres, registry)?;
         let messaging = Messaging::new(Orders::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
-        let inventory =
-            channel(&settings.catalogue.inventory_url, &settings.client).context("catalogue.inventory_url")?;
+        let inventory = ChannelBuilder::new(&settings.client)
+            .metrics(&ClientMetrics::register(registry))
+            .connect(&settings.catalogue.inventory_url)
+            .context("catalogue.inventory_url")?;
         let catalogue = Catalogue::new(
             system.clone(),
             inventory,

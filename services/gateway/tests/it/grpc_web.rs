@@ -64,6 +64,8 @@ async fn a_unary_call_is_answered_over_both_versions_of_http() {
     let metrics = fixture.gateway.metrics();
     let series = r#"flotilla_gateway_requests_total{method="POST",protocol="grpc-web",route="flotilla.orders.v1.OrderService/GetOrder",status="OK"} 2"#;
     assert!(metrics.contains(series), "{metrics}");
+    let series = r#"flotilla_rpc_client_requests_total{code="OK",method="GetOrder",service="flotilla.orders.v1.OrderService"} 2"#;
+    assert!(metrics.contains(series), "{metrics}");
 }
 
 #[tokio::test]
