@@ -79,7 +79,7 @@ impl RevokedSessions {
         Self { system, ids }
     }
 
-    /// What was ended since `cursor`, and where to go on; at most [`PAGE`] sessions.
+    /// What was ended since `cursor`, and where to go on; at most `PAGE` sessions.
     pub async fn since(&self, cursor: Cursor) -> Result<(Vec<Revoked>, Cursor), StoreError> {
         let (told, snapshot) = self.read(cursor).await?;
         // A cursor from the future is one of a database that was restored since: everything may be news.
