@@ -7,10 +7,10 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{Precondition, Quota};
+/// Domain of every reason (`google.rpc.ErrorInfo.domain`): the one that the contracts' own checks give.
+pub use flotilla_proto::validate::ERROR_DOMAIN as DOMAIN;
 
-/// Domain of every reason (`google.rpc.ErrorInfo.domain`).
-pub const DOMAIN: &str = "flotilla";
+use crate::{Precondition, Quota};
 
 /// An error as clients see it: a code, a stable reason, a message and details.
 #[derive(Debug, Clone)]

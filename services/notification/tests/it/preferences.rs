@@ -1,14 +1,16 @@
 //! Preferences: what is muted isn't recorded; changes are bound to the version that they were made of.
 
 use flotilla_config::HumanDuration;
+use flotilla_postgres::Pool;
 use flotilla_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use flotilla_proto::notification::v1::{DeliveryKind, GetPreferencesRequest, Preferences, UpdatePreferencesRequest};
 use flotilla_rpc::Role;
-use flotilla_testkit::{fields, refusal};
+use flotilla_telemetry::Registry;
+use flotilla_testkit::{eventually, fields, refusal};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::world::{World, sequences, take};
+use crate::world::{PATIENCE, World, sequences, take};
 
 fn name(user: Uuid) -> String {
     format!("users/{user}/notificationPreferences")
@@ -61,13 +63,28 @@ async fn a_muted_notice_of_one_doesnt_hold_anothers_back() {
 }
 
 #[tokio::test]
-async fn of_changes_made_of_one_version_one_is_made() {
+async fn a_change_that_waits_for_another_of_the_same_version_is_not_made() {
     let world = World::start().await;
     let ada = world.ids.next();
-    let etag = mute(&world, ada, &[], "").await.unwrap().etag;
-    let changes = (0..8).map(|_| mute(&world, ada, &[DeliveryKind::Welcome], &etag));
-    let made = futures::future::join_all(changes).await.into_iter().filter(Result::is_ok).count();
-    assert_eq!(made, 1);
+    mute(&world, ada, &[], "").await.unwrap();
+    let (settings, registry) = (world.database.settings(), Registry::new());
+    let user = Pool::connect("user", &settings.user_url, &settings, &registry).unwrap();
+    let first = user.begin_as(ada).await.unwrap();
+    first.execute("UPDATE preferences SET version = version + 1", &[]).await.unwrap();
+    // It has read the version that the first one replaces, and waits for the row.
+    let second = mute(&world, ada, &[DeliveryKind::Welcome], "\"1\"");
+    let commit = async {
+        eventually("the second waits", PATIENCE, || async {
+            let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+            let waiting: i64 = world.database.value(sql, &[]).await;
+            if waiting > 0 { Ok(()) } else { Err("nobody does") }
+        })
+        .await;
+        first.commit().await.unwrap();
+    };
+    let (second, ()) = tokio::join!(second, commit);
+    assert_eq!(refusal(second), (Code::Aborted, "ETAG_MISMATCH".into()));
+    assert!(get(&world, ada, ada).await.unwrap().muted_kinds.is_empty());
     world.finish().await;
 }
 
