@@ -1,14 +1,14 @@
 //! The admin endpoints, on a port of their own: never to be reachable from outside.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use crate::heartbeat::Heartbeat;
 use crate::readiness::Readiness;
@@ -39,6 +40,26 @@ pub(crate) struct Admin {
     pub readiness: Readiness,
     pub heartbeat: Heartbeat,
     pub registry: Registry,
+    pub mounted: Mounted,
+}
+
+/// Routes that a service, or its `main`, adds to the admin port; also while it serves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mounted(Arc<RwLock<Router>>);
+
+impl Mounted {
+    /// Adds routes.
+    ///
+    /// # Panics
+    /// Two of them have the same path.
+    pub fn add(&self, routes: Router) {
+        let mut mounted = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *mounted = std::mem::take(&mut *mounted).merge(routes);
+    }
+
+    fn router(&self) -> Router {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Serves the endpoints until `shutdown`.
@@ -94,11 +115,16 @@ fn router(admin: Admin) -> Router {
         .route("/startupz", get(startupz))
         .route("/metrics", get(metrics))
         .route("/version", get(version))
+        .fallback(mounted)
         .with_state(admin)
 }
 
 fn status(ok: bool) -> StatusCode {
     if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn mounted(State(admin): State<Admin>, request: Request) -> Response {
+    admin.mounted.router().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 async fn livez(State(admin): State<Admin>) -> impl IntoResponse {

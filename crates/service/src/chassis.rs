@@ -12,7 +12,7 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Mounted};
 use crate::heartbeat::Heartbeat;
 use crate::readiness::{Check, Readiness};
 use crate::supervisor::{Hook, Supervisor, Tasks};
@@ -29,6 +29,7 @@ pub struct Chassis {
     tasks: Tasks,
     checks: Vec<Check>,
     hooks: Vec<Hook>,
+    mounted: Mounted,
 }
 
 impl Chassis {
@@ -43,6 +44,7 @@ impl Chassis {
             tasks: Tasks::default(),
             checks: Vec::new(),
             hooks: Vec::new(),
+            mounted: Mounted::default(),
         }
     }
 
@@ -92,6 +94,14 @@ impl Chassis {
         self.hooks.push(Hook(Box::pin(hook)));
     }
 
+    /// Adds routes to the admin port.
+    ///
+    /// # Panics
+    /// A path is mounted twice.
+    pub fn mount(&mut self, routes: axum::Router) {
+        self.mounted.add(routes);
+    }
+
     /// Binds the addresses, serves gRPC and the admin endpoints, and supervises all.
     ///
     /// # Errors
@@ -131,6 +141,7 @@ impl Chassis {
             readiness: readiness.clone(),
             heartbeat: heartbeat.clone(),
             registry: self.registry,
+            mounted: self.mounted.clone(),
         };
         let stop_admin = CancellationToken::new();
         let mut own = Tasks::default();
@@ -155,7 +166,8 @@ impl Chassis {
             health,
         };
         tracing::info!(service = self.name, %grpc, %admin, "ready");
-        Ok(Running::new(self.name, grpc, admin, stop, readiness, tokio::spawn(supervisor.run())))
+        let supervisor = tokio::spawn(supervisor.run());
+        Ok(Running { name: self.name, grpc, admin, stop, readiness, mounted: self.mounted, supervisor })
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Readiness;
+use crate::admin::Mounted;
 
 /// A running service. Dropped, it is asked to stop, but nobody waits for it.
 #[derive(Debug)]
@@ -17,26 +18,24 @@ pub struct Running {
     pub grpc: SocketAddr,
     /// Address of the admin endpoints.
     pub admin: SocketAddr,
-    stop: CancellationToken,
-    readiness: Readiness,
-    supervisor: JoinHandle<anyhow::Result<()>>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) readiness: Readiness,
+    pub(crate) mounted: Mounted,
+    pub(crate) supervisor: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Running {
-    pub(crate) fn new(
-        name: &'static str,
-        grpc: SocketAddr,
-        admin: SocketAddr,
-        stop: CancellationToken,
-        readiness: Readiness,
-        supervisor: JoinHandle<anyhow::Result<()>>,
-    ) -> Self {
-        Self { name, grpc, admin, stop, readiness, supervisor }
-    }
-
     /// Cancelling it asks the service to drain and stop.
     pub fn stopper(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// Adds routes to the admin port of the running service: those that only `main` can answer.
+    ///
+    /// # Panics
+    /// A path is mounted twice.
+    pub fn mount(&self, routes: axum::Router) {
+        self.mounted.add(routes);
     }
 
     /// Whether the service is ready, and why not.

@@ -79,6 +79,22 @@ async fn metrics_and_version_are_told() {
 }
 
 #[tokio::test]
+async fn routes_are_mounted_before_the_start_and_after_it() {
+    use axum::{Router, routing::get as on_get};
+
+    let (registry, switches) = (Registry::new(), Switches::default());
+    let mut chassis = with_checks(&switches, &registry);
+    chassis.mount(Router::new().route("/early", on_get(async || "early")));
+    let running = start(chassis, &registry).await;
+    assert_eq!(get(running.admin, "/late").await.0, 404);
+    running.mount(Router::new().route("/late", on_get(async || "late")));
+    assert_eq!(get(running.admin, "/early").await, (200, "early".to_owned()));
+    assert_eq!(get(running.admin, "/late").await, (200, "late".to_owned()));
+    assert_eq!(get(running.admin, "/livez").await.0, 200);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_client_that_never_finishes_its_head_is_cut_off() {
     let (registry, switches) = (Registry::new(), Switches::default());
     let running = start(with_checks(&switches, &registry), &registry).await;
