@@ -7,11 +7,13 @@ RUNTIME ?= native
 ARGS ?=
 # TLS=1: mutual TLS between all services, TLS at the gateway
 TLS ?= $(FLOTILLA_TLS)
+# OBS=1: Prometheus, Alertmanager, the Collector, Zipkin and Jaeger beside the fleet, as far as they can be had
+OBS ?= $(FLOTILLA_OBSERVABILITY)
 export RUNTIME
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down restart status logs demo replay chaos bench reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive certs grpcurl grpcui test-grpcurl contract conformance-rpc test-browser others ci ci-long
+.PHONY: help build up down restart status logs demo replay chaos bench bench-telemetry reset fetch \
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,10 +22,11 @@ build: ## Build the services and the fleet command in release mode
 	@sh scripts/preflight.sh
 	@$(CARGO) build --release --locked -p flotilla-fleet --bins
 
-up: ## Run the fleet on this machine: servers, services, migrations; TLS=1: with mutual TLS everywhere
+up: ## Run the fleet on this machine: servers, services, migrations; TLS=1: with mutual TLS; OBS=1: with Prometheus and traces
 	@if [ "$(RUNTIME)" != native ]; then echo "RUNTIME=$(RUNTIME) is not built yet: only RUNTIME=native is" >&2; exit 1; fi
 	@$(MAKE) --no-print-directory build
-	@FLOTILLA_TLS="$(TLS)" sh scripts/files-limit.sh $(FLEET) up
+	@if [ -n "$(OBS)" ]; then sh scripts/prometheus.sh || true; fi
+	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/files-limit.sh $(FLEET) up
 
 down: ## Stop what `make up` started, and nothing else
 	@if [ -x $(FLEET) ]; then $(FLEET) down; else echo "the fleet isn't up"; fi
@@ -48,6 +51,9 @@ chaos: ## The demo while services and nats-server are killed at random (seeded),
 
 bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy, in one run
 	@$(FLEET) load --baseline --envoy "$$(sh scripts/envoy.sh)" $(ARGS)
+
+bench-telemetry: build ## Measure what logs, metrics and traces cost, on fleets of their own
+	@sh scripts/bench-telemetry.sh
 
 reset: ## Forget the data of a stopped fleet
 	@if [ -x $(FLEET) ]; then $(FLEET) reset; else rm -rf .flotilla; fi
@@ -114,17 +120,43 @@ contract: build ## Schemathesis against the REST face of a fleet of its own: it 
 conformance-rpc: ## The Connect conformance suite against the gateway's edge: gRPC, gRPC-Web, Connect
 	@sh scripts/conformance-rpc.sh $(ARGS)
 
+test-flagd: ## The provider of flagd: the same definitions give the same users the same variants
+	@sh scripts/flagd.sh
+
+test-faults: build ## Switch each fault on in a fleet of its own: its alert fires, panel, trace and runbook answer, nothing is lost
+	@sh scripts/faults.sh
+
+test-vault: ## Secrets from a real server (OpenBao): keys, leased database credentials, a service whose credentials change
+	@sh scripts/vault.sh
+
+test-aws: ## Secrets by the official client of AWS from a server that speaks its protocol (moto)
+	@sh scripts/aws.sh
+
 test-browser: build ## A page in headless Chromium calls a fleet of its own by connect-web
 	@sh scripts/browser.sh
 
 others: build ## Run the fleet as root in a closed folder, and as an ordinary user
 	@sh scripts/others.sh
 
+observability-tools: ## Get Zipkin, and build the Collector and Jaeger with Go, for make up OBS=1
+	@sh scripts/prometheus.sh || true
+	@sh scripts/collector.sh
+
+dashboards: ## Write Grafana's dashboards anew from scripts/observability/panels.py
+	@PYTHONDONTWRITEBYTECODE=1 python3 scripts/observability/dashboards.py
+
+test-metrics: build ## Rules, alerts, dashboards and queries; Prometheus and VictoriaMetrics scrape a fleet of its own
+	@sh scripts/observability.sh metrics
+
+test-observability: build ## Traces, tail sampling and logs through a real Collector on a fleet of its own
+	@sh scripts/observability.sh traces
+
 drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
 	@sh scripts/drive.sh
 
-ci: lint test drive others test-grpcurl test-clients conformance-rpc contract test-browser ## What CI runs
-	@echo "ci: all checks passed"
+ci: ## What CI runs
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci lint test drive others test-grpcurl test-clients conformance-rpc contract test-browser test-metrics test-faults
 
-ci-long: ci ## Longer checks: chaos with several seeds, a long bench
+ci-long: ci ## Longer checks: secret stores, flagd, the whole observability stack, chaos with several seeds, a long bench
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long test-vault test-aws test-flagd observability-tools test-observability
 	@sh scripts/long.sh

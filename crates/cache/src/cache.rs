@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_config::{ExposeSecret, SecretString};
+use flotilla_telemetry::{KeyValue, Kind, Span, event};
 use fred::prelude::{
     Builder, Client, ClientLike, Config, Error, EventInterface, Expiration, KeysInterface, ReconnectPolicy,
 };
@@ -76,7 +77,7 @@ impl Cache {
             metrics.miss.inc();
             return None;
         };
-        match redis.call(redis.client.get::<Option<Bytes>, _>(key)).await {
+        match redis.call("GET", redis.client.get::<Option<Bytes>, _>(key)).await {
             Some(Some(value)) => {
                 metrics.hit.inc();
                 Some(value)
@@ -96,14 +97,15 @@ impl Cache {
     pub async fn set(&self, key: &str, value: Bytes, ttl: Duration) {
         let Some(redis) = &self.inner.redis else { return };
         let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1);
-        let done = redis.call(redis.client.set::<(), _, _>(key, value, Some(Expiration::PX(ttl)), None, false)).await;
+        let done =
+            redis.call("SET", redis.client.set::<(), _, _>(key, value, Some(Expiration::PX(ttl)), None, false)).await;
         self.wrote(done);
     }
 
     /// Forgets a key, if Redis answers; otherwise the value lives on until its time is over.
     pub async fn delete(&self, key: &str) {
         let Some(redis) = &self.inner.redis else { return };
-        let done = redis.call(redis.client.del::<(), _>(key)).await;
+        let done = redis.call("DEL", redis.client.del::<(), _>(key)).await;
         self.wrote(done);
     }
 
@@ -173,22 +175,28 @@ impl Redis {
     }
 
     /// Makes a call unless it would be in vain; `None` when it failed.
-    async fn call<T>(&self, command: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    async fn call<T>(&self, name: &'static str, command: impl Future<Output = Result<T, Error>>) -> Option<T> {
         if !self.client.is_connected() || !self.breaker.allows() {
+            event("redis is left alone", [KeyValue::new("db.operation.name", name)]);
             return None;
         }
+        let span = Span::child(Kind::Client, name);
+        span.set("db.system.name", "redis");
+        span.set("db.operation.name", name);
         // The client has the same limit for an answer, but not for its own queue.
-        match tokio::time::timeout(self.timeout, command).await {
+        match tokio::time::timeout(self.timeout, span.within(command)).await {
             Ok(Ok(value)) => {
                 self.breaker.succeeded();
                 Some(value)
             }
             Ok(Err(error)) => {
                 tracing::debug!(error = %error, "redis command failed");
+                span.fail("redis", error.details().to_owned());
                 self.breaker.failed();
                 None
             }
             Err(_) => {
+                span.fail("timeout", "no answer in time");
                 self.breaker.failed();
                 None
             }

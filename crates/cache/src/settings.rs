@@ -1,15 +1,16 @@
 //! The section `cache` of a service's settings.
 
-use flotilla_config::{HumanDuration, Problems, SecretString, Validate};
+use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
 use serde::Deserialize;
 
 /// How a service reaches its cache. Variables: `FLOTILLA__CACHE__<FIELD>`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheSettings {
     /// Address of Redis or Valkey, such as `redis://localhost:6379`; without one everything is a miss.
+    #[setting(alias = "REDIS_URL")]
     pub redis_url: Option<SecretString>,
-    /// Longest wait for an answer; default `50ms`.
+    /// Longest wait for an answer.
     pub command_timeout: HumanDuration,
 }
 

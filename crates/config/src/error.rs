@@ -9,9 +9,9 @@ use crate::problems::Problem;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file can't be read or isn't TOML.
+    /// A file can't be read or understood.
     File {
-        /// The file that `FLOTILLA_CONFIG_FILE` names.
+        /// The file, or the directory.
         path: PathBuf,
         /// What is wrong with it.
         message: String,

@@ -7,15 +7,34 @@ use std::fmt;
 pub struct Problem {
     /// The setting's dotted name, such as `postgres.pool_size`.
     pub setting: String,
-    /// What is wrong with it, without its value (it may be a secret).
+    /// What is wrong with it, and what is allowed.
     pub message: String,
+    /// What was given; never a secret.
+    pub given: Option<String>,
     /// Where the value came from, a variable or a file, when known.
     pub origin: Option<String>,
+}
+
+impl Problem {
+    /// A problem of a setting.
+    #[must_use]
+    pub fn new(setting: &str, message: impl Into<String>) -> Self {
+        Self { setting: setting.to_owned(), message: message.into(), given: None, origin: None }
+    }
+
+    /// With the place that the value came from.
+    #[must_use]
+    pub fn at(self, origin: &str) -> Self {
+        Self { origin: Some(origin.to_owned()), ..self }
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.setting, self.message)?;
+        if let Some(given) = &self.given {
+            write!(f, ", not {given:?}")?;
+        }
         match &self.origin {
             Some(origin) => write!(f, " (from {origin})"),
             None => write!(f, " (set {})", variable(&self.setting)),
@@ -39,7 +58,7 @@ impl Problems {
     /// Reports that a setting is wrong. `setting` is relative to the section being checked.
     pub fn add(&mut self, setting: &str, message: impl Into<String>) {
         let setting = format!("{}{setting}", self.prefix);
-        self.push(Problem { setting, message: message.into(), origin: None });
+        self.push(Problem::new(&setting, message));
     }
 
     /// Reports a problem when `ok` is false.

@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 use crate::{
-    certs, chaos, checker, control, demo, home::Home, load, logs, replay, screen, supervisor, timeline, token,
+    certs, chaos, checker, control, demo, fault, flag, home::Home, load, logging, logs, replay, screen,
+    settings_command, supervisor, timeline, token,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -35,6 +36,13 @@ pub enum Command {
         /// With mutual TLS between all services and TLS at the gateway. Remembered until the next `up`.
         #[arg(long, env = "FLOTILLA_TLS", value_parser = FalseyValueParser::new())]
         tls: bool,
+        /// Let `fleet fault` switch faults on in the services. Remembered until the next `up`.
+        #[arg(long, env = "FLOTILLA_FAULTS", value_parser = FalseyValueParser::new())]
+        faults: bool,
+        /// With Prometheus, Alertmanager, the Collector, Zipkin and Jaeger, as far as they are on this machine.
+        /// Remembered until the next `up`.
+        #[arg(long, env = "FLOTILLA_OBSERVABILITY", value_parser = FalseyValueParser::new())]
+        observability: bool,
     },
     /// Stop everything that `up` started, and nothing else.
     Down,
@@ -60,6 +68,8 @@ pub enum Command {
         #[arg(long, short = 'n', default_value_t = 40)]
         lines: usize,
     },
+    /// Show or change what services log while they run: everything, one module, one user's calls.
+    Logging(logging::Options),
     /// Stop one service or server and leave it stopped.
     Stop {
         /// Service or server.
@@ -89,11 +99,20 @@ pub enum Command {
     Chaos(chaos::Options),
     /// Drive the fleet at a fixed rate and measure; `--baseline` compares with bare PostgreSQL.
     Load(load::Options),
+    /// Switch faults on for exercise: each has an alert, a place where it shows and a page that helps.
+    Fault(fault::Options),
     /// Show one order's way through the services.
     Timeline {
         /// The order: `orders/<uuid>` or the UUID.
         order: String,
     },
+    /// Show and switch the feature flags, for all users or a share of them.
+    Flag(flag::Options),
+    /// Show and change settings of services that run.
+    Config(settings_command::Options),
+    /// Take spans and logs over OTLP and forget them, to measure what sending them costs.
+    #[command(hide = true)]
+    Sink(load::sink::Options),
     /// Look after servers and services; started by `up`.
     #[command(hide = true)]
     Supervise,
@@ -113,11 +132,14 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
     let home = Home::open(&cli.home, cli.servers.as_deref())?;
     match cli.command {
-        Command::Up { runtime, tls } => control::up(&home, &runtime, tls).await?,
+        Command::Up { runtime, tls, faults, observability } => {
+            control::up(&home, &runtime, tls, faults, observability).await?;
+        }
         Command::Down => control::down(&home).await?,
         Command::Restart { name } => control::restart(&home, name.as_deref()).await?,
         Command::Status { json } => return control::status(&home, json).await,
         Command::Logs { name, follow, lines } => logs::run(&home, name.as_deref(), follow, lines).await?,
+        Command::Logging(options) => logging::run(&home, &options).await?,
         Command::Stop { name } => control::hold(&home, &name).await?,
         Command::Start { name } => control::release(&home, &name).await?,
         Command::Reset => control::reset(&home)?,
@@ -129,9 +151,13 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Check(options) => return checker::run(&home, options).await,
         Command::Chaos(options) => return chaos::run(&home, options).await,
         Command::Load(options) => return load::run(&home, options).await,
+        Command::Fault(options) => fault::run(&home, options).await?,
         Command::Timeline { order } => timeline::run(&home, &order).await?,
+        Command::Flag(options) => flag::run(&home, options).await?,
+        Command::Config(options) => settings_command::run(&home, options).await?,
+        Command::Sink(options) => load::sink::run(&options).await?,
         Command::Supervise => {
-            supervisor::start_log();
+            supervisor::start_log(&home)?;
             supervisor::run(home).await?;
         }
     }

@@ -14,7 +14,7 @@ use tokio::{process::Command, time::Instant};
 use crate::{
     certs,
     home::Home,
-    memory,
+    memory, observability,
     screen::{Progress, Table, bold, mib},
     state::{Member, Phase, State},
 };
@@ -27,11 +27,12 @@ const DOWN_DEADLINE: Duration = Duration::from_secs(90);
 const RESTART_DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Starts the fleet where it isn't up, with TLS where asked, and prints its table.
+/// Starts the fleet where it isn't up, with TLS, with faults that can be switched on and with Prometheus and the others
+/// beside it where asked, and prints its table.
 ///
 /// # Errors
 /// When it doesn't start, with the reason and the log to read.
-pub async fn up(home: &Home, runtime: &str, tls: bool) -> Result<()> {
+pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observability: bool) -> Result<()> {
     match runtime {
         "native" => {}
         "compose" | "k8s" => bail!("RUNTIME={runtime} is not built yet: only RUNTIME=native is"),
@@ -42,16 +43,27 @@ pub async fn up(home: &Home, runtime: &str, tls: bool) -> Result<()> {
         if tls && !home.tls() {
             bail!("the fleet is up already, without TLS: run `make down` first");
         }
+        if faults && !home.faults() {
+            bail!("the fleet is up already, and allows no faults: run `make down` first");
+        }
+        if observability && !home.observability() {
+            bail!("the fleet is up already, without Prometheus and the others: run `make down` first");
+        }
         if State::of_running(home).is_ok() {
             println!("the fleet is up already");
             return print_table(home);
         }
     } else {
         home.set_tls(tls)?;
+        home.set_faults(faults)?;
+        home.set_observability(observability)?;
         start_supervisor(home)?;
     }
     await_ready(home).await?;
     print_table(home)?;
+    if home.observability() {
+        observability::hints(home).iter().for_each(|hint| println!("{hint}"));
+    }
     println!("up in {:.1} s; variables for a shell: {}", began.elapsed().as_secs_f64(), home.env().display());
     Ok(())
 }
@@ -128,7 +140,7 @@ pub async fn restart(home: &Home, name: Option<&str>) -> Result<()> {
     match name {
         None => {
             down(home).await?;
-            up(home, "native", home.tls()).await
+            up(home, "native", home.tls(), home.faults(), home.observability()).await
         }
         Some(name) => {
             hold(home, name).await?;
@@ -257,6 +269,12 @@ pub fn reset(home: &Home) -> Result<()> {
     match fs::remove_dir_all(certs::folder(home)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => home.set_tls(false)?,
+    }
+    home.set_faults(false)?;
+    home.set_observability(false)?;
+    match fs::remove_dir_all(home.root().join("observability")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
     for entry in fs::read_dir(home.root().join("logs"))? {
         drop(fs::remove_file(entry?.path()));

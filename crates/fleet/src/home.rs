@@ -8,6 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use flotilla_config::ByteSize;
+use flotilla_servers::Rotation;
 
 use crate::SERVERS;
 
@@ -17,6 +19,7 @@ pub struct Home {
     root: PathBuf,
     servers: PathBuf,
     prefix: String,
+    rotation: Rotation,
 }
 
 impl Home {
@@ -36,11 +39,12 @@ impl Home {
         for folder in ["logs", "hold", "requests"] {
             fs::create_dir_all(root.join(folder))?;
         }
+        let rotation = rotation(|name| std::env::var(name).ok())?;
         let Some(servers) = servers else {
-            return Ok(Self { servers: root.clone(), root, prefix: String::new() });
+            return Ok(Self { servers: root.clone(), root, prefix: String::new(), rotation });
         };
         let name = root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { root, servers: std::path::absolute(servers)?, prefix: format!("{name}-") })
+        Ok(Self { root, servers: std::path::absolute(servers)?, prefix: format!("{name}-"), rotation })
     }
 
     /// The folder itself.
@@ -106,6 +110,49 @@ impl Home {
         self.root.join("tls")
     }
 
+    /// Whether faults may be switched on in the services, as the last `up` said.
+    #[must_use]
+    pub fn faults(&self) -> bool {
+        self.faults_marker().exists()
+    }
+
+    /// Remembers whether faults may be switched on.
+    ///
+    /// # Errors
+    /// When the marker can't be written or removed.
+    pub fn set_faults(&self, faults: bool) -> Result<()> {
+        match if faults { fs::write(self.faults_marker(), b"") } else { fs::remove_file(self.faults_marker()) } {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn faults_marker(&self) -> PathBuf {
+        self.root.join("faults")
+    }
+
+    /// Whether Prometheus and the others run beside the fleet, as the last `up` said.
+    #[must_use]
+    pub fn observability(&self) -> bool {
+        self.observability_marker().exists()
+    }
+
+    /// Remembers whether Prometheus and the others run beside the fleet.
+    ///
+    /// # Errors
+    /// When the marker can't be written or removed.
+    pub fn set_observability(&self, wanted: bool) -> Result<()> {
+        let marker = self.observability_marker();
+        match if wanted { fs::write(marker, b"") } else { fs::remove_file(marker) } {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn observability_marker(&self) -> PathBuf {
+        self.root.join("observed")
+    }
+
     /// Credentials made at first start.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
@@ -119,6 +166,12 @@ impl Home {
             return self.servers.join("logs").join(format!("{}.log", self.server_name(name)));
         }
         self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// How large a log gets before it is put aside, and how many are kept.
+    #[must_use]
+    pub fn rotation(&self) -> Rotation {
+        self.rotation
     }
 
     /// Marker: while it exists the supervisor leaves `name` stopped.
@@ -170,5 +223,30 @@ impl Home {
             Err(fs::TryLockError::WouldBlock) => Ok(true),
             Err(fs::TryLockError::Error(error)) => Err(error.into()),
         }
+    }
+}
+
+/// `FLOTILLA_LOG_SIZE` (as in `16MiB`) and `FLOTILLA_LOG_FILES`, where they are given.
+fn rotation(variable: impl Fn(&str) -> Option<String>) -> Result<Rotation> {
+    let mut rotation = Rotation::default();
+    if let Some(size) = variable("FLOTILLA_LOG_SIZE") {
+        rotation.size = size.parse::<ByteSize>().context("FLOTILLA_LOG_SIZE")?.0;
+    }
+    if let Some(files) = variable("FLOTILLA_LOG_FILES") {
+        rotation.kept = files.parse().context("FLOTILLA_LOG_FILES must be a number")?;
+    }
+    Ok(rotation)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_logs_can_be_chosen_and_a_mistake_is_told() {
+        let with = |size: &'static str| rotation(move |name| (name == "FLOTILLA_LOG_SIZE").then(|| size.to_owned()));
+        assert_eq!(with("1MiB").unwrap(), Rotation { size: 1 << 20, ..Rotation::default() });
+        assert!(with("large").unwrap_err().to_string().contains("FLOTILLA_LOG_SIZE"));
     }
 }

@@ -1,14 +1,16 @@
-//! `fleet logs`: the ends of the members' logs, and what is added to them.
+//! `fleet logs`: the ends of the members' logs, and what is added to them, also where a log is put aside meanwhile.
 
-use std::{
-    fs,
-    io::{Read as _, Seek as _, SeekFrom},
-    time::Duration,
-};
+mod tail;
+
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use self::tail::{Tail, last_lines};
 use crate::{SERVERS, SERVICES, home::Home, screen::bold};
+
+/// How often a followed log is looked at.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Prints the ends of logs, and follows them where asked.
 ///
@@ -29,14 +31,12 @@ pub async fn run(home: &Home, name: Option<&str>, follow: bool, lines: usize) ->
     if !names.iter().any(|name| home.log(name).exists()) {
         bail!("there are no logs yet: run `make up` first");
     }
-    let mut ends = Vec::new();
+    let mut tails = Vec::new();
     for name in &names {
-        let text = fs::read(home.log(name)).unwrap_or_default();
-        ends.push(u64::try_from(text.len())?);
-        let text = String::from_utf8_lossy(&text);
-        let tail: Vec<_> = text.lines().rev().take(lines).collect();
-        for line in tail.iter().rev() {
-            print_line(name, line, names.len() > 1);
+        let (last, tail) = last_lines(&home.log(name), lines)?;
+        tails.push(tail);
+        for line in last {
+            print_line(name, &line, names.len() > 1);
         }
     }
     if !follow {
@@ -45,28 +45,14 @@ pub async fn run(home: &Home, name: Option<&str>, follow: bool, lines: usize) ->
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            () = tokio::time::sleep(PAUSE) => {}
         }
-        for (name, end) in names.iter().zip(&mut ends) {
-            for line in new_lines(home, name, end)? {
+        for (name, tail) in names.iter().zip(&mut tails) {
+            for line in Tail::lines(tail)? {
                 print_line(name, &line, names.len() > 1);
             }
         }
     }
-}
-
-/// Whole lines that were added since `end`, which moves on.
-fn new_lines(home: &Home, name: &str, end: &mut u64) -> Result<Vec<String>> {
-    let Ok(mut file) = fs::File::open(home.log(name)) else { return Ok(Vec::new()) };
-    if file.metadata()?.len() < *end {
-        *end = 0;
-    }
-    file.seek(SeekFrom::Start(*end))?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    *end += u64::try_from(whole)?;
-    Ok(String::from_utf8_lossy(&text[..whole]).lines().map(str::to_owned).collect())
 }
 
 fn print_line(name: &str, line: &str, named: bool) {

@@ -1,4 +1,4 @@
-//! A smallest possible HTTP GET, for readiness on loopback.
+//! The smallest possible HTTP, for admin endpoints on loopback.
 
 use std::time::Duration;
 
@@ -17,14 +17,44 @@ pub async fn is_ready(admin: &str) -> bool {
     get(admin, "/readyz").await.is_ok_and(|(status, _)| status == 200)
 }
 
+/// The status of a path alone, of a server that may keep the connection open.
+///
+/// # Errors
+/// When nobody answers in time, or not in HTTP.
+pub async fn status(address: &str, path: &str) -> std::io::Result<u16> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())
+            .await?;
+        // "HTTP/1.1 200"
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = tokio::time::timeout(DEADLINE, exchange).await??;
+    let text = String::from_utf8_lossy(&answer);
+    Ok(text.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default())
+}
+
 /// Fetches a path: status and body.
 ///
 /// # Errors
 /// When nobody answers in time, or not in HTTP.
 pub async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+    send(address, "GET", path, "").await
+}
+
+/// Sends a request, with JSON where there is a body: status and body.
+///
+/// # Errors
+/// When nobody answers in time, or not in HTTP.
+pub async fn send(address: &str, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        let length = body.len();
+        let request = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(LONGEST).read_to_end(&mut answer).await?;

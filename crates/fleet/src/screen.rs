@@ -37,7 +37,8 @@ fn paint(text: &str, code: &str) -> String {
 
 /// Prints an error and its causes to standard error.
 pub fn error(error: &anyhow::Error) {
-    eprintln!("{} {error:#}", bad("error:"));
+    // What was typed may be told in it, and terminals are recorded.
+    eprintln!("{} {}", bad("error:"), flotilla_redact::scrub(&format!("{error:#}")));
 }
 
 /// A line that is overwritten by the next one on a terminal, and a line of its own in a pipe.

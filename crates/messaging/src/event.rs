@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use flotilla_call::{CallContext, Deadline};
+use flotilla_telemetry::{Kind, Span};
 use uuid::Uuid;
 
 use crate::ids::unix_millis;
@@ -107,6 +108,11 @@ impl Event {
             traceparent: self.traceparent.as_deref().map(Into::into),
             ..CallContext::default()
         }
+    }
+
+    /// A span for what a service does because of it, in its trace; none where that isn't sampled.
+    pub fn span(&self, name: &'static str) -> Span {
+        Span::follow(Kind::Internal, name, self.traceparent.as_deref())
     }
 
     /// Sets the trace context.

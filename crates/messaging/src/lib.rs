@@ -41,6 +41,7 @@ pub use messaging::{BrokerProbe, Messaging};
 pub use outbox::{Outbox, Waker};
 pub use postgres::migrations;
 pub use random::{OsRandom, Random};
+pub use relay::POISON_SOURCE;
 pub use settings::{NatsSettings, ParkedSettings, RelaySettings, RetentionSettings};
 pub use spec::{ConsumerSpec, StreamSpec};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flotilla_fault::Faults;
 use flotilla_postgres::{Pool, Tx};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub struct Messaging {
     pub(crate) ids: Ids,
     pub(crate) metrics: Metrics,
     pub(crate) consumers: Vec<(ConsumerSpec, Arc<dyn Handler<Tx>>)>,
+    pub(crate) faults: Faults,
 }
 
 /// Tells whether the broker can be used; for readiness checks after [`Messaging::run`] has taken the rest.
@@ -66,6 +68,7 @@ impl Messaging {
             ids: Ids::system(),
             metrics,
             consumers: Vec::new(),
+            faults: Faults::impossible(),
         })
     }
 
@@ -73,6 +76,13 @@ impl Messaging {
     #[must_use]
     pub fn with_ids(mut self, ids: Ids) -> Self {
         self.ids = ids;
+        self
+    }
+
+    /// Lets faults strike relay and consumers.
+    #[must_use]
+    pub fn with_faults(mut self, faults: &Faults) -> Self {
+        self.faults = faults.clone();
         self
     }
 

@@ -29,6 +29,10 @@ pub struct Metrics {
     pub redeliveries: IntCounterVec,
     /// Batches tried again whole, by consumer.
     pub retries: IntCounterVec,
+    /// Frames that a consumer has before it at the broker: waiting and unacked, over all replicas.
+    pub pending: IntGaugeVec,
+    /// Messages that became dead letters, by consumer; each once.
+    pub dead_letters: IntCounterVec,
     /// Parked messages by state.
     pub parked: IntGaugeVec,
     /// Seconds that a batch of frames took to be acked.
@@ -81,6 +85,17 @@ impl Metrics {
                 opts("flotilla_consumer_retries_total", "Batches tried again whole"),
                 &["consumer"],
             )?,
+            pending: IntGaugeVec::new(
+                opts(
+                    "flotilla_consumer_pending",
+                    "Frames at the broker that a consumer has not acked, over all replicas",
+                ),
+                &["consumer"],
+            )?,
+            dead_letters: IntCounterVec::new(
+                opts("flotilla_dead_letters_total", "Messages that became dead letters"),
+                &["consumer"],
+            )?,
             parked: IntGaugeVec::new(opts("flotilla_parked_messages", "Parked messages by state"), &["state"])?,
             publish: Histogram::with_opts(histogram(
                 "flotilla_relay_publish_seconds",
@@ -90,6 +105,16 @@ impl Metrics {
         };
         metrics.register(registry)?;
         Ok(metrics)
+    }
+
+    /// Begins a consumer's counters at nought: the first dead letter is a rise then, and not a new series.
+    pub fn begin(&self, consumer: &str) {
+        for outcome in ["applied", "repeated", "parked", "dead"] {
+            self.events.with_label_values(&[consumer, outcome]);
+        }
+        for counter in [&self.redeliveries, &self.retries, &self.dead_letters] {
+            counter.with_label_values(&[consumer]);
+        }
     }
 
     fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
@@ -104,6 +129,8 @@ impl Metrics {
         registry.register(Box::new(self.lag.clone()))?;
         registry.register(Box::new(self.redeliveries.clone()))?;
         registry.register(Box::new(self.retries.clone()))?;
+        registry.register(Box::new(self.pending.clone()))?;
+        registry.register(Box::new(self.dead_letters.clone()))?;
         registry.register(Box::new(self.parked.clone()))?;
         registry.register(Box::new(self.publish.clone()))
     }

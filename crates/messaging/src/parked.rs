@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_telemetry::Span;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
 use crate::consumer::attempt::{Failure, collect, decide};
+use crate::consumer::trace::process;
 use crate::event::Event;
 use crate::handler::{Handler, Outcome};
 use crate::metrics::Metrics;
@@ -21,6 +23,10 @@ use crate::store::{DueMessage, Effects, InboxStore, ParkedStore, Verdict};
 
 /// Attempts in one round; the rest waits for the next.
 const ROUND: usize = 64;
+/// What becomes of a message that is tried no more.
+const DEAD: &str = "dead";
+/// What becomes of one that is tried with success.
+const APPLIED: &str = "applied";
 /// No wait grows beyond this.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
@@ -83,17 +89,26 @@ impl<S: ParkedStore> ParkedRetry<S> {
     /// Tries one message; false if none is due.
     async fn attempt(&self) -> Result<bool, Failure> {
         let mut tx = self.store.begin().await?;
-        let Some(message) = self.store.due(&mut tx, &self.names).await? else {
+        let Some(mut message) = self.store.due(&mut tx, &self.names).await? else {
             self.store.commit(tx).await?;
             return Ok(false);
         };
-        match self.apply(&mut tx, &message).await {
+        let span = process(&message.event, message.consumer, &Span::none());
+        span.set("flotilla.attempt", i64::from(message.attempts) + 1);
+        if let Some(own) = span.traceparent() {
+            message.event.traceparent = Some(own);
+        }
+        match span.within(self.apply(&mut tx, &message)).await {
             Ok(outcome) => {
+                if outcome != APPLIED {
+                    span.fail(outcome, "set aside again");
+                }
                 self.store.commit(tx).await?;
                 self.store.wake();
                 self.count(&message, outcome);
             }
             Err(error) if error.is_data() => {
+                span.error("data", &error);
                 drop(tx);
                 let mut tx = self.store.begin().await?;
                 let outcome = self.fail(&mut tx, &message, &error.to_string()).await?;
@@ -124,7 +139,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
                 self.store.settle(tx, message).await?;
                 let id = message.event.id;
                 info!(consumer = message.consumer, message_id = %id, attempts = message.attempts + 1, "parked message applied");
-                Ok("applied")
+                Ok(APPLIED)
             }
             None => Err(Failure::Outcomes { given: 0, wanted: 1 }),
         }
@@ -147,10 +162,13 @@ impl<S: ParkedStore> ParkedRetry<S> {
         let Event { id, kind, .. } = &message.event;
         warn!(consumer = message.consumer, message_id = %id, kind, reason, "parked message is a dead letter now");
         self.store.fail(tx, message, reason, Verdict::Bury).await?;
-        Ok("dead")
+        Ok(DEAD)
     }
 
     fn count(&self, message: &DueMessage, outcome: &str) {
         self.metrics.events.with_label_values(&[message.consumer, outcome]).inc();
+        if outcome == DEAD {
+            self.metrics.dead_letters.with_label_values(&[message.consumer]).inc();
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::Backoff;
+use crate::broker::nats::NatsBroker;
 use crate::broker::{Broker, StreamConfig};
 use crate::consumer::{Consumer, ConsumerParts};
 use crate::messaging::Messaging;
@@ -16,10 +17,13 @@ use crate::metrics::Metrics;
 use crate::parked::ParkedRetry;
 use crate::postgres::{PgStore, Retention};
 use crate::relay::{Relay, RelayParts};
+use crate::spec::ConsumerSpec;
 use crate::store::{OutboxStore, ParkedStore};
 
 /// How often the gauges of what waits are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the broker is asked what its consumers have before them.
+const PENDING_INTERVAL: Duration = Duration::from_secs(3);
 /// Attempts at making partitions before starting without: rows then go to the default ones.
 const PARTITION_ATTEMPTS: usize = 10;
 
@@ -45,6 +49,8 @@ pub(crate) async fn run(messaging: Messaging, shutdown: CancellationToken) {
     workers.spawn(parked(&messaging).run(shutdown.clone()));
     workers.spawn(retain(retention, epoch, messaging.settings.retention.interval.0, shutdown.clone()));
     workers.spawn(gauges(messaging.store.clone(), messaging.metrics.clone(), shutdown.clone()));
+    let specs = messaging.consumers.iter().map(|(spec, _)| *spec).collect();
+    workers.spawn(pending(messaging.broker.clone(), specs, messaging.metrics.clone(), shutdown.clone()));
 
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -107,6 +113,7 @@ fn relay(messaging: &Messaging) -> Relay<PgStore, crate::broker::nats::NatsBroke
         random: messaging.ids.random(),
         metrics: messaging.metrics.clone(),
     })
+    .with_faults(&messaging.faults, messaging.ids.clone())
 }
 
 fn consumers(messaging: &Messaging) -> impl Iterator<Item = Consumer<PgStore, crate::broker::nats::NatsBroker>> {
@@ -122,6 +129,7 @@ fn consumers(messaging: &Messaging) -> impl Iterator<Item = Consumer<PgStore, cr
             horizon: messaging.settings.inbox_retention(),
             metrics: messaging.metrics.clone(),
         })
+        .with_faults(&messaging.faults)
     })
 }
 
@@ -150,6 +158,22 @@ async fn retain(retention: Retention, epoch: Arc<AtomicI64>, interval: Duration,
             Ok(dropped) if dropped.is_empty() => {}
             Ok(dropped) => info!(partitions = ?dropped, "old partitions dropped"),
             Err(error) => warn!(error = %error, "old partitions not dropped"),
+        }
+    }
+}
+
+/// Asks the broker what each consumer has before it: its own loop couldn't tell while it is stuck.
+async fn pending(broker: NatsBroker, specs: Vec<ConsumerSpec>, metrics: Metrics, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(PENDING_INTERVAL)).await.is_some() {
+        for spec in &specs {
+            match shutdown.run_until_cancelled(broker.pending(spec)).await {
+                None => return,
+                Some(Ok(pending)) => {
+                    let pending = i64::try_from(pending).unwrap_or(i64::MAX);
+                    metrics.pending.with_label_values(&[spec.name]).set(pending);
+                }
+                Some(Err(error)) => debug!(consumer = spec.name, error = %error, "pending messages not counted"),
+            }
         }
     }
 }

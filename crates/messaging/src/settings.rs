@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{ByteSize, HumanDuration, Problems, Setting, Validate};
 use serde::Deserialize;
 
 /// The broker and everything that runs between it and the database.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsSettings {
     /// Where the server listens: `nats://127.0.0.1:4222`.
+    #[setting(alias = "NATS_URL")]
     pub url: String,
     /// The wait for a connection.
     pub connect_timeout: HumanDuration,
@@ -28,7 +29,7 @@ pub struct NatsSettings {
     /// Frames fetched ahead of a consumer's transaction.
     pub prefetch_frames: usize,
     /// The largest event that the outbox takes; the server's `max_payload` must be above it.
-    pub max_event_bytes: usize,
+    pub max_event_bytes: ByteSize,
     /// The relay.
     pub relay: RelaySettings,
     /// Retries of parked messages.
@@ -38,7 +39,7 @@ pub struct NatsSettings {
 }
 
 /// The relay's pace.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelaySettings {
     /// How long a lease lasts unless renewed.
@@ -57,7 +58,7 @@ pub struct RelaySettings {
 }
 
 /// Retries of parked messages.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct ParkedSettings {
     /// How often due messages are looked for.
@@ -69,7 +70,7 @@ pub struct ParkedSettings {
 }
 
 /// How long tables keep their rows.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSettings {
     /// The least age at which published outbox rows go.
@@ -118,7 +119,7 @@ impl Default for NatsSettings {
             ack_wait: seconds(15),
             max_ack_pending: 4_096,
             prefetch_frames: 64,
-            max_event_bytes: 1_000_000,
+            max_event_bytes: ByteSize(1_000_000),
             relay: RelaySettings::default(),
             parked: ParkedSettings::default(),
             retention: RetentionSettings::default(),

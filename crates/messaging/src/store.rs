@@ -178,13 +178,13 @@ pub trait InboxStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Writes outbox, kept replies and parked rows. A message that is parked already stays as it is. A dead letter's
-    /// copy goes to the outbox.
+    /// copy goes to the outbox. Returns how many of the parked are new dead letters.
     fn write(
         &self,
         tx: &mut Self::Tx,
         consumer: &'static str,
         effects: &Effects,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    ) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// Sets the savepoint to which [`InboxStore::undo`] goes back.
     fn savepoint(&self, tx: &mut Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;

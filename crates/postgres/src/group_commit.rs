@@ -8,6 +8,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use flotilla_config::Live;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -15,10 +16,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The sizes of a group commit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct GroupCommitSettings {
     /// Most requests in a batch.
-    pub max_batch: usize,
+    pub max_batch: Live<usize>,
     /// Most requests that wait.
     pub queue: usize,
     /// Batches applied at the same time.
@@ -27,7 +28,7 @@ pub struct GroupCommitSettings {
 
 impl Default for GroupCommitSettings {
     fn default() -> Self {
-        Self { max_batch: 64, queue: 1_024, writers: 2 }
+        Self { max_batch: 64.into(), queue: 1_024, writers: 2 }
     }
 }
 
@@ -77,7 +78,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> GroupCommit<Req, Resp> {
                     let mut writers = JoinSet::new();
                     for _ in 0..settings.writers.max(1) {
                         let (waiting, apply) = (Arc::clone(&waiting), Arc::clone(&apply));
-                        writers.spawn(write(waiting, apply, settings.max_batch.max(1), shutdown.clone()));
+                        writers.spawn(write(waiting, apply, settings.max_batch.clone(), shutdown.clone()));
                     }
                     while let Some(ended) = writers.join_next().await {
                         if let Err(error) = ended {
@@ -133,13 +134,17 @@ impl std::fmt::Debug for GroupCommitDriver {
 
 type Waiting<Req, Resp> = Arc<Mutex<mpsc::Receiver<Item<Req, Resp>>>>;
 
-async fn write<Req, Resp, F>(waiting: Waiting<Req, Resp>, apply: Arc<F>, max_batch: usize, shutdown: CancellationToken)
-where
+async fn write<Req, Resp, F>(
+    waiting: Waiting<Req, Resp>,
+    apply: Arc<F>,
+    max_batch: Live<usize>,
+    shutdown: CancellationToken,
+) where
     F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Resp>>,
 {
-    let mut taken = Vec::with_capacity(max_batch);
+    let mut taken = Vec::with_capacity(max_batch.get().max(1));
     loop {
-        take(&waiting, &mut taken, max_batch, &shutdown).await;
+        take(&waiting, &mut taken, &max_batch, &shutdown).await;
         if taken.is_empty() {
             return;
         }
@@ -164,10 +169,11 @@ where
 async fn take<Req, Resp>(
     waiting: &Waiting<Req, Resp>,
     taken: &mut Vec<Item<Req, Resp>>,
-    max_batch: usize,
+    max_batch: &Live<usize>,
     shutdown: &CancellationToken,
 ) {
     let mut waiting = waiting.lock().await;
+    let max_batch = max_batch.get().max(1);
     tokio::select! {
         biased;
         () = shutdown.cancelled() => {

@@ -9,16 +9,17 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use flotilla_call::Deadline;
 use tokio_postgres::Statement;
 
 use crate::cancel::Cancels;
 use crate::error::Error;
+use crate::sessions::PooledSession;
+use crate::trace;
 
 /// One connection, closed on drop unless it was given back.
 pub(crate) struct Lease {
-    object: Option<Object>,
+    object: Option<PooledSession>,
     /// How long to wait for an answer. Longer than the server's own limit, which should strike first.
     patience: Duration,
     /// Statements that the server has not answered.
@@ -27,11 +28,11 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(object: Object, patience: Duration, cancels: Cancels) -> Self {
+    pub(crate) fn new(object: PooledSession, patience: Duration, cancels: Cancels) -> Self {
         Self { object: Some(object), patience, running: AtomicU32::new(0), cancels }
     }
 
-    pub(crate) fn client(&self) -> &Object {
+    pub(crate) fn client(&self) -> &PooledSession {
         self.object.as_ref().expect("the connection leaves only with the lease")
     }
 
@@ -48,8 +49,23 @@ impl Lease {
         result
     }
 
-    /// Waits for an answer within this connection's patience, and no longer than the call that this task serves.
+    /// Waits for the answer to a statement within this connection's patience, and no longer than the call that this task
+    /// serves. Where the trace is sampled, that is a span.
     pub(crate) async fn within<T>(
+        &self,
+        what: &str,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        let span = trace::statement(what);
+        let result = self.wait(what, span.within(answer)).await;
+        if let Err(error) = &result {
+            trace::failed(&span, error);
+        }
+        result
+    }
+
+    /// As [`within`](Self::within), without a span.
+    async fn wait<T>(
         &self,
         what: &str,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -65,7 +81,7 @@ impl Lease {
 
     /// Prepares a statement, once for each connection.
     pub(crate) async fn prepare(&self, sql: &'static str) -> Result<Statement, Error> {
-        self.within(sql, self.client().prepare_cached(sql)).await
+        self.wait(sql, self.client().prepare_cached(sql)).await
     }
 }
 
@@ -75,6 +91,6 @@ impl Drop for Lease {
         if self.running.load(Ordering::Relaxed) > 0 {
             self.cancels.send(object.cancel_token());
         }
-        drop(Object::take(object));
+        drop(PooledSession::take(object));
     }
 }

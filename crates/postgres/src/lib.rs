@@ -9,13 +9,16 @@
 pub mod bootstrap;
 mod cancel;
 mod error;
+mod faults;
 mod group_commit;
 mod lease;
 mod metrics;
 mod migrate;
 mod pool;
 mod retry;
+mod sessions;
 mod settings;
+mod trace;
 mod tx;
 
 pub use bootstrap::{RolePasswords, ServiceUrls, bootstrap, bootstrap_with_passwords};

@@ -7,6 +7,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, IntGauge, Opts, Registry};
 
 use crate::error::Error;
+use crate::sessions::SessionPool;
 
 /// From a quarter of a millisecond to ten seconds.
 const SECONDS: [f64; 14] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -43,7 +44,7 @@ impl PoolMetrics {
     /// which aren't shown.
     pub(crate) fn register(
         name: &'static str,
-        pool: deadpool_postgres::Pool,
+        pool: SessionPool,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let histogram = |metric: &str, help: &str, labels: &[&str]| {
@@ -89,7 +90,7 @@ fn register_once(registry: &Registry, collector: impl Collector + 'static) -> Re
 
 /// Reads the pool's state when asked, so that it costs nothing in between.
 struct PoolSize {
-    pool: deadpool_postgres::Pool,
+    pool: SessionPool,
     limit: IntGauge,
     open: IntGauge,
     available: IntGauge,
@@ -97,7 +98,7 @@ struct PoolSize {
 }
 
 impl PoolSize {
-    fn new(name: &'static str, pool: deadpool_postgres::Pool) -> Result<Self, prometheus::Error> {
+    fn new(name: &'static str, pool: SessionPool) -> Result<Self, prometheus::Error> {
         let gauge = |metric: &str, help: &str| IntGauge::with_opts(Opts::new(metric, help).const_label("pool", name));
         Ok(Self {
             pool,

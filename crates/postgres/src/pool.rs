@@ -11,33 +11,37 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime};
+use deadpool_postgres::{QueueMode, Runtime};
 use flotilla_call::Deadline;
-use flotilla_config::{ExposeSecret, SecretString};
+use flotilla_config::{ExposeSecret, Live, SecretString};
+use flotilla_fault::Faults;
 use prometheus::Registry;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Client, Config, Row, Statement};
 use uuid::Uuid;
 
 use crate::cancel::Cancels;
 use crate::error::{Error, ErrorKind};
+use crate::faults::PoolFaults;
 use crate::lease::Lease;
 use crate::metrics::PoolMetrics;
+use crate::sessions::{SessionPool, Sessions};
 use crate::settings::PostgresSettings;
 use crate::tx::Tx;
 
 /// How much longer than the server's own limit the client waits for an answer.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// Connections of one role. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
+    faults: PoolFaults,
 }
 
 struct Inner {
     name: &'static str,
-    pool: deadpool_postgres::Pool,
+    pool: SessionPool,
     metrics: PoolMetrics,
     /// The session's own limit of a statement.
     limit: Duration,
@@ -45,20 +49,18 @@ struct Inner {
 }
 
 impl Pool {
-    /// Makes a pool without opening a connection. `name` is its label in metrics (`system` or `user`).
+    /// Makes a pool without opening a connection. `name` is its label in metrics (`system` or `user`). Once `url` changes,
+    /// connections are opened by the new one, and those opened before are closed as they come back.
     ///
     /// # Errors
     /// The address can't be understood.
     pub fn connect(
         name: &'static str,
-        url: &SecretString,
+        url: &Live<SecretString>,
         settings: &PostgresSettings,
         registry: &Registry,
     ) -> Result<Self, Error> {
-        let config = session(parse_url(url)?, name, settings);
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let lifetime = settings.max_lifetime.get();
-        let pool = deadpool_postgres::Pool::builder(manager)
+        let pool = SessionPool::builder(Sessions::new(name, url, settings)?)
             .max_size(settings.pool_size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(settings.acquire_timeout.get()))
@@ -66,15 +68,18 @@ impl Pool {
             .recycle_timeout(Some(settings.connect_timeout.get()))
             // The connection used last is the warmest; the others may grow old.
             .queue_mode(QueueMode::Lifo)
-            .pre_recycle(Hook::sync_fn(move |_, metrics| {
-                if metrics.age() < lifetime { Ok(()) } else { Err(HookError::message("too old")) }
-            }))
             .build()
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool can't be built", error))?;
         let metrics = PoolMetrics::register(name, pool.clone(), registry)
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool's metrics can't be registered", error))?;
         let (limit, cancels) = (settings.statement_timeout.get(), Cancels::new(settings.pool_size));
-        Ok(Self { inner: Arc::new(Inner { name, pool, metrics, limit, cancels }) })
+        Ok(Self { inner: Arc::new(Inner { name, pool, metrics, limit, cancels }), faults: PoolFaults::default() })
+    }
+
+    /// Lets faults strike what this pool does from now on: slow transactions, connections that leak.
+    #[must_use]
+    pub fn with_faults(self, faults: &Faults) -> Self {
+        Self { faults: PoolFaults::new(faults), ..self }
     }
 
     /// The pool's label in metrics.
@@ -190,7 +195,11 @@ impl Pool {
         // Waited for, though it could be sent along with the first statement: were it to fail (a cancel that strikes
         // just then), the statements behind it would each commit by themselves.
         match lease.within("begin", lease.client().batch_execute(begin)).await {
-            Ok(()) => Ok(Tx::new(lease, self.inner.metrics.clone())),
+            Ok(()) => {
+                let tx = Tx::new(lease, self.inner.metrics.clone());
+                self.faults.hold_up(&tx).await?;
+                Ok(tx)
+            }
             Err(error) => lease.settle(Err(error)),
         }
     }
@@ -199,7 +208,12 @@ impl Pool {
         if Deadline::current().is_some_and(|deadline| deadline.remaining().is_zero()) {
             return Err(Error::new(ErrorKind::Timeout, "the call's deadline has passed"));
         }
+        let sessions = self.inner.pool.manager();
+        if sessions.adopt() {
+            drop(self.inner.pool.retain(|session, _| sessions.is_current(session)));
+        }
         let asked = Instant::now();
+        self.faults.leak_of(&self.inner.pool).await;
         let result = self.inner.pool.get().await.map_err(Error::from);
         self.inner.metrics.acquired(&result, asked.elapsed());
         Ok(Lease::new(result?, self.inner.limit + GRACE, self.inner.cancels.clone()))
@@ -262,28 +276,4 @@ pub(crate) fn parse_url(url: &SecretString) -> Result<Config, Error> {
         return Err(Error::new(ErrorKind::Other, "the address of PostgreSQL names no host"));
     }
     Ok(config)
-}
-
-/// Adds what every session of a pool has: its name, its limits, and a way to notice a dead peer.
-fn session(mut config: Config, name: &str, settings: &PostgresSettings) -> Config {
-    let statement = settings.statement_timeout.get().as_millis().max(1);
-    let limits = format!(
-        "-c statement_timeout={statement} -c idle_in_transaction_session_timeout={}",
-        statement.saturating_mul(2)
-    );
-    let options = match config.get_options() {
-        Some(given) => format!("{limits} {given}"),
-        None => limits,
-    };
-    config.options(options);
-    if config.get_application_name().is_none() {
-        let name = config.get_user().unwrap_or(name).to_owned();
-        config.application_name(name);
-    }
-    config.connect_timeout(settings.connect_timeout.get());
-    config.keepalives_idle(Duration::from_secs(15));
-    config.keepalives_interval(Duration::from_secs(5));
-    config.keepalives_retries(3);
-    config.tcp_user_timeout(settings.statement_timeout.get() + GRACE);
-    config
 }

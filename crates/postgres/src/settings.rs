@@ -1,32 +1,32 @@
 //! The section `postgres` of a service's settings.
 
-use flotilla_config::{HumanDuration, Problems, SecretString, Validate};
+use flotilla_config::{HumanDuration, Live, Problems, SecretString, Setting, Validate};
 use serde::Deserialize;
 
 /// How a service reaches its database. Variables: `FLOTILLA__POSTGRES__<FIELD>`; the addresses may come from files
-/// (`FLOTILLA__POSTGRES__SYSTEM_URL_FILE`).
-#[derive(Clone, Debug, Deserialize)]
+/// (`FLOTILLA__POSTGRES__SYSTEM_URL_FILE`) or from a store of secrets, and may change while the service runs.
+#[derive(Clone, Debug, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresSettings {
     /// Address as the owner of the database; used by migrations only.
-    pub owner_url: SecretString,
+    pub owner_url: Live<SecretString>,
     /// Address as `<service>_system`: batches, relay, saga.
-    pub system_url: SecretString,
+    pub system_url: Live<SecretString>,
     /// Address as `<service>_user`: customers' calls, bound by row-level security.
-    pub user_url: SecretString,
-    /// Most connections of each pool; default 8.
+    pub user_url: Live<SecretString>,
+    /// Most connections of each pool.
     #[serde(default = "default_pool_size")]
     pub pool_size: usize,
-    /// Longest wait for a new connection; default `3s`.
+    /// Longest wait for a new connection.
     #[serde(default = "default_connect_timeout")]
     pub connect_timeout: HumanDuration,
-    /// Longest run of one statement, enforced by the server and watched by the client; default `5s`.
+    /// Longest run of one statement, enforced by the server and watched by the client.
     #[serde(default = "default_statement_timeout")]
     pub statement_timeout: HumanDuration,
-    /// Longest wait for a free connection of the pool; default `2s`.
+    /// Longest wait for a free connection of the pool.
     #[serde(default = "default_acquire_timeout")]
     pub acquire_timeout: HumanDuration,
-    /// Age at which a connection is replaced when next asked for; default `30m`.
+    /// Age at which a connection is replaced when next asked for.
     #[serde(default = "default_max_lifetime")]
     pub max_lifetime: HumanDuration,
 }
@@ -36,9 +36,9 @@ impl PostgresSettings {
     #[must_use]
     pub fn new(owner_url: SecretString, system_url: SecretString, user_url: SecretString) -> Self {
         Self {
-            owner_url,
-            system_url,
-            user_url,
+            owner_url: owner_url.into(),
+            system_url: system_url.into(),
+            user_url: user_url.into(),
             pool_size: default_pool_size(),
             connect_timeout: default_connect_timeout(),
             statement_timeout: default_statement_timeout(),
@@ -73,7 +73,7 @@ impl Validate for PostgresSettings {
         for (name, url) in
             [("owner_url", &self.owner_url), ("system_url", &self.system_url), ("user_url", &self.user_url)]
         {
-            problems.require(crate::pool::parse_url(url).is_ok(), name, "is not an address of PostgreSQL");
+            problems.require(crate::pool::parse_url(&url.get()).is_ok(), name, "is not an address of PostgreSQL");
         }
         problems.require((1..=1_000).contains(&self.pool_size), "pool_size", "must be from 1 to 1000");
         for (name, wait) in [

@@ -4,6 +4,7 @@
 //! server rolls back and nobody meets a dirty session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio_postgres::types::ToSql;
@@ -12,6 +13,9 @@ use tokio_postgres::{Row, Statement};
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::metrics::{End, PoolMetrics};
+
+/// What is to be done after a commit.
+type Action = Box<dyn FnOnce() + Send>;
 
 /// An open transaction.
 ///
@@ -25,6 +29,15 @@ pub struct Tx {
     succeeded: AtomicU64,
     started: Instant,
     metrics: PoolMetrics,
+    after: Mutex<After>,
+}
+
+/// Actions that wait for the commit.
+#[derive(Default)]
+struct After {
+    actions: Vec<Action>,
+    /// How many there were at the savepoint.
+    mark: usize,
 }
 
 impl Tx {
@@ -35,7 +48,27 @@ impl Tx {
             succeeded: AtomicU64::new(0),
             started: Instant::now(),
             metrics,
+            after: Mutex::default(),
         }
+    }
+
+    /// Has something done once this transaction has committed, such as counting what it did: never for one that is
+    /// rolled back, and not for one whose commit got no answer.
+    pub fn after_commit(&self, action: impl FnOnce() + Send + 'static) {
+        self.after.lock().unwrap_or_else(PoisonError::into_inner).actions.push(Box::new(action));
+    }
+
+    /// Notes that a savepoint was set: [`forget_to_mark`](Self::forget_to_mark) takes back what is added from here on.
+    pub fn mark(&self) {
+        let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
+        after.mark = after.actions.len();
+    }
+
+    /// Forgets the actions since the [`mark`](Self::mark), with the work that the savepoint takes back.
+    pub fn forget_to_mark(&self) {
+        let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = after.mark;
+        after.actions.truncate(mark);
     }
 
     /// Runs a statement and returns its rows.
@@ -108,6 +141,8 @@ impl Tx {
             Ok(()) => {
                 self.ended(End::Commit);
                 lease.give_back();
+                let after = std::mem::take(self.after.get_mut().unwrap_or_else(PoisonError::into_inner));
+                after.actions.into_iter().for_each(|action| action());
                 Ok(())
             }
             Err(error) => {

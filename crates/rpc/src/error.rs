@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use flotilla_telemetry::redact::scrub;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -126,12 +127,15 @@ impl std::error::Error for RpcError {}
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
         let Inner { code, reason, message, violations, preconditions, quotas, retry_after, metadata } = *error.0;
+        // What a caller sent may be in any of it, and errors get about: into logs, spans, tickets.
+        let told = |text: String| scrub(&text).into_owned();
+        let metadata = metadata.into_iter().map(|(key, value)| (key, told(value))).collect::<HashMap<_, _>>();
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
         for (field, description) in violations {
-            details.add_bad_request_violation(field, description);
+            details.add_bad_request_violation(told(field), told(description));
         }
         for Precondition { kind, subject, description } in preconditions {
-            details.add_precondition_failure_violation(kind, subject, description);
+            details.add_precondition_failure_violation(kind, told(subject), told(description));
         }
         for Quota { subject, description } in quotas {
             details.add_quota_failure_violation(subject, description);
@@ -139,7 +143,7 @@ impl From<RpcError> for Status {
         if let Some(delay) = retry_after {
             details.set_retry_info(Some(delay));
         }
-        Status::with_error_details(code, message, details)
+        Status::with_error_details(code, told(message), details)
     }
 }
 
@@ -223,6 +227,16 @@ mod tests {
         assert_eq!(details.violations[0].field, "lines");
         assert_eq!(details.retry_after, Some(Duration::from_millis(250)));
         assert_eq!(details.metadata.get("limit").map(String::as_str), Some("10"));
+    }
+
+    #[test]
+    fn what_a_caller_sent_isnt_told_again_where_it_is_a_secret() {
+        let status: Status =
+            invalid("filter", "\"ann@example.com\" is no field").metadata("given", "4111111111111111").into();
+        let details = Details::of(&status);
+        assert_eq!(status.message(), "filter: \"[email]\" is no field");
+        assert_eq!(details.violations[0].description, "\"[email]\" is no field");
+        assert_eq!(details.metadata["given"], "[card]");
     }
 
     #[test]

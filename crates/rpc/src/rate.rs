@@ -31,25 +31,21 @@ pub struct RateLimiter<K> {
     each: usize,
     hasher: RandomState,
     began: Instant,
-    /// What a call costs, in nanoseconds of the bucket's time.
-    cost: u64,
-    /// How far a bucket may be ahead of now.
-    depth: u64,
+    /// Asked at each call, for it may change.
+    rate: Box<dyn Fn() -> Rate + Send + Sync>,
 }
 
 impl<K: Hash + Eq> RateLimiter<K> {
-    /// Buckets of `rate` for at most about `keys` keys; `None` where the rate is no limit.
-    pub fn new(rate: Rate, keys: usize) -> Option<Self> {
-        let cost = 1_000_000_000_u64.checked_div(u64::from(rate.per_second))?.max(1);
-        Some(Self {
+    /// Buckets for at most about `keys` keys, of the rate that `rate` gives whenever it is asked.
+    pub fn new(rate: impl Fn() -> Rate + Send + Sync + 'static, keys: usize) -> Self {
+        Self {
             // Bounded by `take`: a map that knows its bound takes all of its memory at once.
             shards: (0..SHARDS).map(|_| Mutex::new(LruCache::unbounded())).collect(),
             each: (keys / SHARDS).max(1),
             hasher: RandomState::new(),
             began: Instant::now(),
-            cost,
-            depth: cost.saturating_mul(u64::from(rate.burst.max(1))),
-        })
+            rate: Box::new(rate),
+        }
     }
 
     /// Takes a token out of `key`'s bucket.
@@ -57,14 +53,19 @@ impl<K: Hash + Eq> RateLimiter<K> {
     /// # Errors
     /// The bucket is empty: how long until it holds one.
     pub fn take(&self, key: K) -> Result<(), Duration> {
+        let rate = (self.rate)();
+        // What a call costs, in nanoseconds of the bucket's time, and how far a bucket may be ahead of now.
+        let Some(cost) = 1_000_000_000_u64.checked_div(u64::from(rate.per_second)) else { return Ok(()) };
+        let cost = cost.max(1);
+        let depth = cost.saturating_mul(u64::from(rate.burst.max(1)));
         let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut buckets = self.shard(&key).lock();
         let full = buckets.get(&key).copied().unwrap_or(0).max(now);
-        let ahead = full - now + self.cost;
-        if ahead > self.depth {
-            return Err(Duration::from_nanos(ahead - self.depth));
+        let ahead = full - now + cost;
+        if ahead > depth {
+            return Err(Duration::from_nanos(ahead - depth));
         }
-        buckets.put(key, full + self.cost);
+        buckets.put(key, full + cost);
         if buckets.len() > self.each {
             buckets.pop_lru();
         }
@@ -83,7 +84,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
 
 impl<K> fmt::Debug for RateLimiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiter").field("cost_nanos", &self.cost).finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("rate", &(self.rate)()).finish_non_exhaustive()
     }
 }
 
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     fn limiter(per_second: u32, burst: u32, keys: usize) -> RateLimiter<u32> {
-        RateLimiter::new(Rate { per_second, burst }, keys).unwrap()
+        RateLimiter::new(move || Rate { per_second, burst }, keys)
     }
 
     #[tokio::test(start_paused = true)]
@@ -122,8 +123,23 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_zero_is_no_limit() {
-        assert!(RateLimiter::<u32>::new(Rate { per_second: 0, burst: 1 }, 10).is_none());
+    fn a_rate_of_zero_is_no_limit_and_keeps_nothing() {
+        let limiter = limiter(0, 1, 10);
+        assert!((0..1000).all(|_| limiter.take(1).is_ok()));
+        assert_eq!(limiter.keys(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_that_changes_holds_from_the_next_call() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let per_second = Arc::new(AtomicU32::new(1));
+        let asked = Arc::clone(&per_second);
+        let limiter = RateLimiter::new(move || Rate { per_second: asked.load(Ordering::Relaxed), burst: 1 }, 10);
+        limiter.take(1).unwrap();
+        limiter.take(1).unwrap_err();
+        per_second.store(0, Ordering::Relaxed);
+        limiter.take(1).unwrap();
     }
 
     proptest::proptest! {

@@ -33,6 +33,10 @@ pub fn find(name: &str) -> impl Iterator<Item = &'static Reason> {
     REASONS.iter().flat_map(|group| group.reasons).filter(move |reason| reason.name == name)
 }
 
+/// Reasons by which a server that is well refuses with `UNAVAILABLE`, because somebody wants it to: they count neither
+/// for a breaker nor for the ejection of an address.
+pub const ON_PURPOSE: &[&str] = &["ORDERS_PAUSED"];
+
 /// Reasons that belong together.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {

@@ -3,45 +3,45 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
 use serde::Deserialize;
 
 use crate::rate::Rate;
 use crate::tls::TlsSettings;
 
 /// How a gRPC server listens and what it allows.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Address to listen on. Default `127.0.0.1:0` (any free port).
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Largest request message in bytes. Default 1 MiB.
+    /// Largest request message in bytes.
     pub max_message_bytes: usize,
-    /// Deadline of a unary call that brings none, and the longest that one may ask for. Default `10s`.
+    /// Deadline of a unary call that brings none, and the longest that one may ask for.
     pub default_deadline: HumanDuration,
     /// Whether the reflection service answers. Default: yes, but in production (`service.environment`) no.
     pub reflection: Option<bool>,
     /// Responses of so many bytes and more are compressed for clients that accept gzip; below it they would gain no
-    /// packet. 0: never. Default 2 KiB.
-    pub compress_above_bytes: usize,
+    /// packet. 0: never.
+    pub compress_above_bytes: ByteSize,
     /// How often one user or one address may call.
     pub rate_limit: RateLimitSettings,
-    /// Connections served at once; further ones wait to be accepted. Default 1,024.
+    /// Connections served at once; further ones wait to be accepted.
     pub max_connections: usize,
-    /// Calls in flight on one connection. Default 1,024.
+    /// Calls in flight on one connection.
     pub max_calls_per_connection: u32,
-    /// Unary calls in flight over all connections; further ones are refused. Default 2,048.
+    /// Unary calls in flight over all connections; further ones are refused.
     pub max_calls: usize,
-    /// Open streams over all connections; further ones are refused. Default 10,000.
+    /// Open streams over all connections; further ones are refused.
     pub max_streams: usize,
-    /// HTTP/2 ping interval. Default `20s`.
+    /// HTTP/2 ping interval.
     pub keepalive_interval: HumanDuration,
-    /// How long a ping may stay unanswered. Default `10s`.
+    /// How long a ping may stay unanswered.
     pub keepalive_timeout: HumanDuration,
-    /// How long calls in flight may take after shutdown began. Default `8s`.
+    /// How long calls in flight may take after shutdown began.
     pub drain_grace: HumanDuration,
     /// Certificate of the server; without it the port is plain. Clients must then show one of their own, which tells
-    /// who they are; of the gateway's public port they needn't. Default none.
+    /// who they are; of the gateway's public port they needn't.
     pub tls: Option<TlsSettings>,
 }
 
@@ -52,7 +52,7 @@ impl Default for ServerSettings {
             max_message_bytes: 1024 * 1024,
             default_deadline: HumanDuration(Duration::from_secs(10)),
             reflection: None,
-            compress_above_bytes: 2048,
+            compress_above_bytes: ByteSize::kib(2),
             rate_limit: RateLimitSettings::default(),
             max_connections: 1024,
             max_calls_per_connection: 1024,
@@ -68,35 +68,40 @@ impl Default for ServerSettings {
 
 /// How often one user or one address may call. What comes at once after a rest may be twice what a second allows. The
 /// defaults only keep one caller from taking a replica for itself.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimitSettings {
-    /// Calls a second of one user; 0: no limit. Default 10,000.
-    pub per_user: u32,
+    /// Calls a second of one user; 0: no limit.
+    pub per_user: Live<u32>,
     /// Calls a second without a good token from one address; 0: no limit. Behind a gateway without mutual TLS, the
-    /// gateway's address is everybody's. Default 50,000.
-    pub per_address: u32,
-    /// Users, and addresses, that are told apart; beyond it those are forgotten that called longest ago. Default 65,536.
+    /// gateway's address is everybody's.
+    pub per_address: Live<u32>,
+    /// Users, and addresses, that are told apart; beyond it those are forgotten that called longest ago.
     pub keys: usize,
 }
 
 impl Default for RateLimitSettings {
     fn default() -> Self {
-        Self { per_user: 10_000, per_address: 50_000, keys: 65_536 }
+        Self { per_user: 10_000.into(), per_address: 50_000.into(), keys: 65_536 }
     }
 }
 
 impl RateLimitSettings {
-    pub(crate) fn user_rate(&self) -> Rate {
-        Self::rate(self.per_user)
+    pub(crate) fn user_rate(&self) -> impl Fn() -> Rate + use<> {
+        Self::rate(&self.per_user)
     }
 
-    pub(crate) fn address_rate(&self) -> Rate {
-        Self::rate(self.per_address)
+    /// What one address may ask, as it is at any time.
+    pub fn address_rate(&self) -> impl Fn() -> Rate + use<> {
+        Self::rate(&self.per_address)
     }
 
-    fn rate(per_second: u32) -> Rate {
-        Rate { per_second, burst: per_second.saturating_mul(2) }
+    fn rate(per_second: &Live<u32>) -> impl Fn() -> Rate + use<> {
+        let per_second = per_second.clone();
+        move || {
+            let per_second = per_second.get();
+            Rate { per_second, burst: per_second.saturating_mul(2) }
+        }
     }
 }
 
@@ -110,19 +115,18 @@ impl Validate for RateLimitSettings {
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Which tokens are accepted and where the keys come from.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
-    /// Expected `iss`. Default `flotilla-identity`.
+    /// Expected `iss`.
     pub issuer: String,
-    /// Expected `aud`. Default `flotilla`.
+    /// Expected `aud`.
     pub audience: String,
-    /// gRPC address of identity, from which the keys are fetched. Default `http://127.0.0.1:7101`.
+    /// gRPC address of identity, from which the keys are fetched.
     pub identity_url: String,
-    /// Verified tokens remembered until they expire. Default 10,000.
+    /// Verified tokens remembered until they expire.
     pub token_cache: usize,
-    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`; default
-    /// `30s`.
+    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`.
     pub clock_skew: HumanDuration,
 }
 

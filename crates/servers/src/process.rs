@@ -1,6 +1,6 @@
 //! One running server process with its guard and its log.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -13,10 +13,11 @@ use tokio::time::timeout;
 
 use crate::guard::Guard;
 use crate::layout::Layout;
+use crate::log::{self, Drained, Log, Rotation};
 use crate::tree;
 
-/// A log longer than this is set aside when a server starts.
-const LOG_LIMIT: u64 = 16 * 1024 * 1024;
+/// How long the last lines of a process that has ended may take to its log.
+const DRAIN_DEADLINE: Duration = Duration::from_millis(500);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 const KILL_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -28,39 +29,42 @@ pub struct Process {
     pid: u32,
     log: PathBuf,
     log_start: u64,
+    drained: Option<Drained>,
 }
 
 impl Process {
     /// Starts the command, whose output goes to the end of the log.
     pub(crate) fn spawn(layout: &Layout, command: Command, log: &Path, polite: Signal) -> Result<Self> {
-        Self::start(command, log, Guard::start(layout.command(Path::new("/bin/sh")), polite)?)
+        Self::start(command, log, Rotation::default(), Guard::start(layout.command(Path::new("/bin/sh")), polite)?)
     }
 
     /// Starts a program as the invoking user, in the same way: its own log, its own process group, and a guard that ends
-    /// it when this process is gone.
+    /// it when this process is gone. The log gets as large as `rotation` says.
     ///
     /// # Errors
     /// When the program or its guard can't be started, or the log can't be written.
-    pub fn spawn_own(command: Command, log: &Path) -> Result<Self> {
+    pub fn spawn_own(command: Command, log: &Path, rotation: Rotation) -> Result<Self> {
         let mut shell = Command::new("/bin/sh");
         shell.kill_on_drop(true);
-        Self::start(command, log, Guard::start(shell, Signal::TERM)?)
+        Self::start(command, log, rotation, Guard::start(shell, Signal::TERM)?)
     }
 
-    fn start(mut command: Command, log: &Path, mut guard: Guard) -> Result<Self> {
-        let file = open_log(log)?;
-        let log_start = file.metadata()?.len();
+    fn start(mut command: Command, path: &Path, rotation: Rotation, mut guard: Guard) -> Result<Self> {
+        let log = Log::open(path, rotation)?;
+        let log_start = std::fs::metadata(path)?.len();
+        let (reader, writer) = std::io::pipe().context("cannot make a pipe for a log")?;
+        let drained = log::drain(reader, log)?;
         let child = command
             .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", command.as_std().get_program().display()))?;
         let pid = child.id().context("the server has no pid")?;
         // Complete before anything can fail, so that an error kills what was started.
-        let mut process = Self { child, guard: None, pid, log: log.to_owned(), log_start };
+        let mut process = Self { child, guard: None, pid, log: path.to_owned(), log_start, drained: Some(drained) };
         guard.watch(pid)?;
         process.guard = Some(guard);
         Ok(process)
@@ -118,10 +122,15 @@ impl Process {
     /// What the server has written since it was started: the last lines.
     pub(crate) fn last_lines(&self) -> String {
         const TAIL: u64 = 4096;
+        if let (None, Some(drained)) = (self.child.id(), &self.drained) {
+            drained.wait(DRAIN_DEADLINE);
+        }
         let read = || -> std::io::Result<String> {
             let mut file = File::open(&self.log)?;
             let end = file.metadata()?.len();
-            file.seek(SeekFrom::Start(self.log_start.max(end.saturating_sub(TAIL))))?;
+            // Put aside since, the log holds nothing that is older than the server.
+            let start = if self.log_start <= end { self.log_start } else { 0 };
+            file.seek(SeekFrom::Start(start.max(end.saturating_sub(TAIL))))?;
             let mut bytes = Vec::new();
             file.take(TAIL).read_to_end(&mut bytes)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -156,6 +165,10 @@ impl Process {
         if let Some(guard) = self.guard.take() {
             guard.release().await;
         }
+        if let Some(drained) = self.drained.take() {
+            // It doesn't panic, and is bounded.
+            drop(tokio::task::spawn_blocking(move || drained.wait(DRAIN_DEADLINE)).await);
+        }
     }
 }
 
@@ -163,15 +176,4 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.strike();
     }
-}
-
-fn open_log(path: &Path) -> Result<File> {
-    if std::fs::metadata(path).is_ok_and(|log| log.len() > LOG_LIMIT) {
-        std::fs::rename(path, path.with_extension("log.1"))?;
-    }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("cannot write the log {}", path.display()))
 }

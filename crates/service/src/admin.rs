@@ -151,8 +151,10 @@ async fn startupz(State(admin): State<Admin>) -> impl IntoResponse {
     (status(started), Json(json!({ "started": started })))
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], flotilla_telemetry::render(&admin.registry))
+async fn metrics(State(admin): State<Admin>, request: Request) -> impl IntoResponse {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let told = flotilla_telemetry::expose(&admin.registry, accept);
+    ([(header::CONTENT_TYPE, told.content_type)], told.body)
 }
 
 async fn version(State(admin): State<Admin>) -> impl IntoResponse {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use flotilla_fault::Faults;
 use flotilla_postgres::Pool;
 use flotilla_rpc::{HealthHandle, Server};
 use futures::future::BoxFuture;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin, Mounted};
+use crate::faults;
 use crate::heartbeat::Heartbeat;
 use crate::readiness::{Check, Readiness};
 use crate::supervisor::{Hook, Supervisor, Tasks};
@@ -30,6 +32,7 @@ pub struct Chassis {
     checks: Vec<Check>,
     hooks: Vec<Hook>,
     mounted: Mounted,
+    faults: Faults,
 }
 
 impl Chassis {
@@ -45,7 +48,23 @@ impl Chassis {
             checks: Vec::new(),
             hooks: Vec::new(),
             mounted: Mounted::default(),
+            faults: settings.possible_faults(),
         }
+    }
+
+    /// The faults that may be switched on here: none unless the settings allow them, and none in production.
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
+    /// The service's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where its metrics are registered.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Cancelled once the calls in flight are through: background tasks end now.
@@ -119,7 +138,7 @@ impl Chassis {
     /// # Errors
     /// An address can't be bound.
     pub async fn start_with<F, Fut>(
-        self,
+        mut self,
         listen: SocketAddr,
         health: Option<HealthHandle>,
         serve: F,
@@ -128,6 +147,11 @@ impl Chassis {
         F: FnOnce(TcpListener, CancellationToken) -> Fut,
         Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
+        faults::show(&self.faults, &self.registry)?;
+        if self.faults.are_allowed() {
+            tracing::warn!(service = self.name, "faults can be switched on here");
+            self.mount(faults::routes(self.faults.clone()));
+        }
         let public = bind(listen).await?;
         let private = bind(self.settings.admin_listen).await?;
         let (grpc, admin) = (public.local_addr()?, private.local_addr()?);
@@ -135,7 +159,7 @@ impl Chassis {
         let server = tokio::spawn(serve(public, stop_server.clone()));
 
         let readiness = Readiness::new(self.checks);
-        let heartbeat = Heartbeat::new();
+        let heartbeat = Heartbeat::new(&self.registry)?;
         let endpoints = Admin {
             service: self.name,
             readiness: readiness.clone(),
@@ -152,7 +176,7 @@ impl Chassis {
         let stop = CancellationToken::new();
         let supervisor = Supervisor {
             name: self.name,
-            grace: self.settings.grace.0,
+            grace: self.settings.grace,
             stop: stop.clone(),
             draining: self.draining,
             stop_server,

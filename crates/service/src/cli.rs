@@ -1,16 +1,22 @@
-//! The command line of a service: `serve`, `migrate`, `healthcheck`.
+//! The command line of a service: `serve`, `migrate`, `healthcheck`, and what there is to set.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use flotilla_config::{Reference, RemoteLayer, Sources};
 use flotilla_telemetry::Telemetry;
+use flotilla_telemetry::redact::scrub;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
+use crate::configuration::{self, Configuration, Follower, Shape};
+use crate::logging;
 use crate::signals::Signals;
-use crate::{Running, Service};
+use crate::{Running, Service, ServiceSettings};
 
 /// How long a health check may take.
 const HEALTHCHECK: Duration = Duration::from_secs(3);
@@ -22,77 +28,123 @@ enum Command {
     Serve,
     Migrate,
     Healthcheck,
+    /// Every setting there is.
+    Settings,
+    /// What the settings hold.
+    Print(Shape),
     Help,
     Version,
 }
 
-fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
-    let command = match args.next().as_deref() {
+/// What to do, and the flags that set settings.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    command: Command,
+    flags: Vec<String>,
+}
+
+fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
+    let mut args = args.peekable();
+    let named = args.next_if(|arg| !arg.starts_with('-'));
+    let mut command = match named.as_deref() {
         None | Some("serve") => Command::Serve,
         Some("migrate") => Command::Migrate,
         Some("healthcheck") => Command::Healthcheck,
-        Some("help" | "--help" | "-h") => Command::Help,
-        Some("--version" | "-V") => Command::Version,
+        Some("settings") => Command::Settings,
+        Some("help") => Command::Help,
         Some(other) => return Err(format!("unknown command {other:?}")),
     };
-    match args.next().as_deref() {
-        None => Ok(command),
-        Some("--help" | "-h") => Ok(Command::Help),
-        Some(other) => Err(format!("unexpected argument {other:?}")),
+    let mut flags = Vec::new();
+    for arg in args {
+        match arg.as_str() {
+            "--help" | "-h" => command = Command::Help,
+            "--version" | "-V" => command = Command::Version,
+            "--print-config" => command = Command::Print(Shape::Text),
+            "--print-config=json" => command = Command::Print(Shape::Json),
+            flag if flag.starts_with("--") => flags.push(arg),
+            // The value of the flag before it.
+            _ if flags.last().is_some_and(|flag| flag.starts_with("--") && !flag.contains('=')) => flags.push(arg),
+            other => return Err(format!("unexpected argument {other:?}")),
+        }
     }
+    Ok(Asked { command, flags })
 }
 
 fn help(name: &str) -> String {
     format!(
         "The {name} service of Flotilla.\n\n\
-         Usage: {name} [serve | migrate | healthcheck] [--help | --version]\n\n\
-         \x20 serve        serves until SIGTERM or SIGINT, then drains (the default)\n\
-         \x20 migrate      brings the database up to date\n\
-         \x20 healthcheck  asks the running service whether it is ready\n\n\
-         Settings: defaults, then the TOML file that FLOTILLA_CONFIG_FILE names,\n\
-         then variables such as FLOTILLA__SERVICE__GRACE=10s."
+         Usage: {name} [serve | migrate | healthcheck | settings] [--section.field=value ...]\n\n\
+         \x20 serve           serves until SIGTERM or SIGINT, then drains (the default); SIGHUP reloads the settings\n\
+         \x20 migrate         brings the database up to date\n\
+         \x20 healthcheck     asks the running service whether it is ready\n\
+         \x20 settings        lists every setting: what it takes, its default, how it is set\n\
+         \x20 --print-config  prints what each setting holds and where it comes from (=json: as JSON), secrets masked\n\
+         \x20 --version       prints the version\n\n\
+         Settings, weakest first: defaults, FLOTILLA_CONFIG_DIR, FLOTILLA_CONFIG_FILE, the remote source, .env,\n\
+         variables such as FLOTILLA__SERVICE__GRACE=10s, FLOTILLA_SECRETS_DIR, variables such as\n\
+         FLOTILLA__POSTGRES__SYSTEM_URL_FILE=path, flags such as --service.grace=10s."
     )
 }
 
 /// The `main` of a service: does what `args` (without the program's name) say and returns the exit code.
 pub async fn run<S: Service>(args: impl Iterator<Item = String>) -> ExitCode {
-    let command = match parse(args) {
-        Ok(command) => command,
+    let Asked { command, flags } = match parse(args) {
+        Ok(asked) => asked,
         Err(error) => {
-            eprintln!("{error}\n\n{}", help(S::NAME));
+            eprintln!("{}\n\n{}", scrub(&error), help(S::NAME));
             return ExitCode::from(USAGE);
         }
     };
+    let sources = Sources::of_process().service(S::NAME).arguments(flags);
     let done = match command {
-        Command::Help => {
-            println!("{}", help(S::NAME));
-            Ok(())
-        }
-        Command::Version => {
-            println!("{} {}", S::NAME, env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
-        Command::Healthcheck => healthcheck::<S>().await,
-        Command::Serve | Command::Migrate => with_telemetry::<S>(command).await,
+        Command::Help => say(&help(S::NAME)),
+        Command::Version => say(&format!("{} {}", S::NAME, env!("CARGO_PKG_VERSION"))),
+        Command::Settings => say(&configuration::describe::<S::Settings>(S::NAME)),
+        Command::Print(shape) => print_config::<S>(sources, shape).await,
+        Command::Healthcheck => healthcheck::<S>(&sources).await,
+        Command::Serve | Command::Migrate => with_telemetry::<S>(command, sources).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error:#}", S::NAME);
+            eprintln!("{}: {}", S::NAME, scrub(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn with_telemetry<S: Service>(command: Command) -> anyhow::Result<()> {
+fn say(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    // Not println: whoever reads the first lines only, as `head` does, is no reason to panic.
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn print_config<S: Service>(sources: Sources, shape: Shape) -> anyhow::Result<()> {
+    provide_cryptography();
+    let configuration = Configuration::<S::Settings>::load(S::NAME, sources).await?;
+    let printed = configuration.print(shape);
+    configuration.close().await;
+    say(&printed?)
+}
+
+fn provide_cryptography() {
     // Fails only if one is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let settings: S::Settings = flotilla_config::load()?;
+}
+
+async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyhow::Result<()> {
+    provide_cryptography();
+    let configuration = Configuration::<S::Settings>::load(S::NAME, sources).await?;
+    let settings = configuration.settings();
     let telemetry = flotilla_telemetry::init(S::NAME, S::common(&settings).telemetry)?;
     let done = match command {
         Command::Migrate => S::migrate(&settings).await.context("migration failed"),
-        _ => serve::<S>(settings, &telemetry).await,
+        _ => serve::<S>(&configuration, &telemetry).await,
     };
+    configuration.close().await;
     if let Err(error) = &done {
         tracing::error!(service = S::NAME, error = format!("{error:#}"), "service failed");
     }
@@ -100,8 +152,18 @@ async fn with_telemetry<S: Service>(command: Command) -> anyhow::Result<()> {
     done
 }
 
-async fn serve<S: Service>(settings: S::Settings, telemetry: &Telemetry) -> anyhow::Result<()> {
+async fn serve<S: Service>(
+    configuration: &Arc<Configuration<S::Settings>>,
+    telemetry: &Telemetry,
+) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("signals can't be listened to")?;
+    let follower = Follower::new(configuration).context("signals can't be listened to")?;
+    configuration.register(telemetry.registry())?;
+    let settings = configuration.settings();
+    if let Some(remote) = configuration.remote() {
+        // One watcher for settings and flags.
+        S::common(&settings).remote.link.attach(remote);
+    }
     let running = tokio::select! {
         running = S::build(settings, telemetry) => running.context("start-up failed")?,
         signal = signals.next() => {
@@ -109,7 +171,14 @@ async fn serve<S: Service>(settings: S::Settings, telemetry: &Telemetry) -> anyh
             return Ok(());
         }
     };
-    until_signal(running, &mut signals).await
+    running.mount(configuration.routes());
+    running.mount(logging::routes(telemetry.log_control()));
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(follower.run(stop.clone()));
+    let ended = until_signal(running, &mut signals).await;
+    stop.cancel();
+    following.await.context("reloading failed")?;
+    ended
 }
 
 async fn until_signal(running: Running, signals: &mut Signals) -> anyhow::Result<()> {
@@ -127,9 +196,11 @@ async fn until_signal(running: Running, signals: &mut Signals) -> anyhow::Result
     }
 }
 
-async fn healthcheck<S: Service>() -> anyhow::Result<()> {
-    let settings: S::Settings = flotilla_config::load()?;
-    let address = reachable(S::common(&settings).service.admin_listen);
+async fn healthcheck<S: Service>(sources: &Sources) -> anyhow::Result<()> {
+    // One section is enough: no secret is needed to ask, and no store is asked for one.
+    let merged = sources.merge(&Reference::of::<S::Settings>(), &RemoteLayer::default())?;
+    let settings: ServiceSettings = merged.section("service")?;
+    let address = reachable(settings.admin_listen);
     tokio::time::timeout(HEALTHCHECK, ask(address)).await.context("no answer in time")?
 }
 
@@ -160,7 +231,7 @@ mod tests {
     use super::*;
 
     fn parsed(args: &[&str]) -> Result<Command, String> {
-        parse(args.iter().map(ToString::to_string))
+        parse(args.iter().map(ToString::to_string)).map(|asked| asked.command)
     }
 
     #[test]
@@ -169,11 +240,22 @@ mod tests {
         assert_eq!(parsed(&["serve"]), Ok(Command::Serve));
         assert_eq!(parsed(&["migrate"]), Ok(Command::Migrate));
         assert_eq!(parsed(&["healthcheck"]), Ok(Command::Healthcheck));
+        assert_eq!(parsed(&["settings"]), Ok(Command::Settings));
+        assert_eq!(parsed(&["--print-config"]), Ok(Command::Print(Shape::Text)));
+        assert_eq!(parsed(&["serve", "--print-config=json", "--saga.tick=1s"]), Ok(Command::Print(Shape::Json)));
         assert_eq!(parsed(&["--help"]), Ok(Command::Help));
         assert_eq!(parsed(&["serve", "--help"]), Ok(Command::Help));
         assert_eq!(parsed(&["--version"]), Ok(Command::Version));
         assert!(parsed(&["sail"]).is_err());
         assert!(parsed(&["serve", "now"]).is_err());
+        assert!(parsed(&["--saga.tick=1s", "now"]).is_err());
+    }
+
+    #[test]
+    fn flags_may_have_their_values_behind_them() {
+        let args = ["migrate", "--saga.tick", "1s", "--currency=EUR"].map(str::to_owned);
+        let asked = parse(args.into_iter()).unwrap();
+        assert_eq!((asked.command, asked.flags.len()), (Command::Migrate, 3));
     }
 
     #[test]

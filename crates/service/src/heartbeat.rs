@@ -1,13 +1,17 @@
-//! Proof that the runtime turns: a task that notes the time, and whoever asks how long ago.
+//! Proof that the runtime turns: a task that notes the time, how late it was called for it, and whoever asks how long
+//! ago.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prometheus::{Histogram, HistogramOpts, Registry};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How late a beat may be: from what timers are late anyway to what stops the heart.
+const DELAYS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
 /// A heart that hasn't beaten for this long has stopped.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -17,21 +21,32 @@ pub(crate) struct Heartbeat {
     started: Instant,
     /// Milliseconds after `started`.
     last: Arc<AtomicU64>,
+    delay: Histogram,
 }
 
 impl Heartbeat {
-    pub fn new() -> Self {
-        Self { started: Instant::now(), last: Arc::default() }
+    /// A heart whose delays are shown in a registry.
+    ///
+    /// # Errors
+    /// The registry has one already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "How late a timer of half a second was: what a task waits that is ready";
+        let delay = HistogramOpts::new("flotilla_runtime_delay_seconds", help).buckets(DELAYS.to_vec());
+        let delay = Histogram::with_opts(delay)?;
+        registry.register(Box::new(delay.clone()))?;
+        Ok(Self { started: Instant::now(), last: Arc::default(), delay })
     }
 
     /// Beats until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         loop {
             self.last.store(self.millis(), Ordering::Relaxed);
+            let began = Instant::now();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
+            self.delay.observe(began.elapsed().saturating_sub(INTERVAL).as_secs_f64());
         }
     }
 
@@ -55,7 +70,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_heart_that_stops_beating_is_noticed() {
-        let heartbeat = Heartbeat::new();
+        let heartbeat = Heartbeat::new(&Registry::new()).unwrap();
         let shutdown = CancellationToken::new();
         let beating = tokio::spawn(heartbeat.clone().run(shutdown.clone()));
         tokio::time::sleep(LIMIT * 3).await;
@@ -64,5 +79,6 @@ mod tests {
         beating.await.unwrap();
         tokio::time::advance(LIMIT).await;
         assert!(!heartbeat.is_alive());
+        assert!(heartbeat.delay.get_sample_count() >= 59, "{}", heartbeat.delay.get_sample_count());
     }
 }

@@ -1,7 +1,8 @@
 //! The chassis: what every service does in the same way, so that its own code is only what it is about.
 //!
 //! Owns start-up order, the admin endpoints (`/livez`, `/readyz`, `/startupz`, `/metrics`, `/version`), readiness,
-//! signals, drain and the supervision of background tasks, and the key of page tokens. Guarantees:
+//! signals, drain and the supervision of background tasks, the watcher of the remote source, flags, and the key of page
+//! tokens. Guarantees:
 //! * A task that ends or panics on its own stops the service with an error, so that its supervisor restarts it.
 //! * Readiness fails only for what is required; what is degraded shows, and doesn't fail it.
 //! * A shutdown takes at most the grace: not ready, calls drained, tasks ended, telemetry flushed.
@@ -10,11 +11,16 @@ mod admin;
 mod authenticator;
 mod chassis;
 mod cli;
+mod configuration;
 mod errors;
+mod faults;
+mod flags;
 mod heartbeat;
 pub mod list;
+mod logging;
 mod page_key;
 mod readiness;
+pub mod remote;
 mod running;
 mod service;
 mod settings;
@@ -23,7 +29,9 @@ mod supervisor;
 
 pub use chassis::Chassis;
 pub use cli::run;
+pub use configuration::{Configuration, Outcome, Settings};
 pub use errors::{internal_error, queue_error, storage_error};
+pub use flotilla_secrets::SecretsSettings;
 pub use page_key::{PageKey, migrations};
 pub use readiness::Severity::{Degraded, Required};
 pub use readiness::{CheckReport, Readiness, Report, Severity};

@@ -2,10 +2,9 @@
 
 use std::future::Future;
 
-use flotilla_config::Validate;
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
-use serde::de::DeserializeOwned;
 
+use crate::remote::RemoteSettings;
 use crate::{Running, ServiceSettings};
 
 /// The sections that every service has.
@@ -15,6 +14,8 @@ pub struct Common<'a> {
     pub service: &'a ServiceSettings,
     /// Section `telemetry`.
     pub telemetry: &'a TelemetrySettings,
+    /// Section `remote`.
+    pub remote: &'a RemoteSettings,
 }
 
 /// A service of the fleet.
@@ -23,7 +24,7 @@ pub trait Service: 'static {
     const NAME: &'static str;
 
     /// Its settings.
-    type Settings: DeserializeOwned + Validate + Send + Sync;
+    type Settings: crate::Settings;
 
     /// The common sections of its settings.
     fn common(settings: &Self::Settings) -> Common<'_>;

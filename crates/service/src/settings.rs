@@ -2,16 +2,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
+use flotilla_fault::Faults;
 use serde::Deserialize;
 
 /// Where a service runs. It changes defaults alone; what a setting says outright holds everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Setting)]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
     /// Among its developers: the reflection service answers.
     #[default]
     Development,
+    /// As in production, but among ourselves: the reflection service answers, and faults may be switched on.
+    Staging,
     /// Among strangers: it doesn't.
     Production,
 }
@@ -24,23 +27,28 @@ impl Environment {
 }
 
 /// How a service is administered and stopped.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServiceSettings {
-    /// Address of the admin endpoints. Default `127.0.0.1:0` (any free port).
+    /// Address of the admin endpoints.
     pub admin_listen: SocketAddr,
-    /// How long a shutdown may take. Default `10s`.
-    pub grace: HumanDuration,
-    /// `development` or `production`, where reflection is off unless `grpc.reflection` is set. Default `development`.
+    /// How long a shutdown may take.
+    pub grace: Live<HumanDuration>,
+    /// Where it runs. In production, reflection is off unless `grpc.reflection` is set.
+    #[setting(alias = "FLOTILLA_ENVIRONMENT")]
     pub environment: Environment,
+    /// Whether an operator may switch faults on (`fleet fault`), to see what alerts and runbooks are worth. Refused in
+    /// production.
+    pub faults: bool,
 }
 
 impl Default for ServiceSettings {
     fn default() -> Self {
         Self {
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            grace: HumanDuration::from_secs(10),
+            grace: HumanDuration::from_secs(10).into(),
             environment: Environment::default(),
+            faults: false,
         }
     }
 }
@@ -50,11 +58,17 @@ impl ServiceSettings {
     pub fn reflection(&self, asked: Option<bool>) -> bool {
         asked.unwrap_or(!self.environment.is_production())
     }
+
+    /// The switches of faults: none can be turned on unless it is allowed, and none in production whatever is said.
+    pub(crate) fn possible_faults(&self) -> Faults {
+        if self.faults && !self.environment.is_production() { Faults::allowed() } else { Faults::impossible() }
+    }
 }
 
 impl Validate for ServiceSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.grace.0.is_zero(), "grace", "must be longer than 0s");
+        problems.require(!self.grace.get().get().is_zero(), "grace", "must be longer than 0s");
+        problems.require(!(self.faults && self.environment.is_production()), "faults", "must not be set in production");
     }
 }
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use flotilla_config::{HumanDuration, Live};
 use flotilla_rpc::HealthHandle;
 use futures::future::BoxFuture;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
@@ -68,7 +69,8 @@ impl fmt::Debug for Hook {
 /// The owner of a running service.
 pub(crate) struct Supervisor {
     pub name: &'static str,
-    pub grace: Duration,
+    /// As it is when the drain begins.
+    pub grace: Live<HumanDuration>,
     /// Asks for the end.
     pub stop: CancellationToken,
     pub draining: CancellationToken,
@@ -106,10 +108,11 @@ impl Supervisor {
     }
 
     async fn drain(mut self, server_ended: bool) -> Vec<String> {
-        let deadline = Instant::now() + self.grace;
+        let grace = self.grace.get().get();
+        let deadline = Instant::now() + grace;
         // Calls may take most of the grace; what is left is for tasks and hooks.
-        let calls_deadline = Instant::now() + self.grace.mul_f64(0.8);
-        tracing::info!(service = self.name, grace_ms = self.grace.as_millis() as u64, "draining");
+        let calls_deadline = Instant::now() + grace.mul_f64(0.8);
+        tracing::info!(service = self.name, grace_ms = grace.as_millis() as u64, "draining");
         self.readiness.drain();
         if let Some(health) = &self.health {
             health.set_serving(false);

@@ -13,8 +13,11 @@ pub enum TelemetryError {
         reason: String,
     },
     /// The `OTEL_*` variables can't be used.
-    #[error("the export of traces can't be set up: {0}")]
+    #[error("the export can't be set up: {0}")]
     Export(String),
+    /// Logs are to go over OTLP, but nowhere.
+    #[error("telemetry.output asks for OTLP, but OTEL_EXPORTER_OTLP_ENDPOINT names no collector")]
+    Endpoint,
     /// A metric can't be registered.
     #[error("a metric can't be registered: {0}")]
     Metric(#[from] prometheus::Error),

@@ -5,14 +5,16 @@ use std::io;
 use std::time::Duration;
 
 use prometheus::{IntCounter, Registry};
+use tokio::task::JoinHandle;
 use tracing_subscriber::Layer;
 use tracing_subscriber::prelude::*;
 
 use crate::error::TelemetryError;
+use crate::logs::{LogControl, LogExport};
 use crate::settings::TelemetrySettings;
-use crate::traces::Export;
+use crate::traces::{Export, ExportMetrics};
 use crate::writer::LogWriter;
-use crate::{logs, metrics, traces};
+use crate::{logs, metrics, panics, traces};
 
 /// Longest that stopping waits for spans to be sent, and as long again for logs to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Telemetry {
     registry: Registry,
     export: Option<Export>,
+    records: Option<LogExport>,
+    control: LogControl,
+    /// Lets log rules end.
+    keeping: Option<JoinHandle<()>>,
     writer: Option<LogWriter>,
 }
 
@@ -33,28 +39,41 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telem
     let registry = metrics::registry(service)?;
     let dropped = IntCounter::new("flotilla_log_lines_dropped_total", "Log lines that nobody read in time.")?;
     registry.register(Box::new(dropped.clone()))?;
-    let filter = logs::filter(settings, env::var("RUST_LOG").ok().as_deref())?;
+    let (control, live) = logs::control(settings, env::var("RUST_LOG").ok().as_deref())?;
     let writer = LogWriter::start(io::stdout(), settings.log_queue, dropped).map_err(TelemetryError::Writer)?;
-    let style = logs::style(settings.format);
-    let export = Export::start(service, |name| env::var(name).ok())?;
-    let installed = match &export {
-        // Without export, the filter stands before everything: what isn't logged costs a comparison.
-        None => tracing_subscriber::registry().with(filter).with(logs::layer(style, writer.clone())).try_init(),
-        Some(export) => {
-            let spans = tracing_opentelemetry::layer()
-                .with_tracer(export.tracer())
-                .with_location(false)
-                .with_threads(false)
-                .with_tracked_inactivity(false)
-                .with_filter(traces::filter());
-            tracing_subscriber::registry()
-                .with(logs::layer(style, writer.clone()).with_filter(filter))
-                .with(spans)
-                .try_init()
-        }
+    let variable = |name: &str| env::var(name).ok();
+    traces::set_propagators(variable);
+    let exporting = ExportMetrics::register(&registry)?;
+    let export = Export::start(service, settings.traces.ratio, &exporting, variable)?;
+    let records = match settings.output.is_otlp() {
+        true if !traces::wanted("LOGS", variable) => return Err(TelemetryError::Endpoint),
+        true => Some(LogExport::start(traces::resource(service, variable), settings.log_queue, &exporting)?),
+        false => None,
     };
-    installed.map_err(|_| TelemetryError::Started)?;
-    Ok(Telemetry { registry, export, writer: Some(writer) })
+    let mut layers: Vec<Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>> = Vec::new();
+    if settings.output.is_stdout() {
+        let lines = logs::layer(logs::style(settings.format), writer.clone());
+        layers.push(lines.with_filter(control.filter()).boxed());
+    }
+    if let Some(records) = &records {
+        layers.push(records.layer().with_filter(control.filter()).boxed());
+    }
+    if let Some(export) = &export {
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(export.tracer())
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false);
+        layers.push(spans.with_filter(traces::filter()).boxed());
+    }
+    tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Started)?;
+    if let Some(export) = &export {
+        export.install();
+    }
+    panics::log_them(!settings.output.is_stdout());
+    let keeping = tokio::runtime::Handle::try_current()
+        .map(|runtime| runtime.spawn(control.clone().keep(live.then(|| settings.filter.subscribe()))));
+    Ok(Telemetry { registry, export, records, control, keeping: keeping.ok(), writer: Some(writer) })
 }
 
 impl Telemetry {
@@ -62,7 +81,14 @@ impl Telemetry {
     #[must_use]
     pub fn quiet(service: &'static str) -> Self {
         let registry = metrics::registry(service).unwrap_or_default();
-        Self { registry, export: None, writer: None }
+        let control = LogControl::new("info", "telemetry.filter").expect("a level is a filter");
+        Self { registry, export: None, records: None, control, keeping: None, writer: None }
+    }
+
+    /// Changes what is logged.
+    #[must_use]
+    pub fn log_control(&self) -> LogControl {
+        self.control.clone()
     }
 
     /// Where metrics are registered.
@@ -73,10 +99,18 @@ impl Telemetry {
 
     /// Sends the last spans and writes the last log lines; takes two seconds at most.
     pub async fn shutdown(mut self) {
-        let (export, writer) = (self.export.take(), self.writer.take());
+        let (export, records, writer) = (self.export.take(), self.records.take(), self.writer.take());
+        if let Some(keeping) = self.keeping.take() {
+            keeping.abort();
+            // It ends by being broken off.
+            drop(keeping.await);
+        }
+        if let Some(export) = export {
+            export.stop(PATIENCE).await;
+        }
         let flush = tokio::task::spawn_blocking(move || {
-            if let Some(export) = export {
-                export.stop(PATIENCE);
+            if let Some(records) = records {
+                records.stop(PATIENCE);
             }
             if let Some(writer) = writer {
                 writer.flush(PATIENCE);
@@ -90,6 +124,9 @@ impl Telemetry {
 impl Drop for Telemetry {
     /// The last lines of a process that ends early are its most important ones.
     fn drop(&mut self) {
+        if let Some(keeping) = self.keeping.take() {
+            keeping.abort();
+        }
         if let Some(writer) = self.writer.take() {
             writer.flush(PATIENCE);
         }

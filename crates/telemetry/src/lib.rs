@@ -9,14 +9,22 @@ mod error;
 mod guard;
 mod logs;
 mod metrics;
+mod panics;
 mod propagation;
+mod sampler;
 mod settings;
+mod span;
 mod traces;
 mod writer;
 
 pub use error::TelemetryError;
+pub use flotilla_redact as redact;
 pub use guard::{Telemetry, init};
-pub use metrics::render;
+pub use logs::{LogControl, LogRule, LogRuleError, LogScope, LogState, caller_is};
+pub use metrics::{ExemplarHistogram, ExemplarHistogramVec, Exposition, SampledTrace, Sli, SliEvents, expose, render};
 pub use prometheus::Registry;
-pub use propagation::{current_traceparent, set_parent};
-pub use settings::{LogFormat, TelemetrySettings};
+pub use propagation::{Parent, current_traceparent, is_sampled, set_parent, write_headers};
+pub use settings::{LogFormat, LogOutput, TelemetrySettings, TraceSettings};
+pub use span::{
+    Entered, Handle, KeyValue, Kind, SPANS, Span, SpanIds, Value, Within, current_ids, event, exported, sampled,
+};

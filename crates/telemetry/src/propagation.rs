@@ -1,19 +1,141 @@
-//! The context of a trace on its way between processes: the header `traceparent` of W3C Trace Context.
+//! The context of a trace on its way between processes: W3C Trace Context, and B3 for those who speak it.
+//!
+//! What comes in may be either, in B3's case in one header or in several; where both are there W3C counts. What goes out
+//! is W3C unless `OTEL_PROPAGATORS` says otherwise. Baggage isn't carried.
+
+use std::sync::OnceLock;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The `traceparent` of the current span, or `None` when traces aren't exported.
+const TRACEPARENT: &str = "traceparent";
+const B3: &str = "b3";
+const B3_TRACE: &str = "x-b3-traceid";
+const B3_SPAN: &str = "x-b3-spanid";
+const B3_SAMPLED: &str = "x-b3-sampled";
+const B3_FLAGS: &str = "x-b3-flags";
+
+/// Set once, by `init`.
+static OUTGOING: OnceLock<Outgoing> = OnceLock::new();
+
+/// In which words the trace goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    w3c: bool,
+    b3: bool,
+    b3_multi: bool,
+}
+
+impl Outgoing {
+    const W3C: Self = Self { w3c: true, b3: false, b3_multi: false };
+
+    /// What `OTEL_PROPAGATORS` lists; what isn't known in it (`baggage`) is passed over.
+    pub(crate) fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let listed = variable("OTEL_PROPAGATORS").unwrap_or_default();
+        if listed.trim().is_empty() {
+            return Self::W3C;
+        }
+        let has = |name: &str| listed.split(',').any(|given| given.trim().eq_ignore_ascii_case(name));
+        Self { w3c: has("tracecontext"), b3: has("b3"), b3_multi: has("b3multi") }
+    }
+
+    /// Makes it the process's.
+    pub(crate) fn set(self) {
+        // The first counts, as with the subscriber.
+        let _ = OUTGOING.set(self);
+    }
+
+    fn write(self, parent: &Parent, mut header: impl FnMut(&'static str, String)) {
+        let Parent(context) = parent;
+        let (trace, span) = (context.trace_id(), context.span_id());
+        let sampled = u8::from(context.is_sampled());
+        if self.w3c {
+            header(TRACEPARENT, parent.traceparent());
+        }
+        if self.b3 {
+            header(B3, format!("{trace}-{span}-{sampled}"));
+        }
+        if self.b3_multi {
+            header(B3_TRACE, trace.to_string());
+            header(B3_SPAN, span.to_string());
+            header(B3_SAMPLED, sampled.to_string());
+        }
+    }
+}
+
+/// A span of any process, as others are told of it: whoever comes after it is its child.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parent(SpanContext);
+
+impl Parent {
+    /// Reads a `traceparent`. Nothing if the text isn't one.
+    #[must_use]
+    pub fn parse(traceparent: &str) -> Option<Self> {
+        parse(traceparent).map(Self)
+    }
+
+    /// Reads the headers of a request: W3C, or B3 in one header or several.
+    #[must_use]
+    pub fn of_headers<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> Option<Self> {
+        if let Some(parent) = header(TRACEPARENT).and_then(parse) {
+            return Some(Self(parent));
+        }
+        if let Some(single) = header(B3) {
+            return parse_b3(single).map(Self);
+        }
+        let (trace, span) = (header(B3_TRACE)?, header(B3_SPAN)?);
+        let sampled = if header(B3_FLAGS) == Some("1") { Some("d") } else { header(B3_SAMPLED) };
+        b3(trace, span, sampled).map(Self)
+    }
+
+    /// Whether the trace is sampled.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.0.is_sampled()
+    }
+
+    /// As W3C has it.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        traceparent(&self.0)
+    }
+
+    pub(crate) fn context(&self) -> &SpanContext {
+        &self.0
+    }
+}
+
+/// Writes the headers of a request that belongs to `traceparent`, in the words that the process speaks.
+pub fn write_headers(traceparent: &str, mut header: impl FnMut(&'static str, String)) {
+    match OUTGOING.get() {
+        None | Some(&Outgoing::W3C) => header(TRACEPARENT, traceparent.to_owned()),
+        Some(outgoing) => {
+            if let Some(parent) = Parent::parse(traceparent) {
+                outgoing.write(&parent, header);
+            }
+        }
+    }
+}
+
+/// Whether a `traceparent` is of a trace that is sampled. Reads one digit: not whether the rest is sound.
+#[must_use]
+pub fn is_sampled(traceparent: &str) -> bool {
+    traceparent
+        .as_bytes()
+        .get(54)
+        .is_some_and(|digit| matches!(digit, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
+}
+
+/// The `traceparent` of the current span, or `None` when there is none that is recorded.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
-    let context = Span::current().context();
-    let span = context.span();
-    let parent = span.span_context();
-    parent
-        .is_valid()
-        .then(|| format!("00-{}-{}-{:02x}", parent.trace_id(), parent.span_id(), parent.trace_flags().to_u8()))
+    Context::map_current(|context| {
+        let span = context.span();
+        let parent = span.span_context();
+        parent.is_valid().then(|| traceparent(parent))
+    })
 }
 
 /// Makes `span` a part of the trace that `traceparent` names. Must be called before the span is entered. Does nothing
@@ -23,6 +145,10 @@ pub fn set_parent(span: &Span, traceparent: &str) {
         // It fails when no layer exports traces, which is fine.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
+}
+
+pub(crate) fn traceparent(span: &SpanContext) -> String {
+    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8())
 }
 
 fn parse(traceparent: &str) -> Option<SpanContext> {
@@ -35,13 +161,33 @@ fn parse(traceparent: &str) -> Option<SpanContext> {
     if version == "ff" || (version == "00" && parts.next().is_some()) {
         return None;
     }
-    let context = SpanContext::new(
-        TraceId::from_hex(trace).ok()?,
-        SpanId::from_hex(span).ok()?,
-        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED,
-        true,
-        TraceState::default(),
-    );
+    context(trace, span, TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED)
+}
+
+/// `{trace}-{span}`, then perhaps `-{sampled}` and `-{parent}`. A lone sampling decision names no parent.
+fn parse_b3(single: &str) -> Option<SpanContext> {
+    let mut parts = single.trim().split('-');
+    let (trace, span) = (parts.next()?, parts.next()?);
+    b3(trace, span, parts.next())
+}
+
+/// B3's trace ids may have half the digits. Who doesn't say whether it is sampled counts as not sampled.
+fn b3(trace: &str, span: &str, sampled: Option<&str>) -> Option<SpanContext> {
+    let span = hex(span, 16)?;
+    let sampled = match sampled {
+        Some("1" | "d" | "true") => TraceFlags::SAMPLED,
+        Some("0" | "false") | None => TraceFlags::default(),
+        Some(_) => return None,
+    };
+    match trace.len() {
+        16 => context(&format!("{:0>32}", hex(trace, 16)?), span, sampled),
+        _ => context(hex(trace, 32)?, span, sampled),
+    }
+}
+
+fn context(trace: &str, span: &str, flags: TraceFlags) -> Option<SpanContext> {
+    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+    let context = SpanContext::new(trace, span, flags, true, TraceState::default());
     context.is_valid().then_some(context)
 }
 
@@ -52,57 +198,5 @@ fn hex(text: &str, digits: usize) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use opentelemetry::trace::TracerProvider;
-    use opentelemetry_sdk::trace::SdkTracerProvider;
-    use tracing_subscriber::prelude::*;
-
-    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    #[test]
-    fn a_span_continues_the_trace_it_is_given() {
-        let provider = SdkTracerProvider::builder().build();
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            let span = tracing::info_span!("call");
-            set_parent(&span, PARENT);
-            let _in = span.enter();
-            let told = current_traceparent().unwrap();
-            assert_eq!(told.len(), PARENT.len());
-            assert_eq!(told[..36], PARENT[..36], "same trace");
-            assert_ne!(told[36..52], PARENT[36..52], "a span of its own");
-            assert!(told.ends_with("-01"));
-        });
-    }
-
-    #[test]
-    fn without_export_there_is_no_traceparent() {
-        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-            let span = tracing::info_span!("call");
-            set_parent(&span, PARENT);
-            let _in = span.enter();
-            assert_eq!(current_traceparent(), None);
-        });
-        assert_eq!(current_traceparent(), None);
-    }
-
-    #[test]
-    fn what_isnt_a_traceparent_is_ignored() {
-        for text in [
-            "",
-            "00",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-extra",
-            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        ] {
-            assert!(parse(text).is_none(), "{text:?}");
-        }
-        assert!(parse(PARENT).is_some());
-        assert!(parse("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-extra").is_some());
-    }
-}
+#[path = "propagation_tests.rs"]
+mod tests;

@@ -1,9 +1,10 @@
 //! The section `telemetry` of a service's settings.
 
+use flotilla_config::{Live, Setting};
 use serde::Deserialize;
 
 /// What the logs look like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `pretty` on a terminal, `json` elsewhere.
@@ -17,21 +18,68 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where the logs go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
+#[serde(rename_all = "lowercase")]
+pub enum LogOutput {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// The Collector, over OTLP, at the endpoint of `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    Otlp,
+    /// Both.
+    Both,
+}
+
+impl LogOutput {
+    pub(crate) fn is_stdout(self) -> bool {
+        self != Self::Otlp
+    }
+
+    pub(crate) fn is_otlp(self) -> bool {
+        self != Self::Stdout
+    }
+}
+
 /// How the process reports what it does. The standard variables `RUST_LOG` (over `filter`), `NO_COLOR` and `OTEL_*` are
 /// honoured as well.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// Format of the logs; default `auto`.
+    /// Format of the logs.
     pub format: LogFormat,
-    /// Which events are logged, in the syntax of `RUST_LOG`; default `info`.
-    pub filter: String,
-    /// Most log lines that wait to be written; further ones are dropped and counted; default 8192.
+    /// Where the logs go.
+    pub output: LogOutput,
+    /// Which events are logged, in the syntax of `RUST_LOG`.
+    pub filter: Live<String>,
+    /// Most log lines (and as many records) that wait to be written; further ones are dropped and counted.
     pub log_queue: usize,
+    /// Which traces are kept.
+    pub traces: TraceSettings,
+}
+
+/// Which traces are kept, where they are exported at all. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` count more.
+#[derive(Clone, Copy, Debug, Deserialize, Setting)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceSettings {
+    /// The share of the traces begun here that are sampled, from 0 to 1; default 1, for a collector that decides itself.
+    pub ratio: f64,
+}
+
+impl Default for TraceSettings {
+    fn default() -> Self {
+        Self { ratio: 1.0 }
+    }
 }
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, filter: "info".to_owned(), log_queue: 8_192 }
+        Self {
+            format: LogFormat::Auto,
+            output: LogOutput::Stdout,
+            filter: Live::new("info".to_owned()),
+            log_queue: 8_192,
+            traces: TraceSettings::default(),
+        }
     }
 }

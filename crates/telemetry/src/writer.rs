@@ -1,8 +1,9 @@
 //! The thread that writes log lines.
 //!
 //! Owns standard output. Lines wait in a bounded queue; when it is full, because whoever reads the output is slow, a
-//! line is dropped and counted rather than holding up the caller.
+//! line is dropped and counted rather than holding up the caller. Every line is scrubbed here, off the caller's path.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::redact::scrub;
 
 enum Message {
     Line(Vec<u8>),
@@ -53,13 +56,21 @@ fn write_lines(lines: &Receiver<Message>, output: impl Write) {
         while let Some(message) = next {
             match message {
                 // Output that is closed is no reason to stop the process.
-                Message::Line(line) => drop(output.write_all(&line)),
+                Message::Line(line) => drop(output.write_all(scrubbed(&line).as_bytes())),
                 Message::Flush(done) => waiting.push(done),
             }
             next = lines.try_recv().ok();
         }
         drop(output.flush());
         drop(waiting);
+    }
+}
+
+/// The last line of redaction. Lines are text; were one not, what isn't text in it is lost.
+fn scrubbed(line: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(line) {
+        Cow::Borrowed(line) => scrub(line),
+        Cow::Owned(line) => Cow::Owned(scrub(&line).into_owned()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flotilla_telemetry::{LogFormat, TelemetrySettings, current_traceparent, init, set_parent};
+use flotilla_telemetry::{LogFormat, SPANS, TelemetrySettings, current_traceparent, init, set_parent};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use tokio::net::TcpListener;
@@ -70,7 +70,7 @@ async fn the_process() {
     let settings = TelemetrySettings { format: LogFormat::Json, ..TelemetrySettings::default() };
     let telemetry = init("orders", &settings).unwrap();
     assert!(init("orders", &settings).is_err(), "only once");
-    let call = tracing::info_span!("place_order", order_id = 7);
+    let call = tracing::info_span!(target: SPANS, "place_order", order_id = 7);
     set_parent(&call, PARENT);
     call.in_scope(|| {
         tracing::info!(traceparent = current_traceparent(), "order placed");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flotilla_cache::Cache;
 use flotilla_rpc::tls::ServerTls;
-use flotilla_rpc::{AccessRules, Authenticator, Channel, ClientMetrics, Rate, RateLimitSettings, RateLimiter, Server};
+use flotilla_rpc::{AccessRules, Authenticator, Channel, ClientMetrics, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
@@ -39,7 +39,7 @@ impl Service for Gateway {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -83,7 +83,7 @@ fn edge(
     let system = System::new(own.into_service(&draining)?, reflection, &pool, &routes)?;
     let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
     Ok(Edge {
-        cache: ResponseCache::new(cache, settings.edge.product_ttl.0, &routes)?,
+        cache: ResponseCache::new(cache, settings.edge.product_ttl.clone(), &routes)?,
         site: Site::new(&routes),
         routes,
         backends,
@@ -97,17 +97,12 @@ fn edge(
             bare_errors: false,
         },
         cors: Cors::new(&settings.edge.cors_origins),
-        addresses: RateLimiter::new(address_rate(&settings.grpc.rate_limit), settings.grpc.rate_limit.keys),
+        addresses: RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys),
         ids: RequestIds::new(rand::random()),
         calls: places(settings.grpc.max_calls),
         streams: places(settings.grpc.max_streams),
         draining,
     })
-}
-
-/// Of all that one address asks, with a token or without.
-fn address_rate(settings: &RateLimitSettings) -> Rate {
-    Rate { per_second: settings.per_address, burst: settings.per_address.saturating_mul(2) }
 }
 
 /// A service that is away shows; the gateway still answers for the others.

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use flotilla_cache::CacheSettings;
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
-use flotilla_service::ServiceSettings;
+use flotilla_service::remote::RemoteSettings;
+use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// All sections. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The chassis.
@@ -19,6 +20,12 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
+    /// Settings and flags that change while it runs.
+    #[serde(default)]
+    pub remote: RemoteSettings,
+    /// Stores of secrets that other settings refer to.
+    #[serde(default)]
+    pub secrets: SecretsSettings,
     /// The public port, for REST and gRPC alike: address, limits, default deadline.
     #[serde(default)]
     pub grpc: ServerSettings,
@@ -39,7 +46,7 @@ pub struct Settings {
 }
 
 /// gRPC addresses (`http://host:port`) of the services.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSettings {
     /// Users and sign-in.
@@ -69,27 +76,26 @@ impl BackendSettings {
 }
 
 /// Limits and times of the edge.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdgeSettings {
     /// How long a client may take to send a request's headers, and the first bytes of a connection; a quarter of it
     /// while more than three quarters of all connections are taken. An idle HTTP/1.1 connection is closed after it.
-    /// Default `15s`.
     pub header_timeout: HumanDuration,
-    /// How long an HTTP/2 connection may be without a call. Default `5m`.
+    /// How long an HTTP/2 connection may be without a call.
     pub idle_timeout: HumanDuration,
-    /// How long a client may leave an answer untaken before its connection is closed. Default `30s`.
+    /// How long a client may leave an answer untaken before its connection is closed.
     pub send_timeout: HumanDuration,
     /// Connections from one address (IPv6: one /64) at once; further ones are closed. Behind a proxy that hides the
-    /// clients' addresses as many as in all. Default 256.
+    /// clients' addresses as many as in all.
     pub max_connections_per_address: usize,
-    /// Calls that a client may break off on one connection within ten seconds. Default 200.
+    /// Calls that a client may break off on one connection within ten seconds.
     pub max_resets: u32,
-    /// Pause after which an idle event stream gets a comment, so that proxies keep it open. Default `15s`.
+    /// Pause after which an idle event stream gets a comment, so that proxies keep it open.
     pub heartbeat: HumanDuration,
-    /// How long a cached product may be served after a change that didn't pass this gateway. Default `30s`.
-    pub product_ttl: HumanDuration,
-    /// Origins (`https://shop.example`) whose pages may call from a browser; `*` for all. Default: none.
+    /// How long a cached product may be served after a change that didn't pass this gateway.
+    pub product_ttl: Live<HumanDuration>,
+    /// Origins (`https://shop.example`) whose pages may call from a browser; `*` for all.
     pub cors_origins: Vec<String>,
 }
 
@@ -103,7 +109,7 @@ impl Default for EdgeSettings {
             max_connections_per_address: 256,
             max_resets: 200,
             heartbeat: seconds(15),
-            product_ttl: seconds(30),
+            product_ttl: seconds(30).into(),
             cors_origins: Vec::new(),
         }
     }
@@ -126,6 +132,8 @@ impl Validate for EdgeSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("remote", &self.remote);
+        problems.section("secrets", &self.secrets);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);

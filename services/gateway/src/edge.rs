@@ -81,7 +81,7 @@ pub struct Edge {
     /// Request ids.
     pub ids: RequestIds,
     /// How often one address may ask; `None`: as often as it likes.
-    pub addresses: Option<RateLimiter<IpAddr>>,
+    pub addresses: RateLimiter<IpAddr>,
     /// Places of unary requests.
     pub calls: Arc<Semaphore>,
     /// Places of streams.
@@ -148,7 +148,7 @@ impl Edge {
             Protocol::ConnectGet => connect::get(&call, request).await,
             Protocol::Unspoken(why) => {
                 let response = why.into_response(id.to_str().unwrap_or_default());
-                self.metrics.begin("other", &method.name, verb).end(response.status().as_str());
+                self.metrics.begin_aside("other", &method.name, verb).end(response.status().as_str());
                 let (parts, body) = request.into_parts();
                 throw_away(parts.version, &parts.headers, body).await;
                 response
@@ -167,6 +167,7 @@ impl Edge {
             return Ok(());
         }
         let caller = self.authenticator.verify(bearer(headers).ok_or(AuthError::Missing)?).await?;
+        flotilla_telemetry::caller_is(&caller.user);
         if access == Access::Operator && !caller.is_operator() {
             let text = "only operators may call this method";
             return Err(RpcError::new(Code::PermissionDenied, "OPERATOR_REQUIRED", text));
@@ -180,10 +181,8 @@ impl Edge {
 
     /// Whether the request's address may ask once more. The services see the gateway's address and not the client's.
     fn admit_address<B>(&self, request: &Request<B>) -> Result<(), RpcError> {
-        let (Some(addresses), Some(PeerAddress(address))) = (&self.addresses, request.extensions().get()) else {
-            return Ok(());
-        };
-        addresses.take(network(address.ip())).map_err(|wait| {
+        let Some(PeerAddress(address)) = request.extensions().get() else { return Ok(()) };
+        self.addresses.take(network(address.ip())).map_err(|wait| {
             self.metrics.limited.inc();
             RpcError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many calls; slow down")
                 .quota("address", "calls a second")

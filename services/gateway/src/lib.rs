@@ -28,6 +28,7 @@ mod rest;
 mod routes;
 mod server;
 mod site;
+mod sli;
 mod standalone;
 mod trace;
 mod transcode;

@@ -1,20 +1,38 @@
-//! What the gateway counts: requests and their time by protocol, route and outcome.
+//! What the gateway counts: rate, errors and duration of requests by protocol and route, and the service level
+//! indicators made of them.
+//!
+//! Guarantees: the number of series is bounded by the contracts, whatever clients send. Routes are patterns, never
+//! paths; a method or a protocol that isn't known is `other`, a path that leads nowhere `none`. Children are looked up
+//! by the route's name and resolved once; a request allocates no labels.
+//!
+//! One place for all protocols, but not a layer around the edge: from outside, gRPC-Web and Connect keep a stream's
+//! status in its body, and server-sent events keep an error there.
 
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
-};
+use flotilla_telemetry::{ExemplarHistogram, ExemplarHistogramVec, SampledTrace, Span};
+use parking_lot::RwLock;
+use prometheus::{HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
 
-/// From a tenth of a millisecond to ten seconds.
-const BUCKETS: [f64; 15] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+use crate::sli::{Kind, Slis, Verdict};
+use crate::trace;
+
+/// From a tenth of a millisecond to ten seconds, with the thresholds of what is promised: a quarter of a second and
+/// five.
+const BUCKETS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// The protocols that are told apart; the last stands for the rest.
+const PROTOCOLS: [&str; 5] = ["grpc", "grpc-web", "connect", "rest", "other"];
+/// The HTTP methods that are told apart; the last stands for the rest.
+const METHODS: [&str; 8] = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 
 /// The metrics.
 #[derive(Debug)]
 pub struct Metrics {
     requests: IntCounterVec,
-    duration: HistogramVec,
+    duration: ExemplarHistogramVec,
     /// Requests in flight, streams included.
     in_flight: IntGauge,
     /// Requests refused because of load.
@@ -28,6 +46,8 @@ pub struct Metrics {
     /// Connections closed through their client's fault, by `reason`: `address` (too many of one), `silent` (nothing
     /// sent in time), `resets`, `stalled` (answer not taken), `idle`, `tls` (no handshake).
     pub refused_connections: IntCounterVec,
+    slis: Arc<Slis>,
+    routes: RwLock<HashMap<String, Arc<Route>>>,
 }
 
 impl Metrics {
@@ -36,16 +56,14 @@ impl Metrics {
     /// # Errors
     /// Another part of the process has taken one of the names.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let time = HistogramOpts::new("flotilla_gateway_request_seconds", "Time to the end of a request")
+            .buckets(BUCKETS.to_vec());
         let metrics = Self {
             requests: IntCounterVec::new(
                 Opts::new("flotilla_gateway_requests_total", "Requests that ended, by route and status"),
                 &["protocol", "route", "method", "status"],
             )?,
-            duration: HistogramVec::new(
-                HistogramOpts::new("flotilla_gateway_request_seconds", "Time to the end of a request")
-                    .buckets(BUCKETS.to_vec()),
-                &["protocol", "route", "method"],
-            )?,
+            duration: ExemplarHistogramVec::register(time, &["protocol", "route", "method"], registry)?,
             in_flight: IntGauge::new("flotilla_gateway_in_flight", "Requests in flight, streams included")?,
             shed: IntCounter::new("flotilla_gateway_shed_total", "Requests refused because of load")?,
             limited: IntCounter::new(
@@ -61,10 +79,11 @@ impl Metrics {
                 ),
                 &["reason"],
             )?,
+            slis: Arc::new(Slis::register(registry)?),
+            routes: RwLock::default(),
         };
-        let all: [Box<dyn Collector>; 8] = [
+        let all: [Box<dyn Collector>; 7] = [
             Box::new(metrics.requests.clone()),
-            Box::new(metrics.duration.clone()),
             Box::new(metrics.in_flight.clone()),
             Box::new(metrics.shed.clone()),
             Box::new(metrics.limited.clone()),
@@ -73,21 +92,90 @@ impl Metrics {
             Box::new(metrics.refused_connections.clone()),
         ];
         all.into_iter().try_for_each(|metric| registry.register(metric))?;
+        for reason in ["address", "silent", "resets", "stalled", "idle", "tls"] {
+            metrics.refused_connections.with_label_values(&[reason]);
+        }
         Ok(metrics)
     }
 
-    /// Begins to time a request.
-    pub fn begin(&self, protocol: &'static str, route: &str, method: &str) -> Timer {
+    /// Begins to time a call of a public method. `route` is its name, or the pattern that led to it.
+    pub fn begin(&self, protocol: &str, route: &str, method: &str) -> Timer {
+        self.timer(protocol, route, method, Kind::of_call(method, route))
+    }
+
+    /// Begins to time a request that is no call: a page, a path that leads nowhere. It counts for no indicator.
+    pub fn begin_aside(&self, protocol: &str, route: &str, method: &str) -> Timer {
+        self.timer(protocol, route, method, Kind::Aside)
+    }
+
+    fn timer(&self, protocol: &str, route: &str, method: &str, kind: Kind) -> Timer {
         self.in_flight.inc();
-        Timer {
-            requests: self.requests.clone(),
-            duration: self.duration.with_label_values(&[protocol, route, method]),
-            in_flight: self.in_flight.clone(),
-            protocol,
-            route: route.to_owned(),
-            method: method.to_owned(),
-            started: Instant::now(),
-            ended: false,
+        let (protocol, method) = (place(&PROTOCOLS, protocol), place(&METHODS, method));
+        let endpoint = self.route(route).endpoint(self, protocol, method);
+        let (slis, in_flight) = (Arc::clone(&self.slis), self.in_flight.clone());
+        Timer { endpoint, in_flight, slis, kind, span: Span::none(), started: Instant::now(), ended: false }
+    }
+
+    fn route(&self, name: &str) -> Arc<Route> {
+        if let Some(known) = self.routes.read().get(name) {
+            return Arc::clone(known);
+        }
+        Arc::clone(self.routes.write().entry(name.to_owned()).or_insert_with(|| Arc::new(Route::new(name))))
+    }
+}
+
+/// Where a value stands among those that are told apart.
+fn place(known: &[&str], value: &str) -> usize {
+    known.iter().position(|known| *known == value).unwrap_or(known.len() - 1)
+}
+
+/// The children of one route.
+#[derive(Debug)]
+struct Route {
+    name: String,
+    endpoints: [[OnceLock<Arc<Endpoint>>; METHODS.len()]; PROTOCOLS.len()],
+}
+
+impl Route {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), endpoints: Default::default() }
+    }
+
+    fn endpoint(&self, metrics: &Metrics, protocol: usize, method: usize) -> Arc<Endpoint> {
+        let labels = [PROTOCOLS[protocol], self.name.as_str(), METHODS[method]];
+        Arc::clone(self.endpoints[protocol][method].get_or_init(|| {
+            Arc::new(Endpoint {
+                labels: labels.map(str::to_owned),
+                requests: metrics.requests.clone(),
+                by_status: RwLock::default(),
+                duration: metrics.duration.with_label_values(&labels),
+            })
+        }))
+    }
+}
+
+/// The metrics of one protocol, route and method.
+#[derive(Debug)]
+struct Endpoint {
+    labels: [String; 3],
+    requests: IntCounterVec,
+    /// A handful: the statuses that it has ended with.
+    by_status: RwLock<Vec<(String, IntCounter)>>,
+    duration: ExemplarHistogram,
+}
+
+impl Endpoint {
+    fn count(&self, status: &str) {
+        let known = |(known, counter): &(String, IntCounter)| (known == status).then(|| counter.inc());
+        if self.by_status.read().iter().find_map(known).is_some() {
+            return;
+        }
+        let [protocol, route, method] = &self.labels;
+        let counter = self.requests.with_label_values(&[protocol.as_str(), route, method, status]);
+        counter.inc();
+        let mut by_status = self.by_status.write();
+        if by_status.iter().all(|(known, _)| known != status) {
+            by_status.push((status.to_owned(), counter));
         }
     }
 }
@@ -95,32 +183,52 @@ impl Metrics {
 /// A request that has not ended. Dropped unfinished, the client went away: it counts as cancelled.
 #[derive(Debug)]
 pub struct Timer {
-    requests: IntCounterVec,
-    duration: Histogram,
+    endpoint: Arc<Endpoint>,
     in_flight: IntGauge,
-    protocol: &'static str,
-    route: String,
-    method: String,
+    slis: Arc<Slis>,
+    kind: Kind,
+    span: Span,
     started: Instant,
     ended: bool,
 }
 
 impl Timer {
-    /// The request has ended with this status.
-    pub fn end(mut self, status: &str) {
-        self.count(status);
+    /// The request is answered in this span, which ends with it, and to whose trace its time will lead.
+    #[must_use]
+    pub fn traced(mut self, span: Span) -> Self {
+        self.span = span;
+        self
     }
 
-    fn count(&mut self, status: &str) {
+    /// The span in which it is answered.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The request has ended with this status.
+    pub fn end(self, status: &str) {
+        self.end_because(status, None);
+    }
+
+    /// The request has ended with this status, for this reason.
+    pub fn end_because(mut self, status: &str, reason: Option<&str>) {
+        self.count(status, reason);
+    }
+
+    fn count(&mut self, status: &str, reason: Option<&str>) {
         self.ended = true;
         let took = self.started.elapsed();
         self.in_flight.dec();
-        self.duration.observe(took.as_secs_f64());
-        self.requests.with_label_values(&[self.protocol, &self.route, &self.method, status]).inc();
+        let _traced = self.span.enter();
+        trace::ended(&self.span, status, reason);
+        self.endpoint.duration.observe_with(took.as_secs_f64(), SampledTrace::of(&self.span));
+        self.endpoint.count(status);
+        self.slis.ended(self.kind, Verdict::of(status, reason), took);
+        let [protocol, route, method] = &self.endpoint.labels;
         tracing::debug!(
-            protocol = self.protocol,
-            route = self.route,
-            method = self.method,
+            protocol,
+            route,
+            method,
             status,
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "request ended"
@@ -131,7 +239,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         if !self.ended {
-            self.count("CANCELLED");
+            self.count("CANCELLED", None);
         }
     }
 }
@@ -144,8 +252,18 @@ mod tests {
     fn a_request_is_counted_once_by_its_end_or_by_its_drop() {
         let metrics = Metrics::register(&Registry::new()).unwrap();
         metrics.begin("rest", "/v1/orders", "POST").end("200");
+        metrics.begin("rest", "/v1/orders", "POST").end("200");
         drop(metrics.begin("rest", "/v1/orders", "POST"));
         let count = |status| metrics.requests.with_label_values(&["rest", "/v1/orders", "POST", status]).get();
-        assert_eq!((count("200"), count("CANCELLED"), metrics.in_flight.get()), (1, 1, 0));
+        assert_eq!((count("200"), count("CANCELLED"), metrics.in_flight.get()), (2, 1, 0));
+    }
+
+    #[test]
+    fn what_isnt_known_shares_one_series() {
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        for number in 0..100 {
+            metrics.begin_aside(&format!("p{number}"), "none", &format!("VERB{number}")).end("404");
+        }
+        assert_eq!(metrics.requests.with_label_values(&["other", "none", "other", "404"]).get(), 100);
     }
 }

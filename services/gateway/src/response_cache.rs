@@ -4,10 +4,10 @@
 //! response before its caller hears of it; one that doesn't (or that races with a read) shows after the time to live.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_cache::Cache;
+use flotilla_config::{HumanDuration, Live};
 
 use crate::routes::{RouteTable, RpcMethod};
 use crate::transcode::wire;
@@ -39,7 +39,7 @@ const POLICIES: &[Policy] = &[Policy {
 #[derive(Debug)]
 pub struct ResponseCache {
     cache: Cache,
-    ttl: Duration,
+    ttl: Live<HumanDuration>,
     reads: HashMap<String, Vec<u32>>,
     changes: HashMap<String, Vec<u32>>,
 }
@@ -49,7 +49,7 @@ impl ResponseCache {
     ///
     /// # Errors
     /// A policy names a method or field that the contracts don't have.
-    pub fn new(cache: Cache, ttl: Duration, routes: &RouteTable) -> anyhow::Result<Self> {
+    pub fn new(cache: Cache, ttl: Live<HumanDuration>, routes: &RouteTable) -> anyhow::Result<Self> {
         let resolve = |method: &str, field: &str| {
             let found = routes.method(&format!("/{method}"));
             let path = found.and_then(|found| routes.schema().resolve(found.input_index, field));
@@ -67,7 +67,7 @@ impl ResponseCache {
 
     /// Keeps nothing.
     pub fn empty(cache: Cache) -> Self {
-        Self { cache, ttl: Duration::ZERO, reads: HashMap::new(), changes: HashMap::new() }
+        Self { cache, ttl: Live::default(), reads: HashMap::new(), changes: HashMap::new() }
     }
 
     /// Where the response to this encoded request is kept; `None` for methods whose responses aren't.
@@ -92,7 +92,7 @@ impl ResponseCache {
 
     /// Keeps a response.
     pub async fn put(&self, key: &str, response: Bytes) {
-        self.cache.set(key, response, self.ttl).await;
+        self.cache.set(key, response, self.ttl.get().get()).await;
     }
 
     /// Forgets a response.

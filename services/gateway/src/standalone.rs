@@ -6,7 +6,8 @@ use flotilla_cache::{Cache, CacheSettings};
 use flotilla_proto::policy;
 use flotilla_rpc::tls::ServerTls;
 use flotilla_rpc::{
-    AccessRules, AuthSettings, Authenticator, ClientMetrics, ClientSettings, Server, ServerSettings, StaticKeys,
+    AccessRules, AuthSettings, Authenticator, ClientMetrics, ClientSettings, Rate, RateLimiter, Server, ServerSettings,
+    StaticKeys,
 };
 use flotilla_telemetry::Registry;
 use prost_reflect::DescriptorPool;
@@ -78,7 +79,7 @@ impl Standalone {
                 bare_errors,
             },
             cors: Cors::new(&limits.cors_origins),
-            addresses: None,
+            addresses: RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1),
             ids: RequestIds::new(rand::random()),
             calls: places(grpc.max_calls),
             streams: places(grpc.max_streams),

@@ -1,9 +1,12 @@
 //! The span of a request, and what of the trace goes on to the services.
+//!
+//! Here a trace begins, and here is decided whether it is sampled; everybody behind follows. Clients may bring a trace of
+//! their own, in W3C's words or in B3's.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use flotilla_telemetry::{KeyValue, Parent, Span, sampled};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::Span;
 
 use crate::request_id;
 
@@ -11,31 +14,106 @@ use crate::request_id;
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Its companion of vendors' values.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// B3's headers: read here, and never passed on as they are.
+const B3: [HeaderName; 6] = [
+    HeaderName::from_static("b3"),
+    HeaderName::from_static("x-b3-traceid"),
+    HeaderName::from_static("x-b3-spanid"),
+    HeaderName::from_static("x-b3-parentspanid"),
+    HeaderName::from_static("x-b3-sampled"),
+    HeaderName::from_static("x-b3-flags"),
+];
+
+/// A request as its span tells of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The client's protocol.
+    pub protocol: &'static str,
+    /// The HTTP method.
+    pub verb: &'a str,
+    /// The route's pattern.
+    pub route: &'a str,
+    /// The path itself, without its query.
+    pub path: &'a str,
+    /// What is called.
+    pub method: &'a str,
+    /// The request's id.
+    pub id: &'a HeaderValue,
+}
+
+/// What every log line of a request says.
+pub fn scope(name: &str, id: &HeaderValue) -> tracing::Span {
+    tracing::info_span!("gateway", method = name, request_id = id.to_str().unwrap_or_default())
+}
 
 /// The span in which a request is answered; a child of the client's where the headers name one.
-pub fn span(name: &str, id: &HeaderValue, headers: &HeaderMap) -> Span {
-    let id = id.to_str().unwrap_or_default();
-    let span = tracing::info_span!("gateway", otel.name = name, otel.kind = "server", method = name, request_id = id);
-    if !span.is_disabled()
-        && let Some(parent) = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok())
-    {
-        flotilla_telemetry::set_parent(&span, parent);
+pub fn span(asked: &Asked<'_>, headers: &HeaderMap) -> Span {
+    let span = Span::serve(|| parent(headers), || format!("{} {}", asked.verb, asked.route));
+    if span.is_recorded() {
+        span.set("http.request.method", asked.verb.to_owned());
+        span.set("http.route", asked.route.to_owned());
+        span.set("url.path", asked.path.to_owned());
+        span.set("url.scheme", "http");
+        span.set("rpc.method", asked.method.to_owned());
+        span.set("flotilla.protocol", asked.protocol);
+        span.set("flotilla.request_id", asked.id.to_str().unwrap_or_default().to_owned());
     }
     span
 }
 
-/// Makes the current span the parent of the service's. Where traces aren't exported, the client's own goes on; a request
-/// without one gets a trace id all the same (not sampled), so that an order's journal can be told apart by it.
-pub fn pass_on(headers: &mut HeaderMap) {
-    let own = flotilla_telemetry::current_traceparent();
-    let value = match own {
-        Some(own) => own,
-        None if headers.contains_key(TRACEPARENT) => return,
+/// How a request ended: an HTTP status or a gRPC code. Only faults of the fleet are errors.
+pub fn ended(span: &Span, status: &str, reason: Option<&str>) {
+    if !span.is_recorded() {
+        return;
+    }
+    let fault = match status.parse::<i64>() {
+        Ok(code) => {
+            span.set("http.response.status_code", code);
+            code >= 500
+        }
+        Err(_) => {
+            span.set("rpc.response.status_code", status.to_owned());
+            matches!(
+                status,
+                "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS"
+            )
+        }
+    };
+    if let Some(reason) = reason {
+        span.event("refused", [KeyValue::new("reason", reason.to_owned())]);
+    }
+    if fault {
+        span.fail(status.to_owned(), reason.unwrap_or(status).to_owned());
+    }
+}
+
+/// The trace that a client has brought, where it isn't told of here.
+pub fn given(headers: &HeaderMap) -> Option<Parent> {
+    if sampled() { None } else { parent(headers) }
+}
+
+/// Sees to it that the service's call is of this request's trace. In a sampled one the call's own span is sent on, by the
+/// channel; else what was `given` goes on, as W3C has it. A request without a trace gets a trace id all the same (not
+/// sampled), so that an order's journal can be told apart by it.
+pub fn pass_on(given: Option<&Parent>, headers: &mut HeaderMap) {
+    for name in &B3 {
+        headers.remove(name);
+    }
+    if sampled() {
+        headers.remove(TRACEPARENT);
+        return;
+    }
+    let value = match given {
+        Some(given) => given.traceparent(),
         None => unsampled(headers.get(request_id::HEADER).map_or(&[], HeaderValue::as_bytes)),
     };
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(TRACEPARENT, value);
     }
+}
+
+fn parent(headers: &HeaderMap) -> Option<Parent> {
+    Parent::of_headers(|name| headers.get(name)?.to_str().ok())
 }
 
 /// A `traceparent` whose trace id follows from the request's id: who knows one finds the other.
@@ -57,11 +135,21 @@ mod tests {
     fn a_request_without_a_trace_gets_one_that_follows_from_its_id_and_anothers_is_kept() {
         let mut headers = HeaderMap::new();
         headers.insert(request_id::HEADER, HeaderValue::from_static("mine-1"));
-        pass_on(&mut headers);
+        pass_on(given(&headers).as_ref(), &mut headers);
         let made = headers[TRACEPARENT].clone();
         assert_eq!(made.len(), 55);
-        pass_on(&mut headers);
+        pass_on(given(&headers).as_ref(), &mut headers);
         assert_eq!(headers[TRACEPARENT], made);
         assert_ne!(unsampled(b"mine-2"), made.to_str().unwrap());
+    }
+
+    #[test]
+    fn a_trace_in_b3s_words_goes_on_in_w3cs() {
+        let mut headers = HeaderMap::new();
+        let b3 = HeaderValue::from_static("0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1");
+        headers.insert("b3", b3);
+        pass_on(given(&headers).as_ref(), &mut headers);
+        assert_eq!(headers[TRACEPARENT], "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        assert!(!headers.contains_key("b3"));
     }
 }

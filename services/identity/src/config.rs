@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use flotilla_config::{HumanDuration, Problems, SecretString, Validate};
+use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
 use flotilla_rpc::{MAX_CLOCK_SKEW, ServerSettings};
-use flotilla_service::ServiceSettings;
+use flotilla_service::remote::RemoteSettings;
+use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
@@ -16,7 +17,7 @@ use crate::domain::session::Lifetimes;
 const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Everything that identity can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Admin port and shutdown.
@@ -25,6 +26,12 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
+    /// Settings and flags that change while it runs.
+    #[serde(default)]
+    pub remote: RemoteSettings,
+    /// Stores of secrets that other settings refer to.
+    #[serde(default)]
+    pub secrets: SecretsSettings,
     /// The gRPC server.
     #[serde(default)]
     pub grpc: ServerSettings,
@@ -45,25 +52,24 @@ pub struct Settings {
 }
 
 /// Which tokens are made and accepted.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
-    /// `iss` of tokens; default `flotilla-identity`.
+    /// `iss` of tokens.
     pub issuer: String,
-    /// `aud` of tokens; default `flotilla`.
+    /// `aud` of tokens.
     pub audience: String,
-    /// How long an access token lives; default `15m`.
+    /// How long an access token lives.
     pub token_lifetime: HumanDuration,
-    /// How long a session lives that isn't carried on, and with it its refresh token; default `30d`.
+    /// How long a session lives that isn't carried on, and with it its refresh token.
     pub session_lifetime: HumanDuration,
-    /// How long a new signing key is published before it signs, so that every replica knows it by then; default `10s`.
+    /// How long a new signing key is published before it signs, so that every replica knows it by then.
     pub key_lead: HumanDuration,
-    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`; default
-    /// `30s`.
+    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`.
     pub clock_skew: HumanDuration,
     /// Not used: identity has the keys itself. Taken so that all services can share one environment.
     pub identity_url: String,
-    /// Verified tokens remembered until they expire; default 10,000.
+    /// Verified tokens remembered until they expire.
     pub token_cache: usize,
 }
 
@@ -102,7 +108,7 @@ impl AuthSettings {
 }
 
 /// The operator that is made at the first start; none unless both are set.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminSettings {
     /// E-mail address.
@@ -112,18 +118,18 @@ pub struct AdminSettings {
 }
 
 /// The work on passwords: Argon2id, by default as OWASP advises.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct PasswordSettings {
-    /// Memory of one hash, in KiB; default 19,456.
+    /// Memory of one hash, in KiB.
     pub memory_kib: u32,
-    /// Passes over it; default 2.
+    /// Passes over it.
     pub iterations: u32,
-    /// Lanes; default 1.
+    /// Lanes.
     pub parallelism: u32,
-    /// Hashes at the same time; default 2.
+    /// Hashes at the same time.
     pub concurrent: usize,
-    /// Callers that may wait for theirs; default 256.
+    /// Callers that may wait for theirs.
     pub queue: usize,
 }
 
@@ -136,6 +142,8 @@ impl Default for PasswordSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("remote", &self.remote);
+        problems.section("secrets", &self.secrets);
         problems.section("grpc", &self.grpc);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);

@@ -57,15 +57,18 @@ impl Service for Identity {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
         let postgres = &settings.postgres;
-        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
-        let own = Pool::connect("user", &postgres.user_url, postgres, registry)?;
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let faults = chassis.faults();
+        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(&faults);
+        let own = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(&faults);
         let messaging = Messaging::new(Self::NAME, STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging = messaging.with_faults(&faults);
         let ids = messaging.ids();
         let users = Users::new(system.clone(), own.clone(), messaging.outbox(), ids.clone());
 
@@ -74,7 +77,6 @@ impl Service for Identity {
         let passwords = Arc::new(Passwords::new(&settings.passwords, ids.random())?);
         operator::ensure(&settings.admin, &users, &passwords, &ids, START).await?;
 
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
         let table = KeyTable::new(system.clone());
         let stored = table.load_or_make(ids.random().as_ref(), ids.now(), START).await;
         let stored = stored.context("signing keys can't be loaded")?;
@@ -113,7 +115,7 @@ impl Service for Identity {
     }
 
     async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        migrate(&settings.postgres.owner_url).await
+        migrate(&settings.postgres.owner_url.get()).await
     }
 }
 

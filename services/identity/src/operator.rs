@@ -33,7 +33,7 @@ pub async fn ensure(
     if !known.is_empty() {
         return Ok(());
     }
-    let password_hash = passwords.hash(password.expose_secret().to_owned()).await?;
+    let password_hash = passwords.hash(password.expose_secret().to_owned().into()).await?;
     let new = NewUser { id: ids.next(), sign_up, password_hash };
     if let Insertion::Created(user) = users.insert(&new, deadline).await? {
         tracing::info!(user = %user.id, "operator made from the settings");

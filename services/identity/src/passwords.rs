@@ -11,6 +11,7 @@ use argon2::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use flotilla_messaging::Random;
+use flotilla_redact::Secret;
 use tokio::sync::Semaphore;
 
 use crate::config::PasswordSettings;
@@ -67,13 +68,13 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Busy`]: try again later.
-    pub async fn hash(&self, password: String) -> Result<String, Busy> {
+    pub async fn hash(&self, password: Secret<String>) -> Result<Secret<String>, Busy> {
         let mut salt = [0; SALT_BYTES];
         self.random.fill(&mut salt);
         let argon2 = self.argon2.clone();
-        let hash = move || -> Option<String> {
-            let hash: PasswordHash = argon2.hash_password_with_salt(password.as_bytes(), &salt).ok()?;
-            Some(hash.to_string())
+        let hash = move || -> Option<Secret<String>> {
+            let hash: PasswordHash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).ok()?;
+            Some(hash.to_string().into())
         };
         self.work(hash).await?.ok_or(Busy)
     }
@@ -82,11 +83,11 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Busy`]: try again later.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Busy> {
+    pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
         let argon2 = self.argon2.clone();
         let known = hash.is_some();
-        let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.decoy), Into::into);
-        let right = self.work(move || argon2.verify_password(password.as_bytes(), &hash[..]).is_ok()).await?;
+        let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.decoy), |hash| hash.into_exposed().into());
+        let right = self.work(move || argon2.verify_password(password.expose().as_bytes(), &hash[..]).is_ok()).await?;
         Ok(right && known)
     }
 
@@ -109,6 +110,10 @@ mod tests {
 
     use super::*;
 
+    fn secret(text: &str) -> Secret<String> {
+        text.to_owned().into()
+    }
+
     fn passwords(concurrent: usize, queue: usize) -> Passwords {
         let settings = PasswordSettings { memory_kib: 64, iterations: 1, parallelism: 1, concurrent, queue };
         Passwords::new(&settings, Arc::new(OsRandom)).expect("parameters that Argon2 takes")
@@ -117,12 +122,12 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_has_the_hash() {
         let passwords = passwords(2, 8);
-        let hash = passwords.hash("correct horse".into()).await.expect("idle");
-        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
-        assert_eq!(passwords.verify("correct horse".into(), Some(hash.clone())).await, Ok(true));
-        assert_eq!(passwords.verify("wrong horse".into(), Some(hash.clone())).await, Ok(false));
-        assert_eq!(passwords.verify("correct horse".into(), None).await, Ok(false));
-        assert_ne!(passwords.hash("correct horse".into()).await, Ok(hash), "each hash has its own salt");
+        let hash = passwords.hash(secret("correct horse")).await.expect("idle");
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+        assert_eq!(passwords.verify(secret("correct horse"), Some(hash.clone())).await, Ok(true));
+        assert_eq!(passwords.verify(secret("wrong horse"), Some(hash.clone())).await, Ok(false));
+        assert_eq!(passwords.verify(secret("correct horse"), None).await, Ok(false));
+        assert_ne!(passwords.hash(secret("correct horse")).await, Ok(hash), "each hash has its own salt");
     }
 
     #[tokio::test]
@@ -135,9 +140,9 @@ mod tests {
     async fn a_full_queue_refuses_at_once() {
         let passwords = passwords(1, 1);
         let (a, b, c) = tokio::join!(
-            passwords.hash("first".into()),
-            passwords.hash("second".into()),
-            passwords.hash("third".into())
+            passwords.hash(secret("first")),
+            passwords.hash(secret("second")),
+            passwords.hash(secret("third"))
         );
         assert!(a.is_ok() && b.is_ok());
         assert_eq!(c, Err(Busy));

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
 use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
-use flotilla_service::ServiceSettings;
+use flotilla_service::remote::RemoteSettings;
+use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use serde::Deserialize;
 const LOST_GRACE: Duration = Duration::from_secs(30);
 
 /// All settings; only `postgres` has no default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The process: admin address, grace.
@@ -23,6 +24,12 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
+    /// Settings and flags that change while it runs.
+    #[serde(default)]
+    pub remote: RemoteSettings,
+    /// Stores of secrets that other settings refer to.
+    #[serde(default)]
+    pub secrets: SecretsSettings,
     /// The gRPC server.
     #[serde(default)]
     pub grpc: ServerSettings,
@@ -49,16 +56,16 @@ pub struct Settings {
 }
 
 /// Imports of products and prices.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportSettings {
-    /// Most rows in one transaction. Default 500.
+    /// Most rows in one transaction.
     pub chunk: usize,
-    /// Most rows in one import. Default 1000000.
+    /// Most rows in one import.
     pub max_rows: i64,
-    /// Longest silence between two rows. Default `30s`.
+    /// Longest silence between two rows.
     pub idle: HumanDuration,
-    /// Most imports at once in one process. Default 4.
+    /// Most imports at once in one process.
     pub concurrent: usize,
 }
 
@@ -86,10 +93,10 @@ impl Validate for ImportSettings {
 }
 
 /// Live prices.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct PriceSettings {
-    /// How often the bucket of prices is looked after. Default `2s`.
+    /// How often the bucket of prices is looked after.
     pub check: HumanDuration,
 }
 
@@ -106,20 +113,20 @@ impl Validate for PriceSettings {
 }
 
 /// Holds on stock.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct HoldSettings {
-    /// How long stock is held before orders is asked what is to become of it. Default `15m`.
+    /// How long stock is held before orders is asked what is to become of it.
     pub time: HumanDuration,
-    /// How often expired holds are looked for. Default `5s`.
+    /// How often expired holds are looked for.
     pub poll: HumanDuration,
-    /// Most holds asked about in one transaction. Default 500.
+    /// Most holds asked about in one transaction.
     pub notice_batch: u32,
-    /// Wait before a question is repeated; doubles each time. Default `5s`.
+    /// Wait before a question is repeated; doubles each time.
     pub notice_backoff: HumanDuration,
-    /// Longest such wait. Default `5m`.
+    /// Longest such wait.
     pub notice_backoff_max: HumanDuration,
-    /// Most commands in one transaction. Default 512.
+    /// Most commands in one transaction.
     pub max_batch: usize,
 }
 
@@ -151,6 +158,8 @@ impl Validate for HoldSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("remote", &self.remote);
+        problems.section("secrets", &self.secrets);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);

@@ -37,15 +37,18 @@ impl Service for Inventory {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let faults = chassis.faults();
         let system = Pool::connect("system", &settings.postgres.system_url, &settings.postgres, registry)?;
         let user = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, registry)?;
-        let mut messaging =
-            Messaging::new(Self::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let (system, user) = (system.with_faults(&faults), user.with_faults(&faults));
+        let messaging = Messaging::new(Self::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let mut messaging = messaging.with_faults(&faults);
         let (outbox, ids, broker) = (messaging.outbox(), messaging.ids(), messaging.broker_probe());
 
         let commands = events::Commands::new(ids.clone(), settings.hold.time.get(), registry)?;
@@ -63,7 +66,6 @@ impl Service for Inventory {
         let catalogue = storage::Catalogue::new(system.clone(), user.clone(), outbox, ids);
         let keeper = prices::Keeper::new(Arc::clone(&board), door, catalogue.clone(), settings.prices.check.get());
         let page_key = PageKey::new(system.clone());
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
         let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
         let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
             .add(CatalogServiceServer::new(grpc::CatalogApi::new(
@@ -90,7 +92,7 @@ impl Service for Inventory {
             ("service_history", flotilla_service::migrations()),
             ("schema_history", migrations::runner()),
         ];
-        flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await?;
+        flotilla_postgres::migrate(&settings.postgres.owner_url.get(), sets).await?;
         Ok(())
     }
 }

@@ -1,15 +1,17 @@
 //! Notification's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
+use flotilla_flags::FlagSettings;
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
 use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
-use flotilla_service::ServiceSettings;
+use flotilla_service::remote::RemoteSettings;
+use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// All settings; only `postgres` has no default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The process: admin address, grace.
@@ -18,6 +20,15 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
+    /// Settings and flags that change while it runs.
+    #[serde(default)]
+    pub remote: RemoteSettings,
+    /// Stores of secrets that other settings refer to.
+    #[serde(default)]
+    pub secrets: SecretsSettings,
+    /// Feature flags.
+    #[serde(default)]
+    pub flags: FlagSettings,
     /// The gRPC server.
     #[serde(default)]
     pub grpc: ServerSettings,
@@ -38,28 +49,28 @@ pub struct Settings {
 }
 
 /// Recording and live feeds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeedSettings {
-    /// How often deliveries that other replicas recorded are looked for. Default `500ms`.
-    pub poll: HumanDuration,
-    /// Deliveries that a live feed reads at once. Default 100.
+    /// How often deliveries that other replicas recorded are looked for.
+    pub poll: Live<HumanDuration>,
+    /// Deliveries that a live feed reads at once.
     pub page: u32,
-    /// Most live feeds of one customer in one replica. Default 16.
+    /// Most live feeds of one customer in one replica.
     pub listeners_each: usize,
-    /// Most messages in one transaction. Default 512.
+    /// Most messages in one transaction.
     pub max_batch: usize,
 }
 
 impl Default for FeedSettings {
     fn default() -> Self {
-        Self { poll: HumanDuration::from_millis(500), page: 100, listeners_each: 16, max_batch: 512 }
+        Self { poll: HumanDuration::from_millis(500).into(), page: 100, listeners_each: 16, max_batch: 512 }
     }
 }
 
 impl Validate for FeedSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.poll.get().is_zero(), "poll", "must be longer than nothing");
+        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than nothing");
         problems.require((1..=10_000).contains(&self.page), "page", "must be from 1 to 10000");
         problems.require(self.listeners_each >= 1, "listeners_each", "must be at least 1");
         problems.require((1..=10_000).contains(&self.max_batch), "max_batch", "must be from 1 to 10000");
@@ -69,6 +80,9 @@ impl Validate for FeedSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("remote", &self.remote);
+        problems.section("secrets", &self.secrets);
+        problems.section("flags", &self.flags);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_config::{HumanDuration, Live};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -65,14 +66,14 @@ impl Hub {
     }
 
     /// Looks for what other replicas recorded, until the shutdown.
-    pub async fn watch(self, feeds: Feeds, poll: Duration, shutdown: CancellationToken) {
-        let mut ticks = tokio::time::interval(poll);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pub async fn watch(self, feeds: Feeds, poll: Live<HumanDuration>, shutdown: CancellationToken) {
+        let mut last = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {}
+                () = due(&poll, last) => {}
             }
+            last = Some(Instant::now());
             let customers: Vec<Uuid> = self.topics.lock().keys().copied().collect();
             if customers.is_empty() {
                 continue;
@@ -82,6 +83,13 @@ impl Hub {
                 Err(error) => tracing::warn!(error = %error, listeners = customers.len(), "feeds not looked at"),
             }
         }
+    }
+}
+
+/// Waits for the next look; the first is due at once.
+async fn due(poll: &Live<HumanDuration>, last: Option<Instant>) {
+    if let Some(last) = last {
+        poll.passed_since(last, Duration::ZERO).await;
     }
 }
 

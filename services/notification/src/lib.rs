@@ -1,6 +1,6 @@
 //! Notification: what customers are told, once each, in order.
 //!
-//! Owns the tables `deliveries`, `feeds`, `shown` and `preferences`. Consumes the events of orders, payments and identity; says
+//! Owns the tables `deliveries`, `feeds`, `shown`, `preferences` and `order_notices`. Consumes the events of orders, payments and identity; says
 //! `DeliveryRecorded`. Guarantees: each terminal state of an order, each payment and each welcome is recorded exactly
 //! once; each customer's deliveries are numbered from 1 without a gap and become visible in that order, so that a live
 //! feed resumed from any token misses none.
@@ -32,24 +32,28 @@ impl Service for Notification {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let faults = chassis.faults();
         let system = Pool::connect("system", &settings.postgres.system_url, &settings.postgres, registry)?;
         let user = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, registry)?;
-        let mut messaging =
-            Messaging::new(Self::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let (system, user) = (system.with_faults(&faults), user.with_faults(&faults));
+        let messaging = Messaging::new(Self::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let mut messaging = messaging.with_faults(&faults);
         let (ids, broker) = (messaging.ids(), messaging.broker_probe());
 
+        let single = events::SingleNotice::new(chassis.flags(&settings.flags, &settings.remote).await?);
         let hub = feed::Hub::new(settings.feed.listeners_each);
-        let recorder: Arc<dyn Handler<Tx>> = Arc::new(events::Recorder::new(ids.clone(), hub.clone(), registry)?);
+        let recorder: Arc<dyn Handler<Tx>> =
+            Arc::new(events::Recorder::new(ids.clone(), hub.clone(), single, registry)?);
         for consumer in events::consumers(settings.feed.max_batch) {
             messaging.consume(consumer, Arc::clone(&recorder));
         }
 
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
         let feeds = storage::Feeds::new(system.clone(), user.clone());
         let page_key = PageKey::new(system.clone());
         let api = grpc::NotificationApi::new(
@@ -68,7 +72,7 @@ impl Service for Notification {
         chassis.check_database("database as user", &user);
         chassis.check_link("broker", move || broker.is_up());
         chassis.spawn("messaging", messaging.run(chassis.shutdown()));
-        chassis.spawn("feeds", hub.watch(feeds, settings.feed.poll.get(), chassis.shutdown()));
+        chassis.spawn("feeds", hub.watch(feeds, settings.feed.poll.clone(), chassis.shutdown()));
         chassis.start(server, settings.grpc.listen).await
     }
 
@@ -78,7 +82,7 @@ impl Service for Notification {
             ("service_history", flotilla_service::migrations()),
             ("schema_history", migrations::runner()),
         ];
-        flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await?;
+        flotilla_postgres::migrate(&settings.postgres.owner_url.get(), sets).await?;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flotilla_config::{HumanDuration, Live};
 use flotilla_postgres::{Pool, retry};
 use flotilla_proto::{
     inventory::v1::{self as inventory, catalog_service_client::CatalogServiceClient},
@@ -16,6 +17,7 @@ use flotilla_proto::{
 use flotilla_rpc::{Channel, Deadline};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -88,7 +90,7 @@ impl Catalogue {
     }
 
     /// Follows the table until `shutdown`.
-    pub async fn follow(&self, poll: Duration, shutdown: CancellationToken) {
+    pub async fn follow(&self, poll: Live<HumanDuration>, shutdown: CancellationToken) {
         let mut since = Since::start();
         loop {
             match shutdown.run_until_cancelled(changes(&self.pool, &since)).await {
@@ -100,7 +102,7 @@ impl Catalogue {
                 }
                 Some(Err(error)) => tracing::warn!(error = %error, "catalogue could not be read"),
             }
-            if shutdown.run_until_cancelled(tokio::time::sleep(poll)).await.is_none() {
+            if shutdown.run_until_cancelled(poll.passed_since(Instant::now(), Duration::ZERO)).await.is_none() {
                 return;
             }
         }

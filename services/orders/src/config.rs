@@ -1,17 +1,19 @@
 //! The settings of orders. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
+use flotilla_flags::FlagSettings;
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::{GroupCommitSettings, PostgresSettings};
 use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
-use flotilla_service::ServiceSettings;
+use flotilla_service::remote::RemoteSettings;
+use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 use crate::domain::backoff::Schedule;
 
 /// All settings; only `postgres` has no default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The process: admin address, grace.
@@ -20,6 +22,15 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
+    /// Settings and flags that change while it runs.
+    #[serde(default)]
+    pub remote: RemoteSettings,
+    /// Stores of secrets that other settings refer to.
+    #[serde(default)]
+    pub secrets: SecretsSettings,
+    /// Feature flags.
+    #[serde(default)]
+    pub flags: FlagSettings,
     /// The gRPC server.
     #[serde(default)]
     pub grpc: ServerSettings,
@@ -49,55 +60,55 @@ pub struct Settings {
 }
 
 /// The copy of the catalogue.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct CatalogueSettings {
-    /// gRPC address of inventory, which is asked for unknown products. Default `http://127.0.0.1:7102`.
+    /// gRPC address of inventory, which is asked for unknown products.
     pub inventory_url: String,
-    /// Longest wait for inventory's answer. Default `2s`.
+    /// Longest wait for inventory's answer.
     pub lookup_timeout: HumanDuration,
-    /// Most calls that ask inventory at once; further ones wait, and profit from the answers. Default 4.
+    /// Most calls that ask inventory at once; further ones wait, and profit from the answers.
     pub lookups: usize,
-    /// How often the table is looked at for what other replicas have heard. Default `1s`.
-    pub poll: HumanDuration,
+    /// How often the table is looked at for what other replicas have heard.
+    pub poll: Live<HumanDuration>,
 }
 
 /// Accepting orders.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlacingSettings {
-    /// Most orders of one transaction. Default 128.
-    pub max_batch: usize,
-    /// Most orders that wait for one; further ones are refused. Default 2,048.
+    /// Most orders of one transaction.
+    pub max_batch: Live<usize>,
+    /// Most orders that wait for one; further ones are refused.
     pub queue: usize,
     /// Transactions at the same time. Default 1: a second one halves the batches, and costs more syncs and CPU than it saves waiting.
     pub writers: usize,
 }
 
 /// The saga.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct SagaSettings {
-    /// How often silent steps are looked for. Default `500ms`.
-    pub tick: HumanDuration,
-    /// Wait before a silent step is sent again; doubles each time. Default `1s`.
-    pub backoff: HumanDuration,
-    /// Longest such wait. Default `30s`.
-    pub backoff_max: HumanDuration,
-    /// Re-sends before a step is given up; compensations never are. Default 20.
-    pub resends: u32,
-    /// Most sagas of one look's transaction. Default 500.
-    pub batch: u32,
-    /// Most replies of one transaction. Default 512.
+    /// How often silent steps are looked for.
+    pub tick: Live<HumanDuration>,
+    /// Wait before a silent step is sent again; doubles each time.
+    pub backoff: Live<HumanDuration>,
+    /// Longest such wait.
+    pub backoff_max: Live<HumanDuration>,
+    /// Re-sends before a step is given up; compensations never are.
+    pub resends: Live<u32>,
+    /// Most sagas of one look's transaction.
+    pub batch: Live<u32>,
+    /// Most replies of one transaction.
     pub max_events: usize,
 }
 
 /// Streams of an order's states.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct WatchSettings {
-    /// How often watched orders are looked at for what other replicas have done. Default `250ms`.
-    pub poll: HumanDuration,
+    /// How often watched orders are looked at for what other replicas have done.
+    pub poll: Live<HumanDuration>,
 }
 
 impl Default for CatalogueSettings {
@@ -106,25 +117,25 @@ impl Default for CatalogueSettings {
             inventory_url: "http://127.0.0.1:7102".to_owned(),
             lookup_timeout: HumanDuration::from_secs(2),
             lookups: 4,
-            poll: HumanDuration::from_secs(1),
+            poll: HumanDuration::from_secs(1).into(),
         }
     }
 }
 
 impl Default for PlacingSettings {
     fn default() -> Self {
-        Self { max_batch: 128, queue: 2_048, writers: 1 }
+        Self { max_batch: 128.into(), queue: 2_048, writers: 1 }
     }
 }
 
 impl Default for SagaSettings {
     fn default() -> Self {
         Self {
-            tick: HumanDuration::from_millis(500),
-            backoff: HumanDuration::from_secs(1),
-            backoff_max: HumanDuration::from_secs(30),
-            resends: 20,
-            batch: 500,
+            tick: HumanDuration::from_millis(500).into(),
+            backoff: HumanDuration::from_secs(1).into(),
+            backoff_max: HumanDuration::from_secs(30).into(),
+            resends: 20.into(),
+            batch: 500.into(),
             max_events: 512,
         }
     }
@@ -132,7 +143,7 @@ impl Default for SagaSettings {
 
 impl Default for WatchSettings {
     fn default() -> Self {
-        Self { poll: HumanDuration::from_millis(250) }
+        Self { poll: HumanDuration::from_millis(250).into() }
     }
 }
 
@@ -140,21 +151,24 @@ impl PlacingSettings {
     /// The sizes of the group commit.
     #[must_use]
     pub fn group_commit(&self) -> GroupCommitSettings {
-        GroupCommitSettings { max_batch: self.max_batch, queue: self.queue, writers: self.writers }
+        GroupCommitSettings { max_batch: self.max_batch.clone(), queue: self.queue, writers: self.writers }
     }
 }
 
 impl SagaSettings {
-    /// When a silent step is sent again.
+    /// When a silent step is sent again, as it is now.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        Schedule { first: self.backoff.get(), longest: self.backoff_max.get(), resends: self.resends }
+        Schedule { first: self.backoff.get().get(), longest: self.backoff_max.get().get(), resends: self.resends.get() }
     }
 }
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("remote", &self.remote);
+        problems.section("secrets", &self.secrets);
+        problems.section("flags", &self.flags);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);
@@ -172,13 +186,13 @@ impl Validate for CatalogueSettings {
         problems.require(!self.inventory_url.is_empty(), "inventory_url", "must be set");
         problems.require(!self.lookup_timeout.get().is_zero(), "lookup_timeout", "must be longer than nothing");
         problems.require((1..=1_000).contains(&self.lookups), "lookups", "must be from 1 to 1000");
-        problems.require(!self.poll.get().is_zero(), "poll", "must be longer than nothing");
+        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than nothing");
     }
 }
 
 impl Validate for PlacingSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require((1..=10_000).contains(&self.max_batch), "max_batch", "must be from 1 to 10000");
+        problems.require((1..=10_000).contains(&self.max_batch.get()), "max_batch", "must be from 1 to 10000");
         problems.require((1..=1_000_000).contains(&self.queue), "queue", "must be from 1 to 1000000");
         problems.require((1..=64).contains(&self.writers), "writers", "must be from 1 to 64");
     }
@@ -186,20 +200,20 @@ impl Validate for PlacingSettings {
 
 impl Validate for SagaSettings {
     fn validate(&self, problems: &mut Problems) {
-        for (name, duration) in [("tick", self.tick), ("backoff", self.backoff)] {
+        for (name, duration) in [("tick", self.tick.get()), ("backoff", self.backoff.get())] {
             problems.require(!duration.get().is_zero(), name, "must be longer than nothing");
         }
-        let ordered = self.backoff_max >= self.backoff;
+        let ordered = self.backoff_max.get() >= self.backoff.get();
         problems.require(ordered, "backoff_max", "must not be below backoff");
-        problems.require((1..=1_000_000).contains(&self.resends), "resends", "must be from 1 to 1000000");
-        problems.require((1..=10_000).contains(&self.batch), "batch", "must be from 1 to 10000");
+        problems.require((1..=1_000_000).contains(&self.resends.get()), "resends", "must be from 1 to 1000000");
+        problems.require((1..=10_000).contains(&self.batch.get()), "batch", "must be from 1 to 10000");
         problems.require((1..=10_000).contains(&self.max_events), "max_events", "must be from 1 to 10000");
     }
 }
 
 impl Validate for WatchSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.poll.get().is_zero(), "poll", "must be longer than nothing");
+        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than nothing");
     }
 }
 

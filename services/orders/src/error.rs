@@ -37,6 +37,9 @@ pub enum Error {
     /// Inventory couldn't be asked for a product.
     #[error("the catalogue can't be asked for the product: {0}")]
     Catalogue(String),
+    /// New orders are switched off.
+    #[error("no new orders are taken just now")]
+    Paused,
     /// The queue of the group commit.
     #[error(transparent)]
     Queue(#[from] flotilla_postgres::Refused),
@@ -66,12 +69,16 @@ impl From<Error> for RpcError {
                 Self::new(Code::Unavailable, "CATALOGUE_UNAVAILABLE", "the catalogue can't be asked just now")
                     .retry_after(std::time::Duration::from_secs(1))
             }
+            Error::Paused => Self::new(Code::Unavailable, "ORDERS_PAUSED", message).retry_after(PAUSE),
             Error::Queue(refused) => queue_error(refused),
             Error::Rpc(error) => error,
             Error::Store(error) => storage_error(error),
         }
     }
 }
+
+/// When to ask again while new orders are switched off. Longer than clients in between wait: the caller decides.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
 
 const KEY_REUSED: &str = "was used for a request with another body";
 

@@ -14,11 +14,13 @@ pub mod metrics;
 pub mod placing;
 pub mod saga;
 pub mod storage;
+pub mod switches;
 pub mod watches;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use flotilla_fault::Faults;
 use flotilla_messaging::{Ids, Messaging};
 use flotilla_postgres::{GroupCommit, Pool};
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
@@ -38,6 +40,7 @@ use crate::{
     placing::Placing,
     saga::{Canceller, Worker},
     storage::orders::Reader,
+    switches::Switches,
     watches::Watches,
 };
 
@@ -50,14 +53,15 @@ impl Service for Orders {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
         let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
-        let parts = Parts::connect(&settings, registry).await?;
-        let api = parts.api(&mut chassis, &settings);
+        let parts = Parts::connect(&settings, registry, &chassis.faults()).await?;
+        let switches = Switches::new(chassis.flags(&settings.flags, &settings.remote).await?);
+        let api = parts.api(&mut chassis, &settings, switches);
         parts.run(&mut chassis, &settings);
         let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
         let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
@@ -71,7 +75,7 @@ impl Service for Orders {
             ("service_history", flotilla_service::migrations()),
             ("schema_history", storage::migrations()),
         ];
-        flotilla_postgres::migrate(&settings.postgres.owner_url, sets).await.context("migrations of orders")?;
+        flotilla_postgres::migrate(&settings.postgres.owner_url.get(), sets).await.context("migrations of orders")?;
         Ok(())
     }
 }
@@ -89,11 +93,12 @@ struct Parts {
 }
 
 impl Parts {
-    async fn connect(settings: &Settings, registry: &Registry) -> anyhow::Result<Self> {
+    async fn connect(settings: &Settings, registry: &Registry, faults: &Faults) -> anyhow::Result<Self> {
         let postgres = &settings.postgres;
-        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
-        let user = Pool::connect("user", &postgres.user_url, postgres, registry)?;
+        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(faults);
+        let user = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(faults);
         let messaging = Messaging::new(Orders::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging = messaging.with_faults(faults);
         let inventory = ChannelBuilder::new(&settings.client)
             .metrics(&ClientMetrics::register(registry))
             .connect(&settings.catalogue.inventory_url)
@@ -117,7 +122,7 @@ impl Parts {
     }
 
     /// The gRPC service, with the writers behind it.
-    fn api(&self, chassis: &mut Chassis, settings: &Settings) -> OrderApi {
+    fn api(&self, chassis: &mut Chassis, settings: &Settings, switches: Switches) -> OrderApi {
         let (pool, ids, outbox) = (self.system.clone(), self.ids.clone(), self.messaging.outbox());
         let placing = Placing { pool: pool.clone(), outbox: outbox.clone(), ids: ids.clone() };
         let apply = move |placements| {
@@ -133,6 +138,7 @@ impl Parts {
             canceller: Canceller { pool, outbox, ids, watches: self.watches.clone() },
             watches: self.watches.clone(),
             page_key: PageKey::new(self.system.clone()),
+            switches,
             metrics: self.metrics.clone(),
         }
     }
@@ -147,15 +153,13 @@ impl Parts {
             ids: self.ids.clone(),
             watches: self.watches.clone(),
             metrics: self.metrics.clone(),
-            schedule: saga.schedule(),
-            tick: saga.tick.get(),
-            limit: saga.batch,
+            settings: saga.clone(),
         };
         chassis.spawn("saga", worker.run(chassis.shutdown()));
         let (catalogue, poll, shutdown) =
-            (Arc::clone(&self.catalogue), settings.catalogue.poll.get(), chassis.shutdown());
+            (Arc::clone(&self.catalogue), settings.catalogue.poll.clone(), chassis.shutdown());
         chassis.spawn("catalogue", async move { catalogue.follow(poll, shutdown).await });
-        let watches = self.watches.clone().follow(self.reader.clone(), settings.watch.poll.get(), chassis.shutdown());
+        let watches = self.watches.clone().follow(self.reader.clone(), settings.watch.poll.clone(), chassis.shutdown());
         chassis.spawn("watches", watches);
         self.consume(saga.max_events);
         chassis.spawn("messaging", self.messaging.run(chassis.shutdown()));

@@ -1,8 +1,18 @@
-//! What orders counts.
+//! What orders counts: requests, ends, steps, revenue, and the indicator of how soon orders are settled.
+//!
+//! What events lead to is counted after the commit of their transaction, so that neither a redelivery nor a rollback
+//! counts twice. Where the answer to a commit is lost, nothing is counted: the books are in the database.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use flotilla_telemetry::{ExemplarHistogram, ExemplarHistogramVec, Sli, SliEvents};
+use prometheus::{HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use crate::storage::sagas::SagaRow;
+use crate::{domain::saga::State, saga::Move};
+
+/// From ten milliseconds to a minute, close together where orders end, with the threshold of what is promised: five
+/// seconds.
+const SETTLE: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// A step is a part of that.
+const STEP: [f64; 13] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// The service's own metrics.
 #[derive(Clone, Debug)]
@@ -12,9 +22,23 @@ pub struct Metrics {
     /// Steps that were given up.
     pub given_up: IntCounter,
     placed: IntCounterVec,
-    ended: IntCounterVec,
+    confirmed: End,
+    rejected: End,
+    cancelled: End,
+    settle_latency: SliEvents,
+    reserving: ExemplarHistogram,
+    charging: ExemplarHistogram,
+    compensating: ExemplarHistogram,
+    revenue: IntCounterVec,
     resends: IntCounter,
     compensation_resends: IntCounter,
+}
+
+/// Orders that ended in one state.
+#[derive(Clone, Debug)]
+struct End {
+    ended: IntCounter,
+    settled: ExemplarHistogram,
 }
 
 impl Metrics {
@@ -23,27 +47,53 @@ impl Metrics {
     /// # Errors
     /// The registry has them already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            stuck: IntGauge::new("flotilla_sagas_stuck", "Open sagas sent more often than a step's re-sends")?,
-            given_up: IntCounter::new("flotilla_saga_given_up_total", "Steps given up after their re-sends")?,
-            placed: IntCounterVec::new(
-                Opts::new("flotilla_orders_placed_total", "Requests to place an order by outcome"),
-                &["outcome"],
-            )?,
-            ended: IntCounterVec::new(Opts::new("flotilla_orders_ended_total", "Orders ended by state"), &["state"])?,
-            resends: IntCounter::new("flotilla_saga_resends_total", "Steps forward that were sent again")?,
-            compensation_resends: IntCounter::new(
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let counters = |name: &str, help: &str, label: &str| {
+            let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
+        let times = |name: &str, help: &str, buckets: &[f64], label: &str| {
+            ExemplarHistogramVec::register(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &[label], registry)
+        };
+        let stuck = IntGauge::new("flotilla_sagas_stuck", "Open sagas sent more often than a step's re-sends")?;
+        registry.register(Box::new(stuck.clone()))?;
+        let help = "Requests to place an order by outcome";
+        let placed = counters("flotilla_orders_placed_total", help, "outcome")?;
+        for outcome in ["accepted", "refused", "paused", "key_reused", "overloaded", "failed"] {
+            placed.with_label_values(&[outcome]);
+        }
+        let ended = counters("flotilla_orders_ended_total", "Orders ended by state", "state")?;
+        let settled =
+            times("flotilla_order_settle_seconds", "From an order's acceptance to its end", &SETTLE, "state")?;
+        let end = |state: &str| End {
+            ended: ended.with_label_values(&[state]),
+            settled: settled.with_label_values(&[state]),
+        };
+        let steps = times("flotilla_saga_step_seconds", "From a step's command to the answer", &STEP, "step")?;
+        let revenue = "Totals of confirmed orders, in minor units of their currency";
+        Ok(Self {
+            stuck,
+            given_up: counter("flotilla_saga_given_up_total", "Steps given up after their re-sends")?,
+            placed,
+            confirmed: end("confirmed"),
+            rejected: end("rejected"),
+            cancelled: end("cancelled"),
+            settle_latency: SliEvents::register(Sli::SettleLatency, registry)?,
+            reserving: steps.with_label_values(&["reserving"]),
+            charging: steps.with_label_values(&["charging"]),
+            compensating: steps.with_label_values(&["compensating"]),
+            revenue: counters("flotilla_revenue_minor_units_total", revenue, "currency")?,
+            resends: counter("flotilla_saga_resends_total", "Steps forward that were sent again")?,
+            compensation_resends: counter(
                 "flotilla_saga_compensation_resends_total",
                 "Compensations that were sent again",
             )?,
-        };
-        registry.register(Box::new(metrics.stuck.clone()))?;
-        registry.register(Box::new(metrics.given_up.clone()))?;
-        registry.register(Box::new(metrics.placed.clone()))?;
-        registry.register(Box::new(metrics.ended.clone()))?;
-        registry.register(Box::new(metrics.resends.clone()))?;
-        registry.register(Box::new(metrics.compensation_resends.clone()))?;
-        Ok(metrics)
+        })
     }
 
     /// Counts a request to place an order.
@@ -51,10 +101,43 @@ impl Metrics {
         self.placed.with_label_values(&[outcome]).inc();
     }
 
-    /// Counts the orders among the moved that have ended.
-    pub fn moved<'a>(&self, rows: impl Iterator<Item = &'a SagaRow>) {
-        for row in rows.filter(|row| !row.state.is_open()) {
-            self.ended.with_label_values(&[row.state.name()]).inc();
+    /// Counts what a committed batch did.
+    pub fn moved(&self, moves: &[Move]) {
+        for a_move in moves {
+            self.left(a_move);
+            if a_move.is_end() {
+                self.ended(a_move);
+            }
+        }
+    }
+
+    fn left(&self, Move { from, step, trace, .. }: &Move) {
+        let times = match from {
+            State::Reserving => &self.reserving,
+            State::Charging => &self.charging,
+            State::Compensating(_) => &self.compensating,
+            State::Confirmed | State::Rejected(_) | State::Cancelled => return,
+        };
+        if let Some(step) = step {
+            times.observe_with(step.as_secs_f64(), *trace);
+        }
+    }
+
+    fn ended(&self, Move { to, age, revenue, trace, .. }: &Move) {
+        let end = match to {
+            State::Confirmed => &self.confirmed,
+            State::Rejected(_) => &self.rejected,
+            _ => &self.cancelled,
+        };
+        end.ended.inc();
+        end.settled.observe_with(age.as_secs_f64(), *trace);
+        // When an order is cancelled is its customer's affair.
+        if matches!(to, State::Confirmed | State::Rejected(_)) {
+            self.settle_latency.took(*age);
+        }
+        if let Some((currency, total_minor)) = revenue {
+            let total = u64::try_from(*total_minor).unwrap_or_default();
+            self.revenue.with_label_values(&[currency]).inc_by(total);
         }
     }
 

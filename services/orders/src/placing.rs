@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use flotilla_messaging::{Event, Ids, Outbox};
 use flotilla_postgres::{Error, ErrorKind, Pool, Tx, retry};
+use flotilla_telemetry::{Kind, Span};
 use uuid::Uuid;
 
 use crate::{
@@ -58,9 +59,16 @@ pub struct Placing {
 impl Placing {
     /// Accepts a batch; one outcome for each request, in their order. A failure of the database is everyone's.
     pub async fn accept(&self, placements: Vec<Placement>) -> Vec<Result<Outcome, Error>> {
-        match retry(PATIENCE, || self.attempt(&placements)).await {
+        // One transaction for all: a trace of its own, linked to every request that is sampled.
+        let members = placements.iter().filter_map(|placement| placement.traceparent.as_deref());
+        let span = Span::gather(Kind::Internal, || "accept orders", members);
+        span.set("flotilla.batch.size", i64::try_from(placements.len()).unwrap_or(i64::MAX));
+        match span.within(retry(PATIENCE, || self.attempt(&placements))).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) => placements.iter().map(|_| Err(Error::new(error.kind(), error.to_string()))).collect(),
+            Err(error) => {
+                span.error(error.kind().as_str(), &error);
+                placements.iter().map(|_| Err(Error::new(error.kind(), error.to_string()))).collect()
+            }
         }
     }
 

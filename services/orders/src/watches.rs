@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_config::{HumanDuration, Live};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -68,7 +69,7 @@ impl Watches {
     }
 
     /// Follows the watched orders until `shutdown`; `poll` apart, for what other replicas do.
-    pub async fn follow(self, reader: Reader, poll: Duration, shutdown: CancellationToken) {
+    pub async fn follow(self, reader: Reader, poll: Live<HumanDuration>, shutdown: CancellationToken) {
         let mut next = Instant::now();
         let mut quick = FIRST;
         loop {
@@ -92,6 +93,7 @@ impl Watches {
             if let Err(error) = self.look(&reader).await {
                 tracing::warn!(error = %error, "watched orders could not be looked at");
             }
+            let poll = poll.get().get();
             quick = if self.is_hinted() { quick * 2 } else { FIRST };
             if quick >= poll {
                 // What was hinted and hasn't come was rolled back, or comes with a later poll.

@@ -1,16 +1,17 @@
 //! The settings of payments, section by section.
 
-use flotilla_config::{Problems, Validate};
+use flotilla_config::{Problems, Setting, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
 use flotilla_proto::money::Currency;
 use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
-use flotilla_service::ServiceSettings;
+use flotilla_service::remote::RemoteSettings;
+use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
 /// Everything that payments can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Admin port and shutdown.
@@ -19,6 +20,12 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
+    /// Settings and flags that change while it runs.
+    #[serde(default)]
+    pub remote: RemoteSettings,
+    /// Stores of secrets that other settings refer to.
+    #[serde(default)]
+    pub secrets: SecretsSettings,
     /// The gRPC server.
     #[serde(default)]
     pub grpc: ServerSettings,
@@ -33,7 +40,7 @@ pub struct Settings {
     /// The broker.
     #[serde(default)]
     pub nats: NatsSettings,
-    /// Currency of accounts that are opened from now on; default `USD`. Variable: `FLOTILLA__CURRENCY`.
+    /// Currency of accounts that are opened from now on. Variable: `FLOTILLA__CURRENCY`.
     #[serde(default = "default_currency")]
     pub currency: String,
 }
@@ -45,6 +52,8 @@ fn default_currency() -> String {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("remote", &self.remote);
+        problems.section("secrets", &self.secrets);
         problems.section("grpc", &self.grpc);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);

@@ -53,25 +53,27 @@ impl Service for Payments {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
         let postgres = &settings.postgres;
+        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let faults = chassis.faults();
         let currency = Currency::parse(&settings.currency).context("the currency is not known")?;
-        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?;
-        let own = Pool::connect("user", &postgres.user_url, postgres, registry)?;
-        let mut messaging = Messaging::new(Self::NAME, STREAM, system.clone(), &settings.nats, registry).await?;
+        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(&faults);
+        let own = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(&faults);
+        let messaging = Messaging::new(Self::NAME, STREAM, system.clone(), &settings.nats, registry).await?;
+        let mut messaging = messaging.with_faults(&faults);
         let (ids, outbox) = (messaging.ids(), messaging.outbox());
         let metrics = Metrics::new(registry)?;
         let accounts = Accounts::new(system.clone(), own.clone());
         let arrivals = Arc::new(Arrivals::new(accounts.clone()));
         let (top_ups, top_up_writers) = TopUps::new(system.clone(), outbox, ids.clone(), metrics.clone());
-        messaging.consume(events::ORDERS, Arc::new(Commands::new(ids.clone(), metrics)));
+        messaging.consume(events::ORDERS, Arc::new(Commands::new(ids.clone(), metrics).with_faults(&faults)));
         messaging.consume(events::IDENTITY, Arc::new(UserEvents::new(currency, Arc::clone(&arrivals))));
 
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
         let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
         let statement = Statement::new(system.clone(), own.clone());
         let api =
@@ -91,7 +93,7 @@ impl Service for Payments {
     }
 
     async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        migrate(&settings.postgres.owner_url).await
+        migrate(&settings.postgres.owner_url.get()).await
     }
 }
 

@@ -1,14 +1,44 @@
-//! What became of charges, refunds and top-ups, as counters. They count decisions: one that is rolled back with its
-//! batch and made again counts twice, so for money the ledger is asked.
+//! What became of charges, refunds and top-ups, as counters.
+//!
+//! Decisions are counted after the commit that holds them: neither a redelivery nor a rollback counts twice.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::domain::{Charged, Refunded};
 
 /// The counters.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Metrics {
-    decisions: IntCounterVec,
+    paid: IntCounter,
+    declined: IntCounter,
+    returned: IntCounter,
+    nothing_charged: IntCounter,
+    added: IntCounter,
+    refused: IntCounter,
+}
+
+/// What one batch of commands came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decisions {
+    paid: u64,
+    declined: u64,
+    returned: u64,
+    nothing_charged: u64,
+}
+
+impl Decisions {
+    /// Adds a charge.
+    pub fn charged(&mut self, answer: Charged) {
+        match answer {
+            Charged::Paid(_) => self.paid += 1,
+            Charged::Declined(_) => self.declined += 1,
+        }
+    }
+
+    /// Adds a refund.
+    pub fn refunded(&mut self, answer: Refunded) {
+        if answer.returned.is_some() { self.returned += 1 } else { self.nothing_charged += 1 }
+    }
 }
 
 impl Metrics {
@@ -17,30 +47,30 @@ impl Metrics {
     /// # Errors
     /// They are registered already.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let options = Opts::new("flotilla_payments_decisions_total", "Decisions on charges, refunds and top-ups.");
+        let options = Opts::new("flotilla_payments_decisions_total", "Decisions on charges, refunds and top-ups");
         let decisions = IntCounterVec::new(options, &["kind", "outcome"])?;
         registry.register(Box::new(decisions.clone()))?;
-        Ok(Self { decisions })
+        let counter = |kind, outcome| decisions.with_label_values(&[kind, outcome]);
+        Ok(Self {
+            paid: counter("charge", "paid"),
+            declined: counter("charge", "declined"),
+            returned: counter("refund", "returned"),
+            nothing_charged: counter("refund", "nothing_charged"),
+            added: counter("top_up", "added"),
+            refused: counter("top_up", "refused"),
+        })
     }
 
-    /// Counts a charge.
-    pub fn charged(&self, answer: Charged) {
-        let outcome = match answer {
-            Charged::Paid(_) => "paid",
-            Charged::Declined(_) => "declined",
-        };
-        self.decisions.with_label_values(&["charge", outcome]).inc();
-    }
-
-    /// Counts a refund.
-    pub fn refunded(&self, answer: Refunded) {
-        let outcome = if answer.returned.is_some() { "returned" } else { "nothing_charged" };
-        self.decisions.with_label_values(&["refund", outcome]).inc();
+    /// Counts what a committed batch decided.
+    pub fn decided(&self, decisions: Decisions) {
+        self.paid.inc_by(decisions.paid);
+        self.declined.inc_by(decisions.declined);
+        self.returned.inc_by(decisions.returned);
+        self.nothing_charged.inc_by(decisions.nothing_charged);
     }
 
     /// Counts a top-up.
     pub fn topped_up(&self, added: bool) {
-        let outcome = if added { "added" } else { "refused" };
-        self.decisions.with_label_values(&["top_up", outcome]).inc();
+        if added { self.added.inc() } else { self.refused.inc() }
     }
 }

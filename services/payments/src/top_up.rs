@@ -20,7 +20,9 @@ use crate::{
 /// How long a batch tries while the database is away.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// One writer keeps hot accounts from waiting for each other.
-const SETTINGS: GroupCommitSettings = GroupCommitSettings { max_batch: 256, queue: 1_024, writers: 1 };
+fn sizes() -> GroupCommitSettings {
+    GroupCommitSettings { max_batch: 256.into(), queue: 1_024, writers: 1 }
+}
 
 /// What became of a top-up: done or refused, or the batch failed.
 type Outcome = Result<Result<(), TopUpRefusal>, RpcError>;
@@ -35,7 +37,7 @@ impl TopUps {
     /// Over the system role's pool; nothing is done unless the driver runs.
     pub fn new(pool: Pool, outbox: Outbox, ids: Ids, metrics: Metrics) -> (Self, GroupCommitDriver) {
         let writer = Writer { pool, outbox, ids, metrics };
-        let (queue, driver) = GroupCommit::new(SETTINGS, move |batch| {
+        let (queue, driver) = GroupCommit::new(sizes(), move |batch| {
             let writer = writer.clone();
             async move { writer.apply(batch).await }.boxed()
         });

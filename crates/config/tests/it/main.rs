@@ -2,16 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changes;
 mod layers;
+mod mistakes;
+mod mounted;
+mod precedence;
 mod problems;
 mod secrets;
+mod shop;
 
 use std::net::SocketAddr;
 
-use flotilla_config::{ConfigError, HumanDuration, Problems, SecretString, Validate, load_from};
+use flotilla_config::{ConfigError, HumanDuration, Problems, SecretString, Setting, Validate, load_from};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     listen: SocketAddr,
@@ -21,7 +26,7 @@ struct Settings {
     telemetry: Cache,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 struct Database {
     url: SecretString,
@@ -35,7 +40,7 @@ fn eight() -> u16 {
     8
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, PartialEq, Setting)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     Slow,
@@ -43,7 +48,7 @@ enum Mode {
 }
 
 /// Doesn't deny unknown fields itself.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Setting)]
 #[serde(default)]
 struct Cache {
     url: Option<SecretString>,

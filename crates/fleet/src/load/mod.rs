@@ -7,7 +7,9 @@
 mod baseline;
 mod edge;
 mod generator;
+mod overhead;
 mod rest;
+pub mod sink;
 mod syncs;
 mod usage;
 
@@ -66,6 +68,12 @@ pub struct Options {
     /// Measure what the edge costs, and nothing else.
     #[arg(long)]
     pub only_edge: bool,
+    /// Measure orders at full load and nothing else, and print one line of JSON.
+    #[arg(long, conflicts_with = "only_edge")]
+    pub only_orders: bool,
+    /// With --only-orders: read the metrics of every service each second meanwhile.
+    #[arg(long, requires = "only_orders")]
+    pub scrape: bool,
 }
 
 /// One measurement.
@@ -86,7 +94,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let databases = Databases::open(&state).await?;
     let mut progress = Progress::new();
     let seconds = Duration::from_secs(options.seconds.max(1));
-    let bare = if options.baseline && !options.only_edge {
+    let bare = if options.baseline && !options.only_edge && !options.only_orders {
         progress.show("bare PostgreSQL: pgbench with 32 clients");
         Some(baseline::run(home, &state, seconds).await?)
     } else {
@@ -103,6 +111,10 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let bench = Bench { state: &state, databases: &databases, shop: &shop };
+    if options.only_orders {
+        overhead::run(&bench, options.in_flight, seconds, options.scrape).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
 
     let (most, full) = bench.most(&options, seconds, &mut progress).await?;
     progress.show(&format!("{:.0} orders/s offered", most * EASY));

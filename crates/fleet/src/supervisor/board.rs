@@ -106,6 +106,11 @@ impl Board {
         state.members.iter().filter(|m| m.is_service && m.start_ms.is_none()).map(|m| m.name.clone()).collect()
     }
 
+    /// Whether any of these members hasn't become ready since its last start.
+    pub fn any_not_started(&self, names: &[&str]) -> bool {
+        self.lock().members.iter().any(|m| names.contains(&m.name.as_str()) && m.start_ms.is_none())
+    }
+
     /// Waits for the next change.
     pub async fn changed(&self) {
         self.changed.notified().await;

@@ -4,20 +4,33 @@
 //! `state.json`, restarts what dies with backoff, and takes its members down with it however it ends.
 
 mod backing;
-mod board;
+pub(crate) mod board;
 mod database;
-mod ports;
+pub(crate) mod ports;
 mod service;
 
-use std::{collections::BTreeMap, fs, fs::OpenOptions, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    fs::OpenOptions,
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
-use flotilla_servers::Layout;
+use flotilla_servers::{Layout, Log};
 use tokio::{signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{backing::Backing, board::Board, service::Addresses};
-use crate::{DATABASES, SERVICES, certs, home::Home, secrets::Secrets, state::Phase};
+use crate::{
+    DATABASES, SERVICES, certs,
+    home::Home,
+    observability::{self, Stack},
+    secrets::Secrets,
+    state::Phase,
+};
 
 /// All services must be ready within this time after their start.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
@@ -56,7 +69,7 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
         prepared = prepare(home, board, &secrets) => prepared?,
         () = stop.cancelled() => return Ok(()),
     };
-    let Prepared { mut backing, addresses, environment } = prepared;
+    let Prepared { mut backing, addresses, environment, stack } = prepared;
 
     let mut tasks = JoinSet::new();
     let servers_stop = CancellationToken::new();
@@ -68,12 +81,14 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
         let member = service::Member { home: home.clone(), name, environment: environment[name].clone() };
         services.spawn(member.keep_alive(Arc::clone(board), services_stop.clone()));
     }
+    let observers = stack.map_or_else(Vec::new, |stack| stack.start(&mut tasks, home, board, &servers_stop));
     backing.watch(&mut tasks, home, board, &servers_stop);
     if home.tls() {
         tasks.spawn(certs::keep_fresh(home.clone(), servers_stop.clone()));
     }
     let ready = until_ready(board, stop).await;
     if ready.is_ok() && !stop.is_cancelled() {
+        observability::until_ready(board, &observers, stop).await;
         write_environment(home, board, &addresses, &backing, &secrets)?;
         board.phase(Phase::Ready);
         stop.cancelled().await;
@@ -90,6 +105,7 @@ struct Prepared {
     backing: Backing,
     addresses: Addresses,
     environment: BTreeMap<&'static str, service::Environment>,
+    stack: Option<Stack>,
 }
 
 /// Starts the servers, and makes and migrates the databases.
@@ -99,11 +115,20 @@ async fn prepare(home: &Home, board: &Board, secrets: &Secrets) -> Result<Prepar
     board.phase(Phase::Starting("preparing databases".to_owned()));
     let databases = database::prepare(&backing.postgres_url, secrets).await?;
     let addresses = Addresses::pick(home)?;
-    let environment = service::environments(home, &addresses, &databases, &backing, secrets);
+    let stack = if home.observability() { Some(Stack::prepare(home, &addresses.admins())?) } else { None };
+    let mut environment = service::environments(home, &addresses, &databases, &backing, secrets);
+    if let Some(stack) = &stack {
+        for variables in environment.values_mut() {
+            for (name, value) in stack.environment() {
+                // What the user set for one service counts more.
+                variables.entry(name).or_insert(value);
+            }
+        }
+    }
     board.phase(Phase::Starting("migrating".to_owned()));
     futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
         .await?;
-    Ok(Prepared { backing, addresses, environment })
+    Ok(Prepared { backing, addresses, environment, stack })
 }
 
 /// Waits until every service answers that it is ready.
@@ -215,9 +240,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between restarts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Sends the supervisor's own log to standard output, which `fleet up` has pointed at its file.
-pub fn start_log() {
-    let format = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO);
+/// Sends the supervisor's own log to its file, where `fleet up` has pointed standard error as well.
+///
+/// # Errors
+/// When the file can't be opened.
+pub fn start_log(home: &Home) -> Result<()> {
+    let log = Mutex::new(Log::open(&home.log("supervisor"), home.rotation())?);
+    let format = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO).with_writer(log);
     // Only one supervisor lives in a process: a second call finds the log set up.
     drop(format.try_init());
+    Ok(())
 }

@@ -53,6 +53,11 @@ impl Addresses {
         self.at(&format!("{service}-admin"))
     }
 
+    /// Each service with the host and port of its admin endpoints.
+    pub fn admins(&self) -> Vec<(String, String)> {
+        SERVICES.iter().map(|name| ((*name).to_owned(), self.admin(name))).collect()
+    }
+
     fn at(&self, name: &str) -> String {
         format!("127.0.0.1:{}", self.0.get(name).copied().unwrap_or_default())
     }
@@ -77,11 +82,15 @@ pub fn environments(
         set("GRPC__LISTEN", addresses.grpc(name));
         set("SERVICE__ADMIN_LISTEN", addresses.admin(name));
         set("AUTH__IDENTITY_URL", url("identity"));
+        set("REMOTE__NATS_URL", backing.nats_url.clone());
         if let Some(database) = databases.get(name) {
             set("POSTGRES__OWNER_URL", database.owner.expose_secret().to_owned());
             set("POSTGRES__SYSTEM_URL", database.system.expose_secret().to_owned());
             set("POSTGRES__USER_URL", database.user.expose_secret().to_owned());
             set("NATS__URL", backing.nats_url.clone());
+        }
+        if home.faults() {
+            set("SERVICE__FAULTS", "true".to_owned());
         }
         if home.tls() {
             set_certificates(&certs::settings(&certs::folder(home), name), name, &mut set);
@@ -185,7 +194,7 @@ impl Member {
         let began = Instant::now();
         let mut command = Command::new(binary()?);
         command.args([self.name, "serve"]).envs(&self.environment);
-        let mut process = Process::spawn_own(command, &self.home.log(self.name))?;
+        let mut process = Process::spawn_own(command, &self.home.log(self.name), self.home.rotation())?;
         let pid = process.pid();
         board.running(self.name, pid, None);
         let ready = self.until_ready();

@@ -31,6 +31,8 @@ use tokio::{
 };
 use tonic::Request;
 
+use crate::trace::COLLECTOR;
+
 /// Folders of these tests begin so.
 const PREFIX: &str = "fleet-test-";
 const START_DEADLINE: Duration = Duration::from_secs(300);
@@ -84,7 +86,14 @@ async fn start() -> Running {
     let home = new_home("test");
     let mut command = Command::new(binary);
     command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).arg("supervise");
-    let supervisor = Process::spawn_own(command, &home.log("supervisor")).unwrap();
+    // Traces are exported, of requests that ask for it.
+    let telemetry = [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", COLLECTOR.endpoint()),
+        ("OTEL_TRACES_SAMPLER", "parentbased_always_off".to_owned()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+    ];
+    command.envs(telemetry);
+    let supervisor = Process::spawn_own(command, &home.log("supervisor"), home.rotation()).unwrap();
     let deadline = Instant::now() + START_DEADLINE;
     loop {
         match State::read(&home).unwrap().map(|state| state.phase) {

@@ -5,15 +5,21 @@
 #![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
 
 mod bad_input;
+mod canary;
 mod cancel;
 mod checker;
 mod crash;
+mod faults;
 mod feeds;
+mod flags;
 mod fleet;
+#[path = "../../../telemetry/tests/grammar/mod.rs"]
+mod grammar;
 mod happy;
 mod http;
 mod idempotency;
 mod lifecycle;
+mod metrics_page;
 mod poison;
 mod redis;
 mod refusals;
@@ -21,4 +27,5 @@ mod replay;
 mod surface;
 mod timeline;
 mod tls;
+mod trace;
 mod wipe;

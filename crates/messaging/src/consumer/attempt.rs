@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Consumer;
 use super::batch::Batch;
+use super::trace::Spans;
 use crate::broker::Broker;
 use crate::error::{Error, StoreError};
 use crate::event::Event;
@@ -52,11 +53,16 @@ struct Tally {
     repeated: u64,
     parked: u64,
     dead: u64,
+    /// Dead letters that weren't there before.
+    buried: u64,
+    /// Which events were repeats, and which were set aside and why: for their spans, where any are recorded.
+    repeats: Vec<Uuid>,
+    aside: Vec<(Uuid, String)>,
 }
 
 impl<S: InboxStore, B: Broker> Consumer<S, B> {
     /// Tries the whole batch in one transaction. Nothing of it is kept unless this is `Ok`.
-    pub(super) async fn attempt(&self, batch: &Batch, carefully: bool) -> Result<(), Failure> {
+    pub(super) async fn attempt(&self, batch: &Batch, spans: &Spans, carefully: bool) -> Result<(), Failure> {
         let mut tx = self.parts.store.begin().await?;
         let tally = match self.fill(&mut tx, batch, carefully).await {
             Ok(tally) => tally,
@@ -71,6 +77,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         self.parts.store.commit(tx).await?;
         self.parts.store.wake();
         self.count(batch, &tally);
+        spans.applied(&tally.repeats, &tally.aside);
         Ok(())
     }
 
@@ -86,6 +93,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
             let repeats: Vec<Uuid> = batch.ids.iter().copied().filter(|id| !fresh.contains(id)).collect();
             tally.repeated = repeats.len() as u64;
             store.repeat_replies(tx, name, &repeats).await?;
+            tally.repeats = repeats;
             let chosen = self.chosen(&batch.events, |event| fresh.contains(&event.id), &mut aside);
             self.hand_over(tx, &chosen, carefully, &mut tally).await?;
         } else if batch.events.iter().all(|event| self.parts.handler.knows(&event.kind)) {
@@ -97,8 +105,9 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
 
         if !aside.is_empty() {
             tally.dead += aside.len() as u64;
+            tally.set_aside(&aside);
             let effects = Effects { parked: aside, ..Effects::default() };
-            store.write(tx, name, &effects).await?;
+            tally.buried += store.write(tx, name, &effects).await?;
         }
         Ok(tally)
     }
@@ -145,13 +154,14 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
                 result = store.check(tx).await.map_err(Failure::from);
             }
             match result {
-                Ok(()) => tally.add(&part),
+                Ok(()) => tally.add(part),
                 Err(error) if !error.is_data() => return Err(error),
                 Err(error) => {
                     store.undo(tx).await?;
                     if range.len() == 1 {
                         let reason = error.to_string();
                         let parked = vec![Parked { event: events[range.start].clone(), reason, dead: false }];
+                        tally.set_aside(&parked);
                         store.write(tx, self.parts.spec.name, &Effects { parked, ..Effects::default() }).await?;
                         tally.parked += 1;
                     } else {
@@ -176,8 +186,9 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
             }
             collect(event, outcome, &mut effects);
         }
+        tally.set_aside(&effects.parked);
         if !effects.is_empty() {
-            self.parts.store.write(tx, self.parts.spec.name, &effects).await?;
+            tally.buried += self.parts.store.write(tx, self.parts.spec.name, &effects).await?;
         }
         Ok(())
     }
@@ -190,6 +201,9 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         for (outcome, count) in outcomes.into_iter().filter(|(_, count)| *count > 0) {
             metrics.events.with_label_values(&[name, outcome]).inc_by(count);
         }
+        if tally.buried > 0 {
+            metrics.dead_letters.with_label_values(&[name]).inc_by(tally.buried);
+        }
         metrics.batch.with_label_values(&[name]).observe(batch.len() as f64);
         if let Some(lag) = batch.events.last().and_then(|last| self.parts.ids.now().duration_since(last.time).ok()) {
             metrics.lag.with_label_values(&[name]).observe(lag.as_secs_f64());
@@ -198,11 +212,19 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
 }
 
 impl Tally {
-    fn add(&mut self, other: &Self) {
+    fn set_aside(&mut self, parked: &[Parked]) {
+        if flotilla_telemetry::sampled() {
+            self.aside.extend(parked.iter().map(|parked| (parked.event.id, parked.reason.clone())));
+        }
+    }
+
+    fn add(&mut self, other: Self) {
         self.applied += other.applied;
         self.repeated += other.repeated;
         self.parked += other.parked;
         self.dead += other.dead;
+        self.buried += other.buried;
+        self.aside.extend(other.aside);
     }
 }
 

@@ -5,14 +5,17 @@
 
 pub(crate) mod attempt;
 mod batch;
+pub(crate) mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_fault::{Fault, Faults};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::batch::{Intake, Item};
+use self::trace::Spans;
 use crate::backoff::Backoff;
 use crate::broker::{Broker, Delivery, Subscription};
 use crate::handler::Handler;
@@ -53,12 +56,21 @@ pub struct ConsumerParts<S: InboxStore, B> {
 /// One durable consumer.
 pub struct Consumer<S: InboxStore, B> {
     parts: ConsumerParts<S, B>,
+    faults: Faults,
 }
 
 impl<S: InboxStore, B: Broker> Consumer<S, B> {
     /// Puts a consumer together.
     pub fn new(parts: ConsumerParts<S, B>) -> Self {
-        Self { parts }
+        parts.metrics.begin(parts.spec.name);
+        Self { parts, faults: Faults::impossible() }
+    }
+
+    /// Lets faults strike it: a batch in hand may be held.
+    #[must_use]
+    pub fn with_faults(self, faults: &Faults) -> Self {
+        faults.declare(&[Fault::StuckConsumer]);
+        Self { faults: faults.clone(), ..self }
     }
 
     /// Works until `shutdown`; finishes and acks the batch in hand, and gives back what was only fetched.
@@ -161,18 +173,28 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
 
     /// Tries until the batch is applied, however long the database is away; false if `shutdown` came first.
     async fn apply_batch(&self, items: Vec<Item>, shutdown: &CancellationToken) -> bool {
+        // As a handler that hangs: the frames are kept alive, nothing more is taken.
+        if self.faults.active(Fault::StuckConsumer).is_some() {
+            let over = self.faults.until_off(Fault::StuckConsumer);
+            if shutdown.run_until_cancelled(over).await.is_none() {
+                return false;
+            }
+        }
         let random = self.parts.ids.random();
         let mut backoff = Backoff::new(Duration::from_millis(10), LONGEST_PAUSE);
-        let batch = batch::Batch::sort(items, self.parts.ids.now(), self.parts.horizon);
+        let mut batch = batch::Batch::sort(items, self.parts.ids.now(), self.parts.horizon);
+        let spans = Spans::begin(&self.parts.spec, &mut batch);
         let mut carefully = false;
         loop {
-            match self.attempt(&batch, carefully).await {
+            match spans.batch.within(self.attempt(&batch, &spans, carefully)).await {
                 Ok(()) => return true,
                 Err(error) if error.is_data() && !carefully => {
+                    spans.retried(&error);
                     debug!(consumer = self.parts.spec.name, error = %error, "a message is at fault, looking for it");
                     carefully = true;
                 }
                 Err(error) => {
+                    spans.retried(&error);
                     warn!(consumer = self.parts.spec.name, error = %error, events = batch.len(), "batch will be tried again");
                     self.parts.metrics.retries.with_label_values(&[self.parts.spec.name]).inc();
                     if !backoff.wait(random.as_ref(), shutdown).await {

@@ -11,12 +11,14 @@
 mod decode;
 mod encode;
 mod pack;
+mod trace;
 
 use bytes::Bytes;
 
 pub use decode::{Undecodable, decode};
 pub use encode::encode;
 pub use pack::Packer;
+pub(crate) use trace::sampled_traceparent;
 
 /// A frame is closed before it would grow beyond this; a single larger event goes alone.
 pub const MAX_FRAME_BYTES: usize = 64 * 1_024;

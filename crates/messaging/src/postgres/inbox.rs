@@ -1,6 +1,7 @@
 //! The consumers' statements: claim, kept replies, effects, savepoints.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use flotilla_postgres::{Error as PgError, Tx};
 use tracing::warn;
@@ -49,28 +50,30 @@ impl InboxStore for PgStore {
         Ok(u64::try_from(repeated).unwrap_or_default())
     }
 
-    async fn write(&self, tx: &mut Tx, consumer: &'static str, effects: &Effects) -> Result<(), Error> {
+    async fn write(&self, tx: &mut Tx, consumer: &'static str, effects: &Effects) -> Result<u64, Error> {
         let appended = self.writer.append_and_keep(tx, consumer, &effects.events, &effects.replies).await?;
         if let Some(xid) = appended {
             self.waker.appended(xid);
         }
         if effects.parked.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
-        let fresh = self.park(tx, consumer, &effects.parked).await?;
+        // The same bytes may come twice in one batch: each new dead letter is taken once.
+        let mut fresh: HashSet<Uuid> = self.park(tx, consumer, &effects.parked).await?.into_iter().collect();
         let copies: Vec<_> = effects
             .parked
             .iter()
-            .filter(|parked| parked.dead && fresh.contains(&parked.event.id))
+            .filter(|parked| parked.dead && fresh.remove(&parked.event.id))
             .map(|parked| self.dead_letter(&parked.event))
             .collect();
         if let Some(xid) = self.writer.append(tx, &copies).await? {
             self.waker.appended(xid);
         }
-        Ok(())
+        Ok(copies.len() as u64)
     }
 
     async fn savepoint(&self, tx: &mut Tx) -> Result<(), PgError> {
+        tx.mark();
         tx.batch_execute("SAVEPOINT events").await
     }
 
@@ -79,6 +82,7 @@ impl InboxStore for PgStore {
     }
 
     async fn undo(&self, tx: &mut Tx) -> Result<(), PgError> {
+        tx.forget_to_mark();
         tx.batch_execute("ROLLBACK TO SAVEPOINT events; RELEASE SAVEPOINT events").await
     }
 

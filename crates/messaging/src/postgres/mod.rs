@@ -46,7 +46,7 @@ impl PgStore {
     pub fn new(service: &'static str, pool: Pool, settings: &NatsSettings) -> Self {
         Self {
             pool,
-            writer: OutboxWriter::new(service, settings.max_event_bytes),
+            writer: OutboxWriter::new(service, settings.max_event_bytes.bytes()),
             waker: Waker::default(),
             parked_backoff: settings.parked.backoff.0,
         }

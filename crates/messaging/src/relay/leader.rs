@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use flotilla_telemetry::{Kind, Span, exported};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::faults::RelayFaults;
 use super::{RelayParts, Stop};
 use crate::broker::{Broker, Pings};
-use crate::frame::Packer;
+use crate::frame::{Packer, sampled_traceparent};
 use crate::store::{Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
 
 /// A batch aims at no more than this in memory; larger events make for fewer rows.
@@ -23,6 +25,7 @@ const FAILURES: u32 = 3;
 /// A relay that holds the lease.
 pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
     pub(super) parts: &'a RelayParts<S, B>,
+    faults: &'a RelayFaults,
     pub(super) epoch: i64,
     pub(super) cursor: Cursor,
     pub(super) generations: Vec<i64>,
@@ -44,12 +47,18 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
 impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
     /// Finds the cursor and compares the stream with what is recorded of it. `granted` is a moment before the lease
     /// was asked for.
-    pub(super) async fn open(parts: &'a RelayParts<S, B>, grant: Grant, granted: Instant) -> Result<Self, Stop> {
+    pub(super) async fn open(
+        parts: &'a RelayParts<S, B>,
+        faults: &'a RelayFaults,
+        grant: Grant,
+        granted: Instant,
+    ) -> Result<Self, Stop> {
         let now = Instant::now();
         let generations = parts.store.generations().await?;
         let oldest = generations.first().copied().unwrap_or_default();
         let mut leader = Self {
             parts,
+            faults,
             epoch: grant.epoch,
             cursor: grant.cursor.unwrap_or_else(|| Cursor::start_of(oldest)),
             generations,
@@ -96,6 +105,9 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             self.check_stream().await?;
             self.next_check = now + self.parts.settings.check.0;
         }
+        if self.faults.stall() {
+            return Ok(false);
+        }
         let rows = match self.ahead.take() {
             Some(rows) => rows,
             None => {
@@ -134,11 +146,15 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         let (xid, id) = last.position();
         let reached = Cursor { generation: self.cursor.generation, xid, id };
         let events = rows.len() as u64;
+        let span = self.span(&rows);
         let mut packer = Packer::default();
         let mut bytes = 0;
         for row in &rows {
             bytes += row.event().len();
             packer.add(row.subject(), row.event());
+        }
+        if self.faults.poison() {
+            self.faults.add_poison(&rows, &mut packer);
         }
         self.limit = (BATCH_BYTES * rows.len() / bytes.max(1)).clamp(1, self.parts.settings.batch);
         drop(rows);
@@ -147,7 +163,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         let count = frames.len() as u64;
         let started = Instant::now();
         let publish = self.parts.broker.publish(self.parts.stream.name, self.stream.sequence, frames);
-        let publish = tokio::time::timeout(self.parts.publish_deadline, publish);
+        let publish = tokio::time::timeout(self.parts.publish_deadline, span.within(publish));
         let (published, ahead) = if full {
             let read = self.parts.store.read(reached, self.in_present(), self.limit);
             let (published, ahead) = tokio::join!(publish, read);
@@ -173,6 +189,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
                 self.check_stream().await
             }
             Err(error) => {
+                span.error("broker", &error);
                 self.failures += 1;
                 if self.failures > FAILURES {
                     return Err(error.into());
@@ -182,6 +199,21 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
                 self.check_stream().await
             }
         }
+    }
+
+    /// The span of a publication, linked to every sampled event in it.
+    fn span(&self, rows: &[S::Row]) -> Span {
+        if !exported() {
+            return Span::none();
+        }
+        let members = rows.iter().filter_map(|row| sampled_traceparent(row.event()));
+        let span = Span::gather(Kind::Producer, || format!("publish {}", self.parts.stream.name), members);
+        span.set("messaging.system", "nats");
+        span.set("messaging.operation.name", "publish");
+        span.set("messaging.operation.type", "send");
+        span.set("messaging.destination.name", self.parts.stream.name);
+        span.set("messaging.batch.message_count", i64::try_from(rows.len()).unwrap_or(i64::MAX));
+        span
     }
 
     /// Moves the cursor, which prolongs the lease.

@@ -4,6 +4,7 @@
 //! consumers. The others forward their process's rings as pings and try for the lease. The cursor moves only after
 //! the broker has acked, so a crash in between only repeats.
 
+mod faults;
 mod leader;
 mod recovery;
 
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_fault::Faults;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,11 +21,15 @@ use tracing::{debug, info, warn};
 use crate::backoff::Backoff;
 use crate::broker::{Broker, StreamConfig};
 use crate::error::{BrokerError, StoreError};
+use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::outbox::Waker;
 use crate::random::Random;
 use crate::settings::RelaySettings;
 use crate::store::{Grant, OutboxStore};
+
+pub use faults::POISON_SOURCE;
+use faults::RelayFaults;
 
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -56,6 +62,7 @@ pub struct RelayParts<S, B> {
 pub struct Relay<S, B> {
     parts: RelayParts<S, B>,
     epoch: Arc<AtomicI64>,
+    faults: RelayFaults,
 }
 
 /// Why a relay stopped leading.
@@ -74,7 +81,13 @@ enum Stop {
 impl<S: OutboxStore, B: Broker> Relay<S, B> {
     /// Puts a relay together.
     pub fn new(parts: RelayParts<S, B>) -> Self {
-        Self { parts, epoch: Arc::new(AtomicI64::new(0)) }
+        Self { parts, epoch: Arc::new(AtomicI64::new(0)), faults: RelayFaults::none() }
+    }
+
+    /// Lets faults strike its publications; `ids` makes the ids of damaged copies.
+    #[must_use]
+    pub fn with_faults(self, faults: &Faults, ids: Ids) -> Self {
+        Self { faults: RelayFaults::new(faults, ids), ..self }
     }
 
     /// The epoch while this relay leads, else 0; for others whose work the lease fences too.
@@ -119,7 +132,7 @@ impl<S: OutboxStore, B: Broker> Relay<S, B> {
     async fn lead(&self, grant: Grant, asked: Instant, shutdown: &CancellationToken, backoff: &mut Backoff) -> Stop {
         self.epoch.store(grant.epoch, Ordering::Relaxed);
         self.parts.metrics.leader.set(1);
-        let stop = match leader::Leader::open(&self.parts, grant, asked).await {
+        let stop = match leader::Leader::open(&self.parts, &self.faults, grant, asked).await {
             Ok(mut leader) => {
                 backoff.reset();
                 leader.work(shutdown).await

@@ -47,7 +47,7 @@ impl Store {
 }
 
 fn sizes(max_batch: usize, queue: usize, writers: usize) -> GroupCommitSettings {
-    GroupCommitSettings { max_batch, queue, writers }
+    GroupCommitSettings { max_batch: max_batch.into(), queue, writers }
 }
 
 struct Running {

@@ -5,11 +5,13 @@
 mod bootstrap;
 mod deadlines;
 mod errors;
+mod faults;
 mod group_commit;
 mod migrate;
 mod pipelining;
 mod restart;
 mod retry;
+mod rotation;
 mod row_security;
 mod support;
 mod transactions;

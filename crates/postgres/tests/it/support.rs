@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use flotilla_config::{ExposeSecret, SecretString};
+use flotilla_config::{ExposeSecret, Live, SecretString};
 use flotilla_postgres::{Pool, PostgresSettings, ServiceUrls, bootstrap};
 use flotilla_servers::{Binaries, Layout, Postgres, PostgresOptions, provision};
 use prometheus::Registry;
@@ -91,7 +91,8 @@ impl Database {
     }
 
     pub fn pool(&self, name: &'static str, url: &SecretString, settings: &PostgresSettings) -> Pool {
-        Pool::connect(name, url, settings, &Registry::new()).unwrap()
+        let url = Live::from(url.clone());
+        Pool::connect(name, &url, settings, &Registry::new()).unwrap()
     }
 
     /// A table of numbers that everybody may use.

@@ -123,9 +123,9 @@ async fn two_pools_share_a_registry() {
     let database = Database::with_numbers().await;
     let registry = prometheus::Registry::new();
     let settings = database.settings();
-    let system = Pool::connect("system", &database.urls.system, &settings, &registry).unwrap();
-    let _user = Pool::connect("user", &database.urls.user, &settings, &registry).unwrap();
-    let _again = Pool::connect("user", &database.urls.user, &settings, &registry).unwrap();
+    let system = Pool::connect("system", &settings.system_url, &settings, &registry).unwrap();
+    let _user = Pool::connect("user", &settings.user_url, &settings, &registry).unwrap();
+    let _again = Pool::connect("user", &settings.user_url, &settings, &registry).unwrap();
     system.begin().await.unwrap().commit().await.unwrap();
     drop(system.begin().await.unwrap());
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();

@@ -5,13 +5,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use flotilla_call::Deadline;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tonic::{Code, Status};
 
 use super::outbound::Outbound;
 use super::reply::code_in;
-use crate::RpcError;
+use crate::{Details, RpcError, reasons};
 
 /// An attempt, or a call, without a response.
 pub(crate) struct Failure {
@@ -81,6 +83,25 @@ pub(crate) fn head_code<B>(response: &Response<B>) -> Option<Code> {
     })
 }
 
+/// The status that the head tells, as far as it speaks of the server: one that refuses on purpose is well, and must
+/// neither be left alone nor keep others from being asked.
+pub(crate) fn head_verdict<B>(response: &Response<B>) -> Option<Code> {
+    let code = head_code(response)?;
+    let on_purpose = code == Code::Unavailable
+        && details_in(response.headers())
+            .and_then(|details| details.reason)
+            .is_some_and(|reason| reasons::ON_PURPOSE.contains(&reason.as_str()));
+    Some(if on_purpose { Code::FailedPrecondition } else { code })
+}
+
+/// The details of an error, if the headers carry any.
+pub(crate) fn details_in(headers: &HeaderMap) -> Option<Details> {
+    let encoded = headers.get("grpc-status-details-bin")?.as_bytes();
+    let unpadded = encoded.split(|byte| *byte == b'=').next()?;
+    let details = STANDARD_NO_PAD.decode(unpadded).ok()?;
+    Some(Details::of(&Status::with_details(Code::Unavailable, "", details.into())))
+}
+
 /// `DEADLINE_EXCEEDED`.
 pub(crate) fn late() -> Status {
     RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed").into()
@@ -124,4 +145,19 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_refuses_on_purpose_is_not_at_fault() {
+        let verdict = |reason| {
+            let status = Status::from(RpcError::new(Code::Unavailable, reason, "not now"));
+            head_verdict(&status.into_http::<()>()).is_some_and(is_fault)
+        };
+        assert!(!verdict("ORDERS_PAUSED"));
+        assert!(verdict("DATABASE_UNAVAILABLE"));
+    }
 }

@@ -2,44 +2,44 @@
 
 use std::time::Duration;
 
-use flotilla_config::{HumanDuration, Problems, Validate};
+use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 use serde::Deserialize;
 
 use crate::tls::TlsSettings;
 
 /// How a client reaches a server.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientSettings {
-    /// How long a connection attempt may take, TLS and the server's first word included. Default `2s`.
+    /// How long a connection attempt may take, TLS and the server's first word included.
     pub connect_timeout: HumanDuration,
-    /// Longest pause between attempts to reconnect that no call waits for. Default `5s`.
+    /// Longest pause between attempts to reconnect that no call waits for.
     pub reconnect_pause: HumanDuration,
-    /// Deadline of a unary call made outside of any other call, where the method declares none. Default `10s`.
+    /// Deadline of a unary call made outside of any other call, where the method declares none.
     pub default_deadline: HumanDuration,
-    /// HTTP/2 ping interval, also while idle: finds silent partitions. Default `10s`.
+    /// HTTP/2 ping interval, also while idle: finds silent partitions.
     pub keepalive_interval: HumanDuration,
-    /// How long a ping may stay unanswered before the connection is given up. Default `5s`.
+    /// How long a ping may stay unanswered before the connection is given up.
     pub keepalive_timeout: HumanDuration,
-    /// How often names are resolved again; also done when a connection fails. Default `5s`.
+    /// How often names are resolved again; also done when a connection fails.
     pub resolve_interval: HumanDuration,
-    /// How often a call that may be repeated is tried, the first time included. Default 3.
+    /// How often a call that may be repeated is tried, the first time included.
     pub retry_attempts: u32,
-    /// Retries for each hundred calls, on top of a small reserve. Default 20.
+    /// Retries for each hundred calls, on top of a small reserve.
     pub retry_percent: u32,
-    /// Longest pause before the first retry; doubles with each further one. Default `25ms`.
+    /// Longest pause before the first retry; doubles with each further one.
     pub retry_pause: HumanDuration,
-    /// Failures in a row after which an address is left alone for a while. Default 5.
+    /// Failures in a row after which an address is left alone for a while.
     pub eject_after: u32,
-    /// For how long at first; doubles each time, up to 30 times as long. Default `1s`.
+    /// For how long at first; doubles each time, up to 30 times as long.
     pub eject_for: HumanDuration,
-    /// Failed calls of a hundred at which a service isn't called for a while. Default 60.
+    /// Failed calls of a hundred at which a service isn't called for a while.
     pub breaker_percent: u32,
-    /// Calls within ten seconds below which the share of failures says nothing. Default 20.
+    /// Calls within ten seconds below which the share of failures says nothing.
     pub breaker_calls: u32,
-    /// How long a service isn't called before one call tries whether it has recovered. Default `1s`.
+    /// How long a service isn't called before one call tries whether it has recovered.
     pub breaker_pause: HumanDuration,
-    /// Certificate to show to servers at `https://` addresses, and the authority to judge theirs by. Default none.
+    /// Certificate to show to servers at `https://` addresses, and the authority to judge theirs by.
     pub tls: Option<TlsSettings>,
 }
 

@@ -24,8 +24,6 @@ pub(crate) fn ended(span: &tracing::Span, code: Code, took: Duration) {
     if code != Code::Ok {
         span.record("code", code_name(code));
     }
-    if is_server_fault(code) {
-        span.record("otel.status_code", "ERROR");
-    }
-    tracing::debug!(parent: span, code = code_name(code), took_us = took.as_micros() as u64, "call ended");
+    let _scope = span.enter();
+    tracing::debug!(code = code_name(code), took_us = took.as_micros() as u64, "call ended");
 }

@@ -98,7 +98,10 @@ where
 
 fn tell(answer: Result<Caller, AuthError>, request: &mut Request<Body>) {
     match answer {
-        Ok(caller) => drop(request.extensions_mut().insert(caller)),
+        Ok(caller) => {
+            flotilla_telemetry::caller_is(&caller.user);
+            request.extensions_mut().insert(caller);
+        }
         Err(error) => drop(request.extensions_mut().insert(error)),
     }
 }

@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::ending::{Ending, Polled};
-use super::trace::TRACEPARENT_HEADER;
+use super::trace::traceparent;
 use super::{method_of, refuse};
 use crate::methods::Method;
 use crate::{CallContext, Deadline, RequestId, RpcError};
@@ -80,11 +80,7 @@ where
         let context = CallContext {
             deadline,
             request_id: request.extensions().get::<RequestId>().cloned(),
-            traceparent: request
-                .headers()
-                .get(&TRACEPARENT_HEADER)
-                .and_then(|value| value.to_str().ok())
-                .map(Into::into),
+            traceparent: traceparent(request.headers()),
         };
         let stream = streaming.then(|| context.clone());
         let inner = context.wrap(self.inner.call(request));

@@ -80,7 +80,7 @@ pub(crate) fn compose(router: Router, parts: Parts<'_>) -> Stack {
     let methods = Arc::new(MethodTable::new(services, rules, &metrics));
     let guard = authorise::Guard { tokens: authenticator.is_some(), certificates: settings.tls.is_some() };
 
-    let plain = Compression::new(router, settings.max_message_bytes, settings.compress_above_bytes);
+    let plain = Compression::new(router, settings.max_message_bytes, settings.compress_above_bytes.bytes());
     let sized = MessageSize::new(plain, settings.max_message_bytes);
     let allowed = Authorise::new(sized, guard);
     let limited = RateLimit::new(allowed, &settings.rate_limit, Arc::clone(&metrics));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use flotilla_telemetry::SampledTrace;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -52,11 +53,12 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = Arc::clone(self.methods.find(request.uri().path()));
         let id = self.ids.of(request.headers());
+        let scope = trace::scope(&method, &id);
         let span = trace::span(&method, &id, request.headers());
         request.extensions_mut().insert(Arc::clone(&method));
         request.extensions_mut().insert(id.clone());
-        let call = OpenCall::begin(method, span.clone());
-        let inner = span.in_scope(|| self.inner.call(request));
+        let call = OpenCall::begin(method, scope, span);
+        let inner = call.within(|| self.inner.call(request));
         Observed { inner, call: Some(call), id }
     }
 }
@@ -65,15 +67,24 @@ where
 #[derive(Debug)]
 struct OpenCall {
     method: Arc<Method>,
-    span: Span,
+    /// Of its log lines.
+    scope: Span,
+    /// Of its trace.
+    span: flotilla_telemetry::Span,
     started: Instant,
     code: Code,
 }
 
 impl OpenCall {
-    fn begin(method: Arc<Method>, span: Span) -> Self {
+    fn begin(method: Arc<Method>, scope: Span, span: flotilla_telemetry::Span) -> Self {
         method.metrics.in_flight.inc();
-        Self { method, span, started: Instant::now(), code: Code::Cancelled }
+        Self { method, scope, span, started: Instant::now(), code: Code::Cancelled }
+    }
+
+    /// One step of the call.
+    fn within<R>(&self, step: impl FnOnce() -> R) -> R {
+        let _traced = self.span.enter();
+        self.scope.in_scope(step)
     }
 
     fn end(mut self, code: Code) {
@@ -84,9 +95,12 @@ impl OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         let took = self.started.elapsed();
+        // What is counted and logged of the end belongs to the trace as well.
+        let _traced = self.span.enter();
         self.method.metrics.in_flight.dec();
-        self.method.metrics.ended(self.code, took);
-        access_log::ended(&self.span, self.code, took);
+        self.method.metrics.ended(self.code, took, SampledTrace::current());
+        access_log::ended(&self.scope, self.code, took);
+        trace::ended(&self.span, self.code);
     }
 }
 
@@ -108,9 +122,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let entered = this.call.as_ref().map(|call| call.span.enter());
-        let Ok(mut response) = ready!(this.inner.poll(cx));
-        drop(entered);
+        let inner = this.inner;
+        let polled = match this.call.as_ref() {
+            Some(call) => call.within(|| inner.poll(cx)),
+            None => inner.poll(cx),
+        };
+        let Ok(mut response) = ready!(polled);
         response.headers_mut().insert(&REQUEST_ID_HEADER, this.id.header().clone());
         let Some(call) = this.call.take() else { return Poll::Ready(Ok(response)) };
         match code_in(response.headers()) {
@@ -142,9 +159,11 @@ impl http_body::Body for ObservedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.project();
-        let entered = this.call.as_ref().map(|call| call.span.enter());
-        let frame = ready!(this.inner.poll_frame(cx));
-        drop(entered);
+        let inner = this.inner;
+        let frame = ready!(match this.call.as_ref() {
+            Some(call) => call.within(|| inner.poll_frame(cx)),
+            None => inner.poll_frame(cx),
+        });
         let code = match &frame {
             Some(Ok(frame)) => frame.trailers_ref().map(|trailers| code_in(trailers).unwrap_or(Code::Unknown)),
             Some(Err(status)) => Some(status.code()),

@@ -33,11 +33,11 @@ pub(crate) struct RateLimit<S> {
     metrics: Arc<RpcMetrics>,
 }
 
-/// The buckets; none where there is no limit.
+/// The buckets.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    users: Option<RateLimiter<Uuid>>,
-    addresses: Option<RateLimiter<IpAddr>>,
+    users: RateLimiter<Uuid>,
+    addresses: RateLimiter<IpAddr>,
 }
 
 impl<S> RateLimit<S> {
@@ -80,13 +80,11 @@ impl Limits {
         }
         let found = request.extensions();
         let (taken, subject) = if let Some(caller) = found.get::<Caller>() {
-            let Some(users) = &self.users else { return Ok(()) };
-            (users.take(caller.user), "user")
+            (self.users.take(caller.user), "user")
         } else {
-            let Some(addresses) = &self.addresses else { return Ok(()) };
             let address = found.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
             let (Some(address), None) = (address, found.get::<PeerIdentity>()) else { return Ok(()) };
-            (addresses.take(address.ip()), "address")
+            (self.addresses.take(address.ip()), "address")
         };
         taken.map_err(|wait| {
             RpcError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many calls; slow down")

@@ -1,30 +1,56 @@
-//! The span of a call, a child of the client's span if the request names one.
+//! The span of a call, a child of the client's where the request names one, and the scope of its log lines.
 
+use flotilla_telemetry::{KeyValue, Parent};
 use http::{HeaderMap, HeaderName};
+use tonic::Code;
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::access_log::is_server_fault;
 use crate::RequestId;
+use crate::details::code_name;
 use crate::methods::Method;
 
 /// W3C trace context.
 pub(crate) static TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
 
-/// The span in which everything of this call happens. Its only creator.
-pub(crate) fn span(method: &Method, id: &RequestId, headers: &HeaderMap) -> Span {
-    let span = tracing::info_span!(
-        "rpc",
-        otel.name = method.name.as_str(),
-        otel.kind = "server",
-        otel.status_code = Empty,
-        method = method.name.as_str(),
-        request_id = id.as_str(),
-        code = Empty,
-    );
-    if !span.is_disabled()
-        && let Some(traceparent) = headers.get(&TRACEPARENT_HEADER).and_then(|value| value.to_str().ok())
-    {
-        flotilla_telemetry::set_parent(&span, traceparent);
+/// What every log line of this call says. Its only creator.
+pub(crate) fn scope(method: &Method, id: &RequestId) -> Span {
+    tracing::info_span!("rpc", method = method.name.as_str(), request_id = id.as_str(), code = Empty)
+}
+
+/// The span in which everything of this call happens, where its trace is sampled. Health and reflection aren't told of.
+pub(crate) fn span(method: &Method, id: &RequestId, headers: &HeaderMap) -> flotilla_telemetry::Span {
+    if method.system {
+        return flotilla_telemetry::Span::none();
+    }
+    let span = flotilla_telemetry::Span::serve(|| parent(headers), || method.name.clone());
+    if span.is_recorded() {
+        span.set("rpc.system.name", "grpc");
+        span.set("rpc.method", method.name.clone());
+        span.set("flotilla.request_id", id.as_str().to_owned());
     }
     span
+}
+
+/// How the call ended. Only faults of the server are errors here: what else went wrong is the client's to judge.
+pub(crate) fn ended(span: &flotilla_telemetry::Span, code: Code) {
+    span.set("rpc.response.status_code", code_name(code));
+    if is_server_fault(code) {
+        span.fail(code_name(code), code.description());
+    } else if code != Code::Ok {
+        span.event("refused", [KeyValue::new("rpc.response.status_code", code_name(code))]);
+    }
+}
+
+/// The trace that a request belongs to, as W3C has it, whatever words it came in.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<std::sync::Arc<str>> {
+    match headers.get(&TRACEPARENT_HEADER) {
+        Some(given) => given.to_str().ok().map(Into::into),
+        None => parent(headers).map(|parent| parent.traceparent().into()),
+    }
+}
+
+fn parent(headers: &HeaderMap) -> Option<Parent> {
+    Parent::of_headers(|name| headers.get(name)?.to_str().ok())
 }

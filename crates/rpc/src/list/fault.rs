@@ -40,7 +40,10 @@ pub(super) fn quoted(input: &str) -> String {
 /// That there is no such field, which ones there are, and which may have been meant.
 pub(super) fn unknown<'a>(word: &str, known: impl Iterator<Item = &'a Field>) -> String {
     let names: Vec<&str> = known.map(|field| field.name).collect();
-    let message = format!("{} is no field of it; fields: {}", quoted(word), names.join(", "));
+    // Half an address that was taken for a filter must not be told; a word that a field could be called may.
+    let plain = word.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+    let word_shown = if plain { quoted(word) } else { "this".to_owned() };
+    let message = format!("{word_shown} is no field of it; fields: {}", names.join(", "));
     match closest(word, &names) {
         Some(name) => format!("{message}; did you mean {name}?"),
         None => message,

@@ -175,6 +175,13 @@ pub const REASONS: &[Group] = &[
                 "repeat after a pause",
             ),
             reason(
+                "ORDERS_PAUSED",
+                Code::Unavailable,
+                YES,
+                "no new orders are taken for now; those that were accepted go on, and a repeat of one returns its order",
+                "repeat after the given pause",
+            ),
+            reason(
                 "OUTCOME_UNKNOWN",
                 Code::Unavailable,
                 YES,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flotilla_config::{Problems, Validate};
+use flotilla_config::{Problems, Setting, Validate};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::TlsError;
 
 /// PEM files of one end of mutual TLS. They may be replaced at any time.
-#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSettings {
     /// Own certificate, followed by the certificates between it and the authority's, if any.

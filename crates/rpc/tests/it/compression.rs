@@ -60,7 +60,7 @@ async fn an_unknown_compression_is_refused_with_what_is_known() {
 
 #[tokio::test]
 async fn a_compressed_stream_comes_through_whole() {
-    let toy = Toy::start(ServerSettings { compress_above_bytes: 1000, ..settings() }).await;
+    let toy = Toy::start(ServerSettings { compress_above_bytes: flotilla_config::ByteSize(1000), ..settings() }).await;
     let mut client = tonic::client::Grpc::new(toy.channel.clone()).send_compressed(Gzip).accept_compressed(Gzip);
     client.ready().await.unwrap();
     let path = PathAndQuery::from_static("/toy.v1.Pipes/Both");

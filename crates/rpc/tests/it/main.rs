@@ -5,6 +5,7 @@
 mod access;
 mod authority;
 mod calls;
+mod cardinality;
 mod client_balance;
 mod client_breaker;
 mod client_calls;

@@ -12,7 +12,10 @@ use uuid::Uuid;
 use crate::toy::{Toy, settings};
 
 fn limited(per_user: u32, per_address: u32) -> ServerSettings {
-    ServerSettings { rate_limit: RateLimitSettings { per_user, per_address, keys: 1000 }, ..settings() }
+    ServerSettings {
+        rate_limit: RateLimitSettings { per_user: per_user.into(), per_address: per_address.into(), keys: 1000 },
+        ..settings()
+    }
 }
 
 async fn order(channel: &Channel) -> Result<(), Status> {

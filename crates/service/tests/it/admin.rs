@@ -79,6 +79,21 @@ async fn metrics_and_version_are_told() {
 }
 
 #[tokio::test]
+async fn metrics_come_as_openmetrics_to_who_asks_for_it() {
+    let (registry, switches) = (Registry::new(), Switches::default());
+    let running = start(with_checks(&switches, &registry), &registry).await;
+    let mut stream = tokio::net::TcpStream::connect(running.admin).await.unwrap();
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: toy\r\nconnection: close\r\naccept: {accept}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0"), "{answer}");
+    assert!(answer.contains("# TYPE flotilla_rpc_shed counter\n") && answer.contains("# EOF\n"), "{answer}");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn routes_are_mounted_before_the_start_and_after_it() {
     use axum::{Router, routing::get as on_get};
 

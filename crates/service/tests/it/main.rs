@@ -4,6 +4,9 @@
 
 mod admin;
 mod drain;
+mod faults;
+mod hung;
+mod reloading;
 mod signals;
 mod supervision;
 mod toy;

@@ -1,10 +1,13 @@
 //! Signals to a real process: this test binary runs itself as the service.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use flotilla_config::{Problems, Validate};
+use axum::routing::get;
+use flotilla_config::{Live, Problems, Setting, Validate};
+use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{Chassis, Common, Running, Service, ServiceSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
 use serde::Deserialize;
@@ -14,19 +17,27 @@ const CHILD: &str = "FLOTILLA_TEST_CHILD";
 
 struct Toy;
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize, Setting)]
+#[serde(deny_unknown_fields)]
 struct Settings {
     #[serde(default)]
     service: ServiceSettings,
     #[serde(default)]
     telemetry: TelemetrySettings,
     #[serde(default)]
+    remote: RemoteSettings,
+    /// Whether the task outlives its shutdown.
+    #[serde(default)]
     stubborn: bool,
+    /// What the admin port greets with.
+    #[serde(default)]
+    greeting: Live<String>,
 }
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.require(self.greeting.read(|text| text.len() < 20), "greeting", "must be shorter");
     }
 }
 
@@ -35,7 +46,7 @@ impl Service for Toy {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -47,6 +58,8 @@ impl Service for Toy {
                 std::future::pending::<()>().await;
             }
         });
+        let greeting = settings.greeting.clone();
+        chassis.mount(axum::Router::new().route("/greeting", get(move || async move { greeting.get() })));
         let rules = flotilla_rpc::AccessRules::new();
         let server = flotilla_rpc::Server::new(&Default::default(), None, rules, telemetry.registry());
         chassis.start(server, "127.0.0.1:0".parse()?).await
@@ -64,7 +77,7 @@ async fn child() {
 }
 
 /// Starts the service and waits until it serves.
-fn start(settings: &[(&str, &str)]) -> Child {
+pub fn start(settings: &[(&str, &str)]) -> (Child, SocketAddr) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "signals::child", "--nocapture"])
         .env(CHILD, "1")
@@ -76,20 +89,20 @@ fn start(settings: &[(&str, &str)]) -> Child {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = lines.by_ref().map(Result::unwrap).any(|line| line.contains("ready") && line.contains("admin"));
-    assert!(ready, "the service serves");
+    let address = |line: String| line.split_once(r#""admin":""#)?.1.split_once('"')?.0.parse().ok();
+    let admin = lines.by_ref().map(Result::unwrap).find_map(address).expect("the service serves");
     // Read on, so that the service never waits for its logs to be read.
     std::thread::spawn(move || lines.for_each(drop));
-    child
+    (child, admin)
 }
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let done = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
     assert!(done.success());
 }
 
 /// Whether the process ends well, within ten seconds.
-fn ends_well(mut child: Child) -> bool {
+pub fn ends_well(mut child: Child) -> bool {
     let end = Instant::now() + Duration::from_secs(10);
     while Instant::now() < end {
         if let Some(status) = child.try_wait().unwrap() {
@@ -104,7 +117,7 @@ fn ends_well(mut child: Child) -> bool {
 #[test]
 fn a_signal_drains_the_service_and_it_exits_well() {
     for name in ["TERM", "INT"] {
-        let child = start(&[]);
+        let (child, _) = start(&[]);
         signal(&child, name);
         assert!(ends_well(child), "after {name}");
     }
@@ -112,7 +125,7 @@ fn a_signal_drains_the_service_and_it_exits_well() {
 
 #[test]
 fn a_second_signal_ends_it_at_once_with_an_error() {
-    let child = start(&[("FLOTILLA__STUBBORN", "true"), ("FLOTILLA__SERVICE__GRACE", "1h")]);
+    let (child, _) = start(&[("FLOTILLA__STUBBORN", "true"), ("FLOTILLA__SERVICE__GRACE", "1h")]);
     signal(&child, "TERM");
     // The second one must find the drain begun; two at once may be delivered as one.
     std::thread::sleep(Duration::from_millis(300));

@@ -21,7 +21,7 @@ pub struct Switches {
 }
 
 pub fn chassis(grace: Duration, registry: &Registry) -> Chassis {
-    let settings = ServiceSettings { grace: HumanDuration(grace), ..ServiceSettings::default() };
+    let settings = ServiceSettings { grace: HumanDuration(grace).into(), ..ServiceSettings::default() };
     Chassis::new("toy", &settings, registry)
 }
 
@@ -47,8 +47,15 @@ pub async fn start(chassis: Chassis, registry: &Registry) -> Running {
 
 /// Status and body of a GET.
 pub async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    send(address, "GET", path, "").await
+}
+
+/// Status and body of any request.
+pub async fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: toy\r\nconnection: close\r\n\r\n");
+    let length = body.len();
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: toy\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

@@ -50,12 +50,13 @@ impl InboxStore for MemoryStore {
         Ok(replies.len() as u64)
     }
 
-    async fn write(&self, tx: &mut MemoryTx, consumer: &'static str, effects: &Effects) -> Result<(), Error> {
+    async fn write(&self, tx: &mut MemoryTx, consumer: &'static str, effects: &Effects) -> Result<u64, Error> {
         tokio::task::yield_now().await;
         tx.append(&effects.events);
         for (command, reply) in &effects.replies {
             tx.writes.replies.push((consumer, *command, effects.events[*reply].clone()));
         }
+        let mut buried = 0;
         for parked in &effects.parked {
             let id = parked.event.id;
             let known = self.shared.state.lock().parked.contains_key(&(consumer, id));
@@ -73,9 +74,10 @@ impl InboxStore for MemoryStore {
             tx.writes.parked.push((consumer, id, Some(row)));
             if parked.dead {
                 tx.append(&[self.copy(&parked.event)]);
+                buried += 1;
             }
         }
-        Ok(())
+        Ok(buried)
     }
 
     async fn savepoint(&self, tx: &mut MemoryTx) -> Result<(), StoreError> {

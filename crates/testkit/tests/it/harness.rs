@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use flotilla_config::{Problems, Validate};
+use flotilla_config::{Problems, Setting, Validate};
 use flotilla_postgres::{Pool, PostgresSettings};
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::stock_service_server::{StockService, StockServiceServer};
 use flotilla_proto::inventory::v1::{AdjustStockRequest, GetStockRequest, Stock};
 use flotilla_rpc::{Access, AccessRules, AuthSettings, ClientSettings, Details, Role, Server, ServerSettings, caller};
+use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{Chassis, Common, Running, Service, ServiceSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
 use flotilla_testkit::{ServiceHarness, TestIdentity, eventually, stack};
@@ -16,10 +17,11 @@ use uuid::Uuid;
 
 struct Toy;
 
-#[derive(serde::Deserialize)]
+#[derive(Clone, serde::Deserialize, Setting)]
 struct Settings {
     service: ServiceSettings,
     telemetry: TelemetrySettings,
+    remote: RemoteSettings,
     server: ServerSettings,
     auth: AuthSettings,
     postgres: PostgresSettings,
@@ -36,7 +38,7 @@ impl Service for Toy {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -76,6 +78,7 @@ async fn a_service_in_the_process_knows_its_callers() {
     let toy = ServiceHarness::start::<Toy>(Settings {
         service: ServiceSettings::default(),
         telemetry: TelemetrySettings::default(),
+        remote: RemoteSettings::default(),
         server: ServerSettings::default(),
         auth: identity.auth_settings(),
         postgres: database.settings(),

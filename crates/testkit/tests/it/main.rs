@@ -4,6 +4,7 @@
 
 mod cancelling;
 mod echo;
+mod exemplar;
 mod harness;
 mod in_memory;
 mod stack;

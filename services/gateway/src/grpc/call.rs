@@ -16,14 +16,14 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
-use super::call_body::{CallBody, Cut, Watch, shutting_down};
+use super::call_body::{CallBody, Cut, Watch, reason_of, shutting_down};
 use super::message::{Checked, collect};
 use super::timeout;
 use crate::backend::{exceeded, lost, settle};
 use crate::edge::{Edge, Place};
 use crate::message::{COMPRESSED, Fault, PREFIX, unpack};
 use crate::routes::RpcMethod;
-use crate::trace;
+use crate::trace::{self, Asked};
 
 /// What a unary call gets on top of its deadline, so that the service's own answer comes first.
 const SLACK: Duration = Duration::from_millis(250);
@@ -57,16 +57,20 @@ impl Call<'_> {
         B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let timer = self.edge.metrics.begin(self.protocol, &self.method.name, self.verb);
-        let span = trace::span(&self.method.name, self.id, request.headers());
-        match self.forward(request).instrument(span).await {
+        let path = self.method.path.as_str();
+        let Call { protocol, verb, id, .. } = *self;
+        let asked = Asked { protocol, verb, route: path, path, method: &self.method.name, id };
+        let timer = self.edge.metrics.begin(protocol, &self.method.name, verb);
+        let timer = timer.traced(trace::span(&asked, request.headers()));
+        let forwarded = timer.span().within(self.forward(request));
+        match forwarded.instrument(trace::scope(&self.method.name, id)).await {
             Ok(begun) => {
                 let (parts, body) = begun.response.into_parts();
                 let body = CallBody::new(body, &parts.headers, (timer, begun.place), begun.watch);
                 Response::from_parts(parts, Body::new(body))
             }
             Err(status) => {
-                timer.end(code_name(status.code()));
+                timer.end_because(code_name(status.code()), reason_of(&status).as_deref());
                 self.edge.limits.told(status).into_http()
             }
         }
@@ -87,7 +91,8 @@ impl Call<'_> {
         edge.admit(method.access, request.headers()).await?;
         let place = edge.place(method.server_streaming || method.client_streaming)?;
         let (mut parts, body) = request.into_parts();
-        trace::pass_on(&mut parts.headers);
+        let given = trace::given(&parts.headers);
+        trace::pass_on(given.as_ref(), &mut parts.headers);
         parts.extensions = http::Extensions::new();
         parts.version = Version::HTTP_2;
         let asked = timeout::asked(&parts.headers);

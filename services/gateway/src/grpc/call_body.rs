@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use flotilla_rpc::{RpcError, code_name};
+use flotilla_rpc::{Details, RpcError, code_name};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tonic::body::Body;
@@ -41,8 +41,8 @@ pub struct Watch {
 /// The body.
 pub struct CallBody {
     inner: Body,
-    /// The status, where the headers had it already.
-    early: Option<Code>,
+    /// The status, where the headers had it already, and its reason.
+    early: Option<(Code, Option<String>)>,
     open: Option<(Timer, Place)>,
     fault: Fault,
     cut: Option<Cut>,
@@ -55,7 +55,8 @@ impl CallBody {
     /// Watches `inner`, whose headers were `headers`.
     pub fn new(inner: Body, headers: &HeaderMap, open: (Timer, Place), watch: Watch) -> Self {
         let Watch { fault, cut, endless, limits } = watch;
-        Self { inner, early: code_in(headers), open: Some(open), fault, cut, endless, limits }
+        let early = code_in(headers).map(|code| (code, reason_in(code, headers)));
+        Self { inner, early, open: Some(open), fault, cut, endless, limits }
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Option<Status> {
@@ -65,15 +66,15 @@ impl CallBody {
         }
     }
 
-    fn end(&mut self, code: Code) {
+    fn end(&mut self, code: Code, reason: Option<&str>) {
         if let Some((timer, _place)) = self.open.take() {
-            timer.end(code_name(code));
+            timer.end_because(code_name(code), reason);
         }
     }
 
     /// Ends the call with a status of the gateway's own.
     fn break_off(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Status>> {
-        self.end(status.code());
+        self.end(status.code(), reason_of(status).as_deref());
         self.inner = Body::empty();
         let mut trailers = HeaderMap::new();
         let status = self.limits.told(status.clone());
@@ -84,6 +85,18 @@ impl CallBody {
         let status = self.fault.get().cloned().unwrap_or_else(|| lost(cause).into());
         self.break_off(&status)
     }
+}
+
+/// The reason beside a status.
+pub fn reason_of(status: &Status) -> Option<String> {
+    Details::of(status).reason
+}
+
+/// The same in headers or trailers, where it makes a difference to what is counted.
+fn reason_in(code: Code, headers: &HeaderMap) -> Option<String> {
+    matches!(code, Code::ResourceExhausted | Code::Unavailable)
+        .then(|| Status::from_header_map(headers).as_ref().and_then(reason_of))
+        .flatten()
 }
 
 fn code_in(headers: &HeaderMap) -> Option<Code> {
@@ -114,14 +127,14 @@ impl http_body::Body for CallBody {
                         // The service saw no more than that its request broke.
                         return Poll::Ready(self.break_off(&status));
                     }
-                    self.end(code);
+                    self.end(code, reason_in(code, trailers).as_deref());
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(status))) => Poll::Ready(self.broken(status.message())),
-            Poll::Ready(None) => match self.early {
-                Some(code) => {
-                    self.end(code);
+            Poll::Ready(None) => match self.early.clone() {
+                Some((code, reason)) => {
+                    self.end(code, reason.as_deref());
                     Poll::Ready(None)
                 }
                 None => Poll::Ready(self.broken("ended without a status")),
@@ -146,7 +159,8 @@ impl http_body::Body for CallBody {
 impl Drop for CallBody {
     fn drop(&mut self) {
         // A status in the headers without a body is never polled for. Otherwise the client went away.
-        self.end(self.early.unwrap_or(Code::Cancelled));
+        let (code, reason) = self.early.take().unwrap_or((Code::Cancelled, None));
+        self.end(code, reason.as_deref());
     }
 }
 

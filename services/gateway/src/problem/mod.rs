@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flotilla_rpc::{AuthError, Details, RpcError, code_name};
+use flotilla_telemetry::redact::scrub;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
@@ -80,6 +81,11 @@ impl Problem {
         self.0.status
     }
 
+    /// The stable reason.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
     /// 400 for input that can't be read.
     pub fn bad_request(reason: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, reason, detail)
@@ -151,12 +157,6 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "BODY_TIMEOUT", detail)
     }
 
-    /// The stable reason.
-    #[cfg(test)]
-    pub fn reason(&self) -> &str {
-        &self.0.reason
-    }
-
     /// The document as JSON.
     pub fn json(&self, request_id: &str) -> Vec<u8> {
         let document = Document {
@@ -175,7 +175,9 @@ impl Problem {
             metadata: &self.0.metadata,
             request_id,
         };
-        serde_json::to_vec(&document).expect("strings and numbers can be written as JSON")
+        let text = serde_json::to_string(&document).expect("strings and numbers can be written as JSON");
+        // What the client sent may be told in it, and errors get about: into its logs, and from there anywhere.
+        scrub(&text).into_owned().into_bytes()
     }
 
     /// The whole response.

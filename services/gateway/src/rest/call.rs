@@ -168,7 +168,7 @@ impl Call<'_> {
                 headers.insert(name, value.clone());
             }
         }
-        trace::pass_on(&mut headers);
+        trace::pass_on(trace::given(&self.parts.headers).as_ref(), &mut headers);
         headers
     }
 

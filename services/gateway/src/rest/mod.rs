@@ -22,7 +22,7 @@ use crate::edge::Edge;
 use crate::metrics::Timer;
 use crate::problem::Problem;
 use crate::routes::{Found, NotUtf8, Path};
-use crate::trace;
+use crate::trace::{self, Asked};
 
 pub use body::LINES;
 pub use reply::{JSON, full, is_known, not_modified};
@@ -36,8 +36,11 @@ const NO_ROUTE: &str = "none";
 pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
     let head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
-    let (timer, answered) = answer(edge, &parts, body, id).await;
+    let (mut timer, answered) = answer(edge, &parts, body, id).await;
     let id = id.to_str().unwrap_or_default();
+    if let (Some(timer), Err(problem)) = (timer.take_if(|_| answered.is_err()), &answered) {
+        timer.end_because(problem.status().as_str(), Some(problem.reason()));
+    }
     let mut response = answered.unwrap_or_else(|problem| problem.into_response(id));
     if let Some(timer) = timer {
         timer.end(response.status().as_str());
@@ -63,19 +66,19 @@ async fn answer(
         Ok(path) => path,
         Err(NotUtf8) => {
             let problem = Problem::bad_request("INVALID_PATH", "the path is not UTF-8");
-            return (Some(begin(edge, NO_ROUTE, parts)), Err(problem));
+            return (Some(begin_aside(edge, NO_ROUTE, parts)), Err(problem));
         }
     };
     let found = match edge.routes.find(&parts.method, &path) {
         Found::Binding(index) => Ok((index, edge.routes.binding(index))),
         Found::OtherMethods(methods) => Err(Problem::other_methods(&methods)),
         Found::Nothing if path.segments == [""] && path.verb.is_none() => {
-            let timer = begin(edge, "/", parts);
+            let timer = begin_aside(edge, "/", parts);
             return (Some(timer), index::answer(&edge.routes, parts));
         }
         Found::Nothing => match edge.site.find(parts.uri.path()) {
             Some(page) => {
-                let timer = begin(edge, page.path, parts);
+                let timer = begin_aside(edge, page.path, parts);
                 return (Some(timer), edge.site.answer(page, parts));
             }
             None => Err(Problem::no_route()),
@@ -83,29 +86,31 @@ async fn answer(
     };
     let (index, binding) = match found {
         Ok(found) => found,
-        Err(problem) => return (Some(begin(edge, NO_ROUTE, parts)), Err(problem)),
+        Err(problem) => return (Some(begin_aside(edge, NO_ROUTE, parts)), Err(problem)),
     };
-    let timer = begin(edge, &binding.pattern, parts);
-    let span = trace::span(&binding.method.name, id, &parts.headers);
+    let asked = Asked {
+        protocol: "rest",
+        verb: parts.method.as_str(),
+        route: &binding.pattern,
+        path: parts.uri.path(),
+        method: &binding.method.name,
+        id,
+    };
+    let timer = edge.metrics.begin("rest", &binding.pattern, parts.method.as_str());
+    let timer = timer.traced(trace::span(&asked, &parts.headers));
+    let (scope, span) = (trace::scope(&binding.method.name, id), timer.span().handle());
     let call = Call { edge, binding, index, parts, path: &path };
     if binding.method.server_streaming {
-        return call.stream(body, timer, id).instrument(span).await;
+        return span.within(call.stream(body, timer, id)).instrument(scope).await;
     }
     if binding.method.client_streaming {
-        return (Some(timer), call.upload(body).instrument(span).await);
+        return (Some(timer), span.within(call.upload(body)).instrument(scope).await);
     }
-    (Some(timer), call.unary(body).instrument(span).await)
+    (Some(timer), span.within(call.unary(body)).instrument(scope).await)
 }
 
-fn begin(edge: &Edge, route: &str, parts: &Parts) -> Timer {
-    // Clients can make methods up; metrics can't hold them all.
-    let method = match parts.method {
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS => {
-            parts.method.as_str()
-        }
-        _ => "other",
-    };
-    edge.metrics.begin("rest", route, method)
+fn begin_aside(edge: &Edge, route: &str, parts: &Parts) -> Timer {
+    edge.metrics.begin_aside("rest", route, parts.method.as_str())
 }
 
 /// A header as text.

@@ -189,7 +189,7 @@ impl Answers {
 
     fn failed(self, status: Status) -> (Bytes, State) {
         let problem = Problem::from(status);
-        self.timer.end(problem.status().as_str());
+        self.timer.end_because(problem.status().as_str(), Some(problem.reason()));
         (self.format.error(&problem.json(&self.request_id)), State::Ended)
     }
 }

@@ -39,6 +39,8 @@ impl Fixture {
         let mut settings = Settings {
             service: flotilla_service::ServiceSettings::default(),
             telemetry: flotilla_telemetry::TelemetrySettings::default(),
+            remote: Default::default(),
+            secrets: Default::default(),
             grpc: flotilla_rpc::ServerSettings::default(),
             auth: identity.auth_settings(),
             client: flotilla_rpc::ClientSettings::default(),

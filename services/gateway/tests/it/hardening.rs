@@ -48,7 +48,7 @@ async fn an_address_that_has_its_share_of_connections_gets_no_more() {
 
 #[tokio::test]
 async fn an_address_that_asks_too_often_is_told_when_to_come_again() {
-    let fixture = Fixture::with(|settings| settings.grpc.rate_limit.per_address = 1).await;
+    let fixture = Fixture::with(|settings| settings.grpc.rate_limit.per_address = 1.into()).await;
     let rest = fixture.call("GET /v1/products");
     let grpc = fixture
         .call("POST /flotilla.inventory.v1.CatalogService/ListProducts")

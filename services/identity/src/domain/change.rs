@@ -1,6 +1,7 @@
 //! What an update asks for, and who may ask for it.
 
 use flotilla_proto::identity::v1 as proto;
+use flotilla_redact::{Personal, Secret};
 use prost_types::FieldMask;
 
 use super::user::{Role, User, Violation, check_display_name, check_email, check_password};
@@ -14,11 +15,11 @@ const OUTPUT_ONLY: [&str; 4] = ["name", "etag", "create_time", "update_time"];
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// New e-mail address.
-    pub email: Option<String>,
+    pub email: Option<Personal<String>>,
     /// New name.
-    pub display_name: Option<String>,
+    pub display_name: Option<Personal<String>>,
     /// New password, in the clear.
-    pub password: Option<String>,
+    pub password: Option<Secret<String>>,
     /// New role.
     pub role: Option<Role>,
 }
@@ -41,15 +42,15 @@ impl Change {
         let mut change = Self::default();
         if asked.field("email", !user.email.is_empty()) {
             violations.extend(check_email(&user.email).err());
-            change.email = Some(user.email.clone());
+            change.email = Some(user.email.clone().into());
         }
         if asked.field("display_name", !user.display_name.is_empty()) {
             violations.extend(check_display_name(&user.display_name).err());
-            change.display_name = Some(user.display_name.clone());
+            change.display_name = Some(user.display_name.clone().into());
         }
         if asked.field("password", !user.password.is_empty()) {
             violations.extend(check_password(&user.password).err());
-            change.password = Some(user.password.clone());
+            change.password = Some(user.password.clone().into());
         }
         if asked.field("role", user.role != 0) {
             match Role::from_proto(user.role) {
@@ -119,8 +120,8 @@ mod tests {
     fn user() -> User {
         User {
             id: Uuid::nil(),
-            email: "ann@example.com".into(),
-            display_name: "Ann".into(),
+            email: "ann@example.com".to_owned().into(),
+            display_name: "Ann".to_owned().into(),
             role: Role::Customer,
             version: 1,
             created_at: SystemTime::UNIX_EPOCH,
@@ -141,7 +142,7 @@ mod tests {
         let given = proto::User { display_name: "Anna".into(), ..Default::default() };
         let change = Change::from_request(&given, None).expect("valid");
         let changed = change.apply(&user(), false).expect("allowed").expect("changed");
-        assert_eq!(changed, User { display_name: "Anna".into(), ..user() });
+        assert_eq!(changed, User { display_name: "Anna".to_owned().into(), ..user() });
     }
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
         let given = proto::User { email: "other@example.com".into(), ..Default::default() };
         let change = Change::from_request(&given, Some(&mask(&["display_name", "etag"]))).expect("valid");
         let changed = change.apply(&user(), false).expect("allowed").expect("changed");
-        assert_eq!(changed, User { display_name: String::new(), ..user() });
+        assert_eq!(changed, User { display_name: String::new().into(), ..user() });
     }
 
     #[test]
@@ -157,7 +158,7 @@ mod tests {
         let same = proto::User { email: "ann@example.com".into(), role: 1, ..Default::default() };
         let change = Change::from_request(&same, None).expect("valid");
         assert_eq!(change.apply(&user(), false), Ok(None));
-        let password = Change { password: Some("correct horse".into()), ..Change::default() };
+        let password = Change { password: Some("correct horse".to_owned().into()), ..Change::default() };
         assert_eq!(password.apply(&user(), false), Ok(Some(user())));
     }
 

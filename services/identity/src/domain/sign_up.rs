@@ -1,6 +1,7 @@
 //! What a sign-up asks for, and what makes two of them the same.
 
 use flotilla_proto::identity::v1 as proto;
+use flotilla_redact::Personal;
 use sha2::{Digest as _, Sha256};
 
 use super::user::{Role, Violation, check_display_name, check_email, check_password};
@@ -9,9 +10,9 @@ use super::user::{Role, Violation, check_display_name, check_email, check_passwo
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignUp {
     /// E-mail address.
-    pub email: String,
+    pub email: Personal<String>,
     /// Name to greet the user by.
-    pub display_name: String,
+    pub display_name: Personal<String>,
     /// What the user may do.
     pub role: Role,
     /// The key that makes a repeat return the same user.
@@ -31,8 +32,8 @@ impl SignUp {
             return Err(violations);
         }
         Ok(Self {
-            email: user.email.clone(),
-            display_name: user.display_name.clone(),
+            email: user.email.clone().into(),
+            display_name: user.display_name.clone().into(),
             role: Role::from_proto(user.role).unwrap_or(Role::Customer),
             request_id: Some(request.request_id.clone()).filter(|id| !id.is_empty()),
         })
@@ -43,7 +44,7 @@ impl SignUp {
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for part in [self.email.to_lowercase().as_str(), &self.display_name, self.role.as_str()] {
+        for part in [self.email.expose().to_lowercase().as_str(), self.display_name.expose(), self.role.as_str()] {
             // The length keeps lists of parts apart that read the same when joined.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
@@ -86,8 +87,8 @@ mod tests {
     #[test]
     fn the_hash_tells_sign_ups_apart_but_not_the_case_of_their_address() {
         let sign_up = SignUp::from_request(&request()).expect("valid");
-        let shouted = SignUp { email: "ANN@EXAMPLE.COM".into(), ..sign_up.clone() };
-        let renamed = SignUp { display_name: "Ann".into(), ..sign_up.clone() };
+        let shouted = SignUp { email: "ANN@EXAMPLE.COM".to_owned().into(), ..sign_up.clone() };
+        let renamed = SignUp { display_name: "Ann".to_owned().into(), ..sign_up.clone() };
         assert_eq!(sign_up.hash(), shouted.hash());
         assert_ne!(sign_up.hash(), renamed.hash());
     }

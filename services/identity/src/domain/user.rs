@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use flotilla_proto::identity::v1 as proto;
+use flotilla_redact::Personal;
 use uuid::Uuid;
 
 /// Longest part before the @ (RFC 5321).
@@ -60,9 +61,9 @@ pub struct User {
     /// Its id, a UUIDv7.
     pub id: Uuid,
     /// E-mail address as given.
-    pub email: String,
+    pub email: Personal<String>,
     /// Name to greet the user by.
-    pub display_name: String,
+    pub display_name: Personal<String>,
     /// What the user may do.
     pub role: Role,
     /// Counts the changes; the etag.

@@ -9,6 +9,7 @@ use flotilla_proto::identity::v1::{
     ListRevokedSessionsResponse, ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
     RefreshTokenRequest, RotateSigningKeyRequest, auth_service_server::AuthService,
 };
+use flotilla_redact::Secret;
 use flotilla_rpc::{Authenticator, Caller, Revoked, caller, invalid, name, page};
 use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
@@ -60,7 +61,7 @@ impl Auth {
         let plausible = !email.contains(char::is_control);
         let found = if plausible { retry(deadline, || self.users.credentials(&email)).await? } else { None };
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
-        let right = self.passwords.verify(password, hash).await?;
+        let right = self.passwords.verify(password.into(), hash).await?;
         let Some(credentials) = found.filter(|_| right) else { return Err(Error::BadCredentials) };
         let (times, refresh) = (self.lifetimes.from(self.ids.now()), self.new_refresh_token());
         let session = NewSession {
@@ -69,7 +70,7 @@ impl Auth {
             user: credentials.id,
             role: credentials.role,
             password_hash: credentials.password_hash,
-            refresh: refresh_hash(&refresh),
+            refresh: refresh_hash(refresh.expose()),
         };
         if !self.sessions.open(&session, times, deadline).await? {
             return Err(Error::BadCredentials);
@@ -82,7 +83,7 @@ impl Auth {
         // First, as after the exchange the token that was shown is used up.
         self.rotation.freshen(deadline).await?;
         let (times, refresh) = (self.lifetimes.from(self.ids.now()), self.new_refresh_token());
-        let (shown, next) = (refresh_hash(shown), refresh_hash(&refresh));
+        let (shown, next) = (refresh_hash(shown), refresh_hash(refresh.expose()));
         match self.sessions.exchange(&shown, &next, times, deadline).await? {
             Exchange::Done(carried) => self.pair(carried, refresh, times, deadline).await,
             Exchange::Refused(refusal, ended) => {
@@ -92,16 +93,16 @@ impl Auth {
         }
     }
 
-    fn new_refresh_token(&self) -> String {
+    fn new_refresh_token(&self) -> Secret<String> {
         let mut random = [0; REFRESH_TOKEN_BYTES];
         self.ids.random().fill(&mut random);
-        refresh_token(&random)
+        refresh_token(&random).into()
     }
 
     async fn pair(
         &self,
         carried: Carried,
-        refresh_token: String,
+        refresh_token: Secret<String>,
         times: Times,
         deadline: Duration,
     ) -> Result<LoginResponse, Error> {
@@ -113,7 +114,7 @@ impl Auth {
             token_type: "Bearer".to_owned(),
             expire_time: Some(caller.expires.into()),
             user: user_name(user),
-            refresh_token,
+            refresh_token: refresh_token.into_exposed(),
             refresh_expire_time: Some(times.session_ends.into()),
             session: session_name(session),
         })

@@ -43,8 +43,8 @@ pub fn whole_seconds(time: SystemTime) -> SystemTime {
 pub fn user(user: User) -> proto::User {
     proto::User {
         name: user_name(user.id),
-        email: user.email,
-        display_name: user.display_name,
+        email: user.email.into_exposed(),
+        display_name: user.display_name.into_exposed(),
         password: String::new(),
         role: user.role.to_proto().into(),
         etag: etag::of(user.version),

@@ -8,6 +8,7 @@ use flotilla_proto::identity::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,
     User as UserMessage, user_service_server::UserService,
 };
+use flotilla_redact::Secret;
 use flotilla_rpc::{Authenticator, Caller, caller, etag, invalid, name, page};
 use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
@@ -48,7 +49,7 @@ impl UserApi {
 
     async fn create(&self, request: CreateUserRequest, by_operator: bool, deadline: Duration) -> Result<User, Error> {
         let sign_up = SignUp::from_request(&request)?;
-        let password = request.user.map(|user| user.password).unwrap_or_default();
+        let password = Secret::new(request.user.map(|user| user.password).unwrap_or_default());
         if sign_up.role == Role::Operator && !by_operator {
             return Err(Error::RoleNeedsOperator);
         }
@@ -66,7 +67,7 @@ impl UserApi {
     }
 
     /// The user whom the same sign-up made before, or why this one can't be made.
-    async fn repeated(&self, sign_up: &SignUp, password: String, known: Vec<Known>) -> Result<User, Error> {
+    async fn repeated(&self, sign_up: &SignUp, password: Secret<String>, known: Vec<Known>) -> Result<User, Error> {
         let same_key = |known: &Known| sign_up.request_id.is_some() && known.request_id == sign_up.request_id;
         let Some(earlier) = known.into_iter().find(same_key) else { return Err(Error::EmailTaken) };
         let same = !earlier.deleted && earlier.request_hash.as_deref() == Some(&sign_up.hash()[..]);
@@ -112,7 +113,7 @@ impl UserApi {
             etag::check(&given.etag, user.version)?;
             Ok(change.apply(user, caller.is_operator())?)
         };
-        let (user, ended) = self.users.update(id, password_hash.as_deref(), deadline, decide).await?;
+        let (user, ended) = self.users.update(id, password_hash.as_ref(), deadline, decide).await?;
         self.authenticator.revoke(&ended);
         Ok(user)
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use flotilla_postgres::{Error as StoreError, Pool, Row, retry};
+use flotilla_redact::Secret;
 use flotilla_rpc::Revoked;
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ pub struct NewSession {
     /// The role that its access token carries.
     pub role: Role,
     /// The hash of the password that was shown.
-    pub password_hash: String,
+    pub password_hash: Secret<String>,
     /// The hash of its first refresh token.
     pub refresh: RefreshHash,
 }
@@ -77,7 +78,17 @@ impl Sessions {
             let row = tx
                 .query_opt(
                     OPEN,
-                    &[id, user, password_hash, &role, client_label, &now, &session_ends, &token_ends, &refresh],
+                    &[
+                        id,
+                        user,
+                        password_hash.expose(),
+                        &role,
+                        client_label,
+                        &now,
+                        &session_ends,
+                        &token_ends,
+                        &refresh,
+                    ],
                 )
                 .await?;
             tx.commit().await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use flotilla_messaging::{Event, Ids, Outbox};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};
+use flotilla_redact::Secret;
 use flotilla_rpc::{
     Revoked,
     list::{Field, Page, Schema, Select},
@@ -56,7 +57,7 @@ pub struct Credentials {
     /// Its role.
     pub role: Role,
     /// The slow hash of its password.
-    pub password_hash: String,
+    pub password_hash: Secret<String>,
 }
 
 /// A user to insert.
@@ -66,7 +67,7 @@ pub struct NewUser {
     /// What was asked for.
     pub sign_up: SignUp,
     /// The slow hash of its password.
-    pub password_hash: String,
+    pub password_hash: Secret<String>,
 }
 
 /// A user who stands in the way of a sign-up.
@@ -78,7 +79,7 @@ pub struct Known {
     /// The hash of what it asked for.
     pub request_hash: Option<Vec<u8>>,
     /// The slow hash of its password; empty once deleted.
-    pub password_hash: String,
+    pub password_hash: Secret<String>,
     /// Whether it is gone.
     pub deleted: bool,
 }
@@ -125,13 +126,15 @@ impl Users {
     /// What a login by this address is checked against.
     pub async fn credentials(&self, email: &str) -> Result<Option<Credentials>, StoreError> {
         let rows = self.system.query(CREDENTIALS, &[&email]).await?;
-        let read = |row: &Row| Ok(Credentials { id: row.get(0), role: role(row.get(1))?, password_hash: row.get(2) });
+        let read = |row: &Row| {
+            Ok(Credentials { id: row.get(0), role: role(row.get(1))?, password_hash: row.get::<_, String>(2).into() })
+        };
         rows.first().map(read).transpose()
     }
 
     /// Who stands in the way of a sign-up: none, one or two users.
     pub async fn known(&self, sign_up: &SignUp) -> Result<Vec<Known>, StoreError> {
-        let rows = self.system.query(SIGN_UPS, &[&sign_up.request_id, &sign_up.email]).await?;
+        let rows = self.system.query(SIGN_UPS, &[&sign_up.request_id, sign_up.email.expose()]).await?;
         rows.iter().map(known).collect()
     }
 
@@ -142,10 +145,11 @@ impl Users {
 
     async fn try_insert(&self, new: &NewUser) -> Result<Insertion, StoreError> {
         let SignUp { email, display_name, role, request_id } = &new.sign_up;
+        let (email, display_name, password_hash) = (email.expose(), display_name.expose(), new.password_hash.expose());
         let hash = request_id.as_ref().map(|_| new.sign_up.hash().to_vec());
         let tx = self.system.begin().await?;
         let row = tx
-            .query_opt(INSERT, &[&new.id, email, display_name, &role.as_str(), &new.password_hash, request_id, &hash])
+            .query_opt(INSERT, &[&new.id, email, display_name, &role.as_str(), password_hash, request_id, &hash])
             .await?;
         let Some(row) = row else {
             let rows = tx.query(SIGN_UPS, &[request_id, email]).await?;
@@ -159,7 +163,7 @@ impl Users {
         let user = user(&row)?;
         let created = UserCreated {
             user: resource(user.id),
-            display_name: user.display_name.clone(),
+            display_name: user.display_name.expose().clone(),
             role: user.role.as_str().to_owned(),
         };
         self.append(&tx, &[self.event(&user, &created)]).await?;
@@ -174,7 +178,7 @@ impl Users {
     pub async fn update(
         &self,
         id: Uuid,
-        password_hash: Option<&str>,
+        password_hash: Option<&Secret<String>>,
         deadline: Duration,
         decide: impl Fn(&User) -> Result<Option<User>, Error>,
     ) -> Result<(User, Vec<Revoked>), Error> {
@@ -184,7 +188,7 @@ impl Users {
     async fn try_update(
         &self,
         id: Uuid,
-        password_hash: Option<&str>,
+        password_hash: Option<&Secret<String>>,
         decide: &impl Fn(&User) -> Result<Option<User>, Error>,
     ) -> Result<(User, Vec<Revoked>), Error> {
         let tx = self.system.begin().await?;
@@ -205,8 +209,8 @@ impl Users {
                 return Err(error);
             }
         };
-        let role = changed.role.as_str();
-        let updated = tx.query_one(UPDATE, &[&id, &changed.email, &changed.display_name, &role, &password_hash]).await;
+        let (email, name, role) = (changed.email.expose(), changed.display_name.expose(), changed.role.as_str());
+        let updated = tx.query_one(UPDATE, &[&id, email, name, &role, &password_hash.map(Secret::expose)]).await;
         let user = match updated {
             Ok(row) => user(&row)?,
             // Only the index knows of an address that another transaction takes at this moment.
@@ -223,7 +227,7 @@ impl Users {
         };
         let updated = UserUpdated {
             user: resource(id),
-            display_name: user.display_name.clone(),
+            display_name: user.display_name.expose().clone(),
             role: user.role.as_str().to_owned(),
         };
         self.append(&tx, &[self.event(&user, &updated)]).await?;
@@ -286,8 +290,8 @@ pub(super) fn role(text: &str) -> Result<Role, StoreError> {
 fn user(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.get("id"),
-        email: row.get("email"),
-        display_name: row.get("display_name"),
+        email: row.get::<_, String>("email").into(),
+        display_name: row.get::<_, String>("display_name").into(),
         role: role(row.get("role"))?,
         version: row.get("version"),
         created_at: row.get("created_at"),
@@ -300,7 +304,7 @@ fn known(row: &Row) -> Result<Known, StoreError> {
         user: user(row)?,
         request_id: row.get("request_id"),
         request_hash: row.get("request_hash"),
-        password_hash: row.get("password_hash"),
+        password_hash: row.get::<_, String>("password_hash").into(),
         deleted: row.get("deleted"),
     })
 }

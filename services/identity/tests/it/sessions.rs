@@ -255,7 +255,7 @@ async fn a_session_is_not_opened_behind_a_change_of_password_role_or_existence()
         client_label: String::new(),
         user: ann.name.strip_prefix("users/").unwrap().parse().unwrap(),
         role,
-        password_hash: password_hash.clone(),
+        password_hash: password_hash.clone().into(),
         refresh: refresh_hash(&Ids::system().next().to_string()),
     };
     let open = async |new: NewSession| {

@@ -121,6 +121,8 @@ pub fn settings(database: &Database, nats: &str) -> Settings {
     Settings {
         service: ServiceSettings::default(),
         telemetry: TelemetrySettings::default(),
+        remote: Default::default(),
+        secrets: Default::default(),
         grpc: ServerSettings::default(),
         auth: AuthSettings::default(),
         postgres: database.settings(),

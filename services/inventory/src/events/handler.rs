@@ -7,11 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
 use flotilla_postgres::Tx;
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-use super::replies;
+use super::{replies, trace};
 use crate::domain::reservation::{Command, Rejection, Verdict};
 use crate::storage;
+
+/// Verdict on a reservation for which there were too few units.
+const OUT_OF_STOCK: &str = "out_of_stock";
 
 /// Handles reserve, release and commit.
 pub struct Commands {
@@ -19,6 +22,7 @@ pub struct Commands {
     hold: Duration,
     kinds: HashSet<String>,
     verdicts: IntCounterVec,
+    stock_outs: IntCounter,
 }
 
 impl Commands {
@@ -32,7 +36,10 @@ impl Commands {
             &["verdict"],
         )?;
         registry.register(Box::new(verdicts.clone()))?;
-        Ok(Self { ids, hold, kinds: super::kinds().collect(), verdicts })
+        let help = "Reservations refused because a product had too few units";
+        let stock_outs = IntCounter::new("flotilla_stock_outs_total", help)?;
+        registry.register(Box::new(stock_outs.clone()))?;
+        Ok(Self { ids, hold, kinds: super::kinds().collect(), verdicts, stock_outs })
     }
 }
 
@@ -48,6 +55,7 @@ impl Handler<Tx> for Commands {
         if commands.is_empty() {
             return Ok(read.into_iter().map(|command| malformed(command.err())).collect());
         }
+        let mut verdicts: Vec<&'static str> = Vec::with_capacity(commands.len());
         let mut book = storage::open_book(tx, &commands, self.hold).await?;
         let outcomes = events
             .iter()
@@ -55,14 +63,27 @@ impl Handler<Tx> for Commands {
             .map(|(event, command)| match command {
                 Ok(command) => {
                     let verdict = book.apply(&command);
-                    self.verdicts.with_label_values(&[label(&verdict)]).inc();
+                    trace::decided(event, &command, &verdict);
+                    verdicts.push(label(&verdict));
                     replies::outcome(&self.ids, event, command.order(), verdict)
                 }
                 Err(why) => malformed(Some(why)),
             })
             .collect();
         storage::write_changes(tx, &book.close()).await?;
+        let (counters, stock_outs) = (self.verdicts.clone(), self.stock_outs.clone());
+        tx.after_commit(move || count(&counters, &stock_outs, &verdicts));
         Ok(outcomes)
+    }
+}
+
+/// Counts what a committed batch decided: neither a redelivery nor a rollback counts twice.
+fn count(counters: &IntCounterVec, stock_outs: &IntCounter, verdicts: &[&'static str]) {
+    for verdict in verdicts {
+        counters.with_label_values(&[verdict]).inc();
+        if *verdict == OUT_OF_STOCK {
+            stock_outs.inc();
+        }
     }
 }
 
@@ -73,7 +94,7 @@ fn malformed(why: Option<String>) -> Outcome {
 fn label(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Reserved { .. } => "reserved",
-        Verdict::Rejected { rejection: Rejection::OutOfStock, .. } => "out_of_stock",
+        Verdict::Rejected { rejection: Rejection::OutOfStock, .. } => OUT_OF_STOCK,
         Verdict::Rejected { rejection: Rejection::UnknownProduct, .. } => "unknown_product",
         Verdict::Rejected { rejection: Rejection::Released, .. } => "refused_after_release",
         Verdict::Released { .. } => "released",

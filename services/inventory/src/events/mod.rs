@@ -9,6 +9,7 @@ pub mod products;
 mod release_stock;
 pub mod replies;
 mod reserve_stock;
+mod trace;
 
 pub use handler::Commands;
 pub use prices::{Prices, changes_of_products};

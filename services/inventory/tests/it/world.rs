@@ -51,6 +51,8 @@ impl World {
         let mut settings = Settings {
             service: Default::default(),
             telemetry: Default::default(),
+            remote: Default::default(),
+            secrets: Default::default(),
             grpc: Default::default(),
             auth: identity.auth_settings(),
             client: flotilla_rpc::ClientSettings::default(),

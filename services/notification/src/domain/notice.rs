@@ -55,6 +55,18 @@ impl Kind {
         }
     }
 
+    /// Whether it tells of a step on an order's way, not of its end.
+    #[must_use]
+    pub fn is_step(self) -> bool {
+        matches!(self, Self::PaymentCharged | Self::PaymentDeclined | Self::PaymentRefunded)
+    }
+
+    /// Whether money was given back.
+    #[must_use]
+    pub fn is_refund(self) -> bool {
+        self == Self::PaymentRefunded
+    }
+
     /// Reads a kind as stored.
     #[must_use]
     pub fn parse(kind: &str) -> Option<Self> {

@@ -11,9 +11,12 @@ mod payment_charged;
 mod payment_declined;
 mod payment_refunded;
 mod recorder;
+mod single_notice;
+mod trace;
 mod user_created;
 
 pub use recorder::Recorder;
+pub use single_notice::SingleNotice;
 
 use flotilla_messaging::{ConsumerSpec, Event, StreamSpec};
 use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};

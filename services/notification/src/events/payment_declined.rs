@@ -15,7 +15,7 @@ pub fn read(event: &Event) -> Result<Option<Notice>, String> {
         PaymentDecline::CurrencyMismatch => Cause::CurrencyMismatch,
         PaymentDecline::AccountClosed => Cause::AccountClosed,
         PaymentDecline::Refunded => Cause::TooLate,
-        PaymentDecline::Unspecified => Cause::Other,
+        PaymentDecline::Refused | PaymentDecline::Unspecified => Cause::Other,
     };
     Ok(Some(Notice::payment_declined(customer, order, cause)))
 }

@@ -9,7 +9,7 @@ use flotilla_proto::notification::v1::DeliveryRecorded;
 use prometheus::{IntCounterVec, Opts, Registry};
 use uuid::Uuid;
 
-use super::DELIVERIES;
+use super::{DELIVERIES, SingleNotice, trace};
 use crate::domain::notice::Notice;
 use crate::feed::Hub;
 use crate::grpc::wire_kind;
@@ -21,6 +21,7 @@ pub struct Recorder {
     hub: Hub,
     kinds: HashSet<String>,
     recorded: IntCounterVec,
+    single: SingleNotice,
 }
 
 impl Recorder {
@@ -28,13 +29,13 @@ impl Recorder {
     ///
     /// # Errors
     /// The registry knows these metrics already.
-    pub fn new(ids: Ids, hub: Hub, registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn new(ids: Ids, hub: Hub, single: SingleNotice, registry: &Registry) -> Result<Self, prometheus::Error> {
         let recorded = IntCounterVec::new(
-            Opts::new("flotilla_deliveries_total", "Deliveries written, by what they tell; some may be rolled back"),
+            Opts::new("flotilla_deliveries_total", "Deliveries written, by what they tell"),
             &["kind"],
         )?;
         registry.register(Box::new(recorded.clone()))?;
-        Ok(Self { ids, hub, kinds: super::kinds().collect(), recorded })
+        Ok(Self { ids, hub, kinds: super::kinds().collect(), recorded, single })
     }
 
     fn event(&self, cause: &Event, delivery: &Delivery, sequence: i64) -> Event {
@@ -47,6 +48,23 @@ impl Recorder {
         };
         let aggregate = format!("users/{customer}");
         Event::new(self.ids.next(), DELIVERIES, &message, aggregate, sequence, self.ids.now()).caused_by(cause)
+    }
+
+    /// The deliveries without those that their customers have muted, and without the steps of orders whose customers are
+    /// told once.
+    async fn wanted(&self, tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
+        if deliveries.is_empty() {
+            return Ok(deliveries);
+        }
+        let customers: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
+        let customers: Vec<Uuid> = customers.into_iter().collect();
+        let muted = async { storage::muted(tx, &customers).await.map_err(HandlerError::from) };
+        let (muted, mut deliveries) = futures::try_join!(muted, self.single.sift(tx, deliveries))?;
+        deliveries.retain(|delivery| {
+            let notice = &delivery.notice;
+            !muted.get(&notice.customer).is_some_and(|kinds| kinds.contains(&notice.kind))
+        });
+        Ok(deliveries)
     }
 }
 
@@ -64,9 +82,10 @@ impl Handler<Tx> for Recorder {
             .filter_map(|(event, notice)| notice.as_ref().ok()?.as_ref().map(|notice| (event, notice)))
             .map(|(event, notice)| Delivery { id: self.ids.next(), event: event.id, notice: notice.clone() })
             .collect();
-        let deliveries = wanted(tx, deliveries).await?;
+        let deliveries = self.wanted(tx, deliveries).await?;
         let sequences = storage::record(tx, &deliveries).await?;
         let mut recorded = deliveries.iter().zip(sequences).peekable();
+        let mut kinds: Vec<&'static str> = Vec::with_capacity(deliveries.len());
         let outcomes = events
             .iter()
             .zip(read)
@@ -74,31 +93,22 @@ impl Handler<Tx> for Recorder {
                 Err(why) => Outcome::DeadLetter(why),
                 Ok(None) => Outcome::Done(Vec::new()),
                 Ok(Some(notice)) => {
-                    // A muted notice has no delivery: the next one is another event's.
-                    let said =
-                        recorded.next_if(|(delivery, _)| delivery.event == event.id).map(|(delivery, sequence)| {
-                            self.recorded.with_label_values(&[notice.kind.as_str()]).inc();
-                            // Inside the transaction: listeners look until they see it, which takes them a few
-                            // milliseconds; after a rollback they find nothing.
-                            self.hub.announce(notice.customer, sequence);
-                            self.event(event, delivery, sequence)
-                        });
+                    // One that isn't wanted has no delivery: the next one is another event's.
+                    let delivered = recorded.next_if(|(delivery, _)| delivery.event == event.id);
+                    trace::noticed(event, &notice, delivered.as_ref().map(|(delivery, _)| *delivery));
+                    let said = delivered.map(|(delivery, sequence)| {
+                        kinds.push(notice.kind.as_str());
+                        // Inside the transaction: listeners look until they see it, which takes them a few
+                        // milliseconds; after a rollback they find nothing.
+                        self.hub.announce(notice.customer, sequence);
+                        self.event(event, delivery, sequence)
+                    });
                     Outcome::Done(said.into_iter().collect())
                 }
             })
             .collect();
+        let counters = self.recorded.clone();
+        tx.after_commit(move || kinds.iter().for_each(|kind| counters.with_label_values(&[kind]).inc()));
         Ok(outcomes)
     }
-}
-
-/// The deliveries without those that their customers have muted.
-async fn wanted(tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
-    if deliveries.is_empty() {
-        return Ok(deliveries);
-    }
-    let customers: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
-    let customers: Vec<Uuid> = customers.into_iter().collect();
-    let muted = storage::muted(tx, &customers).await?;
-    let is_muted = |notice: &Notice| muted.get(&notice.customer).is_some_and(|kinds| kinds.contains(&notice.kind));
-    Ok(deliveries.into_iter().filter(|delivery| !is_muted(&delivery.notice)).collect())
 }

@@ -57,7 +57,7 @@ async fn a_feed_that_reconnects_again_and_again_misses_nothing_and_repeats_nothi
 
 #[tokio::test]
 async fn what_this_replica_records_is_told_at_once() {
-    let world = World::start_with(|settings| settings.feed.poll = HumanDuration::from_secs(3_600)).await;
+    let world = World::start_with(|settings| settings.feed.poll = HumanDuration::from_secs(3_600).into()).await;
     let ada = world.ids.next();
     let mut feed = world.listen(ada, "").await;
     for sequence in 1..=5 {

@@ -7,5 +7,6 @@ mod feed;
 mod preferences;
 mod privacy;
 mod recording;
+mod single_notice;
 mod subscription;
 mod world;

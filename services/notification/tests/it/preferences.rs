@@ -51,7 +51,7 @@ async fn what_is_muted_is_not_recorded_and_leaves_no_gap() {
 
 #[tokio::test]
 async fn a_muted_notice_of_one_doesnt_hold_anothers_back() {
-    let world = World::start_with(|settings| settings.feed.poll = HumanDuration::from_secs(3_600)).await;
+    let world = World::start_with(|settings| settings.feed.poll = HumanDuration::from_secs(3_600).into()).await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     mute(&world, ada, &[DeliveryKind::PaymentCharged], "").await.unwrap();
     let mut feed = world.listen(bob, "").await;

@@ -46,6 +46,9 @@ impl World {
         let mut settings = Settings {
             service: Default::default(),
             telemetry: Default::default(),
+            remote: Default::default(),
+            secrets: Default::default(),
+            flags: Default::default(),
             grpc: Default::default(),
             auth: identity.auth_settings(),
             client: flotilla_rpc::ClientSettings::default(),

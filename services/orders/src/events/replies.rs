@@ -39,7 +39,8 @@ impl Handler<Tx> for Replies {
         let outcomes = events.iter().zip(replies).map(|(event, reply)| apply(&mut batch, event, reply)).collect();
         batch.write(tx).await?;
         self.watches.changed(batch.moved().map(|row| row.order_id));
-        self.metrics.moved(batch.moved());
+        let (moves, metrics) = (batch.take_moves(), self.metrics.clone());
+        tx.after_commit(move || metrics.moved(&moves));
         Ok(outcomes)
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     placing::{Outcome, Placement},
     saga::Canceller,
     storage::orders::{Reader, Scope},
+    switches::Switches,
     watches::Watches,
 };
 
@@ -42,6 +43,8 @@ pub struct OrderApi {
     pub watches: Watches,
     /// Signs page tokens.
     pub page_key: PageKey,
+    /// What is switched on.
+    pub switches: Switches,
     /// Counts.
     pub metrics: Metrics,
 }

@@ -1,6 +1,7 @@
 //! `PlaceOrder`: checked, priced, accepted. A request that is refused leaves its key unused.
 
 use flotilla_proto::orders::v1::PlaceOrderRequest;
+use flotilla_telemetry::{KeyValue, Kind, Span};
 use uuid::Uuid;
 
 use super::order_service::OrderApi;
@@ -14,9 +15,14 @@ use crate::{
     placing::Placement,
 };
 
+/// The outcome where the service is at fault.
+const FAILED: &str = "failed";
+
 /// Places an order for a customer.
 pub async fn place(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> Result<Order, Error> {
-    let outcome = accept(api, customer, request).await;
+    let span = Span::child(Kind::Internal, "place order");
+    let outcome = span.within(accept(api, customer, request)).await;
+    tell(&span, &outcome);
     api.metrics.placed(label(&outcome));
     outcome
 }
@@ -24,6 +30,9 @@ pub async fn place(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) 
 async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> Result<Order, Error> {
     let basket = Basket::read(request)?;
     let fingerprint = basket.fingerprint();
+    if !api.switches.accept_orders(customer).await {
+        return repeated(api, (customer, basket.request_id), &fingerprint, Error::Paused).await;
+    }
     let priced = match api.catalogue.price(&basket).await {
         Ok(priced) => priced,
         Err(error) => return repeated(api, (customer, basket.request_id), &fingerprint, error).await,
@@ -37,7 +46,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
     Ok(api.placing.submit(placement).await???)
 }
 
-/// The catalogue may have moved on since the order was accepted: a repeat gets its order all the same.
+/// Whatever stands in the way now, the order may have been accepted before: a repeat gets its order all the same.
 async fn repeated(api: &OrderApi, key: Key, fingerprint: &Fingerprint, refusal: Error) -> Result<Order, Error> {
     match api.reader.by_key(&key).await? {
         Some((order, ordered)) => {
@@ -48,13 +57,29 @@ async fn repeated(api: &OrderApi, key: Key, fingerprint: &Fingerprint, refusal: 
     }
 }
 
+/// Tells of the outcome in the trace.
+fn tell(span: &Span, outcome: &Result<Order, Error>) {
+    match outcome {
+        _ if !span.is_recorded() => {}
+        Ok(order) => {
+            span.set("flotilla.order.id", order.id.to_string());
+            span.set("flotilla.order.lines", i64::try_from(order.lines.len()).unwrap_or(i64::MAX));
+        }
+        Err(error) if label(outcome) == FAILED => span.error(FAILED, error),
+        Err(error) => {
+            span.event("refused", [KeyValue::new("reason", label(outcome)), KeyValue::new("why", error.to_string())]);
+        }
+    }
+}
+
 /// The outcome as a metric's label.
 fn label(outcome: &Result<Order, Error>) -> &'static str {
     match outcome {
         Ok(_) => "accepted",
         Err(Error::Basket(_) | Error::Pricing(_)) => "refused",
         Err(Error::KeyReused(_)) => "key_reused",
+        Err(Error::Paused) => "paused",
         Err(Error::Queue(_)) => "overloaded",
-        Err(_) => "failed",
+        Err(_) => FAILED,
     }
 }

@@ -8,6 +8,8 @@ use flotilla_proto::inventory::v1::StockLine;
 use uuid::Uuid;
 
 use super::commands;
+use super::moves::Move;
+use super::trace;
 use crate::{
     domain::saga::{Decision, Message, State, step},
     storage::{
@@ -35,6 +37,7 @@ pub struct Batch<'a> {
     ids: &'a Ids,
     entries: HashMap<Uuid, Entry>,
     journal: Journal,
+    moves: Vec<Move>,
 }
 
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn of(ids: &'a Ids, rows: Vec<SagaRow>) -> Self {
         let entry = |row: SagaRow| (row.order_id, Entry { row, sent_id: None, moved: false, dirty: false });
-        Self { ids, entries: rows.into_iter().map(entry).collect(), journal: Journal::default() }
+        Self { ids, entries: rows.into_iter().map(entry).collect(), journal: Journal::default(), moves: vec![] }
     }
 
     /// Locks the sagas of orders, in the order of their ids.
@@ -73,16 +76,27 @@ impl<'a> Batch<'a> {
         self.entries.values().filter(|entry| entry.moved).map(|entry| &entry.row)
     }
 
+    /// Hands over what answers have done so far, to be counted once it is committed.
+    pub fn take_moves(&mut self) -> Vec<Move> {
+        std::mem::take(&mut self.moves)
+    }
+
     /// Applies a message and returns what goes to the outbox; nothing for an order that isn't locked here.
     pub fn apply(&mut self, order: Uuid, message: Message, cause: Cause<'_>) -> Option<Vec<Event>> {
         let entry = self.entries.get_mut(&order)?;
         let decision = step(entry.row.state, message);
-        let began = entry.begin(&decision);
-        let at = entry.at();
+        if let Cause::Event(event) = cause
+            && decision.next != entry.row.state
+        {
+            self.moves.push(Move::of(&entry.row, decision.next, self.ids.now(), event.traceparent.as_deref()));
+        }
         let (id, traceparent) = match cause {
             Cause::Event(event) => (event.id, event.traceparent.as_deref()),
             Cause::Decision { id, traceparent } => (id, traceparent),
         };
+        trace::advanced(traceparent, order, entry.row.state, message, &decision);
+        let began = entry.begin(&decision);
+        let at = entry.at();
         self.journal.came_in(at, id, message.name(), traceparent);
         let events = entry.carry_out(&decision, began, self.ids);
         let caused = events.into_iter().map(|event| match cause {

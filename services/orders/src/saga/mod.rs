@@ -6,9 +6,12 @@
 mod batch;
 mod cancel;
 mod commands;
+mod moves;
+mod trace;
 mod worker;
 
 pub use batch::{Batch, Cause};
 pub use cancel::Canceller;
 pub use commands::{ORDERS_EVENTS, TO_INVENTORY, TO_PAYMENTS, placed, reserve};
+pub use moves::Move;
 pub use worker::Worker;

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use super::batch::{Batch, Cause, is_compensating};
 use crate::{
+    config::SagaSettings,
     domain::{
-        backoff::{Due, Schedule},
+        backoff::Due,
         saga::{Message, State},
     },
     metrics::Metrics,
@@ -44,31 +45,29 @@ pub struct Worker {
     pub watches: Watches,
     /// Counts.
     pub metrics: Metrics,
-    /// How often and how fast.
-    pub schedule: Schedule,
-    /// Pause between looks.
-    pub tick: Duration,
-    /// Most sagas of one transaction.
-    pub limit: u32,
+    /// How often and how fast; may change at any time.
+    pub settings: SagaSettings,
 }
 
 impl Worker {
     /// Looks until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut looks = 0_u32;
-        let mut pause = self.tick;
-        while shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        let tick = &self.settings.tick;
+        let (mut last, mut rest) = (Instant::now(), Duration::ZERO);
+        while shutdown.run_until_cancelled(tick.passed_since(last, rest)).await.is_some() {
             let began = Instant::now();
             if let Err(error) = self.look(looks.is_multiple_of(LOOKS_PER_COUNT)).await {
                 tracing::warn!(error = %error, "saga worker could not look for silent steps");
             }
             looks = looks.wrapping_add(1);
-            pause = self.tick.max(began.elapsed() * REST);
+            last = Instant::now();
+            rest = began.elapsed() * REST;
         }
     }
 
     async fn look(&self, count: bool) -> Result<(), Error> {
-        let full = self.limit as usize;
+        let full = self.settings.batch.get() as usize;
         for _ in 0..ROUNDS {
             if self.start_clocks().await? < full {
                 break;
@@ -81,7 +80,7 @@ impl Worker {
         }
         if count {
             let tx = self.pool.begin().await?;
-            let attempts = i32::try_from(self.schedule.resends).unwrap_or(i32::MAX);
+            let attempts = i32::try_from(self.settings.resends.get()).unwrap_or(i32::MAX);
             self.metrics.stuck.set(sagas::stuck(&tx, attempts).await?);
             tx.commit().await?;
         }
@@ -90,13 +89,13 @@ impl Worker {
 
     /// Starts the clocks of steps that have been published; says how many sagas that were.
     async fn start_clocks(&self) -> Result<usize, Error> {
-        let waiting = self.schedule.first;
+        let schedule = self.settings.schedule();
+        let waiting = schedule.first;
         let tx = self.pool.begin().await?;
         sagas::plan_by_index(&tx).await?;
-        let published = sagas::lock_published(&tx, self.youngest(waiting), waiting, i64::from(self.limit)).await?;
-        let wait = |(order, attempt): (Uuid, i32)| {
-            (order, self.schedule.wait(u32::try_from(attempt).unwrap_or(1), self.chance()))
-        };
+        let published = sagas::lock_published(&tx, self.youngest(waiting), waiting, self.limit()).await?;
+        let wait =
+            |(order, attempt): (Uuid, i32)| (order, schedule.wait(u32::try_from(attempt).unwrap_or(1), self.chance()));
         let mut waits: Vec<(Uuid, Duration)> = published.into_iter().map(wait).collect();
         waits.sort_unstable_by_key(|(order, _)| *order);
         sagas::start_clocks(&tx, &waits).await?;
@@ -107,16 +106,17 @@ impl Worker {
     /// Sends again what is due, in one transaction; says how many sagas that were.
     async fn send_again(&self) -> Result<usize, Error> {
         let tx = self.pool.begin().await?;
-        let rows = sagas::lock_due(&tx, i64::from(self.limit)).await?;
+        let rows = sagas::lock_due(&tx, self.limit()).await?;
         if rows.is_empty() {
             tx.commit().await?;
             return Ok(0);
         }
+        let schedule = self.settings.schedule();
         let due: Vec<(Uuid, State, Due)> = rows
             .iter()
             .map(|row| {
                 let attempt = u32::try_from(row.attempt).unwrap_or(1);
-                (row.order_id, row.state, self.schedule.due(attempt, is_compensating(row.state)))
+                (row.order_id, row.state, schedule.due(attempt, is_compensating(row.state)))
             })
             .collect();
         let lines = reservations(&tx, &due).await?;
@@ -161,6 +161,11 @@ impl Worker {
             self.ids.now().checked_sub(waiting).and_then(|then| then.duration_since(std::time::UNIX_EPOCH).ok());
         let millis = since.map_or(0, |since| since.as_millis());
         Uuid::from_u128(millis << 80)
+    }
+
+    /// Most sagas of one transaction.
+    fn limit(&self) -> i64 {
+        i64::from(self.settings.batch.get())
     }
 
     /// A number in 0..1.

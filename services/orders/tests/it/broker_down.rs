@@ -12,10 +12,10 @@ use crate::world::World;
 async fn orders_are_accepted_and_their_clocks_stand_still_while_the_broker_is_down() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| {
-        settings.saga.tick = HumanDuration::from_millis(20);
-        settings.saga.backoff = HumanDuration::from_millis(50);
-        settings.saga.backoff_max = HumanDuration::from_millis(50);
-        settings.saga.resends = 4;
+        settings.saga.tick = HumanDuration::from_millis(20).into();
+        settings.saga.backoff = HumanDuration::from_millis(50).into();
+        settings.saga.backoff_max = HumanDuration::from_millis(50).into();
+        settings.saga.resends = 4.into();
     })
     .await;
     stack.kill_nats().await;

@@ -9,9 +9,9 @@ use crate::world::World;
 
 /// A saga in a hurry.
 fn hurried(settings: &mut Settings) {
-    settings.saga.tick = HumanDuration::from_millis(20);
-    settings.saga.backoff = HumanDuration::from_millis(20);
-    settings.saga.backoff_max = HumanDuration::from_millis(40);
+    settings.saga.tick = HumanDuration::from_millis(20).into();
+    settings.saga.backoff = HumanDuration::from_millis(20).into();
+    settings.saga.backoff_max = HumanDuration::from_millis(40).into();
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn after_twenty_resends_a_step_is_given_up_and_compensated_until_it_answer
 async fn a_charge_that_stays_silent_is_given_up_too() {
     let world = World::start_with(|settings| {
         hurried(settings);
-        settings.saga.resends = 2;
+        settings.saga.resends = 2.into();
     })
     .await;
     let order = world.order().await;
@@ -85,7 +85,7 @@ async fn a_charge_that_stays_silent_is_given_up_too() {
 async fn two_replicas_send_a_silent_step_again_no_more_often_than_one() {
     let world = World::start_with(|settings| {
         hurried(settings);
-        settings.saga.resends = 5;
+        settings.saga.resends = 5.into();
     })
     .await;
     let replica = world.replica().await;

@@ -54,6 +54,9 @@ impl World {
         let mut settings = Settings {
             service: Default::default(),
             telemetry: Default::default(),
+            remote: Default::default(),
+            secrets: Default::default(),
+            flags: Default::default(),
             grpc: Default::default(),
             auth: identity.auth_settings(),
             client: flotilla_rpc::ClientSettings::default(),
@@ -66,7 +69,7 @@ impl World {
                 ..CatalogueSettings::default()
             },
             placing: PlacingSettings::default(),
-            saga: SagaSettings { backoff: minute, backoff_max: minute, ..SagaSettings::default() },
+            saga: SagaSettings { backoff: minute.into(), backoff_max: minute.into(), ..SagaSettings::default() },
             watch: WatchSettings::default(),
         };
         adjust(&mut settings);

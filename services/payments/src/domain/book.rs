@@ -129,6 +129,24 @@ impl<'ids> Book<'ids> {
         answer
     }
 
+    /// Declines an order's charge for a reason that isn't in the book; one that is decided already stays as it is.
+    pub fn decline(&mut self, order: Uuid, customer: Uuid, amount: Amount, reason: PaymentDecline) -> Charged {
+        if let Some(known) = self.find(order) {
+            return known.answer_to_charge();
+        }
+        let charge = Charge {
+            order,
+            customer,
+            state: ChargeState::Declined(reason),
+            amount: Some(amount),
+            charge_transfer: None,
+            refund_transfer: None,
+        };
+        let answer = charge.answer_to_charge();
+        self.opened.insert(order, charge);
+        answer
+    }
+
     /// Gives an order's money back; leaves a tombstone where nothing is known of the order.
     ///
     /// # Errors

@@ -249,6 +249,26 @@ fn an_order_before_its_account_is_declined_for_want_of_money() {
 }
 
 #[test]
+fn a_charge_that_is_declined_from_outside_takes_nothing_and_stays_declined() {
+    let ids = || Uuid::nil();
+    let usd = currency("USD");
+    let (order, customer) = order_id(0);
+    let account = Account { customer, currency: usd, balance_minor: 10, closed: false };
+    let amount = Amount { minor: 10, currency: usd };
+    let mut book = Book::open(&ids, [account], [], []);
+    assert_eq!(
+        book.decline(order, customer, amount, PaymentDecline::Refused),
+        Charged::Declined(PaymentDecline::Refused)
+    );
+    assert_eq!(book.charge(order, customer, amount), Charged::Declined(PaymentDecline::Refused));
+    assert_eq!(book.refund(order, customer).map(|refunded| refunded.returned), Ok(None));
+    let (paid, _) = order_id(1);
+    assert_eq!(book.charge(paid, customer, amount), Charged::Paid(amount));
+    assert_eq!(book.decline(paid, customer, amount, PaymentDecline::Refused), Charged::Paid(amount), "it is paid");
+    assert_eq!(book.close().balances, [(customer, 0)]);
+}
+
+#[test]
 fn a_refund_that_names_another_customer_is_refused_and_moves_nothing() {
     let ids = || Uuid::nil();
     let usd = currency("USD");

@@ -4,16 +4,17 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use flotilla_fault::{Fault, Faults};
 use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
 use flotilla_postgres::Tx;
-use flotilla_proto::money::Amount;
+use flotilla_proto::{money::Amount, payments::v1::PaymentDecline};
 use futures::try_join;
 use uuid::Uuid;
 
-use super::{COMMANDS, Unreadable, charge_payment, knows, read, refund_payment};
+use super::{COMMANDS, Unreadable, charge_payment, knows, read, refund_payment, trace};
 use crate::{
     domain::{Account, Book, Charge, Entries},
-    metrics::Metrics,
+    metrics::{Decisions, Metrics},
     storage,
 };
 
@@ -47,12 +48,20 @@ impl Command {
 pub struct Commands {
     ids: Ids,
     metrics: Metrics,
+    faults: Faults,
 }
 
 impl Commands {
     /// Ids of transfers and replies come from `ids`.
     pub fn new(ids: Ids, metrics: Metrics) -> Self {
-        Self { ids, metrics }
+        Self { ids, metrics, faults: Faults::impossible() }
+    }
+
+    /// Lets a fault decline charges.
+    #[must_use]
+    pub fn with_faults(self, faults: &Faults) -> Self {
+        faults.declare(&[Fault::DeclinedPayments]);
+        Self { faults: faults.clone(), ..self }
     }
 
     /// Decides in message order; a command that makes no sense becomes a dead letter and holds up no other.
@@ -62,30 +71,44 @@ impl Commands {
         commands: Vec<Result<Command, Unreadable>>,
         accounts: Vec<Account>,
         charges: Vec<Charge>,
-    ) -> (Vec<Outcome>, Entries) {
+    ) -> (Vec<Outcome>, Entries, Decisions) {
         let ids = || self.ids.next();
         let mut book = Book::open(&ids, accounts, charges, []);
+        let mut decisions = Decisions::default();
         let outcomes = events
             .iter()
             .zip(commands)
-            .map(|(event, command)| match command.and_then(|command| self.carry_out(&mut book, command)) {
-                Ok(reply) => Outcome::Replied { reply: reply.caused_by(event), more: Vec::new() },
-                Err(reason) => Outcome::DeadLetter(reason),
+            .map(|(event, command)| {
+                match command.and_then(|command| self.carry_out(&mut book, &mut decisions, event, command)) {
+                    Ok(reply) => Outcome::Replied { reply: reply.caused_by(event), more: Vec::new() },
+                    Err(reason) => Outcome::DeadLetter(reason),
+                }
             })
             .collect();
-        (outcomes, book.close())
+        (outcomes, book.close(), decisions)
     }
 
-    fn carry_out(&self, book: &mut Book<'_>, command: Command) -> Result<Event, Unreadable> {
+    fn carry_out(
+        &self,
+        book: &mut Book<'_>,
+        decisions: &mut Decisions,
+        event: &Event,
+        command: Command,
+    ) -> Result<Event, Unreadable> {
         match command {
             Command::Charge(target, amount) => {
-                let answer = book.charge(target.order, target.customer, amount);
-                self.metrics.charged(answer);
+                let answer = match self.faults.strikes(Fault::DeclinedPayments) {
+                    None => book.charge(target.order, target.customer, amount),
+                    Some(_) => book.decline(target.order, target.customer, amount, PaymentDecline::Refused),
+                };
+                decisions.charged(answer);
+                trace::charged(event, target, answer);
                 Ok(charge_payment::reply(&self.ids, target, answer))
             }
             Command::Refund(target) => {
                 let answer = book.refund(target.order, target.customer).map_err(|error| error.to_string())?;
-                self.metrics.refunded(answer);
+                decisions.refunded(answer);
+                trace::refunded(event, target, answer);
                 Ok(refund_payment::reply(&self.ids, target, answer))
             }
         }
@@ -105,8 +128,10 @@ impl Handler<Tx> for Commands {
         let orders = sorted(targets().map(|target| target.order));
         let (accounts, charges) =
             try_join!(storage::lock_accounts(tx, &customers), storage::lock_charges(tx, &orders))?;
-        let (outcomes, entries) = self.decide(events, commands, accounts, charges);
+        let (outcomes, entries, decisions) = self.decide(events, commands, accounts, charges);
         storage::write(tx, &entries).await?;
+        let metrics = self.metrics.clone();
+        tx.after_commit(move || metrics.decided(decisions));
         Ok(outcomes)
     }
 }

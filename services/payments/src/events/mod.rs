@@ -4,6 +4,7 @@
 mod charge_payment;
 mod commands;
 mod refund_payment;
+mod trace;
 mod user_created;
 mod user_deleted;
 mod user_updated;

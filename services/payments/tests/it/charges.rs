@@ -1,8 +1,9 @@
 //! Charges: once for an order, whatever is repeated; declined by decision, never by accident.
 
 use flotilla_proto::payments::v1::{PaymentDecline, payment_service_client::PaymentServiceClient};
+use flotilla_testkit::eventually;
 
-use crate::support::{Said, World, charge, charge_in, get, said, user_deleted};
+use crate::support::{PATIENCE, Said, World, charge, charge_in, get, said, user_deleted};
 
 #[tokio::test]
 async fn an_order_is_charged_once_and_a_repeat_gets_the_same_reply_again() {
@@ -32,6 +33,10 @@ async fn an_order_is_charged_once_and_a_repeat_gets_the_same_reply_again() {
     assert_eq!(said(&again), Said::Charged(1_234));
     assert_eq!(world.balance(customer).await, 8_766);
     assert_eq!(world.count("SELECT count(*) FROM transfers WHERE kind = 'charge'").await, 1);
+
+    // Two commands were decided, whatever was repeated.
+    let paid = |times| format!("flotilla_payments_decisions_total{{kind=\"charge\",outcome=\"paid\"}} {times}\n");
+    eventually("counted", PATIENCE, || async { world.service.metrics().contains(&paid(2)) }).await;
     world.finish().await;
 }
 

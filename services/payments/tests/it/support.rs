@@ -125,6 +125,8 @@ pub fn settings(database: &Database, nats: &str, tokens: &TestIdentity) -> Setti
     Settings {
         service: ServiceSettings::default(),
         telemetry: TelemetrySettings::default(),
+        remote: Default::default(),
+        secrets: Default::default(),
         grpc: ServerSettings::default(),
         auth: tokens.auth_settings(),
         client: flotilla_rpc::ClientSettings::default(),

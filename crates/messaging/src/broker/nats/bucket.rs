@@ -41,6 +41,14 @@ pub struct Kept {
     pub revision: u64,
 }
 
+impl NatsBroker {
+    /// A bucket by name; it is opened later.
+    #[must_use]
+    pub fn bucket(&self, name: &'static str) -> Bucket {
+        Bucket::new(self.clone(), name)
+    }
+}
+
 impl Bucket {
     pub(crate) fn new(broker: NatsBroker, name: &'static str) -> Self {
         Self { broker, name }

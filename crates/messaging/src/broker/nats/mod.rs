@@ -139,6 +139,19 @@ impl NatsBroker {
         }
     }
 
+    /// What a durable consumer has before it, over all replicas: frames not delivered yet, and delivered ones that
+    /// aren't acked.
+    ///
+    /// # Errors
+    /// The broker is away, or there is no such consumer yet.
+    pub async fn pending(&self, spec: &ConsumerSpec) -> Result<u64, BrokerError> {
+        self.usable()?;
+        let consumer = self.shared.jetstream.get_consumer_from_stream::<pull::Config, _, _>(spec.name, spec.stream);
+        let consumer = self.within("consumer info", consumer).await?.map_err(unavailable)?;
+        let info = consumer.cached_info();
+        Ok(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX))
+    }
+
     fn consumer_config(&self, spec: &ConsumerSpec) -> pull::Config {
         pull::Config {
             durable_name: Some(spec.name.to_owned()),

@@ -1,6 +1,7 @@
 //! On the in-memory set, in virtual time.
 
 mod consumer;
+mod faults;
 mod parked;
 mod relay;
 mod simulation;
@@ -95,8 +96,8 @@ impl World {
         self.spawn(relay.run(self.shutdown.clone()));
     }
 
-    pub fn start_consumer(&mut self, handler: Arc<dyn Handler<MemoryTx>>) {
-        let consumer = Consumer::new(ConsumerParts {
+    pub fn consumer(&self, handler: Arc<dyn Handler<MemoryTx>>) -> Consumer<MemoryStore, MemoryBroker> {
+        Consumer::new(ConsumerParts {
             spec: CONSUMER,
             store: self.payments.clone(),
             broker: self.broker.clone(),
@@ -106,7 +107,11 @@ impl World {
             ack_wait: Duration::from_secs(15),
             horizon: HORIZON,
             metrics: Metrics::new("payments", &Registry::new()).unwrap(),
-        });
+        })
+    }
+
+    pub fn start_consumer(&mut self, handler: Arc<dyn Handler<MemoryTx>>) {
+        let consumer = self.consumer(handler);
         self.spawn(consumer.run(self.shutdown.clone()));
         self.consuming = true;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Layer, Outcome, Outgoing};
 use crate::client::balancer::Balancer;
-use crate::client::outcome::{Failure, Sent, head_code};
+use crate::client::outcome::{Failure, Sent, head_verdict};
 use crate::client::reply::Reply;
 
 /// The layer.
@@ -20,7 +20,7 @@ impl Balance {
 
 impl Layer for Balance {
     async fn call(&self, call: Outgoing) -> Outcome {
-        let Outgoing { mut request, method, deadline, tried } = call;
+        let Outgoing { mut request, method, deadline, tried, .. } = call;
         let (mut sender, mut lease) = match self.balancer.acquire(&tried).await {
             Ok(place) => place,
             Err(cause) => return Err(Failure::unreachable(cause, request)),
@@ -31,7 +31,7 @@ impl Layer for Balance {
         match sender.try_send_request(request).await {
             Ok(response) => {
                 let mut response = response.map(|body| Reply::new(body, lease));
-                match head_code(&response) {
+                match head_verdict(&response) {
                     Some(code) => response.body_mut().ended(code),
                     // Whatever becomes of the stream later: the server took the call and answered.
                     None if method.is_stream() => response.body_mut().begun(),

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use super::{Layer, Outcome, Outgoing};
 use crate::client::balancer::SLOW;
-use crate::client::outcome::{Failure, Sent, head_code, is_fault};
+use crate::client::outcome::{Failure, Sent, head_verdict, is_fault};
 use crate::client::reply::code_in;
 use crate::{ClientSettings, RpcError};
 
@@ -186,7 +186,7 @@ impl<S: Layer> Layer for Breakers<S> {
             Err(Failure { sent: Sent::Never(_), .. }) => {}
             Err(failure) => ticket.ended(failure.status.code()),
             Ok(response) => {
-                let code = head_code(response).or_else(|| response.body().trailers().and_then(code_in));
+                let code = head_verdict(response).or_else(|| response.body().trailers().and_then(code_in));
                 // A stream that has begun is a success; so is an answer of which only the end is still to come.
                 ticket.ended(code.unwrap_or(Code::Ok));
             }

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flotilla_call::{CallContext, Deadline};
+use flotilla_telemetry::Span;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
 use tonic::body::Body;
@@ -41,6 +42,8 @@ pub(crate) struct Outgoing {
     pub method: Arc<Method>,
     /// When the caller stops waiting.
     pub deadline: Option<Deadline>,
+    /// The call's span, until it is begun.
+    pub span: Span,
     /// Addresses that earlier attempts were sent to.
     pub tried: Vec<SocketAddr>,
 }
@@ -74,14 +77,14 @@ pub(crate) fn prepare(
     let method = Arc::clone(methods.find(request.uri().path()));
     let (mut parts, body) = request.into_parts();
     let headers = &mut parts.headers;
-    let deadline = CallContext::with(|context| {
+    let (span, deadline) = CallContext::with(|context| {
         request_id::send_on(context, headers);
-        trace::send_on(context.traceparent.as_deref(), headers);
-        deadline::send_on(context.deadline, &method, settings, headers)
+        let span = trace::begin(&method, context.traceparent.as_deref(), headers);
+        (span, deadline::send_on(context.deadline, &method, settings, headers))
     })
     .unwrap_or_else(|| {
-        trace::send_on(None, headers);
-        deadline::send_on(None, &method, settings, headers)
+        let span = trace::begin(&method, None, headers);
+        (span, deadline::send_on(None, &method, settings, headers))
     });
     token::send_on(authorization, headers);
     if !headers.contains_key(USER_AGENT) {
@@ -89,5 +92,5 @@ pub(crate) fn prepare(
     }
     parts.version = http::Version::HTTP_2;
     let request = Request::from_parts(parts, Outbound::Stream(body));
-    Outgoing { request, method, deadline, tried: Vec::new() }
+    Outgoing { request, method, deadline, span, tried: Vec::new() }
 }

@@ -10,20 +10,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use flotilla_telemetry::{KeyValue, Span, event};
 use http::{HeaderMap, Request};
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::deadline::{leaves_time, write};
 use super::{Layer, Outcome, Outgoing};
+use crate::ClientSettings;
 use crate::client::endpoint::Wiring;
 use crate::client::outbound::Outbound;
-use crate::client::outcome::{Failure, Sent, head_code};
+use crate::client::outcome::{Failure, Sent, details_in, head_code};
 use crate::client::reply::code_in;
-use crate::{ClientSettings, Details};
 
 /// Largest request that is kept for a repeat, and largest response that is looked at to its end before it is passed on.
 const KEPT_BYTES: usize = 256 * 1024;
@@ -72,8 +71,13 @@ impl<S: Layer> Layer for Retry<S> {
             attempt += 1;
             let last = attempt >= self.attempts;
             let copy = if repeatable && !last { again(&call.request) } else { None };
-            let sending =
-                Outgoing { request: call.request, method: Arc::clone(&method), deadline, tried: tried.clone() };
+            let sending = Outgoing {
+                request: call.request,
+                method: Arc::clone(&method),
+                deadline,
+                span: Span::none(),
+                tried: tried.clone(),
+            };
             let mut outcome = self.inner.call(sending).await;
             if repeatable && !method.server_streaming {
                 outcome = look_to_the_end(outcome).await;
@@ -86,8 +90,9 @@ impl<S: Layer> Layer for Retry<S> {
                 Wish::Elsewhere | Wish::Soon => self.backoff(attempt),
                 Wish::After(wait) => wait + self.backoff(1),
             };
-            let paid = matches!(wish, Wish::Elsewhere) || self.budget.lock().withdraw(Instant::now());
-            if pause > LONGEST_WAIT || !paid || !leaves_time(deadline, pause) {
+            // Paid for last: what isn't repeated anyway costs nothing.
+            let worth_it = pause <= LONGEST_WAIT && leaves_time(deadline, pause);
+            if !worth_it || !(matches!(wish, Wish::Elsewhere) || self.budget.lock().withdraw(Instant::now())) {
                 return outcome;
             }
             // What the last attempt holds is given back before the next begins.
@@ -98,6 +103,7 @@ impl<S: Layer> Layer for Retry<S> {
             if let Some(metrics) = &method.metrics {
                 metrics.retries.inc();
             }
+            event("retry", [KeyValue::new("attempt", i64::from(attempt) + 1)]);
             call.request = request;
             if let Some(deadline) = deadline {
                 write(deadline.remaining(), call.request.headers_mut());
@@ -177,10 +183,7 @@ fn again(request: &Request<Outbound>) -> Option<Request<Outbound>> {
 
 /// When the server says that a repeat may succeed.
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
-    let encoded = headers.get("grpc-status-details-bin")?.as_bytes();
-    let unpadded = encoded.split(|byte| *byte == b'=').next()?;
-    let details = STANDARD_NO_PAD.decode(unpadded).ok()?;
-    Details::of(&Status::with_details(Code::Unavailable, "", details.into())).retry_after
+    details_in(headers)?.retry_after
 }
 
 /// What may be spent on retries.
@@ -221,6 +224,8 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Status;
+
     use super::*;
     use crate::RpcError;
 

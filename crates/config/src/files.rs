@@ -1,0 +1,74 @@
+//! Files of settings: TOML and YAML, told apart by their names. Their text is never quoted by an error: it may hold
+//! secrets.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use config::{Config, File, FileFormat, Value};
+
+use crate::error::ConfigError;
+
+/// The endings of files with settings.
+const ENDINGS: [&str; 3] = ["toml", "yaml", "yml"];
+/// A secret is shorter than this.
+const LONGEST_SECRET: u64 = 64 * 1024;
+
+/// The tree that a file holds.
+pub(crate) fn read(path: &Path) -> Result<Value, ConfigError> {
+    let fail = |message: String| ConfigError::File { path: path.to_owned(), message };
+    let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("toml");
+    let format = match ending {
+        "toml" => FileFormat::Toml,
+        "yaml" | "yml" => FileFormat::Yaml,
+        _ => return Err(fail("its name must end in .toml, .yaml or .yml".to_owned())),
+    };
+    if text.trim().is_empty() {
+        return Ok(crate::tree::empty());
+    }
+    let parsed = Config::builder().add_source(File::from_str(&text, format)).build();
+    parsed.map(|config| config.cache).map_err(|error| fail(without_quotes(&error.to_string())))
+}
+
+/// The files of a layer that are there.
+pub(crate) fn layer(directory: &Path, stem: &str) -> Vec<PathBuf> {
+    let named = ENDINGS.map(|ending| directory.join(format!("{stem}.{ending}")));
+    named.into_iter().filter(|path| path.is_file()).collect()
+}
+
+/// The parser shows the line at fault between its first line, the position, and its last, the reason.
+fn without_quotes(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next_back()) {
+        (Some(position), Some(reason)) => format!("{position}: {reason}"),
+        (Some(only), None) => only.to_owned(),
+        _ => "can't be understood".to_owned(),
+    }
+}
+
+/// The text of a file without the line break at its end.
+pub(crate) fn secret(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text))
+        .map_err(|error| format!("can't be read: {error}"))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// The files of a directory of mounted secrets. Kubernetes mounts each as a link to `..data/<name>`, and `..data` as a
+/// link that it swaps; what begins with a dot is no setting.
+pub(crate) fn mounted(directory: &Path) -> Result<Vec<(String, PathBuf)>, ConfigError> {
+    let fail = |error: std::io::Error| ConfigError::File { path: directory.to_owned(), message: error.to_string() };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if !name.starts_with('.') && path.is_file() {
+            files.push((name, path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}

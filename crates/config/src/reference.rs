@@ -1,0 +1,178 @@
+//! All settings that a type has: what each takes, what it defaults to, and in whose words it is explained.
+
+use std::collections::BTreeMap;
+
+use crate::failure::join;
+use crate::problems::variable;
+use crate::setting::{Setting, Shown};
+
+/// What a setting takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// In words, fit to follow "expected".
+    pub text: String,
+    /// The words to choose from, if it takes only these.
+    pub choices: Vec<String>,
+}
+
+impl Kind {
+    /// What is told by `text`, such as `a duration such as 5s`.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self { text: text.to_owned(), choices: Vec::new() }
+    }
+
+    /// One of these words.
+    #[must_use]
+    pub fn choice(words: &[&str]) -> Self {
+        let choices: Vec<String> = words.iter().map(ToString::to_string).collect();
+        Self { text: format!("one of {}", choices.join(", ")), choices }
+    }
+
+    pub(crate) fn is_flag(&self) -> bool {
+        self.choices == ["true", "false"]
+    }
+}
+
+/// Where a description goes: the name, and what the field says about it.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    name: String,
+    doc: String,
+    aliases: Vec<String>,
+}
+
+impl Place {
+    /// The place of a field of the section here.
+    #[must_use]
+    pub fn field(&self, key: &str, doc: &str, aliases: &[&str]) -> Self {
+        let aliases = aliases.iter().map(ToString::to_string).collect();
+        Self { name: join(&self.name, key), doc: doc.to_owned(), aliases }
+    }
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The dotted name.
+    pub name: String,
+    /// What it is for.
+    pub doc: String,
+    /// What it takes.
+    pub kind: Kind,
+    /// What holds when it isn't set.
+    pub default: Option<String>,
+    /// It must be set; a setting of a section that may be absent as a whole needn't.
+    pub required: bool,
+    /// A reload may change it.
+    pub live: bool,
+    /// Its value is masked wherever it is shown.
+    pub secret: bool,
+    /// Names of further settings may follow it, behind a dot.
+    pub open: bool,
+    /// Other variables that set it.
+    pub aliases: Vec<String>,
+}
+
+impl Description {
+    /// The environment variable that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        variable(&self.name)
+    }
+}
+
+/// A section of settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The dotted name; empty for the settings as a whole.
+    pub name: String,
+    /// What it is for.
+    pub doc: String,
+}
+
+/// All settings of a type.
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    sections: Vec<Section>,
+    settings: Vec<Description>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Reference {
+    /// All settings of `T`.
+    #[must_use]
+    pub fn of<T: Setting>() -> Self {
+        let mut reference = Self::default();
+        T::describe(&Place::default(), None, &mut reference);
+        reference
+    }
+
+    /// Adds a section; `doc` is its type's word where its field has none.
+    pub fn section(&mut self, at: &Place, doc: &str) {
+        let doc = if at.doc.is_empty() { doc } else { &at.doc };
+        self.sections.push(Section { name: at.name.clone(), doc: doc.to_owned() });
+    }
+
+    /// Adds a setting.
+    pub fn setting<T: Setting>(&mut self, at: &Place, kind: Kind, default: Option<&T>) {
+        let mut shown = Vec::new();
+        if let Some(default) = default {
+            default.values(&at.name, &mut shown);
+        }
+        let default = shown.first().and_then(|shown: &Shown| shown.value.clone());
+        self.places.insert(at.name.clone(), self.settings.len());
+        self.settings.push(Description {
+            name: at.name.clone(),
+            doc: at.doc.clone(),
+            kind,
+            required: default.is_none(),
+            default,
+            live: false,
+            secret: false,
+            open: false,
+            aliases: at.aliases.clone(),
+        });
+    }
+
+    /// Changes what is added by `add`.
+    pub(crate) fn mark(&mut self, add: impl FnOnce(&mut Self), mut mark: impl FnMut(&mut Description)) {
+        let before = self.settings.len();
+        add(self);
+        self.settings[before..].iter_mut().for_each(&mut mark);
+    }
+
+    /// The settings, in the order of their declaration.
+    #[must_use]
+    pub fn settings(&self) -> &[Description] {
+        &self.settings
+    }
+
+    /// The sections, likewise.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// The setting of this name, or the one that takes it as a key.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Description> {
+        if let Some(place) = self.places.get(name) {
+            return Some(&self.settings[*place]);
+        }
+        let inside = |setting: &&Description| {
+            setting.open && name.strip_prefix(&setting.name).is_some_and(|rest| rest.starts_with('.'))
+        };
+        self.settings.iter().find(inside)
+    }
+
+    /// Whether settings begin with this name.
+    pub(crate) fn is_section(&self, name: &str) -> bool {
+        self.sections.iter().any(|section| section.name == name)
+    }
+
+    /// The setting that is also set by the variable `alias`.
+    pub(crate) fn by_alias(&self, alias: &str) -> Option<&Description> {
+        self.settings.iter().find(|setting| setting.aliases.iter().any(|known| known == alias))
+    }
+}

@@ -1,0 +1,65 @@
+//! What a name that isn't known was probably meant to be.
+
+use crate::reference::Reference;
+
+/// The name of a setting that `name` resembles.
+pub(crate) fn like(name: &str, reference: &Reference) -> Option<String> {
+    // What names a file with the value of a setting.
+    if let Some(base) = name.strip_suffix("_file") {
+        return like(base, reference).map(|meant| format!("{meant}_file"));
+    }
+    let names = || reference.settings().iter().map(|setting| setting.name.as_str());
+    let nearest = names().filter_map(|known| Some((apart(name, known)?, known))).min().map(|(_, known)| known);
+    // The right field in the wrong section, if there is only one of that name.
+    let field = || {
+        let field = name.rsplit('.').next().unwrap_or(name);
+        let mut same = names().filter(|known| known.rsplit('.').next() == Some(field));
+        same.next().filter(|_| same.next().is_none())
+    };
+    nearest.or_else(field).map(str::to_owned)
+}
+
+/// How far two names are apart; nothing if a part of one has little to do with that of the other.
+fn apart(name: &str, known: &str) -> Option<usize> {
+    if name.split('.').count() != known.split('.').count() {
+        return None;
+    }
+    name.split('.').zip(known.split('.')).try_fold(0, |sum, (a, b)| {
+        // A third of it may be wrong, but no more: a guess that is far off misleads.
+        let bound = (a.chars().count() / 3).max(1);
+        Some(distance(a, b)).filter(|distance| *distance <= bound).map(|distance| sum + distance)
+    })
+}
+
+/// How many letters must be put in, taken out, replaced or swapped with their neighbour to make `a` from `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, other) in b.iter().enumerate() {
+            let replaced = last[j] + usize::from(letter != other);
+            let mut least = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *letter == b[j - 1] && a[i - 1] == *other {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_what_fingers_do_wrong() {
+        for (a, b, expected) in [("", "abc", 3), ("tick", "tick", 0), ("tikc", "tick", 1), ("tck", "tick", 1)] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+        assert_eq!(distance("saga.tick", "sagas.tack"), 2);
+    }
+}

@@ -1,0 +1,79 @@
+//! Addresses of other processes.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// An absolute address: a scheme and a host, such as `http://host:port`. Kept as it was written.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Url(String);
+
+/// The text isn't an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an address such as http://host:port")]
+pub struct UrlSyntax;
+
+impl Url {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Url {
+    type Err = UrlSyntax;
+
+    fn from_str(text: &str) -> Result<Self, UrlSyntax> {
+        let text = text.trim();
+        let parsed = url::Url::parse(text).map_err(|_| UrlSyntax)?;
+        let absolute = text.contains("://") && parsed.host_str().is_some_and(|host| !host.is_empty());
+        if absolute { Ok(Self(text.to_owned())) } else { Err(UrlSyntax) }
+    }
+}
+
+impl Deref for Url {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Without the password, if it has one.
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::setting::without_password(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Url {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host() {
+        for text in ["http://127.0.0.1:7101", "nats://user:pass@nats:4222", "redis://[::1]:6379/0"] {
+            assert_eq!(text.parse::<Url>().unwrap().as_str(), text);
+        }
+        for text in ["", "orders", "orders:7103", "http://", "http://:80", "/path", "mailto:a@b.c"] {
+            assert_eq!(text.parse::<Url>(), Err(UrlSyntax), "{text:?}");
+        }
+        let shown = format!("{:?}", "http://me:hunter2@host".parse::<Url>().unwrap());
+        assert_eq!(shown, "http://me:****@host");
+    }
+}

@@ -1,0 +1,82 @@
+//! Settings by variables: long names, aliases, and those that name a file with the value.
+
+use std::collections::BTreeMap;
+
+use crate::problems::Problem;
+use crate::reference::Reference;
+
+/// What every variable of a setting begins with.
+pub(crate) const PREFIX: &str = "FLOTILLA__";
+/// The end of a variable that names a file with the value.
+const FILE: &str = "_file";
+
+/// A text and where it stands.
+pub(crate) struct Text {
+    pub origin: String,
+    pub text: String,
+}
+
+/// The variables of one layer, by the setting.
+#[derive(Default)]
+pub(crate) struct Variables {
+    pub values: BTreeMap<String, Text>,
+    /// Paths of files with the values.
+    pub files: BTreeMap<String, Text>,
+}
+
+impl Variables {
+    /// Picks the settings' variables; others are none of our business. An empty one counts as one that isn't set:
+    /// compose files and shells can't unset one. `place` follows a variable's name where it is told.
+    pub fn pick(
+        variables: &[(String, String)],
+        place: &str,
+        reference: &Reference,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut picked = Self::default();
+        let mut aliases = BTreeMap::new();
+        for (variable, text) in variables.iter().filter(|(_, text)| !text.is_empty()) {
+            let origin = format!("{variable}{place}");
+            let set = Text { origin, text: text.clone() };
+            let Some(name) = variable.strip_prefix(PREFIX) else {
+                if let Some(setting) = reference.by_alias(variable) {
+                    aliases.insert(setting.name.clone(), set);
+                }
+                continue;
+            };
+            let Some(name) = setting_of(name) else {
+                let name = name.to_ascii_lowercase().replace("__", ".");
+                problems.push(Problem::new(&name, "is not the name of a setting").at(&set.origin));
+                continue;
+            };
+            let base = name.strip_suffix(FILE).filter(|base| reference.find(base).is_some());
+            match base.filter(|_| reference.find(&name).is_none()) {
+                Some(base) => drop(picked.files.insert(base.to_owned(), set)),
+                None => drop(picked.values.insert(name, set)),
+            }
+        }
+        for (name, set) in aliases {
+            picked.values.entry(name).or_insert(set);
+        }
+        picked.refuse_twice(problems);
+        picked
+    }
+
+    /// A value and a file with a value: it can't be told which is meant.
+    fn refuse_twice(&mut self, problems: &mut Vec<Problem>) {
+        for (name, file) in &self.files {
+            if let Some(value) = self.values.get(name) {
+                let message = format!("is set twice, also by {}", file.origin);
+                problems.push(Problem::new(name, message).at(&value.origin));
+            }
+        }
+        self.files.retain(|name, _| !self.values.contains_key(name));
+    }
+}
+
+/// The dotted name in a variable or a file's name: `SAGA__TICK`, `saga.tick`.
+pub(crate) fn setting_of(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase().replace("__", ".");
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b));
+    (plain && !name.split('.').any(str::is_empty)).then_some(name)
+}

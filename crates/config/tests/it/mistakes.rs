@@ -1,0 +1,60 @@
+//! What is told of mistakes: where, what was given, what is allowed, what was probably meant.
+
+use crate::shop::{Folder, sources, wrong};
+
+#[test]
+fn every_mistake_of_every_source_is_told_at_once() {
+    let folder = Folder::new();
+    let file = folder.write("shop.toml", "[saga]\nworkers = \"many\"\ntikc = \"1s\"");
+    let mounted = folder.write("mounted/broker.pasword", "hunter2");
+    let variables = [
+        ("FLOTILLA_CONFIG_FILE", file.to_str().unwrap()),
+        ("FLOTILLA_SECRETS_DIR", &folder.at("mounted")),
+        ("FLOTILLA__BROKER__URL", "broker:4222"),
+        ("FLOTILLA__SERVICE__ENVIRONMENT", "prod"),
+        ("FLOTILLA__SAGGA__BATCH", "1"),
+    ];
+    let flags = ["--broker.largest=1XB", "--broker.password=hunter2", "--saga.tick"].map(str::to_owned);
+    let told = wrong(&sources(&variables).arguments(flags));
+    let file = file.display();
+    let expected = [
+        format!("saga.workers: expected a whole number, not \"many\" (from {file})"),
+        format!("saga.tikc: is not a setting; did you mean saga.tick? (from {file})"),
+        format!("broker.pasword: is not a setting; did you mean broker.password? (from {})", mounted.display()),
+        "broker.url: expected an address such as http://host:port, not \"broker:4222\" (from FLOTILLA__BROKER__URL)"
+            .to_owned(),
+        "service.environment: expected one of development, production, not \"prod\" (from \
+         FLOTILLA__SERVICE__ENVIRONMENT)"
+            .to_owned(),
+        "sagga.batch: is not a setting; did you mean saga.batch? (from FLOTILLA__SAGGA__BATCH)".to_owned(),
+        "broker.largest: expected a size such as 512, 64KiB or 1MiB, not \"1XB\" (from --broker.largest)".to_owned(),
+        "broker.password: is a secret, and flags are seen by everybody: give it in a file (from --broker.password)"
+            .to_owned(),
+        "saga.tick: needs a value (from --saga.tick)".to_owned(),
+    ];
+    for line in &expected {
+        assert!(told.contains(line), "{line} is not in {told:#?}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    assert!(!told.concat().contains("hunter2"));
+}
+
+#[test]
+fn what_only_the_whole_can_tell_is_told_with_what_was_given() {
+    let told = wrong(&sources(&[("FLOTILLA__SAGA__BATCH", "0")]));
+    assert_eq!(told, ["saga.batch: must be at least 1, not \"0\" (from FLOTILLA__SAGA__BATCH)"]);
+}
+
+#[test]
+fn a_file_where_another_variable_is_meant_gets_a_suggestion() {
+    let told = wrong(&sources(&[("FLOTILLA__BROKER__PASWORD_FILE", "/run/x")]));
+    let expected = "broker.pasword_file: is not a setting; did you mean broker.password_file? (from \
+                    FLOTILLA__BROKER__PASWORD_FILE)";
+    assert_eq!(told, [expected]);
+}
+
+#[test]
+fn a_password_in_an_address_isnt_told() {
+    let told = wrong(&sources(&[("FLOTILLA__BROKER__LARGEST", "nats://me:hunter2@broker")]));
+    assert!(told[0].contains("nats://me:****@broker"), "{told:?}");
+}

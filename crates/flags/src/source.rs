@@ -1,0 +1,208 @@
+//! Where definitions come from: the configuration, and a key-value bucket.
+//!
+//! A source always has a set of flags that was read whole and can be evaluated at once. What can't be read is refused
+//! by itself: the flag's earlier definition holds, and the source tells why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use flotilla_config::{Live, Setting};
+use parking_lot::RwLock;
+use serde::{Deserialize, Deserializer};
+use tokio::sync::watch;
+
+use crate::definition::{BadDefinition, Flag, FlagSet};
+
+/// A document of definitions as a setting: flagd's JSON, checked when the settings are.
+#[derive(Clone, Default, Setting)]
+#[setting(kind = "definitions of flags as JSON")]
+pub struct FlagDefinitions {
+    text: String,
+    set: Arc<FlagSet>,
+}
+
+impl FlagDefinitions {
+    /// The flags.
+    #[must_use]
+    pub fn set(&self) -> &Arc<FlagSet> {
+        &self.set
+    }
+}
+
+impl FromStr for FlagDefinitions {
+    type Err = BadDefinition;
+
+    fn from_str(text: &str) -> Result<Self, BadDefinition> {
+        let set = if text.trim().is_empty() { FlagSet::default() } else { FlagSet::parse(text)? };
+        Ok(Self { text: text.to_owned(), set: Arc::new(set) })
+    }
+}
+
+impl fmt::Display for FlagDefinitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for FlagDefinitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FlagDefinitions({} flags)", self.set.len())
+    }
+}
+
+impl PartialEq for FlagDefinitions {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<'de> Deserialize<'de> for FlagDefinitions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a bucket holds about flags, as its watcher tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Whether the bucket has been seen at all.
+    pub ready: bool,
+    /// Whether it is followed at present; else what was known last holds.
+    pub connected: bool,
+    /// The revision of the bucket.
+    pub version: u64,
+    /// Definitions by flag, each as JSON.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// One source of definitions.
+pub(crate) enum Source {
+    /// The setting `flags.definitions`; a reload changes it.
+    Configuration(Live<FlagDefinitions>),
+    /// A bucket.
+    KeyValue(KeyValue),
+}
+
+impl Source {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Configuration(_) => "configuration",
+            Self::KeyValue(_) => "nats",
+        }
+    }
+
+    /// Whether it has been read at all.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            Self::Configuration(_) => true,
+            Self::KeyValue(bucket) => bucket.held.read().ready,
+        }
+    }
+
+    /// A flag's definition. Waits for nobody but a writer that swaps a pointer.
+    pub fn get(&self, flag: &str) -> Option<Arc<Flag>> {
+        match self {
+            Self::Configuration(setting) => setting.read(|definitions| definitions.set.get(flag).cloned()),
+            Self::KeyValue(bucket) => bucket.held.read().set.get(flag).cloned(),
+        }
+    }
+
+    /// All definitions.
+    pub fn set(&self) -> Arc<FlagSet> {
+        match self {
+            Self::Configuration(setting) => setting.read(|definitions| Arc::clone(&definitions.set)),
+            Self::KeyValue(bucket) => Arc::clone(&bucket.held.read().set),
+        }
+    }
+
+    /// The revision, where it counts them, and why which definitions were refused.
+    pub fn report(&self) -> (Option<u64>, BTreeMap<String, String>) {
+        match self {
+            Self::Configuration(_) => (None, BTreeMap::new()),
+            Self::KeyValue(bucket) => {
+                let held = bucket.held.read();
+                (Some(held.version), held.refused.clone())
+            }
+        }
+    }
+
+    /// Whether its changes are heard at present.
+    pub fn is_connected(&self) -> bool {
+        match self {
+            Self::Configuration(_) => true,
+            Self::KeyValue(bucket) => bucket.held.read().connected,
+        }
+    }
+}
+
+/// The flags of a bucket.
+#[derive(Clone)]
+pub(crate) struct KeyValue {
+    held: Arc<RwLock<Held>>,
+    told: watch::Receiver<Arc<Published>>,
+}
+
+#[derive(Default)]
+struct Held {
+    ready: bool,
+    connected: bool,
+    version: u64,
+    set: Arc<FlagSet>,
+    /// The text behind each flag of the set.
+    texts: BTreeMap<String, String>,
+    refused: BTreeMap<String, String>,
+}
+
+impl KeyValue {
+    pub fn new(mut told: watch::Receiver<Arc<Published>>) -> Self {
+        let first = Arc::clone(&told.borrow_and_update());
+        let held = Held::default().hearing(&first);
+        Self { held: Arc::new(RwLock::new(held)), told }
+    }
+
+    /// Follows the bucket until its watcher ends.
+    pub async fn follow(mut self) {
+        while self.told.changed().await.is_ok() {
+            let published = Arc::clone(&self.told.borrow_and_update());
+            // Read outside of the lock: rules are compiled here.
+            let next = {
+                let held = self.held.read();
+                Held { set: Arc::clone(&held.set), texts: held.texts.clone(), ..Held::default() }
+            }
+            .hearing(&published);
+            for (flag, why) in &next.refused {
+                tracing::warn!(flag, why, "definition of a flag refused, the earlier one holds");
+            }
+            *self.held.write() = next;
+        }
+    }
+}
+
+impl Held {
+    /// What holds after the news. A definition that can't be read leaves the one before it.
+    fn hearing(&self, published: &Published) -> Self {
+        let Published { ready, connected, version, .. } = *published;
+        let mut next = Self { ready, connected, version, ..Self::default() };
+        let mut set = FlagSet::default();
+        for (name, text) in &published.flags {
+            let unchanged = self.set.get(name).filter(|_| self.texts.get(name) == Some(text)).cloned();
+            let read = unchanged.map_or_else(|| Flag::parse(name, text).map(Arc::new), Ok);
+            let (flag, text) = match read {
+                Ok(flag) => (Some(flag), text),
+                Err(BadDefinition(why)) => {
+                    next.refused.insert(name.clone(), why);
+                    (self.set.get(name).cloned(), self.texts.get(name).unwrap_or(text))
+                }
+            };
+            let Some(flag) = flag else { continue };
+            match set.insert(name.clone(), flag) {
+                Ok(()) => drop(next.texts.insert(name.clone(), text.clone())),
+                Err(BadDefinition(why)) => drop(next.refused.insert(name.clone(), why)),
+            }
+        }
+        next.set = Arc::new(set);
+        next
+    }
+}

@@ -1,0 +1,11 @@
+//! Flags as their users see them: through the handle, over each source.
+
+#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+
+mod definitions;
+#[cfg(feature = "flagd")]
+mod flagd;
+mod shares;
+mod sources;
+mod support;
+mod targeting;

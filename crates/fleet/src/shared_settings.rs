@@ -1,0 +1,125 @@
+//! The bucket that the fleet's services share for settings and flags, as its commands read and write it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use async_nats::jetstream::{self, kv};
+use flotilla_service::remote::BUCKET;
+use futures::TryStreamExt as _;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{probe, state::State};
+
+/// How long the broker may take over an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long services are waited for to take a change over.
+pub const ADOPTION: Duration = Duration::from_secs(5);
+/// How often they are asked.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The open bucket.
+pub struct Shared {
+    store: kv::Store,
+}
+
+impl Shared {
+    /// Opens the bucket of the fleet that is up. Its services make it.
+    ///
+    /// # Errors
+    /// When the broker doesn't answer, or there is no bucket.
+    pub async fn open(state: &State) -> Result<Self> {
+        let url = &state.member("nats")?.address;
+        let open = async {
+            let client = async_nats::connect(url).await.context("NATS doesn't answer: `fleet status` tells more")?;
+            let (jetstream, deadline) = (jetstream::new(client), Instant::now() + PATIENCE / 2);
+            loop {
+                match jetstream.get_key_value(BUCKET).await {
+                    // After a loss the services make it anew within a moment.
+                    Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                    opened => {
+                        break opened.with_context(|| {
+                            format!("there is no bucket {BUCKET}: does any service have remote.nats_url set?")
+                        });
+                    }
+                }
+            }
+        };
+        let store = tokio::time::timeout(PATIENCE, open).await.context("NATS doesn't answer in time")??;
+        Ok(Self { store })
+    }
+
+    /// What is set below a prefix: names without it, with their texts and revisions.
+    ///
+    /// # Errors
+    /// When the broker doesn't answer.
+    pub async fn entries(&self, prefix: &str) -> Result<BTreeMap<String, (String, u64)>> {
+        let mut entries = BTreeMap::new();
+        let mut keys = self.store.keys().await?;
+        while let Some(key) = keys.try_next().await? {
+            let Some(name) = key.strip_prefix(prefix) else { continue };
+            if let Some(entry) = self.store.entry(&key).await?
+                && is_set(&entry)
+            {
+                entries.insert(name.to_owned(), (String::from_utf8_lossy(&entry.value).into_owned(), entry.revision));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Writes a value; returns its revision.
+    ///
+    /// # Errors
+    /// When the broker doesn't take it.
+    pub async fn set(&self, key: &str, value: String) -> Result<u64> {
+        self.store.put(key, value.into()).await.with_context(|| format!("{key} could not be written"))
+    }
+
+    /// Takes a value back; returns the revision from which on it is gone, or nothing if there was none.
+    ///
+    /// # Errors
+    /// When the broker doesn't take it.
+    pub async fn clear(&self, key: &str) -> Result<Option<u64>> {
+        if !self.store.entry(key).await?.is_some_and(|entry| is_set(&entry)) {
+            return Ok(None);
+        }
+        // An empty value says it as well as a deletion, and has a revision that can be waited for.
+        self.set(key, String::new()).await.map(Some)
+    }
+}
+
+fn is_set(entry: &kv::Entry) -> bool {
+    entry.operation == kv::Operation::Put && !entry.value.is_empty()
+}
+
+/// What a service's admin port says at a path; `None` where it doesn't answer, or has no such page.
+pub async fn ask(state: &State, service: &str, path: &str) -> Option<Value> {
+    let admin = state.member(service).ok()?.admin.as_deref()?.trim_start_matches("http://");
+    let (status, body) = probe::get(admin, path).await.ok()?;
+    if status == 200 { serde_json::from_str(&body).ok() } else { None }
+}
+
+/// Asks again and again until `judge` has an answer, at most for [`ADOPTION`].
+pub async fn until<T>(state: &State, service: &str, path: &str, judge: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + ADOPTION;
+    loop {
+        if let Some(found) = ask(state, service, path).await.as_ref().and_then(&judge) {
+            return Some(found);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Refuses a service that isn't one.
+///
+/// # Errors
+/// When it isn't.
+pub fn check_service(service: &str) -> Result<()> {
+    if crate::SERVICES.contains(&service) {
+        return Ok(());
+    }
+    bail!("there is no service {service:?}: choose one of {}", crate::SERVICES.join(", "))
+}

@@ -1,0 +1,25 @@
+//! A fleet that was started without `--faults` allows none.
+
+use flotilla_fleet::SERVICES;
+
+use crate::fleet::fleet;
+
+#[tokio::test]
+async fn a_fleet_allows_no_faults_unless_it_was_asked_to_and_says_how() {
+    let fleet = fleet().await;
+    for service in SERVICES {
+        let refused = fleet.command(&["fault", "on", "slow-database", "--service", service]).await;
+        let advice =
+            format!("{service} allows no faults; faults are allowed by `fleet down`, then `fleet up --faults`");
+        assert!(!refused.success && refused.stderr.contains(&advice), "{refused:?}");
+    }
+    let list = fleet.command(&["fault", "list"]).await;
+    assert!(list.success && list.stdout.contains("no service allows faults"), "{list:?}");
+    for fault in ["slow-database", "leaking-pool"] {
+        assert!(list.stdout.lines().any(|line| line.starts_with(fault) && line.contains("docs/runbooks/")), "{list:?}");
+    }
+    let late = fleet.command(&["up", "--faults"]).await;
+    assert!(!late.success && late.stderr.contains("allows no faults: run `make down` first"), "{late:?}");
+    let unknown = fleet.command(&["fault", "on", "slow-disk"]).await;
+    assert!(!unknown.success && unknown.stderr.contains("choose one of slow-database"), "{unknown:?}");
+}

@@ -1,0 +1,72 @@
+//! Faults of a relay, switched on for exercise: publications that wait, and copies of events that nobody can read.
+//!
+//! Neither costs an event. What isn't published stays in the outbox; a damaged copy goes out beside the true event,
+//! under an id of its own, so that consumers park it and apply the true one.
+
+use bytes::Bytes;
+use flotilla_fault::{Fault, Faults};
+
+use crate::event::Event;
+use crate::frame::{self, Packer};
+use crate::ids::Ids;
+use crate::store::OutboxRow;
+
+/// The `source` of damaged copies, by which they are found among the parked messages.
+pub const POISON_SOURCE: &str = "/flotilla/fault";
+/// No message of any type: the first varint is longer than a varint may be.
+const UNREADABLE: &[u8] = &[0xff; 11];
+
+/// What strikes a relay.
+pub(super) struct RelayFaults {
+    faults: Faults,
+    ids: Option<Ids>,
+}
+
+impl RelayFaults {
+    pub(super) fn none() -> Self {
+        Self { faults: Faults::impossible(), ids: None }
+    }
+
+    pub(super) fn new(faults: &Faults, ids: Ids) -> Self {
+        faults.declare(&[Fault::BrokerStall, Fault::PoisonMessages]);
+        Self { faults: faults.clone(), ids: Some(ids) }
+    }
+
+    /// Whether publications wait.
+    pub(super) fn stall(&self) -> bool {
+        self.faults.active(Fault::BrokerStall).is_some()
+    }
+
+    /// Whether damaged copies go out.
+    pub(super) fn poison(&self) -> bool {
+        self.faults.active(Fault::PoisonMessages).is_some()
+    }
+
+    /// Adds damaged copies of the events whose turn it is.
+    #[cold]
+    pub(super) fn add_poison<R: OutboxRow>(&self, rows: &[R], packer: &mut Packer) {
+        let Some(ids) = &self.ids else { return };
+        for row in rows.iter().filter(|_| self.faults.strikes(Fault::PoisonMessages).is_some()) {
+            let Some(event) = decode(row) else { continue };
+            let mut damaged = Vec::new();
+            frame::encode(&damage(event, ids), POISON_SOURCE, &[], &mut damaged);
+            packer.add(row.subject(), &damaged);
+        }
+    }
+}
+
+fn decode<R: OutboxRow>(row: &R) -> Option<Event> {
+    let events = frame::decode(row.subject(), &Bytes::copy_from_slice(row.event())).ok()?;
+    events.into_iter().next()?.ok()
+}
+
+/// Says of which event it is a copy, and nothing else that could be read.
+fn damage(event: Event, ids: &Ids) -> Event {
+    Event {
+        id: ids.next(),
+        source: POISON_SOURCE.to_owned(),
+        causation_id: Some(event.id),
+        data: Bytes::from_static(UNREADABLE),
+        ..event
+    }
+}

@@ -1,0 +1,72 @@
+//! Faults of a database, switched on for exercise: slow transactions, and connections that are taken and kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool::managed::Timeouts;
+use flotilla_fault::{Fault, Faults, Injection};
+
+use crate::error::Error;
+use crate::sessions::{PooledSession, SessionPool};
+use crate::tx::Tx;
+
+/// What strikes one pool. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct PoolFaults {
+    faults: Faults,
+    leaked: Arc<AtomicUsize>,
+}
+
+/// A connection that nobody gives back; it goes back when the fault is over.
+struct Leaked {
+    _session: PooledSession,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Leaked {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl PoolFaults {
+    pub(crate) fn new(faults: &Faults) -> Self {
+        faults.declare(&[Fault::SlowDatabase, Fault::LeakingPool]);
+        Self { faults: faults.clone(), leaked: Arc::default() }
+    }
+
+    /// Lets a transaction that has just begun wait in the server, where it is struck.
+    #[inline]
+    pub(crate) async fn hold_up(&self, tx: &Tx) -> Result<(), Error> {
+        match self.faults.strikes(Fault::SlowDatabase) {
+            None => Ok(()),
+            Some(Injection { delay, .. }) => {
+                tx.batch_execute(&format!("SELECT FROM pg_sleep({})", delay.as_secs_f64())).await
+            }
+        }
+    }
+
+    /// Before a connection is asked for: loses one, as code does that forgets to give back, until the share is gone.
+    #[inline]
+    pub(crate) async fn leak_of(&self, pool: &SessionPool) {
+        if let Some(injection) = self.faults.active(Fault::LeakingPool) {
+            self.leak(pool, injection).await;
+        }
+    }
+
+    #[cold]
+    async fn leak(&self, pool: &SessionPool, injection: Injection) {
+        let share = (pool.status().max_size * usize::from(injection.share)).div_ceil(100);
+        if self.leaked.load(Ordering::Relaxed) >= share {
+            return;
+        }
+        // Not waited for: whoever asked may wait for what is left.
+        let at_once = Timeouts { wait: Some(Duration::ZERO), ..pool.timeouts() };
+        if let Ok(session) = pool.timeout_get(&at_once).await {
+            self.leaked.fetch_add(1, Ordering::Relaxed);
+            self.faults
+                .keep(Fault::LeakingPool, Box::new(Leaked { _session: session, count: Arc::clone(&self.leaked) }));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Requests to a store: HTTP/1.1, over TLS where the address says so, one connection each, because they are minutes apart.
+//!
+//! Guarantees: a request and its answer take no longer than the deadline; an answer is no longer than [`LONGEST`]; errors
+//! name the address and the reason, never what was sent or answered.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// No secret is as long as this.
+const LONGEST: usize = 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    message: String,
+    /// Whether it may be answered later.
+    pub retriable: bool,
+}
+
+impl Unanswered {
+    fn later(message: String) -> Self {
+        Self { message, retriable: true }
+    }
+
+    fn never(message: String) -> Self {
+        Self { message, retriable: false }
+    }
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+/// Sends requests to absolute addresses. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Client {
+    tls: Arc<ClientConfig>,
+    deadline: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Trusts the authorities of the file `ca`, else those of the machine.
+    pub fn new(ca: Option<&Path>, deadline: Duration) -> Result<Self, Unanswered> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Unanswered::never(format!("TLS can't be set up: {error}")))?
+            .with_root_certificates(authorities(ca)?)
+            .with_no_client_auth();
+        Ok(Self { tls: Arc::new(tls), deadline })
+    }
+
+    /// Sends a request whose target is an absolute address, and reads the whole answer.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unanswered> {
+        let place = Place::of(request.uri())?;
+        let answer = tokio::time::timeout(self.deadline, self.exchange(&place, request)).await;
+        answer.unwrap_or_else(|_| Err(Unanswered::later(format!("{place} didn't answer in time"))))
+    }
+
+    async fn exchange(&self, place: &Place, request: Request<Bytes>) -> Result<Response<Bytes>, Unanswered> {
+        let unreachable = |error: std::io::Error| match error.kind() {
+            // A certificate that isn't trusted today won't be in a second.
+            std::io::ErrorKind::InvalidData => Unanswered::never(format!("{place} isn't trusted: {error}")),
+            _ => Unanswered::later(format!("{place} can't be reached: {error}")),
+        };
+        let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(unreachable)?;
+        if !place.tls {
+            return talk(place, stream, request).await;
+        }
+        let name = ServerName::try_from(place.host.clone())
+            .map_err(|_| Unanswered::never(format!("{place} has a name that no certificate can bear")))?;
+        let connector = TlsConnector::from(Arc::clone(&self.tls));
+        talk(place, connector.connect(name, stream).await.map_err(unreachable)?, request).await
+    }
+}
+
+/// One request and its answer on a connection of their own.
+async fn talk<S>(place: &Place, stream: S, request: Request<Bytes>) -> Result<Response<Bytes>, Unanswered>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| Unanswered::later(format!("{place} broke off: {error}"));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let exchange = async move {
+        let response = sender.send_request(relative(place, request)?).await.map_err(broken)?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, LONGEST).collect().await;
+        let body = body.map_err(|_| Unanswered::later(format!("{place} broke off, or answered without an end")))?;
+        Ok(Response::from_parts(parts, body.to_bytes()))
+    };
+    tokio::pin!(exchange);
+    // The connection is driven here, so that it ends with the request.
+    tokio::select! {
+        answer = &mut exchange => answer,
+        ended = connection => match ended {
+            // Closed behind the answer, the rest of which is in memory.
+            Ok(()) => exchange.await,
+            Err(error) => Err(broken(error)),
+        },
+    }
+}
+
+/// The request as it goes over the connection: its target without the host, which is a header.
+fn relative(place: &Place, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, Unanswered> {
+    let malformed = || Unanswered::never(format!("a request to {place} can't be put together"));
+    let (mut parts, body) = request.into_parts();
+    if !parts.headers.contains_key(HOST) {
+        let host = parts.uri.authority().ok_or_else(malformed)?.as_str();
+        parts.headers.insert(HOST, HeaderValue::from_str(host).map_err(|_| malformed())?);
+    }
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    parts.uri = target.parse().map_err(|_| malformed())?;
+    Ok(Request::from_parts(parts, Full::new(body)))
+}
+
+/// Where a request goes.
+struct Place {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Place {
+    fn of(uri: &Uri) -> Result<Self, Unanswered> {
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(Unanswered::never("the address of a store begins with https:// or http://".to_owned())),
+        };
+        let host = uri.host().ok_or_else(|| Unanswered::never("the address of a store names no host".to_owned()))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), tls })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+fn authorities(file: Option<&Path>) -> Result<RootCertStore, Unanswered> {
+    let mut roots = RootCertStore::empty();
+    let Some(file) = file else {
+        // Those that can't be read are left out; a server that needs them is told as not trusted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    let unusable = |what: &dyn fmt::Display| {
+        Unanswered::never(format!("the authorities in {} can't be used: {what}", file.display()))
+    };
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
+        let certificate = certificate.map_err(|error| unusable(&error))?;
+        roots.add(certificate).map_err(|error| unusable(&error))?;
+    }
+    if roots.is_empty() { Err(unusable(&"there are none")) } else { Ok(roots) }
+}
+
+/// A bearer's header, marked as a secret.
+#[cfg_attr(not(any(feature = "vault", feature = "kubernetes")), allow(dead_code, reason = "AWS signs its requests"))]
+pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, Unanswered> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Unanswered::never("the token has characters that no header can carry".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(address: &str) -> Result<String, String> {
+        let place = Place::of(&address.parse().unwrap()).map_err(|error| error.to_string())?;
+        Ok(format!("{place} {}", place.tls))
+    }
+
+    #[test]
+    fn an_address_says_where_to_go_and_whether_over_tls() {
+        assert_eq!(place("https://vault/v1").unwrap(), "vault:443 true");
+        assert_eq!(place("http://127.0.0.1:8200/v1").unwrap(), "127.0.0.1:8200 false");
+        assert_eq!(place("https://[::1]:8200/").unwrap(), "::1:8200 true");
+        assert!(place("ftp://vault/").is_err());
+        assert!(place("/v1").is_err());
+    }
+
+    #[test]
+    fn a_token_is_not_in_a_headers_debug_text() {
+        let header = secret_header("hvs.secret").unwrap();
+        assert!(!format!("{header:?}").contains("hvs"));
+        assert!(!secret_header("a\nb").unwrap_err().to_string().contains("a\nb"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_accepts_and_says_nothing_costs_the_deadline() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let client = Client::new(None, Duration::from_millis(50)).unwrap();
+        let error = client.send(Request::get(address).body(Bytes::new()).unwrap()).await.unwrap_err();
+        assert!(error.retriable);
+        assert!(error.to_string().contains("in time"), "{error}");
+    }
+}

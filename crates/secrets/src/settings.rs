@@ -1,0 +1,111 @@
+//! The section `secrets`: where the stores are and how to log in there. It can hold no references itself.
+
+use std::path::PathBuf;
+
+use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Url, Validate};
+use serde::Deserialize;
+
+/// Stores of secrets that settings may refer to.
+#[derive(Clone, Debug, Deserialize, Setting)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsSettings {
+    /// Longest wait for one answer of a store; default `5s`.
+    pub deadline: HumanDuration,
+    /// How often a secret that has no lease is read again; default `1m`.
+    pub refresh: HumanDuration,
+    /// Vault or OpenBao.
+    pub vault: VaultSettings,
+    /// AWS Secrets Manager.
+    pub aws: AwsSettings,
+    /// Secrets of Kubernetes, read from its API.
+    pub kubernetes: KubernetesSettings,
+}
+
+impl Default for SecretsSettings {
+    fn default() -> Self {
+        Self {
+            deadline: HumanDuration::from_secs(5),
+            refresh: HumanDuration::from_secs(60),
+            vault: VaultSettings::default(),
+            aws: AwsSettings::default(),
+            kubernetes: KubernetesSettings::default(),
+        }
+    }
+}
+
+/// How a service proves to Vault who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
+#[serde(rename_all = "lowercase")]
+pub enum VaultAuth {
+    /// By a token given to it.
+    #[default]
+    Token,
+    /// By the id of a role and a secret id.
+    AppRole,
+    /// By the token of its service account.
+    Kubernetes,
+}
+
+/// Where Vault is and how to log in.
+#[derive(Clone, Debug, Default, Deserialize, Setting)]
+#[serde(default, deny_unknown_fields)]
+pub struct VaultSettings {
+    /// Its address, such as `https://vault:8200`.
+    #[setting(alias = "VAULT_ADDR")]
+    pub address: Option<Url>,
+    /// The namespace that every request is made in.
+    #[setting(alias = "VAULT_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// File of the authorities (PEM) that its certificate is checked against; default: the machine's.
+    #[setting(alias = "VAULT_CACERT")]
+    pub ca: Option<PathBuf>,
+    /// How to log in: `token`, `approle` or `kubernetes`; default `token`.
+    pub auth: VaultAuth,
+    /// Where that way of logging in is mounted; default `approle` or `kubernetes`.
+    pub auth_mount: Option<String>,
+    /// The token.
+    #[setting(alias = "VAULT_TOKEN")]
+    pub token: Option<SecretString>,
+    /// File with the token, read anew at each login: an agent may replace it.
+    pub token_path: Option<PathBuf>,
+    /// Id of the role to log in as, for `approle`.
+    pub role_id: Option<SecretString>,
+    /// The secret id to log in with, for `approle`.
+    pub secret_id: Option<SecretString>,
+    /// Name of the role to log in as, for `kubernetes`.
+    pub role: Option<String>,
+    /// File with the service account's token, for `kubernetes`; default where Kubernetes mounts it.
+    pub service_account: Option<PathBuf>,
+}
+
+/// Where AWS Secrets Manager is. Credentials come from where AWS's own tools look for them: `AWS_ACCESS_KEY_ID` and its
+/// kin, a profile, a web identity, the container's or the machine's role.
+#[derive(Clone, Debug, Default, Deserialize, Setting)]
+#[serde(default, deny_unknown_fields)]
+pub struct AwsSettings {
+    /// The region; default where AWS's own tools look for it.
+    #[setting(alias = "AWS_REGION")]
+    pub region: Option<String>,
+    /// Another address than the region's own.
+    #[setting(alias = "AWS_ENDPOINT_URL_SECRETS_MANAGER")]
+    pub endpoint: Option<Url>,
+}
+
+/// Where the API server of Kubernetes is. All defaults are those of a pod with a service account.
+#[derive(Clone, Debug, Default, Deserialize, Setting)]
+#[serde(default, deny_unknown_fields)]
+pub struct KubernetesSettings {
+    /// Its address; default `https://kubernetes.default.svc`.
+    pub address: Option<Url>,
+    /// File of the authorities (PEM) that its certificate is checked against.
+    pub ca: Option<PathBuf>,
+    /// File with the service account's token, read for each request, because Kubernetes replaces it.
+    pub token_path: Option<PathBuf>,
+}
+
+impl Validate for SecretsSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.deadline.get().is_zero(), "deadline", "must be longer than nothing");
+        problems.require(!self.refresh.get().is_zero(), "refresh", "must be longer than nothing");
+    }
+}

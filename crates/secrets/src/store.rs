@@ -1,0 +1,67 @@
+//! What all stores have in common: understanding the reference, taking the wanted part, counting, telling.
+
+#![cfg_attr(not(feature = "client"), allow(dead_code, reason = "there are no stores without a feature"))]
+
+use async_trait::async_trait;
+use flotilla_config::{ResolveError, Resolved, SecretResolver};
+
+use crate::metrics::{Outcome, Refreshes};
+use crate::reference::Reference;
+use crate::secret::Secret;
+
+/// A store of secrets.
+#[async_trait]
+pub(crate) trait Store: Send + Sync {
+    /// The scheme of its references.
+    const SCHEME: &'static str;
+
+    /// What lies at the reference's path.
+    async fn read(&self, reference: &Reference) -> Result<Secret, ResolveError>;
+}
+
+/// A store as settings see it.
+pub(crate) struct Resolver<S> {
+    store: S,
+    refreshes: Refreshes,
+}
+
+impl<S: Store> Resolver<S> {
+    pub fn new(store: S, refreshes: &Refreshes) -> Self {
+        Self { store, refreshes: refreshes.clone() }
+    }
+
+    async fn ask(&self, reference: &str) -> Result<(Outcome, Resolved), ResolveError> {
+        let reference =
+            Reference::parse(S::SCHEME, reference).map_err(|error| ResolveError::permanent(error.to_string()))?;
+        let secret = self.store.read(&reference).await?;
+        let value = secret.content.take(&reference)?;
+        Ok((secret.outcome, Resolved { value, refresh_in: secret.refresh_in }))
+    }
+}
+
+#[async_trait]
+impl<S: Store> SecretResolver for Resolver<S> {
+    fn scheme(&self) -> &str {
+        S::SCHEME
+    }
+
+    async fn resolve(&self, reference: &str) -> Result<Resolved, ResolveError> {
+        let answer = self.ask(reference).await;
+        let outcome = answer.as_ref().map_or(Outcome::Failed, |(outcome, _)| *outcome);
+        self.refreshes.count(S::SCHEME, outcome);
+        match answer {
+            Ok((outcome, resolved)) => {
+                let refresh_seconds = resolved.refresh_in.map(|wait| wait.as_secs());
+                tracing::debug!(
+                    store = S::SCHEME,
+                    reference,
+                    outcome = outcome.as_str(),
+                    refresh_seconds,
+                    "secret given"
+                );
+                Ok(resolved)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

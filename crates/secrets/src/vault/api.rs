@@ -1,0 +1,174 @@
+//! The part of Vault's HTTP API that is used here: one request, one answer.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_config::{ExposeSecret as _, ResolveError, SecretString};
+use http::{Method, Request, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::client::{Client, Unanswered, secret_header};
+use crate::settings::SecretsSettings;
+
+/// Of what Vault says about a refusal, so much is told.
+const LONGEST_REASON: usize = 200;
+
+/// The server.
+pub(super) struct Api {
+    address: Option<String>,
+    namespace: Option<String>,
+    ca: Option<PathBuf>,
+    deadline: Duration,
+    client: OnceCell<Client>,
+}
+
+/// An answer. Not `Debug`: it holds secrets.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Reply {
+    pub lease_id: String,
+    pub lease_duration: u64,
+    pub renewable: bool,
+    pub data: Option<serde_json::Map<String, Value>>,
+    pub auth: Option<Granted>,
+}
+
+/// A login.
+#[derive(Deserialize)]
+pub(super) struct Granted {
+    pub client_token: SecretString,
+    #[serde(default)]
+    pub lease_duration: u64,
+    #[serde(default)]
+    pub renewable: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The token isn't valid, or no policy of it allows this.
+    Denied,
+    /// Nothing is there.
+    Absent,
+    /// The request is at fault.
+    Bad(String),
+    /// It may work later.
+    Later(String),
+}
+
+impl Refusal {
+    /// The error of a request for `path`.
+    pub fn about(self, path: &str) -> ResolveError {
+        match self {
+            Self::Denied => ResolveError::permanent(format!("Vault denies {path}: no policy of the login allows it")),
+            Self::Absent => ResolveError::permanent(format!("Vault has nothing at {path}")),
+            Self::Bad(why) => ResolveError::permanent(format!("Vault refuses {path}: {why}")),
+            Self::Later(why) => ResolveError::transient(format!("Vault doesn't give {path}: {why}")),
+        }
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(error: Unanswered) -> Self {
+        if error.retriable { Self::Later(error.to_string()) } else { Self::Bad(error.to_string()) }
+    }
+}
+
+impl Api {
+    pub fn new(settings: &SecretsSettings) -> Self {
+        let own = &settings.vault;
+        Self {
+            address: own.address.as_ref().map(|address| address.trim_end_matches('/').to_owned()),
+            namespace: own.namespace.clone(),
+            ca: own.ca.clone(),
+            deadline: settings.deadline.get(),
+            client: OnceCell::new(),
+        }
+    }
+
+    /// Sends one request to `/v1/<path>`.
+    pub async fn call(
+        &self,
+        method: &Method,
+        path: &str,
+        token: Option<&SecretString>,
+        body: Option<&Value>,
+    ) -> Result<Reply, Refusal> {
+        let unset = || Refusal::Bad("secrets.vault.address (or VAULT_ADDR) is not set".to_owned());
+        let address = self.address.as_deref().ok_or_else(unset)?;
+        let malformed = || Refusal::Bad("the address and the path make no request".to_owned());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{address}/v1/{path}"))
+            // Without it an agent in between answers browsers' forged requests too.
+            .header("X-Vault-Request", "true");
+        if let Some(namespace) = &self.namespace {
+            request = request.header("X-Vault-Namespace", namespace);
+        }
+        if let Some(token) = token {
+            request = request.header("X-Vault-Token", secret_header(token.expose_secret().trim())?);
+        }
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let request = request.body(body).map_err(|_| malformed())?;
+        let client = self.client.get_or_try_init(|| async { Client::new(self.ca.as_deref(), self.deadline) });
+        let answer = client.await?.send(request).await?;
+        understood(answer.status(), answer.body())
+    }
+}
+
+fn understood(status: StatusCode, body: &[u8]) -> Result<Reply, Refusal> {
+    match status.as_u16() {
+        204 => Ok(Reply::default()),
+        // The parser's own message might quote the answer.
+        200 => {
+            serde_json::from_slice(body).map_err(|_| Refusal::Later("it answers what can't be understood".to_owned()))
+        }
+        403 => Err(Refusal::Denied),
+        404 => Err(Refusal::Absent),
+        // Behind its other replicas; asked too often; a standby, not set up, or sealed.
+        412 | 429 | 472 | 473 | 500..=599 => Err(Refusal::Later(reason(status, body))),
+        _ => Err(Refusal::Bad(reason(status, body))),
+    }
+}
+
+/// What Vault says about a refusal, on one line. It says what is wrong with a request, not what was in it.
+fn reason(status: StatusCode, body: &[u8]) -> String {
+    #[derive(Default, Deserialize)]
+    struct Errors {
+        #[serde(default)]
+        errors: Vec<String>,
+    }
+    let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
+    let said = errors.errors.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let said: String = said.chars().take(LONGEST_REASON).collect();
+    if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_tells_whether_it_may_work_later() {
+        let refused = |status: u16| {
+            let body = br#"{"errors":["1 error occurred:\n\t* no\n\n"]}"#;
+            understood(StatusCode::from_u16(status).unwrap(), body).err().unwrap().about("secret/orders")
+        };
+        for status in [412, 429, 473, 500, 502, 503] {
+            assert!(refused(status).is_retriable(), "{status}");
+        }
+        for status in [400, 403, 404, 405] {
+            assert!(!refused(status).is_retriable(), "{status}");
+        }
+        assert!(refused(400).to_string().ends_with("1 error occurred: * no"), "{}", refused(400));
+    }
+
+    #[test]
+    fn an_answer_that_isnt_understood_is_not_quoted() {
+        let refusal = understood(StatusCode::OK, br#"{"data":"hunter2"}"#).err().unwrap();
+        assert!(!refusal.about("secret/orders").to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The store `kubernetes` against a server of this test that answers, over TLS, as the API of Kubernetes is documented to.
+//! It proves what we ask, how, and what we make of each answer; it isn't a cluster.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use flotilla_config::{ExposeSecret, SecretResolver};
+use flotilla_secrets::{KubernetesSettings, SecretsSettings, resolvers};
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const TOKEN: &str = "service-account-token";
+
+/// The API of one namespace with one secret.
+struct Api {
+    address: String,
+    folder: tempfile::TempDir,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Api {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(certified(&folder.path().join("ca.crt"))));
+        std::fs::write(folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that doesn't trust us breaks off here.
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = String::new();
+                let mut piece = [0; 4096];
+                while !request.contains("\r\n\r\n") {
+                    match stream.read(&mut piece).await {
+                        Ok(more) if more > 0 => request.push_str(&String::from_utf8_lossy(&piece[..more])),
+                        _ => break,
+                    }
+                }
+                let (status, body) = answer(&request);
+                noted.lock().unwrap().push(request.lines().next().unwrap_or_default().to_owned());
+                let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        Self { address, folder, asked }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn store(&self, token: &str, ca: &str) -> Arc<dyn SecretResolver> {
+        let kubernetes = KubernetesSettings {
+            address: Some(self.address.parse().unwrap()),
+            ca: Some(self.file(ca)),
+            token_path: Some(self.file(token)),
+        };
+        let settings =
+            SecretsSettings { kubernetes, refresh: Duration::from_secs(30).into(), ..SecretsSettings::default() };
+        resolvers(&settings).into_iter().find(|resolver| resolver.scheme() == "kubernetes").unwrap()
+    }
+}
+
+/// A server for 127.0.0.1, whose authority is written to a file.
+fn certified(authority: &Path) -> ServerConfig {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(authority, issuer.pem()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap()
+}
+
+fn answer(request: &str) -> (&'static str, String) {
+    let encoded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    if !request.to_lowercase().contains(&format!("authorization: bearer {TOKEN}\r\n")) {
+        return ("401 Unauthorized", "hunter2".to_owned());
+    }
+    match request.split(' ').nth(1).unwrap() {
+        "/api/v1/namespaces/shop/secrets/orders" => {
+            let (user, password) = (encoded("me"), encoded("hunter2"));
+            (
+                "200 OK",
+                format!(r#"{{"kind":"Secret","data":{{"user":"{user}","password":"{password}","bytes":"/w=="}}}}"#),
+            )
+        }
+        "/api/v1/namespaces/other/secrets/orders" => ("403 Forbidden", "hunter2".to_owned()),
+        "/api/v1/namespaces/busy/secrets/orders" => ("503 Service Unavailable", "hunter2".to_owned()),
+        "/api/v1/namespaces/odd/secrets/orders" => ("200 OK", "hunter2".to_owned()),
+        _ => ("404 Not Found", "hunter2".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_a_secret_is_read_as_the_service_account() {
+    let api = Api::start().await;
+    let store = api.store("token", "ca.crt");
+    let read = store.resolve("kubernetes://shop/orders#password").await.unwrap();
+    assert_eq!(read.value.expose_secret(), "hunter2");
+    assert_eq!(read.refresh_in, Some(Duration::from_secs(30)));
+    let url = store.resolve("kubernetes://shop/orders#postgres://{user}:{password}@db/orders").await.unwrap();
+    assert_eq!(url.value.expose_secret(), "postgres://me:hunter2@db/orders");
+}
+
+#[tokio::test]
+async fn a_service_accounts_token_that_kubernetes_replaces_is_read_anew() {
+    let api = Api::start().await;
+    let store = api.store("token", "ca.crt");
+    std::fs::write(api.file("token"), "former").unwrap();
+    let error = store.resolve("kubernetes://shop/orders#user").await.unwrap_err();
+    assert!(error.to_string().contains("refuses the service account's token"), "{error}");
+    std::fs::write(api.file("token"), TOKEN).unwrap();
+    store.resolve("kubernetes://shop/orders#user").await.unwrap();
+}
+
+#[tokio::test]
+async fn each_refusal_is_told_apart_and_quotes_nothing() {
+    let api = Api::start().await;
+    let store = api.store("token", "ca.crt");
+    for (reference, told, retriable) in [
+        ("kubernetes://other/orders#user", "may not get", false),
+        ("kubernetes://shop/none#user", "doesn't have", false),
+        ("kubernetes://shop/orders#usr", "no field \"usr\", but bytes, password, user", false),
+        ("kubernetes://shop/orders#bytes", "not a text", false),
+        ("kubernetes://odd/orders#user", "what isn't a secret", true),
+        ("kubernetes://busy/orders#user", "503", true),
+        ("kubernetes://a/b/c#user", "kubernetes://namespace/name#key", false),
+    ] {
+        let error = store.resolve(reference).await.unwrap_err();
+        assert!(error.to_string().contains(told), "{reference}: {error}");
+        assert_eq!(error.is_retriable(), retriable, "{reference}: {error}");
+        let all = format!("{error} {error:?}");
+        assert!(!all.contains("hunter2") && !all.contains(TOKEN), "{all}");
+    }
+    let asked = api.asked.lock().unwrap();
+    let busy = asked.iter().filter(|line| line.contains("/busy/")).count();
+    assert_eq!(busy, 4, "what may pass is tried again, within a bound");
+}
+
+#[tokio::test]
+async fn a_server_that_another_authority_vouches_for_is_told_nothing() {
+    let (api, other) = (Api::start().await, Api::start().await);
+    std::fs::copy(other.file("ca.crt"), api.file("other.crt")).unwrap();
+    let error = api.store("token", "other.crt").resolve("kubernetes://shop/orders#user").await.unwrap_err();
+    assert!(error.to_string().contains("isn't trusted"), "{error}");
+    assert!(!error.is_retriable());
+    assert!(api.asked.lock().unwrap().is_empty(), "no request was sent");
+}

@@ -1,0 +1,32 @@
+//! What the command line tells of settings.
+
+use flotilla_config::Reference;
+
+use super::{Configuration, Settings};
+
+/// How it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Text,
+    Json,
+}
+
+/// Every setting that the service has.
+pub(crate) fn describe<T: Settings>(service: &str) -> String {
+    let settings = Reference::of::<T>().text();
+    format!(
+        "Settings of {service}. Each can be set by its flag, by its variable, in a file or in the remote source;\n\
+         a secret by a variable with _FILE behind it that names a file with the value.\n\n{settings}"
+    )
+}
+
+impl<T: Settings> Configuration<T> {
+    /// What each setting holds and where it comes from.
+    pub(crate) fn print(&self, shape: Shape) -> anyhow::Result<String> {
+        let effective = self.effective();
+        Ok(match shape {
+            Shape::Text => effective.text(),
+            Shape::Json => serde_json::to_string_pretty(&effective)?,
+        })
+    }
+}

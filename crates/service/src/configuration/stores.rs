@@ -1,0 +1,82 @@
+//! Secrets by reference: asked of the stores that this build has.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_config::{Problem, SecretReference, scheme_of};
+use flotilla_secrets::{SecretsSettings, Stores};
+use futures::future::join_all;
+
+/// A secret that is due sooner is asked for after this.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The stores.
+pub(crate) struct Secrets(Stores);
+
+/// What references stand for.
+#[derive(Default)]
+pub(crate) struct ResolvedSecrets {
+    pub values: flotilla_config::Secrets,
+    /// By the setting: why its secret can't be had.
+    failures: BTreeMap<String, String>,
+    /// When the first of them is due.
+    pub refresh_in: Option<Duration>,
+}
+
+impl Secrets {
+    pub fn new(settings: &SecretsSettings) -> Self {
+        Self(Stores::new(settings))
+    }
+
+    pub fn register(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        self.0.register(registry)
+    }
+
+    /// Asks for each secret once, all at the same time. Stores have deadlines of their own.
+    pub async fn resolve(&self, references: &[SecretReference]) -> ResolvedSecrets {
+        let mut resolved = ResolvedSecrets::default();
+        if references.is_empty() {
+            return resolved;
+        }
+        let stores = self.0.resolvers();
+        let mut by_reference: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for found in references {
+            by_reference.entry(&found.reference).or_default().push(&found.setting);
+        }
+        let asked = by_reference.into_iter().map(|(reference, settings)| {
+            let scheme = scheme_of(reference).unwrap_or_default();
+            let store = stores.iter().find(|store| store.scheme() == scheme);
+            async move {
+                let answer = match store {
+                    Some(store) => store.resolve(reference).await.map_err(|error| error.to_string()),
+                    None => Err(format!("this build has no store {scheme}")),
+                };
+                (reference, settings, answer)
+            }
+        });
+        for (reference, settings, answer) in join_all(asked).await {
+            match answer {
+                Ok(secret) => {
+                    let due = secret.refresh_in.map(|due| due.max(SHORTEST));
+                    resolved.refresh_in = resolved.refresh_in.into_iter().chain(due).min();
+                    resolved.values.insert(reference.to_owned(), secret.value);
+                }
+                Err(error) => {
+                    resolved.failures.extend(settings.into_iter().map(|name| (name.to_owned(), error.clone())));
+                }
+            }
+        }
+        resolved
+    }
+}
+
+impl ResolvedSecrets {
+    /// The problems, with the reason why a secret couldn't be had.
+    pub fn explain(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let explain = |problem: Problem| match self.failures.get(&problem.setting) {
+            Some(reason) => Problem { message: format!("its secret can't be had: {reason}"), ..problem },
+            None => problem,
+        };
+        problems.into_iter().map(explain).collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! What is known of the bucket: every key's latest value, and what a bucket that lost something must be given back.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use flotilla_config::RemoteLayer;
+use flotilla_flags::Published;
+use flotilla_messaging::Kept;
+
+use super::{ALL, BUCKET, CONFIG, FLAGS};
+
+/// The most keys that are kept; further ones are left out.
+const MAX_KEYS: usize = 1_024;
+/// Says, in a bucket that was made anew, that what its predecessor held was written back: who comes later with an older
+/// copy adds nothing.
+pub(super) const RESTORED: &str = "meta.restored";
+
+/// The latest value of a key. An empty one, like none, means that the key is cleared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub value: Option<Bytes>,
+    pub revision: u64,
+}
+
+/// All keys of one bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Book {
+    /// When the bucket was made; 0: none has been seen.
+    pub created: i64,
+    pub entries: BTreeMap<String, Entry>,
+}
+
+/// A value that a bucket has lost, to be written over the revision that it has now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub key: String,
+    pub value: Bytes,
+    pub over: u64,
+}
+
+impl Book {
+    /// Takes a value in.
+    pub fn hear(&mut self, kept: Kept) {
+        if self.entries.len() >= MAX_KEYS && !self.entries.contains_key(&kept.key) {
+            tracing::warn!(key = kept.key, "remote settings have too many keys, this one is left out");
+            return;
+        }
+        self.entries.insert(kept.key, Entry { value: kept.value, revision: kept.revision });
+    }
+
+    /// The last revision that is known.
+    pub fn revision(&self) -> u64 {
+        self.entries.values().map(|entry| entry.revision).max().unwrap_or(0)
+    }
+
+    /// What a bucket has lost, as far as this book knows: the newest values of the same bucket, or all of an earlier
+    /// one, unless another watcher has written them back already. `last` is the bucket's last revision.
+    pub fn lost(&self, found: &Self, last: u64) -> Vec<Lost> {
+        if self.created == 0 {
+            return Vec::new();
+        }
+        let same = self.created == found.created;
+        if !same && found.entries.contains_key(RESTORED) {
+            return Vec::new();
+        }
+        let is_lost = |key: &str, entry: &Entry| {
+            if same { entry.revision > last } else { !found.entries.contains_key(key) }
+        };
+        let over = |key: &str| found.entries.get(key).map_or(0, |entry| entry.revision);
+        let mut lost: Vec<Lost> = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| *key != RESTORED && is_lost(key, entry))
+            .map(|(key, entry)| Lost {
+                key: key.clone(),
+                value: entry.value.clone().unwrap_or_default(),
+                over: over(key),
+            })
+            .collect();
+        if !same {
+            // Last: whoever breaks off before leaves the rest to the others.
+            lost.push(Lost { key: RESTORED.to_owned(), value: Bytes::from_static(b"1"), over: 0 });
+        }
+        lost
+    }
+
+    /// The settings of a service.
+    pub fn layer(&self, service: &str) -> RemoteLayer {
+        let own = format!("{CONFIG}{service}.");
+        let all = format!("{CONFIG}{ALL}.");
+        let mut layer = RemoteLayer::new(format!("NATS bucket {BUCKET}"));
+        for prefix in [&all, &own] {
+            for (setting, value) in self.below(prefix) {
+                layer = layer.with(setting, value);
+            }
+        }
+        layer
+    }
+
+    /// The definitions of flags.
+    pub fn flags(&self, connected: bool) -> Published {
+        let flags = self.below(FLAGS).map(|(flag, value)| (flag.to_owned(), value.to_owned())).collect();
+        Published { ready: self.created != 0, connected, version: self.revision(), flags }
+    }
+
+    /// Keys with this prefix, without it, that have a text.
+    fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.entries.iter().filter_map(move |(key, entry)| {
+            let value = entry.value.as_ref().filter(|value| !value.is_empty())?;
+            Some((key.strip_prefix(prefix)?, std::str::from_utf8(value).ok()?))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book(created: i64, entries: &[(&str, &str, u64)]) -> Book {
+        let entry = |(key, value, revision): &(&str, &str, u64)| {
+            ((*key).to_owned(), Entry { value: Some(Bytes::copy_from_slice(value.as_bytes())), revision: *revision })
+        };
+        Book { created, entries: entries.iter().map(entry).collect() }
+    }
+
+    fn told(lost: &[Lost]) -> Vec<(&str, &[u8], u64)> {
+        lost.iter().map(|lost| (lost.key.as_str(), lost.value.as_ref(), lost.over)).collect()
+    }
+
+    #[test]
+    fn a_services_own_setting_is_stronger_than_that_of_all() {
+        let book = book(
+            1,
+            &[
+                ("config.all.saga.tick", "1s", 1),
+                ("config.orders.saga.tick", "2s", 2),
+                ("config.all.grpc.max_calls", "9", 3),
+                ("config.payments.saga.tick", "3s", 4),
+                ("config.orders.saga.batch", "", 5),
+                ("flags.accept-orders", "{}", 6),
+            ],
+        );
+        let layer = book.layer("orders");
+        let values: Vec<_> = layer.values().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(values, [("grpc.max_calls", "9"), ("saga.tick", "2s")]);
+        let flags = book.flags(true);
+        assert_eq!((flags.ready, flags.version, flags.flags.len()), (true, 6, 1));
+    }
+
+    #[test]
+    fn a_bucket_made_anew_is_given_everything_back_and_then_marked() {
+        let known = book(1, &[("flags.a", "A", 7), ("flags.b", "B", 9)]);
+        let lost = known.lost(&book(2, &[("flags.b", "new", 1)]), 1);
+        assert_eq!(told(&lost), [("flags.a", &b"A"[..], 0), (RESTORED, b"1", 0)]);
+    }
+
+    #[test]
+    fn a_copy_older_than_the_restoration_brings_nothing_back() {
+        let known = book(1, &[("flags.a", "A", 7)]);
+        assert_eq!(known.lost(&book(2, &[(RESTORED, "1", 1)]), 1), []);
+        assert_eq!(Book::default().lost(&book(2, &[]), 0), [], "who knows nothing marks nothing");
+    }
+
+    #[test]
+    fn a_bucket_that_lost_its_newest_values_is_given_them_back() {
+        let known = book(1, &[("flags.a", "A2", 9), ("flags.b", "B", 3), ("flags.c", "", 8)]);
+        let found = book(1, &[("flags.a", "A1", 2), ("flags.b", "B", 3)]);
+        assert_eq!(told(&known.lost(&found, 4)), [("flags.a", &b"A2"[..], 2), ("flags.c", b"", 0)]);
+        assert_eq!(known.lost(&known, 9), [], "nothing is lost");
+    }
+}

@@ -1,0 +1,74 @@
+//! Settings of the remote source, section `remote`.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flotilla_config::{Change, HumanDuration, Place, Problems, Reference, Setting, Shown, Validate};
+use serde::Deserialize;
+
+use super::Remote;
+
+/// Where settings and flags come from while the process runs.
+#[derive(Debug, Clone, Deserialize, Setting)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoteSettings {
+    /// The NATS server with the bucket `flotilla_settings`: `nats://127.0.0.1:4222`. Default: none, nothing is remote.
+    pub nats_url: String,
+    /// Longest wait for the bucket at the start; without it the service starts all the same. Default `2s`.
+    pub start_timeout: HumanDuration,
+    /// The process's one watcher, once it runs.
+    #[serde(skip)]
+    pub link: RemoteLink,
+}
+
+impl Default for RemoteSettings {
+    fn default() -> Self {
+        Self { nats_url: String::new(), start_timeout: HumanDuration::from_secs(2), link: RemoteLink::default() }
+    }
+}
+
+impl RemoteSettings {
+    /// Whether there is a remote source.
+    pub fn is_on(&self) -> bool {
+        !self.nats_url.is_empty()
+    }
+}
+
+impl Validate for RemoteSettings {
+    fn validate(&self, problems: &mut Problems) {
+        let known = ["nats://", "tls://", "ws://", "wss://"].iter().any(|scheme| self.nats_url.starts_with(scheme));
+        problems.require(!self.is_on() || known, "nats_url", "must be an address such as nats://127.0.0.1:4222");
+        problems.require(!self.start_timeout.get().is_zero(), "start_timeout", "must be longer than nothing");
+    }
+}
+
+/// How the watcher that the command line has started reaches the service that is then built: both share one. Not a
+/// setting; clones share it.
+#[derive(Clone, Default)]
+pub struct RemoteLink(Arc<Mutex<Option<Remote>>>);
+
+impl RemoteLink {
+    /// Hands the watcher over.
+    pub fn attach(&self, remote: Remote) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(remote);
+    }
+
+    /// The watcher, if one was handed over.
+    pub fn remote(&self) -> Option<Remote> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for RemoteLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RemoteLink")
+    }
+}
+
+/// No setting.
+impl Setting for RemoteLink {
+    fn describe(_: &Place, _: Option<&Self>, _: &mut Reference) {}
+    fn values(&self, _: &str, _: &mut Vec<Shown>) {}
+    fn differ(&self, _: &Self, _: &str, _: &mut Vec<Change>) {}
+    fn adopt(&self, _: &Self) {}
+}

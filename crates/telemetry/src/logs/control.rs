@@ -1,0 +1,261 @@
+//! What is logged, changed while the process runs: for all, for one module, for one user's calls; each for a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::level_filters::LevelFilter;
+
+use super::filter::{InForce, LogFilter, Shared};
+use super::sieve::Sieve;
+use crate::error::TelemetryError;
+
+/// Most rules at a time.
+const RULES: usize = 64;
+/// Longest that a rule holds.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whom a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogScope {
+    /// Everything: the filter is replaced.
+    All,
+    /// A module and those below it, as in `flotilla_orders::saga`.
+    Module(String),
+    /// The calls of one user, by id, with or without `users/`.
+    User(String),
+}
+
+/// A rule, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogRule {
+    /// Whom it is about.
+    #[serde(flatten)]
+    pub scope: LogScope,
+    /// The level; a whole filter where the rule is about everything.
+    pub filter: String,
+    /// Seconds until it falls back.
+    pub ends_in_s: u64,
+}
+
+/// What is logged, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogState {
+    /// The filter that holds without rules.
+    pub filter: String,
+    /// Where it comes from: `RUST_LOG` or `telemetry.filter`.
+    pub origin: &'static str,
+    /// What was changed, the oldest first.
+    pub rules: Vec<LogRule>,
+}
+
+/// Changes what is logged. Clones share it.
+#[derive(Clone)]
+pub struct LogControl {
+    rules: Arc<Mutex<Rules>>,
+    shared: Arc<Shared>,
+    /// A rule came that may end sooner than the others.
+    changed: Arc<Notify>,
+}
+
+struct Rules {
+    filter: String,
+    origin: &'static str,
+    rules: Vec<(LogScope, String, Instant)>,
+}
+
+impl Rules {
+    fn in_force(&self) -> Result<InForce, String> {
+        let whole = self.rules.iter().rev().find(|(scope, ..)| *scope == LogScope::All);
+        let filter = whole.map_or(&self.filter, |(_, filter, _)| filter);
+        let modules = self.rules.iter().filter_map(|(scope, level, _)| match scope {
+            LogScope::Module(module) => Some(format!("{module}={level}")),
+            _ => None,
+        });
+        let users = self.rules.iter().filter_map(|(scope, level, _)| match scope {
+            LogScope::User(user) => Some((user.clone(), level.parse().ok()?)),
+            _ => None,
+        });
+        Ok(InForce { sieve: Sieve::parse(filter, modules)?, users: users.collect() })
+    }
+}
+
+impl LogControl {
+    /// What `filter` from `origin` lets through.
+    pub(crate) fn new(filter: &str, origin: &'static str) -> Result<Self, TelemetryError> {
+        let rules = Rules { filter: filter.to_owned(), origin, rules: Vec::new() };
+        let in_force = rules.in_force().map_err(|reason| TelemetryError::Filter { origin, reason })?;
+        let shared = Arc::new(Shared::new(in_force));
+        Ok(Self { rules: Arc::new(Mutex::new(rules)), shared, changed: Arc::new(Notify::new()) })
+    }
+
+    /// The filter for a layer that logs.
+    pub(crate) fn filter(&self) -> LogFilter {
+        LogFilter(Arc::clone(&self.shared))
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn state(&self) -> LogState {
+        let rules = self.lock();
+        let now = Instant::now();
+        let shown = |(scope, filter, ends): &(LogScope, String, Instant)| LogRule {
+            scope: scope.clone(),
+            filter: filter.clone(),
+            ends_in_s: ends.saturating_duration_since(now).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
+        };
+        let shown = rules.rules.iter().filter(|(_, _, ends)| *ends > now).map(shown).collect();
+        LogState { filter: rules.filter.clone(), origin: rules.origin, rules: shown }
+    }
+
+    /// Changes what is logged of `scope` for a time, a day at most; then it falls back by itself. A rule for the same
+    /// scope is replaced.
+    ///
+    /// # Errors
+    /// The level (for all: the filter) can't be understood, or there are too many rules.
+    pub fn set(&self, scope: LogScope, filter: &str, lasting: Duration) -> Result<(), LogRuleError> {
+        let scope = checked(scope)?;
+        if scope != LogScope::All && filter.parse::<LevelFilter>().is_err() {
+            return Err(LogRuleError::Level);
+        }
+        if lasting.is_zero() || lasting > LONGEST {
+            return Err(LogRuleError::Duration);
+        }
+        let mut rules = self.lock();
+        let mut kept = rules.rules.clone();
+        kept.retain(|(other, ..)| *other != scope);
+        if kept.len() >= RULES {
+            return Err(LogRuleError::TooMany);
+        }
+        kept.push((scope, filter.to_owned(), Instant::now() + lasting));
+        let wanted = Rules { filter: rules.filter.clone(), origin: rules.origin, rules: kept };
+        let in_force = wanted.in_force().map_err(LogRuleError::Filter)?;
+        *rules = wanted;
+        self.shared.replace(in_force);
+        drop(rules);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes all rules back.
+    pub fn reset(&self) {
+        self.change(|rules| rules.rules.clear());
+    }
+
+    /// Changes the filter that holds without rules.
+    ///
+    /// # Errors
+    /// It can't be understood; the old one holds.
+    pub(crate) fn set_filter(&self, filter: &str) -> Result<(), String> {
+        let mut rules = self.lock();
+        let before = std::mem::replace(&mut rules.filter, filter.to_owned());
+        match rules.in_force() {
+            Ok(in_force) => self.shared.replace(in_force),
+            Err(reason) => {
+                rules.filter = before;
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets rules end in time and follows the setting, where it counts. Never ends by itself.
+    pub(crate) async fn keep(self, mut setting: Option<watch::Receiver<String>>) {
+        loop {
+            let next = self.lock().rules.iter().map(|(_, _, ends)| *ends).min();
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = until(next) => self.expire(),
+                filter = changed(&mut setting) => match self.set_filter(&filter) {
+                    Ok(()) => tracing::info!(filter, "log filter changed"),
+                    Err(error) => tracing::warn!(filter, error, "log filter can't be understood, the old one holds"),
+                }
+            }
+        }
+    }
+
+    fn expire(&self) {
+        let now = Instant::now();
+        self.change(|rules| rules.rules.retain(|(_, _, ends)| *ends > now));
+        tracing::info!("a log rule has ended");
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Rules)) {
+        let mut rules = self.lock();
+        change(&mut rules);
+        // With fewer rules, a filter that was understood is understood.
+        if let Ok(in_force) = rules.in_force() {
+            self.shared.replace(in_force);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rules> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for LogControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LogControl").field(&self.state()).finish()
+    }
+}
+
+/// A rule that can't be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogRuleError {
+    /// The level isn't one.
+    #[error("the level must be one of off, error, warn, info, debug, trace")]
+    Level,
+    /// The filter isn't one.
+    #[error("the filter can't be understood: {0}")]
+    Filter(String),
+    /// The module or the user isn't one.
+    #[error("a module is a path such as flotilla_orders::saga, a user an id such as users/018f...")]
+    Scope,
+    /// Too short or too long.
+    #[error("a rule lasts longer than nothing and a day at most")]
+    Duration,
+    /// So many that each would be forgotten.
+    #[error("there are {RULES} rules already")]
+    TooMany,
+}
+
+fn checked(scope: LogScope) -> Result<LogScope, LogRuleError> {
+    let fits = |text: &str, extra: &[u8]| {
+        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
+    };
+    match scope {
+        LogScope::User(user) => {
+            let user = user.strip_prefix("users/").unwrap_or(&user).to_ascii_lowercase();
+            if fits(&user, b"-") { Ok(LogScope::User(user)) } else { Err(LogRuleError::Scope) }
+        }
+        LogScope::Module(module) if !fits(&module, b"_:-") => Err(LogRuleError::Scope),
+        scope => Ok(scope),
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The setting's next value; never, where it doesn't count or nobody can change it any more.
+async fn changed(setting: &mut Option<watch::Receiver<String>>) -> String {
+    if let Some(receiver) = setting {
+        if receiver.changed().await.is_ok() {
+            return receiver.borrow_and_update().clone();
+        }
+        *setting = None;
+    }
+    std::future::pending().await
+}
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+mod tests;

@@ -1,0 +1,218 @@
+//! Log records over OTLP.
+//!
+//! A bridge of our own and not the one of the OpenTelemetry project: that one's records can't be changed once they are
+//! made, so nothing could be masked in them. Guarantees: what waits is bounded, and what finds no room is dropped and
+//! counted; nothing is sent that [`scrub`](crate::redact::scrub) hasn't seen; libraries that carry the export are silent here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
+use opentelemetry::{Context as TelemetryContext, Key};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{
+    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider,
+};
+use prometheus::IntCounter;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::sieve::is_muted;
+use crate::error::TelemetryError;
+use crate::redact::{scrub, scrub_value};
+use crate::traces::ExportMetrics;
+
+/// What its metrics are labelled with.
+const SIGNAL: &str = "logs";
+
+/// The running export of logs.
+pub(crate) struct LogExport {
+    provider: SdkLoggerProvider,
+    waiting: Arc<AtomicUsize>,
+    queue: usize,
+    dropped: IntCounter,
+}
+
+impl LogExport {
+    /// Starts the export to where the standard `OTEL_*` variables say. Needs a tokio runtime.
+    pub(crate) fn start(resource: Resource, queue: usize, metrics: &ExportMetrics) -> Result<Self, TelemetryError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(TelemetryError::Export("it needs a tokio runtime".to_owned()));
+        }
+        let exporter = opentelemetry_otlp::LogExporter::builder()
+            .with_tonic()
+            .build()
+            .map_err(|error| TelemetryError::Export(error.to_string()))?;
+        Ok(Self::over(exporter, resource, queue, metrics))
+    }
+
+    fn over(exporter: impl LogExporter + 'static, resource: Resource, queue: usize, metrics: &ExportMetrics) -> Self {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counted = Counted {
+            inner: exporter,
+            waiting: Arc::clone(&waiting),
+            failures: metrics.failures.with_label_values(&[SIGNAL]),
+        };
+        let queue = queue.max(1);
+        let config = BatchConfigBuilder::default().with_max_queue_size(queue).build();
+        let processor = BatchLogProcessor::builder(counted).with_batch_config(config).build();
+        let provider = SdkLoggerProvider::builder().with_log_processor(processor).with_resource(resource).build();
+        Self { provider, waiting, queue, dropped: metrics.dropped.with_label_values(&[SIGNAL]) }
+    }
+
+    /// The layer that hands events over.
+    pub(crate) fn layer(&self) -> OtlpLayer {
+        OtlpLayer {
+            logger: self.provider.logger("flotilla"),
+            waiting: Arc::clone(&self.waiting),
+            queue: self.queue,
+            dropped: self.dropped.clone(),
+        }
+    }
+
+    /// Sends what waits. Blocks, at most for `patience`.
+    pub(crate) fn stop(&self, patience: Duration) {
+        // It can't be told over what has just failed.
+        drop(self.provider.shutdown_with_timeout(patience));
+    }
+}
+
+/// Makes records of events.
+pub(crate) struct OtlpLayer {
+    logger: SdkLogger,
+    waiting: Arc<AtomicUsize>,
+    queue: usize,
+    dropped: IntCounter,
+}
+
+impl<S> tracing_subscriber::Layer<S> for OtlpLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        // An export that logs about itself would never end.
+        if is_muted(metadata.target()) || TelemetryContext::is_current_telemetry_suppressed() {
+            return;
+        }
+        // The queue's own bound is told to nobody; this one is the same and counts.
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.queue {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.dropped.inc();
+            return;
+        }
+        let mut record = self.logger.create_log_record();
+        let (severity, text) = severity(*metadata.level());
+        record.set_severity_number(severity);
+        record.set_severity_text(text);
+        record.set_target(metadata.target());
+        // The trace's ids are the SDK's to add: it takes those of the current span.
+        event.record(&mut Fields(&mut record));
+        self.logger.emit(record);
+    }
+}
+
+fn severity(level: Level) -> (Severity, &'static str) {
+    match level {
+        Level::ERROR => (Severity::Error, "ERROR"),
+        Level::WARN => (Severity::Warn, "WARN"),
+        Level::INFO => (Severity::Info, "INFO"),
+        Level::DEBUG => (Severity::Debug, "DEBUG"),
+        Level::TRACE => (Severity::Trace, "TRACE"),
+    }
+}
+
+/// Writes an event's fields into a record, scrubbed.
+struct Fields<'a>(&'a mut SdkLogRecord);
+
+impl Fields<'_> {
+    fn text(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.0.set_body(AnyValue::from(scrub(value).into_owned()));
+        } else {
+            self.add(field, AnyValue::from(scrub_value(field.name(), value).into_owned()));
+        }
+    }
+
+    fn add(&mut self, field: &Field, value: AnyValue) {
+        self.0.add_attribute(Key::from_static_str(field.name()), value);
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        // A card's number is a number too.
+        if value.unsigned_abs() > 999_999_999_999 {
+            let text = value.to_string();
+            if scrub(&text) != text {
+                return self.text(field, &text);
+            }
+        }
+        self.add(field, AnyValue::Int(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.text(field, &value.to_string()),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, AnyValue::Boolean(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, AnyValue::Double(value));
+    }
+}
+
+/// Counts what leaves the queue, and the batches that nobody took.
+struct Counted<E> {
+    inner: E,
+    waiting: Arc<AtomicUsize>,
+    failures: IntCounter,
+}
+
+impl<E> fmt::Debug for Counted<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counted")
+    }
+}
+
+impl<E: LogExporter> LogExporter for Counted<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let records = batch.iter().count();
+        let done = self.inner.export(batch).await;
+        self.waiting.fetch_sub(records, Ordering::Relaxed);
+        if done.is_err() {
+            self.failures.inc();
+        }
+        done
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+#[path = "otlp_tests.rs"]
+mod tests;

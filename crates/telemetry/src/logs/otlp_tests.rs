@@ -1,0 +1,61 @@
+use super::*;
+use prometheus::Registry;
+use std::sync::Mutex;
+use tracing_subscriber::prelude::*;
+
+/// Keeps what it is given, as text; holds up while the gate is closed.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    records: Arc<Mutex<Vec<String>>>,
+    gate: Arc<Mutex<()>>,
+    fails: bool,
+}
+
+impl LogExporter for Kept {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        drop(self.gate.lock().unwrap());
+        self.records.lock().unwrap().extend(batch.iter().map(|(record, _)| format!("{record:?}")));
+        if self.fails { Err(opentelemetry_sdk::error::OTelSdkError::InternalFailure("no".to_owned())) } else { Ok(()) }
+    }
+}
+
+fn export(kept: &Kept, queue: usize) -> (LogExport, ExportMetrics) {
+    let metrics = ExportMetrics::register(&Registry::new()).unwrap();
+    (LogExport::over(kept.clone(), Resource::builder_empty().build(), queue, &metrics), metrics)
+}
+
+#[test]
+fn records_are_scrubbed_and_carry_their_fields() {
+    let kept = Kept::default();
+    let (export, _) = export(&kept, 64);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(export.layer()), || {
+        let card = 4_111_111_111_111_111_u64;
+        tracing::warn!(order_id = 7, card, password = "any words", to = %"ann@example.com", "sent to {}", "bob@x.example");
+        tracing::error!(target: "h2::codec", "about the export itself");
+    });
+    export.stop(Duration::from_secs(5));
+    let records = kept.records.lock().unwrap().join("\n");
+    for part in ["Warn", "order_id", "Int(7)", "[card]", "[secret]", "[email]", "sent to [email]"] {
+        assert!(records.contains(part), "{part} isn't in {records}");
+    }
+    for secret in ["4111111111111111", "any words", "ann@", "bob@", "itself"] {
+        assert!(!records.contains(secret), "{secret} is in {records}");
+    }
+}
+
+#[test]
+fn what_finds_no_room_is_dropped_and_counted_and_nobody_waits() {
+    let kept = Kept { fails: true, ..Kept::default() };
+    let (export, metrics) = export(&kept, 8);
+    let gate = kept.gate.lock().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(export.layer()), || {
+        for number in 0..100 {
+            tracing::info!(number, "much to tell");
+        }
+    });
+    assert_eq!(metrics.dropped.with_label_values(&["logs"]).get(), 92);
+    drop(gate);
+    export.stop(Duration::from_secs(5));
+    assert_eq!(kept.records.lock().unwrap().len(), 8);
+    assert!(metrics.failures.with_label_values(&["logs"]).get() >= 1);
+}

@@ -1,0 +1,61 @@
+//! A filter in the syntax of `RUST_LOG`, made ready.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+
+/// Libraries that log each frame they move, or that would log about sending logs.
+pub(crate) const MUTED: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
+
+/// Whether a target is a muted library's.
+pub(crate) fn is_muted(target: &str) -> bool {
+    MUTED.iter().any(|muted| target.strip_prefix(muted).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+}
+
+/// Decides by target and level alone, at no cost once a callsite is known; where spans are named in the filter it has to
+/// follow them.
+pub(crate) enum Sieve {
+    Targets(Targets),
+    Spans(Box<EnvFilter>),
+}
+
+impl Sieve {
+    /// Muted libraries speak only in warnings unless `filter` names them; `further` directives count over it.
+    pub(crate) fn parse(filter: &str, further: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut directives: Vec<String> = MUTED.iter().map(|target| format!("{target}=warn")).collect();
+        directives.extend(filter.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
+        directives.extend(further);
+        let text = directives.join(",");
+        // What EnvFilter refuses is refused, whichever of the two is used.
+        let spans = EnvFilter::builder().parse(&text).map_err(|error| error.to_string())?;
+        if filter.contains('[') {
+            return Ok(Self::Spans(Box::new(spans)));
+        }
+        text.parse().map(Self::Targets).map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
+    }
+
+    pub(crate) fn max_level(&self) -> LevelFilter {
+        let hint = match self {
+            Self::Targets(targets) => targets.iter().map(|(_, level)| level).chain(targets.default_level()).max(),
+            Self::Spans(spans) => spans.max_level_hint(),
+        };
+        hint.unwrap_or(LevelFilter::TRACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_without_spans_is_decided_by_target_and_level() {
+        let Ok(Sieve::Targets(targets)) = Sieve::parse("warn,orders=debug", std::iter::empty()) else { panic!() };
+        assert!(targets.would_enable("orders::saga", &tracing::Level::DEBUG));
+        assert!(!targets.would_enable("stock", &tracing::Level::INFO));
+        let sieve = Sieve::parse("info", ["stock=trace".to_owned()].into_iter()).unwrap();
+        assert_eq!(sieve.max_level(), LevelFilter::TRACE);
+        assert!(matches!(Sieve::parse("info,orders[place]=debug", std::iter::empty()), Ok(Sieve::Spans(_))));
+        assert!(Sieve::parse("info,=,=", std::iter::empty()).is_err());
+        assert!(is_muted("h2") && is_muted("h2::codec") && !is_muted("h2o"));
+    }
+}

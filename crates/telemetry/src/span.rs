@@ -1,0 +1,304 @@
+//! Spans: what the crates and services say of their work, where somebody wants to know.
+//!
+//! Guarantees: no span is made where traces aren't exported or the trace isn't sampled, and asking costs a load and a
+//! look at the thread; a [`Span`] that isn't recorded does nothing. The one decision is made where a request comes in
+//! ([`Span::serve`]); everything behind it follows. Spans of `tracing` take part as well where their target is
+//! [`SPANS`]: they are children of whatever is current, and never seen in the logs.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context as Task, Poll};
+
+use opentelemetry::trace::{Link, SpanBuilder, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, ContextGuard};
+use opentelemetry_sdk::trace::SdkTracer;
+use pin_project_lite::pin_project;
+
+pub use opentelemetry::trace::SpanKind as Kind;
+pub use opentelemetry::{KeyValue, Value};
+
+use crate::propagation::{Parent, is_sampled, traceparent};
+
+/// The target of `tracing`'s spans that are exported.
+pub const SPANS: &str = "flotilla::span";
+
+/// Most links of a span: a batch has no more members than this that anybody would follow.
+const LINKS: usize = 128;
+
+/// Set once, by `init`, where traces are exported.
+static SOURCE: OnceLock<Source> = OnceLock::new();
+
+/// Where spans come from.
+struct Source {
+    tracer: SdkTracer,
+    /// Whether a parent that isn't sampled has no sampled children.
+    follows: bool,
+}
+
+/// Makes `tracer` the process's.
+pub(crate) fn set_source(tracer: SdkTracer, follows: bool) {
+    // The first counts, as with the subscriber.
+    let _ = SOURCE.set(Source { tracer, follows });
+}
+
+/// Whether traces are exported at all.
+#[must_use]
+pub fn exported() -> bool {
+    SOURCE.get().is_some()
+}
+
+/// Whether what happens now is part of a sampled trace that is exported.
+#[must_use]
+pub fn sampled() -> bool {
+    SOURCE.get().is_some() && Context::map_current(|context| context.span().span_context().is_sampled())
+}
+
+/// The ids of a span, for those who write them beside something else: log lines, exemplars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanIds {
+    pub(crate) trace: [u8; 16],
+    pub(crate) span: [u8; 8],
+}
+
+impl SpanIds {
+    /// The trace's id; shown as 32 digits.
+    #[must_use]
+    pub fn trace(&self) -> impl fmt::Display + use<> {
+        opentelemetry::trace::TraceId::from_bytes(self.trace)
+    }
+
+    /// The span's id; shown as 16 digits.
+    #[must_use]
+    pub fn span(&self) -> impl fmt::Display + use<> {
+        opentelemetry::trace::SpanId::from_bytes(self.span)
+    }
+}
+
+/// The ids of the current span, if it is sampled.
+#[must_use]
+pub fn current_ids() -> Option<SpanIds> {
+    Context::map_current(ids)
+}
+
+fn ids(context: &Context) -> Option<SpanIds> {
+    let span = context.span();
+    let ids = span.span_context();
+    ids.is_sampled().then(|| SpanIds { trace: ids.trace_id().to_bytes(), span: ids.span_id().to_bytes() })
+}
+
+/// Says that something happened in the current span, if it is sampled.
+pub fn event(name: &'static str, attributes: impl IntoIterator<Item = KeyValue>) {
+    if sampled() {
+        Context::map_current(|context| context.span().add_event(name, attributes.into_iter().collect()));
+    }
+}
+
+/// Work that is timed and told of; ends when it is dropped.
+#[derive(Debug, Default)]
+#[must_use = "a span ends when it is dropped"]
+pub struct Span(Option<Context>);
+
+impl Span {
+    /// No span: nothing is recorded.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// A request that has come in, a child of what its sender named. Here is decided whether a trace is sampled. Neither
+    /// is asked for where nothing is exported.
+    pub fn serve<N: Into<Cow<'static, str>>>(
+        parent: impl FnOnce() -> Option<Parent>,
+        name: impl FnOnce() -> N,
+    ) -> Self {
+        let Some(source) = SOURCE.get() else { return Self(None) };
+        let parent = parent();
+        if source.follows && parent.as_ref().is_some_and(|parent| !parent.is_sampled()) {
+            return Self(None);
+        }
+        let around = parent
+            .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent.context().clone()));
+        source.start(source.tracer.span_builder(name()).with_kind(Kind::Server), &around)
+    }
+
+    /// A part of the current span; none where that isn't sampled. Who has to make up the name asks [`sampled`] first.
+    pub fn child(kind: Kind, name: impl Into<Cow<'static, str>>) -> Self {
+        match SOURCE.get() {
+            Some(source) if sampled() => {
+                Context::map_current(|around| source.start(source.tracer.span_builder(name).with_kind(kind), around))
+            }
+            _ => Self(None),
+        }
+    }
+
+    /// What came of the span that `parent` (a `traceparent`) names, here or elsewhere; none where that isn't sampled.
+    pub fn follow(kind: Kind, name: impl Into<Cow<'static, str>>, parent: Option<&str>) -> Self {
+        Self::follow_linked(kind, name, parent, &Self(None))
+    }
+
+    /// As [`follow`](Self::follow), and linked to `other`.
+    pub fn follow_linked(kind: Kind, name: impl Into<Cow<'static, str>>, parent: Option<&str>, other: &Self) -> Self {
+        let (Some(source), Some(parent)) = (SOURCE.get(), parent.filter(|parent| is_sampled(parent))) else {
+            return Self(None);
+        };
+        let Some(parent) = Parent::parse(parent) else { return Self(None) };
+        let around = Context::new().with_remote_span_context(parent.context().clone());
+        let mut builder = source.tracer.span_builder(name).with_kind(kind);
+        if let Some(other) = &other.0 {
+            builder = builder.with_links(vec![Link::with_context(other.span().span_context().clone())]);
+        }
+        source.start(builder, &around)
+    }
+
+    /// Work done at once for all that `members` (each a `traceparent`) name: a trace of its own, linked to those of them
+    /// that are sampled; none where no member is.
+    pub fn gather<'a, N: Into<Cow<'static, str>>>(
+        kind: Kind,
+        name: impl FnOnce() -> N,
+        members: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let Some(source) = SOURCE.get() else { return Self(None) };
+        let sampled = members.into_iter().filter(|member| is_sampled(member)).filter_map(Parent::parse);
+        let links: Vec<Link> = sampled.take(LINKS).map(|member| Link::with_context(member.context().clone())).collect();
+        if links.is_empty() {
+            return Self(None);
+        }
+        let builder = source.tracer.span_builder(name()).with_kind(kind).with_links(links);
+        source.start(builder, &Context::new())
+    }
+
+    /// Whether anything is recorded.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Its ids, for those who write them beside something else.
+    #[must_use]
+    pub fn ids(&self) -> Option<SpanIds> {
+        self.0.as_ref().and_then(ids)
+    }
+
+    /// The `traceparent` of what comes of this span.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        self.0.as_ref().map(|context| traceparent(context.span().span_context()))
+    }
+
+    /// Says an attribute.
+    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
+        if let Some(context) = &self.0 {
+            context.span().set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    /// Says that something happened.
+    pub fn event(&self, name: &'static str, attributes: impl IntoIterator<Item = KeyValue>) {
+        if let Some(context) = &self.0 {
+            context.span().add_event(name, attributes.into_iter().collect());
+        }
+    }
+
+    /// Says that the work has failed. `kind` is a word of few (`error.type`), `why` is for people.
+    pub fn fail(&self, kind: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) {
+        if let Some(context) = &self.0 {
+            let span = context.span();
+            span.set_attribute(KeyValue::new("error.type", kind.into()));
+            span.set_status(Status::error(why));
+        }
+    }
+
+    /// Says that the work has failed by an error, which becomes an event with its text.
+    pub fn error(&self, kind: impl Into<Cow<'static, str>>, error: &(dyn Error + 'static)) {
+        if let Some(context) = &self.0 {
+            context.span().record_error(error);
+            self.fail(kind, error.to_string());
+        }
+    }
+
+    /// Makes it the current span of this thread until the guard is dropped. Not to be held over an await.
+    pub fn enter(&self) -> Entered {
+        Entered { _guard: self.0.clone().map(Context::attach) }
+    }
+
+    /// What makes it the current span, for those who can't keep the span itself.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(self.0.clone())
+    }
+
+    /// Makes it the current span wherever `future` runs.
+    pub fn within<F: Future>(&self, future: F) -> Within<F> {
+        Within { future, context: self.0.clone() }
+    }
+}
+
+/// A way into a span that somebody else ends.
+#[derive(Clone, Debug, Default)]
+pub struct Handle(Option<Context>);
+
+impl Handle {
+    /// As [`Span::within`].
+    pub fn within<F: Future>(self, future: F) -> Within<F> {
+        Within { future, context: self.0 }
+    }
+}
+
+impl Drop for Span {
+    /// Ends it, whoever else may still hold its context.
+    fn drop(&mut self) {
+        if let Some(context) = &self.0 {
+            context.span().end();
+        }
+    }
+}
+
+impl Source {
+    fn start(&self, builder: SpanBuilder, around: &Context) -> Span {
+        let span = self.tracer.build_with_context(builder, around);
+        if opentelemetry::trace::Span::is_recording(&span) {
+            Span(Some(Context::new().with_span(span)))
+        } else {
+            Span(None)
+        }
+    }
+}
+
+/// A span is current as long as this lives.
+#[must_use = "dropped, the span is current no more"]
+pub struct Entered {
+    _guard: Option<ContextGuard>,
+}
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entered").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A future within a span.
+    #[derive(Debug)]
+    pub struct Within<F> {
+        #[pin]
+        future: F,
+        context: Option<Context>,
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = this.context.as_ref().map(|context| context.clone().attach());
+        this.future.poll(cx)
+    }
+}
+
+#[cfg(test)]
+#[path = "span_tests.rs"]
+mod tests;

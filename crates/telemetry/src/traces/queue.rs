@@ -1,0 +1,206 @@
+//! The queue between those who end spans and the collector.
+//!
+//! Guarantees: ending a span never waits; no more than so many wait in memory, further ones are dropped and counted; a
+//! batch that the collector doesn't take is dropped and counted, not tried for ever. Span attributes and texts are
+//! scrubbed here, away from the work that they tell of.
+
+use std::time::Duration;
+
+use opentelemetry::trace::Status;
+use opentelemetry::{Context, KeyValue, StringValue, Value};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use prometheus::IntCounter;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::ExportMetrics;
+use crate::redact::{scrub, scrub_value};
+
+/// Sizes and times, by the standard `OTEL_BSP_*` variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Most spans that wait.
+    pub queue: usize,
+    /// Most spans in an export.
+    pub batch: usize,
+    /// Longest that a span waits for others.
+    pub delay: Duration,
+    /// Longest that an export takes.
+    pub timeout: Duration,
+}
+
+impl Limits {
+    /// What the variables say; a number that isn't one counts as not given.
+    pub(super) fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let number = |name: &str, default: u64| {
+            variable(name).and_then(|text| text.trim().parse().ok()).filter(|number| *number > 0).unwrap_or(default)
+        };
+        let count = |name: &str, default: u64| usize::try_from(number(name, default)).unwrap_or(usize::MAX);
+        let queue = count("OTEL_BSP_MAX_QUEUE_SIZE", 8_192).min(1 << 20);
+        Self {
+            queue,
+            batch: count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512).min(queue),
+            delay: Duration::from_millis(number("OTEL_BSP_SCHEDULE_DELAY", 1_000)),
+            timeout: Duration::from_millis(number("OTEL_BSP_EXPORT_TIMEOUT", 10_000)),
+        }
+    }
+}
+
+/// Takes spans as they end.
+#[derive(Debug)]
+pub(super) struct Queue {
+    spans: mpsc::Sender<SpanData>,
+    dropped: IntCounter,
+}
+
+/// The task that exports them.
+pub(super) struct Sender {
+    task: JoinHandle<()>,
+    /// Until when it may go on, once it has to end.
+    stop: watch::Sender<Option<Instant>>,
+}
+
+impl Queue {
+    /// Starts the task.
+    pub(super) fn start<E: SpanExporter + 'static>(
+        exporter: E,
+        limits: Limits,
+        metrics: &ExportMetrics,
+        runtime: &Handle,
+    ) -> (Self, Sender) {
+        let (spans, waiting) = mpsc::channel(limits.queue);
+        let (stop, stopped) = watch::channel(None);
+        let dropped = metrics.dropped.with_label_values(&["traces"]);
+        let failures = metrics.failures.with_label_values(&["traces"]);
+        let export = Exporting { exporter, limits, waiting, stopped, dropped: dropped.clone(), failures };
+        (Self { spans, dropped }, Sender { task: runtime.spawn(export.run()), stop })
+    }
+}
+
+impl SpanProcessor for Queue {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() && self.spans.try_send(span).is_err() {
+            self.dropped.inc();
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl Sender {
+    /// Sends what waits, for as long as `patience`.
+    pub(super) async fn stop(self, patience: Duration) {
+        let end = Instant::now() + patience;
+        self.stop.send_replace(Some(end));
+        // The task minds the end itself; a little later it is left alone.
+        let _ = timeout(patience + Duration::from_millis(100), self.task).await;
+    }
+}
+
+struct Exporting<E> {
+    exporter: E,
+    limits: Limits,
+    waiting: mpsc::Receiver<SpanData>,
+    stopped: watch::Receiver<Option<Instant>>,
+    dropped: IntCounter,
+    failures: IntCounter,
+}
+
+impl<E: SpanExporter> Exporting<E> {
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(self.limits.batch);
+        while self.gather(&mut batch).await {
+            let taken = std::mem::replace(&mut batch, Vec::with_capacity(self.limits.batch));
+            self.send(taken).await;
+        }
+    }
+
+    /// Waits until a batch is full or its first span has waited long enough; false once all is done.
+    async fn gather(&mut self, batch: &mut Vec<SpanData>) -> bool {
+        let mut due = None;
+        while batch.len() < self.limits.batch {
+            let room = self.limits.batch - batch.len();
+            let stopping = self.stopped.borrow().is_some();
+            if stopping {
+                self.waiting.close();
+                if self.waiting.recv_many(batch, room).await == 0 {
+                    break;
+                }
+                continue;
+            }
+            let end = due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
+            tokio::select! {
+                taken = timeout_at(end, self.waiting.recv_many(batch, room)) => match taken {
+                    Ok(0) => break,
+                    Ok(_) => due = due.or_else(|| Some(Instant::now() + self.limits.delay)),
+                    Err(_) if batch.is_empty() => {}
+                    Err(_) => break,
+                },
+                // Its sender gone, nobody waits for the end any more: the process is about to be over.
+                changed = self.stopped.changed() => if changed.is_err() { return false },
+            }
+        }
+        !batch.is_empty()
+    }
+
+    /// Exports a batch within the time there is, or drops it.
+    async fn send(&mut self, mut batch: Vec<SpanData>) {
+        let spans = batch.len() as u64;
+        batch.iter_mut().for_each(clean);
+        let export = timeout(self.limits.timeout, self.exporter.export(batch));
+        let sent = async { matches!(export.await, Ok(Ok(()))) };
+        let late = async {
+            match self.stopped.wait_for(Option::is_some).await.map(|end| *end) {
+                Ok(Some(end)) => tokio::time::sleep_until(end).await,
+                _ => std::future::pending().await,
+            }
+        };
+        let sent = tokio::select! { sent = sent => sent, () = late => false };
+        if !sent {
+            self.failures.inc();
+            self.dropped.inc_by(spans);
+        }
+    }
+}
+
+/// Masks what must not be told.
+fn clean(span: &mut SpanData) {
+    if let std::borrow::Cow::Owned(name) = scrub(&span.name) {
+        span.name = name.into();
+    }
+    span.attributes.iter_mut().for_each(clean_value);
+    for event in &mut span.events.events {
+        if let std::borrow::Cow::Owned(name) = scrub(&event.name) {
+            event.name = name.into();
+        }
+        event.attributes.iter_mut().for_each(clean_value);
+    }
+    if let Status::Error { description } = &mut span.status
+        && let std::borrow::Cow::Owned(text) = scrub(description)
+    {
+        *description = text.into();
+    }
+}
+
+fn clean_value(pair: &mut KeyValue) {
+    if let Value::String(text) = &pair.value
+        && let std::borrow::Cow::Owned(clean) = scrub_value(pair.key.as_str(), text.as_str())
+    {
+        pair.value = Value::String(StringValue::from(clean));
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

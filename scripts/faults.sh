@@ -1,0 +1,10 @@
+#!/bin/sh
+# Switches each fault on in a fleet of its own, under load, and sees the alert fire in a real Prometheus, the panel and
+# the spans show it, the runbook name it, the alert clear, and every invariant hold.
+set -eu
+. scripts/tool.sh
+. scripts/prometheus.sh
+FLOTILLA_TEST_PROMETHEUS=$(prometheus_tool) || skip faults "prometheus is not installed, and there is no Debian package of it"
+export FLOTILLA_TEST_PROMETHEUS
+sh scripts/files-limit.sh "${CARGO:-cargo}" test --locked --package flotilla-fleet --test faults -- --nocapture
+echo "faults: each one was answered"

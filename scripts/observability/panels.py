@@ -1,0 +1,200 @@
+"""What the dashboards show: each dashboard is a list of rows, each row a title and its panels.
+
+A panel is `graph`, `stat` or `table` with a title, a unit and its queries, each with a legend. `%s` in a query is the
+rate's interval, chosen by Grafana.
+"""
+
+RATE = "$__rate_interval"
+
+
+def panel(kind, title, unit, *queries, text="", exemplars=False, steps=None):
+    """One panel; `steps` are the values from which it turns orange and red."""
+    filled = [(query.replace("%s", RATE), legend) for query, legend in queries]
+    return {"kind": kind, "title": title, "unit": unit, "queries": filled, "text": text, "exemplars": exemplars, "steps": steps}
+
+
+def graph(title, unit, *queries, **more):
+    """A panel with time on its x axis."""
+    return panel("timeseries", title, unit, *queries, **more)
+
+
+def stat(title, unit, *queries, **more):
+    """A panel with the newest value in large letters."""
+    return panel("stat", title, unit, *queries, **more)
+
+
+def table(title, unit, *queries, **more):
+    """A panel with one line for each series."""
+    return panel("table", title, unit, *queries, **more)
+
+
+def quantiles(metric, by, selector="", wanted=(0.5, 0.99)):
+    """Queries for quantiles of a histogram, by labels."""
+    labels = ", ".join([*by, "le"])
+    names = " ".join("{{%s}}" % label for label in by)
+    return [
+        (f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{selector}[%s])))", f"p{share * 100:g} {names}".strip())
+        for share in wanted
+    ]
+
+
+RED = [
+    ("The edge", [
+        stat("Requests", "reqps", ("sum(rate(flotilla_gateway_requests_total[%s]))", "")),
+        stat("In flight", "short", ("sum(flotilla_gateway_in_flight)", "")),
+        stat("Connections", "short", ("sum(flotilla_gateway_connections)", "")),
+        stat("Services that answer", "short", ("sum(up)", ""), text="Of seven targets: six services and Prometheus itself."),
+        graph("Requests by route", "reqps", ("sum by (route) (rate(flotilla_gateway_requests_total[%s]))", "{{route}}")),
+        graph("Answers by status", "reqps", ("sum by (protocol, status) (rate(flotilla_gateway_requests_total[%s]))", "{{protocol}} {{status}}")),
+        graph("Duration by route", "s", *quantiles("flotilla_gateway_request_seconds", ["route"]), exemplars=True,
+              text="The points are exemplars: each leads to its trace."),
+        graph("Turned away", "reqps",
+              ("sum(rate(flotilla_gateway_shed_total[%s]))", "because of load"),
+              ("sum(rate(flotilla_gateway_limited_total[%s]))", "by the limit of their address"),
+              ("sum by (reason) (rate(flotilla_gateway_refused_connections_total[%s]))", "connections: {{reason}}")),
+    ]),
+    ("gRPC by service", [
+        graph("Calls", "reqps", ('sum by (job) (rate(flotilla_rpc_requests_total{job=~"$job"}[%s]))', "{{job}}")),
+        graph("Errors", "percentunit", ('flotilla:rpc_errors:ratio_rate5m{job=~"$job"}', "{{job}}"),
+              text="Share of calls that ended through the fleet's own fault, over five minutes."),
+        graph("Duration by method", "s", *quantiles("flotilla_rpc_request_duration_seconds", ["job", "method"], '{job=~"$job"}', (0.99,)), exemplars=True),
+        graph("In flight", "short", ('sum by (job) (flotilla_rpc_in_flight{job=~"$job"})', "{{job}}")),
+        graph("Answers by code", "reqps", ('sum by (job, code) (rate(flotilla_rpc_requests_total{job=~"$job",code!="OK"}[%s]))', "{{job}} {{code}}")),
+        graph("Refused", "reqps",
+              ('sum by (job) (rate(flotilla_rpc_shed_total{job=~"$job"}[%s]))', "{{job}} because of load"),
+              ('sum by (job) (rate(flotilla_rpc_rate_limited_total{job=~"$job"}[%s]))', "{{job}} by the caller's rate")),
+    ]),
+    ("Calls to other services", [
+        graph("Duration as the caller sees it", "s", *quantiles("flotilla_rpc_client_request_duration_seconds", ["job", "service"], wanted=(0.99,))),
+        graph("Retries", "reqps", ("sum by (job, service) (rate(flotilla_rpc_client_retries_total[%s]))", "{{job}} to {{service}}")),
+        graph("Not made, because a breaker is open", "reqps", ("sum by (job) (rate(flotilla_rpc_client_broken_total[%s]))", "{{job}}")),
+    ]),
+    ("Processes", [
+        graph("Processor", "short", ('rate(process_cpu_seconds_total{job=~"$job"}[%s])', "{{job}}")),
+        graph("Resident memory", "bytes", ('process_resident_memory_bytes{job=~"$job"}', "{{job}}")),
+        graph("Lateness of timers", "s", *quantiles("flotilla_runtime_delay_seconds", ["job"], '{job=~"$job"}', (0.99,)),
+              text="High where something blocks the event loop."),
+        table("What runs", "short", ("flotilla_build_info", "")),
+        graph("Telemetry that was lost", "short",
+              ("sum by (job, signal) (rate(flotilla_telemetry_dropped_total[%s]))", "{{job}} {{signal}} dropped"),
+              ("sum by (job) (rate(flotilla_log_lines_dropped_total[%s]))", "{{job}} log lines")),
+        graph("Configuration", "short", ("flotilla_config_version", "{{job}} version"),
+              ('sum by (job) (increase(flotilla_config_reloads_total{result="refused"}[1h]))', "{{job}} refused in an hour")),
+    ]),
+]
+
+SAGA = [
+    ("Orders", [
+        stat("Accepted", "reqps", ('sum(rate(flotilla_orders_placed_total{outcome="accepted"}[%s]))', "")),
+        stat("Confirmed", "percentunit", ('sum(rate(flotilla_orders_ended_total{state="confirmed"}[%s])) / sum(rate(flotilla_orders_ended_total[%s]))', "")),
+        stat("Stuck sagas", "short", ("sum(flotilla_sagas_stuck)", ""), steps=(1, 1)),
+        stat("Under way", "short", ('sum(flotilla_orders_placed_total{outcome="accepted"}) - sum(flotilla_orders_ended_total)', ""),
+             text="Accepted and not ended, since the services started."),
+        graph("Requests by outcome", "reqps", ("sum by (outcome) (rate(flotilla_orders_placed_total[%s]))", "{{outcome}}")),
+        graph("Orders by their end", "reqps", ("sum by (state) (rate(flotilla_orders_ended_total[%s]))", "{{state}}")),
+        graph("From accepted to the end", "s", *quantiles("flotilla_order_settle_seconds", ["state"]), exemplars=True,
+              text="The points are exemplars: each leads to one order's trace."),
+        graph("Time in each step", "s", *quantiles("flotilla_saga_step_seconds", ["step"], wanted=(0.99,))),
+    ]),
+    ("What goes wrong", [
+        graph("Steps sent again", "reqps",
+              ("sum(rate(flotilla_saga_resends_total[%s]))", "forward"),
+              ("sum(rate(flotilla_saga_compensation_resends_total[%s]))", "compensation"),
+              ("sum(rate(flotilla_saga_given_up_total[%s]))", "given up")),
+        graph("Charges by outcome", "reqps", ('sum by (outcome) (rate(flotilla_payments_decisions_total{kind="charge"}[%s]))', "{{outcome}}")),
+        graph("Commands on stock", "reqps", ("sum by (verdict) (rate(flotilla_stock_verdicts_total[%s]))", "{{verdict}}")),
+        graph("Out of stock", "reqps", ("sum(rate(flotilla_stock_outs_total[%s]))", "reservations refused")),
+    ]),
+    ("Business", [
+        graph("Revenue", "short", ("sum by (currency) (rate(flotilla_revenue_minor_units_total[%s])) * 60 / 100", "{{currency}} a minute"),
+              text="Totals of confirmed orders, in units of a currency with hundredths."),
+        graph("Notices to customers", "reqps", ("sum by (kind) (rate(flotilla_deliveries_total[%s]))", "{{kind}}")),
+        graph("Flags", "reqps", ("sum by (flag, variant) (rate(flotilla_flag_evaluations_total[%s]))", "{{flag}} {{variant}}")),
+    ]),
+]
+
+MESSAGING = [
+    ("Outbox and relay", [
+        graph("Age of the oldest event that waits", "s", ("max by (service) (flotilla_outbox_age_seconds)", "{{service}}"), steps=(5, 10)),
+        graph("Events that wait", "short", ("max by (service) (flotilla_outbox_pending)", "{{service}}")),
+        graph("Published events", "eps", ("sum by (service) (rate(flotilla_relay_published_total[%s]))", "{{service}}")),
+        graph("Events in a frame", "short",
+              ("sum by (service) (rate(flotilla_relay_published_total[%s])) / (sum by (service) (rate(flotilla_relay_frames_total[%s])) > 0)", "{{service}}")),
+        graph("Until a batch was acked", "s", *quantiles("flotilla_relay_publish_seconds", ["service"], wanted=(0.99,))),
+        graph("Relays with the lease", "short", ("sum by (service) (flotilla_relay_leader)", "{{service}}"), text="One for each service."),
+    ]),
+    ("Consumers", [
+        graph("Events by outcome", "eps", ("sum by (consumer, outcome) (rate(flotilla_consumer_events_total[%s]))", "{{consumer}} {{outcome}}")),
+        graph("Messages that wait at the broker", "short", ("max by (consumer) (flotilla_consumer_pending)", "{{consumer}}")),
+        graph("From an event's time to its being applied", "s", *quantiles("flotilla_consumer_lag_seconds", ["consumer"], wanted=(0.99,))),
+        graph("Events in a transaction", "short", *quantiles("flotilla_consumer_batch_events", ["consumer"], wanted=(0.5,))),
+        graph("Redeliveries and retries", "eps",
+              ("sum by (consumer) (rate(flotilla_consumer_redeliveries_total[%s]))", "{{consumer}} redelivered"),
+              ("sum by (consumer) (rate(flotilla_consumer_retries_total[%s]))", "{{consumer}} tried again")),
+    ]),
+    ("What could not be applied", [
+        graph("Parked messages", "short", ("sum by (service, state) (flotilla_parked_messages)", "{{service}} {{state}}")),
+        graph("Dead letters", "short", ("sum by (service, consumer) (increase(flotilla_dead_letters_total[1h]))", "{{consumer}} in an hour")),
+        graph("Streams filled again", "short", ("sum by (service) (increase(flotilla_stream_rebuilds_total[1h]))", "{{service}} in an hour")),
+    ]),
+]
+
+DATABASE = [
+    ("Transactions", [
+        graph("Duration", "s", *quantiles("flotilla_postgres_transaction_seconds", ["job", "pool"], '{job=~"$job"}')),
+        graph("Transactions by end", "ops", ('sum by (job, end) (rate(flotilla_postgres_transaction_seconds_count{job=~"$job"}[%s]))', "{{job}} {{end}}")),
+        graph("Time in transactions", "short", ('sum by (job) (rate(flotilla_postgres_transaction_seconds_sum{job=~"$job"}[%s]))', "{{job}}"),
+              text="Seconds a second: how many connections work at a time."),
+    ]),
+    ("Pools", [
+        graph("Open and used connections", "short",
+              ('sum by (job, pool) (flotilla_postgres_pool_connections{job=~"$job"})', "{{job}} {{pool}} open"),
+              ('sum by (job, pool) (flotilla_postgres_pool_connections{job=~"$job"} - flotilla_postgres_pool_available)', "{{job}} {{pool}} used"),
+              ('sum by (job, pool) (flotilla_postgres_pool_limit{job=~"$job"})', "{{job}} {{pool}} limit")),
+        graph("Callers that wait", "short", ('sum by (job, pool) (flotilla_postgres_pool_waiting{job=~"$job"})', "{{job}} {{pool}}"), steps=(1, 10)),
+        graph("Wait for a connection", "s", *quantiles("flotilla_postgres_acquire_seconds", ["job", "pool"], '{job=~"$job"}', (0.99,))),
+        graph("Waits by outcome", "ops", ('sum by (job, outcome) (rate(flotilla_postgres_acquire_seconds_count{job=~"$job"}[%s]))', "{{job}} {{outcome}}")),
+    ]),
+]
+
+CACHE = [
+    ("Cache", [
+        stat("Answers", "short", ("min(flotilla_cache_up)", ""), text="1 where the cache is connected."),
+        stat("Hits", "percentunit", ('sum(rate(flotilla_cache_requests_total{outcome="hit"}[%s])) / sum(rate(flotilla_cache_requests_total[%s]))', "")),
+        graph("Values asked for", "reqps", ("sum by (cache, outcome) (rate(flotilla_cache_requests_total[%s]))", "{{cache}} {{outcome}}")),
+        graph("Values written", "reqps", ("sum by (cache, outcome) (rate(flotilla_cache_writes_total[%s]))", "{{cache}} {{outcome}}")),
+        graph("Share of hits", "percentunit",
+              ('sum by (cache) (rate(flotilla_cache_requests_total{outcome="hit"}[%s])) / (sum by (cache) (rate(flotilla_cache_requests_total[%s])) > 0)', "{{cache}}")),
+    ]),
+]
+
+SLO = [
+    ("What is left of the error budget of 30 days", [
+        stat("Availability", "percentunit", ('flotilla:slo_error_budget_remaining:ratio{sli="availability"}', "")),
+        stat("Accept latency", "percentunit", ('flotilla:slo_error_budget_remaining:ratio{sli="accept_latency"}', "")),
+        stat("Settle latency", "percentunit", ('flotilla:slo_error_budget_remaining:ratio{sli="settle_latency"}', "")),
+        graph("Budget that is left", "percentunit", ("flotilla:slo_error_budget_remaining:ratio", "{{sli}}")),
+    ]),
+    ("How fast it burns", [
+        graph("Burn rate over an hour", "short", ("flotilla:sli_error_ratio:rate1h / on (sli) flotilla:slo_error_budget:ratio", "{{sli}}"),
+              steps=(1, 14.4), text="1: just as fast as it comes back. From 14.4 somebody is paged."),
+        graph("Burn rate over six hours", "short", ("flotilla:sli_error_ratio:rate6h / on (sli) flotilla:slo_error_budget:ratio", "{{sli}}"), steps=(1, 6)),
+        graph("Burn rate over three days", "short", ("flotilla:sli_error_ratio:rate3d / on (sli) flotilla:slo_error_budget:ratio", "{{sli}}"), steps=(1, 3)),
+        graph("Share of bad events over five minutes", "percentunit", ("flotilla:sli_error_ratio:rate5m", "{{sli}}")),
+        graph("Events", "eps", ("sum by (sli, result) (rate(flotilla_sli_events_total[%s]))", "{{sli}} {{result}}")),
+    ]),
+    ("Promises", [
+        table("Objectives", "percentunit", ("max by (sli) (flotilla_slo_objective_ratio)", "{{sli}}")),
+        table("Thresholds", "s", ("max by (sli) (flotilla_slo_threshold_seconds)", "{{sli}}")),
+        table("Alerts", "short", ('ALERTS{alertstate="firing"}', "")),
+    ]),
+]
+
+DASHBOARDS = {
+    "red": ("RED: requests, errors, duration", RED),
+    "saga": ("Orders and their sagas", SAGA),
+    "messaging": ("Messaging", MESSAGING),
+    "database": ("Database", DATABASE),
+    "cache": ("Cache", CACHE),
+    "slo": ("Service level objectives", SLO),
+}

@@ -1,0 +1,187 @@
+//! Service level indicators of the edge: which ends of requests count, and as what.
+//!
+//! Counted here and not in the services: a request is one event, however many hops it takes, and here it is the user's.
+//!
+//! | end | availability |
+//! |---|---|
+//! | success; a refusal that is the answer (`NOT_FOUND`, `ALREADY_EXISTS`, `ABORTED`, `FAILED_PRECONDITION` by gRPC) | good |
+//! | `UNKNOWN`, `INTERNAL`, `DATA_LOSS`, `UNAVAILABLE`, `UNIMPLEMENTED`, `DEADLINE_EXCEEDED`, 5xx; `OVERLOADED` | bad |
+//! | what the request alone decides: `INVALID_ARGUMENT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `RATE_LIMITED`, other 4xx | not counted |
+//! | the client went away; its deadline was shorter than what is promised; a stream that a drain ends, to be resumed | not counted |
+//! | anything that is no call of a public method: unknown paths, wrong verbs or media types, pages, health | not counted |
+//!
+//! A flood of nonsense thus makes the service look neither worse nor better. Acceptance counts orders that were
+//! accepted, good within the threshold; a client that gave up later than that counts as bad; other ends are
+//! availability's.
+
+use std::time::Duration;
+
+use flotilla_telemetry::{Sli, SliEvents};
+use prometheus::Registry;
+
+/// The methods that accept an order, as routes are called.
+const ACCEPT: [(&str, &str); 2] = [("POST", "flotilla.orders.v1.OrderService/PlaceOrder"), ("POST", "/v1/orders")];
+/// Less than this can't be promised: a client that asks for it isn't let down when it is refused.
+const SHORTEST: Duration = Duration::from_millis(250);
+
+/// The indicators.
+#[derive(Debug, Clone)]
+pub struct Slis {
+    availability: SliEvents,
+    accept_latency: SliEvents,
+}
+
+/// What an end says of the edge and what is behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answered.
+    Good,
+    /// Let down.
+    Bad,
+    /// Let down, unless the client's deadline was too short for anyone.
+    BadIfPatient,
+    /// The client went away.
+    GaveUp,
+    /// Nothing.
+    Uncounted,
+}
+
+/// Which indicators a route counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The acceptance of orders: both.
+    Accept,
+    /// A call of a public method: availability.
+    Call,
+    /// Neither.
+    Aside,
+}
+
+impl Kind {
+    /// The kind of a public method by the route's name.
+    pub fn of_call(method: &str, route: &str) -> Self {
+        if ACCEPT.contains(&(method, route)) { Self::Accept } else { Self::Call }
+    }
+}
+
+impl Slis {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// The registry has them already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            availability: SliEvents::register(Sli::Availability, registry)?,
+            accept_latency: SliEvents::register(Sli::AcceptLatency, registry)?,
+        })
+    }
+
+    /// Counts the end of a request.
+    pub fn ended(&self, kind: Kind, verdict: Verdict, took: Duration) {
+        if kind == Kind::Aside {
+            return;
+        }
+        match verdict {
+            Verdict::Good => self.availability.count(true),
+            Verdict::Bad => self.availability.count(false),
+            Verdict::BadIfPatient if took >= SHORTEST => self.availability.count(false),
+            Verdict::BadIfPatient | Verdict::GaveUp | Verdict::Uncounted => {}
+        }
+        if kind != Kind::Accept {
+            return;
+        }
+        match verdict {
+            Verdict::Good => self.accept_latency.took(took),
+            Verdict::GaveUp if took > SHORTEST => self.accept_latency.count(false),
+            _ => {}
+        }
+    }
+}
+
+impl Verdict {
+    /// The verdict on a status, by its code's name in gRPC or by its number in HTTP, and the reason beside it.
+    pub fn of(status: &str, reason: Option<&str>) -> Self {
+        match (status, reason) {
+            (_, Some("SERVER_DRAINING")) => Self::Uncounted,
+            (_, Some("OVERLOADED")) => Self::Bad,
+            ("OK" | "NOT_FOUND" | "ALREADY_EXISTS" | "ABORTED" | "FAILED_PRECONDITION", _) => Self::Good,
+            ("404" | "409" | "412", _) => Self::Good,
+            ("CANCELLED" | "499", _) => Self::GaveUp,
+            ("DEADLINE_EXCEEDED" | "504", _) => Self::BadIfPatient,
+            ("UNKNOWN" | "INTERNAL" | "DATA_LOSS" | "UNAVAILABLE" | "UNIMPLEMENTED", _) => Self::Bad,
+            (status, _) if status.starts_with(['2', '3']) => Self::Good,
+            (status, _) if status.starts_with('5') => Self::Bad,
+            _ => Self::Uncounted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slis() -> Slis {
+        Slis::register(&Registry::new()).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_ours_to_answer_counts_against_us() {
+        for (statuses, reason, verdict) in [
+            (&["OK", "200", "304", "NOT_FOUND", "404", "409", "FAILED_PRECONDITION"][..], None, Verdict::Good),
+            (&["INTERNAL", "500", "UNAVAILABLE", "503", "501"], None, Verdict::Bad),
+            (&["RESOURCE_EXHAUSTED", "429"], Some("OVERLOADED"), Verdict::Bad),
+            (&["RESOURCE_EXHAUSTED", "429"], Some("RATE_LIMITED"), Verdict::Uncounted),
+            (&["RESOURCE_EXHAUSTED", "413"], None, Verdict::Uncounted),
+            (
+                &["INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "400", "401", "403"],
+                None,
+                Verdict::Uncounted,
+            ),
+            (&["UNAVAILABLE", "503"], Some("SERVER_DRAINING"), Verdict::Uncounted),
+            (&["CANCELLED", "499"], None, Verdict::GaveUp),
+            (&["DEADLINE_EXCEEDED", "504"], None, Verdict::BadIfPatient),
+        ] {
+            for status in statuses {
+                assert_eq!(Verdict::of(status, reason), verdict, "{status} {reason:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_counts_for_both_and_by_how_long_it_was_waited_for() {
+        let slis = slis();
+        let (soon, late) = (Duration::from_millis(250), Duration::from_millis(251));
+        for (verdict, took) in [
+            (Verdict::Good, soon),
+            (Verdict::Good, late),
+            (Verdict::GaveUp, soon),
+            (Verdict::GaveUp, late),
+            (Verdict::Bad, late),
+            (Verdict::BadIfPatient, Duration::from_millis(1)),
+            (Verdict::BadIfPatient, late),
+            (Verdict::Uncounted, late),
+        ] {
+            slis.ended(Kind::Accept, verdict, took);
+        }
+        assert_eq!(slis.availability.so_far(), (2, 2));
+        assert_eq!(slis.accept_latency.so_far(), (1, 2));
+    }
+
+    #[test]
+    fn other_calls_count_for_availability_and_the_rest_for_nothing() {
+        let slis = slis();
+        slis.ended(Kind::Call, Verdict::Good, Duration::from_secs(1));
+        slis.ended(Kind::Aside, Verdict::Bad, Duration::ZERO);
+        assert_eq!((slis.availability.so_far(), slis.accept_latency.so_far()), ((1, 0), (0, 0)));
+    }
+
+    #[test]
+    fn orders_are_accepted_where_the_contracts_say() {
+        let pool = flotilla_proto::descriptors::pool().unwrap();
+        let routes = crate::routes::RouteTable::from_pool(&pool).unwrap();
+        let [(_, method), (verb, path)] = ACCEPT;
+        assert!(routes.method(&format!("/{method}")).is_some());
+        let binding = routes.bindings().iter().find(|binding| binding.method.name == method).unwrap();
+        assert_eq!((binding.verb.as_str(), binding.pattern.as_str()), (verb, path));
+    }
+}

@@ -1,0 +1,3 @@
+SELECT order_id
+FROM order_notices
+WHERE order_id = ANY ($1) AND single

@@ -1,0 +1,83 @@
+//! The flag `single-notice`: a customer is told once of an order, at its end, and not of each step of its payment.
+//!
+//! Guarantees: one order is treated one way through its whole life, whatever happens to the flag meanwhile: the first
+//! step decides, in the transaction that tells of it (or doesn't). Where the flag was never defined, nothing is written.
+
+use std::collections::BTreeMap;
+
+use flotilla_flags::{Context, Flags};
+use flotilla_messaging::HandlerError;
+use flotilla_postgres::Tx;
+use uuid::Uuid;
+
+use crate::storage::{self, Delivery, Step};
+
+/// Whether a customer is told of orders once.
+const SINGLE_NOTICE: &str = "single-notice";
+
+/// Holds back what is told of an order before its end, where its customer is told once.
+#[derive(Debug, Clone)]
+pub struct SingleNotice {
+    flags: Flags,
+}
+
+impl SingleNotice {
+    /// By these flags.
+    #[must_use]
+    pub fn new(flags: Flags) -> Self {
+        Self { flags }
+    }
+
+    /// The deliveries without the steps of orders that are told of once.
+    pub(super) async fn sift(&self, tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
+        let steps = steps(&deliveries);
+        if steps.is_empty() {
+            return Ok(deliveries);
+        }
+        let orders: Vec<Uuid> = steps.keys().copied().collect();
+        if self.flags.defines(SINGLE_NOTICE) {
+            storage::decide(tx, &self.wishes(steps).await).await?;
+        }
+        let single = storage::single(tx, &orders).await?;
+        if single.is_empty() {
+            return Ok(deliveries);
+        }
+        let is_told = |delivery: &Delivery| step(delivery).is_none_or(|(order, _)| !single.contains(&order));
+        Ok(deliveries.into_iter().filter(is_told).collect())
+    }
+
+    /// What the flag wants for each order, asked once for each customer.
+    async fn wishes(&self, steps: BTreeMap<Uuid, Step>) -> Vec<Step> {
+        let mut wanted: BTreeMap<Uuid, bool> = BTreeMap::new();
+        let mut wishes: Vec<Step> = steps.into_values().collect();
+        for step in &mut wishes {
+            step.single = match wanted.get(&step.customer) {
+                Some(single) => *single,
+                None => {
+                    let single = self.flags.boolean(SINGLE_NOTICE, &Context::user(step.customer), false).await;
+                    wanted.insert(step.customer, single);
+                    single
+                }
+            };
+        }
+        wishes
+    }
+}
+
+/// The order of a delivery that tells of a step, and whether that is a refund.
+fn step(delivery: &Delivery) -> Option<(Uuid, bool)> {
+    let notice = &delivery.notice;
+    notice.kind.is_step().then_some((notice.order?, notice.kind.is_refund()))
+}
+
+/// The orders of which steps are told, each once: a batch may hold several steps of one.
+fn steps(deliveries: &[Delivery]) -> BTreeMap<Uuid, Step> {
+    let mut steps = BTreeMap::new();
+    for delivery in deliveries {
+        if let Some((order, refund)) = step(delivery) {
+            let step = Step { order, customer: delivery.notice.customer, single: false, refund };
+            steps.entry(order).or_insert(step).refund |= refund;
+        }
+    }
+    steps
+}

@@ -1,0 +1,41 @@
+//! Which orders' customers are told once, at the order's end.
+
+use std::collections::HashSet;
+
+use flotilla_postgres::{Error, Tx};
+use uuid::Uuid;
+
+/// An order of which a step was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The order.
+    pub order: Uuid,
+    /// Whose it is.
+    pub customer: Uuid,
+    /// Whether its customer is to be told once.
+    pub single: bool,
+    /// Whether the step is a refund, the second of an order.
+    pub refund: bool,
+}
+
+/// Decides for each order that nobody has decided yet. Locks the new orders in the order of their ids.
+///
+/// # Errors
+/// The database's.
+pub async fn decide(tx: &Tx, steps: &[Step]) -> Result<(), Error> {
+    let orders: Vec<Uuid> = steps.iter().map(|step| step.order).collect();
+    let customers: Vec<Uuid> = steps.iter().map(|step| step.customer).collect();
+    let singles: Vec<bool> = steps.iter().map(|step| step.single).collect();
+    let refunds: Vec<bool> = steps.iter().map(|step| step.refund).collect();
+    let sql = include_str!("../../queries/decide_notices.sql");
+    tx.execute(sql, &[&orders, &customers, &singles, &refunds]).await.map(drop)
+}
+
+/// Those of the orders whose customers are told once.
+///
+/// # Errors
+/// The database's.
+pub async fn single(tx: &Tx, orders: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
+    let rows = tx.query(include_str!("../../queries/single_notices.sql"), &[&orders]).await?;
+    rows.iter().map(|row| row.try_get("order_id")).collect::<Result<_, _>>().map_err(Error::from)
+}

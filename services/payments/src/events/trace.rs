@@ -1,0 +1,36 @@
+//! What became of an order's money, in its trace. Amounts aren't told.
+
+use flotilla_messaging::Event;
+use flotilla_telemetry::{KeyValue, Span};
+
+use super::commands::Target;
+use crate::domain::{Charged, Refunded};
+
+/// Tells of a charge; nothing where the order's trace isn't sampled.
+pub(super) fn charged(event: &Event, target: Target, answer: Charged) {
+    let span = begun(event, "charge payment", target);
+    match answer {
+        Charged::Paid(_) => span.event("paid", []),
+        Charged::Declined(decline) => {
+            if span.is_recorded() {
+                let reason = decline.as_str_name().trim_start_matches("PAYMENT_DECLINE_").to_lowercase();
+                span.event("declined", [KeyValue::new("reason", reason.clone())]);
+                span.fail("declined", reason);
+            }
+        }
+    }
+}
+
+/// Tells of a refund.
+pub(super) fn refunded(event: &Event, target: Target, answer: Refunded) {
+    let span = begun(event, "refund payment", target);
+    span.event("refunded", [KeyValue::new("returned", answer.returned.is_some())]);
+}
+
+fn begun(event: &Event, name: &'static str, target: Target) -> Span {
+    let span = event.span(name);
+    if span.is_recorded() {
+        span.set("flotilla.order.id", target.order.to_string());
+    }
+    span
+}
