@@ -3,6 +3,7 @@
 //! Owns the context of a task and nothing else. Guarantees: outside of [`CallContext::scope`] the context is empty; a
 //! deadline only ever bounds what it is read by, it cancels nothing by itself.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,7 @@ impl Deadline {
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// An id from text: 1 to 128 visible ASCII characters.
+    /// An id from text: 1 to 128 visible ASCII characters that hold nothing like an address, a card or a token.
     pub fn new(id: &str) -> Option<Self> {
         if Self::fits(id) { HeaderValue::from_str(id).ok().map(Self) } else { None }
     }
@@ -67,8 +68,11 @@ impl RequestId {
         &self.0
     }
 
+    /// An id is told to everybody: to logs, traces and whoever is answered. What looks like a secret is none.
     fn fits(id: &str) -> bool {
-        (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_graphic())
+            && matches!(flotilla_telemetry::redact::scrub(id), Cow::Borrowed(_))
     }
 }
 
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn an_id_is_visible_text_of_bounded_length() {
         assert_eq!(RequestId::new("abc-1").unwrap().as_str(), "abc-1");
-        for rubbish in ["", "a b", "\u{e4}", &"x".repeat(129)] {
+        for rubbish in ["", "a b", "\u{e4}", &"x".repeat(129), "ada@example.com", "4539-1488-0343-6467"] {
             assert!(RequestId::new(rubbish).is_none(), "{rubbish:?}");
         }
         let header = HeaderValue::from_static("abc-1");

@@ -289,6 +289,10 @@ where
 
 /// Whether nobody has decided on the call, as far as the caller can know.
 fn is_lost(status: &Status) -> bool {
+    let on_purpose = |reason: &str| flotilla_rpc::reasons::ON_PURPOSE.contains(&reason);
+    if flotilla_rpc::Details::of(status).reason.as_deref().is_some_and(on_purpose) {
+        return false;
+    }
     matches!(
         status.code(),
         Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled | Code::Unknown

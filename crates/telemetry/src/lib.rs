@@ -14,6 +14,8 @@ mod propagation;
 mod sampler;
 mod settings;
 mod span;
+#[cfg(test)]
+mod subscribed;
 mod traces;
 mod writer;
 

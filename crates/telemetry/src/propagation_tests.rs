@@ -20,7 +20,7 @@ fn read(headers: &[(&str, &'static str)]) -> Option<String> {
 fn a_span_continues_the_trace_it_is_given() {
     let provider = SdkTracerProvider::builder().build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    crate::subscribed::under(tracing_subscriber::registry().with(layer), || {
         let span = tracing::info_span!("call");
         set_parent(&span, PARENT);
         let _in = span.enter();
@@ -34,7 +34,7 @@ fn a_span_continues_the_trace_it_is_given() {
 
 #[test]
 fn without_export_there_is_no_traceparent() {
-    tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+    crate::subscribed::under(tracing_subscriber::registry(), || {
         let span = tracing::info_span!("call");
         set_parent(&span, PARENT);
         let _in = span.enter();

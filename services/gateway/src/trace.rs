@@ -3,10 +3,13 @@
 //! Here a trace begins, and here is decided whether it is sampled; everybody behind follows. Clients may bring a trace of
 //! their own, in W3C's words or in B3's.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use flotilla_telemetry::redact::scrub;
 use flotilla_telemetry::{KeyValue, Parent, Span, sampled};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
 use crate::request_id;
 
@@ -46,13 +49,22 @@ pub fn scope(name: &str, id: &HeaderValue) -> tracing::Span {
     tracing::info_span!("gateway", method = name, request_id = id.to_str().unwrap_or_default())
 }
 
+/// The path as it came, or its plain text where only that shows what is to be masked.
+fn path(path: &str) -> String {
+    let plain = percent_decode_str(path).decode_utf8_lossy();
+    match scrub(&plain) {
+        Cow::Owned(masked) => masked,
+        Cow::Borrowed(_) => path.to_owned(),
+    }
+}
+
 /// The span in which a request is answered; a child of the client's where the headers name one.
 pub fn span(asked: &Asked<'_>, headers: &HeaderMap) -> Span {
     let span = Span::serve(|| parent(headers), || format!("{} {}", asked.verb, asked.route));
     if span.is_recorded() {
         span.set("http.request.method", asked.verb.to_owned());
         span.set("http.route", asked.route.to_owned());
-        span.set("url.path", asked.path.to_owned());
+        span.set("url.path", path(asked.path));
         span.set("url.scheme", "http");
         span.set("rpc.method", asked.method.to_owned());
         span.set("flotilla.protocol", asked.protocol);
@@ -141,6 +153,13 @@ mod tests {
         pass_on(given(&headers).as_ref(), &mut headers);
         assert_eq!(headers[TRACEPARENT], made);
         assert_ne!(unsampled(b"mine-2"), made.to_str().unwrap());
+    }
+
+    #[test]
+    fn what_a_path_hides_behind_its_escapes_is_masked() {
+        assert_eq!(path("/v1/products/brass%20lantern"), "/v1/products/brass%20lantern");
+        assert!(!path("/v1/orders/4539%201488%200343%206467").contains("1488"));
+        assert!(!path("/v1/users/ada%40example.com").contains("example"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn export(kept: &Kept, queue: usize) -> (LogExport, ExportMetrics) {
 fn records_are_scrubbed_and_carry_their_fields() {
     let kept = Kept::default();
     let (export, _) = export(&kept, 64);
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(export.layer()), || {
+    crate::subscribed::under(tracing_subscriber::registry().with(export.layer()), || {
         let card = 4_111_111_111_111_111_u64;
         tracing::warn!(order_id = 7, card, password = "any words", to = %"ann@example.com", "sent to {}", "bob@x.example");
         tracing::error!(target: "h2::codec", "about the export itself");
@@ -48,7 +48,7 @@ fn what_finds_no_room_is_dropped_and_counted_and_nobody_waits() {
     let kept = Kept { fails: true, ..Kept::default() };
     let (export, metrics) = export(&kept, 8);
     let gate = kept.gate.lock().unwrap();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(export.layer()), || {
+    crate::subscribed::under(tracing_subscriber::registry().with(export.layer()), || {
         for number in 0..100 {
             tracing::info!(number, "much to tell");
         }

@@ -16,7 +16,7 @@ pub(super) fn logged_under(control: &LogControl, format: LogFormat, events: impl
     let dropped = IntCounter::new("dropped", "dropped").unwrap();
     let writer = LogWriter::start(kept.clone(), 64, dropped).unwrap();
     let lines = layer((format, false), writer.clone()).with_filter(control.filter());
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), events);
+    crate::subscribed::under(tracing_subscriber::registry().with(lines), events);
     writer.flush(Duration::from_secs(5));
     kept.text()
 }
