@@ -80,7 +80,9 @@ async fn a_secret_that_is_put_in_anywhere_comes_out_nowhere() {
     assert!(hits.is_empty(), "{} secrets are told:\n{}", hits.len(), hits.join("\n"));
     let names: Vec<&str> =
         sinks.iter().filter(|(_, text)| text.contains(NAME)).map(|(sink, _)| sink.as_str()).collect();
-    assert!(names.iter().all(|sink| ["outbox of identity", "stream IDENTITY"].contains(sink)), "{names:?}");
+    // A display name is no secret: events carry it, and what is logged at the level `trace` may show them.
+    let allowed = ["outbox of identity", "stream IDENTITY", "log ", "spans and logs over OTLP"];
+    assert!(names.iter().all(|sink| allowed.iter().any(|begin| sink.starts_with(begin))), "{names:?}");
 }
 
 /// Everything was read, and what was planted had come there.

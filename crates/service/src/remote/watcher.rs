@@ -19,7 +19,7 @@ use super::{BUCKET, RemoteSettings};
 /// How often the bucket is looked at: whether it is still the same, over the same connection.
 const CHECK: Duration = Duration::from_secs(2);
 /// Pause after a failure; doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 

@@ -73,7 +73,8 @@ impl NatsBroker {
             .ping_interval(Duration::from_secs(10))
             .retry_on_initial_connect()
             .reconnect_delay_callback(|attempt| {
-                let step = u64::try_from(attempt).unwrap_or(u64::MAX).saturating_mul(50);
+                // The first is made at once: services wait for it when they start.
+                let step = u64::try_from(attempt).unwrap_or(u64::MAX).saturating_sub(1).saturating_mul(50);
                 Duration::from_millis(step.min(1_000))
             })
             .event_callback(|event| async move {
