@@ -4,7 +4,7 @@
 set -eu
 . scripts/tool.sh
 . scripts/prometheus.sh
-FLOTILLA_TEST_PROMETHEUS=$(prometheus_tool) || skip faults "prometheus is not installed, and there is no Debian package of it"
+FLOTILLA_TEST_PROMETHEUS=$(observability_tool prometheus) || skip faults "prometheus is not installed, and there is no Debian package of it"
 export FLOTILLA_TEST_PROMETHEUS
 sh scripts/files-limit.sh "${CARGO:-cargo}" test --locked --package flotilla-fleet --test faults -- --nocapture
 echo "faults: each one was answered"

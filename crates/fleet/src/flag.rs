@@ -47,7 +47,7 @@ pub struct Wish {
     pub flag: String,
     /// on, off, a share of the users such as 25% or 0.5%, or @FILE with a definition in flagd's JSON format.
     pub value: String,
-    /// On for this user in any case (the id, or users/<id>); may be repeated.
+    /// On for this user in any case (the id, or `users/<id>`); may be repeated.
     #[arg(long = "user", value_name = "USER")]
     pub users: Vec<String>,
     /// Write it although no service asks a flag of this name.

@@ -42,7 +42,7 @@ pub struct Wish {
     /// For this module and those below it alone, such as flotilla_orders::saga.
     #[arg(long, short, conflicts_with = "user")]
     pub module: Option<String>,
-    /// For this user's calls alone: users/<id>.
+    /// For this user's calls alone: `users/<id>`.
     #[arg(long, short)]
     pub user: Option<String>,
     /// How long it lasts: a day at most.
