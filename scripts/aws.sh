@@ -8,8 +8,7 @@ version=5.2.5
 # moto isn't one wheel but a server with what it needs: an environment of its own.
 folder=.flotilla/tools/moto-$version
 if [ ! -x "$folder/bin/moto_server" ]; then
-    mkdir -p .flotilla/tools
-    chmod 700 .flotilla
+    . scripts/folder.sh
     rm -rf "$folder"
     if ! python3 -m venv "$folder" >&2 || ! "$folder/bin/pip" install --quiet --only-binary :all: "moto==$version" flask flask-cors >&2; then
         rm -rf "$folder"
@@ -17,29 +16,10 @@ if [ ! -x "$folder/bin/moto_server" ]; then
     fi
 fi
 
-scratch=$(mktemp -d)
-server=
-end() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    [ -z "$server" ] || wait "$server" 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap end EXIT
-trap 'exit 1' INT TERM
-
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+. scripts/background.sh
 "$folder/bin/moto_server" -H 127.0.0.1 -p "$port" >"$scratch/log" 2>&1 &
 server=$!
-tries=0
-until python3 -c "import socket; socket.create_connection(('127.0.0.1', $port), 1)" 2>/dev/null; do
-    tries=$((tries + 1))
-    if [ "$tries" -gt 300 ] || ! kill -0 "$server" 2>/dev/null; then
-        echo "test-aws: the server didn't come up:" >&2
-        tail -20 "$scratch/log" >&2
-        exit 1
-    fi
-    sleep 0.1
-done
+until_up test-aws python3 -c "import socket; socket.create_connection(('127.0.0.1', $port), 1)"
 echo "test-aws: moto $version"
 
 # Not the user's own credentials, nor a machine's role.

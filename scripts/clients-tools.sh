@@ -7,8 +7,8 @@ clients=.flotilla/clients
 npm_packages() {
     command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || return 1
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || return 1
+    . scripts/folder.sh
     mkdir -p "$clients"
-    chmod 700 .flotilla
     cmp -s scripts/clients/package-lock.json "$clients/installed-lock.json" && return 0
     cp scripts/clients/package.json scripts/clients/package-lock.json "$clients/"
     (cd "$clients" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) || return 1
@@ -18,8 +18,8 @@ npm_packages() {
 # python_packages: installs the Python packages; fails where Python or the packages can't be had.
 python_packages() {
     command -v python3 >/dev/null 2>&1 || return 1
+    . scripts/folder.sh
     mkdir -p "$clients"
-    chmod 700 .flotilla
     cmp -s scripts/clients/requirements.txt "$clients/installed-requirements.txt" && return 0
     for pip in "python3 -m pip" pip3 pip; do
         $pip --version >/dev/null 2>&1 || continue

@@ -6,8 +6,7 @@
 set -eu
 folder=$(pwd)/.flotilla/tools/observability
 zipkin=3.5.1
-# Only where it isn't there: a fleet that runs may have let its database's user through it.
-[ -d .flotilla ] || mkdir -m 700 .flotilla
+. scripts/folder.sh
 mkdir -p "$folder"
 
 get_zipkin() {

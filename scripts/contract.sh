@@ -12,8 +12,7 @@ version=4.32.5
 schemathesis_tool() {
     tools=$(pwd)/.flotilla/tools/schemathesis-$version
     if [ ! -x "$tools/bin/schemathesis" ]; then
-        mkdir -p .flotilla/tools
-        chmod 700 .flotilla
+        . scripts/folder.sh
         python3 -m pip install --quiet --only-binary :all: --target "$tools.new" "schemathesis==$version" >&2 || return 1
         rm -rf "$tools"
         mv "$tools.new" "$tools"

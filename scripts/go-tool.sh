@@ -8,8 +8,8 @@ go_tool() {
     folder=.flotilla/tools/$1-$3
     if [ ! -x "$folder/$1" ]; then
         command -v go >/dev/null 2>&1 || return 1
+        . scripts/folder.sh
         mkdir -p "$folder.new"
-        chmod 700 .flotilla
         printf 'module tools\n\ngo 1.24\n' >"$folder.new/go.mod"
         (cd "$folder.new" && go mod edit -require="$2@$3" && CGO_ENABLED=0 go build -mod=mod -trimpath -o "$1" "$2/${4:-cmd/$1}") >&2 || return 1
         rm -rf "$folder"

@@ -43,8 +43,7 @@ from_debian() {
 
 get_prometheus() {
     command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || return 0
-    # Only where it isn't there: a fleet that runs may have let its database's user through it.
-    [ -d .flotilla ] || mkdir -m 700 .flotilla
+    . scripts/folder.sh
     mkdir -p "$folder"
     packages | while read -r program needed; do
         observability_tool "$program" >/dev/null && continue

@@ -6,9 +6,7 @@ tool() {
     if [ ! -x "$folder/bin/$1" ]; then
         for pip in "python3 -m pip" pip3 pip; do
             $pip --version >/dev/null 2>&1 || continue
-            # Only where it isn't there: a fleet that runs may have let its database's user through it.
-            [ -d .flotilla ] || mkdir -m 700 .flotilla
-            mkdir -p .flotilla/tools
+            . scripts/folder.sh
             $pip install --quiet --no-deps --only-binary :all: --target "$folder.new" "$2==$3" >&2 || continue
             rm -rf "$folder"
             mv "$folder.new" "$folder"

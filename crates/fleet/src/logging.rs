@@ -94,9 +94,9 @@ pub async fn run(home: &Home, options: &Options) -> Result<()> {
 
 /// What a service logs; `None` where it doesn't answer.
 async fn ask(state: &State, service: &str, method: &str, body: &str) -> Result<Option<Value>> {
-    let admin = state.member(service)?.admin.as_deref().with_context(|| format!("{service} is no service"))?;
-    let admin = admin.trim_start_matches("http://");
-    let Ok((status, answer)) = probe::send(admin, method, "/logging", body).await else { return Ok(None) };
+    let Ok((status, answer)) = probe::send(state.admin(service)?, method, "/logging", body).await else {
+        return Ok(None);
+    };
     let answer: Value = serde_json::from_str(&answer).with_context(|| format!("{service} doesn't speak JSON"))?;
     if status != 200 {
         bail!("{service}: {}", answer["error"].as_str().unwrap_or("refused"));

@@ -94,8 +94,7 @@ fn is_set(entry: &kv::Entry) -> bool {
 
 /// What a service's admin port says at a path; `None` where it doesn't answer, or has no such page.
 pub async fn ask(state: &State, service: &str, path: &str) -> Option<Value> {
-    let admin = state.member(service).ok()?.admin.as_deref()?.trim_start_matches("http://");
-    let (status, body) = probe::get(admin, path).await.ok()?;
+    let (status, body) = probe::get(state.admin(service).ok()?, path).await.ok()?;
     if status == 200 { serde_json::from_str(&body).ok() } else { None }
 }
 

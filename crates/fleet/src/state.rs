@@ -98,6 +98,15 @@ impl State {
         })
     }
 
+    /// Host and port of a service's admin endpoints.
+    ///
+    /// # Errors
+    /// When there is no such service.
+    pub fn admin(&self, service: &str) -> Result<&str> {
+        let url = self.member(service)?.admin.as_deref();
+        url.map(|url| url.trim_start_matches("http://")).with_context(|| format!("{service} is no service"))
+    }
+
     /// The URL of a service's gRPC port (and of REST, for the gateway).
     ///
     /// # Errors

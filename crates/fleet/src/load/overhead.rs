@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Bench, generator::Offer};
-use crate::{probe, screen::Progress, state::State};
+use crate::{SERVICES, probe, screen::Progress, state::State};
 
 /// How often a Prometheus asks, here faster than usual, so that its cost shows.
 const SCRAPE: Duration = Duration::from_secs(1);
@@ -60,11 +60,7 @@ pub(super) async fn run(bench: &Bench<'_>, in_flight: usize, seconds: Duration, 
 
 /// Reads every service's metrics once a second, as Prometheus would.
 fn scraper(state: &State, stop: CancellationToken) -> JoinHandle<()> {
-    let admins: Vec<String> = state
-        .members
-        .iter()
-        .filter_map(|member| member.admin.as_deref()?.strip_prefix("http://").map(str::to_owned))
-        .collect();
+    let admins: Vec<String> = SERVICES.iter().filter_map(|name| Some(state.admin(name).ok()?.to_owned())).collect();
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(SCRAPE);
         loop {

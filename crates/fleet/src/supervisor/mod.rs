@@ -5,6 +5,7 @@
 
 mod backing;
 pub(crate) mod board;
+pub(crate) mod charge;
 mod database;
 pub(crate) mod ports;
 mod service;

@@ -5,22 +5,21 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use flotilla_postgres::ServiceUrls;
 use flotilla_rpc::tls::TlsSettings;
-use flotilla_servers::Process;
 use secrecy::ExposeSecret as _;
-use tokio::{process::Command, time::Instant};
+use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, backing::Backing, board::Board, ports};
+use super::{
+    FIRST_PAUSE, LONGEST_PAUSE,
+    backing::Backing,
+    board::Board,
+    charge::{self, Charge, Pace},
+    ports,
+};
 use crate::{SERVICES, certs, home::Home, probe, secrets::Secrets};
 
-/// A service that has lived so long starts again without a pause when it dies.
-const LONG_LIFE: Duration = Duration::from_secs(10);
 /// A migration that takes longer has hung.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
-/// How often readiness is asked while a service starts.
-const READY_PAUSE: Duration = Duration::from_millis(10);
-/// How often a stop, a hold or a death is looked for.
-const HOLD_PAUSE: Duration = Duration::from_millis(50);
 
 /// The allocator's setting: taking memory only as it is used leaves a service at a third of the resident memory.
 const EAGER_COMMIT: &str = "MIMALLOC_ARENA_EAGER_COMMIT";
@@ -167,73 +166,31 @@ pub struct Member {
 impl Member {
     /// Runs the service again and again until `stop`, then ends it in order.
     pub async fn keep_alive(self, board: Arc<Board>, stop: CancellationToken) {
-        let mut pause = FIRST_PAUSE;
-        while !stop.is_cancelled() {
-            let began = Instant::now();
-            if let Err(error) = self.live(&board, &stop).await {
-                tracing::error!(service = self.name, error = format!("{error:#}"), "service can't be run");
-            }
-            if stop.is_cancelled() {
-                break;
-            }
-            if self.home.hold(self.name).exists() {
-                self.until_released(&stop).await;
-                continue;
-            }
-            pause = if began.elapsed() > LONG_LIFE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-        board.stopped(self.name);
+        charge::keep_alive(&self, &self.home, &board, &stop).await;
+    }
+}
+
+impl Charge for Member {
+    const PACE: Pace = Pace {
+        first: FIRST_PAUSE,
+        longest: LONGEST_PAUSE,
+        long_life: Duration::from_secs(10),
+        ready: Duration::from_millis(10),
+    };
+
+    fn name(&self) -> &'static str {
+        self.name
     }
 
-    /// One life of the service.
-    async fn live(&self, board: &Board, stop: &CancellationToken) -> Result<()> {
-        let began = Instant::now();
+    fn command(&self) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.args([self.name, "serve"]).envs(&self.environment);
-        let mut process = Process::spawn_own(command, &self.home.log(self.name), self.home.rotation())?;
-        let pid = process.pid();
-        board.running(self.name, pid, None);
-        let ready = self.until_ready();
-        tokio::pin!(ready);
-        let mut is_ready = false;
-        let mut held = tokio::time::interval(HOLD_PAUSE);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                status = process.wait() => {
-                    tracing::warn!(service = self.name, pid, status = ?status.ok(), "service ended");
-                    board.died(self.name);
-                    process.terminate().await;
-                    return Ok(());
-                }
-                () = &mut ready, if !is_ready => {
-                    is_ready = true;
-                    board.running(self.name, pid, u64::try_from(began.elapsed().as_millis()).ok());
-                }
-                _ = held.tick() => if self.home.hold(self.name).exists() { break },
-            }
-        }
-        process.terminate().await;
-        board.stopped(self.name);
-        Ok(())
+        Ok(command)
     }
 
-    /// Asks `/readyz` until it says yes; the caller stops asking when the service dies.
-    async fn until_ready(&self) {
+    async fn is_ready(&self) -> bool {
         let admin = self.environment.get("FLOTILLA__SERVICE__ADMIN_LISTEN").map_or("", String::as_str);
-        while !probe::is_ready(admin).await {
-            tokio::time::sleep(READY_PAUSE).await;
-        }
-    }
-
-    async fn until_released(&self, stop: &CancellationToken) {
-        while self.home.hold(self.name).exists() && !stop.is_cancelled() {
-            tokio::time::sleep(HOLD_PAUSE).await;
-        }
+        probe::is_ready(admin).await
     }
 }
 

@@ -157,8 +157,7 @@ fn configuration(state: &State) -> String {
     let mut text = "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\n".to_owned();
     text.push_str("rule_files:\n  - rules/*.yaml\nscrape_configs:\n");
     for member in state.members.iter().filter(|member| member.is_service) {
-        let admin = member.admin.as_deref().unwrap().trim_start_matches("http://");
-        let name = &member.name;
+        let (name, admin) = (&member.name, state.admin(&member.name).unwrap());
         writeln!(text, "  - job_name: {name}\n    static_configs:\n      - targets: [\"{admin}\"]").unwrap();
     }
     text

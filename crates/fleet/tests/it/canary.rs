@@ -128,7 +128,7 @@ async fn plant_everywhere(home: &Home, state: &State, databases: &Databases) -> 
     let mut said = plant::into_every_call(&api, &operator).await;
     said.extend(plant::into_http(gateway, &token).await);
     for member in state.members.iter().filter(|member| member.is_service) {
-        said.extend(plant::into_admin(member.admin.as_deref().unwrap().trim_start_matches("http://")).await);
+        said.extend(plant::into_admin(state.admin(&member.name).unwrap()).await);
     }
     poison(databases).await;
     vec![("refusals".to_owned(), said.join("\n")), ("commands".to_owned(), commands(home).await)]

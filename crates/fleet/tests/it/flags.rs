@@ -158,9 +158,9 @@ async fn over_rest(fleet: &Fleet, customer: &Session, product: &str) {
 async fn a_setting_in_the_bucket_changes_a_live_one_without_a_restart_and_a_bad_one_changes_nothing() {
     let fleet = fleet().await;
     let orders = fleet.state.member("orders").unwrap();
-    let admin = orders.admin.as_deref().unwrap().trim_start_matches("http://").to_owned();
+    let admin = fleet.state.admin("orders").unwrap();
     let backoff = || async {
-        let (_, config) = probe::get(&admin, "/config").await.unwrap();
+        let (_, config) = probe::get(admin, "/config").await.unwrap();
         let config: serde_json::Value = serde_json::from_str(&config).unwrap();
         let settings = config["settings"].as_array().unwrap();
         let found = settings.iter().find(|setting| setting["setting"] == "saga.backoff").unwrap().clone();

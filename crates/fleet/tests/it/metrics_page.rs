@@ -65,10 +65,9 @@ async fn a_days_work(fleet: &Fleet) {
 
 /// What a service tells in OpenMetrics, which must be that.
 async fn told(fleet: &Fleet, service: &str) -> BTreeMap<String, grammar::Family> {
-    let admin = fleet.state.member(service).unwrap().admin.clone().unwrap();
-    let address = admin.trim_start_matches("http://").to_owned();
+    let address = fleet.state.admin(service).unwrap();
     let accept = ("accept", "application/openmetrics-text;version=1.0.0");
-    let answer = send(&address, "GET", "/metrics", None, &[accept], b"").await;
+    let answer = send(address, "GET", "/metrics", None, &[accept], b"").await;
     assert!(answer.head.contains("application/openmetrics-text"), "{service}: {}", answer.head);
     grammar::read(&answer.body)
 }

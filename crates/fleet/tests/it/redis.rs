@@ -18,7 +18,7 @@ async fn orders_flow_without_redis() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(100, 50).await);
     let gateway = fleet.state.member("gateway").unwrap();
-    let admin = gateway.admin.as_deref().unwrap().trim_start_matches("http://");
+    let admin = fleet.state.admin("gateway").unwrap();
     let path = format!("/v1/products/{product}");
     let before = hits(admin).await;
     for _ in 0..3 {

@@ -30,7 +30,7 @@ pub fn logs(home: &Home) -> Vec<Sink> {
 pub async fn metrics(state: &State) -> Vec<Sink> {
     let mut sinks = Vec::new();
     for member in state.members.iter().filter(|member| member.is_service) {
-        let admin = member.admin.as_deref().unwrap().trim_start_matches("http://");
+        let admin = state.admin(&member.name).unwrap();
         for accept in ["text/plain", "application/openmetrics-text"] {
             let answer = http::send(admin, "GET", "/metrics", None, &[("accept", accept)], b"").await;
             assert_eq!(answer.status, 200);
