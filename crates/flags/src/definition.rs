@@ -176,7 +176,7 @@ impl FlagSet {
     }
 }
 
-/// Whether a name can be a flag's: letters, digits, `-`, `_` and `.`, at most [`MAX_NAME`] of them.
+/// Whether a name can be a flag's: letters, digits, `-`, `_` and `.`, at most 64 of them.
 ///
 /// # Errors
 /// It can't.
