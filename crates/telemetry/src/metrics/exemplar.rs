@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use opentelemetry::TraceId;
 
+use crate::propagation::Parent;
 use crate::span::{Span, SpanIds, current_ids};
 
 /// A trace that is sampled, and so will be found by its id.
@@ -27,11 +28,8 @@ impl SampledTrace {
     /// The trace that a W3C `traceparent` names.
     #[must_use]
     pub fn named(traceparent: &str) -> Option<Self> {
-        let mut parts = traceparent.split('-').skip(1);
-        let (trace, flags) = (parts.next()?, parts.nth(1)?);
-        let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
-        let trace = TraceId::from_hex(trace).ok().filter(|_| trace.len() == 32)?;
-        (sampled && trace != TraceId::INVALID).then_some(Self(trace))
+        let parent = Parent::parse(traceparent).filter(Parent::is_sampled)?;
+        Some(Self(parent.context().trace_id()))
     }
 }
 
