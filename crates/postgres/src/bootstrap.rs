@@ -4,6 +4,7 @@
 //! database itself; grants on tables belong to the migrations, which find the service's name in the database's setting
 //! `flotilla.service`. Everything may be repeated and may run in several processes at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flotilla_config::{ExposeSecret, SecretString};
@@ -12,6 +13,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::error::{Error, ErrorKind};
 use crate::pool::parse_url;
+use crate::settings::PostgresSettings;
 
 /// The lock under which roles are made, because they belong to the whole cluster ("flotrole").
 const ROLES_LOCK: i64 = 0x666c_6f74_726f_6c65;
@@ -61,6 +63,58 @@ pub async fn bootstrap_with_passwords(
     passwords: &RolePasswords,
 ) -> Result<ServiceUrls, Error> {
     set_up(superuser_url, service, database, Some(passwords)).await
+}
+
+/// Makes what a service's settings name: the database of their addresses, and the roles with the passwords in them.
+///
+/// # Errors
+/// Those of [`bootstrap`]; addresses that name other roles than `<service>_owner`, `_system` and `_user`, different
+/// databases, or passwords for some of the roles only.
+pub async fn bootstrap_for(
+    superuser_url: &SecretString,
+    service: &str,
+    settings: &PostgresSettings,
+) -> Result<(), Error> {
+    let wanted = Wanted::of(service, settings)?;
+    let superuser_url = superuser_url.expose_secret();
+    set_up(superuser_url, service, &wanted.database, wanted.passwords.as_ref()).await.map(drop)
+}
+
+/// What the addresses of a service ask for.
+struct Wanted {
+    database: String,
+    passwords: Option<RolePasswords>,
+}
+
+impl Wanted {
+    fn of(service: &str, settings: &PostgresSettings) -> Result<Self, Error> {
+        let addresses =
+            [("owner", &settings.owner_url), ("system", &settings.system_url), ("user", &settings.user_url)];
+        let (mut databases, mut passwords) = (BTreeSet::new(), Vec::new());
+        for (suffix, url) in addresses {
+            let config = parse_url(&url.get())?;
+            let role = format!("{service}_{suffix}");
+            if config.get_user() != Some(role.as_str()) {
+                return Err(refuse(format!("postgres.{suffix}_url must name the role {role}")));
+            }
+            databases.insert(config.get_dbname().unwrap_or(&role).to_owned());
+            passwords.extend(config.get_password().map(|p| String::from_utf8_lossy(p).into_owned()));
+        }
+        let database = databases.pop_first().filter(|_| databases.is_empty());
+        let database = database.ok_or_else(|| refuse("the three addresses must name one database".to_owned()))?;
+        let passwords = match <[String; 3]>::try_from(passwords) {
+            Ok([owner, system, user]) => {
+                Some(RolePasswords { owner: owner.into(), system: system.into(), user: user.into() })
+            }
+            Err(none) if none.is_empty() => None,
+            Err(_) => return Err(refuse("either all three addresses carry a password or none".to_owned())),
+        };
+        Ok(Self { database, passwords })
+    }
+}
+
+fn refuse(reason: String) -> Error {
+    Error::new(ErrorKind::Other, reason)
 }
 
 async fn set_up(
@@ -187,10 +241,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     if plain && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= 50 {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Other,
-        format!("{name:?} is not a name of up to 50 lower case letters, digits and underscores"),
-    ))
+    Err(refuse(format!("{name:?} is not a name of up to 50 lower case letters, digits and underscores")))
 }
 
 fn quote_literal(text: &str) -> String {

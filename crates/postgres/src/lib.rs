@@ -21,10 +21,10 @@ mod settings;
 mod trace;
 mod tx;
 
-pub use bootstrap::{RolePasswords, ServiceUrls, bootstrap, bootstrap_with_passwords};
+pub use bootstrap::{RolePasswords, ServiceUrls, bootstrap, bootstrap_for, bootstrap_with_passwords};
 pub use error::{Error, ErrorKind};
 pub use group_commit::{GroupCommit, GroupCommitDriver, GroupCommitSettings, Refused};
-pub use migrate::migrate;
+pub use migrate::{await_migrations, migrate};
 pub use pool::Pool;
 pub use refinery;
 pub use retry::retry;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{QueueMode, Runtime};
 use flotilla_call::Deadline;
+use flotilla_cgroup::Limits;
 use flotilla_config::{ExposeSecret, Live, SecretString};
 use flotilla_fault::Faults;
 use prometheus::Registry;
@@ -60,8 +61,9 @@ impl Pool {
         settings: &PostgresSettings,
         registry: &Registry,
     ) -> Result<Self, Error> {
+        let size = Limits::of_process().connections(settings.pool_size);
         let pool = SessionPool::builder(Sessions::new(name, url, settings)?)
-            .max_size(settings.pool_size)
+            .max_size(size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(settings.acquire_timeout.get()))
             .create_timeout(Some(settings.connect_timeout.get()))
@@ -72,7 +74,7 @@ impl Pool {
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool can't be built", error))?;
         let metrics = PoolMetrics::register(name, pool.clone(), registry)
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool's metrics can't be registered", error))?;
-        let (limit, cancels) = (settings.statement_timeout.get(), Cancels::new(settings.pool_size));
+        let (limit, cancels) = (settings.statement_timeout.get(), Cancels::new(size));
         Ok(Self { inner: Arc::new(Inner { name, pool, metrics, limit, cancels }), faults: PoolFaults::default() })
     }
 

@@ -14,7 +14,11 @@ pub struct PostgresSettings {
     pub system_url: Live<SecretString>,
     /// Address as `<service>_user`: customers' calls, bound by row-level security.
     pub user_url: Live<SecretString>,
-    /// Most connections of each pool.
+    /// Address as a superuser. Where it is set, `migrate` first makes the database and the three roles, where they are
+    /// missing, with the passwords in the other addresses.
+    #[serde(default)]
+    pub superuser_url: Option<SecretString>,
+    /// Most connections of each pool; with less than two processors fewer: four for each.
     #[serde(default = "default_pool_size")]
     pub pool_size: usize,
     /// Longest wait for a new connection.
@@ -29,6 +33,9 @@ pub struct PostgresSettings {
     /// Age at which a connection is replaced when next asked for.
     #[serde(default = "default_max_lifetime")]
     pub max_lifetime: HumanDuration,
+    /// Longest wait of `await-migrations`.
+    #[serde(default = "default_migration_wait")]
+    pub migration_wait: HumanDuration,
 }
 
 impl PostgresSettings {
@@ -39,11 +46,13 @@ impl PostgresSettings {
             owner_url: owner_url.into(),
             system_url: system_url.into(),
             user_url: user_url.into(),
+            superuser_url: None,
             pool_size: default_pool_size(),
             connect_timeout: default_connect_timeout(),
             statement_timeout: default_statement_timeout(),
             acquire_timeout: default_acquire_timeout(),
             max_lifetime: default_max_lifetime(),
+            migration_wait: default_migration_wait(),
         }
     }
 }
@@ -68,6 +77,10 @@ const fn default_max_lifetime() -> HumanDuration {
     HumanDuration::from_secs(1_800)
 }
 
+const fn default_migration_wait() -> HumanDuration {
+    HumanDuration::from_secs(300)
+}
+
 impl Validate for PostgresSettings {
     fn validate(&self, problems: &mut Problems) {
         for (name, url) in
@@ -75,12 +88,16 @@ impl Validate for PostgresSettings {
         {
             problems.require(crate::pool::parse_url(&url.get()).is_ok(), name, "is not an address of PostgreSQL");
         }
+        if let Some(url) = &self.superuser_url {
+            problems.require(crate::pool::parse_url(url).is_ok(), "superuser_url", "is not an address of PostgreSQL");
+        }
         problems.require((1..=1_000).contains(&self.pool_size), "pool_size", "must be from 1 to 1000");
         for (name, wait) in [
             ("connect_timeout", self.connect_timeout),
             ("statement_timeout", self.statement_timeout),
             ("acquire_timeout", self.acquire_timeout),
             ("max_lifetime", self.max_lifetime),
+            ("migration_wait", self.migration_wait),
         ] {
             problems.require(!wait.get().is_zero(), name, "must be longer than nothing");
         }

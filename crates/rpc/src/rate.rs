@@ -8,12 +8,18 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Duration;
 
+use flotilla_cgroup::Limits;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Parts of the map, each with its lock. A power of two.
 const SHARDS: usize = 16;
+
+/// What a bucket takes, in bytes: key, time and its place in list and table.
+const KEY_BYTES: u64 = 128;
+/// The part of a limited memory that the buckets of one limiter may fill: a thirty-second.
+const MEMORY_PART: u64 = 32;
 
 /// How many calls a second, and how many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +42,12 @@ pub struct RateLimiter<K> {
 }
 
 impl<K: Hash + Eq> RateLimiter<K> {
-    /// Buckets for at most about `keys` keys, of the rate that `rate` gives whenever it is asked.
+    /// Buckets for at most about `keys` keys (fewer where memory is limited), of the rate that `rate` gives whenever it is asked.
     pub fn new(rate: impl Fn() -> Rate + Send + Sync + 'static, keys: usize) -> Self {
         Self {
             // Bounded by `take`: a map that knows its bound takes all of its memory at once.
             shards: (0..SHARDS).map(|_| Mutex::new(LruCache::unbounded())).collect(),
-            each: (keys / SHARDS).max(1),
+            each: (Limits::of_process().pieces(keys, KEY_BYTES, MEMORY_PART) / SHARDS).max(1),
             hasher: RandomState::new(),
             began: Instant::now(),
             rate: Box::new(rate),

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use flotilla_cgroup::Limits;
 use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
 use serde::Deserialize;
 
@@ -30,7 +31,8 @@ pub struct ServerSettings {
     pub max_connections: usize,
     /// Calls in flight on one connection.
     pub max_calls_per_connection: u32,
-    /// Unary calls in flight over all connections; further ones are refused.
+    /// Most unary calls in flight over all connections; further ones are refused. Where memory is limited, at most one
+    /// for each 256 KiB.
     pub max_calls: usize,
     /// Open streams over all connections; further ones are refused.
     pub max_streams: usize,
@@ -43,6 +45,19 @@ pub struct ServerSettings {
     /// Certificate of the server; without it the port is plain. Clients must then show one of their own, which tells
     /// who they are; of the gateway's public port they needn't.
     pub tls: Option<TlsSettings>,
+}
+
+/// What a unary call may take in the mean, in bytes: request, response and what is around them.
+const CALL_BYTES: u64 = 64 * 1024;
+/// The part of a limited memory that unary calls may fill: a quarter.
+const CALLS_PART: u64 = 4;
+
+impl ServerSettings {
+    /// Unary calls that may be in flight: `max_calls`, and no more than fill a quarter of a limited memory.
+    #[must_use]
+    pub fn calls_at_once(&self) -> usize {
+        Limits::of_process().pieces(self.max_calls, CALL_BYTES, CALLS_PART)
+    }
 }
 
 impl Default for ServerSettings {

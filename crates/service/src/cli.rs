@@ -1,4 +1,4 @@
-//! The command line of a service: `serve`, `migrate`, `healthcheck`, and what there is to set.
+//! The command line of a service: `serve`, `migrate`, `await-migrations`, `healthcheck`, and what there is to set.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use flotilla_cgroup::Limits;
 use flotilla_config::{Reference, RemoteLayer, Sources};
 use flotilla_telemetry::Telemetry;
 use flotilla_telemetry::redact::scrub;
@@ -27,6 +28,7 @@ const USAGE: u8 = 2;
 enum Command {
     Serve,
     Migrate,
+    AwaitMigrations,
     Healthcheck,
     /// Every setting there is.
     Settings,
@@ -49,6 +51,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
     let mut command = match named.as_deref() {
         None | Some("serve") => Command::Serve,
         Some("migrate") => Command::Migrate,
+        Some("await-migrations") => Command::AwaitMigrations,
         Some("healthcheck") => Command::Healthcheck,
         Some("settings") => Command::Settings,
         Some("help") => Command::Help,
@@ -73,13 +76,14 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
 fn help(name: &str) -> String {
     format!(
         "The {name} service of Flotilla.\n\n\
-         Usage: {name} [serve | migrate | healthcheck | settings] [--section.field=value ...]\n\n\
-         \x20 serve           serves until SIGTERM or SIGINT, then drains (the default); SIGHUP reloads the settings\n\
-         \x20 migrate         brings the database up to date\n\
-         \x20 healthcheck     asks the running service whether it is ready\n\
-         \x20 settings        lists every setting: what it takes, its default, how it is set\n\
-         \x20 --print-config  prints what each setting holds and where it comes from (=json: as JSON), secrets masked\n\
-         \x20 --version       prints the version\n\n\
+         Usage: {name} [serve | migrate | await-migrations | healthcheck | settings] [--section.field=value ...]\n\n\
+         \x20 serve             serves until SIGTERM or SIGINT, then drains (the default); SIGHUP reloads the settings\n\
+         \x20 migrate           brings the database up to date\n\
+         \x20 await-migrations  waits until another process has done so\n\
+         \x20 healthcheck       asks the running service whether it is ready\n\
+         \x20 settings          lists every setting: what it takes, its default, how it is set\n\
+         \x20 --print-config    prints what each setting holds and where it comes from (=json: as JSON), secrets masked\n\
+         \x20 --version         prints the version\n\n\
          Settings, weakest first: defaults, FLOTILLA_CONFIG_DIR, FLOTILLA_CONFIG_FILE, the remote source, .env,\n\
          variables such as FLOTILLA__SERVICE__GRACE=10s, FLOTILLA_SECRETS_DIR, variables such as\n\
          FLOTILLA__POSTGRES__SYSTEM_URL_FILE=path, flags such as --service.grace=10s."
@@ -102,7 +106,7 @@ pub async fn run<S: Service>(args: impl Iterator<Item = String>) -> ExitCode {
         Command::Settings => say(&configuration::describe::<S::Settings>(S::NAME)),
         Command::Print(shape) => print_config::<S>(sources, shape).await,
         Command::Healthcheck => healthcheck::<S>(&sources).await,
-        Command::Serve | Command::Migrate => with_telemetry::<S>(command, sources).await,
+        Command::Serve | Command::Migrate | Command::AwaitMigrations => with_telemetry::<S>(command, sources).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -142,6 +146,7 @@ async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyho
     let telemetry = flotilla_telemetry::init(S::NAME, S::common(&settings).telemetry)?;
     let done = match command {
         Command::Migrate => S::migrate(&settings).await.context("migration failed"),
+        Command::AwaitMigrations => S::await_migrations(&settings).await,
         _ => serve::<S>(&configuration, &telemetry).await,
     };
     configuration.close().await;
@@ -160,6 +165,8 @@ async fn serve<S: Service>(
     let follower = Follower::new(configuration).context("signals can't be listened to")?;
     configuration.register(telemetry.registry())?;
     let settings = configuration.settings();
+    let limits = Limits::of_process();
+    tracing::info!(cores = limits.cores, memory_bytes = limits.memory, "limits of the control group");
     if let Some(remote) = configuration.remote() {
         // One watcher for settings and flags.
         S::common(&settings).remote.link.attach(remote);
@@ -239,6 +246,7 @@ mod tests {
         assert_eq!(parsed(&[]), Ok(Command::Serve));
         assert_eq!(parsed(&["serve"]), Ok(Command::Serve));
         assert_eq!(parsed(&["migrate"]), Ok(Command::Migrate));
+        assert_eq!(parsed(&["await-migrations"]), Ok(Command::AwaitMigrations));
         assert_eq!(parsed(&["healthcheck"]), Ok(Command::Healthcheck));
         assert_eq!(parsed(&["settings"]), Ok(Command::Settings));
         assert_eq!(parsed(&["--print-config"]), Ok(Command::Print(Shape::Text)));

@@ -2,6 +2,9 @@
 
 use std::future::Future;
 
+use anyhow::Context as _;
+use flotilla_postgres::refinery::Runner;
+use flotilla_postgres::{PostgresSettings, await_migrations, bootstrap_for, migrate};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
 
 use crate::remote::RemoteSettings;
@@ -16,7 +19,12 @@ pub struct Common<'a> {
     pub telemetry: &'a TelemetrySettings,
     /// Section `remote`.
     pub remote: &'a RemoteSettings,
+    /// Section `postgres`, of a service that has a database.
+    pub postgres: Option<&'a PostgresSettings>,
 }
+
+/// Migrations in their order, each set with the name of its history table.
+pub type Migrations = Vec<(&'static str, Runner)>;
 
 /// A service of the fleet.
 pub trait Service: 'static {
@@ -32,9 +40,32 @@ pub trait Service: 'static {
     /// Connects, wires and starts everything; returns with the bound addresses.
     fn build(settings: Self::Settings, telemetry: &Telemetry) -> impl Future<Output = anyhow::Result<Running>> + Send;
 
-    /// Brings the database up to date. A service without one has nothing to do.
+    /// The migrations of its database; none of a service without one.
+    fn migrations() -> Migrations {
+        Vec::new()
+    }
+
+    /// Brings the database up to date, after making it where a superuser's address is set. A service without one has
+    /// nothing to do.
     fn migrate(settings: &Self::Settings) -> impl Future<Output = anyhow::Result<()>> + Send {
-        let _ = settings;
-        async { Ok(()) }
+        let postgres = Self::common(settings).postgres;
+        async move {
+            let Some(postgres) = postgres else { return Ok(()) };
+            if let Some(superuser) = &postgres.superuser_url {
+                bootstrap_for(superuser, Self::NAME, postgres).await.context("the database can't be set up")?;
+            }
+            migrate(&postgres.owner_url.get(), Self::migrations()).await?;
+            Ok(())
+        }
+    }
+
+    /// Waits until somebody has brought the database up to date.
+    fn await_migrations(settings: &Self::Settings) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let postgres = Self::common(settings).postgres;
+        async move {
+            let Some(postgres) = postgres else { return Ok(()) };
+            let wait = postgres.migration_wait.get();
+            Ok(await_migrations(&postgres.owner_url.get(), &Self::migrations(), wait).await?)
+        }
     }
 }

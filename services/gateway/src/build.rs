@@ -39,7 +39,7 @@ impl Service for Gateway {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote, postgres: None }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -99,7 +99,7 @@ fn edge(
         cors: Cors::new(&settings.edge.cors_origins),
         addresses: RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys),
         ids: RequestIds::new(rand::random()),
-        calls: places(settings.grpc.max_calls),
+        calls: places(settings.grpc.calls_at_once()),
         streams: places(settings.grpc.max_streams),
         draining,
     })

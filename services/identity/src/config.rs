@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_cgroup::Limits;
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
@@ -127,7 +128,7 @@ pub struct PasswordSettings {
     pub iterations: u32,
     /// Lanes.
     pub parallelism: u32,
-    /// Hashes at the same time.
+    /// Most hashes at the same time; fewer where the control group allows less than a processor and 39 MiB for each.
     pub concurrent: usize,
     /// Callers that may wait for theirs.
     pub queue: usize,
@@ -136,6 +137,16 @@ pub struct PasswordSettings {
 impl Default for PasswordSettings {
     fn default() -> Self {
         Self { memory_kib: 19_456, iterations: 2, parallelism: 1, concurrent: 2, queue: 256 }
+    }
+}
+
+impl PasswordSettings {
+    /// These settings within limits: no more hashes at the same time than processors, and than half of a limited memory
+    /// holds.
+    #[must_use]
+    pub fn within(self, limits: &Limits) -> Self {
+        let fit = limits.pieces(self.concurrent, u64::from(self.memory_kib) << 10, 2);
+        Self { concurrent: fit.min(limits.threads()), ..self }
     }
 }
 
@@ -180,5 +191,16 @@ impl Validate for PasswordSettings {
         problems.require(self.queue <= 100_000, "queue", "must be at most 100000");
         let taken = argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None).is_ok();
         problems.require(taken, "memory_kib", "is, with iterations and parallelism, outside of what Argon2 takes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_processor_and_64_mib_hash_one_password_at_a_time() {
+        let at_once = |cores, memory| PasswordSettings::default().within(&Limits { cores, memory }).concurrent;
+        assert_eq!([at_once(0.5, Some(64 << 20)), at_once(2.0, None), at_once(8.0, Some(64 << 20))], [1, 2, 1]);
     }
 }

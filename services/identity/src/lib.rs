@@ -21,12 +21,12 @@ pub mod storage;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use flotilla_config::SecretString;
+use flotilla_cgroup::Limits;
 use flotilla_messaging::{Messaging, StreamSpec};
-use flotilla_postgres::{Pool, refinery::Runner};
+use flotilla_postgres::Pool;
 use flotilla_proto::identity::v1::{auth_service_server::AuthServiceServer, user_service_server::UserServiceServer};
 use flotilla_rpc::{AccessRules, Authenticator, Server};
-use flotilla_service::{Chassis, Common, PageKey, Running, Service};
+use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -57,7 +57,12 @@ impl Service for Identity {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
+        Common {
+            service: &settings.service,
+            telemetry: &settings.telemetry,
+            remote: &settings.remote,
+            postgres: Some(&settings.postgres),
+        }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -74,7 +79,7 @@ impl Service for Identity {
 
         let sessions = Sessions::new(system.clone(), own.clone());
         let revoked = RevokedSessions::new(system.clone(), ids.clone());
-        let passwords = Arc::new(Passwords::new(&settings.passwords, ids.random())?);
+        let passwords = Arc::new(Passwords::new(&settings.passwords.within(&Limits::of_process()), ids.random())?);
         operator::ensure(&settings.admin, &users, &passwords, &ids, START).await?;
 
         let table = KeyTable::new(system.clone());
@@ -114,26 +119,17 @@ impl Service for Identity {
         chassis.start(server, settings.grpc.listen).await
     }
 
-    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        migrate(&settings.postgres.owner_url.get()).await
+    fn migrations() -> Migrations {
+        migrations()
     }
 }
 
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
-pub fn migrations() -> Vec<(&'static str, Runner)> {
+pub fn migrations() -> Migrations {
     vec![
         ("messaging_history", flotilla_messaging::migrations()),
         ("service_history", flotilla_service::migrations()),
         ("schema_history", embedded::migrations::runner()),
     ]
-}
-
-/// Brings a database of identity up to date, as its owner.
-///
-/// # Errors
-/// No connection, or a migration that fails.
-pub async fn migrate(owner_url: &SecretString) -> anyhow::Result<()> {
-    flotilla_postgres::migrate(owner_url, migrations()).await?;
-    Ok(())
 }

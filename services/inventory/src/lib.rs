@@ -24,7 +24,7 @@ use flotilla_postgres::Pool;
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogServiceServer;
 use flotilla_proto::inventory::v1::stock_service_server::StockServiceServer;
 use flotilla_rpc::{AccessRules, Server};
-use flotilla_service::{Chassis, Common, PageKey, Running, Service};
+use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -37,7 +37,12 @@ impl Service for Inventory {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
+        Common {
+            service: &settings.service,
+            telemetry: &settings.telemetry,
+            remote: &settings.remote,
+            postgres: Some(&settings.postgres),
+        }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -86,14 +91,12 @@ impl Service for Inventory {
         chassis.start(server, settings.grpc.listen).await
     }
 
-    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        let sets = vec![
+    fn migrations() -> Migrations {
+        vec![
             ("messaging_history", flotilla_messaging::migrations()),
             ("service_history", flotilla_service::migrations()),
             ("schema_history", migrations::runner()),
-        ];
-        flotilla_postgres::migrate(&settings.postgres.owner_url.get(), sets).await?;
-        Ok(())
+        ]
     }
 }
 

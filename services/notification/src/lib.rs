@@ -19,7 +19,7 @@ use flotilla_messaging::{Handler, Messaging};
 use flotilla_postgres::{Pool, Tx};
 use flotilla_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use flotilla_rpc::{AccessRules, Server};
-use flotilla_service::{Chassis, Common, PageKey, Running, Service};
+use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -32,7 +32,12 @@ impl Service for Notification {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
+        Common {
+            service: &settings.service,
+            telemetry: &settings.telemetry,
+            remote: &settings.remote,
+            postgres: Some(&settings.postgres),
+        }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -76,14 +81,12 @@ impl Service for Notification {
         chassis.start(server, settings.grpc.listen).await
     }
 
-    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        let sets = vec![
+    fn migrations() -> Migrations {
+        vec![
             ("messaging_history", flotilla_messaging::migrations()),
             ("service_history", flotilla_service::migrations()),
             ("schema_history", migrations::runner()),
-        ];
-        flotilla_postgres::migrate(&settings.postgres.owner_url.get(), sets).await?;
-        Ok(())
+        ]
     }
 }
 

@@ -25,7 +25,7 @@ use flotilla_messaging::{Ids, Messaging};
 use flotilla_postgres::{GroupCommit, Pool};
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
 use flotilla_rpc::{AccessRules, ChannelBuilder, ClientMetrics, Server};
-use flotilla_service::{Chassis, Common, PageKey, Running, Service, Severity};
+use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
 use prometheus::Registry;
@@ -53,7 +53,12 @@ impl Service for Orders {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
+        Common {
+            service: &settings.service,
+            telemetry: &settings.telemetry,
+            remote: &settings.remote,
+            postgres: Some(&settings.postgres),
+        }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -69,14 +74,12 @@ impl Service for Orders {
         chassis.start(server, settings.grpc.listen).await
     }
 
-    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        let sets = vec![
+    fn migrations() -> Migrations {
+        vec![
             ("messaging_history", flotilla_messaging::migrations()),
             ("service_history", flotilla_service::migrations()),
             ("schema_history", storage::migrations()),
-        ];
-        flotilla_postgres::migrate(&settings.postgres.owner_url.get(), sets).await.context("migrations of orders")?;
-        Ok(())
+        ]
     }
 }
 

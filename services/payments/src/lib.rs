@@ -19,12 +19,11 @@ pub mod top_up;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flotilla_config::SecretString;
 use flotilla_messaging::{Messaging, StreamSpec};
-use flotilla_postgres::{Pool, refinery::Runner};
+use flotilla_postgres::Pool;
 use flotilla_proto::{money::Currency, payments::v1::payment_service_server::PaymentServiceServer};
 use flotilla_rpc::{AccessRules, Server};
-use flotilla_service::{Chassis, Common, PageKey, Running, Service};
+use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -53,7 +52,12 @@ impl Service for Payments {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
+        Common {
+            service: &settings.service,
+            telemetry: &settings.telemetry,
+            remote: &settings.remote,
+            postgres: Some(&settings.postgres),
+        }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
@@ -92,26 +96,17 @@ impl Service for Payments {
         chassis.start(server, settings.grpc.listen).await
     }
 
-    async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-        migrate(&settings.postgres.owner_url.get()).await
+    fn migrations() -> Migrations {
+        migrations()
     }
 }
 
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
-pub fn migrations() -> Vec<(&'static str, Runner)> {
+pub fn migrations() -> Migrations {
     vec![
         ("messaging_history", flotilla_messaging::migrations()),
         ("service_history", flotilla_service::migrations()),
         ("schema_history", embedded::migrations::runner()),
     ]
-}
-
-/// Brings a database of payments up to date, as its owner.
-///
-/// # Errors
-/// No connection, or a migration that fails.
-pub async fn migrate(owner_url: &SecretString) -> anyhow::Result<()> {
-    flotilla_postgres::migrate(owner_url, migrations()).await?;
-    Ok(())
 }

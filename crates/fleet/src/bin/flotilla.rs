@@ -1,4 +1,4 @@
-//! All six services in one binary: `flotilla <service> [serve|migrate|healthcheck]`.
+//! All six services in one binary: `flotilla <service> [serve|migrate|await-migrations|healthcheck]`.
 //!
 //! One link and shared pages; an image of one service holds this binary and its service's name.
 
@@ -10,6 +10,10 @@ use flotilla_service::run;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Busy services beside each one on this machine: a second thread on two cores costs an order a tenth more CPU time,
+/// spent on handing tasks from thread to thread.
+const NEIGHBOURS: usize = 3;
+
 fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         eprintln!("flotilla: another crypto provider is installed already");
@@ -17,7 +21,7 @@ fn main() -> ExitCode {
     }
     let mut args = std::env::args().skip(1);
     let service = args.next().unwrap_or_default();
-    let runtime = match runtime() {
+    let runtime = match flotilla_service::runtime(NEIGHBOURS) {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("flotilla: the runtime doesn't start: {error}");
@@ -33,23 +37,12 @@ fn main() -> ExitCode {
             "payments" => run::<flotilla_payments::Payments>(args).await,
             "notification" => run::<flotilla_notification::Notification>(args).await,
             _ => {
-                eprintln!("usage: flotilla <{}> [serve|migrate|healthcheck]", flotilla_fleet::SERVICES.join("|"));
+                eprintln!(
+                    "usage: flotilla <{}> [serve|migrate|await-migrations|healthcheck]",
+                    flotilla_fleet::SERVICES.join("|")
+                );
                 ExitCode::from(2)
             }
         }
     })
-}
-
-/// A runtime of `FLOTILLA_WORKER_THREADS` threads; by default one for every four cores that the process may use.
-///
-/// Six services share the machine: a second thread on two cores costs an order a tenth more CPU time, spent on handing
-/// tasks from thread to thread.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let wanted = std::env::var("FLOTILLA_WORKER_THREADS").ok().and_then(|value| value.parse().ok());
-    let threads: usize = wanted.unwrap_or(cores / 4).max(1);
-    if threads == 1 {
-        return tokio::runtime::Builder::new_current_thread().enable_all().build();
-    }
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }

@@ -1,7 +1,7 @@
 //! The set-up of a service's database.
 
 use flotilla_config::ExposeSecret;
-use flotilla_postgres::{RolePasswords, bootstrap, bootstrap_with_passwords};
+use flotilla_postgres::{PostgresSettings, RolePasswords, bootstrap, bootstrap_for, bootstrap_with_passwords};
 
 use crate::support::{Database, superuser_url};
 
@@ -31,6 +31,31 @@ async fn a_set_up_may_be_repeated_with_other_passwords() {
         let config: tokio_postgres::Config = urls.system.expose_secret().parse().unwrap();
         assert_eq!(config.get_password(), Some(format!("s {text}").as_bytes()));
         drop(tokio_postgres::connect(urls.system.expose_secret(), tokio_postgres::NoTls).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn what_the_settings_name_is_made() {
+    let superuser = url().await.to_owned();
+    let config: tokio_postgres::Config = superuser.parse().unwrap();
+    let port = config.get_ports()[0];
+    let address = |role: &str, password: &str, database: &str| {
+        format!("postgres://{role}{password}@127.0.0.1:{port}/{database}").into()
+    };
+    let settings = |owner: &str, last: &str, database: &str| {
+        let (system, user) = (address("named_system", ":s2", "named"), address("named_user", last, database));
+        PostgresSettings::new(address(owner, ":s1", "named"), system, user)
+    };
+    let made = settings("named_owner", ":s3", "named");
+    for _ in 0..2 {
+        bootstrap_for(&superuser.clone().into(), "named", &made).await.unwrap();
+    }
+    let user = made.user_url.get();
+    drop(tokio_postgres::connect(user.expose_secret(), tokio_postgres::NoTls).await.unwrap());
+    let wrong = [("other_owner", ":s3", "named"), ("named_owner", "", "named"), ("named_owner", ":s3", "other")];
+    for ((owner, last, database), told) in wrong.into_iter().zip(["named_owner", "password", "one database"]) {
+        let error = bootstrap_for(&superuser.clone().into(), "named", &settings(owner, last, database)).await;
+        assert!(error.as_ref().is_err_and(|error| error.to_string().contains(told)), "{error:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flotilla_postgres::refinery::{Migration, Runner};
-use flotilla_postgres::{ErrorKind, migrate, retry};
+use flotilla_postgres::{ErrorKind, await_migrations, migrate, retry};
 
 use crate::support::Database;
 
@@ -34,6 +34,38 @@ async fn processes_that_start_together_take_turns() {
     let all = (0..6).map(|_| migrate(&database.urls.owner, both()));
     let applied: usize = futures::future::try_join_all(all).await.unwrap().iter().map(Vec::len).sum();
     assert_eq!(applied, 3);
+}
+
+#[tokio::test]
+async fn a_program_that_was_rolled_back_leaves_a_newer_database_as_it_is() {
+    let database = Database::fresh().await;
+    let all = [("V1__first", "CREATE TABLE a (x int)"), ("V2__second", "CREATE TABLE b (x int)")];
+    let first = |sql| vec![("history", set(&[("V1__first", sql)]))];
+    migrate(&database.urls.owner, vec![("history", set(&all))]).await.unwrap();
+    assert!(migrate(&database.urls.owner, first("CREATE TABLE a (x int)")).await.unwrap().is_empty());
+    let differs = migrate(&database.urls.owner, first("CREATE TABLE a (y int)")).await.unwrap_err();
+    assert!(differs.to_string().contains("V1__first"), "{differs}");
+    let without_the_first = vec![("history", set(&all[1..]))];
+    let error = migrate(&database.urls.owner, without_the_first).await.unwrap_err();
+    assert!(error.to_string().contains("missing"), "{error}");
+}
+
+#[tokio::test]
+async fn who_awaits_migrations_goes_on_when_the_last_one_is_applied() {
+    let database = Database::fresh().await;
+    let wait = |patience| {
+        let owner = database.urls.owner.clone();
+        async move { await_migrations(&owner, &both(), patience).await }
+    };
+    let error = wait(Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.to_string().contains("one_history/V1__first is missing"), "{error}");
+    let waiting = tokio::spawn(wait(Duration::from_secs(60)));
+    migrate(&database.urls.owner, both().into_iter().take(1).collect()).await.unwrap();
+    let error = wait(Duration::from_millis(50)).await.unwrap_err();
+    assert!(error.to_string().contains("other_history/V1__first is missing"), "{error}");
+    migrate(&database.urls.owner, both()).await.unwrap();
+    waiting.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,18 +1,24 @@
 //! Tokens that were verified before, and the sessions that have ended since: under one lock, so that a token is never
 //! remembered behind the back of its session's end.
 //!
-//! Guarantees: at most so many tokens as the settings say; a session that has ended is kept only until its last access
+//! Guarantees: at most so many tokens as the settings say, and fewer where memory is limited; a session that has ended is kept only until its last access
 //! token can no longer be alive, so there are at most as many as sessions can be opened in that time.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};
 
+use flotilla_cgroup::Limits;
 use lru::LruCache;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{AuthError, Caller, Revoked};
+
+/// What a remembered token takes, in bytes: hash, caller and its place in list and table.
+const TOKEN_BYTES: u64 = 256;
+/// The part of a limited memory that the tokens may fill: a thirty-second.
+const MEMORY_PART: u64 = 32;
 
 /// SHA-256 of a token: what is remembered can't be used as one.
 pub(super) type Hash = [u8; 32];
@@ -32,6 +38,7 @@ struct State {
 
 impl Verified {
     pub fn new(capacity: usize, skew: Duration) -> Self {
+        let capacity = Limits::of_process().pieces(capacity, TOKEN_BYTES, MEMORY_PART);
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         let state = State { tokens: LruCache::new(capacity), revoked: HashMap::new() };
         Self { state: Mutex::new(state), skew }

@@ -86,7 +86,7 @@ pub(crate) fn compose(router: Router, parts: Parts<'_>) -> Stack {
     let limited = RateLimit::new(allowed, &settings.rate_limit, Arc::clone(&metrics));
     let known = auth::Auth::new(limited, authenticator);
     let timed = Deadlines::new(known, settings.default_deadline.0);
-    let shed = LoadShed::new(timed, settings.max_calls, settings.max_streams, Arc::clone(&metrics));
+    let shed = LoadShed::new(timed, settings.calls_at_once(), settings.max_streams, Arc::clone(&metrics));
     let drained = Drain::new(shed, draining);
     Observe::new(CatchPanic::new(drained, metrics), methods)
 }

@@ -46,7 +46,7 @@ impl Service for Toy {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote }
+        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote, postgres: None }
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {

@@ -25,7 +25,7 @@ const RENEWED: &str = "flotilla_secret_refreshes_total{result=\"renewed\",store=
 /// A migrated database, whose credentials last so long and can be renewed so far.
 async fn database(bao: &Bao, lasts: &str, longest: &str) -> Database {
     let database = Database::start(bao, "payments").await;
-    flotilla_payments::migrate(&database.owner).await.unwrap();
+    flotilla_postgres::migrate(&database.owner, flotilla_payments::migrations()).await.unwrap();
     database.role("system", lasts, longest).await;
     database.role("user", lasts, longest).await;
     database

@@ -1,0 +1,28 @@
+//! The files in which one group writes its limits.
+
+use std::fs;
+use std::path::Path;
+
+/// Processors that a group may use; `None` where it sets no limit.
+pub fn cores(group: &Path) -> Option<f64> {
+    let (quota, period) = match fs::read_to_string(group.join("cpu.max")) {
+        // Version 2: "50000 100000", or "max 100000".
+        Ok(text) => {
+            let mut words = text.split_whitespace();
+            (words.next()?.parse::<f64>().ok()?, words.next()?.parse::<f64>().ok()?)
+        }
+        // Version 1: -1 is no limit.
+        Err(_) => (number(group, "cpu.cfs_quota_us")?, number(group, "cpu.cfs_period_us")?),
+    };
+    (quota > 0.0 && period > 0.0).then_some(quota / period)
+}
+
+/// Bytes of memory that a group may use; `None` where it sets no limit.
+pub fn memory(group: &Path) -> Option<u64> {
+    // Version 2 writes "max" for none.
+    ["memory.max", "memory.limit_in_bytes"].into_iter().find_map(|name| number(group, name))
+}
+
+fn number<T: std::str::FromStr>(group: &Path, file: &str) -> Option<T> {
+    fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()
+}
