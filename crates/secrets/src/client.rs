@@ -182,7 +182,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, Unanswered> {
 }
 
 /// A bearer's header, marked as a secret.
-#[cfg_attr(not(any(feature = "vault", feature = "kubernetes")), allow(dead_code, reason = "AWS signs its requests"))]
+#[cfg_attr(not(any(feature = "vault", feature = "cluster")), allow(dead_code, reason = "AWS signs its requests"))]
 pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, Unanswered> {
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| Unanswered::never("the token has characters that no header can carry".to_owned()))?;

@@ -1,16 +1,18 @@
 //! Secrets by reference: a setting names a store and a key, this crate gives the value, and gives it anew before it ends.
 //!
-//! Owns the stores behind the features `vault`, `aws` and `kubernetes`, the section `secrets` of the settings, and what a
-//! reference may look like ([`Reference`]). Guarantees: every request has a deadline and every repetition a bound; no
+//! Owns the stores behind the features `vault`, `aws` and `kubernetes`, the section `secrets` of the settings, what a
+//! reference may look like ([`Reference`]), and behind the feature `cluster` what makes secrets of Kubernetes. Guarantees: every request has a deadline and every repetition a bound; no
 //! value, token or answer of a store is in an error, a log line or a `Debug` text; a credential that is leased is renewed,
 //! or replaced by a new one, while the old one still holds.
 
-#[cfg(any(feature = "vault", feature = "kubernetes"))]
+#[cfg(any(feature = "vault", feature = "cluster"))]
 mod attempts;
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "cluster")]
+mod cluster;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod metrics;
@@ -26,6 +28,8 @@ use std::sync::Arc;
 use flotilla_config::SecretResolver;
 use prometheus::Registry;
 
+#[cfg(feature = "cluster")]
+pub use cluster::{Cluster, Made};
 pub use reference::{BadReference, Reference};
 pub use settings::{AwsSettings, KubernetesSettings, SecretsSettings, VaultAuth, VaultSettings};
 

@@ -72,7 +72,10 @@ impl Reference {
         &self.path
     }
 
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "stores alone ask"))]
+    #[cfg_attr(
+        not(any(feature = "vault", feature = "aws", feature = "kubernetes")),
+        allow(dead_code, reason = "stores alone ask")
+    )]
     pub(crate) fn wanted(&self) -> &Wanted {
         &self.wanted
     }

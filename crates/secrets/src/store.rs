@@ -1,6 +1,9 @@
 //! What all stores have in common: understanding the reference, taking the wanted part, counting, telling.
 
-#![cfg_attr(not(feature = "client"), allow(dead_code, reason = "there are no stores without a feature"))]
+#![cfg_attr(
+    not(any(feature = "vault", feature = "aws", feature = "kubernetes")),
+    allow(dead_code, reason = "there are no stores without a feature")
+)]
 
 use async_trait::async_trait;
 use flotilla_config::{ResolveError, Resolved, SecretResolver};

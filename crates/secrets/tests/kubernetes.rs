@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use flotilla_config::{ExposeSecret, SecretResolver};
-use flotilla_secrets::{KubernetesSettings, SecretsSettings, resolvers};
+use flotilla_secrets::{Cluster, KubernetesSettings, Made, SecretsSettings, resolvers};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -41,7 +41,7 @@ impl Api {
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
                 let mut request = String::new();
                 let mut piece = [0; 4096];
-                while !request.contains("\r\n\r\n") {
+                while !is_whole(&request) {
                     match stream.read(&mut piece).await {
                         Ok(more) if more > 0 => request.push_str(&String::from_utf8_lossy(&piece[..more])),
                         _ => break,
@@ -62,14 +62,17 @@ impl Api {
     }
 
     fn store(&self, token: &str, ca: &str) -> Arc<dyn SecretResolver> {
+        let settings = self.settings(token, ca);
+        resolvers(&settings).into_iter().find(|resolver| resolver.scheme() == "kubernetes").unwrap()
+    }
+
+    fn settings(&self, token: &str, ca: &str) -> SecretsSettings {
         let kubernetes = KubernetesSettings {
             address: Some(self.address.parse().unwrap()),
             ca: Some(self.file(ca)),
             token_path: Some(self.file(token)),
         };
-        let settings =
-            SecretsSettings { kubernetes, refresh: Duration::from_secs(30).into(), ..SecretsSettings::default() };
-        resolvers(&settings).into_iter().find(|resolver| resolver.scheme() == "kubernetes").unwrap()
+        SecretsSettings { kubernetes, refresh: Duration::from_secs(30).into(), ..SecretsSettings::default() }
     }
 }
 
@@ -91,10 +94,34 @@ fn certified(authority: &Path) -> ServerConfig {
         .unwrap()
 }
 
+/// Whether the head and as much body as it announces are there.
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let head = head.to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+}
+
+fn created(request: &str) -> (&'static str, String) {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let secret: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(head.to_lowercase().contains("content-type: application/json"));
+    assert_eq!(secret["stringData"]["password"], "hunter2");
+    match request.split(' ').nth(1).unwrap() {
+        "/api/v1/namespaces/shop/secrets" if secret["metadata"]["name"] == "taken" => ("409 Conflict", "{}".to_owned()),
+        "/api/v1/namespaces/shop/secrets" => ("201 Created", "{}".to_owned()),
+        "/api/v1/namespaces/busy/secrets" => ("503 Service Unavailable", "hunter2".to_owned()),
+        _ => ("403 Forbidden", "hunter2".to_owned()),
+    }
+}
+
 fn answer(request: &str) -> (&'static str, String) {
     let encoded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     if !request.to_lowercase().contains(&format!("authorization: bearer {TOKEN}\r\n")) {
         return ("401 Unauthorized", "hunter2".to_owned());
+    }
+    if request.starts_with("POST ") {
+        return created(request);
     }
     match request.split(' ').nth(1).unwrap() {
         "/api/v1/namespaces/shop/secrets/orders" => {
@@ -155,6 +182,25 @@ async fn each_refusal_is_told_apart_and_quotes_nothing() {
     let asked = api.asked.lock().unwrap();
     let busy = asked.iter().filter(|line| line.contains("/busy/")).count();
     assert_eq!(busy, 4, "what may pass is tried again, within a bound");
+}
+
+#[tokio::test]
+async fn a_secret_is_made_once_and_one_that_is_there_is_left_alone() {
+    let api = Api::start().await;
+    let cluster = Cluster::new(&api.settings("token", "ca.crt"));
+    let secret =
+        |name: &str| serde_json::json!({ "metadata": { "name": name }, "stringData": { "password": "hunter2" } });
+    assert_eq!(cluster.create_secret("shop", "orders", &secret("orders")).await, Ok(Made::Created));
+    assert_eq!(cluster.create_secret("shop", "taken", &secret("taken")).await, Ok(Made::Existed));
+    for (namespace, told, asked) in
+        [("other", "may not create the secret orders of namespace other", 1), ("busy", "503", 4)]
+    {
+        let error = cluster.create_secret(namespace, "orders", &secret("orders")).await.unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let path = format!("POST /api/v1/namespaces/{namespace}/secrets HTTP/1.1");
+        assert_eq!(api.asked.lock().unwrap().iter().filter(|line| **line == path).count(), asked);
+    }
 }
 
 #[tokio::test]

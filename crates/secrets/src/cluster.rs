@@ -1,0 +1,135 @@
+//! The API server of Kubernetes as a pod sees it: where it is, whom to trust, and as whom to ask.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_config::ResolveError;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::attempts::repeated;
+use crate::client::{Client, Unanswered, secret_header};
+use crate::settings::SecretsSettings;
+
+/// Where a pod finds what it needs to talk to the API server.
+const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const ADDRESS: &str = "https://kubernetes.default.svc";
+/// Kubernetes' own for "there is one of this name already".
+const EXISTS: StatusCode = StatusCode::CONFLICT;
+
+/// The API server, asked as the pod's service account.
+pub struct Cluster {
+    address: String,
+    ca: PathBuf,
+    token: PathBuf,
+    namespace: PathBuf,
+    deadline: Duration,
+    client: OnceCell<Client>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// What came of a secret that was to be made if absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It is new.
+    Created,
+    /// There was one of this name, which stays as it is.
+    Existed,
+}
+
+impl Cluster {
+    /// The API server that the settings name, by default the pod's own. Nothing is read or asked yet.
+    #[must_use]
+    pub fn new(settings: &SecretsSettings) -> Self {
+        let own = &settings.kubernetes;
+        let mounted = |file: &str| Path::new(MOUNT).join(file);
+        let address = own.address.as_ref().map_or(ADDRESS, |address| address.as_str());
+        Self {
+            address: address.trim_end_matches('/').to_owned(),
+            ca: own.ca.clone().unwrap_or_else(|| mounted("ca.crt")),
+            token: own.token_path.clone().unwrap_or_else(|| mounted("token")),
+            namespace: mounted("namespace"),
+            deadline: settings.deadline.get(),
+            client: OnceCell::new(),
+        }
+    }
+
+    /// The pod's namespace.
+    ///
+    /// # Errors
+    /// This isn't a pod with a service account's token.
+    pub async fn own_namespace(&self) -> Result<String, ResolveError> {
+        Ok(read(&self.namespace).await?.trim().to_owned())
+    }
+
+    /// Makes a secret, given as the API takes it, unless there is one of this name. Needs the right to `create` secrets and
+    /// no other: whoever has it alone can neither read nor change any.
+    ///
+    /// # Errors
+    /// The server can't be reached, isn't trusted or refuses; what may pass is tried again, within a bound.
+    pub async fn create_secret(&self, namespace: &str, name: &str, secret: &Value) -> Result<Made, ResolveError> {
+        let path = format!("/api/v1/namespaces/{namespace}/secrets");
+        let body = Bytes::from(secret.to_string());
+        repeated(|| async {
+            match self.send(Method::POST, &path, body.clone()).await?.status() {
+                StatusCode::CREATED => Ok(Made::Created),
+                EXISTS => Ok(Made::Existed),
+                status => Err(refusal(status, "create", namespace, name)),
+            }
+        })
+        .await
+    }
+
+    /// One request with a body of JSON or none.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Bytes>, ResolveError> {
+        let client = self.client.get_or_try_init(|| async { Client::new(Some(&self.ca), self.deadline) });
+        let client = client.await.map_err(|error| unanswered(&error))?;
+        let token = read(&self.token).await?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address))
+            .header(
+                AUTHORIZATION,
+                secret_header(&format!("Bearer {}", token.trim())).map_err(|error| unanswered(&error))?,
+            )
+            .header(ACCEPT, "application/json");
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(body)
+            .map_err(|_| ResolveError::permanent("the address of Kubernetes and this path make no request"))?;
+        client.send(request).await.map_err(|error| unanswered(&error))
+    }
+}
+
+/// What a refusal to get or create a secret means.
+pub(crate) fn refusal(status: StatusCode, verb: &str, namespace: &str, name: &str) -> ResolveError {
+    let secret = format!("the secret {name} of namespace {namespace}");
+    match status {
+        StatusCode::UNAUTHORIZED => ResolveError::permanent("Kubernetes refuses the service account's token"),
+        StatusCode::FORBIDDEN => ResolveError::permanent(format!("the service account may not {verb} {secret}")),
+        StatusCode::NOT_FOUND => ResolveError::permanent(format!("Kubernetes doesn't have {secret}")),
+        StatusCode::TOO_MANY_REQUESTS => ResolveError::transient("Kubernetes is asked too often"),
+        status if status.is_server_error() => ResolveError::transient(format!("Kubernetes fails with {status}")),
+        status => ResolveError::permanent(format!("Kubernetes answers {status} for {secret}")),
+    }
+}
+
+fn unanswered(error: &Unanswered) -> ResolveError {
+    let message = format!("Kubernetes: {error}");
+    if error.retriable { ResolveError::transient(message) } else { ResolveError::permanent(message) }
+}
+
+async fn read(file: &Path) -> Result<String, ResolveError> {
+    let read = tokio::fs::read_to_string(file).await;
+    read.map_err(|error| ResolveError::permanent(format!("{} can't be read: {error}", file.display())))
+}
