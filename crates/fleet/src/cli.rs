@@ -50,6 +50,9 @@ pub enum Command {
     Restart {
         /// Service or server; the whole fleet where absent.
         name: Option<String>,
+        /// Another build of the services' binary, `flotilla`, that the service runs from now on, until `reset`.
+        #[arg(long, requires = "name")]
+        binary: Option<PathBuf>,
     },
     /// Show services and servers with addresses, process ids and memory.
     Status {
@@ -136,7 +139,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
             control::up(&home, &runtime, tls, faults, observability).await?;
         }
         Command::Down => control::down(&home).await?,
-        Command::Restart { name } => control::restart(&home, name.as_deref()).await?,
+        Command::Restart { name, binary } => control::restart(&home, name.as_deref(), binary.as_deref()).await?,
         Command::Status { json } => return control::status(&home, json).await,
         Command::Logs { name, follow, lines } => logs::run(&home, name.as_deref(), follow, lines).await?,
         Command::Logging(options) => logging::run(&home, &options).await?,

@@ -3,7 +3,13 @@
 //! Every call carries its deadline and, where it writes, a request id, so that a call whose answer was lost is repeated
 //! until it is answered and still counts once.
 
-use std::{sync::RwLock, time::Duration};
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use flotilla_proto::{
@@ -36,6 +42,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Api {
     channel: Channel,
+    repeats: Arc<AtomicU64>,
 }
 
 impl Api {
@@ -59,7 +66,13 @@ impl Api {
     fn with(url: &str, settings: &ClientSettings) -> Result<Self> {
         let channel =
             flotilla_rpc::channel(url, settings).with_context(|| format!("{url} is no address of a gateway"))?;
-        Ok(Self { channel })
+        Ok(Self { channel, repeats: Arc::default() })
+    }
+
+    /// How often calls were repeated so far, by the sessions that began here too.
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
     }
 
     /// The connection, for calls that this client doesn't know.
@@ -89,7 +102,7 @@ impl Api {
             ..User::default()
         };
         let request = CreateUserRequest { user: Some(user), request_id: format!("sign-up-{email}") };
-        patiently(|| async {
+        patiently(&self.repeats, || async {
             UserServiceClient::new(self.channel.clone()).create_user(with_deadline(request.clone())).await
         })
         .await
@@ -104,6 +117,7 @@ impl Api {
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Session> {
         let session = Session {
             channel: self.channel.clone(),
+            repeats: Arc::clone(&self.repeats),
             email: email.to_owned(),
             password: password.to_owned(),
             authorization: RwLock::new(AsciiMetadataValue::from_static("none")),
@@ -117,6 +131,7 @@ impl Api {
 /// The gateway, as one user. Signs in again when the token has expired.
 pub struct Session {
     channel: Channel,
+    repeats: Arc<AtomicU64>,
     email: String,
     password: String,
     authorization: RwLock<AsciiMetadataValue>,
@@ -239,7 +254,7 @@ impl Session {
                 other => other,
             }
         };
-        patiently(attempt).await
+        patiently(&self.repeats, attempt).await
     }
 
     fn authorised<Q>(&self, message: Q) -> Request<Q> {
@@ -252,7 +267,7 @@ impl Session {
     async fn renew(&self) -> Result<String> {
         let request =
             LoginRequest { email: self.email.clone(), password: self.password.clone(), client_label: String::new() };
-        let answer = patiently(|| async {
+        let answer = patiently(&self.repeats, || async {
             AuthServiceClient::new(self.channel.clone()).login(with_deadline(request.clone())).await
         })
         .await
@@ -270,7 +285,7 @@ fn with_deadline<Q>(message: Q) -> Request<Q> {
 }
 
 /// Repeats a call that may have been lost on its way, with growing pauses.
-async fn patiently<R, F, Fut>(call: F) -> Result<R, Status>
+async fn patiently<R, F, Fut>(repeats: &AtomicU64, call: F) -> Result<R, Status>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<tonic::Response<R>, Status>>,
@@ -283,6 +298,7 @@ where
             Err(status) if is_lost(&status) && Instant::now() < until => tokio::time::sleep(pause).await,
             Err(status) => return Err(status),
         }
+        repeats.fetch_add(1, Ordering::Relaxed);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::{ExitCode, Stdio},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::Instant};
 
 use crate::{
-    certs,
+    SERVICES, certs,
     home::Home,
     memory, observability,
     screen::{Progress, Table, bold, mib},
@@ -132,11 +133,17 @@ pub async fn down(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// Restarts everything, or one member.
+/// Restarts everything, or one member; a service by another binary where one is given, which is remembered for each
+/// later start until `reset`.
 ///
 /// # Errors
-/// When a stop or a start fails.
-pub async fn restart(home: &Home, name: Option<&str>) -> Result<()> {
+/// When a stop or a start fails, or a server is given a binary.
+pub async fn restart(home: &Home, name: Option<&str>, binary: Option<&Path>) -> Result<()> {
+    if let Some(binary) = binary {
+        let name = name.filter(|name| SERVICES.contains(name)).context("--binary is for one service")?;
+        State::of_running(home)?;
+        home.set_binary(name, binary)?;
+    }
     match name {
         None => {
             down(home).await?;
@@ -237,6 +244,11 @@ fn print_table(home: &Home) -> Result<()> {
         ]);
     }
     print!("{}", table.render());
+    for name in SERVICES {
+        if let Some(binary) = home.binary(name)? {
+            println!("{name} is run by {}", binary.display());
+        }
+    }
     println!("memory: services {}, with the servers {}", bold(&mib(services)), bold(&mib(services + servers)));
     Ok(())
 }
@@ -272,6 +284,7 @@ pub fn reset(home: &Home) -> Result<()> {
     }
     home.set_faults(false)?;
     home.set_observability(false)?;
+    home.forget_binaries()?;
     match fs::remove_dir_all(home.root().join("observability")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}

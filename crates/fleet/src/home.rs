@@ -153,6 +153,46 @@ impl Home {
         self.root.join("observed")
     }
 
+    /// The binary that a service runs instead of the one beside `fleet`, where one was chosen.
+    ///
+    /// # Errors
+    /// When the note of it can't be read.
+    pub fn binary(&self, service: &str) -> Result<Option<PathBuf>> {
+        match fs::read_to_string(self.binaries().join(service)) {
+            Ok(path) => Ok(Some(PathBuf::from(path))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Remembers the binary of a service for its next start and all that follow, until [`forget_binaries`].
+    ///
+    /// [`forget_binaries`]: Self::forget_binaries
+    ///
+    /// # Errors
+    /// When there is no such file, or the note can't be written.
+    pub fn set_binary(&self, service: &str, binary: &Path) -> Result<()> {
+        let binary = binary.canonicalize().with_context(|| format!("there is no {}", binary.display()))?;
+        let path = binary.to_str().with_context(|| format!("{} is no text", binary.display()))?;
+        fs::create_dir_all(self.binaries())?;
+        self.write_private(&self.binaries().join(service), path.as_bytes())
+    }
+
+    /// From its next start on, each service runs the binary beside `fleet` again.
+    ///
+    /// # Errors
+    /// When a note can't be removed.
+    pub fn forget_binaries(&self) -> Result<()> {
+        match fs::remove_dir_all(self.binaries()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn binaries(&self) -> PathBuf {
+        self.root.join("binaries")
+    }
+
     /// Credentials made at first start.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {

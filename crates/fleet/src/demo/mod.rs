@@ -10,7 +10,10 @@ use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rand::Rng as _;
 
-pub use self::{basket::Baskets, shop::Shop};
+pub use self::{
+    basket::{Basket, Baskets},
+    shop::Shop,
+};
 use crate::{
     checker::{self, Databases},
     client::Api,

@@ -1,6 +1,10 @@
 //! One service under supervision: its settings, its start, its restarts.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use flotilla_postgres::ServiceUrls;
@@ -136,13 +140,8 @@ fn given(service: &str, variables: impl Iterator<Item = (String, String)>) -> En
 /// Brings a service's database to its newest version.
 pub async fn migrate(home: &Home, name: &str, environment: &Environment) -> Result<()> {
     let log = home.open_log(name)?;
-    let run = Command::new(binary()?)
-        .args([name, "migrate"])
-        .envs(environment)
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .status();
+    let run =
+        command(home, name, "migrate", environment)?.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status();
     let status = tokio::time::timeout(MIGRATION_DEADLINE, run)
         .await
         .with_context(|| format!("the migration of {name} hangs"))?
@@ -183,9 +182,7 @@ impl Charge for Member {
     }
 
     fn command(&self) -> Result<Command> {
-        let mut command = Command::new(binary()?);
-        command.args([self.name, "serve"]).envs(&self.environment);
-        Ok(command)
+        command(&self.home, self.name, "serve", &self.environment)
     }
 
     async fn is_ready(&self) -> bool {
@@ -194,13 +191,39 @@ impl Charge for Member {
     }
 }
 
-/// The multi-call binary, which lies beside this one.
-fn binary() -> Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("flotilla");
+/// A service's command: of the multi-call binary beside this one, or of the one that was chosen for the service.
+fn command(home: &Home, service: &str, verb: &str, environment: &Environment) -> Result<Command> {
+    let chosen = home.binary(service)?;
+    let other = chosen.is_some();
+    let path = chosen.map_or_else(|| std::env::current_exe().map(|own| own.with_file_name("flotilla")), Ok)?;
     if !path.exists() {
         bail!("{} is missing: run `make build`", path.display());
     }
-    Ok(path)
+    let mut command = Command::new(&path);
+    command.args([service, verb]);
+    if !other {
+        command.envs(environment);
+        return Ok(command);
+    }
+    // An older build refuses to start with a setting that it doesn't know.
+    let listed = std::process::Command::new(&path).args([service, "settings"]).output();
+    let listed = listed.with_context(|| format!("{} can't be asked for its settings", path.display()))?;
+    if !listed.status.success() {
+        bail!("{} lists no settings of {service} ({})", path.display(), listed.status);
+    }
+    command.envs(known(environment, &String::from_utf8_lossy(&listed.stdout)));
+    Ok(command)
+}
+
+/// The variables that a build knows by what it lists, and those that are no settings.
+fn known<'a>(environment: &'a Environment, listed: &str) -> impl Iterator<Item = (&'a String, &'a String)> {
+    let names: BTreeSet<_> = listed.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let is_known = move |name: &str| {
+        !name.starts_with("FLOTILLA__")
+            || names.contains(name.strip_suffix("_FILE").unwrap_or(name))
+            || names.contains(name)
+    };
+    environment.iter().filter(move |(name, _)| is_known(name))
 }
 
 #[cfg(test)]
@@ -214,5 +237,14 @@ mod tests {
         let orders = given("orders", variables.clone().into_iter());
         assert_eq!(orders, Environment::from([("FLOTILLA__PLACING__WRITERS".to_owned(), "1".to_owned())]));
         assert!(given("payments", variables.into_iter()).is_empty());
+    }
+
+    #[test]
+    fn an_older_build_is_given_only_the_settings_that_it_lists() {
+        let names = ["FLOTILLA__GRPC__LISTEN", "FLOTILLA__NEW__KEY", "FLOTILLA__NATS__URL_FILE", "MIMALLOC_X"];
+        let environment = names.map(|name| (name.to_owned(), String::new())).into();
+        let listed = "  grpc.listen  FLOTILLA__GRPC__LISTEN=0.0.0.0:8080\n  nats.url (FLOTILLA__NATS__URL)\n";
+        let known: Vec<_> = known(&environment, listed).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(known, ["FLOTILLA__GRPC__LISTEN", "FLOTILLA__NATS__URL_FILE", "MIMALLOC_X"]);
     }
 }

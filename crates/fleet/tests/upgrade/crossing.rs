@@ -1,0 +1,98 @@
+//! Which build handled each payment, read from what was written: orders said `ChargePayment`, payments answered
+//! `PaymentCharged`, notification recorded it; each one by N or by N+1.
+//!
+//! N+1's orders adds a `reference`, its payments a `statement`, its notification keeps the statement. The fields are read
+//! by their numbers: this test knows neither build's contract.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant, SystemTime},
+};
+
+use flotilla_fleet::checker::Databases;
+use flotilla_messaging::{Event, frame};
+use prost::Message;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// `ChargePayment` and `PaymentCharged`, as far as both builds agree and the fixture adds.
+#[derive(Clone, PartialEq, Message)]
+struct Payment {
+    #[prost(string, tag = "1")]
+    order_id: String,
+    #[prost(string, tag = "100")]
+    added: String,
+}
+
+/// Whether orders, payments and notification were N+1, and how many payments went that way.
+pub type Ways = BTreeMap<(bool, bool, bool), usize>;
+
+/// Waits until payments have gone all eight ways since then.
+pub async fn until_all(databases: &Databases, since: SystemTime) -> Ways {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let ways = ways(databases, since).await;
+        if ways.len() == 8 {
+            return ways;
+        }
+        assert!(Instant::now() < until, "only some ways were gone: {ways:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The ways of all payments since then that have been recorded.
+pub async fn ways(databases: &Databases, since: SystemTime) -> Ways {
+    let said = events(databases, "orders", "flotilla.payments.v1.ChargePayment", since).await;
+    let references: BTreeMap<_, _> = said.into_iter().map(|(_, payment)| (payment.order_id, payment.added)).collect();
+    let recorded = recorded(databases, since).await;
+    let mut ways = Ways::new();
+    for (id, charged) in events(databases, "payments", "flotilla.payments.v1.PaymentCharged", since).await {
+        let (Some(reference), Some(kept)) = (references.get(&charged.order_id), recorded.get(&id)) else { continue };
+        let way = (!reference.is_empty(), !charged.added.is_empty(), kept.is_some());
+        let expected = match way {
+            (true, true, _) => format!("FLOTILLA {reference}"),
+            (false, true, _) => "FLOTILLA".to_owned(),
+            (_, false, _) => String::new(),
+        };
+        assert_eq!(charged.added, expected, "payments passes on what it was told, and nothing else: {way:?}");
+        assert!(kept.as_ref().is_none_or(|kept| *kept == expected), "notification keeps what it was told: {kept:?}");
+        *ways.entry(way).or_default() += 1;
+    }
+    ways
+}
+
+/// The messages of a kind in a service's outbox.
+async fn events(databases: &Databases, service: &str, kind: &str, since: SystemTime) -> Vec<(Uuid, Payment)> {
+    let sql = "SELECT subject, event FROM outbox WHERE kind = $1 AND created_at >= $2";
+    let rows = databases.of(service).unwrap().query(sql, &[&kind, &since]).await.unwrap();
+    let decode = |row: &tokio_postgres::Row| -> Vec<(Uuid, Payment)> {
+        let events = frame::decode(row.get(0), &row.get::<_, Vec<u8>>(1).into()).unwrap();
+        let events = events.into_iter().map(|event| event.unwrap());
+        events.map(|event: Event| (event.id, event.decode().unwrap())).collect()
+    };
+    rows.iter().flat_map(decode).collect()
+}
+
+/// What notification kept of each payment: nothing by N, which doesn't know the column.
+async fn recorded(databases: &Databases, since: SystemTime) -> BTreeMap<Uuid, Option<String>> {
+    let sql = "SELECT event_id, statement FROM deliveries WHERE kind = 'payment_charged' AND created_at >= $1";
+    let rows = databases.of("notification").unwrap().query(sql, &[&since]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// The columns of notification's table.
+pub async fn columns(databases: &Databases) -> BTreeSet<String> {
+    let sql = "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'deliveries'";
+    databases.rows("notification", sql).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// A fingerprint of the texts that were recorded before then, read from a column.
+pub async fn texts(databases: &Databases, column: &str, before: SystemTime) -> (i64, String) {
+    let sql = format!(
+        "SELECT count(*), md5(string_agg(id || {column}, ' ' ORDER BY id)) FROM deliveries WHERE created_at < $1"
+    );
+    let row = databases.of("notification").unwrap().query_one(&sql, &[&before]).await.unwrap();
+    (row.get(0), row.get::<_, Option<String>>(1).unwrap_or_default())
+}

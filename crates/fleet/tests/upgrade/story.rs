@@ -1,0 +1,150 @@
+//! The release, told once: out, back, out again, and the schema contracted.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use flotilla_fleet::outcome;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    beside::{self, Beside},
+    crossing::{self, Ways},
+    fleet::{Build, Fleet},
+    load::Crowd,
+};
+
+/// Those who are asked before those who ask: the gateway last. Back, the other way.
+const ORDER: [&str; 6] = ["identity", "inventory", "payments", "notification", "orders", "gateway"];
+/// So many orders are placed before anything changes.
+const SOME_ORDERS: u64 = 60;
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_goes_out_and_back_and_out_again_under_load() {
+    let [n, next, contracted] =
+        ["FLOTILLA_UPGRADE_N", "FLOTILLA_UPGRADE_NEXT", "FLOTILLA_UPGRADE_CONTRACTED"].map(Build::named);
+    let mut fleet = Fleet::up(&n).await;
+    let databases = fleet.databases().await;
+    let crowd = Crowd::gather(&fleet).await;
+    let stop = CancellationToken::new();
+    let feed = crowd.follow(&stop);
+
+    let load = crowd.work();
+    until_placed(&crowd, SOME_ORDERS).await;
+    let before_all = outcome::now(&databases).await.unwrap();
+    let texts = crossing::texts(&databases, "body", before_all).await;
+    fleet.migrate_all(&next).await;
+    assert_eq!(crossing::texts(&databases, "text", before_all).await, texts, "the old texts are in the new column");
+    // Before any N+1 serves: N goes on with the schema of N+1.
+    until_placed(&crowd, SOME_ORDERS).await;
+    let ways = roll(&mut fleet, &crowd, ORDER, &next).await;
+    println!("out: {}", told(&ways));
+    assert!(is_stated(&crowd).await, "all of N+1: a payment's delivery shows what the statement says");
+    load.stop().await;
+    fleet.assert_sound("out").await;
+    crowd.tally.assert_clean("out");
+
+    let load = crowd.work();
+    for service in flotilla_fleet::DATABASES {
+        assert!(fleet.migrate(service, &n).await, "{service}: N leaves a schema alone that is ahead of it");
+    }
+    let mut back = ORDER;
+    back.reverse();
+    let ways = roll(&mut fleet, &crowd, back, &n).await;
+    println!("back: {}", told(&ways));
+    assert!(!is_stated(&crowd).await, "all of N: it knows no statements");
+    load.stop().await;
+    fleet.assert_sound("back").await;
+    crowd.tally.assert_clean("back");
+
+    let load = crowd.work();
+    for service in ORDER {
+        fleet.replace(service, &next).await;
+    }
+    assert!(crossing::columns(&databases).await.contains("body"));
+    assert!(flotilla_fleet::SERVICES.iter().all(|service| fleet.running(service) == next), "no N runs any more");
+    assert!(fleet.migrate("notification", &contracted).await, "the schema is contracted");
+    until_placed(&crowd, SOME_ORDERS).await;
+    fleet.replace("notification", &contracted).await;
+    let columns = crossing::columns(&databases).await;
+    assert!(!columns.contains("body") && columns.contains("text"), "{columns:?}");
+    assert_eq!(crossing::texts(&databases, "text", before_all).await, texts, "no text of before has changed");
+    until_placed(&crowd, SOME_ORDERS).await;
+    assert!(is_stated(&crowd).await);
+    load.stop().await;
+    fleet.assert_sound("contracted").await;
+    stop.cancel();
+    println!("feed: {} deliveries, none missing, none twice", feed.await.unwrap());
+    crowd.tally.assert_clean("contracted");
+    report(&fleet, &crowd);
+}
+
+/// Rolls a build out as a cluster does: replicas of it come up beside the others, both at work until messages have gone
+/// every way between them; then each service is replaced, and the ones beside end.
+async fn roll(fleet: &mut Fleet, crowd: &Crowd, order: [&str; 6], build: &Build) -> Ways {
+    let databases = fleet.databases().await;
+    let since: SystemTime = outcome::now(&databases).await.unwrap();
+    let beside = Beside::start(fleet, build).await;
+    crossing::until_all(&databases, since).await;
+    for service in beside::SERVICES {
+        assert!(beside.applied(service).await > 0.0, "{service} beside the other build has applied nothing");
+    }
+    for service in order {
+        fleet.replace(service, build).await;
+        // Mixed for a while: orders are placed at each step.
+        until_placed(crowd, SOME_ORDERS / 3).await;
+    }
+    beside.stop().await;
+    crossing::ways(&databases, since).await
+}
+
+/// Waits until so many more orders were accepted.
+async fn until_placed(crowd: &Crowd, orders: u64) {
+    let (wanted, until) = (crowd.tally.count("order") + orders, Instant::now() + PATIENCE);
+    while crowd.tally.count("order") < wanted {
+        assert!(Instant::now() < until, "orders aren't accepted any more");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether the payment of an order that is placed now is shown with its statement, over REST.
+async fn is_stated(crowd: &Crowd) -> bool {
+    let (number, until) = (crowd.shop.stamp(), Instant::now() + PATIENCE);
+    let (customer, lines) = (crowd.shop.customer(1), crowd.shop.two_lines(1));
+    let order = customer.place_order(lines.into(), &format!("stated-{number}")).await.unwrap().name;
+    loop {
+        let deliveries = crowd.deliveries(1).await;
+        let is_its = |one: &&Value| one["order"] == *order && one["kind"] == "DELIVERY_KIND_PAYMENT_CHARGED";
+        if let Some(delivery) = deliveries["deliveries"].as_array().unwrap().iter().find(is_its) {
+            assert!(delivery["text"].as_str().is_some_and(|text| text.starts_with("You paid ")), "{delivery}");
+            return delivery["statement"].as_str().is_some_and(|statement| statement.starts_with("FLOTILLA"));
+        }
+        assert!(Instant::now() < until, "the payment isn't told");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn told(ways: &Ways) -> String {
+    let build = |next: bool| if next { "N+1" } else { "N" };
+    let way = |((orders, payments, notification), count): (&(bool, bool, bool), &usize)| {
+        format!("{} > {} > {}: {count}", build(*orders), build(*payments), build(*notification))
+    };
+    format!("payments by orders > payments > notification: {}", ways.iter().map(way).collect::<Vec<_>>().join(", "))
+}
+
+fn report(fleet: &Fleet, crowd: &Crowd) {
+    let mut took: Vec<_> = fleet.replaced.iter().map(|(_, took)| took.as_millis()).collect();
+    took.sort_unstable();
+    println!(
+        "{} replacements: {} ms at the least, median {}, most {}",
+        took.len(),
+        took[0],
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    for (service, took) in &fleet.replaced {
+        println!("  {service}: {} ms", took.as_millis());
+    }
+    println!("requests:\n{}  over gRPC, repeats hidden by the client: {}", crowd.tally.report(), crowd.api.repeats());
+}
