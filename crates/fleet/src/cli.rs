@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 use crate::{
-    certs, chaos, checker, control, demo, fault, flag, home::Home, load, logging, logs, replay, screen,
+    certs, chaos, checker, cluster_secrets, control, demo, fault, flag, home::Home, load, logging, logs, replay, screen,
     settings_command, supervisor, timeline, token,
 };
 
@@ -90,6 +90,8 @@ pub enum Command {
     /// Make the development authority and the certificates of services and tools, and show until when they count.
     /// What is missing or ends soon is issued; services that run take changed files up by themselves.
     Certs(certs::Options),
+    /// Make the secrets of a fleet in Kubernetes where there are none yet; runs in a pod, and touches no local fleet.
+    ClusterSecrets(cluster_secrets::Options),
     /// Print an access token, for tools: of the operator, or of who signs in.
     Token(token::Options),
     /// A shop's day: catalogue, customers, orders; then outcomes, latencies and invariants.
@@ -133,6 +135,10 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
+    if let Command::ClusterSecrets(options) = &cli.command {
+        cluster_secrets::run(options).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let home = Home::open(&cli.home, cli.servers.as_deref())?;
     match cli.command {
         Command::Up { runtime, tls, faults, observability } => {
@@ -158,6 +164,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Timeline { order } => timeline::run(&home, &order).await?,
         Command::Flag(options) => flag::run(&home, options).await?,
         Command::Config(options) => settings_command::run(&home, options).await?,
+        // Answered above: a pod has no folder of a fleet.
+        Command::ClusterSecrets(_) => {}
         Command::Sink(options) => load::sink::run(&options).await?,
         Command::Supervise => {
             supervisor::start_log(&home)?;

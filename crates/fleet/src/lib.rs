@@ -20,6 +20,7 @@ pub mod chaos;
 pub mod checker;
 pub mod cli;
 pub mod client;
+pub mod cluster_secrets;
 pub mod control;
 pub mod demo;
 pub mod fault;

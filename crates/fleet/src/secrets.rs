@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DATABASES, home::Home};
 
+/// The first operator's e-mail address.
+pub const OPERATOR: &str = "operator@flotilla.local";
 /// Letters and digits of a password: 24 of 62 are 142 bits.
 const PASSWORD_LENGTH: usize = 24;
 
@@ -34,7 +36,7 @@ impl Secrets {
             Ok(bytes) => serde_json::from_slice(&bytes).context("secrets.json is damaged: run `make reset`"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let secrets = Self {
-                    admin_email: "operator@flotilla.local".to_owned(),
+                    admin_email: OPERATOR.to_owned(),
                     admin_password: password(),
                     postgres_password: password(),
                     role_passwords: DATABASES
@@ -51,7 +53,9 @@ impl Secrets {
     }
 }
 
-fn password() -> String {
+/// A fresh one, at random.
+#[must_use]
+pub fn password() -> String {
     rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()
 }
 
