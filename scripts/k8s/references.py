@@ -1,0 +1,173 @@
+"""What one object says of another must be true of it: names, selectors, images, versions."""
+
+import re
+
+from manifests import (
+    DATABASES, ROOT, SERVICES, containers, is_service, labels_of, matches, name_of, pod, pod_labels, service_of,
+)
+
+# Made by `fleet cluster-secrets`, by External Secrets, or by hand (docs/kubernetes.md).
+GENERATED = {f"{name}-database": {"owner-url", "system-url", "user-url"} for name in DATABASES}
+GENERATED |= {"identity-admin": {"email", "password"}}
+SUPERUSER = {"postgres-superuser": {"username", "password", "url"}}
+
+
+def config_maps(manifests):
+    """Every ConfigMap that a pod wants is there."""
+    for workload in manifests.workloads():
+        wanted = {one["configMap"]["name"] for one in pod(workload).get("volumes", []) if "configMap" in one}
+        for container in containers(workload):
+            wanted |= {one["configMapRef"]["name"] for one in container.get("envFrom", []) if "configMapRef" in one}
+            for one in container.get("env", []):
+                reference = one.get("valueFrom", {}).get("configMapKeyRef")
+                wanted |= {reference["name"]} if reference else set()
+        for name in sorted(wanted):
+            if manifests.find("ConfigMap", name) is None:
+                yield f"{name_of(workload)}: there is no ConfigMap {name}"
+
+
+def wanted_secrets(workload):
+    for volume in pod(workload).get("volumes", []):
+        sources = [one["secret"] for one in volume.get("projected", {}).get("sources", []) if "secret" in one]
+        sources += [volume["secret"]] if "secret" in volume else []
+        for source in sources:
+            if not source.get("optional"):
+                yield source.get("name") or source.get("secretName"), {item["key"] for item in source.get("items", [])}
+
+
+def secrets(manifests):
+    """Every secret that a pod wants comes from somewhere, and none is written down."""
+    known = dict(GENERATED)
+    if manifests.of("Cluster") or manifests.find("StatefulSet", "postgres"):
+        known |= SUPERUSER
+    for one in manifests.of("Secret"):
+        yield f"{name_of(one)}: a secret doesn't belong into git"
+    for workload in manifests.workloads():
+        for name, keys in wanted_secrets(workload):
+            if not keys <= known.get(name, set()):
+                yield f"{name_of(workload)}: nobody makes the secret {name} with {', '.join(sorted(keys))}"
+
+
+def external_secrets(manifests):
+    """Where secrets come from a store, all of them do."""
+    made = {one["metadata"]["name"] for one in manifests.of("ExternalSecret")}
+    if made and made != set(GENERATED):
+        yield f"ExternalSecret: {', '.join(sorted(made ^ set(GENERATED)))} differ from what the pods want"
+
+
+def superuser(manifests):
+    """No pod that serves has the superuser's address."""
+    for workload in filter(is_service, manifests.workloads()):
+        if any(name in SUPERUSER for name, _ in wanted_secrets(workload)):
+            yield f"{name_of(workload)}: has the superuser's secret"
+
+
+def selectors(manifests):
+    """Every selector takes just the pods that it is meant for."""
+    for workload in manifests.of("Deployment", "StatefulSet"):
+        if not matches(workload["spec"]["selector"], pod_labels(workload)):
+            yield f"{name_of(workload)}: its selector doesn't take its own pods"
+        others = [one for one in manifests.workloads() if one is not workload]
+        if any(matches(workload["spec"]["selector"], pod_labels(one)) for one in others):
+            yield f"{name_of(workload)}: its selector takes the pods of another"
+    behind = [(one, {"matchLabels": one["spec"].get("selector") or {}}) for one in manifests.of("Service")]
+    behind = [(one, selector) for one, selector in behind if selector["matchLabels"]]
+    behind += [(one, one["spec"]["selector"]) for one in manifests.of("PodDisruptionBudget")]
+    for one, selector in behind:
+        taken = [workload for workload in manifests.workloads() if matches(selector, pod_labels(workload))]
+        if len(taken) != 1:
+            yield f"{name_of(one)}: selects {len(taken)} workloads, not one"
+
+
+def targets(manifests):
+    """Autoscalers, StatefulSets, bindings, Ingresses and service accounts name what is there."""
+    for one in manifests.of("HorizontalPodAutoscaler"):
+        target = manifests.find("Deployment", one["spec"]["scaleTargetRef"]["name"])
+        if target is None:
+            yield f"{name_of(one)}: its target isn't there"
+        elif "replicas" in target["spec"]:
+            yield f"{name_of(one)}: {name_of(target)} says replicas too, and the two would quarrel"
+    for one in manifests.of("StatefulSet"):
+        if manifests.find("Service", one["spec"]["serviceName"]) is None:
+            yield f"{name_of(one)}: there is no Service {one['spec']['serviceName']}"
+    for one in manifests.of("Ingress"):
+        for path in (path for rule in one["spec"]["rules"] for path in rule["http"]["paths"]):
+            backend = path["backend"]["service"]
+            service = manifests.find("Service", backend["name"])
+            ports = {port["name"] for port in service["spec"]["ports"]} if service else set()
+            if backend["port"]["name"] not in ports:
+                yield f"{name_of(one)}: there is no port {backend['port']['name']} of Service {backend['name']}"
+    for workload in manifests.workloads():
+        account = pod(workload).get("serviceAccountName")
+        if account and manifests.find("ServiceAccount", account) is None:
+            yield f"{name_of(workload)}: there is no ServiceAccount {account}"
+
+
+def tokens(manifests):
+    """Only the Job that makes secrets has a token, and its only right is to create secrets."""
+    for workload in manifests.workloads():
+        has_token = pod(workload).get("automountServiceAccountToken", True)
+        is_secrets = pod_labels(workload).get("app.kubernetes.io/component") == "secrets"
+        if has_token and not is_secrets:
+            yield f"{name_of(workload)}: its pods have a token"
+    for role in manifests.of("Role", "ClusterRole"):
+        if role["rules"] != [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]:
+            yield f"{name_of(role)}: allows more than to create secrets"
+
+
+def images(manifests):
+    """Images are ours, of one registry and one version, or pinned in docs/pins.md."""
+    page = ROOT / "docs/pins.md"
+    pins = page.read_text(encoding="utf-8") if page.exists() else ""
+    ours = set()
+    for workload in manifests.workloads():
+        for container in containers(workload):
+            image, _, tag = container["image"].rpartition(":")
+            if service_of(container) or image.endswith("/fleet"):
+                ours.add((image.rpartition("/")[0], tag))
+            elif image not in pins or not re.search(rf"(?<![\w.]){re.escape(tag)}(?![\w.])", pins):
+                yield f"{name_of(workload)}: docs/pins.md doesn't have {container['image']}"
+    if len(ours) > 1:
+        yield f"our images come from several places or versions: {sorted(ours)}"
+
+
+def versions(manifests):
+    """A Job's name ends with its image's tag; new pods wait for the migrations that they know."""
+    for job in manifests.of("Job"):
+        tag = containers(job)[0]["image"].rpartition(":")[2]
+        if not job["metadata"]["name"].endswith("-" + tag.replace(".", "-")):
+            yield f"{name_of(job)}: its name doesn't end with {tag}, so that version can't be applied over another"
+        if "ttlSecondsAfterFinished" in job["spec"]:
+            yield f"{name_of(job)}: goes by itself, so that the next apply would run it again"
+        if any(one.get("configMapRef", {}).get("name") for one in containers(job)[0].get("envFrom", [])):
+            yield f"{name_of(job)}: reads settings, and couldn't be applied when one changes"
+    for workload in filter(is_service, manifests.workloads()):
+        name = workload["metadata"]["name"]
+        waits = [one for one in pod(workload).get("initContainers", []) if one.get("args") == ["await-migrations"]]
+        serves = pod(workload)["containers"][0]["image"]
+        if name in DATABASES and [one["image"] for one in waits] != [serves]:
+            yield f"{name_of(workload)}: doesn't wait for the migrations of {serves}"
+
+
+def complete(manifests):
+    """All six services, with a name, a budget and labels; every Job and Deployment of the fleet."""
+    for service in SERVICES:
+        for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget"):
+            if manifests.find(kind, service) is None:
+                yield f"{kind} {service}: is missing"
+        budget = manifests.find("PodDisruptionBudget", service)
+        if budget and budget["spec"].get("maxUnavailable") != 1:
+            yield f"{name_of(budget)}: maxUnavailable isn't 1"
+    for one in manifests.objects:
+        if labels_of(one).get("app.kubernetes.io/part-of") != "flotilla":
+            yield f"{name_of(one)}: has no label app.kubernetes.io/part-of"
+    for service in DATABASES:
+        headless = manifests.find("Service", service)
+        if headless and headless["spec"].get("clusterIP") != "None":
+            yield f"{name_of(headless)}: isn't headless, so that calls wouldn't be balanced"
+    for one in manifests.of("Service"):
+        if any("appProtocol" not in port for port in one["spec"].get("ports", [])):
+            yield f"{name_of(one)}: a port has no appProtocol"
+
+
+ALL = [config_maps, secrets, external_secrets, superuser, selectors, targets, tokens, images, versions, complete]

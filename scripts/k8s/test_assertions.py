@@ -1,0 +1,186 @@
+"""Each assertion is shown a manifest that is broken in just its way, and must see it; the sound one passes.
+
+    K8S_RENDERED=FOLDER python -m unittest test_assertions
+"""
+
+import os
+import unittest
+from pathlib import Path
+
+import check
+import network
+import pods
+import references
+from manifests import Manifests, pod, pod_labels
+
+RENDERED = Path(os.environ["K8S_RENDERED"])
+
+
+def container(manifests, name, kind="Deployment"):
+    return pod(manifests.find(kind, name))["containers"][0]
+
+
+def job(manifests, service):
+    return next(one for one in manifests.of("Job") if one["metadata"]["name"].startswith(f"{service}-migrate"))
+
+
+def policy(manifests, name):
+    return manifests.find("NetworkPolicy", name)
+
+
+def drop(manifests, kind, name):
+    manifests.objects.remove(manifests.find(kind, name))
+
+
+def secret_sources(workload):
+    return next(one for one in pod(workload)["volumes"] if one["name"] == "secrets")["projected"]["sources"]
+
+
+def configured(manifests, name):
+    return next(one for one in manifests.of("ConfigMap") if one["metadata"]["name"].startswith(name + "-"))["data"]
+
+
+SUPERUSER = {"secret": {"name": "postgres-superuser", "items": [{"key": "url", "path": "postgres.superuser_url"}]}}
+
+# The assertion, what it must tell, the overlay, and how to break that.
+BROKEN = [
+    (pods.probes, "startupProbe asks for /healthz", "dev",
+     lambda m: container(m, "orders")["startupProbe"]["httpGet"].update(path="/healthz")),
+    (pods.probes, "livenessProbe doesn't ask the port admin", "dev",
+     lambda m: container(m, "orders")["livenessProbe"]["httpGet"].update(port="public")),
+    (pods.probes, "readinessProbe asks for None", "dev", lambda m: container(m, "orders").pop("readinessProbe")),
+    (pods.probe_ports, "port monitoring", "dev",
+     lambda m: container(m, "nats", "StatefulSet")["livenessProbe"]["httpGet"].update(port="monitoring")),
+    (pods.ports, "but port public is 8081", "dev",
+     lambda m: container(m, "orders")["ports"][0].update(containerPort=8081)),
+    (pods.ports, "but port admin is 9090", "dev",
+     lambda m: configured(m, "fleet").update(FLOTILLA__SERVICE__ADMIN_LISTEN="0.0.0.0:9000")),
+    (pods.service_ports, "target port gprc", "dev",
+     lambda m: m.find("Service", "orders")["spec"]["ports"][0].update(targetPort="gprc")),
+    (pods.service_ports, "must be 8080, not 80", "dev",
+     lambda m: m.find("Service", "orders")["spec"]["ports"][0].update(port=80)),
+    (pods.grace, "is below 35", "prod",
+     lambda m: pod(m.find("Deployment", "orders")).update(terminationGracePeriodSeconds=30)),
+    (pods.grace, "is below 70", "dev", lambda m: configured(m, "fleet").update(FLOTILLA__SERVICE__GRACE="1m")),
+    (pods.grace, "no preStop sleep", "dev", lambda m: container(m, "orders").pop("lifecycle")),
+    (pods.grace, "drain_grace isn't below", "dev",
+     lambda m: configured(m, "fleet").update(FLOTILLA__GRPC__DRAIN_GRACE="10s")),
+    (pods.sizes, "no limits of memory", "dev", lambda m: container(m, "orders")["resources"]["limits"].pop("memory")),
+    (pods.variables, "FLOTILLA__CATALOG__INVENTORY_URL is no variable", "dev",
+     lambda m: container(m, "orders")["env"].append({"name": "FLOTILLA__CATALOG__INVENTORY_URL", "value": "x"})),
+    (pods.variables, "FLOTILLA__NATS__URL is no variable of gateway", "dev",
+     lambda m: container(m, "gateway")["env"].append({"name": "FLOTILLA__NATS__URL", "value": "x"})),
+    (pods.variables, "postgres.url is no setting", "dev",
+     lambda m: secret_sources(m.find("Deployment", "orders"))[0]["secret"]["items"][0].update(path="postgres.url")),
+    (references.config_maps, "no ConfigMap fleet-", "dev",
+     lambda m: m.objects.remove(next(o for o in m.of("ConfigMap") if o["metadata"]["name"].startswith("fleet-")))),
+    (references.secrets, "nobody makes the secret orders-db", "dev",
+     lambda m: secret_sources(job(m, "orders"))[0]["secret"].update(name="orders-db")),
+    (references.secrets, "with owner", "dev",
+     lambda m: secret_sources(job(m, "orders"))[0]["secret"]["items"][0].update(key="owner")),
+    (references.secrets, "postgres-superuser", "prod",
+     lambda m: secret_sources(job(m, "orders")).append(SUPERUSER)),
+    (references.secrets, "doesn't belong into git", "dev",
+     lambda m: m.objects.append({"kind": "Secret", "metadata": {"name": "x"}})),
+    (references.external_secrets, "orders-database differ", "prod-external-secrets",
+     lambda m: drop(m, "ExternalSecret", "orders-database")),
+    (references.superuser, "has the superuser's secret", "dev",
+     lambda m: secret_sources(m.find("Deployment", "orders")).append(SUPERUSER)),
+    (references.selectors, "doesn't take its own pods", "dev",
+     lambda m: pod_labels(m.find("Deployment", "orders")).update({"app.kubernetes.io/name": "order"})),
+    (references.selectors, "takes the pods of another", "dev",
+     lambda m: m.find("Deployment", "orders")["spec"]["selector"]["matchLabels"].pop("app.kubernetes.io/name")),
+    (references.selectors, "Service orders: selects 0", "dev",
+     lambda m: m.find("Service", "orders")["spec"]["selector"].update({"app.kubernetes.io/name": "order"})),
+    (references.selectors, "PodDisruptionBudget orders: selects 6", "dev",
+     lambda m: m.find("PodDisruptionBudget", "orders")["spec"].update(
+         selector={"matchLabels": {"app.kubernetes.io/component": "service"}})),
+    (references.targets, "its target isn't there", "prod",
+     lambda m: m.find("HorizontalPodAutoscaler", "orders")["spec"]["scaleTargetRef"].update(name="order")),
+    (references.targets, "would quarrel", "prod", lambda m: m.find("Deployment", "orders")["spec"].update(replicas=3)),
+    (references.targets, "there is no Service postgresql", "dev",
+     lambda m: m.find("StatefulSet", "postgres")["spec"].update(serviceName="postgresql")),
+    (references.targets, "no port http of", "prod",
+     lambda m: m.find("Service", "gateway")["spec"]["ports"][0].update(name="https")),
+    (references.targets, "no ServiceAccount orders", "dev", lambda m: drop(m, "ServiceAccount", "orders")),
+    (references.tokens, "have a token", "dev",
+     lambda m: pod(m.find("Deployment", "orders")).pop("automountServiceAccountToken")),
+    (references.tokens, "allows more", "dev", lambda m: m.of("Role")[0]["rules"][0]["verbs"].append("get")),
+    (references.images, "docs/pins.md doesn't have nats:0.1", "dev",
+     lambda m: container(m, "nats", "StatefulSet").update(image="nats:0.1")),
+    (references.images, "several places or versions", "dev",
+     lambda m: container(m, "orders").update(image="flotilla/orders:0.0.9")),
+    (references.versions, "doesn't end with 0.9.9", "dev",
+     lambda m: pod(job(m, "orders"))["containers"][0].update(image="flotilla/orders:0.9.9")),
+    (references.versions, "doesn't wait for the migrations", "dev",
+     lambda m: pod(m.find("Deployment", "orders")).pop("initContainers")),
+    (references.versions, "goes by itself", "dev",
+     lambda m: job(m, "orders")["spec"].update(ttlSecondsAfterFinished=60)),
+    (references.complete, "Deployment payments: is missing", "dev", lambda m: drop(m, "Deployment", "payments")),
+    (references.complete, "maxUnavailable isn't 1", "dev",
+     lambda m: m.find("PodDisruptionBudget", "orders")["spec"].update(maxUnavailable=2)),
+    (references.complete, "isn't headless", "dev", lambda m: m.find("Service", "orders")["spec"].pop("clusterIP")),
+    (references.complete, "has no appProtocol", "dev",
+     lambda m: m.find("Service", "orders")["spec"]["ports"][0].pop("appProtocol")),
+    (references.complete, "has no label", "dev", lambda m: m.find("Service", "nats")["metadata"].pop("labels")),
+    (network.calls, "gateway can't call orders:8080", "dev", lambda m: drop(m, "NetworkPolicy", "gateway-to-services")),
+    (network.calls, "gateway can't call orders:8080", "dev",
+     lambda m: drop(m, "NetworkPolicy", "services-from-gateway")),
+    (network.calls, "payments can't call identity:8080", "dev",
+     lambda m: drop(m, "NetworkPolicy", "services-to-identity")),
+    (network.calls, "orders can't call inventory:8080", "dev",
+     lambda m: drop(m, "NetworkPolicy", "orders-to-inventory")),
+    (network.calls, "orders can't call postgres:5432", "dev",
+     lambda m: policy(m, "postgres-from-its-users")["spec"]["ingress"][0]["ports"][0].update(port=5433)),
+    (network.calls, "orders can't call postgres:5432", "prod",
+     lambda m: policy(m, "external-postgres")["spec"]["egress"][0]["to"][0]["ipBlock"].update(cidr="192.168.0.0/16")),
+    (network.calls, "orders-migrate can't call postgres:5432", "dev",
+     lambda m: pod_labels(job(m, "orders")).pop("access.flotilla/postgres")),
+    (network.calls, "payments can't call nats:4222", "dev", lambda m: drop(m, "NetworkPolicy", "to-nats")),
+    (network.calls, "gateway can't call redis:6379", "dev", lambda m: drop(m, "NetworkPolicy", "redis-from-its-users")),
+    (network.calls, "can't call the API server", "dev", lambda m: drop(m, "NetworkPolicy", "secrets-to-api-server")),
+    (network.calls, "prometheus can't call orders:9090", "dev-observability",
+     lambda m: drop(m, "NetworkPolicy", "services-from-prometheus")),
+    (network.calls, "orders can't call collector:4317", "dev-observability",
+     lambda m: drop(m, "NetworkPolicy", "services-to-collector")),
+    (network.calls, "can't resolve names", "dev", lambda m: drop(m, "NetworkPolicy", "dns")),
+    (network.calls, "a stranger can call orders:8080", "dev",
+     lambda m: (policy(m, "dns")["spec"]["egress"].append({}),
+                policy(m, "services-from-gateway")["spec"]["ingress"][0].pop("from"))),
+    (network.calls, "a pod elsewhere can call orders:8080", "dev",
+     lambda m: policy(m, "services-from-gateway")["spec"]["ingress"][0]["from"][0].update(namespaceSelector={})),
+    (network.calls, "orders can call the internet:443", "dev",
+     lambda m: policy(m, "services-to-identity")["spec"]["egress"].append({})),
+    (network.calls, "no network policies", "dev",
+     lambda m: [m.objects.remove(one) for one in m.of("NetworkPolicy")]),
+    (network.edge, "controller can't call gateway:8080", "prod",
+     lambda m: drop(m, "NetworkPolicy", "gateway-from-ingress")),
+    (network.edge, "controller can call gateway:9090", "prod",
+     lambda m: policy(m, "gateway-from-ingress")["spec"]["ingress"][0].pop("ports")),
+    (check.schemas, "Kubernetes 1.35.0", "dev", lambda m: m.find("Service", "orders")["spec"].update(portz=[])),
+    (check.schemas, "Kubernetes 1.37.0", "dev", lambda m: container(m, "orders").update(image=7)),
+]
+
+
+class Assertions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        names = {overlay for _, _, overlay, _ in BROKEN}
+        cls.sound = {name: Manifests.read(RENDERED / f"{name}.yaml") for name in names}
+
+    def test_a_broken_manifest_is_seen(self):
+        for number, (assertion, told, overlay, damage) in enumerate(BROKEN):
+            with self.subTest(assertion=assertion.__name__, told=told, number=number):
+                self.assertFalse([one for one in assertion(self.sound[overlay]) if told in one], "before it is broken")
+                broken = self.sound[overlay].copy()
+                damage(broken)
+                problems = list(assertion(broken))
+                self.assertTrue(any(told in one for one in problems), problems)
+
+    def test_every_assertion_is_tried(self):
+        tried = {assertion for assertion, _, _, _ in BROKEN}
+        self.assertEqual(tried, {*pods.ALL, *references.ALL, *network.ALL, check.schemas})
+
+
+if __name__ == "__main__":
+    unittest.main()
