@@ -12,21 +12,29 @@ OBS ?= $(FLOTILLA_OBSERVABILITY)
 export RUNTIME
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
+.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images test-images test-compose k8s-check k8s-apiserver upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
 
 build: ## Build the services and the fleet command in release mode
 	@sh scripts/preflight.sh
 	@$(CARGO) build --release --locked -p flotilla-fleet --bins
 
-up: ## Run the fleet on this machine: servers, services, migrations; TLS=1: with mutual TLS; OBS=1: with Prometheus and traces
-	@if [ "$(RUNTIME)" != native ]; then echo "RUNTIME=$(RUNTIME) is not built yet: only RUNTIME=native is" >&2; exit 1; fi
-	@$(MAKE) --no-print-directory build
+up: ## Run the fleet: natively, or RUNTIME=compose or k8s; TLS=1: with mutual TLS; OBS=1: with Prometheus and traces
+	@case "$(RUNTIME)" in native | compose | k8s) ;; *) echo "RUNTIME=$(RUNTIME) is not known: choose native, compose or k8s" >&2; exit 1 ;; esac
+	@$(MAKE) --no-print-directory up-$(RUNTIME)
+
+up-native: build
 	@if [ -n "$(OBS)" ]; then sh scripts/prometheus.sh || true; fi
 	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/files-limit.sh $(FLEET) up
+
+up-compose: build
+	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/compose-up.sh
+
+up-k8s:
+	@sh scripts/k8s-up.sh
 
 down: ## Stop what `make up` started, and nothing else
 	@if [ -x $(FLEET) ]; then $(FLEET) down; else echo "the fleet isn't up"; fi
@@ -55,6 +63,12 @@ bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy
 bench-telemetry: build ## Measure what logs, metrics and traces cost, on fleets of their own
 	@sh scripts/bench-telemetry.sh
 
+backup: ## Back the databases up and go on archiving: make backup ARGS=folder
+	@$(FLEET) backup $(ARGS)
+
+restore: ## Restore a stopped fleet's databases: make restore ARGS="folder --to 2026-11-29T12:00:00Z"
+	@$(FLEET) restore $(ARGS)
+
 reset: ## Forget the data of a stopped fleet
 	@if [ -x $(FLEET) ]; then $(FLEET) reset; else rm -rf .flotilla; fi
 
@@ -66,7 +80,7 @@ fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
 test: build ## Run all tests; they start their own servers
 	@sh scripts/files-limit.sh $(CARGO) test --workspace --locked
 
-lint: fmt-check clippy buf layering doc ## Format, clippy, buf lint, layering, docs
+lint: fmt-check clippy buf layering workflows pins doc ## Format, clippy, buf, layering, workflows and Dockerfiles, pins, docs
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
@@ -82,6 +96,15 @@ buf:
 
 layering:
 	@sh scripts/layering.sh
+
+workflows:
+	@sh scripts/workflows.sh
+	@sh scripts/test-parts.sh
+	@sh scripts/test-doctor.sh
+
+pins:
+	@sh scripts/test-pins.sh
+	@sh scripts/pins.sh
 
 doc:
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
@@ -151,12 +174,34 @@ test-metrics: build ## Rules, alerts, dashboards and queries; Prometheus and Vic
 test-observability: build ## Traces, tail sampling and logs through a real Collector on a fleet of its own
 	@sh scripts/observability.sh traces
 
+doctor: ## What this machine lacks, and how to get it
+	@sh scripts/doctor.sh
+
+images: ## Build the images of all services and print their sizes
+	@sh scripts/images.sh
+
+test-images: ## Each image as it is run in production, and within 64 MiB and half a processor: starts, drains, loses nothing
+	@sh scripts/test-images.sh
+
+test-compose: build ## The fleet by Compose: up, used, parted networks, down
+	@sh scripts/test-compose.sh
+
+k8s-check: ## Manifests: rendered, against the schemas of two Kubernetes versions, policies, and what they promise each other
+	@sh scripts/k8s-check.sh
+
+k8s-apiserver: ## Manifests against a real API server, which is built with Go
+	@sh scripts/k8s-apiserver.sh
+
+upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
+	@sh scripts/upgrade.sh
+
 drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
 	@sh scripts/drive.sh
 
+# Seconds on two cold cores; all of it together must stay under 45 minutes.
 ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci lint test drive others test-grpcurl test-clients conformance-rpc contract test-browser test-metrics test-faults
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci:2700 lint:480 test:1200 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:120 test-metrics:240 test-faults:200
 
-ci-long: ci ## Longer checks: secret stores, flagd, the whole observability stack, chaos with several seeds, a long bench
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long test-vault test-aws test-flagd observability-tools test-observability
+ci-long: ci ## Longer checks: images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long conformance-rpc:300 test-images:2400 test-compose:600 upgrade-test:2400 k8s-apiserver:1800 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
 	@sh scripts/long.sh
