@@ -13,7 +13,7 @@ export RUNTIME
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images test-images test-compose k8s-check k8s-apiserver upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images test-images test-compose compose-check k8s-check k8s-apiserver upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
@@ -182,6 +182,9 @@ images: ## Build the images of all services and print their sizes
 
 test-images: ## Each image as it is run in production, and within 64 MiB and half a processor: starts, drains, loses nothing
 	@sh scripts/test-images.sh
+
+compose-check: ## Whether Compose reads the files of compose/, and what they promise
+	@sh scripts/compose-check.sh
 
 test-compose: build ## The fleet by Compose: up, used, parted networks, down
 	@sh scripts/test-compose.sh
