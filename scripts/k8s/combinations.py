@@ -28,6 +28,7 @@ COMBINATIONS = {
         ["generated-secrets", "service-monitor"],
         {"postgresInstances": "3", "postgresStorage": "50Gi"},
     ),
+    "prod-mutual-tls": ("prod", {}, ["mutual-tls"], {}),
     "prod-external-secrets": ("prod", {}, ["external-secrets", "service-monitor"], {"secretStore": "platform"}),
 }
 # Overlays that are there to be applied as they are.

@@ -5,6 +5,7 @@ import re
 from manifests import (
     DATABASES, ROOT, SERVICES, containers, is_service, labels_of, matches, name_of, pod, pod_labels, service_of,
 )
+from pods import environment
 
 # Made by `fleet cluster-secrets`, by External Secrets, or by hand (docs/kubernetes.md).
 GENERATED = {f"{name}-database": {"owner-url", "system-url", "user-url"} for name in DATABASES}
@@ -40,12 +41,36 @@ def secrets(manifests):
     known = dict(GENERATED)
     if manifests.of("Cluster") or manifests.find("StatefulSet", "postgres"):
         known |= SUPERUSER
+    known |= {one["spec"]["secretName"]: {"tls.crt", "tls.key", "ca.crt"} for one in manifests.of("Certificate")}
     for one in manifests.of("Secret"):
         yield f"{name_of(one)}: a secret doesn't belong into git"
     for workload in manifests.workloads():
         for name, keys in wanted_secrets(workload):
-            if not keys <= known.get(name, set()):
-                yield f"{name_of(workload)}: nobody makes the secret {name} with {', '.join(sorted(keys))}"
+            if name not in known or not keys <= known[name]:
+                wanted = ", ".join(sorted(keys)) or "whatever is in it"
+                yield f"{name_of(workload)}: nobody makes the secret {name} with {wanted}"
+
+
+def addresses(manifests):
+    """Services call each other by the names of Services, in TLS just where the called one serves it."""
+    for workload in filter(is_service, manifests.workloads()):
+        for name, value in environment(manifests, pod(workload)["containers"][0]).items():
+            address = re.fullmatch(r"(https?)://([a-z]+):(\d+)", value or "")
+            if not address or address[2] == "collector":
+                continue
+            called = manifests.find("Deployment", address[2])
+            service = manifests.find("Service", address[2])
+            if not called or not any(port["port"] == int(address[3]) for port in service["spec"]["ports"]):
+                yield f"{name_of(workload)}: {name}={value}, but there is no such Service"
+                continue
+            serves = environment(manifests, pod(called)["containers"][0])
+            own = environment(manifests, pod(workload)["containers"][0])
+            has_tls = "FLOTILLA__GRPC__TLS__CERTIFICATE" in serves
+            # Identity has its keys itself, and calls nobody.
+            if has_tls != (address[1] == "https"):
+                yield f"{name_of(workload)}: {name}={value}, but {address[2]} {'speaks' if has_tls else 'speaks no'} TLS"
+            elif has_tls and workload is not called and "FLOTILLA__CLIENT__TLS__CERTIFICATE" not in own:
+                yield f"{name_of(workload)}: calls {value} without a certificate of its own"
 
 
 def external_secrets(manifests):
@@ -170,4 +195,6 @@ def complete(manifests):
             yield f"{name_of(one)}: a port has no appProtocol"
 
 
-ALL = [config_maps, secrets, external_secrets, superuser, selectors, targets, tokens, images, versions, complete]
+ALL = [
+    config_maps, secrets, addresses, external_secrets, superuser, selectors, targets, tokens, images, versions, complete,
+]
