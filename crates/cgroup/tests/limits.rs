@@ -75,6 +75,14 @@ fn version_1_in_a_container_begins_at_its_own_group() {
 }
 
 #[test]
+fn a_group_named_by_another_namespace_is_the_one_that_is_mounted() {
+    let mountinfo = "41 30 0:28 /docker/a /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+    let machine =
+        Machine::new("5:memory:/pods/b\n", mountinfo).file("sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728\n");
+    assert_eq!(machine.limits(2).memory, Some(128 << 20));
+}
+
+#[test]
 fn no_limit_is_written_in_three_ways_and_the_machine_is_the_limit() {
     let unlimited = Limits { cores: 8.0, memory: None };
     let second = Machine::new("0::/\n", V2)
