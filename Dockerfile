@@ -82,7 +82,7 @@ FROM bare AS service
 ENV FLOTILLA__GRPC__LISTEN=0.0.0.0:8080 \
     FLOTILLA__SERVICE__ADMIN_LISTEN=0.0.0.0:9090
 EXPOSE 8080 9090
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["/service", "healthcheck"]
+HEALTHCHECK --interval=3s --timeout=3s --start-period=30s --retries=3 CMD ["/service", "healthcheck"]
 ENTRYPOINT ["/service"]
 CMD ["serve"]
 

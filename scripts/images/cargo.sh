@@ -15,7 +15,10 @@ case ${0##*/} in cargo.sh) ;; *) return 0 ;; esac
 variable=$(echo "$triple" | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${variable}_LINKER=$linker" "CC_$(echo "$triple" | tr - _)=$linker"
 # Static: the binary brings its own C library. Given for the target alone, so that build scripts stay ordinary programs.
-export "CARGO_TARGET_${variable}_RUSTFLAGS=-C target-feature=+crt-static"
+flags="-C target-feature=+crt-static"
+# Relative relocations in their short form, a twenty-fifth of the size; the cross linker for arm64 doesn't know it.
+if [ "$cpu" = x86_64 ]; then flags="$flags -C link-arg=-Wl,-z,pack-relative-relocs"; fi
+export "CARGO_TARGET_${variable}_RUSTFLAGS=$flags"
 if [ -s /run/secrets/ca ]; then export CARGO_HTTP_CAINFO=/run/secrets/ca; fi
 
 packages="gateway identity inventory orders payments notification"

@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 use crate::{
-    certs, chaos, checker, cluster_secrets, control, demo, fault, flag, home::Home, load, logging, logs, replay, screen,
-    settings_command, supervisor, timeline, token,
+    certs, chaos, checker, cluster_secrets, control, demo, fault, flag, home::Home, load, logging, logs, replay,
+    runtime::compose, screen, settings_command, supervisor, timeline, token,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -30,7 +30,7 @@ pub struct Cli {
 pub enum Command {
     /// Get the servers, start everything, wait until it is ready. Does nothing to a fleet that is up.
     Up {
-        /// Where to run: native; compose and k8s are not built yet.
+        /// Where to run: native or compose; `make up RUNTIME=k8s` is a script.
         #[arg(long, default_value = "native", env = "RUNTIME")]
         runtime: String,
         /// With mutual TLS between all services and TLS at the gateway. Remembered until the next `up`.
@@ -147,17 +147,27 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Down => control::down(&home).await?,
         Command::Restart { name, binary } => control::restart(&home, name.as_deref(), binary.as_deref()).await?,
         Command::Status { json } => return control::status(&home, json).await,
+        Command::Logs { name, follow, lines } if home.in_containers() => {
+            compose::logs(&home, name.as_deref(), follow, lines).await?;
+        }
         Command::Logs { name, follow, lines } => logs::run(&home, name.as_deref(), follow, lines).await?,
         Command::Logging(options) => logging::run(&home, &options).await?,
         Command::Stop { name } => control::hold(&home, &name).await?,
         Command::Start { name } => control::release(&home, &name).await?,
-        Command::Reset => control::reset(&home)?,
+        Command::Reset => {
+            compose::forget(&home).await?;
+            control::reset(&home)?;
+        }
         Command::Fetch => control::fetch(&home).await?,
         Command::Certs(options) => certs::run(&home, options).await?,
         Command::Token(options) => token::run(&home, &options).await?,
         Command::Demo(options) => return demo::run(&home, options).await,
         Command::Replay(options) => return replay::run(&home, options).await,
         Command::Check(options) => return checker::run(&home, options).await,
+        // Both need process ids, signals and memory of their own processes.
+        Command::Chaos(_) | Command::Load(_) if home.in_containers() => {
+            bail!("this needs the processes of a native fleet: run `make down`, then `make up`")
+        }
         Command::Chaos(options) => return chaos::run(&home, options).await,
         Command::Load(options) => return load::run(&home, options).await,
         Command::Fault(options) => fault::run(&home, options).await?,

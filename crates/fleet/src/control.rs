@@ -1,4 +1,5 @@
-//! Up, down, restart, status, stop, start, reset: what an operator of a native fleet does.
+//! Up, down, restart, status, stop, start, reset: what an operator does, to a native fleet here, to one in containers by
+//! `runtime::compose`.
 
 use std::{
     fs,
@@ -16,6 +17,7 @@ use crate::{
     SERVICES, certs,
     home::Home,
     memory, observability,
+    runtime::{Runtime, compose},
     screen::{Progress, Table, bold, mib},
     state::{Member, Phase, State},
 };
@@ -34,10 +36,11 @@ const PAUSE: Duration = Duration::from_millis(30);
 /// # Errors
 /// When it doesn't start, with the reason and the log to read.
 pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observability: bool) -> Result<()> {
-    match runtime {
-        "native" => {}
-        "compose" | "k8s" => bail!("RUNTIME={runtime} is not built yet: only RUNTIME=native is"),
-        other => bail!("RUNTIME={other} is not known: choose native"),
+    if Runtime::named(runtime)? == Runtime::Compose {
+        return compose::up(home, tls, faults, observability).await;
+    }
+    if home.in_containers() {
+        bail!("the fleet is up in containers: run `make down` first");
     }
     let began = Instant::now();
     if home.is_running()? {
@@ -116,6 +119,9 @@ async fn await_ready(home: &Home) -> Result<()> {
 /// # Errors
 /// When it doesn't end in time.
 pub async fn down(home: &Home) -> Result<()> {
+    if home.in_containers() {
+        return compose::down(home).await;
+    }
     if !home.is_running()? {
         println!("the fleet isn't up");
         return Ok(());
@@ -144,6 +150,9 @@ pub async fn restart(home: &Home, name: Option<&str>, binary: Option<&Path>) -> 
         State::of_running(home)?;
         home.set_binary(name, binary)?;
     }
+    if home.in_containers() {
+        return compose::act(home, "restart", name).await;
+    }
     match name {
         None => {
             down(home).await?;
@@ -161,6 +170,9 @@ pub async fn restart(home: &Home, name: Option<&str>, binary: Option<&Path>) -> 
 /// # Errors
 /// When it isn't known or doesn't end.
 pub async fn hold(home: &Home, name: &str) -> Result<()> {
+    if home.in_containers() {
+        return compose::act(home, "stop", Some(name)).await;
+    }
     State::of_running(home)?.member(name)?;
     fs::write(home.hold(name), b"")?;
     until(home, name, "stop", |member| member.pid.is_none()).await?;
@@ -173,6 +185,9 @@ pub async fn hold(home: &Home, name: &str) -> Result<()> {
 /// # Errors
 /// When it isn't known or doesn't become ready.
 pub async fn release(home: &Home, name: &str) -> Result<()> {
+    if home.in_containers() {
+        return compose::act(home, "start", Some(name)).await;
+    }
     State::of_running(home)?.member(name)?;
     match fs::remove_file(home.hold(name)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -207,8 +222,10 @@ pub fn signal(pid: u32, signal: Signal) -> Result<()> {
 ///
 /// # Errors
 /// When the state can't be read.
-#[expect(clippy::unused_async, reason = "all commands are awaited alike")]
 pub async fn status(home: &Home, json: bool) -> Result<ExitCode> {
+    if home.in_containers() {
+        return Ok(if compose::status(home, json).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let running = home.is_running()?;
     let Some(state) = State::read(home)?.filter(|_| running) else {
         println!("{}", if json { "{\"phase\":\"stopped\"}" } else { "the fleet isn't up: `make up` starts it" });

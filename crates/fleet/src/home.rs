@@ -193,6 +193,18 @@ impl Home {
         self.root.join("binaries")
     }
 
+    /// What a fleet in containers keeps here.
+    #[must_use]
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("compose")
+    }
+
+    /// Whether the fleet of this folder was brought up in containers, and not taken down since.
+    #[must_use]
+    pub fn in_containers(&self) -> bool {
+        self.containers().join("project").exists()
+    }
+
     /// Credentials made at first start.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
@@ -252,11 +264,14 @@ impl Home {
             .with_context(|| format!("can't open {}", path.display()))
     }
 
-    /// Whether a supervisor lives.
+    /// Whether a supervisor lives, or the fleet is in containers.
     ///
     /// # Errors
     /// When the lock can't be looked at.
     pub fn is_running(&self) -> Result<bool> {
+        if self.in_containers() {
+            return Ok(true);
+        }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.lock())?;
         match file.try_lock() {
             Ok(()) => Ok(false),

@@ -1,4 +1,4 @@
-//! The `fleet` command: runs the fleet natively, shows it, drives it and checks it.
+//! The `fleet` command: runs the fleet natively or in containers, shows it, drives it and checks it.
 //!
 //! Stands above the services and is the only crate that may know them. Owns the folder `.flotilla/` of a checkout:
 //! the supervisor's lock and state, logs, secrets and the file `env` that a shell can source. It ends only processes
@@ -34,6 +34,7 @@ pub mod observability;
 pub mod outcome;
 pub mod probe;
 pub mod replay;
+pub mod runtime;
 pub mod screen;
 pub mod secrets;
 pub mod settings_command;
