@@ -60,5 +60,6 @@ self_test
 [ "${1:-}" != --self-test ] || { echo "workflows: what is wrong is found"; exit 0; }
 lint_workflows .
 images=$(git ls-files --cached --others --exclude-standard -- Dockerfile '*.Dockerfile' '*/Dockerfile')
-[ -z "$images" ] || lint_images $images
+# What it only remarks isn't printed.
+lint_images $images >"$room/said" || { cat "$room/said" >&2; exit 1; }
 echo "workflows: $(ls .github/workflows/*.yaml | wc -l) workflows and $(echo "$images" | grep -c . || true) Dockerfiles are clean"
