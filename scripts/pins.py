@@ -59,7 +59,7 @@ def image_references(path, text):
         found += re.findall(r"^FROM (?:--\S+ )?(\S+)", text, re.MULTILINE)
         return [one for one in found if one not in stages and not one.startswith("$")]
     if name.endswith(".sh"):
-        return [one for one in re.findall(r"^\s*\w+_image=(\S+)", text, re.MULTILINE) if "$(" not in one and "`" not in one]
+        return re.findall(r"^\s*\w+_(?:image|IMAGE)=([a-z][\w./-]*:[\w.-]+)$", text, re.MULTILINE)
     if name.endswith((".yaml", ".yml", ".json")) and not path.startswith("scripts/"):
         found = re.findall(r'^\s*(?:- )?"?image"?:\s*"?([^\s"#]+)', text, re.MULTILINE)
         return found + re.findall(r"^\s*RUST_IMAGE:\s*(\S+)", text, re.MULTILINE)

@@ -39,6 +39,8 @@ edit $stack 's#\(image: grafana/loki\):.*#\1#' 'grafana/loki: wants a version'
 edit $stack 's#\(image: grafana/loki:.*\)#\1@sha256:00#' 'a digest'
 edit $stack 's#image: grafana/loki.*#image: flotilla/orders:99.0.0#' "the workspace's version"
 edit Dockerfile 's#^ARG RUST_IMAGE=.*#ARG RUST_IMAGE=rust:1.90-bookworm#' 'is another version than rust'
+edit scripts/images.sh 's#RUST_IMAGE=rust:.*#RUST_IMAGE=rust:1.90-bookworm#' 'lacks image rust 1.90-bookworm'
+edit scripts/images/names.sh 's#^nats_image=.*#nats_image=nats:2.14.0-alpine#' 'lacks image nats 2.14.0-alpine'
 edit Cargo.toml 's#^rust-version = .*#rust-version = "1.99"#' 'lacks tool rust 1.99'
 edit $ci 's#checkout@v[0-9.]*#checkout@main#' 'wants a whole version'
 edit $ci 's#checkout@v[0-9.]*#checkout@v99.0.0#' 'lacks action actions/checkout v99.0.0'
