@@ -3,7 +3,7 @@
 //! Owns `.flotilla/compose/`: the secrets' files, and the file `project`, which is there from `up` until `down` has
 //! succeeded. Containers carry the project's name, so that nothing else is ever touched.
 
-use std::{ffi::OsString, fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use tokio::{process::Command, time::Instant};
@@ -12,7 +12,7 @@ use super::{
     containers::{Container, containers, memory},
     files, told,
 };
-use crate::{SERVERS, SERVICES, home::Home, secrets::Secrets};
+use crate::{SERVERS, SERVICES, home::Home, secrets::Secrets, supervisor::ports};
 
 /// Pulling the servers' images over a slow line takes minutes.
 const UP_DEADLINE: Duration = Duration::from_secs(600);
@@ -41,10 +41,11 @@ pub async fn up(home: &Home, tls: bool, faults: bool, observability: bool) -> Re
     let folder = home.containers().join("secrets");
     files::write(&folder, &secrets)?;
     remember_programs(home)?;
-    home.write_private(&home.containers().join("project"), project(home).as_bytes())?;
-
-    let names = std::env::var("FLOTILLA_COMPOSE_FILES").unwrap_or_else(|_| FILES.to_owned());
     let mut command = compose(home);
+    for (variable, port) in published(home)? {
+        command.env(variable, port.to_string());
+    }
+    let names = std::env::var("FLOTILLA_COMPOSE_FILES").unwrap_or_else(|_| FILES.to_owned());
     for name in names.split(':') {
         if !PathBuf::from(name).exists() {
             bail!("{name} is missing: run this in a checkout of Flotilla");
@@ -59,6 +60,7 @@ pub async fn up(home: &Home, tls: bool, faults: bool, observability: bool) -> Re
         .env("FLOTILLA_COMPOSE_SECRETS", &folder)
         .env("FLOTILLA_ADMIN_EMAIL", &secrets.admin_email)
         .env("FLOTILLA_FAULTS", faults.to_string());
+    home.write_private(&home.containers().join("project"), project(home).as_bytes())?;
     println!("starting containers");
     if let Err(error) = finish(command, UP_DEADLINE).await {
         bail!("{error:#}\n`fleet logs` tells more, `make down` clears up");
@@ -156,6 +158,22 @@ fn compose(home: &Home) -> Command {
     };
     command.args(["--project-name", &project(home)]).kill_on_drop(true);
     command
+}
+
+/// The variables of `local.yaml` with a port for each service and server. Those of containers that run are kept, and those
+/// of the last run where they are free: a container that starts again has the address that others know.
+fn published(home: &Home) -> Result<Vec<(String, u16)>> {
+    const FILE: &str = "compose/ports.json";
+    let of_running = || -> Option<BTreeMap<String, u16>> {
+        home.in_containers()
+            .then(|| fs::read(home.root().join(FILE)).ok())
+            .flatten()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    };
+    let names = SERVICES.iter().chain(&SERVERS).map(|name| (*name).to_owned());
+    let names: Vec<String> = names.chain(SERVICES.iter().map(|name| format!("{name}_admin"))).collect();
+    let chosen = of_running().map_or_else(|| ports::pick(home, FILE, &names), Ok)?;
+    Ok(chosen.into_iter().map(|(name, port)| (format!("FLOTILLA_PORT_{}", name.to_uppercase()), port)).collect())
 }
 
 fn docker(home: &Home) -> Command {
