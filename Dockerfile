@@ -28,7 +28,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     if [ -s /run/secrets/ca ]; then export CARGO_HTTP_CAINFO=/run/secrets/ca; fi \
     && cargo install --locked --no-default-features --root /usr/local bacon@3.26.0 \
     && install --directory --owner 65532 --group 65532 /target /crates
-ENV CARGO_TARGET_DIR=/target CARGO_HOME=/crates HOME=/tmp
+ENV CARGO_TARGET_DIR=/target CARGO_HOME=/crates HOME=/tmp BACON_CONFIG=/sources/compose/bacon.toml
 WORKDIR /sources
 USER 65532:65532
 STOPSIGNAL SIGTERM
