@@ -2,6 +2,7 @@
 # A real kube-apiserver, with its controllers and without nodes, takes every overlay: dry, then for good. What is applied
 # shows no difference, its pods are admitted by restricted Pod Security, another version goes over it, and what is deleted
 # leaves nothing. `fleet cluster-secrets` makes dev's secrets there with the right that its role has.
+#   sh scripts/k8s-apiserver.sh [NAME...]    those combinations alone
 set -eu
 . scripts/tool.sh
 . scripts/k8s/python.sh
@@ -18,6 +19,7 @@ echo "k8s-apiserver: $("$kubectl" version | sed -n 's/^Server Version: //p'), $(
 folder=$(pwd)/.flotilla/k8s-apiserver
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts/k8s
 "$python" scripts/k8s/combinations.py "$kubectl" "$folder"
+"$python" scripts/k8s/loads.py "${FLOTILLA:-target/release/flotilla}" "$folder"/rendered/*.yaml
 
 # quietly COMMAND...: what it says is shown only where it fails, or where the API server warns.
 quietly() {
@@ -47,12 +49,15 @@ whole() {
     from="--filename $2"
     if [ -d "k8s/overlays/$1" ]; then from="--kustomize k8s/overlays/$1"; fi
     "$python" scripts/k8s/admitted.py object "$2" >"$scratch/namespace.yaml"
-    quietly "$kubectl" apply --filename "$scratch/namespace.yaml"
+    # A dry run makes no namespace, and without one there is nothing to try.
+    quietly "$kubectl" create --filename "$scratch/namespace.yaml"
     quietly "$kubectl" apply --server-side --dry-run=server $from
+    quietly "$kubectl" delete --filename "$scratch/namespace.yaml" --wait --timeout 120s
     quietly "$kubectl" apply $from
     quietly "$kubectl" diff $from
     within 60 "pods of $1" admitted "$namespace" "$("$python" scripts/k8s/admitted.py pods "$2")"
-    "$kubectl" get events --namespace "$namespace" --field-selector reason=FailedCreate --no-headers >"$scratch/refused"
+    "$kubectl" get events --namespace "$namespace" --field-selector reason=FailedCreate --no-headers \
+        >"$scratch/refused" 2>&1
     if grep -q FailedCreate "$scratch/refused"; then cat "$scratch/refused" >&2; exit 1; fi
     if [ "$1" = dev ]; then dev "$namespace" "$2"; fi
     quietly "$kubectl" delete $from --wait --timeout 120s
@@ -85,6 +90,7 @@ dev() {
 inventory >"$scratch/before"
 for rendered in "$folder"/rendered/*.yaml; do
     name=$(basename "$rendered" .yaml)
+    case " $* " in "  " | *" $name "*) ;; *) continue ;; esac
     # Of operators, which aren't here.
     if grep -q '^kind: \(ServiceMonitor\|ExternalSecret\|Cluster\|Certificate\)$' "$rendered"; then
         echo "$name: left out, it needs custom resource definitions"
