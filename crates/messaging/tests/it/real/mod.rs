@@ -3,6 +3,7 @@
 mod broker;
 mod bucket;
 mod consumer;
+mod dump;
 mod relay;
 mod retention;
 mod roles;
@@ -16,7 +17,7 @@ use flotilla_messaging::{
     ConsumerSpec, Event, Handler, HandlerError, Ids, Messaging, NatsSettings, Outbox, Outcome, ParkedSettings,
     RelaySettings, StreamSpec, frame, migrations,
 };
-use flotilla_postgres::{Pool, Tx};
+use flotilla_postgres::{Pool, PostgresSettings, Tx};
 use flotilla_testkit::{Database, eventually, stack};
 use prometheus::Registry;
 use tokio::task::JoinHandle;
@@ -80,10 +81,20 @@ impl Node {
         settings: &NatsSettings,
         consumers: Vec<(ConsumerSpec, Arc<Recording>)>,
     ) -> Self {
+        Self::on(database.service, &database.settings(), stream, settings, consumers).await
+    }
+
+    /// On any database.
+    pub async fn on(
+        service: &'static str,
+        postgres: &PostgresSettings,
+        stream: StreamSpec,
+        settings: &NatsSettings,
+        consumers: Vec<(ConsumerSpec, Arc<Recording>)>,
+    ) -> Self {
         let registry = Registry::new();
-        let postgres = database.settings();
-        let pool = Pool::connect("system", &postgres.system_url, &postgres, &registry).unwrap();
-        let mut messaging = Messaging::new(database.service, stream, pool.clone(), settings, &registry).await.unwrap();
+        let pool = Pool::connect("system", &postgres.system_url, postgres, &registry).unwrap();
+        let mut messaging = Messaging::new(service, stream, pool.clone(), settings, &registry).await.unwrap();
         for (spec, handler) in consumers {
             messaging.consume(spec, handler);
         }
