@@ -16,6 +16,8 @@ use crate::version::Version;
 
 /// The superuser's name.
 pub(crate) const SUPERUSER: &str = "postgres";
+/// The folder of the cluster that an instance runs on.
+pub(crate) const FOLDER: &str = "cluster";
 const INITDB_DEADLINE: Duration = Duration::from_secs(120);
 
 /// One data folder, made of a build of PostgreSQL.
@@ -34,8 +36,14 @@ impl Cluster {
         if password.as_ref().is_some_and(|password| password.is_empty() || !password.chars().all(plain)) {
             bail!("the superuser's password is made of letters, digits, '-' and '_'");
         }
-        let folder = layout.data(name)?.join("cluster");
+        let folder = layout.data(name)?.join(FOLDER);
         Ok(Self { bin, layout, name: name.to_owned(), folder, password })
+    }
+
+    /// A cluster that is made of a backup, beside the one that the instance runs on.
+    pub(crate) fn restored(bin: PathBuf, layout: Layout, name: &str) -> Result<Self> {
+        let folder = layout.data(name)?.join("cluster.restored");
+        Ok(Self { bin, layout, name: name.to_owned(), folder, password: None })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -133,7 +141,7 @@ fn locales(version: Version) -> &'static [&'static [&'static str]] {
     }
 }
 
-fn clear(folder: &Path) -> Result<()> {
+pub(crate) fn clear(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))
@@ -151,7 +159,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Copies a folder of plain files and folders, modes included, and gives it to the user that the servers run as.
-fn copy(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir(to)?;
     std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
     layout.give(to)?;

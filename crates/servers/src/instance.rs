@@ -17,7 +17,8 @@ use crate::ports;
 use crate::process::Process;
 use crate::tree;
 
-const START_DEADLINE: Duration = Duration::from_secs(20);
+/// What a server may take to answer after its start.
+pub(crate) const START_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a restart waits for its port to be free again.
 const PORT_DEADLINE: Duration = Duration::from_secs(10);
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
@@ -43,6 +44,10 @@ pub trait Kind: Send + Sync + 'static {
     }
     /// The folder that a wipe empties.
     fn wiped(&self) -> PathBuf;
+    /// How long it may take to answer after a start.
+    fn patience(&self) -> Duration {
+        START_DEADLINE
+    }
 }
 
 /// A private server on loopback. Dropped, it is killed.
@@ -202,7 +207,8 @@ impl<K: Kind> Server<K> {
         let mut process = Process::spawn(&self.layout, command, &self.log(), K::STOP)?;
         self.pid = process.pid();
         self.note_pid()?;
-        match timeout(START_DEADLINE, self.until_ready(&mut process)).await {
+        let patience = self.kind.patience();
+        match timeout(patience, self.until_ready(&mut process)).await {
             Ok(Ok(None)) => {
                 self.start_time = began.elapsed();
                 tracing::debug!(server = self.name, port = self.port, pid = self.pid, "server started");
@@ -216,7 +222,7 @@ impl<K: Kind> Server<K> {
             Err(_) => {
                 let lines = process.last_lines();
                 process.kill().await;
-                bail!("{} doesn't answer within {} s; its log:\n{lines}", self.name, START_DEADLINE.as_secs())
+                bail!("{} doesn't answer within {} s; its log:\n{lines}", self.name, patience.as_secs())
             }
         }
     }

@@ -253,7 +253,7 @@ fn fresh_home(run_as: &RunAs) -> Result<PathBuf> {
     Ok(home)
 }
 
-fn create_private(folder: &Path) -> Result<()> {
+pub(crate) fn create_private(folder: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -1,14 +1,16 @@
 //! PostgreSQL over TCP on loopback.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tokio_postgres::NoTls;
 
 use crate::cluster::{self, Cluster};
-use crate::instance::{self, Kind, Server};
+use crate::instance::{self, Kind, START_DEADLINE, Server};
 use crate::layout::Layout;
 use crate::provision::Binaries;
 use crate::tree;
@@ -35,6 +37,7 @@ pub struct PostgresKind {
     cluster: Cluster,
     preload: bool,
     options: PostgresOptions,
+    patience: Duration,
 }
 
 impl Server<PostgresKind> {
@@ -45,14 +48,23 @@ impl Server<PostgresKind> {
     /// then with the end of its log.
     pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: PostgresOptions) -> Result<Self> {
         let claim = instance::claim(layout, name).await?;
-        let password = options.password.clone();
-        let kind = PostgresKind {
-            program: binaries.postgres.join("postgres"),
-            cluster: Cluster::new(binaries.postgres.clone(), layout.clone(), name, password)?,
-            preload: has_statement_statistics(&binaries.postgres),
-            options,
-        };
-        let wanted = kind.options.port;
+        let cluster = Cluster::new(binaries.postgres.clone(), layout.clone(), name, options.password.clone())?;
+        Self::run(binaries, layout, name, cluster, options, START_DEADLINE, claim).await
+    }
+
+    /// Starts a server on a cluster; it may take as long as `patience` to answer.
+    pub(crate) async fn run(
+        binaries: &Binaries,
+        layout: &Layout,
+        name: &str,
+        cluster: Cluster,
+        options: PostgresOptions,
+        patience: Duration,
+        claim: File,
+    ) -> Result<Self> {
+        let preload = has_statement_statistics(&binaries.postgres);
+        let wanted = options.port;
+        let kind = PostgresKind { program: binaries.postgres.join("postgres"), cluster, preload, options, patience };
         Self::launch(kind, layout, name, wanted, claim).await
     }
 
@@ -128,6 +140,10 @@ impl Kind for PostgresKind {
 
     fn wiped(&self) -> PathBuf {
         self.cluster.folder().to_owned()
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
     }
 }
 

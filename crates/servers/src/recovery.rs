@@ -1,0 +1,197 @@
+//! A base backup and an archive of WAL become a cluster again.
+//!
+//! The new cluster is made beside the present one and replays the archive up to the target under a server of its own. It
+//! takes the present one's place only when that has succeeded; the present one is put aside, never removed. Folders of
+//! backups lie outside of the layout: they are lent to the user that the servers run as.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cluster::{self, Cluster};
+use crate::instance::{self, Server};
+use crate::layout::{self, Layout};
+use crate::postgres::{PostgresKind, PostgresOptions};
+use crate::provision::Binaries;
+
+/// How far WAL is replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the end of the archive.
+    End,
+    /// To the last transaction that was committed by then: a time as PostgreSQL reads it.
+    Time(String),
+    /// To a restore point of this name.
+    Name(String),
+}
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// A base backup as `pg_basebackup` writes it, in the plain format.
+    pub base: PathBuf,
+    /// The folder of the archived segments, the last of them perhaps still `.partial`. Without one only the backup's own
+    /// end can be reached.
+    pub archive: Option<PathBuf>,
+    /// How far.
+    pub target: Target,
+    /// The longest that the replay may take.
+    pub patience: Duration,
+}
+
+impl Layout {
+    /// Makes a folder outside of the layout through which the user whom the servers run as may pass, to what is lent to
+    /// that user in it.
+    ///
+    /// # Errors
+    /// When it can't be created or opened that far.
+    pub fn share(&self, folder: &Path) -> Result<()> {
+        layout::create_private(folder)?;
+        let Some(user) = self.run_as() else { return Ok(()) };
+        std::os::unix::fs::chown(folder, None, Some(user.gid))?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o710))?;
+        Ok(())
+    }
+
+    /// Makes a folder outside of the layout that the user whom the servers run as may write in. One that is there already
+    /// must be empty, or be that user's own: nobody else's folder is given away.
+    ///
+    /// # Errors
+    /// When it holds something else, can't be created, or can't be reached by that user.
+    pub fn lend(&self, folder: &Path) -> Result<PathBuf> {
+        layout::create_private(folder)?;
+        let folder = folder.canonicalize()?;
+        let Some(user) = self.run_as() else { return Ok(folder) };
+        let is_theirs = std::fs::metadata(&folder)?.uid() == user.uid;
+        if !is_theirs && std::fs::read_dir(&folder)?.next().is_some() {
+            bail!("{} holds something already: choose a new folder", folder.display());
+        }
+        if folder.parent().is_some_and(|parent| !user.may_reach(parent)) {
+            bail!(
+                "the servers run as {}, who can't get to {}: choose a folder whose parents let everybody pass, such as \
+                 one under /var/backups",
+                user.user,
+                folder.display()
+            );
+        }
+        self.give(&folder)?;
+        Ok(folder)
+    }
+}
+
+impl Server<PostgresKind> {
+    /// Makes a cluster of a base backup beside the instance's present one, and starts a server that replays the archive up
+    /// to the target. When this returns, the target is reached and the server answers as a primary on a new timeline.
+    ///
+    /// # Errors
+    /// When the instance runs, the backup is another major version's, the target isn't in the archive, or the replay takes
+    /// too long; then with the end of the server's log. The present cluster is as it was.
+    pub async fn recover(
+        binaries: &Binaries,
+        layout: &Layout,
+        name: &str,
+        recovery: &Recovery,
+        mut options: PostgresOptions,
+    ) -> Result<Self> {
+        let claim = instance::claim(layout, name).await?;
+        let cluster = Cluster::restored(binaries.postgres.clone(), layout.clone(), name)?;
+        cluster::clear(cluster.folder())?;
+        let (own, from, to) = (layout.clone(), recovery.base.clone(), cluster.folder().to_owned());
+        tokio::task::spawn_blocking(move || cluster::copy(&own, &from, &to)).await??;
+        if let Some(archive) = &recovery.archive {
+            let signal = cluster.folder().join("recovery.signal");
+            File::create(&signal)?;
+            layout.give(&signal)?;
+            options.settings.extend(settings(archive, &recovery.target)?);
+        } else if recovery.target != Target::End {
+            bail!("there is no archive of WAL: only the end of the backup can be reached");
+        }
+        Self::run(binaries, layout, name, cluster, options, recovery.patience, claim).await
+    }
+
+    /// Puts a recovered cluster, whose server has been stopped, in the place of the instance's present one, which is put
+    /// aside under a name with `stamp`. Returns where it lies now, if there was one.
+    ///
+    /// # Errors
+    /// When the server still runs or a folder can't be moved.
+    pub fn take_place(mut self, stamp: &str) -> Result<Option<PathBuf>> {
+        if self.is_running() {
+            bail!("{} runs: stop it before its data is moved", self.name());
+        }
+        let restored = self.data();
+        let folder = restored.parent().context("a cluster lies in a folder")?;
+        let (present, aside) = (folder.join(cluster::FOLDER), folder.join(format!("cluster.before-{stamp}")));
+        let there = present.exists();
+        if there {
+            std::fs::rename(&present, &aside).with_context(|| format!("{} can't be put aside", present.display()))?;
+        }
+        std::fs::rename(&restored, &present).context("the restored data can't be moved to their place")?;
+        File::open(folder)?.sync_all()?;
+        Ok(there.then_some(aside))
+    }
+}
+
+/// What makes a server with `recovery.signal` replay up to the target and go on from there.
+fn settings(archive: &Path, target: &Target) -> Result<Vec<(String, String)>> {
+    let archive = archive.to_str().context("the archive's path is no text")?;
+    // Quoted for the shell, and then for PostgreSQL, to whom a percent sign means something.
+    let archive = format!("'{}'", archive.replace('\'', r"'\''")).replace('%', "%%");
+    let mut settings = vec![
+        (
+            "restore_command",
+            format!(
+                "if test -f {archive}/%f; then exec cp {archive}/%f %p; fi; \
+                 test -f {archive}/%f.partial && exec cp {archive}/%f.partial %p"
+            ),
+        ),
+        ("recovery_target_action", "promote".to_owned()),
+        ("recovery_target_timeline", "current".to_owned()),
+        ("hot_standby", "off".to_owned()),
+    ];
+    match target {
+        Target::End => {}
+        Target::Time(time) => settings.push(("recovery_target_time", time.clone())),
+        Target::Name(name) => settings.push(("recovery_target_name", name.clone())),
+    }
+    Ok(settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_restore_command_survives_a_folder_with_odd_signs() {
+        let settings = settings(Path::new("/a 100%/it's"), &Target::Name("x".into())).unwrap();
+        let command = &settings[0].1;
+        assert!(command.contains(r"cp '/a 100%%/it'\''s'/%f %p"), "{command}");
+        assert_eq!(settings.last().unwrap(), &("recovery_target_name".to_owned(), "x".to_owned()));
+    }
+
+    #[test]
+    fn a_lent_folder_is_empty_or_the_servers_own() {
+        let place = tempfile::tempdir().unwrap();
+        let layout = Layout::open(&place.path().join(".flotilla")).unwrap();
+        let Some(user) = layout.run_as().cloned() else {
+            // An ordinary user's servers are his own: nothing is given to anybody.
+            layout.lend(&place.path().join("backup")).unwrap();
+            return;
+        };
+        let used = place.path().join("used");
+        std::fs::create_dir(&used).unwrap();
+        std::fs::write(used.join("file"), b"").unwrap();
+        assert!(layout.lend(&used).unwrap_err().to_string().contains("holds something"));
+        assert_eq!(std::fs::metadata(&used).unwrap().uid(), 0);
+        let closed = place.path().join("closed");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+        let refused = layout.lend(&closed.join("backup")).unwrap_err().to_string();
+        assert!(refused.contains(&user.user) && refused.contains("/var/backups"), "{refused}");
+        layout.share(&closed).unwrap();
+        let lent = layout.lend(&closed.join("backup")).unwrap();
+        assert_eq!(std::fs::metadata(lent).unwrap().uid(), user.uid);
+    }
+}
