@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 use crate::{
-    certs, chaos, checker, cluster_secrets, control, demo, fault, flag, home::Home, load, logging, logs, replay,
-    runtime::compose, screen, settings_command, supervisor, timeline, token,
+    backup, certs, chaos, checker, cluster_secrets, control, demo, fault, flag, home::Home, load, logging, logs,
+    replay, runtime::compose, screen, settings_command, supervisor, timeline, token,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -85,6 +85,10 @@ pub enum Command {
     },
     /// Forget all data of a stopped fleet; fetched servers stay.
     Reset,
+    /// Take a base backup of the databases and archive their WAL from then on; list, name moments, stop.
+    Backup(backup::Options),
+    /// Restore the databases of a stopped fleet to a point in time, from a backup.
+    Restore(backup::RestoreOptions),
     /// Get the servers' binaries without starting anything.
     Fetch,
     /// Make the development authority and the certificates of services and tools, and show until when they count.
@@ -158,6 +162,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
             compose::forget(&home).await?;
             control::reset(&home)?;
         }
+        Command::Backup(options) => backup::run(&home, options).await?,
+        Command::Restore(options) => backup::restore(&home, options).await?,
         Command::Fetch => control::fetch(&home).await?,
         Command::Certs(options) => certs::run(&home, options).await?,
         Command::Token(options) => token::run(&home, &options).await?,

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::Instant};
 
 use crate::{
-    SERVICES, certs,
+    SERVICES, backup, certs,
     home::Home,
     memory, observability,
     runtime::{Runtime, compose},
@@ -58,6 +58,9 @@ pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observabili
             return print_table(home);
         }
     } else {
+        if backup::unfinished(home) {
+            bail!("a restore was interrupted: run `fleet restore` again");
+        }
         home.set_tls(tls)?;
         home.set_faults(faults)?;
         home.set_observability(observability)?;
@@ -301,6 +304,7 @@ pub fn reset(home: &Home) -> Result<()> {
     }
     home.set_faults(false)?;
     home.set_observability(false)?;
+    backup::forget(home)?;
     home.forget_binaries()?;
     match fs::remove_dir_all(home.root().join("observability")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),

@@ -15,6 +15,7 @@ macro_rules! print {
     ($($text:tt)*) => { $crate::screen::say(format_args!($($text)*)) };
 }
 
+pub mod backup;
 pub mod certs;
 pub mod chaos;
 pub mod checker;

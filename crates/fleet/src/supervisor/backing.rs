@@ -41,7 +41,8 @@ impl Backing {
         let postgres_options = PostgresOptions {
             port: wish("postgres"),
             password: Some(secrets.postgres_password.clone()),
-            ..PostgresOptions::default()
+            // An archive of WAL that falls behind further than this has a gap; PostgreSQL's disk doesn't fill.
+            settings: vec![("max_slot_wal_keep_size".to_owned(), "8GB".to_owned())],
         };
         let nats_options = NatsOptions { port: wish("nats"), ..NatsOptions::default() };
         let redis_options = RedisOptions { port: wish("redis"), ..RedisOptions::default() };

@@ -100,6 +100,11 @@ impl Board {
         });
     }
 
+    /// A member is none any more.
+    pub fn remove(&self, name: &str) {
+        self.update(|state| state.members.retain(|member| member.name != name));
+    }
+
     /// Services that haven't become ready since their last start.
     pub fn services_not_started(&self) -> Vec<String> {
         let state = self.lock();

@@ -3,6 +3,7 @@
 //! Started by `fleet up`, ended by `fleet down` (SIGTERM). Holds `supervisor.lock` while it lives, tells everything in
 //! `state.json`, restarts what dies with backoff, and takes its members down with it however it ends.
 
+mod archive;
 mod backing;
 pub(crate) mod board;
 pub(crate) mod charge;
@@ -84,6 +85,8 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
     }
     let observers = stack.map_or_else(Vec::new, |stack| stack.start(&mut tasks, home, board, &servers_stop));
     backing.watch(&mut tasks, home, board, &servers_stop);
+    let archive_stop = CancellationToken::new();
+    let archive = tokio::spawn(archive::keep(home.clone(), Arc::clone(board), archive_stop.clone()));
     if home.tls() {
         tasks.spawn(certs::keep_fresh(home.clone(), servers_stop.clone()));
     }
@@ -98,6 +101,9 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
     while services.join_next().await.is_some() {}
     servers_stop.cancel();
     while tasks.join_next().await.is_some() {}
+    // Last, so that it has what PostgreSQL wrote while it ended.
+    archive_stop.cancel();
+    drop(archive.await);
     ready
 }
 

@@ -20,7 +20,7 @@ use super::{
     charge::{self, Charge, Pace},
     ports,
 };
-use crate::{SERVICES, certs, home::Home, probe, secrets::Secrets};
+use crate::{SERVICES, backup, certs, home::Home, probe, secrets::Secrets};
 
 /// A migration that takes longer has hung.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
@@ -91,6 +91,9 @@ pub fn environments(
             set("POSTGRES__SYSTEM_URL", database.system.expose_secret().to_owned());
             set("POSTGRES__USER_URL", database.user.expose_secret().to_owned());
             set("NATS__URL", backing.nats_url.clone());
+            if let Some(longer) = backup::retention(home) {
+                set("NATS__RETENTION__OUTBOX", format!("{}s", longer.as_secs()));
+            }
         }
         if home.faults() {
             set("SERVICE__FAULTS", "true".to_owned());

@@ -41,7 +41,7 @@ impl Drop for Own {
 }
 
 /// Whether a process runs: one that has ended and that nobody has asked about yet doesn't.
-fn runs(pid: u32) -> bool {
+pub fn runs(pid: u32) -> bool {
     let output = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     !state.is_empty() && !state.starts_with('Z')

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
 
+mod backup;
 mod bad_input;
 mod canary;
 mod cancel;

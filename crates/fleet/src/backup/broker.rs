@@ -1,0 +1,47 @@
+//! The broker's streams, forgotten after a restore.
+//!
+//! They are ahead of the databases: they hold events of orders that no longer exist, and their consumers have acked
+//! events whose effects are gone. Without them the relays publish everything again that the outboxes retain, and the
+//! inboxes remove what had its effect before the restore point. Settings and flags lie in a bucket, which stays.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use async_nats::jetstream::{self, ErrorCode, context::DeleteStreamErrorKind};
+use flotilla_servers::{Binaries, External, Layout, Nats, NatsOptions};
+
+use crate::{DATABASES, home::Home};
+
+/// How long the broker may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Deletes the services' streams, with their consumers, from the fleet's broker or the user's own.
+pub async fn forget(home: &Home, layout: &Layout, binaries: &Binaries) -> Result<usize> {
+    if let Some(url) = External::from_env().nats {
+        return delete(&url).await;
+    }
+    let mut nats = Nats::start(binaries, layout, &home.server_name("nats"), NatsOptions::default()).await?;
+    let deleted = delete(&nats.url()).await;
+    nats.stop().await?;
+    deleted
+}
+
+async fn delete(url: &str) -> Result<usize> {
+    let work = async {
+        let context = jetstream::new(async_nats::connect(url).await.context("NATS doesn't answer")?);
+        let mut deleted = 0;
+        for service in DATABASES {
+            match context.delete_stream(service.to_uppercase()).await {
+                Ok(_) => deleted += 1,
+                Err(error) if is_absent(error.kind()) => {}
+                Err(error) => return Err(error).with_context(|| format!("the stream of {service} can't be deleted")),
+            }
+        }
+        Ok(deleted)
+    };
+    tokio::time::timeout(PATIENCE, work).await.context("NATS takes too long")?
+}
+
+fn is_absent(kind: DeleteStreamErrorKind) -> bool {
+    matches!(kind, DeleteStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
