@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds N (the previous tag, or else the previous commit; UPGRADE_FROM names another) and N+1 (this commit and the
-# fixture), and rolls one out over the other under load, back, and out again: docs/upgrades.md.
+# fixture), and rolls one out over the other under load, back, and out again: docs/upgrades.md. With --self-test: breaks
+# the schema in two ways, and sees the test fail.
 set -eu
 . scripts/tool.sh
 [ -r /proc/self/exe ] || skip upgrade "without /proc nothing tells which build a process runs"
@@ -59,6 +60,22 @@ for old in "$home"/bin/*; do
     case $old in "$n" | "$next" | "$contracted") ;; *) rm -f "$old" ;; esac
 done
 
-FLOTILLA_UPGRADE_N=$n FLOTILLA_UPGRADE_NEXT=$next FLOTILLA_UPGRADE_CONTRACTED=$contracted \
-    sh scripts/files-limit.sh "${CARGO:-cargo}" test --locked --package flotilla-fleet --test upgrade -- --nocapture
+run() {
+    FLOTILLA_UPGRADE_N=$n FLOTILLA_UPGRADE_NEXT=$next FLOTILLA_UPGRADE_CONTRACTED=$contracted \
+        sh scripts/files-limit.sh "${CARGO:-cargo}" test --locked --package flotilla-fleet --test upgrade -- --nocapture
+}
+
+if [ "${1:-}" = --self-test ]; then
+    for broken in "expand=$fixture/sabotage/expand.sql" "out=$(echo "$fixture"/contract/*.sql)"; do
+        if FLOTILLA_UPGRADE_SABOTAGE=$broken run >"$home/self-test.log" 2>&1; then
+            echo "upgrade: the test passes although $broken breaks it" >&2
+            exit 1
+        fi
+        grep -q '^sabotaged after' "$home/self-test.log" || { cat "$home/self-test.log" >&2; exit 1; }
+        echo "fails as it has to: $broken"
+        grep -A 3 'panicked at' "$home/self-test.log" | head -4
+    done
+    exit 0
+fi
+run
 echo "upgrade: rolled out, back, out again and contracted; no request failed"

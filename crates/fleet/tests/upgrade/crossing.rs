@@ -88,11 +88,15 @@ pub async fn columns(databases: &Databases) -> BTreeSet<String> {
     databases.rows("notification", sql).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// A fingerprint of the texts that were recorded before then, read from a column.
-pub async fn texts(databases: &Databases, column: &str, before: SystemTime) -> (i64, String) {
-    let sql = format!(
-        "SELECT count(*), md5(string_agg(id || {column}, ' ' ORDER BY id)) FROM deliveries WHERE created_at < $1"
-    );
-    let row = databases.of("notification").unwrap().query_one(&sql, &[&before]).await.unwrap();
-    (row.get(0), row.get::<_, Option<String>>(1).unwrap_or_default())
+/// The text of each delivery, read from a column.
+pub async fn texts(databases: &Databases, column: &str) -> BTreeMap<Uuid, String> {
+    let rows = databases.rows("notification", &format!("SELECT id, {column} FROM deliveries")).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// Fails where a text of before reads otherwise now, or is gone.
+pub async fn assert_kept(databases: &Databases, before: &BTreeMap<Uuid, String>) {
+    let now = texts(databases, "text").await;
+    let changed: Vec<_> = before.iter().filter(|(id, text)| now.get(id) != Some(text)).take(5).collect();
+    assert!(changed.is_empty(), "of {} texts these have changed: {changed:?}", before.len());
 }
