@@ -37,6 +37,6 @@ pub use page_key::{PageKey, migrations};
 pub use readiness::Severity::{Degraded, Required};
 pub use readiness::{CheckReport, Readiness, Report, Severity};
 pub use running::Running;
-pub use runtime::runtime;
+pub use runtime::{Runtime, runtime};
 pub use service::{Common, Migrations, Service};
 pub use settings::{Environment, ServiceSettings};

@@ -1,12 +1,26 @@
 //! The runtime that a service's `main` runs on, sized by the control group.
 
 use flotilla_cgroup::Limits;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// Overrides how many threads work on tasks.
 const THREADS: &str = "FLOTILLA_WORKER_THREADS";
 /// Threads for blocking work, such as the hash of a password or the resolution of a name, for each processor.
 const BLOCKING_PER_CORE: usize = 16;
+
+/// The runtime of a `main`.
+#[derive(Debug)]
+pub struct Runtime(tokio::runtime::Runtime);
+
+impl Runtime {
+    /// Runs a `main` to its end. A thread that still blocks then isn't waited for: the resolution of a name whose server is
+    /// gone takes ten seconds, which is all the time that a process has to end.
+    pub fn block_on<F: Future>(self, main: F) -> F::Output {
+        let done = self.0.block_on(main);
+        self.0.shutdown_background();
+        done
+    }
+}
 
 /// A runtime for a `main`: as many threads as `FLOTILLA_WORKER_THREADS` says, else one for each processor that the
 /// control group allows, shared with `neighbours` other services.
@@ -23,7 +37,7 @@ pub fn runtime(neighbours: usize) -> std::io::Result<Runtime> {
     if threads > 1 {
         builder.worker_threads(threads);
     }
-    builder.max_blocking_threads(cores * BLOCKING_PER_CORE).enable_all().build()
+    Ok(Runtime(builder.max_blocking_threads(cores * BLOCKING_PER_CORE).enable_all().build()?))
 }
 
 fn threads(cores: usize, neighbours: usize, wanted: Option<usize>) -> usize {
@@ -32,7 +46,30 @@ fn threads(cores: usize, neighbours: usize, wanted: Option<usize>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_thread_that_blocks_is_not_waited_for() {
+        let (release, held) = mpsc::channel::<()>();
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            runtime(0).unwrap().block_on(async {
+                let (started, start) = tokio::sync::oneshot::channel();
+                tokio::task::spawn_blocking(move || {
+                    started.send(()).unwrap();
+                    held.recv()
+                });
+                start.await.unwrap();
+            });
+            ended.send(())
+        });
+        let ended = end.recv_timeout(Duration::from_secs(10));
+        drop(release);
+        assert!(ended.is_ok(), "the end of main waits for the thread");
+    }
 
     #[test]
     fn threads_follow_the_processors_unless_somebody_says_otherwise() {
