@@ -4,7 +4,7 @@
 # flotilla-stand-in/debian:bookworm  debootstrap's smallest Debian, in place of debian:bookworm-slim
 # flotilla-stand-in/rust:bookworm    that, this machine's Rust toolchain and gcc, in place of rust:1.95-bookworm
 # flotilla-stand-in/distroless       four of Debian's packages, in place of gcr.io/distroless/static-debian12:nonroot
-# postgres, nats, valkey             under their published names and tags, from the servers that `fleet fetch` keeps, with
+# postgres, nats, valkey             under their published names and tags, from the wheels that the native fleet runs, with
 #                                    the paths, users and tools that the published images have and compose/ relies on
 # Each is made once; `docker image rm` forgets it. What is published under these names never passes through here.
 set -eu
