@@ -13,7 +13,8 @@ home=$(pwd)/.flotilla/upgrade
 mkdir -p "$home/bin"
 to=$(git rev-parse HEAD)
 from=${UPGRADE_FROM:-$(git describe --tags --abbrev=0 HEAD^ 2>/dev/null || true)}
-from=$(git rev-parse --quiet --verify "${from:-HEAD^}^{commit}") || skip upgrade "there is no earlier commit (a shallow clone?)"
+from=$(git rev-parse --quiet --verify "${from:-HEAD^}^{commit}") ||
+    skip upgrade "there is no earlier commit (a shallow clone?)"
 
 # checkout NAME COMMIT: a clean worktree of it.
 checkout() {

@@ -1,8 +1,8 @@
 //! Which build handled each payment, read from what was written: orders said `ChargePayment`, payments answered
 //! `PaymentCharged`, notification recorded it; each one by N or by N+1.
 //!
-//! N+1's orders adds a `reference`, its payments a `statement`, its notification keeps the statement. The fields are read
-//! by their numbers: this test knows neither build's contract.
+//! N+1's orders adds a `reference`, its payments a `statement`, its notification keeps the statement. The fields are
+//! read by their numbers: this test knows neither build's contract.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

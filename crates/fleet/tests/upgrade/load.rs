@@ -1,5 +1,5 @@
-//! A steady crowd: orders over gRPC and REST, some of them cancelled, some for a product that is a moment old; reads over
-//! REST; and one live feed.
+//! A steady crowd: orders over gRPC and REST, some of them cancelled, some for a product that is a moment old; reads
+//! over REST; and one live feed.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

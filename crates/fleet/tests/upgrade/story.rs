@@ -60,8 +60,11 @@ async fn a_release_goes_out_and_back_and_out_again_under_load() {
     crowd.tally.assert_clean("back");
 
     let load = crowd.work();
-    for service in ORDER {
+    // Those who ask before those who are asked this time: the gateway and orders of N+1 call services of N.
+    for service in back {
         fleet.replace(service, &next).await;
+        until_placed(&crowd, SOME_ORDERS / 3).await;
+        assert_eq!(is_stated(&crowd).await, knows_statements(&fleet, &next), "{service} is the newest of N+1");
     }
     assert!(crossing::columns(&databases).await.contains("body"));
     assert!(flotilla_fleet::SERVICES.iter().all(|service| fleet.running(service) == next), "no N runs any more");
@@ -134,6 +137,12 @@ async fn is_stated(crowd: &Crowd) -> bool {
         assert!(Instant::now() < until, "the payment isn't told");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether those on a statement's way are all of N+1: payments says it, notification keeps and shows it, the gateway
+/// writes it as JSON.
+fn knows_statements(fleet: &Fleet, next: &Build) -> bool {
+    ["payments", "notification", "gateway"].iter().all(|service| fleet.running(service) == *next)
 }
 
 fn told(ways: &Ways) -> String {

@@ -69,7 +69,7 @@ impl Tally {
                     (kind.micros.value_at_quantile(0.5), kind.micros.value_at_quantile(0.99), kind.micros.max());
                 let repeats = counts.repeats.get(*name).copied().unwrap_or_default();
                 format!(
-                    "  {name}: {} answered, 0 failed; p50 {:.1} ms, p99 {:.1} ms, slowest {:.0} ms; repeats {repeats}\n",
+                    "  {name}: {} answered; p50 {:.1} ms, p99 {:.1} ms, slowest {:.0} ms; repeats {repeats}\n",
                     kind.micros.len(),
                     ms(half),
                     ms(most),
