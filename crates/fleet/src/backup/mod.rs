@@ -78,7 +78,7 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
         "{} in {}: {} in {:.1} s, verified",
         bold(&base.name),
         folder.path().display(),
-        mib(base.note.bytes),
+        mib(base.note.bytes / 1024),
         base.note.seconds
     );
     for name in folder.thin(usize::from(options.keep))? {
@@ -108,7 +108,7 @@ fn refuse_other(home: &Home) -> Result<()> {
 fn list(folder: &Folder) -> Result<()> {
     let mut table = Table::new(&["base backup", "restores from", ">size"]);
     for base in folder.bases()? {
-        table.row([base.name.clone(), session::shown(base.note.ended)?, mib(base.note.bytes)]);
+        table.row([base.name.clone(), session::shown(base.note.ended)?, mib(base.note.bytes / 1024)]);
     }
     print!("{}", table.render());
     for mark in folder.marks()? {
@@ -116,7 +116,7 @@ fn list(folder: &Folder) -> Result<()> {
     }
     match folder.archived()? {
         Some((files, bytes, last)) => {
-            println!("WAL: {files} files, {}, written until {}", mib(bytes), session::shown(last)?);
+            println!("WAL: {files} files, {}, written until {}", mib(bytes / 1024), session::shown(last)?);
         }
         None => println!("WAL: none; only the end of a base backup can be restored"),
     }

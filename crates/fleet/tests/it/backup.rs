@@ -150,6 +150,10 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     let late = ground.order(30).await;
     ground.run(&["backup", folder, "--mark", "here"]).await;
 
+    let list = ground.own.run(&["backup", folder, "--list"]).await;
+    let said = |text: &str| list.stdout.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((said("restore point here at 20"), said("WAL: ")), (1, 1), "{list:?}");
+
     // What happens now is not to have happened; the broker's consumers get ahead of what will be the databases.
     let lost = ground.order(30).await;
     ground.run(&["start", "notification"]).await;
