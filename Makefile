@@ -199,7 +199,7 @@ k8s-apiserver: ## Manifests against a real API server, which is built with Go
 	@sh scripts/k8s-apiserver.sh
 
 upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
-	@sh scripts/upgrade.sh
+	@sh scripts/upgrade.sh $(ARGS)
 
 drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
 	@sh scripts/drive.sh
