@@ -13,7 +13,7 @@ export RUNTIME
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
@@ -195,8 +195,11 @@ test-compose: build ## The fleet by Compose: up, used, parted networks, down
 k8s-check: ## Manifests: rendered, against the schemas of two Kubernetes versions, policies, and what they promise each other
 	@sh scripts/k8s-check.sh
 
-k8s-apiserver: ## Manifests against a real API server, which is built with Go
+k8s-apiserver: build ## Manifests against a real API server, which is built with Go
 	@sh scripts/k8s-apiserver.sh
+
+k8s-containers: ## The containers of k8s/overlays/dev on Docker, as the manifests describe them
+	@sh scripts/k8s-containers.sh
 
 upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
 	@sh scripts/upgrade.sh $(ARGS)
@@ -209,5 +212,5 @@ ci: ## What CI runs
 	@MAKE="$(MAKE)" sh scripts/parts.sh ci:2700 lint:480 test:1200 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:120 test-metrics:240 test-faults:200
 
 ci-long: ci ## Longer checks: images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:14400 conformance-rpc:300 test-images:2400 test-compose:600 upgrade-test:2400 k8s-apiserver:1800 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:14400 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:600 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
 	@sh scripts/long.sh
