@@ -1,7 +1,7 @@
 //! `fleet backup` and `fleet restore`: the databases of a native fleet, kept and brought back to a point in time.
 //!
 //! A backup's folder holds base backups of the whole cluster and the archive of its WAL, which the supervisor streams
-//! there from the first backup on ([`crate::supervisor::archive`]). All databases lie in one cluster, so that one point
+//! there from the first backup on (`supervisor::archive`). All databases lie in one cluster, so that one point
 //! in its WAL is a consistent cut through all services. Streams aren't kept: after a restore the relays fill them again.
 
 mod archive;
