@@ -200,8 +200,13 @@ async fn nobody_acknowledges_for_another() {
     let mut adas = Feed::all(&world, ada).await;
     let notice = adas.notice().await;
     let mut bobs = Feed::all(&world, bob).await;
+    // Read first: what is said while a page is being read has it read again, and counted as shown again.
+    let own = bobs.notice().await;
+    assert_eq!((own.delivery.as_ref().unwrap().sequence, own.attempt), (1, 1), "bob's own");
     bobs.acknowledge(std::slice::from_ref(&notice)).await;
-    assert_eq!(bobs.notices(1).await, [(1, 1)], "bob's own");
+    // Commands are obeyed in order: once his own is acknowledged, ada's would be too.
+    bobs.acknowledge(std::slice::from_ref(&own)).await;
+    wait_acknowledged(&world, bob, 1).await;
     drop(adas);
     assert_eq!(Feed::all(&world, ada).await.notice().await.attempt, 2, "ada's is still open");
     world.finish().await;
