@@ -6,7 +6,7 @@
 #
 # Build arguments: RUST_IMAGE (compiler), BASE (what lies under the binary), VERSION, REVISION, CREATED, SOURCE (labels).
 # Build secrets, both optional, never in a layer: `ca`, certificates to trust while crates are fetched;
-# `cargo`, a configuration for cargo such as a mirror of crates.io and its token.
+# `cargo`, a configuration for cargo such as a mirror of the registry and its token.
 #   docker build --secret id=ca,src=ca.crt --secret id=cargo,src=config.toml --target orders .
 # No `# syntax=` line and nothing newer than Docker 20.10 understands: it builds where no registry answers.
 

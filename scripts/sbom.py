@@ -16,7 +16,8 @@ import uuid
 
 IMAGES = ["gateway", "identity", "inventory", "orders", "payments", "notification", "fleet"]
 PLATFORMS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"]
-REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
+# Where cargo says that a crate of the public registry comes from begins so.
+REGISTRY = "registry+https://github.com/rust-lang/"
 
 
 def metadata():
@@ -57,7 +58,7 @@ def component(package, kind, hashes):
         # Older crates write MIT/Apache-2.0, which SPDX doesn't know.
         expression = re.sub(r"\s*/\s*", " OR ", package["license"])
         entry["licenses"] = [{"expression": expression}]
-    if package["source"] == REGISTRY:
+    if (package["source"] or "").startswith(REGISTRY):
         entry["purl"] = f"pkg:cargo/{name}@{version}"
         entry["hashes"] = [{"alg": "SHA-256", "content": hashes[name, version]}]
     elif package["source"] is not None:
