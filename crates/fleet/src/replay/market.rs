@@ -35,7 +35,8 @@ impl Market {
         sums: &Sums,
         balance: Option<Amount>,
     ) -> Result<Self> {
-        let run = time::OffsetDateTime::now_utc().unix_timestamp().to_string();
+        // Milliseconds: a replay of a few orders is over within a second, and the next one must not be its repeat.
+        let run = (time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).to_string();
         let mut market = Self { run, sessions: HashMap::new() };
         stream::iter(catalogue.products.iter().map(|(key, product)| {
             let id = market.product_id(key);

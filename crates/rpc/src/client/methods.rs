@@ -19,6 +19,8 @@ pub(crate) struct Method {
     pub client_streaming: bool,
     /// Whether the server answers with a stream.
     pub server_streaming: bool,
+    /// Whether a request is known to be one message: it is kept, to be sent again where no server has begun it.
+    pub kept: bool,
     /// How long a call may take where the caller doesn't say.
     pub deadline: Option<Duration>,
     /// Whether a call whose end isn't known may be made again.
@@ -51,6 +53,7 @@ impl Methods {
                 name: format!("{}/{}", policy.service, policy.method),
                 client_streaming: policy.client_streaming,
                 server_streaming: policy.server_streaming,
+                kept: !policy.client_streaming,
                 deadline: policy.deadline,
                 repeatable: !policy.client_streaming
                     && (is_health
@@ -64,6 +67,7 @@ impl Methods {
             name: "unknown".to_owned(),
             client_streaming: false,
             server_streaming: false,
+            kept: false,
             deadline: None,
             repeatable: false,
             breaker: None,

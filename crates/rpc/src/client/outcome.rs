@@ -130,9 +130,12 @@ fn stream_error(error: &hyper::Error) -> Option<&h2::Error> {
     find(error)
 }
 
-/// By the word of HTTP/2, a refused stream was not begun.
+/// By the word of HTTP/2 (RFC 9113, 8.7), a refused stream was not begun; nor was one beyond the last that a server which
+/// goes away in good order names (6.8): h2 ends those, and no others, with its GOAWAY.
 fn is_refusal(error: &h2::Error) -> bool {
-    error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    let beyond_the_last = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    error.is_remote() && (refused || beyond_the_last)
 }
 
 /// An error of type `E` among the causes.

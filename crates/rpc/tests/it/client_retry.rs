@@ -1,15 +1,19 @@
 //! Retries and deadlines: what is repeated, how often, when, and what never is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_config::HumanDuration;
-use flotilla_rpc::{ClientSettings, Details, RpcError};
+use flotilla_rpc::{ChannelBuilder, ClientSettings, Details, RpcError};
 use futures::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 
-use crate::client_replica::{Act, READ, Replica, WRITE, call, call_with, quick, to, watch};
+use crate::client_replica::{Act, READ, Replica, WRITE, call, call_with, methods, quick, to, watch};
 
 fn unavailable() -> Status {
     RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "not now").into()
@@ -46,6 +50,51 @@ async fn a_retry_goes_to_another_address() {
     for _ in 0..10 {
         call(&channel, READ, "").await.unwrap();
     }
+}
+
+/// A server that goes away in good order whenever it is called: the last stream that it names is none.
+async fn goes_away(listener: TcpListener, called: Arc<AtomicUsize>) {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    // Length, type, flags, stream; RFC 9113, 4.1.
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    while let Ok((mut stream, _)) = listener.accept().await {
+        stream.write_all(&SETTINGS).await.unwrap();
+        stream.read_exact(&mut [0; PREFACE]).await.unwrap();
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            stream.read_exact(&mut vec![0; length]).await.unwrap();
+            if head[3] == HEADERS {
+                break;
+            }
+        }
+        called.fetch_add(1, Ordering::Relaxed);
+        stream.write_all(&GO_AWAY).await.unwrap();
+        // Until the client has closed it.
+        while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_a_server_left_without_beginning_is_made_elsewhere_even_if_it_writes() {
+    let (replica, called) = (Replica::start(), Arc::new(AtomicUsize::new(0)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{},{}", listener.local_addr().unwrap(), replica.address);
+    let leaving = tokio::spawn(goes_away(listener, Arc::clone(&called)));
+    let settings = ClientSettings { eject_after: u32::MAX, ..quick() };
+    let channel = ChannelBuilder::new(&settings).methods(&methods()).connect(&url).unwrap();
+    let mut number = 0;
+    while called.load(Ordering::Relaxed) < 3 {
+        let message = number.to_string();
+        call(&channel, WRITE, &message).await.unwrap();
+        assert_eq!(replica.times(&message), 1);
+        number += 1;
+        assert!(number < 10_000, "the server that leaves is never called");
+    }
+    leaving.abort();
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Retries of what is safe to repeat, within a budget and the deadline.
 //!
-//! * A request that provably never left is sent elsewhere, whatever its method.
+//! * A request that provably never left, or that no server has begun, is sent elsewhere, whatever its method.
 //! * A method that may be repeated (by its contract) is, when the connection broke, or when the server said `UNAVAILABLE`
 //!   or told when to repeat (`RetryInfo`), which is then waited for.
 //! * Anything else is left to the caller: a method that isn't declared repeatable is never sent twice.
@@ -59,8 +59,8 @@ impl<S> Retry<S> {
 impl<S: Layer> Layer for Retry<S> {
     async fn call(&self, mut call: Outgoing) -> Outcome {
         self.budget.lock().deposit();
-        let repeatable = call.method.repeatable;
-        if repeatable && self.attempts > 1 {
+        let (repeatable, kept) = (call.method.repeatable, call.method.kept && self.attempts > 1);
+        if kept {
             let gathered = std::mem::replace(call.request.body_mut(), Outbound::Whole(Default::default()));
             *call.request.body_mut() = gathered.gather(KEPT_BYTES).await.map_err(Failure::refused)?;
         }
@@ -70,7 +70,7 @@ impl<S: Layer> Layer for Retry<S> {
         loop {
             attempt += 1;
             let last = attempt >= self.attempts;
-            let copy = if repeatable && !last { again(&call.request) } else { None };
+            let copy = if kept && !last { again(&call.request) } else { None };
             let sending = Outgoing {
                 request: call.request,
                 method: Arc::clone(&method),
