@@ -80,11 +80,14 @@ def external_secrets(manifests):
         yield f"ExternalSecret: {', '.join(sorted(made ^ set(GENERATED)))} differ from what the pods want"
 
 
-def superuser(manifests):
-    """No pod that serves has the superuser's address."""
+def privileges(manifests):
+    """No pod that serves has the address of the superuser or of a database's owner."""
     for workload in filter(is_service, manifests.workloads()):
-        if any(name in SUPERUSER for name, _ in wanted_secrets(workload)):
-            yield f"{name_of(workload)}: has the superuser's secret"
+        for name, keys in wanted_secrets(workload):
+            if name in SUPERUSER:
+                yield f"{name_of(workload)}: has the superuser's secret"
+            if name.endswith("-database") and (not keys or "owner-url" in keys):
+                yield f"{name_of(workload)}: has the address of its database's owner"
 
 
 def selectors(manifests):
@@ -196,5 +199,5 @@ def complete(manifests):
 
 
 ALL = [
-    config_maps, secrets, addresses, external_secrets, superuser, selectors, targets, tokens, images, versions, complete,
+    config_maps, secrets, addresses, external_secrets, privileges, selectors, targets, tokens, images, versions, complete,
 ]

@@ -95,8 +95,11 @@ BROKEN = [
          {"name": "FLOTILLA__CLIENT__TLS__CERTIFICATE", "value": "/run/certificate/tls.crt"})),
     (references.external_secrets, "orders-database differ", "prod-external-secrets",
      lambda m: drop(m, "ExternalSecret", "orders-database")),
-    (references.superuser, "has the superuser's secret", "dev",
+    (references.privileges, "has the superuser's secret", "dev",
      lambda m: secret_sources(m.find("Deployment", "orders")).append(SUPERUSER)),
+    (references.privileges, "has the address of its database's owner", "prod",
+     lambda m: secret_sources(m.find("Deployment", "orders")).append(
+         {"secret": {"name": "orders-database", "items": [{"key": "owner-url", "path": "postgres.owner_url"}]}})),
     (references.selectors, "doesn't take its own pods", "dev",
      lambda m: pod_labels(m.find("Deployment", "orders")).update({"app.kubernetes.io/name": "order"})),
     (references.selectors, "takes the pods of another", "dev",
