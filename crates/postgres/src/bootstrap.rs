@@ -89,10 +89,10 @@ struct Wanted {
 impl Wanted {
     fn of(service: &str, settings: &PostgresSettings) -> Result<Self, Error> {
         let addresses =
-            [("owner", &settings.owner_url), ("system", &settings.system_url), ("user", &settings.user_url)];
+            [("owner", settings.owner()?), ("system", settings.system_url.get()), ("user", settings.user_url.get())];
         let (mut databases, mut passwords) = (BTreeSet::new(), Vec::new());
         for (suffix, url) in addresses {
-            let config = parse_url(&url.get())?;
+            let config = parse_url(&url)?;
             let role = format!("{service}_{suffix}");
             if config.get_user() != Some(role.as_str()) {
                 return Err(refuse(format!("postgres.{suffix}_url must name the role {role}")));

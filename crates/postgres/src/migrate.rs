@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How often a database is looked at that isn't migrated yet.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Applies what is missing of each set, in the order given, and returns `<history table>/<migration>` of each that was
+/// Applies what is missing of each set, in the order given, lets `<service>_system` read the histories, and returns `<history table>/<migration>` of each that was
 /// applied. Migrations that the database has and the program doesn't are fine if they are newer than all of its own.
 ///
 /// # Errors
@@ -39,12 +39,13 @@ pub async fn migrate(owner_url: &SecretString, sets: Vec<(&'static str, Runner)>
     .await
 }
 
-/// Waits until the database has every migration of each set. One that can't be reached yet is waited for as well.
+/// Waits until the database has every migration of each set, which is asked as `<service>_system`. One that can't be
+/// reached yet, or whose histories may not be read yet, is waited for as well.
 ///
 /// # Errors
 /// It hasn't after `patience`: what is missing.
 pub async fn await_migrations(
-    owner_url: &SecretString,
+    system_url: &SecretString,
     sets: &[(&'static str, Runner)],
     patience: Duration,
 ) -> Result<(), Error> {
@@ -53,7 +54,7 @@ pub async fn await_migrations(
         let mut look = tokio::time::interval(LOOK);
         loop {
             look.tick().await;
-            let found = with_client(owner_url, "flotilla-await", async |client| first_missing(client, sets).await);
+            let found = with_client(system_url, "flotilla-await", async |client| first_missing(client, sets).await);
             missing = match found.await {
                 Ok(None) => return,
                 Ok(Some(migration)) => format!("{migration} is missing"),
@@ -109,8 +110,18 @@ async fn apply(client: &mut Client, sets: Vec<(&'static str, Runner)>) -> Result
             tracing::info!(history, migration = %migration, "migration applied");
             applied.push(format!("{history}/{migration}"));
         }
+        client.batch_execute(&let_read(history)).await?;
     }
     Ok(applied)
+}
+
+/// Whoever serves may see what was applied, and needs no owner for it.
+fn let_read(history: &str) -> String {
+    format!(
+        "DO $$ BEGIN
+            EXECUTE format('GRANT SELECT ON {history} TO %I', current_setting('flotilla.service') || '_system');
+        END $$"
+    )
 }
 
 /// How many migrations the database has beyond the newest that the program knows; none where it lacks that one.

@@ -3,13 +3,17 @@
 use flotilla_config::{HumanDuration, Live, Problems, SecretString, Setting, Validate};
 use serde::Deserialize;
 
+use crate::error::{Error, ErrorKind};
+use crate::pool::parse_url;
+
 /// How a service reaches its database. Variables: `FLOTILLA__POSTGRES__<FIELD>`; the addresses may come from files
 /// (`FLOTILLA__POSTGRES__SYSTEM_URL_FILE`) or from a store of secrets, and may change while the service runs.
 #[derive(Clone, Debug, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresSettings {
-    /// Address as the owner of the database; used by migrations only.
-    pub owner_url: Live<SecretString>,
+    /// Address as the owner of the database. Only `migrate` uses it: give it to nobody who serves.
+    #[serde(default)]
+    pub owner_url: Live<Option<SecretString>>,
     /// Address as `<service>_system`: batches, relay, saga.
     pub system_url: Live<SecretString>,
     /// Address as `<service>_user`: customers' calls, bound by row-level security.
@@ -43,7 +47,7 @@ impl PostgresSettings {
     #[must_use]
     pub fn new(owner_url: SecretString, system_url: SecretString, user_url: SecretString) -> Self {
         Self {
-            owner_url: owner_url.into(),
+            owner_url: Some(owner_url).into(),
             system_url: system_url.into(),
             user_url: user_url.into(),
             superuser_url: None,
@@ -54,6 +58,15 @@ impl PostgresSettings {
             max_lifetime: default_max_lifetime(),
             migration_wait: default_migration_wait(),
         }
+    }
+
+    /// The address by which the database is migrated.
+    ///
+    /// # Errors
+    /// None is set.
+    pub fn owner(&self) -> Result<SecretString, Error> {
+        let missing = || Error::new(ErrorKind::Other, "postgres.owner_url isn't set: only the owner may migrate");
+        self.owner_url.get().ok_or_else(missing)
     }
 }
 
@@ -83,13 +96,14 @@ const fn default_migration_wait() -> HumanDuration {
 
 impl Validate for PostgresSettings {
     fn validate(&self, problems: &mut Problems) {
-        for (name, url) in
-            [("owner_url", &self.owner_url), ("system_url", &self.system_url), ("user_url", &self.user_url)]
-        {
-            problems.require(crate::pool::parse_url(&url.get()).is_ok(), name, "is not an address of PostgreSQL");
-        }
-        if let Some(url) = &self.superuser_url {
-            problems.require(crate::pool::parse_url(url).is_ok(), "superuser_url", "is not an address of PostgreSQL");
+        for (name, url) in [
+            ("owner_url", self.owner_url.get()),
+            ("system_url", Some(self.system_url.get())),
+            ("user_url", Some(self.user_url.get())),
+            ("superuser_url", self.superuser_url.clone()),
+        ] {
+            let Some(url) = url else { continue };
+            problems.require(parse_url(&url).is_ok(), name, "is not an address of PostgreSQL");
         }
         problems.require((1..=1_000).contains(&self.pool_size), "pool_size", "must be from 1 to 1000");
         for (name, wait) in [

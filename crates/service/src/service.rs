@@ -54,7 +54,7 @@ pub trait Service: 'static {
             if let Some(superuser) = &postgres.superuser_url {
                 bootstrap_for(superuser, Self::NAME, postgres).await.context("the database can't be set up")?;
             }
-            migrate(&postgres.owner_url.get(), Self::migrations()).await?;
+            migrate(&postgres.owner()?, Self::migrations()).await?;
             Ok(())
         }
     }
@@ -65,7 +65,7 @@ pub trait Service: 'static {
         async move {
             let Some(postgres) = postgres else { return Ok(()) };
             let wait = postgres.migration_wait.get();
-            Ok(await_migrations(&postgres.owner_url.get(), &Self::migrations(), wait).await?)
+            Ok(await_migrations(&postgres.system_url.get(), &Self::migrations(), wait).await?)
         }
     }
 }

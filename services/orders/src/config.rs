@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn load(own: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        let urls = ["OWNER_URL", "SYSTEM_URL", "USER_URL"]
+        let urls = ["SYSTEM_URL", "USER_URL"]
             .map(|name| (format!("FLOTILLA__POSTGRES__{name}"), "postgresql://127.0.0.1/orders".to_owned()));
         let own = own.iter().map(|(name, value)| (format!("FLOTILLA__{name}"), (*value).to_owned()));
         load_from(urls.into_iter().chain(own), None)

@@ -28,6 +28,9 @@ const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 /// The allocator's setting: taking memory only as it is used leaves a service at a third of the resident memory.
 const EAGER_COMMIT: &str = "MIMALLOC_ARENA_EAGER_COMMIT";
 
+/// The setting that migrations need and nobody who serves.
+const OWNER: &str = "FLOTILLA__POSTGRES__OWNER_URL";
+
 /// Variables of one service's process.
 pub type Environment = BTreeMap<String, String>;
 
@@ -205,10 +208,10 @@ fn command(home: &Home, service: &str, verb: &str, environment: &Environment) ->
     let mut command = Command::new(&path);
     command.args([service, verb]);
     if !other {
-        command.envs(environment);
+        command.envs(environment.iter().filter(|(name, _)| verb == "migrate" || *name != OWNER));
         return Ok(command);
     }
-    // An older build refuses to start with a setting that it doesn't know.
+    // An older build refuses to start with a setting that it doesn't know, and may want the owner to serve.
     let listed = std::process::Command::new(&path).args([service, "settings"]).output();
     let listed = listed.with_context(|| format!("{} can't be asked for its settings", path.display()))?;
     if !listed.status.success() {

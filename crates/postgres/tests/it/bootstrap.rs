@@ -57,6 +57,9 @@ async fn what_the_settings_name_is_made() {
         let error = bootstrap_for(&superuser.clone().into(), "named", &settings(owner, last, database)).await;
         assert!(error.as_ref().is_err_and(|error| error.to_string().contains(told)), "{error:?}");
     }
+    let serving = PostgresSettings { owner_url: None.into(), ..made };
+    let error = bootstrap_for(&superuser.into(), "named", &serving).await.unwrap_err();
+    assert!(error.to_string().contains("postgres.owner_url isn't set"), "{error}");
 }
 
 #[tokio::test]

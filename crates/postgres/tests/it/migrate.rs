@@ -54,8 +54,8 @@ async fn a_program_that_was_rolled_back_leaves_a_newer_database_as_it_is() {
 async fn who_awaits_migrations_goes_on_when_the_last_one_is_applied() {
     let database = Database::fresh().await;
     let wait = |patience| {
-        let owner = database.urls.owner.clone();
-        async move { await_migrations(&owner, &both(), patience).await }
+        let system = database.urls.system.clone();
+        async move { await_migrations(&system, &both(), patience).await }
     };
     let error = wait(Duration::from_millis(50)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);

@@ -38,12 +38,9 @@ async fn token(bao: &Bao, database: &Database) -> String {
 
 async fn start(bao: &Bao, database: &Database, identity: &TestIdentity, folder: &Path) -> Process {
     let (system, user) = (database.reference("system"), database.reference("user"));
-    // Serving needs no owner; migrations ran with one.
-    let owner = format!("postgres://nobody@{}", database.place());
     Process::start(
         folder,
         &[
-            ("FLOTILLA__POSTGRES__OWNER_URL", &owner),
             ("FLOTILLA__POSTGRES__SYSTEM_URL", &system),
             ("FLOTILLA__POSTGRES__USER_URL", &user),
             ("FLOTILLA__NATS__URL", &stack().await.nats_url()),
