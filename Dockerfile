@@ -14,8 +14,9 @@ ARG RUST_IMAGE=rust:1.95-bookworm
 ARG BASE=scratch
 
 # The compiler runs on the builder's own platform whatever the image is for: TARGETARCH only chooses linker and target.
+# BuildKit sets it; a default here would win over what BuildKit sets.
 FROM --platform=${BUILDPLATFORM} ${RUST_IMAGE} AS toolchain
-ARG TARGETARCH=amd64
+ARG TARGETARCH
 WORKDIR /build
 COPY scripts/images/toolchain.sh scripts/images/cargo.sh /usr/local/bin/
 RUN --mount=type=secret,id=ca sh /usr/local/bin/toolchain.sh

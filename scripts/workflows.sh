@@ -18,8 +18,12 @@ lint_workflows() {
         "$zizmor" --offline --pedantic --no-progress --quiet --strict-collection --color never "$1"
 }
 
-# lint_images FILE...: Dockerfiles.
-lint_images() { "$hadolint" --no-color --config .github/hadolint.yaml "$@"; }
+# lint_images FILE...: Dockerfiles. Beyond hadolint: a default of a platform's argument wins over what BuildKit sets, and
+# the image for arm64 would hold amd64's program.
+lint_images() {
+    "$hadolint" --no-color --config .github/hadolint.yaml "$@" || return 1
+    if grep -nE '^ARG (TARGET|BUILD)(ARCH|OS|PLATFORM|VARIANT)=' "$@"; then echo "the argument of a platform has a default"; return 1; fi
+}
 
 # plant NAME FOUND: the workflow of standard input must be refused, for the reason FOUND.
 plant() {
@@ -52,6 +56,11 @@ self_test() {
     printf 'FROM debian:latest\nRUN cd /tmp && apt-get install curl\n' >"$room/Dockerfile"
     if lint_images "$room/Dockerfile" >"$room/said" 2>&1 || ! grep -q DL3007 "$room/said"; then
         echo "workflows: the self-test's Dockerfile was not found" >&2
+        exit 1
+    fi
+    sed 's/^ARG TARGETARCH$/ARG TARGETARCH=amd64/' Dockerfile >"$room/Dockerfile"
+    if lint_images "$room/Dockerfile" >"$room/said" 2>&1 || ! grep -q 'has a default' "$room/said"; then
+        echo "workflows: the self-test's platform was not found" >&2
         exit 1
     fi
 }
