@@ -1,18 +1,18 @@
 #!/bin/sh
-# `make up RUNTIME=compose`: the images that this machine lacks, Compose, then the containers and their table.
+# `make up RUNTIME=compose`: images of what this tree holds, Compose, then the containers and their table. With REGISTRY
+# the images are that registry's: those that this machine lacks are pulled, and none is built.
 set -eu
 cd "$(dirname "$0")/.."
-. scripts/tool.sh
-. scripts/images/names.sh
+. scripts/docker-engine.sh
 [ -n "$docker" ] || { echo "compose: a docker command with BuildKit is missing (Debian: apt-get install docker.io)" >&2; exit 1; }
 $docker info >/dev/null 2>&1 || { echo "compose: no Docker engine answers: start it, or ask for the right to use it (group docker)" >&2; exit 1; }
-sh scripts/images.sh missing
-for image in "$postgres_image" "$nats_image" "$valkey_image"; do
-    if $docker image inspect "$image" >/dev/null 2>&1 || timeout 300 $docker pull --quiet "$image" >/dev/null 2>&1; then continue; fi
-    echo "compose: no registry has $image: stand-ins from the servers that run natively take its place"
-    sh scripts/images/base.sh servers
-    break
-done
+if [ -n "${REGISTRY:-}" ]; then
+    FLOTILLA_PULL=${FLOTILLA_PULL:-missing}
+    export FLOTILLA_PULL
+else
+    sh scripts/images.sh missing
+fi
+servers_images
 FLOTILLA_DOCKER=${FLOTILLA_DOCKER:-$docker}
 export FLOTILLA_DOCKER
 if [ -z "${FLOTILLA_COMPOSE:-}" ] && ! $docker compose version >/dev/null 2>&1; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The images of the services and of the fleet command.
 #   sh scripts/images.sh           build all of them, then the table of their sizes
-#   sh scripts/images.sh missing   build those that this machine lacks
+#   sh scripts/images.sh missing   build them where one is missing or is of other sources than this tree's
 #   sh scripts/images.sh sizes     the table
 #   sh scripts/images.sh variants  orders upon scratch, and upon stand-ins for distroless and debian-slim: sizes, and whether it runs
 #   sh scripts/images.sh dev       the image of compose/dev.yaml: compiler, cargo and bacon
@@ -16,11 +16,11 @@ trap end_engine EXIT
 trap 'exit 1' INT TERM
 engine images
 
-# The published image where it is here or can be pulled within a minute.
+# The published image where it is here or can be pulled.
 compiler() {
     if [ -n "${RUST_IMAGE:-}" ]; then return 0; fi
     RUST_IMAGE=rust:1.95-bookworm
-    if $docker image inspect "$RUST_IMAGE" >/dev/null 2>&1 || timeout 60 $docker pull --quiet "$RUST_IMAGE" >/dev/null 2>&1; then return 0; fi
+    if have "$RUST_IMAGE"; then return 0; fi
     sh scripts/images/base.sh rust
     RUST_IMAGE=$standin_rust
 }
@@ -30,7 +30,8 @@ build() {
     compiler
     targets=$*
     set -- --build-arg "RUST_IMAGE=$RUST_IMAGE" --network "${FLOTILLA_BUILD_NETWORK:-host}" --build-arg "VERSION=$tag" \
-        --build-arg "REVISION=$(git rev-parse HEAD)" --build-arg "CREATED=$(git log -1 --format=%cI)"
+        --build-arg "REVISION=$(git rev-parse HEAD)" --build-arg "CREATED=$(git log -1 --format=%cI)" \
+        --label "flotilla.sources=$(sources)"
     if [ -n "${BASE:-}" ]; then set -- "$@" --build-arg "BASE=$BASE"; fi
     ca=${FLOTILLA_BUILD_CA:-${SSL_CERT_FILE:-}}
     if [ -n "$ca" ]; then set -- "$@" --secret "id=ca,src=$ca"; fi
@@ -42,19 +43,39 @@ build() {
     echo "built in $(($(date +%s) - began)) s"
 }
 
-# row IMAGE
+# row IMAGE: by what comes out of the engine, since its own figure is of unpacked layers in one store and of packed ones
+# in another.
 row() {
     container=$($docker create "$1")
+    unpacked=$($docker export "$container" | wc -c)
     files=$($docker export "$container" | tar -t | grep -vc '/$')
     $docker rm "$container" >/dev/null
-    $docker image inspect --format '{{.Size}} {{.Config.User}}' "$1" |
-        awk -v image="$1" -v files="$files" '{ printf "%-32s %10.1f %8d  %s\n", image, $1 / 1000000, files, $2 }'
+    compressed=$($docker save "$1" | gzip | wc -c)
+    user=$($docker image inspect --format '{{.Config.User}}' "$1")
+    echo "$1 $unpacked $compressed $files $user" |
+        awk '{ printf "%-32s %12.1f %14.1f %8d  %s\n", $1, $2 / 1000000, $3 / 1000000, $4, $5 }'
 }
 
+heading() { printf '%-32s %12s %14s %8s  %s\n' image 'unpacked, MB' 'compressed, MB' files user; }
+
 sizes() {
-    printf '%-32s %10s %8s  %s\n' image 'size, MB' files user
+    heading
     for name in $services fleet; do
         row "$(image_of "$name")"
+    done
+}
+
+# Whether all are here and of this tree's sources. Names that were given (REGISTRY, TAG) mean those images, whatever
+# they are of.
+are_current() {
+    wanted=$(sources)
+    for name in $services fleet; do
+        image=$(image_of "$name")
+        found=$($docker image inspect --format '{{index .Config.Labels "flotilla.sources"}}' "$image" 2>/dev/null) ||
+            { echo "images: $image is missing"; return 1; }
+        if [ "$found" = "$wanted" ]; then continue; fi
+        if [ -z "${REGISTRY:-}${TAG:-}" ]; then echo "images: $image is of other sources"; return 1; fi
+        echo "images: $image is of other sources than this tree, and taken because it was named"
     done
 }
 
@@ -64,6 +85,7 @@ sizes) sizes ;;
 variants)
     sh scripts/images/base.sh distroless
     plain=$tag
+    heading
     for variant in scratch=scratch "distroless=$standin_distroless" "debian=$standin_debian"; do
         tag=$plain-${variant%%=*}
         BASE=${variant#*=}
@@ -73,10 +95,6 @@ variants)
     done
     ;;
 dev) build dev; $docker tag "$(image_of dev)" flotilla/dev ;;
-missing)
-    for name in $services fleet; do
-        if ! $docker image inspect "$(image_of "$name")" >/dev/null 2>&1; then build $services fleet; break; fi
-    done
-    ;;
+missing) are_current || build $services fleet ;;
 *) echo "usage: sh scripts/images.sh [build|missing|sizes|variants|dev]" >&2; exit 2 ;;
 esac

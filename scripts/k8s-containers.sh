@@ -12,7 +12,7 @@ trap 'rm -rf "$scratch"; end_engine' EXIT
 trap 'exit 1' INT TERM
 engine k8s-containers
 sh scripts/images.sh missing
-sh scripts/images/base.sh servers
+servers_images
 "$kubectl" kustomize k8s/overlays/dev >"$scratch/dev.yaml"
 $docker run --rm --network none "$(image_of fleet)" cluster-secrets --print >"$scratch/secrets.yaml"
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts/k8s \

@@ -19,7 +19,7 @@ trap end EXIT
 trap 'exit 1' INT TERM
 fail() { echo "test-compose: $1" >&2; exit 1; }
 sh scripts/images.sh missing
-sh scripts/images/base.sh servers
+servers_images
 
 $fleet up --runtime compose
 $fleet status
