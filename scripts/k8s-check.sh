@@ -20,5 +20,5 @@ if [ -x "$program" ]; then
 else
     echo "settings: not loaded, since nothing is built: make build"
 fi
-sh scripts/k8s/test-up.sh
+KUBECTL=$kubectl sh scripts/k8s/test-up.sh
 echo "k8s-check: all manifests hold"

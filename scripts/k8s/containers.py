@@ -54,8 +54,12 @@ class Docker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def image(self, container):
-        ours = service_of(container) or container["image"].rpartition(":")[0].endswith("/fleet")
-        return re.sub(r":[^:]*$", f":{self.tag}", container["image"]) if ours and self.tag else container["image"]
+        """The image here: ours have the registry and the tag that scripts/images.sh gives them."""
+        if service_of(container) is None:
+            return container["image"]
+        name, _, tag = container["image"].rpartition("/")[2].partition(":")
+        registry = os.environ.get("REGISTRY", "")
+        return "/".join(filter(None, [registry, "flotilla", f"{name}:{self.tag or tag}"]))
 
     def start(self, manifests, secrets, workload, container):
         """Starts one container of a pod and returns its name."""

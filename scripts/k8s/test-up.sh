@@ -6,10 +6,11 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# A copy of what k8s-up.sh reads, with stubs where it would build or get something.
-mkdir -p "$scratch/bin" "$scratch/scripts" "$scratch/k8s/overlays/dev"
+# A repository with what k8s-up.sh reads, and stubs where it would build or get something.
+mkdir -p "$scratch/bin" "$scratch/scripts/k8s" "$scratch/k8s/overlays/dev" "$scratch/crates/one/tests" "$scratch/docs"
 cp "$root/scripts/k8s-up.sh" "$scratch/scripts/"
-cp "$root/k8s/overlays/dev/values.yaml" "$scratch/k8s/overlays/dev/"
+cp "$root/scripts/k8s/development.sh" "$scratch/scripts/k8s/"
+cp "$root"/k8s/overlays/dev/*.yaml "$scratch/k8s/overlays/dev/"
 echo 'echo "images $* REGISTRY=$REGISTRY TAG=$TAG" >>"$CALLS"' >"$scratch/scripts/images.sh"
 echo "tool() { echo '$scratch/bin/kubectl'; }" >"$scratch/scripts/tool.sh"
 for name in kind k3d minikube; do
@@ -18,6 +19,8 @@ done
 cat >"$scratch/bin/kubectl" <<'STUB'
 #!/bin/sh
 case "$*" in
+*" get jobs "*jsonpath=*) printf 'inventory-migrate-0-1-0 \n%s\n' "${FAILED:+$FAILED True}"; exit ;;
+*" get jobs --field-selector "*) echo "${FAILED:+job.batch/$FAILED}" ;;
 "config current-context") [ -n "$CONTEXT" ] && echo "$CONTEXT"; exit ;;
 *"rollout status $STUCK "*) echo "kubectl $*" >>"$CALLS"; exit 1 ;;
 esac
@@ -26,6 +29,14 @@ STUB
 chmod +x "$scratch"/bin/*
 CALLS=$scratch/calls
 export CALLS
+printf '.flotilla\nbin\ncalls\nout\n' >"$scratch/.gitignore"
+echo 'fn one() {}' >"$scratch/crates/one/lib.rs"
+repository() { git -C "$scratch" -c user.name=nobody -c user.email=nobody@example.com -c commit.gpgsign=false "$@"; }
+repository init --quiet
+repository add --all
+repository commit --quiet --no-verify --message "what there is"
+commit=$(repository rev-parse HEAD | cut -c 1-12)
+tag=0.1.0-g$commit
 
 # up CONTEXT [STUCK] [LOAD]: runs it there; its exit code is $code, its calls are in $CALLS.
 up() {
@@ -52,18 +63,55 @@ before() {
 }
 
 up kind-shop
-expect 0 "kind load docker-image --name shop .*flotilla/gateway:0.1.0 .* flotilla/fleet:0.1.0" "images missing REGISTRY= TAG=0.1.0" \
-    "apply --kustomize k8s/overlays/dev" "port-forward service/gateway"
+expect 0 "kind load docker-image --name shop localhost/flotilla/gateway:$tag .* localhost/flotilla/fleet:$tag$" \
+    "images missing REGISTRY=localhost TAG=$tag$" "apply --kustomize .flotilla/k8s-up" "port-forward service/gateway" \
+    "delete jobs --selector app.kubernetes.io/part-of=flotilla,app.kubernetes.io/version!=$tag"
+grep -q -x "  tag: $tag" "$scratch/.flotilla/k8s-up/values.yaml"
 before "images missing" "kind load"
 before "kind load" "apply --kustomize"
 before "apply --kustomize" "rollout status statefulset/postgres"
 before "rollout status statefulset/postgres" "rollout status deployment/gateway"
+before "rollout status deployment/gateway" "delete jobs"
+[ -z "$(repository status --porcelain)" ] || { echo "test-up: it changes files of the repository" >&2; exit 1; }
+
+# tag_of: the tag that the images get now, which the overlay must have too.
+tag_of() {
+    up kind-shop
+    expect 0 "images missing"
+    built=$(sed -n 's/^images missing .* TAG=//p' "$CALLS")
+    grep -q -x "  tag: $built" "$scratch/.flotilla/k8s-up/values.yaml"
+    echo "$built" | grep -q -x -E '[0-9]+\.[0-9]+\.[0-9]+-[a-z0-9-]+' || { echo "test-up: no tag of a Job: $built" >&2; exit 1; }
+    echo "$built"
+}
+# changed WHAT: the code is other than before, so is the tag.
+changed() {
+    last=$now
+    now=$(tag_of)
+    [ "$now" != "$last" ] || { echo "test-up: $1, and the tag is still $now" >&2; exit 1; }
+}
+now=$tag
+echo 'for people' >"$scratch/docs/page.md"
+echo 'fn test() {}' >"$scratch/crates/one/tests/it.rs"
+[ "$(tag_of)" = "$tag" ] || { echo "test-up: the tag changes with what no image has" >&2; exit 1; }
+echo 'fn two() {}' >"$scratch/crates/one/lib.rs"
+changed "a file has changed"
+echo 'fn three() {}' >"$scratch/crates/one/lib.rs"
+changed "a file has changed again"
+echo 'fn more() {}' >"$scratch/crates/one/more.rs"
+changed "a file is new"
+echo 'fn less() {}' >"$scratch/crates/one/more.rs"
+changed "a new file has changed"
+repository add --all
+repository commit --quiet --no-verify --message "what has changed"
+changed "all is committed"
+tag=0.1.0-g$(repository rev-parse HEAD | cut -c 1-12)
+[ "$now" = "$tag" ] || { echo "test-up: nothing has changed, and the tag is $now" >&2; exit 1; }
 
 up k3d-shop
-expect 0 "k3d image import --cluster shop flotilla/gateway:0.1.0"
+expect 0 "k3d image import --cluster shop localhost/flotilla/gateway:$tag"
 
 up minikube
-expect 0 "minikube --profile minikube image load flotilla/orders:0.1.0"
+expect 0 "minikube --profile minikube image load localhost/flotilla/orders:$tag"
 
 up somewhere-else
 expect 1 "is no kind, k3d or minikube cluster"
@@ -79,7 +127,28 @@ expect 1 "kubectl has no cluster"
 up kind-shop deployment/orders
 expect 1 "deployment/orders isn't ready in time" "get events --field-selector type=Warning"
 
+# A Job that failed is made anew before the next try, and named where the try fails.
+FAILED=orders-migrate-0-1-0
+export FAILED
+up kind-shop deployment/orders
+expect 1 "delete job $FAILED" "job.batch/$FAILED has failed" "logs job.batch/$FAILED --tail 10"
+before "delete job $FAILED" "apply --kustomize"
+unset FAILED
+
 rm "$scratch/bin/kind"
 up kind-shop
 expect 1 "there is no command kind"
+
+# The overlay with another tag is that of k8s/overlays/dev but for the tag.
+if [ -n "${KUBECTL:-}" ]; then
+    cd "$root"
+    . scripts/k8s/development.sh
+    tag=0.1.0-g0123456789ab-01234567
+    development_overlay .flotilla/test-up "$tag"
+    "$KUBECTL" kustomize .flotilla/test-up >"$scratch/development.yaml"
+    "$KUBECTL" kustomize k8s/overlays/dev |
+        sed "s/:0\.1\.0$/:$tag/; s/: 0\.1\.0$/: $tag/; s/-0-1-0$/-$(echo "$tag" | tr . -)/" | diff - "$scratch/development.yaml" >&2 ||
+        { echo "test-up: the overlay with another tag differs in more than that" >&2; exit 1; }
+    rm -r .flotilla/test-up
+fi
 echo "test-up: what it decides holds"
