@@ -6,6 +6,11 @@ from manifests import DATABASES, SERVICES, containers, matches, pod_labels
 
 SERVER_PORTS = {"postgres": 5432, "nats": 4222, "redis": 6379}
 OUTSIDE = "10.1.2.3"
+# The API server's, behind the Service `kubernetes`: of providers, of most others, of minikube.
+API_PORTS = [443, 6443, 8443]
+# Where a cache of names on the node answers: its own address, and those that kube-dns has with kubeadm, k3s and EKS.
+CACHES = ["169.254.20.10", "10.96.0.10", "10.43.0.10", "172.20.0.10"]
+SOLVER_PORT = 8089
 
 
 class Peer:
@@ -30,8 +35,9 @@ class Network:
                 name += "-migrate"
             self.pods[name] = Peer(name, labels, self.own, ports=ports)
 
-    def allows(self, source, target, port):
-        """Whether both ends let a TCP call pass."""
+    def allows(self, source, target, port, protocol="TCP"):
+        """Whether both ends let a call pass."""
+        port = (protocol, port)
         return self._passes(source, target, port, "Egress") and self._passes(target, source, port, "Ingress")
 
     def _passes(self, at, other, port, direction):
@@ -46,7 +52,7 @@ class Network:
         return not at_work or any(self._rule(rule, key, other, port) for rule in rules)
 
     def _rule(self, rule, key, other, port):
-        numbers = [one["port"] for one in rule.get("ports", []) if one.get("protocol", "TCP") == "TCP"]
+        numbers = [(one.get("protocol", "TCP"), one["port"]) for one in rule.get("ports", [])]
         if "ports" in rule and port not in numbers:
             return False
         return key not in rule or any(self._peer(peer, other) for peer in rule[key])
@@ -75,7 +81,12 @@ def needed(network):
     yield pods["orders"], pods["inventory"], 8080
     yield pods["gateway"], server(network, "redis"), 6379
     if "cluster-secrets" in pods:
-        yield pods["cluster-secrets"], Peer("the API server", address=OUTSIDE), 6443
+        for port in API_PORTS:
+            yield pods["cluster-secrets"], Peer("the API server", address=OUTSIDE), port
+    if any(one["metadata"]["name"] == "postgres-operator" for one in network.policies):
+        instance = Peer("an instance of PostgreSQL", {"cnpg.io/cluster": "postgres"}, network.own)
+        for port in API_PORTS:
+            yield instance, Peer("the API server", address=OUTSIDE), port
     scraper = Peer("a Prometheus elsewhere", namespace={"access.flotilla/scrape": "true"})
     for service in SERVICES:
         yield scraper, pods[service], 9090
@@ -114,7 +125,8 @@ def forbidden(network):
     yield pods["gateway"], server(network, "postgres"), 5432
     yield pods["orders"], server(network, "redis"), 6379
     yield pods["payments"], pods["orders"], 8080
-    yield pods["orders"], Peer("the internet", address="1.1.1.1"), 443
+    for port in (53, 443):
+        yield pods["orders"], Peer("the internet", address="1.1.1.1"), port
     yield pods["orders-migrate"], server(network, "nats"), 4222
 
 
@@ -130,21 +142,31 @@ def calls(manifests):
     for source, target, port in forbidden(network):
         if network.allows(source, target, port):
             yield f"{source.name} can call {target.name}:{port}, and shouldn't"
-    dns = Peer("dns", {"k8s-app": "kube-dns"}, {"kubernetes.io/metadata.name": "kube-system"})
+    resolvers = [
+        Peer(name, {"k8s-app": name}, {"kubernetes.io/metadata.name": "kube-system"})
+        for name in ("kube-dns", "node-local-dns")
+    ]
+    resolvers += [Peer(address, address=address) for address in CACHES]
     for peer in network.pods.values():
-        if not network.allows(peer, dns, 53):
-            yield f"{peer.name} can't resolve names"
+        for resolver in resolvers:
+            if not all(network.allows(peer, resolver, 53, protocol) for protocol in ("UDP", "TCP")):
+                yield f"{peer.name} can't resolve names at {resolver.name}"
 
 
 def edge(manifests):
-    """The Ingress' controller reaches the gateway's public port, and nothing else."""
+    """The Ingress' controller reaches the gateway's public port and cert-manager's solvers, and nothing else."""
     if not manifests.of("Ingress"):
         return
     network = Network(manifests)
     controller = Peer("the Ingress' controller", namespace={"kubernetes.io/metadata.name": "ingress-nginx"})
     if not network.allows(controller, network.pods["gateway"], 8080):
         yield "the Ingress' controller can't call gateway:8080"
-    for service, port in [("gateway", 9090), ("orders", 8080)]:
+    solver = Peer("an HTTP-01 solver", {"acme.cert-manager.io/http01-solver": "true"}, network.own)
+    if not network.allows(controller, solver, SOLVER_PORT):
+        yield f"the Ingress' controller can't call {solver.name}:{SOLVER_PORT}, so no certificate is issued"
+    if network.allows(network.pods["orders"], solver, SOLVER_PORT):
+        yield f"orders can call {solver.name}, and shouldn't"
+    for service, port in [("gateway", 9090), ("orders", 8080), ("gateway", SOLVER_PORT)]:
         if network.allows(controller, network.pods[service], port):
             yield f"the Ingress' controller can call {service}:{port}, and shouldn't"
 

@@ -11,6 +11,9 @@ from pods import environment
 GENERATED = {f"{name}-database": {"owner-url", "system-url", "user-url"} for name in DATABASES}
 GENERATED |= {"identity-admin": {"email", "password"}}
 SUPERUSER = {"postgres-superuser": {"username", "password", "url"}}
+# What a release may be called too (scripts/release.sh): names of Jobs are made of its parts.
+TAG = re.compile(r"\d+\.\d+\.\d+(-[a-z0-9-]+)?")
+STREAM_S = 3600
 
 
 def config_maps(manifests):
@@ -155,6 +158,13 @@ def images(manifests):
                 ours.add((image.rpartition("/")[0], tag))
             elif image not in pins or not re.search(rf"(?<![\w.]){re.escape(tag)}(?![\w.])", pins):
                 yield f"{name_of(workload)}: docs/pins.md doesn't have {container['image']}"
+    for place, tag in sorted(ours):
+        host = place.partition("/")[0]
+        # Without a host it would be Docker Hub's.
+        if host != "localhost" and not re.search("[.:]", host):
+            yield f"our images come from a public registry's {place}, which could be somebody else's"
+        if not TAG.fullmatch(tag):
+            yield f"our images have the tag {tag}: Jobs of different versions would have one name"
     if len(ours) > 1:
         yield f"our images come from several places or versions: {sorted(ours)}"
 
@@ -165,6 +175,8 @@ def versions(manifests):
         tag = containers(job)[0]["image"].rpartition(":")[2]
         if not job["metadata"]["name"].endswith("-" + tag.replace(".", "-")):
             yield f"{name_of(job)}: its name doesn't end with {tag}, so that version can't be applied over another"
+        if "activeDeadlineSeconds" in job["spec"]:
+            yield f"{name_of(job)}: fails for good while it waits for a secret or an image"
         if "ttlSecondsAfterFinished" in job["spec"]:
             yield f"{name_of(job)}: goes by itself, so that the next apply would run it again"
         if any(one.get("configMapRef", {}).get("name") for one in containers(job)[0].get("envFrom", [])):
@@ -175,6 +187,25 @@ def versions(manifests):
         serves = pod(workload)["containers"][0]["image"]
         if name in DATABASES and [one["image"] for one in waits] != [serves]:
             yield f"{name_of(workload)}: doesn't wait for the migrations of {serves}"
+
+
+def streams(manifests):
+    """The edge lets streams be silent and long, the gRPC one in both directions."""
+    for one in manifests.of("Ingress"):
+        told = {name.rpartition("/")[2]: value for name, value in one["metadata"]["annotations"].items()}
+        wanted = {"proxy-read-timeout": STREAM_S}
+        if told.get("backend-protocol") == "GRPC":
+            wanted |= {"proxy-send-timeout": STREAM_S, "proxy-body-size": 0}
+        for name, value in wanted.items():
+            if told.get(name) != str(value):
+                yield f"{name_of(one)}: {name} is {told.get(name)}, not {value}"
+
+
+def authorities(manifests):
+    """A renewed authority keeps its key: what it has signed before holds on."""
+    for one in manifests.of("Certificate"):
+        if one["spec"].get("isCA") and one["spec"]["privateKey"].get("rotationPolicy") != "Never":
+            yield f"{name_of(one)}: gets a new key when it is renewed, which its certificates don't have"
 
 
 def complete(manifests):
@@ -199,5 +230,6 @@ def complete(manifests):
 
 
 ALL = [
-    config_maps, secrets, addresses, external_secrets, privileges, selectors, targets, tokens, images, versions, complete,
+    config_maps, secrets, addresses, external_secrets, privileges, selectors, targets, tokens, images, versions, streams,
+    authorities, complete,
 ]

@@ -4,14 +4,16 @@
 """
 
 import os
+import re
 import unittest
 from pathlib import Path
 
+import capacity
 import check
 import network
 import pods
 import references
-from manifests import Manifests, pod, pod_labels
+from manifests import DATABASES, ROOT, Manifests, pod, pod_labels
 
 RENDERED = Path(os.environ["K8S_RENDERED"])
 
@@ -38,6 +40,10 @@ def secret_sources(workload):
 
 def configured(manifests, name):
     return next(one for one in manifests.of("ConfigMap") if one["metadata"]["name"].startswith(name + "-"))["data"]
+
+
+def annotations(manifests, ingress):
+    return manifests.find("Ingress", ingress)["metadata"]["annotations"]
 
 
 SUPERUSER = {"secret": {"name": "postgres-superuser", "items": [{"key": "url", "path": "postgres.superuser_url"}]}}
@@ -123,13 +129,29 @@ BROKEN = [
     (references.images, "docs/pins.md doesn't have nats:0.1", "dev",
      lambda m: container(m, "nats", "StatefulSet").update(image="nats:0.1")),
     (references.images, "several places or versions", "dev",
-     lambda m: container(m, "orders").update(image="flotilla/orders:0.0.9")),
+     lambda m: container(m, "orders").update(image="localhost/flotilla/orders:0.0.9")),
+    (references.images, "a public registry's flotilla", "dev",
+     lambda m: container(m, "orders").update(image="flotilla/orders:0.1.0")),
+    (references.images, "have the tag 0.1.0-rc.1", "prod",
+     lambda m: container(m, "orders").update(image="registry.example.com/flotilla/orders:0.1.0-rc.1")),
     (references.versions, "doesn't end with 0.9.9", "dev",
-     lambda m: pod(job(m, "orders"))["containers"][0].update(image="flotilla/orders:0.9.9")),
+     lambda m: pod(job(m, "orders"))["containers"][0].update(image="localhost/flotilla/orders:0.9.9")),
     (references.versions, "doesn't wait for the migrations", "dev",
      lambda m: pod(m.find("Deployment", "orders")).pop("initContainers")),
+    (references.versions, "orders-migrate-0-1-0: fails for good", "prod",
+     lambda m: job(m, "orders")["spec"].update(activeDeadlineSeconds=3600)),
+    (references.versions, "cluster-secrets-0-1-0: fails for good", "dev",
+     lambda m: m.find("Job", "cluster-secrets-0-1-0")["spec"].update(activeDeadlineSeconds=900)),
     (references.versions, "goes by itself", "dev",
      lambda m: job(m, "orders")["spec"].update(ttlSecondsAfterFinished=60)),
+    (references.streams, "gateway-grpc: proxy-body-size is None", "prod",
+     lambda m: annotations(m, "gateway-grpc").pop("nginx.ingress.kubernetes.io/proxy-body-size")),
+    (references.streams, "gateway-grpc: proxy-send-timeout is 60", "prod",
+     lambda m: annotations(m, "gateway-grpc").update({"nginx.ingress.kubernetes.io/proxy-send-timeout": "60"})),
+    (references.streams, "Ingress gateway: proxy-read-timeout is None", "staging",
+     lambda m: annotations(m, "gateway").pop("nginx.ingress.kubernetes.io/proxy-read-timeout")),
+    (references.authorities, "authority: gets a new key", "prod-mutual-tls",
+     lambda m: m.find("Certificate", "authority")["spec"]["privateKey"].pop("rotationPolicy")),
     (references.complete, "Deployment payments: is missing", "dev", lambda m: drop(m, "Deployment", "payments")),
     (references.complete, "maxUnavailable isn't 1", "dev",
      lambda m: m.find("PodDisruptionBudget", "orders")["spec"].update(maxUnavailable=2)),
@@ -153,11 +175,23 @@ BROKEN = [
     (network.calls, "payments can't call nats:4222", "dev", lambda m: drop(m, "NetworkPolicy", "to-nats")),
     (network.calls, "gateway can't call redis:6379", "dev", lambda m: drop(m, "NetworkPolicy", "redis-from-its-users")),
     (network.calls, "can't call the API server", "dev", lambda m: drop(m, "NetworkPolicy", "secrets-to-api-server")),
+    (network.calls, "cluster-secrets can't call the API server:8443", "dev",
+     lambda m: policy(m, "secrets-to-api-server")["spec"]["egress"][0]["ports"].pop()),
+    (network.calls, "an instance of PostgreSQL can't call the API server:8443", "prod-operators",
+     lambda m: policy(m, "postgres-operator")["spec"]["egress"][1]["ports"].pop()),
     (network.calls, "prometheus can't call orders:9090", "dev-observability",
      lambda m: drop(m, "NetworkPolicy", "services-from-prometheus")),
     (network.calls, "orders can't call collector:4317", "dev-observability",
      lambda m: drop(m, "NetworkPolicy", "services-to-collector")),
-    (network.calls, "can't resolve names", "dev", lambda m: drop(m, "NetworkPolicy", "dns")),
+    (network.calls, "can't resolve names at kube-dns", "dev", lambda m: drop(m, "NetworkPolicy", "dns")),
+    (network.calls, "can't resolve names at kube-dns", "dev",
+     lambda m: policy(m, "dns")["spec"]["egress"][0]["ports"].remove({"protocol": "UDP", "port": 53})),
+    (network.calls, "can't resolve names at node-local-dns", "dev",
+     lambda m: policy(m, "dns")["spec"]["egress"][0]["to"][0].update(podSelector={"matchLabels": {"k8s-app": "kube-dns"}})),
+    (network.calls, "can't resolve names at 10.96.0.10", "dev",
+     lambda m: policy(m, "dns")["spec"]["egress"][0]["to"].remove({"ipBlock": {"cidr": "10.0.0.0/8"}})),
+    (network.calls, "orders can call the internet:53", "dev",
+     lambda m: policy(m, "dns")["spec"]["egress"][0].pop("to")),
     (network.calls, "a stranger can call orders:8080", "dev",
      lambda m: (policy(m, "dns")["spec"]["egress"].append({}),
                 policy(m, "services-from-gateway")["spec"]["ingress"][0].pop("from"))),
@@ -171,6 +205,23 @@ BROKEN = [
      lambda m: drop(m, "NetworkPolicy", "gateway-from-ingress")),
     (network.edge, "controller can call gateway:9090", "prod",
      lambda m: policy(m, "gateway-from-ingress")["spec"]["ingress"][0].pop("ports")),
+    (network.edge, "can't call an HTTP-01 solver:8089", "prod",
+     lambda m: drop(m, "NetworkPolicy", "solvers-from-ingress")),
+    (network.edge, "orders can call an HTTP-01 solver", "prod",
+     lambda m: (policy(m, "solvers-from-ingress")["spec"]["ingress"][0].pop("from"),
+                policy(m, "services-to-identity")["spec"]["egress"].append({}))),
+    (capacity.connections, "allows 300 connections, but the services may have 520", "prod-operators",
+     lambda m: m.of("Cluster")[0]["spec"]["postgresql"]["parameters"].update(max_connections="300")),
+    (capacity.connections, "allows 200 connections, but the services may have 240", "dev",
+     lambda m: [m.find("Deployment", name)["spec"].update(replicas=5) for name in DATABASES]),
+    (capacity.connections, "prod may have 1040 connections", "prod",
+     lambda m: configured(m, "broker").update(FLOTILLA__POSTGRES__POOL_SIZE="8")),
+    (capacity.copies, "a stream has 1 copies in production", "prod",
+     lambda m: configured(m, "broker").update(FLOTILLA__NATS__STREAM_REPLICAS="1")),
+    (capacity.copies, "1 servers for 3 copies", "dev",
+     lambda m: configured(m, "broker").update(FLOTILLA__NATS__STREAM_REPLICAS="3")),
+    (capacity.copies, "two servers may come to one node", "staging-nats-cluster",
+     lambda m: pod(m.find("StatefulSet", "nats"))["topologySpreadConstraints"][0].pop("minDomains")),
     (check.schemas, "Kubernetes 1.35.0", "dev", lambda m: m.find("Service", "orders")["spec"].update(portz=[])),
     (check.schemas, "Kubernetes 1.37.0", "dev", lambda m: container(m, "orders").update(image=7)),
 ]
@@ -193,7 +244,38 @@ class Assertions(unittest.TestCase):
 
     def test_every_assertion_is_tried(self):
         tried = {assertion for assertion, _, _, _ in BROKEN}
-        self.assertEqual(tried, {*pods.ALL, *references.ALL, *network.ALL, check.schemas})
+        self.assertEqual(tried, {*pods.ALL, *references.ALL, *network.ALL, *capacity.ALL, check.schemas})
+
+    def test_an_administrator_is_told_what_bootstrap_does(self):
+        page, program = told_statements(ROOT), made_statements(ROOT)
+        self.assertEqual(page, program)
+        self.assertEqual(len(program), 10, program)
+
+
+def told_statements(root):
+    """The statements of database.sql in docs/kubernetes.md, for any service."""
+    text = (root / "docs/kubernetes.md").read_text(encoding="utf-8")
+    script = re.search(r"```sql\n(.*?)```", text, re.DOTALL)[1]
+    script = re.sub(r"^\\password (.*)$", r"ALTER ROLE \1 PASSWORD {literal};", script, flags=re.MULTILINE)
+    script = re.sub(r"^(--|\\).*$", "", script, flags=re.MULTILINE)
+    return {plain(one) for one in script.split(";") if one.strip()}
+
+
+def made_statements(root):
+    """The statements of bootstrap.rs, for any service."""
+    text = (root / "crates/postgres/src/bootstrap.rs").read_text(encoding="utf-8").partition("#[cfg(test)]")[0]
+    text = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
+    return {plain(one) for one in re.findall(r'(?:CREATE|ALTER|DROP|REVOKE|GRANT) [A-Z]+ [^";]*', text)}
+
+
+def plain(statement):
+    """With `{role}` for each role of a service and `{service}` for its name and its database's."""
+    statement = " ".join(statement.split()).replace("{database}", "{service}")
+    statement = re.sub(r":'?(owner|system|user|service)'?", lambda found: "{" + found[1] + "}", statement)
+    statement = re.sub(r"\{service\}_(owner|system|user)", r"{\1}", statement).replace("'{service}'", "{service}")
+    if re.match("(CREATE|ALTER) ROLE", statement):
+        statement = re.sub(r"\{(owner|system|user)\}", "{role}", statement)
+    return statement
 
 
 if __name__ == "__main__":
