@@ -23,6 +23,11 @@ build() {
     version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
     tag=${GITHUB_REF_NAME:-v$version}
     [ "$tag" = "v$version" ] || { echo "release: the tag is $tag, the workspace's version $version" >&2; exit 1; }
+    # Names of Jobs are made of the version's three parts: behind a second dot nothing would be told apart.
+    echo "$version" | grep -q -x -E '[0-9]+\.[0-9]+\.[0-9]+(-[a-z0-9-]+)?' || {
+        echo "release: the version $version must be MAJOR.MINOR.PATCH, and behind a hyphen small letters, digits and hyphens: 0.2.0-rc1" >&2
+        exit 1
+    }
     registry=$(echo "$REGISTRY" | tr '[:upper:]' '[:lower:]')
     room=$(mktemp -d)
     trap 'rm -rf "$room"' EXIT

@@ -43,6 +43,24 @@ sh scripts/release.sh tag
 asked "^buildx imagetools create --tag ghcr.io/owner/flotilla/([a-z]*):$version ghcr.io/owner/flotilla/\\1@sha256:of-\\1$" 7
 
 refused() { if "$@" >/dev/null 2>&1; then fail "$* succeeds"; fi; }
+# versioned VERSION: builds where the workspace has that version.
+root=$(pwd)
+versioned() {
+    mkdir -p "$room/workspace"
+    printf '[workspace.package]\nversion = "%s"\n' "$1" >"$room/workspace/Cargo.toml"
+    (cd "$room/workspace" && GIT_DIR=$(git -C "$root" rev-parse --absolute-git-dir) GITHUB_REF_NAME=v$1 sh "$root/scripts/release.sh" build)
+}
+for fine in 0.2.0 0.2.0-rc1 10.20.30-rc-2; do
+    versioned "$fine" >"$room/said" || fail "the version $fine is refused"
+    grep -q -x "version=$fine" "$room/said" || fail "another version than $fine"
+done
+: >"$room/asked"
+for odd in 0.2.0-rc.1 0.2.0-RC1 0.2.0+build 0.2 v0.2.0; do
+    if versioned "$odd" >"$room/said" 2>&1; then fail "the version $odd is taken"; fi
+    grep -q "the version $odd must be MAJOR.MINOR.PATCH" "$room/said" || fail "the version $odd is refused for another reason"
+done
+asked . 0
+
 refused env GITHUB_REF_NAME=v99.0.0 sh scripts/release.sh build
 refused env BREAKS=payments sh scripts/release.sh build
 refused env DIGEST_FORM=none sh scripts/release.sh build
