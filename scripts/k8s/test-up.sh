@@ -12,7 +12,8 @@ cp "$root/scripts/k8s-up.sh" "$scratch/scripts/"
 cp "$root/scripts/k8s/development.sh" "$scratch/scripts/k8s/"
 cp "$root"/k8s/overlays/dev/*.yaml "$scratch/k8s/overlays/dev/"
 echo 'echo "images $* REGISTRY=$REGISTRY TAG=$TAG" >>"$CALLS"' >"$scratch/scripts/images.sh"
-echo "tool() { echo '$scratch/bin/kubectl'; }" >"$scratch/scripts/tool.sh"
+sed -n '/^sources() {/,/^}/p' "$root/scripts/docker-engine.sh" >"$scratch/scripts/docker-engine.sh"
+echo "tool() { echo '$scratch/bin/kubectl'; }" >>"$scratch/scripts/docker-engine.sh"
 for name in kind k3d minikube; do
     printf '#!/bin/sh\necho "%s $*" >>"$CALLS"\n' "$name" >"$scratch/bin/$name"
 done
@@ -35,8 +36,7 @@ repository() { git -C "$scratch" -c user.name=nobody -c user.email=nobody@exampl
 repository init --quiet
 repository add --all
 repository commit --quiet --no-verify --message "what there is"
-commit=$(repository rev-parse HEAD | cut -c 1-12)
-tag=0.1.0-g$commit
+tag=0.1.0-$(cd "$scratch" && . scripts/docker-engine.sh && sources | cut -c 1-12)
 
 # up CONTEXT [STUCK] [LOAD]: runs it there; its exit code is $code, its calls are in $CALLS.
 up() {
@@ -101,11 +101,12 @@ echo 'fn more() {}' >"$scratch/crates/one/more.rs"
 changed "a file is new"
 echo 'fn less() {}' >"$scratch/crates/one/more.rs"
 changed "a new file has changed"
+rm "$scratch/crates/one/lib.rs"
+changed "a file is gone"
 repository add --all
 repository commit --quiet --no-verify --message "what has changed"
-changed "all is committed"
-tag=0.1.0-g$(repository rev-parse HEAD | cut -c 1-12)
-[ "$now" = "$tag" ] || { echo "test-up: nothing has changed, and the tag is $now" >&2; exit 1; }
+tag=$now
+[ "$(tag_of)" = "$tag" ] || { echo "test-up: a commit alone makes other images" >&2; exit 1; }
 
 up k3d-shop
 expect 0 "k3d image import --cluster shop localhost/flotilla/gateway:$tag"
@@ -143,7 +144,7 @@ expect 1 "there is no command kind"
 if [ -n "${KUBECTL:-}" ]; then
     cd "$root"
     . scripts/k8s/development.sh
-    tag=0.1.0-g0123456789ab-01234567
+    tag=0.1.0-0123456789ab
     development_overlay .flotilla/test-up "$tag"
     "$KUBECTL" kustomize .flotilla/test-up >"$scratch/development.yaml"
     "$KUBECTL" kustomize k8s/overlays/dev |
