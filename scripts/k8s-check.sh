@@ -2,6 +2,7 @@
 # Renders every overlay and combination of components, and checks what comes out: schemas of two Kubernetes versions,
 # checkov's policies, our own assertions, each of which is first shown a broken manifest, and whether the services load the
 # settings that their pods give them. Offline once its tools are there.
+#   sh scripts/k8s-check.sh --render   only renders them, into .flotilla/k8s-check/rendered
 set -eu
 . scripts/tool.sh
 . scripts/k8s/python.sh
@@ -11,6 +12,7 @@ python=$(k8s_python) || skip k8s-check "Python 3.11 or its packages can't be had
 folder=$(pwd)/.flotilla/k8s-check
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts/k8s K8S_RENDERED="$folder/rendered"
 "$python" scripts/k8s/combinations.py "$kubectl" "$folder"
+[ "${1:-}" != --render ] || exit 0
 "$python" -m unittest --failfast test_assertions
 "$python" scripts/k8s/check.py "$folder"
 # `make k8s-apiserver`, which needs a build anyway, never leaves this out.
