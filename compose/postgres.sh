@@ -12,8 +12,12 @@ if [ ! -s "$data/PG_VERSION" ]; then
     mkdir -p "${data%/*}"
     initdb --pgdata="$data.new" --username=postgres --pwfile=/run/secrets/postgres_password --auth=scram-sha-256 \
         --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C >/dev/null
-    echo "host all all all scram-sha-256" >>"$data.new/pg_hba.conf"
     mv "$data.new" "$data"
 fi
+# Services and backups come from other containers.
+for databases in all replication; do
+    rule="host $databases all all scram-sha-256"
+    grep -qxF "$rule" "$data/pg_hba.conf" || echo "$rule" >>"$data/pg_hba.conf"
+done
 exec postgres -D "$data" -c listen_addresses='*' -c max_connections=200 -c shared_buffers=128MB \
-    -c shared_preload_libraries=pg_stat_statements -c unix_socket_directories=/var/run/postgresql
+    -c max_slot_wal_keep_size=8GB -c shared_preload_libraries=pg_stat_statements -c unix_socket_directories=/var/run/postgresql

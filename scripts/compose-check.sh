@@ -15,7 +15,7 @@ reads --file compose/compose.yaml --file compose/local.yaml --file compose/small
 reads --file compose/compose.yaml --file compose/local.yaml --file compose/dev.yaml --profile dev
 reads --file compose/observability.yaml --profile observability
 export PYTHONDONTWRITEBYTECODE=1
-for profile in none observability; do
+for profile in none observability backup; do
     env -u REGISTRY -u FLOTILLA_PULL "$compose" --file compose/compose.yaml --profile "$profile" config --format json |
         python3 scripts/images/compose_rules.py
 done

@@ -18,8 +18,9 @@ end() {
 trap end EXIT
 trap 'exit 1' INT TERM
 fail() { echo "test-compose: $1" >&2; exit 1; }
-sh scripts/images.sh missing
 servers_images
+sh scripts/test-compose-backup.sh
+sh scripts/images.sh missing
 
 $fleet up --runtime compose
 $fleet status
