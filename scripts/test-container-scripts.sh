@@ -9,9 +9,9 @@ mkdir "$room/bin"
 
 # compose/postgres.sh: what isn't a cluster is somebody's, and stays.
 # shellcheck disable=SC2016 # the stub's own variables
-stub initdb 'for argument; do case $argument in --pgdata=*) mkdir "${argument#*=}"; echo 18 >"${argument#*=}/PG_VERSION" ;; esac; done'
+stub initdb 'for argument; do case $argument in --pgdata=*) mkdir "${argument#*=}"; echo 18 >"${argument#*=}/PG_VERSION"; touch "${argument#*=}/pg_hba.conf" ;; esac; done'
 # shellcheck disable=SC2016
-stub postgres '[ -s "$2/PG_VERSION" ] && [ "$(tail -n 1 "$2/pg_hba.conf")" = "host all all all scram-sha-256" ] && echo serving'
+stub postgres '[ -s "$2/PG_VERSION" ] && [ "$(sort -u "$2/pg_hba.conf" | wc -l) $(wc -l <"$2/pg_hba.conf")" = "2 2" ] && echo serving'
 start() { PATH=$room/bin:$PATH sh compose/postgres.sh "$room/18/flotilla" 2>&1; }
 mkdir -p "$room/18/flotilla.new"
 echo interrupted >"$room/18/flotilla.new/half"
@@ -50,4 +50,22 @@ touch "$room/tree/crates/a/src/new.rs"
 [ "$(digest)" != "$changed" ] || fail "a new source leaves images as they are"
 rm "$room/tree/crates/a/src/new.rs" "$room/tree/crates/a/src/lib.rs"
 [ "$(digest)" != "$before" ] || fail "a source that is gone leaves images as they are"
+
+# scripts/images.sh: images of other sources are built anew, those of this tree's are not, and named ones are told of.
+# shellcheck disable=SC2016
+stub docker 'case "$*" in
+"build --help") echo "  --secret stringArray" ;;
+build*) echo built ;;
+info) ;;
+"image inspect --format"*) cat "$0.label" ;;
+"image inspect "*) ;;
+*) exit 1 ;;
+esac'
+missing() { PATH=$room/bin:$PATH env -u REGISTRY -u RUST_IMAGE TAG="$1" sh scripts/images.sh missing; }
+(. "$room/sources" && sources) >"$room/bin/docker.label"
+[ -z "$(missing '')" ] || fail "images of this tree's sources aren't taken as they are"
+echo old >"$room/bin/docker.label"
+missing '' | grep -qx built || fail "images of other sources are taken for this tree's"
+if missing 1.2.3 | grep -qx built; then fail "images that were named are built over"; fi
+missing 1.2.3 | grep -q "of other sources than this tree" || fail "nobody says that named images are of other sources"
 echo "test-container-scripts: all hold"
