@@ -36,18 +36,20 @@ impl Limits {
     pub fn of_process() -> Self {
         static LIMITS: OnceLock<Limits> = OnceLock::new();
         *LIMITS.get_or_init(|| {
-            // Knows about affinity and cpusets; rounds quotas to whole processors, which ours are not.
+            // For systems without /proc: it rounds quotas down to whole processors.
             let machine = std::thread::available_parallelism().map_or(1, usize::from);
             Self::read(Path::new("/"), machine)
         })
     }
 
-    /// Those that the files below `root` (usually `/`) tell, on a machine of so many processors.
+    /// Those that the files below `root` (usually `/`) tell: of the processors that the process may run on, `machine`
+    /// where no file names them, as many as its groups' quotas give.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 processors")]
     pub fn read(root: &Path, machine: usize) -> Self {
-        let mut limits = Self { cores: machine.max(1) as f64, memory: None };
         let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        let machine = values::allowed(&text("proc/self/status")).unwrap_or(machine);
+        let mut limits = Self { cores: machine.max(1) as f64, memory: None };
         let mounts = Mounts::parse(&text("proc/self/mountinfo"));
         for line in text("proc/self/cgroup").lines() {
             let mut parts = line.splitn(3, ':');

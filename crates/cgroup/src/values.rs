@@ -3,6 +3,17 @@
 use std::fs;
 use std::path::Path;
 
+/// Processors that a process may run on, by its `/proc/PID/status`: affinity and cpusets, no quota. The list is one of
+/// numbers and ranges, `0-3,8`.
+pub fn allowed(status: &str) -> Option<usize> {
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let count = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        last.parse::<usize>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)
+    };
+    list.trim().split(',').map(count).sum()
+}
+
 /// Processors that a group may use; `None` where it sets no limit.
 pub fn cores(group: &Path) -> Option<f64> {
     let (quota, period) = match fs::read_to_string(group.join("cpu.max")) {

@@ -42,6 +42,20 @@ fn version_2_gives_half_a_processor_and_64_mib() {
 }
 
 #[test]
+fn a_quota_keeps_its_fraction_on_the_processors_that_the_process_may_use() {
+    let machine = |list: &str| {
+        Machine::new("0::/\n", V2)
+            .file("proc/self/status", &format!("Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t{list}\n"))
+            .file("sys/fs/cgroup/cpu.max", "150000 100000\n")
+    };
+    // What the standard library says of such a group: one.
+    for (list, cores) in [("0-3,8", 1.5), ("5", 1.0), ("0,2", 1.5), ("", 1.0), ("3-1", 1.0)] {
+        assert_eq!(machine(list).limits(1), Limits { cores, memory: None }, "{list:?}");
+    }
+    assert_eq!(machine("0-3").limits(1).threads(), 2);
+}
+
+#[test]
 fn the_narrowest_group_around_the_process_counts() {
     let machine = Machine::new("0::/kubepods/pod1/box\n", V2)
         .file("sys/fs/cgroup/kubepods/memory.max", "134217728\n")
