@@ -1,51 +1,100 @@
 //! One customer's live feed, held through everything: when it breaks it is resumed where it was, and no delivery may be
 //! missing or come twice.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use flotilla_fleet::client::{Api, Session};
 use flotilla_proto::notification::v1::{
     StreamDeliveriesRequest, StreamDeliveriesResponse, notification_service_client::NotificationServiceClient,
 };
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, Streaming};
 
-use crate::tally::Tally;
+use crate::{load::Crowd, tally::Tally};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 const KIND: &str = "feed";
 
-/// Follows the feed until it is stopped; returns the last sequence.
-pub async fn follow(api: Api, session: &Session, tally: Tally, stop: CancellationToken) -> i64 {
-    let (mut resume_token, mut last, mut lost) = (String::new(), 0, None::<Instant>);
-    while !stop.is_cancelled() {
-        let mut feed = match open(&api, session, &resume_token).await {
-            Ok(feed) => feed,
-            Err(status) => {
-                if lost.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-                    tally.failed(KIND, status);
-                    break;
-                }
-                tally.repeated(KIND);
-                tokio::time::sleep(PAUSE).await;
-                continue;
+/// A feed that is followed.
+pub struct Feed {
+    task: JoinHandle<()>,
+    last: watch::Receiver<i64>,
+    stop: CancellationToken,
+}
+
+impl Feed {
+    /// Follows a customer's feed.
+    pub fn follow(api: Api, crowd: Arc<Crowd>, tally: Tally) -> Self {
+        let (told, last) = watch::channel(0);
+        let stop = CancellationToken::new();
+        let follower = Follower { api, tally, told, stop: stop.clone() };
+        Self { task: tokio::spawn(async move { follower.run(crowd.shop.customer(0)).await }), last, stop }
+    }
+
+    /// Waits until the delivery of that sequence has come, and ends.
+    pub async fn end_with(mut self, sequence: i64) {
+        let came = tokio::time::timeout(PATIENCE, self.last.wait_for(|last| *last >= sequence)).await;
+        assert!(matches!(came, Ok(Ok(_))), "the feed has told {} of {sequence} deliveries", *self.last.borrow());
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+struct Follower {
+    api: Api,
+    tally: Tally,
+    told: watch::Sender<i64>,
+    stop: CancellationToken,
+}
+
+impl Follower {
+    async fn run(self, session: &Session) {
+        let (mut resume_token, mut lost) = (String::new(), None::<Instant>);
+        while !self.stop.is_cancelled() {
+            let broken = match tokio::time::timeout(PATIENCE, open(&self.api, session, &resume_token)).await {
+                Ok(Ok(feed)) => self.read(feed, &mut resume_token, &mut lost).await,
+                Ok(Err(status)) => status,
+                Err(late) => Status::deadline_exceeded(late.to_string()),
+            };
+            if self.stop.is_cancelled() {
+                return;
             }
-        };
-        while let Some(Ok(Some(said))) = stop.run_until_cancelled(feed.message()).await {
-            let sequence = said.delivery.as_ref().map_or(0, |delivery| delivery.sequence);
-            if sequence != last + 1 {
-                tally.failed(KIND, format!("delivery {sequence} follows {last}"));
+            if lost.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                self.tally.failed(KIND, broken);
+                return;
             }
-            tally.answered(KIND, lost.take().map_or(Duration::ZERO, |lost| lost.elapsed()));
-            (last, resume_token) = (sequence, said.resume_token);
-        }
-        if !stop.is_cancelled() {
-            tally.repeated(KIND);
-            lost.get_or_insert_with(Instant::now);
+            self.tally.repeated(KIND);
+            tokio::time::sleep(PAUSE).await;
         }
     }
-    last
+
+    /// Reads an open feed until it breaks, or is stopped.
+    async fn read(
+        &self,
+        mut feed: Streaming<StreamDeliveriesResponse>,
+        resume_token: &mut String,
+        lost: &mut Option<Instant>,
+    ) -> Status {
+        loop {
+            let said = match self.stop.run_until_cancelled(feed.message()).await {
+                Some(Ok(Some(said))) => said,
+                Some(Err(status)) => return status,
+                Some(Ok(None)) | None => return Status::unavailable("the feed ended"),
+            };
+            let (last, sequence) = (*self.told.borrow(), said.delivery.as_ref().map_or(0, |one| one.sequence));
+            if sequence != last + 1 {
+                self.tally.failed(KIND, format!("delivery {sequence} follows {last}"));
+            }
+            self.tally.answered(KIND, lost.take().map_or(Duration::ZERO, |lost| lost.elapsed()));
+            *resume_token = said.resume_token;
+            self.told.send_replace(sequence);
+        }
+    }
 }
 
 async fn open(api: &Api, session: &Session, token: &str) -> Result<Streaming<StreamDeliveriesResponse>, Status> {

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use crate::{
-    feed,
+    feed::Feed,
     fleet::Fleet,
     rest::{self, Call},
     tally::Tally,
@@ -69,12 +69,9 @@ impl Crowd {
         answer.expect("deliveries can be read")
     }
 
-    /// Follows the first customer's feed until it is stopped.
-    pub fn follow(self: &Arc<Self>, stop: &CancellationToken) -> JoinHandle<i64> {
-        let (crowd, stop) = (Arc::clone(self), stop.clone());
-        tokio::spawn(
-            async move { feed::follow(crowd.api.clone(), crowd.shop.customer(0), crowd.tally.clone(), stop).await },
-        )
+    /// Follows the first customer's feed.
+    pub fn follow(self: &Arc<Self>) -> Feed {
+        Feed::follow(self.api.clone(), Arc::clone(self), self.tally.clone())
     }
 
     /// Sends the crowd to work; numbers say which orders are its own.
@@ -100,7 +97,9 @@ impl Crowd {
                 crowd.one(number, basket).await;
                 drop(place);
             });
-            while orders.try_join_next().is_some_and(|order| order.is_ok()) {}
+            while let Some(order) = orders.try_join_next() {
+                order.unwrap();
+            }
         }
         while let Some(order) = orders.join_next().await {
             order.unwrap();

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use flotilla_fleet::{checker::Databases, outcome};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     beside::{self, Beside},
@@ -27,8 +26,7 @@ async fn a_release_goes_out_and_back_and_out_again_under_load() {
     let mut fleet = Fleet::up(&n).await;
     let databases = fleet.databases().await;
     let crowd = Crowd::gather(&fleet).await;
-    let stop = CancellationToken::new();
-    let feed = crowd.follow(&stop);
+    let feed = crowd.follow();
 
     let load = crowd.work();
     until_placed(&crowd, SOME_ORDERS).await;
@@ -78,8 +76,9 @@ async fn a_release_goes_out_and_back_and_out_again_under_load() {
     assert!(is_stated(&crowd).await);
     load.stop().await;
     fleet.assert_sound("contracted").await;
-    stop.cancel();
-    println!("feed: {} deliveries, none missing, none twice", feed.await.unwrap());
+    let newest = crossing::newest(&databases, crowd.shop.customer(0).user_id()).await;
+    feed.end_with(newest).await;
+    println!("feed: {newest} deliveries, none missing, none twice");
     crowd.tally.assert_clean("contracted");
     report(&fleet, &crowd);
 }
