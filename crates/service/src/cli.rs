@@ -141,13 +141,17 @@ fn provide_cryptography() {
 
 async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyhow::Result<()> {
     provide_cryptography();
-    let configuration = Configuration::<S::Settings>::load(S::NAME, sources).await?;
+    // Before anything takes time: a signal that nobody listens to doesn't reach the first process of a container.
+    let mut signals = Signals::listen().context("signals can't be listened to")?;
+    let configuration = unless(&mut signals, Configuration::<S::Settings>::load(S::NAME, sources)).await??;
     let settings = configuration.settings();
     let telemetry = flotilla_telemetry::init(S::NAME, S::common(&settings).telemetry)?;
     let done = match command {
-        Command::Migrate => S::migrate(&settings).await.context("migration failed"),
-        Command::AwaitMigrations => S::await_migrations(&settings).await,
-        _ => serve::<S>(&configuration, &telemetry).await,
+        Command::Migrate => {
+            unless(&mut signals, S::migrate(&settings)).await.and_then(|done| done).context("migration failed")
+        }
+        Command::AwaitMigrations => unless(&mut signals, S::await_migrations(&settings)).await.and_then(|done| done),
+        _ => serve::<S>(&configuration, &telemetry, &mut signals).await,
     };
     configuration.close().await;
     if let Err(error) = &done {
@@ -157,11 +161,19 @@ async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyho
     done
 }
 
+/// What the work gives. A signal that asks for the end before it is done drops it: whoever waits for it must not go on.
+async fn unless<T>(signals: &mut Signals, work: impl Future<Output = T>) -> anyhow::Result<T> {
+    tokio::select! {
+        done = work => Ok(done),
+        signal = signals.next() => bail!("stopped by {signal} before it was done"),
+    }
+}
+
 async fn serve<S: Service>(
     configuration: &Arc<Configuration<S::Settings>>,
     telemetry: &Telemetry,
+    signals: &mut Signals,
 ) -> anyhow::Result<()> {
-    let mut signals = Signals::listen().context("signals can't be listened to")?;
     let follower = Follower::new(configuration).context("signals can't be listened to")?;
     configuration.register(telemetry.registry())?;
     let settings = configuration.settings();
@@ -182,7 +194,7 @@ async fn serve<S: Service>(
     running.mount(logging::routes(telemetry.log_control()));
     let stop = CancellationToken::new();
     let following = tokio::spawn(follower.run(stop.clone()));
-    let ended = until_signal(running, &mut signals).await;
+    let ended = until_signal(running, signals).await;
     stop.cancel();
     following.await.context("reloading failed")?;
     ended

@@ -15,6 +15,9 @@ use serde::Deserialize;
 /// Set in the process that is the service.
 const CHILD: &str = "FLOTILLA_TEST_CHILD";
 
+/// What the command says that waits for ever.
+const WAITS: &str = "waits for ever";
+
 struct Toy;
 
 #[derive(Clone, Deserialize, Setting)]
@@ -49,6 +52,11 @@ impl Service for Toy {
         Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote, postgres: None }
     }
 
+    async fn await_migrations(_: &Settings) -> anyhow::Result<()> {
+        eprintln!("{WAITS}");
+        std::future::pending().await
+    }
+
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let mut chassis = Chassis::new(Self::NAME, &settings.service, telemetry.registry());
         let shutdown = chassis.shutdown();
@@ -66,28 +74,31 @@ impl Service for Toy {
     }
 }
 
-/// Not a test but the service; does nothing unless the tests below start it.
+/// Not a test but the service; does nothing unless the tests below start it, with its command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {
-    if std::env::var_os(CHILD).is_some() {
-        let code = flotilla_service::run::<Toy>(std::iter::empty()).await;
+    if let Ok(command) = std::env::var(CHILD) {
+        let code = flotilla_service::run::<Toy>(std::iter::once(command)).await;
         // An exit code can't be compared in another way.
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
     }
 }
 
+fn process(command: &str) -> Command {
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    process
+        .args(["--exact", "signals::child", "--nocapture"])
+        .env(CHILD, command)
+        .env("FLOTILLA__TELEMETRY__FORMAT", "json")
+        .env("RUST_LOG", "info");
+    process
+}
+
 /// Starts the service and waits until it serves.
 pub fn start(settings: &[(&str, &str)]) -> (Child, SocketAddr) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "signals::child", "--nocapture"])
-        .env(CHILD, "1")
-        .env("FLOTILLA__TELEMETRY__FORMAT", "json")
-        .env("RUST_LOG", "info")
-        .envs(settings.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut process = process("serve");
+    process.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = process.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let address = |line: String| line.split_once(r#""admin":""#)?.1.split_once('"')?.0.parse().ok();
     let admin = lines.by_ref().map(Result::unwrap).find_map(address).expect("the service serves");
@@ -130,5 +141,15 @@ fn a_second_signal_ends_it_at_once_with_an_error() {
     // The second one must find the drain begun; two at once may be delivered as one.
     std::thread::sleep(Duration::from_millis(300));
     signal(&child, "TERM");
+    assert!(!ends_well(child));
+}
+
+#[test]
+fn a_signal_ends_a_wait_which_has_failed_then() {
+    let mut child = process("await-migrations").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line == WAITS));
+    signal(&child, "TERM");
+    assert!(said.any(|line| line == "toy: stopped by SIGTERM before it was done"));
     assert!(!ends_well(child));
 }
