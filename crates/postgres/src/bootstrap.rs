@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flotilla_config::{ExposeSecret, SecretString};
+use postgres_protocol::password::scram_sha_256;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -193,8 +194,9 @@ async fn make_roles(client: &Client, service: &str, passwords: Option<&RolePassw
             unless(client.batch_execute(&create).await, &[SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION])?;
         }
         if let Some(password) = password {
-            let literal = quote_literal(password.expose_secret());
-            client.batch_execute(&format!("ALTER ROLE {role} PASSWORD {literal}")).await?;
+            // What the server would make of it: statements get into its log and its statistics, passwords must not.
+            let verifier = scram_sha_256(password.expose_secret().as_bytes());
+            client.batch_execute(&format!("ALTER ROLE {role} PASSWORD '{verifier}'")).await?;
         }
     }
     client.batch_execute(&format!("SELECT pg_advisory_unlock({ROLES_LOCK})")).await?;
@@ -242,11 +244,6 @@ fn check_name(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(refuse(format!("{name:?} is not a name of up to 50 lower case letters, digits and underscores")))
-}
-
-fn quote_literal(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('\'', "''");
-    format!("E'{escaped}'")
 }
 
 /// The superuser's address with another role and database; hosts, ports and options stay.
@@ -312,10 +309,5 @@ mod tests {
             assert!(check_name(name).is_err(), "{name:?}");
         }
         assert!(check_name("orders_17").is_ok());
-    }
-
-    #[test]
-    fn a_passwords_quotes_stay_inside_the_literal() {
-        assert_eq!(quote_literal(r"a'b\c"), r"E'a''b\\c'");
     }
 }

@@ -17,7 +17,7 @@ use crate::pool::parse_url;
 
 /// The lock that migrations of one database take ("flotilla" in ASCII).
 const LOCK: i64 = 0x666c_6f74_696c_6c61;
-/// Longest wait for another process's migrations, and longest for ours.
+/// Longest wait for another process's migrations, and half the longest for ours.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -70,7 +70,8 @@ pub async fn await_migrations(
     Err(Error::new(ErrorKind::Timeout, format!("the database wasn't migrated within {waited} s: {missing}")))
 }
 
-/// Lends a direct connection, closed afterwards: that gives up its locks, however the work has ended.
+/// Lends a direct connection, closed afterwards: the server gives up what it runs and its locks within a second, however
+/// the work has ended.
 async fn with_client<T>(
     url: &SecretString,
     name: &str,
@@ -92,7 +93,7 @@ async fn with_client<T>(
 async fn apply(client: &mut Client, sets: Vec<(&'static str, Runner)>) -> Result<Vec<String>, Error> {
     client
         .batch_execute(&format!(
-            "SET statement_timeout = 0; SET lock_timeout = {}; SELECT pg_advisory_lock({LOCK}); \
+            "SET client_connection_check_interval = '1s'; SET statement_timeout = 0; SET lock_timeout = {}; SELECT pg_advisory_lock({LOCK}); \
              SET lock_timeout = '10s'; SET client_min_messages = warning",
             PATIENCE.as_millis()
         ))

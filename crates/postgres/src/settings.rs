@@ -22,7 +22,7 @@ pub struct PostgresSettings {
     /// missing, with the passwords in the other addresses.
     #[serde(default)]
     pub superuser_url: Option<SecretString>,
-    /// Most connections of each pool; with less than two processors fewer: four for each.
+    /// Most connections of each pool; no more than four for each processor.
     #[serde(default = "default_pool_size")]
     pub pool_size: usize,
     /// Longest wait for a new connection.
