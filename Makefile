@@ -212,5 +212,5 @@ ci: ## What CI runs
 	@MAKE="$(MAKE)" sh scripts/parts.sh ci:2700 lint:480 test:1200 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:120 test-metrics:240 test-faults:200
 
 ci-long: ci ## Longer checks: images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:14400 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:600 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:14400 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
 	@sh scripts/long.sh

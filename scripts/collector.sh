@@ -19,7 +19,7 @@ get_zipkin() {
 
 # build NAME MODULE PACKAGE: a program of scripts/MODULE/go.mod, whose go.sum pins every module.
 build() {
-    [ -x "$folder/$1" ] && return 0
+    [ -x "$folder/$1" ] && [ -z "$(find "scripts/$2" -type f -newer "$folder/$1")" ] && return 0
     command -v go >/dev/null 2>&1 || { echo "$1: Go is missing" >&2; return 1; }
     echo "building $1: this takes minutes" >&2
     (cd "scripts/$2" && CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags='-s -w' -o "$folder/$1.new" "$3") >&2 || return 1
