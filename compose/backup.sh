@@ -63,10 +63,12 @@ restore() {
     echo 'local all all trust' >/tmp/pg_hba.conf
     # A setting knows no names of time zones, not even Z.
     set -- "$(echo "${2:-}" | sed 's/T/ /; s/Z$/+00/')"
+    # A file that isn't there ends the archive. One that can't be copied must not: above 125 the server gives up.
+    fetch="for file in $backup/wal/%f $backup/wal/%f.partial; do if test -f \$file; then cp \$file %p || exit 255; exit 0; fi; done; exit 1"
     (
         # As many connections as it had, or it refuses to replay.
         postgres -D "$new" ${1:+-c "recovery_target_time=$1"} -c recovery_target_action=promote \
-            -c "restore_command=cp $backup/wal/%f %p 2>/dev/null || cp $backup/wal/%f.partial %p 2>/dev/null" \
+            -c "restore_command=$fetch" \
             -c max_connections=200 -c listen_addresses= -c unix_socket_directories=/tmp -c hba_file=/tmp/pg_hba.conf >"$log" 2>&1 || true
         touch /tmp/ended
     ) &
