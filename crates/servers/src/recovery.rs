@@ -142,9 +142,11 @@ fn settings(archive: &Path, target: &Target) -> Result<Vec<(String, String)>> {
     let mut settings = vec![
         (
             "restore_command",
+            // A status up to 125 says that there is no such file, where the replay may end; one above, that it must not.
             format!(
-                "if test -f {archive}/%f; then exec cp {archive}/%f %p; fi; \
-                 test -f {archive}/%f.partial && exec cp {archive}/%f.partial %p"
+                "if test -f {archive}/%f; then cp {archive}/%f %p || exit 255; \
+                 elif test -f {archive}/%f.partial; then cp {archive}/%f.partial %p || exit 255; \
+                 else exit 1; fi"
             ),
         ),
         ("recovery_target_action", "promote".to_owned()),
@@ -169,6 +171,27 @@ mod tests {
         let command = &settings[0].1;
         assert!(command.contains(r"cp '/a 100%%/it'\''s'/%f %p"), "{command}");
         assert_eq!(settings.last().unwrap(), &("recovery_target_name".to_owned(), "x".to_owned()));
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_copied_is_not_taken_for_the_end_of_the_archive() {
+        let place = tempfile::tempdir().unwrap();
+        let archive = place.path().join("100% it's");
+        std::fs::create_dir(&archive).unwrap();
+        std::fs::write(archive.join("closed"), b"1").unwrap();
+        std::fs::write(archive.join("open.partial"), b"2").unwrap();
+        let restore = |file: &str, to: &str| {
+            let to = place.path().join(to);
+            let command = &settings(&archive, &Target::End).unwrap()[0].1;
+            let command = command.replace("%f", file).replace("%p", to.to_str().unwrap()).replace("%%", "%");
+            let output = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+            (output.status.code(), std::fs::read_to_string(to).unwrap_or_default())
+        };
+        assert_eq!(restore("closed", "x"), (Some(0), "1".to_owned()));
+        assert_eq!(restore("open", "y"), (Some(0), "2".to_owned()));
+        assert_eq!(restore("closed", "nowhere/x").0, Some(255));
+        assert_eq!(restore("open", "nowhere/x").0, Some(255));
+        assert_eq!(restore("absent", "z").0, Some(1));
     }
 
     #[test]
