@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use flotilla_servers::{Layout, provision};
+use flotilla_servers::{External, Layout, provision};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::Instant};
 
@@ -64,6 +64,7 @@ pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observabili
         home.set_tls(tls)?;
         home.set_faults(faults)?;
         home.set_observability(observability)?;
+        backup::remember_own(home, &External::from_env())?;
         start_supervisor(home)?;
     }
     await_ready(home).await?;
@@ -235,13 +236,25 @@ pub async fn status(home: &Home, json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&state)?);
+        println!("{}", state_json(&state)?);
     } else {
         print_table(home)?;
     }
     let whole = state.phase == Phase::Ready
         && state.members.iter().all(|member| member.start_ms.is_some() || !member.is_service);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The state as it may be shown: without the superuser's password.
+///
+/// # Errors
+/// When it can't be told in JSON.
+pub fn state_json(state: &State) -> Result<String> {
+    let mut shown = state.clone();
+    if let Some((url, _)) = backup::without_password(&state.postgres_url) {
+        shown.postgres_url = url;
+    }
+    Ok(serde_json::to_string_pretty(&shown)?)
 }
 
 fn print_table(home: &Home) -> Result<()> {
@@ -292,7 +305,7 @@ pub fn reset(home: &Home) -> Result<()> {
     } else {
         layout.forget()?;
     }
-    for path in [home.state(), home.env(), home.secrets()] {
+    for path in [home.state(), home.env(), home.secrets(), home.external()] {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}

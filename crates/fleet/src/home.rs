@@ -211,6 +211,12 @@ impl Home {
         self.root.join("secrets.json")
     }
 
+    /// Which servers of the user's the fleet was last brought up with.
+    #[must_use]
+    pub fn external(&self) -> PathBuf {
+        self.root.join("external.json")
+    }
+
     /// Log of a service, a server or the supervisor.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {

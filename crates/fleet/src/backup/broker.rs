@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use async_nats::jetstream::{self, ErrorCode, context::DeleteStreamErrorKind};
 use flotilla_servers::{Binaries, External, Layout, Nats, NatsOptions};
 
+use super::own;
 use crate::{DATABASES, home::Home};
 
 /// How long the broker may take.
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Deletes the services' streams, with their consumers, from the fleet's broker or the user's own.
 pub async fn forget(home: &Home, layout: &Layout, binaries: &Binaries) -> Result<usize> {
-    if let Some(url) = External::from_env().nats {
+    if let Some(url) = own::agreed(home, External::from_env())?.nats {
         return delete(&url).await;
     }
     let mut nats = Nats::start(binaries, layout, &home.server_name("nats"), NatsOptions::default()).await?;

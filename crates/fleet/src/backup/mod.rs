@@ -8,6 +8,7 @@ mod archive;
 mod base;
 mod broker;
 mod folder;
+mod own;
 mod restore;
 mod session;
 
@@ -20,8 +21,9 @@ use flotilla_servers::{External, Layout};
 use self::folder::Folder;
 pub use self::{
     archive::{NAME as ARCHIVE, SLOT, folder as archive_folder, streams, wal},
+    own::remember as remember_own,
     restore::{Options as RestoreOptions, forget, retention, run as restore, unfinished},
-    session::connect,
+    session::{connect, without_password},
 };
 use crate::{
     home::Home,
@@ -97,7 +99,7 @@ fn refuse_other(home: &Home) -> Result<()> {
     if home.in_containers() {
         bail!("the fleet runs in containers: docs/runbooks/restore-databases.md says what to do there");
     }
-    if External::from_env().postgres.is_some() {
+    if own::agreed(home, External::from_env())?.postgres.is_some() {
         bail!(
             "PostgreSQL is your own (FLOTILLA_USE_POSTGRES_URL): back it up by its own means, as docs/backup.md says"
         );

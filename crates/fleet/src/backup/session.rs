@@ -85,7 +85,7 @@ pub fn connect(command: &mut Command, url: &str, application: &str) -> Result<()
 }
 
 /// A URL without its password, and the password.
-fn without_password(url: &str) -> Option<(String, String)> {
+pub fn without_password(url: &str) -> Option<(String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let (credentials, host) = rest.split_once('@')?;
     let (user, password) = credentials.split_once(':')?;
