@@ -11,7 +11,6 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use super::{
     folder::{Folder, Mark},
@@ -66,7 +65,7 @@ pub async fn start(home: &Home, session: &Session, backup: &Folder) -> Result<()
             }
             let slot = "SELECT pg_create_physical_replication_slot($1, true)
                         WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)";
-            session.client().execute(slot, &[&SLOT]).await?;
+            session.execute(slot, &[&SLOT]).await?;
             let path = backup.path().to_str().context("the folder's path is no text")?;
             home.write_private(&marker(home), path.as_bytes())?;
         }
@@ -83,26 +82,32 @@ pub async fn streams(url: &str) -> bool {
 
 async fn is_streaming(session: &Session) -> Result<bool> {
     let sql = "SELECT count(*) > 0 FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'";
-    Ok(session.client().query_one(sql, &[&SLOT]).await?.try_get(0)?)
+    Ok(session.one(sql, &[&SLOT]).await?.try_get(0)?)
 }
 
 /// Ends the archive, and lets PostgreSQL forget what it held back for it.
 pub async fn stop(home: &Home, state: &State) -> Result<()> {
-    let Some(present) = folder(home) else {
+    // Asked before anything is forgotten, so that a stop that fails can be repeated.
+    let session = Session::open(state).await?;
+    let present = folder(home);
+    forget(home)?;
+    let is_gone = "SELECT count(*) = 0 FROM pg_replication_slots WHERE slot_name = $1";
+    let gone: bool = session.one(is_gone, &[&SLOT]).await?.try_get(0)?;
+    if present.is_none() && gone {
         println!("WAL isn't archived");
         return Ok(());
-    };
-    forget(home)?;
-    let session = Session::open(state).await?;
+    }
     let drop =
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active";
-    let is_gone = "SELECT count(*) = 0 FROM pg_replication_slots WHERE slot_name = $1";
     let gone = async || {
-        session.client().execute(drop, &[&SLOT]).await?;
-        Ok(session.client().query_one(is_gone, &[&SLOT]).await?.try_get(0)?)
+        session.execute(drop, &[&SLOT]).await?;
+        Ok(session.one(is_gone, &[&SLOT]).await?.try_get(0)?)
     };
     until("the receiver of WAL doesn't end: `fleet logs archive` tells more", gone).await?;
-    println!("WAL is archived to {} no longer; what it holds stays", present.display());
+    match present {
+        Some(folder) => println!("WAL is archived to {} no longer; what it holds stays", folder.display()),
+        None => println!("WAL isn't archived; PostgreSQL holds nothing back for an archive any more"),
+    }
     Ok(())
 }
 
@@ -119,31 +124,43 @@ pub async fn mark(home: &Home, state: &State, backup: &Folder, name: &str) -> Re
         bail!("there is a restore point {name} already");
     }
     let session = Session::open(state).await?;
-    let sql = "SELECT pg_create_restore_point($1)::text, clock_timestamp()";
-    let row = session.client().query_one(sql, &[&name]).await?;
-    let (place, at): (String, OffsetDateTime) = (row.try_get(0)?, row.try_get(1)?);
+    // PostgreSQL stops at the first point of a name, and an attempt that failed may have left one.
+    let sql = "WITH point AS MATERIALIZED (SELECT left($1, 26) || '-' || gen_random_uuid() AS name)
+               SELECT name, pg_create_restore_point(name)::text, clock_timestamp() FROM point";
+    let row = session.one(sql, &[&name]).await?;
+    let (point, place, at): (String, String, OffsetDateTime) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let sql =
         "SELECT count(*) > 0 FROM pg_stat_replication WHERE application_name = $1 AND flush_lsn >= $2::text::pg_lsn";
-    let arrived = async || Ok(session.client().query_one(sql, &[&SLOT, &place]).await?.try_get(0)?);
+    let arrived = async || Ok(session.one(sql, &[&SLOT, &place]).await?.try_get(0)?);
     until("the restore point doesn't get to the archive: `fleet logs archive` tells more", arrived).await?;
-    backup.add_mark(Mark { name: name.to_owned(), at })?;
+    backup.add_mark(Mark { name: name.to_owned(), point: Some(point), at })?;
     println!("restore point {name} at {}", shown(at)?);
     Ok(())
 }
 
 async fn until(failure: &str, mut done: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !done().await? {
-        if Instant::now() >= deadline {
-            bail!("{failure}");
+    let wait = async {
+        while !done().await? {
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(())
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, wait).await.with_context(|| failure.to_owned())?
 }
 
 /// Where the receiver writes.
 #[must_use]
 pub fn wal(backup: &Path) -> PathBuf {
     backup.join("wal")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_nobody_answers_is_not_waited_for_forever() {
+        let failure = until("it hangs", std::future::pending).await;
+        assert!(failure.is_err_and(|error| error.to_string() == "it hangs"));
+    }
 }

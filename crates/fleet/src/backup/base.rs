@@ -21,16 +21,30 @@ use crate::{control, home::Home, state::State};
 /// A base backup or its verification that takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 
-/// Copies the cluster while it serves, verifies the copy, and notes it as complete.
+/// Copies the cluster while it serves, verifies the copy, and notes it as complete. What has failed leaves nothing.
 pub async fn take(home: &Home, state: &State, session: &Session, layout: &Layout, folder: &Folder) -> Result<Base> {
-    let began = Instant::now();
     let name = session.now().await?.format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
     let path = folder.base().join(&name);
-    layout.share(&path)?;
+    if path.exists() {
+        bail!("{} is there already: try again", path.display());
+    }
+    match fill(home, state, session, layout, &path).await {
+        Ok(note) => Ok(Base { name, path, note }),
+        Err(error) => {
+            // What can't be removed now goes with the next backup.
+            drop(fs::remove_dir_all(&path));
+            Err(error)
+        }
+    }
+}
+
+async fn fill(home: &Home, state: &State, session: &Session, layout: &Layout, path: &Path) -> Result<BaseNote> {
+    let began = Instant::now();
+    layout.share(path)?;
     let cluster = layout.lend(&path.join("cluster"))?;
     let segment = "SELECT pg_walfile_name(redo_lsn) FROM pg_control_checkpoint()";
     // The backup begins at a checkpoint that is still to come: this one is never too late.
-    let first_segment: String = session.client().query_one(segment, &[]).await?.try_get(0)?;
+    let first_segment: String = session.one(segment, &[]).await?.try_get(0)?;
     let mut copy = control::postgres_tool(home, "pg_basebackup").await?;
     copy.args(["--format=plain", "--wal-method=stream", "--checkpoint=fast", "--no-password", "--pgdata"])
         .arg(&cluster);
@@ -44,10 +58,10 @@ pub async fn take(home: &Home, state: &State, session: &Session, layout: &Layout
         first_segment,
         bytes: size(&cluster)?,
         seconds: began.elapsed().as_secs_f64(),
-        postgres: session.client().query_one("SHOW server_version", &[]).await?.try_get(0)?,
+        postgres: session.one("SHOW server_version", &[]).await?.try_get(0)?,
     };
     write_whole(&path.join("base.json"), &serde_json::to_vec_pretty(&note)?)?;
-    Ok(Base { name, path, note })
+    Ok(note)
 }
 
 /// Compares every file with the checksum that was taken when it was copied.

@@ -4,6 +4,7 @@
 //! backup.json           whose history it is, and the restore points
 //! base/<time>/          one base backup: cluster/ as pg_basebackup wrote it, base.json, secrets.json
 //! wal/                  the archive: closed segments, and the one that is being written as .partial
+//! note.lock, base.lock  held while backup.json is changed, and while a base backup is taken
 //! ```
 //!
 //! Only `wal/` and each `cluster/` are the servers' user's: what is noted beside them is for nobody else to write.
@@ -20,7 +21,10 @@ use flotilla_servers::Layout;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::session::{Identity, shown};
+use super::{
+    session::{Identity, shown},
+    wal::is_segment,
+};
 
 const NOTE: &str = "backup.json";
 
@@ -29,6 +33,9 @@ const NOTE: &str = "backup.json";
 pub struct Mark {
     /// The name.
     pub name: String,
+    /// What PostgreSQL calls it; the same where absent, as older backups have it.
+    #[serde(default)]
+    pub point: Option<String>,
     /// When, by the cluster's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
@@ -140,9 +147,33 @@ impl Folder {
 
     /// Notes a restore point.
     pub fn add_mark(&self, mark: Mark) -> Result<()> {
+        self.change_marks(|marks| marks.push(mark))
+    }
+
+    fn change_marks(&self, change: impl FnOnce(&mut Vec<Mark>)) -> Result<()> {
+        let lock = self.lock_file("note.lock")?;
+        lock.lock().context("the backup's note can't be locked")?;
         let mut note = self.note()?;
-        note.marks.push(mark);
+        change(&mut note.marks);
         self.write(&note)
+    }
+
+    /// Lets one base backup be taken at a time: as long as what it returns lives.
+    ///
+    /// # Errors
+    /// When one is being taken.
+    pub fn claim(&self) -> Result<fs::File> {
+        let lock = self.lock_file("base.lock")?;
+        if lock.try_lock().is_err() {
+            bail!("another base backup is being taken in {}", self.0.display());
+        }
+        Ok(lock)
+    }
+
+    fn lock_file(&self, name: &str) -> Result<fs::File> {
+        let path = self.0.join(name);
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        file.with_context(|| format!("can't open {}", path.display()))
     }
 
     /// Complete base backups, the oldest first.
@@ -182,7 +213,8 @@ impl Folder {
         Ok((files > 0).then_some((files, bytes, last.into())))
     }
 
-    /// Removes all but the newest base backups, then the WAL that only those needed. Says which base backups went.
+    /// Removes all but the newest base backups, and what is left of those that were broken off, then the WAL that only
+    /// those needed. Says which complete ones went. Nobody may be taking one: see [`claim`](Self::claim).
     pub fn thin(&self, keep: usize) -> Result<Vec<String>> {
         let mut bases = self.bases()?;
         let kept = bases.split_off(bases.len().saturating_sub(keep));
@@ -192,6 +224,12 @@ impl Folder {
             fs::remove_file(base.path.join("base.json"))?;
             fs::remove_dir_all(&base.path)?;
         }
+        for entry in fs::read_dir(self.base())? {
+            let path = entry?.path();
+            if path.is_dir() && !path.join("base.json").exists() {
+                fs::remove_dir_all(path)?;
+            }
+        }
         for entry in fs::read_dir(self.wal())? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -199,9 +237,7 @@ impl Folder {
                 fs::remove_file(entry.path())?;
             }
         }
-        let mut note = self.note()?;
-        note.marks.retain(|mark| mark.at >= oldest.note.ended);
-        self.write(&note)?;
+        self.change_marks(|marks| marks.retain(|mark| mark.at >= oldest.note.ended))?;
         Ok(bases.into_iter().map(|base| base.name).collect())
     }
 
@@ -213,11 +249,6 @@ impl Folder {
     fn write(&self, note: &Note) -> Result<()> {
         write_whole(&self.0.join(NOTE), &serde_json::to_vec_pretty(note)?)
     }
-}
-
-/// A closed segment of WAL; on one timeline their names sort as they follow each other.
-fn is_segment(name: &str) -> bool {
-    name.len() == 24 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Writes a file for its owner alone; a reader sees it whole or not at all, also after a power cut.
@@ -234,75 +265,5 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
-mod tests {
-    use time::macros::datetime;
-
-    use super::*;
-
-    const IDENTITY: Identity = Identity { cluster: 7, timeline: 1 };
-
-    /// A folder with base backups that ended at the given hours and need the segment of the same number.
-    fn folder(room: &Path, hours: &[u8]) -> Folder {
-        let folder = Folder(room.to_owned());
-        fs::create_dir(folder.wal()).unwrap();
-        for hour in hours {
-            let path = folder.base().join(format!("hour-{hour}"));
-            fs::create_dir_all(path.join("cluster")).unwrap();
-            let ended = datetime!(2026-01-01 0:00 UTC).replace_hour(*hour).unwrap();
-            let first_segment = segment(*hour);
-            let note = BaseNote { ended, first_segment, bytes: 1, seconds: 1.0, postgres: "18".to_owned() };
-            fs::write(path.join("base.json"), serde_json::to_vec(&note).unwrap()).unwrap();
-            fs::write(folder.wal().join(segment(*hour)), b"").unwrap();
-        }
-        let mark = Mark { name: "early".to_owned(), at: datetime!(2026-01-01 1:30 UTC) };
-        folder.write(&Note { identity: IDENTITY, marks: vec![mark] }).unwrap();
-        folder
-    }
-
-    fn segment(number: u8) -> String {
-        format!("0000000100000000{number:08X}")
-    }
-
-    #[test]
-    fn a_restore_begins_with_the_newest_backup_that_ended_before_the_time() {
-        let room = tempfile::tempdir().unwrap();
-        let folder = folder(room.path(), &[1, 2, 3]);
-        let base = |time| folder.base_for(time).map(|base| base.name);
-        assert_eq!(base(None).unwrap(), "hour-3");
-        assert_eq!(base(Some(datetime!(2026-01-01 2:59 UTC))).unwrap(), "hour-2");
-        let early = base(Some(datetime!(2026-01-01 0:59 UTC))).unwrap_err().to_string();
-        assert!(early.contains("2026-01-01T01:00:00Z"), "{early}");
-    }
-
-    #[test]
-    fn what_only_old_backups_need_goes_with_them_and_half_a_backup_counts_for_nothing() {
-        let room = tempfile::tempdir().unwrap();
-        let folder = folder(room.path(), &[1, 2, 3]);
-        fs::create_dir_all(folder.base().join("half/cluster")).unwrap();
-        fs::write(folder.wal().join(segment(1) + ".partial"), b"").unwrap();
-        assert_eq!(folder.thin(2).unwrap(), ["hour-1"]);
-        let names = |folder: &Path| {
-            let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            names.collect::<std::collections::BTreeSet<_>>()
-        };
-        assert_eq!(names(&folder.wal()), [segment(1) + ".partial", segment(2), segment(3)].into());
-        assert_eq!(folder.bases().unwrap().len(), 2);
-        assert!(folder.marks().unwrap().is_empty(), "the point before the oldest backup can't be reached");
-        assert!(folder.thin(2).unwrap().is_empty());
-    }
-
-    #[test]
-    fn another_clusters_backups_and_other_folders_are_refused() {
-        let room = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&room.path().join(".flotilla")).unwrap();
-        let path = room.path().join("backup");
-        fs::create_dir(&path).unwrap();
-        let refused = |identity| Folder::prepare(&layout, &path, identity).unwrap_err().to_string();
-        fs::write(path.join("letter"), b"").unwrap();
-        assert!(refused(IDENTITY).contains("something else"));
-        fs::remove_file(path.join("letter")).unwrap();
-        Folder(path.clone()).write(&Note { identity: IDENTITY, marks: Vec::new() }).unwrap();
-        assert!(refused(Identity { timeline: 2, ..IDENTITY }).contains("another cluster"));
-    }
-}
+#[path = "folder_tests.rs"]
+mod tests;

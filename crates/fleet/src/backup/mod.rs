@@ -11,6 +11,7 @@ mod folder;
 mod own;
 mod restore;
 mod session;
+mod wal;
 
 use std::path::PathBuf;
 
@@ -72,6 +73,7 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     let layout = Layout::open(home.servers())?;
     let session = session::Session::open(&state).await?;
     let folder = Folder::prepare(&layout, &options.folder, session.identity().await?)?;
+    let _claim = folder.claim()?;
     if !options.once {
         archive::start(home, &session, &folder).await?;
     }

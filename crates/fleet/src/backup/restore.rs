@@ -15,6 +15,7 @@ use super::{
     folder::{Base, Folder},
     refuse_other,
     session::{Session, shown},
+    wal,
 };
 use crate::{DATABASES, home::Home, screen::bold, secrets::Secrets};
 
@@ -46,7 +47,8 @@ struct Jump {
 /// Restores, and says what became of the old data.
 ///
 /// # Errors
-/// When the fleet is up, the point can't be reached, or a server fails; the present data then are as they were.
+/// When the fleet is up, the point can't be reached, or a server fails. Until the replay has succeeded the present data
+/// are as they were; after that `up` refuses until a restore has gone through.
 pub async fn run(home: &Home, options: Options) -> Result<()> {
     refuse_other(home)?;
     // Held to the end, so that no supervisor starts meanwhile.
@@ -72,15 +74,15 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     let password = Some(secrets.postgres_password.clone());
     let own = PostgresOptions { password, ..PostgresOptions::default() };
     let mut postgres = Postgres::recover(&binaries, &layout, &home.server_name("postgres"), &recovery, own).await?;
-    let reached = look(&postgres, &base).await?;
+    let reached = look(&postgres, &base, &folder, &recovery).await?;
     postgres.stop().await?;
 
     // From here to the end the parts don't fit together: `up` refuses, and another restore goes over it again.
     home.write_private(&unfinished_marker(home), b"")?;
-    let streams = broker::forget(home, &layout, &binaries).await?;
     let stamp = now().format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
     let aside = postgres.take_place(&stamp)?;
     take_over_secrets(home, &base, &stamp)?;
+    let streams = broker::forget(home, &layout, &binaries).await?;
     archive::forget(home)?;
     home.write_private(&jump_file(home), &serde_json::to_vec(&Jump { from: now(), to: reached })?)?;
     fs::remove_file(unfinished_marker(home))?;
@@ -105,7 +107,8 @@ fn aim(folder: &Folder, options: &Options) -> Result<(Target, Option<OffsetDateT
             let known: Vec<_> = marks.iter().map(|mark| mark.name.as_str()).collect();
             bail!("there is no restore point {name:?} in reach; there are: {}", known.join(", "));
         };
-        return Ok((Target::Name(name.clone()), Some(mark.at)));
+        let point = mark.point.as_ref().unwrap_or(&mark.name);
+        return Ok((Target::Name(point.clone()), Some(mark.at)));
     }
     let Some(text) = &options.to else { return Ok((Target::End, None)) };
     let time = OffsetDateTime::parse(text, &Rfc3339)
@@ -119,18 +122,32 @@ fn as_postgres_reads(time: OffsetDateTime) -> Result<String> {
     Ok(time.to_offset(time::UtcOffset::UTC).format(form)?)
 }
 
-/// Sees that it is the fleet's cluster; returns the time of its last transaction.
-async fn look(postgres: &Postgres, base: &Base) -> Result<OffsetDateTime> {
+/// Sees that it is the fleet's cluster, and all of it where all was asked for; returns the time of its last transaction.
+async fn look(postgres: &Postgres, base: &Base, folder: &Folder, recovery: &Recovery) -> Result<OffsetDateTime> {
     let session = Session::connect(&postgres.url("postgres")).await?;
+    // To PostgreSQL a segment that is missing or damaged is the archive's end.
+    if recovery.target == Target::End
+        && let Some(newest) = wal::newest(&folder.wal())?
+    {
+        let segment = "SELECT pg_walfile_name(pg_current_wal_lsn())";
+        let reached: String = session.one(segment, &[]).await?.try_get(0)?;
+        if !wal::is_whole(&reached, &newest) {
+            bail!(
+                "the replay ended in segment {} although the archive goes on to {}: one between is missing or damaged; \
+                 `--to` a time before it restores what comes before",
+                &reached[8..],
+                &newest[8..]
+            );
+        }
+    }
     for database in DATABASES {
         let known = "SELECT count(*) FROM pg_database WHERE datname = $1";
-        let count: i64 = session.client().query_one(known, &[&database]).await?.try_get(0)?;
+        let count: i64 = session.one(known, &[&database]).await?.try_get(0)?;
         if count != 1 {
             bail!("the backup has no database {database}");
         }
     }
-    let last: Option<OffsetDateTime> =
-        session.client().query_one("SELECT pg_last_xact_replay_timestamp()", &[]).await?.try_get(0)?;
+    let last: Option<OffsetDateTime> = session.one("SELECT pg_last_xact_replay_timestamp()", &[]).await?.try_get(0)?;
     Ok(last.unwrap_or(base.note.ended))
 }
 

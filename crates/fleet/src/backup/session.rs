@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{process::Command, task::JoinHandle};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 
 use crate::state::State;
 
@@ -46,24 +46,33 @@ impl Session {
         Ok(Self { client, driver })
     }
 
-    /// The connection itself.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// The one row that answers a question.
+    pub async fn one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
+        in_time(self.client.query_one(sql, parameters)).await
+    }
+
+    /// Has something done.
+    pub async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64> {
+        in_time(self.client.execute(sql, parameters)).await
     }
 
     /// Which cluster and timeline this is.
     pub async fn identity(&self) -> Result<Identity> {
         let sql = "SELECT (SELECT system_identifier FROM pg_control_system()),
                           substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
-        let row = self.client.query_one(sql, &[]).await?;
+        let row = self.one(sql, &[]).await?;
         let timeline: String = row.try_get(1)?;
         Ok(Identity { cluster: row.try_get(0)?, timeline: u32::from_str_radix(&timeline, 16)? })
     }
 
     /// The cluster's clock.
     pub async fn now(&self) -> Result<OffsetDateTime> {
-        Ok(self.client.query_one("SELECT clock_timestamp()", &[]).await?.try_get(0)?)
+        Ok(self.one("SELECT clock_timestamp()", &[]).await?.try_get(0)?)
     }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+    Ok(tokio::time::timeout(PATIENCE, answer).await.context("PostgreSQL doesn't answer")??)
 }
 
 impl Drop for Session {
