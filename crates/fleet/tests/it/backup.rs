@@ -1,6 +1,14 @@
 //! A base backup under load, the loss of the databases, restores to points in time, on a fleet of its own.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use flotilla_fleet::{
     checker::{self, Databases},
@@ -51,19 +59,27 @@ impl Ground {
     }
 
     /// Orders until told to stop; the ids of all that were accepted.
-    fn order_until(&mut self, stop: &CancellationToken) -> impl Future<Output = BTreeSet<Uuid>> + use<> {
+    fn order_until(
+        &mut self,
+        stop: &CancellationToken,
+        placed: &Arc<AtomicUsize>,
+    ) -> impl Future<Output = BTreeSet<Uuid>> + use<> {
         self.ordered += 10_000;
-        place(Arc::clone(&self.shop), self.ordered, stop.clone(), usize::MAX)
+        place(Arc::clone(&self.shop), self.ordered, stop.clone(), usize::MAX, Arc::clone(placed))
     }
 
     /// Orders so much.
     async fn order(&mut self, orders: usize) -> BTreeSet<Uuid> {
         self.ordered += 10_000;
-        place(Arc::clone(&self.shop), self.ordered, CancellationToken::new(), orders).await
+        place(Arc::clone(&self.shop), self.ordered, CancellationToken::new(), orders, Arc::default()).await
     }
 
     async fn databases(&self) -> Databases {
         Databases::open(&State::of_running(&self.own.0).unwrap()).await.unwrap()
+    }
+
+    async fn sql(&self, sql: &str) {
+        self.databases().await.rows("orders", sql).await.unwrap();
     }
 
     /// All orders there are.
@@ -107,14 +123,24 @@ impl Ground {
     }
 }
 
-async fn place(shop: Arc<Shop>, first: usize, stop: CancellationToken, orders: usize) -> BTreeSet<Uuid> {
+async fn place(
+    shop: Arc<Shop>,
+    first: usize,
+    stop: CancellationToken,
+    orders: usize,
+    placed: Arc<AtomicUsize>,
+) -> BTreeSet<Uuid> {
     let mut baskets = Baskets::new(SHOP.products, SHOP.customers, first as u64);
     let calls = (0..orders).map(|number| (number + first, baskets.next_basket()));
     let names: Vec<String> = futures::stream::iter(calls)
         .take_until(stop.cancelled_owned())
         .map(|(number, basket)| {
-            let shop = Arc::clone(&shop);
-            async move { shop.place(number, basket).await.unwrap() }
+            let (shop, placed) = (Arc::clone(&shop), Arc::clone(&placed));
+            async move {
+                let name = shop.place(number, basket).await.unwrap();
+                placed.fetch_add(1, Ordering::Relaxed);
+                name
+            }
         })
         .buffer_unordered(SHOP.concurrency)
         .collect()
@@ -131,12 +157,17 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     let mut ground = Ground::open(own).await;
 
     // The backup is taken while orders come in.
-    let stop = CancellationToken::new();
-    let shopping = tokio::spawn(ground.order_until(&stop));
+    let (stop, placed) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+    let shopping = tokio::spawn(ground.order_until(&stop, &placed));
     ground.run(&["backup", folder]).await;
+    assert!(placed.load(Ordering::Relaxed) > 0, "no order was placed during the backup");
+    let deadline = Instant::now() + END_PATIENCE;
+    while placed.load(Ordering::Relaxed) <= 20 {
+        assert!(Instant::now() < deadline, "only {placed:?} orders are placed");
+        sleep(PAUSE).await;
+    }
     stop.cancel();
     let mut before = shopping.await.unwrap();
-    assert!(before.len() > 20, "only {} orders were placed during the backup", before.len());
     ground.refused(&["restore", folder], "the fleet is up").await;
 
     // Nobody has told the customers of these yet when the point comes: their events wait at the broker alone.
@@ -145,6 +176,9 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     ground.until_published().await;
     let clock = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
     let early: String = ground.databases().await.rows("orders", clock).await.unwrap()[0].get(0);
+
+    // An attempt to mark the point that failed after PostgreSQL had done its part.
+    ground.sql("SELECT pg_create_restore_point('here')").await;
 
     // These are under way at the point.
     let late = ground.order(30).await;
@@ -155,10 +189,19 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     assert_eq!((said("restore point here at 20"), said("WAL: ")), (1, 1), "{list:?}");
 
     // What happens now is not to have happened; the broker's consumers get ahead of what will be the databases.
+    ground.sql("SELECT pg_switch_wal()").await;
     let lost = ground.order(30).await;
+    ground.sql("SELECT pg_switch_wal()").await;
     ground.run(&["start", "notification"]).await;
     ground.assert_sound().await;
     ground.lose_everything().await;
+
+    // With a gap in the archive there is no way to its end.
+    let gap = last_closed(&room.path().join("wal"));
+    let away = room.path().join("away");
+    std::fs::rename(&gap, &away).unwrap();
+    ground.refused(&["restore", folder], "although the archive goes on").await;
+    std::fs::rename(&away, &gap).unwrap();
 
     ground.refused(&["restore", folder, "--to-name", "nowhere"], "there are: here").await;
     ground.run(&["restore", folder, "--to-name", "here"]).await;
@@ -171,6 +214,7 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     assert_eq!(ground.orders().await, restored.union(&again).copied().collect());
     // The history that ended with the restore is in that folder; the new one goes to another.
     ground.refused(&["backup", folder], "choose a new folder").await;
+    assert_stops_archiving(&ground, folder).await;
 
     // It was the wrong point: the same backup leads to an earlier one.
     ground.run(&["down"]).await;
@@ -200,6 +244,22 @@ fn assert_put_aside(ground: &Ground) {
         .collect();
     assert_eq!(aside.len(), 1, "{aside:?}");
     assert!(aside[0].path().join("PG_VERSION").exists());
+}
+
+/// A slot that a stop left behind goes with the next one.
+async fn assert_stops_archiving(ground: &Ground, folder: &str) {
+    ground.sql("SELECT pg_create_physical_replication_slot('flotilla_archive', true)").await;
+    ground.run(&["backup", folder, "--stop"]).await;
+    let left = ground.databases().await.number("orders", "SELECT count(*) FROM pg_replication_slots").await.unwrap();
+    assert_eq!(left, 0);
+    let again = ground.own.run(&["backup", folder, "--stop"]).await;
+    assert!(again.success && again.stdout.trim() == "WAL isn't archived", "{again:?}");
+}
+
+/// The newest segment of WAL that is written to no longer.
+fn last_closed(wal: &Path) -> PathBuf {
+    let segments = std::fs::read_dir(wal).unwrap().map(|entry| entry.unwrap().path());
+    segments.filter(|path| path.extension().is_none()).max().unwrap()
 }
 
 fn empty(folder: &Path) {
