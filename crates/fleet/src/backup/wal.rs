@@ -1,10 +1,6 @@
 //! The archive's segments of WAL: which of them the replay must have come to.
 
-use std::{
-    fs::{self, File},
-    io::Read as _,
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
@@ -45,9 +41,7 @@ pub fn newest(wal: &Path) -> Result<Option<String>> {
 
 /// Whether the record that an open segment begins with has arrived whole; behind what has arrived it is filled with zeros.
 fn ends_a_record(segment: &Path) -> Result<bool> {
-    let mut bytes = Vec::new();
-    let read = File::open(segment).and_then(|mut file| file.read_to_end(&mut bytes));
-    read.with_context(|| format!("{} can't be read", segment.display()))?;
+    let bytes = fs::read(segment).with_context(|| format!("{} can't be read", segment.display()))?;
     let Some(header) = bytes.first_chunk::<40>() else { return Ok(false) };
     // In the byte order of the machine that wrote it, which is the one that can restore it.
     let info = u16::from_ne_bytes([header[2], header[3]]);
