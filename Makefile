@@ -90,6 +90,7 @@ fmt-check:
 
 clippy:
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(CARGO) clippy --workspace --test faults --test upgrade --locked -- -D warnings
 
 buf:
 	@sh scripts/buf.sh

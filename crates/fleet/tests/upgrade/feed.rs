@@ -39,7 +39,8 @@ impl Feed {
     /// Waits until the delivery of that sequence has come, and ends.
     pub async fn end_with(mut self, sequence: i64) {
         let came = tokio::time::timeout(PATIENCE, self.last.wait_for(|last| *last >= sequence)).await;
-        assert!(matches!(came, Ok(Ok(_))), "the feed has told {} of {sequence} deliveries", *self.last.borrow());
+        let came = came.is_ok_and(|told| told.is_ok());
+        assert!(came, "the feed has told {} of {sequence} deliveries", *self.last.borrow());
         self.stop.cancel();
         self.task.await.unwrap();
     }
