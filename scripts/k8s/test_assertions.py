@@ -258,7 +258,7 @@ class Assertions(unittest.TestCase):
 def told_statements(page):
     """The statements of database.sql in docs/kubernetes.md, for any service."""
     script = re.search(r"```sql\n(.*?)```", page, re.DOTALL)[1]
-    script = re.sub(r"^\\password (.*)$", r"ALTER ROLE \1 PASSWORD {literal};", script, flags=re.MULTILINE)
+    script = re.sub(r"^\\password (.*)$", r"ALTER ROLE \1 PASSWORD '{verifier}';", script, flags=re.MULTILINE)
     script = re.sub(r"^(--|\\).*$", "", script, flags=re.MULTILINE)
     return {plain(one) for one in script.split(";") if one.strip()}
 
