@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 use crate::{
     backup, certs, chaos, checker, cluster_secrets, control, demo, fault, flag, home::Home, load, logging, logs,
-    replay, runtime::compose, screen, settings_command, supervisor, timeline, token,
+    replay, runtime::compose, screen, settings_command, status, supervisor, timeline, token,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -150,7 +150,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         }
         Command::Down => control::down(&home).await?,
         Command::Restart { name, binary } => control::restart(&home, name.as_deref(), binary.as_deref()).await?,
-        Command::Status { json } => return control::status(&home, json).await,
+        Command::Status { json } => return status::print(&home, json).await,
         Command::Logs { name, follow, lines } if home.in_containers() => {
             compose::logs(&home, name.as_deref(), follow, lines).await?;
         }

@@ -1,12 +1,7 @@
-//! Up, down, restart, status, stop, start, reset: what an operator does, to a native fleet here, to one in containers by
+//! Up, down, restart, stop, start, reset: what an operator does, to a native fleet here, to one in containers by
 //! `runtime::compose`.
 
-use std::{
-    fs,
-    path::Path,
-    process::{ExitCode, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use flotilla_servers::{External, Layout, provision};
@@ -16,10 +11,11 @@ use tokio::{process::Command, time::Instant};
 use crate::{
     SERVICES, backup, certs,
     home::Home,
-    memory, observability,
+    observability,
     runtime::{Runtime, compose},
-    screen::{Progress, Table, bold, mib},
+    screen::Progress,
     state::{Member, Phase, State},
+    status,
 };
 
 /// Fetching servers over a slow line takes minutes; everything else seconds.
@@ -55,7 +51,7 @@ pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observabili
         }
         if State::of_running(home).is_ok() {
             println!("the fleet is up already");
-            return print_table(home);
+            return status::print_table(home);
         }
     } else {
         if backup::unfinished(home) {
@@ -68,7 +64,7 @@ pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observabili
         start_supervisor(home)?;
     }
     await_ready(home).await?;
-    print_table(home)?;
+    status::print_table(home)?;
     if home.observability() {
         observability::hints(home).iter().for_each(|hint| println!("{hint}"));
     }
@@ -220,75 +216,6 @@ async fn until(home: &Home, name: &str, what: &str, done: impl Fn(&Member) -> bo
 pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
     kill_process(pid, signal).with_context(|| format!("process {} can't be signalled", pid.as_raw_nonzero()))
-}
-
-/// Prints the table; exit code 1 unless everything runs.
-///
-/// # Errors
-/// When the state can't be read.
-pub async fn status(home: &Home, json: bool) -> Result<ExitCode> {
-    if home.in_containers() {
-        return Ok(if compose::status(home, json).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-    }
-    let running = home.is_running()?;
-    let Some(state) = State::read(home)?.filter(|_| running) else {
-        println!("{}", if json { "{\"phase\":\"stopped\"}" } else { "the fleet isn't up: `make up` starts it" });
-        return Ok(ExitCode::FAILURE);
-    };
-    if json {
-        println!("{}", state_json(&state)?);
-    } else {
-        print_table(home)?;
-    }
-    let whole = state.phase == Phase::Ready
-        && state.members.iter().all(|member| member.start_ms.is_some() || !member.is_service);
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The state as it may be shown: without the superuser's password.
-///
-/// # Errors
-/// When it can't be told in JSON.
-pub fn state_json(state: &State) -> Result<String> {
-    let mut shown = state.clone();
-    if let Some((url, _)) = backup::without_password(&state.postgres_url) {
-        shown.postgres_url = url;
-    }
-    Ok(serde_json::to_string_pretty(&shown)?)
-}
-
-fn print_table(home: &Home) -> Result<()> {
-    let state = State::read(home)?.context("nothing is known of a fleet here")?;
-    let mut table = Table::new(&["", "address", "admin", ">pid", ">resident", ">ready in", ">restarts"]);
-    let (mut services, mut servers) = (0, 0);
-    let (of_services, of_servers): (Vec<_>, Vec<_>) = state.members.iter().partition(|member| member.is_service);
-    for member in of_services.into_iter().chain(of_servers) {
-        let resident = member.pid.map(|pid| if member.is_service { memory::of(pid) } else { memory::of_tree(pid) });
-        let resident = resident.map(|memory| if member.is_service { memory.resident } else { memory.proportional });
-        *(if member.is_service { &mut services } else { &mut servers }) += resident.unwrap_or_default();
-        table.row([
-            member.name.clone(),
-            if member.is_service { state.shown(member) } else { member.address.clone() },
-            member.admin.clone().unwrap_or_default(),
-            member.pid.map_or_else(|| absence(home, member).to_owned(), |pid| pid.to_string()),
-            resident.map(mib).unwrap_or_default(),
-            member.start_ms.map(|ms| format!("{ms} ms")).unwrap_or_default(),
-            member.restarts.to_string(),
-        ]);
-    }
-    print!("{}", table.render());
-    for name in SERVICES {
-        if let Some(binary) = home.binary(name)? {
-            println!("{name} is run by {}", binary.display());
-        }
-    }
-    println!("memory: services {}, with the servers {}", bold(&mib(services)), bold(&mib(services + servers)));
-    Ok(())
-}
-
-/// Why a member has no process: told to stop, or on its way back after a death.
-fn absence(home: &Home, member: &Member) -> &'static str {
-    if home.hold(&member.name).exists() { "stopped" } else { "restarting" }
 }
 
 /// Forgets all data of a stopped fleet.

@@ -41,6 +41,7 @@ pub mod secrets;
 pub mod settings_command;
 pub mod shared_settings;
 pub mod state;
+pub mod status;
 pub mod supervisor;
 pub mod timeline;
 pub mod token;

@@ -12,7 +12,7 @@ use super::{
     containers::{Container, containers, memory},
     files, told,
 };
-use crate::{SERVERS, SERVICES, control, home::Home, secrets::Secrets, supervisor::ports};
+use crate::{SERVERS, SERVICES, home::Home, secrets::Secrets, status, supervisor::ports};
 
 /// Pulling the servers' images over a slow line takes minutes.
 const UP_DEADLINE: Duration = Duration::from_secs(600);
@@ -138,7 +138,7 @@ pub async fn logs(home: &Home, name: Option<&str>, follow: bool, lines: usize) -
 pub async fn status(home: &Home, json: bool) -> Result<bool> {
     let found = running(home).await?;
     if json {
-        println!("{}", control::state_json(&told::state(&found, &Secrets::load(home)?)?)?);
+        println!("{}", status::json(&told::state(&found, &Secrets::load(home)?)?)?);
     } else {
         print_table(home, &found).await?;
     }

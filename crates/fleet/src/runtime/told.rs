@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(state.member("nats").unwrap().address, "nats://127.0.0.1:2");
         assert_eq!(state.database_url("orders"), "postgres://postgres:p@127.0.0.1:1/orders");
         assert!(!state.member("postgres").unwrap().address.contains(":p@"));
-        let shown = crate::control::state_json(&state).unwrap();
+        let shown = crate::status::json(&state).unwrap();
         assert!(shown.contains("postgres://postgres@127.0.0.1:1/") && !shown.contains(":p@"), "{shown}");
     }
 
