@@ -80,6 +80,14 @@ restore() {
         fi
         sleep 0.5
     done
+    # To PostgreSQL a segment that is missing is the archive's end.
+    newest=$(ls "$backup/wal" | grep -E '^[0-9A-F]{24}$' | cut -c 9- | sort | tail -n 1)
+    came_to=$(PGHOST=/tmp ask 'SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 9)')
+    if [ -z "$1" ] && [ "$(printf '%s\n' "$newest" "$came_to" | sort | tail -n 1)" != "$came_to" ]; then
+        pg_ctl --silent --pgdata="$new" --mode=immediate stop
+        rm -rf "$new"
+        fail "the replay ended in segment $came_to although the archive goes on to $newest; the cluster is as it was"
+    fi
     reached=$(sed -n 's/.*LOG:  \(last completed transaction was at log time .*\)/\1/p' "$log" | tail -n 1)
     pg_ctl --silent --pgdata="$new" --mode=fast stop
     if [ -e "$cluster" ]; then

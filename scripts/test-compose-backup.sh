@@ -45,11 +45,19 @@ sleep 2
 point=$(now)
 sleep 2
 sql "DROP TABLE orders"
+# Two closed segments behind the point.
+for table in one two; do sql "CREATE TABLE $table (number int)"; sql "SELECT pg_switch_wal()" >/dev/null; done
 backup list | grep -qx "$base" || fail "the base backup isn't listed"
 if restore "$base" "$point" >/dev/null; then fail "restores under a server that runs"; fi
 compose stop postgres archive >/dev/null
 
 if restore "$base" 2099-01-01T00:00:00Z >/dev/null; then fail "claims to have reached a time that WAL doesn't reach"; fi
+# The segment before the newest closed one is missing for a while.
+# shellcheck disable=SC2016 # the container's own variables
+move() { compose run --rm --no-deps -T --entrypoint sh archive -c "cd /var/lib/postgresql && $1"; }
+move 'mv "wal/$(ls wal | grep -E "^[0-9A-F]{24}$" | tail -n 2 | head -n 1)" .' || fail "there are no segments"
+if restore "$base" >/dev/null; then fail "a restore of everything passes over a gap"; fi
+move 'mv [0-9A-F]*[0-9A-F] wal/' || fail "the segment doesn't come back"
 restore "$base" "$point" || fail "no restore"
 compose start --wait postgres >/dev/null || fail "the restored cluster doesn't start"
 [ "$(sql 'SELECT count(*), max(number) FROM orders')" = '2000|2000' ] || fail "the orders aren't those of the point"
