@@ -13,7 +13,7 @@ export RUNTIME
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
@@ -80,7 +80,7 @@ fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
 test: build ## Run all tests; they start their own servers
 	@sh scripts/files-limit.sh $(CARGO) test --workspace --locked
 
-lint: fmt-check clippy buf layering workflows pins doc ## Format, clippy, buf, layering, workflows and Dockerfiles, pins, docs
+lint: fmt-check clippy buf layering workflows pins mutants-check doc ## Format, clippy, buf, layering, workflows and Dockerfiles, pins, planted faults, docs
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
@@ -106,6 +106,10 @@ workflows:
 pins:
 	@sh scripts/test-pins.sh
 	@sh scripts/pins.sh
+
+mutants-check:
+	@sh scripts/test-mutants.sh
+	@python3 scripts/mutants.py --check
 
 doc:
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
@@ -205,13 +209,19 @@ k8s-containers: ## The containers of k8s/overlays/dev on Docker, as the manifest
 upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
 	@sh scripts/upgrade.sh $(ARGS)
 
+mutants: ## Plant each fault of scripts/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
+	@python3 scripts/mutants.py $(ARGS)
+
+mutants-short: ## The same with the ten faults that are quick to plant
+	@python3 scripts/mutants.py --short
+
 drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
 	@sh scripts/drive.sh
 
 # Seconds on two cold cores; all of it together must stay under 45 minutes.
 ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci:2700 lint:480 test:1200 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:120 test-metrics:240 test-faults:200
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci:2700 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:120 test-metrics:240 test-faults:200
 
-ci-long: ci ## Longer checks: images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:14400 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
+ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:18000 mutants:3600 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
 	@sh scripts/long.sh

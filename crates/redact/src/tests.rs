@@ -51,6 +51,36 @@ fn cards_are_masked_with_and_without_separators() {
 }
 
 #[test]
+fn cards_of_every_length_that_issuers_use_are_masked() {
+    for card in [
+        "4222222222222",       // 13: Visa
+        "30569309025904",      // 14: Diners Club
+        "38520000023237",      // 14: Diners Club
+        "378282246310005",     // 15: American Express
+        "5555555555554444",    // 16: Mastercard
+        "5018012345671",       // 13: Maestro
+        "4917610000000000003", // 19: Visa
+        "6205500000000000004", // 19: UnionPay
+        "3528012345678901234", // 19: JCB
+    ] {
+        assert_eq!(scrub(&format!("paid with {card} today")), "paid with [card] today", "{card}");
+        assert_eq!(scrub(&format!("{{\"card\":{card}}}")), format!("{{\"card\":{}}}", "9".repeat(card.len())));
+    }
+    assert_scrubbed(&[
+        ("6205 5000 0000 0000 004", "[card]"),
+        ("3056-930902-5904", "[card]"),
+        ("4222 2222 2222 2", "[card]"),
+    ]);
+    // With a right sum, but of lengths that no card has, or not that issuer's.
+    for number in ["501801234565", "40123456789017", "401234567890124", "40123456789012343", "401234567890123454"] {
+        assert_clean(&format!("order {number} today"));
+    }
+    for (card, more) in [("6205500000000000004", "0"), ("4917610000000000003", "00")] {
+        assert_clean(&format!("order {card}{more} today"));
+    }
+}
+
+#[test]
 fn tokens_are_masked() {
     let jwt = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
     assert_scrubbed(&[

@@ -1,15 +1,11 @@
 //! Assertions that fail when work is left undone: rows in the outbox, parked messages, unacked messages.
 
-use std::time::Duration;
-
 use async_nats::jetstream;
 use futures::TryStreamExt as _;
 
 use crate::database::Database;
-use crate::{eventually, nats_client};
+use crate::{PATIENCE, eventually, nats_client};
 
-/// How long what is under way may take.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// Rows counted at most.
 const LIMIT: i32 = 100_000;
 

@@ -1,14 +1,12 @@
 //! A database of one test's own.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use flotilla_postgres::refinery::Runner;
 use flotilla_postgres::tokio_postgres::{self, Config, NoTls, types::ToSql};
 use flotilla_postgres::{PostgresSettings, Row, ServiceUrls, bootstrap, migrate};
 
-/// Longest connect and longest statement.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::patience::{PATIENCE, patient};
+
 /// Connections of a pool: many tests share one server.
 const POOL: usize = 4;
 
@@ -37,10 +35,10 @@ impl Database {
         Ok(Self { service, name: name.to_owned(), urls, superuser })
     }
 
-    /// Settings for a service on this database.
+    /// Settings for a service on this database, with waits that no test reaches.
     pub fn settings(&self) -> PostgresSettings {
         let ServiceUrls { owner, system, user } = self.urls.clone();
-        PostgresSettings { pool_size: POOL, ..PostgresSettings::new(owner, system, user) }
+        patient(PostgresSettings { pool_size: POOL, ..PostgresSettings::new(owner, system, user) })
     }
 
     /// The addresses of its roles.
@@ -70,6 +68,10 @@ impl Database {
         let rows = self.query(sql, params).await;
         assert_eq!(rows.len(), 1, "{}: {sql}: one row expected", self.name);
         rows[0].get(0)
+    }
+
+    pub(crate) fn superuser(&self) -> &Config {
+        &self.superuser
     }
 
     pub(crate) async fn try_query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {

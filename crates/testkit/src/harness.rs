@@ -1,16 +1,12 @@
 //! A service running in the test's process, on ports of its own.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use flotilla_rpc::{Channel, ClientSettings, channel};
+use flotilla_rpc::{Channel, channel};
 use flotilla_service::{Readiness, Running, Service};
 use flotilla_telemetry::{Telemetry, render};
 
-use crate::eventually;
-
-/// How long a service may take to become ready.
-const START: Duration = Duration::from_secs(30);
+use crate::{PATIENCE, client_settings, eventually};
 
 /// A running service and a channel to it.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ impl ServiceHarness {
             Ok(running) => running,
             Err(error) => panic!("{} could not be built: {error:#}", S::NAME),
         };
-        let channel = channel(&format!("http://{}", running.grpc), &ClientSettings::default()).unwrap();
+        let channel = channel(&format!("http://{}", running.grpc), &client_settings()).unwrap();
         Self { running, telemetry, channel }
     }
 
@@ -51,7 +47,7 @@ impl ServiceHarness {
     /// It doesn't in time; the panic has the checks.
     pub async fn wait_ready(&self) {
         let readiness: Readiness = self.running.readiness();
-        eventually(&format!("{} ready", self.running.name), START, || async {
+        eventually(&format!("{} ready", self.running.name), PATIENCE, || async {
             let report = readiness.report().await;
             if report.ready { Ok(()) } else { Err(format!("{report:?}")) }
         })

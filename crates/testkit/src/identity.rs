@@ -10,14 +10,15 @@ use flotilla_proto::identity::v1::{
     RefreshTokenRequest, RotateSigningKeyRequest,
 };
 use flotilla_rpc::{
-    AccessRules, AuthSettings, Authenticator, Caller, KeySource, Revoked, Role, Server, ServerSettings, StaticKeys,
-    TokenSigner,
+    AccessRules, AuthSettings, Authenticator, Caller, KeySource, Revoked, Role, Server, StaticKeys, TokenSigner,
 };
 use flotilla_telemetry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
+
+use crate::server_settings;
 
 /// How long tokens last.
 const TOKEN: Duration = Duration::from_secs(3600);
@@ -43,7 +44,7 @@ impl TestIdentity {
         settings.identity_url = format!("http://{}", listener.local_addr().unwrap());
         let ended = Ended::default();
         let published = Published { key: signer.jwk(), ended: Arc::clone(&ended) };
-        let server = Server::new(&ServerSettings::default(), None, AccessRules::declared(), &Registry::new())
+        let server = Server::new(&server_settings(), None, AccessRules::declared(), &Registry::new())
             .add(AuthServiceServer::new(published));
         let shutdown = CancellationToken::new();
         tokio::spawn(server.serve(listener, shutdown.clone()));

@@ -3,13 +3,15 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use flotilla_rpc::{Channel, ChannelBuilder, ClientSettings, Connector, Io, Server, Target};
+use flotilla_rpc::{Channel, ChannelBuilder, Connector, Io, Server, Target};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::client_settings;
 
 /// What a pipe holds before its writer has to wait.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -28,7 +30,7 @@ pub struct InMemory {
 /// # Panics
 /// The server can't be built.
 pub fn in_memory(server: Server) -> (Channel, InMemory) {
-    in_memory_with(server, ChannelBuilder::new(&ClientSettings::default()))
+    in_memory_with(server, ChannelBuilder::new(&client_settings()))
 }
 
 /// As [`in_memory`], with a channel of one's own making.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -21,12 +20,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
+use crate::PATIENCE;
+
 mod received;
 
 pub use received::{ReceivedEvent, ReceivedLink, ReceivedLog, ReceivedSpan};
 
-/// Longest that a test waits for what it expects to come.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Largest request that is taken: a test's exporters may have gathered much.
 const LARGEST: usize = 64 * 1024 * 1024;
 

@@ -131,9 +131,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_decoy_is_a_hash_that_argon2_works_on() {
-        let decoy = passwords(1, 1).decoy;
-        assert!(PasswordHash::new(&decoy).is_ok(), "{decoy}");
+    async fn the_decoy_is_a_hash_that_argon2_works_on_as_much_as_on_any() {
+        let passwords = passwords(1, 1);
+        let (decoy, hash) = (&passwords.decoy, passwords.hash(secret("correct horse")).await.expect("idle"));
+        assert!(PasswordHash::new(decoy).is_ok(), "{decoy}");
+        let costs = |hash: &str| {
+            let (parameters, noise) = hash.rsplit_once('$').and_then(|(rest, hash)| {
+                let (parameters, salt) = rest.rsplit_once('$')?;
+                Some((parameters.to_owned(), (salt.len(), hash.len())))
+            })?;
+            Some((parameters, noise))
+        };
+        assert!(costs(decoy).is_some());
+        assert_eq!(costs(decoy), costs(hash.expose()));
     }
 
     #[tokio::test]

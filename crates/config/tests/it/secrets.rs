@@ -1,6 +1,7 @@
-use flotilla_config::ExposeSecret;
+use flotilla_config::{ExposeSecret, Reference, RemoteLayer, Secrets, Sources};
 
 use super::{load, load_with, problems};
+use crate::shop::{Folder, Shop, sources};
 
 fn file(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -69,5 +70,44 @@ fn no_secret_is_ever_shown() {
     for variable in ["DATABASE__URL__X", "DATABASE__PASSWORD", "CACHE", "NO"] {
         let error = load_with(&[(&format!("FLOTILLA__{variable}"), secret)]).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
+    }
+}
+
+#[test]
+fn what_is_printed_shows_no_secret_whichever_way_it_came() {
+    const SECRET: &str = "hunter2";
+    let folder = Folder::new();
+    let file = folder.write("secret", SECRET);
+    let file = file.to_str().unwrap();
+    folder.write("mounted/broker.password", SECRET);
+    folder.write("mounted/broker.topics", SECRET);
+    let settings = folder.write("shop.toml", &format!("[broker]\npassword = \"{SECRET}\"\n"));
+    let address = format!("nats://me:{SECRET}@host:4222");
+    let (user, reference) = (format!("nats://{SECRET}@host:4222"), "vault://secret/shop#password");
+    let flag = |flag: String| sources(&[]).arguments([flag]);
+    let ways: [(&str, &str, Sources); 11] = [
+        ("a variable", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD", SECRET)])),
+        ("a flag", "broker.password", flag(format!("--broker.password={SECRET}"))),
+        ("a file of settings", "broker.password", sources(&[("FLOTILLA_CONFIG_FILE", settings.to_str().unwrap())])),
+        ("a file of its own", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD_FILE", file)])),
+        ("a file, in a text", "broker.topics", sources(&[("FLOTILLA__BROKER__TOPICS_FILE", file)])),
+        ("a mounted folder", "broker.password", sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))])),
+        ("a mounted folder, in a text", "broker.topics", sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))])),
+        ("a store", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD", reference)])),
+        ("a store, in a text", "broker.topics", sources(&[("FLOTILLA__BROKER__TOPICS", reference)])),
+        ("an address's password", "broker.url", sources(&[("FLOTILLA__BROKER__URL", &address)])),
+        ("an address's token", "broker.url", sources(&[("SHOP_BROKER", &user)])),
+    ];
+    let stores = Secrets::from([(reference.to_owned(), SECRET.to_owned().into())]);
+    for (way, name, sources) in ways {
+        let all = Reference::of::<Shop>();
+        let loaded = sources.merge(&all, &RemoteLayer::default()).unwrap().read(&all, &stores);
+        let effective = loaded.map(|loaded: flotilla_config::Loaded<Shop>| loaded.effective).unwrap();
+        let setting = effective.settings().iter().find(|setting| setting.setting == name).unwrap();
+        assert!(setting.value.as_deref().is_some_and(|value| value.contains("****")), "{way}: {setting:?}");
+        let json = serde_json::to_string(&effective).unwrap();
+        for printed in [effective.text(), json] {
+            assert!(!printed.contains(SECRET), "{way}: {printed}");
+        }
     }
 }

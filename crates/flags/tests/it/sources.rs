@@ -32,7 +32,7 @@ async fn until_version(flags: &Flags, version: u64) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), look).await.expect("the bucket's news are heard");
+    tokio::time::timeout(Duration::from_secs(120), look).await.expect("the bucket's news are heard");
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn the_bucket_is_stronger_than_the_settings_and_both_serve_other_flags() {
     until_version(&flags, 2).await;
     assert!(!flags.boolean("theme", &ada, true).await, "cleared there, the settings count again");
     drop(bucket);
-    tokio::time::timeout(Duration::from_secs(20), following).await.expect("it ends with its source").unwrap();
+    tokio::time::timeout(Duration::from_secs(120), following).await.expect("it ends with its source").unwrap();
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn a_statement_ends_at_the_calls_deadline() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let error = within(Duration::from_millis(400), pool.query(SLEEP, &[])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     eventually("nothing sleeps on", async || sleepers(&database, &watcher).await == 0).await;
     let error = within(Duration::ZERO, pool.begin()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "a call that is over begins nothing");
@@ -104,6 +104,6 @@ async fn a_statement_is_cancelled_when_its_caller_leaves() {
     // Long before they would have woken by themselves.
     let began = Instant::now();
     eventually("the server has stopped working for them", async || sleepers(&database, &watcher).await == 0).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     assert_eq!(pool.query("SELECT 1", &[]).await.unwrap().len(), 1);
 }

@@ -45,7 +45,7 @@ async fn a_slow_statement_times_out() {
     let began = Instant::now();
     let error = pool.query("SELECT pg_sleep(30)", &[]).await.unwrap_err();
     assert_eq!((error.kind(), error.sql_state()), (ErrorKind::Timeout, Some("57014")));
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(25));
 }
 
 #[tokio::test]

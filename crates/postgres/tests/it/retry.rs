@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use crate::support::Database;
 
 const ADD: &str = "UPDATE numbers SET value = value + 1 WHERE id = $1";
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 async fn values(pool: &Pool) -> Vec<i32> {
     let rows = pool.query("SELECT value FROM numbers ORDER BY id", &[]).await.unwrap();

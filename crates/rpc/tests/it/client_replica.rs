@@ -26,7 +26,7 @@ pub const WRITE: &str = "/toy.Toy/Write";
 pub const WATCH: &str = "/toy.Toy/Watch";
 
 /// Longer than any call may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the contracts would say of the service.
 pub fn methods() -> Vec<MethodPolicy> {
@@ -209,12 +209,15 @@ fn respond(message: Option<Bytes>, code: Option<Code>) -> Response<Body> {
     response
 }
 
-/// Settings that are quick, and without a breaker.
+/// Settings that are quick to notice, without a breaker, and with deadlines that a busy machine doesn't reach.
 pub fn quick() -> ClientSettings {
     ClientSettings {
         resolve_interval: flotilla_config::HumanDuration::from_millis(300),
         reconnect_pause: flotilla_config::HumanDuration::from_millis(200),
         breaker_calls: u32::MAX,
+        connect_timeout: PATIENCE.into(),
+        default_deadline: PATIENCE.into(),
+        keepalive_timeout: PATIENCE.into(),
         ..ClientSettings::default()
     }
 }

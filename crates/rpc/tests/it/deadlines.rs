@@ -10,8 +10,9 @@ use tonic::{Code, Request};
 
 use crate::toy::{Toy, settings, stock_of, watch_request};
 
+/// Short, and long enough for a busy machine to begin a call.
 fn short() -> ServerSettings {
-    ServerSettings { default_deadline: HumanDuration::from_millis(150), ..settings() }
+    ServerSettings { default_deadline: HumanDuration::from_secs(3), ..settings() }
 }
 
 #[tokio::test]
@@ -31,18 +32,18 @@ async fn a_client_may_not_ask_for_more_than_the_default() {
     let mut request = Request::new(stock_of("deadline"));
     request.set_timeout(Duration::from_secs(60));
     let left = StockServiceClient::new(toy.channel.clone()).get_stock(request).await.unwrap().into_inner().on_hand;
-    assert!((1..=150).contains(&left), "{left}");
+    assert!((1..=3000).contains(&left), "{left}");
 }
 
 #[tokio::test]
 async fn what_is_left_of_the_deadline_travels_on() {
     let toy = Toy::start(settings()).await;
     let mut request = Request::new(stock_of("forward"));
-    request.set_timeout(Duration::from_secs(5));
+    request.set_timeout(Duration::from_secs(60));
     let stock = StockServiceClient::new(toy.channel.clone()).get_stock(request).await.unwrap().into_inner();
     let (outer, inner) = (stock.on_hand, stock.reserved);
-    assert!((1..=5000).contains(&outer), "{outer}");
-    assert!((1..=5000).contains(&inner), "{inner}");
+    assert!((1..=60_000).contains(&outer), "{outer}");
+    assert!((1..=60_000).contains(&inner), "{inner}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn a_drain_finishes_the_call_in_flight_and_takes_no_more() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), closed).await.expect("the listener closes");
+    tokio::time::timeout(std::time::Duration::from_secs(120), closed).await.expect("the listener closes");
     assert!(!waiting.is_finished());
     toy.gate.open.add_permits(1);
     assert_eq!(waiting.await.unwrap().unwrap().name, "wait");

@@ -44,7 +44,7 @@ async fn watch(channel: &Channel, service: &str, first: ServingStatus) -> Stream
 }
 
 async fn said(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
-    let message = tokio::time::timeout(Duration::from_secs(10), watch.message()).await.expect("in time");
+    let message = tokio::time::timeout(Duration::from_secs(120), watch.message()).await.expect("in time");
     message.unwrap().map(|answer| answer.status())
 }
 

@@ -24,7 +24,7 @@ use tower::Service;
 
 use crate::authority::{Authority, Wanted};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers every call with nothing, if it is told who calls and from where.

@@ -213,7 +213,7 @@ impl Toy {
     /// Waits until the handlers have seen what `is_so` asks for.
     pub async fn until(&self, is_so: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.clone();
-        let waited = tokio::time::timeout(Duration::from_secs(10), seen.wait_for(is_so)).await;
+        let waited = tokio::time::timeout(Duration::from_secs(120), seen.wait_for(is_so)).await;
         waited.expect("seen in time").unwrap().clone()
     }
 

@@ -21,7 +21,7 @@ fn assert_drained(status: &Status) {
 }
 
 async fn next(stream: &mut Streaming<Stock>) -> Result<Option<Stock>, Status> {
-    tokio::time::timeout(Duration::from_secs(10), stream.message()).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(120), stream.message()).await.expect("in time")
 }
 
 #[tokio::test]
@@ -146,9 +146,11 @@ async fn a_stream_ends_at_the_deadline_that_its_client_gave_it_and_its_work_stop
 #[tokio::test]
 async fn a_call_that_its_client_cancels_stops() {
     let toy = Toy::start(settings()).await;
-    let abandoned = tokio::time::timeout(Duration::from_millis(200), toy.one(stock("wait")));
-    let (ended, seen) = tokio::join!(abandoned, toy.until(|seen| seen.open == 1));
-    assert!(ended.is_err() && seen.open == 1);
+    // The call is dropped as soon as it is seen to run.
+    tokio::select! {
+        ended = toy.one(stock("wait")) => panic!("it ended: {ended:?}"),
+        _ = toy.until(|seen| seen.open == 1) => {}
+    }
     toy.until(|seen| seen.open == 0).await;
     let stream = toy.down(stock("hang")).await.unwrap();
     toy.until(|seen| seen.open == 1).await;

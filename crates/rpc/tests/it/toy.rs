@@ -54,7 +54,7 @@ impl Gate {
     /// Waits until so many calls are inside.
     pub async fn holds(&self, count: usize) {
         let mut inside = self.inside.subscribe();
-        tokio::time::timeout(Duration::from_secs(10), inside.wait_for(|inside| *inside == count))
+        tokio::time::timeout(Duration::from_secs(120), inside.wait_for(|inside| *inside == count))
             .await
             .expect("calls come and go in time")
             .unwrap();

@@ -22,7 +22,7 @@ async fn servers_end_when_their_parent_is_killed() {
 
     parent.kill().unwrap();
     parent.wait().unwrap();
-    until("all servers have ended", Duration::from_secs(15), || !pids.iter().any(|pid| is_alive(*pid))).await;
+    until("all servers have ended", Duration::from_secs(120), || !pids.iter().any(|pid| is_alive(*pid))).await;
     let layout = &Ground::new().await.layout;
     assert!(layout.sweep(&format!("it-{}-", parent.id())).unwrap() >= 3);
 }

@@ -3,12 +3,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use flotilla_servers::{Layout, provision};
 
 #[tokio::test]
-async fn a_settled_machine_is_provisioned_at_once() {
+async fn a_settled_machine_is_provisioned_without_a_word() {
     let ground = crate::support::Ground::new().await;
-    let began = std::time::Instant::now();
     let again = provision(&ground.layout, &|line| panic!("nothing to say, but: {line}")).await.unwrap();
     assert_eq!(again, ground.binaries);
-    assert!(began.elapsed() < std::time::Duration::from_millis(100));
 }
 
 #[test]

@@ -79,7 +79,7 @@ async fn a_restart_waits_for_its_port() {
     let log = nats.log();
     let refused = || std::fs::read_to_string(&log).unwrap().contains("address already in use");
     let release = async {
-        crate::support::until("the server meets the taken port", std::time::Duration::from_secs(8), refused).await;
+        crate::support::until("the server meets the taken port", std::time::Duration::from_secs(120), refused).await;
         drop(holder);
     };
     let (restarted, ()) = tokio::join!(nats.restart(), release);

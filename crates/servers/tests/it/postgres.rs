@@ -119,7 +119,7 @@ async fn a_dropped_one_is_killed() {
     let postgres = Postgres::start(&ground.binaries, &ground.layout, &name, PostgresOptions::default()).await.unwrap();
     let pid = postgres.pid();
     drop(postgres);
-    until("the dropped server is gone", Duration::from_secs(5), || !is_alive(pid)).await;
+    until("the dropped server is gone", Duration::from_secs(120), || !is_alive(pid)).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn readiness_fails_for_what_is_required_and_shows_what_is_degraded() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), degraded).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(120), degraded).await.unwrap();
 
     switches.database_down.store(true, Ordering::Relaxed);
     let body = until(running.admin, "/readyz", 503).await;
@@ -46,7 +46,7 @@ async fn grpc_health_follows_readiness() {
     let mut watch = HealthClient::new(channel).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     let mut until = async |expected| {
         let seen = async { while watch.message().await.unwrap().unwrap().status() != expected {} };
-        tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(120), seen).await.unwrap();
     };
     until(ServingStatus::Serving).await;
     switches.database_down.store(true, Ordering::Relaxed);
@@ -116,6 +116,6 @@ async fn a_client_that_never_finishes_its_head_is_cut_off() {
     let mut slow = TcpStream::connect(running.admin).await.unwrap();
     slow.write_all(b"GET /livez HTTP/1.1\r\nhost:").await.unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(20), slow.read_to_end(&mut answer)).await.expect("cut off").unwrap();
+    tokio::time::timeout(Duration::from_secs(120), slow.read_to_end(&mut answer)).await.expect("cut off").unwrap();
     running.stop().await.unwrap();
 }

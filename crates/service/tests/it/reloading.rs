@@ -71,7 +71,7 @@ impl Drop for Process {
 }
 
 async fn until(condition: impl AsyncFn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(120);
     while !condition().await {
         assert!(Instant::now() < end, "it never came");
         tokio::time::sleep(Duration::from_millis(20)).await;

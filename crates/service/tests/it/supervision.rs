@@ -1,15 +1,13 @@
 //! A background task that ends too early stops the service with an error.
 
-use std::time::Duration;
-
 use flotilla_telemetry::Registry;
 
-use crate::toy::{chassis, start};
+use crate::toy::{GRACE, chassis, start};
 
 #[tokio::test]
 async fn a_task_that_panics_stops_the_service_with_an_error() {
     let registry = Registry::new();
-    let mut chassis = chassis(Duration::from_secs(10), &registry);
+    let mut chassis = chassis(GRACE, &registry);
     chassis.spawn("relay", async { panic!("a bug") });
     let error = start(chassis, &registry).await.wait().await.unwrap_err().to_string();
     assert!(error.contains("task relay failed"), "{error}");
@@ -18,7 +16,7 @@ async fn a_task_that_panics_stops_the_service_with_an_error() {
 #[tokio::test]
 async fn a_task_that_ends_early_stops_the_service_with_an_error() {
     let registry = Registry::new();
-    let mut chassis = chassis(Duration::from_secs(10), &registry);
+    let mut chassis = chassis(GRACE, &registry);
     chassis.spawn("relay", async {});
     let shutdown = chassis.shutdown();
     chassis.spawn("consumers", async move { shutdown.cancelled().await });
@@ -37,7 +35,7 @@ async fn an_address_in_use_is_told() {
         flotilla_rpc::AccessRules::new(),
         &registry,
     );
-    let started = chassis(Duration::from_secs(1), &registry).start(server, address).await;
+    let started = chassis(GRACE, &registry).start(server, address).await;
     let error = started.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
 }

@@ -13,6 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+/// A grace that no drain comes to, however busy the machine is.
+pub const GRACE: Duration = Duration::from_secs(120);
+
 /// What the toy's checks say.
 #[derive(Clone, Default)]
 pub struct Switches {
@@ -27,7 +30,7 @@ pub fn chassis(grace: Duration, registry: &Registry) -> Chassis {
 
 /// A chassis with two checks.
 pub fn with_checks(switches: &Switches, registry: &Registry) -> Chassis {
-    let mut chassis = chassis(Duration::from_secs(10), registry);
+    let mut chassis = chassis(GRACE, registry);
     let checks = [("database", Required, &switches.database_down), ("broker", Degraded, &switches.broker_down)];
     for (name, severity, down) in checks {
         let down = Arc::clone(down);
@@ -65,7 +68,7 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> 
 
 /// Waits until `path` answers with `status`.
 pub async fn until(address: SocketAddr, path: &str, status: u16) -> String {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(120);
     loop {
         let (answered, body) = get(address, path).await;
         if answered == status {

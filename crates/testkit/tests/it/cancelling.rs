@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = flotilla_testkit::PATIENCE;
 const RUNNING: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE datname = $1 AND state = 'active' AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
 

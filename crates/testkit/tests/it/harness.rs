@@ -1,7 +1,5 @@
 //! A service in the process, with callers that it knows by their tokens.
 
-use std::time::Duration;
-
 use flotilla_config::{Problems, Setting, Validate};
 use flotilla_postgres::{Pool, PostgresSettings};
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
@@ -105,7 +103,7 @@ async fn a_service_in_the_process_knows_its_callers() {
     let known = toy.channel_as(&identity.token_of(user, Role::Customer, session));
     StockServiceClient::new(known.clone()).get_stock(request()).await.unwrap();
     identity.end(session);
-    eventually("the session's end is known", Duration::from_secs(5), || async {
+    eventually("the session's end is known", flotilla_testkit::PATIENCE, || async {
         let status = StockServiceClient::new(known.clone()).get_stock(request()).await.err().ok_or("it enters")?;
         let reason = Details::of(&status).reason.unwrap_or_default();
         if reason == "SESSION_REVOKED" { Ok(()) } else { Err(reason) }

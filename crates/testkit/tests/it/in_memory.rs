@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::echo::{Echo, Text, methods};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = flotilla_testkit::PATIENCE;
 
 struct World {
     registry: Registry,

@@ -1,7 +1,5 @@
 //! Servers, databases and the assertions about them.
 
-use std::time::Duration;
-
 use flotilla_testkit::{
     Stack, assert_no_pending_acks, assert_nothing_parked, assert_outbox_published, eventually, nats_client, stack,
 };
@@ -72,7 +70,7 @@ async fn servers_of_ones_own_can_be_killed_and_come_back() {
     let database = own.database("orders", messaging()).await;
     own.kill_postgres().await;
     own.restart_postgres().await.unwrap();
-    eventually("database back", Duration::from_secs(10), || async {
+    eventually("database back", flotilla_testkit::PATIENCE, || async {
         database.value::<i64>("SELECT count(*) FROM outbox", &[]).await == 0
     })
     .await;

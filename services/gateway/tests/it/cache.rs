@@ -1,7 +1,5 @@
 //! Product reads kept in Redis.
 
-use std::time::Duration;
-
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::{Product, UpdateProductRequest};
 use flotilla_testkit::{Stack, eventually, stack};
@@ -20,7 +18,7 @@ async fn read(fixture: &Fixture) -> String {
 
 /// Reads until a read didn't reach the service.
 async fn warm(fixture: &Fixture) {
-    eventually("a kept product", Duration::from_secs(20), || async {
+    eventually("a kept product", flotilla_testkit::PATIENCE, || async {
         let before = fixture.toys.calls("GetProduct");
         read(fixture).await;
         fixture.toys.calls("GetProduct") == before

@@ -41,9 +41,9 @@ impl Fixture {
             telemetry: flotilla_telemetry::TelemetrySettings::default(),
             remote: Default::default(),
             secrets: Default::default(),
-            grpc: flotilla_rpc::ServerSettings::default(),
+            grpc: flotilla_testkit::server_settings(),
             auth: identity.auth_settings(),
-            client: flotilla_rpc::ClientSettings::default(),
+            client: flotilla_testkit::client_settings(),
             backends: BackendSettings {
                 identity: url(),
                 inventory: url(),

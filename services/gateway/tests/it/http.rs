@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// No test waits longer for one answer.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = flotilla_testkit::PATIENCE;
 
 /// A request in the making.
 #[derive(Debug, Clone)]

@@ -145,7 +145,7 @@ async fn requests_beyond_the_limit_are_refused_with_a_hint() {
     let fixture = Fixture::with(|settings| settings.grpc.max_calls = 1).await;
     let slow = fixture.as_customer("POST /v1/orders").json(&order()).key("slow").header("x-request-timeout", "5s");
     let first = tokio::spawn(slow.send());
-    flotilla_testkit::eventually("the first call", std::time::Duration::from_secs(10), || async {
+    flotilla_testkit::eventually("the first call", flotilla_testkit::PATIENCE, || async {
         fixture.toys.calls("PlaceOrder") == 1
     })
     .await;

@@ -1,11 +1,12 @@
 //! Login, and the keys by which its tokens are checked elsewhere.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, LoginRequest};
 use flotilla_rpc::{AuthSettings, Authenticator, ClientSettings, Details, RemoteKeys, Role};
 use flotilla_testkit::fields;
-use tonic::Code;
+use futures::future::join_all;
+use tonic::{Code, Request};
 
 use crate::support::{ADMIN_EMAIL, PASSWORD, World};
 
@@ -68,6 +69,31 @@ async fn a_wrong_password_and_an_unknown_address_are_refused_alike() {
     let label = LoginRequest { email: "a@b".into(), password: PASSWORD.into(), client_label: "\0".into() };
     assert_eq!(fields(&world.auth().login(label).await.unwrap_err()), ["client_label"]);
     world.finish().await;
+}
+
+#[test]
+fn an_unknown_address_takes_the_same_work_as_a_wrong_password() {
+    // One thread does the work that blocks, and the test keeps it: whose password is to be hashed gets no answer. That
+    // shows who waits for the work, whatever it takes.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let world = World::start().await;
+        world.customer("ann@example.com").await;
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let kept = tokio::task::spawn_blocking(move || released.recv());
+        let log_in = |email: &str| {
+            let (email, password) = (email.to_owned(), "wrong horse".to_owned());
+            let mut request = Request::new(LoginRequest { email, password, client_label: String::new() });
+            request.set_timeout(Duration::from_secs(2));
+            let mut auth = world.auth();
+            async move { auth.login(request).await.unwrap_err().code() }
+        };
+        let answers = join_all(["ann@example.com", "nobody@example.com", "nobody\0@example.com"].map(log_in)).await;
+        assert_eq!(answers, [Code::DeadlineExceeded; 3], "some were answered without any work");
+        drop(release);
+        assert!(kept.await.unwrap().is_err());
+        world.finish().await;
+    });
 }
 
 #[tokio::test]

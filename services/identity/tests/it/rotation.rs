@@ -8,12 +8,10 @@ use flotilla_proto::identity::v1::{
     GetJsonWebKeySetRequest, RotateSigningKeyRequest, auth_service_client::AuthServiceClient,
 };
 use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys};
-use flotilla_testkit::{ServiceHarness, eventually, refusal};
+use flotilla_testkit::{PATIENCE, ServiceHarness, eventually, refusal};
 use tonic::Code;
 
 use crate::support::{ADMIN_EMAIL, PASSWORD, World};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn published(service: &ServiceHarness) -> Vec<String> {
     let keys = AuthServiceClient::new(service.channel()).get_json_web_key_set(GetJsonWebKeySetRequest {}).await;
@@ -27,8 +25,9 @@ fn kid(token: &str) -> String {
 #[tokio::test]
 async fn tokens_of_both_keys_pass_everywhere_while_keys_rotate_and_the_old_key_leaves_afterwards() {
     let auth = AuthSettings {
-        token_lifetime: HumanDuration::from_secs(3),
-        key_lead: HumanDuration::from_secs(1),
+        // Long enough for a busy machine to log in before the new key signs.
+        token_lifetime: HumanDuration::from_secs(12),
+        key_lead: HumanDuration::from_secs(4),
         clock_skew: HumanDuration::from_secs(0),
         ..AuthSettings::default()
     };

@@ -1,6 +1,6 @@
 //! A running identity, clients in every role, and a listener on its stream.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use flotilla_config::SecretString;
@@ -16,17 +16,16 @@ use flotilla_proto::identity::v1::{
     CreateUserRequest, LoginRequest, LoginResponse, RefreshTokenRequest, User, auth_service_client::AuthServiceClient,
     user_service_client::UserServiceClient,
 };
-use flotilla_rpc::{Channel, ServerSettings};
+use flotilla_rpc::Channel;
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::{Registry, TelemetrySettings};
-use flotilla_testkit::{Database, ServiceHarness, assert_nothing_left, eventually, stack};
+use flotilla_testkit::{Database, PATIENCE, ServiceHarness, assert_nothing_left, eventually, stack};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
 pub const ADMIN_EMAIL: &str = "operator@example.com";
 pub const PASSWORD: &str = "correct horse";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One identity on a database and streams of its own.
 pub struct World {
@@ -123,7 +122,7 @@ pub fn settings(database: &Database, nats: &str) -> Settings {
         telemetry: TelemetrySettings::default(),
         remote: Default::default(),
         secrets: Default::default(),
-        grpc: ServerSettings::default(),
+        grpc: flotilla_testkit::server_settings(),
         auth: AuthSettings::default(),
         postgres: database.settings(),
         nats: NatsSettings { url: nats.to_owned(), ..NatsSettings::default() },

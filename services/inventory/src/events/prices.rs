@@ -52,20 +52,7 @@ impl Handler<Tx> for Prices {
     }
 
     async fn handle(&self, _tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
-        let mut newest: HashMap<ProductId, News> = HashMap::new();
-        let mut outcomes = Vec::with_capacity(events.len());
-        for event in events {
-            outcomes.push(match read(event) {
-                Ok(Some(news)) => {
-                    if newest.get(&news.product).is_none_or(|known| known.version < news.version) {
-                        newest.insert(news.product.clone(), news);
-                    }
-                    Outcome::Done(Vec::new())
-                }
-                Ok(None) => Outcome::Done(Vec::new()),
-                Err(why) => Outcome::DeadLetter(why),
-            });
-        }
+        let (newest, outcomes) = newest(events);
         if newest.is_empty() {
             return Ok(outcomes);
         }
@@ -77,6 +64,25 @@ impl Handler<Tx> for Prices {
     }
 }
 
+/// Of each product the newest price among the events, whatever their order, and what becomes of each event.
+fn newest(events: &[Event]) -> (HashMap<ProductId, News>, Vec<Outcome>) {
+    let mut newest: HashMap<ProductId, News> = HashMap::new();
+    let mut outcomes = Vec::with_capacity(events.len());
+    for event in events {
+        outcomes.push(match read(event) {
+            Ok(Some(news)) => {
+                if newest.get(&news.product).is_none_or(|known| known.version < news.version) {
+                    newest.insert(news.product.clone(), news);
+                }
+                Outcome::Done(Vec::new())
+            }
+            Ok(None) => Outcome::Done(Vec::new()),
+            Err(why) => Outcome::DeadLetter(why),
+        });
+    }
+    (newest, outcomes)
+}
+
 /// `ProductChanged` says all; `PriceChanged` comes beside it and says no more.
 fn read(event: &Event) -> Result<Option<News>, String> {
     if !event.is::<ProductChanged>() {
@@ -86,4 +92,45 @@ fn read(event: &Event) -> Result<Option<News>, String> {
     let product = ProductId::parse(&product_id).ok_or("product_id is not an id")?;
     let currency = Currency::parse(&currency_code).ok_or("currency_code is not known")?;
     Ok(Some(News { product, price: Amount { minor: price_minor, currency }, deleted, version }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn changed(product: &str, version: i64) -> Event {
+        let message = ProductChanged {
+            product_id: product.into(),
+            price_minor: version * 100,
+            currency_code: "USD".into(),
+            version,
+            ..ProductChanged::default()
+        };
+        Event::new(Uuid::from_u128(1), "flotilla.test", &message, "products/1".into(), version, UNIX_EPOCH)
+    }
+
+    #[test]
+    fn of_several_versions_in_one_frame_the_newest_counts_wherever_it_stands() {
+        let frame = [("tea", 2), ("tea", 5), ("cup", 1), ("tea", 4), ("tea", 3)];
+        let events: Vec<Event> = frame.iter().map(|(product, version)| changed(product, *version)).collect();
+        let (newest, outcomes) = newest(&events);
+        let mut told: Vec<_> =
+            newest.values().map(|news| (news.product.as_str(), news.version, news.price.minor)).collect();
+        told.sort_unstable();
+        assert_eq!(told, [("cup", 1, 100), ("tea", 5, 500)]);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done(events) if events.is_empty())));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_dead_letter_and_its_neighbours_count() {
+        let mut broken = changed("tea", 2);
+        broken.data = vec![0xff].into();
+        let (newest, outcomes) = newest(&[broken, changed("cup", 1)]);
+        assert_eq!(newest.len(), 1);
+        assert!(matches!(outcomes[..], [Outcome::DeadLetter(_), Outcome::Done(_)]));
+    }
 }

@@ -1,6 +1,5 @@
 //! Imports: rows judged one by one, applied by chunks, with a progress that survives the stream.
 
-use std::time::Duration;
 
 use flotilla_config::HumanDuration;
 use flotilla_proto::google::r#type::Money;
@@ -255,5 +254,5 @@ async fn imports_are_for_operators_and_an_empty_one_is_one() {
     assert_ne!(unnamed.name, empty.name);
     let named = ImportProductsRequest { row: None, import_id: "Not an id".into() };
     assert_eq!(refusal(world.catalogue().import_products(stream::iter([named])).await).0, Code::InvalidArgument);
-    tokio::time::timeout(Duration::from_secs(30), world.finish()).await.unwrap();
+    tokio::time::timeout(PATIENCE, world.finish()).await.unwrap();
 }

@@ -8,6 +8,7 @@ mod crowd;
 mod expiry;
 mod imports;
 mod list;
+mod locks;
 mod metrics;
 mod prices;
 mod reservations;

@@ -1,7 +1,5 @@
 //! A running inventory with a database, a broker and callers of its own; the test plays orders.
 
-use std::time::Duration;
-
 use flotilla_inventory::config::HoldSettings;
 use flotilla_inventory::{Inventory, Settings};
 use flotilla_messaging::{Event, Ids, NatsSettings, frame};
@@ -21,8 +19,8 @@ use flotilla_testkit::{
 use tonic::Status;
 use uuid::Uuid;
 
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use flotilla_testkit::PATIENCE;
+
 const COMMANDS: &str = "flotilla.orders.inventory";
 
 pub struct World {
@@ -53,9 +51,9 @@ impl World {
             telemetry: Default::default(),
             remote: Default::default(),
             secrets: Default::default(),
-            grpc: Default::default(),
+            grpc: flotilla_testkit::server_settings(),
             auth: identity.auth_settings(),
-            client: flotilla_rpc::ClientSettings::default(),
+            client: flotilla_testkit::client_settings(),
             postgres: database.settings(),
             nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             hold: HoldSettings::default(),

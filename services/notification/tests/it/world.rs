@@ -1,7 +1,5 @@
 //! A running notification with a database, a broker and callers of its own; the test plays the other services.
 
-use std::time::Duration;
-
 use flotilla_messaging::{Event, Ids, NatsSettings};
 use flotilla_notification::config::FeedSettings;
 use flotilla_notification::{Notification, Settings};
@@ -16,8 +14,8 @@ use flotilla_testkit::{Database, ServiceHarness, Streams, TestIdentity, assert_n
 use tonic::Streaming;
 use uuid::Uuid;
 
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use flotilla_testkit::PATIENCE;
+
 /// Streams with the subject that notification reads.
 const STREAMS: [(&str, &str); 3] = [
     ("ORDERS", "flotilla.orders.events"),
@@ -49,9 +47,9 @@ impl World {
             remote: Default::default(),
             secrets: Default::default(),
             flags: Default::default(),
-            grpc: Default::default(),
+            grpc: flotilla_testkit::server_settings(),
             auth: identity.auth_settings(),
-            client: flotilla_rpc::ClientSettings::default(),
+            client: flotilla_testkit::client_settings(),
             postgres: database.settings(),
             nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             feed: FeedSettings::default(),

@@ -11,7 +11,7 @@ use flotilla_proto::inventory::v1::{
     catalog_service_server::{CatalogService, CatalogServiceServer},
 };
 use flotilla_proto::money::{Amount, Currency};
-use flotilla_rpc::{Access, AccessRules, Server, ServerSettings};
+use flotilla_rpc::{Access, AccessRules, Server};
 use flotilla_telemetry::Registry;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status, Streaming};
@@ -35,7 +35,7 @@ impl TestCatalogue {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shelf = Arc::new(Shelf::default());
         let rules = AccessRules::new().allow("/flotilla.inventory.v1.CatalogService/BatchGetProducts", Access::Public);
-        let server = Server::new(&ServerSettings::default(), None, rules, &Registry::new())
+        let server = Server::new(&flotilla_testkit::server_settings(), None, rules, &Registry::new())
             .add(CatalogServiceServer::from_arc(Arc::clone(&shelf)));
         let shutdown = CancellationToken::new();
         tokio::spawn(server.serve(listener, shutdown.clone()));

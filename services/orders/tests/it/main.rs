@@ -6,6 +6,8 @@ mod bad_input;
 mod broker_down;
 mod cancelling;
 mod catalogue;
+mod clocks;
+mod locks;
 mod metrics;
 mod participants;
 mod paused;

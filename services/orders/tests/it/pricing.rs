@@ -52,6 +52,35 @@ async fn an_order_is_priced_from_the_copy_that_events_keep() {
 }
 
 #[tokio::test]
+async fn an_older_version_changes_neither_the_table_nor_the_prices_in_memory() {
+    let world = World::start_with(|settings| {
+        // What is in memory is there by the events alone.
+        settings.catalogue.poll = flotilla_config::HumanDuration::from_secs(3_600).into();
+    })
+    .await;
+    hear_of(&world, changed("kiwi", 70, 3)).await;
+    // In one frame, and so in one transaction: once the fig is kept, the kiwi was read too. The same version with
+    // another price is no news either.
+    let older = [changed("kiwi", 10, 2), changed("kiwi", 20, 3), changed("fig", 1, 1)];
+    world.others.say(&older.each_ref().map(|product| world.others.product(product))).await;
+    hear_of(&world, changed("plum", 1, 1)).await;
+    let kept = "SELECT version, price_minor FROM catalogue WHERE product_id = 'kiwi'";
+    let row = world.database.query(kept, &[]).await.remove(0);
+    assert_eq!((row.get(0), row.get(1)), (3_i64, 70_i64), "in the table");
+    assert_eq!(world.place("one", &[("kiwi", 1)]).await.unwrap().total, Some(usd(70)), "in memory");
+
+    // Of several versions in one frame the newest counts, wherever it stands.
+    let mixed = [changed("kiwi", 50, 5), changed("kiwi", 60, 6), changed("kiwi", 40, 4), changed("lime", 1, 1)];
+    world.others.say(&mixed.each_ref().map(|product| world.others.product(product))).await;
+    hear_of(&world, changed("date", 1, 1)).await;
+    let row = world.database.query(kept, &[]).await.remove(0);
+    assert_eq!((row.get(0), row.get(1)), (6_i64, 60_i64), "in the table");
+    assert_eq!(world.place("two", &[("kiwi", 1)]).await.unwrap().total, Some(usd(60)), "in memory");
+    assert_eq!(world.catalogue.asked(), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn an_unknown_product_is_asked_of_inventory_once() {
     let world = World::start().await;
     world.place("one", &[("apple", 1), ("pear", 1)]).await.unwrap();

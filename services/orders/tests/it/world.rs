@@ -1,7 +1,5 @@
 //! A running orders with a database, a broker, a catalogue and callers of its own; the test plays the participants.
 
-use std::time::Duration;
-
 use flotilla_config::HumanDuration;
 use flotilla_messaging::{Ids, NatsSettings};
 use flotilla_orders::config::{CatalogueSettings, PlacingSettings, SagaSettings, WatchSettings};
@@ -16,11 +14,10 @@ use flotilla_testkit::{Database, ServiceHarness, Stack, TestIdentity, assert_not
 use tonic::Status;
 use uuid::Uuid;
 
+pub use flotilla_testkit::PATIENCE;
+
 use crate::catalogue::TestCatalogue;
 use crate::participants::Participants;
-
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub type Client = OrderServiceClient<Channel>;
 
@@ -50,26 +47,25 @@ impl World {
         let database = stack.database(Orders::NAME, Vec::new()).await;
         let identity = TestIdentity::start().await;
         let catalogue = TestCatalogue::start().await;
-        let minute = HumanDuration::from_secs(60);
+        let hour = HumanDuration::from_secs(3_600);
         let mut settings = Settings {
             service: Default::default(),
             telemetry: Default::default(),
             remote: Default::default(),
             secrets: Default::default(),
             flags: Default::default(),
-            grpc: Default::default(),
+            grpc: flotilla_testkit::server_settings(),
             auth: identity.auth_settings(),
-            client: flotilla_rpc::ClientSettings::default(),
+            client: flotilla_testkit::client_settings(),
             postgres: database.settings(),
             nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             catalogue: CatalogueSettings {
                 inventory_url: catalogue.url.clone(),
-                // A debug build on a busy machine takes its time over a hundred calls at once.
-                lookup_timeout: HumanDuration::from_secs(9),
+                lookup_timeout: HumanDuration(PATIENCE),
                 ..CatalogueSettings::default()
             },
             placing: PlacingSettings::default(),
-            saga: SagaSettings { backoff: minute.into(), backoff_max: minute.into(), ..SagaSettings::default() },
+            saga: SagaSettings { backoff: hour.into(), backoff_max: hour.into(), ..SagaSettings::default() },
             watch: WatchSettings::default(),
         };
         adjust(&mut settings);

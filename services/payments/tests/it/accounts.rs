@@ -37,22 +37,23 @@ async fn a_new_users_account_is_waited_for() {
 #[tokio::test]
 async fn an_old_unknown_account_is_not_found_at_once_and_a_young_one_within_the_deadline() {
     let world = World::start().await;
-    let began = Instant::now();
+    // What was waited for in vain comes with a hint to ask again.
     for id in [OLD, Uuid::nil(), Uuid::max()] {
         let status = world.operator().get_account(get(id)).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "NOT_FOUND"));
+        assert_eq!(flotilla_rpc::Details::of(&status).retry_after, None, "it was waited for");
     }
-    assert_eq!(world.top_up(OLD, 1, "k").await.unwrap_err().code(), Code::NotFound);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let status = world.top_up(OLD, 1, "k").await.unwrap_err();
+    assert_eq!((status.code(), flotilla_rpc::Details::of(&status).retry_after), (Code::NotFound, None));
 
     let young = world.identity.ids.next();
     let mut request = Request::new(get(young));
-    request.set_timeout(Duration::from_millis(800));
+    request.set_timeout(Duration::from_secs(4));
     let began = Instant::now();
     let status = world.customer(young).get_account(request).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     assert!(flotilla_rpc::Details::of(&status).retry_after.is_some());
-    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     world.finish().await;
 }
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod bad_input;
 mod charges;
+mod locks;
 mod peer;
 mod refunds;
 mod statement;

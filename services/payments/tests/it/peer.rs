@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -12,11 +11,9 @@ use flotilla_messaging::{
 };
 use flotilla_postgres::{Pool, Tx};
 use flotilla_telemetry::Registry;
-use flotilla_testkit::{Database, eventually, stack};
+use flotilla_testkit::{Database, PATIENCE, eventually, stack};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Another service: its messaging without anything behind it.
 pub struct Peer {

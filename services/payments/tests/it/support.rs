@@ -1,7 +1,5 @@
 //! A running payments between peers that stand for orders and identity, and clients in every role.
 
-use std::time::Duration;
-
 use flotilla_messaging::{Event, Ids, NatsSettings, StreamSpec};
 use flotilla_payments::{Payments, Settings};
 use flotilla_proto::{
@@ -12,18 +10,19 @@ use flotilla_proto::{
         RefundPayment, TopUpAccountRequest, payment_service_client::PaymentServiceClient,
     },
 };
-use flotilla_rpc::{Channel, Role, ServerSettings};
+use flotilla_rpc::{Channel, Role};
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::TelemetrySettings;
 use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, eventually, stack};
 use tonic::Status;
 use uuid::Uuid;
 
+pub use flotilla_testkit::PATIENCE;
+
 use crate::peer::Peer;
 
 const ORDERS: StreamSpec = StreamSpec { name: "ORDERS", subjects: &["flotilla.orders.payments"] };
 const IDENTITY: StreamSpec = StreamSpec { name: "IDENTITY", subjects: &["flotilla.identity.users"] };
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One payments on a database and streams of its own.
 pub struct World {
@@ -127,9 +126,9 @@ pub fn settings(database: &Database, nats: &str, tokens: &TestIdentity) -> Setti
         telemetry: TelemetrySettings::default(),
         remote: Default::default(),
         secrets: Default::default(),
-        grpc: ServerSettings::default(),
+        grpc: flotilla_testkit::server_settings(),
         auth: tokens.auth_settings(),
-        client: flotilla_rpc::ClientSettings::default(),
+        client: flotilla_testkit::client_settings(),
         postgres: database.settings(),
         nats: NatsSettings { url: nats.to_owned(), ..NatsSettings::default() },
         currency: "USD".to_owned(),

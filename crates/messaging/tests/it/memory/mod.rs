@@ -2,8 +2,11 @@
 
 mod consumer;
 mod faults;
+mod in_hand;
 mod parked;
+mod read_ahead;
 mod relay;
+mod replies;
 mod simulation;
 
 use std::sync::Arc;

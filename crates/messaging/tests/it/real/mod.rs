@@ -4,7 +4,9 @@ mod broker;
 mod bucket;
 mod consumer;
 mod dump;
+mod parked;
 mod relay;
+mod replies;
 mod retention;
 mod roles;
 
@@ -26,7 +28,7 @@ use uuid::Uuid;
 
 use crate::fixtures::{COMMAND, KIND, REPLY, event, text};
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use flotilla_testkit::PATIENCE;
 pub const ORDERS: StreamSpec = StreamSpec { name: "ORDERS", subjects: &["flotilla.orders.events"] };
 pub const PAYMENTS: StreamSpec = StreamSpec { name: "PAYMENTS", subjects: &["flotilla.payments.events"] };
 pub const CONSUMER: ConsumerSpec =
@@ -129,6 +131,8 @@ pub struct Recording {
     pub runs: AtomicUsize,
     /// How often `fail:<state>` is still obeyed.
     pub failures: AtomicUsize,
+    /// Whether it also says something after events that want no reply.
+    pub tells: bool,
 }
 
 #[async_trait]
@@ -154,17 +158,20 @@ impl Handler<Tx> for Recording {
         }
         let insert = "INSERT INTO applied (id, kind) SELECT * FROM unnest($1::uuid[], $2::text[])";
         tx.execute(insert, &[&ids, &kinds]).await?;
-        Ok(events.iter().map(outcome).collect())
+        Ok(events.iter().map(|event| outcome(event, self.tells)).collect())
     }
 }
 
-fn outcome(cause: &Event) -> Outcome {
-    if cause.kind != COMMAND {
-        return Outcome::Done(Vec::new());
+fn outcome(cause: &Event, tells: bool) -> Outcome {
+    let follows = |kind| {
+        let follows = event(&Ids::system(), kind, "done").caused_by(cause);
+        Event { subject: PAYMENTS.subjects[0].to_owned(), ..follows }
+    };
+    match cause.kind.as_str() {
+        COMMAND => Outcome::Replied { reply: follows(REPLY), more: Vec::new() },
+        _ if tells => Outcome::Done(vec![follows(KIND)]),
+        _ => Outcome::Done(Vec::new()),
     }
-    let mut reply = event(&Ids::system(), REPLY, "done").caused_by(cause);
-    reply.subject = "flotilla.payments.events".to_owned();
-    Outcome::Replied { reply, more: Vec::new() }
 }
 
 pub async fn applied(database: &Database) -> Vec<Uuid> {

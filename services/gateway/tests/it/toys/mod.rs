@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogServiceServer;
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
-use flotilla_rpc::{Access, AccessRules, Server, ServerSettings};
+use flotilla_rpc::{Access, AccessRules, Server};
 use flotilla_telemetry::Registry;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -84,7 +84,7 @@ impl Toys {
         let shutdown = CancellationToken::new();
         let methods = [ORDERS, CATALOG].concat();
         let rules = methods.into_iter().fold(AccessRules::new(), |rules, method| rules.allow(method, Access::Public));
-        let server = Server::new(&ServerSettings::default(), None, rules, &Registry::new())
+        let server = Server::new(&flotilla_testkit::server_settings(), None, rules, &Registry::new())
             .add(OrderServiceServer::new(orders::Orders(notes.clone())))
             .add(CatalogServiceServer::new(catalog::Catalog::new(notes.clone())));
         // Not drained: a test that ends takes its toys along.

@@ -1,0 +1,49 @@
+//! Parked messages in PostgreSQL: each waits its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_testkit::{Database, eventually, stack};
+
+use super::{CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, Recording, database, settings};
+use crate::fixtures::{KIND, event};
+
+/// What a first attempt that failed waits. Longer than any test may take.
+const BACKOFF: Duration = Duration::from_secs(1_200);
+
+/// Waits for so many attempts at the only parked message, and says how many seconds it is to wait for the next.
+async fn wait_after(database: &Database, attempts: i32) -> f64 {
+    let sql = "SELECT attempts, extract(epoch FROM next_attempt_at - clock_timestamp())::float8 FROM parked";
+    eventually(&format!("{attempts} attempts"), PATIENCE, || async {
+        let rows = database.query(sql, &[]).await;
+        let row = rows.first().ok_or("not parked")?;
+        if row.get::<_, i32>(0) == attempts { Ok(row.get::<_, f64>(1)) } else { Err("not tried again") }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_parked_message_waits_longer_after_each_attempt() {
+    let nats = stack().await.nats_url();
+    let (orders_db, payments_db) = (database("orders").await, database("payments").await);
+    let mut settings = settings(&nats);
+    settings.parked.backoff = BACKOFF.into();
+    let orders = Node::start(&orders_db, ORDERS, &settings, vec![]).await;
+    let handler = Arc::new(Recording::default());
+    let payments = Node::start(&payments_db, PAYMENTS, &settings, vec![(CONSUMER, handler)]).await;
+    orders.commit(&[event(&orders.ids, KIND, "poison")]).await;
+
+    // Twenty minutes, then twice as long, then the longest wait of an hour; from the second on, a quarter more or less.
+    // What the test itself takes is less than the margin below.
+    for (attempts, at_least, at_most) in [(1, 1_000.0, 1_200.0), (2, 1_600.0, 3_000.0), (3, 2_500.0, 4_500.0)] {
+        let wait = wait_after(&payments_db, attempts).await;
+        assert!((at_least..=at_most).contains(&wait), "attempt {attempts} is followed by a wait of {wait} s");
+        payments_db.query("UPDATE parked SET next_attempt_at = clock_timestamp()", &[]).await;
+    }
+    eventually("dead", PATIENCE, || async {
+        payments_db.value::<String>("SELECT state FROM parked", &[]).await == "dead"
+    })
+    .await;
+    orders.stop().await;
+    payments.stop().await;
+}

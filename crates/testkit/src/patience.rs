@@ -1,0 +1,37 @@
+//! Waits that no test reaches, however busy the machine is: where a test isn't about a limit, the limit must not fail it.
+//!
+//! A machine that builds and tests other things meanwhile may be ten times slower. What a test does wait for ends as
+//! soon as it is there, so that generous bounds cost nothing.
+
+use std::time::Duration;
+
+use flotilla_config::HumanDuration;
+use flotilla_postgres::PostgresSettings;
+use flotilla_rpc::{ClientSettings, ServerSettings};
+
+/// How long anything that a test waits for may take.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+const LONG: HumanDuration = HumanDuration(PATIENCE);
+
+/// Settings of a server under test.
+#[must_use]
+pub fn server_settings() -> ServerSettings {
+    ServerSettings { default_deadline: LONG, keepalive_timeout: LONG, ..ServerSettings::default() }
+}
+
+/// Settings of a client under test.
+#[must_use]
+pub fn client_settings() -> ClientSettings {
+    ClientSettings {
+        connect_timeout: LONG,
+        default_deadline: LONG,
+        keepalive_timeout: LONG,
+        ..ClientSettings::default()
+    }
+}
+
+/// The same for pools of connections.
+pub(crate) fn patient(settings: PostgresSettings) -> PostgresSettings {
+    PostgresSettings { connect_timeout: LONG, statement_timeout: LONG, acquire_timeout: LONG, ..settings }
+}

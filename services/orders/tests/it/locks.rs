@@ -1,0 +1,21 @@
+//! What a transaction decides by isn't changed by another meanwhile: two transactions, stepped by hand.
+
+use flotilla_proto::orders::v1::OrderState;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_saga_goes_on_from_where_another_transaction_leaves_it() {
+    let world = World::start().await;
+    let order = world.order().await;
+    world.others.hear(order, "ReserveStock").await;
+    let moved = format!(
+        "UPDATE sagas SET version = 7 WHERE order_id = '{order}'; UPDATE orders SET version = 7 WHERE id = '{order}'"
+    );
+    let other = world.database.hold(&moved).await;
+    world.others.say(&[world.others.reserved(order)]).await;
+    other.awaited().await;
+    other.commit().await;
+    assert_eq!(world.until(order, OrderState::Charging).await.etag, "\"8\"");
+    world.stop().await;
+}
