@@ -17,7 +17,8 @@ pub struct Held {
 }
 
 impl Database {
-    /// Begins a transaction, as superuser, runs `statements` in it, and holds what they lock.
+    /// Begins a transaction, as superuser, runs `statements` in it, and holds what they lock. While it has written and
+    /// not ended, no relay of any database of the server publishes what is committed after it began.
     ///
     /// # Panics
     /// A statement fails.

@@ -1,6 +1,5 @@
 //! Imports: rows judged one by one, applied by chunks, with a progress that survives the stream.
 
-
 use flotilla_config::HumanDuration;
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;

@@ -1,10 +1,10 @@
 //! What a transaction decides by isn't changed by another meanwhile: two transactions, stepped by hand.
 
 use flotilla_proto::payments::v1::PaymentDecline;
-use flotilla_testkit::Held;
+use flotilla_testkit::{Held, Streams, eventually};
 use uuid::Uuid;
 
-use crate::support::{Said, World, charge, said};
+use crate::support::{PATIENCE, Said, World, charge, said};
 
 /// Moves money in a transaction that is left open, as another replica would.
 async fn moved(world: &World, customer: Uuid, cents: i64) -> Held {
@@ -46,7 +46,10 @@ async fn a_charge_is_decided_by_what_another_transaction_leaves() {
     let customer = world.account(100).await;
     let other = moved(&world, customer, -80).await;
     let command = charge(&world.orders.ids, world.orders.ids.next(), customer, 50);
-    world.orders.send(std::slice::from_ref(&command)).await;
+    // Not by the relay, which publishes nothing while an older transaction runs.
+    let streams = Streams::connect(&world.nats).await;
+    eventually("the stream of orders", PATIENCE, || streams.get("ORDERS")).await;
+    streams.publish(std::slice::from_ref(&command)).await;
     other.awaited().await;
     other.commit().await;
     assert_eq!(said(&world.orders.reply(&command).await), Said::Declined(PaymentDecline::InsufficientFunds));

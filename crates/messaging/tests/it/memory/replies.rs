@@ -1,5 +1,6 @@
 //! Replies of a batch in which not every event has one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -47,8 +48,8 @@ async fn a_batch_of_events_with_and_without_replies_repeats_each_reply_as_it_was
     world.assert_each_applied_once(&sent);
     let replies = |events: &[Event]| events.iter().filter(|event| event.kind == REPLY).cloned().collect::<Vec<_>>();
     let (first, all) = (replies(&first), world.payments.outbox());
-    let commands: Vec<_> = sent.iter().filter(|event| event.kind == COMMAND).map(|event| Some(event.id)).collect();
-    assert_eq!(first.iter().map(|reply| reply.causation_id).collect::<Vec<_>>(), commands);
+    let commands: BTreeSet<_> = sent.iter().filter(|event| event.kind == COMMAND).map(|event| Some(event.id)).collect();
+    assert_eq!(first.iter().map(|reply| reply.causation_id).collect::<BTreeSet<_>>(), commands);
     // Each reply once more, under its id, and nothing else.
     assert_eq!(all.len(), sent.len() + 3 + first.len());
     for reply in &first {
