@@ -4,17 +4,18 @@
 //! A parked message keeps its inbox row, so a redelivery of it is a repeat and changes nothing. A retry that succeeds
 //! removes the parked row in the transaction of the effect.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_telemetry::Span;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use crate::backoff::Backoff;
 use crate::consumer::attempt::{Failure, collect, decide};
 use crate::consumer::trace::process;
-use crate::event::Event;
 use crate::handler::{Handler, Outcome};
 use crate::metrics::Metrics;
 use crate::random::{Random, unit};
@@ -32,6 +33,34 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// A handler that consumer and retries share.
 pub type SharedHandler<S> = Arc<dyn Handler<<S as InboxStore>::Tx>>;
+
+/// What became of an attempt, and why.
+type Attempted = (&'static str, String);
+
+/// What a round has brought to an end, by consumer and outcome: a line of the log for each, however many there were.
+#[derive(Default)]
+struct Ended(BTreeMap<(&'static str, &'static str), (u64, Uuid, String, String)>);
+
+impl Ended {
+    fn note(&mut self, message: &DueMessage, outcome: &'static str, reason: String) {
+        let first = || (0, message.event.id, message.event.kind.clone(), reason);
+        self.0.entry((message.consumer, outcome)).or_insert_with(first).0 += 1;
+    }
+
+    fn log(&self) {
+        for ((consumer, outcome), (messages, first, kind, reason)) in &self.0 {
+            match *outcome {
+                APPLIED => info!(consumer, messages, first_message_id = %first, "parked messages applied"),
+                DEAD => {
+                    warn!(consumer, messages, first_message_id = %first, kind, reason, "parked messages are dead letters now");
+                }
+                _ => {
+                    debug!(consumer, messages, first_message_id = %first, kind, reason, "parked messages failed again")
+                }
+            }
+        }
+    }
+}
 
 /// A service's retries.
 pub struct ParkedRetry<S: ParkedStore> {
@@ -78,16 +107,22 @@ impl<S: ParkedStore> ParkedRetry<S> {
     /// # Errors
     /// A fault that is no message's; it counts against none.
     pub(crate) async fn round(&self, shutdown: &CancellationToken) -> Result<usize, Failure> {
-        for attempts in 0..ROUND {
-            if shutdown.is_cancelled() || !self.attempt().await? {
-                return Ok(attempts);
+        let mut ended = Ended::default();
+        let mut attempts = 0;
+        let mut result = Ok(true);
+        while attempts < ROUND && !shutdown.is_cancelled() {
+            result = self.attempt(&mut ended).await;
+            if !matches!(result, Ok(true)) {
+                break;
             }
+            attempts += 1;
         }
-        Ok(ROUND)
+        ended.log();
+        result.map(|_| attempts)
     }
 
     /// Tries one message; false if none is due.
-    async fn attempt(&self) -> Result<bool, Failure> {
+    async fn attempt(&self, ended: &mut Ended) -> Result<bool, Failure> {
         let mut tx = self.store.begin().await?;
         let Some(mut message) = self.store.due(&mut tx, &self.names).await? else {
             self.store.commit(tx).await?;
@@ -99,70 +134,66 @@ impl<S: ParkedStore> ParkedRetry<S> {
             message.event.traceparent = Some(own);
         }
         match span.within(self.apply(&mut tx, &message)).await {
-            Ok(outcome) => {
+            Ok((outcome, reason)) => {
                 if outcome != APPLIED {
                     span.fail(outcome, "set aside again");
                 }
                 self.store.commit(tx).await?;
                 self.store.wake();
                 self.count(&message, outcome);
+                ended.note(&message, outcome, reason);
             }
             Err(error) if error.is_data() => {
                 span.error("data", &error);
                 drop(tx);
                 let mut tx = self.store.begin().await?;
-                let outcome = self.fail(&mut tx, &message, &error.to_string()).await?;
+                let (outcome, reason) = self.fail(&mut tx, &message, error.to_string()).await?;
                 self.store.commit(tx).await?;
                 self.store.wake();
                 self.count(&message, outcome);
+                ended.note(&message, outcome, reason);
             }
             Err(error) => return Err(error),
         }
         Ok(true)
     }
 
-    async fn apply(&self, tx: &mut S::Tx, message: &DueMessage) -> Result<&'static str, Failure> {
+    async fn apply(&self, tx: &mut S::Tx, message: &DueMessage) -> Result<Attempted, Failure> {
         let place = self.names.iter().position(|name| *name == message.consumer).unwrap_or_default();
         let handler = self.handlers[place].as_ref();
         if !handler.knows(&message.event.kind) {
-            return self.bury(tx, message, "unknown type").await;
+            return self.bury(tx, message, "unknown type".to_owned()).await;
         }
         let events = std::slice::from_ref(&message.event);
         let outcome = decide(handler, tx, events).await?.into_iter().next();
         match outcome {
-            Some(Outcome::RetryLater(reason)) => self.fail(tx, message, &reason).await,
-            Some(Outcome::DeadLetter(reason)) => self.bury(tx, message, &reason).await,
+            Some(Outcome::RetryLater(reason)) => self.fail(tx, message, reason).await,
+            Some(Outcome::DeadLetter(reason)) => self.bury(tx, message, reason).await,
             Some(outcome) => {
                 let mut effects = Effects::default();
                 collect(&message.event, outcome, &mut effects);
                 self.store.write(tx, message.consumer, &effects).await?;
                 self.store.settle(tx, message).await?;
-                let id = message.event.id;
-                info!(consumer = message.consumer, message_id = %id, attempts = message.attempts + 1, "parked message applied");
-                Ok(APPLIED)
+                Ok((APPLIED, String::new()))
             }
             None => Err(Failure::Outcomes { given: 0, wanted: 1 }),
         }
     }
 
-    async fn fail(&self, tx: &mut S::Tx, message: &DueMessage, reason: &str) -> Result<&'static str, Failure> {
+    async fn fail(&self, tx: &mut S::Tx, message: &DueMessage, reason: String) -> Result<Attempted, Failure> {
         let attempts = message.attempts + 1;
         if attempts >= self.settings.max_attempts {
             return self.bury(tx, message, reason).await;
         }
         let doubled = self.settings.backoff.0.saturating_mul(1 << message.attempts.clamp(0, 20)).min(LONGEST_WAIT);
         let wait = doubled.mul_f64(0.75 + unit(self.random.as_ref()) / 2.0);
-        let id = message.event.id;
-        debug!(consumer = message.consumer, message_id = %id, attempts, reason, "parked message failed again");
-        self.store.fail(tx, message, reason, Verdict::RetryAfter(wait)).await?;
-        Ok("parked")
+        self.store.fail(tx, message, &reason, Verdict::RetryAfter(wait)).await?;
+        Ok(("parked", reason))
     }
 
-    async fn bury(&self, tx: &mut S::Tx, message: &DueMessage, reason: &str) -> Result<&'static str, Failure> {
-        let Event { id, kind, .. } = &message.event;
-        warn!(consumer = message.consumer, message_id = %id, kind, reason, "parked message is a dead letter now");
-        self.store.fail(tx, message, reason, Verdict::Bury).await?;
-        Ok(DEAD)
+    async fn bury(&self, tx: &mut S::Tx, message: &DueMessage, reason: String) -> Result<Attempted, Failure> {
+        self.store.fail(tx, message, &reason, Verdict::Bury).await?;
+        Ok((DEAD, reason))
     }
 
     fn count(&self, message: &DueMessage, outcome: &str) {

@@ -19,6 +19,7 @@ pub mod tls;
 
 mod access;
 mod client;
+mod client_address;
 mod connection;
 mod details;
 mod error;
@@ -39,6 +40,7 @@ pub use auth::{
 pub use client::{
     Channel, ChannelBuilder, ChannelError, ClientMetrics, ClientSettings, Connector, Io, Resolver, Target, channel,
 };
+pub use client_address::{CLIENT_ADDRESS, client_address};
 pub use details::{Details, FieldViolation, Precondition, Quota, code_name};
 pub use error::{DOMAIN, RpcError, Violations, invalid, not_found};
 pub use flotilla_call::{CallContext, Deadline, RequestId, current_traceparent};

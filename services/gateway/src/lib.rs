@@ -11,6 +11,7 @@ pub mod config;
 
 mod backend;
 mod build;
+mod client_address;
 mod connect;
 mod cors;
 mod edge;

@@ -1,5 +1,10 @@
--- Who stands in the way of a sign-up: the holder of its request id, and the holder of its address.
+-- Who stands in the way of a sign-up: the holder of its request id, and the holder of its address, in whichever form ($2)
+-- it was stored.
 SELECT id, email, display_name, role, version, created_at, updated_at,
        request_id, request_hash, password_hash, deleted_at IS NOT NULL AS deleted
 FROM users
-WHERE request_id = $1 OR (lower(email) = lower($2) AND deleted_at IS NULL)
+WHERE request_id = $1
+   OR (
+       lower(normalize(email, NFC)) = ANY (ARRAY(SELECT lower(normalize(form, NFC)) FROM unnest($2::text[]) AS form))
+       AND deleted_at IS NULL
+   )

@@ -1,4 +1,5 @@
-//! What has ended is deleted once it can't matter any more: sessions, refresh tokens and signing keys.
+//! What has ended is deleted once it can't matter any more: sessions, refresh tokens, signing keys and
+//! failed attempts.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use flotilla_postgres::Error;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::storage::{KeyTable, Sessions};
+use crate::storage::{FailedAttempts, KeyTable, Sessions};
 
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(600);
@@ -22,6 +23,8 @@ const BATCHES: u32 = 100;
 pub struct Cleaning {
     /// The sessions with their refresh tokens.
     pub sessions: Sessions,
+    /// Failed attempts at passwords, and the networks that users are known in.
+    pub attempts: FailedAttempts,
     /// The signing keys.
     pub keys: KeyTable,
     /// Knows the time.
@@ -37,7 +40,7 @@ impl Cleaning {
             loop {
                 ticks.tick().await;
                 if let Err(error) = self.round().await {
-                    tracing::warn!(%error, "ended sessions could not be deleted");
+                    tracing::warn!(%error, "ended sessions and forgotten failures could not be deleted");
                 }
             }
         };
@@ -49,6 +52,11 @@ impl Cleaning {
         self.keys.clean(before).await?;
         for _ in 0..BATCHES {
             if self.sessions.clean(before, BATCH).await? < BATCH.unsigned_abs() {
+                break;
+            }
+        }
+        for _ in 0..BATCHES {
+            if self.attempts.clean(BATCH).await? < BATCH.unsigned_abs() {
                 break;
             }
         }

@@ -50,6 +50,9 @@ pub struct Settings {
     /// The work on passwords.
     #[serde(default)]
     pub passwords: PasswordSettings,
+    /// How soon whoever guesses has to wait.
+    #[serde(default)]
+    pub guessing: GuessingSettings,
 }
 
 /// Which tokens are made and accepted.
@@ -118,6 +121,24 @@ pub struct AdminSettings {
     pub password: Option<SecretString>,
 }
 
+/// How many wrong passwords need no wait. Beyond, waits double from a second on.
+#[derive(Clone, Copy, Debug, Deserialize, Setting)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuessingSettings {
+    /// For one account from one network (an IPv4 address, an IPv6 /64); one is forgotten in an hour. The longest wait is an hour.
+    pub per_account_and_network: u32,
+    /// From one network (an IPv4 address, an IPv6 /48), whatever the account; one is forgotten in a minute. The longest wait is 15 minutes.
+    pub per_network: u32,
+    /// For one account, whatever the network; one is forgotten in five minutes. The longest wait is 15 minutes.
+    pub per_account: u32,
+}
+
+impl Default for GuessingSettings {
+    fn default() -> Self {
+        Self { per_account_and_network: 5, per_network: 50, per_account: 100 }
+    }
+}
+
 /// The work on passwords: Argon2id, by default as OWASP advises.
 #[derive(Clone, Copy, Debug, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
@@ -161,6 +182,7 @@ impl Validate for Settings {
         problems.section("auth", &self.auth);
         problems.section("admin", &self.admin);
         problems.section("passwords", &self.passwords);
+        problems.section("guessing", &self.guessing);
     }
 }
 
@@ -182,6 +204,19 @@ impl Validate for AdminSettings {
     fn validate(&self, problems: &mut Problems) {
         let whole = self.email.is_some() == self.password.is_some();
         problems.require(whole, "email", "e-mail and password must both be set, or neither");
+    }
+}
+
+impl Validate for GuessingSettings {
+    fn validate(&self, problems: &mut Problems) {
+        let counts = [
+            ("per_account_and_network", self.per_account_and_network),
+            ("per_network", self.per_network),
+            ("per_account", self.per_account),
+        ];
+        for (name, count) in counts {
+            problems.require((1..=10_000).contains(&count), name, "must be from 1 to 10000");
+        }
     }
 }
 

@@ -42,6 +42,12 @@ pub enum Error {
     /// Address or password are wrong.
     #[error("address or password are wrong")]
     BadCredentials,
+    /// The password that should allow a change is another.
+    #[error("the current password is wrong")]
+    WrongCurrentPassword,
+    /// So many secrets were wrong that the next has to wait.
+    #[error("too many wrong passwords or tokens; try again later")]
+    TooManyAttempts(Duration),
     /// The signing keys were read and are out of date again.
     #[error(transparent)]
     Stale(#[from] Stale),
@@ -87,6 +93,11 @@ impl From<Error> for RpcError {
             Error::TooManyKeys => Self::new(Code::FailedPrecondition, "TOO_MANY_SIGNING_KEYS", told),
             Error::Stale(error) => flotilla_service::internal_error(&error),
             Error::BadCredentials => Self::new(Code::Unauthenticated, "BAD_CREDENTIALS", told),
+            Error::WrongCurrentPassword => Self::new(Code::PermissionDenied, "CURRENT_PASSWORD_WRONG", told)
+                .field("user.current_password", "is not the password"),
+            Error::TooManyAttempts(wait) => {
+                Self::new(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", told).retry_after(wait)
+            }
             Error::Busy(_) => {
                 Self::new(Code::ResourceExhausted, "OVERLOADED", told).retry_after(Duration::from_secs(1))
             }

@@ -1,12 +1,14 @@
 //! Identity: users, their credentials, and the tokens that all services check.
 //!
-//! Owns the tables `users`, `sessions`, `refresh_tokens` and `signing_keys` and the stream `IDENTITY` (`flotilla.identity.users`: `UserCreated`,
-//! `UserUpdated`, `UserDeleted`). Serves `UserService` and `AuthService`; consumes nothing, so it has no `events/`.
-//! Guarantees: an address belongs to one user; passwords are stored as Argon2id hashes alone; every change of a user
+//! Owns the tables `users`, `sessions`, `refresh_tokens`, `signing_keys`, `failed_attempts` and `known_networks` and the
+//! stream `IDENTITY` (`flotilla.identity.users`: `UserCreated`, `UserUpdated`, `UserDeleted`). Serves `UserService` and `AuthService`; consumes nothing, so it has no `events/`.
+//! Guarantees: an address belongs to one user, in whatever normal form it is written; passwords are prepared as RFC 8265
+//! says and stored as Argon2id hashes alone; whoever guesses them waits, and locks nobody out; every change of a user
 //! leaves with its event in one transaction; all replicas sign with one key; a refresh token is good for one exchange,
 //! and its second use ends the session; no access token outlives its session by more than five seconds while identity
 //! can be reached.
 
+pub mod attempts;
 pub mod cleaning;
 pub mod config;
 pub mod domain;
@@ -32,12 +34,13 @@ use flotilla_telemetry::Telemetry;
 pub use config::Settings;
 
 use crate::{
+    attempts::Attempts,
     cleaning::Cleaning,
     grpc::{Auth, UserApi},
     keys::SigningKeys,
     passwords::Passwords,
     rotation::Rotation,
-    storage::{KeyTable, RevokedSessions, Sessions, Users},
+    storage::{FailedAttempts, KeyTable, RevokedSessions, Sessions, Users},
 };
 
 mod embedded {
@@ -91,16 +94,21 @@ impl Service for Identity {
         let shutdown = chassis.shutdown();
         chassis.spawn("signing keys", rotation.clone().follow(shutdown.clone()));
         chassis.spawn("ended sessions", authenticator.watch_revocations(Arc::new(revoked.clone()), shutdown.clone()));
-        let cleaning = Cleaning { sessions: sessions.clone(), keys: table, ids: ids.clone() };
+        let failed = FailedAttempts::new(system.clone());
+        let attempts = Attempts::new(failed.clone(), Arc::clone(&passwords), &settings.guessing, registry)?;
+        let attempts = Arc::new(attempts);
+        let cleaning = Cleaning { sessions: sessions.clone(), attempts: failed, keys: table, ids: ids.clone() };
         chassis.spawn("cleaning", cleaning.run(shutdown.clone()));
 
         let pages = || PageKey::new(system.clone());
-        let user_api = UserApi::new(users.clone(), Arc::clone(&passwords), pages(), authenticator.clone(), ids.clone());
+        let checks = (Arc::clone(&passwords), Arc::clone(&attempts));
+        let user_api = UserApi::new(users.clone(), checks, pages(), authenticator.clone(), ids.clone());
         let auth = Auth {
             users,
             sessions,
             revoked,
             passwords,
+            attempts,
             rotation,
             authenticator: authenticator.clone(),
             lifetimes: settings.auth.lifetimes(),

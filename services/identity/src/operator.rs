@@ -8,6 +8,7 @@ use flotilla_proto::{
     identity::v1::{CreateUserRequest, Role, User},
     validate,
 };
+use flotilla_redact::Secret;
 
 use crate::{
     config::AdminSettings,
@@ -28,12 +29,12 @@ pub async fn ensure(
     deadline: Duration,
 ) -> anyhow::Result<()> {
     let (Some(email), Some(password)) = (&settings.email, &settings.password) else { return Ok(()) };
-    let sign_up = sign_up(email, password.expose_secret())?;
+    let (sign_up, password) = sign_up(email, password.expose_secret())?;
     let known = flotilla_postgres::retry(deadline, || users.known(&sign_up)).await?;
     if !known.is_empty() {
         return Ok(());
     }
-    let password_hash = passwords.hash(password.expose_secret().to_owned().into()).await?;
+    let password_hash = passwords.hash(password).await?;
     let new = NewUser { id: ids.next(), sign_up, password_hash };
     if let Insertion::Created(user) = users.insert(&new, deadline).await? {
         tracing::info!(user = %user.id, "operator made from the settings");
@@ -42,7 +43,7 @@ pub async fn ensure(
 }
 
 /// The sign-up that the settings stand for, held to the same rules as anyone's.
-fn sign_up(email: &str, password: &str) -> anyhow::Result<SignUp> {
+fn sign_up(email: &str, password: &str) -> anyhow::Result<(SignUp, Secret<String>)> {
     let mut user = User {
         email: email.to_owned(),
         password: password.to_owned(),
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn the_operator_of_the_settings_is_held_to_the_rules_of_a_sign_up() {
         let made = sign_up("ops@example.com", "correct horse").expect("a sound operator");
-        assert_eq!(made.role, crate::domain::Role::Operator);
+        assert_eq!(made.0.role, crate::domain::Role::Operator);
         for (email, password) in [("ops", "correct horse"), ("ops@example.com", "short"), ("", "correct horse")] {
             assert!(sign_up(email, password).is_err(), "{email} {password}");
         }

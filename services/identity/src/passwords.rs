@@ -1,7 +1,8 @@
 //! Hashing and checking of passwords: Argon2id on blocking threads, few at a time.
 //!
 //! Guarantees: at most `concurrent` hashes run and at most `queue` callers wait, whatever comes in (a hash takes 19 MiB
-//! and tens of milliseconds of a core); an unknown address costs the same work as a wrong password.
+//! and tens of milliseconds of a core); an unknown address costs the same work as a wrong password. Passwords are hashed
+//! as RFC 8265 prepares them; hashes of passwords that an earlier version didn't prepare verify still.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use argon2::{
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use flotilla_messaging::Random;
 use flotilla_redact::Secret;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::config::PasswordSettings;
+use crate::{config::PasswordSettings, domain::precis::opaque_string};
 
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
@@ -28,6 +29,38 @@ pub struct Busy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("passwords: memory, iterations and parallelism are outside of what Argon2 takes")]
 pub struct BadParameters;
+
+/// What a given password may have been hashed as: prepared, and where that differs, as it was given (which is what was
+/// hashed before passwords were prepared). Who asks in vain pays for each, whether the user exists or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    prepared: Option<Secret<String>>,
+    raw: Option<Secret<String>>,
+}
+
+impl From<Secret<String>> for Given {
+    fn from(password: Secret<String>) -> Self {
+        match opaque_string(password.expose()) {
+            Ok(prepared) if prepared == *password.expose() => Self { prepared: Some(password), raw: None },
+            Ok(prepared) => Self { prepared: Some(prepared.into()), raw: Some(password) },
+            Err(_) => Self { prepared: None, raw: Some(password) },
+        }
+    }
+}
+
+/// What checking a password against a hash comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is another password, or there was no hash.
+    Wrong,
+    /// It is the password.
+    Right,
+    /// It is the password, and the hash is of its unprepared form: this prepared one is to be hashed in its place.
+    RightUnprepared(Secret<String>),
+}
+
+/// A caller's place among those who wait for a hash.
+pub type Place<'a> = SemaphorePermit<'a>;
 
 /// Hashes and checks passwords.
 pub struct Passwords {
@@ -64,7 +97,15 @@ impl Passwords {
         })
     }
 
-    /// Hashes a password, with a salt of its own, into a PHC string.
+    /// A place in the queue, to be asked for before anything is done for the caller.
+    ///
+    /// # Errors
+    /// [`Busy`]: all are taken.
+    pub fn place(&self) -> Result<Place<'_>, Busy> {
+        self.admitted.try_acquire().map_err(|_| Busy)
+    }
+
+    /// Hashes a prepared password, with a salt of its own, into a PHC string.
     ///
     /// # Errors
     /// [`Busy`]: try again later.
@@ -76,23 +117,39 @@ impl Passwords {
             let hash: PasswordHash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).ok()?;
             Some(hash.to_string().into())
         };
-        self.work(hash).await?.ok_or(Busy)
+        let place = self.place()?;
+        self.work(place, hash).await?.ok_or(Busy)
     }
 
-    /// Whether `password` has this hash; with none to check, the same work and false.
+    /// Whether `given` has this hash; with none to check, the same work and [`Checked::Wrong`].
     ///
     /// # Errors
     /// [`Busy`]: try again later.
-    pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Busy> {
+    pub async fn verify(&self, place: Place<'_>, given: Given, hash: Option<Secret<String>>) -> Result<Checked, Busy> {
         let argon2 = self.argon2.clone();
         let known = hash.is_some();
         let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.decoy), |hash| hash.into_exposed().into());
-        let right = self.work(move || argon2.verify_password(password.expose().as_bytes(), &hash[..]).is_ok()).await?;
-        Ok(right && known)
+        let check = move || {
+            let has = |form: &Secret<String>| argon2.verify_password(form.expose().as_bytes(), &hash[..]).is_ok();
+            if given.prepared.as_ref().is_some_and(has) {
+                return Checked::Right;
+            }
+            match given {
+                Given { raw: Some(raw), prepared } if has(&raw) => {
+                    prepared.map_or(Checked::Right, Checked::RightUnprepared)
+                }
+                _ => Checked::Wrong,
+            }
+        };
+        let checked = self.work(place, check).await?;
+        Ok(if known { checked } else { Checked::Wrong })
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let _admitted = self.admitted.try_acquire().map_err(|_| Busy)?;
+    async fn work<T: Send + 'static>(
+        &self,
+        place: Place<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
         let permit = Arc::clone(&self.working).acquire_owned().await.map_err(|_| Busy)?;
         let work = move || {
             let done = work();
@@ -100,7 +157,9 @@ impl Passwords {
             drop(permit);
             done
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+        let done = tokio::task::spawn_blocking(work).await.map_err(|_| Busy);
+        drop(place);
+        done
     }
 }
 
@@ -119,15 +178,43 @@ mod tests {
         Passwords::new(&settings, Arc::new(OsRandom)).expect("parameters that Argon2 takes")
     }
 
+    async fn check(passwords: &Passwords, text: &str, hash: Option<&Secret<String>>) -> Checked {
+        let place = passwords.place().expect("idle");
+        passwords.verify(place, secret(text).into(), hash.cloned()).await.expect("idle")
+    }
+
     #[tokio::test]
     async fn only_the_right_password_has_the_hash() {
         let passwords = passwords(2, 8);
         let hash = passwords.hash(secret("correct horse")).await.expect("idle");
         assert!(hash.expose().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-        assert_eq!(passwords.verify(secret("correct horse"), Some(hash.clone())).await, Ok(true));
-        assert_eq!(passwords.verify(secret("wrong horse"), Some(hash.clone())).await, Ok(false));
-        assert_eq!(passwords.verify(secret("correct horse"), None).await, Ok(false));
+        assert_eq!(check(&passwords, "correct horse", Some(&hash)).await, Checked::Right);
+        assert_eq!(check(&passwords, "wrong horse", Some(&hash)).await, Checked::Wrong);
+        assert_eq!(check(&passwords, "correct horse", None).await, Checked::Wrong);
         assert_ne!(passwords.hash(secret("correct horse")).await, Ok(hash), "each hash has its own salt");
+    }
+
+    #[tokio::test]
+    async fn the_same_characters_in_another_normal_form_have_the_hash() {
+        let passwords = passwords(2, 8);
+        let prepared = opaque_string("caf\u{e9} au lait").expect("a password");
+        let hash = passwords.hash(prepared.into()).await.expect("idle");
+        for same in ["caf\u{e9} au lait", "cafe\u{301} au lait", "cafe\u{301}\u{a0}au\u{2003}lait"] {
+            assert_eq!(check(&passwords, same, Some(&hash)).await, Checked::Right, "{same:?}");
+        }
+        assert_eq!(check(&passwords, "cafe au lait", Some(&hash)).await, Checked::Wrong);
+    }
+
+    #[tokio::test]
+    async fn the_hash_of_an_unprepared_password_verifies_and_asks_to_be_replaced() {
+        let passwords = passwords(2, 8);
+        let raw = "cafe\u{301} au lait";
+        let hash = passwords.hash(secret(raw)).await.expect("idle");
+        let prepared = secret("caf\u{e9} au lait");
+        assert_eq!(check(&passwords, raw, Some(&hash)).await, Checked::RightUnprepared(prepared));
+        // One that no password may be any more has no prepared form.
+        let hash = passwords.hash(secret("tab\tstop")).await.expect("idle");
+        assert_eq!(check(&passwords, "tab\tstop", Some(&hash)).await, Checked::Right);
     }
 
     #[tokio::test]

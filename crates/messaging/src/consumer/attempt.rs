@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use tracing::warn;
 use uuid::Uuid;
 
 use super::Consumer;
@@ -58,6 +59,8 @@ struct Tally {
     /// Which events were repeats, and which were set aside and why: for their spans, where any are recorded.
     repeats: Vec<Uuid>,
     aside: Vec<(Uuid, String)>,
+    /// The first that was set aside, for the log: many at once are one line.
+    first: Option<(Uuid, String, String)>,
 }
 
 impl<S: InboxStore, B: Broker> Consumer<S, B> {
@@ -77,6 +80,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         self.parts.store.commit(tx).await?;
         self.parts.store.wake();
         self.count(batch, &tally);
+        self.log_parked(&tally);
         spans.applied(&tally.repeats, &tally.aside);
         Ok(())
     }
@@ -193,6 +197,14 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         Ok(())
     }
 
+    /// One line a transaction, however many messages of it were set aside; which ones the table holds.
+    fn log_parked(&self, tally: &Tally) {
+        let Some((message_id, kind, reason)) = &tally.first else { return };
+        let (messages, dead) = (tally.parked + tally.dead, tally.dead);
+        let consumer = self.parts.spec.name;
+        warn!(consumer, messages, dead, first_message_id = %message_id, kind, reason, "messages parked");
+    }
+
     fn count(&self, batch: &Batch, tally: &Tally) {
         let metrics = &self.parts.metrics;
         let name = self.parts.spec.name;
@@ -213,6 +225,9 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
 
 impl Tally {
     fn set_aside(&mut self, parked: &[Parked]) {
+        if let (None, Some(Parked { event, reason, .. })) = (&self.first, parked.first()) {
+            self.first = Some((event.id, event.kind.clone(), reason.clone()));
+        }
         if flotilla_telemetry::sampled() {
             self.aside.extend(parked.iter().map(|parked| (parked.event.id, parked.reason.clone())));
         }
@@ -225,6 +240,7 @@ impl Tally {
         self.dead += other.dead;
         self.buried += other.buried;
         self.aside.extend(other.aside);
+        self.first = self.first.take().or(other.first);
     }
 }
 

@@ -7,8 +7,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use uuid::Uuid;
 
 use super::{
-    BATCH_EVENTS, EVENT_ATTRIBUTES, EVENT_BINARY_DATA, EVENT_ID, EVENT_SOURCE, EVENT_TYPE, VALUE_STRING,
-    VALUE_TIMESTAMP,
+    BATCH_EVENTS, EVENT_ATTRIBUTES, EVENT_BINARY_DATA, EVENT_ID, EVENT_SOURCE, EVENT_TYPE, MAX_FRAME_BYTES,
+    MAX_FRAME_EVENTS, VALUE_STRING, VALUE_TIMESTAMP,
 };
 use crate::event::Event;
 
@@ -24,23 +24,44 @@ pub struct Undecodable {
 /// Decodes a frame. The data of each event is a slice of the payload. A bad event leaves the others intact.
 ///
 /// # Errors
-/// If the payload isn't a batch at all.
+/// If the payload isn't a batch at all, or holds more than a frame may; nothing is allocated for its events then.
 pub fn decode(subject: &str, payload: &Bytes) -> Result<Vec<Result<Event, Undecodable>>, Undecodable> {
     let broken = |reason: String| Undecodable { bytes: payload.clone(), reason };
+    let count = count(payload).map_err(broken)?;
+    let mut events = Vec::with_capacity(count);
     let mut rest = payload.clone();
-    let mut events = Vec::new();
     while rest.has_remaining() {
-        let (tag, wire) = decode_key(&mut rest).map_err(|error| broken(error.to_string()))?;
-        if tag != u32::from(BATCH_EVENTS) || wire != WireType::LengthDelimited {
-            return Err(broken(format!("unexpected field {tag} in a batch of events")));
-        }
+        decode_key(&mut rest).map_err(|error| broken(error.to_string()))?;
         let bytes = take(&mut rest).map_err(broken)?;
         events.push(decode_event(subject, bytes.clone()).map_err(|reason| Undecodable { bytes, reason }));
     }
-    if events.is_empty() {
-        return Err(broken("no events".to_owned()));
-    }
     Ok(events)
+}
+
+/// How many events a payload holds, from one to [`MAX_FRAME_EVENTS`]. Reads keys and lengths alone.
+fn count(payload: &[u8]) -> Result<usize, String> {
+    let (mut rest, mut events) = (payload, 0);
+    while rest.has_remaining() {
+        let (tag, wire) = decode_key(&mut rest).map_err(|error| error.to_string())?;
+        if tag != u32::from(BATCH_EVENTS) || wire != WireType::LengthDelimited {
+            return Err(format!("unexpected field {tag} in a batch of events"));
+        }
+        let length = decode_varint(&mut rest).map_err(|error| error.to_string())?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= rest.len());
+        rest.advance(length.ok_or("a field ends beyond its message")?);
+        events += 1;
+        if events > MAX_FRAME_EVENTS {
+            return Err(format!("more than {MAX_FRAME_EVENTS} events in a frame"));
+        }
+    }
+    match events {
+        0 => Err("no events".to_owned()),
+        1 => Ok(1),
+        _ if payload.len() > MAX_FRAME_BYTES => {
+            Err(format!("{events} events in a frame of more than {MAX_FRAME_BYTES} bytes"))
+        }
+        _ => Ok(events),
+    }
 }
 
 /// The fields of an event as they are found; each `Bytes` is a slice of the payload.

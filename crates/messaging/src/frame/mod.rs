@@ -7,6 +7,9 @@
 //! CloudEvents attributes: `id`, `source`, `specversion` and `type` in their own fields; `time` as a timestamp, and so
 //! the extension `deadline`, where there is one; the extensions `aggregate`, `aggregateversion`, `partitionkey`,
 //! `causationid` and `traceparent` as strings. The data is `binary_data`.
+//!
+//! Frames are bounded in bytes and in events, where they are made and where they are decoded: one that is over a bound is
+//! undecodable as a whole, and that is found before anything is allocated for its events.
 
 mod decode;
 mod encode;
@@ -22,6 +25,9 @@ pub(crate) use trace::sampled_traceparent;
 
 /// A frame is closed before it would grow beyond this; a single larger event goes alone.
 pub const MAX_FRAME_BYTES: usize = 64 * 1_024;
+/// The most events of a frame. An encoded event has more than 64 bytes, so that full frames of the smallest are about this
+/// long; what holds more was not made here. It bounds what a decoded frame costs: some hundred bytes an event.
+pub const MAX_FRAME_EVENTS: usize = 1_024;
 
 // Field numbers of `io.cloudevents.v1`.
 const BATCH_EVENTS: u8 = 1;

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{Frame, MAX_FRAME_BYTES};
+use super::{Frame, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
 
 /// Packs encoded events into frames, one subject to a frame, in the order given within each subject.
 #[derive(Default)]
@@ -22,7 +22,8 @@ impl Packer {
             }
         };
         let (subject, buffer, events) = &mut self.open[index];
-        if *events > 0 && buffer.len() + encoded.len() > MAX_FRAME_BYTES {
+        let full = buffer.len() + encoded.len() > MAX_FRAME_BYTES || *events >= MAX_FRAME_EVENTS;
+        if *events > 0 && full {
             let payload = buffer.split().freeze();
             self.full.push(Frame { subject: subject.clone(), payload, events: std::mem::take(events) });
         }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use flotilla_postgres::{Error as PgError, Tx};
-use tracing::warn;
 use uuid::Uuid;
 
 use super::PgStore;
@@ -109,7 +108,6 @@ impl PgStore {
         let mut reasons = Vec::new();
         let mut states = Vec::new();
         for Parked { event, reason, dead } in parked {
-            warn!(consumer, message_id = %event.id, kind = %event.kind, reason = %reason, dead, "message parked");
             let mut encoded = Vec::new();
             frame::encode(event, self.writer.source(), &[], &mut encoded);
             ids.push(event.id);

@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use flotilla_messaging::frame::{self, MAX_FRAME_BYTES, Packer};
+use flotilla_messaging::frame::{self, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Packer};
 use flotilla_messaging::{Event, Ids};
 use flotilla_proto::cloudevents::v1::cloud_event::Data;
 use flotilla_proto::cloudevents::v1::cloud_event_attribute_value::Attr;
@@ -149,4 +149,40 @@ fn a_bad_event_leaves_its_frame_mates_intact() {
     let parts = frame::decode(SUBJECT, &payload).unwrap();
     assert!(parts[0].is_ok() && parts[2].is_ok());
     assert_eq!(parts[1].as_ref().unwrap_err().reason, "an id is not a UUID");
+}
+
+#[test]
+fn a_frame_of_too_many_events_is_undecodable_as_a_whole() {
+    let empty = [0x0a, 0x00];
+    for (events, wanted) in [(MAX_FRAME_EVENTS + 1, false), (200_000, false), (MAX_FRAME_EVENTS, true)] {
+        let payload = Bytes::from(empty.repeat(events));
+        match frame::decode(SUBJECT, &payload) {
+            Ok(parts) => assert!(wanted && parts.len() == events, "{} parts", parts.len()),
+            Err(broken) => {
+                assert!(!wanted, "{}", broken.reason);
+                assert_eq!(broken.bytes.as_ptr_range(), payload.as_ptr_range(), "the payload itself, not a copy");
+                assert_eq!(broken.reason, "more than 1024 events in a frame");
+            }
+        }
+    }
+}
+
+#[test]
+fn several_events_in_more_bytes_than_a_frame_has_are_undecodable_as_a_whole() {
+    let ids = Ids::system();
+    let half = encode(&event(&ids, KIND, &"x".repeat(MAX_FRAME_BYTES / 2)));
+    let broken = frame::decode(SUBJECT, &Bytes::from(half.repeat(2))).unwrap_err();
+    assert_eq!(broken.reason, "2 events in a frame of more than 65536 bytes");
+    let alone = encode(&event(&ids, KIND, &"x".repeat(MAX_FRAME_BYTES * 2)));
+    assert_eq!(decode_all(&Bytes::from(alone)).len(), 1, "a single larger event goes alone");
+}
+
+#[test]
+fn a_frame_is_closed_when_it_holds_as_many_events_as_it_may() {
+    let mut packer = Packer::default();
+    for _ in 0..2 * MAX_FRAME_EVENTS + 3 {
+        packer.add(SUBJECT, &[0x0a, 0x00]);
+    }
+    let sizes: Vec<usize> = packer.finish().iter().map(|frame| frame.events).collect();
+    assert_eq!(sizes, [MAX_FRAME_EVENTS, MAX_FRAME_EVENTS, 3]);
 }

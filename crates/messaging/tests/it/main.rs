@@ -5,5 +5,6 @@
 
 mod fixtures;
 mod frames;
+mod log;
 mod memory;
 mod real;

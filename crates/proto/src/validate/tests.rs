@@ -146,3 +146,50 @@ fn a_response_is_not_checked() {
     assert!(RequestRules::of::<Product>().check(&[]).is_ok());
     assert!(RequestRules::of::<Product>().0.is_none());
 }
+
+#[test]
+fn millions_of_empty_items_are_refused_before_they_are_decoded() {
+    use crate::identity::v1::UpdateUserRequest;
+    // An empty path of a mask has two bytes here and 24 in memory.
+    let paths = [0x0a, 0x00].repeat(2_000_000);
+    let mut request = vec![0x12];
+    prost::encoding::encode_varint(paths.len() as u64, &mut request);
+    request.extend(paths);
+    let status = RequestRules::of::<UpdateUserRequest>().check(&request).unwrap_err();
+    assert!(status.message().contains("update_mask.paths: must have at most 1000 items"), "{}", status.message());
+}
+
+#[test]
+fn every_repeated_field_of_a_request_is_bounded() {
+    let pool = descriptors::pool().unwrap();
+    let plans = Plans::compile(&pool).unwrap();
+    let unbounded = |name: &str| {
+        let plan = &plans.plans[plans.index(name)?];
+        plan.fields
+            .iter()
+            .find(|field| field.repeated.as_ref().is_some_and(|items| items.max == u64::MAX))
+            .map(|field| field.name.clone())
+    };
+    for input in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).map(|method| method.input())
+    {
+        assert_eq!(unbounded(input.full_name()), None, "{}", input.full_name());
+        let repeated = input.fields().filter(|field| field.is_list()).count();
+        let ruled = plans
+            .index(input.full_name())
+            .map_or(0, |place| plans.plans[place].fields.iter().filter(|field| field.repeated.is_some()).count());
+        assert_eq!(repeated, ruled, "{}", input.full_name());
+    }
+}
+
+#[test]
+fn what_stands_behind_a_group_is_checked_too() {
+    // An unknown field 1000 as a group with a field and a group inside, which decoders pass over.
+    let group = [0xc3, 0x3e, 0x08, 0x01, 0x13, 0x14, 0xc4, 0x3e];
+    let bad = order(vec![line("products/lamp", 0)]).encode_to_vec();
+    let good = order(vec![line("products/lamp", 1)]).encode_to_vec();
+    let behind = [&good[..], &group, &bad[..]].concat();
+    assert!(PlaceOrderRequest::decode(&behind[..]).is_ok(), "a decoder takes it");
+    let status = RequestRules::of::<PlaceOrderRequest>().check(&behind).unwrap_err();
+    assert!(status.message().contains("lines[1].quantity"), "{}", status.message());
+    assert!(RequestRules::of::<PlaceOrderRequest>().check(&[&group, &good[..]].concat()).is_ok());
+}

@@ -1,5 +1,9 @@
 //! Reads protobuf's wire format field by field (<https://protobuf.dev/programming-guides/encoding/>).
 
+/// The wire types that begin and end a group.
+const GROUP: u64 = 3;
+const GROUP_END: u64 = 4;
+
 /// A field as it stands on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
@@ -17,9 +21,26 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = varint(&mut self.0)?;
-        let number = u32::try_from(key >> 3).ok()?;
-        let value = match key & 7 {
+        loop {
+            let key = varint(&mut self.0)?;
+            let number = u32::try_from(key >> 3).ok()?;
+            let value = match key & 7 {
+                // Nobody writes groups any more, but decoders pass over those of unknown fields: so must this, or what
+                // stands behind one would go unchecked.
+                GROUP => {
+                    skip_group(&mut self.0)?;
+                    continue;
+                }
+                wire => self.value(wire)?,
+            };
+            return Some((number, value));
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn value(&mut self, wire: u64) -> Option<Value<'a>> {
+        Some(match wire {
             0 => Value::Number(varint(&mut self.0)?),
             1 => Value::Number(u64::from_le_bytes(take(&mut self.0, 8)?.try_into().ok()?)),
             2 => {
@@ -27,11 +48,26 @@ impl<'a> Iterator for Fields<'a> {
                 Value::Bytes(take(&mut self.0, length)?)
             }
             5 => Value::Number(u64::from(u32::from_le_bytes(take(&mut self.0, 4)?.try_into().ok()?))),
-            // Groups: nobody writes them any more.
             _ => return None,
-        };
-        Some((number, value))
+        })
     }
+}
+
+/// Passes over the rest of a group whose beginning was read, with the groups inside of it.
+fn skip_group(from: &mut &[u8]) -> Option<()> {
+    let mut open = 1_u32;
+    while open > 0 {
+        match varint(from)? & 7 {
+            GROUP => open += 1,
+            GROUP_END => open -= 1,
+            wire => {
+                let mut fields = Fields(from);
+                fields.value(wire)?;
+                *from = fields.0;
+            }
+        }
+    }
+    Some(())
 }
 
 /// Reads a varint of at most ten bytes.

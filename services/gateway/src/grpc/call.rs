@@ -20,6 +20,7 @@ use super::call_body::{CallBody, Cut, Watch, reason_of, shutting_down};
 use super::message::{Checked, collect};
 use super::timeout;
 use crate::backend::{exceeded, lost, settle};
+use crate::client_address;
 use crate::edge::{Edge, Place};
 use crate::message::{COMPRESSED, Fault, PREFIX, unpack};
 use crate::routes::RpcMethod;
@@ -93,6 +94,7 @@ impl Call<'_> {
         let (mut parts, body) = request.into_parts();
         let given = trace::given(&parts.headers);
         trace::pass_on(given.as_ref(), &mut parts.headers);
+        client_address::pass_on(&parts.extensions, &mut parts.headers);
         parts.extensions = http::Extensions::new();
         parts.version = Version::HTTP_2;
         let asked = timeout::asked(&parts.headers);

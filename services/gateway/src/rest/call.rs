@@ -17,6 +17,7 @@ use super::stream::{Answers, Format};
 use super::upload::{Kept, Source};
 use super::{body, deadline, reply, text};
 use crate::backend::CallOptions;
+use crate::client_address;
 use crate::edge::Edge;
 use crate::grpc::shutting_down;
 use crate::metrics::Timer;
@@ -160,7 +161,7 @@ impl Call<'_> {
         })
     }
 
-    /// Token, trace and request id go with the call, nothing else does.
+    /// Token, trace, request id and the client's address go with the call, nothing else does.
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for name in PASSED {
@@ -169,6 +170,7 @@ impl Call<'_> {
             }
         }
         trace::pass_on(trace::given(&self.parts.headers).as_ref(), &mut headers);
+        client_address::pass_on(&self.parts.extensions, &mut headers);
         headers
     }
 

@@ -10,6 +10,8 @@ use super::user::{Role, User, Violation, check_display_name, check_email, check_
 const MUTABLE: [&str; 4] = ["email", "display_name", "password", "role"];
 /// Fields that only the service sets: named in a mask, they are passed over.
 const OUTPUT_ONLY: [&str; 4] = ["name", "etag", "create_time", "update_time"];
+/// A field that says who asks and is never changed: named in a mask, it is passed over.
+const PROOF: &str = "current_password";
 
 /// New values for some fields of a user.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -18,8 +20,10 @@ pub struct Change {
     pub email: Option<Personal<String>>,
     /// New name.
     pub display_name: Option<Personal<String>>,
-    /// New password, in the clear.
+    /// New password as it is hashed, in the clear.
     pub password: Option<Secret<String>>,
+    /// The password before it, as it was given.
+    pub current_password: Option<Secret<String>>,
     /// New role.
     pub role: Option<Role>,
 }
@@ -41,16 +45,15 @@ impl Change {
         let asked = Asked::new(mask, &mut violations);
         let mut change = Self::default();
         if asked.field("email", !user.email.is_empty()) {
-            violations.extend(check_email(&user.email).err());
-            change.email = Some(user.email.clone().into());
+            change.email = taken(check_email(&user.email), &mut violations);
         }
         if asked.field("display_name", !user.display_name.is_empty()) {
-            violations.extend(check_display_name(&user.display_name).err());
-            change.display_name = Some(user.display_name.clone().into());
+            change.display_name = taken(check_display_name(&user.display_name), &mut violations);
         }
         if asked.field("password", !user.password.is_empty()) {
-            violations.extend(check_password(&user.password).err());
-            change.password = Some(user.password.clone().into());
+            change.password = taken(check_password(&user.password), &mut violations);
+            change.current_password =
+                Some(user.current_password.clone()).filter(|text| !text.is_empty()).map(Secret::new);
         }
         if asked.field("role", user.role != 0) {
             match Role::from_proto(user.role) {
@@ -80,6 +83,11 @@ impl Change {
     }
 }
 
+/// The value, or one violation more.
+fn taken<T>(checked: Result<T, Violation>, violations: &mut Vec<Violation>) -> Option<T> {
+    checked.map_err(|violation| violations.push(violation)).ok()
+}
+
 /// Which fields a request asks for.
 struct Asked<'a> {
     mask: Option<&'a FieldMask>,
@@ -89,7 +97,10 @@ impl<'a> Asked<'a> {
     fn new(mask: Option<&'a FieldMask>, violations: &mut Vec<Violation>) -> Self {
         let mask = mask.filter(|mask| !mask.paths.is_empty());
         for path in mask.iter().flat_map(|mask| &mask.paths) {
-            let known = path == "*" || MUTABLE.contains(&path.as_str()) || OUTPUT_ONLY.contains(&path.as_str());
+            let known = path == "*"
+                || MUTABLE.contains(&path.as_str())
+                || OUTPUT_ONLY.contains(&path.as_str())
+                || path == PROOF;
             if !known {
                 let shown: String = path.chars().take(64).collect();
                 violations.push(Violation::new("update_mask", format!("{shown:?} is no field that can be changed")));

@@ -1,9 +1,13 @@
-//! The rules about users: what their fields may hold, who may change what, and when a repeated sign-up is the same; and
-//! about sessions: what a refresh token does that is shown.
+//! The rules about users: what their fields may hold, which texts are the same address or password, who may change what,
+//! and when a repeated sign-up is the same; about sessions: what a refresh token does that is shown; about guessing: how
+//! long it has to wait.
 //!
 //! Pure: no I/O, no clock, no ids of its own, and never a hash of a password (that is slow work for `passwords.rs`).
 
 pub mod change;
+pub mod email;
+pub mod guessing;
+pub mod precis;
 pub mod session;
 pub mod sign_up;
 pub mod user;

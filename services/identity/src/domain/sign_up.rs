@@ -1,7 +1,7 @@
 //! What a sign-up asks for, and what makes two of them the same.
 
 use flotilla_proto::identity::v1 as proto;
-use flotilla_redact::Personal;
+use flotilla_redact::{Personal, Secret};
 use sha2::{Digest as _, Sha256};
 
 use super::user::{Role, Violation, check_display_name, check_email, check_password};
@@ -20,23 +20,23 @@ pub struct SignUp {
 }
 
 impl SignUp {
-    /// Reads a request, without its password, which [`check_password`] has checked too.
+    /// Reads a request; with its password as it is hashed.
     ///
     /// # Errors
     /// Every field at fault.
-    pub fn from_request(request: &proto::CreateUserRequest) -> Result<Self, Vec<Violation>> {
+    pub fn from_request(request: &proto::CreateUserRequest) -> Result<(Self, Secret<String>), Vec<Violation>> {
         let Some(user) = &request.user else { return Err(vec![Violation::new("user", "must be set")]) };
-        let checks = [check_email(&user.email), check_display_name(&user.display_name), check_password(&user.password)];
-        let violations: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
-        if !violations.is_empty() {
-            return Err(violations);
-        }
-        Ok(Self {
-            email: user.email.clone().into(),
-            display_name: user.display_name.clone().into(),
-            role: Role::from_proto(user.role).unwrap_or(Role::Customer),
-            request_id: Some(request.request_id.clone()).filter(|id| !id.is_empty()),
-        })
+        let checks = (check_email(&user.email), check_display_name(&user.display_name), check_password(&user.password));
+        let (email, display_name, password) = match checks {
+            (Ok(email), Ok(display_name), Ok(password)) => (email, display_name, password),
+            (email, display_name, password) => {
+                let violations = [email.err(), display_name.err(), password.err()];
+                return Err(violations.into_iter().flatten().collect());
+            }
+        };
+        let role = Role::from_proto(user.role).unwrap_or(Role::Customer);
+        let request_id = Some(request.request_id.clone()).filter(|id| !id.is_empty());
+        Ok((Self { email, display_name, role, request_id }, password))
     }
 
     /// The hash of what was asked for, by which a repeat is told from a reuse of its key. The password isn't in it:
@@ -70,8 +70,25 @@ mod tests {
 
     #[test]
     fn a_plain_sign_up_makes_a_customer_without_a_key() {
-        let sign_up = SignUp::from_request(&request()).expect("valid");
+        let (sign_up, _) = SignUp::from_request(&request()).expect("valid");
         assert_eq!((sign_up.role, sign_up.request_id), (Role::Customer, None));
+    }
+
+    #[test]
+    fn a_sign_up_in_another_normal_form_is_the_same() {
+        let mut composed = request();
+        let mut decomposed = request();
+        let user = |email: &str, name: &str| proto::User {
+            email: email.into(),
+            display_name: name.into(),
+            password: "correct horse".into(),
+            ..Default::default()
+        };
+        composed.user = Some(user("j\u{fc}rgen@ex\u{e4}mple.de", "J\u{fc}rgen"));
+        decomposed.user = Some(user("ju\u{308}rgen@xn--exmple-cua.de", "Ju\u{308}rgen"));
+        let (one, other) = (SignUp::from_request(&composed), SignUp::from_request(&decomposed));
+        assert_eq!(one, other);
+        assert!(one.is_ok());
     }
 
     #[test]
@@ -86,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_hash_tells_sign_ups_apart_but_not_the_case_of_their_address() {
-        let sign_up = SignUp::from_request(&request()).expect("valid");
+        let (sign_up, _) = SignUp::from_request(&request()).expect("valid");
         let shouted = SignUp { email: "ANN@EXAMPLE.COM".to_owned().into(), ..sign_up.clone() };
         let renamed = SignUp { display_name: "Ann".to_owned().into(), ..sign_up.clone() };
         assert_eq!(sign_up.hash(), shouted.hash());

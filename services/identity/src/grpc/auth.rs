@@ -1,6 +1,6 @@
 //! `AuthService`: log-in, sessions and the keys that verify tokens.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
@@ -16,15 +16,20 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
+    address_of,
     convert::{self, caller_role, session_name, user_name},
     remaining,
 };
 use crate::{
-    domain::session::{Lifetimes, REFRESH_TOKEN_BYTES, Times, check_label, refresh_hash, refresh_token},
+    attempts::{Attempt, Attempts},
+    domain::{
+        email,
+        session::{Lifetimes, REFRESH_TOKEN_BYTES, Refusal, Times, check_label, refresh_hash, refresh_token},
+    },
     error::Error,
-    passwords::Passwords,
+    passwords::{Checked, Passwords},
     rotation::Rotation,
-    storage::{BadCursor, Carried, Exchange, NewSession, RevokedSessions, Sessions, Users},
+    storage::{BadCursor, Carried, Credentials, Exchange, NewSession, RevokedSessions, Sessions, Users},
 };
 
 /// Sessions of a page where the request doesn't say, and at most.
@@ -39,8 +44,10 @@ pub struct Auth {
     pub sessions: Sessions,
     /// Those that were ended.
     pub revoked: RevokedSessions,
-    /// Checks passwords.
+    /// Hashes passwords.
     pub passwords: Arc<Passwords>,
+    /// Checks them, unless there were too many wrong ones.
+    pub attempts: Arc<Attempts>,
     /// Signs tokens.
     pub rotation: Rotation,
     /// Checks the tokens of this process's callers; learns at once what ends here.
@@ -54,15 +61,28 @@ pub struct Auth {
 }
 
 impl Auth {
-    async fn log_in(&self, request: LoginRequest, deadline: Duration) -> Result<LoginResponse, Error> {
+    async fn log_in(
+        &self,
+        request: LoginRequest,
+        address: Option<IpAddr>,
+        deadline: Duration,
+    ) -> Result<LoginResponse, Error> {
         let LoginRequest { email, password, client_label } = request;
         check_label(&client_label).map_err(|violation| vec![violation])?;
         // What can't be an address needs no look; the work on its password is done all the same.
         let plausible = !email.contains(char::is_control);
-        let found = if plausible { retry(deadline, || self.users.credentials(&email)).await? } else { None };
-        let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
-        let right = self.passwords.verify(password.into(), hash).await?;
-        let Some(credentials) = found.filter(|_| right) else { return Err(Error::BadCredentials) };
+        let forms = email::forms(&email);
+        let attempt = Attempt::new(forms.first().unwrap_or(&email), address);
+        self.attempts.recall(&attempt)?;
+        let found = if plausible { retry(deadline, || self.users.credentials(&forms)).await? } else { None };
+        let account = found.as_ref().map(|credentials| (credentials.id, credentials.password_hash.clone()));
+        let checked = self.attempts.check(&attempt, password.into(), account, deadline).await?;
+        let Some(mut credentials) = found.filter(|_| checked != Checked::Wrong) else {
+            return Err(Error::BadCredentials);
+        };
+        if let Checked::RightUnprepared(prepared) = checked {
+            self.prepare_hash(&mut credentials, prepared, deadline).await?;
+        }
         let (times, refresh) = (self.lifetimes.from(self.ids.now()), self.new_refresh_token());
         let session = NewSession {
             id: self.ids.next(),
@@ -79,15 +99,35 @@ impl Auth {
         self.pair(carried, refresh, times, deadline).await
     }
 
-    async fn carry_on(&self, shown: &str, deadline: Duration) -> Result<LoginResponse, Error> {
+    /// The password is right and its hash is of an unprepared form: from now on it is known in every normal form.
+    async fn prepare_hash(
+        &self,
+        credentials: &mut Credentials,
+        prepared: Secret<String>,
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        let hash = self.passwords.hash(prepared).await?;
+        if retry(deadline, || self.users.replace_hash(credentials.id, &credentials.password_hash, &hash)).await? {
+            credentials.password_hash = hash;
+        }
+        Ok(())
+    }
+
+    async fn carry_on(&self, shown: &str, address: Option<IpAddr>, deadline: Duration) -> Result<LoginResponse, Error> {
         // First, as after the exchange the token that was shown is used up.
         self.rotation.freshen(deadline).await?;
         let (times, refresh) = (self.lifetimes.from(self.ids.now()), self.new_refresh_token());
         let (shown, next) = (refresh_hash(shown), refresh_hash(refresh.expose()));
         match self.sessions.exchange(&shown, &next, times, deadline).await? {
-            Exchange::Done(carried) => self.pair(carried, refresh, times, deadline).await,
+            Exchange::Done(carried) => {
+                self.attempts.known_token();
+                self.pair(carried, refresh, times, deadline).await
+            }
             Exchange::Refused(refusal, ended) => {
                 self.learn(ended.as_slice());
+                if refusal == Refusal::Unknown {
+                    self.attempts.unknown_token(address, deadline).await?;
+                }
                 Err(Error::Refresh(refusal))
             }
         }
@@ -162,13 +202,13 @@ impl Auth {
 #[tonic::async_trait]
 impl AuthService for Auth {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let deadline = remaining();
-        Ok(Response::new(self.log_in(request.into_inner(), deadline).await?))
+        let (address, deadline) = (address_of(&request), remaining());
+        Ok(Response::new(self.log_in(request.into_inner(), address, deadline).await?))
     }
 
     async fn refresh_token(&self, request: Request<RefreshTokenRequest>) -> Result<Response<LoginResponse>, Status> {
-        let deadline = remaining();
-        Ok(Response::new(self.carry_on(&request.get_ref().refresh_token, deadline).await?))
+        let (address, deadline) = (address_of(&request), remaining());
+        Ok(Response::new(self.carry_on(&request.get_ref().refresh_token, address, deadline).await?))
     }
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<()>, Status> {

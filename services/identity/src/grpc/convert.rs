@@ -46,6 +46,7 @@ pub fn user(user: User) -> proto::User {
         email: user.email.into_exposed(),
         display_name: user.display_name.into_exposed(),
         password: String::new(),
+        current_password: String::new(),
         role: user.role.to_proto().into(),
         etag: etag::of(user.version),
         create_time: Some(user.created_at.into()),

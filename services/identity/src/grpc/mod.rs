@@ -18,3 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn remaining() -> Duration {
     Deadline::at_most(PATIENCE)
 }
+
+/// Where a call comes from, as the gateway tells it.
+fn address_of<T>(request: &tonic::Request<T>) -> Option<std::net::IpAddr> {
+    flotilla_rpc::client_address(request, "gateway")
+}

@@ -1,6 +1,6 @@
 //! `UserService`: customers see and change themselves alone, operators everyone.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
@@ -14,11 +14,12 @@ use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{convert, remaining};
+use super::{address_of, convert, remaining};
 use crate::{
+    attempts::{Attempt, Attempts},
     domain::{Change, Role, SignUp, User},
     error::Error,
-    passwords::Passwords,
+    passwords::{Checked, Passwords},
     storage::{Insertion, Known, LISTED, NewUser, Users},
 };
 
@@ -26,10 +27,18 @@ const COLLECTION: &str = "users";
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
 
+/// Where a sign-up comes from.
+#[derive(Clone, Copy)]
+struct Origin {
+    operator: bool,
+    address: Option<IpAddr>,
+}
+
 /// The service.
 pub struct UserApi {
     users: Users,
     passwords: Arc<Passwords>,
+    attempts: Arc<Attempts>,
     page_key: PageKey,
     authenticator: Authenticator,
     ids: Ids,
@@ -39,42 +48,77 @@ impl UserApi {
     /// Over the users; `page_key` signs the page tokens, `authenticator` checks the tokens of this process's callers.
     pub fn new(
         users: Users,
-        passwords: Arc<Passwords>,
+        (passwords, attempts): (Arc<Passwords>, Arc<Attempts>),
         page_key: PageKey,
         authenticator: Authenticator,
         ids: Ids,
     ) -> Self {
-        Self { users, passwords, page_key, authenticator, ids }
+        Self { users, passwords, attempts, page_key, authenticator, ids }
     }
 
-    async fn create(&self, request: CreateUserRequest, by_operator: bool, deadline: Duration) -> Result<User, Error> {
-        let sign_up = SignUp::from_request(&request)?;
-        let password = Secret::new(request.user.map(|user| user.password).unwrap_or_default());
-        if sign_up.role == Role::Operator && !by_operator {
+    async fn create(&self, request: CreateUserRequest, by: Origin, deadline: Duration) -> Result<User, Error> {
+        let (sign_up, password) = SignUp::from_request(&request)?;
+        let given = Secret::new(request.user.map(|user| user.password).unwrap_or_default());
+        if sign_up.role == Role::Operator && !by.operator {
             return Err(Error::RoleNeedsOperator);
         }
         // Looked up first: hashing a password is by far the dearest step, and a repeat needs none.
         let known = retry(deadline, || self.users.known(&sign_up)).await?;
         if !known.is_empty() {
-            return self.repeated(&sign_up, password, known).await;
+            return self.repeated(&sign_up, given, known, (by, deadline)).await;
         }
-        let password_hash = self.passwords.hash(password.clone()).await?;
+        let password_hash = self.passwords.hash(password).await?;
         let new = NewUser { id: self.ids.next(), sign_up, password_hash };
         match self.users.insert(&new, deadline).await? {
             Insertion::Created(user) => Ok(user),
-            Insertion::Taken(known) => self.repeated(&new.sign_up, password, known).await,
+            Insertion::Taken(known) => self.repeated(&new.sign_up, given, known, (by, deadline)).await,
         }
     }
 
-    /// The user whom the same sign-up made before, or why this one can't be made.
-    async fn repeated(&self, sign_up: &SignUp, password: Secret<String>, known: Vec<Known>) -> Result<User, Error> {
+    /// The user whom the same sign-up made before, or why this one can't be made. It tells whether the password is right,
+    /// so that wrong ones count as those of a log-in.
+    async fn repeated(
+        &self,
+        sign_up: &SignUp,
+        password: Secret<String>,
+        known: Vec<Known>,
+        (by, deadline): (Origin, Duration),
+    ) -> Result<User, Error> {
         let same_key = |known: &Known| sign_up.request_id.is_some() && known.request_id == sign_up.request_id;
         let Some(earlier) = known.into_iter().find(same_key) else { return Err(Error::EmailTaken) };
         let same = !earlier.deleted && earlier.request_hash.as_deref() == Some(&sign_up.hash()[..]);
-        if same && self.passwords.verify(password, Some(earlier.password_hash)).await? {
-            Ok(earlier.user)
-        } else {
-            Err(Error::KeyReused)
+        if !same {
+            return Err(Error::KeyReused);
+        }
+        let attempt = Attempt::new(sign_up.email.expose(), by.address);
+        let account = Some((earlier.user.id, earlier.password_hash));
+        match self.attempts.check(&attempt, password, account, deadline).await? {
+            Checked::Wrong => Err(Error::KeyReused),
+            Checked::Right | Checked::RightUnprepared(_) => Ok(earlier.user),
+        }
+    }
+
+    /// Whoever changes their own password shows the one before it: a token that was stolen is no way to the account.
+    /// Operators need none for other people's, who may have forgotten theirs.
+    async fn prove(
+        &self,
+        change: &Change,
+        (id, caller): (Uuid, Caller),
+        address: Option<IpAddr>,
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        if change.password.is_none() || caller.user != id {
+            return Ok(());
+        }
+        let Some(current) = change.current_password.clone() else {
+            return Err(invalid("user.current_password", "must be set to change the password").into());
+        };
+        let found = retry(deadline, || self.users.password_of(id)).await?;
+        let (email, hash) = found.ok_or(Error::NotFound(id))?;
+        let attempt = Attempt::new(email.expose(), address);
+        match self.attempts.check(&attempt, current, Some((id, hash)), deadline).await? {
+            Checked::Wrong => Err(Error::WrongCurrentPassword),
+            Checked::Right | Checked::RightUnprepared(_) => Ok(()),
         }
     }
 
@@ -100,11 +144,18 @@ impl UserApi {
         Ok(ListUsersResponse { users: users.into_iter().map(convert::user).collect(), next_page_token })
     }
 
-    async fn change(&self, request: UpdateUserRequest, caller: Caller, deadline: Duration) -> Result<User, Error> {
+    async fn change(
+        &self,
+        request: UpdateUserRequest,
+        caller: Caller,
+        address: Option<IpAddr>,
+        deadline: Duration,
+    ) -> Result<User, Error> {
         let given = request.user.ok_or_else(|| invalid("user", "must be set"))?;
         let id = name::parse_uuid("user.name", COLLECTION, &given.name)?;
         let change = Change::from_request(&given, request.update_mask.as_ref())?;
         may_touch(caller, id)?;
+        self.prove(&change, (id, caller), address, deadline).await?;
         let password_hash = match change.password.clone() {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
@@ -136,9 +187,9 @@ fn may_touch(caller: Caller, id: Uuid) -> Result<(), Error> {
 #[tonic::async_trait]
 impl UserService for UserApi {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<UserMessage>, Status> {
-        let by_operator = caller(&request).is_ok_and(|caller| caller.is_operator());
-        let deadline = remaining();
-        let user = self.create(request.into_inner(), by_operator, deadline).await?;
+        let operator = caller(&request).is_ok_and(|caller| caller.is_operator());
+        let (by, deadline) = (Origin { operator, address: address_of(&request) }, remaining());
+        let user = self.create(request.into_inner(), by, deadline).await?;
         Ok(Response::new(convert::user(user)))
     }
 
@@ -154,8 +205,8 @@ impl UserService for UserApi {
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UserMessage>, Status> {
-        let (caller, deadline) = (caller(&request)?, remaining());
-        Ok(Response::new(convert::user(self.change(request.into_inner(), caller, deadline).await?)))
+        let (caller, address, deadline) = (caller(&request)?, address_of(&request), remaining());
+        Ok(Response::new(convert::user(self.change(request.into_inner(), caller, address, deadline).await?)))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<()>, Status> {

@@ -1,8 +1,10 @@
-//! Identity's tables `users`, `sessions`, `refresh_tokens` and `signing_keys`, and the events that leave with each change of a user.
+//! Identity's tables `users`, `sessions`, `refresh_tokens`, `signing_keys`, `failed_attempts` and `known_networks`, and the
+//! events that leave with each change of a user.
 //!
 //! Writes go through the system role after the checks of `domain/`; a customer reads as the user role, bound by
 //! row-level security.
 
+mod attempts;
 mod keys;
 mod revocations;
 mod sessions;
@@ -10,6 +12,7 @@ mod users;
 
 use std::time::Duration;
 
+pub use attempts::{Count, FailedAttempts, Key};
 pub use keys::KeyTable;
 pub use revocations::{BadCursor, Cursor, RevokedSessions};
 pub use sessions::{Carried, Exchange, NewSession, Sessions};

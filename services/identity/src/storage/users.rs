@@ -5,7 +5,7 @@ use std::time::Duration;
 use flotilla_messaging::{Event, Ids, Outbox};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};
-use flotilla_redact::Secret;
+use flotilla_redact::{Personal, Secret};
 use flotilla_rpc::{
     Revoked,
     list::{Field, Page, Schema, Select},
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{retrying, sessions::revoked};
 use crate::{
-    domain::{Role, SignUp, User},
+    domain::{Role, SignUp, User, email},
     error::Error,
 };
 
@@ -25,6 +25,8 @@ const INSERT: &str = include_str!("../../queries/insert_user.sql");
 const LOCK: &str = include_str!("../../queries/lock_user.sql");
 const UPDATE: &str = include_str!("../../queries/update_user.sql");
 const DELETE: &str = include_str!("../../queries/delete_user.sql");
+const PASSWORD: &str = include_str!("../../queries/get_password_hash.sql");
+const REPLACE_HASH: &str = include_str!("../../queries/replace_password_hash.sql");
 const END_SESSIONS: &str = include_str!("../../queries/end_sessions_of_user.sql");
 
 /// What ListUsers may be asked.
@@ -47,8 +49,8 @@ const LIST: Select = Select {
 
 /// The subject of all user events.
 const SUBJECT: &str = "flotilla.identity.users";
-/// The constraint that keeps addresses apart.
-const EMAIL: &str = "users_email";
+/// The constraints that keep addresses apart.
+const EMAIL: [&str; 2] = ["users_email", "users_email_normalized"];
 
 /// What a login is checked against.
 pub struct Credentials {
@@ -123,18 +125,33 @@ impl Users {
         Ok((rows.iter().map(user).collect::<Result<_, _>>()?, next))
     }
 
-    /// What a login by this address is checked against.
-    pub async fn credentials(&self, email: &str) -> Result<Option<Credentials>, StoreError> {
-        let rows = self.system.query(CREDENTIALS, &[&email]).await?;
+    /// What a login by an address is checked against; `forms` are those in which it may be stored.
+    pub async fn credentials(&self, forms: &[String]) -> Result<Option<Credentials>, StoreError> {
+        let rows = self.system.query(CREDENTIALS, &[&forms]).await?;
         let read = |row: &Row| {
             Ok(Credentials { id: row.get(0), role: role(row.get(1))?, password_hash: row.get::<_, String>(2).into() })
         };
         rows.first().map(read).transpose()
     }
 
-    /// Who stands in the way of a sign-up: none, one or two users.
+    /// The address and the slow hash of the password of a user.
+    pub async fn password_of(&self, id: Uuid) -> Result<Option<(Personal<String>, Secret<String>)>, StoreError> {
+        let rows = self.system.query(PASSWORD, &[&id]).await?;
+        Ok(rows.first().map(|row| (row.get::<_, String>(0).into(), row.get::<_, String>(1).into())))
+    }
+
+    /// Puts another hash of the same password in the place of `old`; false where that has changed meanwhile.
+    pub async fn replace_hash(&self, id: Uuid, old: &Secret<String>, new: &Secret<String>) -> Result<bool, StoreError> {
+        let tx = self.system.begin().await?;
+        let replaced = tx.execute(REPLACE_HASH, &[&id, old.expose(), new.expose()]).await?;
+        tx.commit().await?;
+        Ok(replaced > 0)
+    }
+
+    /// Who stands in the way of a sign-up: its address may be held in more than one form.
     pub async fn known(&self, sign_up: &SignUp) -> Result<Vec<Known>, StoreError> {
-        let rows = self.system.query(SIGN_UPS, &[&sign_up.request_id, sign_up.email.expose()]).await?;
+        let forms = email::forms(sign_up.email.expose());
+        let rows = self.system.query(SIGN_UPS, &[&sign_up.request_id, &forms]).await?;
         rows.iter().map(known).collect()
     }
 
@@ -152,7 +169,7 @@ impl Users {
             .query_opt(INSERT, &[&new.id, email, display_name, &role.as_str(), password_hash, request_id, &hash])
             .await?;
         let Some(row) = row else {
-            let rows = tx.query(SIGN_UPS, &[request_id, email]).await?;
+            let rows = tx.query(SIGN_UPS, &[request_id, &email::forms(email)]).await?;
             tx.rollback().await?;
             let mut taken = rows.iter().map(known).collect::<Result<Vec<_>, _>>()?;
             return Ok(match taken.iter().position(|known| known.user.id == new.id) {
@@ -214,7 +231,7 @@ impl Users {
         let user = match updated {
             Ok(row) => user(&row)?,
             // Only the index knows of an address that another transaction takes at this moment.
-            Err(error) if error.constraint() == Some(EMAIL) => {
+            Err(error) if error.constraint().is_some_and(|name| EMAIL.contains(&name)) => {
                 tx.rollback().await?;
                 return Err(Error::EmailTaken);
             }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
 
 mod bad_input;
+mod guessing;
 mod login;
 mod revocation;
 mod rotation;
@@ -10,4 +11,5 @@ mod sessions;
 mod sign_up;
 mod start;
 mod support;
+mod unicode;
 mod users;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use flotilla_config::SecretString;
 use flotilla_identity::{
     Identity, Settings,
-    config::{AdminSettings, AuthSettings, PasswordSettings},
+    config::{AdminSettings, AuthSettings, GuessingSettings, PasswordSettings},
 };
 use flotilla_messaging::{
     ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outcome, StreamSpec, migrations,
@@ -47,6 +47,27 @@ impl World {
         let settings = Settings { auth, ..settings(&database, &nats) };
         let service = ServiceHarness::start::<Identity>(settings.clone()).await;
         Self { database, service, settings, nats }
+    }
+
+    /// With other counts of free failures.
+    pub async fn start_guarded(guessing: GuessingSettings) -> Self {
+        let database = stack().await.database("identity", flotilla_identity::migrations()).await;
+        let nats = stack().await.nats_url();
+        let settings = Settings { guessing, ..settings(&database, &nats) };
+        let service = ServiceHarness::start::<Identity>(settings.clone()).await;
+        Self { database, service, settings, nats }
+    }
+
+    /// A log-in at a replica, as the gateway passes it on from a client's address.
+    pub async fn log_in_from(
+        replica: &ServiceHarness,
+        address: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<LoginResponse, Status> {
+        let request = LoginRequest { email: email.into(), password: password.into(), client_label: "test".into() };
+        let mut auth = AuthServiceClient::new(replica.channel());
+        auth.login(from(address, request)).await.map(tonic::Response::into_inner)
     }
 
     /// Another replica on the same database.
@@ -132,7 +153,15 @@ pub fn settings(database: &Database, nats: &str) -> Settings {
         },
         // Cheap, so that the tests are quick.
         passwords: PasswordSettings { memory_kib: 64, iterations: 1, ..PasswordSettings::default() },
+        guessing: GuessingSettings::default(),
     }
+}
+
+/// A request as the gateway passes it on from a client's address.
+pub fn from<T>(address: &str, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert(flotilla_rpc::CLIENT_ADDRESS.as_str(), address.parse().unwrap());
+    request
 }
 
 pub fn sign_up(email: &str) -> CreateUserRequest {

@@ -170,6 +170,7 @@ async fn a_changed_password_and_address_are_those_that_log_in() {
     let (ann, mut own) = world.customer("ann@example.com").await;
     let given =
         User { name: ann.name, email: "anna@example.com".into(), password: "another horse".into(), ..User::default() };
+    let given = User { current_password: PASSWORD.into(), ..given };
     own.update_user(update(given, &[])).await.unwrap();
     assert!(world.log_in("anna@example.com", "another horse").await.is_ok());
     assert!(world.log_in("anna@example.com", PASSWORD).await.is_err());

@@ -10,6 +10,7 @@ use flotilla_testkit::memory::StoreFault;
 
 use super::{Counting, Failing, HORIZON, STREAM, World, eventually};
 use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, UNKNOWN, event, events};
+use crate::log::Warnings;
 
 fn payload(events: &[Event]) -> Bytes {
     let mut bytes = Vec::new();
@@ -268,5 +269,39 @@ async fn stopping_gives_fetched_frames_back_at_once() {
     world.start_consumer(Arc::new(Counting));
     eventually("applied", || world.applied(&sent[1]) == 1).await;
     assert!(started.elapsed() < Duration::from_secs(5), "they came after the ack wait: {:?}", started.elapsed());
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_of_two_hundred_thousand_empty_events_is_one_parked_message_and_one_line_of_the_log() {
+    let mut world = world(31).await;
+    let warnings = Warnings::catch();
+    let poison = Bytes::from([0x0a, 0x00].repeat(200_000));
+    world.broker.inject(STREAM, SUBJECT, poison.clone());
+    let sent = events(&world.ids, KIND, 3);
+    world.commit(&sent);
+    world.quiet().await;
+    world.assert_each_applied_once(&sent);
+    let parked = world.payments.parked();
+    assert_eq!(parked.len(), 1);
+    assert_eq!(parked[0].1.event.data.len(), poison.len(), "the frame as a whole");
+    assert_eq!(parked[0].1.reason, "undecodable: more than 1024 events in a frame");
+    let lines = warnings.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("messages=1 "), "{lines:?}");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_parked_at_once_are_one_line_of_the_log_with_their_count() {
+    let mut world = world(32).await;
+    let warnings = Warnings::catch();
+    let unknown = events(&world.ids, UNKNOWN, 16);
+    world.broker.inject(STREAM, SUBJECT, payload(&unknown));
+    world.quiet().await;
+    assert_eq!(world.payments.parked().len(), 16);
+    let lines = warnings.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("messages=16 ") && lines[0].contains("dead=16 "), "{lines:?}");
     world.stop().await;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Counting, World, eventually};
 use crate::fixtures::{COMMAND, KIND, REPLY, event};
+use crate::log::Warnings;
 
 async fn world(seed: u64) -> World {
     let mut world = World::new(seed);
@@ -75,5 +76,19 @@ async fn the_reply_of_a_command_that_was_parked_is_kept_too() {
     eventually("reply repeated", || replies().len() == 2).await;
     assert_eq!(replies()[0], replies()[1]);
     assert_eq!(world.applied(&command), 1);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_die_in_one_round_are_one_line_of_the_log_with_their_count() {
+    let mut world = world(46).await;
+    world.commit(&(0..10).map(|_| event(&world.ids, KIND, "later")).collect::<Vec<_>>());
+    eventually("parked", || world.payments.parked().len() == 10).await;
+    let warnings = Warnings::catch();
+    eventually("dead", || world.payments.parked().iter().all(|(_, row)| row.dead)).await;
+    let lines = warnings.lines();
+    let told: usize =
+        lines.iter().filter_map(|line| line.split("messages=").nth(1)?.split(' ').next()?.parse::<usize>().ok()).sum();
+    assert_eq!(told, 10, "{lines:?}");
     world.stop().await;
 }

@@ -16,6 +16,13 @@ pub(super) const GROUP: Group = Group {
             "sign in with the right ones",
         ),
         reason(
+            "CURRENT_PASSWORD_WRONG",
+            Code::PermissionDenied,
+            NO,
+            "the password that should allow the change isn't the user's",
+            "send the right one in `current_password`",
+        ),
+        reason(
             "METHOD_NOT_ALLOWED",
             Code::PermissionDenied,
             NO,

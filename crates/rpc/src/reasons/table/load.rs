@@ -108,6 +108,13 @@ pub(super) const GROUP: Group = Group {
             "call again: another replica answers",
         ),
         reason(
+            "TOO_MANY_ATTEMPTS",
+            Code::ResourceExhausted,
+            YES,
+            "so many passwords or refresh tokens from this network or for this account were wrong that the next has to wait; nothing was checked",
+            "repeat after the given pause, with the right one",
+        ),
+        reason(
             "TOO_MANY_FEEDS",
             Code::ResourceExhausted,
             YES,
