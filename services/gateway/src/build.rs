@@ -15,6 +15,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::backend::Backends;
+use crate::client_address::TrustedProxies;
 use crate::config::Settings;
 use crate::cors::Cors;
 use crate::edge::{Edge, Limits};
@@ -97,6 +98,7 @@ fn edge(
             bare_errors: false,
         },
         cors: Cors::new(&settings.edge.cors_origins),
+        proxies: TrustedProxies::parse(&settings.edge.trusted_proxies).map_err(anyhow::Error::msg)?,
         addresses: RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys),
         ids: RequestIds::new(rand::random()),
         calls: places(settings.grpc.calls_at_once()),

@@ -1,15 +1,72 @@
-//! Tells the services from which address a call comes: they see the gateway's connections alone.
+//! From which address a call comes, and how the services get to know: they see the gateway's connections alone.
+//!
+//! It is the connection's address, unless that is a trusted proxy's: then the proxy has added the address that it saw to
+//! `x-forwarded-for`. What a client has written there itself stands before that, and counts for nothing.
+
+use std::net::{IpAddr, SocketAddr};
 
 use flotilla_rpc::CLIENT_ADDRESS;
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
-use crate::server::PeerAddress;
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Where a request came from, proxies left out: an extension of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The proxies before the gateway, as networks.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<(u128, u32)>);
+
+impl TrustedProxies {
+    /// Reads addresses and networks such as `10.0.0.0/8`.
+    ///
+    /// # Errors
+    /// The first that is neither.
+    pub fn parse<'a>(networks: impl IntoIterator<Item = &'a String>) -> Result<Self, String> {
+        let read = |text: &'a String| {
+            let (address, bits) = text.split_once('/').unwrap_or((text, ""));
+            let address: IpAddr = address.parse().ok()?;
+            let longest = if address.is_ipv4() { 32 } else { 128 };
+            let bits = if bits.is_empty() { longest } else { bits.parse().ok().filter(|bits| *bits <= longest)? };
+            Some((bits_of(address), bits + 128 - longest))
+        };
+        networks.into_iter().map(|text| read(text).ok_or_else(|| text.clone())).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The client of a request that came over a connection from `peer`.
+    pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
+        let mut client = peer.ip().to_canonical();
+        let told: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+        for hop in told.iter().rev().flat_map(|value| value.rsplit(',')) {
+            if !self.trusts(client) {
+                break;
+            }
+            let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+            client = address.to_canonical();
+        }
+        ClientAddress(client)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = bits_of(address);
+        self.0.iter().any(|(network, bits)| *bits == 0 || (network ^ address) >> (128 - bits) == 0)
+    }
+}
+
+/// An address of either family as an IPv6 one.
+fn bits_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
 
 /// Puts the client's address into the headers that go to a service, in place of whatever the client sent there.
 pub fn pass_on(known: &Extensions, headers: &mut HeaderMap) {
     headers.remove(&CLIENT_ADDRESS);
-    let Some(PeerAddress(address)) = known.get() else { return };
-    if let Ok(address) = HeaderValue::try_from(address.ip().to_canonical().to_string()) {
+    let Some(ClientAddress(address)) = known.get() else { return };
+    if let Ok(address) = HeaderValue::try_from(address.to_string()) {
         headers.insert(&CLIENT_ADDRESS, address);
     }
 }
@@ -18,6 +75,14 @@ pub fn pass_on(known: &Extensions, headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
+    fn headers(forwarded: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append(FORWARDED_FOR, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
     #[test]
     fn what_a_client_says_of_its_address_is_replaced_by_what_is_seen() {
         let mut headers = HeaderMap::new();
@@ -25,10 +90,32 @@ mod tests {
             headers.append(&CLIENT_ADDRESS, HeaderValue::from_static(claimed));
         }
         let mut known = Extensions::new();
-        known.insert(PeerAddress("[::ffff:198.51.100.7]:4711".parse().unwrap()));
+        known.insert(ClientAddress("198.51.100.7".parse().unwrap()));
         pass_on(&known, &mut headers);
         assert_eq!(headers.get_all(&CLIENT_ADDRESS).iter().collect::<Vec<_>>(), ["198.51.100.7"]);
         pass_on(&Extensions::new(), &mut headers);
         assert!(headers.is_empty(), "none is better than a wrong one");
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_and_only_what_they_added() {
+        let proxies = TrustedProxies::parse(&["10.0.0.0/8".to_owned(), "2001:db8::5".to_owned()]).unwrap();
+        let client = |peer: &str, forwarded: &[&'static str]| {
+            proxies.client(SocketAddr::new(peer.parse().unwrap(), 1), &headers(forwarded)).0.to_string()
+        };
+        assert_eq!(client("192.0.2.9", &["203.0.113.1"]), "192.0.2.9", "anybody can send the header");
+        assert_eq!(
+            client("10.1.2.3", &["203.0.113.1, 198.51.100.7"]),
+            "198.51.100.7",
+            "the last was added by the proxy"
+        );
+        assert_eq!(client("10.1.2.3", &["203.0.113.1", "198.51.100.7, 10.9.9.9"]), "198.51.100.7", "over two proxies");
+        assert_eq!(client("::ffff:10.1.2.3", &["2001:db8:1::1"]), "2001:db8:1::1");
+        assert_eq!(client("2001:db8::5", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.1.2.3", &["rubbish"]), "10.1.2.3");
+        assert_eq!(client("10.1.2.3", &[]), "10.1.2.3");
+        for bad in ["10.0.0.0/33", "ten", "10.0.0.0/x"] {
+            assert_eq!(TrustedProxies::parse(&[bad.to_owned()]).unwrap_err(), bad);
+        }
     }
 }

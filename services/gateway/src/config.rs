@@ -10,6 +10,8 @@ use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
 use serde::Deserialize;
 
+use crate::client_address::TrustedProxies;
+
 /// All sections. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
 #[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +99,9 @@ pub struct EdgeSettings {
     pub product_ttl: Live<HumanDuration>,
     /// Origins (`https://shop.example`) whose pages may call from a browser; `*` for all.
     pub cors_origins: Vec<String>,
+    /// Proxies before the gateway, as addresses or networks (`10.0.0.0/8`): the client's address is then the one that they
+    /// added to `x-forwarded-for`, for the limits of addresses and for the services.
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for EdgeSettings {
@@ -111,6 +116,7 @@ impl Default for EdgeSettings {
             heartbeat: seconds(15),
             product_ttl: seconds(30).into(),
             cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -126,6 +132,9 @@ impl Validate for EdgeSettings {
             problems.require(!value.0.is_zero(), name, "must be longer than 0s");
         }
         problems.require(self.max_connections_per_address > 0, "max_connections_per_address", "must be at least 1");
+        if let Err(bad) = TrustedProxies::parse(&self.trusted_proxies) {
+            problems.require(false, "trusted_proxies", &format!("{bad:?} is no address and no network"));
+        }
     }
 }
 

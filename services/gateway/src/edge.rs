@@ -17,6 +17,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::backend::Backends;
+use crate::client_address::{ClientAddress, TrustedProxies};
 use crate::connect;
 use crate::cors::Cors;
 use crate::grpc::{self, Call, System};
@@ -80,6 +81,8 @@ pub struct Edge {
     pub site: Site,
     /// Request ids.
     pub ids: RequestIds,
+    /// The proxies that are believed where a request comes from.
+    pub proxies: TrustedProxies,
     /// How often one address may ask; `None`: as often as it likes.
     pub addresses: RateLimiter<IpAddr>,
     /// Places of unary requests.
@@ -97,6 +100,10 @@ impl Edge {
             return leave;
         }
         let id = self.ids.settle(request.headers_mut());
+        if let Some(PeerAddress(peer)) = request.extensions().get().copied() {
+            let client = self.proxies.client(peer, request.headers());
+            request.extensions_mut().insert(client);
+        }
         let origin = request.headers().get(http::header::ORIGIN).cloned();
         let protocol = self.protocol(&request);
         let answering = self.answer(protocol, request, &id);
@@ -179,10 +186,10 @@ impl Edge {
         Ok(())
     }
 
-    /// Whether the request's address may ask once more. The services see the gateway's address and not the client's.
+    /// Whether the request's address may ask once more. The services limit users alone.
     fn admit_address<B>(&self, request: &Request<B>) -> Result<(), RpcError> {
-        let Some(PeerAddress(address)) = request.extensions().get() else { return Ok(()) };
-        self.addresses.take(network(address.ip())).map_err(|wait| {
+        let Some(ClientAddress(address)) = request.extensions().get() else { return Ok(()) };
+        self.addresses.take(network(*address)).map_err(|wait| {
             self.metrics.limited.inc();
             RpcError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many calls; slow down")
                 .quota("address", "calls a second")

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backends;
+use crate::client_address::TrustedProxies;
 use crate::config::EdgeSettings;
 use crate::cors::Cors;
 use crate::edge::{Edge, Limits};
@@ -79,6 +80,7 @@ impl Standalone {
                 bare_errors,
             },
             cors: Cors::new(&limits.cors_origins),
+            proxies: TrustedProxies::default(),
             addresses: RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1),
             ids: RequestIds::new(rand::random()),
             calls: places(grpc.max_calls),

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     config::GuessingSettings,
-    domain::guessing::Limit,
+    domain::{email, guessing::Limit},
     error::Error,
     passwords::{Checked, Passwords},
     storage::{Count, FailedAttempts, Key},
@@ -53,10 +53,10 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// At the account of an e-mail address in its canonical form, whether there is one or not; from `address`, where that
-    /// is known.
+    /// At the account of an e-mail address, whether there is one or not; from `address`, where that is known.
     pub fn new(email: &str, address: Option<IpAddr>) -> Self {
-        let account = email.to_lowercase();
+        // Whatever form it is written in, it is one account.
+        let account = email::canonical(email).unwrap_or_else(|_| email.to_owned()).to_lowercase();
         let (customer, site) = (network(address, CUSTOMER), network(address, SITE));
         Self {
             own: key(&["account and network", &account, &customer]),
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn attempts_are_counted_apart_by_account_and_by_network() {
         let here = Attempt::new("Ann@example.com", at("192.0.2.7"));
-        let again = Attempt::new("ann@EXAMPLE.com", at("192.0.2.7"));
+        let again = Attempt::new("ann@\u{ff25}XAMPLE.com", at("192.0.2.7"));
         let elsewhere = Attempt::new("ann@example.com", at("192.0.2.8"));
         let other = Attempt::new("bob@example.com", at("192.0.2.7"));
         assert_eq!(here.own, again.own);

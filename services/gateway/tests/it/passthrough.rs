@@ -226,3 +226,44 @@ async fn a_page_can_be_listed_without_fields() {
     let fixture = Fixture::start().await;
     assert!(orders(&fixture).list_orders(ListOrdersRequest::default()).await.unwrap().into_inner().orders.is_empty());
 }
+
+#[tokio::test]
+async fn a_service_is_told_the_clients_address_whatever_the_protocol_and_not_what_the_client_says_of_it() {
+    const NAME: &str = "flotilla-client-address";
+    const GET_ORDER: &str = "/flotilla.orders.v1.OrderService/GetOrder";
+    let fixture = Fixture::start().await;
+    let id = "00000000-0000-7000-8000-000000000001";
+    let wanted = GetOrderRequest { name: format!("orders/{id}") };
+    let told = |protocol: &str| {
+        assert_eq!(fixture.toys.metadata("x-request-id").as_deref(), Some(protocol), "the call has arrived");
+        assert_eq!(fixture.toys.metadata(NAME).as_deref(), Some("127.0.0.1"), "{protocol}");
+    };
+    let claim = |line: &str, protocol: &str| {
+        fixture.as_customer(line).header(NAME, "192.0.2.1").header("x-request-id", protocol)
+    };
+
+    let mut request = tonic::Request::new(wanted.clone());
+    request.metadata_mut().insert("x-request-id", "grpc".parse().unwrap());
+    for claimed in ["192.0.2.1", "192.0.2.2"] {
+        request.metadata_mut().append(NAME, claimed.parse().unwrap());
+    }
+    orders(&fixture).get_order(request).await.unwrap();
+    told("grpc");
+
+    claim(&format!("GET /v1/orders/{id}"), "rest").send().await;
+    told("rest");
+    let line = format!("POST {GET_ORDER}");
+    claim(&line, "connect").json(&serde_json::json!({ "name": wanted.name })).send().await;
+    told("connect");
+    let framed = crate::frames::framed(0, &prost::Message::encode_to_vec(&wanted));
+    claim(&line, "grpc-web").header("content-type", "application/grpc-web+proto").bytes(framed).send().await;
+    told("grpc-web");
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_client_is_whom_the_proxy_saw() {
+    let fixture = Fixture::with(|settings| settings.edge.trusted_proxies = vec!["127.0.0.0/8".to_owned()]).await;
+    let call = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001");
+    call.header("x-forwarded-for", "192.0.2.1, 198.51.100.7").send().await;
+    assert_eq!(fixture.toys.metadata("flotilla-client-address").as_deref(), Some("198.51.100.7"));
+}

@@ -72,7 +72,7 @@ impl Auth {
         // What can't be an address needs no look; the work on its password is done all the same.
         let plausible = !email.contains(char::is_control);
         let forms = email::forms(&email);
-        let attempt = Attempt::new(forms.first().unwrap_or(&email), address);
+        let attempt = Attempt::new(&email, address);
         self.attempts.recall(&attempt)?;
         let found = if plausible { retry(deadline, || self.users.credentials(&forms)).await? } else { None };
         let account = found.as_ref().map(|credentials| (credentials.id, credentials.password_hash.clone()));
