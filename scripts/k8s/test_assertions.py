@@ -8,6 +8,7 @@ import re
 import unittest
 from pathlib import Path
 
+import alike
 import capacity
 import check
 import network
@@ -50,6 +51,18 @@ SUPERUSER = {"secret": {"name": "postgres-superuser", "items": [{"key": "url", "
 
 # The assertion, what it must tell, the overlay, and how to break that.
 BROKEN = [
+    (alike.alike, "periodSeconds is 6, but 5 for inventory", "dev",
+     lambda m: container(m, "orders")["readinessProbe"].update(periodSeconds=6)),
+    (alike.alike, "gateway: Deployment SERVICE.spec.progressDeadlineSeconds is absent, but 900", "prod",
+     lambda m: m.find("Deployment", "gateway")["spec"].pop("progressDeadlineSeconds")),
+    (alike.alike, "notification: Deployment SERVICE.spec.template.spec.hostNetwork is True, but absent", "prod-mutual-tls",
+     lambda m: pod(m.find("Deployment", "notification")).update(hostNetwork=True)),
+    (alike.alike, "identity: Deployment SERVICE.spec.template.spec.containers.service.env.FLOTILLA__CATALOGUE", "dev",
+     lambda m: container(m, "identity")["env"].append({"name": "FLOTILLA__CATALOGUE__INVENTORY_URL", "value": "x"})),
+    (alike.alike, "payments: Job SERVICE-migrate-0-1-0.spec.backoffLimit is 1, but 12", "staging",
+     lambda m: job(m, "payments")["spec"].update(backoffLimit=1)),
+    (alike.alike, "orders: Service SERVICE-admin.spec.publishNotReadyAddresses is absent", "dev",
+     lambda m: m.find("Service", "orders-admin")["spec"].pop("publishNotReadyAddresses")),
     (pods.probes, "startupProbe asks for /healthz", "dev",
      lambda m: container(m, "orders")["startupProbe"]["httpGet"].update(path="/healthz")),
     (pods.probes, "livenessProbe doesn't ask the port admin", "dev",
@@ -244,7 +257,7 @@ class Assertions(unittest.TestCase):
 
     def test_every_assertion_is_tried(self):
         tried = {assertion for assertion, _, _, _ in BROKEN}
-        self.assertEqual(tried, {*pods.ALL, *references.ALL, *network.ALL, *capacity.ALL, check.schemas})
+        self.assertEqual(tried, {*alike.ALL, *pods.ALL, *references.ALL, *network.ALL, *capacity.ALL, check.schemas})
 
     def test_an_administrator_is_told_what_bootstrap_does(self):
         page = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
