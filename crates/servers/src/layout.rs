@@ -171,6 +171,23 @@ impl Layout {
     }
 
     /// Gives a file or folder to the user that the servers run as.
+    /// Writes a file anew that only the servers' user may read.
+    pub(crate) fn write_private(&self, path: &Path, text: &str) -> Result<()> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // One of an earlier run may have other rights.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot replace {}", path.display()));
+            }
+            _ => {}
+        }
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        self.give(path)
+    }
+
     pub(crate) fn give(&self, path: &Path) -> Result<()> {
         self.run_as.as_ref().map_or(Ok(()), |user| user.own(path))
     }

@@ -38,7 +38,7 @@ pub use external::External;
 pub use instance::{Kind, Server};
 pub use layout::Layout;
 pub use log::{Log, Rotation};
-pub use nats::{Nats, NatsOptions};
+pub use nats::{Nats, NatsOptions, NatsUser, authorization};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::Process;

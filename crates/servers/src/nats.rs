@@ -1,9 +1,10 @@
 //! nats-server with JetStream.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
@@ -13,9 +14,52 @@ use crate::layout::Layout;
 use crate::ports;
 use crate::provision::Binaries;
 
+/// Somebody who may connect.
+#[derive(Clone)]
+pub struct NatsUser {
+    /// The name.
+    pub name: String,
+    /// The password: letters, digits, '-', '_'.
+    pub password: String,
+    /// Subjects on which this user may not publish, wildcards allowed.
+    pub may_not_publish: Vec<String>,
+}
+
+/// Without the password.
+impl fmt::Debug for NatsUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsUser").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl NatsUser {
+    /// An address with the user's name and password: of `nats://127.0.0.1:4222` it makes `nats://NAME:PASSWORD@...`.
+    #[must_use]
+    pub fn at(&self, url: &str) -> String {
+        url.replacen("://", &format!("://{}:{}@", self.name, self.password), 1)
+    }
+}
+
+/// The lines of a configuration file that let these users in and nobody else. What is stored stays where it is when a
+/// server gets its first users: they share its one account.
+#[must_use]
+pub fn authorization(users: &[NatsUser]) -> String {
+    let mut text = "authorization {\n  users: [\n".to_owned();
+    for NatsUser { name, password, may_not_publish } in users {
+        text += &format!("    {{user: {name:?}, password: {password:?}");
+        if !may_not_publish.is_empty() {
+            text += &format!(", permissions: {{publish: {{deny: {may_not_publish:?}}}}}");
+        }
+        text += "}\n";
+    }
+    text + "  ]\n}\n"
+}
+
 /// How an instance is set up.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
+    /// Who may connect. Everybody on this machine where there is none.
+    pub users: Vec<NatsUser>,
     /// A wish; another is chosen when it is taken.
     pub port: Option<u16>,
     /// A wish for the port of the monitoring endpoint.
@@ -30,7 +74,7 @@ pub struct NatsOptions {
 
 impl Default for NatsOptions {
     fn default() -> Self {
-        Self { port: None, monitor_port: None, jetstream: true, sync_always: false, extra: String::new() }
+        Self { users: Vec::new(), port: None, monitor_port: None, jetstream: true, sync_always: false, extra: String::new() }
     }
 }
 
@@ -69,7 +113,7 @@ impl Server<NatsKind> {
         Self::launch(kind, layout, name, wanted, claim).await
     }
 
-    /// `nats://127.0.0.1:PORT`.
+    /// `nats://127.0.0.1:PORT`, without anybody's name: [`NatsUser::at`] adds it.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port())
@@ -109,6 +153,9 @@ impl NatsKind {
                 self.store_dir()
             );
         }
+        if !self.options.users.is_empty() {
+            text += &authorization(&self.options.users);
+        }
         text + &self.options.extra + "\n"
     }
 }
@@ -125,9 +172,7 @@ impl Kind for NatsKind {
     }
 
     async fn prepare(&mut self, port: u16) -> Result<()> {
-        let file = self.file();
-        std::fs::write(&file, self.configuration(port)).with_context(|| format!("cannot write {}", file.display()))?;
-        self.layout.give(&file)
+        self.layout.write_private(&self.file(), &self.configuration(port))
     }
 
     /// The greeting names the server; the port opens only when JetStream has recovered its streams.

@@ -1,6 +1,7 @@
 //! Redis or Valkey, as a cache: nothing is written to the disk.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -13,23 +14,33 @@ use crate::layout::Layout;
 use crate::provision::Binaries;
 
 /// How an instance is set up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct RedisOptions {
     /// A wish; another is chosen when it is taken.
     pub port: Option<u16>,
     /// Settings as in `redis.conf`, such as `("maxmemory", "64mb")`.
     pub settings: Vec<(String, String)>,
+    /// The password (letters, digits, '-', '_') that every client must give. Without one any local user may connect.
+    pub password: Option<String>,
 }
 
 /// A private Redis or Valkey.
 pub type Redis = Server<RedisKind>;
 
 /// What sets Redis apart.
-#[derive(Debug)]
 pub struct RedisKind {
     program: PathBuf,
+    layout: Layout,
     data: PathBuf,
     settings: Vec<(String, String)>,
+    password: Option<String>,
+}
+
+/// Without the password.
+impl fmt::Debug for RedisKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisKind").field("program", &self.program).field("data", &self.data).finish_non_exhaustive()
+    }
 }
 
 impl Server<RedisKind> {
@@ -40,14 +51,27 @@ impl Server<RedisKind> {
     pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: RedisOptions) -> Result<Self> {
         let claim = instance::claim(layout, name).await?;
         let program = binaries.redis_server.clone();
-        let kind = RedisKind { program, data: layout.data(name)?, settings: options.settings };
+        let kind = RedisKind {
+            program,
+            layout: layout.clone(),
+            data: layout.data(name)?,
+            settings: options.settings,
+            password: options.password,
+        };
         Self::launch(kind, layout, name, options.port, claim).await
     }
 
-    /// `redis://127.0.0.1:PORT`.
+    /// `redis://127.0.0.1:PORT`, with the password if there is one.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port())
+        let password = self.kind.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("redis://{password}127.0.0.1:{}", self.port())
+    }
+}
+
+impl RedisKind {
+    fn file(&self) -> PathBuf {
+        self.data.join("redis.conf")
     }
 }
 
@@ -70,6 +94,10 @@ impl Kind for RedisKind {
             ("logfile", ""),
         ];
         let mut arguments = Vec::new();
+        // Arguments are seen by everybody on the machine, so the password comes in a file.
+        if self.password.is_some() {
+            arguments.push(self.file().into());
+        }
         let own = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in fixed.into_iter().chain(own) {
             arguments.push(format!("--{name}").into());
@@ -81,15 +109,21 @@ impl Kind for RedisKind {
     }
 
     async fn prepare(&mut self, _port: u16) -> Result<()> {
-        Ok(())
+        match &self.password {
+            Some(password) => self.layout.write_private(&self.file(), &format!("requirepass {password}\n")),
+            None => Ok(()),
+        }
     }
 
     /// The server says its process id itself.
     async fn answers(&self, port: u16, pid: u32) -> Result<bool> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        if let Some(password) = &self.password {
+            stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await?;
+        }
         stream.write_all(b"INFO server\r\n").await?;
         let mut lines = BufReader::new(stream).lines();
-        // The answer has some twenty lines and no end mark that a line reader would see.
+        // The answers have some twenty lines and no end mark that a line reader would see.
         for _ in 0..64 {
             let Some(line) = lines.next_line().await? else { return Ok(false) };
             if let Some(answer) = line.strip_prefix("process_id:") {

@@ -1,10 +1,10 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use async_nats::jetstream::{self, stream};
-use flotilla_servers::{Nats, NatsOptions};
+use flotilla_servers::{Nats, NatsOptions, NatsUser};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Ground, is_alive};
+use crate::support::{Ground, assert_kept_secret, is_alive};
 
 async fn jetstream(nats: &Nats) -> jetstream::Context {
     jetstream::new(async_nats::connect(nats.url()).await.expect("nats-server accepts us"))
@@ -87,4 +87,56 @@ async fn a_restart_waits_for_its_port() {
     assert_eq!(nats.port(), port);
     nats.stop().await.unwrap();
     assert!(!is_alive(nats.pid()));
+}
+
+fn user(name: &str, password: &str, may_not_publish: &[&str]) -> NatsUser {
+    let may_not_publish = may_not_publish.iter().map(|subject| (*subject).to_owned()).collect();
+    NatsUser { name: name.to_owned(), password: password.to_owned(), may_not_publish }
+}
+
+async fn connect(nats: &Nats, user: &NatsUser) -> Result<async_nats::Client, async_nats::ConnectError> {
+    let login = async_nats::ConnectOptions::with_user_and_password(user.name.clone(), user.password.clone());
+    login.connect(nats.url()).await
+}
+
+#[tokio::test]
+async fn only_its_users_get_in_and_what_was_stored_before_stays() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("nats");
+    let mut open = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    publish(&jetstream(&open).await).await;
+    open.stop().await.unwrap();
+    drop(open);
+
+    let orders = user("orders", "a-password-of-orders", &[]);
+    let options = NatsOptions { users: vec![orders.clone()], ..NatsOptions::default() };
+    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    assert!(async_nats::connect(nats.url()).await.is_err(), "a nameless client gets in");
+    assert!(connect(&nats, &user("orders", "another", &[])).await.is_err(), "a wrong password gets in");
+    let context = jetstream::new(connect(&nats, &orders).await.unwrap());
+    assert_eq!(context.get_stream("KEPT").await.unwrap().info().await.unwrap().state.messages, 1);
+    let folder = nats.store_dir().parent().unwrap().to_owned();
+    assert_kept_secret(nats.pid(), &folder.join("nats.conf"), &nats.log(), &orders.password);
+    nats.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_publishes_only_where_it_may() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("nats");
+    let denied = ["flotilla.payments.>", "$JS.API.STREAM.DELETE.PAYMENTS"];
+    let users = vec![user("orders", "one", &denied), user("payments", "other", &[])];
+    let options = NatsOptions { users: users.clone(), ..NatsOptions::default() };
+    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let owner = jetstream::new(connect(&nats, &users[1]).await.unwrap());
+    let subjects = vec!["flotilla.payments.>".to_owned()];
+    let config = stream::Config { name: "PAYMENTS".to_owned(), subjects, ..stream::Config::default() };
+    owner.create_stream(config).await.unwrap();
+    let other = jetstream::new(connect(&nats, &users[0]).await.unwrap());
+    assert!(other.delete_stream("PAYMENTS").await.is_err());
+    other.client().publish("flotilla.payments.events", "forged".into()).await.unwrap();
+    other.client().flush().await.unwrap();
+    owner.publish("flotilla.payments.events", "own".into()).await.unwrap().await.unwrap();
+    assert_eq!(owner.get_stream("PAYMENTS").await.unwrap().info().await.unwrap().state.messages, 1);
+    nats.stop().await.unwrap();
 }

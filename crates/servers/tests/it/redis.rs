@@ -4,7 +4,7 @@ use flotilla_servers::{Redis, RedisOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Ground, is_alive};
+use crate::support::{Ground, assert_kept_secret, is_alive};
 
 /// One inline command and the first bytes of its answer.
 async fn ask(redis: &Redis, command: &str) -> String {
@@ -69,5 +69,25 @@ async fn the_end_of_a_server_is_noticed() {
     assert!(!redis.is_running());
     redis.restart().await.unwrap();
     assert_eq!(ask(&redis, "PING").await, "+PONG\r\n");
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_its_password_it_tells_nothing() {
+    let mut ground = Ground::new().await;
+    let name = ground.name("redis");
+    let password = "a-password-of-redis".to_owned();
+    let options = RedisOptions { password: Some(password.clone()), ..RedisOptions::default() };
+    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    for command in ["GET key", "INFO server", "AUTH another", "CONFIG GET requirepass"] {
+        let answer = ask(&redis, command).await;
+        assert!(answer.starts_with("-NOAUTH") || answer.starts_with("-WRONGPASS"), "{command}: {answer}");
+    }
+    assert_eq!(ask(&redis, &format!("AUTH {password}\r\nPING")).await, "+OK\r\n+PONG\r\n");
+    assert_eq!(redis.url(), format!("redis://:{password}@127.0.0.1:{}", redis.port()));
+    let data = ground.layout.root().join("servers/data").join(&name);
+    assert_kept_secret(redis.pid(), &data.join("redis.conf"), &redis.log(), &password);
+    redis.restart().await.unwrap();
+    assert!(ask(&redis, "PING").await.starts_with("-NOAUTH"));
     redis.stop().await.unwrap();
 }

@@ -1,7 +1,8 @@
 //! Where the tests' servers live. `FLOTILLA_SERVERS_ROOT` names another folder than the workspace's `.flotilla`, for runs
 //! as another user.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -52,6 +53,20 @@ pub(crate) fn is_alive(pid: u32) -> bool {
         std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps runs");
     let state = String::from_utf8_lossy(&output.stdout);
     !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+/// The password is in a file for the server's user alone, and neither among the arguments of its process nor in its log.
+pub(crate) fn assert_kept_secret(pid: u32, file: &Path, log: &Path, password: &str) {
+    // A server that runs as another user may have its home elsewhere.
+    if let Ok(held) = std::fs::metadata(file) {
+        assert_eq!(held.permissions().mode() & 0o777, 0o600, "{}", file.display());
+        assert!(std::fs::read_to_string(file).unwrap().contains(password));
+    }
+    let shown = std::process::Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output();
+    let shown = shown.map(|output| output.stdout).or_else(|_| std::fs::read(format!("/proc/{pid}/cmdline"))).unwrap();
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("server") && !shown.contains(password), "{shown}");
+    assert!(!std::fs::read_to_string(log).unwrap().contains(password), "{}", log.display());
 }
 
 /// Waits until the condition holds.
