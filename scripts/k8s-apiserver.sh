@@ -80,7 +80,7 @@ dev() {
     for told in made "is there already"; do
         "$fleet" cluster-secrets --namespace "$1" --server "$server" --authority "$authority" \
             --token "$scratch/token" >"$scratch/out"
-        [ "$(grep -c "$told" "$scratch/out")" -eq 7 ] || { cat "$scratch/out" >&2; exit 1; }
+        [ "$(grep -c "$told" "$scratch/out")" -eq 9 ] || { cat "$scratch/out" >&2; exit 1; }
     done
     sed 's/:0\.1\.0$/:0.1.1/; s/: 0\.1\.0$/: 0.1.1/; s/-0-1-0$/-0-1-1/' "$2" >"$scratch/next.yaml"
     quietly "$kubectl" apply --filename "$scratch/next.yaml"

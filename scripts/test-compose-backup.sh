@@ -25,6 +25,7 @@ fail() { tail -n 20 "$room/log" >&2; echo "test-compose-backup: $1" >&2; exit 1;
 # Readable for the containers' users, as those of `fleet up`.
 chmod 755 "$room"
 echo only-for-this-test >"$room/postgres_password"
+echo 'authorization {users: [{user: "fleet", password: "only-for-this-test"}]}' >"$room/nats_users"
 sed -n 's/.*file: ".*}\/\([a-z_]*\)".*/\1/p' compose/compose.yaml | while read -r secret; do [ -e "$room/$secret" ] || : >"$room/$secret"; done
 servers_images
 
@@ -76,12 +77,12 @@ backup forget || fail "the slot can't be dropped"
 # nats COMMAND...: requests as the protocol has them, one an argument; prints the answers.
 nats() {
     for request; do printf 'PUB %s answer %d\r\n%s\r\n' "${request%% *}" "$(printf %s "${request#* }" | wc -c)" "${request#* }"; done |
-        { printf 'CONNECT {}\r\nSUB answer 1\r\n'; cat; sleep 2; } | compose exec -T nats busybox nc 127.0.0.1 4222
+        { printf 'CONNECT {"user":"fleet","pass":"only-for-this-test"}\r\nSUB answer 1\r\n'; cat; sleep 2; } | compose exec -T nats busybox nc 127.0.0.1 4222
 }
 # shellcheck disable=SC2016 # a subject, not a variable
 nats '$JS.API.STREAM.CREATE.ORDERS {"name":"ORDERS","subjects":["orders.>"]}' \
     '$JS.API.STREAM.CREATE.KV_settings {"name":"KV_settings","subjects":["$KV.settings.>"]}' >/dev/null
-sed -n '/^for stream in/,/nats busybox/p' docs/runbooks/restore-databases.md >"$room/streams.sh"
+sed -n '/^login=/,/nats busybox/p' docs/runbooks/restore-databases.md >"$room/streams.sh"
 [ -s "$room/streams.sh" ] || fail "the runbook doesn't say how streams are deleted"
 # shellcheck disable=SC2034,SC1091 # the runbook's own words
 (compose="compose"; . "$room/streams.sh") >"$room/answers"

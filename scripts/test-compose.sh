@@ -32,10 +32,14 @@ cat "$FLOTILLA_HOME/check"
 # A stranger on the edge finds the gateway and nobody else. busybox is in the image of NATS.
 on() { $docker run --rm --network "${project}_$1" --entrypoint sh "$nats_image" -c "$2"; }
 on edge 'timeout 5 wget -q -O /dev/null http://gateway:8080/openapi.json' || fail "the gateway can't be reached from the edge"
-for host in postgres:5432 nats:8222 redis:6379 orders:8080; do
+for host in postgres:5432 nats:4222 redis:6379 orders:8080; do
     if on edge "timeout 3 wget -q -O /dev/null http://$host/ 2>&1" | grep -qv 'bad address'; then fail "$host answers on the edge"; fi
 done
-on inside 'timeout 5 wget -q -O /dev/null http://nats:8222/healthz' || fail "the broker can't be reached from the inside"
+# On the inside they want a password, and the broker's monitoring, which knows none, isn't there.
+on inside 'printf "CONNECT {}\r\nPING\r\n" | timeout 5 busybox nc nats 4222' | grep -q 'Authorization Violation' ||
+    fail "the broker wants no password"
+on inside 'printf "DBSIZE\r\nQUIT\r\n" | timeout 5 busybox nc redis 6379' | grep -q NOAUTH || fail "the cache wants no password"
+if on inside 'timeout 5 wget -q -O /dev/null http://nats:8222/healthz'; then fail "the broker's monitoring is open"; fi
 # That nothing leads out is the engine's doing, by its firewall: that it was told so can be seen, the world can't be asked.
 [ "$($docker network inspect --format '{{.Internal}}' "${project}_inside" "${project}_edge" | paste -s -d ' ' -)" = 'true false' ] ||
     fail "a way leads out of the inside"

@@ -32,7 +32,9 @@ def key_of(item, index):
     if "configMapRef" in item:
         # Without the digest at the end of a generated name.
         return item["configMapRef"]["name"].rpartition("-")[0]
-    return str(item.get("name") or item.get("topologyKey") or item.get("key") or item.get("secret", {}).get("name") or index)
+    # Of what a volume has of a secret, the path: one key may come to two.
+    names = [item.get(key) for key in ("name", "topologyKey", "path", "key")] + [item.get("secret", {}).get("name")]
+    return str(next(filter(None, names), index))
 
 
 def leaves(value, path):

@@ -18,6 +18,7 @@ import capacity
 import network
 import pods
 import references
+import servers
 from manifests import ROOT, Manifests, name_of
 
 # The newest, and the oldest that is still looked after.
@@ -83,7 +84,7 @@ def main():
     for file in files:
         manifests = Manifests.read(file)
         found = [*schemas(manifests)]
-        for assertion in alike.ALL + pods.ALL + references.ALL + network.ALL + capacity.ALL:
+        for assertion in alike.ALL + pods.ALL + references.ALL + network.ALL + capacity.ALL + servers.ALL:
             found += [f"{problem} [{assertion.__name__}]" for problem in assertion(manifests)]
         print(f"{file.stem}: {len(manifests.objects)} objects")
         problems += [f"{file.stem}: {problem}" for problem in found]

@@ -92,8 +92,10 @@ class Docker:
         if volume and "configMap" in volume:
             files = manifests.find("ConfigMap", volume["configMap"]["name"])["data"]
         elif volume:
-            sources = [one["secret"] for one in volume.get("projected", {}).get("sources", [])]
-            for source in sources or [volume["secret"]]:
+            sources = volume.get("projected", {}).get("sources", [volume])
+            for source in (one["configMap"] for one in sources if "configMap" in one):
+                files |= manifests.find("ConfigMap", source["name"])["data"]
+            for source in (one["secret"] for one in sources if "secret" in one):
                 held = secrets.get(source.get("name") or source.get("secretName"), {})
                 files |= {item["path"]: held[item["key"]] for item in source["items"] if item["key"] in held}
         place.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,10 @@ from manifests import Manifests, containers, name_of, pod, service_of
 from pods import environment, secret_files
 
 LOAD_S = 30
-TEXTS = {"admin.email": "operator@example.com", "cache.redis_url": "redis://redis:6379"}
+TEXTS = {
+    "admin.email": "operator@example.com", "cache.redis_url": "redis://:something@redis:6379",
+    "nats.url": "nats://somebody:something@nats:4222",
+}
 
 
 def mounted(manifests, workload, folder):
@@ -25,6 +28,9 @@ def mounted(manifests, workload, folder):
             for name, text in manifests.find("ConfigMap", volume["configMap"]["name"])["data"].items():
                 (place / name).write_text(text, encoding="utf-8")
     for name in secret_files(workload):
+        # The remote source isn't here to be asked.
+        if name == "remote.nats_url":
+            continue
         text = TEXTS.get(name, "postgres://somebody:something@postgres:5432/database")
         (folder / "secrets" / name).write_text(text, encoding="utf-8")
     for name in ("tls.crt", "tls.key", "ca.crt"):
@@ -42,8 +48,6 @@ def load(program, manifests, workload, container):
             for name, value in values.items():
                 if value.startswith(mount["mountPath"]):
                     values[name] = str(folder / mount["name"]) + value.removeprefix(mount["mountPath"])
-        # The remote source isn't here to be asked.
-        values.pop("FLOTILLA__REMOTE__NATS_URL", None)
         command = [program, service_of(container), "--print-config=json"]
         done = subprocess.run(
             command, env=values, cwd=folder, capture_output=True, text=True, timeout=LOAD_S, check=False,

@@ -10,6 +10,9 @@ from pods import environment
 # Made by `fleet cluster-secrets`, by External Secrets, or by hand (docs/kubernetes.md).
 GENERATED = {f"{name}-database": {"owner-url", "system-url", "user-url"} for name in DATABASES}
 GENERATED |= {"identity-admin": {"email", "password"}}
+GENERATED |= {"broker": {f"{name}-url" for name in SERVICES}, "gateway-cache": {"redis-url"}}
+# What servers of the overlay's own are given of the same secrets.
+SERVERS = {"nats": ("broker", {"users.conf", "routes.conf"}), "redis": ("gateway-cache", {"valkey.conf"})}
 SUPERUSER = {"postgres-superuser": {"username", "password", "url"}}
 # What a release may be called too (scripts/release.sh): names of Jobs are made of its parts.
 TAG = re.compile(r"\d+\.\d+\.\d+(-[a-z0-9-]+)?")
@@ -19,7 +22,9 @@ STREAM_S = 3600
 def config_maps(manifests):
     """Every ConfigMap that a pod wants is there."""
     for workload in manifests.workloads():
-        wanted = {one["configMap"]["name"] for one in pod(workload).get("volumes", []) if "configMap" in one}
+        volumes = pod(workload).get("volumes", [])
+        volumes = volumes + [source for one in volumes for source in one.get("projected", {}).get("sources", [])]
+        wanted = {one["configMap"]["name"] for one in volumes if "configMap" in one}
         for container in containers(workload):
             wanted |= {one["configMapRef"]["name"] for one in container.get("envFrom", []) if "configMapRef" in one}
             for one in container.get("env", []):
@@ -44,6 +49,9 @@ def secrets(manifests):
     known = dict(GENERATED)
     if manifests.of("Cluster") or manifests.find("StatefulSet", "postgres"):
         known |= SUPERUSER
+    for server, (secret, keys) in SERVERS.items():
+        if manifests.find("StatefulSet", server):
+            known[secret] = known[secret] | keys
     known |= {one["spec"]["secretName"]: {"tls.crt", "tls.key", "ca.crt"} for one in manifests.of("Certificate")}
     for one in manifests.of("Secret"):
         yield f"{name_of(one)}: a secret doesn't belong into git"
@@ -84,13 +92,15 @@ def external_secrets(manifests):
 
 
 def privileges(manifests):
-    """No pod that serves has the address of the superuser or of a database's owner."""
+    """No pod that serves has the address of the superuser or of a database's owner, or another's name for NATS."""
     for workload in filter(is_service, manifests.workloads()):
         for name, keys in wanted_secrets(workload):
             if name in SUPERUSER:
                 yield f"{name_of(workload)}: has the superuser's secret"
             if name.endswith("-database") and (not keys or "owner-url" in keys):
                 yield f"{name_of(workload)}: has the address of its database's owner"
+            if name == "broker" and keys != {f"{workload['metadata']['name']}-url"}:
+                yield f"{name_of(workload)}: has {', '.join(sorted(keys)) or 'all'} of the secret broker"
 
 
 def selectors(manifests):

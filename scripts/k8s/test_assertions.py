@@ -14,6 +14,7 @@ import check
 import network
 import pods
 import references
+import servers
 from manifests import DATABASES, ROOT, Manifests, pod, pod_labels
 
 RENDERED = Path(os.environ["K8S_RENDERED"])
@@ -69,7 +70,7 @@ BROKEN = [
      lambda m: container(m, "orders")["livenessProbe"]["httpGet"].update(port="public")),
     (pods.probes, "readinessProbe asks for None", "dev", lambda m: container(m, "orders").pop("readinessProbe")),
     (pods.probe_ports, "port monitoring", "dev",
-     lambda m: container(m, "nats", "StatefulSet")["livenessProbe"]["httpGet"].update(port="monitoring")),
+     lambda m: container(m, "redis", "StatefulSet")["livenessProbe"]["tcpSocket"].update(port="monitoring")),
     (pods.ports, "but port public is 8081", "dev",
      lambda m: container(m, "orders")["ports"][0].update(containerPort=8081)),
     (pods.ports, "but port admin is 9090", "dev",
@@ -119,6 +120,22 @@ BROKEN = [
     (references.privileges, "has the address of its database's owner", "prod",
      lambda m: secret_sources(m.find("Deployment", "orders")).append(
          {"secret": {"name": "orders-database", "items": [{"key": "owner-url", "path": "postgres.owner_url"}]}})),
+    (references.privileges, "has payments-url of the secret broker", "prod",
+     lambda m: secret_sources(m.find("Deployment", "orders"))[1]["secret"].update(
+         items=[{"key": "payments-url", "path": "nats.url"}])),
+    (references.secrets, "nobody makes the secret broker with users.conf", "dev",
+     lambda m: (m.find("StatefulSet", "nats")["metadata"].update(name="other"))),
+    (servers.credentials, "nats: its file has no users", "dev",
+     lambda m: configured(m, "nats").update({"nats.conf": "port: 4222\nhttp: \"127.0.0.1:8222\"\n"})),
+    (servers.credentials, "nats: its servers know each other by no password", "staging-nats-cluster",
+     lambda m: configured(m, "nats").update(
+         {"nats.conf": configured(m, "nats")["nats.conf"].replace("include routes.conf", "")})),
+    (servers.credentials, "nats: its monitoring is open beyond the pod", "staging-nats-cluster",
+     lambda m: configured(m, "nats").update({"nats.conf": "include users.conf\ninclude routes.conf\nhttp_port: 8222\n"})),
+    (servers.credentials, "redis: its file has no password", "dev",
+     lambda m: configured(m, "redis").update({"valkey.conf": "port 6379\n"})),
+    (servers.credentials, "has an address of a server in the open: FLOTILLA__NATS__URL", "prod",
+     lambda m: configured(m, "broker").update(FLOTILLA__NATS__URL="nats://nats:4222")),
     (references.selectors, "doesn't take its own pods", "dev",
      lambda m: pod_labels(m.find("Deployment", "orders")).update({"app.kubernetes.io/name": "order"})),
     (references.selectors, "takes the pods of another", "dev",
@@ -257,7 +274,7 @@ class Assertions(unittest.TestCase):
 
     def test_every_assertion_is_tried(self):
         tried = {assertion for assertion, _, _, _ in BROKEN}
-        self.assertEqual(tried, {*alike.ALL, *pods.ALL, *references.ALL, *network.ALL, *capacity.ALL, check.schemas})
+        self.assertEqual(tried, {*alike.ALL, *pods.ALL, *references.ALL, *network.ALL, *capacity.ALL, *servers.ALL, check.schemas})
 
     def test_an_administrator_is_told_what_bootstrap_does(self):
         page = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")

@@ -8,11 +8,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use flotilla_secrets::{Cluster, Made, SecretsSettings};
+use flotilla_servers::authorization;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use crate::{
-    DATABASES,
+    DATABASES, broker,
     secrets::{OPERATOR, password, roles},
 };
 
@@ -29,6 +30,12 @@ pub struct Options {
     /// Leave the superuser's secret out: somebody else runs PostgreSQL.
     #[arg(long)]
     pub without_superuser: bool,
+    /// Host and port of NATS in the addresses.
+    #[arg(long, default_value = "nats:4222")]
+    pub nats: String,
+    /// Host and port of Redis in its address.
+    #[arg(long, default_value = "redis:6379")]
+    pub redis: String,
     /// Print the secrets instead of making them: `... --print | kubectl create -f -`.
     #[arg(long)]
     pub print: bool,
@@ -47,7 +54,7 @@ pub struct Options {
 }
 
 /// A secret's fields by name.
-type Fields = BTreeMap<&'static str, SecretString>;
+type Fields = BTreeMap<String, SecretString>;
 
 /// Makes each secret that there isn't yet, and says which.
 ///
@@ -86,17 +93,46 @@ fn wanted(options: &Options) -> Vec<(String, Fields)> {
     if !options.without_superuser {
         let password = password();
         let url = format!("postgres://postgres:{password}@{}/postgres", options.postgres);
-        let fields = [("username", "postgres".into()), ("password", password.into()), ("url", url.into())];
-        all.push(("postgres-superuser".to_owned(), fields.into()));
+        all.push((
+            "postgres-superuser".to_owned(),
+            fields([("username", "postgres".to_owned()), ("password", password), ("url", url)]),
+        ));
     }
-    all.push(("identity-admin".to_owned(), [("email", OPERATOR.into()), ("password", password().into())].into()));
+    all.push(("identity-admin".to_owned(), fields([("email", OPERATOR.to_owned()), ("password", password())])));
+    all.push(("broker".to_owned(), nats(&options.nats)));
+    all.push(("gateway-cache".to_owned(), cache(&options.redis)));
     all
+}
+
+fn fields<const N: usize>(pairs: [(&str, String); N]) -> Fields {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
+}
+
+/// The address of NATS for each service, and what the server knows of its users and a cluster's servers of each other. In
+/// one secret, so that both come from one run: none can be read again.
+fn nats(host: &str) -> Fields {
+    let users = broker::users(&broker::passwords());
+    let url = format!("nats://{host}");
+    let mut all: Fields = users.iter().map(|user| (format!("{}-url", user.name), user.at(&url).into())).collect();
+    all.insert("users.conf".to_owned(), authorization(&users).into());
+    let password = password();
+    let route = |number| format!("nats://routes:{password}@nats-{number}.nats-routes:6222");
+    let routes: Vec<_> = (0..3).map(route).collect();
+    let text = format!("authorization {{user: routes, password: {password:?}, timeout: 5}}\nroutes: {routes:?}\n");
+    all.insert("routes.conf".to_owned(), text.into());
+    all
+}
+
+/// The address of Redis with its password, and the server's line with it.
+fn cache(host: &str) -> Fields {
+    let password = password();
+    fields([("redis-url", format!("redis://:{password}@{host}")), ("valkey.conf", format!("requirepass {password}\n"))])
 }
 
 /// The addresses of a service's three roles.
 fn database(service: &str, host: &str) -> Fields {
-    let urls = roles(service).map(|role| format!("postgres://{role}:{}@{host}/{service}", password()).into());
-    ["owner-url", "system-url", "user-url"].into_iter().zip(urls).collect()
+    let [owner, system, user] = roles(service).map(|role| format!("postgres://{role}:{}@{host}/{service}", password()));
+    fields([("owner-url", owner), ("system-url", system), ("user-url", user)])
 }
 
 /// The object as the API takes it.
@@ -118,6 +154,8 @@ mod tests {
     fn options() -> Options {
         Options {
             postgres: "postgres:5432".to_owned(),
+            nats: "nats:4222".to_owned(),
+            redis: "redis:6379".to_owned(),
             without_superuser: false,
             print: true,
             namespace: None,
@@ -130,7 +168,7 @@ mod tests {
     #[test]
     fn each_database_has_three_roles_with_passwords_of_their_own() {
         let all: BTreeMap<_, _> = wanted(&options()).into_iter().collect();
-        assert_eq!(all.len(), DATABASES.len() + 2);
+        assert_eq!(all.len(), DATABASES.len() + 4);
         let mut passwords = std::collections::BTreeSet::new();
         for service in DATABASES {
             let fields = &all[&format!("{service}-database")];
@@ -156,8 +194,25 @@ mod tests {
     }
 
     #[test]
+    fn the_servers_know_the_passwords_that_the_services_come_with() {
+        let all: BTreeMap<_, _> = wanted(&options()).into_iter().collect();
+        let broker = &all["broker"];
+        let known = broker["users.conf"].expose_secret();
+        for service in crate::SERVICES {
+            let url = broker[&format!("{service}-url")].expose_secret();
+            let rest = url.strip_prefix(&format!("nats://{service}:")).unwrap();
+            let password = rest.strip_suffix("@nats:4222").unwrap();
+            assert!(known.contains(&format!("{{user: {service:?}, password: {password:?}")), "{service}");
+        }
+        let cache = &all["gateway-cache"];
+        let url = cache["redis-url"].expose_secret();
+        let password = url.strip_prefix("redis://:").and_then(|rest| rest.strip_suffix("@redis:6379")).unwrap();
+        assert_eq!(cache["valkey.conf"].expose_secret(), format!("requirepass {password}\n"));
+    }
+
+    #[test]
     fn an_object_is_what_the_api_takes() {
-        let object = object("identity-admin", &[("email", OPERATOR.into())].into());
+        let object = object("identity-admin", &fields([("email", OPERATOR.to_owned())]));
         assert_eq!(object["kind"], "Secret");
         assert_eq!(object["metadata"]["name"], "identity-admin");
         assert_eq!(object["stringData"]["email"], OPERATOR);

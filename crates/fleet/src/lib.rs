@@ -16,6 +16,7 @@ macro_rules! print {
 }
 
 pub mod backup;
+pub mod broker;
 pub mod certs;
 pub mod chaos;
 pub mod checker;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use rand::{Rng as _, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
 
-use crate::{DATABASES, home::Home};
+use crate::{DATABASES, broker, home::Home};
 
 /// The first operator's e-mail address.
 pub const OPERATOR: &str = "operator@flotilla.local";
@@ -24,6 +24,12 @@ pub struct Secrets {
     pub postgres_password: String,
     /// The roles of the services' databases, by role.
     pub role_passwords: BTreeMap<String, String>,
+    /// The users of NATS, by name.
+    #[serde(default)]
+    pub nats_passwords: BTreeMap<String, String>,
+    /// Redis'.
+    #[serde(default)]
+    pub redis_password: String,
 }
 
 impl Secrets {
@@ -35,7 +41,7 @@ impl Secrets {
         match fs::read(home.secrets()) {
             Ok(bytes) => serde_json::from_slice(&bytes).context("secrets.json is damaged: run `make reset`"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let secrets = Self {
+                let mut secrets = Self {
                     admin_email: OPERATOR.to_owned(),
                     admin_password: password(),
                     postgres_password: password(),
@@ -44,12 +50,44 @@ impl Secrets {
                         .flat_map(|service| roles(service))
                         .map(|role| (role, password()))
                         .collect(),
+                    nats_passwords: BTreeMap::new(),
+                    redis_password: String::new(),
                 };
+                secrets.fill();
                 home.write_private(&home.secrets(), &serde_json::to_vec_pretty(&secrets)?)?;
                 Ok(secrets)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As [`load`](Self::load), and makes what an earlier version's fleet has none of. For who starts servers with them:
+    /// those that run keep what they were started with.
+    ///
+    /// # Errors
+    /// When they can't be read or written.
+    pub fn complete(home: &Home) -> Result<Self> {
+        let mut secrets = Self::load(home)?;
+        if secrets.fill() {
+            home.write_private(&home.secrets(), &serde_json::to_vec_pretty(&secrets)?)?;
+        }
+        Ok(secrets)
+    }
+
+    /// Makes what is missing; says whether anything was.
+    fn fill(&mut self) -> bool {
+        let mut missing = false;
+        for (name, fresh) in broker::passwords() {
+            self.nats_passwords.entry(name).or_insert_with(|| {
+                missing = true;
+                fresh
+            });
+        }
+        if self.redis_password.is_empty() {
+            missing = true;
+            self.redis_password = password();
+        }
+        missing
     }
 }
 
@@ -63,4 +101,28 @@ pub fn password() -> String {
 #[must_use]
 pub fn roles(service: &str) -> [String; 3] {
     ["owner", "system", "user"].map(|role| format!("{service}_{role}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_of_an_earlier_version_gets_what_it_lacks_and_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path(), None).unwrap();
+        let earlier = r#"{"admin_email":"a@b","admin_password":"a","postgres_password":"p","role_passwords":{"orders_user":"u"}}"#;
+        fs::write(home.secrets(), earlier).unwrap();
+        assert!(Secrets::load(&home).unwrap().redis_password.is_empty(), "reading changes nothing");
+        let completed = Secrets::complete(&home).unwrap();
+        assert_eq!(
+            (completed.postgres_password.as_str(), completed.role_passwords["orders_user"].as_str()),
+            ("p", "u")
+        );
+        assert!(completed.redis_password.len() == PASSWORD_LENGTH);
+        assert!(broker::names().all(|name| completed.nats_passwords[name].len() == PASSWORD_LENGTH));
+        let again = Secrets::complete(&home).unwrap();
+        assert_eq!((again.nats_passwords, again.redis_password), (completed.nats_passwords, completed.redis_password));
+    }
 }

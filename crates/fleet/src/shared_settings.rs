@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{probe, state::State};
+use crate::{broker, probe, state::State};
 
 /// How long the broker may take over an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,9 +29,9 @@ impl Shared {
     /// # Errors
     /// When the broker doesn't answer, or there is no bucket.
     pub async fn open(state: &State) -> Result<Self> {
-        let url = &state.member("nats")?.address;
+        let url = state.broker_url()?;
         let open = async {
-            let client = async_nats::connect(url).await.context("NATS doesn't answer: `fleet status` tells more")?;
+            let client = broker::connect(url).await?;
             let (jetstream, deadline) = (jetstream::new(client), Instant::now() + PATIENCE / 2);
             loop {
                 match jetstream.get_key_value(BUCKET).await {

@@ -53,6 +53,12 @@ pub struct State {
     pub members: Vec<Member>,
     /// Address of PostgreSQL for a superuser, without a database.
     pub postgres_url: String,
+    /// Address of NATS for the fleet's own commands, with their name and password.
+    #[serde(default)]
+    pub nats_url: String,
+    /// Address of Redis, with its password.
+    #[serde(default)]
+    pub redis_url: String,
     /// Where the servers' binaries came from.
     pub sources: String,
     /// Where the certificates lie, of a fleet that speaks TLS.
@@ -129,11 +135,35 @@ impl State {
         ClientSettings { tls, ..ClientSettings::default() }
     }
 
+    /// Address of NATS for the fleet's own commands. A fleet that an earlier version has brought up knows no passwords.
+    ///
+    /// # Errors
+    /// When there is no NATS.
+    pub fn broker_url(&self) -> Result<&str> {
+        if self.nats_url.is_empty() { Ok(&self.member("nats")?.address) } else { Ok(&self.nats_url) }
+    }
+
     /// A superuser's URL of a service's database.
     #[must_use]
     pub fn database_url(&self, service: &str) -> String {
         with_database(&self.postgres_url, service)
     }
+}
+
+/// An address as it may be shown: with the user's name and without the password. What stands alone before the host is a
+/// token for NATS, a name for PostgreSQL.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some((credentials, host)) = rest[..end].rsplit_once('@') else { return url.to_owned() };
+    let name = match credentials.split_once(':') {
+        Some((name, _)) => name,
+        None if scheme.starts_with("postgres") => credentials,
+        None => "",
+    };
+    let at = if name.is_empty() { "" } else { "@" };
+    format!("{scheme}://{name}{at}{host}{}", &rest[end..])
 }
 
 /// Puts a database's name into a PostgreSQL URL that has none or another.
@@ -153,6 +183,21 @@ pub fn with_database(url: &str, database: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shown_address_has_no_password() {
+        for (url, shown) in [
+            ("postgres://postgres:geheim@127.0.0.1:1/x", "postgres://postgres@127.0.0.1:1/x"),
+            ("postgres://ann@h/x", "postgres://ann@h/x"),
+            ("nats://orders:geheim@127.0.0.1:1", "nats://orders@127.0.0.1:1"),
+            ("nats://geheim@127.0.0.1:1", "nats://127.0.0.1:1"),
+            ("redis://:geheim@127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
+            ("redis://:ge@heim@127.0.0.1:1", "redis://127.0.0.1:1"),
+            ("nats://127.0.0.1:1", "nats://127.0.0.1:1"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
 
     #[test]
     fn a_database_goes_into_any_url() {

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use crate::{
-    SERVICES, backup,
+    SERVICES,
     home::Home,
     memory,
     runtime::compose,
     screen::{Table, bold, mib},
-    state::{Member, Phase, State},
+    state::{Member, Phase, State, without_password},
 };
 
 /// Prints the table; exit code 1 unless everything runs.
@@ -36,14 +36,14 @@ pub async fn print(home: &Home, json: bool) -> Result<ExitCode> {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The state as it may be shown: without the superuser's password.
+/// The state as it may be shown: without the servers' passwords.
 ///
 /// # Errors
 /// When it can't be told in JSON.
 pub fn json(state: &State) -> Result<String> {
     let mut shown = state.clone();
-    if let Some((url, _)) = backup::without_password(&state.postgres_url) {
-        shown.postgres_url = url;
+    for url in [&mut shown.postgres_url, &mut shown.nats_url, &mut shown.redis_url] {
+        *url = without_password(url);
     }
     Ok(serde_json::to_string_pretty(&shown)?)
 }

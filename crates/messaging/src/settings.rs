@@ -1,15 +1,15 @@
 //! The settings of a service's messaging: broker, relay, consumers, parked messages, retention.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use flotilla_config::{ByteSize, HumanDuration, Problems, Setting, Validate};
+use flotilla_config::{ByteSize, HumanDuration, Problems, Setting, Shown, Validate};
 use serde::Deserialize;
 
 /// The broker and everything that runs between it and the database.
-#[derive(Debug, Clone, Deserialize, Setting)]
+#[derive(Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsSettings {
-    /// Where the server listens: `nats://127.0.0.1:4222`.
+    /// Where the server listens, with the service's name and password where it wants them: `nats://127.0.0.1:4222`.
     #[setting(alias = "NATS_URL")]
     pub url: String,
     /// The wait for a connection.
@@ -77,6 +77,14 @@ pub struct RetentionSettings {
     pub outbox: HumanDuration,
     /// How often partitions are made ahead and dropped.
     pub interval: HumanDuration,
+}
+
+/// The address without a password.
+impl fmt::Debug for NatsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = Shown::plain("url", &self.url).value;
+        f.debug_struct("NatsSettings").field("url", &url).field("relay", &self.relay).finish_non_exhaustive()
+    }
 }
 
 impl NatsSettings {
@@ -158,4 +166,16 @@ fn seconds(n: u64) -> HumanDuration {
 
 fn millis(n: u64) -> HumanDuration {
     HumanDuration(Duration::from_millis(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_the_address_is_not_shown() {
+        let settings = NatsSettings { url: "nats://orders:geheim@nats:4222".to_owned(), ..NatsSettings::default() };
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("nats://orders:****@nats:4222") && !shown.contains("geheim"), "{shown}");
+    }
 }

@@ -74,7 +74,14 @@ pub struct NatsOptions {
 
 impl Default for NatsOptions {
     fn default() -> Self {
-        Self { users: Vec::new(), port: None, monitor_port: None, jetstream: true, sync_always: false, extra: String::new() }
+        Self {
+            users: Vec::new(),
+            port: None,
+            monitor_port: None,
+            jetstream: true,
+            sync_always: false,
+            extra: String::new(),
+        }
     }
 }
 

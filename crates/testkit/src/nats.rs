@@ -37,14 +37,7 @@ impl Accounts {
 /// # Panics
 /// It can't be reached.
 pub async fn nats_client(url: &str) -> async_nats::Client {
-    let address: async_nats::ServerAddr = url.parse().unwrap();
-    // The client doesn't take the name and password from the address by itself.
-    let options = match (address.username(), address.password()) {
-        (Some(user), Some(password)) => {
-            async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
-        }
-        _ => async_nats::ConnectOptions::new(),
-    };
+    let (address, options) = flotilla_messaging::broker::nats::login(url).unwrap();
     match options.connect(address).await {
         Ok(client) => client,
         Err(error) => panic!("{url} can't be reached: {error}"),

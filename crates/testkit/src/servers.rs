@@ -120,7 +120,7 @@ async fn launch(end: CancellationToken) -> Result<Servers> {
     let redis = async {
         match external.redis {
             Some(url) => Ok((Place::External, url)),
-            None => Redis::start(&binaries, &layout, &redis_name, RedisOptions::default()).await.map(|server| {
+            None => Redis::start(&binaries, &layout, &redis_name, redis_options()).await.map(|server| {
                 let url = server.url();
                 (own(server), url)
             }),
@@ -141,6 +141,11 @@ fn postgres_options() -> PostgresOptions {
         settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         ..PostgresOptions::default()
     }
+}
+
+/// As in a fleet: services come with a password.
+fn redis_options() -> RedisOptions {
+    RedisOptions { password: Some("test-password".to_owned()), ..RedisOptions::default() }
 }
 
 fn nats_options() -> NatsOptions {

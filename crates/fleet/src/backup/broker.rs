@@ -11,7 +11,7 @@ use async_nats::jetstream::{self, ErrorCode, context::DeleteStreamErrorKind};
 use flotilla_servers::{Binaries, External, Layout, Nats, NatsOptions};
 
 use super::own;
-use crate::{DATABASES, home::Home};
+use crate::{DATABASES, broker, home::Home, secrets::Secrets};
 
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,15 +21,18 @@ pub async fn forget(home: &Home, layout: &Layout, binaries: &Binaries) -> Result
     if let Some(url) = own::agreed(home, External::from_env())?.nats {
         return delete(&url).await;
     }
-    let mut nats = Nats::start(binaries, layout, &home.server_name("nats"), NatsOptions::default()).await?;
-    let deleted = delete(&nats.url()).await;
+    let users = broker::users(&Secrets::complete(home)?.nats_passwords);
+    let commands = users.iter().find(|user| user.name == broker::COMMANDS).cloned();
+    let options = NatsOptions { users, ..NatsOptions::default() };
+    let mut nats = Nats::start(binaries, layout, &home.server_name("nats"), options).await?;
+    let deleted = delete(&commands.map_or_else(|| nats.url(), |user| user.at(&nats.url()))).await;
     nats.stop().await?;
     deleted
 }
 
 async fn delete(url: &str) -> Result<usize> {
     let work = async {
-        let context = jetstream::new(async_nats::connect(url).await.context("NATS doesn't answer")?);
+        let context = jetstream::new(broker::connect(url).await?);
         let mut deleted = 0;
         for service in DATABASES {
             match context.delete_stream(service.to_uppercase()).await {

@@ -12,7 +12,7 @@ use crate::{DATABASES, state::State};
 pub struct Databases {
     clients: BTreeMap<&'static str, Client>,
     drivers: Vec<JoinHandle<()>>,
-    /// URL of NATS.
+    /// URL of NATS, with the name and password of the fleet's own commands.
     pub nats_url: String,
 }
 
@@ -22,8 +22,7 @@ impl Databases {
     /// # Errors
     /// When one doesn't answer.
     pub async fn open(state: &State) -> Result<Self> {
-        let mut all =
-            Self { clients: BTreeMap::new(), drivers: Vec::new(), nats_url: state.member("nats")?.address.clone() };
+        let mut all = Self { clients: BTreeMap::new(), drivers: Vec::new(), nats_url: state.broker_url()?.to_owned() };
         for name in DATABASES {
             let (client, connection) = tokio_postgres::connect(&state.database_url(name), NoTls)
                 .await

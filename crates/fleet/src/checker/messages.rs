@@ -1,6 +1,6 @@
 //! Outboxes, inboxes, parked messages, deliveries and the broker's streams.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use async_nats::jetstream;
 use futures::TryStreamExt as _;
 
@@ -8,7 +8,7 @@ use super::{
     Databases, Finding,
     merge::{Pair, merge},
 };
-use crate::DATABASES;
+use crate::{DATABASES, broker};
 
 /// Who reads what: consumer, its service, the producer and the subject.
 const ROUTES: &[(&str, &str, &str, &str)] = &[
@@ -81,8 +81,7 @@ async fn applied_once(databases: &Databases) -> Result<Finding> {
 }
 
 async fn acked(databases: &Databases) -> Result<Finding> {
-    let client = async_nats::connect(&databases.nats_url).await.context("NATS doesn't answer")?;
-    let context = jetstream::new(client);
+    let context = jetstream::new(broker::connect(&databases.nats_url).await?);
     let mut streams = context.streams();
     let (mut all, mut wrong) = (0_u64, Vec::new());
     while let Some(info) = streams.try_next().await? {

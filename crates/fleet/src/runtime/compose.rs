@@ -37,7 +37,7 @@ pub async fn up(home: &Home, tls: bool, faults: bool, observability: bool) -> Re
         bail!("the fleet is up natively: run `make down` first");
     }
     let began = Instant::now();
-    let secrets = Secrets::load(home)?;
+    let secrets = Secrets::complete(home)?;
     let folder = home.containers().join("secrets");
     files::write(&folder, &secrets)?;
     remember_programs(home)?;

@@ -8,11 +8,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use flotilla_servers::authorization;
 
-use crate::{DATABASES, secrets::Secrets};
+use crate::{DATABASES, broker, secrets::Secrets};
 
-/// Where PostgreSQL is inside.
+/// Where the servers are inside.
 const POSTGRES: &str = "postgres:5432";
+const NATS: &str = "nats://nats:4222";
+const REDIS: &str = "redis:6379";
 
 /// Name and content of every file.
 #[must_use]
@@ -29,6 +32,16 @@ pub fn of(secrets: &Secrets) -> Vec<(String, String)> {
             files.push((format!("{role}_url"), format!("postgres://{role}:{password}@{POSTGRES}/{service}")));
         }
     }
+    let users = broker::users(&secrets.nats_passwords);
+    files.push(("nats_users".to_owned(), authorization(&users)));
+    files.extend(
+        users
+            .iter()
+            .filter(|user| user.name != broker::COMMANDS)
+            .map(|user| (format!("{}_nats_url", user.name), user.at(NATS))),
+    );
+    files.push(("redis_conf".to_owned(), format!("requirepass {}\n", secrets.redis_password)));
+    files.push(("redis_url".to_owned(), format!("redis://:{}@{REDIS}", secrets.redis_password)));
     files
 }
 
@@ -65,6 +78,8 @@ mod tests {
             admin_password: "a".to_owned(),
             postgres_password: "p".to_owned(),
             role_passwords: BTreeMap::from([("orders_user".to_owned(), "u".to_owned())]),
+            nats_passwords: broker::names().map(|name| (name.to_owned(), format!("n-{name}"))).collect(),
+            redis_password: "r".to_owned(),
         }
     }
 
@@ -88,6 +103,8 @@ mod tests {
         let url = fs::read_to_string(folder.join("orders_user_url")).unwrap();
         assert_eq!(url, "postgres://orders_user:u@postgres:5432/orders");
         assert_eq!(fs::read_to_string(folder.join("postgres_password")).unwrap(), "new");
+        assert_eq!(fs::read_to_string(folder.join("orders_nats_url")).unwrap(), "nats://orders:n-orders@nats:4222");
+        assert_eq!(fs::read_to_string(folder.join("redis_url")).unwrap(), "redis://:r@redis:6379");
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

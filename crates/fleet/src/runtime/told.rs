@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::containers::Container;
 use crate::{
-    DATABASES, SERVERS, SERVICES,
+    DATABASES, SERVERS, SERVICES, broker,
     home::Home,
     screen::{Table, bold, mib},
     secrets::Secrets,
@@ -19,6 +19,13 @@ const PUBLIC_PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 9090;
 /// The ports of the servers, in their order.
 const SERVER_PORTS: [u16; 3] = [5432, 4222, 6379];
+
+/// Address of NATS for the fleet's own commands.
+fn nats_url(secrets: &Secrets, host: &str) -> String {
+    let users = broker::users(&secrets.nats_passwords);
+    let url = format!("nats://{host}");
+    users.iter().find(|user| user.name == broker::COMMANDS).map_or_else(|| url.clone(), |user| user.at(&url))
+}
 
 /// What everybody else needs to know: where services and servers are.
 ///
@@ -41,10 +48,11 @@ pub fn state(found: &[Container], secrets: &Secrets) -> Result<State> {
         is_service,
     };
     let postgres = address("postgres", SERVER_PORTS[0])?;
+    let (nats, redis) = (address("nats", SERVER_PORTS[1])?, address("redis", SERVER_PORTS[2])?);
     let mut members = vec![
         member("postgres", format!("postgres://postgres@{postgres}/postgres"), None, false),
-        member("nats", format!("nats://{}", address("nats", SERVER_PORTS[1])?), None, false),
-        member("redis", format!("redis://{}", address("redis", SERVER_PORTS[2])?), None, false),
+        member("nats", format!("nats://{nats}"), None, false),
+        member("redis", format!("redis://{redis}"), None, false),
     ];
     for name in SERVICES {
         let admin = format!("http://{}", address(name, ADMIN_PORT)?);
@@ -55,6 +63,8 @@ pub fn state(found: &[Container], secrets: &Secrets) -> Result<State> {
         phase: Phase::Ready,
         members,
         postgres_url: format!("postgres://postgres:{}@{postgres}/postgres", secrets.postgres_password),
+        nats_url: nats_url(secrets, &nats),
+        redis_url: format!("redis://:{}@{redis}", secrets.redis_password),
         sources: "containers".to_owned(),
         certificates: None,
     })
@@ -67,8 +77,8 @@ pub fn state(found: &[Container], secrets: &Secrets) -> Result<State> {
 pub fn write_variables(home: &Home, state: &State, secrets: &Secrets) -> Result<()> {
     let mut variables = vec![
         ("FLOTILLA_GATEWAY_URL".to_owned(), state.url("gateway")?),
-        ("FLOTILLA_NATS_URL".to_owned(), state.member("nats")?.address.clone()),
-        ("FLOTILLA_REDIS_URL".to_owned(), state.member("redis")?.address.clone()),
+        ("FLOTILLA_NATS_URL".to_owned(), state.nats_url.clone()),
+        ("FLOTILLA_REDIS_URL".to_owned(), state.redis_url.clone()),
         ("FLOTILLA_ADMIN_EMAIL".to_owned(), secrets.admin_email.clone()),
         ("FLOTILLA_ADMIN_PASSWORD".to_owned(), secrets.admin_password.clone()),
     ];
@@ -127,6 +137,8 @@ mod tests {
             admin_password: "a".to_owned(),
             postgres_password: "p".to_owned(),
             role_passwords: BTreeMap::new(),
+            nats_passwords: BTreeMap::from([("fleet".to_owned(), "n".to_owned())]),
+            redis_password: "r".to_owned(),
         }
     }
 
@@ -160,6 +172,11 @@ mod tests {
         assert!(!state.member("postgres").unwrap().address.contains(":p@"));
         let shown = crate::status::json(&state).unwrap();
         assert!(shown.contains("postgres://postgres@127.0.0.1:1/") && !shown.contains(":p@"), "{shown}");
+        assert_eq!(
+            (state.nats_url.as_str(), state.redis_url.as_str()),
+            ("nats://fleet:n@127.0.0.1:2", "redis://:r@127.0.0.1:3")
+        );
+        assert!(!shown.contains(":n@") && !shown.contains(":r@"), "{shown}");
     }
 
     #[test]

@@ -4,13 +4,19 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use flotilla_servers::{
-    External, Kind, Layout, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, Server, provision,
+    External, Kind, Layout, Nats, NatsOptions, NatsUser, Postgres, PostgresOptions, Redis, RedisOptions, Server,
+    provision,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{board::Board, with_backoff};
-use crate::{SERVERS, home::Home, secrets::Secrets, state::Phase};
+use crate::{
+    SERVERS, broker,
+    home::Home,
+    secrets::Secrets,
+    state::{Phase, without_password},
+};
 
 /// How often a held server looks whether it may go on.
 const HOLD_PAUSE: Duration = Duration::from_millis(50);
@@ -19,9 +25,11 @@ const HOLD_PAUSE: Duration = Duration::from_millis(50);
 pub struct Backing {
     /// A superuser's URL of PostgreSQL.
     pub postgres_url: String,
-    /// URL of NATS.
-    pub nats_url: String,
-    /// URL of Redis.
+    /// URL of NATS, without anybody's name where it is ours.
+    nats_url: String,
+    /// Who may connect to NATS, where it is ours.
+    nats_users: Vec<NatsUser>,
+    /// URL of Redis, with the password.
     pub redis_url: String,
     postgres: Option<Postgres>,
     nats: Option<Nats>,
@@ -44,8 +52,13 @@ impl Backing {
             // An archive of WAL that falls behind further than this has a gap; PostgreSQL's disk doesn't fill.
             settings: vec![("max_slot_wal_keep_size".to_owned(), "8GB".to_owned())],
         };
-        let nats_options = NatsOptions { port: wish("nats"), ..NatsOptions::default() };
-        let redis_options = RedisOptions { port: wish("redis"), ..RedisOptions::default() };
+        let users = broker::users(&secrets.nats_passwords);
+        let nats_options = NatsOptions { users: users.clone(), port: wish("nats"), ..NatsOptions::default() };
+        let redis_options = RedisOptions {
+            port: wish("redis"),
+            password: Some(secrets.redis_password.clone()),
+            ..RedisOptions::default()
+        };
         let [name_postgres, name_nats, name_redis] = SERVERS.map(|name| home.server_name(name));
         let (postgres, nats, redis) = tokio::try_join!(
             unless(external.postgres.is_some(), Postgres::start(&binaries, layout, &name_postgres, postgres_options)),
@@ -55,6 +68,8 @@ impl Backing {
         let url = |own: Option<String>, given: Option<String>| own.or(given).unwrap_or_default();
         let backing = Self {
             postgres_url: url(postgres.as_ref().map(|server| server.url("postgres")), external.postgres),
+            // The user's own has users of its own; the address says as whom the fleet comes.
+            nats_users: if nats.is_some() { users } else { Vec::new() },
             nats_url: url(nats.as_ref().map(Nats::url), external.nats),
             redis_url: url(redis.as_ref().map(Redis::url), external.redis),
             postgres,
@@ -62,10 +77,17 @@ impl Backing {
             redis,
         };
         board.postgres_url(&backing.postgres_url);
+        board.broker_and_cache(&backing.nats_url_of(broker::COMMANDS), &backing.redis_url);
         note(board, "postgres", backing.postgres.as_ref(), &backing.postgres_url);
         note(board, "nats", backing.nats.as_ref(), &backing.nats_url);
         note(board, "redis", backing.redis.as_ref(), &backing.redis_url);
         Ok(backing)
+    }
+
+    /// URL of NATS for a service, or for the fleet's own commands, with name and password.
+    pub fn nats_url_of(&self, name: &str) -> String {
+        let user = self.nats_users.iter().find(|user| user.name == name);
+        user.map_or_else(|| self.nats_url.clone(), |user| user.at(&self.nats_url))
     }
 
     /// Hands each of our servers to a task that keeps it alive until `stop`.
@@ -162,27 +184,4 @@ async fn revive<K: Kind>(server: &mut Server<K>, name: &'static str, board: &Boa
         }
     })
     .await;
-}
-
-/// A URL as it may be shown.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.split_once('@') {
-        Some((credentials, host)) => {
-            let user = credentials.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{host}")
-        }
-        None => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_address_has_no_password() {
-        assert_eq!(without_password("postgres://postgres:geheim@127.0.0.1:1/x"), "postgres://postgres@127.0.0.1:1/x");
-        assert_eq!(without_password("nats://127.0.0.1:1"), "nats://127.0.0.1:1");
-    }
 }

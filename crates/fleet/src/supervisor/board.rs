@@ -25,6 +25,8 @@ impl Board {
             phase: Phase::Starting("starting".to_owned()),
             members: Vec::new(),
             postgres_url: String::new(),
+            nats_url: String::new(),
+            redis_url: String::new(),
             sources: String::new(),
             certificates: home.tls().then(|| certs::folder(&home)),
         };
@@ -47,6 +49,14 @@ impl Board {
     /// Notes a superuser's address.
     pub fn postgres_url(&self, url: &str) {
         self.update(|state| state.postgres_url = with_database(url, ""));
+    }
+
+    /// Notes the addresses of NATS and Redis for the fleet's own commands.
+    pub fn broker_and_cache(&self, nats_url: &str, redis_url: &str) {
+        self.update(|state| {
+            nats_url.clone_into(&mut state.nats_url);
+            redis_url.clone_into(&mut state.redis_url);
+        });
     }
 
     /// A superuser's URL of a database.

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{backing::Backing, board::Board, service::Addresses};
 use crate::{
-    DATABASES, SERVICES, certs,
+    DATABASES, SERVICES, broker, certs,
     home::Home,
     observability::{self, Stack},
     secrets::Secrets,
@@ -61,7 +61,7 @@ pub async fn run(home: Home) -> Result<()> {
 
 /// Starts all, watches until told to stop, stops all: services first.
 async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) -> Result<()> {
-    let secrets = Secrets::load(home)?;
+    let secrets = Secrets::complete(home)?;
     clear_markers(home)?;
     if home.tls() {
         certs::ensure(home).await?;
@@ -196,7 +196,7 @@ fn write_environment(
 ) -> Result<()> {
     let mut lines = vec![
         format!("FLOTILLA_GATEWAY_URL={}", addresses.url(home, "gateway")),
-        format!("FLOTILLA_NATS_URL={}", backing.nats_url),
+        format!("FLOTILLA_NATS_URL={}", backing.nats_url_of(broker::COMMANDS)),
         format!("FLOTILLA_REDIS_URL={}", backing.redis_url),
         format!("FLOTILLA_ADMIN_EMAIL={}", secrets.admin_email),
         format!("FLOTILLA_ADMIN_PASSWORD={}", secrets.admin_password),

@@ -88,12 +88,12 @@ pub fn environments(
         set("GRPC__LISTEN", addresses.grpc(name));
         set("SERVICE__ADMIN_LISTEN", addresses.admin(name));
         set("AUTH__IDENTITY_URL", url("identity"));
-        set("REMOTE__NATS_URL", backing.nats_url.clone());
+        set("REMOTE__NATS_URL", backing.nats_url_of(name));
         if let Some(database) = databases.get(name) {
             set("POSTGRES__OWNER_URL", database.owner.expose_secret().to_owned());
             set("POSTGRES__SYSTEM_URL", database.system.expose_secret().to_owned());
             set("POSTGRES__USER_URL", database.user.expose_secret().to_owned());
-            set("NATS__URL", backing.nats_url.clone());
+            set("NATS__URL", backing.nats_url_of(name));
             if let Some(longer) = backup::retention(home) {
                 set("NATS__RETENTION__OUTBOX", format!("{}s", longer.as_secs()));
             }

@@ -11,7 +11,7 @@
 
 mod marks;
 mod plant;
-mod search;
+pub mod search;
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn a_secret_that_is_put_in_anywhere_comes_out_nowhere() {
     sinks.extend(search::metrics(&state).await);
     sinks.extend(search::streams(&databases, POISON).await);
     sinks.extend(search::tables(&databases, POISON).await);
-    sinks.extend(search::redis(&state.member("redis").unwrap().address).await);
+    sinks.extend(search::redis(&state.redis_url).await);
     // What is still on its way to the logs and the collector arrives before a process ends.
     assert!(own.run(&["down"]).await.success);
     sinks.extend(search::logs(&own.0));
@@ -136,7 +136,7 @@ async fn plant_everywhere(home: &Home, state: &State, databases: &Databases) -> 
 
 /// A message that nobody can apply.
 async fn poison(databases: &Databases) {
-    let client = async_nats::connect(&databases.nats_url).await.unwrap();
+    let client = flotilla_fleet::broker::connect(&databases.nats_url).await.unwrap();
     let payload = format!("{POISON} {}", TEXTS[4]);
     let context = async_nats::jetstream::new(client);
     context.publish("flotilla.orders.inventory", payload.into()).await.unwrap().await.unwrap();

@@ -10,6 +10,7 @@ mod canary;
 mod cancel;
 mod checker;
 mod crash;
+mod credentials;
 mod faults;
 mod feeds;
 mod flags;

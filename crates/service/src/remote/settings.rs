@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Remote;
 
 /// Where settings and flags come from while the process runs.
-#[derive(Debug, Clone, Deserialize, Setting)]
+#[derive(Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemoteSettings {
     /// The NATS server with the bucket `flotilla_settings`: `nats://127.0.0.1:4222`. Default: none, nothing is remote.
@@ -19,6 +19,16 @@ pub struct RemoteSettings {
     /// The process's one watcher, once it runs.
     #[serde(skip)]
     pub link: RemoteLink,
+}
+
+/// The address without a password.
+impl fmt::Debug for RemoteSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteSettings")
+            .field("nats_url", &Shown::plain("nats_url", &self.nats_url).value)
+            .field("start_timeout", &self.start_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for RemoteSettings {
@@ -71,4 +81,17 @@ impl Setting for RemoteLink {
     fn values(&self, _: &str, _: &mut Vec<Shown>) {}
     fn differ(&self, _: &Self, _: &str, _: &mut Vec<Change>) {}
     fn adopt(&self, _: &Self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_the_address_is_not_shown() {
+        let settings =
+            RemoteSettings { nats_url: "nats://orders:geheim@nats:4222".to_owned(), ..RemoteSettings::default() };
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("nats://orders:****@nats:4222") && !shown.contains("geheim"), "{shown}");
+    }
 }

@@ -44,7 +44,7 @@ pub async fn metrics(state: &State) -> Vec<Sink> {
 /// `planted` message are left out: it is there because it was put there, and again as a dead letter, as it came.
 pub async fn streams(databases: &Databases, planted: &str) -> Vec<Sink> {
     use futures::TryStreamExt as _;
-    let client = async_nats::connect(&databases.nats_url).await.unwrap();
+    let client = flotilla_fleet::broker::connect(&databases.nats_url).await.unwrap();
     let context = async_nats::jetstream::new(client);
     let names: Vec<String> = context.stream_names().try_collect().await.unwrap();
     let mut sinks = Vec::new();
@@ -87,8 +87,9 @@ pub async fn tables(databases: &Databases, planted: &str) -> Vec<Sink> {
 
 /// Every key of Redis with its value.
 pub async fn redis(address: &str) -> Vec<Sink> {
-    let address = address.trim_start_matches("redis://").trim_end_matches('/');
+    let (password, address) = address.trim_start_matches("redis://:").split_once('@').unwrap();
     let mut redis = BufReader::new(TcpStream::connect(address).await.unwrap());
+    ask(&mut redis, &[b"AUTH", password.as_bytes()]).await;
     let keys = ask(&mut redis, &[b"KEYS", b"*"]).await;
     let mut text = String::new();
     for key in &keys {

@@ -6,6 +6,7 @@
 
 mod bucket;
 mod delivery;
+mod login;
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tracing::{error, info, warn};
 
 pub use bucket::{Bucket, BucketWatch, Kept, OpenBucket};
 pub use delivery::{NatsDelivery, NatsPings, NatsSubscription};
+pub use login::login;
 
 use super::{Broker, StreamConfig};
 use crate::error::{BrokerError, Error};
@@ -57,15 +59,7 @@ impl NatsBroker {
     /// # Errors
     /// If the address can't be understood.
     pub async fn connect(service: &str, settings: &NatsSettings) -> Result<Self, Error> {
-        let unusable = |error: std::io::Error| Error::Settings(format!("nats url: {error}"));
-        let address: async_nats::ServerAddr = settings.url.parse().map_err(unusable)?;
-        // The client doesn't take the name and password from the address by itself.
-        let options = match (address.username(), address.password()) {
-            (Some(user), Some(password)) => {
-                async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
-            }
-            _ => async_nats::ConnectOptions::new(),
-        };
+        let (address, options) = login(&settings.url).map_err(|error| Error::Settings(format!("nats url: {error}")))?;
         let options = options
             .name(service)
             .connection_timeout(settings.connect_timeout.0)

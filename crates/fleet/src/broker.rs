@@ -1,0 +1,83 @@
+//! Who may use the fleet's NATS: a user for each service, and one for the fleet's own commands.
+//!
+//! A service publishes to its own stream alone and can't change another's. Reading is open to all of them: streams carry
+//! what producers mean to tell. `nats-server` knows one account, so what was stored without users stays where it is.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use flotilla_messaging::broker::nats::login;
+use flotilla_servers::NatsUser;
+
+use crate::{DATABASES, SERVICES, secrets::password};
+
+/// The user of the fleet's own commands: the checker, settings and flags, a restore.
+pub const COMMANDS: &str = "fleet";
+/// What changes a stream or what is in it.
+const CHANGES: [&str; 7] = ["CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE", "SNAPSHOT", "MSG.DELETE"];
+
+/// The names of all users.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SERVICES.into_iter().chain([COMMANDS])
+}
+
+/// A fresh password for each user.
+#[must_use]
+pub fn passwords() -> BTreeMap<String, String> {
+    names().map(|name| (name.to_owned(), password())).collect()
+}
+
+/// The users with these passwords, and what each may not do.
+#[must_use]
+pub fn users(passwords: &BTreeMap<String, String>) -> Vec<NatsUser> {
+    let user = |(name, password): (&String, &String)| NatsUser {
+        name: name.clone(),
+        password: password.clone(),
+        may_not_publish: if name == COMMANDS { Vec::new() } else { of_others(name) },
+    };
+    passwords.iter().map(user).collect()
+}
+
+/// Subjects by which a service would write into the streams of others, change them, or wake their relays.
+fn of_others(service: &str) -> Vec<String> {
+    let mut subjects = Vec::new();
+    for other in DATABASES.into_iter().filter(|other| *other != service) {
+        subjects.push(format!("flotilla.{other}.>"));
+        subjects.push(format!("flotilla-relay.{other}.>"));
+        subjects.extend(CHANGES.map(|change| format!("$JS.API.STREAM.{change}.{}", other.to_uppercase())));
+    }
+    subjects
+}
+
+/// A client of the server that `url` names, with its name and password.
+///
+/// # Errors
+/// When the address can't be understood, or the server doesn't answer or refuses.
+pub async fn connect(url: &str) -> Result<async_nats::Client> {
+    let (address, options) = login(url).context("the address of NATS can't be understood")?;
+    options.connect(address).await.context("NATS doesn't answer: `fleet status` tells more")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_writes_to_its_own_stream_alone() {
+        let all = users(&passwords());
+        let of = |name: &str| all.iter().find(|user| user.name == name).map(|user| &user.may_not_publish);
+        let orders = of("orders").map_or(&[][..], Vec::as_slice);
+        for denied in ["flotilla.payments.>", "$JS.API.STREAM.DELETE.PAYMENTS", "flotilla-relay.identity.>"] {
+            assert!(orders.iter().any(|subject| subject == denied), "{denied} in {orders:?}");
+        }
+        assert!(!orders.iter().any(|subject| subject.to_lowercase().contains("orders")), "{orders:?}");
+        assert_eq!(of("gateway").map(Vec::len), Some(DATABASES.len() * (CHANGES.len() + 2)), "it has no stream");
+        assert_eq!(of(COMMANDS).map(Vec::len), Some(0));
+    }
+
+    #[test]
+    fn each_user_has_a_password_of_its_own() {
+        let different: std::collections::BTreeSet<_> = passwords().into_values().collect();
+        assert_eq!(different.len(), names().count());
+    }
+}

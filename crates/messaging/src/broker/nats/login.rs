@@ -1,0 +1,40 @@
+//! An address with a name and a password, as the client wants them: apart.
+
+use std::io;
+
+use async_nats::{ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
+
+/// The server that `url` names, and options with its name and password where it has them: the client doesn't take them
+/// from the address by itself.
+///
+/// # Errors
+/// The address can't be understood.
+pub fn login(url: &str) -> io::Result<(ServerAddr, ConnectOptions)> {
+    let address: ServerAddr = url.parse()?;
+    let options = match credentials(&address) {
+        Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
+        None => ConnectOptions::new(),
+    };
+    Ok((address, options))
+}
+
+fn credentials(address: &ServerAddr) -> Option<(String, String)> {
+    // What isn't allowed in an address is written as `%` and its number there.
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((plain(address.username()?), plain(address.password()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_and_password_are_taken_from_the_address() {
+        let of = |url: &str| credentials(&url.parse().unwrap());
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(of("nats://orders:secret@127.0.0.1:1"), pair("orders", "secret"));
+        assert_eq!(of("nats://orders:p%40ss%2F%25@127.0.0.1:1"), pair("orders", "p@ss/%"));
+        assert_eq!(of("nats://127.0.0.1:1"), None);
+    }
+}
