@@ -25,6 +25,7 @@ mod outbox;
 pub mod parked;
 pub mod postgres;
 mod random;
+pub mod ranges;
 pub mod relay;
 mod run;
 mod settings;
@@ -41,7 +42,7 @@ pub use messaging::{BrokerProbe, Messaging};
 pub use outbox::{Outbox, Waker};
 pub use postgres::migrations;
 pub use random::{OsRandom, Random};
-pub use relay::POISON_SOURCE;
+pub use relay::{POISON_SOURCE, StreamHealth};
 pub use settings::{NatsSettings, ParkedSettings, RelaySettings, RetentionSettings};
 pub use spec::{ConsumerSpec, StreamSpec};
 

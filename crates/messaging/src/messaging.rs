@@ -15,6 +15,7 @@ use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::postgres::PgStore;
+use crate::relay::StreamHealth;
 use crate::settings::NatsSettings;
 use crate::spec::{ConsumerSpec, StreamSpec};
 
@@ -30,16 +31,31 @@ pub struct Messaging {
     pub(crate) metrics: Metrics,
     pub(crate) consumers: Vec<(ConsumerSpec, Arc<dyn Handler<Tx>>)>,
     pub(crate) faults: Faults,
+    pub(crate) health: StreamHealth,
 }
 
-/// Tells whether the broker can be used; for readiness checks after [`Messaging::run`] has taken the rest.
+/// Tells how the broker is; for readiness checks after [`Messaging::run`] has taken the rest.
 #[derive(Clone)]
-pub struct BrokerProbe(NatsBroker);
+pub struct BrokerProbe {
+    broker: NatsBroker,
+    stream: &'static str,
+    health: StreamHealth,
+}
 
 impl BrokerProbe {
-    /// Whether the broker is connected and new enough. Asks nobody.
-    pub fn is_up(&self) -> bool {
-        self.0.is_up()
+    /// What is wrong with the broker as this process knows it: it isn't connected, or it takes no messages for the
+    /// service's stream (the process whose relay leads knows that). Asks nobody.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn state(&self) -> Result<(), String> {
+        if !self.broker.is_up() {
+            return Err("not connected".to_owned());
+        }
+        if self.health.refuses() {
+            return Err(format!("stream {} takes no messages although the broker answers", self.stream));
+        }
+        Ok(())
     }
 }
 
@@ -69,6 +85,7 @@ impl Messaging {
             metrics,
             consumers: Vec::new(),
             faults: Faults::impossible(),
+            health: StreamHealth::default(),
         })
     }
 
@@ -113,7 +130,7 @@ impl Messaging {
 
     /// The same question for later.
     pub fn broker_probe(&self) -> BrokerProbe {
-        BrokerProbe(self.broker.clone())
+        BrokerProbe { broker: self.broker.clone(), stream: self.stream.name, health: self.health.clone() }
     }
 
     /// Runs relay, consumers, retries and retention until `shutdown`, then drains: consumers finish and ack what they

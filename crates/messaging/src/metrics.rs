@@ -17,6 +17,15 @@ pub struct Metrics {
     pub outbox_pending: IntGauge,
     /// Times a lost stream was filled again.
     pub rebuilds: IntCounter,
+    /// Whether the stream takes no messages although the broker answers.
+    pub stream_refuses: IntGauge,
+    /// Whether such a stream can't be made anew, because it holds messages that the outbox no longer has.
+    pub reset_blocked: IntGauge,
+    /// Times such a stream was made anew.
+    pub resets: IntCounter,
+    /// Messages lost to a consumer that neither stream nor outbox has, by consumer: frames, until an operator deletes
+    /// the record of them.
+    pub lost: IntGaugeVec,
     /// Whether this process holds the relay's lease.
     pub leader: IntGauge,
     /// Events by consumer and outcome: applied, repeated, parked, dead.
@@ -64,6 +73,25 @@ impl Metrics {
                 "flotilla_stream_rebuilds_total",
                 "Times a lost stream was filled again",
             ))?,
+            stream_refuses: IntGauge::with_opts(opts(
+                "flotilla_stream_refuses_messages",
+                "1 while the stream takes no messages although the broker answers",
+            ))?,
+            reset_blocked: IntGauge::with_opts(opts(
+                "flotilla_stream_reset_blocked",
+                "1 while a stream that refuses messages can't be made anew without a loss",
+            ))?,
+            resets: IntCounter::with_opts(opts(
+                "flotilla_stream_resets_total",
+                "Times a stream that refused messages was made anew",
+            ))?,
+            lost: IntGaugeVec::new(
+                opts(
+                    "flotilla_consumer_lost_frames",
+                    "Frames that a consumer had not acked and that neither stream nor outbox has",
+                ),
+                &["consumer"],
+            )?,
             leader: IntGauge::with_opts(opts("flotilla_relay_leader", "1 while this process holds the relay's lease"))?,
             events: IntCounterVec::new(
                 opts("flotilla_consumer_events_total", "Events by consumer and outcome"),
@@ -123,6 +151,10 @@ impl Metrics {
         registry.register(Box::new(self.outbox_age.clone()))?;
         registry.register(Box::new(self.outbox_pending.clone()))?;
         registry.register(Box::new(self.rebuilds.clone()))?;
+        registry.register(Box::new(self.stream_refuses.clone()))?;
+        registry.register(Box::new(self.reset_blocked.clone()))?;
+        registry.register(Box::new(self.resets.clone()))?;
+        registry.register(Box::new(self.lost.clone()))?;
         registry.register(Box::new(self.leader.clone()))?;
         registry.register(Box::new(self.events.clone()))?;
         registry.register(Box::new(self.batch.clone()))?;

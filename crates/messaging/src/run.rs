@@ -109,6 +109,8 @@ fn relay(messaging: &Messaging) -> Relay<PgStore, crate::broker::nats::NatsBroke
         pings: format!("flotilla-relay.{}.{}", messaging.service, messaging.stream.name),
         settings: messaging.settings.relay.clone(),
         publish_deadline: messaging.settings.request_timeout.0,
+        retention: messaging.settings.retention.outbox.0,
+        health: messaging.health.clone(),
         waker: messaging.store.waker(),
         random: messaging.ids.random(),
         metrics: messaging.metrics.clone(),
@@ -180,8 +182,12 @@ async fn pending(broker: NatsBroker, specs: Vec<ConsumerSpec>, metrics: Metrics,
 
 async fn gauges(store: PgStore, metrics: Metrics, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(GAUGE_INTERVAL)).await.is_some() {
-        match futures::try_join!(store.backlog(), store.counts()) {
-            Ok((backlog, parked)) => {
+        match futures::try_join!(store.backlog(), store.counts(), store.losses()) {
+            Ok((backlog, parked, losses)) => {
+                metrics.lost.reset();
+                for (consumer, frames) in losses {
+                    metrics.lost.with_label_values(&[consumer.as_str()]).set(frames);
+                }
                 metrics.outbox_age.set(backlog.age.as_secs_f64());
                 metrics.outbox_pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
                 metrics.parked.with_label_values(&["retrying"]).set(parked.retrying);

@@ -17,7 +17,7 @@ pub struct NatsSettings {
     /// The wait for an answer of the JetStream API and for the acks of a batch. Below half of the relay's lease, so
     /// that no relay publishes past its lease.
     pub request_timeout: HumanDuration,
-    /// How long a stream keeps its messages.
+    /// How long a stream keeps its messages. At least as long as `retention.outbox`.
     pub stream_max_age: HumanDuration,
     /// Copies of each stream in a JetStream cluster.
     pub stream_replicas: usize,
@@ -73,7 +73,7 @@ pub struct ParkedSettings {
 #[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSettings {
-    /// The least age at which published outbox rows go.
+    /// How long outbox rows are kept after they were published. At most `stream_max_age`.
     pub outbox: HumanDuration,
     /// How often partitions are made ahead and dropped.
     pub interval: HumanDuration,
@@ -87,11 +87,15 @@ impl fmt::Debug for NatsSettings {
     }
 }
 
+/// A partition of the outbox.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
 impl NatsSettings {
-    /// How far back the inbox remembers: the longest that a message can be on its way, and an hour for clocks that
-    /// differ.
+    /// How far back the inbox remembers: the longest that a message can be on its way (it may be published again as long
+    /// as the outbox has it, which drops whole days), and an hour for clocks that differ.
     pub fn inbox_retention(&self) -> Duration {
-        self.retention.outbox.0 + self.stream_max_age.0 + Duration::from_secs(3_600)
+        let kept = self.retention.outbox.0.saturating_add(DAY).saturating_add(self.stream_max_age.0);
+        kept.saturating_add(Duration::from_secs(3_600))
     }
 }
 
@@ -104,6 +108,12 @@ impl Validate for NatsSettings {
             "must be at most half of relay.lease",
         );
         problems.require(!self.request_timeout.0.is_zero(), "request_timeout", "must be above zero");
+        problems.require(
+            self.stream_max_age.0 >= self.retention.outbox.0,
+            "stream_max_age",
+            "must be at least retention.outbox: a stream keeps its messages at least as long as the outbox",
+        );
+        problems.require(!self.retention.outbox.0.is_zero(), "retention.outbox", "must be above zero");
         problems.require(self.max_ack_pending >= 1, "max_ack_pending", "must be at least 1");
         problems.require(self.prefetch_frames >= 1, "prefetch_frames", "must be at least 1");
         problems.require(self.stream_replicas >= 1, "stream_replicas", "must be at least 1");
@@ -122,7 +132,7 @@ impl Default for NatsSettings {
             url: "nats://127.0.0.1:4222".to_owned(),
             connect_timeout: seconds(2),
             request_timeout: seconds(2),
-            stream_max_age: seconds(24 * 3_600),
+            stream_max_age: seconds(48 * 3_600),
             stream_replicas: 1,
             ack_wait: seconds(15),
             max_ack_pending: 4_096,
@@ -177,5 +187,32 @@ mod tests {
         let settings = NatsSettings { url: "nats://orders:geheim@nats:4222".to_owned(), ..NatsSettings::default() };
         let shown = format!("{settings:?}");
         assert!(shown.contains("nats://orders:****@nats:4222") && !shown.contains("geheim"), "{shown}");
+    }
+
+    fn problems(stream: u64, outbox: u64) -> Vec<String> {
+        let retention = RetentionSettings { outbox: seconds(outbox), ..RetentionSettings::default() };
+        let settings = NatsSettings { stream_max_age: seconds(stream), retention, ..NatsSettings::default() };
+        let mut problems = Problems::default();
+        settings.validate(&mut problems);
+        problems.found().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_stream_that_forgets_before_the_outbox_does_is_refused() {
+        let found = problems(3_599, 3_600);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("stream_max_age") && found[0].contains("retention.outbox"), "{found:?}");
+        assert!(problems(3_600, 3_600).is_empty());
+        let usual = NatsSettings::default();
+        assert!(problems(usual.stream_max_age.0.as_secs(), usual.retention.outbox.0.as_secs()).is_empty());
+        assert!(!problems(3_600, 0).is_empty());
+    }
+
+    #[test]
+    fn an_inbox_remembers_longer_than_a_message_can_be_on_its_way() {
+        let usual = NatsSettings::default();
+        // A row may be as old as the outbox's retention and the rest of its day when it is published again.
+        let longest = usual.retention.outbox.0 + DAY + usual.stream_max_age.0;
+        assert!(usual.inbox_retention() > longest);
     }
 }

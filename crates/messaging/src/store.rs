@@ -2,6 +2,8 @@
 //!
 //! [`crate::postgres`] implements them for production, the testkit in memory for simulation.
 
+mod stream;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use uuid::Uuid;
 
 use crate::error::{Error, StoreError};
 use crate::event::Event;
+
+pub use stream::{Checkpoint, ConsumerLoss, KnownConsumer, Rewind, StreamMark, StreamRecord};
 
 /// A place in the outbox: everything up to and including it has been published. The order is that of transaction ids,
 /// which is neither the order of commits nor an order per aggregate.
@@ -27,16 +31,6 @@ impl Cursor {
     pub fn start_of(generation: i64) -> Self {
         Self { generation, xid: 0, id: Uuid::nil() }
     }
-}
-
-/// What is known of the stream at some cursor: when it was created (nanoseconds since 1970) and its highest acked
-/// sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamMark {
-    /// The stream's creation.
-    pub created: i64,
-    /// The highest acked sequence.
-    pub sequence: u64,
 }
 
 /// The right to publish, as granted.
@@ -107,17 +101,24 @@ pub trait OutboxStore: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// The newest record (checkpoint or cursor) of this stream that isn't above the sequence.
-    fn checkpoint(&self, stream: StreamMark) -> impl Future<Output = Result<Option<Cursor>, StoreError>> + Send;
+    /// The newest checkpoint of this stream, or the cursor, that isn't above the sequence.
+    fn checkpoint(&self, stream: StreamMark) -> impl Future<Output = Result<Option<Checkpoint>, StoreError>> + Send;
 
-    /// Sets the cursor back after a loss, if the epoch still holds, and forgets the checkpoints that the loss made
-    /// untrue.
-    fn rewind(
-        &self,
-        epoch: i64,
-        cursor: Cursor,
-        stream: StreamMark,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// The sequence of the oldest checkpoint of the stream that was created then. All that was published above it is
+    /// still in the outbox.
+    fn oldest_checkpoint(&self, created: i64) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
+
+    /// Sets the cursor back after a loss, if the epoch still holds; forgets the checkpoints above the place it goes back
+    /// to, and records one at the stream's present end: checkpoints stay in the same order by sequence and by cursor.
+    /// Keeps the record of the stream and the losses, all at once.
+    fn rewind(&self, epoch: i64, rewind: Rewind<'_>) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// What was kept of the stream; nothing before the first time.
+    fn stream_record(&self) -> impl Future<Output = Result<Option<StreamRecord>, StoreError>> + Send;
+
+    /// Keeps what is known of the stream, if the epoch still holds. May be lost in a crash of the database: what is then
+    /// known is older, and more is published again.
+    fn keep_record(&self, epoch: i64, record: &StreamRecord) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// What waits after the cursor, as it was last moved.
     fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>> + Send;

@@ -101,11 +101,9 @@ impl Chassis {
     }
 
     /// Adds a readiness check for a link that the service can be without for a while, such as to a broker: degraded.
-    pub fn check_link(&mut self, name: &'static str, is_up: impl Fn() -> bool + Send + Sync + 'static) {
-        self.check(name, Severity::Degraded, move || {
-            let up = if is_up() { Ok(()) } else { Err("not connected".to_owned()) };
-            Box::pin(std::future::ready(up))
-        });
+    /// `state` says what is wrong with it.
+    pub fn check_link(&mut self, name: &'static str, state: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.check(name, Severity::Degraded, move || Box::pin(std::future::ready(state())));
     }
 
     /// Runs `hook` after the tasks have ended (to close connections, for example), within the grace.

@@ -22,7 +22,11 @@ pub struct Database {
 }
 
 impl Database {
-    pub(crate) async fn create(
+    /// A fresh database on any server, migrated by each of `sets` (history table and migrations).
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub async fn create(
         superuser_url: &str,
         service: &'static str,
         name: &str,

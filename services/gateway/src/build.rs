@@ -127,7 +127,7 @@ async fn probe(channel: Channel) -> Result<(), String> {
 
 fn watch_cache(chassis: &mut Chassis, cache: &Cache) {
     let probed = cache.clone();
-    chassis.check_link("redis", move || probed.is_up());
+    chassis.check_link("redis", move || if probed.is_up() { Ok(()) } else { Err("not connected".to_owned()) });
     let closed = cache.clone();
     chassis.on_drain(async move { closed.close().await });
 }

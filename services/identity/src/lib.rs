@@ -122,7 +122,7 @@ impl Service for Identity {
         chassis.check_database("database", &system);
         chassis.check_database("database as user", &own);
         let broker = messaging.broker_probe();
-        chassis.check_link("broker", move || broker.is_up());
+        chassis.check_link("broker", move || broker.state());
         chassis.spawn("messaging", messaging.run(shutdown));
         chassis.start(server, settings.grpc.listen).await
     }

@@ -83,7 +83,7 @@ impl Service for Inventory {
 
         chassis.check_database("database", &system);
         chassis.check_database("database as user", &user);
-        chassis.check_link("broker", move || broker.is_up());
+        chassis.check_link("broker", move || broker.state());
         chassis.spawn("messaging", messaging.run(chassis.shutdown()));
         chassis.spawn("expiry", expiry.run(chassis.shutdown()));
         chassis.spawn("prices", keeper.run(chassis.shutdown()));

@@ -75,7 +75,7 @@ impl Service for Notification {
 
         chassis.check_database("database", &system);
         chassis.check_database("database as user", &user);
-        chassis.check_link("broker", move || broker.is_up());
+        chassis.check_link("broker", move || broker.state());
         chassis.spawn("messaging", messaging.run(chassis.shutdown()));
         chassis.spawn("feeds", hub.watch(feeds, settings.feed.poll.clone(), chassis.shutdown()));
         chassis.start(server, settings.grpc.listen).await

@@ -191,6 +191,6 @@ impl Parts {
             async move { loaded.then_some(()).ok_or_else(|| "not loaded yet".to_owned()) }.boxed()
         });
         let broker = self.messaging.broker_probe();
-        chassis.check_link("broker", move || broker.is_up());
+        chassis.check_link("broker", move || broker.state());
     }
 }

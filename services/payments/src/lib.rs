@@ -88,7 +88,7 @@ impl Service for Payments {
         chassis.check_database("database", &system);
         chassis.check_database("database as user", &own);
         let broker = messaging.broker_probe();
-        chassis.check_link("broker", move || broker.is_up());
+        chassis.check_link("broker", move || broker.state());
         let shutdown = chassis.shutdown();
         chassis.spawn("top-ups", top_up_writers.run(shutdown.clone()));
         chassis.spawn("arrivals", arrivals.run(shutdown.clone()));

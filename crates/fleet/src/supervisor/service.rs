@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use flotilla_messaging::NatsSettings;
 use flotilla_postgres::ServiceUrls;
 use flotilla_rpc::tls::TlsSettings;
 use secrecy::ExposeSecret as _;
@@ -78,6 +79,7 @@ pub fn environments(
     secrets: &Secrets,
 ) -> BTreeMap<&'static str, Environment> {
     let url = |service: &str| addresses.url(home, service);
+    let stream_age = NatsSettings::default().stream_max_age.0;
     let mut all = BTreeMap::new();
     for name in SERVICES {
         let mut one = Environment::new();
@@ -96,6 +98,8 @@ pub fn environments(
             set("NATS__URL", backing.nats_url_of(name));
             if let Some(longer) = backup::retention(home) {
                 set("NATS__RETENTION__OUTBOX", format!("{}s", longer.as_secs()));
+                // A stream keeps its messages at least as long.
+                set("NATS__STREAM_MAX_AGE", format!("{}s", longer.max(stream_age).as_secs()));
             }
         }
         if home.faults() {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::error::BrokerError;
 use crate::frame::Frame;
+use crate::ranges::Ranges;
 use crate::spec::ConsumerSpec;
 use crate::store::StreamMark;
 
@@ -23,6 +24,30 @@ pub struct StreamConfig {
     pub subjects: Vec<String>,
 }
 
+/// A stream as the broker tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// Its creation and last sequence.
+    pub mark: StreamMark,
+    /// The lowest sequence that it may hold: all below are gone. One above the last sequence if it is empty.
+    pub first: u64,
+    /// How many sequences from the first to the last are gone.
+    pub deleted: u64,
+}
+
+/// A durable consumer as the broker tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerState {
+    /// Its name.
+    pub name: String,
+    /// Its creation (nanoseconds since 1970).
+    pub created: i64,
+    /// All up to this sequence is acked, or was gone before it could be: no proof of an ack after a loss.
+    pub floor: u64,
+    /// Nothing waits for it: all that the stream holds has been delivered and acked.
+    pub idle: bool,
+}
+
 /// The broker.
 pub trait Broker: Clone + Send + Sync + 'static {
     /// A durable consumer being read.
@@ -30,12 +55,24 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Pings being heard.
     type Pings: Pings;
 
-    /// Creates the stream if it isn't there; never touches its messages. Says when it was created and its last
-    /// sequence.
-    fn ensure_stream(&self, stream: &StreamConfig) -> impl Future<Output = Result<StreamMark, BrokerError>> + Send;
+    /// Creates the stream if it isn't there; never touches its messages. Says how it is.
+    fn ensure_stream(&self, stream: &StreamConfig) -> impl Future<Output = Result<StreamState, BrokerError>> + Send;
 
-    /// The stream's creation and last sequence; nothing if there is no such stream.
-    fn stream_state(&self, stream: &str) -> impl Future<Output = Result<Option<StreamMark>, BrokerError>> + Send;
+    /// How the stream is; nothing if there is no such stream.
+    fn stream_state(&self, stream: &str) -> impl Future<Output = Result<Option<StreamState>, BrokerError>> + Send;
+
+    /// Which sequences between the stream's first and last are gone. Costs as much as there are.
+    fn deleted(&self, stream: &str) -> impl Future<Output = Result<Ranges, BrokerError>> + Send;
+
+    /// The stream's durable consumers; a missing stream has none.
+    fn consumers(&self, stream: &str) -> impl Future<Output = Result<Vec<ConsumerState>, BrokerError>> + Send;
+
+    /// Deletes the stream with its messages and consumers; one that is missing is no error.
+    fn delete_stream(&self, stream: &str) -> impl Future<Output = Result<(), BrokerError>> + Send;
+
+    /// Whether the broker takes messages at all: stores one of `bytes` in a stream made for it, which holds `subject`,
+    /// and deletes that.
+    fn probe(&self, subject: &str, bytes: usize) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
     /// Publishes all frames without waiting in between, then awaits all acks; says the frames' sequences. Frame by
     /// frame, the stream's last sequence must be `last`, `last + 1` and so on, else the frame is refused and the whole

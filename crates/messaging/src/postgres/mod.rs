@@ -1,5 +1,5 @@
 //! The stores on PostgreSQL. Owns the tables of `migrations/`: outbox, outbox_generation, relay_cursor,
-//! relay_checkpoint, inbox, inbox_reply, parked.
+//! relay_checkpoint, relay_stream, relay_consumer, relay_loss, inbox, inbox_reply, parked.
 //!
 //! Statements are counted: an append, a claim, a read and a cursor move are one each, whatever the number of events.
 
@@ -8,6 +8,7 @@ mod outbox;
 mod parked;
 mod relay;
 mod retention;
+mod stream_record;
 mod types;
 
 use std::time::Duration;
@@ -55,6 +56,11 @@ impl PgStore {
     /// The bell and its target, shared with the relay.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// How many frames each consumer of the service's stream has lost for good.
+    pub(crate) async fn losses(&self) -> Result<Vec<(String, i64)>, flotilla_postgres::Error> {
+        stream_record::losses(&self.pool).await
     }
 
     pub(crate) fn writer(&self) -> OutboxWriter {

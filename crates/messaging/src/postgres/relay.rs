@@ -5,9 +5,9 @@ use std::time::Duration;
 use flotilla_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::PgStore;
 use super::types::Xid;
-use crate::store::{Backlog, Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
+use super::{PgStore, stream_record};
+use crate::store::{Backlog, Checkpoint, Cursor, Grant, OutboxRow, OutboxStore, Rewind, StreamMark, StreamRecord};
 
 // Synchronous on purpose: a grant that a crash of the database forgot would be given a second time under the same
 // epoch.
@@ -44,20 +44,14 @@ kept AS (
     ON CONFLICT (stream_created, sequence) DO UPDATE SET generation = excluded.generation, xid = excluded.xid, id = excluded.id)
 SELECT count(*) FROM moved";
 
-const CHECKPOINT: &str = "SELECT generation, xid, id FROM (
+const CHECKPOINT: &str = "SELECT sequence, generation, xid, id FROM (
     SELECT sequence, generation, xid, id FROM relay_checkpoint WHERE stream_created = $1 AND sequence <= $2
     UNION ALL
     SELECT stream_sequence, generation, xid, id FROM relay_cursor
     WHERE stream_created = $1 AND stream_sequence <= $2 AND generation IS NOT NULL) AS known
 ORDER BY sequence DESC LIMIT 1";
 
-// A sequence above the loss will be given to other frames, so what was recorded of it is no longer true.
-const REWIND: &str = "WITH moved AS (
-    UPDATE relay_cursor SET generation = $2, xid = $3, id = $4, stream_created = $5, stream_sequence = $6
-    WHERE epoch = $1 RETURNING 1),
-forgotten AS (
-    DELETE FROM relay_checkpoint WHERE EXISTS (SELECT FROM moved) AND (stream_created <> $5 OR sequence > $6))
-SELECT count(*) FROM moved";
+const OLDEST_CHECKPOINT: &str = "SELECT min(sequence) FROM relay_checkpoint WHERE stream_created = $1";
 
 const BACKLOG: &str = "SELECT pending, age FROM outbox_backlog(10000)";
 
@@ -138,24 +132,33 @@ impl OutboxStore for PgStore {
         changed(&rows)
     }
 
-    async fn checkpoint(&self, stream: StreamMark) -> Result<Option<Cursor>, Error> {
+    async fn checkpoint(&self, stream: StreamMark) -> Result<Option<Checkpoint>, Error> {
         let rows = self.pool.query(CHECKPOINT, &[&stream.created, &sequence(stream)]).await?;
         rows.first()
             .map(|row| {
-                Ok(Cursor { generation: row.try_get(0)?, xid: row.try_get::<_, Xid>(1)?.0, id: row.try_get(2)? })
+                let sequence = u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or_default();
+                let (generation, xid, id) = (row.try_get(1)?, row.try_get::<_, Xid>(2)?.0, row.try_get(3)?);
+                Ok(Checkpoint { sequence, cursor: Cursor { generation, xid, id } })
             })
             .transpose()
     }
 
-    async fn rewind(&self, epoch: i64, cursor: Cursor, stream: StreamMark) -> Result<bool, Error> {
-        let rows = self
-            .pool
-            .query(
-                REWIND,
-                &[&epoch, &cursor.generation, &Xid(cursor.xid), &cursor.id, &stream.created, &sequence(stream)],
-            )
-            .await?;
-        changed(&rows)
+    async fn oldest_checkpoint(&self, created: i64) -> Result<Option<u64>, Error> {
+        let rows = self.pool.query(OLDEST_CHECKPOINT, &[&created]).await?;
+        let oldest = rows.first().map_or(Ok(None), |row| row.try_get::<_, Option<i64>>(0))?;
+        Ok(oldest.map(|sequence| u64::try_from(sequence).unwrap_or_default()))
+    }
+
+    async fn rewind(&self, epoch: i64, rewind: Rewind<'_>) -> Result<bool, Error> {
+        stream_record::rewind(&self.pool, epoch, rewind).await
+    }
+
+    async fn stream_record(&self) -> Result<Option<StreamRecord>, Error> {
+        stream_record::load(&self.pool).await
+    }
+
+    async fn keep_record(&self, epoch: i64, record: &StreamRecord) -> Result<bool, Error> {
+        stream_record::keep(&self.pool, epoch, record).await
     }
 
     async fn backlog(&self) -> Result<Backlog, Error> {
@@ -191,11 +194,11 @@ fn grant(row: &Row) -> Result<Grant, Error> {
     })
 }
 
-fn sequence(stream: StreamMark) -> i64 {
+pub(super) fn sequence(stream: StreamMark) -> i64 {
     i64::try_from(stream.sequence).unwrap_or(i64::MAX)
 }
 
-fn changed(rows: &[Row]) -> Result<bool, Error> {
+pub(super) fn changed(rows: &[Row]) -> Result<bool, Error> {
     match rows.first() {
         Some(row) => Ok(row.try_get::<_, i64>(0)? > 0),
         None => Ok(false),

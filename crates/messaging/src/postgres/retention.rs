@@ -8,10 +8,15 @@ use flotilla_postgres::{Error, Pool};
 const MAKE: &str = "SELECT messaging_make_partitions(make_interval(secs => $1))";
 const DROP: &str = "SELECT messaging_drop_partitions($1, make_interval(secs => $2), make_interval(secs => $3))";
 
-// Of the last ten minutes all are kept, of the time before that the last of each minute.
-const THIN: &str = "DELETE FROM relay_checkpoint WHERE recorded_at < now() - make_interval(secs => $1)
+// Of the last ten minutes all are kept, of the time before that the last of each minute; of those past the outbox's
+// retention the newest, below which the outbox's rows go. The lowest one says what the outbox has.
+const THIN: &str = "WITH kept AS (
+    SELECT stream_created, max(sequence) AS sequence FROM relay_checkpoint
+    WHERE recorded_at < now() - make_interval(secs => $1) GROUP BY stream_created)
+DELETE FROM relay_checkpoint c WHERE EXISTS (SELECT FROM kept k WHERE k.stream_created = c.stream_created AND c.sequence < k.sequence)
 OR (recorded_at < now() - interval '10 minutes' AND (stream_created, sequence) NOT IN (
-    SELECT stream_created, max(sequence) FROM relay_checkpoint GROUP BY stream_created, date_trunc('minute', recorded_at)))";
+    SELECT stream_created, max(sequence) FROM relay_checkpoint GROUP BY stream_created, date_trunc('minute', recorded_at)
+    UNION ALL SELECT stream_created, min(sequence) FROM relay_checkpoint GROUP BY stream_created))";
 
 /// Keeps the tables from growing for ever.
 #[derive(Clone)]

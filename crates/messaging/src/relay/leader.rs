@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::faults::RelayFaults;
+use super::refusal::Refusals;
 use super::{RelayParts, Stop};
 use crate::broker::{Broker, Pings};
 use crate::frame::{Packer, sampled_traceparent};
-use crate::store::{Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
+use crate::store::{Cursor, Grant, OutboxRow, OutboxStore, StreamMark, StreamRecord};
 
 /// A batch aims at no more than this in memory; larger events make for fewer rows.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -19,8 +20,8 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const SEEKS: u32 = 24;
 /// How long a relay that is shutting down goes on publishing what is left.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Publications in a row that may fail before the relay starts over.
-const FAILURES: u32 = 3;
+/// How often the record of the stream is kept although nothing in it has changed.
+pub(super) const KEEP_RECORD: Duration = Duration::from_secs(600);
 
 /// A relay that holds the lease.
 pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
@@ -31,6 +32,12 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
     pub(super) generations: Vec<i64>,
     /// The stream as far as it is known to be intact.
     pub(super) stream: StreamMark,
+    /// What is known of it beyond its end, and when that was last kept.
+    pub(super) record: StreamRecord,
+    pub(super) kept_at: Instant,
+    /// The stream's last sequence at the look before.
+    pub(super) looked_at: u64,
+    pub(super) refusals: Refusals,
     /// Rows read ahead, while the batch before them was published.
     pub(super) ahead: Option<Vec<S::Row>>,
     pub(super) lease_until: Instant,
@@ -38,10 +45,9 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
     pinged: u64,
     seeks: u32,
     limit: usize,
-    failures: u32,
     last_read: Instant,
     next_check: Instant,
-    next_checkpoint: Instant,
+    pub(super) next_checkpoint: Instant,
 }
 
 impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
@@ -63,13 +69,16 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             cursor: grant.cursor.unwrap_or_else(|| Cursor::start_of(oldest)),
             generations,
             stream: StreamMark { created: 0, sequence: 0 },
+            record: StreamRecord::default(),
+            kept_at: now,
+            looked_at: 0,
+            refusals: Refusals::none(),
             ahead: None,
             lease_until: granted + parts.settings.lease.0,
             pings: parts.broker.pings(&parts.pings).await?,
             pinged: 0,
             seeks: 0,
             limit: parts.settings.batch,
-            failures: 0,
             last_read: now - parts.settings.gather.0,
             next_check: now,
             next_checkpoint: now,
@@ -175,7 +184,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             published.unwrap_or_else(|_| Err(crate::BrokerError::Unavailable("no acks in time".to_owned())));
         match published {
             Ok(sequences) if sequences.iter().all(|sequence| *sequence > self.stream.sequence) => {
-                self.failures = 0;
+                self.accepted();
                 self.stream.sequence = sequences.into_iter().max().unwrap_or(self.stream.sequence);
                 self.advance(reached).await?;
                 self.ahead = ahead;
@@ -190,13 +199,8 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             }
             Err(error) => {
                 span.error("broker", &error);
-                self.failures += 1;
-                if self.failures > FAILURES {
-                    return Err(error.into());
-                }
                 debug!(error = %error, stream = self.parts.stream.name, "publication failed");
-                // Whatever failed, nothing more is sent before the stream is known to be whole.
-                self.check_stream().await
+                self.refused(self.stream.sequence, error).await
             }
         }
     }
@@ -214,43 +218,6 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         span.set("messaging.destination.name", self.parts.stream.name);
         span.set("messaging.batch.message_count", i64::try_from(rows.len()).unwrap_or(i64::MAX));
         span
-    }
-
-    /// Moves the cursor, which prolongs the lease.
-    async fn advance(&mut self, cursor: Cursor) -> Result<(), Stop> {
-        let settings = &self.parts.settings;
-        let now = Instant::now();
-        let checkpoint = now >= self.next_checkpoint;
-        let moved = self.parts.store.advance(self.epoch, cursor, self.stream, checkpoint, settings.lease.0).await?;
-        if !moved {
-            return Err(Stop::LeaseLost);
-        }
-        if checkpoint {
-            self.next_checkpoint = now + settings.checkpoint.0;
-        }
-        self.lease_until = now + settings.lease.0;
-        self.cursor = cursor;
-        Ok(())
-    }
-
-    /// Prolongs the lease well before a publication could outlast it.
-    pub(super) async fn keep_lease(&mut self, now: Instant) -> Result<(), Stop> {
-        let lease = self.parts.settings.lease.0;
-        if self.lease_until.saturating_duration_since(now) > lease.mul_f64(0.6) {
-            return Ok(());
-        }
-        self.confirm_lease().await
-    }
-
-    /// Prolongs the lease, or finds out that it is lost.
-    pub(super) async fn confirm_lease(&mut self) -> Result<(), Stop> {
-        let now = Instant::now();
-        let lease = self.parts.settings.lease.0;
-        if !self.parts.store.renew(self.epoch, lease).await? {
-            return Err(Stop::LeaseLost);
-        }
-        self.lease_until = now + lease;
-        Ok(())
     }
 
     /// Whether something was committed that a running transaction with a lower id holds back.

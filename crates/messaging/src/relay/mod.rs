@@ -6,7 +6,10 @@
 
 mod faults;
 mod leader;
+mod lease;
+mod loss;
 mod recovery;
+mod refusal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -30,6 +33,7 @@ use crate::store::{Grant, OutboxStore};
 
 pub use faults::POISON_SOURCE;
 use faults::RelayFaults;
+pub use refusal::StreamHealth;
 
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -50,6 +54,10 @@ pub struct RelayParts<S, B> {
     pub settings: RelaySettings,
     /// The longest that the broker may take to ack a batch.
     pub publish_deadline: Duration,
+    /// How long the outbox keeps its rows; a consumer that is away for longer is no longer reckoned with.
+    pub retention: Duration,
+    /// Whether the stream takes messages.
+    pub health: StreamHealth,
     /// The process's bell.
     pub waker: Waker,
     /// Jitter.
@@ -140,6 +148,9 @@ impl<S: OutboxStore, B: Broker> Relay<S, B> {
             Err(stop) => stop,
         };
         self.parts.metrics.leader.set(0);
+        self.parts.metrics.stream_refuses.set(0);
+        self.parts.metrics.reset_blocked.set(0);
+        self.parts.health.set(false);
         self.epoch.store(0, Ordering::Relaxed);
         if !matches!(stop, Stop::LeaseLost) {
             // Another replica needn't wait for the lease to run out; if this fails, it does.

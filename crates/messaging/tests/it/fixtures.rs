@@ -6,6 +6,8 @@ use bytes::Bytes;
 use flotilla_messaging::{Event, Ids};
 
 pub const SUBJECT: &str = "flotilla.orders.events";
+/// A subject of the same stream that no consumer of these tests reads.
+pub const UNREAD: &str = "flotilla.orders.others";
 pub const KIND: &str = "test.v1.Thing";
 pub const COMMAND: &str = "test.v1.DoThing";
 pub const REPLY: &str = "test.v1.ThingDone";

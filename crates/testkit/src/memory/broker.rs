@@ -1,6 +1,7 @@
 //! The broker in memory: streams with sequences, durable consumers with an ack wait, and the ways in which a broker
 //! fails.
 
+mod losing;
 mod reading;
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flotilla_messaging::broker::{Broker, StreamConfig};
+use flotilla_messaging::broker::{Broker, ConsumerState, StreamConfig, StreamState};
 use flotilla_messaging::frame::Frame;
+use flotilla_messaging::ranges::Ranges;
 use flotilla_messaging::store::StreamMark;
 use flotilla_messaging::{BrokerError, ConsumerSpec};
 use parking_lot::Mutex;
@@ -35,6 +37,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     down: bool,
+    full: bool,
+    latency: Duration,
     lose_acks: u32,
     redeliveries: u64,
     created: i64,
@@ -44,12 +48,17 @@ struct State {
 struct Stream {
     created: i64,
     subjects: Vec<String>,
+    /// Everything below is gone.
+    first: u64,
+    /// Takes nothing more, whatever room there is.
+    refuses: bool,
     last: u64,
     messages: BTreeMap<u64, (String, Bytes)>,
     consumers: HashMap<&'static str, Durable>,
 }
 
 struct Durable {
+    created: i64,
     subjects: &'static [&'static str],
     next: u64,
     /// Delivered and not acked: when they come again, and how often they came.
@@ -74,16 +83,6 @@ impl MemoryBroker {
     pub fn wipe(&self) {
         self.shared.state.lock().streams.clear();
         self.shared.changed.notify_waiters();
-    }
-
-    /// Loses the last messages of a stream; its consumers stay as they are.
-    pub fn cut_tail(&self, stream: &str, messages: u64) {
-        let mut state = self.shared.state.lock();
-        if let Some(stream) = state.streams.get_mut(stream) {
-            stream.last = stream.last.saturating_sub(messages);
-            let lost = stream.messages.split_off(&(stream.last + 1));
-            drop(lost);
-        }
     }
 
     /// The next publications are stored and their acks are lost.
@@ -142,8 +141,12 @@ impl MemoryBroker {
 }
 
 impl Stream {
-    fn mark(&self) -> StreamMark {
-        StreamMark { created: self.created, sequence: self.last }
+    fn state(&self) -> StreamState {
+        StreamState {
+            mark: StreamMark { created: self.created, sequence: self.last },
+            first: self.first,
+            deleted: (self.last + 1).saturating_sub(self.first) - self.messages.len() as u64,
+        }
     }
 
     fn store(&mut self, subject: String, payload: Bytes) -> u64 {
@@ -177,7 +180,7 @@ impl Broker for MemoryBroker {
     type Subscription = MemorySubscription;
     type Pings = MemoryPings;
 
-    async fn ensure_stream(&self, stream: &StreamConfig) -> Result<StreamMark, BrokerError> {
+    async fn ensure_stream(&self, stream: &StreamConfig) -> Result<StreamState, BrokerError> {
         tokio::task::yield_now().await;
         let mut state = self.reach()?;
         state.created += 1;
@@ -185,24 +188,57 @@ impl Broker for MemoryBroker {
         let found = state.streams.entry(stream.name.to_owned()).or_insert_with(|| Stream {
             created,
             subjects: stream.subjects.clone(),
+            first: 1,
+            refuses: false,
             last: 0,
             messages: BTreeMap::new(),
             consumers: HashMap::new(),
         });
-        Ok(found.mark())
+        Ok(found.state())
     }
 
-    async fn stream_state(&self, stream: &str) -> Result<Option<StreamMark>, BrokerError> {
+    async fn stream_state(&self, stream: &str) -> Result<Option<StreamState>, BrokerError> {
         tokio::task::yield_now().await;
-        Ok(self.reach()?.streams.get(stream).map(Stream::mark))
+        Ok(self.reach()?.streams.get(stream).map(Stream::state))
+    }
+
+    async fn deleted(&self, stream: &str) -> Result<Ranges, BrokerError> {
+        tokio::task::yield_now().await;
+        Ok(self.reach()?.streams.get(stream).map(Stream::deleted).unwrap_or_default())
+    }
+
+    async fn consumers(&self, stream: &str) -> Result<Vec<ConsumerState>, BrokerError> {
+        tokio::task::yield_now().await;
+        Ok(self.reach()?.streams.get(stream).map(Stream::consumer_states).unwrap_or_default())
+    }
+
+    async fn delete_stream(&self, stream: &str) -> Result<(), BrokerError> {
+        tokio::task::yield_now().await;
+        self.reach()?.streams.remove(stream);
+        self.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn probe(&self, _: &str, _: usize) -> Result<(), BrokerError> {
+        tokio::task::yield_now().await;
+        if self.reach()?.full { Err(BrokerError::Unavailable("no space left".to_owned())) } else { Ok(()) }
     }
 
     async fn publish(&self, stream: &str, last: u64, frames: Vec<Frame>) -> Result<Vec<u64>, BrokerError> {
         tokio::task::yield_now().await;
+        let latency = self.shared.state.lock().latency;
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         let mut state = self.reach()?;
         let lost = state.lose_acks > 0;
         state.lose_acks = state.lose_acks.saturating_sub(1);
+        let full = state.full;
         let Some(found) = state.streams.get_mut(stream) else { return Err(BrokerError::NoStream(stream.to_owned())) };
+        found.refuses |= full;
+        if found.refuses {
+            return Err(BrokerError::Unavailable("no space left".to_owned()));
+        }
         let mut sequences = Vec::with_capacity(frames.len());
         let mut refused = None;
         for (frame, expected) in frames.into_iter().zip(last..) {
@@ -237,10 +273,13 @@ impl Broker for MemoryBroker {
     async fn subscribe(&self, spec: &ConsumerSpec) -> Result<MemorySubscription, BrokerError> {
         tokio::task::yield_now().await;
         let mut state = self.reach()?;
+        state.created += 1;
+        let created = state.created;
         let Some(stream) = state.streams.get_mut(spec.stream) else {
             return Err(BrokerError::NoStream(spec.stream.to_owned()));
         };
         stream.consumers.entry(spec.name).or_insert(Durable {
+            created,
             subjects: spec.subjects,
             next: 1,
             pending: BTreeMap::new(),

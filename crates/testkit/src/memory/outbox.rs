@@ -4,7 +4,9 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use flotilla_messaging::StoreError;
-use flotilla_messaging::store::{Backlog, Cursor, Grant, OutboxRow, OutboxStore, StreamMark};
+use flotilla_messaging::store::{
+    Backlog, Checkpoint, Cursor, Grant, OutboxRow, OutboxStore, Rewind, StreamMark, StreamRecord,
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -110,24 +112,50 @@ impl OutboxStore for MemoryStore {
         Ok(true)
     }
 
-    async fn checkpoint(&self, stream: StreamMark) -> Result<Option<Cursor>, StoreError> {
+    async fn checkpoint(&self, stream: StreamMark) -> Result<Option<Checkpoint>, StoreError> {
         let state = self.shared.state.lock();
         let recorded = state.lease.stream.zip(state.lease.cursor);
         let present = recorded
             .filter(|(known, _)| known.created == stream.created && known.sequence <= stream.sequence)
-            .map(|(_, cursor)| cursor);
+            .map(|(known, cursor)| Checkpoint { sequence: known.sequence, cursor });
         let older = state.checkpoints.range((stream.created, 0)..=(stream.created, stream.sequence)).next_back();
-        Ok(present.or(older.map(|(_, cursor)| *cursor)))
+        Ok(present.or(older.map(|((_, sequence), cursor)| Checkpoint { sequence: *sequence, cursor: *cursor })))
     }
 
-    async fn rewind(&self, epoch: i64, cursor: Cursor, stream: StreamMark) -> Result<bool, StoreError> {
+    async fn oldest_checkpoint(&self, created: i64) -> Result<Option<u64>, StoreError> {
+        let state = self.shared.state.lock();
+        let oldest = state.checkpoints.range((created, 0)..=(created, u64::MAX)).next();
+        Ok(oldest.map(|((_, sequence), _)| *sequence))
+    }
+
+    async fn rewind(&self, epoch: i64, rewind: Rewind<'_>) -> Result<bool, StoreError> {
+        tokio::task::yield_now().await;
         let mut state = self.shared.state.lock();
         if state.lease.epoch != epoch {
             return Ok(false);
         }
-        state.lease.cursor = Some(cursor);
+        let Rewind { to, stream, record, losses, .. } = rewind;
+        state.lease.cursor = Some(to.cursor);
         state.lease.stream = Some(stream);
-        state.checkpoints.retain(|(created, sequence), _| *created == stream.created && *sequence <= stream.sequence);
+        state.checkpoints.retain(|(created, sequence), _| *created == stream.created && *sequence <= to.sequence);
+        state.checkpoints.insert((stream.created, stream.sequence), to.cursor);
+        state.record = Some(record.clone());
+        state.losses.extend_from_slice(losses);
+        Ok(true)
+    }
+
+    async fn stream_record(&self) -> Result<Option<StreamRecord>, StoreError> {
+        tokio::task::yield_now().await;
+        Ok(self.shared.state.lock().record.clone())
+    }
+
+    async fn keep_record(&self, epoch: i64, record: &StreamRecord) -> Result<bool, StoreError> {
+        tokio::task::yield_now().await;
+        let mut state = self.shared.state.lock();
+        if state.lease.epoch != epoch {
+            return Ok(false);
+        }
+        state.record = Some(record.clone());
         Ok(true)
     }
 

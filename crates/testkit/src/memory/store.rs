@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use flotilla_messaging::store::{Cursor, StreamMark};
+use flotilla_messaging::store::{ConsumerLoss, Cursor, StreamMark, StreamRecord};
 use flotilla_messaging::{Event, StoreError, Waker};
 use flotilla_postgres::ErrorKind;
 use parking_lot::Mutex;
@@ -62,6 +62,8 @@ pub(super) struct State {
     pub(super) outbox: BTreeMap<Cursor, OutboxEntry>,
     pub(super) lease: LeaseRow,
     pub(super) checkpoints: BTreeMap<(i64, u64), Cursor>,
+    pub(super) record: Option<StreamRecord>,
+    pub(super) losses: Vec<ConsumerLoss>,
     pub(super) inbox: HashSet<(&'static str, Uuid)>,
     pub(super) replies: HashMap<(&'static str, Uuid), Event>,
     pub(super) parked: BTreeMap<(&'static str, Uuid), ParkedRow>,
@@ -158,6 +160,20 @@ impl MemoryStore {
     /// All parked messages.
     pub fn parked(&self) -> Vec<(&'static str, ParkedRow)> {
         self.shared.state.lock().parked.iter().map(|((consumer, _), row)| (*consumer, row.clone())).collect()
+    }
+
+    /// What the relay found lost for good.
+    pub fn losses(&self) -> Vec<ConsumerLoss> {
+        self.shared.state.lock().losses.clone()
+    }
+
+    /// Drops the rows up to the relay's cursor and the checkpoints but the newest, as the retention does to what is old.
+    pub fn drop_published(&self) {
+        let mut state = self.shared.state.lock();
+        let (Some(cursor), Some(stream)) = (state.lease.cursor, state.lease.stream) else { return };
+        state.outbox.retain(|place, _| *place > cursor);
+        state.checkpoints.clear();
+        state.checkpoints.insert((stream.created, stream.sequence), cursor);
     }
 
     /// The relay's cursor.

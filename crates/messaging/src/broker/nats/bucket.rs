@@ -74,7 +74,7 @@ impl Bucket {
         };
         let info = self.broker.info(&self.stream()).await?;
         let info = info.ok_or_else(|| BrokerError::NoStream(self.stream()))?;
-        let mark = super::mark(&info);
+        let mark = super::state(&info).mark;
         Ok(OpenBucket { bucket: self.clone(), store, connects, created: mark.created, last: mark.sequence })
     }
 
@@ -154,7 +154,7 @@ impl OpenBucket {
     /// The broker is away.
     pub async fn is_same(&self) -> Result<bool, BrokerError> {
         let info = self.info().await?;
-        let same = info.is_some_and(|info| super::mark(&info).created == self.created);
+        let same = info.is_some_and(|info| super::state(&info).mark.created == self.created);
         Ok(same && self.bucket.connects() == self.connects)
     }
 

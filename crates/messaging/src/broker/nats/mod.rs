@@ -7,6 +7,7 @@
 mod bucket;
 mod delivery;
 mod login;
+mod streams;
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -19,19 +20,20 @@ use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, Publish
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{Context, ErrorCode, stream};
 use bytes::Bytes;
-use futures::{FutureExt, TryStreamExt};
+use futures::FutureExt;
 use tracing::{error, info, warn};
 
 pub use bucket::{Bucket, BucketWatch, Kept, OpenBucket};
 pub use delivery::{NatsDelivery, NatsPings, NatsSubscription};
 pub use login::login;
 
-use super::{Broker, StreamConfig};
+use self::streams::state;
+use super::{Broker, ConsumerState, StreamConfig, StreamState};
 use crate::error::{BrokerError, Error};
 use crate::frame::Frame;
+use crate::ranges::Ranges;
 use crate::settings::NatsSettings;
 use crate::spec::ConsumerSpec;
-use crate::store::StreamMark;
 
 /// Below it a consumer that is ahead of its stream stays stuck for ever.
 const OLDEST_SERVER: (u64, u64) = (2, 15);
@@ -170,23 +172,16 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> BrokerError {
     BrokerError::Unavailable(error.to_string())
 }
 
-fn mark(info: &stream::Info) -> StreamMark {
-    StreamMark {
-        created: i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or_default(),
-        sequence: info.state.last_sequence,
-    }
-}
-
 impl Broker for NatsBroker {
     type Subscription = NatsSubscription;
     type Pings = NatsPings;
 
-    async fn ensure_stream(&self, stream: &StreamConfig) -> Result<StreamMark, BrokerError> {
+    async fn ensure_stream(&self, stream: &StreamConfig) -> Result<StreamState, BrokerError> {
         let wanted = self.stream_config(stream);
         let Some(info) = self.info(stream.name).await? else {
             info!(stream = stream.name, "stream created");
             let created = self.within("stream creation", self.shared.jetstream.create_stream(wanted)).await?;
-            return created.map(|stream| mark(stream.cached_info())).map_err(unavailable);
+            return created.map(|stream| state(stream.cached_info())).map_err(unavailable);
         };
         let same = info.config.subjects == wanted.subjects
             && info.config.max_age == wanted.max_age
@@ -201,11 +196,27 @@ impl Broker for NatsBroker {
             };
             self.within("stream update", self.shared.jetstream.update_stream(&changed)).await?.map_err(unavailable)?;
         }
-        Ok(mark(&info))
+        Ok(state(&info))
     }
 
-    async fn stream_state(&self, stream: &str) -> Result<Option<StreamMark>, BrokerError> {
-        Ok(self.info(stream).await?.as_ref().map(mark))
+    async fn stream_state(&self, stream: &str) -> Result<Option<StreamState>, BrokerError> {
+        Ok(self.info(stream).await?.as_ref().map(state))
+    }
+
+    async fn deleted(&self, stream: &str) -> Result<Ranges, BrokerError> {
+        self.list_deleted(stream).await
+    }
+
+    async fn consumers(&self, stream: &str) -> Result<Vec<ConsumerState>, BrokerError> {
+        self.list_consumers(stream).await
+    }
+
+    async fn delete_stream(&self, stream: &str) -> Result<(), BrokerError> {
+        self.remove_stream(stream).await
+    }
+
+    async fn probe(&self, subject: &str, bytes: usize) -> Result<(), BrokerError> {
+        self.try_to_store(subject, bytes).await
     }
 
     async fn publish(&self, stream: &str, last: u64, frames: Vec<Frame>) -> Result<Vec<u64>, BrokerError> {
@@ -228,21 +239,7 @@ impl Broker for NatsBroker {
     }
 
     async fn delete_consumers(&self, stream: &str) -> Result<(), BrokerError> {
-        self.usable()?;
-        let delete = async {
-            let handle = self.shared.jetstream.get_stream_no_info(stream).await.map_err(unavailable)?;
-            let names: Vec<String> = match handle.consumer_names().try_collect().await {
-                Ok(names) => names,
-                // A stream that is gone has no consumers.
-                Err(_) if self.info(stream).await?.is_none() => return Ok(()),
-                Err(error) => return Err(unavailable(error)),
-            };
-            for name in names {
-                handle.delete_consumer(&name).await.map_err(unavailable)?;
-            }
-            Ok(())
-        };
-        self.within("deletion of consumers", delete).await?
+        self.remove_consumers(stream).await
     }
 
     async fn subscribe(&self, spec: &ConsumerSpec) -> Result<NatsSubscription, BrokerError> {

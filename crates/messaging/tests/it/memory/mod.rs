@@ -3,8 +3,10 @@
 mod consumer;
 mod faults;
 mod in_hand;
+mod loss;
 mod parked;
 mod read_ahead;
+mod refusal;
 mod relay;
 mod replies;
 mod simulation;
@@ -20,7 +22,7 @@ use flotilla_messaging::metrics::Metrics;
 use flotilla_messaging::parked::ParkedRetry;
 use flotilla_messaging::relay::{Relay, RelayParts};
 use flotilla_messaging::{
-    ConsumerSpec, Event, Handler, HandlerError, Ids, Outcome, ParkedSettings, Random, RelaySettings,
+    ConsumerSpec, Event, Handler, HandlerError, Ids, Outcome, ParkedSettings, Random, RelaySettings, StreamHealth,
 };
 use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::{MemoryBroker, MemoryClock, MemoryStore, MemoryTx, SeededRandom};
@@ -35,6 +37,8 @@ pub const STREAM: &str = "ORDERS";
 pub const CONSUMER: ConsumerSpec =
     ConsumerSpec { name: "payments-orders", stream: STREAM, subjects: &[SUBJECT], max_events: 16 };
 pub const HORIZON: Duration = Duration::from_secs(600);
+/// How long a consumer that is away is reckoned with.
+pub const RETENTION: Duration = Duration::from_secs(300);
 
 /// Two services on one broker: orders, which publishes, and payments, which consumes.
 pub struct World {
@@ -43,6 +47,8 @@ pub struct World {
     pub payments: MemoryStore,
     pub ids: Ids,
     pub random: Arc<SeededRandom>,
+    pub health: StreamHealth,
+    pub metrics: Metrics,
     consuming: bool,
     tasks: JoinSet<()>,
     pub shutdown: CancellationToken,
@@ -59,6 +65,8 @@ impl World {
             payments: MemoryStore::new("payments"),
             ids: Ids::new(Arc::new(clock), Arc::clone(&random) as Arc<dyn Random>),
             random,
+            health: StreamHealth::default(),
+            metrics: Metrics::new("orders", &Registry::new()).unwrap(),
             consuming: false,
             tasks: JoinSet::new(),
             shutdown: CancellationToken::new(),
@@ -86,7 +94,9 @@ impl World {
             publish_deadline: Duration::from_secs(2),
             waker: self.orders.waker(),
             random: Arc::clone(&self.random) as Arc<dyn Random>,
-            metrics: Metrics::new("orders", &Registry::new()).unwrap(),
+            retention: RETENTION,
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
         })
     }
 

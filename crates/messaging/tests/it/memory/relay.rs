@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_messaging::RelaySettings;
-use flotilla_messaging::store::{Cursor, OutboxStore, StreamMark};
+use flotilla_messaging::store::{Checkpoint, Cursor, OutboxStore, Rewind, StreamMark, StreamRecord};
 use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::StoreFault;
 use uuid::Uuid;
@@ -115,7 +115,11 @@ async fn a_stale_epoch_moves_nothing() {
     let cursor = Cursor { generation: 1, xid: 9, id: Uuid::max() };
     let mark = StreamMark { created: 1, sequence: 9 };
     assert!(!world.orders.advance(old.epoch, cursor, mark, true, lease).await.unwrap());
-    assert!(!world.orders.rewind(old.epoch, cursor, mark).await.unwrap());
+    let record = StreamRecord::default();
+    let to = Checkpoint { sequence: 1, cursor };
+    let rewind = Rewind { to, stream: mark, record: &record, losses: &[], lost_from: 1 };
+    assert!(!world.orders.rewind(old.epoch, rewind).await.unwrap());
+    assert!(!world.orders.keep_record(old.epoch, &record).await.unwrap());
     assert!(!world.orders.renew(old.epoch, lease).await.unwrap());
     assert_eq!(world.orders.cursor(), None);
 }

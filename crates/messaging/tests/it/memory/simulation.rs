@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_messaging::RelaySettings;
 use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::StoreFault;
 
-use super::{Counting, STREAM, World};
+use super::{CONSUMER, Counting, STREAM, World};
 use crate::fixtures::{COMMAND, KIND, events};
 
 #[tokio::test(start_paused = true)]
 async fn whatever_fails_each_event_is_applied_once() {
     let seeds: Vec<u64> = match std::env::var("FLOTILLA_TEST_SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (1_000..1_040).collect(),
+        Err(_) => {
+            let count = std::env::var("FLOTILLA_TEST_SEEDS").map_or(40, |count| count.parse().unwrap());
+            (1_000..1_000 + count).collect()
+        }
     };
     for seed in seeds {
         run(seed).await;
@@ -23,11 +27,15 @@ async fn whatever_fails_each_event_is_applied_once() {
 async fn run(seed: u64) {
     let mut world = World::new(seed);
     let random = Arc::clone(&world.random);
+    // A publication that takes time can be cut in the midst.
+    world.broker.set_latency(Duration::from_millis(random.below(100)));
     start(&mut world);
+    // A consumer counts from the relay's first look after it was made.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let mut sent = Vec::new();
     let mut open = Vec::new();
     for _ in 0..60 {
-        match random.below(12) {
+        match random.below(17) {
             0..=4 => {
                 let kind = if random.below(2) == 0 { KIND } else { COMMAND };
                 let batch = events(&world.ids, kind, 1 + random.below(20) as usize);
@@ -42,6 +50,12 @@ async fn run(seed: u64) {
             8 => world.broker.set_down(random.below(2) == 0),
             9 => world.payments.fail(fault(random.below(5))),
             10 => world.orders.fail(StoreFault::Advance(ErrorKind::Unavailable)),
+            11 => world.broker.age(STREAM, random.below(30)),
+            12 => lose_some(&world),
+            13 if random.below(2) == 0 => world.broker.purge(STREAM),
+            13 => world.broker.delete_consumer(STREAM, CONSUMER.name),
+            14 => world.broker.set_full(true),
+            15 => world.broker.set_full(false),
             _ => {
                 world.crash().await;
                 start(&mut world);
@@ -58,17 +72,31 @@ async fn run(seed: u64) {
         tx.commit().unwrap();
     }
     world.broker.set_down(false);
+    world.broker.set_full(false);
     // Longer than the check of the stream and the lease of whoever died last.
     tokio::time::sleep(Duration::from_secs(30)).await;
     world.quiet().await;
     world.assert_each_applied_once(&sent);
     assert!(world.payments.parked().is_empty(), "seed {seed}: something was parked");
+    assert!(world.orders.losses().is_empty(), "seed {seed}: the outbox had all of it");
     world.stop().await;
+}
+
+/// Single messages, or a part of the stream as a damaged file takes it.
+fn lose_some(world: &World) {
+    let last = world.broker.last(STREAM).max(1);
+    let first = 1 + world.random.below(last);
+    world.broker.lose(STREAM, first..=first + world.random.below(12));
 }
 
 fn start(world: &mut World) {
     for holder in ["first", "second"] {
-        let relay = world.relay(&format!("{holder} {}", world.ids.next()));
+        let settings = RelaySettings {
+            batch: 1 + world.random.below(24) as usize,
+            checkpoint: Duration::from_millis(world.random.below(200)).into(),
+            ..RelaySettings::default()
+        };
+        let relay = world.relay_with(&format!("{holder} {}", world.ids.next()), settings);
         let shutdown = world.shutdown.clone();
         world.spawn(relay.run(shutdown));
         world.start_consumer(Arc::new(Counting));

@@ -75,7 +75,7 @@ async fn what_is_committed_before_the_broker_is_there_flows_when_it_comes() {
 
 /// A server of its own, whose directory can be put back to an earlier state, as a power cut does to what was acked
 /// and not synced.
-async fn own_nats(name: &str) -> Nats {
+pub async fn own_nats(name: &str) -> Nats {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.flotilla");
     let layout = Layout::open(&root).unwrap();
     let binaries = provision(&layout, &|_| ()).await.unwrap();
@@ -164,7 +164,7 @@ async fn a_stream_that_is_shorter_than_expected_takes_no_frame() {
     let broker = NatsBroker::connect("orders", &settings(&nats)).await.unwrap();
     let config = StreamConfig { name: "ORDERS", subjects: vec!["flotilla.orders.>".to_owned()] };
     let mark = eventually("stream", PATIENCE, || async { broker.ensure_stream(&config).await }).await;
-    assert_eq!(mark.sequence, 0);
+    assert_eq!((mark.mark.sequence, mark.first, mark.deleted), (0, 1, 0));
     let frames = |count: usize| {
         let frame = Frame { subject: "flotilla.orders.events".to_owned(), payload: "x".into(), events: 1 };
         vec![frame; count]
@@ -176,7 +176,7 @@ async fn a_stream_that_is_shorter_than_expected_takes_no_frame() {
     }
     assert_eq!(broker.publish("ORDERS", 3, frames(1)).await.unwrap(), [4]);
     let found = broker.stream_state("ORDERS").await.unwrap().unwrap();
-    assert_eq!((found.created, found.sequence), (mark.created, 4));
+    assert_eq!((found.mark.created, found.mark.sequence), (mark.mark.created, 4));
     assert_eq!(broker.stream_state("NONE").await.unwrap(), None);
     assert!(matches!(
         broker

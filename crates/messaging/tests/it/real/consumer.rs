@@ -164,8 +164,8 @@ async fn an_id_older_than_the_inbox_remembers_is_parked_and_never_applied() {
     pair.orders.commit(&first).await;
     eventually_applied(&pair.payments_db, &first).await;
     let mut old = event(&pair.orders.ids, KIND, "old");
-    let eighty_hours: u128 = 80 * 3_600_000;
-    old.id = Uuid::from_u128(old.id.as_u128() - (eighty_hours << 80));
+    let too_old = settings(&pair.nats).inbox_retention() + Duration::from_secs(3_600);
+    old.id = Uuid::from_u128(old.id.as_u128() - (too_old.as_millis() << 80));
     inject(&pair.nats, SUBJECT, std::slice::from_ref(&old)).await;
     let parked = eventually("parked", PATIENCE, || async { pair.parked().await.pop() }).await;
     assert_eq!((parked.0, parked.1.as_str()), (old.id, "dead"));

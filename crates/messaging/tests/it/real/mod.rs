@@ -4,6 +4,9 @@ mod broker;
 mod bucket;
 mod consumer;
 mod dump;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod loss;
 mod parked;
 mod relay;
 mod replies;

@@ -43,11 +43,37 @@ impl Tables {
         self.db.value(name, &[&parent, &days]).await
     }
 
+    async fn age_checkpoints(&self) {
+        self.db.query("UPDATE relay_checkpoint SET recorded_at = recorded_at - interval '3 days'", &[]).await;
+    }
+
     async fn old_row(&self, days: i32, xid: i64) {
         let sql = "INSERT INTO outbox (xid, id, generation, subject, kind, event, created_at)
             SELECT $2::bigint::text::xid8, gen_random_uuid(), messaging_generation(), 's', 'k', '', now() - make_interval(days => $1)";
         self.db.query(sql, &[&days, &xid]).await;
     }
+}
+
+#[tokio::test]
+async fn checkpoints_are_thinned_but_for_the_lowest_and_the_newest_of_those_past_the_retention() {
+    let tables = tables().await;
+    let insert = "INSERT INTO relay_checkpoint (stream_created, sequence, generation, xid, id, recorded_at)
+        SELECT 1, $1, 1, '1'::xid8, gen_random_uuid(), date_trunc('minute', now()) - make_interval(secs => $2)";
+    for (sequence, age) in [(0_i64, 3_601.0), (1, 3_602.0), (2, 3_603.0), (3, 3_000.0), (4, 1.0), (5, 0.0)] {
+        tables.db.query(insert, &[&sequence, &age]).await;
+    }
+    tables.retention.drop_old(0).await.unwrap();
+    let left = async || -> Vec<i64> {
+        let rows = tables.db.query("SELECT sequence FROM relay_checkpoint ORDER BY 1", &[]).await;
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    assert_eq!(left().await, [0, 2, 3, 4, 5]);
+    tables
+        .db
+        .query("UPDATE relay_checkpoint SET recorded_at = recorded_at - interval '3 days' WHERE sequence < 4", &[])
+        .await;
+    tables.retention.drop_old(0).await.unwrap();
+    assert_eq!(left().await, [3, 4, 5]);
 }
 
 #[tokio::test]
@@ -84,8 +110,13 @@ async fn an_outbox_partition_is_dropped_only_when_it_lies_wholly_below_the_curso
     let mark = StreamMark { created: 1, sequence: 1 };
     assert!(tables.store.advance(grant.epoch, reached(200), mark, true, DAY).await.unwrap());
     assert!(tables.retention.drop_old(grant.epoch - 1).await.unwrap().is_empty(), "a stale epoch dropped something");
+    assert!(tables.retention.drop_old(grant.epoch).await.unwrap().is_empty(), "it was published just now");
+    tables.age_checkpoints().await;
     assert_eq!(tables.retention.drop_old(grant.epoch).await.unwrap(), [published]);
+    let mark = StreamMark { created: 1, sequence: 2 };
     assert!(tables.store.advance(grant.epoch, reached(300), mark, true, DAY).await.unwrap());
+    assert!(tables.retention.drop_old(grant.epoch).await.unwrap().is_empty(), "it was published just now");
+    tables.age_checkpoints().await;
     assert_eq!(tables.retention.drop_old(grant.epoch).await.unwrap(), [unpublished]);
     assert!(tables.partitions("outbox").await.contains(&young));
 }

@@ -1,0 +1,185 @@
+//! A full disk under load, of the broker and of the database, that is freed again: nothing is lost, and all flows again
+//! without anybody's help. Each server's data lies on a small disk of its own (tmpfs), which takes the right to mount.
+//!
+//! `FLOTILLA_DISK_SECONDS` says how long the disk stays full: ten seconds unless told.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_messaging::migrations;
+use flotilla_messaging::{Event, NatsSettings};
+use flotilla_servers::{Layout, Postgres, PostgresOptions, provision};
+use flotilla_testkit::{Database, assert_nothing_left, eventually, stack};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::broker::own_nats;
+use super::{CONSUMER, Node, ORDERS, PAYMENTS, database, eventually_applied, prepare, settings};
+use crate::fixtures::{KIND, events};
+
+/// Within this everything flows again.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+/// A small disk, gone at the end.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// Mounted over a folder, with its owner; none where that isn't allowed.
+    fn over(folder: &Path, megabytes: u32) -> Option<Self> {
+        let owner = std::fs::metadata(folder).unwrap();
+        let options = format!("size={megabytes}m,mode=0700,uid={},gid={}", owner.uid(), owner.gid());
+        let options = std::ffi::CString::new(options).unwrap();
+        match mount("tmpfs", folder, "tmpfs", MountFlags::empty(), options.as_c_str()) {
+            Ok(()) => Some(Self(folder.to_owned())),
+            Err(error) => {
+                println!("SKIPPED full disk: no file system can be mounted: {error}");
+                assert!(std::env::var("CI").as_deref() != Ok("true"), "CI may mount");
+                None
+            }
+        }
+    }
+
+    /// Takes all the room that there is.
+    fn fill(&self) {
+        let mut file = File::options().create(true).append(true).open(self.ballast()).unwrap();
+        while file.write_all(&[0; 65_536]).is_ok() {}
+        while file.write_all(&[0]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        unmount(&self.0, UnmountFlags::DETACH).ok();
+    }
+}
+
+fn full_for() -> Duration {
+    let seconds = std::env::var("FLOTILLA_DISK_SECONDS").map_or(10, |seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds)
+}
+
+/// Commits while it can, and knows what was committed.
+async fn load(node: &Node, sent: &mut Vec<Event>, until: Instant) {
+    while Instant::now() < until {
+        let batch = events(&node.ids, KIND, 20);
+        if commit(node, &batch).await.is_ok() {
+            sent.extend(batch);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn commit(node: &Node, batch: &[Event]) -> anyhow::Result<()> {
+    let tx = node.pool.begin().await?;
+    node.outbox.append(&tx, batch).await?;
+    tx.commit().await?;
+    node.outbox.wake();
+    Ok(())
+}
+
+async fn assert_flows(nodes: [Node; 2], databases: [&Database; 2], settings: &NatsSettings, sent: &[Event]) {
+    let freed = Instant::now();
+    eventually_applied(databases[1], sent).await;
+    assert!(freed.elapsed() < RECOVERY, "{:?}", freed.elapsed());
+    println!("flowed again after {:?}, {} events", freed.elapsed(), sent.len());
+    assert_nothing_left(&databases, &settings.url, &["ORDERS"]).await;
+    eventually_applied(databases[1], sent).await;
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn events_flow_again_after_the_broker_s_disk_was_full() {
+    let mut server = own_nats("full-nats").await;
+    server.stop().await.unwrap();
+    let Some(disk) = Disk::over(&server.store_dir(), 64) else { return };
+    server.restart().await.unwrap();
+    let (orders_db, payments_db) = (database("orders").await, database("payments").await);
+    let settings = settings(&server.url());
+    let orders = Node::start(&orders_db, ORDERS, &settings, vec![]).await;
+    let payments = Node::start(&payments_db, PAYMENTS, &settings, vec![(CONSUMER, Arc::default())]).await;
+    let mut sent = Vec::new();
+    load(&orders, &mut sent, Instant::now() + Duration::from_secs(2)).await;
+    disk.fill();
+    load(&orders, &mut sent, Instant::now() + full_for()).await;
+    let waiting = "SELECT pending FROM outbox_backlog(100000)";
+    assert!(orders_db.value::<i64>(waiting, &[]).await > 0, "the disk wasn't full");
+    disk.free();
+    assert_flows([orders, payments], [&orders_db, &payments_db], &settings, &sent).await;
+    server.stop().await.unwrap();
+}
+
+/// Starts PostgreSQL again whenever it ends, as the supervisor and containers do.
+async fn keep_alive(mut server: Postgres, stop: CancellationToken) -> Postgres {
+    while stop.run_until_cancelled(server.ended()).await.is_some() {
+        if server.restart().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    server
+}
+
+#[tokio::test]
+async fn events_flow_again_after_the_database_s_disk_was_full() {
+    let layout = Layout::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.flotilla")).unwrap();
+    let binaries = provision(&layout, &|_| ()).await.unwrap();
+    let name = format!("test-{}-full-postgres", std::process::id());
+    let Some(disk) = Disk::over(&layout.data(&name).unwrap(), 400) else { return };
+    let server = Postgres::start(&binaries, &layout, &name, PostgresOptions::default()).await.unwrap();
+    let url = server.url("postgres");
+    let sets = || vec![("messaging_history", migrations())];
+    let orders_db = prepare(Database::create(&url, "orders", "orders", sets()).await.unwrap()).await;
+    let payments_db = prepare(Database::create(&url, "payments", "payments", sets()).await.unwrap()).await;
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(keep_alive(server, stop.clone()));
+    let settings = settings(&stack().await.nats_url());
+    let orders = Node::start(&orders_db, ORDERS, &settings, vec![]).await;
+    let payments = Node::start(&payments_db, PAYMENTS, &settings, vec![(CONSUMER, Arc::default())]).await;
+    let mut sent = Vec::new();
+    load(&orders, &mut sent, Instant::now() + Duration::from_secs(2)).await;
+    disk.fill();
+    let before = sent.len();
+    let mut attempted = Vec::new();
+    let until = Instant::now() + full_for();
+    let mut refused = 0;
+    while Instant::now() < until {
+        let batch = events(&orders.ids, KIND, 20);
+        attempted.push(batch.clone());
+        if commit(&orders, &batch).await.is_ok() {
+            sent.extend(batch);
+        } else {
+            refused += 1;
+            // What little room its own clean-up makes is taken again.
+            disk.fill();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(refused > 0, "the disk wasn't full: {} of {before}", sent.len());
+    disk.free();
+    // A commit whose answer was lost may have been kept: the outbox tells.
+    let kept = eventually("the database answers", RECOVERY, || async {
+        orders.pool.query("SELECT id FROM outbox", &[]).await
+    })
+    .await;
+    let kept: std::collections::HashSet<uuid::Uuid> = kept.iter().map(|row| row.get(0)).collect();
+    assert!(sent.iter().all(|event| kept.contains(&event.id)), "a commit that was told was lost");
+    let mut sent: Vec<Event> = sent[..before].to_vec();
+    sent.extend(attempted.into_iter().flatten().filter(|event| kept.contains(&event.id)));
+    assert_flows([orders, payments], [&orders_db, &payments_db], &settings, &sent).await;
+    stop.cancel();
+    server.await.unwrap().stop().await.unwrap();
+}
