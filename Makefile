@@ -13,7 +13,7 @@ export RUNTIME
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
@@ -54,7 +54,7 @@ demo: ## A shop's day on the fleet that is up: outcomes, latencies, invariants
 replay: ## Replay a small set of real-shaped orders on the fleet that is up
 	@$(FLEET) replay --products data/products.csv --customers data/customers.csv --orders data/orders.csv $(ARGS)
 
-chaos: ## The demo while services and nats-server are killed at random (seeded), then the invariants
+chaos: ## The demo while services and nats-server are killed and streams lose messages at random (seeded), then the invariants
 	@$(FLEET) chaos $(ARGS)
 
 bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy, in one run
@@ -163,6 +163,9 @@ test-aws: ## Secrets by the official client of AWS from a server that speaks its
 test-browser: build ## A page in headless Chromium calls a fleet of its own by connect-web
 	@sh scripts/browser.sh
 
+test-full-disk: ## PostgreSQL's and NATS' disks full under load for 45 s, then freed: nothing lost, all flows again by itself
+	@sh scripts/full-disk.sh
+
 others: build ## Run the fleet as root in a closed folder, and as an ordinary user
 	@sh scripts/others.sh
 
@@ -223,5 +226,5 @@ ci: ## What CI runs
 	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200
 
 ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:18000 mutants:3600 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 observability-tools:1800 test-observability:300
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:18000 mutants:3600 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
 	@sh scripts/long.sh

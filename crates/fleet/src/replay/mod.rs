@@ -25,8 +25,7 @@ use self::{
     orders::{OrderFile, Sums},
 };
 use crate::{
-    SERVICES,
-    chaos::Fire,
+    chaos::{Fire, Target},
     checker::{self, Databases},
     client::Api,
     home::Home,
@@ -116,7 +115,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let fire = options.chaos.then(|| {
         let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
         println!("killing services at random, seed {seed}");
-        Fire::start(home.clone(), SERVICES.to_vec(), Duration::from_millis(300), seed)
+        Fire::start(home.clone(), Target::services(), Duration::from_millis(300), seed)
     });
     let placed = place_all(&file, &sums, &market, &options, &mut progress).await;
     if let Some(fire) = fire {

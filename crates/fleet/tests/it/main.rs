@@ -21,6 +21,7 @@ mod happy;
 mod http;
 mod idempotency;
 mod lifecycle;
+mod losses;
 mod metrics_page;
 mod poison;
 mod redis;

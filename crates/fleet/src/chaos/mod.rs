@@ -1,6 +1,9 @@
-//! `fleet chaos`: SIGKILL of services and of nats-server at random while a demo runs, then the invariants.
+//! `fleet chaos`: SIGKILL of services and of nats-server, and losses of the broker's messages, at random while a demo
+//! runs; then the invariants.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+mod losses;
+
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,6 +11,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
+pub use self::losses::Loss;
 use crate::{SERVICES, control, demo, home::Home, state::State};
 
 /// Options of `fleet chaos`.
@@ -19,9 +23,47 @@ pub struct Options {
     /// Milliseconds between two kills, at the most.
     #[arg(long, default_value_t = 800)]
     pub every_ms: u64,
-    /// Spare nats-server.
+    /// Spare nats-server and its messages.
     #[arg(long)]
     pub spare_nats: bool,
+    /// Only losses of the broker's messages; nothing is killed but the broker whose files are damaged.
+    #[arg(long, conflicts_with = "spare_nats")]
+    pub only_losses: bool,
+}
+
+/// What is struck.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// A member of the fleet is killed.
+    Member(&'static str),
+    /// A stream loses messages.
+    Messages(Loss),
+}
+
+impl Target {
+    /// All services.
+    #[must_use]
+    pub fn services() -> Vec<Self> {
+        SERVICES.map(Self::Member).into()
+    }
+
+    fn of(options: &Options) -> Vec<Self> {
+        let mut targets = if options.only_losses { Vec::new() } else { Self::services() };
+        if !options.spare_nats {
+            if !options.only_losses {
+                targets.push(Self::Member("nats"));
+            }
+            targets.extend(Loss::ALL.map(Self::Messages));
+        }
+        targets
+    }
+
+    async fn strike(self, home: &Home, random: &mut StdRng) -> Result<String> {
+        match self {
+            Self::Member(name) => kill(home, name).map(|()| name.to_owned()),
+            Self::Messages(loss) => loss.inflict(home, random).await,
+        }
+    }
 }
 
 /// Runs a demo under fire; exit code 1 when an invariant is broken or an order is stuck.
@@ -29,21 +71,18 @@ pub struct Options {
 /// # Errors
 /// When no fleet is up, or orders don't end.
 pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
+    let targets = Target::of(&options);
     let mut demo_options = options.demo;
     let seed = demo_options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
     demo_options.seed = Some(seed);
-    let mut targets: Vec<&'static str> = SERVICES.to_vec();
-    if !options.spare_nats {
-        targets.push("nats");
-    }
     let fire = Fire::start(home.clone(), targets, Duration::from_millis(options.every_ms.max(1)), seed);
     let code = demo::run_under(home, demo_options, || fire.cease()).await;
     let kills = fire.end().await;
-    println!("killed: {}", kills.join(", "));
+    println!("struck: {}", kills.join(", "));
     code
 }
 
-/// Kills members of a fleet at random until it is told to cease.
+/// Strikes members of a fleet and its broker's messages at random until it is told to cease.
 pub struct Fire {
     cease: CancellationToken,
     task: tokio::task::JoinHandle<Vec<String>>,
@@ -52,19 +91,19 @@ pub struct Fire {
 impl Fire {
     /// Begins; the same seed chooses the same targets and pauses.
     #[must_use]
-    pub fn start(home: Home, targets: Vec<&'static str>, longest_pause: Duration, seed: u64) -> Self {
+    pub fn start(home: Home, targets: Vec<Target>, longest_pause: Duration, seed: u64) -> Self {
         let cease = CancellationToken::new();
         let token = cease.clone();
         let task = tokio::spawn(async move { shoot(&home, &targets, longest_pause, seed, &token).await });
         Self { cease, task }
     }
 
-    /// No more kills from now on.
+    /// Nothing more is struck from now on.
     pub fn cease(&self) {
         self.cease.cancel();
     }
 
-    /// Ceases and says who was killed, in order.
+    /// Ceases and says what was struck, in order.
     pub async fn end(self) -> Vec<String> {
         self.cease.cancel();
         self.task.await.unwrap_or_default()
@@ -73,23 +112,23 @@ impl Fire {
 
 async fn shoot(
     home: &Home,
-    targets: &[&'static str],
+    targets: &[Target],
     longest_pause: Duration,
     seed: u64,
     cease: &CancellationToken,
 ) -> Vec<String> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut killed = Vec::new();
-    let targets = Arc::<[&str]>::from(targets);
+    let mut struck = Vec::new();
     loop {
         let pause = longest_pause.mul_f64(random.random_range(0.25..1.0));
-        let target = targets.choose(&mut random).copied().unwrap_or("orders");
+        let target = targets.choose(&mut random).copied().unwrap_or(Target::Member("orders"));
         tokio::select! {
-            () = cease.cancelled() => return killed,
+            () = cease.cancelled() => return struck,
             () = tokio::time::sleep(pause) => {}
         }
-        if kill(home, target).is_ok() {
-            killed.push(target.to_owned());
+        // What isn't there just now is passed over. A loss that has begun is gone through with.
+        if let Ok(what) = target.strike(home, &mut random).await {
+            struck.push(what);
         }
     }
 }

@@ -1,0 +1,169 @@
+//! Losses of the broker behind its streams' ends: by age, purge, deletion of messages, and damage to older files.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use async_nats::jetstream::{self, stream};
+use flotilla_servers::Layout;
+use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
+use tokio::time::{Instant, sleep};
+
+use crate::{DATABASES, broker, home::Home, state::State};
+
+/// How long the broker may take for a step.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often something awaited is looked at.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Messages deleted one by one in one loss.
+const MOST_DELETED: u64 = 20;
+/// Bytes written over in a damaged file.
+const DAMAGE: usize = 64;
+
+/// How a stream loses messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// All that are older than a second age out.
+    Age,
+    /// All go; the end of the stream stays.
+    Purge,
+    /// Some go, one by one.
+    Delete,
+    /// A file of messages is damaged while the broker is down: the oldest but for the last one, if there are several.
+    Damage,
+}
+
+impl Loss {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Age, Self::Purge, Self::Delete, Self::Damage];
+
+    /// As it is printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::Purge => "purge",
+            Self::Delete => "delete",
+            Self::Damage => "damage",
+        }
+    }
+
+    /// Inflicts it on one stream, which `random` chooses, and says on which.
+    ///
+    /// # Errors
+    /// When the broker is down or has no such stream just now.
+    pub async fn inflict(self, home: &Home, random: &mut StdRng) -> Result<String> {
+        let service = DATABASES.choose(random).copied().unwrap_or("orders");
+        let stream = service.to_uppercase();
+        // Drawn before anything can fail, so that a seed means the same whatever the fleet does.
+        let (place, count) = (random.random_range(0.0..1.0), random.random_range(1..=MOST_DELETED));
+        let work = async {
+            match self {
+                Self::Damage => damage(home, &stream, place).await,
+                Self::Age => age(&open(home).await?, &stream).await,
+                Self::Purge => purge(&open(home).await?, &stream).await,
+                Self::Delete => delete(&open(home).await?, &stream, place, count).await,
+            }
+        };
+        tokio::time::timeout(PATIENCE, work).await.context("the broker takes too long")??;
+        Ok(format!("{} of {stream}", self.name()))
+    }
+}
+
+async fn open(home: &Home) -> Result<jetstream::Context> {
+    let state = State::of_running(home)?;
+    Ok(jetstream::new(broker::connect(state.broker_url()?).await?))
+}
+
+async fn age(context: &jetstream::Context, name: &str) -> Result<()> {
+    let stream = context.get_stream(name).await?;
+    let usual = stream.cached_info().config.clone();
+    let second = Duration::from_secs(1);
+    let short = stream::Config { max_age: second, duplicate_window: second, ..usual.clone() };
+    context.update_stream(&short).await?;
+    let aged = async {
+        while context.get_stream(name).await?.cached_info().state.messages > 0 {
+            sleep(PAUSE).await;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    // Under load there are always young ones: a few seconds are enough.
+    let aged = tokio::time::timeout(second * 3, aged).await;
+    context.update_stream(&usual).await?;
+    aged.unwrap_or(Ok(()))
+}
+
+async fn purge(context: &jetstream::Context, name: &str) -> Result<()> {
+    context.get_stream(name).await?.purge().await?;
+    Ok(())
+}
+
+async fn delete(context: &jetstream::Context, name: &str, place: f64, count: u64) -> Result<()> {
+    let stream = context.get_stream(name).await?;
+    let state = &stream.cached_info().state;
+    let held = state.last_sequence.saturating_sub(state.first_sequence);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of what is held")]
+    let first = state.first_sequence + (held as f64 * place) as u64;
+    for sequence in (first..=state.last_sequence).take(usize::try_from(count)?) {
+        // One that is gone already is no failure.
+        drop(stream.delete_message(sequence).await);
+    }
+    Ok(())
+}
+
+/// Kills the broker, writes over a part of a file, and lets the broker start again.
+async fn damage(home: &Home, name: &str, place: f64) -> Result<()> {
+    let pid = State::of_running(home)?.member("nats")?.pid.context("nats doesn't run")?;
+    fs::write(home.hold("nats"), b"")?;
+    let outcome = async {
+        // The supervisor may be stopping it already; that is as good.
+        drop(crate::control::signal(pid, rustix::process::Signal::KILL));
+        let deadline = Instant::now() + PATIENCE / 2;
+        while State::read(home)?.is_some_and(|state| state.member("nats").is_ok_and(|nats| nats.pid.is_some())) {
+            ensure!(Instant::now() < deadline, "nats doesn't end");
+            sleep(PAUSE).await;
+        }
+        overwrite(&Layout::open(home.servers())?.data(&home.server_name("nats"))?, name, place)
+    }
+    .await;
+    fs::remove_file(home.hold("nats"))?;
+    outcome
+}
+
+fn overwrite(data: &Path, stream: &str, place: f64) -> Result<()> {
+    let mut files = Vec::new();
+    find_blocks(data, stream, &mut files)?;
+    files.sort_by_key(|path| path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok()));
+    let Some(file) = files.first() else { return Ok(()) };
+    let mut bytes = fs::read(file)?;
+    if bytes.len() > DAMAGE {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the file")]
+        let start = ((bytes.len() - DAMAGE) as f64 * place) as usize;
+        bytes[start..start + DAMAGE].fill(0xff);
+        fs::write(file, bytes)?;
+    }
+    // Without its index the broker reads the files, as after a crash.
+    match fs::remove_file(file.with_file_name("index.db")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The files of a stream's messages: `.../streams/<stream>/msgs/<number>.blk`.
+fn find_blocks(folder: &Path, stream: &str, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find_blocks(&path, stream, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "blk")
+            && path.iter().any(|part| part == stream)
+            && path.iter().any(|part| part == "msgs")
+        {
+            found.push(path);
+        }
+    }
+    Ok(())
+}

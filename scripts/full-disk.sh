@@ -1,0 +1,16 @@
+#!/bin/sh
+# PostgreSQL's and NATS' disks are full under load, for FLOTILLA_DISK_SECONDS (45 unless told), and are freed again:
+# nothing is lost, and events flow again within 30 s. The disks are small file systems in memory, which root may mount;
+# anybody else gets the right to in a namespace of their own, where the system allows one.
+set -eu
+. scripts/tool.sh
+FLOTILLA_DISK_SECONDS=${FLOTILLA_DISK_SECONDS:-45}
+export FLOTILLA_DISK_SECONDS
+[ "$(uname -s)" = Linux ] || skip test-full-disk "it needs Linux"
+enter=
+if [ "$(id -u)" != 0 ]; then
+    enter="unshare --user --map-current-user --mount --keep-caps"
+    $enter true 2>/dev/null || skip test-full-disk "no file system can be mounted: neither root nor a user namespace"
+fi
+cargo test -p flotilla-messaging --test it --no-run
+CI=true $enter cargo test -p flotilla-messaging --test it -- --nocapture real::full_disk
