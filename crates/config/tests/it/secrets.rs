@@ -84,10 +84,8 @@ fn what_is_printed_shows_no_secret_whichever_way_it_came() {
     let settings = folder.write("shop.toml", &format!("[broker]\npassword = \"{SECRET}\"\n"));
     let address = format!("nats://me:{SECRET}@host:4222");
     let (user, reference) = (format!("nats://{SECRET}@host:4222"), "vault://secret/shop#password");
-    let flag = |flag: String| sources(&[]).arguments([flag]);
-    let ways: [(&str, &str, Sources); 11] = [
+    let ways: [(&str, &str, Sources); 10] = [
         ("a variable", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD", SECRET)])),
-        ("a flag", "broker.password", flag(format!("--broker.password={SECRET}"))),
         ("a file of settings", "broker.password", sources(&[("FLOTILLA_CONFIG_FILE", settings.to_str().unwrap())])),
         ("a file of its own", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD_FILE", file)])),
         ("a file, in a text", "broker.topics", sources(&[("FLOTILLA__BROKER__TOPICS_FILE", file)])),

@@ -59,11 +59,12 @@ async fn an_older_version_changes_neither_the_table_nor_the_prices_in_memory() {
     })
     .await;
     hear_of(&world, changed("kiwi", 70, 3)).await;
-    // In one frame, and so in one transaction: once the fig is kept, the kiwi was read too. The same version with
-    // another price is no news either.
-    let older = [changed("kiwi", 10, 2), changed("kiwi", 20, 3), changed("fig", 1, 1)];
-    world.others.say(&older.each_ref().map(|product| world.others.product(product))).await;
-    hear_of(&world, changed("plum", 1, 1)).await;
+    // One after the other, each read before the product that follows. The same version with another price is no news
+    // either.
+    for (older, next) in [(changed("kiwi", 10, 2), "fig"), (changed("kiwi", 20, 3), "plum")] {
+        world.others.say(&[world.others.product(&older)]).await;
+        hear_of(&world, changed(next, 1, 1)).await;
+    }
     let kept = "SELECT version, price_minor FROM catalogue WHERE product_id = 'kiwi'";
     let row = world.database.query(kept, &[]).await.remove(0);
     assert_eq!((row.get(0), row.get(1)), (3_i64, 70_i64), "in the table");
