@@ -182,7 +182,7 @@ pub struct Toy {
 }
 
 pub fn settings() -> ServerSettings {
-    ServerSettings { drain_grace: HumanDuration::from_secs(10), ..ServerSettings::default() }
+    ServerSettings { drain_grace: HumanDuration::from_secs(120), ..ServerSettings::default() }
 }
 
 pub fn rules() -> AccessRules {

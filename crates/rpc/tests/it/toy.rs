@@ -153,7 +153,7 @@ pub fn rules() -> AccessRules {
 }
 
 pub fn settings() -> ServerSettings {
-    ServerSettings { drain_grace: HumanDuration::from_secs(10), ..ServerSettings::default() }
+    ServerSettings { drain_grace: HumanDuration::from_secs(120), ..ServerSettings::default() }
 }
 
 impl Toy {
