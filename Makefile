@@ -3,13 +3,27 @@ SHELL := /bin/sh
 CARGO ?= cargo
 FLEET := target/release/fleet
 RUNTIME ?= native
-# Further arguments of demo, replay, bench, chaos and logs: make demo ARGS="--orders 5000"
+# Further arguments of demo, replay, bench, chaos, logs and others: make demo ARGS="--orders 5000"
 ARGS ?=
 # TLS=1: mutual TLS between all services, TLS at the gateway
 TLS ?= $(FLOTILLA_TLS)
 # OBS=1: Prometheus, Alertmanager, the Collector, Zipkin and Jaeger beside the fleet, as far as they can be had
 OBS ?= $(FLOTILLA_OBSERVABILITY)
 export RUNTIME
+
+# A word that nobody reads has no effect, and a typo in it would do the same as nothing.
+VARIABLES := ARGS BASE BREAKS BUF_AGAINST CARGO CASES FLEET KUBECTL OBS ORDERS REGISTRY ROUNDS RUNTIME SECONDS_EACH SEED \
+	SERVICE SHELL TAG TLS TOKEN UPGRADE_FROM
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(VARIABLES) FLOTILLA_% MAKE%,$(GIVEN))
+ifneq ($(UNKNOWN),)
+$(error unknown variable $(UNKNOWN): choose among $(VARIABLES))
+endif
+override TLS := $(strip $(TLS))
+override OBS := $(strip $(OBS))
+NO := 0 no off false
+SWITCH := $(NO) 1 yes on true
+$(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown value $($(name)) of $(name): choose 1 or 0)))
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
@@ -27,7 +41,7 @@ up: ## Run the fleet: natively, or RUNTIME=compose or k8s; TLS=1: with mutual TL
 	@$(MAKE) --no-print-directory up-$(RUNTIME)
 
 up-native: build
-	@if [ -n "$(OBS)" ]; then sh scripts/prometheus.sh || true; fi
+	@if [ -n "$(filter-out $(NO),$(OBS))" ]; then sh scripts/prometheus.sh || true; fi
 	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/files-limit.sh $(FLEET) up
 
 up-compose: build
@@ -69,8 +83,9 @@ backup: ## Back the databases up and go on archiving: make backup ARGS=folder
 restore: ## Restore a stopped fleet's databases: make restore ARGS="folder --to 2026-11-29T12:00:00Z"
 	@$(FLEET) restore $(ARGS)
 
-reset: ## Forget the data of a stopped fleet
-	@if [ -x $(FLEET) ]; then $(FLEET) reset; else rm -rf .flotilla; fi
+reset: ## Forget the data of a stopped fleet: says what, and asks (not with ARGS=--yes)
+	@if [ -x $(FLEET) ]; then $(FLEET) reset $(ARGS); \
+	else echo "reset needs the fleet command, which knows what is whose: run make build first" >&2; exit 1; fi
 
 fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
 	@$(CARGO) fetch --locked
@@ -101,6 +116,7 @@ layering:
 workflows:
 	@sh scripts/workflows.sh
 	@sh scripts/test-parts.sh
+	@sh scripts/test-make.sh
 	@sh scripts/test-doctor.sh
 
 pins:

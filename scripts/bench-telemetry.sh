@@ -16,7 +16,7 @@ mkdir -p "$FLOTILLA_HOME"
 sink_log=$FLOTILLA_HOME/sink
 ${FLEET:-target/release/fleet} sink >"$sink_log" &
 sink=$!
-trap 'kill $sink 2>/dev/null || true; $fleet down >/dev/null 2>&1 || true; $fleet reset >/dev/null 2>&1 || true' EXIT
+trap 'kill $sink 2>/dev/null || true; $fleet down >/dev/null 2>&1 || true; $fleet reset --yes >/dev/null 2>&1 || true' EXIT
 until [ -s "$sink_log" ]; do kill -0 $sink; sleep 0.1; done
 collector=$(cat "$sink_log")
 
@@ -44,7 +44,7 @@ run() {
     )
     line=$($fleet load --only-orders --seconds "$seconds" $scrape | tail -n 1)
     $fleet down >/dev/null
-    $fleet reset >/dev/null
+    $fleet reset --yes >/dev/null
     echo "$1 $line" | tr -d '{}"' | sed 's/[a-z_]*[0-9]*_*[a-z]*://g; s/,/ /g' >>"$results"
     tail -n 1 "$results"
 }

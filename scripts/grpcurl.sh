@@ -72,7 +72,7 @@ echo "grpcurl: plain"
 $fleet up >/dev/null
 round
 $fleet down >/dev/null
-$fleet reset >/dev/null
+$fleet reset --yes >/dev/null
 echo "grpcurl: with TLS"
 $fleet up --tls >/dev/null
 round

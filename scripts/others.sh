@@ -12,7 +12,7 @@ closed=$(mktemp -d "${HOME:-/root}/flotilla-try-XXXXXX")
 open=$(mktemp -d /tmp/flotilla-try-XXXXXX)
 clean() {
     "$here/target/release/fleet" --home "$closed/.flotilla" down >/dev/null 2>&1 || true
-    "$here/target/release/fleet" --home "$closed/.flotilla" reset >/dev/null 2>&1 || true
+    "$here/target/release/fleet" --home "$closed/.flotilla" reset --yes >/dev/null 2>&1 || true
     as_user "$open/bin/fleet" --home "$open/home" down >/dev/null 2>&1 || true
     # Nobody may enter the closed folder, so its servers live outside of it; the record says where.
     servers=$(sed -n 's|.*"home": *"\(/var/tmp/flotilla-[A-Za-z0-9]*\)".*|\1|p' "$closed/.flotilla/run-as.json" 2>/dev/null || true)

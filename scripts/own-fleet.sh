@@ -5,4 +5,4 @@ FLOTILLA_SERVERS=$(pwd)/.flotilla
 export FLOTILLA_SERVERS
 mkdir -p "$FLOTILLA_HOME"
 fleet="sh scripts/files-limit.sh ${FLEET:-target/release/fleet}"
-trap '$fleet down >/dev/null 2>&1 || true; $fleet reset >/dev/null 2>&1 || true' EXIT
+trap '$fleet down >/dev/null 2>&1 || true; $fleet reset --yes >/dev/null 2>&1 || true' EXIT

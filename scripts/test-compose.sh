@@ -9,10 +9,10 @@ trap end_engine EXIT
 engine test-compose
 compose_for test-compose
 . scripts/own-fleet.sh
-project=flotilla-test-compose
+project=
 end() {
     $fleet down >/dev/null 2>&1 || true
-    $fleet reset >/dev/null 2>&1 || true
+    $fleet reset --yes >/dev/null 2>&1 || true
     end_engine
 }
 trap end EXIT
@@ -23,6 +23,7 @@ sh scripts/test-compose-backup.sh
 sh scripts/images.sh missing
 
 $fleet up --runtime compose
+project=$(cat "$FLOTILLA_HOME/compose/name")
 $fleet status
 $fleet demo --seed 7
 $fleet replay --products data/products.csv --customers data/customers.csv --orders data/orders.csv
@@ -62,7 +63,7 @@ $fleet up --runtime compose
 $fleet check | grep -c holds | grep -qx "$orders" || fail "the invariants of the first run don't hold after down and up"
 $fleet demo --seed 8 --orders 300
 $fleet down
-$fleet reset
+$fleet reset --yes
 left=$($docker ps --all --quiet --filter "label=com.docker.compose.project=$project"; $docker volume ls --quiet --filter "label=com.docker.compose.project=$project"; $docker network ls --quiet --filter "label=com.docker.compose.project=$project")
 [ -z "$left" ] || fail "left behind: $left"
 echo "test-compose: up, used, parted, down, up again, gone"

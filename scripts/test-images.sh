@@ -13,12 +13,12 @@ trap end_engine EXIT
 engine test-images
 compose_for test-images
 . scripts/own-fleet.sh
-project=flotilla-test-images
+project=
 load=
 end() {
     [ -z "$load" ] || { : >"$enough"; kill "$load" 2>/dev/null || true; }
     $fleet down >/dev/null 2>&1 || true
-    $fleet reset >/dev/null 2>&1 || true
+    $fleet reset --yes >/dev/null 2>&1 || true
     end_engine
 }
 trap end EXIT
@@ -58,6 +58,7 @@ echo "test-images: every image holds its binary and nothing else, runs as a numb
 FLOTILLA_COMPOSE_FILES=compose/compose.yaml:compose/local.yaml:compose/small.yaml
 export FLOTILLA_COMPOSE_FILES
 $fleet up --runtime compose
+project=$(cat "$FLOTILLA_HOME/compose/name")
 for service in $services; do
     seen=$(of "$project-$service-1" '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.State.Health.Status}}')
     [ "$seen" = 'true [ALL] [no-new-privileges:true] 67108864 500000000 healthy' ] || fail "$service runs as: $seen"
@@ -112,7 +113,7 @@ for service in $services; do
 done
 $fleet status
 $fleet down
-$fleet reset
+$fleet reset --yes
 left=$($docker ps --all --quiet --filter "label=com.docker.compose.project=$project"; $docker volume ls --quiet --filter "label=com.docker.compose.project=$project"; $docker network ls --quiet --filter "label=com.docker.compose.project=$project")
 [ -z "$left" ] || fail "left behind: $left"
 echo "test-images: small, closed, drained in time, and nothing lost"

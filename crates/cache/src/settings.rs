@@ -1,7 +1,12 @@
 //! The section `cache` of a service's settings.
 
+use std::time::Duration;
+
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
 use serde::Deserialize;
+
+/// Longest wait for a value that can also be asked of its service.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// How a service reaches its cache. Variables: `FLOTILLA__CACHE__<FIELD>`.
 #[derive(Clone, Debug, Deserialize, Setting)]
@@ -25,6 +30,11 @@ impl Validate for CacheSettings {
         if let Some(url) = &self.redis_url {
             problems.require(crate::cache::parse_url(url).is_some(), "redis_url", "is not an address of Redis");
         }
-        problems.require(!self.command_timeout.get().is_zero(), "command_timeout", "must be longer than nothing");
+        let waits = (Duration::from_millis(1)..=LONGEST).contains(&self.command_timeout.get());
+        problems.require(
+            waits,
+            "command_timeout",
+            "must be from 1ms to 5s: a cache that is down is only waited for so long",
+        );
     }
 }

@@ -69,6 +69,13 @@ impl Limits {
         limits
     }
 
+    /// The memory there is: what the control group allows, else the machine's; `None` where neither is told.
+    #[must_use]
+    pub fn memory_there_is(&self) -> Option<u64> {
+        let machine = || values::machine(&std::fs::read_to_string("/proc/meminfo").ok()?);
+        self.memory.or_else(machine)
+    }
+
     /// Threads that compute at the same time without throttling each other: whole processors, rounded up.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of processors")]

@@ -34,6 +34,12 @@ pub fn memory(group: &Path) -> Option<u64> {
     ["memory.max", "memory.limit_in_bytes"].into_iter().find_map(|name| number(group, name))
 }
 
+/// Bytes of the machine's memory, by `/proc/meminfo`.
+pub fn machine(meminfo: &str) -> Option<u64> {
+    let kib = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 fn number<T: std::str::FromStr>(group: &Path, file: &str) -> Option<T> {
     fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()
 }

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
+use crate::suggest::nearest;
+
 /// What stopped an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -83,8 +85,10 @@ impl de::Error for Failure {
         Self::bad(format!("expected {expected}"))
     }
 
-    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::bad(format!("expected one of {}", expected.join(", ")))
+    fn unknown_variant(given: &str, expected: &'static [&'static str]) -> Self {
+        let meant = nearest(given, expected.iter().copied());
+        let meant = meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
+        Self::bad(format!("expected one of {}{meant}", expected.join(", ")))
     }
 
     fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use config::{Config, File, FileFormat, Value};
 
 use crate::error::ConfigError;
+use crate::suggest::nearest;
 
 /// The endings of files with settings.
 const ENDINGS: [&str; 3] = ["toml", "yaml", "yml"];
@@ -35,6 +36,27 @@ pub(crate) fn read(path: &Path) -> Result<Value, ConfigError> {
 pub(crate) fn layer(directory: &Path, stem: &str) -> Vec<PathBuf> {
     let named = ENDINGS.map(|ending| directory.join(format!("{stem}.{ending}")));
     named.into_iter().filter(|path| path.is_file()).collect()
+}
+
+/// Files of a directory of layers that nobody reads although a layer is meant: their names resemble one, or end in
+/// another way. `layers` are the names that this process reads or that others do.
+pub(crate) fn mistaken(directory: &Path, layers: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let part = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).unwrap_or_default().to_owned();
+        let (stem, ending) = (part(path.file_stem()), part(path.extension()));
+        let (known, ends) = (layers.contains(&&*stem), ENDINGS.contains(&&*ending));
+        if known && !ends && path.is_file() {
+            found.push((path, "is read by nobody: its name must end in .toml, .yaml or .yml".to_owned()));
+        } else if !known
+            && ends
+            && let Some(meant) = nearest(&stem, layers.iter().copied())
+        {
+            found.push((path, format!("is read by nobody; did you mean {meant}.{ending}?")));
+        }
+    }
+    found.sort();
+    found
 }
 
 /// The parser shows the line at fault between its first line, the position, and its last, the reason.

@@ -53,5 +53,6 @@ pub use secrecy::{ExposeSecret, SecretString};
 pub use setting::{Change, Setting, Shown, join};
 pub use size::{ByteSize, SizeSyntax};
 pub use sources::Sources;
+pub use suggest::{nearest, unknown};
 pub use url::{Url, UrlSyntax};
 pub use watched::Fingerprint;

@@ -184,7 +184,20 @@ impl<'a> Merging<'a> {
             }
         }
         lay_kept(&mut self.merged.tree, &tree);
+        self.refuse_mistaken(directory);
         Ok(())
+    }
+
+    /// A layer that nobody reads would be missing in silence.
+    fn refuse_mistaken(&mut self, directory: &Path) {
+        let environments = self.reference.find(ENVIRONMENT).into_iter().flat_map(|setting| &setting.kind.choices);
+        let mut layers: Vec<&str> = environments.map(String::as_str).collect();
+        layers.push("base");
+        layers.extend(self.sources.service.as_deref());
+        for (path, message) in files::mistaken(directory, &layers) {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            self.merged.problems.push(Problem::new(&name, message).at(&directory.display().to_string()));
+        }
     }
 
     fn variables(&mut self, variables: &Variables, with_files: bool) {

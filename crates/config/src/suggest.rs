@@ -1,6 +1,23 @@
-//! What a name that isn't known was probably meant to be.
+//! What a name that isn't known was probably meant to be, and how an unknown word is refused everywhere.
 
 use crate::reference::Reference;
+
+/// The word among `known` that `word` resembles most, whatever the case of its letters; none where it resembles none.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let measured = |known: &'a str| Some((apart(&word, &known.to_lowercase())?, known));
+    known.into_iter().filter_map(measured).min().map(|(_, known)| known)
+}
+
+/// How a word that isn't known is refused: ``unknown level `debgu`; did you mean `debug`?``, else with what there is to
+/// choose from.
+pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(word, known.iter().copied()) {
+        Some(meant) => format!("unknown {kind} `{word}`; did you mean `{meant}`?"),
+        None => format!("unknown {kind} `{word}`: choose one of {}", known.join(", ")),
+    }
+}
 
 /// The name of a setting that `name` resembles.
 pub(crate) fn like(name: &str, reference: &Reference) -> Option<String> {
@@ -61,5 +78,21 @@ mod tests {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
         assert_eq!(distance("saga.tick", "sagas.tack"), 2);
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused_with_what_was_meant_or_with_what_there_is() {
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        for (word, meant) in
+            [("debgu", "debug"), ("DEBUGG", "debug"), ("wran", "warn"), ("of", "off"), ("inf0", "info")]
+        {
+            assert_eq!(nearest(word, levels), Some(meant), "{word}");
+            assert_eq!(unknown("level", word, levels), format!("unknown level `{word}`; did you mean `{meant}`?"));
+        }
+        assert_eq!(
+            unknown("level", "verbose", levels),
+            "unknown level `verbose`: choose one of off, error, warn, info, debug, trace"
+        );
+        assert_eq!(nearest("", levels), None);
     }
 }

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::problems::Problem;
 use crate::reference::Reference;
+use crate::sources::NAMES;
+use crate::suggest::nearest;
 
 /// What every variable of a setting begins with.
 pub(crate) const PREFIX: &str = "FLOTILLA__";
+/// What every variable of ours begins with.
+const OURS: &str = "FLOTILLA_";
 /// The end of a variable that names a file with the value.
 const FILE: &str = "_file";
 
@@ -41,6 +45,9 @@ impl Variables {
             let Some(name) = variable.strip_prefix(PREFIX) else {
                 if let Some(setting) = reference.by_alias(variable) {
                     aliases.insert(setting.name.clone(), set);
+                } else if let Some(meant) = meant(variable, reference) {
+                    let message = format!("is not a variable that is read; did you mean {meant}?");
+                    problems.push(Problem::new(variable, message).at(&set.origin));
                 }
                 continue;
             };
@@ -72,6 +79,20 @@ impl Variables {
         }
         self.files.retain(|name, _| !self.values.contains_key(name));
     }
+}
+
+/// The variable of ours that another one resembles. Those that resemble none are other programs'.
+fn meant(variable: &str, reference: &Reference) -> Option<String> {
+    let name = variable.strip_prefix(OURS).filter(|_| !NAMES.contains(&variable))?;
+    if name.contains("__") {
+        // An underscore too few, unless it is a setting of one service alone, which the fleet hands on.
+        let dotted = setting_of(name)?;
+        let base = dotted.strip_suffix(FILE).unwrap_or(&dotted);
+        return reference.find(base).map(|_| format!("{PREFIX}{name}"));
+    }
+    let aliases = reference.settings().iter().flat_map(|setting| &setting.aliases).map(String::as_str);
+    let known = aliases.chain(NAMES).filter_map(|known| known.strip_prefix(OURS));
+    nearest(name, known).map(|known| format!("{OURS}{known}"))
 }
 
 /// The dotted name in a variable or a file's name: `SAGA__TICK`, `saga.tick`.

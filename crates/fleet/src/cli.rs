@@ -1,13 +1,17 @@
 //! The command line of `fleet`, and who does what.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Result, bail};
-use clap::{Parser, Subcommand, builder::FalseyValueParser};
+use clap::{Parser, Subcommand};
+use flotilla_config::unknown;
 
 use crate::{
-    backup, certs, chaos, checker, cluster_secrets, control, demo, fault, flag, home::Home, load, logging, logs,
-    replay, runtime::compose, screen, settings_command, status, supervisor, timeline, token,
+    backup, certs, chaos, checker, cluster_secrets, consent::Consent, control, demo, fault, flag, home, home::Home,
+    load, logging, logs, replay, runtime::compose, screen, settings_command, status, supervisor, timeline, token,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -15,7 +19,7 @@ use crate::{
 #[command(name = "fleet", version, propagate_version = true)]
 pub struct Cli {
     /// Folder of the fleet's data, logs and state.
-    #[arg(long, global = true, default_value = ".flotilla", env = "FLOTILLA_HOME")]
+    #[arg(long, global = true, default_value = home::DEFAULT, env = "FLOTILLA_HOME")]
     pub home: PathBuf,
     /// Folder of another fleet whose fetched servers are to be used; data stays apart.
     #[arg(long, global = true, env = "FLOTILLA_SERVERS")]
@@ -34,14 +38,14 @@ pub enum Command {
         #[arg(long, default_value = "native", env = "RUNTIME")]
         runtime: String,
         /// With mutual TLS between all services and TLS at the gateway. Remembered until the next `up`.
-        #[arg(long, env = "FLOTILLA_TLS", value_parser = FalseyValueParser::new())]
+        #[arg(long, env = "FLOTILLA_TLS", value_parser = switch)]
         tls: bool,
         /// Let `fleet fault` switch faults on in the services. Remembered until the next `up`.
-        #[arg(long, env = "FLOTILLA_FAULTS", value_parser = FalseyValueParser::new())]
+        #[arg(long, env = "FLOTILLA_FAULTS", value_parser = switch)]
         faults: bool,
         /// With Prometheus, Alertmanager, the Collector, Zipkin and Jaeger, as far as they are on this machine.
         /// Remembered until the next `up`.
-        #[arg(long, env = "FLOTILLA_OBSERVABILITY", value_parser = FalseyValueParser::new())]
+        #[arg(long, env = "FLOTILLA_OBSERVABILITY", value_parser = switch)]
         observability: bool,
     },
     /// Stop everything that `up` started, and nothing else.
@@ -83,8 +87,8 @@ pub enum Command {
         /// Service or server.
         name: String,
     },
-    /// Forget all data of a stopped fleet; fetched servers stay.
-    Reset,
+    /// Forget all data of a stopped fleet; fetched servers stay. Says what will be lost, and asks.
+    Reset(Consent),
     /// Take a base backup of the databases and archive their WAL from then on; list, name moments, stop.
     Backup(backup::Options),
     /// Restore the databases of a stopped fleet to a point in time, from a backup.
@@ -127,6 +131,21 @@ pub enum Command {
     Supervise,
 }
 
+/// What a switch's variable holds: nothing is off, and so is a word for no.
+fn switch(word: &str) -> Result<bool, String> {
+    const OFF: [&str; 5] = ["0", "false", "no", "off", "n"];
+    const ON: [&str; 5] = ["1", "true", "yes", "on", "y"];
+    let word = word.trim().to_lowercase();
+    if word.is_empty() || OFF.contains(&&*word) {
+        return Ok(false);
+    }
+    if ON.contains(&&*word) {
+        Ok(true)
+    } else {
+        Err(unknown("value", &word, ["true", "false", "yes", "no", "on", "off"]))
+    }
+}
+
 /// Does what the command line says; errors go to standard error with what to do about them.
 pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(cli).await {
@@ -143,50 +162,119 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         cluster_secrets::run(options).await?;
         return Ok(ExitCode::SUCCESS);
     }
+    refuse_missing(&cli.home, &cli.command)?;
     let home = Home::open(&cli.home, cli.servers.as_deref())?;
-    match cli.command {
+    // Whatever suggests a command suggests it for this home.
+    act(&home, cli.command).await.map_err(|error| {
+        let text = format!("{error:#}");
+        let named = home.naming(&text);
+        if named == text { error } else { anyhow::Error::msg(named) }
+    })
+}
+
+/// A home that was named with a typo would be made anew, and nothing would be up in it.
+fn refuse_missing(home: &Path, command: &Command) -> Result<()> {
+    let begins = matches!(
+        command,
+        Command::Up { .. }
+            | Command::Fetch
+            | Command::Certs(_)
+            | Command::Restore(_)
+            | Command::Sink(_)
+            | Command::Supervise
+    );
+    if !begins && home != Path::new(home::DEFAULT) && !home.exists() {
+        bail!("there is no {}: no fleet has been up there", home.display());
+    }
+    Ok(())
+}
+
+async fn act(home: &Home, command: Command) -> Result<ExitCode> {
+    match command {
         Command::Up { runtime, tls, faults, observability } => {
-            control::up(&home, &runtime, tls, faults, observability).await?;
+            control::up(home, &runtime, tls, faults, observability).await?;
         }
-        Command::Down => control::down(&home).await?,
-        Command::Restart { name, binary } => control::restart(&home, name.as_deref(), binary.as_deref()).await?,
-        Command::Status { json } => return status::print(&home, json).await,
+        Command::Down => control::down(home).await?,
+        Command::Restart { name, binary } => control::restart(home, name.as_deref(), binary.as_deref()).await?,
+        Command::Status { json } => return status::print(home, json).await,
         Command::Logs { name, follow, lines } if home.in_containers() => {
-            compose::logs(&home, name.as_deref(), follow, lines).await?;
+            compose::logs(home, name.as_deref(), follow, lines).await?;
         }
-        Command::Logs { name, follow, lines } => logs::run(&home, name.as_deref(), follow, lines).await?,
-        Command::Logging(options) => logging::run(&home, &options).await?,
-        Command::Stop { name } => control::hold(&home, &name).await?,
-        Command::Start { name } => control::release(&home, &name).await?,
-        Command::Reset => {
-            compose::forget(&home).await?;
-            control::reset(&home)?;
-        }
-        Command::Backup(options) => backup::run(&home, options).await?,
-        Command::Restore(options) => backup::restore(&home, options).await?,
-        Command::Fetch => control::fetch(&home).await?,
-        Command::Certs(options) => certs::run(&home, options).await?,
-        Command::Token(options) => token::run(&home, &options).await?,
-        Command::Demo(options) => return demo::run(&home, options).await,
-        Command::Replay(options) => return replay::run(&home, options).await,
-        Command::Check(options) => return checker::run(&home, options).await,
+        Command::Logs { name, follow, lines } => logs::run(home, name.as_deref(), follow, lines).await?,
+        Command::Logging(options) => logging::run(home, &options).await?,
+        Command::Stop { name } => control::hold(home, &name).await?,
+        Command::Start { name } => control::release(home, &name).await?,
+        Command::Reset(consent) => control::reset_with(home, consent).await?,
+        Command::Backup(options) => backup::run(home, options).await?,
+        Command::Restore(options) => backup::restore(home, options).await?,
+        Command::Fetch => control::fetch(home).await?,
+        Command::Certs(options) => certs::run(home, options).await?,
+        Command::Token(options) => token::run(home, &options).await?,
+        Command::Demo(options) => return demo::run(home, options).await,
+        Command::Replay(options) => return replay::run(home, options).await,
+        Command::Check(options) => return checker::run(home, options).await,
         // Both need process ids, signals and memory of their own processes.
         Command::Chaos(_) | Command::Load(_) if home.in_containers() => {
             bail!("this needs the processes of a native fleet: run `make down`, then `make up`")
         }
-        Command::Chaos(options) => return chaos::run(&home, options).await,
-        Command::Load(options) => return load::run(&home, options).await,
-        Command::Fault(options) => fault::run(&home, options).await?,
-        Command::Timeline { order } => timeline::run(&home, &order).await?,
-        Command::Flag(options) => flag::run(&home, options).await?,
-        Command::Config(options) => settings_command::run(&home, options).await?,
+        Command::Chaos(options) => return chaos::run(home, options).await,
+        Command::Load(options) => return load::run(home, options).await,
+        Command::Fault(options) => fault::run(home, options).await?,
+        Command::Timeline { order } => timeline::run(home, &order).await?,
+        Command::Flag(options) => flag::run(home, options).await?,
+        Command::Config(options) => settings_command::run(home, options).await?,
         // Answered above: a pod has no folder of a fleet.
         Command::ClusterSecrets(_) => {}
         Command::Sink(options) => load::sink::run(&options).await?,
         Command::Supervise => {
-            supervisor::start_log(&home)?;
-            supervisor::run(home).await?;
+            supervisor::start_log(home)?;
+            supervisor::run(home.clone()).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use super::*;
+
+    fn refusal(arguments: &[&str]) -> String {
+        let arguments = ["fleet"].iter().chain(arguments);
+        Cli::try_parse_from(arguments).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off_and_nothing_in_between() {
+        assert_eq!(["1", "TRUE", "on"].map(switch), [Ok(true), Ok(true), Ok(true)]);
+        assert_eq!(["", "0", "No"].map(switch), [Ok(false), Ok(false), Ok(false)]);
+        assert_eq!(switch("flase").unwrap_err(), "unknown value `flase`; did you mean `false`?");
+        assert!(switch("maybe").is_err());
+    }
+
+    #[test]
+    fn a_home_with_a_typo_is_not_made() {
+        let room = tempfile::tempdir().unwrap();
+        let home = room.path().join("xu");
+        let parsed = |command: &str| Cli::try_parse_from(["fleet", command]).unwrap().command;
+        for command in ["down", "status", "reset", "logs"] {
+            let refused = refuse_missing(&home, &parsed(command)).unwrap_err().to_string();
+            assert!(refused.contains("xu: no fleet has been up there"), "{refused}");
+        }
+        refuse_missing(&home, &parsed("up")).unwrap();
+        refuse_missing(Path::new(home::DEFAULT), &parsed("status")).unwrap();
+        refuse_missing(room.path(), &parsed("status")).unwrap();
+    }
+
+    #[test]
+    fn a_word_with_a_typo_is_refused_with_what_was_meant() {
+        for (arguments, said) in [
+            (["fault", "on", "slow-databse"].as_slice(), "unknown fault `slow-databse`; did you mean `slow-database`?"),
+            (&["fault", "off", "broker-stal"], "did you mean `broker-stall`?"),
+            (&["statsu"], "status"),
+            (&["status", "--jsno"], "--json"),
+        ] {
+            assert!(refusal(arguments).contains(said), "{}", refusal(arguments));
+        }
+    }
 }

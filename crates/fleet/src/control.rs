@@ -4,18 +4,19 @@
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use flotilla_servers::{External, Layout, provision};
+use flotilla_servers::{External, Layout, data_below, provision};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::Instant};
 
 use crate::{
     SERVICES, backup, certs,
+    consent::Consent,
     home::Home,
     observability,
     runtime::{Runtime, compose},
     screen::Progress,
     state::{Member, Phase, State},
-    status,
+    status, variables,
 };
 
 /// Fetching servers over a slow line takes minutes; everything else seconds.
@@ -25,6 +26,8 @@ const DOWN_DEADLINE: Duration = Duration::from_secs(90);
 /// A member is back within this time, or something is wrong.
 const RESTART_DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(30);
+/// All that a fleet keeps in the folder of its servers: what they hold, and what a comparison leaves.
+const INSTANCES: [&str; 4] = ["postgres", "nats", "redis", "bench"];
 
 /// Starts the fleet where it isn't up, with TLS, with faults that can be switched on and with Prometheus and the others
 /// beside it where asked, and prints its table.
@@ -32,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(30);
 /// # Errors
 /// When it doesn't start, with the reason and the log to read.
 pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observability: bool) -> Result<()> {
+    variables::check(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))?;
     if Runtime::named(runtime)? == Runtime::Compose {
         return compose::up(home, tls, faults, observability).await;
     }
@@ -135,7 +139,8 @@ pub async fn down(home: &Home) -> Result<()> {
         }
         tokio::time::sleep(PAUSE).await;
     }
-    println!("the fleet is down; its data stays in {} (`make reset` forgets it)", home.root().display());
+    let kept = home.root().display();
+    println!("{}", home.naming(&format!("the fleet is down; its data stays in {kept} (`make reset` forgets it)")));
     Ok(())
 }
 
@@ -176,7 +181,7 @@ pub async fn hold(home: &Home, name: &str) -> Result<()> {
     State::of_running(home)?.member(name)?;
     fs::write(home.hold(name), b"")?;
     until(home, name, "stop", |member| member.pid.is_none()).await?;
-    println!("{name} is stopped; `fleet start {name}` starts it again");
+    println!("{name} is stopped; `{}` starts it again", home.command(&format!("start {name}")));
     Ok(())
 }
 
@@ -218,20 +223,49 @@ pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     kill_process(pid, signal).with_context(|| format!("process {} can't be signalled", pid.as_raw_nonzero()))
 }
 
-/// Forgets all data of a stopped fleet.
+/// Refuses what is for stopped fleets alone.
+///
+/// # Errors
+/// When it runs.
+pub fn refuse_running(home: &Home) -> Result<()> {
+    if home.is_running()? {
+        bail!("the fleet is up: run `make down` first");
+    }
+    Ok(())
+}
+
+/// What a reset destroys, and where.
+#[must_use]
+pub fn losses(home: &Home) -> Vec<String> {
+    let mut losses = Vec::new();
+    for (name, what) in [("postgres", "databases"), ("nats", "streams"), ("redis", "cache")] {
+        if let Some(data) = data_below(home.servers(), &home.server_name(name)) {
+            losses.push(format!("the {what} in {}", data.display()));
+        }
+    }
+    if home.containers().exists() {
+        losses.push(format!("the volumes of the containers of the project {}", home.project()));
+    }
+    let kept = [
+        (home.secrets(), "credentials"),
+        (certs::folder(home), "certificates"),
+        (home.root().join("observability"), "metrics and traces"),
+    ];
+    let kept: Vec<_> = kept.iter().filter(|(path, _)| path.exists()).map(|(_, what)| *what).collect();
+    if !kept.is_empty() {
+        losses.push(format!("{} in {}", kept.join(", "), home.root().display()));
+    }
+    losses
+}
+
+/// Forgets all data of a stopped fleet, and nothing of any other's.
 ///
 /// # Errors
 /// When it runs, or a file can't be removed.
 pub fn reset(home: &Home) -> Result<()> {
-    if home.is_running()? {
-        bail!("the fleet is up: run `make down` first");
-    }
-    let layout = Layout::open(home.servers())?;
-    if home.is_guest() {
-        layout.sweep(&home.server_name(""))?;
-    } else {
-        layout.forget()?;
-    }
+    refuse_running(home)?;
+    let instances: Vec<_> = INSTANCES.iter().map(|name| home.server_name(name)).collect();
+    Layout::open(home.servers())?.forget(&instances)?;
     for path in [home.state(), home.env(), home.secrets(), home.external()] {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -253,7 +287,23 @@ pub fn reset(home: &Home) -> Result<()> {
     for entry in fs::read_dir(home.root().join("logs"))? {
         drop(fs::remove_file(entry?.path()));
     }
+    home.forget_place()
+}
+
+/// [`reset`] as people ask for it: says what will be lost, asks, and says what became of it.
+///
+/// # Errors
+/// Those of [`reset`], and when it isn't wanted after all.
+pub async fn reset_with(home: &Home, consent: Consent) -> Result<()> {
+    refuse_running(home)?;
+    consent.ask(home, "reset", &losses(home))?;
+    let own = backup::own_servers(home);
+    compose::forget(home).await?;
+    reset(home)?;
     println!("forgotten: databases, streams, credentials, certificates and logs; the fetched servers stay");
+    if !own.is_empty() {
+        println!("your own {} keeps its databases and streams", own.join(" and "));
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod answers;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use flotilla_config::unknown;
 use flotilla_fault::Fault;
 use flotilla_messaging::POISON_SOURCE;
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use crate::{
     home::Home,
     probe,
     screen::{Table, bad, bold},
+    shared_settings::check_service,
     state::State,
 };
 
@@ -42,6 +44,7 @@ pub enum Command {
     /// Switch a fault off, or all of them.
     Off {
         /// The fault; all where absent.
+        #[arg(value_parser = named)]
         fault: Option<Fault>,
         /// The service; all where absent.
         #[arg(long)]
@@ -55,6 +58,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Wish {
     /// The fault.
+    #[arg(value_parser = named)]
     pub fault: Fault,
     /// The service; by default the one in which it is best tried.
     #[arg(long)]
@@ -68,6 +72,11 @@ pub struct Wish {
     /// How much is struck, in percent: of transactions, charges, events or connections.
     #[arg(long, value_name = "PERCENT")]
     pub share: Option<u8>,
+}
+
+/// The fault of this name.
+fn named(name: &str) -> Result<Fault, String> {
+    name.parse().map_err(|_| unknown("fault", name, Fault::ALL.map(Fault::name)))
 }
 
 /// A fault as a service reports it.
@@ -86,9 +95,12 @@ struct Standing {
 pub async fn run(home: &Home, options: Options) -> Result<()> {
     let state = State::of_running(home)?;
     match options.command {
-        Command::List => list(&state).await,
-        Command::On(wish) => turn_on(&state, &wish).await,
-        Command::Off { fault, service } => turn_off(&state, fault, service.as_deref()).await,
+        Command::List => list(home, &state).await,
+        Command::On(wish) => turn_on(home, &state, &wish).await,
+        Command::Off { fault, service } => {
+            service.as_deref().map_or(Ok(()), check_service)?;
+            turn_off(&state, fault, service.as_deref()).await
+        }
         Command::Heal => {
             println!("{} damaged copies forgotten", heal(&state).await?);
             Ok(())
@@ -96,7 +108,7 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     }
 }
 
-async fn list(state: &State) -> Result<()> {
+async fn list(home: &Home, state: &State) -> Result<()> {
     let mut table = Table::new(&["fault", "tried in", "on", "alert", "shown by", "runbook"]);
     let (mut on, mut closed) = (Vec::new(), 0);
     for service in SERVICES {
@@ -114,14 +126,14 @@ async fn list(state: &State) -> Result<()> {
     }
     print!("{}", table.render());
     if closed == SERVICES.len() {
-        println!("{} {NOT_ALLOWED}", bad("no service allows faults:"));
+        println!("{} {}", bad("no service allows faults:"), home.naming(NOT_ALLOWED));
     }
     Ok(())
 }
 
 const NOT_ALLOWED: &str = "faults are allowed by `fleet down`, then `fleet up --faults` (or FLOTILLA_FAULTS=1 make up)";
 
-async fn turn_on(state: &State, wish: &Wish) -> Result<()> {
+async fn turn_on(home: &Home, state: &State, wish: &Wish) -> Result<()> {
     let answer = answer(wish.fault);
     let service = wish.service.as_deref().unwrap_or(answer.service);
     let mut body = Map::new();
@@ -151,7 +163,7 @@ async fn turn_on(state: &State, wish: &Wish) -> Result<()> {
     println!("  shown by {}", answer.shown_by());
     println!("  runbook  {}", answer.runbook);
     if wish.fault == Fault::PoisonMessages {
-        println!("  after it `fleet fault heal` forgets the damaged copies");
+        println!("  after it `{}` forgets the damaged copies", home.command("fault heal"));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use flotilla_config::{nearest, unknown};
 use flotilla_flags::Flag;
 use flotilla_service::remote::FLAGS;
 use serde_json::{Value, json};
@@ -118,6 +119,9 @@ async fn set(state: &State, shared: &Shared, wish: &Wish) -> Result<()> {
 
 async fn clear(state: &State, shared: &Shared, flag: &str) -> Result<()> {
     let Some(revision) = shared.clear(&format!("{FLAGS}{flag}")).await? else {
+        if !KNOWN.iter().any(|known| known.name == flag) {
+            bail!(unknown("flag", flag, KNOWN.iter().map(|known| known.name)));
+        }
         println!("{flag} isn't set");
         return Ok(());
     };
@@ -149,8 +153,8 @@ async fn tell_adoption(state: &State, known: Option<&Known>, flag: &str, revisio
 fn find(name: &str, any: bool) -> Result<Option<&'static Known>> {
     let known = KNOWN.iter().find(|known| known.name == name);
     if known.is_none() && !any {
-        let names: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
-        bail!("no service asks a flag {name:?}: there are {} (--any writes it all the same)", names.join(" and "));
+        let refused = unknown("flag", name, KNOWN.iter().map(|known| known.name));
+        bail!("{refused} (no service asks it; --any writes it all the same)");
     }
     Ok(known)
 }
@@ -185,7 +189,11 @@ fn definition(wish: &Wish) -> Result<String> {
 
 /// The weights of a share: whole percents out of 100, finer ones out of 10000.
 fn parts_of(share: &str) -> Result<(u32, u32)> {
-    let wrong = || format!("{share:?} is neither on, off, nor a share such as 25%, nor @FILE");
+    let wrong = || {
+        let meant = nearest(share, ["on", "off", "true", "false"]);
+        let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        format!("{share:?} is neither on, off, nor a share such as 25%, nor @FILE{meant}")
+    };
     let number = share.strip_suffix('%').with_context(wrong)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if part.len() > 2 || !part.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -262,7 +270,10 @@ mod tests {
         for value in ["onn", "25", "-1%", "101%", "0.125%", "%", "1.x%", "@/there/is/no/such/file"] {
             assert!(definition(&wish(value, &[])).is_err(), "{value}");
         }
-        assert!(find("acept-orders", false).is_err());
+        let meant = find("acept-orders", false).map(|_| ()).unwrap_err().to_string();
+        assert!(meant.contains("unknown flag `acept-orders`; did you mean `accept-orders`?"), "{meant}");
+        let meant = definition(&wish("of", &[])).unwrap_err().to_string();
+        assert!(meant.contains("did you mean `off`?"), "{meant}");
         assert!(find("acept-orders", true).unwrap().is_none());
         assert_eq!(find("accept-orders", false).unwrap().unwrap().service, "orders");
     }

@@ -1,5 +1,7 @@
 //! Where the native fleet lives: `.flotilla/` in the checkout, or where `--home` says.
 
+mod record;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
@@ -11,40 +13,113 @@ use anyhow::{Context as _, Result};
 use flotilla_config::ByteSize;
 use flotilla_servers::Rotation;
 
+use self::record::{Place, Record};
 use crate::SERVERS;
+
+/// The home that a command is about where it names none.
+pub const DEFAULT: &str = ".flotilla";
 
 /// The fleet's folder and the files in it.
 #[derive(Clone, Debug)]
 pub struct Home {
     root: PathBuf,
-    servers: PathBuf,
-    prefix: String,
+    /// As it was typed.
+    given: PathBuf,
+    record: Record,
+    place: Place,
+    project: String,
     rotation: Rotation,
 }
 
 impl Home {
     /// Opens the folder, creating it for its owner alone. `servers` is another fleet's folder whose fetched servers are
-    /// used; data stays apart.
+    /// used; data stays apart, under names that carry this home's id, and is remembered there from the first `up` on.
     ///
     /// # Errors
-    /// When it can't be created or isn't a folder.
-    pub fn open(root: &Path, servers: Option<&Path>) -> Result<Self> {
+    /// When it can't be created or isn't a folder, or `servers` isn't where its data lie.
+    pub fn open(given: &Path, servers: Option<&Path>) -> Result<Self> {
         // The servers' layout may open it to the servers' group later: only a fresh folder gets its mode here.
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(root)
-            .with_context(|| format!("can't create {}", root.display()))?;
-        let root = root.canonicalize()?;
+            .create(given)
+            .with_context(|| format!("can't create {}", given.display()))?;
+        let root = given.canonicalize()?;
         for folder in ["logs", "hold", "requests"] {
             fs::create_dir_all(root.join(folder))?;
         }
         let rotation = rotation(|name| std::env::var(name).ok())?;
-        let Some(servers) = servers else {
-            return Ok(Self { servers: root.clone(), root, prefix: String::new(), rotation });
-        };
-        let name = root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { root, servers: std::path::absolute(servers)?, prefix: format!("{name}-"), rotation })
+        let record = Record::open(&root)?;
+        let place = record.place(servers)?;
+        let project = record.project();
+        Ok(Self { root, given: given.to_owned(), record, place, project, rotation })
+    }
+
+    /// What tells it from all other homes; it outlives a reset.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// Remembers where its data lie.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub fn remember_place(&self) -> Result<()> {
+        let place = Some(self.place.clone());
+        if self.record.place == place { Ok(()) } else { self.change_record(|record| record.place = place) }
+    }
+
+    /// Forgets where its data lay: they are gone.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub fn forget_place(&self) -> Result<()> {
+        self.change_record(|record| (record.place, record.project) = (None, None))
+    }
+
+    fn change_record(&self, change: impl FnOnce(&mut Record)) -> Result<()> {
+        let mut record = Record::open(&self.root)?;
+        change(&mut record);
+        record.write()
+    }
+
+    /// The project that its containers and their volumes belong to, and those of no other home.
+    #[must_use]
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// Remembers the project of its containers.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub fn remember_project(&self) -> Result<()> {
+        self.change_record(|record| record.project = Some(self.project.clone()))
+    }
+
+    /// A command about this home, as it is typed: `make up` for the checkout's own, else with `--home`.
+    #[must_use]
+    pub fn command(&self, command: &str) -> String {
+        self.naming(&format!("`fleet {command}`")).trim_matches('`').to_owned()
+    }
+
+    /// The text with this home in the commands that it suggests, where it isn't the checkout's own.
+    #[must_use]
+    pub fn naming(&self, text: &str) -> String {
+        if self.given == Path::new(DEFAULT) {
+            return text.to_owned();
+        }
+        let given = self.given.display().to_string();
+        let plain = given.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte));
+        let given = if plain { given } else { format!("'{}'", given.replace('\'', "'\\''")) };
+        let named = format!("`fleet --home {given} ");
+        // What names it already stays as it is.
+        let mut text = text.replace(&named, "`fleet ").replace("`fleet ", &named);
+        for target in ["up", "down", "reset", "restart", "status", "logs"] {
+            text = text.replace(&format!("`make {target}`"), &format!("`fleet --home {given} {target}`"));
+        }
+        text
     }
 
     /// The folder itself.
@@ -56,19 +131,19 @@ impl Home {
     /// The folder of the servers' binaries and data.
     #[must_use]
     pub fn servers(&self) -> &Path {
-        &self.servers
+        &self.place.servers
     }
 
     /// What a server of this fleet is called there.
     #[must_use]
     pub fn server_name(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+        format!("{}{name}", self.place.prefix)
     }
 
     /// Whether the servers' folder is another fleet's.
     #[must_use]
     pub fn is_guest(&self) -> bool {
-        !self.prefix.is_empty()
+        !self.place.prefix.is_empty()
     }
 
     /// The lock that a living supervisor holds.
@@ -221,7 +296,7 @@ impl Home {
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         if SERVERS.contains(&name) {
-            return self.servers.join("logs").join(format!("{}.log", self.server_name(name)));
+            return self.servers().join("logs").join(format!("{}.log", self.server_name(name)));
         }
         self.root.join("logs").join(format!("{name}.log"))
     }

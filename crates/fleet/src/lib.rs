@@ -23,6 +23,7 @@ pub mod checker;
 pub mod cli;
 pub mod client;
 pub mod cluster_secrets;
+pub mod consent;
 pub mod control;
 pub mod demo;
 pub mod fault;
@@ -46,6 +47,7 @@ pub mod status;
 pub mod supervisor;
 pub mod timeline;
 pub mod token;
+pub mod variables;
 
 /// The services in the order in which they are shown; the gateway needs all others.
 pub const SERVICES: [&str; 6] = ["gateway", "identity", "inventory", "orders", "payments", "notification"];

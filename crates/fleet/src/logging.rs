@@ -9,6 +9,7 @@ use crate::{
     home::Home,
     probe,
     screen::{Table, bad},
+    shared_settings::check_service,
     state::State,
 };
 
@@ -69,7 +70,10 @@ impl Wish {
 pub async fn run(home: &Home, options: &Options) -> Result<()> {
     let state = State::of_running(home)?;
     let services: Vec<&str> = match &options.service {
-        Some(service) => vec![service],
+        Some(service) => {
+            check_service(service)?;
+            vec![service]
+        }
         None => SERVICES.to_vec(),
     };
     let (method, body) = match &options.command {

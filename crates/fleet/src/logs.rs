@@ -5,6 +5,7 @@ mod tail;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use flotilla_config::unknown;
 
 use self::tail::{Tail, last_lines};
 use crate::{SERVERS, SERVICES, home::Home, screen::bold};
@@ -26,7 +27,7 @@ pub async fn run(home: &Home, name: Option<&str>, follow: bool, lines: usize) ->
         if all().contains(&name.to_owned()) {
             bail!("{name} has no log yet: run `make up` first");
         }
-        bail!("there is no log of {name:?}: choose one of {}", all().join(", "));
+        bail!(unknown("log", name, all().iter().map(String::as_str)));
     }
     if !names.iter().any(|name| home.log(name).exists()) {
         bail!("there are no logs yet: run `make up` first");

@@ -5,6 +5,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use flotilla_config::nearest;
 use flotilla_service::remote::{ALL, CONFIG};
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use crate::{
     screen::{Table, bad, good},
     shared_settings::{self, Shared, check_service},
     state::State,
+    variables::settings_of,
 };
 
 /// `fleet config`.
@@ -58,17 +60,17 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     let state = State::of_running(home)?;
     let shared = Shared::open(&state).await?;
     match options.command {
-        Command::List { service: None } => list(&shared).await,
+        Command::List { service: None } => list(home, &shared).await,
         Command::List { service: Some(service) } => list_of(&state, &service).await,
         Command::Set { service, setting, value } => set(&state, &shared, &service, &setting, value).await,
         Command::Clear { service, setting } => clear(&state, &shared, &service, &setting).await,
     }
 }
 
-async fn list(shared: &Shared) -> Result<()> {
+async fn list(home: &Home, shared: &Shared) -> Result<()> {
     let set = shared.entries(CONFIG).await?;
     if set.is_empty() {
-        println!("nothing is set: `fleet config list SERVICE` shows what could be");
+        println!("nothing is set: `{}` shows what could be", home.command("config list SERVICE"));
         return Ok(());
     }
     let mut table = Table::new(&["service", "setting", "value"]);
@@ -107,7 +109,8 @@ async fn set(state: &State, shared: &Shared, service: &str, setting: &str, value
                 concerned.push((name, version(&config)));
             }
             None if service != ALL => {
-                bail!("{name} has no setting {setting:?}: `fleet config list {name}` shows those that can change")
+                let refused = unknown_setting(&config, setting);
+                bail!("{name}: {refused} (`fleet config list {name}` shows those that can change)")
             }
             None => {}
         }
@@ -115,7 +118,10 @@ async fn set(state: &State, shared: &Shared, service: &str, setting: &str, value
     if concerned.len() < services(service)?.len() {
         // A service takes no setting that it doesn't have: such a key would have it refuse all of them.
         let names: Vec<_> = concerned.iter().map(|(name, _)| *name).collect();
-        let have = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        if names.is_empty() {
+            bail!(unknown_anywhere(setting));
+        }
+        let have = names.join(", ");
         bail!("not every service has {setting:?} (but {have}): set it for each");
     }
     let key = key(service, setting);
@@ -140,6 +146,9 @@ async fn clear(state: &State, shared: &Shared, service: &str, setting: &str) -> 
         concerned.push((name, version(&config_of(state, name).await?)));
     }
     if shared.clear(&key(service, setting)).await?.is_none() {
+        if !services(service)?.into_iter().any(|name| settings_of(name).find(setting).is_some()) {
+            bail!(unknown_anywhere(setting));
+        }
         println!("{setting} isn't set for {service}");
         return Ok(());
     }
@@ -173,6 +182,21 @@ async fn told(state: &State, service: &str, setting: &str, before: u64) -> Resul
         }
     }
     Ok(())
+}
+
+/// How a setting that a service doesn't have is refused.
+fn unknown_setting(config: &Value, setting: &str) -> String {
+    let names: Vec<_> = settings(config).filter_map(|known| known["setting"].as_str()).collect();
+    let meant = nearest(setting, names).map(|meant| format!("; did you mean `{meant}`?"));
+    format!("unknown setting `{setting}`{}", meant.unwrap_or_default())
+}
+
+/// How a setting that no service has is refused.
+fn unknown_anywhere(setting: &str) -> String {
+    let references: Vec<_> = SERVICES.into_iter().map(settings_of).collect();
+    let names = references.iter().flat_map(|reference| reference.settings().iter().map(|known| known.name.as_str()));
+    let meant = nearest(setting, names).map(|meant| format!("; did you mean `{meant}`?"));
+    format!("unknown setting `{setting}`{}", meant.unwrap_or_default())
 }
 
 /// Refuses what can't be changed so.
@@ -226,6 +250,10 @@ mod tests {
         assert!(check("orders", "a.b", &known(false, "1s")).unwrap_err().to_string().contains("only when it starts"));
         assert!(check("orders", "a.b", &known(true, "****")).unwrap_err().to_string().contains("secret"));
         assert_eq!(services("all").unwrap().len(), SERVICES.len());
-        assert!(services("order").unwrap_err().to_string().contains("choose one of"));
+        let refused = services("order").unwrap_err().to_string();
+        assert_eq!(refused, "unknown service `order`; did you mean `orders`?");
+        let config = json!({ "settings": [known(true, "1s")] });
+        assert_eq!(unknown_setting(&config, "a.c"), "unknown setting `a.c`; did you mean `a.b`?");
+        assert_eq!(unknown_anywhere("sga.tick"), "unknown setting `sga.tick`; did you mean `saga.tick`?");
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use async_nats::jetstream::{self, kv};
+use flotilla_config::unknown;
 use flotilla_service::remote::BUCKET;
 use futures::TryStreamExt as _;
 use serde_json::Value;
@@ -120,5 +121,5 @@ pub fn check_service(service: &str) -> Result<()> {
     if crate::SERVICES.contains(&service) {
         return Ok(());
     }
-    bail!("there is no service {service:?}: choose one of {}", crate::SERVICES.join(", "))
+    bail!(unknown("service", service, crate::SERVICES))
 }

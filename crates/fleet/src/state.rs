@@ -3,10 +3,11 @@
 use std::{fs, io, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use flotilla_config::unknown;
 use flotilla_rpc::ClientSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::{certs, home::Home};
+use crate::{SERVICES, certs, home::Home};
 
 /// How far the fleet is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,10 +99,9 @@ impl State {
     /// # Errors
     /// When there is none of that name.
     pub fn member(&self, name: &str) -> Result<&Member> {
-        self.members.iter().find(|member| member.name == name).with_context(|| {
-            let names: Vec<_> = self.members.iter().map(|member| member.name.as_str()).collect();
-            format!("there is no {name:?}: choose one of {}", names.join(", "))
-        })
+        let names = || self.members.iter().map(|member| member.name.as_str());
+        let found = self.members.iter().find(|member| member.name == name);
+        found.with_context(|| unknown("service or server", name, names()))
     }
 
     /// Host and port of a service's admin endpoints.
@@ -109,8 +109,8 @@ impl State {
     /// # Errors
     /// When there is no such service.
     pub fn admin(&self, service: &str) -> Result<&str> {
-        let url = self.member(service)?.admin.as_deref();
-        url.map(|url| url.trim_start_matches("http://")).with_context(|| format!("{service} is no service"))
+        let url = self.members.iter().find(|member| member.name == service).and_then(|member| member.admin.as_deref());
+        url.map(|url| url.trim_start_matches("http://")).with_context(|| unknown("service", service, SERVICES))
     }
 
     /// The URL of a service's gRPC port (and of REST, for the gateway).

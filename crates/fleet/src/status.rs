@@ -23,7 +23,8 @@ pub async fn print(home: &Home, json: bool) -> Result<ExitCode> {
     }
     let running = home.is_running()?;
     let Some(state) = State::read(home)?.filter(|_| running) else {
-        println!("{}", if json { "{\"phase\":\"stopped\"}" } else { "the fleet isn't up: `make up` starts it" });
+        let down = home.naming("the fleet isn't up: `make up` starts it");
+        println!("{}", if json { "{\"phase\":\"stopped\"}" } else { &down });
         return Ok(ExitCode::FAILURE);
     };
     if json {

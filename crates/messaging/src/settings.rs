@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use flotilla_config::{ByteSize, HumanDuration, Problems, Setting, Shown, Validate};
+use flotilla_postgres::PostgresSettings;
 use serde::Deserialize;
 
 /// The broker and everything that runs between it and the database.
@@ -99,8 +100,50 @@ impl NatsSettings {
     }
 }
 
+impl NatsSettings {
+    /// What this section and the database's promise each other; names are from the top.
+    pub fn check_database(&self, postgres: &PostgresSettings, problems: &mut Problems) {
+        problems.require(
+            self.ack_wait.0 > postgres.statement_timeout.get(),
+            "nats.ack_wait",
+            "must be longer than postgres.statement_timeout, or frames are delivered again while they are applied",
+        );
+    }
+
+    /// Waits that are nothing make loops busy; waits without end never find what they are there to find.
+    fn check_waits(&self, problems: &mut Problems) {
+        let (lease, hour) = (self.relay.lease.0, Duration::from_secs(3_600));
+        for (name, wait, longest) in [
+            ("connect_timeout", self.connect_timeout.0, Duration::from_secs(60)),
+            ("relay.lease", lease, Duration::from_secs(300)),
+            ("relay.check", self.relay.check.0, Duration::from_secs(60)),
+            ("relay.poll", self.relay.poll.0, Duration::from_secs(60)),
+            ("relay.checkpoint", self.relay.checkpoint.0, Duration::from_secs(60)),
+            ("parked.poll", self.parked.poll.0, hour),
+            ("parked.backoff", self.parked.backoff.0, hour),
+            ("retention.interval", self.retention.interval.0, hour),
+        ] {
+            let fits = !wait.is_zero() && wait <= longest;
+            problems.require(fits, name, format!("must be above zero and at most {}", HumanDuration(longest)));
+        }
+        let least = ByteSize::kib(64);
+        problems.require(
+            self.max_event_bytes >= least,
+            "max_event_bytes",
+            "must be at least 64KiB, as large as a frame",
+        );
+        problems.require(self.relay.gather.0 <= lease, "relay.gather", "must be at most relay.lease");
+        problems.require(
+            (Duration::from_secs(1)..=hour).contains(&self.ack_wait.0),
+            "ack_wait",
+            "must be from 1s to 1h: frames of a consumer that died wait for so long",
+        );
+    }
+}
+
 impl Validate for NatsSettings {
     fn validate(&self, problems: &mut Problems) {
+        self.check_waits(problems);
         problems.require(!self.url.is_empty(), "url", "must be set");
         problems.require(
             self.request_timeout.0 * 2 <= self.relay.lease.0,
@@ -116,13 +159,9 @@ impl Validate for NatsSettings {
         problems.require(!self.retention.outbox.0.is_zero(), "retention.outbox", "must be above zero");
         problems.require(self.max_ack_pending >= 1, "max_ack_pending", "must be at least 1");
         problems.require(self.prefetch_frames >= 1, "prefetch_frames", "must be at least 1");
-        problems.require(self.stream_replicas >= 1, "stream_replicas", "must be at least 1");
-        problems.require(self.ack_wait.0 >= Duration::from_secs(1), "ack_wait", "must be at least 1s");
+        problems.require((1..=5).contains(&self.stream_replicas), "stream_replicas", "must be from 1 to 5");
         problems.require(self.relay.batch >= 1, "relay.batch", "must be at least 1");
-        problems.require(!self.relay.poll.0.is_zero(), "relay.poll", "must be above zero");
         problems.require(self.parked.max_attempts >= 1, "parked.max_attempts", "must be at least 1");
-        problems.require(!self.parked.poll.0.is_zero(), "parked.poll", "must be above zero");
-        problems.require(!self.retention.interval.0.is_zero(), "retention.interval", "must be above zero");
     }
 }
 

@@ -6,7 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use deadpool_postgres::PoolError;
+use deadpool::managed::PoolError;
 use tokio_postgres::error::SqlState;
 
 /// What an error means for the caller.
@@ -48,6 +48,7 @@ struct Inner {
     constraint: Option<String>,
     outcome_unknown: bool,
     stale_plan: bool,
+    unfit_role: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -62,6 +63,7 @@ impl Error {
             constraint: None,
             outcome_unknown: false,
             stale_plan: false,
+            unfit_role: false,
             source: None,
         }))
     }
@@ -95,6 +97,17 @@ impl Error {
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
         self.0.outcome_unknown
+    }
+
+    /// Whether the address names a role that the pool must not have, so that no wait helps.
+    #[must_use]
+    pub fn is_unfit_role(&self) -> bool {
+        self.0.unfit_role
+    }
+
+    pub(crate) fn of_unfit_role(mut self) -> Self {
+        self.0.unfit_role = true;
+        self
     }
 
     /// Whether the server answered (and the connection is therefore still in step).
@@ -174,6 +187,7 @@ impl From<tokio_postgres::Error> for Error {
             constraint: db.constraint().map(str::to_owned),
             outcome_unknown: false,
             stale_plan,
+            unfit_role: false,
             source: Some(Box::new(error)),
         }))
     }
@@ -186,10 +200,10 @@ fn is_connection_trouble(error: &tokio_postgres::Error) -> bool {
         || matches!(error.to_string().as_str(), "timeout waiting for server" | "error connecting to server")
 }
 
-impl From<PoolError> for Error {
-    fn from(error: PoolError) -> Self {
+impl From<PoolError<Self>> for Error {
+    fn from(error: PoolError<Self>) -> Self {
         match error {
-            PoolError::Backend(error) => error.into(),
+            PoolError::Backend(error) => error,
             PoolError::Timeout(_) => {
                 Self::with_source(ErrorKind::Unavailable, format!("no connection in time: {error}"), error)
             }

@@ -16,6 +16,7 @@ mod metrics;
 mod migrate;
 mod pool;
 mod retry;
+mod roles;
 mod sessions;
 mod settings;
 mod trace;

@@ -50,8 +50,10 @@ struct Inner {
 }
 
 impl Pool {
-    /// Makes a pool without opening a connection. `name` is its label in metrics (`system` or `user`). Once `url` changes,
-    /// connections are opened by the new one, and those opened before are closed as they come back.
+    /// Makes a pool without opening a connection. `name` is its label in metrics; `system` and `user` also say what role the
+    /// address may name: no connection is opened as a superuser, nor, for customers' calls, as a role that row-level
+    /// security doesn't bind. Once `url` changes, connections are opened by the new one, and those opened before are
+    /// closed as they come back.
     ///
     /// # Errors
     /// The address can't be understood.

@@ -19,6 +19,7 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::error::Error;
 use crate::pool::{GRACE, parse_url};
+use crate::roles;
 use crate::settings::PostgresSettings;
 
 /// A pool of sessions.
@@ -121,21 +122,23 @@ impl Sessions {
 
 impl managed::Manager for Sessions {
     type Type = Session;
-    type Error = tokio_postgres::Error;
+    type Error = Error;
 
-    async fn create(&self) -> Result<Session, tokio_postgres::Error> {
+    async fn create(&self) -> Result<Session, Error> {
         self.adopt();
         let credentials = self.read(|current| Arc::clone(&current.credentials));
-        match open(&credentials).await {
+        let session = match open(&credentials).await {
             Err(error) if is_refusal(&error) => match self.replaced(&credentials).await {
-                Some(credentials) => open(&credentials).await,
-                None => Err(error),
+                Some(credentials) => open(&credentials).await?,
+                None => return Err(error.into()),
             },
-            opened => opened,
-        }
+            opened => opened?,
+        };
+        roles::check(self.name, &session.client).await?;
+        Ok(session)
     }
 
-    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<Error> {
         if session.is_closed() {
             return Err(RecycleError::message("closed"));
         }

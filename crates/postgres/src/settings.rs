@@ -94,6 +94,25 @@ const fn default_migration_wait() -> HumanDuration {
     HumanDuration::from_secs(300)
 }
 
+impl PostgresSettings {
+    /// Rights that are parted by roles are none where two addresses name one role.
+    fn refuse_same_role(&self, problems: &mut Problems) {
+        let role = |url: Option<SecretString>| parse_url(&url?).ok()?.get_user().map(str::to_owned);
+        let named = [
+            ("user_url", role(Some(self.user_url.get()))),
+            ("system_url", role(Some(self.system_url.get()))),
+            ("owner_url", role(self.owner_url.get())),
+            ("superuser_url", role(self.superuser_url.clone())),
+        ];
+        for (at, (name, role)) in named.iter().enumerate() {
+            let same = named[at + 1..].iter().find(|(_, other)| role.is_some() && role == other);
+            if let Some((other, _)) = same {
+                problems.add(name, format!("must not name the same role as {other}"));
+            }
+        }
+    }
+}
+
 impl Validate for PostgresSettings {
     fn validate(&self, problems: &mut Problems) {
         for (name, url) in [
@@ -105,6 +124,7 @@ impl Validate for PostgresSettings {
             let Some(url) = url else { continue };
             problems.require(parse_url(&url).is_ok(), name, "is not an address of PostgreSQL");
         }
+        self.refuse_same_role(problems);
         problems.require((1..=1_000).contains(&self.pool_size), "pool_size", "must be from 1 to 1000");
         for (name, wait) in [
             ("connect_timeout", self.connect_timeout),

@@ -52,6 +52,14 @@ const CALL_BYTES: u64 = 64 * 1024;
 /// The part of a limited memory that unary calls may fill: a quarter.
 const CALLS_PART: u64 = 4;
 
+/// The part of the memory that one request may fill.
+const MESSAGE_PART: u64 = 8;
+
+/// What the largest request may take: one alone must not end the process.
+fn message_room(memory: Option<u64>) -> u64 {
+    memory.map_or(u64::MAX, |memory| memory / MESSAGE_PART)
+}
+
 impl ServerSettings {
     /// Unary calls that may be in flight: `max_calls`, and no more than fill a quarter of a limited memory.
     #[must_use]
@@ -168,13 +176,22 @@ impl Validate for ServerSettings {
         ] {
             problems.require(count > 0, name, "must be at least 1");
         }
-        for (name, duration) in [
-            ("default_deadline", self.default_deadline),
-            ("keepalive_interval", self.keepalive_interval),
-            ("keepalive_timeout", self.keepalive_timeout),
+        let hour = Duration::from_secs(3_600);
+        for (name, duration, longest) in [
+            ("default_deadline", self.default_deadline, hour),
+            ("keepalive_interval", self.keepalive_interval, hour),
+            ("keepalive_timeout", self.keepalive_timeout, hour),
+            ("drain_grace", self.drain_grace, hour),
         ] {
-            problems.require(!duration.0.is_zero(), name, "must be longer than 0s");
+            let fits = !duration.0.is_zero() && duration.0 <= longest;
+            problems.require(fits, name, format!("must be longer than 0s and at most {}", HumanDuration(longest)));
         }
+        let room = message_room(Limits::of_process().memory_there_is());
+        problems.require(
+            u64::try_from(self.max_message_bytes).is_ok_and(|bytes| bytes <= room),
+            "max_message_bytes",
+            format!("must be at most {room}, an eighth of the memory there is"),
+        );
         problems.section("rate_limit", &self.rate_limit);
         if let Some(tls) = &self.tls {
             problems.section("tls", tls);

@@ -133,18 +133,32 @@ impl Layout {
         command
     }
 
-    /// Removes all data, but not the cache (`make reset`).
+    /// Removes the data, logs and locks of these instances, and of no other: a name that begins alike is another's.
     ///
     /// # Errors
-    /// When an instance still runs, or a folder can't be removed.
-    pub fn forget(&self) -> Result<()> {
-        for name in self.instances("")? {
-            let Some(_lock) = self.claim(&name)? else {
+    /// When one of them still runs (then nothing is removed), or a folder can't be removed.
+    pub fn forget(&self, names: &[String]) -> Result<()> {
+        let mut claims = Vec::new();
+        for name in names {
+            let Some(claim) = self.claim(name)? else {
                 bail!("{name} still runs: stop it first (make down)");
             };
-            self.remove(&name)?;
+            claims.push(claim);
+        }
+        for name in names {
+            if self.data_folder().join(name).exists() {
+                self.remove(name)?;
+            }
+            self.forget_logs(name)?;
+            remove_if_there(&self.lock_path(name))?;
         }
         Ok(())
+    }
+
+    /// Where an instance has its data, where it has some.
+    #[must_use]
+    pub fn existing_data(&self, name: &str) -> Option<PathBuf> {
+        Some(self.data_folder().join(name)).filter(|folder| folder.exists())
     }
 
     /// Removes the data, logs and locks of those instances whose name begins so and that no process uses: what test runs
@@ -157,7 +171,7 @@ impl Layout {
         for name in self.instances(prefix)? {
             let Some(_lock) = self.claim(&name)? else { continue };
             self.remove(&name)?;
-            remove_if_there(&self.log(&name))?;
+            self.forget_logs(&name)?;
             remove_if_there(&self.lock_path(&name))?;
             swept += 1;
         }
@@ -211,10 +225,34 @@ impl Layout {
         Ok(names)
     }
 
+    /// The log, and those that were put aside for it.
+    fn forget_logs(&self, name: &str) -> Result<()> {
+        let current = format!("{name}.log");
+        for entry in std::fs::read_dir(self.root.join("logs"))? {
+            let path = entry?.path();
+            let file = path.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
+            let number = file.strip_prefix(&current).map(|rest| rest.trim_start_matches('.'));
+            if number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit())) {
+                remove_if_there(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         let folder = self.data_folder().join(name);
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
     }
+}
+
+/// The data folder of an instance below a `.flotilla` folder, where it has one. Nothing is made or changed.
+#[must_use]
+pub fn data_below(root: &Path, name: &str) -> Option<PathBuf> {
+    let root = root.canonicalize().ok()?;
+    let record = std::fs::read(root.join("run-as.json")).ok();
+    let record = record.and_then(|text| serde_json::from_slice::<Record>(&text).ok());
+    let home = record.filter(|record| record.root == root).map_or_else(|| root.join("servers"), |record| record.home);
+    Some(home.join("data").join(name)).filter(|folder| folder.exists())
 }
 
 /// Root's choice of user and home: the recorded one while it holds, else a new one.
@@ -331,10 +369,32 @@ mod tests {
         let claim = layout.claim("test-1").unwrap().unwrap();
         assert_eq!(layout.sweep("test-").unwrap(), 1);
         assert!(used.exists() && !left.exists());
-        assert!(layout.forget().unwrap_err().to_string().contains("test-1 still runs"));
+        let names = ["test-1".to_owned()];
+        assert!(layout.forget(&names).unwrap_err().to_string().contains("test-1 still runs"));
         drop(claim);
-        layout.forget().unwrap();
+        layout.forget(&names).unwrap();
         assert!(!used.exists());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_what_is_named_and_nothing_that_begins_alike() {
+        let place = Place::new();
+        let layout = place.open();
+        let (own, other) = (layout.data("ux-postgres").unwrap(), layout.data("ux-2-postgres").unwrap());
+        for log in ["ux-postgres.log", "ux-postgres.log.1", "ux-postgres.logs", "ux-2-postgres.log"] {
+            std::fs::write(layout.root().join("logs").join(log), b"").unwrap();
+        }
+        layout.forget(&["ux-postgres".to_owned(), "ux-nats".to_owned()]).unwrap();
+        assert!(!own.exists() && other.exists());
+        let mut left: Vec<_> =
+            std::fs::read_dir(layout.root().join("logs")).unwrap().collect::<Result<_, _>>().unwrap();
+        left.sort_by_key(std::fs::DirEntry::file_name);
+        assert_eq!(
+            left.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(),
+            ["ux-2-postgres.log", "ux-postgres.logs"]
+        );
+        assert_eq!(data_below(layout.root(), "ux-2-postgres"), Some(other));
+        assert_eq!(data_below(layout.root(), "ux-postgres"), None);
     }
 
     #[test]

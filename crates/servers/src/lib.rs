@@ -36,7 +36,7 @@ mod wheels;
 
 pub use external::External;
 pub use instance::{Kind, Server};
-pub use layout::Layout;
+pub use layout::{Layout, data_below};
 pub use log::{Log, Rotation};
 pub use nats::{Nats, NatsOptions, NatsUser, authorization};
 pub use ports::free_port;

@@ -30,6 +30,7 @@ pub struct Chassis {
     shutdown: CancellationToken,
     tasks: Tasks,
     checks: Vec<Check>,
+    databases: Vec<Pool>,
     hooks: Vec<Hook>,
     mounted: Mounted,
     faults: Faults,
@@ -46,6 +47,7 @@ impl Chassis {
             shutdown: CancellationToken::new(),
             tasks: Tasks::default(),
             checks: Vec::new(),
+            databases: Vec::new(),
             hooks: Vec::new(),
             mounted: Mounted::default(),
             faults: settings.possible_faults(),
@@ -93,6 +95,7 @@ impl Chassis {
 
     /// Adds a readiness check for a database: required.
     pub fn check_database(&mut self, name: &'static str, pool: &Pool) {
+        self.databases.push(pool.clone());
         let pool = pool.clone();
         self.check(name, Severity::Required, move || {
             let pool = pool.clone();
@@ -122,7 +125,7 @@ impl Chassis {
     /// Binds the addresses, serves gRPC and the admin endpoints, and supervises all.
     ///
     /// # Errors
-    /// An address can't be bound.
+    /// An address can't be bound, or a database answers to a role that its pool must not have.
     pub async fn start(self, server: Server, listen: SocketAddr) -> anyhow::Result<Running> {
         let server = server.in_production(self.settings.environment.is_production());
         let health = server.health();
@@ -145,6 +148,7 @@ impl Chassis {
         F: FnOnce(TcpListener, CancellationToken) -> Fut,
         Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
+        refuse_unfit_roles(&self.databases).await?;
         faults::show(&self.faults, &self.registry)?;
         if self.faults.are_allowed() {
             tracing::warn!(service = self.name, "faults can be switched on here");
@@ -191,6 +195,18 @@ impl Chassis {
         let supervisor = tokio::spawn(supervisor.run());
         Ok(Running { name: self.name, grpc, admin, stop, readiness, mounted: self.mounted, supervisor })
     }
+}
+
+/// Settings that would void row-level security end the start. A database that doesn't answer doesn't: it is judged by the
+/// first connection to it, and until then the service isn't ready.
+async fn refuse_unfit_roles(pools: &[Pool]) -> anyhow::Result<()> {
+    for answer in futures::future::join_all(pools.iter().map(Pool::ping)).await {
+        match answer {
+            Err(error) if error.is_unfit_role() => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

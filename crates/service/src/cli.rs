@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use flotilla_cgroup::Limits;
-use flotilla_config::{Reference, RemoteLayer, Sources};
+use flotilla_config::{Reference, RemoteLayer, Sources, unknown};
 use flotilla_telemetry::Telemetry;
 use flotilla_telemetry::redact::scrub;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,6 +21,8 @@ use crate::{Running, Service, ServiceSettings};
 
 /// How long a health check may take.
 const HEALTHCHECK: Duration = Duration::from_secs(3);
+/// What a service can be told to do.
+const COMMANDS: [&str; 6] = ["serve", "migrate", "await-migrations", "healthcheck", "settings", "help"];
 /// Wrong usage.
 const USAGE: u8 = 2;
 
@@ -55,7 +57,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
         Some("healthcheck") => Command::Healthcheck,
         Some("settings") => Command::Settings,
         Some("help") => Command::Help,
-        Some(other) => return Err(format!("unknown command {other:?}")),
+        Some(other) => return Err(unknown("command", other, COMMANDS)),
     };
     let mut flags = Vec::new();
     for arg in args {
@@ -266,7 +268,8 @@ mod tests {
         assert_eq!(parsed(&["--help"]), Ok(Command::Help));
         assert_eq!(parsed(&["serve", "--help"]), Ok(Command::Help));
         assert_eq!(parsed(&["--version"]), Ok(Command::Version));
-        assert!(parsed(&["sail"]).is_err());
+        assert!(parsed(&["sail"]).unwrap_err().starts_with("unknown command `sail`: choose one of serve, migrate"));
+        assert_eq!(parsed(&["migrat"]), Err("unknown command `migrat`; did you mean `migrate`?".to_owned()));
         assert!(parsed(&["serve", "now"]).is_err());
         assert!(parsed(&["--saga.tick=1s", "now"]).is_err());
     }

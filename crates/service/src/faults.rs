@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, put};
-use flotilla_config::HumanDuration;
+use flotilla_config::{HumanDuration, unknown};
 use flotilla_fault::{Fault, Faults, Injection, Parameter, Refused, Report};
 use prometheus::Registry;
 use serde::Deserialize;
@@ -47,7 +47,7 @@ async fn list(State(faults): State<Faults>) -> Json<Value> {
 async fn turn_on(State(faults): State<Faults>, Path(name): Path<String>, body: Bytes) -> Response {
     let fault = match name.parse::<Fault>() {
         Ok(fault) => fault,
-        Err(unknown) => return refusal(StatusCode::NOT_FOUND, &unknown),
+        Err(_) => return refusal(StatusCode::NOT_FOUND, &unknown_fault(&name)),
     };
     let wish = if body.is_empty() { Ok(Wish::default()) } else { serde_json::from_slice::<Wish>(&body) };
     let wish = match wish {
@@ -74,8 +74,12 @@ async fn turn_off(State(faults): State<Faults>, Path(name): Path<String>) -> Res
             standing(&faults, fault)
         }
         Ok(fault) => refusal(StatusCode::NOT_FOUND, &Refused::StrikesNothing(fault)),
-        Err(unknown) => refusal(StatusCode::NOT_FOUND, &unknown),
+        Err(_) => refusal(StatusCode::NOT_FOUND, &unknown_fault(&name)),
     }
+}
+
+fn unknown_fault(name: &str) -> String {
+    unknown("fault", name, Fault::ALL.map(Fault::name))
 }
 
 fn standing(faults: &Faults, fault: Fault) -> Response {
@@ -83,7 +87,7 @@ fn standing(faults: &Faults, fault: Fault) -> Response {
     Json(report.as_ref().map(shown)).into_response()
 }
 
-fn refusal(status: StatusCode, why: &dyn std::error::Error) -> Response {
+fn refusal(status: StatusCode, why: &dyn std::fmt::Display) -> Response {
     (status, Json(json!({ "error": why.to_string() }))).into_response()
 }
 

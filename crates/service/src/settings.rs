@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_fault::Faults;
+use flotilla_rpc::ServerSettings;
 use serde::Deserialize;
 
 /// Where a service runs. It changes defaults alone; what a setting says outright holds everywhere.
@@ -59,6 +60,27 @@ impl ServiceSettings {
         asked.unwrap_or(!self.environment.is_production())
     }
 
+    /// What this section and the server's promise each other.
+    pub fn check_server(&self, server: &ServerSettings, problems: &mut Problems) {
+        let (drain, grace) = (server.drain_grace.get(), self.grace.get().get());
+        problems.require(
+            drain < grace,
+            "grpc.drain_grace",
+            format!("must be shorter than service.grace ({}), which would end calls in flight", self.grace.get()),
+        );
+        for (name, limit) in [
+            ("grpc.rate_limit.per_user", server.rate_limit.per_user.get()),
+            ("grpc.rate_limit.per_address", server.rate_limit.per_address.get()),
+        ] {
+            let lifted = limit == 0 && self.environment.is_production();
+            problems.require(
+                !lifted,
+                name,
+                "must not be 0 in production: one caller could take the service for itself",
+            );
+        }
+    }
+
     /// The switches of faults: none can be turned on unless it is allowed, and none in production whatever is said.
     pub(crate) fn possible_faults(&self) -> Faults {
         if self.faults && !self.environment.is_production() { Faults::allowed() } else { Faults::impossible() }
@@ -75,6 +97,23 @@ impl Validate for ServiceSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_server_may_take_fits_into_the_grace_and_is_limited_in_production() {
+        let told = |grace, drain, limit: u32, environment| {
+            let own =
+                ServiceSettings { grace: HumanDuration::from_secs(grace).into(), environment, ..Default::default() };
+            let mut server = ServerSettings { drain_grace: HumanDuration::from_secs(drain), ..Default::default() };
+            server.rate_limit.per_user = limit.into();
+            let mut problems = Problems::default();
+            own.check_server(&server, &mut problems);
+            problems.found().iter().map(|problem| problem.setting.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(10, 8, 0, Environment::Staging), [""; 0]);
+        assert_eq!(told(10, 10, 1, Environment::Staging), ["grpc.drain_grace"]);
+        assert_eq!(told(10, 8, 0, Environment::Production), ["grpc.rate_limit.per_user"]);
+        assert_eq!(told(10, 8, 1, Environment::Production), [""; 0]);
+    }
 
     #[test]
     fn reflection_is_off_in_production_unless_it_is_asked_for() {

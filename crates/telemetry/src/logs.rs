@@ -5,6 +5,7 @@ mod filter;
 mod ids;
 mod otlp;
 mod sieve;
+mod words;
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -21,6 +22,7 @@ use ids::WithIds;
 pub use control::{LogControl, LogRule, LogRuleError, LogScope, LogState};
 pub use filter::caller_is;
 pub(crate) use otlp::LogExport;
+pub(crate) use words::filter as check_filter;
 
 /// The filter: `RUST_LOG` or else the setting. The second is whether it is the setting's, and changes with it.
 pub(crate) fn control(

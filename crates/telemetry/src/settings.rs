@@ -1,7 +1,9 @@
 //! The section `telemetry` of a service's settings.
 
-use flotilla_config::{Live, Setting};
+use flotilla_config::{Live, Problems, Setting, Validate};
 use serde::Deserialize;
+
+use crate::logs::check_filter;
 
 /// What the logs look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
@@ -69,6 +71,17 @@ pub struct TraceSettings {
 impl Default for TraceSettings {
     fn default() -> Self {
         Self { ratio: 1.0 }
+    }
+}
+
+impl Validate for TelemetrySettings {
+    fn validate(&self, problems: &mut Problems) {
+        if let Err(reason) = check_filter(&self.filter.get()) {
+            problems.add("filter", reason);
+        }
+        problems.require(self.log_queue > 0, "log_queue", "must be at least 1: without it no line is written");
+        let share = (0.0..=1.0).contains(&self.traces.ratio);
+        problems.require(share, "traces.ratio", "must be from 0 to 1");
     }
 }
 

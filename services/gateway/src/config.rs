@@ -123,14 +123,19 @@ impl Default for EdgeSettings {
 
 impl Validate for EdgeSettings {
     fn validate(&self, problems: &mut Problems) {
+        // Longer ones are as good as none: who says nothing would keep a connection.
+        let longest = HumanDuration(Duration::from_secs(3_600));
         for (name, value) in [
             ("header_timeout", self.header_timeout),
             ("idle_timeout", self.idle_timeout),
             ("send_timeout", self.send_timeout),
             ("heartbeat", self.heartbeat),
         ] {
-            problems.require(!value.0.is_zero(), name, "must be longer than 0s");
+            let fits = !value.0.is_zero() && value <= longest;
+            problems.require(fits, name, format!("must be longer than 0s and at most {longest}"));
         }
+        problems.require(self.product_ttl.get() <= longest, "product_ttl", "must be at most 1h: prices change");
+        problems.require(self.max_resets > 0, "max_resets", "must be at least 1: clients break calls off");
         problems.require(self.max_connections_per_address > 0, "max_connections_per_address", "must be at least 1");
         if let Err(bad) = TrustedProxies::parse(&self.trusted_proxies) {
             problems.require(false, "trusted_proxies", &format!("{bad:?} is no address and no network"));
@@ -141,9 +146,11 @@ impl Validate for EdgeSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("telemetry", &self.telemetry);
         problems.section("remote", &self.remote);
         problems.section("secrets", &self.secrets);
         problems.section("grpc", &self.grpc);
+        self.service.check_server(&self.grpc, problems);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);
         problems.section("cache", &self.cache);

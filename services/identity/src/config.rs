@@ -14,6 +14,9 @@ use serde::Deserialize;
 
 use crate::domain::session::Lifetimes;
 
+/// The part of the memory that hashes may fill.
+const HASH_PART: u64 = 2;
+
 /// Longest life of a session that isn't carried on.
 const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -166,19 +169,34 @@ impl PasswordSettings {
     /// holds.
     #[must_use]
     pub fn within(self, limits: &Limits) -> Self {
-        let fit = limits.pieces(self.concurrent, u64::from(self.memory_kib) << 10, 2);
+        let fit = limits.pieces(self.concurrent, u64::from(self.memory_kib) << 10, HASH_PART);
         Self { concurrent: fit.min(limits.threads()), ..self }
+    }
+}
+
+impl PasswordSettings {
+    /// Whether one hash leaves room for the rest of the service: the first log-in would end it otherwise.
+    fn fits(self, memory: Option<u64>) -> Result<(), String> {
+        let Some(memory) = memory else { return Ok(()) };
+        let most = (memory / HASH_PART) >> 10;
+        if u64::from(self.memory_kib) <= most {
+            return Ok(());
+        }
+        Err(format!("must be at most {most}, half of the memory there is ({} MiB)", memory >> 20))
     }
 }
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("telemetry", &self.telemetry);
         problems.section("remote", &self.remote);
         problems.section("secrets", &self.secrets);
         problems.section("grpc", &self.grpc);
+        self.service.check_server(&self.grpc, problems);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
+        self.nats.check_database(&self.postgres, problems);
         problems.section("auth", &self.auth);
         problems.section("admin", &self.admin);
         problems.section("passwords", &self.passwords);
@@ -226,6 +244,9 @@ impl Validate for PasswordSettings {
         problems.require(self.queue <= 100_000, "queue", "must be at most 100000");
         let taken = argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None).is_ok();
         problems.require(taken, "memory_kib", "is, with iterations and parallelism, outside of what Argon2 takes");
+        if let Err(message) = self.fits(Limits::of_process().memory_there_is()) {
+            problems.add("memory_kib", message);
+        }
     }
 }
 
@@ -237,5 +258,18 @@ mod tests {
     fn half_a_processor_and_64_mib_hash_one_password_at_a_time() {
         let at_once = |cores, memory| PasswordSettings::default().within(&Limits { cores, memory }).concurrent;
         assert_eq!([at_once(0.5, Some(64 << 20)), at_once(2.0, None), at_once(8.0, Some(64 << 20))], [1, 2, 1]);
+    }
+
+    #[test]
+    fn a_hash_beyond_the_memory_there_is_is_refused() {
+        let fits = |memory_kib, memory| PasswordSettings { memory_kib, ..PasswordSettings::default() }.fits(memory);
+        assert_eq!(fits(19_456, Some(64 << 20)), Ok(()));
+        let refused = "must be at most 32768, half of the memory there is (64 MiB)";
+        assert_eq!(fits(32_769, Some(64 << 20)), Err(refused.to_owned()));
+        assert_eq!(fits(u32::MAX, None), Ok(()));
+        let mut problems = Problems::default();
+        PasswordSettings { memory_kib: u32::MAX, ..PasswordSettings::default() }.validate(&mut problems);
+        let told = problems.found();
+        assert!(told.iter().any(|problem| problem.message.contains("of the memory there is")), "{told:?}");
     }
 }

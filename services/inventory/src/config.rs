@@ -158,13 +158,16 @@ impl Validate for HoldSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("telemetry", &self.telemetry);
         problems.section("remote", &self.remote);
         problems.section("secrets", &self.secrets);
         problems.section("grpc", &self.grpc);
+        self.service.check_server(&self.grpc, problems);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
+        self.nats.check_database(&self.postgres, problems);
         problems.section("hold", &self.hold);
         problems.section("imports", &self.imports);
         problems.section("prices", &self.prices);

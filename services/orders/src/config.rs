@@ -166,14 +166,17 @@ impl SagaSettings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("service", &self.service);
+        problems.section("telemetry", &self.telemetry);
         problems.section("remote", &self.remote);
         problems.section("secrets", &self.secrets);
         problems.section("flags", &self.flags);
         problems.section("grpc", &self.grpc);
+        self.service.check_server(&self.grpc, problems);
         problems.section("auth", &self.auth);
         problems.section("client", &self.client);
         problems.section("postgres", &self.postgres);
         problems.section("nats", &self.nats);
+        self.nats.check_database(&self.postgres, problems);
         problems.section("catalogue", &self.catalogue);
         problems.section("placing", &self.placing);
         problems.section("saga", &self.saga);

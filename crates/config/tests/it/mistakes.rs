@@ -1,6 +1,8 @@
 //! What is told of mistakes: where, what was given, what is allowed, what was probably meant.
 
-use crate::shop::{Folder, sources, wrong};
+use flotilla_config::{RemoteLayer, Secrets};
+
+use crate::shop::{Folder, load, sources, wrong};
 
 #[test]
 fn every_mistake_of_every_source_is_told_at_once() {
@@ -57,4 +59,45 @@ fn a_file_where_another_variable_is_meant_gets_a_suggestion() {
 fn a_password_in_an_address_isnt_told() {
     let told = wrong(&sources(&[("FLOTILLA__BROKER__LARGEST", "nats://me:hunter2@broker")]));
     assert!(told[0].contains("nats://me:****@broker"), "{told:?}");
+}
+
+#[test]
+fn a_choice_with_a_typo_gets_a_suggestion() {
+    let told = wrong(&sources(&[("FLOTILLA__SERVICE__ENVIRONMENT", "prodution")]));
+    let expected = "service.environment: expected one of development, production (did you mean production?), not \
+                    \"prodution\" (from FLOTILLA__SERVICE__ENVIRONMENT)";
+    assert_eq!(told, [expected]);
+}
+
+#[test]
+fn a_variable_that_is_almost_one_of_ours_is_refused_and_other_programs_are_left_alone() {
+    for (name, meant) in [
+        ("FLOTILLA_CONFIG_DIRS", "FLOTILLA_CONFIG_DIR"),
+        ("FLOTILLA_SECERTS_DIR", "FLOTILLA_SECRETS_DIR"),
+        ("FLOTILLA_SAGA__TICK", "FLOTILLA__SAGA__TICK"),
+        ("FLOTILLA_BROKER__PASSWORD_FILE", "FLOTILLA__BROKER__PASSWORD_FILE"),
+    ] {
+        let told = wrong(&sources(&[(name, "x")]));
+        let expected = format!("{name}: is not a variable that is read; did you mean {meant}? (from {name})");
+        assert_eq!(told, [expected]);
+    }
+    let others =
+        ["FLOTILLA_HOME", "FLOTILLA_SERVERS", "FLOTILLA_LOG_FILES", "FLOTILLA_ORDERS__SAGA__TICK", "CONFIG_DIRS"];
+    let others = others.map(|name| (name, "x"));
+    assert!(load(&sources(&others), &RemoteLayer::default(), &Secrets::new()).is_ok());
+}
+
+#[test]
+fn a_layer_whose_name_has_a_typo_is_not_left_out_in_silence() {
+    let folder = Folder::new();
+    for name in ["producton.toml", "shop.json", "orders.toml", "notes.txt"] {
+        folder.write(name, "");
+    }
+    let place = folder.path().display().to_string();
+    let told = wrong(&sources(&[("FLOTILLA_CONFIG_DIR", &place)]));
+    let expected = [
+        format!("producton.toml: is read by nobody; did you mean production.toml? (from {place})"),
+        format!("shop.json: is read by nobody: its name must end in .toml, .yaml or .yml (from {place})"),
+    ];
+    assert_eq!(told, expected);
 }

@@ -22,11 +22,12 @@ use flotilla_servers::{External, Layout};
 use self::folder::Folder;
 pub use self::{
     archive::{NAME as ARCHIVE, SLOT, folder as archive_folder, streams, wal},
-    own::remember as remember_own,
+    own::{own_servers, remember as remember_own},
     restore::{Options as RestoreOptions, forget, retention, run as restore, unfinished},
     session::{connect, without_password},
 };
 use crate::{
+    consent::Consent,
     home::Home,
     screen::{Table, bold, mib},
     state::State,
@@ -52,6 +53,9 @@ pub struct Options {
     /// Base backups to keep; older ones go, with the WAL that only they need.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: u16,
+    /// Whether base backups may go without asking.
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// Does what the options say.
@@ -74,6 +78,7 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     let session = session::Session::open(&state).await?;
     let folder = Folder::prepare(&layout, &options.folder, session.identity().await?)?;
     let _claim = folder.claim()?;
+    options.consent.ask(home, &format!("backup {}", options.folder.display()), &pruned(&folder, options.keep)?)?;
     if !options.once {
         archive::start(home, &session, &folder).await?;
     }
@@ -91,9 +96,21 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     if options.once {
         println!("WAL isn't archived: only the end of this backup can be restored");
     } else {
-        println!("WAL is archived there while the fleet is up; `fleet restore {}` restores", folder.path().display());
+        let restore = home.command(&format!("restore {}", folder.path().display()));
+        println!("WAL is archived there while the fleet is up; `{restore}` restores");
     }
     Ok(())
+}
+
+/// The base backups that go when there is a new one. That the oldest one makes room for it is what a backup every night
+/// is for, and nothing to be asked about; that several go is.
+fn pruned(folder: &Folder, keep: u16) -> Result<Vec<String>> {
+    let bases = folder.bases()?;
+    let going = (bases.len() + 1).saturating_sub(usize::from(keep));
+    if going <= 1 {
+        return Ok(Vec::new());
+    }
+    Ok(bases.iter().take(going).map(|base| format!("the base backup {}", base.path.display())).collect())
 }
 
 /// A PostgreSQL that the user brings, or that runs in a container, isn't ours to back up.

@@ -19,6 +19,15 @@ pub fn remember(home: &Home, external: &External) -> Result<()> {
     home.write_private(&home.external(), &serde_json::to_vec(&note)?)
 }
 
+/// Which servers of the user's the fleet was last brought up with.
+#[must_use]
+pub fn own_servers(home: &Home) -> Vec<&'static str> {
+    let note =
+        fs::read(home.external()).ok().and_then(|note| serde_json::from_slice::<[Option<String>; 2]>(&note).ok());
+    let note = note.unwrap_or_default();
+    ["PostgreSQL", "NATS"].into_iter().zip(note).filter(|(_, url)| url.is_some()).map(|(name, _)| name).collect()
+}
+
 /// The servers of the user's that the fleet uses. The variables tell it where the fleet has never been up.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::{fs, fs::OpenOptions, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use flotilla_messaging::NatsSettings;
-use flotilla_servers::{Layout, Postgres, PostgresOptions, Recovery, Target, provision};
+use flotilla_servers::{External, Layout, Postgres, PostgresOptions, Recovery, Target, data_below, provision};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 use tokio::time::Instant;
@@ -13,11 +13,11 @@ use tokio::time::Instant;
 use super::{
     archive, base, broker,
     folder::{Base, Folder},
-    refuse_other,
+    own, refuse_other,
     session::{Session, shown},
     wal,
 };
-use crate::{DATABASES, home::Home, screen::bold, secrets::Secrets};
+use crate::{DATABASES, consent::Consent, home::Home, screen::bold, secrets::Secrets};
 
 /// A replay that takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
@@ -33,6 +33,9 @@ pub struct Options {
     /// To a restore point that `fleet backup --mark` made.
     #[arg(long, value_name = "NAME")]
     pub to_name: Option<String>,
+    /// Whether present data may be replaced without asking.
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// How far back the last restore went.
@@ -60,6 +63,8 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     let folder = Folder::open(&options.folder)?;
     let (target, time) = aim(&folder, &options)?;
     let base = folder.base_for(time)?;
+    options.consent.ask(home, &typed(&options), &losses(home)?)?;
+    home.remember_place()?;
     base::verify(home, &base.cluster()).await?;
     let secrets: Secrets = serde_json::from_slice(&fs::read(base.secrets())?).context("secrets.json is damaged")?;
     let layout = Layout::open(home.servers())?;
@@ -93,10 +98,39 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
         began.elapsed().as_secs_f64()
     );
     if let Some(aside) = aside {
-        println!("the data before: {} (remove it when nobody needs it; `make reset` does too)", aside.display());
+        let before =
+            format!("the data before: {} (remove it when nobody needs it; `make reset` does too)", aside.display());
+        println!("{}", home.naming(&before));
     }
-    println!("WAL isn't archived any more: begin a new backup, in a new folder, when the fleet is up (`make up`)");
+    let next = "WAL isn't archived any more: begin a new backup, in a new folder, when the fleet is up (`make up`)";
+    println!("{}", home.naming(next));
     Ok(())
+}
+
+/// The command as it was given.
+fn typed(options: &Options) -> String {
+    let to = options.to.as_ref().map(|to| format!(" --to {to}"));
+    let to = to.or_else(|| options.to_name.as_ref().map(|name| format!(" --to-name {name}"))).unwrap_or_default();
+    format!("restore {}{to}", options.folder.display())
+}
+
+/// What is no more in its place after it.
+fn losses(home: &Home) -> Result<Vec<String>> {
+    let mut losses = Vec::new();
+    let data = data_below(home.servers(), &home.server_name("postgres"));
+    if let Some(data) = data.filter(|data| data.join("cluster").exists()) {
+        losses.push(format!("the present state of the databases in {} (put aside there)", data.display()));
+    }
+    match own::agreed(home, External::from_env())?.nats {
+        Some(_) => {
+            losses.push("the streams of your own NATS (FLOTILLA_USE_NATS_URL), which are filled again".to_owned())
+        }
+        None => {
+            let data = data_below(home.servers(), &home.server_name("nats"));
+            losses.extend(data.map(|data| format!("the streams in {}, which are filled again", data.display())));
+        }
+    }
+    Ok(losses)
 }
 
 /// What PostgreSQL is told, and the time by which the base backup is chosen.

@@ -36,7 +36,12 @@ fn main() -> ExitCode {
             "orders" => run::<flotilla_orders::Orders>(args).await,
             "payments" => run::<flotilla_payments::Payments>(args).await,
             "notification" => run::<flotilla_notification::Notification>(args).await,
-            _ => {
+            other => {
+                if !other.is_empty() {
+                    // What was typed may be a secret in the wrong place.
+                    let refused = flotilla_config::unknown("service", other, flotilla_fleet::SERVICES);
+                    eprintln!("flotilla: {}", flotilla_redact::scrub(&refused));
+                }
                 eprintln!(
                     "usage: flotilla <{}> [serve|migrate|await-migrations|healthcheck]",
                     flotilla_fleet::SERVICES.join("|")

@@ -43,6 +43,6 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
         table.row([name.to_owned(), identity, left.unwrap_or_default(), fresh.to_owned()]);
     }
     print!("{}", table.render());
-    println!("in {}; `fleet up --tls` uses them", bold(&folder(home).display().to_string()));
+    println!("in {}; `{}` uses them", bold(&folder(home).display().to_string()), home.command("up --tls"));
     Ok(())
 }

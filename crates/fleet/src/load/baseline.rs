@@ -12,7 +12,8 @@ use crate::{control::postgres_tool, home::Home, state::State};
 const SCRIPT: &str = include_str!("../../../../bench/baseline.sql");
 /// Its tables.
 const SCHEMA: &str = include_str!("../../../../bench/schema.sql");
-const DATABASE: &str = "bench";
+/// Its tables are dropped and made anew: no name that a database of the user's may have.
+const DATABASE: &str = "flotilla_bench";
 const CLIENTS: &str = "32";
 
 /// Transactions in a second.

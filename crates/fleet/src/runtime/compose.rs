@@ -1,11 +1,13 @@
 //! The fleet as containers of this machine: `docker compose` does the work, this asks it and tells what came of it.
 //!
-//! Owns `.flotilla/compose/`: the secrets' files, and the file `project`, which is there from `up` until `down` has
-//! succeeded. Containers carry the project's name, so that nothing else is ever touched.
+//! Owns `.flotilla/compose/`: the secrets' files, the file `project`, which is there from `up` until `down` has succeeded,
+//! and the file `name` with the project's name, which stays until `reset`. Containers and volumes carry that name, which
+//! is of one home alone, so that nothing else is ever touched.
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use flotilla_config::{nearest, unknown};
 use tokio::{process::Command, time::Instant};
 
 use super::{
@@ -60,7 +62,10 @@ pub async fn up(home: &Home, tls: bool, faults: bool, observability: bool) -> Re
         .env("FLOTILLA_COMPOSE_SECRETS", &folder)
         .env("FLOTILLA_ADMIN_EMAIL", &secrets.admin_email)
         .env("FLOTILLA_FAULTS", faults.to_string());
-    home.write_private(&home.containers().join("project"), project(home).as_bytes())?;
+    home.remember_project()?;
+    for file in ["name", "project"] {
+        home.write_private(&home.containers().join(file), home.project().as_bytes())?;
+    }
     println!("starting containers");
     if let Err(error) = finish(command, UP_DEADLINE).await {
         bail!("{error:#}\n`fleet logs` tells more, `make down` clears up");
@@ -84,7 +89,7 @@ pub async fn down(home: &Home) -> Result<()> {
     finish(command, DOWN_DEADLINE).await?;
     fs::remove_file(home.containers().join("project"))?;
     drop(fs::remove_file(home.state()));
-    println!("the fleet is down; its data stays in Docker's volumes (`make reset` forgets it)");
+    println!("{}", home.naming("the fleet is down; its data stays in Docker's volumes (`make reset` forgets it)"));
     Ok(())
 }
 
@@ -110,6 +115,7 @@ pub async fn forget(home: &Home) -> Result<()> {
 /// # Errors
 /// When Compose can't, or doesn't know it.
 pub async fn act(home: &Home, what: &str, name: Option<&str>) -> Result<()> {
+    refuse_typo(name)?;
     let mut command = compose(home);
     command.arg(what).args(name);
     finish(command, DOWN_DEADLINE).await?;
@@ -122,6 +128,7 @@ pub async fn act(home: &Home, what: &str, name: Option<&str>) -> Result<()> {
 /// # Errors
 /// When Compose can't, or doesn't know the service.
 pub async fn logs(home: &Home, name: Option<&str>, follow: bool, lines: usize) -> Result<()> {
+    refuse_typo(name)?;
     let mut command = compose(home);
     command.args(["logs", "--tail", &lines.to_string()]).args(follow.then_some("--follow")).args(name);
     let status = command.status().await.context("Compose can't be run")?;
@@ -129,6 +136,17 @@ pub async fn logs(home: &Home, name: Option<&str>, follow: bool, lines: usize) -
         bail!("Compose can't tell logs ({status})");
     }
     Ok(())
+}
+
+/// Other names may be in further files: Compose refuses those that it doesn't know.
+fn refuse_typo(name: Option<&str>) -> Result<()> {
+    let known = || SERVICES.into_iter().chain(SERVERS);
+    match name {
+        Some(name) if known().all(|known| known != name) && nearest(name, known()).is_some() => {
+            bail!(unknown("service or server", name, known()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints the table, or JSON; whether every container is well.
@@ -156,7 +174,7 @@ fn compose(home: &Home) -> Command {
             command
         }
     };
-    command.args(["--project-name", &project(home)]).kill_on_drop(true);
+    command.args(["--project-name", home.project()]).kill_on_drop(true);
     command
 }
 
@@ -196,13 +214,6 @@ fn remember_programs(home: &Home) -> Result<()> {
         home.write_private(&home.containers().join(file), path.as_os_str().as_encoded_bytes())?;
     }
     Ok(())
-}
-
-/// One project for each fleet's folder: `flotilla`, or `flotilla-test` for a folder `test`.
-fn project(home: &Home) -> String {
-    let name = home.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().to_lowercase());
-    let name: String = name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
-    if name == "flotilla" { name } else { format!("flotilla-{name}") }
 }
 
 /// Runs a command to its end and returns what it printed.

@@ -7,6 +7,7 @@ mod files;
 mod told;
 
 use anyhow::{Result, bail};
+use flotilla_config::unknown;
 
 /// What `--runtime` chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Runtime {
             "k8s" => bail!(
                 "`make up RUNTIME=k8s` brings a cluster up: it builds and loads the images, which this command can't"
             ),
-            other => bail!("RUNTIME={other} is not known: choose native, compose or k8s"),
+            other => bail!(unknown("runtime", other, ["native", "compose", "k8s"])),
         }
     }
 }
@@ -43,6 +44,8 @@ mod tests {
     fn a_runtime_that_is_not_known_is_told_what_there_is() {
         assert_eq!(Runtime::named("compose").unwrap(), Runtime::Compose);
         assert!(Runtime::named("k8s").unwrap_err().to_string().contains("make up RUNTIME=k8s"));
-        assert!(Runtime::named("docker").unwrap_err().to_string().contains("native, compose or k8s"));
+        let refused = Runtime::named("docker").unwrap_err().to_string();
+        assert_eq!(refused, "unknown runtime `docker`: choose one of native, compose, k8s");
+        assert!(Runtime::named("composse").unwrap_err().to_string().contains("did you mean `compose`?"));
     }
 }

@@ -38,8 +38,13 @@ pub struct Backing {
 
 impl Backing {
     /// Gets and starts what the user doesn't bring.
-    pub async fn start(layout: &Layout, home: &Home, board: &Board, secrets: &Secrets) -> Result<Self> {
-        let external = External::from_env();
+    pub async fn start(
+        layout: &Layout,
+        home: &Home,
+        board: &Board,
+        secrets: &Secrets,
+        external: External,
+    ) -> Result<Self> {
         board.phase(Phase::Starting("getting PostgreSQL, NATS and Redis".to_owned()));
         let binaries = provision(layout, &|line: &str| board.phase(Phase::Starting(line.to_owned()))).await?;
         board.sources(binaries.sources.clone());

@@ -7,6 +7,7 @@ mod archive;
 mod backing;
 pub(crate) mod board;
 pub(crate) mod charge;
+mod claim;
 mod database;
 pub(crate) mod ports;
 mod service;
@@ -21,7 +22,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use flotilla_servers::{Layout, Log};
+use flotilla_servers::{External, Layout, Log};
 use tokio::{signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -117,10 +118,16 @@ struct Prepared {
 
 /// Starts the servers, and makes and migrates the databases.
 async fn prepare(home: &Home, board: &Board, secrets: &Secrets) -> Result<Prepared> {
+    let external = External::from_env();
+    claim::check(home, &external, secrets).await?;
+    home.remember_place()?;
     let layout = Layout::open(home.servers())?;
-    let backing = Backing::start(&layout, home, board, secrets).await?;
+    let backing = Backing::start(&layout, home, board, secrets, external.clone()).await?;
     board.phase(Phase::Starting("preparing databases".to_owned()));
     let databases = database::prepare(&backing.postgres_url, secrets).await?;
+    if let Some(url) = &external.postgres {
+        claim::claim_databases(home, url).await?;
+    }
     let addresses = Addresses::pick(home)?;
     let stack = if home.observability() { Some(Stack::prepare(home, &addresses.admins())?) } else { None };
     let mut environment = service::environments(home, &addresses, &databases, &backing, secrets);
@@ -153,8 +160,9 @@ async fn until_ready(board: &Board, stop: &CancellationToken) -> Result<()> {
         }
     };
     tokio::time::timeout(READY_DEADLINE, all_ready).await.map_err(|_| {
-        let waiting = board.services_not_started().join(", ");
-        anyhow::anyhow!("not ready within {} s: {waiting}; `fleet logs {waiting}` tells more", READY_DEADLINE.as_secs())
+        let waiting = board.services_not_started();
+        let (first, all) = (waiting.first().map_or("supervisor", |name| &**name), waiting.join(", "));
+        anyhow::anyhow!("not ready within {} s: {all}; `fleet logs {first}` tells more", READY_DEADLINE.as_secs())
     })
 }
 

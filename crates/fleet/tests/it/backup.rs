@@ -200,11 +200,12 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     let gap = last_closed(&room.path().join("wal"));
     let away = room.path().join("away");
     std::fs::rename(&gap, &away).unwrap();
-    ground.refused(&["restore", folder], "although the archive goes on").await;
+    ground.refused(&["restore", folder, "--yes"], "although the archive goes on").await;
     std::fs::rename(&away, &gap).unwrap();
 
     ground.refused(&["restore", folder, "--to-name", "nowhere"], "there are: here").await;
-    ground.run(&["restore", folder, "--to-name", "here"]).await;
+    ground.refused(&["restore", folder, "--to-name", "here"], "--to-name here --yes` does it").await;
+    ground.run(&["restore", folder, "--to-name", "here", "--yes"]).await;
     ground.run(&["up"]).await;
     let restored: BTreeSet<Uuid> = before.union(&late).copied().collect();
     assert_eq!(ground.orders().await, restored);
@@ -218,7 +219,7 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
 
     // It was the wrong point: the same backup leads to an earlier one.
     ground.run(&["down"]).await;
-    ground.run(&["restore", folder, "--to", &early]).await;
+    ground.run(&["restore", folder, "--to", &early, "--yes"]).await;
     assert_put_aside(&ground);
     ground.run(&["up"]).await;
     assert_eq!(ground.orders().await, before);

@@ -144,11 +144,12 @@ async fn poison(databases: &Databases) {
 
 /// Settings and arguments, right and wrong, of services and of the fleet's own command.
 async fn commands(home: &Home) -> String {
-    let url = format!("postgres://orders:{PASSWORD}@127.0.0.1:1/orders");
+    let url = |role: &str| format!("postgres://orders_{role}:{PASSWORD}@127.0.0.1:1/orders");
+    let [system, user, owner] = ["system", "user", "owner"].map(url);
     let settings = [
-        ("FLOTILLA__POSTGRES__SYSTEM_URL", url.as_str()),
-        ("FLOTILLA__POSTGRES__USER_URL", url.as_str()),
-        ("FLOTILLA__POSTGRES__OWNER_URL", url.as_str()),
+        ("FLOTILLA__POSTGRES__SYSTEM_URL", system.as_str()),
+        ("FLOTILLA__POSTGRES__USER_URL", user.as_str()),
+        ("FLOTILLA__POSTGRES__OWNER_URL", owner.as_str()),
         ("FLOTILLA__ADMIN__PASSWORD", PASSWORD),
         ("FLOTILLA__ADMIN__EMAIL", "canary@shop.example"),
     ];

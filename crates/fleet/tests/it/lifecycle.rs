@@ -31,9 +31,9 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        for last in ["down", "reset"] {
+        for last in [["down"].as_slice(), &["reset", "--yes"]] {
             let mut command = std::process::Command::new(fleet::binary());
-            command.arg("--home").arg(self.0.root()).arg("--servers").arg(self.0.servers()).arg(last);
+            command.arg("--home").arg(self.0.root()).arg("--servers").arg(self.0.servers()).args(last);
             drop(command.output());
         }
         drop(std::fs::remove_dir_all(self.0.root()));
@@ -55,7 +55,12 @@ fn pids(state: &State) -> Vec<Option<u32>> {
 async fn a_fleet_comes_up_once_heals_and_goes_down_whole() {
     let own = Own::new("lifecycle");
     let nobody = own.run(&["demo"]).await;
-    assert!(!nobody.success && nobody.stderr.contains("the fleet isn't up: run `make up` first"), "{nobody:?}");
+    assert!(
+        !nobody.success
+            && nobody.stderr.contains("the fleet isn't up: run `fleet --home ")
+            && nobody.stderr.contains(" up` first"),
+        "{nobody:?}"
+    );
 
     let up = own.run(&["up"]).await;
     assert!(up.success, "{up:?}");

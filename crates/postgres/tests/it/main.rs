@@ -11,6 +11,7 @@ mod migrate;
 mod pipelining;
 mod restart;
 mod retry;
+mod roles;
 mod rotation;
 mod row_security;
 mod support;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flotilla_config::{Problems, Setting, Validate};
+use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use serde::Deserialize;
 
 use super::TlsError;
@@ -59,7 +59,34 @@ impl Material {
         for certificate in certificates(&settings.authority)? {
             authorities.add(certificate).map_err(|error| settings.unusable(&error))?;
         }
-        Ok(Self { chain: certificates(&settings.certificate)?, key, authorities: Arc::new(authorities) })
+        let chain = certificates(&settings.certificate)?;
+        refuse_untimely(settings, &chain, &authorities)?;
+        Ok(Self { chain, key, authorities: Arc::new(authorities) })
+    }
+}
+
+/// Every peer would refuse a certificate that has ended or hasn't begun to count: it is said here, where it can be mended.
+/// Who signed it is the peers' matter: the public port's certificate may be of any authority.
+fn refuse_untimely(
+    settings: &TlsSettings,
+    chain: &[CertificateDer<'static>],
+    authorities: &RootCertStore,
+) -> Result<(), TlsError> {
+    let Some((own, between)) = chain.split_first() else { return Ok(()) };
+    let own = webpki::EndEntityCert::try_from(own).map_err(|error| settings.unusable(&error))?;
+    let algorithms = provider().signature_verification_algorithms.all;
+    let (now, usage) = (UnixTime::now(), webpki::KeyUsage::client_auth());
+    let seconds = |time: UnixTime| time.as_secs();
+    match own.verify_for_usage(algorithms, &authorities.roots, between, now, usage, None, None) {
+        Err(webpki::Error::CertExpired { time, not_after }) => {
+            let since = HumanDuration::from_secs(seconds(time).saturating_sub(seconds(not_after)));
+            Err(settings.unusable(&format!("it expired {since} ago")))
+        }
+        Err(webpki::Error::CertNotValidYet { time, not_before }) => {
+            let until = HumanDuration::from_secs(seconds(not_before).saturating_sub(seconds(time)));
+            Err(settings.unusable(&format!("it isn't valid before {until} from now: is this machine's clock right?")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -18,8 +18,12 @@ pub struct Authority {
 pub struct Wanted<'a> {
     pub file: &'a str,
     pub uris: &'a [&'a str],
+    pub begins_in: Duration,
     pub ends_in: Duration,
 }
+
+/// Long enough ago for any clock.
+pub const EARLIER: Duration = Duration::hours(-2);
 
 impl Authority {
     pub fn new() -> Self {
@@ -34,13 +38,13 @@ impl Authority {
     /// The certificate of a service, as good as they come.
     pub fn service(&self, name: &str) -> TlsSettings {
         let uri = format!("spiffe://flotilla/{name}");
-        self.issue(&Wanted { file: name, uris: &[&uri], ends_in: Duration::hours(1) })
+        self.issue(&Wanted { file: name, uris: &[&uri], begins_in: EARLIER, ends_in: Duration::hours(1) })
     }
 
     pub fn issue(&self, wanted: &Wanted<'_>) -> TlsSettings {
         let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let now = OffsetDateTime::now_utc();
-        (params.not_before, params.not_after) = (now - Duration::hours(2), now + wanted.ends_in);
+        (params.not_before, params.not_after) = (now + wanted.begins_in, now + wanted.ends_in);
         for uri in wanted.uris {
             params.subject_alt_names.push(SanType::URI((*uri).try_into().unwrap()));
         }

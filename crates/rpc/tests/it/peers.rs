@@ -119,9 +119,11 @@ async fn the_catalogues_batch_get_is_open_to_orders_alone() {
 async fn who_is_not_of_the_fleet_reaches_no_method() {
     let inventory = Inventory::start().await;
     let orders: &[_] = &["spiffe://flotilla/orders"];
-    let ended = Wanted { file: "ended", uris: orders, ends_in: time::Duration::minutes(-1) };
-    let expired = batch_get(inventory.with(inventory.authority.issue(&ended))).await.unwrap_err();
-    assert_eq!(expired.code(), Code::Unavailable, "{expired}");
+    let minutes = time::Duration::minutes;
+    let ended = Wanted { file: "ended", uris: orders, begins_in: minutes(-5), ends_in: minutes(-1) };
+    let ended = ClientSettings { tls: Some(inventory.authority.issue(&ended)), ..ClientSettings::default() };
+    let refused = channel(&format!("https://{}", inventory.address), &ended).map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("it expired"), "{refused}");
 
     let other = Authority::new();
     let foreign = TlsSettings { authority: inventory.authority.service("orders").authority, ..other.service("orders") };

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use flotilla_rpc::tls::{AcceptedTls, ClientTls, ConnectedTls, ServerTls, TlsError, TlsSettings};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-use crate::authority::{Authority, Wanted, replace};
+use crate::authority::{Authority, EARLIER, Wanted, replace};
 
 /// Longer than files are taken to be unchanged.
 const LATER: Duration = Duration::from_secs(2);
@@ -46,6 +46,24 @@ fn stranger(settings: &TlsSettings, protocol: &[u8]) -> tokio_rustls::TlsConnect
     Arc::new(config).into()
 }
 
+/// A client that shows a certificate whatever it is worth.
+fn unchecked(settings: &TlsSettings) -> tokio_rustls::TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&settings.authority).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_file(&settings.certificate).unwrap()],
+            PrivateKeyDer::from_pem_file(&settings.key).unwrap(),
+        )
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config).into()
+}
+
 fn localhost() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }
@@ -61,9 +79,37 @@ async fn a_peer_is_told_by_its_certificate() {
 async fn an_expired_certificate_is_refused() {
     let authority = Authority::new();
     let uris: &[_] = &["spiffe://flotilla/orders"];
-    let expired = authority.issue(&Wanted { file: "orders", uris, ends_in: time::Duration::minutes(-1) });
-    let refusal = reception(&authority, &expired).await.unwrap_err();
+    let ends_in = time::Duration::minutes(-1);
+    let expired = authority.issue(&Wanted { file: "orders", uris, begins_in: EARLIER, ends_in });
+    let (near, far) = duplex(64 * 1024);
+    let server = server_of(&authority);
+    let (_, accepted) = tokio::join!(unchecked(&expired).connect(localhost(), near), server.accept(far));
+    let refusal = accepted.unwrap_err();
     assert!(refusal.to_string().contains("expired"), "{refusal}");
+}
+
+#[test]
+fn nothing_begins_with_a_certificate_that_does_not_count_now() {
+    let authority = Authority::new();
+    let uris: &[_] = &["spiffe://flotilla/orders"];
+    let minutes = time::Duration::minutes;
+    for (begins_in, ends_in, said) in
+        [(EARLIER, minutes(-5), "can't be used: it expired 5m"), (minutes(61), minutes(90), "it isn't valid before 1h")]
+    {
+        let files = authority.issue(&Wanted { file: "orders", uris, begins_in, ends_in });
+        let told = [
+            ServerTls::load(&files).unwrap_err(),
+            ServerTls::public(&files).unwrap_err(),
+            ClientTls::load(&files).unwrap_err(),
+        ];
+        for told in told.map(|error| error.to_string()) {
+            assert!(told.contains(said) && told.contains("orders.pem"), "{told}");
+        }
+    }
+    // Who issued it is for the peers to judge: the public port's may be of any authority.
+    let (own, other) = (Authority::new(), Authority::new());
+    let foreign = TlsSettings { authority: other.service("gateway").authority, ..own.service("gateway") };
+    ServerTls::public(&foreign).unwrap();
 }
 
 #[tokio::test]
@@ -86,7 +132,7 @@ async fn a_server_of_another_authority_is_not_trusted() {
 async fn a_certificate_that_names_no_service_or_several_is_refused() {
     let authority = Authority::new();
     for uris in [&[][..], &["spiffe://elsewhere/orders"], &["spiffe://flotilla/orders", "spiffe://flotilla/payments"]] {
-        let odd = authority.issue(&Wanted { file: "odd", uris, ends_in: time::Duration::hours(1) });
+        let odd = authority.issue(&Wanted { file: "odd", uris, begins_in: EARLIER, ends_in: time::Duration::hours(1) });
         let refusal = reception(&authority, &odd).await.unwrap_err();
         assert_eq!(refusal.kind(), io::ErrorKind::PermissionDenied, "{uris:?}: {refusal}");
     }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use flotilla_config::{Change, HumanDuration, Place, Problems, Reference, Setting, Shown, Validate};
 use serde::Deserialize;
 
 use super::Remote;
+
+/// Longest wait of a start for what it can do without.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Where settings and flags come from while the process runs.
 #[derive(Clone, Deserialize, Setting)]
@@ -48,7 +52,9 @@ impl Validate for RemoteSettings {
     fn validate(&self, problems: &mut Problems) {
         let known = ["nats://", "tls://", "ws://", "wss://"].iter().any(|scheme| self.nats_url.starts_with(scheme));
         problems.require(!self.is_on() || known, "nats_url", "must be an address such as nats://127.0.0.1:4222");
-        problems.require(!self.start_timeout.get().is_zero(), "start_timeout", "must be longer than nothing");
+        let wait = self.start_timeout.get();
+        let fits = !wait.is_zero() && wait <= LONGEST;
+        problems.require(fits, "start_timeout", "must be longer than nothing and at most 1m: the start waits for it");
     }
 }
 

@@ -52,7 +52,8 @@ async fn a_wish_that_makes_no_sense_is_refused_and_named() {
     let (running, faults) = running(&settings(true, Environment::Development)).await;
     let refused = async |name: &str, body: &str| send(running.admin, "PUT", &format!("/faults/{name}"), body).await;
     for (name, body, status, said) in [
-        ("slow-disk", "", 404, "there is no fault"),
+        ("slow-disk", "", 404, "unknown fault `slow-disk`"),
+        ("slow-databse", "", 404, "did you mean `slow-database`?"),
         ("declined-payments", "", 404, "strikes nothing in this service"),
         ("slow-database", r#"{"for":"2h"}"#, 400, "for must be"),
         ("slow-database", r#"{"delay":"1m"}"#, 400, "delay must be"),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tracing::level_filters::LevelFilter;
 
 use super::filter::{InForce, LogFilter, Shared};
 use super::sieve::Sieve;
+use super::words;
 use crate::error::TelemetryError;
 
 /// Most rules at a time.
@@ -118,8 +118,11 @@ impl LogControl {
     /// The level (for all: the filter) can't be understood, or there are too many rules.
     pub fn set(&self, scope: LogScope, filter: &str, lasting: Duration) -> Result<(), LogRuleError> {
         let scope = checked(scope)?;
-        if scope != LogScope::All && filter.parse::<LevelFilter>().is_err() {
-            return Err(LogRuleError::Level);
+        if scope != LogScope::All {
+            words::level(filter).map_err(LogRuleError::Level)?;
+        }
+        if let LogScope::Module(module) = &scope {
+            words::module(module).map_err(LogRuleError::Module)?;
         }
         if lasting.is_zero() || lasting > LONGEST {
             return Err(LogRuleError::Duration);
@@ -208,8 +211,11 @@ impl std::fmt::Debug for LogControl {
 #[non_exhaustive]
 pub enum LogRuleError {
     /// The level isn't one.
-    #[error("the level must be one of off, error, warn, info, debug, trace")]
-    Level,
+    #[error("{0}")]
+    Level(String),
+    /// No crate has such a module.
+    #[error("{0}")]
+    Module(String),
     /// The filter isn't one.
     #[error("the filter can't be understood: {0}")]
     Filter(String),

@@ -99,7 +99,16 @@ async fn the_setting_is_followed_and_a_bad_one_is_not() {
 fn a_rule_that_cant_be_is_refused() {
     let control = control();
     let user = || LogScope::User("u-1".to_owned());
-    assert_eq!(control.set(user(), "loud", MINUTE), Err(LogRuleError::Level));
+    for (wrong, said) in
+        [("debgu", "did you mean `debug`?"), ("loud", "choose one of off, error"), ("", "unknown level")]
+    {
+        let refusal = control.set(user(), wrong, MINUTE).unwrap_err().to_string();
+        assert!(refusal.contains(said), "{wrong}: {refusal}");
+        assert!(control.set(LogScope::All, wrong, MINUTE).is_err(), "{wrong}");
+    }
+    let module = LogScope::Module("flotilla_order::saga".to_owned());
+    assert!(control.set(module, "debug", MINUTE).unwrap_err().to_string().contains("did you mean `flotilla_orders`?"));
+    assert_eq!(control.state().rules, []);
     assert_eq!(control.set(user(), "debug", Duration::ZERO), Err(LogRuleError::Duration));
     assert_eq!(control.set(user(), "debug", LONGEST * 2), Err(LogRuleError::Duration));
     assert_eq!(control.set(LogScope::Module("a=b,c".to_owned()), "debug", MINUTE), Err(LogRuleError::Scope));

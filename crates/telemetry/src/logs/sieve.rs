@@ -4,6 +4,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Targets;
 
+use super::words;
+
 /// Libraries that log each frame they move, or that would log about sending logs.
 pub(crate) const MUTED: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
 
@@ -22,6 +24,7 @@ pub(crate) enum Sieve {
 impl Sieve {
     /// Muted libraries speak only in warnings unless `filter` names them; `further` directives count over it.
     pub(crate) fn parse(filter: &str, further: impl Iterator<Item = String>) -> Result<Self, String> {
+        words::filter(filter)?;
         let mut directives: Vec<String> = MUTED.iter().map(|target| format!("{target}=warn")).collect();
         directives.extend(filter.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
         directives.extend(further);
@@ -49,12 +52,14 @@ mod tests {
 
     #[test]
     fn a_filter_without_spans_is_decided_by_target_and_level() {
-        let Ok(Sieve::Targets(targets)) = Sieve::parse("warn,orders=debug", std::iter::empty()) else { panic!() };
-        assert!(targets.would_enable("orders::saga", &tracing::Level::DEBUG));
-        assert!(!targets.would_enable("stock", &tracing::Level::INFO));
-        let sieve = Sieve::parse("info", ["stock=trace".to_owned()].into_iter()).unwrap();
+        let Ok(Sieve::Targets(targets)) = Sieve::parse("warn,flotilla_orders=debug", std::iter::empty()) else {
+            panic!()
+        };
+        assert!(targets.would_enable("flotilla_orders::saga", &tracing::Level::DEBUG));
+        assert!(!targets.would_enable("flotilla_inventory", &tracing::Level::INFO));
+        let sieve = Sieve::parse("info", ["flotilla_inventory=trace".to_owned()].into_iter()).unwrap();
         assert_eq!(sieve.max_level(), LevelFilter::TRACE);
-        assert!(matches!(Sieve::parse("info,orders[place]=debug", std::iter::empty()), Ok(Sieve::Spans(_))));
+        assert!(matches!(Sieve::parse("info,flotilla_orders[place]=debug", std::iter::empty()), Ok(Sieve::Spans(_))));
         assert!(Sieve::parse("info,=,=", std::iter::empty()).is_err());
         assert!(is_muted("h2") && is_muted("h2::codec") && !is_muted("h2o"));
     }

@@ -1,0 +1,44 @@
+use flotilla_testkit::stack;
+
+use super::*;
+use crate::supervisor::database;
+
+fn home(room: &tempfile::TempDir, name: &str) -> (Home, Secrets) {
+    let home = Home::open(&room.path().join(name), None).unwrap();
+    let secrets = Secrets::load(&home).unwrap();
+    (home, secrets)
+}
+
+#[tokio::test]
+async fn databases_of_one_home_are_refused_to_another_and_kept_for_the_one() {
+    let room = tempfile::tempdir().unwrap();
+    let ((one, secrets), (other, others)) = (home(&room, "a/ux"), home(&room, "b/ux"));
+    let external = External { postgres: Some(stack().await.postgres_url().to_owned()), ..External::default() };
+    let url = external.postgres.clone().unwrap();
+    check(&one, &external, &secrets).await.unwrap();
+    database::prepare(&url, &secrets).await.unwrap();
+    // As an earlier version left them: whoever knows the passwords has them.
+    check(&one, &external, &secrets).await.unwrap();
+    claim_databases(&one, &url).await.unwrap();
+    check(&one, &external, &secrets).await.unwrap();
+    let refusal = check(&other, &external, &others).await.unwrap_err().to_string();
+    assert!(refusal.contains("a database identity that isn't of") && refusal.contains(other.id()), "{refusal}");
+    claim_databases(&other, &url).await.unwrap();
+    check(&one, &external, &secrets).await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_and_a_cache_of_one_home_are_refused_to_another() {
+    let room = tempfile::tempdir().unwrap();
+    let ((one, secrets), (other, others)) = (home(&room, "a/ux"), home(&room, "b/ux"));
+    let stack = stack().await;
+    for external in [
+        External { nats: Some(stack.nats_url()), ..External::default() },
+        External { redis: Some(stack.redis_url()), ..External::default() },
+    ] {
+        check(&one, &external, &secrets).await.unwrap();
+        let refusal = check(&other, &external, &others).await.unwrap_err().to_string();
+        assert!(refusal.contains(one.id()) && refusal.contains("b/ux"), "{refusal}");
+        check(&one, &external, &secrets).await.unwrap();
+    }
+}

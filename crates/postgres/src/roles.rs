@@ -1,0 +1,57 @@
+//! Whether a connection's role is one that its pool may have. Row-level security doesn't bind a superuser, a role with
+//! BYPASSRLS or the tables' owner, and lets the system's role see everything: with one of these in the address of the
+//! users' pool every customer would see every other's rows, without any error.
+//!
+//! Looked at on each new connection: addresses change while a service runs, and so do roles.
+
+use tokio_postgres::Client;
+
+use crate::error::{Error, ErrorKind};
+
+/// The pool of customers' calls.
+pub(crate) const USER: &str = "user";
+/// The pool of everything else.
+pub(crate) const SYSTEM: &str = "system";
+
+/// The role, what it may do, and whose rights it may take on. A table whose rows are parted by a policy for others, and
+/// open as a whole to this role, makes it a system's role.
+const SQL: &str = "
+    SELECT current_user::text,
+        EXISTS (SELECT FROM pg_roles WHERE rolsuper AND pg_has_role(current_user, oid, 'MEMBER')),
+        EXISTS (SELECT FROM pg_roles WHERE rolbypassrls AND pg_has_role(current_user, oid, 'MEMBER')),
+        EXISTS (SELECT FROM pg_class WHERE relrowsecurity AND pg_has_role(current_user, relowner, 'MEMBER')),
+        EXISTS (SELECT FROM pg_policy own WHERE polpermissive AND polcmd IN ('r', '*')
+            AND pg_get_expr(polqual, polrelid) = 'true'
+            AND EXISTS (SELECT FROM unnest(polroles) role WHERE role <> 0 AND pg_has_role(current_user, role, 'MEMBER'))
+            AND EXISTS (SELECT FROM pg_policy other WHERE other.polrelid = own.polrelid
+                AND pg_get_expr(other.polqual, other.polrelid) <> 'true'))";
+
+/// Refuses a role that doesn't fit the pool. A pool with another name than the two takes any.
+pub(crate) async fn check(pool: &str, client: &Client) -> Result<(), Error> {
+    if pool != USER && pool != SYSTEM {
+        return Ok(());
+    }
+    let row = client.query_typed(SQL, &[]).await?;
+    let Some(row) = row.first() else { return Ok(()) };
+    let role: String = row.try_get(0)?;
+    let all = [
+        "is a superuser, or may act as one",
+        "has BYPASSRLS, or may act as a role that has",
+        "owns tables with row-level security, or may act as their owner",
+        "is the system's role, or may act as it",
+    ];
+    // What the system may not be is a superuser alone: it sees all rows, but must not change who may do what.
+    let asked = if pool == USER { &all[..] } else { &all[..1] };
+    for (number, what) in asked.iter().enumerate() {
+        if row.try_get(number + 1)? {
+            let why = if pool == USER {
+                "row-level security would not bind customers' calls"
+            } else {
+                "no limit would bind it"
+            };
+            let message = format!("postgres.{pool}_url names the role {role}, which {what}: {why}");
+            return Err(Error::new(ErrorKind::Other, message).of_unfit_role());
+        }
+    }
+    Ok(())
+}

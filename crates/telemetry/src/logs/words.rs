@@ -1,0 +1,210 @@
+//! The words of a filter. To the library's parser any word that is no level names a module, so that `debgu` would log that
+//! module alone: nothing. Here a word that nobody can have meant is refused.
+
+use flotilla_config::{nearest, unknown};
+
+/// The levels, the quietest first.
+pub(crate) const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Crates whose events the services' logs may hold: the workspace's own, and those libraries below it that log.
+const CRATES: [&str; 67] = [
+    "async_nats",
+    "aws_config",
+    "aws_runtime",
+    "aws_sdk_secretsmanager",
+    "aws_sdk_sts",
+    "aws_sigv4",
+    "aws_smithy_http",
+    "aws_smithy_observability",
+    "aws_smithy_runtime",
+    "aws_smithy_runtime_api",
+    "aws_types",
+    "deadpool_postgres",
+    "flagd_evaluation_engine",
+    "flotilla",
+    "flotilla_cache",
+    "flotilla_call",
+    "flotilla_cgroup",
+    "flotilla_config",
+    "flotilla_config_derive",
+    "flotilla_fault",
+    "flotilla_flags",
+    "flotilla_fleet",
+    "flotilla_gateway",
+    "flotilla_identity",
+    "flotilla_inventory",
+    "flotilla_messaging",
+    "flotilla_notification",
+    "flotilla_orders",
+    "flotilla_payments",
+    "flotilla_postgres",
+    "flotilla_proto",
+    "flotilla_redact",
+    "flotilla_rpc",
+    "flotilla_secrets",
+    "flotilla_servers",
+    "flotilla_service",
+    "flotilla_telemetry",
+    "flotilla_testkit",
+    "fred",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "log",
+    "mio",
+    "notify",
+    "open_feature",
+    "open_feature_flagd",
+    "opentelemetry",
+    "opentelemetry_http",
+    "opentelemetry_otlp",
+    "opentelemetry_sdk",
+    "panic",
+    "prost_build",
+    "redis_protocol",
+    "refinery_core",
+    "reqwest",
+    "rustls",
+    "tokio",
+    "tokio_postgres",
+    "tonic",
+    "tower",
+    "tower_http",
+    "tracing",
+    "tracing_opentelemetry",
+    "tracing_subscriber",
+    "turmoil",
+    "zopfli",
+];
+
+/// The crates of this workspace begin so: one that isn't known isn't there.
+const OWN: &str = "flotilla_";
+/// Names that are shorter resemble too many others.
+const TELLING: usize = 5;
+
+/// Refuses a level that isn't one.
+pub(crate) fn level(word: &str) -> Result<(), String> {
+    let digit = || matches!(word.as_bytes(), [b'0'..=b'5']);
+    if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)) || digit() {
+        return Ok(());
+    }
+    Err(unknown("level", word, LEVELS))
+}
+
+/// Refuses a module whose crate isn't there, as far as that can be known: other programs have crates of their own.
+pub(crate) fn module(path: &str) -> Result<(), String> {
+    let first = path.split("::").next().unwrap_or(path);
+    if CRATES.contains(&first) {
+        return Ok(());
+    }
+    let own = || CRATES.into_iter().filter_map(|known| known.strip_prefix(OWN));
+    let meant = match first.strip_prefix(OWN) {
+        Some(bare) => nearest(bare, own()).map(|bare| format!("{OWN}{bare}")),
+        None if first.len() < TELLING => None,
+        None => nearest(first, own())
+            .map(|bare| format!("{OWN}{bare}"))
+            .or_else(|| nearest(first, CRATES).map(str::to_owned)),
+    };
+    match meant {
+        Some(meant) => Err(format!("unknown module `{first}`; did you mean `{meant}`?")),
+        None if first.starts_with(OWN) => {
+            Err(unknown("module", first, CRATES.into_iter().filter(|known| known.starts_with(OWN))))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses a filter with a word that nobody can have meant.
+pub(crate) fn filter(text: &str) -> Result<(), String> {
+    let mut parts = text.split(',').map(str::trim).filter(|part| !part.is_empty()).peekable();
+    if parts.peek().is_none() {
+        return Err("it is empty, which logs next to nothing: write off if that is meant".to_owned());
+    }
+    parts.try_for_each(directive)
+}
+
+/// `level`, `module`, `module=level`, `module[span{field=value}]=level`.
+fn directive(part: &str) -> Result<(), String> {
+    let (target, wanted) = match part.split_once('[') {
+        Some((target, span)) => {
+            let rest = span.rsplit_once(']').map_or("", |(_, rest)| rest);
+            (Some(target).filter(|target| !target.is_empty()), rest.strip_prefix('='))
+        }
+        None => match part.split_once('=') {
+            Some((target, wanted)) => (Some(target), Some(wanted)),
+            None => return alone(part),
+        },
+    };
+    target.map_or(Ok(()), module)?;
+    wanted.map_or(Ok(()), level)
+}
+
+/// A word by itself: a level, or a crate that is known.
+fn alone(word: &str) -> Result<(), String> {
+    let Err(refused) = level(word) else { return Ok(()) };
+    let first = word.split("::").next().unwrap_or(word);
+    if CRATES.contains(&first) {
+        return Ok(());
+    }
+    if nearest(word, LEVELS).is_some() {
+        return Err(refused);
+    }
+    module(word)?;
+    Err(format!("{refused}; a module is written with its level, as in {word}=debug"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_can_have_meant_is_refused_with_what_was_meant() {
+        for (text, said) in [
+            ("debgu", "unknown level `debgu`; did you mean `debug`?"),
+            ("info,wran", "unknown level `wran`; did you mean `warn`?"),
+            ("info,flotilla_orders=debgu", "unknown level `debgu`; did you mean `debug`?"),
+            ("info,flotilla_orders[place]=trcae", "unknown level `trcae`; did you mean `trace`?"),
+            ("info,flotilla_order=debug", "unknown module `flotilla_order`; did you mean `flotilla_orders`?"),
+            ("info,orders=debug", "unknown module `orders`; did you mean `flotilla_orders`?"),
+            ("info,ordres::saga=debug", "unknown module `ordres`; did you mean `flotilla_orders`?"),
+            ("info,tonci=debug", "unknown module `tonci`; did you mean `tonic`?"),
+            ("info,flotilla_shipping=debug", "unknown module `flotilla_shipping`: choose one of flotilla_cache,"),
+            ("verbose", "unknown level `verbose`: choose one of off, error, warn, info, debug, trace; a module is"),
+            ("info,flotilla_orders=", "unknown level ``"),
+            ("", "it is empty"),
+            (" , ", "it is empty"),
+        ] {
+            let refusal = filter(text).unwrap_err();
+            assert!(refusal.starts_with(said), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_meant_is_taken() {
+        for text in [
+            "info",
+            "INFO",
+            "off",
+            "3",
+            "warn,flotilla_orders=debug",
+            "info,flotilla_orders::saga=trace,h2=info,",
+            "flotilla_orders",
+            "info,acme_shipping::van=debug",
+            "info,[place{user=\"u-1\"}]=debug",
+            "info,flotilla_orders[place]",
+        ] {
+            filter(text).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+        }
+    }
+
+    #[test]
+    fn every_crate_that_logs_is_known() {
+        let lock = include_str!("../../../../Cargo.lock");
+        for package in lock.split("[[package]]").skip(1) {
+            let name = package.split('"').nth(1).unwrap().replace('-', "_");
+            let logs = package.contains("\n \"tracing\",") || package.contains("\n \"log\",");
+            let ours = name.starts_with(OWN);
+            assert!(!(logs || ours) || CRATES.contains(&&*name), "{name} logs: add it to CRATES");
+        }
+    }
+}
