@@ -31,6 +31,7 @@ mod reflection;
 mod routes;
 mod server;
 mod settings;
+mod share;
 
 pub use access::{Access, AccessRules};
 pub use auth::{
@@ -48,3 +49,4 @@ pub use health::HealthHandle;
 pub use rate::{Rate, RateLimiter};
 pub use server::{ServeError, Server};
 pub use settings::{AuthSettings, MAX_CLOCK_SKEW, RateLimitSettings, ServerSettings};
+pub use share::{Share, Shares};

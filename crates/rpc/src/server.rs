@@ -17,8 +17,15 @@ use crate::routes::Routes;
 use crate::tls::{Reveal, ServerTls, TlsError};
 use crate::{AccessRules, Authenticator, HealthHandle, ServerSettings, connection, reflection};
 
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// What one call may have sent and its handler not read.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The largest window that HTTP/2 knows.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+/// Calls of a connection that were cancelled before they were looked at. A client here is another service, which cancels
+/// when its own callers do: they are many, and must not cost others the connection that they share.
+const CANCELLED_CALLS: usize = 16 * 1024;
+/// Calls reset because of what was still sent for them after their end, over the life of a connection.
+const RESET_CALLS: usize = 1 << 20;
 /// The largest header list that a client may send (the h2 default of 16 MiB invites abuse).
 const MAX_HEADERS: u32 = 16 * 1024;
 /// How long broken connections may take to go.
@@ -188,11 +195,15 @@ impl std::fmt::Debug for Server {
 }
 
 fn transport(settings: &ServerSettings) -> tonic::transport::Server {
+    // As large as those of all calls together: one that isn't read stops no other.
+    let window = STREAM_WINDOW.saturating_mul(settings.max_calls_per_connection).min(MAX_WINDOW);
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(settings.keepalive_interval.0))
         .http2_keepalive_timeout(Some(settings.keepalive_timeout.0))
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(window)
+        .http2_max_pending_accept_reset_streams(Some(CANCELLED_CALLS))
+        .http2_max_local_error_reset_streams(Some(RESET_CALLS))
         .max_concurrent_streams(settings.max_calls_per_connection)
         .http2_max_header_list_size(MAX_HEADERS)
 }

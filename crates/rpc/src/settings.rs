@@ -34,8 +34,13 @@ pub struct ServerSettings {
     /// Most unary calls in flight over all connections; further ones are refused. Where memory is limited, at most one
     /// for each 256 KiB.
     pub max_calls: usize,
-    /// Open streams over all connections; further ones are refused.
+    /// Open streams over all connections; further ones are refused. Where memory is limited, at most one for each 256
+    /// KiB.
     pub max_streams: usize,
+    /// Unary calls that one user may have in flight; further ones are refused. 0: no limit.
+    pub max_calls_per_user: usize,
+    /// Streams that one user may have open; further ones are refused. 0: no limit.
+    pub max_streams_per_user: usize,
     /// HTTP/2 ping interval.
     pub keepalive_interval: HumanDuration,
     /// How long a ping may stay unanswered.
@@ -49,7 +54,9 @@ pub struct ServerSettings {
 
 /// What a unary call may take in the mean, in bytes: request, response and what is around them.
 const CALL_BYTES: u64 = 64 * 1024;
-/// The part of a limited memory that unary calls may fill: a quarter.
+/// What an open stream may take, in bytes: its handler, what waits to be sent and what wasn't read.
+const STREAM_BYTES: u64 = 64 * 1024;
+/// The part of a limited memory that unary calls may fill, and that streams may: a quarter each.
 const CALLS_PART: u64 = 4;
 
 /// The part of the memory that one request may fill.
@@ -66,6 +73,17 @@ impl ServerSettings {
     pub fn calls_at_once(&self) -> usize {
         Limits::of_process().pieces(self.max_calls, CALL_BYTES, CALLS_PART)
     }
+
+    /// Refused calls of one user that are held for a moment; never without a bound.
+    pub(crate) fn held_calls_per_user(&self) -> usize {
+        if self.max_calls_per_user == 0 { Self::default().max_calls_per_user } else { self.max_calls_per_user }
+    }
+
+    /// Streams that may be open: `max_streams`, and no more than fill a quarter of a limited memory.
+    #[must_use]
+    pub fn streams_at_once(&self) -> usize {
+        Limits::of_process().pieces(self.max_streams, STREAM_BYTES, CALLS_PART)
+    }
 }
 
 impl Default for ServerSettings {
@@ -81,6 +99,8 @@ impl Default for ServerSettings {
             max_calls_per_connection: 1024,
             max_calls: 2048,
             max_streams: 10_000,
+            max_calls_per_user: 128,
+            max_streams_per_user: 128,
             keepalive_interval: HumanDuration(Duration::from_secs(20)),
             keepalive_timeout: HumanDuration(Duration::from_secs(10)),
             drain_grace: HumanDuration(Duration::from_secs(8)),

@@ -1,7 +1,8 @@
 //! All addresses of a channel, and the choice among them: the one with the fewest calls in flight.
 //!
 //! The first call connects to all addresses. A call goes to an address that is connected; it waits only while none is,
-//! and fails once the next attempt at each has failed.
+//! or while a further connection is opened for it, and fails once the next attempt at each has failed, or at once where
+//! all connections are full.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,6 +23,7 @@ use super::ejection::Rules;
 use super::endpoint::{Endpoint, Wiring};
 use super::layers::metrics::ClientMetrics;
 use super::outcome::is_fault;
+use super::pool::{Class, Found, Lane};
 use super::target::Target;
 
 /// Calls that wait for so long in vain speak against the address; shorter ones against the caller's patience.
@@ -61,39 +63,40 @@ impl Balancer {
     /// A place at the best address but for those `tried`, which are taken only when there is no other.
     ///
     /// # Errors
-    /// None is connected, and the next attempt at each has failed.
-    pub async fn acquire(self: &Arc<Self>, tried: &[SocketAddr]) -> Result<(Sender, Lease), Arc<io::Error>> {
+    /// None is connected and the next attempt at each has failed, or all are full.
+    pub async fn acquire(self: &Arc<Self>, class: Class, tried: &[SocketAddr]) -> Result<(Sender, Lease), NoPlace> {
         self.start();
-        if let Some(found) = self.pick(tried) {
+        if let Some(found) = self.pick(class, tried)? {
             return Ok(found);
         }
         let began = Instant::now();
         let mut changes = self.wiring.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            if let Some(found) = self.pick(tried) {
+            if let Some(found) = self.pick(class, tried)? {
                 return Ok(found);
             }
-            if let Some(cause) = self.hopeless_since(began) {
-                return Err(cause);
+            if let Some(cause) = self.hopeless_since(class, began) {
+                return Err(NoPlace::Unreachable(cause));
             }
             self.wake();
             if changes.changed().await.is_err() {
-                return Err(Arc::new(io::ErrorKind::NotConnected.into()));
+                return Err(NoPlace::Unreachable(Arc::new(io::ErrorKind::NotConnected.into())));
             }
         }
     }
 
-    /// The connected address with the fewest calls in flight; of several, any. One that was tried for this call or
-    /// that is ejected is taken only where there is nothing better.
-    fn pick(self: &Arc<Self>, tried: &[SocketAddr]) -> Option<(Sender, Lease)> {
+    /// The connected address with the fewest calls of this class in flight; of several, any. One that was tried for this
+    /// call or that is ejected is taken only where there is nothing better. Nothing where a connection is to be waited
+    /// for.
+    fn pick(self: &Arc<Self>, class: Class, tried: &[SocketAddr]) -> Result<Option<(Sender, Lease)>, NoPlace> {
         let now = Instant::now();
         let endpoints = self.endpoints.read();
         let mut best: Option<((u8, usize), &Arc<Endpoint>)> = None;
         let mut ties = 1;
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.is_ready()) {
             let ejected = u8::from(endpoint.ejection.lock().is_active(now));
-            let rank = (2 * ejected + u8::from(tried.contains(&endpoint.address)), endpoint.pending());
+            let rank = (2 * ejected + u8::from(tried.contains(&endpoint.address)), endpoint.pool(class).taken());
             ties = if best.is_some_and(|(least, _)| least == rank) { ties + 1 } else { 1 };
             let better = best.is_none_or(|(least, _)| rank < least);
             // Each of several equals has the same chance.
@@ -101,18 +104,32 @@ impl Balancer {
                 best = Some((rank, endpoint));
             }
         }
-        let (_, endpoint) = best?;
-        Some((endpoint.sender()?, Lease::new(Arc::clone(self), Arc::clone(endpoint), now)))
+        let Some((_, best)) = best else { return Ok(None) };
+        let others = endpoints.iter().filter(|endpoint| endpoint.is_ready() && !Arc::ptr_eq(endpoint, best));
+        let mut none = NoPlace::Full;
+        // The others are asked only where the best has no room.
+        for endpoint in std::iter::once(best).chain(others) {
+            match endpoint.take(class) {
+                Found::Place(sender, lane) => {
+                    let at = At { endpoint: Arc::clone(endpoint), class, lane };
+                    return Ok(Some((sender, Lease::new(Arc::clone(self), at, now))));
+                }
+                Found::Opening => return Ok(None),
+                Found::Full => {}
+                Found::Failed(cause) => none = NoPlace::Unreachable(cause),
+            }
+        }
+        Err(none)
     }
 
     /// Why no call can be made, once everything that could have changed it since `began` has failed.
-    fn hopeless_since(&self, began: Instant) -> Option<Arc<io::Error>> {
+    fn hopeless_since(&self, class: Class, began: Instant) -> Option<Arc<io::Error>> {
         let endpoints = self.endpoints.read();
         if endpoints.is_empty() {
             let unresolved = self.unresolved.lock();
             return unresolved.as_ref().filter(|(at, _)| *at >= began).map(|(_, cause)| Arc::clone(cause));
         }
-        endpoints.iter().map(|endpoint| endpoint.failed_since(began)).collect::<Option<Vec<_>>>()?.pop()
+        endpoints.iter().map(|endpoint| endpoint.failed_since(class, began)).collect::<Option<Vec<_>>>()?.pop()
     }
 
     /// Calls wait: connect, and look the names up again if there is nobody to connect to.
@@ -146,7 +163,7 @@ impl Balancer {
         for (target, address) in addresses {
             if !keepers.contains_key(address) {
                 tracing::debug!(%address, host = target.host(), "address added");
-                let endpoint = Arc::new(Endpoint::new(Arc::clone(target), *address));
+                let endpoint = Arc::new(Endpoint::new(Arc::clone(target), *address, &self.wiring.settings));
                 endpoints.push(Arc::clone(&endpoint));
                 let keeping = tokio::spawn(endpoint.keep_connected(Arc::clone(&self.wiring)));
                 keepers.insert(*address, AbortOnDropHandle::new(keeping));
@@ -181,10 +198,26 @@ impl Balancer {
     }
 }
 
+/// Why a call has no place.
+#[derive(Debug)]
+pub(crate) enum NoPlace {
+    /// No address can be connected to.
+    Unreachable(Arc<io::Error>),
+    /// As many calls are in flight as the connections may carry.
+    Full,
+}
+
+/// Where a call is.
+struct At {
+    endpoint: Arc<Endpoint>,
+    class: Class,
+    lane: Arc<Lane>,
+}
+
 /// A call's place at an address, until its end.
 pub(crate) struct Lease {
     balancer: Arc<Balancer>,
-    pub endpoint: Arc<Endpoint>,
+    at: At,
     began: Instant,
     /// When the caller stops waiting.
     pub deadline: Option<Deadline>,
@@ -192,9 +225,13 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    fn new(balancer: Arc<Balancer>, endpoint: Arc<Endpoint>, now: Instant) -> Self {
-        endpoint.begin();
-        Self { balancer, endpoint, began: now, deadline: None, judged: false }
+    fn new(balancer: Arc<Balancer>, at: At, now: Instant) -> Self {
+        Self { balancer, at, began: now, deadline: None, judged: false }
+    }
+
+    /// Where the call is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.at.endpoint
     }
 
     /// Notes how the call ended. A code that says nothing of the server is as good as success.
@@ -210,16 +247,19 @@ impl Lease {
     fn judge(&mut self, failed: bool) {
         self.judged = true;
         if failed {
-            self.balancer.failed(&self.endpoint);
+            self.balancer.failed(self.endpoint());
         } else {
-            self.endpoint.ejection.lock().succeeded(Instant::now());
+            self.at.endpoint.ejection.lock().succeeded(Instant::now());
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.endpoint.end();
+        let At { endpoint, class, lane } = &self.at;
+        if endpoint.pool(*class).give_back(lane) {
+            self.balancer.wiring.changes.send_replace(());
+        }
         let in_vain = self.deadline.is_some_and(|deadline| deadline.remaining().is_zero());
         if !self.judged && in_vain && self.began.elapsed() >= SLOW {
             self.judge(true);

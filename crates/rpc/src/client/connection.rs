@@ -15,11 +15,24 @@ use tokio::sync::oneshot;
 
 use super::connector::{Connector, Io};
 use super::outbound::Outbound;
+use super::pool::Bounds;
 use super::target::Target;
 use crate::ClientSettings;
 
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Streams that were cancelled here and that are still known, so that what the server sends of them is passed over.
+const CANCELLED_STREAMS: usize = 1024;
+/// What the server may send of streams that are long forgotten, in messages over the life of a connection: callers who
+/// cancel are no fault of the server, and must not cost others their connection.
+const FORGOTTEN_STREAMS: usize = 1 << 20;
+/// The head of an HTTP/2 frame.
+const FRAME_HEAD: usize = 9;
+/// One setting in a frame of settings.
+const SETTING: usize = 6;
+/// The type of frames of settings, and what the number of streams is called there (RFC 9113, 6.5).
+const SETTINGS: u8 = 4;
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+/// The longest first frame that is looked at.
+const LONGEST_SETTINGS: usize = 64 * SETTING;
 
 /// Sends requests over a connection. Cheap to clone.
 pub(crate) type Sender = SendRequest<Outbound>;
@@ -27,6 +40,8 @@ pub(crate) type Sender = SendRequest<Outbound>;
 /// Both ends of an established connection: what sends, and what has to be awaited until it ends.
 pub(crate) struct Established {
     pub sender: Sender,
+    /// Streams that the server takes at once; `None`: as many as one likes.
+    pub most_streams: Option<u32>,
     pub connection: Connection<TokioIo<Heard>, Outbound, TokioExecutor>,
 }
 
@@ -39,22 +54,27 @@ pub(crate) async fn establish(
     target: &Target,
     address: SocketAddr,
     settings: &ClientSettings,
+    bounds: Bounds,
 ) -> io::Result<Established> {
     let connecting = async {
         let (first_word, spoken) = oneshot::channel();
-        let io = Heard { io: connector.connect(target, address).await?, first_word: Some(first_word) };
+        let io = connector.connect(target, address).await?;
+        let io = Heard { io, first_word: Some(FirstWord { read: Vec::new(), told: first_word }) };
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(bounds.stream_window)
+            .initial_connection_window_size(bounds.connection_window())
+            .max_concurrent_reset_streams(CANCELLED_STREAMS)
+            .max_local_error_reset_streams(FORGOTTEN_STREAMS)
             .keep_alive_interval(settings.keepalive_interval.0)
             .keep_alive_timeout(settings.keepalive_timeout.0)
             .keep_alive_while_idle(true)
             .handshake(TokioIo::new(io))
             .await
             .map_err(io::Error::other)?;
-        spoken.await.map_err(|_| io::Error::new(io::ErrorKind::ConnectionReset, "closed before a word was said"))?;
-        Ok(Established { sender, connection })
+        let closed = |_| io::Error::new(io::ErrorKind::ConnectionReset, "closed before a word was said");
+        let most_streams = spoken.await.map_err(closed)?;
+        Ok(Established { sender, most_streams, connection })
     };
     match tokio::time::timeout(settings.connect_timeout.0, connecting).await {
         Ok(established) => established,
@@ -62,21 +82,54 @@ pub(crate) async fn establish(
     }
 }
 
-/// A stream of bytes that tells when the other side has first spoken.
+/// A stream of bytes that tells what the other side first said: its settings.
 pub(crate) struct Heard {
     io: Box<dyn Io>,
-    first_word: Option<oneshot::Sender<()>>,
+    first_word: Option<FirstWord>,
+}
+
+/// The server's settings, until they are read.
+struct FirstWord {
+    read: Vec<u8>,
+    told: oneshot::Sender<Option<u32>>,
+}
+
+impl Heard {
+    fn note(&mut self, bytes: &[u8]) {
+        let Some(word) = &mut self.first_word else { return };
+        let room = (FRAME_HEAD + LONGEST_SETTINGS).saturating_sub(word.read.len());
+        word.read.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if let Some(most_streams) = most_streams(&word.read)
+            && let Some(word) = self.first_word.take()
+        {
+            // Nobody listens any more when the attempt was given up.
+            let _ = word.told.send(most_streams);
+        }
+    }
+}
+
+/// How many streams the settings allow that a server begins with; nothing while they aren't all there. Whatever isn't
+/// settings allows anything: it is HTTP/2's to complain.
+fn most_streams(read: &[u8]) -> Option<Option<u32>> {
+    let &[high, middle, low, kind, ..] = read.get(..FRAME_HEAD)? else { return None };
+    let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+    if kind != SETTINGS {
+        return Some(None);
+    }
+    let settings = read.get(FRAME_HEAD..FRAME_HEAD + length.min(LONGEST_SETTINGS))?;
+    let most = settings.chunks_exact(SETTING).filter_map(|setting| {
+        let &[high, low, a, b, c, d] = setting else { return None };
+        (u16::from_be_bytes([high, low]) == MAX_CONCURRENT_STREAMS).then(|| u32::from_be_bytes([a, b, c, d]))
+    });
+    Some(most.last())
 }
 
 impl AsyncRead for Heard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        if buf.filled().len() > before
-            && let Some(first_word) = self.first_word.take()
-        {
-            // Nobody listens any more when the attempt was given up.
-            let _ = first_word.send(());
+        if self.first_word.is_some() {
+            self.note(&buf.filled()[before..]);
         }
         polled
     }
@@ -105,5 +158,33 @@ impl AsyncWrite for Heard {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Settings, as a server sends them.
+    fn settings(list: &[(u16, u32)]) -> Vec<u8> {
+        let length = u8::try_from(list.len() * SETTING).unwrap();
+        let body = list.iter().flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat());
+        [0, 0, length, SETTINGS, 0, 0, 0, 0, 0].into_iter().chain(body).collect()
+    }
+
+    #[test]
+    fn the_servers_bound_is_read_from_its_first_frame_however_it_is_cut() {
+        let bytes = settings(&[(4, 65_535), (MAX_CONCURRENT_STREAMS, 1000), (6, 16_384)]);
+        for cut in 0..bytes.len() {
+            assert_eq!(most_streams(&bytes[..cut]), None, "{cut}");
+        }
+        assert_eq!(most_streams(&bytes), Some(Some(1000)));
+        assert_eq!(most_streams(&[&bytes[..], b"more"].concat()), Some(Some(1000)));
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_of_it_or_speaks_otherwise_sets_no_bound() {
+        assert_eq!(most_streams(&settings(&[])), Some(None));
+        assert_eq!(most_streams(b"HTTP/1.1 400 Bad Request"), Some(None));
     }
 }

@@ -1,19 +1,21 @@
-//! One address: its connection, kept up by a task of its own, its calls in flight and its record.
+//! One address: its connections, its calls in flight and its record. A connection for calls is kept up by a task; further
+//! ones, and those for streams, are opened when they are needed and closed when they aren't.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::chance::Chance;
-use super::connection::{Sender, establish};
+use super::connection::{Established, establish};
 use super::connector::Connector;
 use super::ejection::Ejection;
+use super::pool::{Bounds, Class, Found, Pool};
 use super::target::Target;
 use crate::ClientSettings;
 
@@ -23,6 +25,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// A connection that lived for so long was a good one.
 const STABLE: Duration = Duration::from_secs(1);
+/// How often a further connection is looked at, and closed when no call is on it.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// What the tasks of a channel share.
 pub(crate) struct Wiring {
@@ -39,50 +43,58 @@ pub(crate) struct Wiring {
 pub(crate) struct Endpoint {
     pub target: Arc<Target>,
     pub address: SocketAddr,
-    link: Mutex<Link>,
-    pending: AtomicUsize,
+    calls: Pool,
+    streams: Pool,
+    /// When and why the connection that is always kept up wasn't there.
+    failed: Mutex<Option<(Instant, Arc<io::Error>)>>,
     pub ejection: Mutex<Ejection>,
     demand: Notify,
-}
-
-/// The state of the connection.
-enum Link {
-    Untried,
-    Ready(Sender),
-    Failed { at: Instant, cause: Arc<io::Error> },
+    /// A further connection is wanted.
+    wanted: Notify,
 }
 
 impl Endpoint {
-    pub fn new(target: Arc<Target>, address: SocketAddr) -> Self {
+    pub fn new(target: Arc<Target>, address: SocketAddr, settings: &ClientSettings) -> Self {
         Self {
             target,
             address,
-            link: Mutex::new(Link::Untried),
-            pending: AtomicUsize::new(0),
+            calls: Pool::new(Bounds::of(Class::Calls, settings)),
+            streams: Pool::new(Bounds::of(Class::Streams, settings)),
+            failed: Mutex::default(),
             ejection: Mutex::default(),
             demand: Notify::new(),
+            wanted: Notify::new(),
         }
     }
 
-    /// Whether there is a connection that takes requests.
+    /// The connections of a class.
+    pub fn pool(&self, class: Class) -> &Pool {
+        match class {
+            Class::Calls => &self.calls,
+            Class::Streams => &self.streams,
+        }
+    }
+
+    /// Whether there is a connection that takes requests. That for calls is kept up, and speaks for the address.
     pub fn is_ready(&self) -> bool {
-        matches!(&*self.link.lock(), Link::Ready(sender) if !sender.is_closed())
+        self.calls.is_open()
     }
 
-    /// What sends over the connection, if there is one that takes requests.
-    pub fn sender(&self) -> Option<Sender> {
-        match &*self.link.lock() {
-            Link::Ready(sender) if !sender.is_closed() => Some(sender.clone()),
-            _ => None,
+    /// A place for a call, if one is free; else a further connection is opened where there may be one.
+    pub fn take(&self, class: Class) -> Found {
+        let found = self.pool(class).take();
+        if matches!(found, Found::Opening) {
+            self.wanted.notify_one();
         }
+        found
     }
 
-    /// Why the last attempt failed, if it did so at or after `since`.
-    pub fn failed_since(&self, since: Instant) -> Option<Arc<io::Error>> {
-        match &*self.link.lock() {
-            Link::Failed { at, cause } if *at >= since => Some(Arc::clone(cause)),
-            _ => None,
+    /// Why no call of this class can be made, if the last attempt to connect failed at or after `since`.
+    pub fn failed_since(&self, class: Class, since: Instant) -> Option<Arc<io::Error>> {
+        if self.is_ready() {
+            return self.pool(class).failed_since(since);
         }
+        self.failed.lock().as_ref().filter(|(at, _)| *at >= since).map(|(_, cause)| Arc::clone(cause))
     }
 
     /// A call waits for a connection: the next attempt should be soon.
@@ -90,31 +102,20 @@ impl Endpoint {
         self.demand.notify_one();
     }
 
-    /// Calls in flight.
-    pub fn pending(&self) -> usize {
-        self.pending.load(Ordering::Relaxed)
-    }
-
-    pub fn begin(&self) {
-        self.pending.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn end(&self) {
-        self.pending.fetch_sub(1, Ordering::Relaxed);
-    }
-
     /// Connects, and again whenever the connection is gone, until this future is dropped. Calls in flight outlive it.
     pub async fn keep_connected(self: Arc<Self>, wiring: Arc<Wiring>) {
+        let mut further = JoinSet::new();
+        further.spawn(Arc::clone(&self).open_further(Arc::clone(&wiring)));
         let mut failures = 0_u32;
         loop {
-            let connector = wiring.connector.as_ref();
-            let cause = match establish(connector, &self.target, self.address, &wiring.settings).await {
+            let cause = match self.connect(&self.calls, &wiring).await {
                 Ok(established) => {
                     tracing::debug!(address = %self.address, "connected");
-                    *self.link.lock() = Link::Ready(established.sender);
+                    let lane = self.calls.add(&established);
                     wiring.changes.send_replace(());
                     let since = Instant::now();
                     let ended = established.connection.await;
+                    self.calls.remove(&lane);
                     if since.elapsed() >= STABLE {
                         failures = 0;
                     }
@@ -123,12 +124,66 @@ impl Endpoint {
                 Err(error) => error,
             };
             tracing::debug!(address = %self.address, %cause, "not connected");
-            *self.link.lock() = Link::Failed { at: Instant::now(), cause: Arc::new(cause) };
+            *self.failed.lock() = Some((Instant::now(), Arc::new(cause)));
             wiring.changes.send_replace(());
             wiring.trouble.notify_one();
             self.pause(failures, &wiring).await;
             failures = failures.saturating_add(1);
         }
+    }
+
+    /// Opens the connections that are wanted beside the one that is kept up, until this future is dropped.
+    async fn open_further(self: Arc<Self>, wiring: Arc<Wiring>) {
+        let mut open = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = self.wanted.notified() => {
+                    for class in [Class::Calls, Class::Streams] {
+                        if self.pool(class).begin() {
+                            open.spawn(Arc::clone(&self).open(class, Arc::clone(&wiring)));
+                        }
+                    }
+                }
+                Some(_) = open.join_next(), if !open.is_empty() => {}
+            }
+        }
+    }
+
+    /// One further connection, from its beginning until it ends or has been idle.
+    async fn open(self: Arc<Self>, class: Class, wiring: Arc<Wiring>) {
+        let pool = self.pool(class);
+        let established = match self.connect(pool, &wiring).await {
+            Ok(established) => established,
+            Err(cause) => {
+                tracing::debug!(address = %self.address, ?class, %cause, "no further connection");
+                pool.fail(cause);
+                wiring.changes.send_replace(());
+                return;
+            }
+        };
+        tracing::debug!(address = %self.address, ?class, "further connection");
+        let lane = pool.add(&established);
+        wiring.changes.send_replace(());
+        let idle = async {
+            loop {
+                sleep(IDLE).await;
+                if pool.remove_idle(&lane) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            ended = established.connection => {
+                pool.remove(&lane);
+                tracing::debug!(address = %self.address, ?class, ?ended, "further connection ended");
+                wiring.changes.send_replace(());
+            }
+            () = idle => tracing::debug!(address = %self.address, ?class, "further connection was idle"),
+        }
+    }
+
+    async fn connect(&self, pool: &Pool, wiring: &Wiring) -> io::Result<Established> {
+        establish(wiring.connector.as_ref(), &self.target, self.address, &wiring.settings, pool.bounds).await
     }
 
     /// The pause before the next attempt: a short one when calls wait for it.

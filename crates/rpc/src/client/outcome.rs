@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -14,6 +15,9 @@ use tonic::{Code, Status};
 use super::outbound::Outbound;
 use super::reply::code_in;
 use crate::{Details, RpcError, reasons};
+
+/// When to repeat a call that no connection had room for.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// An attempt, or a call, without a response.
 pub(crate) struct Failure {
@@ -38,6 +42,12 @@ impl Failure {
     pub fn unreachable(cause: Arc<io::Error>, request: Request<Outbound>) -> Self {
         let status = transport("UNREACHABLE", "the server can't be reached", cause);
         Self { status, sent: Sent::Never(Some(Box::new(request))), address: None }
+    }
+
+    /// All connections are full.
+    pub fn full() -> Self {
+        let error = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "as many calls are in flight as may be");
+        Self::refused(error.retry_after(RETRY_AFTER).into())
     }
 
     /// The connection broke, or the server reset the call. `request` is what the connection hasn't taken.

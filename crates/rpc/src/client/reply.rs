@@ -45,7 +45,7 @@ impl Reply {
             more: VecDeque::new(),
             trailers: None,
             rest: Some(body),
-            address: lease.endpoint.address,
+            address: lease.endpoint().address,
             lease: Some(lease),
             call: None,
             deadline: None,

@@ -21,6 +21,13 @@ pub struct ClientSettings {
     pub keepalive_interval: HumanDuration,
     /// How long a ping may stay unanswered before the connection is given up.
     pub keepalive_timeout: HumanDuration,
+    /// Connections to one address for unary calls; a further one is opened when the others are full.
+    pub call_connections: usize,
+    /// Connections to one address for streams, which never share one with unary calls; a further one is opened when the
+    /// others are full. Beyond all of them a stream is refused.
+    pub stream_connections: usize,
+    /// Streams on one connection, where the server allows as many.
+    pub streams_per_connection: u32,
     /// How often names are resolved again; also done when a connection fails.
     pub resolve_interval: HumanDuration,
     /// How often a call that may be repeated is tried, the first time included.
@@ -51,6 +58,9 @@ impl Default for ClientSettings {
             default_deadline: HumanDuration(Duration::from_secs(10)),
             keepalive_interval: HumanDuration(Duration::from_secs(10)),
             keepalive_timeout: HumanDuration(Duration::from_secs(5)),
+            call_connections: 4,
+            stream_connections: 64,
+            streams_per_connection: 256,
             resolve_interval: HumanDuration(Duration::from_secs(5)),
             retry_attempts: 3,
             retry_percent: 20,
@@ -85,6 +95,13 @@ impl Validate for ClientSettings {
             ("eject_after", self.eject_after),
             ("breaker_percent", self.breaker_percent),
             ("breaker_calls", self.breaker_calls),
+        ] {
+            problems.require(count > 0, name, "must be at least 1");
+        }
+        for (name, count) in [
+            ("call_connections", self.call_connections),
+            ("stream_connections", self.stream_connections),
+            ("streams_per_connection", self.streams_per_connection as usize),
         ] {
             problems.require(count > 0, name, "must be at least 1");
         }

@@ -62,7 +62,10 @@ impl RpcMetrics {
         let in_flight =
             IntGaugeVec::new(Opts::new("flotilla_rpc_in_flight", "gRPC calls and streams in flight"), labels);
         let shed = IntCounter::new("flotilla_rpc_shed_total", "gRPC calls refused because of load");
-        let limited = IntCounter::new("flotilla_rpc_rate_limited_total", "gRPC calls refused by their caller's rate");
+        let limited = IntCounter::new(
+            "flotilla_rpc_rate_limited_total",
+            "gRPC calls refused because their caller makes too many",
+        );
         let panics = IntCounter::new("flotilla_rpc_panics_total", "Panics caught in gRPC handlers");
         let valid = "names and labels are constants that follow the rules";
         let metrics = Self {

@@ -9,10 +9,11 @@
 //! 5. [`deadline`]: the call's end, and its context for whatever it calls.
 //! 6. [`auth`]: who calls.
 //! 7. [`rate_limit`]: how often they may.
-//! 8. [`authorise`]: whether they may at all, by the contract's rule.
-//! 9. [`message_size`]: how large a message may be on the wire.
-//! 10. [`compression`]: gzip both ways, and how large a message may become.
-//! 11. Validation, in the codec of `flotilla-proto`: by the contract's annotations, on the bytes; its `INVALID_ARGUMENT`
+//! 8. [`share`]: how many calls and streams of theirs may be in flight.
+//! 9. [`authorise`]: whether they may at all, by the contract's rule.
+//! 10. [`message_size`]: how large a message may be on the wire.
+//! 11. [`compression`]: gzip both ways, and how large a message may become.
+//! 12. Validation, in the codec of `flotilla-proto`: by the contract's annotations, on the bytes; its `INVALID_ARGUMENT`
 //!     passes outward like a handler's own and is counted as such.
 //!
 //! A unary response isn't wrapped; a streaming one is, by the layers that have something to do until its end.
@@ -30,8 +31,10 @@ pub(crate) mod message_size;
 pub(crate) mod metrics;
 pub(crate) mod observe;
 pub(crate) mod panic;
+pub(crate) mod placed;
 pub(crate) mod rate_limit;
 pub(crate) mod request_id;
+pub(crate) mod share;
 pub(crate) mod trace;
 
 use std::sync::Arc;
@@ -55,9 +58,10 @@ use message_size::MessageSize;
 use observe::Observe;
 use panic::CatchPanic;
 use rate_limit::RateLimit;
+use share::Share;
 
 /// What decides over a call once it has been admitted.
-type Gate = auth::Auth<RateLimit<Authorise<MessageSize<Compression<Router>>>>>;
+type Gate = auth::Auth<RateLimit<Share<Authorise<MessageSize<Compression<Router>>>>>>;
 /// The whole stack.
 pub(crate) type Stack = Observe<CatchPanic<Drain<LoadShed<Deadlines<Gate>>>>>;
 
@@ -83,10 +87,11 @@ pub(crate) fn compose(router: Router, parts: Parts<'_>) -> Stack {
     let plain = Compression::new(router, settings.max_message_bytes, settings.compress_above_bytes.bytes());
     let sized = MessageSize::new(plain, settings.max_message_bytes);
     let allowed = Authorise::new(sized, guard);
-    let limited = RateLimit::new(allowed, &settings.rate_limit, Arc::clone(&metrics));
+    let shared = Share::new(allowed, settings, Arc::clone(&metrics));
+    let limited = RateLimit::new(shared, settings, Arc::clone(&metrics));
     let known = auth::Auth::new(limited, authenticator);
     let timed = Deadlines::new(known, settings.default_deadline.0);
-    let shed = LoadShed::new(timed, settings.calls_at_once(), settings.max_streams, Arc::clone(&metrics));
+    let shed = LoadShed::new(timed, settings.calls_at_once(), settings.streams_at_once(), Arc::clone(&metrics));
     let drained = Drain::new(shed, draining);
     Observe::new(CatchPanic::new(drained, metrics), methods)
 }

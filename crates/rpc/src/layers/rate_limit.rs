@@ -1,5 +1,5 @@
 //! Rate limit: how often one user, or one address without a user, may call. Beyond it `RATE_LIMITED` with the time until
-//! the next call fits.
+//! the next call fits; a user is told so after a moment, so that one who repeats at once costs little.
 //!
 //! A call with a good token counts against its user, wherever it comes from; any other against its address, so that
 //! guessing tokens is limited too. Services of the fleet, told by their certificates, call on behalf of many and have
@@ -17,19 +17,21 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::Service;
 use uuid::Uuid;
 
-use super::answered::Answered;
 use super::method_of;
 use super::metrics::RpcMetrics;
+use super::placed::Placed;
 use crate::rate::RateLimiter;
-use crate::settings::RateLimitSettings;
+use crate::share::{Share, Shares};
 use crate::tls::PeerIdentity;
-use crate::{Caller, RpcError};
+use crate::{Caller, RpcError, ServerSettings};
 
 /// The layer.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimit<S> {
     inner: S,
     limits: Arc<Limits>,
+    /// Refused calls of users that wait for a moment.
+    held: Shares<Uuid>,
     metrics: Arc<RpcMetrics>,
 }
 
@@ -41,12 +43,13 @@ pub(crate) struct Limits {
 }
 
 impl<S> RateLimit<S> {
-    pub fn new(inner: S, settings: &RateLimitSettings, metrics: Arc<RpcMetrics>) -> Self {
+    pub fn new(inner: S, settings: &ServerSettings, metrics: Arc<RpcMetrics>) -> Self {
+        let rates = &settings.rate_limit;
         let limits = Limits {
-            users: RateLimiter::new(settings.user_rate(), settings.keys),
-            addresses: RateLimiter::new(settings.address_rate(), settings.keys),
+            users: RateLimiter::new(rates.user_rate(), rates.keys),
+            addresses: RateLimiter::new(rates.address_rate(), rates.keys),
         };
-        Self { inner, limits: Arc::new(limits), metrics }
+        Self { inner, limits: Arc::new(limits), held: Shares::new(settings.held_calls_per_user()), metrics }
     }
 }
 
@@ -56,7 +59,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answered<S::Future>;
+    type Future = Placed<S::Future, Share<Uuid>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -64,10 +67,11 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.limits.check(&request) {
-            Ok(()) => Answered::called(self.inner.call(request)),
+            Ok(()) => Placed::without(self.inner.call(request)),
             Err(error) => {
                 self.metrics.limited.inc();
-                Answered::refused(error)
+                let user = request.extensions().get::<Caller>().map(|caller| caller.user);
+                Placed::refused_later(error, user.and_then(|user| self.held.take(user)))
             }
         }
     }

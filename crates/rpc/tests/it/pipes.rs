@@ -174,6 +174,7 @@ where
 
 /// A running toy.
 pub struct Toy {
+    pub url: String,
     pub channel: Channel,
     pub shutdown: CancellationToken,
     pub serving: JoinHandle<Result<(), ServeError>>,
@@ -206,8 +207,8 @@ impl Toy {
         let server = Server::new(&settings, None, rules(), &registry).add(Pipes(Arc::new(sender)));
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
-        let channel = Endpoint::from_shared(url).unwrap().connect_lazy();
-        Self { channel, shutdown, serving, registry, seen }
+        let channel = Endpoint::from_shared(url.clone()).unwrap().connect_lazy();
+        Self { url, channel, shutdown, serving, registry, seen }
     }
 
     /// Waits until the handlers have seen what `is_so` asks for.

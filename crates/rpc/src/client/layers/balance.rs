@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{Layer, Outcome, Outgoing};
-use crate::client::balancer::Balancer;
+use crate::client::balancer::{Balancer, NoPlace};
 use crate::client::outcome::{Failure, Sent, head_verdict};
+use crate::client::pool::Class;
 use crate::client::reply::Reply;
 
 /// The layer.
@@ -21,13 +22,14 @@ impl Balance {
 impl Layer for Balance {
     async fn call(&self, call: Outgoing) -> Outcome {
         let Outgoing { mut request, method, deadline, tried, .. } = call;
-        let (mut sender, mut lease) = match self.balancer.acquire(&tried).await {
+        let (mut sender, mut lease) = match self.balancer.acquire(Class::of(&method), &tried).await {
             Ok(place) => place,
-            Err(cause) => return Err(Failure::unreachable(cause, request)),
+            Err(NoPlace::Unreachable(cause)) => return Err(Failure::unreachable(cause, request)),
+            Err(NoPlace::Full) => return Err(Failure::full()),
         };
         lease.deadline = deadline;
         let uri = std::mem::take(request.uri_mut());
-        *request.uri_mut() = lease.endpoint.target.place(uri);
+        *request.uri_mut() = lease.endpoint().target.place(uri);
         match sender.try_send_request(request).await {
             Ok(response) => {
                 let mut response = response.map(|body| Reply::new(body, lease));
@@ -41,7 +43,7 @@ impl Layer for Balance {
             }
             Err(mut error) => {
                 let request = error.take_message();
-                let failure = Failure::broken(error.into_error(), request, lease.endpoint.address);
+                let failure = Failure::broken(error.into_error(), request, lease.endpoint().address);
                 match failure.sent {
                     Sent::Never(_) => lease.unused(),
                     Sent::Maybe => lease.ended(failure.status.code()),

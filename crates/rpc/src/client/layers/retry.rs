@@ -3,6 +3,7 @@
 //! * A request that provably never left, or that no server has begun, is sent elsewhere, whatever its method.
 //! * A method that may be repeated (by its contract) is, when the connection broke, or when the server said `UNAVAILABLE`
 //!   or told when to repeat (`RetryInfo`), which is then waited for.
+//! * A caller that has used up a quota is told so at once.
 //! * Anything else is left to the caller: a method that isn't declared repeatable is never sent twice.
 //!
 //! Retries of requests that may have arrived are paid for from a budget: a share of the calls made, and a reserve.
@@ -120,6 +121,8 @@ impl<S> Retry<S> {
     /// Whether and when an attempt may be repeated, and the request where it came back untouched.
     fn verdict(&self, outcome: &mut Outcome, repeatable: bool) -> Option<(Option<Request<Outbound>>, Wish)> {
         match outcome {
+            // There is no elsewhere: all connections are full.
+            Err(failure) if failure.status.code() == Code::ResourceExhausted => None,
             Err(Failure { sent: Sent::Never(request), .. }) => {
                 Some((request.take().map(|request| *request), Wish::Elsewhere))
             }
@@ -181,9 +184,11 @@ fn again(request: &Request<Outbound>) -> Option<Request<Outbound>> {
     Some(copy)
 }
 
-/// When the server says that a repeat may succeed.
+/// When the server says that a repeat may succeed. Whoever has used up a quota of its own is told so, and not helped to
+/// more: what is repeated for it would come on top of what it sends too much of already.
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
-    details_in(headers)?.retry_after
+    let details = details_in(headers)?;
+    details.retry_after.filter(|_| details.quotas.is_empty())
 }
 
 /// What may be spent on retries.
@@ -253,7 +258,9 @@ mod tests {
             let headers = HeaderMap::from_iter([("grpc-status-details-bin".parse().unwrap(), padded.parse().unwrap())]);
             assert_eq!(wait_of(&headers), Some(Duration::from_millis(250)));
         }
-        assert_eq!(wait_of(Status::from(error).into_http::<()>().headers()), None);
+        assert_eq!(wait_of(Status::from(error.clone()).into_http::<()>().headers()), None);
+        let own = error.quota("user", "calls a second").retry_after(Duration::from_millis(250));
+        assert_eq!(wait_of(Status::from(own).into_http::<()>().headers()), None, "a quota is the caller's own");
         let rubbish = HeaderMap::from_iter([("grpc-status-details-bin".parse().unwrap(), "%%".parse().unwrap())]);
         assert_eq!(wait_of(&rubbish), None);
     }

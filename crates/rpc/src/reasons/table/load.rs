@@ -115,10 +115,24 @@ pub(super) const GROUP: Group = Group {
             "repeat after the given pause, with the right one",
         ),
         reason(
+            "TOO_MANY_CALLS",
+            Code::ResourceExhausted,
+            YES,
+            "the user has as many calls in flight, or as many streams open, as one may; nothing was done",
+            "repeat after the given pause, with fewer at once",
+        ),
+        reason(
             "TOO_MANY_FEEDS",
             Code::ResourceExhausted,
             YES,
             "the user has too many feeds open",
+            "close one, or repeat later",
+        ),
+        reason(
+            "TOO_MANY_WATCHES",
+            Code::ResourceExhausted,
+            YES,
+            "the user watches this order as often as one may",
             "close one, or repeat later",
         ),
         reason(

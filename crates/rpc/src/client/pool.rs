@@ -1,0 +1,241 @@
+//! The connections to an address, by what they carry.
+//!
+//! Unary calls and streams never share a connection: what a stream's caller leaves unread must not stop a call. A
+//! connection carries a bounded number of calls, and its window is as large as theirs together, so that calls that aren't
+//! read stop nobody but themselves. When all connections of a class are full a further one is opened, up to a bound;
+//! beyond it a call is refused at once. Nothing waits for a full connection to have room.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::connection::{Established, Sender};
+use super::methods::Method;
+use crate::ClientSettings;
+
+/// Unary calls on a connection, where the server allows as many.
+const CALLS: u32 = 1024;
+/// What a unary call may have received and unread.
+const CALL_WINDOW: u32 = 64 * 1024;
+/// What a stream may have received and unread: there are many, and their callers may be slow.
+const STREAM_WINDOW: u32 = 16 * 1024;
+
+/// After a failure to open a further connection none is tried for so long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// One message each way.
+    Calls,
+    /// All that lasts, and what nobody has described.
+    Streams,
+}
+
+impl Class {
+    /// The class of a method's calls.
+    pub fn of(method: &Method) -> Self {
+        if method.is_stream() || !method.kept { Self::Streams } else { Self::Calls }
+    }
+}
+
+/// The bounds of a class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Connections to one address.
+    pub connections: usize,
+    /// Calls on one connection.
+    pub calls: u32,
+    /// What a call may have received and unread.
+    pub stream_window: u32,
+}
+
+impl Bounds {
+    pub fn of(class: Class, settings: &ClientSettings) -> Self {
+        let (connections, calls, stream_window) = match class {
+            Class::Calls => (settings.call_connections, CALLS, CALL_WINDOW),
+            Class::Streams => (settings.stream_connections, settings.streams_per_connection, STREAM_WINDOW),
+        };
+        Self { connections, calls, stream_window }
+    }
+
+    /// A window that all calls of a connection together can't exhaust.
+    pub fn connection_window(self) -> u32 {
+        // The largest that HTTP/2 knows.
+        self.stream_window.saturating_mul(self.calls).min((1 << 31) - 1)
+    }
+}
+
+/// The connections of a class.
+pub(crate) struct Pool {
+    pub bounds: Bounds,
+    /// Calls in flight over all of them.
+    taken: AtomicUsize,
+    lanes: Mutex<Lanes>,
+}
+
+struct Lanes {
+    /// Oldest first: they are filled in this order, so that the last ones fall idle first.
+    open: Vec<Arc<Lane>>,
+    opening: Opening,
+    failed: Option<(Instant, Arc<io::Error>)>,
+}
+
+/// Whether a further connection is on its way: one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    No,
+    Wanted,
+    Begun,
+}
+
+/// A connection, and the calls on it.
+pub(crate) struct Lane {
+    sender: Sender,
+    /// Calls that it takes.
+    most: usize,
+    taken: AtomicUsize,
+}
+
+/// What came of looking for a place.
+pub(crate) enum Found {
+    /// A place on this connection.
+    Place(Sender, Arc<Lane>),
+    /// A further connection is being opened.
+    Opening,
+    /// All connections that may be are full.
+    Full,
+    /// A further connection couldn't be opened just now.
+    Failed(Arc<io::Error>),
+}
+
+impl Pool {
+    pub fn new(bounds: Bounds) -> Self {
+        let lanes = Lanes { open: Vec::new(), opening: Opening::No, failed: None };
+        Self { bounds, taken: AtomicUsize::new(0), lanes: Mutex::new(lanes) }
+    }
+
+    /// Whether there is a connection that takes requests.
+    pub fn is_open(&self) -> bool {
+        self.lanes.lock().open.iter().any(|lane| !lane.sender.is_closed())
+    }
+
+    /// Calls in flight.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// A place on a connection. Where there is none, a further connection is [wanted](Self::begin).
+    pub fn take(&self) -> Found {
+        let mut lanes = self.lanes.lock();
+        let mut alive = 0;
+        for lane in lanes.open.iter().filter(|lane| !lane.sender.is_closed()) {
+            alive += 1;
+            if lane.taken.load(Ordering::Relaxed) < lane.most {
+                lane.taken.fetch_add(1, Ordering::Relaxed);
+                self.taken.fetch_add(1, Ordering::Relaxed);
+                return Found::Place(lane.sender.clone(), Arc::clone(lane));
+            }
+        }
+        if lanes.opening == Opening::No {
+            if alive >= self.bounds.connections {
+                return Found::Full;
+            }
+            if let Some((at, cause)) = &lanes.failed
+                && at.elapsed() < PAUSE
+            {
+                return Found::Failed(Arc::clone(cause));
+            }
+            lanes.opening = Opening::Wanted;
+        }
+        Found::Opening
+    }
+
+    /// Gives a place back. Whether the connection was full, so that somebody may wait for the place.
+    pub fn give_back(&self, lane: &Lane) -> bool {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        lane.taken.fetch_sub(1, Ordering::Relaxed) >= lane.most
+    }
+
+    /// Whether a further connection is wanted. It is begun by that, and has to end in [`add`](Self::add) or
+    /// [`fail`](Self::fail).
+    pub fn begin(&self) -> bool {
+        let mut lanes = self.lanes.lock();
+        let wanted = lanes.opening == Opening::Wanted;
+        if wanted {
+            lanes.opening = Opening::Begun;
+        }
+        wanted
+    }
+
+    /// Adds a connection.
+    pub fn add(&self, established: &Established) -> Arc<Lane> {
+        let most = established.most_streams.unwrap_or(u32::MAX).min(self.bounds.calls).max(1);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let lane = Arc::new(Lane { sender: established.sender.clone(), most, taken: AtomicUsize::new(0) });
+        let mut lanes = self.lanes.lock();
+        lanes.open.push(Arc::clone(&lane));
+        lanes.opening = Opening::No;
+        lane
+    }
+
+    /// A connection couldn't be opened.
+    pub fn fail(&self, cause: io::Error) {
+        let mut lanes = self.lanes.lock();
+        lanes.failed = Some((Instant::now(), Arc::new(cause)));
+        lanes.opening = Opening::No;
+    }
+
+    /// Why the last attempt failed, if it did so at or after `since`.
+    pub fn failed_since(&self, since: Instant) -> Option<Arc<io::Error>> {
+        self.lanes.lock().failed.as_ref().filter(|(at, _)| *at >= since).map(|(_, cause)| Arc::clone(cause))
+    }
+
+    /// Takes a connection out: it has ended.
+    pub fn remove(&self, lane: &Arc<Lane>) {
+        self.lanes.lock().open.retain(|open| !Arc::ptr_eq(open, lane));
+    }
+
+    /// Takes a connection out if no call is on it.
+    pub fn remove_idle(&self, lane: &Arc<Lane>) -> bool {
+        let mut lanes = self.lanes.lock();
+        // Places are taken under the lock: nobody gets one meanwhile.
+        let idle = lane.taken.load(Ordering::Relaxed) == 0;
+        if idle {
+            lanes.open.retain(|open| !Arc::ptr_eq(open, lane));
+        }
+        idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_windows_of_all_calls_never_exhaust_that_of_their_connection() {
+        for class in [Class::Calls, Class::Streams] {
+            for streams_per_connection in [1, 256, u32::MAX] {
+                let settings = ClientSettings { streams_per_connection, ..ClientSettings::default() };
+                let bounds = Bounds::of(class, &settings);
+                let together = u64::from(bounds.calls) * u64::from(bounds.stream_window);
+                assert!(u64::from(bounds.connection_window()) >= together.min((1 << 31) - 1), "{bounds:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_takes_more_than_a_server_of_the_fleet_lets_in() {
+        let (client, server) = (ClientSettings::default(), crate::ServerSettings::default());
+        let most = |class| {
+            let bounds = Bounds::of(class, &client);
+            bounds.connections * bounds.calls.min(server.max_calls_per_connection) as usize
+        };
+        assert!(most(Class::Streams) > server.max_streams);
+        assert!(most(Class::Calls) > server.max_calls);
+    }
+}
