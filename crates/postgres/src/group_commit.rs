@@ -3,7 +3,8 @@
 //! Callers submit requests to a bounded queue; writers take what waits, never waiting for more, apply it as one batch
 //! and hand each caller its own outcome. Guarantees: a full queue refuses at once; a caller who leaves while queued is
 //! dropped, one whose request is already in a batch is carried through; on shutdown what is queued is still applied; a
-//! batch that panics fails its own callers only.
+//! batch that panics fails its own callers only. Each request has an owner: one who submits without end fills a quarter
+//! of the queue and of each batch, and makes the others wait for no more than that.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,9 +12,12 @@ use std::sync::Arc;
 use flotilla_config::Live;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::fair_queue::{FairQueue, Rejected};
 
 /// The sizes of a group commit.
 #[derive(Clone, Debug)]
@@ -53,12 +57,21 @@ struct Item<Req, Resp> {
 
 /// The callers' end. Cheap to clone.
 pub struct GroupCommit<Req, Resp> {
-    queue: mpsc::Sender<Item<Req, Resp>>,
+    queue: Arc<FairQueue<Item<Req, Resp>>>,
 }
 
 impl<Req, Resp> Clone for GroupCommit<Req, Resp> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
+        Self { queue: Arc::clone(&self.queue) }
+    }
+}
+
+/// Closes the queue when the driver goes, whether or not it ran; who still waits is told by that.
+struct Closing<Req, Resp>(Arc<FairQueue<Item<Req, Resp>>>);
+
+impl<Req, Resp> Drop for Closing<Req, Resp> {
+    fn drop(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -69,20 +82,30 @@ impl<Req: Send + 'static, Resp: Send + 'static> GroupCommit<Req, Resp> {
     where
         F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Resp>> + Send + Sync + 'static,
     {
-        let (queue, waiting) = mpsc::channel(settings.queue.max(1));
-        let waiting = Arc::new(Mutex::new(waiting));
+        let queue = Arc::new(FairQueue::new(settings.queue));
+        let closing = Closing(Arc::clone(&queue));
         let apply = Arc::new(apply);
         let driver = GroupCommitDriver {
             run: Box::new(move |shutdown| {
                 async move {
                     let mut writers = JoinSet::new();
                     for _ in 0..settings.writers.max(1) {
-                        let (waiting, apply) = (Arc::clone(&waiting), Arc::clone(&apply));
-                        writers.spawn(write(waiting, apply, settings.max_batch.clone(), shutdown.clone()));
+                        let (queue, apply) = (Arc::clone(&closing.0), Arc::clone(&apply));
+                        writers.spawn(write(queue, apply, settings.max_batch.clone()));
                     }
-                    while let Some(ended) = writers.join_next().await {
-                        if let Err(error) = ended {
-                            tracing::error!(error = %error, "group commit writer ended");
+                    let mut shut = std::pin::pin!(shutdown.cancelled());
+                    let mut closed = false;
+                    loop {
+                        tokio::select! {
+                            () = &mut shut, if !closed => {
+                                closed = true;
+                                closing.0.close();
+                            }
+                            ended = writers.join_next() => match ended {
+                                Some(Err(error)) => tracing::error!(error = %error, "group commit writer ended"),
+                                Some(Ok(())) => {}
+                                None => break,
+                            },
                         }
                     }
                 }
@@ -92,16 +115,18 @@ impl<Req: Send + 'static, Resp: Send + 'static> GroupCommit<Req, Resp> {
         (Self { queue }, driver)
     }
 
-    /// Queues a request and waits for its outcome.
+    /// Queues a request of this owner and waits for its outcome.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn submit(&self, request: Req) -> Result<Resp, Refused> {
+    pub async fn submit(&self, owner: Uuid, request: Req) -> Result<Resp, Refused> {
         let (reply, outcome) = oneshot::channel();
-        self.queue.try_send(Item { request, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refused::Full,
-            mpsc::error::TrySendError::Closed(_) => Refused::Closed,
-        })?;
+        match self.queue.push(owner.as_u128(), Item { request, reply }) {
+            Ok(None) => {}
+            Ok(Some(evicted)) => _ = evicted.reply.send(Err(Refused::Full)),
+            Err(Rejected::Full(_)) => return Err(Refused::Full),
+            Err(Rejected::Closed(_)) => return Err(Refused::Closed),
+        }
         // A reply that is dropped was still in the queue: a batch answers always.
         outcome.await.unwrap_or(Err(Refused::Closed))
     }
@@ -109,7 +134,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> GroupCommit<Req, Resp> {
     /// How many requests wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.queue.len()
     }
 }
 
@@ -132,23 +157,16 @@ impl std::fmt::Debug for GroupCommitDriver {
     }
 }
 
-type Waiting<Req, Resp> = Arc<Mutex<mpsc::Receiver<Item<Req, Resp>>>>;
-
-async fn write<Req, Resp, F>(
-    waiting: Waiting<Req, Resp>,
-    apply: Arc<F>,
-    max_batch: Live<usize>,
-    shutdown: CancellationToken,
-) where
+async fn write<Req, Resp, F>(queue: Arc<FairQueue<Item<Req, Resp>>>, apply: Arc<F>, max_batch: Live<usize>)
+where
     F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Resp>>,
 {
-    let mut taken = Vec::with_capacity(max_batch.get().max(1));
     loop {
-        take(&waiting, &mut taken, &max_batch, &shutdown).await;
+        let taken = queue.take(max_batch.get()).await;
         if taken.is_empty() {
             return;
         }
-        let present = taken.drain(..).filter(|item| !item.reply.is_closed());
+        let present = taken.into_iter().filter(|item| !item.reply.is_closed());
         let (requests, replies): (Vec<_>, Vec<_>) = present.map(|item| (item.request, item.reply)).unzip();
         if requests.is_empty() {
             continue;
@@ -162,25 +180,6 @@ async fn write<Req, Resp, F>(
             }
             Err(_) => tracing::error!(requests = size, "batch panicked"),
         }
-    }
-}
-
-/// Takes what waits, at least one request; none when the queue is closed and empty.
-async fn take<Req, Resp>(
-    waiting: &Waiting<Req, Resp>,
-    taken: &mut Vec<Item<Req, Resp>>,
-    max_batch: &Live<usize>,
-    shutdown: &CancellationToken,
-) {
-    let mut waiting = waiting.lock().await;
-    let max_batch = max_batch.get().max(1);
-    tokio::select! {
-        biased;
-        () = shutdown.cancelled() => {
-            waiting.close();
-            waiting.recv_many(taken, max_batch).await;
-        }
-        _ = waiting.recv_many(taken, max_batch) => {}
     }
 }
 

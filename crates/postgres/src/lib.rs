@@ -9,6 +9,7 @@
 pub mod bootstrap;
 mod cancel;
 mod error;
+mod fair_queue;
 mod faults;
 mod group_commit;
 mod lease;

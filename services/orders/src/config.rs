@@ -4,7 +4,7 @@ use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_flags::FlagSettings;
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::{GroupCommitSettings, PostgresSettings};
-use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
+use flotilla_rpc::{AuthSettings, ClientSettings, Rate, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
@@ -81,6 +81,9 @@ pub struct PlacingSettings {
     pub max_batch: Live<usize>,
     /// Most orders that wait for one; further ones are refused.
     pub queue: usize,
+    /// Orders that one customer may place in a second, and twice as many at once after a rest; further ones are refused. 0: no
+    /// limit.
+    pub per_customer: Live<u32>,
     /// Transactions at the same time. Default 1: a second one halves the batches, and costs more syncs and CPU than it saves waiting.
     pub writers: usize,
 }
@@ -109,6 +112,8 @@ pub struct SagaSettings {
 pub struct WatchSettings {
     /// How often watched orders are looked at for what other replicas have done.
     pub poll: Live<HumanDuration>,
+    /// Streams that one user may have of one order; further ones are refused.
+    pub streams_each: usize,
 }
 
 impl Default for CatalogueSettings {
@@ -124,7 +129,7 @@ impl Default for CatalogueSettings {
 
 impl Default for PlacingSettings {
     fn default() -> Self {
-        Self { max_batch: 128.into(), queue: 2_048, writers: 1 }
+        Self { max_batch: 128.into(), queue: 2_048, per_customer: 100.into(), writers: 1 }
     }
 }
 
@@ -143,11 +148,20 @@ impl Default for SagaSettings {
 
 impl Default for WatchSettings {
     fn default() -> Self {
-        Self { poll: HumanDuration::from_millis(250).into() }
+        Self { poll: HumanDuration::from_millis(250).into(), streams_each: 16 }
     }
 }
 
 impl PlacingSettings {
+    /// How often one customer may place an order, as it is at any time.
+    pub fn customers_rate(&self) -> impl Fn() -> Rate + Send + Sync + use<> {
+        let per_customer = self.per_customer.clone();
+        move || {
+            let per_second = per_customer.get();
+            Rate { per_second, burst: per_second.saturating_mul(2) }
+        }
+    }
+
     /// The sizes of the group commit.
     #[must_use]
     pub fn group_commit(&self) -> GroupCommitSettings {
@@ -216,6 +230,7 @@ impl Validate for SagaSettings {
 
 impl Validate for WatchSettings {
     fn validate(&self, problems: &mut Problems) {
+        problems.require(self.streams_each > 0, "streams_each", "must be at least 1");
         problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than nothing");
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::{
     idempotency::KeyReused,
     pricing::PricingError,
 };
+use crate::watches::TooManyWatches;
 
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,12 @@ pub enum Error {
     /// New orders are switched off.
     #[error("no new orders are taken just now")]
     Paused,
+    /// The customer places too many orders: how long until the next one fits.
+    #[error("too many orders; slow down")]
+    TooManyOrders(std::time::Duration),
+    /// The user watches the order too often.
+    #[error("the order is watched too often by this user")]
+    TooManyWatches,
     /// The queue of the group commit.
     #[error(transparent)]
     Queue(#[from] flotilla_postgres::Refused),
@@ -49,6 +56,12 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
+}
+
+impl From<TooManyWatches> for Error {
+    fn from(_: TooManyWatches) -> Self {
+        Self::TooManyWatches
+    }
 }
 
 impl From<Error> for RpcError {
@@ -70,6 +83,12 @@ impl From<Error> for RpcError {
                     .retry_after(std::time::Duration::from_secs(1))
             }
             Error::Paused => Self::new(Code::Unavailable, "ORDERS_PAUSED", message).retry_after(PAUSE),
+            Error::TooManyOrders(wait) => Self::new(Code::ResourceExhausted, "RATE_LIMITED", message)
+                .quota("user", "orders a second")
+                .retry_after(wait),
+            Error::TooManyWatches => Self::new(Code::ResourceExhausted, "TOO_MANY_WATCHES", message)
+                .quota("user", "watches of one order")
+                .retry_after(WATCH_PAUSE),
             Error::Queue(refused) => queue_error(refused),
             Error::Rpc(error) => error,
             Error::Store(error) => storage_error(error),
@@ -79,6 +98,9 @@ impl From<Error> for RpcError {
 
 /// When to ask again while new orders are switched off. Longer than clients in between wait: the caller decides.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// When to watch again an order that is watched too often.
+const WATCH_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 const KEY_REUSED: &str = "was used for a request with another body";
 

@@ -24,7 +24,7 @@ use flotilla_fault::Faults;
 use flotilla_messaging::{Ids, Messaging};
 use flotilla_postgres::{GroupCommit, Pool};
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
-use flotilla_rpc::{AccessRules, ChannelBuilder, ClientMetrics, Server};
+use flotilla_rpc::{AccessRules, ChannelBuilder, ClientMetrics, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
@@ -119,7 +119,7 @@ impl Parts {
             ids: messaging.ids(),
             messaging,
             catalogue: Arc::new(catalogue),
-            watches: Watches::default(),
+            watches: Watches::new(settings.watch.streams_each),
             metrics: Metrics::register(registry)?,
         })
     }
@@ -138,6 +138,7 @@ impl Parts {
             reader: self.reader.clone(),
             catalogue: Arc::clone(&self.catalogue),
             placing: queue,
+            customers: RateLimiter::new(settings.placing.customers_rate(), settings.grpc.rate_limit.keys),
             canceller: Canceller { pool, outbox, ids, watches: self.watches.clone() },
             watches: self.watches.clone(),
             page_key: PageKey::new(self.system.clone()),

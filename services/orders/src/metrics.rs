@@ -64,7 +64,7 @@ impl Metrics {
         registry.register(Box::new(stuck.clone()))?;
         let help = "Requests to place an order by outcome";
         let placed = counters("flotilla_orders_placed_total", help, "outcome")?;
-        for outcome in ["accepted", "refused", "paused", "key_reused", "overloaded", "failed"] {
+        for outcome in ["accepted", "refused", "paused", "key_reused", "overloaded", "limited", "failed"] {
             placed.with_label_values(&[outcome]);
         }
         let ended = counters("flotilla_orders_ended_total", "Orders ended by state", "state")?;

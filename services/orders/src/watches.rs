@@ -2,13 +2,15 @@
 //!
 //! One query a round looks at all watched orders together, so that watching costs the database little however many
 //! watch. Rounds are a poll apart; after a hint from this replica's own transactions they follow each other quickly.
-//! Without watchers nothing is asked.
+//! Without watchers nothing is asked. One user watches an order a bounded number of times: each of its streams reads
+//! the order whenever it has moved.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Live};
+use flotilla_rpc::{Share, Shares};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -21,10 +23,16 @@ use crate::storage::orders::Reader;
 const FIRST: Duration = Duration::from_millis(4);
 
 /// All watched orders. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Watches {
     shared: Arc<Shared>,
+    /// Streams by who watches which order.
+    shares: Shares<(Uuid, Uuid)>,
 }
+
+/// The user watches the order as often as one may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyWatches;
 
 #[derive(Default)]
 struct Shared {
@@ -43,16 +51,26 @@ pub struct Watch {
     order: Uuid,
     version: watch::Receiver<i64>,
     shared: Arc<Shared>,
+    _share: Share<(Uuid, Uuid)>,
 }
 
 impl Watches {
-    /// Watches an order.
+    /// Watches of which each user may have so many of one order.
     #[must_use]
-    pub fn watch(&self, order: Uuid) -> Watch {
+    pub fn new(of_one_order: usize) -> Self {
+        Self { shared: Arc::default(), shares: Shares::new(of_one_order) }
+    }
+
+    /// Watches an order for a user.
+    ///
+    /// # Errors
+    /// The user has too many watches of it.
+    pub fn watch(&self, user: Uuid, order: Uuid) -> Result<Watch, TooManyWatches> {
+        let share = self.shares.take((user, order)).ok_or(TooManyWatches)?;
         let version =
             self.shared.orders.lock().versions.entry(order).or_insert_with(|| watch::Sender::new(0)).subscribe();
         self.shared.bell.notify_one();
-        Watch { order, version, shared: Arc::clone(&self.shared) }
+        Ok(Watch { order, version, shared: Arc::clone(&self.shared), _share: share })
     }
 
     /// Says that orders have moved, or will have when a transaction commits in a moment.

@@ -50,7 +50,7 @@ impl TopUps {
     /// A refusal, a full queue, or the database's.
     pub async fn submit(&self, top_up: TopUp) -> Result<(), Error> {
         let customer = top_up.customer;
-        let outcome = self.queue.submit(top_up).await.map_err(flotilla_service::queue_error)?;
+        let outcome = self.queue.submit(customer, top_up).await.map_err(flotilla_service::queue_error)?;
         outcome?.map_err(|refusal| Error::TopUp(customer, refusal))
     }
 }

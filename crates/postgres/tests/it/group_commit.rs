@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::support::eventually;
 
@@ -68,9 +69,14 @@ impl Running {
     }
 }
 
+/// A request of an owner of its own.
+async fn alone(group: &GroupCommit<u32, u32>, request: u32) -> Result<u32, Refused> {
+    group.submit(Uuid::from_u128(request.into()), request).await
+}
+
 fn submit(group: &GroupCommit<u32, u32>, request: u32) -> JoinHandle<Result<u32, Refused>> {
     let group = group.clone();
-    tokio::spawn(async move { group.submit(request).await })
+    tokio::spawn(async move { alone(&group, request).await })
 }
 
 /// Submits and waits until the request is queued behind those before it.
@@ -115,9 +121,36 @@ async fn a_full_queue_refuses_at_once() {
     let running = run(driver);
     let first = in_batch(&store, &group, 1).await;
     let (second, third) = (queued(&group, 2).await, queued(&group, 3).await);
-    assert_eq!(group.submit(4).await, Err(Refused::Full));
+    assert_eq!(alone(&group, 4).await, Err(Refused::Full));
     store.gate.add_permits(100);
     assert_eq!((first.await.unwrap(), second.await.unwrap(), third.await.unwrap()), (Ok(2), Ok(4), Ok(6)));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_owners_flood_makes_another_wait_for_a_part_of_one_batch_and_refuses_only_itself() {
+    const FLOOD: Uuid = Uuid::from_u128(1);
+    let store = Store::new(false);
+    let (group, driver) = store.group(sizes(8, 100, 1));
+    let running = run(driver);
+    let first = in_batch(&store, &group, 1000).await;
+    let mut flood = Vec::new();
+    for request in 2000..2025 {
+        let caller = group.clone();
+        let before = group.waiting();
+        flood.push(tokio::spawn(async move { caller.submit(FLOOD, request).await }));
+        eventually("the request is queued", || async { group.waiting() > before }).await;
+    }
+    assert_eq!(group.submit(FLOOD, 2025).await, Err(Refused::Full), "a quarter of the queue is its own");
+    let other = queued(&group, 3000).await;
+    store.gate.add_permits(1000);
+    assert_eq!(other.await.unwrap(), Ok(6000));
+    for caller in flood {
+        caller.await.unwrap().unwrap();
+    }
+    first.await.unwrap().unwrap();
+    // Queued last, and in the next batch all the same; of which the flood is a quarter.
+    assert_eq!(store.batches()[..3], [vec![1000], vec![2000, 3000, 2001], vec![2002, 2003]]);
     running.stop().await;
 }
 
@@ -144,9 +177,9 @@ async fn a_batch_that_panics_fails_its_callers_and_the_writer_lives_on() {
     let store = Store::new(true);
     let (group, driver) = store.group(sizes(8, 10, 1));
     let running = run(driver);
-    assert_eq!(group.submit(13).await, Err(Refused::Failed));
-    assert_eq!(group.submit(17).await, Err(Refused::Failed), "fewer answers than requests");
-    assert_eq!(group.submit(1).await, Ok(2));
+    assert_eq!(alone(&group, 13).await, Err(Refused::Failed));
+    assert_eq!(alone(&group, 17).await, Err(Refused::Failed), "fewer answers than requests");
+    assert_eq!(alone(&group, 1).await, Ok(2));
     running.stop().await;
 }
 
@@ -165,7 +198,7 @@ async fn shutting_down_applies_what_is_queued_and_refuses_what_comes() {
         assert_eq!(caller.await.unwrap(), Ok(u32::try_from(request).unwrap() * 2));
     }
     running.driver.await.unwrap();
-    assert_eq!(group.submit(7).await, Err(Refused::Closed));
+    assert_eq!(alone(&group, 7).await, Err(Refused::Closed));
 }
 
 #[tokio::test]
@@ -175,7 +208,7 @@ async fn a_driver_that_is_dropped_closes_the_queue() {
     let waiting = queued(&group, 1).await;
     drop(driver);
     assert_eq!(waiting.await.unwrap(), Err(Refused::Closed));
-    assert_eq!(group.submit(2).await, Err(Refused::Closed));
+    assert_eq!(alone(&group, 2).await, Err(Refused::Closed));
     assert!(store.batches().is_empty());
 }
 

@@ -7,7 +7,7 @@ use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest,
     WatchOrderRequest, WatchOrderResponse, order_service_server::OrderService,
 };
-use flotilla_rpc::{Caller, Deadline, Role, caller, name};
+use flotilla_rpc::{Caller, Deadline, RateLimiter, Role, caller, name};
 use flotilla_service::PageKey;
 use futures::stream::BoxStream;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub struct OrderApi {
     pub catalogue: Arc<Catalogue>,
     /// Accepts orders.
     pub placing: GroupCommit<Placement, Result<Outcome, flotilla_postgres::Error>>,
+    /// How often each customer places one.
+    pub customers: RateLimiter<Uuid>,
     /// Cancels them.
     pub canceller: Canceller,
     /// Wakes streams.

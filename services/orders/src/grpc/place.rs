@@ -1,4 +1,6 @@
-//! `PlaceOrder`: checked, priced, accepted. A request that is refused leaves its key unused.
+//! `PlaceOrder`: counted, checked, priced, accepted. A request that is refused leaves its key unused.
+
+use std::time::Duration;
 
 use flotilla_proto::orders::v1::PlaceOrderRequest;
 use flotilla_telemetry::{KeyValue, Kind, Span};
@@ -15,6 +17,9 @@ use crate::{
     placing::Placement,
 };
 
+/// For how long an order is held at the most that is refused because its customer places too many.
+const HOLD: Duration = Duration::from_millis(250);
+
 /// The outcome where the service is at fault.
 const FAILED: &str = "failed";
 
@@ -28,6 +33,12 @@ pub async fn place(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) 
 }
 
 async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> Result<Order, Error> {
+    // An order goes through three services: one customer's flood of them would fill them all.
+    if let Err(wait) = api.customers.take(customer) {
+        // One that is repeated at once costs less than it would have done. The customer's calls in flight are bounded.
+        tokio::time::sleep(wait.min(HOLD)).await;
+        return Err(Error::TooManyOrders(wait));
+    }
     let basket = Basket::read(request)?;
     let fingerprint = basket.fingerprint();
     if !api.switches.accept_orders(customer).await {
@@ -43,7 +54,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
         priced,
         traceparent: flotilla_rpc::current_traceparent(),
     };
-    Ok(api.placing.submit(placement).await???)
+    Ok(api.placing.submit(customer, placement).await???)
 }
 
 /// Whatever stands in the way now, the order may have been accepted before: a repeat gets its order all the same.
@@ -80,6 +91,7 @@ fn label(outcome: &Result<Order, Error>) -> &'static str {
         Err(Error::KeyReused(_)) => "key_reused",
         Err(Error::Paused) => "paused",
         Err(Error::Queue(_)) => "overloaded",
+        Err(Error::TooManyOrders(_)) => "limited",
         Err(_) => FAILED,
     }
 }

@@ -47,7 +47,7 @@ pub async fn watch(
         scope,
         id,
         // Before the order is read, so that no change falls between.
-        watch: api.watches.watch(id),
+        watch: api.watches.watch(caller.user, id)?,
         seen,
         present: None,
         over: false,

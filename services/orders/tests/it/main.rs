@@ -8,6 +8,7 @@ mod cancelling;
 mod catalogue;
 mod clocks;
 mod locks;
+mod fairness;
 mod metrics;
 mod participants;
 mod paused;
