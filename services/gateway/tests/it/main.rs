@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
 
 mod attackers;
+mod backends;
 mod bad_input;
 mod besieged;
 mod cache;

@@ -1,6 +1,7 @@
 //! A catalogue of any product that one asks for; its display name can be changed.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogService;
 use flotilla_proto::inventory::v1::{
@@ -8,7 +9,7 @@ use flotilla_proto::inventory::v1::{
     GetProductRequest, Import, ImportProductsRequest, ListProductsRequest, ListProductsResponse, Product,
     UpdateProductRequest, WatchPricesRequest, WatchPricesResponse,
 };
-use futures::stream;
+use futures::{Stream, stream};
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 
@@ -90,10 +91,22 @@ impl CatalogService for Catalog {
         Err(Status::unimplemented("not in the toy"))
     }
 
-    type WatchPricesStream = stream::Pending<Result<WatchPricesResponse, Status>>;
+    type WatchPricesStream = Pin<Box<dyn Stream<Item = Result<WatchPricesResponse, Status>> + Send>>;
 
-    async fn watch_prices(&self, _: Request<WatchPricesRequest>) -> Result<Response<Self::WatchPricesStream>, Status> {
-        Ok(Response::new(stream::pending()))
+    /// Nothing, or with the filter `flood` a price after the other without end.
+    async fn watch_prices(
+        &self,
+        request: Request<WatchPricesRequest>,
+    ) -> Result<Response<Self::WatchPricesStream>, Status> {
+        if request.get_ref().filter != "flood" {
+            return Ok(Response::new(Box::pin(stream::pending())));
+        }
+        let notes = self.notes.clone();
+        let price = move || {
+            notes.0.lock().prices += 1;
+            Ok(WatchPricesResponse { resume_token: "x".repeat(1000), ..WatchPricesResponse::default() })
+        };
+        Ok(Response::new(Box::pin(stream::repeat_with(price))))
     }
 
     async fn delete_product(&self, request: Request<DeleteProductRequest>) -> Result<Response<()>, Status> {

@@ -45,6 +45,8 @@ pub struct Seen {
     pub request: String,
     /// Rows of imports, as text.
     pub rows: Vec<String>,
+    /// Prices told.
+    pub prices: usize,
     /// Imports whose end came.
     pub imported: usize,
 }

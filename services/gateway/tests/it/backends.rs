@@ -1,0 +1,92 @@
+//! What lies between the gateway and a service is shared by all callers: one caller's streams and cancelled calls stop
+//! nobody else's calls.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_testkit::eventually;
+use futures::future::join_all;
+use http_body_util::Empty;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::fixture::Fixture;
+
+/// Longer than anything takes; what fails, fails by waiting so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+const WATCH: &str = "/v1/products:watchPrices";
+/// The toy's prices that never end.
+const FLOOD: &str = "/v1/products:watchPrices?filter=flood";
+
+async fn connect(fixture: &Fixture) -> SendRequest<Empty<Bytes>> {
+    let tcp = TcpStream::connect(fixture.address()).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+fn get(fixture: &Fixture, path: &str) -> http::Request<Empty<Bytes>> {
+    http::Request::get(format!("http://{}{path}", fixture.address())).body(Empty::new()).unwrap()
+}
+
+/// Honest calls to the same service: a read, a change, and a stream that begins.
+async fn others_are_served(fixture: &Fixture) {
+    assert_eq!(fixture.call("GET /v1/products").send().await.status, 200);
+    let change = fixture.as_operator("PATCH /v1/products/tea").json(&json!({"displayName": "Tea"}));
+    assert_eq!(change.send().await.status, 200);
+    let begun = timeout(PATIENCE, fixture.call(&format!("GET {WATCH}")).open()).await;
+    assert_eq!(begun.expect("a stream begins").status(), 200);
+}
+
+#[tokio::test]
+async fn price_streams_that_are_never_read_stop_nobody_elses_calls() {
+    let fixture = Fixture::start().await;
+    let mut unread = Vec::new();
+    for _ in 0..16 {
+        unread.push(fixture.call(&format!("GET {FLOOD}")).http2().open().await);
+    }
+    // All that fits on the way has been sent when no more is.
+    eventually("the streams to be full", PATIENCE, || async {
+        let before = fixture.toys.seen.lock().prices;
+        sleep(Duration::from_millis(300)).await;
+        before > 0 && fixture.toys.seen.lock().prices == before
+    })
+    .await;
+    others_are_served(&fixture).await;
+    drop(unread);
+}
+
+#[tokio::test]
+async fn streams_beyond_what_one_connection_carries_stop_nobody_elses_calls() {
+    let fixture = Fixture::start().await;
+    let senders = [connect(&fixture).await, connect(&fixture).await];
+    let watches = senders.iter().flat_map(|sender| std::iter::repeat_n(sender, 700)).map(|sender| {
+        let mut sender = sender.clone();
+        sender.send_request(get(&fixture, WATCH))
+    });
+    // Each begins or is refused: none waits.
+    let watches = timeout(PATIENCE, join_all(watches)).await.expect("no stream waits");
+    assert!(watches.iter().all(Result::is_ok));
+    others_are_served(&fixture).await;
+}
+
+#[tokio::test]
+async fn cancelled_calls_stop_nobody_elses_calls() {
+    let fixture = Fixture::start().await;
+    for _ in 0..10 {
+        let sender = connect(&fixture).await;
+        let calls = (0..150).map(|number| {
+            let mut sender = sender.clone();
+            let call = sender.send_request(get(&fixture, "/v1/products?pageSize=7"));
+            timeout(Duration::from_micros(number * 50), call)
+        });
+        let change = fixture.as_operator("PATCH /v1/products/tea").json(&json!({"displayName": "Tea"}));
+        let (_cancelled, changed) = tokio::join!(join_all(calls), change.send());
+        assert_eq!(changed.status, 200, "{changed:?}");
+    }
+    others_are_served(&fixture).await;
+}
