@@ -27,7 +27,7 @@ $(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown v
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
@@ -105,7 +105,7 @@ fmt-check:
 
 clippy:
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	@$(CARGO) clippy --workspace --test faults --test upgrade --locked -- -D warnings
+	@$(CARGO) clippy --workspace --test faults --test upgrade --test attacks --locked -- -D warnings
 
 buf:
 	@sh scripts/buf.sh
@@ -169,6 +169,12 @@ test-flagd: ## The provider of flagd: the same definitions give the same users t
 
 test-faults: build ## Switch each fault on in a fleet of its own: its alert fires, panel, trace and runbook answer, nothing is lost
 	@sh scripts/faults.sh
+
+test-attacks: build ## Attack a fleet of its own: honest calls go on, and their p99 stays within twice what it is without
+	@sh scripts/attacks.sh $(ARGS)
+
+test-attacks-short: build ## The same for a few seconds each: honest calls go on
+	@FLOTILLA_ATTACKS_SHORT=1 sh scripts/attacks.sh $(ARGS)
 
 test-vault: ## Secrets from a real server (OpenBao): keys, leased database credentials, a service whose credentials change
 	@sh scripts/vault.sh
@@ -239,8 +245,8 @@ drive: build ## Up, demo, replay, bench with its limits, down: what a user does,
 
 # Seconds on two cold cores; all of it together must stay under 60 minutes.
 ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:150
 
 ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:18000 mutants:3600 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:18000 mutants:3600 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:700 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
 	@sh scripts/long.sh

@@ -103,7 +103,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     progress.show("opening the shop");
     let api = Api::of(home)?;
     let operator = api.operator(home).await?;
-    let crowd = demo::Options { products: 200, customers: 32, orders: 0, concurrency: 1, seed: Some(1) };
+    let crowd = demo::Options { products: 200, customers: 64, orders: 0, concurrency: 1, seed: Some(1) };
     let shop = Arc::new(Shop::open_rich(&api, &operator, &crowd, 1).await?);
     let envoy = options.envoy.as_deref().filter(|program| !program.as_os_str().is_empty());
     if options.only_edge {

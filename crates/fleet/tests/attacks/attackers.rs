@@ -1,0 +1,136 @@
+//! Clients that mean no good: bare HTTP/2 from an address of their own.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{Builder, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use tokio::{
+    net::TcpSocket,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+/// Where attackers come from.
+const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// What an attacker lets the gateway send on one connection before it reads any of it.
+const WINDOW: u32 = 64 * 1024;
+
+pub type Sender = SendRequest<Full<Bytes>>;
+
+/// What attackers have done.
+#[derive(Default)]
+pub struct Deeds {
+    /// What the attack is made of: streams opened, calls cancelled or answered.
+    pub done: AtomicUsize,
+    /// What was refused.
+    pub refused: AtomicUsize,
+}
+
+impl Deeds {
+    pub fn note(&self, done: bool) {
+        let count = if done { &self.done } else { &self.refused };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn all(&self) -> usize {
+        self.done.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// An attack under way.
+pub struct Attack {
+    /// So many deeds, done or refused, and it is under way.
+    pub begun_after: usize,
+    pub deeds: Arc<Deeds>,
+    tasks: JoinSet<()>,
+    began: Instant,
+    /// What has to be done when it has ended.
+    undo: Option<BoxFuture<'static, ()>>,
+}
+
+impl Attack {
+    pub fn new(begun_after: usize) -> Self {
+        Self { begun_after, deeds: Arc::default(), tasks: JoinSet::new(), began: Instant::now(), undo: None }
+    }
+
+    pub fn spawn(&mut self, attacker: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(attacker);
+    }
+
+    /// Does this when the attack has ended.
+    pub fn and_then(mut self, undo: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.undo = Some(Box::pin(undo));
+        self
+    }
+
+    pub async fn until_under_way(&self, patience: Duration) {
+        while self.deeds.all() < self.begun_after {
+            assert!(self.began.elapsed() < patience, "only {} deeds of {}", self.deeds.all(), self.begun_after);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends it, and says what was done.
+    pub async fn end(mut self) -> String {
+        self.tasks.shutdown().await;
+        if let Some(undo) = self.undo.take() {
+            undo.await;
+        }
+        let (done, refused) = (&self.deeds.done, &self.deeds.refused);
+        let (done, refused) = (done.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
+        format!("{done} done, {refused} refused in {:.0?}", self.began.elapsed())
+    }
+}
+
+/// A connection to the gateway.
+pub async fn connect(gateway: SocketAddr) -> Option<Sender> {
+    let socket = TcpSocket::new_v4().ok()?;
+    socket.bind(SocketAddr::from((FROM, 0))).ok()?;
+    let tcp = socket.connect(gateway).await.ok()?;
+    tcp.set_nodelay(true).ok()?;
+    let (sender, connection) = Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake(TokioIo::new(tcp))
+        .await
+        .ok()?;
+    tokio::spawn(connection);
+    Some(sender)
+}
+
+/// A gRPC request.
+pub fn grpc(gateway: SocketAddr, path: &str, message: &impl Message, token: Option<&str>) -> Request<Full<Bytes>> {
+    let encoded = message.encode_to_vec();
+    let length = u32::try_from(encoded.len()).unwrap().to_be_bytes();
+    let body = [&[0], &length[..], &encoded].concat();
+    let mut request = Request::post(format!("http://{gateway}{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(Bytes::from(body)))
+        .unwrap();
+    if let Some(token) = token {
+        request.headers_mut().insert("authorization", HeaderValue::from_str(token).unwrap());
+    }
+    request
+}
+
+/// Whether a call was begun, as far as the head of the answer tells.
+pub fn is_begun(response: &Response<Incoming>) -> bool {
+    response.status() == StatusCode::OK
+        && response.headers().get("grpc-status").is_none_or(|status| status.as_bytes() == b"0")
+}

@@ -1,0 +1,97 @@
+//! What honest clients felt.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use hdrhistogram::Histogram;
+
+/// A kind of honest call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A page of products.
+    Read,
+    /// An order placed.
+    Order,
+    /// An order watched, until its first state.
+    WatchOrder,
+    /// A price watched, until it is told.
+    WatchPrice,
+    /// A product changed.
+    Change,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] = [Self::Read, Self::Order, Self::WatchOrder, Self::WatchPrice, Self::Change];
+}
+
+/// Calls of one kind.
+pub struct Calls {
+    took: Histogram<u64>,
+    failed: BTreeMap<String, usize>,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { took: Histogram::new(3).unwrap(), failed: BTreeMap::new() }
+    }
+}
+
+impl Calls {
+    pub fn note(&mut self, answer: Result<Duration, String>) {
+        match answer {
+            Ok(took) => self.took.record(u64::try_from(took.as_micros()).unwrap()).unwrap(),
+            Err(why) => *self.failed.entry(why).or_default() += 1,
+        }
+    }
+
+    pub fn p99(&self) -> Duration {
+        self.quantile(0.99)
+    }
+
+    fn quantile(&self, quantile: f64) -> Duration {
+        Duration::from_micros(self.took.value_at_quantile(quantile))
+    }
+}
+
+/// Calls of all kinds.
+#[derive(Default)]
+pub struct Figures(BTreeMap<Kind, Calls>);
+
+impl Figures {
+    pub fn of(&mut self, kind: Kind) -> &mut Calls {
+        self.0.entry(kind).or_default()
+    }
+
+    pub fn kinds(&self) -> impl Iterator<Item = (Kind, &Calls)> {
+        self.0.iter().map(|(kind, calls)| (*kind, calls))
+    }
+
+    pub fn p99(&self, kind: Kind) -> Duration {
+        self.0.get(&kind).map_or(Duration::ZERO, Calls::p99)
+    }
+
+    /// What failed, and how often.
+    pub fn failures(&self) -> Vec<(Kind, &BTreeMap<String, usize>)> {
+        let failed = self.kinds().filter(|(_, calls)| !calls.failed.is_empty());
+        failed.map(|(kind, calls)| (kind, &calls.failed)).collect()
+    }
+}
+
+/// The figures as a table.
+pub fn table(attack: &str, told: &str, figures: &[(&str, &Figures)]) -> String {
+    let mut text = format!("\n{attack}: {told}\n");
+    let mut row = |cells: [String; 6]| {
+        let [kind, when, answered, failed, p50, p99] = cells;
+        writeln!(text, "  {kind:<11} {when:<7} {answered:>8} {failed:>7} {p50:>9} {p99:>9}").unwrap();
+    };
+    row(["kind", "", "answered", "failed", "p50 ms", "p99 ms"].map(str::to_owned));
+    for kind in Kind::ALL {
+        for (when, figures) in figures {
+            let Some(calls) = figures.0.get(&kind) else { continue };
+            let ms = |duration: Duration| format!("{:.1}", duration.as_secs_f64() * 1000.0);
+            let failed: usize = calls.failed.values().sum();
+            let (p50, p99) = (ms(calls.quantile(0.5)), ms(calls.p99()));
+            row([format!("{kind:?}"), (*when).to_owned(), calls.took.len().to_string(), failed.to_string(), p50, p99]);
+        }
+    }
+    text
+}

@@ -1,0 +1,184 @@
+//! The fleet under attack, and what every attack does: measure, attack, measure.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use flotilla_fleet::{
+    checker,
+    client::{Api, Session},
+    control,
+    demo::{self, Shop},
+    home::Home,
+    state::{Phase, State},
+};
+use flotilla_servers::Process;
+use tokio::{
+    process::Command,
+    sync::{Mutex, MutexGuard},
+    time::{Instant, sleep},
+};
+
+use crate::{
+    attackers::Attack,
+    figures::{self, Figures},
+    honest::Honest,
+};
+
+/// Folders of these tests begin so.
+const PREFIX: &str = "attacks-test-";
+const START_DEADLINE: Duration = Duration::from_secs(300);
+/// From the beginning of an attack until it is under way.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(60);
+const SETTLE_PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(20);
+const SEED: u64 = 16;
+const SHOP: demo::Options = demo::Options { products: 50, customers: 8, orders: 0, concurrency: 4, seed: Some(SEED) };
+
+static FLEET: Mutex<Option<Running>> = Mutex::const_new(None);
+
+struct Running {
+    home: Home,
+    /// Never dropped: when this process ends, its guard ends the supervisor, which ends the fleet.
+    _supervisor: Process,
+}
+
+/// The fleet, for one attack alone.
+pub struct Fleet {
+    _turn: MutexGuard<'static, Option<Running>>,
+    pub state: State,
+    pub home: Home,
+    pub api: Api,
+    pub operator: Arc<Session>,
+    pub shop: Arc<Shop>,
+}
+
+/// Whether the short form is asked for.
+pub fn is_short() -> bool {
+    std::env::var_os("FLOTILLA_ATTACKS_SHORT").is_some_and(|value| !value.is_empty())
+}
+
+/// Waits for this attack's turn and returns the fleet, started by the first that asks.
+pub async fn fleet() -> Fleet {
+    let mut turn = FLEET.lock().await;
+    let home = match &*turn {
+        Some(running) => running.home.clone(),
+        None => {
+            let running = start().await;
+            let home = running.home.clone();
+            *turn = Some(running);
+            home
+        }
+    };
+    let state = State::of_running(&home).unwrap();
+    let api = Api::of(&home).unwrap();
+    let operator = Arc::new(api.operator(&home).await.unwrap());
+    let shop = Arc::new(Shop::open_rich(&api, &operator, &SHOP, SEED).await.unwrap());
+    Fleet { _turn: turn, state, home, api, operator, shop }
+}
+
+async fn start() -> Running {
+    let servers = workspace().join(".flotilla");
+    sweep(&servers);
+    let home = Home::open(&servers.join(format!("{PREFIX}{}", std::process::id())), Some(&servers)).unwrap();
+    let mut command = Command::new(binary());
+    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).arg("supervise");
+    let supervisor = Process::spawn_own(command, &home.log("supervisor"), home.rotation()).unwrap();
+    let deadline = Instant::now() + START_DEADLINE;
+    loop {
+        match State::read(&home).unwrap().map(|state| state.phase) {
+            Some(Phase::Ready) => return Running { home, _supervisor: supervisor },
+            Some(Phase::Failed(reason)) => panic!("the fleet doesn't start: {reason}"),
+            _ => assert!(Instant::now() < deadline, "the fleet isn't ready in time"),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Removes what earlier runs have left.
+fn sweep(servers: &Path) {
+    let Ok(entries) = std::fs::read_dir(servers) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse::<i32>().ok());
+        let Some(owner) = owner.and_then(rustix::process::Pid::from_raw) else { continue };
+        if rustix::process::test_kill_process(owner).is_ok() {
+            continue;
+        }
+        let Ok(home) = Home::open(&entry.path(), Some(servers)) else { continue };
+        if control::reset(&home).is_ok() {
+            drop(std::fs::remove_dir_all(home.root()));
+        }
+    }
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The command: the release build, or what FLEET names.
+fn binary() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    let binary = std::env::var_os("FLEET").map_or_else(|| target.join("release/fleet"), |path| workspace().join(path));
+    assert!(binary.exists(), "{} is missing: `make build` makes it", binary.display());
+    binary
+}
+
+/// Runs the command on a fleet; it has to succeed.
+pub async fn run(home: Home, arguments: &'static [&'static str]) {
+    let mut command = Command::new(binary());
+    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).args(arguments);
+    let output = tokio::time::timeout(START_DEADLINE, command.kill_on_drop(true).output()).await;
+    let output = output.expect("a command ends in time").unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Fleet {
+    /// Where the gateway listens.
+    pub fn gateway(&self) -> SocketAddr {
+        assert!(self.state.certificates.is_none(), "attackers speak without TLS");
+        self.state.url("gateway").unwrap().trim_start_matches("http://").parse().unwrap()
+    }
+
+    /// Honest calls before, during and after the attack, which begins when it is called.
+    pub async fn withstands(&self, name: &str, attack: impl AsyncFnOnce() -> Attack) {
+        let honest = Honest::of(self).await;
+        let seconds = if is_short() { 3 } else { 20 };
+        let measured = Duration::from_secs(seconds);
+        // Connections, pools and caches fill up.
+        honest.measure(measured / 3).await;
+        let before = honest.measure(measured).await;
+        let attack = attack().await;
+        attack.until_under_way(BEGIN_DEADLINE).await;
+        let during = honest.measure(measured).await;
+        let told = attack.end().await;
+        self.until_quiet().await;
+        let after = honest.measure(measured).await;
+        println!("{}", figures::table(name, &told, &[("before", &before), ("during", &during), ("after", &after)]));
+        for (when, figures) in [("before", &before), ("during", &during), ("after", &after)] {
+            let failed = figures.failures();
+            assert!(failed.is_empty(), "{name}: honest calls failed {when} the attack: {failed:#?}");
+        }
+        if !is_short() {
+            Self::assert_unfelt(name, &before, &during, &after);
+        }
+    }
+
+    fn assert_unfelt(name: &str, before: &Figures, during: &Figures, after: &Figures) {
+        for (kind, felt) in during.kinds() {
+            let quiet = before.p99(kind).max(after.p99(kind));
+            let felt = felt.p99();
+            assert!(felt <= quiet * 2, "{name}: {kind:?}: p99 of {felt:?} during, {quiet:?} without");
+        }
+    }
+
+    /// Waits until what the attack has begun is done.
+    async fn until_quiet(&self) {
+        let findings = checker::settled(&self.state, SETTLE_PATIENCE, 0).await.unwrap();
+        let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
+        assert!(broken.is_empty(), "{broken:#?}");
+    }
+}

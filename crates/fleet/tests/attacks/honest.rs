@@ -1,0 +1,146 @@
+//! Honest clients: a few calls of each kind a second, whatever becomes of earlier ones.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use flotilla_fleet::{client::Session, demo::Shop};
+use flotilla_proto::{
+    inventory::v1::{
+        ListProductsRequest, Product, UpdateProductRequest, WatchPricesRequest,
+        catalog_service_client::CatalogServiceClient,
+    },
+    orders::v1::{PlaceOrderLine, PlaceOrderRequest, WatchOrderRequest, order_service_client::OrderServiceClient},
+};
+use flotilla_rpc::{Channel, ClientSettings, Details};
+use tokio::{task::JoinSet, time::Instant};
+use tonic::{Request, Status};
+
+use crate::{
+    figures::{Figures, Kind},
+    fleet::Fleet,
+};
+
+/// From one call of a kind to the next.
+const BETWEEN: Duration = Duration::from_millis(25);
+/// What a client waits for an answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Keys of orders are new in each measurement.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
+/// The clients.
+#[derive(Clone)]
+pub struct Honest {
+    channel: Channel,
+    shop: Arc<Shop>,
+    operator: Arc<Session>,
+    /// An order of the first customer.
+    order: String,
+    run: u64,
+}
+
+impl Honest {
+    /// Clients of this fleet. They try once: what they are answered is looked at.
+    pub async fn of(fleet: &Fleet) -> Self {
+        let settings = ClientSettings { retry_attempts: 1, breaker_calls: u32::MAX, ..fleet.state.client_settings() };
+        let channel = flotilla_rpc::channel(&fleet.state.url("gateway").unwrap(), &settings).unwrap();
+        let (shop, operator) = (Arc::clone(&fleet.shop), Arc::clone(&fleet.operator));
+        let run = shop.stamp();
+        let honest = Self { channel, shop, operator, order: String::new(), run };
+        let order = honest.place(0).await.unwrap();
+        Self { order, ..honest }
+    }
+
+    /// Makes calls of all kinds for so long, and waits for their answers.
+    pub async fn measure(&self, duration: Duration) -> Figures {
+        let mut calls = JoinSet::new();
+        let began = Instant::now();
+        for round in 0_u32.. {
+            let due = began + BETWEEN * round;
+            if due - began >= duration {
+                break;
+            }
+            tokio::time::sleep_until(due).await;
+            for kind in Kind::ALL {
+                calls.spawn(self.clone().call(kind, due));
+            }
+        }
+        let mut figures = Figures::default();
+        while let Some(call) = calls.join_next().await {
+            let (kind, answer) = call.unwrap();
+            figures.of(kind).note(answer);
+        }
+        figures
+    }
+
+    async fn call(self, kind: Kind, due: Instant) -> (Kind, Result<Duration, String>) {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let answer = tokio::time::timeout(DEADLINE, async {
+            match kind {
+                Kind::Read => self.read().await,
+                Kind::Order => self.place(number).await.map(drop),
+                Kind::WatchOrder => self.watch_order().await,
+                Kind::WatchPrice => self.watch_price(number).await,
+                Kind::Change => self.change(number).await,
+            }
+        });
+        let answer = answer.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody answered")));
+        let took = due.elapsed();
+        (kind, answer.map(|()| took).map_err(|status| told(&status)))
+    }
+
+    async fn read(&self) -> Result<(), Status> {
+        let request = ListProductsRequest { page_size: 20, ..ListProductsRequest::default() };
+        CatalogServiceClient::new(self.channel.clone()).list_products(request).await.map(drop)
+    }
+
+    async fn place(&self, number: usize) -> Result<String, Status> {
+        let lines = self.shop.two_lines(number);
+        let line = |(product, quantity)| PlaceOrderLine { product: format!("products/{product}"), quantity };
+        let request_id = format!("honest-{}-{number}", self.run);
+        let request = PlaceOrderRequest { lines: lines.map(line).into(), expected_total: None, request_id };
+        // The first customer's order is watched.
+        let session = self.shop.customer(number);
+        let request = authorised(session, request);
+        Ok(OrderServiceClient::new(self.channel.clone()).place_order(request).await?.into_inner().name)
+    }
+
+    async fn watch_order(&self) -> Result<(), Status> {
+        let request = WatchOrderRequest { name: self.order.clone(), ..WatchOrderRequest::default() };
+        let request = authorised(self.shop.customer(0), request);
+        let mut states = OrderServiceClient::new(self.channel.clone()).watch_order(request).await?.into_inner();
+        states.message().await.map(drop)
+    }
+
+    async fn watch_price(&self, number: usize) -> Result<(), Status> {
+        let [(product, _), _] = self.shop.two_lines(number);
+        let filter = format!("name = \"products/{product}\"");
+        let request = WatchPricesRequest { filter, ..WatchPricesRequest::default() };
+        let mut prices = CatalogServiceClient::new(self.channel.clone()).watch_prices(request).await?.into_inner();
+        prices.message().await.map(drop)
+    }
+
+    async fn change(&self, number: usize) -> Result<(), Status> {
+        let [(product, _), _] = self.shop.two_lines(number);
+        let display_name = format!("Name no. {number}");
+        let product = Product { name: format!("products/{product}"), display_name, ..Product::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["display_name".to_owned()] });
+        let request = authorised(&self.operator, UpdateProductRequest { product: Some(product), update_mask });
+        CatalogServiceClient::new(self.channel.clone()).update_product(request).await.map(drop)
+    }
+}
+
+fn authorised<Q>(session: &Session, message: Q) -> Request<Q> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", session.authorization());
+    request
+}
+
+fn told(status: &Status) -> String {
+    format!("{:?} {}: {}", status.code(), Details::of(status).reason.unwrap_or_default(), status.message())
+}

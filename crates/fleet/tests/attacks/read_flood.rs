@@ -1,0 +1,44 @@
+//! One address reads without end, always so many requests in flight, each of them a large page.
+
+use std::sync::Arc;
+
+use flotilla_proto::inventory::v1::ListProductsRequest;
+use http_body_util::BodyExt as _;
+
+use crate::{
+    attackers::{Attack, connect, grpc, is_begun},
+    fleet::fleet,
+};
+
+/// Reads in flight.
+const IN_FLIGHT: usize = 256;
+const CONNECTIONS: usize = 8;
+const LIST: &str = "/flotilla.inventory.v1.CatalogService/ListProducts";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_reads_by_one_address_is_not_felt() {
+    let fleet = fleet().await;
+    let gateway = fleet.gateway();
+    fleet
+        .withstands("a flood of reads by one address", async || {
+            let mut attack = Attack::new(IN_FLIGHT * 4);
+            for _ in 0..CONNECTIONS {
+                let sender = connect(gateway).await.expect("let in");
+                for _ in 0..IN_FLIGHT / CONNECTIONS {
+                    let (deeds, mut sender) = (Arc::clone(&attack.deeds), sender.clone());
+                    attack.spawn(async move {
+                        loop {
+                            let page = ListProductsRequest { page_size: 50, ..ListProductsRequest::default() };
+                            let Ok(response) = sender.send_request(grpc(gateway, LIST, &page, None)).await else {
+                                return;
+                            };
+                            deeds.note(is_begun(&response));
+                            let _read = response.into_body().collect().await;
+                        }
+                    });
+                }
+            }
+            attack
+        })
+        .await;
+}
