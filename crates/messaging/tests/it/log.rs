@@ -1,34 +1,48 @@
 //! Catches what this thread logs as a warning.
+//!
+//! One subscriber for the whole process: with one a thread, whether a line is logged at all is remembered for every thread
+//! by whichever came first.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::Arc;
+use std::sync::Once;
 
-use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// The warnings of messaging since it was made, on this thread.
-pub struct Warnings {
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: DefaultGuard,
+static INSTALLED: Once = Once::new();
+
+thread_local! {
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
+
+/// The warnings of messaging since it was made, on this thread.
+pub struct Warnings(());
 
 impl Warnings {
     pub fn catch() -> Self {
-        let lines = Arc::default();
-        let guard = tracing::subscriber::set_default(Catching(Arc::clone(&lines)));
-        Self { lines, _guard: guard }
+        INSTALLED.call_once(|| {
+            tracing::subscriber::set_global_default(Catching).unwrap();
+            tracing::callsite::rebuild_interest_cache();
+        });
+        LINES.with(|lines| *lines.borrow_mut() = Some(Vec::new()));
+        Self(())
     }
 
     /// Each as `name=value ...`.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().clone()
+        LINES.with(|lines| lines.borrow().clone().unwrap_or_default())
     }
 }
 
-struct Catching(Arc<Mutex<Vec<String>>>);
+impl Drop for Warnings {
+    fn drop(&mut self) {
+        LINES.with(|lines| *lines.borrow_mut() = None);
+    }
+}
+
+struct Catching;
 
 impl Subscriber for Catching {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -46,7 +60,11 @@ impl Subscriber for Catching {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.0.lock().push(line.0);
+        LINES.with(|lines| {
+            if let Some(lines) = lines.borrow_mut().as_mut() {
+                lines.push(line.0);
+            }
+        });
     }
 
     fn enter(&self, _: &Id) {}

@@ -85,7 +85,10 @@ async fn dead_letters_of_a_round_are_told_with_their_count() {
     world.commit(&(0..10).map(|_| event(&world.ids, KIND, "later")).collect::<Vec<_>>());
     eventually("parked", || world.payments.parked().len() == 10).await;
     let warnings = Warnings::catch();
-    let count = |line: &String| line.split("messages=").nth(1)?.split(' ').next()?.parse::<usize>().ok();
+    let count = |line: &String| {
+        let (_, rest) = line.split_once("messages=").filter(|_| line.contains("are dead letters now"))?;
+        rest.split(' ').next()?.parse::<usize>().ok()
+    };
     eventually("all are told", || warnings.lines().iter().filter_map(count).sum::<usize>() == 10).await;
     assert!(world.payments.parked().iter().all(|(_, row)| row.dead));
     world.stop().await;
