@@ -268,12 +268,13 @@ mod tests {
 
     #[test]
     fn a_word_with_a_typo_is_refused_with_what_was_meant() {
-        for (arguments, said) in [
-            (["fault", "on", "slow-databse"].as_slice(), "unknown fault `slow-databse`; did you mean `slow-database`?"),
+        let cases: [(&[&str], &str); 4] = [
+            (&["fault", "on", "slow-databse"], "unknown fault `slow-databse`; did you mean `slow-database`?"),
             (&["fault", "off", "broker-stal"], "did you mean `broker-stall`?"),
             (&["statsu"], "status"),
             (&["status", "--jsno"], "--json"),
-        ] {
+        ];
+        for (arguments, said) in cases {
             assert!(refusal(arguments).contains(said), "{}", refusal(arguments));
         }
     }

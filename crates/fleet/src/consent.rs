@@ -65,8 +65,8 @@ mod tests {
     fn decide(yes: bool, losses: &[&str], answer: Option<&str>) -> (Result<()>, String) {
         let losses: Vec<String> = losses.iter().map(ToString::to_string).collect();
         let mut said = Vec::new();
-        let mut input = answer.map(str::as_bytes);
-        let input = input.as_mut().map(|input| -> &mut dyn BufRead { input });
+        let mut bytes = answer.unwrap_or_default().as_bytes();
+        let input: Option<&mut dyn BufRead> = if answer.is_some() { Some(&mut bytes) } else { None };
         let outcome = Consent { yes }.decide("fleet --home b/ux reset", &losses, input, &mut said);
         (outcome, String::from_utf8(said).unwrap())
     }
