@@ -54,7 +54,8 @@ impl World {
             remote: Default::default(),
             secrets: Default::default(),
             flags: Default::default(),
-            grpc: flotilla_testkit::server_settings(),
+            // One customer places the orders of most tests, many at once.
+            grpc: flotilla_rpc::ServerSettings { max_calls_per_user: 0, ..flotilla_testkit::server_settings() },
             auth: identity.auth_settings(),
             client: flotilla_testkit::client_settings(),
             postgres: database.settings(),
@@ -64,7 +65,7 @@ impl World {
                 lookup_timeout: HumanDuration(PATIENCE),
                 ..CatalogueSettings::default()
             },
-            placing: PlacingSettings::default(),
+            placing: PlacingSettings { per_customer: 0.into(), ..PlacingSettings::default() },
             saga: SagaSettings { backoff: hour.into(), backoff_max: hour.into(), ..SagaSettings::default() },
             watch: WatchSettings::default(),
         };
