@@ -1,8 +1,10 @@
 //! The servers of a test process, and what of them is one test's own.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use flotilla_postgres::refinery::Runner;
 use tokio::sync::OnceCell;
 
@@ -99,6 +101,36 @@ impl Stack {
         self.servers.with(&self.servers.postgres, |mut server| async move { server.restart().await }).await
     }
 
+    /// Copies PostgreSQL's data aside and starts it again: a backup to which [`restore_postgres`](Self::restore_postgres)
+    /// leads back. For stacks of one's own.
+    ///
+    /// # Errors
+    /// The data can't be copied, or it doesn't come up again.
+    pub async fn save_postgres(&self) -> Result<()> {
+        self.servers
+            .with(&self.servers.postgres, |mut server| async move {
+                server.stop().await?;
+                copy(&server.data(), &saved(&server.data()))?;
+                server.restart().await
+            })
+            .await
+    }
+
+    /// Kills PostgreSQL and starts it with the data that were saved. Everything since is lost, and nothing tells: the
+    /// system identifier and the timeline are those of before, and transaction ids are given out again.
+    ///
+    /// # Errors
+    /// The data can't be copied, or it doesn't come up.
+    pub async fn restore_postgres(&self) -> Result<()> {
+        self.servers
+            .with(&self.servers.postgres, |mut server| async move {
+                server.kill().await;
+                copy(&saved(&server.data()), &server.data())?;
+                server.restart().await
+            })
+            .await
+    }
+
     /// Kills NATS as a crash would. For stacks of one's own.
     pub async fn kill_nats(&self) {
         self.servers.with(&self.servers.nats, |mut server| async move { server.kill().await }).await;
@@ -137,6 +169,21 @@ impl Stack {
     pub async fn restart_redis(&self) -> Result<()> {
         self.servers.with(&self.servers.redis, |mut server| async move { server.restart().await }).await
     }
+}
+
+/// Where a data folder's copy lies.
+fn saved(data: &Path) -> PathBuf {
+    data.with_extension("saved")
+}
+
+/// Makes `to` a copy of `from`, owners and permissions included.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        std::fs::remove_dir_all(to)?;
+    }
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status()?;
+    ensure!(copied.success(), "{} can't be copied", from.display());
+    Ok(())
 }
 
 impl std::fmt::Debug for Stack {
