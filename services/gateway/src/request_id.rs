@@ -26,7 +26,10 @@ impl RequestIds {
         if let Some(given) = headers.get(HEADER)
             && given.to_str().ok().and_then(RequestId::new).is_some()
         {
-            return given.clone();
+            let given = given.clone();
+            // A second one would reach the services beside it.
+            headers.insert(HEADER, given.clone());
+            return given;
         }
         let id = format!("{:016x}{:08x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
         let id = HeaderValue::try_from(id).expect("hexadecimal digits may stand in a header");
@@ -47,6 +50,9 @@ mod tests {
         assert_eq!(headers[HEADER], made);
         headers.insert(HEADER, HeaderValue::from_static("mine-1"));
         assert_eq!(ids.settle(&mut headers), "mine-1");
+        headers.append(HEADER, HeaderValue::from_static("mine-2"));
+        assert_eq!(ids.settle(&mut headers), "mine-1");
+        assert_eq!(headers.get_all(HEADER).iter().count(), 1, "one id goes on");
         headers.insert(HEADER, HeaderValue::from_static("not sound"));
         assert_ne!(ids.settle(&mut headers), "not sound");
     }

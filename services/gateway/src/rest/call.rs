@@ -158,6 +158,7 @@ impl Call<'_> {
             idempotency_key: text(headers, "idempotency-key")?.map(unquoted),
             if_match: text(headers, "if-match")?,
             last_event_id: text(headers, "last-event-id")?,
+            event_stream: self.binding.method.server_streaming && Format::wanted(headers) == Format::Events,
         })
     }
 

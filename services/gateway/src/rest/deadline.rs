@@ -8,22 +8,23 @@ use http::HeaderMap;
 use super::text;
 use crate::problem::Problem;
 
-/// The shorter of what the headers ask for and `longest`, which also holds where they ask for nothing.
+/// The shortest of what the headers ask for and `longest`, which also holds where they ask for nothing.
 ///
 /// # Errors
 /// `X-Request-Timeout` can't be read. A preference that can't is ignored, as RFC 7240 wants it.
 pub fn asked(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
+    let mut shortest = longest;
     if let Some(value) = text(headers, "x-request-timeout")? {
         let asked = seconds(value).or_else(|| value.parse().ok().map(HumanDuration::get));
         let unreadable =
             || Problem::bad_request("INVALID_TIMEOUT", "x-request-timeout must be a duration such as 2s or 250ms");
-        return asked.filter(|asked| !asked.is_zero()).map(|asked| asked.min(longest)).ok_or_else(unreadable);
+        shortest = asked.filter(|asked| !asked.is_zero()).ok_or_else(unreadable)?.min(longest);
     }
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let wait = preferences
         .flat_map(|value| value.split([',', ';']))
         .find_map(|preference| seconds(preference.trim().strip_prefix("wait=")?));
-    Ok(wait.filter(|wait| !wait.is_zero()).map_or(longest, |wait| wait.min(longest)))
+    Ok(wait.filter(|wait| !wait.is_zero()).map_or(shortest, |wait| wait.min(shortest)))
 }
 
 fn seconds(text: &str) -> Option<Duration> {
@@ -39,6 +40,18 @@ mod tests {
     fn with(name: &'static str, value: &'static str) -> Result<Duration, ()> {
         let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
         asked(&headers, Duration::from_secs(10)).map_err(|_| ())
+    }
+
+    #[test]
+    fn of_two_timeouts_the_shorter_holds() {
+        for (timeout, wait, expected) in [("5s", "wait=2", 2), ("2s", "wait=5", 2), ("2s", "wait=long", 2)] {
+            let headers = HeaderMap::from_iter([
+                (HeaderName::from_static("x-request-timeout"), HeaderValue::from_static(timeout)),
+                (HeaderName::from_static("prefer"), HeaderValue::from_static(wait)),
+            ]);
+            let asked = asked(&headers, Duration::from_secs(10)).map_err(|_| ());
+            assert_eq!(asked, Ok(Duration::from_secs(expected)), "{timeout} {wait}");
+        }
     }
 
     #[test]

@@ -113,10 +113,18 @@ fn begin_aside(edge: &Edge, route: &str, parts: &Parts) -> Timer {
     edge.metrics.begin_aside("rest", route, parts.method.as_str())
 }
 
-/// A header as text.
+/// A header as text. It may be repeated, but not with another value: which of the two counts would be a guess.
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
-    let Some(value) = headers.get(HeaderName::from_static(name)) else { return Ok(None) };
-    let text =
-        value.to_str().map_err(|_| Problem::bad_request("INVALID_HEADER", format!("{name} is not plain text")))?;
-    Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+    let invalid = |what: &str| Problem::bad_request("INVALID_HEADER", format!("{name} {what}"));
+    let mut found = None;
+    for value in headers.get_all(HeaderName::from_static(name)) {
+        let text = value.to_str().map_err(|_| invalid("is not plain text"))?.trim();
+        match found {
+            _ if text.is_empty() => {}
+            None => found = Some(text),
+            Some(found) if found == text => {}
+            Some(_) => return Err(invalid("is given twice with different values")),
+        }
+    }
+    Ok(found)
 }

@@ -94,6 +94,7 @@ impl Source {
             idempotency_key: self.headers.idempotency_key.as_deref(),
             if_match: self.headers.if_match.as_deref(),
             last_event_id: self.headers.last_event_id.as_deref(),
+            event_stream: false,
         };
         let input = Input { segments: &self.segments, query: &self.query, headers, body: Some(line.as_str()) };
         let routes = &self.edge.routes;

@@ -141,7 +141,7 @@ impl RouteTable {
             return Err(RouteError::Taken { method: name(), template: rule.path });
         }
         self.bindings.push(Binding {
-            special: Special::find(&schema, method.input_index, &body),
+            special: Special::find(&schema, method.input_index, &rule.verb, &body),
             renderer: Renderer::new(&schema, method.output_index, response_body.as_deref()),
             method: Arc::clone(method),
             verb: rule.verb,

@@ -211,6 +211,22 @@ pub fn insert(out: &mut Vec<u8>, parents: &[u32], field: &[u8]) {
     out.splice(place, outer);
 }
 
+/// Takes the last value at a path of field numbers out of a message.
+pub fn remove(out: &mut Vec<u8>, path: &[u32]) {
+    let Some((number, rest)) = path.split_first() else { return };
+    match last(out, *number) {
+        Some(Entry { start, end, .. }) if rest.is_empty() => drop(out.drain(start..end)),
+        Some(Entry { value: Value::Bytes(range), start, end, .. }) => {
+            let mut inner = out[range].to_vec();
+            remove(&mut inner, rest);
+            let mut outer = Vec::with_capacity(inner.len() + 8);
+            put_bytes(&mut outer, *number, &inner);
+            out.splice(start..end, outer);
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use flotilla_proto::inventory::v1::{Product, UpdateProductRequest};

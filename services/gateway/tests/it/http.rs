@@ -53,6 +53,12 @@ impl Call {
         self
     }
 
+    /// A further value of a header.
+    pub fn also(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().unwrap());
+        self
+    }
+
     pub fn token(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
     }

@@ -15,6 +15,7 @@ mod fixture;
 mod frames;
 mod grpc_web;
 mod hardening;
+mod header_fields;
 mod http;
 mod lost;
 mod metrics;

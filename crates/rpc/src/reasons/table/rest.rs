@@ -31,7 +31,13 @@ pub(super) const GROUP: Group = Group {
             "gRPC was spoken over HTTP/1.1",
             "speak HTTP/2, or gRPC-Web or Connect",
         ),
-        reason("INVALID_HEADER", Code::InvalidArgument, NO, "a header's value isn't plain text", "mend the header"),
+        reason(
+            "INVALID_HEADER",
+            Code::InvalidArgument,
+            NO,
+            "a header's value isn't plain text, or the header is given twice with different values",
+            "mend the header",
+        ),
         reason("INVALID_PATH", Code::InvalidArgument, NO, "the path isn't UTF-8", "mend the path"),
         reason(
             "INVALID_TIMEOUT",

@@ -66,9 +66,14 @@ fn an_order_is_read_from_its_body_and_its_header() {
 }
 
 #[test]
-fn a_key_in_the_body_goes_before_the_header() {
-    let order: PlaceOrderRequest = call("POST /v1/orders").body(json!({"requestId": "mine"})).key("header").read();
+fn a_header_may_repeat_its_field_but_not_contradict_it() {
+    let order: PlaceOrderRequest = call("POST /v1/orders").body(json!({"requestId": "mine"})).key("mine").read();
     assert_eq!(order.request_id, "mine");
+    let order: PlaceOrderRequest = call("POST /v1/orders").body(json!({"requestId": ""})).key("mine").read();
+    assert_eq!(order.request_id, "mine", "an empty field isn't set");
+    let refused = call("POST /v1/orders").body(json!({"requestId": "mine"})).key("other").refused();
+    let told = r#"contradicts the header Idempotency-Key, which says "other""#;
+    assert_eq!(refused, [("requestId".to_owned(), told.to_owned())]);
 }
 
 #[test]
@@ -112,6 +117,10 @@ fn the_last_event_resumes_a_stream() {
     let mut resumed = call("GET /v1/orders/o:watch");
     resumed.headers.last_event_id = Some("7");
     assert_eq!(resumed.read::<WatchOrderRequest>().resume_token, "7");
+    let mut both = call("GET /v1/orders/o:watch?resumeToken=4");
+    both.headers = Headers { last_event_id: Some("7"), event_stream: true, ..Headers::default() };
+    let request = both.read::<WatchOrderRequest>();
+    assert_eq!((request.resume_token.as_str(), request.name.as_str()), ("7", "orders/o"));
 }
 
 #[test]

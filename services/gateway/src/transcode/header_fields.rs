@@ -1,0 +1,165 @@
+//! Headers that stand for fields, and the one rule for a header and a field that are both given.
+//!
+//! Equal is fine. In an event stream `Last-Event-ID` replaces the field: a browser's `EventSource` reconnects to the
+//! address that it was opened with and says in the header how far it has come. Everything else that differs is refused
+//! by a violation that names the field and the header; nothing is dropped silently.
+
+use http::Method;
+
+use super::schema::{FieldPath, Kind, Label, Scalar, Schema};
+use super::{Violation, wire};
+use crate::routes::BodyRule;
+
+/// Headers that stand for fields.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'a> {
+    /// `Idempotency-Key`: the field `request_id`.
+    pub idempotency_key: Option<&'a str>,
+    /// `If-Match`: the field `etag`, of the message or of the resource in it.
+    pub if_match: Option<&'a str>,
+    /// `Last-Event-ID`: the field `resume_token`.
+    pub last_event_id: Option<&'a str>,
+    /// Whether the answer is an event stream, in which `Last-Event-ID` replaces the field.
+    pub event_stream: bool,
+}
+
+/// Which fields of a message the headers stand for, and which is the update mask.
+#[derive(Debug, Default)]
+pub struct Special {
+    request_id: Option<FieldPath>,
+    resume_token: Option<FieldPath>,
+    etag: Option<FieldPath>,
+    mask: Option<FieldPath>,
+}
+
+impl Special {
+    /// Finds them in a message that comes by `verb` and whose HTTP body holds what `body` says.
+    pub fn find(schema: &Schema, message: usize, verb: &Method, body: &BodyRule) -> Self {
+        let text = |path: &str| {
+            let found = schema.resolve(message, path)?;
+            let field = schema.at(&found);
+            let fits = matches!(field.kind, Kind::Scalar(Scalar::String)) && field.label == Label::Singular;
+            fits.then_some(found)
+        };
+        let inner = match body {
+            // A resource that is being made has no tag yet.
+            BodyRule::Field(path) if verb != Method::POST => text(&format!("{}.etag", schema.at(path).name)),
+            BodyRule::Field(_) | BodyRule::None | BodyRule::Whole => None,
+        };
+        Self {
+            request_id: text("request_id"),
+            resume_token: text("resume_token"),
+            etag: text("etag").or(inner),
+            mask: schema.resolve(message, "update_mask"),
+        }
+    }
+
+    /// What `Idempotency-Key` stands for.
+    pub fn request_id(&self) -> Option<&FieldPath> {
+        self.request_id.as_ref()
+    }
+
+    /// What `If-Match` stands for.
+    pub fn etag(&self) -> Option<&FieldPath> {
+        self.etag.as_ref()
+    }
+
+    /// What `Last-Event-ID` stands for.
+    pub fn resume_token(&self) -> Option<&FieldPath> {
+        self.resume_token.as_ref()
+    }
+
+    /// The update mask.
+    pub fn mask(&self) -> Option<&FieldPath> {
+        self.mask.as_ref()
+    }
+}
+
+/// What a header and its field may be besides equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// They must be equal.
+    Equal,
+    /// They must be equal, quotes aside; the header may list several tags, of which one is the field's.
+    Tag,
+    /// The header replaces the field.
+    HeaderWins,
+}
+
+/// Puts the headers into the message. `safe` says that the method only reads.
+///
+/// # Errors
+/// Every header that contradicts its field, or that can't be honoured.
+pub fn apply(
+    schema: &Schema,
+    special: &Special,
+    headers: Headers<'_>,
+    safe: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Vec<Violation>> {
+    let resume = if headers.event_stream { Rule::HeaderWins } else { Rule::Equal };
+    // `*` asks for any present version, whatever the field says besides.
+    let tag = headers.if_match.filter(|tag| *tag != "*");
+    let pairs = [
+        ("Idempotency-Key", headers.idempotency_key, special.request_id(), Rule::Equal),
+        ("If-Match", tag, special.etag(), Rule::Tag),
+        ("Last-Event-ID", headers.last_event_id, special.resume_token(), resume),
+    ];
+    let mut violations = Vec::new();
+    for (header, text, path, rule) in pairs {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
+        let outcome = match path {
+            Some(path) => put(schema, path, header, text, rule, out),
+            // Without a tag the condition can't be checked, and the change must not be made unchecked.
+            None if rule == Rule::Tag && !safe => {
+                Err(Violation::new("", format!("{header} can't be honoured: this method takes no etag")))
+            }
+            None => Ok(()),
+        };
+        violations.extend(outcome.err());
+    }
+    if violations.is_empty() { Ok(()) } else { Err(violations) }
+}
+
+fn put(
+    schema: &Schema,
+    path: &FieldPath,
+    header: &str,
+    text: &str,
+    rule: Rule,
+    out: &mut Vec<u8>,
+) -> Result<(), Violation> {
+    let violation = |what: String| Violation::new(schema.json_path(path), what);
+    if let Some(given) = wire::text(out, &path.numbers) {
+        if agrees(rule, given, text) {
+            return Ok(());
+        }
+        if rule != Rule::HeaderWins {
+            return Err(violation(format!("contradicts the header {header}, which says {text:?}")));
+        }
+        wire::remove(out, &path.numbers);
+    } else if rule == Rule::Tag && tags(text).count() > 1 {
+        return Err(violation(format!("the header {header} lists several tags; send one")));
+    }
+    let Some(number) = path.numbers.last() else { return Ok(()) };
+    let mut encoded = Vec::with_capacity(text.len() + 6);
+    wire::put_bytes(&mut encoded, *number, text.as_bytes());
+    wire::insert(out, path.parents(), &encoded);
+    Ok(())
+}
+
+fn agrees(rule: Rule, field: &str, header: &str) -> bool {
+    match rule {
+        Rule::Equal | Rule::HeaderWins => field == header,
+        Rule::Tag => tags(header).any(|tag| tag == bare(field)),
+    }
+}
+
+/// The tags of a list. The fleet's own contain no comma.
+fn tags(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(bare).filter(|tag| !tag.is_empty())
+}
+
+fn bare(tag: &str) -> &str {
+    tag.trim().trim_matches('"')
+}
