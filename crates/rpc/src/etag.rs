@@ -1,25 +1,40 @@
-//! Entity tags: the version of a row, as clients hold it.
+//! Entity tags: which state of a row a client holds.
+//!
+//! A tag is the row's version and a mark of its content, such as the time of the last change. The version alone wouldn't
+//! do: after a restore to an earlier point another content may get a version that a client has seen.
 
+use std::fmt::Display;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
 use tonic::Code;
 
 use crate::RpcError;
 
-/// The tag of a version, in quotes as HTTP wants it: `"7"`.
-pub fn of(version: i64) -> String {
-    format!("\"{version}\"")
+/// The tag of a version with this mark, in quotes as HTTP wants it: `"7-1f3a9c02"`.
+pub fn of(version: i64, mark: impl Display) -> String {
+    let digest = Sha256::digest(mark.to_string());
+    format!("\"{version}-{:02x}{:02x}{:02x}{:02x}\"", digest[0], digest[1], digest[2], digest[3])
 }
 
-/// Checks the tag that a client holds. An empty tag and `*` ask for no check; quotes may be left out.
+/// A time as a mark.
+pub fn time(at: impl Into<Option<SystemTime>>) -> u128 {
+    at.into().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_micros())
+}
+
+/// Checks the tag that a client holds. An empty tag and `*` ask for no check; quotes may be left out. A version alone is a
+/// tag of an earlier release, and is compared as such.
 ///
 /// # Errors
 /// `ABORTED` with reason `ETAG_MISMATCH` if the row has moved on.
-pub fn check(expected: &str, version: i64) -> Result<(), RpcError> {
+pub fn check(expected: &str, version: i64, mark: impl Display) -> Result<(), RpcError> {
     let bare = expected.trim().trim_matches('"');
-    if bare.is_empty() || bare == "*" || bare.parse() == Ok(version) {
+    let present = of(version, mark);
+    if bare.is_empty() || bare == "*" || bare == present.trim_matches('"') || bare.parse() == Ok(version) {
         return Ok(());
     }
     Err(RpcError::new(Code::Aborted, "ETAG_MISMATCH", "the resource has changed since it was read")
-        .metadata("etag", of(version)))
+        .metadata("etag", present))
 }
 
 #[cfg(test)]
@@ -28,18 +43,24 @@ mod tests {
 
     #[test]
     fn a_tag_matches_its_version_with_or_without_quotes() {
-        assert_eq!(of(7), "\"7\"");
-        assert!(check(&of(7), 7).is_ok());
-        assert!(check("7", 7).is_ok());
-        assert!(check("", 7).is_ok());
-        assert!(check("*", 7).is_ok());
+        let tag = of(7, "blue");
+        assert!(tag.starts_with("\"7-") && tag.len() == 12, "{tag}");
+        for fine in [tag.as_str(), tag.trim_matches('"'), "7", "\"7\"", "", "*"] {
+            assert!(check(fine, 7, "blue").is_ok(), "{fine}");
+        }
     }
 
     #[test]
-    fn another_version_or_rubbish_is_aborted() {
-        for tag in ["\"6\"", "seven", "\"7\"x"] {
-            let error = check(tag, 7).unwrap_err();
-            assert_eq!((error.code(), error.reason()), (Code::Aborted, "ETAG_MISMATCH"));
+    fn another_version_another_content_or_rubbish_is_aborted() {
+        for tag in [of(6, "blue").as_str(), of(7, "red").as_str(), "\"6\"", "seven", "\"7\"x", "7-"] {
+            let error = check(tag, 7, "blue").unwrap_err();
+            assert_eq!((error.code(), error.reason()), (Code::Aborted, "ETAG_MISMATCH"), "{tag}");
         }
+    }
+
+    #[test]
+    fn a_time_is_told_apart_by_the_microsecond() {
+        let at = UNIX_EPOCH + std::time::Duration::from_micros(1_790_000_000_000_001);
+        assert_eq!((time(at), time(None::<SystemTime>)), (1_790_000_000_000_001, 0));
     }
 }

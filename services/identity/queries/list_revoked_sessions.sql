@@ -1,8 +1,10 @@
 -- Everything that committed since a snapshot carries a transaction that was no older than that snapshot's xmin: nothing
 -- is missed, and a long transaction elsewhere makes rows come again instead of making them late.
-SELECT now.xmin, now.xmax, s.id, s.token_expires_at, s.xid
+SELECT now.xmin, now.cluster, now.started, s.id, s.token_expires_at, s.xid
 FROM (
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin, pg_snapshot_xmax(pg_current_snapshot())::text AS xmax
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin,
+        (SELECT system_identifier FROM pg_control_system()) AS cluster,
+        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS started
 ) AS now
 LEFT JOIN LATERAL (
     SELECT id, token_expires_at, revoked_xid::text AS xid

@@ -1,3 +1,7 @@
-UPDATE shown
+-- $2, $3: sequences and the deliveries that the client was sent under them. After a restore another delivery may have the
+-- sequence: it stays open.
+UPDATE shown AS s
 SET acknowledged_at = now()
-WHERE customer_id = $1 AND sequence = ANY ($2::bigint[]) AND acknowledged_at IS NULL
+FROM unnest($2::bigint[], $3::uuid[]) AS a (sequence, id)
+JOIN deliveries AS d ON d.customer_id = $1 AND d.sequence = a.sequence AND d.id = a.id
+WHERE s.customer_id = $1 AND s.sequence = a.sequence AND s.acknowledged_at IS NULL

@@ -3,6 +3,9 @@
 //! A number, not a message, is passed on: listeners read the deliveries themselves, by pages and at their own pace, so
 //! that a slow one costs no memory. What this replica records is announced at once; what other replicas record is found
 //! by one query for all listeners, every [`poll`](crate::config::FeedSettings::poll).
+//!
+//! The same query tells which run of the database's server answers. After another one has taken over, by a restart, a
+//! failover or a restore, feeds may be shorter than they were: every listener is woken and looks anew.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,8 +28,16 @@ pub struct Hub {
 }
 
 struct Topic {
-    latest: watch::Sender<i64>,
+    latest: watch::Sender<Latest>,
     listeners: usize,
+}
+
+/// How far a feed is said to go.
+#[derive(Debug, Clone, Copy, Default)]
+struct Latest {
+    sequence: i64,
+    /// Counts the runs of the database's server.
+    runs: u64,
 }
 
 /// A customer listens to as many feeds as may be.
@@ -46,28 +57,37 @@ impl Hub {
     /// The customer has too many listeners.
     pub fn listen(&self, customer: Uuid) -> Result<Listener, TooManyListeners> {
         let mut topics = self.topics.lock();
-        let topic = topics.entry(customer).or_insert_with(|| Topic { latest: watch::Sender::new(0), listeners: 0 });
+        let topic = topics.entry(customer).or_insert_with(|| Topic { latest: watch::Sender::default(), listeners: 0 });
         if topic.listeners >= self.listeners_each {
             return Err(TooManyListeners);
         }
         topic.listeners += 1;
-        Ok(Listener { hub: self.clone(), customer, latest: topic.latest.subscribe() })
+        let latest = topic.latest.subscribe();
+        let runs = latest.borrow().runs;
+        Ok(Listener { hub: self.clone(), customer, latest, runs })
     }
 
     /// Says that a customer's feed goes as far as `sequence`, or will when a transaction commits.
     pub fn announce(&self, customer: Uuid, sequence: i64) {
         if let Some(topic) = self.topics.lock().get(&customer) {
             topic.latest.send_if_modified(|latest| {
-                let further = sequence > *latest;
-                *latest = sequence.max(*latest);
+                let further = sequence > latest.sequence;
+                latest.sequence = sequence.max(latest.sequence);
                 further
             });
         }
     }
 
+    /// Says that another run of the server answers: what was announced before may be lost.
+    fn begin_again(&self) {
+        for topic in self.topics.lock().values() {
+            topic.latest.send_modify(|latest| *latest = Latest { sequence: 0, runs: latest.runs + 1 });
+        }
+    }
+
     /// Looks for what other replicas recorded, until the shutdown.
     pub async fn watch(self, feeds: Feeds, poll: Live<HumanDuration>, shutdown: CancellationToken) {
-        let mut last = None;
+        let (mut last, mut run) = (None, None);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -76,10 +96,17 @@ impl Hub {
             last = Some(Instant::now());
             let customers: Vec<Uuid> = self.topics.lock().keys().copied().collect();
             if customers.is_empty() {
+                // Who comes from here on has read nothing yet.
+                run = None;
                 continue;
             }
             match feeds.last_sequences(&customers).await {
-                Ok(sequences) => sequences.into_iter().for_each(|(customer, last)| self.announce(customer, last)),
+                Ok(found) => {
+                    if run.replace(found.run).is_some_and(|before| before != found.run) {
+                        self.begin_again();
+                    }
+                    found.sequences.into_iter().for_each(|(customer, last)| self.announce(customer, last));
+                }
                 Err(error) => tracing::warn!(error = %error, listeners = customers.len(), "feeds not looked at"),
             }
         }
@@ -97,7 +124,9 @@ async fn due(poll: &Live<HumanDuration>, last: Option<Instant>) {
 pub struct Listener {
     hub: Hub,
     customer: Uuid,
-    latest: watch::Receiver<i64>,
+    latest: watch::Receiver<Latest>,
+    /// The runs of the server that were counted when it last looked.
+    runs: u64,
 }
 
 impl Listener {
@@ -108,10 +137,16 @@ impl Listener {
     }
 
     /// Waits until the feed is said to go beyond `sequence`. It may not be visible yet: the announcement comes from
-    /// inside the transaction.
-    pub async fn beyond(&mut self, sequence: i64) {
+    /// inside the transaction. `true` where another run of the server answers meanwhile: what was read before may be
+    /// lost.
+    pub async fn beyond(&mut self, sequence: i64) -> bool {
+        let seen = self.runs;
         // The sender lives in the hub as long as this listener does, so the wait can't fail.
-        let _ = self.latest.wait_for(|latest| *latest > sequence).await;
+        let Ok(latest) = self.latest.wait_for(|latest| latest.sequence > sequence || latest.runs != seen).await else {
+            return false;
+        };
+        self.runs = latest.runs;
+        self.runs != seen
     }
 }
 
@@ -140,8 +175,20 @@ mod tests {
         hub.announce(Uuid::from_u128(2), 9);
         hub.announce(ADA, 3);
         hub.announce(ADA, 2);
-        listener.beyond(2).await;
+        assert!(!listener.beyond(2).await);
         assert!(tokio::time::timeout(Duration::from_millis(5), listener.beyond(3)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_listener_is_woken_once_when_another_run_of_the_server_answers() {
+        let hub = Hub::new(2);
+        let mut listener = hub.listen(ADA).expect("room");
+        hub.announce(ADA, 100);
+        hub.begin_again();
+        assert!(listener.beyond(100).await);
+        assert!(tokio::time::timeout(Duration::from_millis(5), listener.beyond(50)).await.is_err());
+        hub.announce(ADA, 51);
+        assert!(!listener.beyond(50).await, "lower than before, and told");
     }
 
     #[test]

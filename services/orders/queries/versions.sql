@@ -1,3 +1,6 @@
-SELECT o.id, o.version
+-- Where orders stand. The version alone wouldn't do: after a restore to an earlier point another state may have it.
+SELECT o.id, o.standing
 FROM unnest($1::uuid[]) AS k (id)
-CROSS JOIN LATERAL (SELECT id, version FROM orders WHERE orders.id = k.id LIMIT 1) AS o
+CROSS JOIN LATERAL (
+    SELECT id, (version, state, reason)::text AS standing FROM orders WHERE orders.id = k.id LIMIT 1
+) AS o

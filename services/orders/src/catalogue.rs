@@ -26,7 +26,7 @@ use crate::{
         pricing::{Priced, PricingError, price},
     },
     error::Error,
-    storage::catalogue::{Price, Product, Since, changes, upsert},
+    storage::catalogue::{Changes, Price, Product, Since, changes, upsert},
 };
 
 /// Longest time to keep in the table what inventory answered.
@@ -95,8 +95,13 @@ impl Catalogue {
         loop {
             match shutdown.run_until_cancelled(changes(&self.pool, &since)).await {
                 None => return,
-                Some(Ok((prices, next))) => {
-                    self.take(prices.into_iter());
+                Some(Ok(Changes { prices, anew, next })) => {
+                    if anew {
+                        // Versions that a restore has undone would hide those that come.
+                        *self.prices.write() = prices.into_iter().collect();
+                    } else {
+                        self.take(prices.into_iter());
+                    }
                     since = next;
                     self.loaded.store(true, Ordering::Relaxed);
                 }

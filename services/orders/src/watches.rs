@@ -42,14 +42,15 @@ struct Shared {
 
 #[derive(Default)]
 struct Watched {
-    versions: HashMap<Uuid, watch::Sender<i64>>,
+    /// Where each order stands, as far as is known.
+    standings: HashMap<Uuid, watch::Sender<String>>,
     hinted: HashSet<Uuid>,
 }
 
 /// One stream's interest in an order. Ends when dropped.
 pub struct Watch {
     order: Uuid,
-    version: watch::Receiver<i64>,
+    standing: watch::Receiver<String>,
     shared: Arc<Shared>,
     _share: Share<(Uuid, Uuid)>,
 }
@@ -67,19 +68,18 @@ impl Watches {
     /// The user has too many watches of it.
     pub fn watch(&self, user: Uuid, order: Uuid) -> Result<Watch, TooManyWatches> {
         let share = self.shares.take((user, order)).ok_or(TooManyWatches)?;
-        let version =
-            self.shared.orders.lock().versions.entry(order).or_insert_with(|| watch::Sender::new(0)).subscribe();
+        let standing = self.shared.orders.lock().standings.entry(order).or_default().subscribe();
         self.shared.bell.notify_one();
-        Ok(Watch { order, version, shared: Arc::clone(&self.shared), _share: share })
+        Ok(Watch { order, standing, shared: Arc::clone(&self.shared), _share: share })
     }
 
     /// Says that orders have moved, or will have when a transaction commits in a moment.
     pub fn changed(&self, orders: impl Iterator<Item = Uuid>) {
         let mut watched = self.shared.orders.lock();
-        if watched.versions.is_empty() {
+        if watched.standings.is_empty() {
             return;
         }
-        let hinted: Vec<Uuid> = orders.filter(|order| watched.versions.contains_key(order)).collect();
+        let hinted: Vec<Uuid> = orders.filter(|order| watched.standings.contains_key(order)).collect();
         if !hinted.is_empty() {
             watched.hinted.extend(hinted);
             self.shared.bell.notify_one();
@@ -123,20 +123,16 @@ impl Watches {
     }
 
     async fn look(&self, reader: &Reader) -> Result<(), flotilla_postgres::Error> {
-        let orders: Vec<Uuid> = self.shared.orders.lock().versions.keys().copied().collect();
+        let orders: Vec<Uuid> = self.shared.orders.lock().standings.keys().copied().collect();
         if orders.is_empty() {
             return Ok(());
         }
-        let versions = reader.versions(&orders).await?;
+        let standings = reader.standings(&orders).await?;
         let mut watched = self.shared.orders.lock();
-        for (order, version) in versions {
-            let Some(known) = watched.versions.get(&order) else { continue };
-            let raise = |known: &mut i64| {
-                let higher = version > *known;
-                *known = version.max(*known);
-                higher
-            };
-            if known.send_if_modified(raise) {
+        for (order, standing) in standings {
+            let Some(known) = watched.standings.get(&order) else { continue };
+            // Not only higher versions: after a restore to an earlier point they are lower.
+            if known.send_if_modified(|known| std::mem::replace(known, standing.clone()) != standing) {
                 watched.hinted.remove(&order);
             }
         }
@@ -144,7 +140,7 @@ impl Watches {
     }
 
     fn is_idle(&self) -> bool {
-        self.shared.orders.lock().versions.is_empty()
+        self.shared.orders.lock().standings.is_empty()
     }
 
     fn is_hinted(&self) -> bool {
@@ -153,18 +149,18 @@ impl Watches {
 }
 
 impl Watch {
-    /// Waits until the order has a higher version than when last asked.
+    /// Waits until the order stands elsewhere than when last asked.
     pub async fn changed(&mut self) {
         // The sender goes with the last watch, which is at least this one.
-        let _ = self.version.changed().await;
+        let _ = self.standing.changed().await;
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut watched = self.shared.orders.lock();
-        if watched.versions.get(&self.order).is_some_and(|sender| sender.receiver_count() <= 1) {
-            watched.versions.remove(&self.order);
+        if watched.standings.get(&self.order).is_some_and(|sender| sender.receiver_count() <= 1) {
+            watched.standings.remove(&self.order);
             watched.hinted.remove(&self.order);
         }
     }

@@ -1,5 +1,6 @@
 //! One customer's live feed, held through everything: when it breaks it is resumed where it was, and no delivery may be
-//! missing or come twice.
+//! missing or come twice. A release that doesn't know the token says so; the feed is begun anew then, and what was told is
+//! passed over.
 
 use std::{
     sync::Arc,
@@ -12,7 +13,7 @@ use flotilla_proto::notification::v1::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::{load::Crowd, tally::Tally};
 
@@ -59,7 +60,12 @@ impl Follower {
         while !self.stop.is_cancelled() {
             let broken = match tokio::time::timeout(PATIENCE, open(&self.api, session, &resume_token)).await {
                 Ok(Ok(feed)) => self.read(feed, &mut resume_token, &mut lost).await,
-                Ok(Err(status)) => status,
+                Ok(Err(status)) => {
+                    if status.code() == Code::InvalidArgument {
+                        resume_token.clear();
+                    }
+                    status
+                }
                 Err(late) => Status::deadline_exceeded(late.to_string()),
             };
             if self.stop.is_cancelled() {
@@ -81,6 +87,8 @@ impl Follower {
         resume_token: &mut String,
         lost: &mut Option<Instant>,
     ) -> Status {
+        // Without a token it is the client's own wish to be told again.
+        let mut repeats = resume_token.is_empty();
         loop {
             let said = match self.stop.run_until_cancelled(feed.message()).await {
                 Some(Ok(Some(said))) => said,
@@ -88,6 +96,11 @@ impl Follower {
                 Some(Ok(None)) | None => return Status::unavailable("the feed ended"),
             };
             let (last, sequence) = (*self.told.borrow(), said.delivery.as_ref().map_or(0, |one| one.sequence));
+            repeats &= sequence <= last;
+            if repeats {
+                *resume_token = said.resume_token;
+                continue;
+            }
             if sequence != last + 1 {
                 self.tally.failed(KIND, format!("delivery {sequence} follows {last}"));
             }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use flotilla_proto::identity::v1::auth_service_client::AuthServiceClient;
 use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, ListRevokedSessionsRequest};
 
+use tonic::Code;
+
 use super::{KeySource, KeysUnavailable, RevocationSource, Revocations, RevocationsUnavailable, Revoked, VerifyingKey};
 use crate::{Channel, ChannelError, ClientSettings, channel};
 
@@ -53,7 +55,12 @@ impl RevocationSource for RemoteKeys {
         let mut client = self.client.clone();
         let request = ListRevokedSessionsRequest { cursor: cursor.to_owned() };
         let answer = client.list_revoked_sessions(request).await;
-        let answer = answer.map_err(|status| RevocationsUnavailable(status.message().to_owned()))?.into_inner();
+        let answer = answer.map_err(|status| {
+            let why = status.message().to_owned();
+            let refused = status.code() == Code::InvalidArgument;
+            if refused { RevocationsUnavailable::BadCursor(why) } else { RevocationsUnavailable::Failed(why) }
+        })?;
+        let answer = answer.into_inner();
         Ok(Revocations {
             sessions: answer.sessions.iter().filter_map(Revoked::from_proto).collect(),
             more: answer.sessions.len() >= FULL,

@@ -56,8 +56,14 @@ pub struct Revocations {
 
 /// What has ended can't be had now.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("ended sessions unavailable: {0}")]
-pub struct RevocationsUnavailable(pub String);
+pub enum RevocationsUnavailable {
+    /// No answer, or one of failure.
+    #[error("ended sessions unavailable: {0}")]
+    Failed(String),
+    /// The source doesn't know the cursor.
+    #[error("the cursor of ended sessions is refused: {0}")]
+    BadCursor(String),
+}
 
 /// Where ended sessions are learnt from.
 #[tonic::async_trait]
@@ -107,7 +113,12 @@ impl Watch {
     async fn catch_up(&mut self) -> Result<(), RevocationsUnavailable> {
         for _ in 0..PAGES {
             let answer = tokio::time::timeout(ANSWER, self.source.revoked(&self.cursor)).await;
-            let news = answer.map_err(|_| RevocationsUnavailable("no answer in time".to_owned()))??;
+            let answer = answer.map_err(|_| RevocationsUnavailable::Failed("no answer in time".to_owned()))?;
+            if let Err(RevocationsUnavailable::BadCursor(_)) = &answer {
+                // The next question starts anew; asked for ever, the refused one would hide every session that ends.
+                self.cursor.clear();
+            }
+            let news = answer?;
             self.authenticator.revoke(&news.sessions);
             self.cursor = news.cursor;
             if !news.more {

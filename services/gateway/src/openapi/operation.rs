@@ -115,17 +115,17 @@ fn header_parameters(binding: &Binding) -> Vec<Value> {
     if let Some(path) = special.request_id() {
         let key = path.numbers.first().and_then(|number| field(&binding.method.input, *number));
         let required = key.is_some_and(|key| rules::is_required(&key));
-        let told = "Makes a repeat of the request return what the first one did.";
+        let told = "Makes a repeat of the request return what the first one did. Beside `requestId` it must be equal.";
         all.push(header("Idempotency-Key", told, required, "^[!-~]([ -~]{0,126}[!-~])?$", "order-2026-11-22-1"));
     }
     // A resource that is being made has no tag yet.
     let makes = binding.verb == http::Method::POST && matches!(binding.body, BodyRule::Field(_));
     if special.etag().is_some() && !makes {
-        let told = "The change is made only if this is still the resource's tag.";
-        all.push(header("If-Match", told, false, "^$|^(\"[0-9]{1,18}\"|\\*)$", "\"1\""));
+        let told = "The change is made only if this is still the resource's tag. Beside `etag` it must be equal.";
+        all.push(header("If-Match", told, false, "^$|^(\"[0-9]{1,18}(-[0-9a-f]{8})?\"|\\*)$", "\"1-6dac2dd4\""));
     }
     if special.resume_token().is_some() {
-        let told = "Resumes after the response with this token.";
+        let told = "Resumes after the response with this token. In an event stream it goes before `resumeToken`.";
         all.push(header("Last-Event-ID", told, false, "^$|^[!-~]([ -~]{0,254}[!-~])?$", "1"));
     }
     all

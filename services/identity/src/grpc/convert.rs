@@ -48,7 +48,7 @@ pub fn user(user: User) -> proto::User {
         password: String::new(),
         current_password: String::new(),
         role: user.role.to_proto().into(),
-        etag: etag::of(user.version),
+        etag: etag::of(user.version, etag::time(user.updated_at)),
         create_time: Some(user.created_at.into()),
         update_time: Some(user.updated_at.into()),
     }

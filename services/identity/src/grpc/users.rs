@@ -161,7 +161,7 @@ impl UserApi {
             None => None,
         };
         let decide = |user: &User| {
-            etag::check(&given.etag, user.version)?;
+            etag::check(&given.etag, user.version, etag::time(user.updated_at))?;
             Ok(change.apply(user, caller.is_operator())?)
         };
         let (user, ended) = self.users.update(id, password_hash.as_ref(), deadline, decide).await?;
@@ -172,7 +172,7 @@ impl UserApi {
     async fn delete(&self, request: DeleteUserRequest, caller: Caller, deadline: Duration) -> Result<(), Error> {
         let id = name::parse_uuid("name", COLLECTION, &request.name)?;
         may_touch(caller, id)?;
-        let check = |user: &User| Ok(etag::check(&request.etag, user.version)?);
+        let check = |user: &User| Ok(etag::check(&request.etag, user.version, etag::time(user.updated_at))?);
         let ended = self.users.delete(id, deadline, check).await?;
         self.authenticator.revoke(&ended);
         Ok(())

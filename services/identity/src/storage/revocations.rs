@@ -1,5 +1,10 @@
 //! Following the sessions that were ended early, across replicas: the cursor is a transaction id, not a time and not a
 //! row, because transactions commit out of order.
+//!
+//! Transaction ids are given out again when a database is restored to an earlier point, so a cursor also names the run of
+//! the server in which its ids count: the cluster and the start of its server. Every restore and every failover is followed by
+//! another run, whatever else stays the same. A cursor of another run starts anew: all ended sessions whose access tokens
+//! may still live are told.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +23,8 @@ pub const PAGE: usize = 1000;
 /// Where a follower stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
+    /// The run of the server in which the transactions count; `None` at the beginning, and in cursors of earlier releases.
+    run: Option<Uuid>,
     /// Sessions ended by this transaction or a later one are still to be told.
     from: u64,
     /// Amid a long answer.
@@ -38,12 +45,18 @@ struct Amid {
 pub struct BadCursor;
 
 impl fmt::Display for Cursor {
+    /// Between answers the run stands where the release before has a session amid an answer: before all of them, so that
+    /// a replica of that release goes on from the same transaction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.from)?;
-        if let Some(Amid { after: (transaction, session), then }) = self.amid {
-            write!(f, ".{transaction}.{}.{then}", session.simple())?;
+        let Self { run, from, amid } = self;
+        match (amid, run) {
+            (None, None) => write!(f, "{from}"),
+            (None, Some(run)) => write!(f, "{from}.0.{}.{from}", run.simple()),
+            (Some(Amid { after: (transaction, session), then }), run) => {
+                write!(f, "{from}.{transaction}.{}.{then}", session.simple())?;
+                run.map_or(Ok(()), |run| write!(f, ".{}", run.simple()))
+            }
         }
-        Ok(())
     }
 }
 
@@ -52,14 +65,21 @@ impl FromStr for Cursor {
 
     /// Reads what `Display` wrote; the empty text stands for the beginning.
     fn from_str(text: &str) -> Result<Self, BadCursor> {
-        let number = |part: &str| part.parse().map_err(|_| BadCursor);
-        match text.split('.').collect::<Vec<_>>().as_slice() {
+        let number = |part: &str| part.parse::<u64>().map_err(|_| BadCursor);
+        let id = |part: &str| Uuid::try_parse(part).map_err(|_| BadCursor);
+        let amid = |[transaction, session, then]: [&str; 3]| -> Result<Amid, BadCursor> {
+            Ok(Amid { after: (number(transaction)?, id(session)?), then: number(then)? })
+        };
+        match *text.split('.').collect::<Vec<_>>().as_slice() {
             [""] => Ok(Self::default()),
-            [from] => Ok(Self { from: number(from)?, amid: None }),
+            [from] => Ok(Self { run: None, from: number(from)?, amid: None }),
+            [from, "0", run, then] if from == then => Ok(Self { run: Some(id(run)?), from: number(from)?, amid: None }),
             [from, transaction, session, then] => {
-                let session = Uuid::try_parse(session).map_err(|_| BadCursor)?;
-                let amid = Amid { after: (number(transaction)?, session), then: number(then)? };
-                Ok(Self { from: number(from)?, amid: Some(amid) })
+                Ok(Self { run: None, from: number(from)?, amid: Some(amid([transaction, session, then])?) })
+            }
+            [from, transaction, session, then, run] => {
+                let amid = amid([transaction, session, then])?;
+                Ok(Self { run: Some(id(run)?), from: number(from)?, amid: Some(amid) })
             }
             _ => Err(BadCursor),
         }
@@ -82,12 +102,12 @@ impl RevokedSessions {
     /// What was ended since `cursor`, and where to go on; at most `PAGE` sessions.
     pub async fn since(&self, cursor: Cursor) -> Result<(Vec<Revoked>, Cursor), StoreError> {
         let (told, snapshot) = self.read(cursor).await?;
-        // A cursor from the future is one of a database that was restored since: everything may be news.
-        if cursor.from > snapshot.end {
-            let (told, snapshot) = self.read(Cursor::default()).await?;
-            return Ok(onward(Cursor::default(), told, snapshot));
+        if cursor == Cursor::default() || cursor.run == Some(snapshot.run) {
+            return Ok(onward(cursor, told, snapshot));
         }
-        Ok(onward(cursor, told, snapshot))
+        // Of another run, or of an unknown one: what was ended before its transaction may be news.
+        let (told, snapshot) = self.read(Cursor::default()).await?;
+        Ok(onward(Cursor::default(), told, snapshot))
     }
 
     async fn read(&self, cursor: Cursor) -> Result<(Vec<Told>, Snapshot), StoreError> {
@@ -97,7 +117,7 @@ impl RevokedSessions {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let rows = self.system.query(LIST, &[&from, &transaction, &session, &living, &limit]).await?;
         let first = rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the snapshot has no bounds"))?;
-        let snapshot = Snapshot { begin: xid(first, "xmin")?, end: xid(first, "xmax")? };
+        let snapshot = Snapshot { run: run(first)?, begin: xid(first, "xmin")? };
         let told = rows.iter().filter(|row| row.get::<_, Option<Uuid>>("id").is_some());
         let told = told.map(|row| Ok((xid(row, "xid")?, revoked(row)))).collect::<Result<_, StoreError>>()?;
         Ok((told, snapshot))
@@ -109,21 +129,28 @@ type Told = (u64, Revoked);
 
 #[derive(Clone, Copy)]
 struct Snapshot {
+    /// The run of the server.
+    run: Uuid,
     /// No transaction before it is under way.
     begin: u64,
-    /// No transaction from it on has begun.
-    end: u64,
 }
 
 fn onward(cursor: Cursor, told: Vec<Told>, snapshot: Snapshot) -> (Vec<Revoked>, Cursor) {
+    let run = Some(snapshot.run);
     let then = cursor.amid.map_or(snapshot.begin, |amid| amid.then);
     let next = match told.last() {
         Some((transaction, last)) if told.len() == PAGE => {
-            Cursor { amid: Some(Amid { after: (*transaction, last.session), then }), ..cursor }
+            Cursor { run, amid: Some(Amid { after: (*transaction, last.session), then }), ..cursor }
         }
-        _ => Cursor { from: then, amid: None },
+        _ => Cursor { run, from: then, amid: None },
     };
     (told.into_iter().map(|(_, revoked)| revoked).collect(), next)
+}
+
+/// Names a run of a server: its cluster and when it was started, in microseconds.
+fn run(row: &Row) -> Result<Uuid, StoreError> {
+    let (cluster, started): (i64, i64) = (row.try_get("cluster")?, row.try_get("started")?);
+    Ok(Uuid::from_u64_pair(cluster.cast_unsigned(), started.cast_unsigned()))
 }
 
 fn xid(row: &Row, column: &str) -> Result<u64, StoreError> {
@@ -135,9 +162,9 @@ fn xid(row: &Row, column: &str) -> Result<u64, StoreError> {
 impl RevocationSource for RevokedSessions {
     /// As identity checks its own callers by them.
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
-        let unavailable = |error: &dyn fmt::Display| RevocationsUnavailable(error.to_string());
-        let cursor = cursor.parse().map_err(|error: BadCursor| unavailable(&error))?;
-        let (sessions, next) = self.since(cursor).await.map_err(|error| unavailable(&error))?;
+        let cursor = cursor.parse().map_err(|error: BadCursor| RevocationsUnavailable::BadCursor(error.to_string()))?;
+        let found = self.since(cursor).await;
+        let (sessions, next) = found.map_err(|error| RevocationsUnavailable::Failed(error.to_string()))?;
         Ok(Revocations { more: sessions.len() == PAGE, sessions, cursor: next.to_string() })
     }
 }
@@ -155,24 +182,32 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text_and_fits_the_contract() {
-        let amid = Amid { after: (u64::MAX, Uuid::max()), then: u64::MAX };
-        for cursor in [Cursor::default(), Cursor { from: 7, amid: None }, Cursor { from: u64::MAX, amid: Some(amid) }] {
+        let amid = Some(Amid { after: (u64::MAX, Uuid::max()), then: u64::MAX });
+        let (run, from) = (Some(Uuid::max()), u64::MAX);
+        for cursor in [
+            Cursor::default(),
+            Cursor { run: None, from: 7, amid: None },
+            Cursor { run, from, amid: None },
+            Cursor { run: None, from, amid },
+            Cursor { run, from, amid },
+        ] {
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
             assert!(cursor.to_string().len() <= 128);
         }
         assert_eq!("".parse(), Ok(Cursor::default()));
-        for rubbish in ["x", "-1", "1.2", "1.2.3.4", "1.2.00000000000000000000000000000000.4.5"] {
+        for rubbish in ["x", "-1", "1.2", "1.2.3.4", "1.0.3.1", "1.2.00000000000000000000000000000000.4.5"] {
             assert_eq!(rubbish.parse::<Cursor>(), Err(BadCursor), "{rubbish}");
         }
     }
 
     #[test]
     fn a_full_answer_goes_on_where_it_broke_off_and_a_short_one_at_its_first_snapshot() {
-        let begun = Cursor { from: 3, amid: None };
-        let (sessions, amid) = onward(begun, told(PAGE), Snapshot { begin: 5000, end: 5001 });
+        let run = Uuid::from_u128(9);
+        let begun = Cursor { run: None, from: 3, amid: None };
+        let (sessions, amid) = onward(begun, told(PAGE), Snapshot { run, begin: 5000 });
         assert_eq!((sessions.len(), amid.to_string().starts_with("3.1000.")), (PAGE, true));
         // What commits during the answer is at or after the first snapshot's begin, and comes with the next question.
-        let (_, done) = onward(amid, told(7), Snapshot { begin: 6000, end: 6001 });
-        assert_eq!(done, Cursor { from: 5000, amid: None });
+        let (_, done) = onward(amid, told(7), Snapshot { run, begin: 6000 });
+        assert_eq!(done, Cursor { run: Some(run), from: 5000, amid: None });
     }
 }

@@ -6,20 +6,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flotilla_identity::storage::{Cursor, RevokedSessions};
+use flotilla_identity::{
+    config::AuthSettings as IdentityAuthSettings,
+    storage::{Cursor, RevokedSessions},
+};
 use flotilla_messaging::Ids;
 use flotilla_proto::identity::v1::{
     DeleteSessionRequest, GetUserRequest, ListRevokedSessionsRequest, LogoutRequest,
     user_service_client::UserServiceClient,
 };
 use flotilla_rpc::{AuthError, AuthSettings, Authenticator, ClientSettings, RemoteKeys};
-use flotilla_testkit::{eventually, fields, refusal};
+use flotilla_testkit::{Stack, eventually, fields, refusal};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::{ADMIN_EMAIL, PASSWORD, World};
 
+/// How long anything else may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The stated time.
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -113,10 +118,45 @@ async fn a_follower_misses_nothing_though_transactions_commit_out_of_order() {
     };
     tokio::time::timeout(Duration::from_secs(60), settled).await.expect("nothing is told again and again");
 
-    // A database that was restored knows younger transactions only: everything is told again.
-    let future: Cursor = "18446744073709551615".parse().unwrap();
-    assert_eq!(told_of(revoked.since(future).await.unwrap().0), BTreeSet::from([slow, fast, later]));
+    // A cursor that doesn't say in which run of the server it counts, or of another one: everything is told again.
+    for old in ["18446744073709551615", "18446744073709551615.0.00000000000000000000000000000001.18446744073709551615"]
+    {
+        let old: Cursor = old.parse().unwrap();
+        assert_eq!(told_of(revoked.since(old).await.unwrap().0), BTreeSet::from([slow, fast, later]));
+    }
     world.finish().await;
+}
+
+/// Transactions that change nothing but the number of the next one.
+async fn pass_transactions(world: &World, count: i64) {
+    let sql = "DO $$ BEGIN FOR n IN 1..COUNT LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$";
+    world.database.query(&sql.replace("COUNT", &count.to_string()), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afterwards() {
+    let stack = Stack::start().await.unwrap();
+    let world = World::start_on(&stack, IdentityAuthSettings::default()).await;
+    let (_, token) = session(&world, "ann@example.com").await;
+    stack.save_postgres().await.unwrap();
+    pass_transactions(&world, 1_000).await;
+    let pool = world.system();
+    let revoked = RevokedSessions::new(pool.clone(), Ids::system());
+    let (told, cursor) = revoked.since(Cursor::default()).await.unwrap();
+    assert_eq!(told, []);
+
+    stack.restore_postgres().await.unwrap();
+    let ended = eventually("the session is ended", PATIENCE, || async {
+        world.auth_as(&token).logout(LogoutRequest {}).await.map_err(|status| status.to_string())?;
+        Ok::<_, String>(())
+    });
+    ended.await;
+    // The new log outgrows the cursor before anybody asks.
+    pass_transactions(&world, 2_000).await;
+    let asked = || async { revoked.since(cursor).await.map_err(|error| error.to_string()) };
+    let (told, next) = eventually("the database answers", PATIENCE, asked).await;
+    assert_eq!(told.len(), 1, "the cursor was {cursor}, the next is {next}");
+    world.service.stop().await;
 }
 
 #[tokio::test]

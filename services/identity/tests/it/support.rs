@@ -19,7 +19,7 @@ use flotilla_proto::identity::v1::{
 use flotilla_rpc::Channel;
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::{Registry, TelemetrySettings};
-use flotilla_testkit::{Database, PATIENCE, ServiceHarness, assert_nothing_left, eventually, stack};
+use flotilla_testkit::{Database, PATIENCE, ServiceHarness, Stack, assert_nothing_left, eventually, stack};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
@@ -42,8 +42,13 @@ impl World {
 
     /// With other lifetimes of tokens and keys.
     pub async fn start_with(auth: AuthSettings) -> Self {
-        let database = stack().await.database("identity", flotilla_identity::migrations()).await;
-        let nats = stack().await.nats_url();
+        Self::start_on(stack().await, auth).await
+    }
+
+    /// On servers that may be stopped.
+    pub async fn start_on(stack: &Stack, auth: AuthSettings) -> Self {
+        let database = stack.database("identity", flotilla_identity::migrations()).await;
+        let nats = stack.nats_url();
         let settings = Settings { auth, ..settings(&database, &nats) };
         let service = ServiceHarness::start::<Identity>(settings.clone()).await;
         Self { database, service, settings, nats }

@@ -150,7 +150,7 @@ async fn an_update_changes_the_masked_fields_and_all_are_told() {
     };
     let changed = own.update_user(update(given.clone(), &["display_name"])).await.unwrap().into_inner();
     assert_eq!((changed.display_name.as_str(), changed.email.as_str()), ("Anna", "ann@example.com"));
-    assert_eq!(changed.etag, "\"2\"");
+    assert!(changed.etag.starts_with("\"2-"), "{}", changed.etag);
     let (event, updated) = listener.hear::<UserUpdated>(&ann.name).await;
     assert_eq!((updated.display_name.as_str(), event.aggregate_version), ("Anna", 2));
 

@@ -47,6 +47,12 @@ impl Latest {
         Some(if self.same(&fresh) { Self { since: self.since, ..fresh } } else { fresh })
     }
 
+    /// Whether the catalogue, read after this was heard, shows that it never was so: a restore has undone the version.
+    #[must_use]
+    pub fn is_undone_by(&self, now: Option<&News>) -> bool {
+        now.is_none_or(|now| now.version < self.seen || (now.version == self.seen && !self.same(&Self::first(now))))
+    }
+
     /// Whether a reader would be told the same.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
@@ -72,6 +78,15 @@ mod tests {
         assert_eq!((latest.since, latest.seen), (2, 4));
         assert_eq!(latest.hearing(&news(3, 100, false)), None);
         assert_eq!(latest.hearing(&news(4, 300, false)), None);
+    }
+
+    #[test]
+    fn what_the_catalogue_no_longer_says_was_undone() {
+        let latest = Latest::first(&news(4, 200, false));
+        for undone in [None, Some(news(3, 200, false)), Some(news(4, 300, false)), Some(news(4, 200, true))] {
+            assert!(latest.is_undone_by(undone.as_ref()), "{undone:?}");
+        }
+        assert!(!latest.is_undone_by(Some(&news(4, 200, false))) && !latest.is_undone_by(Some(&news(5, 300, false))));
     }
 
     proptest! {

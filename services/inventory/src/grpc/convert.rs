@@ -15,7 +15,7 @@ pub fn product(product: Product) -> v1::Product {
         display_name: product.details.display_name,
         description: product.details.description,
         price: Some(product.details.price.to_proto()),
-        etag: etag::of(product.version),
+        etag: etag::of(product.version, etag::time(product.updated_at)),
         create_time: Some(product.created_at.into()),
         update_time: Some(product.updated_at.into()),
         version: product.version,

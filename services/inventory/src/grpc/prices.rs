@@ -1,7 +1,7 @@
 //! `WatchPrices`: a reader of the board. It holds a place, not a queue: nothing is read before the client takes it.
 //!
 //! A resume token names the bucket, a revision of it up to which all prices were told, and within the first round also
-//! the product told last; one of another bucket leads through all present prices again. A product whose price leaves the
+//! the product told last; one of another bucket, or ahead of this one, leads through all present prices again. A product whose price leaves the
 //! filter is told once more, so that nobody goes on with a price that is no longer so.
 
 use std::collections::HashSet;
@@ -73,7 +73,7 @@ impl Reader {
     pub fn new(board: Arc<Board>, filter: Filter, tokens: PageTokens, query: String, seen: Option<Seen>) -> Self {
         let mark = board.mark();
         let end = Seen { epoch: mark.epoch, revision: mark.revision, up_to: None };
-        let seen = seen.filter(|seen| seen.epoch == mark.epoch);
+        let seen = seen.filter(|seen| seen.epoch == mark.epoch && seen.revision <= mark.revision);
         let seen = seen.unwrap_or_else(|| Seen { up_to: Some(String::new()), ..end.clone() });
         let place = Place::Round { after: None, place: mark.place, end };
         Self { board, filter, tokens, query, seen, place, inside: HashSet::new() }

@@ -139,6 +139,26 @@ impl Board {
         Some((Price { latest: entry.latest, at: entry.at }, entry.revision))
     }
 
+    /// All that the board knows.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<ProductId, Latest> {
+        let state = self.state.lock();
+        state.products.iter().map(|(product, entry)| (product.clone(), entry.latest)).collect()
+    }
+
+    /// Replaces a price that a restore of the catalogue has undone by the present one; a product that no longer exists
+    /// is told as deleted. Says whether the watched bucket keeps what was undone.
+    pub fn correct(&self, product: &ProductId, now: Option<&News>) -> bool {
+        let mut state = self.state.lock();
+        let Some(known) = state.products.get(product) else { return false };
+        let from_bucket = known.epoch == state.epoch;
+        let gone = Latest { deleted: true, seen: 0, ..known.latest };
+        let latest = now.map_or(gone, Latest::first);
+        state.put(product, latest, None);
+        self.announce(state.last);
+        from_bucket
+    }
+
     /// How far the board is.
     #[must_use]
     pub fn mark(&self) -> Mark {
@@ -267,6 +287,22 @@ mod tests {
         board.tell(&id(1), price(200, 2, 1), 1);
         assert_eq!(read(&board, 0), [("p1".to_owned(), 300)]);
         assert_eq!(board.kept(1, &id(1)), None, "what the bucket keeps is another price");
+    }
+
+    #[test]
+    fn a_price_that_was_undone_is_replaced_and_told() {
+        let board = Board::new();
+        board.begin(1);
+        board.tell(&id(1), price(500, 5, 1), 1);
+        board.tell(&id(2), price(200, 1, 2), 2);
+        let place = board.mark().place;
+        let now = News { product: id(1), price: price(300, 3, 0).latest.price, deleted: false, version: 3 };
+        assert!(board.correct(&id(1), Some(&now)) && board.correct(&id(2), None));
+        assert!(!board.correct(&id(2), None) && !board.correct(&id(3), None), "nothing of the bucket's");
+        assert_eq!(read(&board, place), [("p1".to_owned(), 300), ("p2".to_owned(), 200)]);
+        let made_anew = News { product: id(2), version: 1, ..now };
+        board.load(&[made_anew]);
+        assert_eq!(board.all()[&id(2)].seen, 1, "a product of the same name is news");
     }
 
     #[test]

@@ -38,6 +38,10 @@ enum Fault {
     Lost,
     #[error("the bucket or the connection to it is another")]
     Changed,
+    #[error("the bucket had prices that a restore of the database has undone and was thrown away")]
+    Undone,
+    #[error("the database's server was started again, perhaps on restored data")]
+    AnotherRun,
 }
 
 impl Keeper {
@@ -99,6 +103,7 @@ impl Keeper {
             return Err(Fault::Lost);
         }
         let mut watch = bucket.watch().await.map_err(MessagingError::from)?;
+        let run = self.catalogue.server_run().await?;
         self.board.begin(bucket.created);
         self.door.set(Some(bucket.clone()));
         let mut checks = tokio::time::interval(self.check);
@@ -123,16 +128,28 @@ impl Keeper {
                     if !bucket.is_same().await.map_err(MessagingError::from)? {
                         return Err(Fault::Changed);
                     }
+                    // While the database is away nothing is known.
+                    if self.catalogue.server_run().await.is_ok_and(|now| now != run) {
+                        return Err(Fault::AnotherRun);
+                    }
                 }
             }
         }
     }
 
-    /// Compares the bucket, as far as the board has seen it, with the database, and writes what it lacks.
+    /// Compares the bucket, as far as the board has seen it, with the database, and writes what it lacks. A bucket with
+    /// prices that a restore of the database has undone is thrown away.
     async fn repair(&self, bucket: &OpenBucket) -> Result<(), Fault> {
-        let (mut after, mut written) = (String::new(), 0);
+        // Before the database is read: there every one of these must be found, or a later one.
+        let mut known = self.board.all();
+        let (mut after, mut written, mut undone) = (String::new(), 0, false);
         loop {
             let page = self.catalogue.prices(&after, PAGE).await?;
+            for news in &page {
+                if known.remove(&news.product).is_some_and(|known| known.is_undone_by(Some(news))) {
+                    undone |= self.board.correct(&news.product, Some(news));
+                }
+            }
             self.board.load(&page);
             let full = page.len() == PAGE as usize;
             let last = page.last().filter(|_| full).map(|news| news.product.to_string());
@@ -143,6 +160,15 @@ impl Keeper {
                 Some(last) => after = last,
                 None => break,
             }
+        }
+        for product in known.keys() {
+            undone |= self.board.correct(product, None);
+        }
+        if undone {
+            if bucket.is_same().await.map_err(MessagingError::from)? {
+                bucket.throw_away().await.map_err(MessagingError::from)?;
+            }
+            return Err(Fault::Undone);
         }
         if written > 0 {
             tracing::info!(products = written, "prices filled from the database");

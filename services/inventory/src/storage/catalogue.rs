@@ -82,6 +82,16 @@ impl Catalogue {
         rows.iter().map(news).collect()
     }
 
+    /// The run of the database's server.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn server_run(&self) -> Result<i64, StoreError> {
+        let rows = self.system.query(include_str!("../../queries/server_run.sql"), &[]).await?;
+        let row = rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the server doesn't say its start"))?;
+        Ok(row.try_get("run")?)
+    }
+
     /// Adds a product and its empty shelf.
     ///
     /// # Errors
@@ -196,7 +206,7 @@ async fn lock(tx: &Tx, id: &ProductId, tag: &str) -> Result<Result<Product, Erro
     let Some(product) = row.as_ref().map(read).transpose()? else {
         return Ok(Err(Error::NotFound(id.clone())));
     };
-    Ok(etag::check(tag, product.version).map(|()| product).map_err(Error::from))
+    Ok(etag::check(tag, product.version, etag::time(product.updated_at)).map(|()| product).map_err(Error::from))
 }
 
 fn broken(what: &str) -> StoreError {

@@ -27,7 +27,8 @@ async fn a_product_is_added_read_changed_and_taken_out() {
     let world = World::start().await;
     let mut catalogue = world.catalogue();
     let made = catalogue.create_product(create("tea", 1_250)).await.unwrap().into_inner();
-    assert_eq!((made.name.as_str(), made.version, made.etag.as_str()), ("products/tea", 1, "\"1\""));
+    assert_eq!((made.name.as_str(), made.version), ("products/tea", 1));
+    assert!(made.etag.starts_with("\"1-"), "{}", made.etag);
     assert_eq!(made.price, Some(usd(12, 50)));
     assert_eq!(made.create_time, made.update_time);
     assert_eq!(catalogue.get_product(get("tea")).await.unwrap().into_inner(), made);

@@ -273,6 +273,37 @@ async fn a_bucket_that_is_wiped_is_filled_again_and_readers_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restore_to_an_earlier_point_readers_are_told_the_prices_of_then() {
+    let stack = Stack::start().await.unwrap();
+    let world = World::start_on(&stack, |settings| settings.prices.check = Duration::from_millis(200).into()).await;
+    world.product("a", 0).await;
+    until_told(&world.service, "a", 100).await;
+    stack.save_postgres().await.unwrap();
+    world.set_price("a", 500).await;
+    world.product("lost", 0).await;
+    for (product, cents) in [("a", 500), ("lost", 100)] {
+        until_told(&world.service, product, cents).await;
+    }
+    let mut reader = Reader::open(&world.service, "", "").await;
+    assert_eq!(reader.price().await, price("a", 500));
+    let token = reader.next().await.resume_token;
+
+    stack.restore_postgres().await.unwrap();
+    let mut corrected = vec![reader.price().await, reader.price().await];
+    corrected.sort();
+    assert_eq!(corrected, [price("a", 100), price("lost", -1)], "a reader that outlived the restore");
+    until_told(&world.service, "a", 100).await;
+    let mut resumed = Reader::open(&world.service, "", &token).await;
+    assert_eq!(resumed.price().await, price("a", 100), "a token of the lost time");
+    let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
+    until_told(&replica, "a", 100).await;
+    until_gone(&replica, "lost").await;
+    drop((reader, resumed));
+    replica.stop().await;
+    world.service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_loses_everything_costs_no_reader_a_price() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| settings.prices.check = Duration::from_millis(200).into()).await;

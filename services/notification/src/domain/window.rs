@@ -70,18 +70,23 @@ impl Window {
         true
     }
 
-    /// Takes an acknowledgement: the sequences that are acknowledged by it. What was never sent is kept for when it
-    /// would be, within bounds; what was acknowledged before is nothing new.
-    pub fn acknowledge(&mut self, ids: &[Uuid]) -> Vec<i64> {
-        let mut sequences = Vec::with_capacity(ids.len());
+    /// Takes an acknowledgement: what is acknowledged by it, as sequences and ids. What was never sent is kept for when
+    /// it would be, within bounds; what was acknowledged before is nothing new.
+    pub fn acknowledge(&mut self, ids: &[Uuid]) -> Vec<(i64, Uuid)> {
+        let mut acknowledged = Vec::with_capacity(ids.len());
         for id in ids {
             match self.open.remove(id) {
-                Some(sequence) => sequences.push(sequence),
+                Some(sequence) => acknowledged.push((sequence, *id)),
                 None if self.early.len() < MAX_EARLY => drop(self.early.insert(*id)),
                 None => {}
             }
         }
-        sequences
+        acknowledged
+    }
+
+    /// Forgets what is open: whatever the client hasn't acknowledged is to be sent again.
+    pub fn begin_again(&mut self) {
+        self.open.clear();
     }
 }
 
@@ -98,18 +103,27 @@ mod tests {
         let mut window = Window::new(&[], 2);
         assert!(window.send(id(1), 1) && window.send(id(2), 2));
         assert_eq!(window.room(), 0);
-        assert_eq!(window.acknowledge(&[id(2)]), [2]);
+        assert_eq!(window.acknowledge(&[id(2)]), [(2, id(2))]);
         assert_eq!((window.room(), window.open()), (1, vec![id(1)]));
-        assert_eq!(window.acknowledge(&[id(2)]), [] as [i64; 0], "the second is no news");
+        assert!(window.acknowledge(&[id(2)]).is_empty(), "the second is no news");
     }
 
     #[test]
     fn what_was_acknowledged_before_it_was_sent_is_not_sent() {
         let mut window = Window::new(&[], 0);
-        assert_eq!(window.acknowledge(&[id(7)]), [] as [i64; 0]);
+        assert!(window.acknowledge(&[id(7)]).is_empty());
         assert!(!window.send(id(7), 9));
         assert!(window.send(id(8), 10));
         assert_eq!(window.room(), DEFAULT_UNACKNOWLEDGED - 1);
+    }
+
+    #[test]
+    fn a_window_that_begins_again_has_room_and_sends_what_was_open() {
+        let mut window = Window::new(&[], 1);
+        assert!(window.send(id(1), 1));
+        window.begin_again();
+        assert_eq!((window.room(), window.open()), (1, vec![]));
+        assert!(window.send(id(1), 1));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn preferences(user: Uuid, preferences: &Preferences) -> proto::Preferences 
     proto::Preferences {
         name: format!("users/{user}/notificationPreferences"),
         muted_kinds: wire_kinds(&preferences.muted),
-        etag: etag::of(preferences.version),
+        etag: etag::of(preferences.version, etag::time(preferences.updated_at)),
         update_time: preferences.updated_at.map(Into::into),
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::convert;
-use crate::domain::resume;
+use crate::domain::resume::Position;
 use crate::error::Error;
 use crate::feed::Listener;
 use crate::storage::{Feeds, Recorded};
@@ -20,14 +20,16 @@ pub(super) const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// Longest such pause.
 pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
-/// A live feed, from after a sequence on.
+/// A live feed, from a position on.
 pub struct Live {
     /// Where deliveries are read.
     pub feeds: Feeds,
     /// What tells of new ones.
     pub listener: Listener,
-    /// The last sequence read.
-    pub after: i64,
+    /// After the last delivery read.
+    pub position: Position,
+    /// The position wasn't in the feed: it starts anew, which the next response says.
+    pub restarted: bool,
     /// Deliveries read at once.
     pub page: u32,
     /// When the token ends.
@@ -43,9 +45,9 @@ impl Live {
     pub fn into_stream(self) -> impl Stream<Item = Result<StreamDeliveriesResponse, Status>> + Send + 'static {
         stream::try_unfold(self, |mut live| async move {
             let recorded = live.next().await?;
-            let resume_token = resume::token(recorded.sequence);
-            let delivery = Some(convert::delivery(recorded));
-            Ok(Some((StreamDeliveriesResponse { delivery, resume_token }, live)))
+            let resume_token = Position::after(recorded.sequence, recorded.id).token();
+            let (delivery, restarted) = (Some(convert::delivery(recorded)), std::mem::take(&mut live.restarted));
+            Ok(Some((StreamDeliveriesResponse { delivery, resume_token, restarted }, live)))
         })
         .map_err(|error: Error| error.into())
     }
@@ -72,13 +74,17 @@ impl Live {
             if let Some(recorded) = self.ready.pop_front() {
                 return Ok(recorded);
             }
-            let page = self.feeds.after(self.listener.customer(), self.after, self.page).await?;
+            let Some(page) = self.feeds.after(self.listener.customer(), self.position, self.page).await? else {
+                (self.position, self.restarted) = (Position::default(), true);
+                continue;
+            };
             if let Some(last) = page.last() {
-                self.after = last.sequence;
+                self.position = Position::after(last.sequence, last.id);
                 self.ready = page.into();
                 continue;
             }
-            self.listener.beyond(self.after).await;
+            // Whatever woke it, the next look finds out whether the position still is in the feed.
+            self.listener.beyond(self.position.sequence).await;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_LOOK);
         }

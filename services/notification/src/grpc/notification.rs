@@ -20,7 +20,7 @@ use super::convert;
 use super::live::Live;
 use super::preferences;
 use super::subscription::{Bounds, Subscription};
-use crate::domain::resume;
+use crate::domain::resume::Position;
 use crate::error::Error;
 use crate::feed::Hub;
 use crate::storage::{Feeds, PreferenceStore};
@@ -113,13 +113,14 @@ impl NotificationService for NotificationApi {
         request: Request<StreamDeliveriesRequest>,
     ) -> Result<Response<Self::StreamDeliveriesStream>, Status> {
         let caller = caller(&request)?;
-        let after = resume::parse(&request.get_ref().resume_token)
+        let position = Position::parse(&request.get_ref().resume_token)
             .ok_or_else(|| invalid("resume_token", "is not a token of this feed"))?;
         let Bounds { expires, deadline } = self.bounds(caller, &request);
         let live = Live {
             feeds: self.feeds.clone(),
             listener: self.hub.listen(caller.user).map_err(Error::from)?,
-            after,
+            position,
+            restarted: false,
             page: self.live_page,
             expires,
             deadline,

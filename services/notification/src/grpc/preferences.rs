@@ -42,7 +42,7 @@ pub async fn update(
     let changes = mask.is_empty() || mask.iter().any(|path| path == MUTED_KINDS || path == "*");
     for _ in 0..TRIES {
         let present = store.get(user, false).await?;
-        etag::check(&asked.etag, present.version)?;
+        etag::check(&asked.etag, present.version, etag::time(present.updated_at))?;
         if !changes {
             return Ok(convert::preferences(user, &present));
         }

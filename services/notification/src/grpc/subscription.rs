@@ -140,9 +140,9 @@ impl Subscription {
                 self.ready.clear();
             }
             (Some(Command::Acknowledgement(acknowledgement)), Some(window)) => {
-                let sequences = window.acknowledge(&ids(&acknowledgement)?);
-                if !sequences.is_empty() {
-                    self.feeds.acknowledge(self.listener.customer(), &sequences).await?;
+                let acknowledged = window.acknowledge(&ids(&acknowledgement)?);
+                if !acknowledged.is_empty() {
+                    self.feeds.acknowledge(self.listener.customer(), &acknowledged).await?;
                 }
             }
             (Some(Command::Acknowledgement(_)), None) => {
@@ -167,15 +167,18 @@ async fn notice(
     let mut pause = FIRST_LOOK;
     loop {
         if window.room() == 0 {
-            // Only an acknowledgement makes room, and it ends this wait.
-            return std::future::pending().await;
+            // Only an acknowledgement makes room, and it ends this wait; or what is open may be lost.
+            if listener.beyond(i64::MAX).await {
+                begin_again(window, after, ready);
+            }
+            continue;
         }
         while let Some((recorded, attempt)) = ready.pop_front() {
             if window.send(recorded.id, recorded.sequence) {
                 let notice = Notice { delivery: Some(convert::delivery(recorded)), attempt };
                 return Ok(SubscribeResponse { event: Some(Event::Notice(notice)) });
             }
-            feeds.acknowledge(listener.customer(), &[recorded.sequence]).await?;
+            feeds.acknowledge(listener.customer(), &[(recorded.sequence, recorded.id)]).await?;
         }
         // What is visible now is visible to the page that is read after it: sequences become visible in order.
         let last = feeds.last_visible(listener.customer()).await?;
@@ -191,10 +194,20 @@ async fn notice(
             ready.extend(found);
             continue;
         }
-        listener.beyond(*after).await;
+        if listener.beyond(*after).await {
+            begin_again(window, after, ready);
+            continue;
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_LOOK);
     }
+}
+
+/// Another run of the database's server answers: what was looked at may be lost, and others may have its sequences.
+fn begin_again(window: &mut Window, after: &mut i64, ready: &mut VecDeque<(Recorded, i32)>) {
+    *after = 0;
+    ready.clear();
+    window.begin_again();
 }
 
 /// The deliveries that are acknowledged.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::batch::Shares;
 use crate::domain::notice::{Kind, Notice};
+use crate::domain::resume::Position;
 
 /// A notice on its way into the database.
 #[derive(Debug, Clone)]
@@ -77,6 +78,15 @@ const DELIVERIES: Select = Select {
     given: "d.customer_id = $1::uuid",
 };
 
+/// How far feeds go.
+#[derive(Debug, Clone)]
+pub struct LastSequences {
+    /// The run of the server that says so.
+    pub run: i64,
+    /// Customers with the last sequences of their feeds.
+    pub sequences: Vec<(Uuid, i64)>,
+}
+
 /// What a two-way feed is to send next.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -102,14 +112,22 @@ impl Feeds {
         Self { system, user }
     }
 
-    /// At most `limit` of a customer's deliveries after a sequence, oldest first.
+    /// At most `limit` of a customer's deliveries after a position, oldest first; `None` where the feed hasn't the
+    /// delivery of the position: it is of another feed, or of a future that a restore has undone.
     ///
     /// # Errors
     /// The database's.
-    pub async fn after(&self, customer: Uuid, sequence: i64, limit: u32) -> Result<Vec<Recorded>, Error> {
+    pub async fn after(&self, customer: Uuid, position: Position, limit: u32) -> Result<Option<Vec<Recorded>>, Error> {
         let sql = include_str!("../../queries/read_after.sql");
-        let rows = self.user.query_as(customer, sql, &[&customer, &sequence, &i64::from(limit)]).await?;
-        rows.iter().map(read).collect()
+        // The delivery last seen is read with those after it, so that both are of one feed.
+        let limit = i64::from(limit) + i64::from(!position.is_start());
+        let rows = self.user.query_as(customer, sql, &[&customer, &position.sequence, &limit]).await?;
+        let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        if position.is_start() {
+            return Ok(Some(found));
+        }
+        let known = found.first().is_some_and(|first| position.is_at(first.sequence, first.id));
+        Ok(known.then(|| found.split_off(1)))
     }
 
     /// A page of a customer's deliveries, and the next page's token.
@@ -143,22 +161,30 @@ impl Feeds {
         rows.iter().map(|row| Ok((read(row)?, row.try_get("attempts")?))).collect()
     }
 
-    /// Notes that a customer's client has shown these.
+    /// Notes that a customer's client has shown these: sequences and ids.
     ///
     /// # Errors
     /// The database's.
-    pub async fn acknowledge(&self, customer: Uuid, sequences: &[i64]) -> Result<(), Error> {
+    pub async fn acknowledge(&self, customer: Uuid, shown: &[(i64, Uuid)]) -> Result<(), Error> {
         let sql = include_str!("../../queries/acknowledge.sql");
-        self.user.query_as(customer, sql, &[&customer, &sequences]).await.map(drop)
+        let (sequences, ids): (Vec<i64>, Vec<Uuid>) = shown.iter().copied().unzip();
+        self.user.query_as(customer, sql, &[&customer, &sequences, &ids]).await.map(drop)
     }
 
     /// How far the feeds of these customers go; those without a delivery are left out.
     ///
     /// # Errors
     /// The database's.
-    pub async fn last_sequences(&self, customers: &[Uuid]) -> Result<Vec<(Uuid, i64)>, Error> {
+    pub async fn last_sequences(&self, customers: &[Uuid]) -> Result<LastSequences, Error> {
         let rows = self.system.query(include_str!("../../queries/last_sequences.sql"), &[&customers]).await?;
-        rows.iter().map(|row| Ok((row.try_get("customer_id")?, row.try_get("last_sequence")?))).collect()
+        let run = rows.first().ok_or_else(|| broken("run"))?.try_get("run")?;
+        let mut sequences = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(customer) = row.try_get("customer_id")? {
+                sequences.push((customer, row.try_get("last_sequence")?));
+            }
+        }
+        Ok(LastSequences { run, sequences })
     }
 }
 

@@ -7,6 +7,7 @@ mod feed;
 mod preferences;
 mod privacy;
 mod recording;
+mod restored;
 mod single_notice;
 mod subscription;
 mod world;

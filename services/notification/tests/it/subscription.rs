@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::world::{PATIENCE, World};
 
 /// The client's side of a feed.
-struct Feed {
+pub struct Feed {
     say: mpsc::Sender<SubscribeRequest>,
     hear: Streaming<SubscribeResponse>,
 }
@@ -35,7 +35,7 @@ impl Feed {
     }
 
     /// Opens a feed of everything.
-    async fn all(world: &World, user: Uuid) -> Self {
+    pub async fn all(world: &World, user: Uuid) -> Self {
         let mut feed = Self::open(world, user, wish(&[], 0)).await;
         let confirmed = feed.confirmed().await;
         assert_eq!((confirmed.kinds.len(), confirmed.max_unacknowledged), (8, 100));
@@ -53,7 +53,7 @@ impl Feed {
         }
     }
 
-    async fn notice(&mut self) -> Notice {
+    pub async fn notice(&mut self) -> Notice {
         match self.next().await.unwrap().unwrap().event.unwrap() {
             Said::Notice(notice) => notice,
             Said::Subscription(subscription) => panic!("a confirmation instead of a notice: {subscription:?}"),
@@ -74,7 +74,7 @@ impl Feed {
         self.say.send(SubscribeRequest { command: Some(command) }).await.unwrap();
     }
 
-    async fn acknowledge(&self, notices: &[Notice]) {
+    pub async fn acknowledge(&self, notices: &[Notice]) {
         let deliveries = notices.iter().map(|notice| notice.delivery.as_ref().unwrap().name.clone()).collect();
         self.say(Command::Acknowledgement(Acknowledgement { deliveries })).await;
     }

@@ -10,7 +10,9 @@ use flotilla_proto::orders::v1::OrderConfirmed;
 use flotilla_proto::payments::v1::PaymentCharged;
 use flotilla_rpc::{Channel, Role};
 use flotilla_service::Service as _;
-use flotilla_testkit::{Database, ServiceHarness, Streams, TestIdentity, assert_nothing_left, eventually, stack};
+use flotilla_testkit::{
+    Database, ServiceHarness, Stack, Streams, TestIdentity, assert_nothing_left, eventually, stack,
+};
 use tonic::Streaming;
 use uuid::Uuid;
 
@@ -38,7 +40,10 @@ impl World {
     }
 
     pub async fn start_with(adjust: impl FnOnce(&mut Settings)) -> Self {
-        let stack = stack().await;
+        Self::start_on(stack().await, adjust).await
+    }
+
+    pub async fn start_on(stack: &Stack, adjust: impl FnOnce(&mut Settings)) -> Self {
         let database = stack.database(Notification::NAME, Vec::new()).await;
         let identity = TestIdentity::start().await;
         let mut settings = Settings {

@@ -29,6 +29,6 @@ pub fn order(order: Order) -> proto::Order {
         total: Some(order.total.to_proto()),
         create_time: Some(Timestamp::from(order.created_at)),
         end_time: order.ended_at.map(Timestamp::from),
-        etag: etag::of(order.version),
+        etag: etag::of(order.version, &order.state),
     }
 }

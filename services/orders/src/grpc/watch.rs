@@ -1,7 +1,10 @@
 //! `WatchOrder`: the present state, then each one that is seen, until the order ends.
 //!
-//! The resume token is the order's version: a client that comes back with it gets nothing twice. States that follow
-//! each other more quickly than they can be read come as one.
+//! The resume token names the state that was told: a client that comes back with it gets nothing twice. Whatever else the
+//! order is now is told at once, be it further or, after a restore to an earlier point, less far. States that follow each
+//! other more quickly than they can be read come as one.
+
+use std::time::UNIX_EPOCH;
 
 use flotilla_proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
 use flotilla_rpc::{Caller, invalid};
@@ -26,8 +29,8 @@ struct Watching {
     scope: Scope,
     id: Uuid,
     watch: Watch,
-    /// The last version told.
-    seen: i64,
+    /// The token of the state told last; empty before the first.
+    seen: String,
     /// Read and not yet told.
     present: Option<Order>,
     over: bool,
@@ -40,7 +43,7 @@ pub async fn watch(
     request: &WatchOrderRequest,
 ) -> Result<BoxStream<'static, Result<WatchOrderResponse, Status>>, Error> {
     let id = order_id(&request.name)?;
-    let seen = resume(&request.resume_token)?;
+    let seen = resume(&request.resume_token)?.to_owned();
     let scope = scope(caller);
     let mut watching = Watching {
         reader: api.reader.clone(),
@@ -56,16 +59,36 @@ pub async fn watch(
     Ok(stream::unfold(watching, |mut watching| async { watching.next().await.map(|item| (item, watching)) }).boxed())
 }
 
-/// The version in a resume token.
-fn resume(token: &str) -> Result<i64, Error> {
-    if token.is_empty() {
-        return Ok(0);
+/// The token of a state: its version, and what tells it from another state that had the version before a restore.
+fn token(order: &Order) -> String {
+    let reason = order.reason.as_deref().unwrap_or_default();
+    let end = order.ended_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |at| at.as_micros());
+    format!("{}.{}.{reason}.{end}", order.version, order.state)
+}
+
+/// Whether a token is of the order's present state. Those of earlier releases are versions alone.
+fn is_of(seen: &str, order: &Order) -> bool {
+    seen == token(order) || seen.parse() == Ok(order.version)
+}
+
+/// A token of some state.
+fn resume(token: &str) -> Result<&str, Error> {
+    let (version, state) = token.split_once('.').map_or((token, None), |(version, state)| (version, Some(state)));
+    let is_version =
+        version.bytes().all(|byte| byte.is_ascii_digit()) && version.parse().is_ok_and(|number: i64| number > 0);
+    let is_state = |state: &str| {
+        let mut parts = state.split('.');
+        let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_end = |end: &str| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit());
+        parts.next().is_some_and(is_word)
+            && parts.next().is_some_and(is_word)
+            && parts.next().is_some_and(is_end)
+            && parts.next().is_none()
+    };
+    if token.is_empty() || (is_version && state.is_none_or(is_state)) {
+        return Ok(token);
     }
-    token
-        .parse()
-        .ok()
-        .filter(|version| *version > 0)
-        .ok_or_else(|| invalid("resume_token", "is not a token of this stream").into())
+    Err(invalid("resume_token", "is not a token of this stream").into())
 }
 
 impl Watching {
@@ -73,8 +96,8 @@ impl Watching {
         while !self.over {
             if let Some(order) = self.present.take() {
                 self.over = order.has_ended();
-                if order.version > self.seen {
-                    self.seen = order.version;
+                if !is_of(&self.seen, &order) {
+                    self.seen = token(&order);
                     return Some(Ok(response(order)));
                 }
                 continue;
@@ -95,19 +118,50 @@ impl Watching {
 }
 
 fn response(order: Order) -> WatchOrderResponse {
-    let resume_token = order.version.to_string();
+    let resume_token = token(&order);
     WatchOrderResponse { order: Some(convert::order(order)), resume_token }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use flotilla_proto::money::{Amount, Currency};
+
     use super::*;
 
+    fn order(state: &str, ended_at: Option<SystemTime>) -> Order {
+        Order {
+            id: Uuid::nil(),
+            customer_id: Uuid::nil(),
+            state: state.into(),
+            reason: None,
+            lines: vec![],
+            total: Amount { minor: 1, currency: Currency::parse("USD").unwrap() },
+            version: 3,
+            created_at: UNIX_EPOCH,
+            ended_at,
+        }
+    }
+
     #[test]
-    fn a_resume_token_is_a_version() {
-        assert_eq!(resume("").unwrap(), 0);
-        assert_eq!(resume("3").unwrap(), 3);
-        for token in ["0", "-1", "x", "3 ", "99999999999999999999"] {
+    fn a_token_is_of_one_state_and_an_old_one_of_its_version() {
+        let end = |micros| Some(UNIX_EPOCH + Duration::from_micros(micros));
+        let confirmed = order("confirmed", end(7));
+        assert_eq!(token(&confirmed), "3.confirmed..7");
+        assert!(is_of(&token(&confirmed), &confirmed) && is_of("3", &confirmed));
+        for other in [order("charging", None), order("confirmed", end(8)), Order { version: 4, ..confirmed.clone() }] {
+            assert!(!is_of(&token(&confirmed), &other), "{other:?}");
+        }
+        assert!(!is_of("", &confirmed) && !is_of("99", &confirmed));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for fine in ["", "3", "99", "3.charging..0", "5.cancelled.out_of_stock.1790000000000000"] {
+            assert_eq!(resume(fine).unwrap(), fine);
+        }
+        for token in ["0", "-1", "+1", "x", "3 ", "99999999999999999999", "3.", "3.x", "3.x.y.", "3.X..0", "3.x..0.1"] {
             assert!(resume(token).is_err(), "{token}");
         }
     }

@@ -89,7 +89,7 @@ fn decide(
 ) -> Result<Vec<Event>, Error> {
     let own = |customer| caller.role == Role::Operator || caller.user == customer;
     let row = batch.row(id).filter(|row| own(row.customer_id)).ok_or(Error::NotFound(id))?;
-    etag::check(expected, row.version)?;
+    etag::check(expected, row.version, row.state.name())?;
     let decision = saga::cancel(row.state).map_err(|_| Error::Ended { id, state: row.state.name() })?;
     if decision.next == row.state {
         return Ok(vec![]);

@@ -71,27 +71,51 @@ pub async fn upsert(tx: &Tx, products: &[Product]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where the next look at the changes starts: a transaction id.
+/// Where the next look at the changes starts: a transaction id, and the run of the server in which it counts.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Since(String);
+pub struct Since {
+    xid: String,
+    run: Option<i64>,
+}
 
 impl Since {
     /// From the beginning.
     #[must_use]
     pub fn start() -> Self {
-        Self("0".into())
+        Self { xid: "0".into(), run: None }
     }
 }
 
-/// The prices that may have changed since an earlier look, some of them perhaps seen before.
+/// What a look at the table has found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changes {
+    /// Prices that may have changed, some of them perhaps seen before.
+    pub prices: Vec<(String, Price)>,
+    /// Whether they are the whole table, and what was known before no longer counts.
+    pub anew: bool,
+    /// Where the next look starts.
+    pub next: Since,
+}
+
+/// The prices that may have changed since an earlier look. All of them where another run of the server answers: the
+/// database may have been restored to an earlier point.
 ///
 /// # Errors
 /// The statement's.
-pub async fn changes(pool: &Pool, since: &Since) -> Result<(Vec<(String, Price)>, Since), Error> {
-    let rows = pool.query(sql::CHANGED_PRODUCTS, &[&since.0]).await?;
-    let next = rows.first().ok_or_else(|| unreadable("no snapshot"))?.try_get(0)?;
+pub async fn changes(pool: &Pool, since: &Since) -> Result<Changes, Error> {
+    let changes = look(pool, since).await?;
+    if since.run.is_none() || changes.next.run == since.run {
+        return Ok(changes);
+    }
+    Ok(Changes { anew: true, ..look(pool, &Since::start()).await? })
+}
+
+async fn look(pool: &Pool, since: &Since) -> Result<Changes, Error> {
+    let rows = pool.query(sql::CHANGED_PRODUCTS, &[&since.xid]).await?;
+    let now = rows.first().ok_or_else(|| unreadable("no snapshot"))?;
+    let next = Since { xid: now.try_get(0)?, run: now.try_get(6)? };
     let prices = rows.iter().filter_map(|row| price(row).transpose()).collect::<Result<_, _>>()?;
-    Ok((prices, Since(next)))
+    Ok(Changes { prices, anew: false, next })
 }
 
 /// Reads a row; nothing where there was no change.

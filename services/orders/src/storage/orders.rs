@@ -79,11 +79,11 @@ impl Reader {
         rows.first().map(|row| Ok((order(row)?, row.try_get("request_hash")?))).transpose()
     }
 
-    /// The present versions of orders.
+    /// Where orders stand now: texts that differ where the states do.
     ///
     /// # Errors
     /// The statement's.
-    pub async fn versions(&self, orders: &[Uuid]) -> Result<Vec<(Uuid, i64)>, Error> {
+    pub async fn standings(&self, orders: &[Uuid]) -> Result<Vec<(Uuid, String)>, Error> {
         let rows = self.system.query(sql::VERSIONS, &[&orders]).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }

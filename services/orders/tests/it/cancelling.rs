@@ -52,7 +52,7 @@ async fn cancelling_again_changes_nothing() {
     let world = World::start().await;
     let order = world.order().await;
     let outcomes = join_all((0..10).map(|_| world.cancel(order))).await;
-    assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|order| order.etag == "\"2\"")));
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|order| order.etag.starts_with("\"2-"))));
     undone(&world, order).await;
     assert_eq!(world.cancel(order).await.unwrap().state(), OrderState::Cancelled);
     assert_eq!(world.others.heard(order, "ReleaseStock").len(), 1);
@@ -81,8 +81,12 @@ async fn an_order_that_has_ended_otherwise_cannot_be_cancelled() {
 async fn an_etag_that_the_order_has_left_behind_is_aborted() {
     let world = World::start().await;
     let order = world.charging().await;
-    let status = world.cancel_version(order, "\"1\"").await.unwrap_err();
-    assert_eq!((status.code(), Details::of(&status).reason.as_deref()), (Code::Aborted, Some("ETAG_MISMATCH")));
+    // The last one has the version, but is of another state: one that a restore has undone.
+    for left in ["\"1\"", "\"1-00000000\"", "\"2-00000000\""] {
+        let status = world.cancel_version(order, left).await.unwrap_err();
+        let refused = (status.code(), Details::of(&status).reason);
+        assert_eq!(refused, (Code::Aborted, Some("ETAG_MISMATCH".into())), "{left}");
+    }
     assert_eq!(world.get(order).await.state(), OrderState::Charging);
     world.cancel_version(order, "\"2\"").await.unwrap();
     world.stop().await;

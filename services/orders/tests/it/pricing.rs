@@ -1,10 +1,12 @@
 //! Pricing: prices are the catalogue's, never the client's.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1::ProductChanged;
 use flotilla_proto::orders::v1::PlaceOrderRequest;
 use flotilla_rpc::Details;
-use flotilla_testkit::eventually;
+use flotilla_testkit::{Stack, eventually};
 use tonic::Code;
 
 use crate::world::{PATIENCE, World, id_of, request};
@@ -162,4 +164,27 @@ async fn a_replica_that_did_not_hear_of_a_product_finds_it_in_the_table() {
         .await;
     eventually("kiwi sold", PATIENCE, || world.place("one", &[("kiwi", 1)])).await;
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restore_to_an_earlier_point_orders_are_priced_by_the_copy_of_then() {
+    let stack = Stack::start().await.unwrap();
+    let world = World::start_on(&stack, |_| {}).await;
+    hear_of(&world, changed("kiwi", 70, 3)).await;
+    stack.save_postgres().await.unwrap();
+    hear_of(&world, changed("kiwi", 80, 4)).await;
+    let placed = async |key: &str| world.place(key, &[("kiwi", 1)]).await.map(|order| order.total);
+    assert_eq!(placed("of a lost time").await.unwrap(), Some(usd(80)));
+    stack.restore_postgres().await.unwrap();
+    let attempt = AtomicUsize::new(0);
+    eventually("the price of then", PATIENCE, || async {
+        let key = attempt.fetch_add(1, Ordering::Relaxed).to_string();
+        let total = placed(&key).await.map_err(|status| status.to_string())?;
+        if total == Some(usd(70)) { Ok(()) } else { Err(format!("{total:?}")) }
+    })
+    .await;
+    // The version that was lost is another price's now.
+    hear_of(&world, changed("kiwi", 90, 4)).await;
+    assert_eq!(placed("anew").await.unwrap(), Some(usd(90)));
+    world.service.stop().await;
 }

@@ -19,7 +19,7 @@ async fn an_order_is_reserved_charged_confirmed_and_its_stock_committed() {
     let asked = charge.decode::<ChargePayment>().unwrap();
     assert_eq!((asked.amount_minor, asked.currency_code.as_str()), (50, "USD"));
     assert_eq!(asked.customer_id, world.customer.to_string());
-    assert_eq!(world.until(order, OrderState::Charging).await.etag, "\"2\"");
+    assert!(world.until(order, OrderState::Charging).await.etag.starts_with("\"2-"));
 
     world.others.say(&[world.others.charged(order)]).await;
     world.others.hear(order, "CommitStock").await;
@@ -121,7 +121,7 @@ async fn a_reply_that_comes_twice_is_applied_once() {
     world.others.say(&[world.others.charged(order)]).await;
     world.others.hear(order, "OrderConfirmed").await;
     assert_eq!(world.others.heard(order, "ChargePayment").len(), 1);
-    assert_eq!(world.get(order).await.etag, "\"3\"");
+    assert!(world.get(order).await.etag.starts_with("\"3-"));
     world.stop().await;
 }
 
@@ -158,7 +158,7 @@ async fn a_late_hold_of_an_ended_order_is_released_and_a_late_charge_refunded() 
     world.others.hear(order, "ReleaseStock").await;
     world.others.say(&[world.others.charged(order)]).await;
     world.others.hear(order, "RefundPayment").await;
-    assert_eq!(world.get(order).await.etag, "\"2\"");
+    assert!(world.get(order).await.etag.starts_with("\"2-"));
     world.stop().await;
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flotilla_proto::orders::v1::{OrderState, WatchOrderRequest, WatchOrderResponse};
 use flotilla_rpc::Role;
+use flotilla_testkit::Stack;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
@@ -14,9 +15,17 @@ async fn watch(client: &mut Client, order: Uuid, token: &str) -> Streaming<Watch
     client.watch_order(request).await.unwrap().into_inner()
 }
 
+/// The next state with its version, which the token begins with.
 async fn next(stream: &mut Streaming<WatchOrderResponse>) -> Result<Option<(OrderState, String)>, Status> {
     let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("a state in time")?;
-    Ok(message.map(|message| (message.order.unwrap().state(), message.resume_token)))
+    let version = |token: &str| token.split('.').next().unwrap().to_owned();
+    Ok(message.map(|message| (message.order.unwrap().state(), version(&message.resume_token))))
+}
+
+/// The token of the next state.
+async fn token(stream: &mut Streaming<WatchOrderResponse>) -> String {
+    let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("a state in time");
+    message.unwrap().unwrap().resume_token
 }
 
 #[tokio::test]
@@ -50,6 +59,51 @@ async fn a_resumed_watch_waits_for_what_it_has_not_seen() {
     world.cancel(order).await.unwrap();
     assert_eq!(next(&mut stream).await.unwrap(), Some((OrderState::Compensating, "2".into())));
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_ahead_of_its_order_tells_the_present_state() {
+    let world = World::start().await;
+    let order = world.order().await;
+    let ahead = watch(&mut world.client(), order, "99").await;
+    let of_another_state = watch(&mut world.client(), order, "1.charging..0").await;
+    for mut stream in [ahead, of_another_state] {
+        assert_eq!(next(&mut stream).await.unwrap(), Some((OrderState::Reserving, "1".into())));
+    }
+    let seen = token(&mut watch(&mut world.client(), order, "").await).await;
+    let mut resumed = watch(&mut world.client(), order, &seen).await;
+    world.cancel(order).await.unwrap();
+    assert_eq!(next(&mut resumed).await.unwrap(), Some((OrderState::Compensating, "2".into())), "nothing twice");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restore_to_an_earlier_point_a_watch_tells_what_the_order_is_then() {
+    let stack = Stack::start().await.unwrap();
+    let world = World::start_on(&stack, |_| {}).await;
+    let order = world.order().await;
+    stack.save_postgres().await.unwrap();
+    world.others.hear(order, "ReserveStock").await;
+    world.others.say(&[world.others.reserved(order)]).await;
+    world.until(order, OrderState::Charging).await;
+    let lost = token(&mut watch(&mut world.client(), order, "").await).await;
+    let mut open = watch(&mut world.client(), order, &lost).await;
+
+    stack.restore_postgres().await.unwrap();
+    // The order gets the version that was lost, in another state.
+    flotilla_testkit::eventually("cancelled", PATIENCE, || async { world.cancel(order).await.map(drop) }).await;
+    assert!(world.get(order).await.etag.starts_with("\"2-"));
+    let mut resumed = watch(&mut world.client(), order, &lost).await;
+    let compensating = Some((OrderState::Compensating, "2".to_owned()));
+    assert_eq!(next(&mut resumed).await.unwrap(), compensating);
+    // One that outlived the restore tells it too, unless it broke and so was told.
+    match next(&mut open).await {
+        Ok(Some((OrderState::Reserving, _))) => assert_eq!(next(&mut open).await.unwrap(), compensating),
+        Ok(told) => assert_eq!(told, compensating),
+        Err(status) => assert_eq!(status.code(), Code::Unavailable),
+    }
+    drop((open, resumed));
+    world.service.stop().await;
 }
 
 #[tokio::test]

@@ -20,10 +20,17 @@ impl RevocationSource for Ledger {
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let Some(ended) = self.ended.lock().clone() else { return std::future::pending().await };
-        let from = cursor.parse().unwrap_or(0);
+        let from: usize = if cursor.is_empty() { 0 } else { cursor.parse().map_err(refused)? };
+        if from > ended.len() {
+            return Err(refused("it is ahead"));
+        }
         let to = ended.len().min(from + self.page);
         Ok(Revocations { sessions: ended[from..to].to_vec(), cursor: to.to_string(), more: to < ended.len() })
     }
+}
+
+fn refused(why: impl ToString) -> RevocationsUnavailable {
+    RevocationsUnavailable::BadCursor(why.to_string())
 }
 
 struct World {
@@ -81,6 +88,17 @@ async fn while_identity_is_away_tokens_count_and_what_ended_meanwhile_is_learnt_
 
     *ledger.ended.lock() = Some(vec![ending]);
     tokio::time::sleep(POLL + ANSWER).await;
+    assert_eq!(authenticator.verify(&token).await, Err(AuthError::Revoked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_refuses_the_cursor_is_asked_from_the_beginning() {
+    let World { authenticator, ledger, token, ending, .. } = world(10).await;
+    *ledger.ended.lock() = Some(others(ending, 5).collect());
+    tokio::time::sleep(POLL).await;
+    // Another log, shorter than the cursor is far.
+    *ledger.ended.lock() = Some(vec![ending]);
+    tokio::time::sleep(POLL * 2).await;
     assert_eq!(authenticator.verify(&token).await, Err(AuthError::Revoked));
 }
 
