@@ -2,7 +2,8 @@
 //!
 //! They are ahead of the databases: they hold events of orders that no longer exist, and their consumers have acked
 //! events whose effects are gone. Without them the relays publish everything again that the outboxes retain, and the
-//! inboxes remove what had its effect before the restore point. Settings and flags lie in a bucket, which stays.
+//! inboxes remove what had its effect before the restore point. Settings and flags lie in a bucket, which stays; the prices
+//! that inventory keeps in one are of the lost time too, and are filled again from its database.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use flotilla_servers::{Binaries, External, Layout, Nats, NatsOptions};
 use super::own;
 use crate::{DATABASES, broker, home::Home, secrets::Secrets};
 
+/// The stream under inventory's bucket of prices.
+const PRICES: &str = "KV_prices";
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,7 +44,10 @@ async fn delete(url: &str) -> Result<usize> {
                 Err(error) => return Err(error).with_context(|| format!("the stream of {service} can't be deleted")),
             }
         }
-        Ok(deleted)
+        match context.delete_stream(PRICES).await {
+            Err(error) if !is_absent(error.kind()) => Err(error).context("the bucket of prices can't be deleted"),
+            _ => Ok(deleted),
+        }
     };
     tokio::time::timeout(PATIENCE, work).await.context("NATS takes too long")?
 }
