@@ -1,5 +1,5 @@
 //! Accepted connections: capped in number, without delay, secured where asked, and closable when the drain has taken
-//! too long.
+//! too long. Where all places are taken, the connection that has been without a call for longest makes room.
 
 use std::io;
 use std::pin::Pin;
@@ -12,17 +12,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
+use crate::connection_use::{OpenConnections, Registered};
 use crate::tls::{PeerIdentity, PeerInfo, ServerTls};
 
 /// How long a client may take for its first bytes: after them HTTP/2 pings watch over the connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The client's preface and the head of its settings.
 const HANDSHAKE_BYTES: usize = 24 + 9;
+/// How long a new connection waits for the place of one that is being closed.
+const PLACE_WAIT: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -33,6 +36,7 @@ pub(crate) struct Connection {
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The end of the client's patience and what it still owes; gone once it has sent enough.
     handshake: Option<(Pin<Box<Sleep>>, usize)>,
+    registered: Registered,
     _place: OwnedSemaphorePermit,
 }
 
@@ -73,7 +77,8 @@ pub(crate) fn incoming(
     tls: Option<Arc<ServerTls>>,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
-    let acceptor = Acceptor { listener, places, kill, tls, handshakes: JoinSet::new() };
+    let open = Arc::new(OpenConnections::default());
+    let acceptor = Acceptor { listener, places, open, kill, tls, waiting: None, handshakes: JoinSet::new() };
     futures::stream::unfold(acceptor, async |mut acceptor| {
         let connection = acceptor.next().await?;
         Some((Ok(connection), acceptor))
@@ -84,8 +89,11 @@ pub(crate) fn incoming(
 struct Acceptor {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    open: Arc<OpenConnections>,
     kill: CancellationToken,
     tls: Option<Arc<ServerTls>>,
+    /// Accepted, and without a place so far.
+    waiting: Option<TcpStream>,
     /// Each has a deadline and holds a place; they end with the acceptor.
     handshakes: JoinSet<Option<Connection>>,
 }
@@ -99,14 +107,18 @@ impl Acceptor {
                         return Some(connection);
                     }
                 }
-                accepted = accept(&self.listener, &self.places) => {
-                    let (tcp, place) = accepted?;
-                    let kill = self.kill.clone();
+                (tcp, place) = accept(&self.listener, &self.places, &self.open, &mut self.waiting) => {
+                    let kill = self.kill.child_token();
+                    let place = (self.open.add(kill.clone()), place);
                     let Some(tls) = self.tls.clone() else {
                         return Some(Connection::new(Wire::Plain(tcp), None, kill, place));
                     };
                     self.handshakes.spawn(async move {
-                        match tls.accept(tcp).await {
+                        let done = tokio::select! {
+                            done = tls.accept(tcp) => done,
+                            () = kill.cancelled() => return None,
+                        };
+                        match done {
                             Ok(done) => {
                                 Some(Connection::new(Wire::Secured(Box::new(done.stream)), done.peer, kill, place))
                             }
@@ -122,19 +134,35 @@ impl Acceptor {
     }
 }
 
-/// The next connection, once there is a place for it. May be dropped at any time without losing one.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+/// The next connection with its place. May be dropped at any time: one that waits for a place is kept in `waiting`.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    open: &OpenConnections,
+    waiting: &mut Option<TcpStream>,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    // Ends with a connection that gets a place.
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => match stream.set_nodelay(true) {
-                Ok(()) => return Some((stream, place)),
-                Err(error) => tracing::debug!(%error, "connection went away before it was served"),
-            },
-            Err(error) => {
-                tracing::debug!(%error, "connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
+        if waiting.is_none() {
+            match listener.accept().await {
+                Ok((stream, _)) => *waiting = Some(stream),
+                Err(error) => {
+                    tracing::debug!(%error, "connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
             }
+        }
+        if places.available_permits() == 0 {
+            open.close_idle();
+        }
+        // Nobody closes the semaphore.
+        let place = timeout(PLACE_WAIT, Arc::clone(places).acquire_owned()).await.ok().and_then(Result::ok);
+        let Some(stream) = waiting.take() else { continue };
+        match (place, stream.set_nodelay(true)) {
+            (Some(place), Ok(())) => return (stream, place),
+            (None, _) => tracing::debug!("connection refused: all are in use"),
+            (_, Err(error)) => tracing::debug!(%error, "connection went away before it was served"),
         }
     }
 }
@@ -143,17 +171,24 @@ impl Connected for Connection {
     type ConnectInfo = PeerInfo;
 
     fn connect_info(&self) -> PeerInfo {
-        PeerInfo { tcp: self.wire.tcp().connect_info(), peer: self.peer.clone() }
+        let used = Arc::clone(&self.registered.used);
+        PeerInfo { tcp: self.wire.tcp().connect_info(), peer: self.peer.clone(), used }
     }
 }
 
 impl Connection {
-    fn new(wire: Wire, peer: Option<PeerIdentity>, kill: CancellationToken, place: OwnedSemaphorePermit) -> Self {
+    fn new(
+        wire: Wire,
+        peer: Option<PeerIdentity>,
+        kill: CancellationToken,
+        (registered, place): (Registered, OwnedSemaphorePermit),
+    ) -> Self {
         Self {
             wire,
             peer,
             kill: Box::pin(kill.cancelled_owned()),
             handshake: Some((Box::pin(sleep(HANDSHAKE)), HANDSHAKE_BYTES)),
+            registered,
             _place: place,
         }
     }

@@ -18,9 +18,12 @@ pub mod reasons;
 pub mod tls;
 
 mod access;
+mod arrivals;
+mod capacity;
 mod client;
 mod client_address;
 mod connection;
+mod connection_use;
 mod details;
 mod error;
 mod health;
@@ -34,10 +37,12 @@ mod settings;
 mod share;
 
 pub use access::{Access, AccessRules};
+pub use arrivals::{Arrival, Arrivals};
 pub use auth::{
     AuthError, Authenticator, Caller, KeySource, KeysUnavailable, RemoteKeys, RevocationSource, Revocations,
     RevocationsUnavailable, Revoked, Role, StaticKeys, TokenError, TokenSigner, VerifyingKey, caller,
 };
+pub use capacity::{Capacity, Permit, Shortage};
 pub use client::{
     Channel, ChannelBuilder, ChannelError, ClientMetrics, ClientSettings, Connector, Io, Resolver, Target, channel,
 };

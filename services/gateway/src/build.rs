@@ -9,11 +9,11 @@ use flotilla_rpc::{AccessRules, Authenticator, Channel, ClientMetrics, RateLimit
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::admission::Admission;
 use crate::backend::Backends;
 use crate::client_address::TrustedProxies;
 use crate::config::Settings;
@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 use crate::response_cache::ResponseCache;
 use crate::routes::RouteTable;
-use crate::server::{self, House};
+use crate::server::{self, PublicPort};
 use crate::site::Site;
 
 /// How long a service may take to say how it is.
@@ -63,8 +63,8 @@ impl Service for Gateway {
         let edge = edge(&settings, telemetry, own, backends, cache, authenticator, chassis.draining())?;
         let tls = settings.grpc.tls.as_ref().map(ServerTls::public).transpose()?;
         let listen = settings.grpc.listen;
-        let house = House { edge: Arc::new(edge), settings: settings.grpc, limits: settings.edge, tls };
-        let serve = move |listener, shutdown| server::serve(listener, house, shutdown);
+        let port = PublicPort { edge: Arc::new(edge), settings: settings.grpc, limits: settings.edge, tls };
+        let serve = move |listener, shutdown| server::serve(listener, port, shutdown);
         chassis.start_with(listen, Some(health), serve).await
     }
 }
@@ -82,7 +82,7 @@ fn edge(
     let routes = RouteTable::from_pool(&pool)?;
     let reflection = settings.service.reflection(settings.grpc.reflection);
     let system = System::new(own.into_service(&draining)?, reflection, &pool, &routes)?;
-    let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+    let admission = Arc::new(Admission::new(&settings.grpc, &settings.edge, telemetry.registry())?);
     Ok(Edge {
         cache: ResponseCache::new(cache, settings.edge.product_ttl.clone(), &routes)?,
         site: Site::new(&routes),
@@ -95,14 +95,14 @@ fn edge(
             max_body: settings.grpc.max_message_bytes,
             deadline: settings.grpc.default_deadline.0,
             heartbeat: settings.edge.heartbeat.0,
+            stream_window: admission.memory.windows(0).stream as usize,
             bare_errors: false,
         },
         cors: Cors::new(&settings.edge.cors_origins),
         proxies: TrustedProxies::parse(&settings.edge.trusted_proxies).map_err(anyhow::Error::msg)?,
         addresses: RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys),
         ids: RequestIds::new(rand::random()),
-        calls: places(settings.grpc.calls_at_once()),
-        streams: places(settings.grpc.max_streams),
+        admission,
         draining,
     })
 }

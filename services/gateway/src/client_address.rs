@@ -48,8 +48,9 @@ impl TrustedProxies {
         ClientAddress(client)
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
-        let address = bits_of(address);
+    /// Whether an address is a trusted proxy's.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = bits_of(address.to_canonical());
         self.0.iter().any(|(network, bits)| *bits == 0 || (network ^ address) >> (128 - bits) == 0)
     }
 }

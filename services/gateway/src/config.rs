@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flotilla_cache::CacheSettings;
-use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
+use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
@@ -77,20 +77,38 @@ impl BackendSettings {
     }
 }
 
+/// Less memory than this serves nobody.
+const LEAST_MEMORY: ByteSize = ByteSize::mib(1);
+
 /// Limits and times of the edge.
 #[derive(Debug, Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdgeSettings {
+    /// Memory that connections, requests and responses may take together. Where memory is limited, at most a third.
+    pub memory: ByteSize,
+    /// Whether one address (IPv6: one /64) may hold only as much of connections, places and memory as is left for
+    /// others. Off behind a proxy that hides the clients' addresses.
+    pub address_shares: bool,
     /// How long a client may take to send a request's headers, and the first bytes of a connection; a quarter of it
     /// while more than three quarters of all connections are taken. An idle HTTP/1.1 connection is closed after it.
     pub header_timeout: HumanDuration,
-    /// How long an HTTP/2 connection may be without a call.
+    /// How long an HTTP/2 connection may be without a call; less when its place is wanted.
     pub idle_timeout: HumanDuration,
     /// How long a client may leave an answer untaken before its connection is closed.
     pub send_timeout: HumanDuration,
-    /// Connections from one address (IPv6: one /64) at once; further ones are closed. Behind a proxy that hides the
-    /// clients' addresses as many as in all.
+    /// Connections from one address at once; a further one takes the place of an idle one of them or is closed.
     pub max_connections_per_address: usize,
+    /// Requests whose body is still on its way; a further one displaces the oldest. Where memory is limited, at most one
+    /// for each 240 KiB.
+    pub max_arriving: usize,
+    /// Unary calls of one user in flight.
+    pub max_calls_per_user: usize,
+    /// Open streams from one address.
+    pub max_streams_per_address: usize,
+    /// Open streams of one user.
+    pub max_streams_per_user: usize,
+    /// Open streams of one user about the same resource.
+    pub max_watches_per_user: usize,
     /// Calls that a client may break off on one connection within ten seconds.
     pub max_resets: u32,
     /// Pause after which an idle event stream gets a comment, so that proxies keep it open.
@@ -108,10 +126,17 @@ impl Default for EdgeSettings {
     fn default() -> Self {
         let seconds = |count| HumanDuration(Duration::from_secs(count));
         Self {
+            memory: ByteSize::mib(256),
+            address_shares: true,
             header_timeout: seconds(15),
             idle_timeout: seconds(300),
             send_timeout: seconds(30),
             max_connections_per_address: 256,
+            max_arriving: 1024,
+            max_calls_per_user: 100,
+            max_streams_per_address: 1024,
+            max_streams_per_user: 100,
+            max_watches_per_user: 16,
             max_resets: 200,
             heartbeat: seconds(15),
             product_ttl: seconds(30).into(),
@@ -136,10 +161,20 @@ impl Validate for EdgeSettings {
         }
         problems.require(self.product_ttl.get() <= longest, "product_ttl", "must be at most 1h: prices change");
         problems.require(self.max_resets > 0, "max_resets", "must be at least 1: clients break calls off");
-        problems.require(self.max_connections_per_address > 0, "max_connections_per_address", "must be at least 1");
         if let Err(bad) = TrustedProxies::parse(&self.trusted_proxies) {
             problems.require(false, "trusted_proxies", &format!("{bad:?} is no address and no network"));
         }
+        for (name, count) in [
+            ("max_connections_per_address", self.max_connections_per_address),
+            ("max_arriving", self.max_arriving),
+            ("max_calls_per_user", self.max_calls_per_user),
+            ("max_streams_per_address", self.max_streams_per_address),
+            ("max_streams_per_user", self.max_streams_per_user),
+            ("max_watches_per_user", self.max_watches_per_user),
+        ] {
+            problems.require(count > 0, name, "must be at least 1");
+        }
+        problems.require(self.memory >= LEAST_MEMORY, "memory", "must be at least 1MiB");
     }
 }
 

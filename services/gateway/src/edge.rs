@@ -9,13 +9,14 @@ use flotilla_proto::policy::{Access, Idempotency};
 use flotilla_rpc::auth::bearer;
 use flotilla_rpc::{AuthError, Authenticator, RateLimiter, RpcError};
 use futures::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
+use crate::admission::{Admission, RequestMemory};
 use crate::backend::Backends;
 use crate::client_address::{ClientAddress, TrustedProxies};
 use crate::connect;
@@ -32,12 +33,6 @@ use crate::routes::RouteTable;
 use crate::server::{PeerAddress, network};
 use crate::site::Site;
 
-/// When a refused client should come back.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-
-/// A place among the requests in flight, given back when dropped.
-pub type Place = OwnedSemaphorePermit;
-
 /// Limits of single requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -47,6 +42,8 @@ pub struct Limits {
     pub deadline: Duration,
     /// Pause after which an idle event stream gets a comment.
     pub heartbeat: Duration,
+    /// What a client may send on one stream before it is read, in bytes.
+    pub stream_window: usize,
     /// Whether errors of the edge's own come without details.
     pub bare_errors: bool,
 }
@@ -85,10 +82,8 @@ pub struct Edge {
     pub proxies: TrustedProxies,
     /// How often one address may ask; `None`: as often as it likes.
     pub addresses: RateLimiter<IpAddr>,
-    /// Places of unary requests.
-    pub calls: Arc<Semaphore>,
-    /// Places of streams.
-    pub streams: Arc<Semaphore>,
+    /// Which requests are taken on.
+    pub admission: Arc<Admission>,
     /// Cancelled when streams have to end.
     pub draining: CancellationToken,
 }
@@ -106,7 +101,14 @@ impl Edge {
         }
         let origin = request.headers().get(http::header::ORIGIN).cloned();
         let protocol = self.protocol(&request);
-        let answering = self.answer(protocol, request, &id);
+        let admitted = self.admit_request(&mut request);
+        let memory = request.extensions().get::<RequestMemory>().cloned();
+        let answering = async {
+            match admitted {
+                Ok(()) => self.answer(protocol, request, &id).await,
+                Err(error) => protocol.error(error.into(), id.to_str().unwrap_or_default()),
+            }
+        };
         let mut response = match AssertUnwindSafe(answering).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
@@ -117,7 +119,21 @@ impl Edge {
         };
         response.headers_mut().insert(request_id::HEADER, id);
         self.cors.allow(origin.as_ref(), response.headers_mut());
+        if let Some(memory) = memory {
+            response.extensions_mut().insert(memory);
+        }
         response
+    }
+
+    /// Room for a request in the order in which it costs least to find that there is none.
+    fn admit_request(&self, request: &mut Request<Incoming>) -> Result<(), RpcError> {
+        let address = address(request.extensions());
+        if let Some(address) = address {
+            self.addresses.take(address).map_err(|wait| self.admission.refusals.too_often(wait))?;
+        }
+        let memory = self.admission.memory.request(address, request.headers())?;
+        request.extensions_mut().insert(memory);
+        Ok(())
     }
 
     fn protocol<B>(&self, request: &Request<B>) -> Protocol {
@@ -134,9 +150,6 @@ impl Edge {
         request: Request<Incoming>,
         id: &HeaderValue,
     ) -> Response<Body> {
-        if let Err(error) = self.admit_address(&request) {
-            return protocol.error(error.into(), id.to_str().unwrap_or_default());
-        }
         let found = match protocol {
             Protocol::Grpc(codec) => return grpc::handle(self, request, id, codec).await,
             Protocol::GrpcWeb { codec, text } => return grpc_web::handle(self, request, id, codec, text).await,
@@ -164,14 +177,14 @@ impl Edge {
         }
     }
 
-    /// Whether the bearer of the headers' token may call a method. A public method asks for no token and takes no
+    /// Whether the bearer of the headers' token may call a method, and who that is. A public method asks for no token and takes no
     /// offence at a bad one, as in the services: one who signs in again may still carry the old one.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` or `PERMISSION_DENIED`.
-    pub async fn admit(&self, access: Access, headers: &HeaderMap) -> Result<(), RpcError> {
+    pub async fn admit(&self, access: Access, headers: &HeaderMap) -> Result<Option<Uuid>, RpcError> {
         if access == Access::Public {
-            return Ok(());
+            return Ok(None);
         }
         let caller = self.authenticator.verify(bearer(headers).ok_or(AuthError::Missing)?).await?;
         flotilla_telemetry::caller_is(&caller.user);
@@ -183,29 +196,11 @@ impl Edge {
             let text = "only services of the fleet may call this method";
             return Err(RpcError::new(Code::PermissionDenied, "PEER_NOT_ALLOWED", text));
         }
-        Ok(())
+        Ok(Some(caller.user))
     }
+}
 
-    /// Whether the request's address may ask once more. The services limit users alone.
-    fn admit_address<B>(&self, request: &Request<B>) -> Result<(), RpcError> {
-        let Some(ClientAddress(address)) = request.extensions().get() else { return Ok(()) };
-        self.addresses.take(network(*address)).map_err(|wait| {
-            self.metrics.limited.inc();
-            RpcError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many calls; slow down")
-                .quota("address", "calls a second")
-                .retry_after(wait)
-        })
-    }
-
-    /// A place for a request.
-    ///
-    /// # Errors
-    /// `RESOURCE_EXHAUSTED` when all are taken.
-    pub fn place(&self, streaming: bool) -> Result<Place, RpcError> {
-        let places = if streaming { &self.streams } else { &self.calls };
-        Arc::clone(places).try_acquire_owned().map_err(|_| {
-            self.metrics.shed.inc();
-            RpcError::new(Code::ResourceExhausted, "OVERLOADED", "the gateway is busy").retry_after(RETRY_AFTER)
-        })
-    }
+/// Where a request came from, as far as it is told apart.
+pub fn address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ClientAddress>().map(|ClientAddress(address)| network(*address))
 }

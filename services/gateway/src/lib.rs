@@ -9,6 +9,7 @@
 
 pub mod config;
 
+mod admission;
 mod backend;
 mod build;
 mod client_address;

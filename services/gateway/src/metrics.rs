@@ -35,16 +35,13 @@ pub struct Metrics {
     duration: ExemplarHistogramVec,
     /// Requests in flight, streams included.
     in_flight: IntGauge,
-    /// Requests refused because of load.
-    pub shed: IntCounter,
-    /// Requests refused because their address asks too often.
-    pub limited: IntCounter,
     /// Panics caught.
     pub panics: IntCounter,
     /// Open connections.
     pub connections: IntGauge,
-    /// Connections closed through their client's fault, by `reason`: `address` (too many of one), `silent` (nothing
-    /// sent in time), `resets`, `stalled` (answer not taken), `idle`, `tls` (no handshake).
+    /// Connections that were refused or closed, by `reason`: `full`, `memory` (no room), `address` (it has its share),
+    /// `displaced` (not in use, and its place was wanted), `silent` (nothing sent in time), `resets`, `stalled` (answer not
+    /// taken), `idle`, `tls` (no handshake).
     pub refused_connections: IntCounterVec,
     slis: Arc<Slis>,
     routes: RwLock<HashMap<String, Arc<Route>>>,
@@ -65,34 +62,27 @@ impl Metrics {
             )?,
             duration: ExemplarHistogramVec::register(time, &["protocol", "route", "method"], registry)?,
             in_flight: IntGauge::new("flotilla_gateway_in_flight", "Requests in flight, streams included")?,
-            shed: IntCounter::new("flotilla_gateway_shed_total", "Requests refused because of load")?,
-            limited: IntCounter::new(
-                "flotilla_gateway_limited_total",
-                "Requests refused by the limit of their address",
-            )?,
             panics: IntCounter::new("flotilla_gateway_panics_total", "Panics caught while answering")?,
             connections: IntGauge::new("flotilla_gateway_connections", "Open connections")?,
             refused_connections: IntCounterVec::new(
                 Opts::new(
                     "flotilla_gateway_refused_connections_total",
-                    "Connections closed through their client's fault",
+                    "Connections refused, or closed by the gateway, by reason",
                 ),
                 &["reason"],
             )?,
             slis: Arc::new(Slis::register(registry)?),
             routes: RwLock::default(),
         };
-        let all: [Box<dyn Collector>; 7] = [
+        let all: [Box<dyn Collector>; 5] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.in_flight.clone()),
-            Box::new(metrics.shed.clone()),
-            Box::new(metrics.limited.clone()),
             Box::new(metrics.panics.clone()),
             Box::new(metrics.connections.clone()),
             Box::new(metrics.refused_connections.clone()),
         ];
         all.into_iter().try_for_each(|metric| registry.register(metric))?;
-        for reason in ["address", "silent", "resets", "stalled", "idle", "tls"] {
+        for reason in ["full", "memory", "address", "displaced", "silent", "resets", "stalled", "idle", "tls"] {
             metrics.refused_connections.with_label_values(&[reason]);
         }
         Ok(metrics)

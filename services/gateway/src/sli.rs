@@ -6,7 +6,7 @@
 //! |---|---|
 //! | success; a refusal that is the answer (`NOT_FOUND`, `ALREADY_EXISTS`, `ABORTED`, `FAILED_PRECONDITION` by gRPC) | good |
 //! | `UNKNOWN`, `INTERNAL`, `DATA_LOSS`, `UNAVAILABLE`, `UNIMPLEMENTED`, `DEADLINE_EXCEEDED`, 5xx; `OVERLOADED` | bad |
-//! | what the request alone decides: `INVALID_ARGUMENT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `RATE_LIMITED`, other 4xx | not counted |
+//! | what the request alone decides: `INVALID_ARGUMENT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `RATE_LIMITED`, `CALLER_LIMIT`, `BODY_TIMEOUT`, other 4xx | not counted |
 //! | the client went away; its deadline was shorter than what is promised; a stream that a drain ends, to be resumed | not counted |
 //! | anything that is no call of a public method: unknown paths, wrong verbs or media types, pages, health | not counted |
 //!
@@ -102,7 +102,7 @@ impl Verdict {
     /// The verdict on a status, by its code's name in gRPC or by its number in HTTP, and the reason beside it.
     pub fn of(status: &str, reason: Option<&str>) -> Self {
         match (status, reason) {
-            (_, Some("SERVER_DRAINING")) => Self::Uncounted,
+            (_, Some("SERVER_DRAINING" | "BODY_TIMEOUT")) => Self::Uncounted,
             (_, Some("OVERLOADED")) => Self::Bad,
             ("OK" | "NOT_FOUND" | "ALREADY_EXISTS" | "ABORTED" | "FAILED_PRECONDITION", _) => Self::Good,
             ("404" | "409" | "412", _) => Self::Good,
@@ -131,6 +131,8 @@ mod tests {
             (&["INTERNAL", "500", "UNAVAILABLE", "503", "501"], None, Verdict::Bad),
             (&["RESOURCE_EXHAUSTED", "429"], Some("OVERLOADED"), Verdict::Bad),
             (&["RESOURCE_EXHAUSTED", "429"], Some("RATE_LIMITED"), Verdict::Uncounted),
+            (&["RESOURCE_EXHAUSTED", "429"], Some("CALLER_LIMIT"), Verdict::Uncounted),
+            (&["DEADLINE_EXCEEDED", "408"], Some("BODY_TIMEOUT"), Verdict::Uncounted),
             (&["RESOURCE_EXHAUSTED", "413"], None, Verdict::Uncounted),
             (
                 &["INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "400", "401", "403"],

@@ -12,9 +12,9 @@ use flotilla_rpc::{
 use flotilla_telemetry::Registry;
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::backend::Backends;
 use crate::client_address::TrustedProxies;
 use crate::config::EdgeSettings;
@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 use crate::response_cache::ResponseCache;
 use crate::routes::RouteTable;
-use crate::server::{self, House};
+use crate::server::{self, PublicPort};
 use crate::site::Site;
 
 /// An edge in the making.
@@ -60,7 +60,7 @@ impl Standalone {
         (empty.reflection, empty.tls) = (Some(false), None);
         let own = Server::new(&empty, None, AccessRules::new(), &registry);
         let system = System::new(own.into_service(&shutdown)?, false, &pool, &routes)?;
-        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        let admission = Arc::new(Admission::new(&grpc, &limits, &registry)?);
         let edge = Edge {
             cache: ResponseCache::empty(Cache::connect("products", &CacheSettings::default(), &registry).await),
             site: Site::new(&routes),
@@ -77,17 +77,17 @@ impl Standalone {
                 max_body: grpc.max_message_bytes,
                 deadline: grpc.default_deadline.0,
                 heartbeat: limits.heartbeat.0,
+                stream_window: admission.memory.windows(0).stream as usize,
                 bare_errors,
             },
             cors: Cors::new(&limits.cors_origins),
             proxies: TrustedProxies::default(),
             addresses: RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1),
             ids: RequestIds::new(rand::random()),
-            calls: places(grpc.max_calls),
-            streams: places(grpc.max_streams),
+            admission,
             draining: shutdown.clone(),
         };
         let tls = grpc.tls.as_ref().map(ServerTls::public).transpose()?;
-        server::serve(listener, House { edge: Arc::new(edge), settings: grpc, limits, tls }, shutdown).await
+        server::serve(listener, PublicPort { edge: Arc::new(edge), settings: grpc, limits, tls }, shutdown).await
     }
 }

@@ -1,20 +1,29 @@
 //! Refuses calls beyond what may be in flight, at once and with a hint when to retry. Nothing is half done.
+//!
+//! A call takes its place when its request is there: until then it is one of a bounded number that are on their way, of
+//! which the oldest is displaced where there are too many ([`Arrivals`]). A stream of requests takes its place when it
+//! begins.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::Code;
 use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
 use tower::Service;
 
 use super::method_of;
 use super::metrics::RpcMetrics;
 use super::placed::Placed;
-use crate::RpcError;
+use crate::{Arrival, Arrivals, RpcError};
 
 /// When a refused client should come back.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -23,17 +32,46 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub(crate) struct LoadShed<S> {
     inner: S,
+    bounds: Arc<Bounds>,
+}
+
+/// What may be in flight.
+#[derive(Debug)]
+struct Bounds {
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    arrivals: Arc<Arrivals>,
     metrics: Arc<RpcMetrics>,
+}
+
+impl Bounds {
+    fn take(&self, stream: bool) -> Result<OwnedSemaphorePermit, RpcError> {
+        let places = if stream { &self.streams } else { &self.calls };
+        Arc::clone(places).try_acquire_owned().map_err(|_| {
+            self.metrics.shed.inc();
+            RpcError::new(Code::ResourceExhausted, "OVERLOADED", "the server is busy").retry_after(RETRY_AFTER)
+        })
+    }
+
+    fn displaced(&self) -> RpcError {
+        self.metrics.limited.inc();
+        let text = "the request did not arrive before others wanted its place";
+        RpcError::new(Code::ResourceExhausted, "CALLER_LIMIT", text)
+            .quota("address", "requests whose body has not arrived")
+            .retry_after(RETRY_AFTER)
+    }
 }
 
 impl<S> LoadShed<S> {
     pub fn new(inner: S, calls: usize, streams: usize, metrics: Arc<RpcMetrics>) -> Self {
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        Self { inner, calls: places(calls), streams: places(streams), metrics }
+        let (calls, streams, arrivals) = (places(calls), places(streams), Arrivals::new(calls));
+        Self { inner, bounds: Arc::new(Bounds { calls, streams, arrivals, metrics }) }
     }
 }
+
+/// The place of a call, once it has one.
+pub(crate) type Place = Arc<OnceLock<OwnedSemaphorePermit>>;
 
 impl<S> Service<Request<Body>> for LoadShed<S>
 where
@@ -41,29 +79,97 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Placed<S::Future, OwnedSemaphorePermit>;
+    type Future = Placed<S::Future, Place>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (system, stream, streaming) = method_of(&request)
-            .map_or((false, false, false), |method| (method.system, method.is_stream(), method.rule.server_streaming));
-        if system {
+        let Some(method) = method_of(&request).filter(|method| !method.system).cloned() else {
             return Placed::without(self.inner.call(request));
-        }
-        let places = if stream { &self.streams } else { &self.calls };
-        match Arc::clone(places).try_acquire_owned() {
-            Ok(place) => Placed::at(place, self.inner.call(request), streaming),
-            Err(_) => {
-                self.metrics.shed.inc();
-                Placed::refused(busy())
+        };
+        let (place, streaming) = (Place::default(), method.rule.server_streaming);
+        if method.rule.client_streaming {
+            match self.bounds.take(true) {
+                Ok(permit) => drop(place.set(permit)),
+                Err(error) => return Placed::refused(error),
             }
+            return Placed::at(place, self.inner.call(request), streaming);
         }
+        let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+        let arriving = Arriving {
+            bounds: Arc::clone(&self.bounds),
+            place: Arc::clone(&place),
+            stream: method.is_stream(),
+            peer: peer.map(|address| address.ip()),
+            arrival: None,
+        };
+        let request = request.map(|inner| Body::new(Received { inner, arriving }));
+        Placed::at(place, self.inner.call(request), streaming)
     }
 }
 
-fn busy() -> RpcError {
-    RpcError::new(Code::ResourceExhausted, "OVERLOADED", "the server is busy").retry_after(RETRY_AFTER)
+/// What a request does on its way.
+struct Arriving {
+    bounds: Arc<Bounds>,
+    place: Place,
+    stream: bool,
+    peer: Option<std::net::IpAddr>,
+    arrival: Option<Arrival>,
+}
+
+impl Arriving {
+    /// It is on its way still.
+    fn poll_displaced(&mut self, cx: &mut Context<'_>) -> Poll<RpcError> {
+        let arrival = self.arrival.get_or_insert_with(|| self.bounds.arrivals.enter(self.peer));
+        ready!(arrival.poll_displaced(cx));
+        self.arrival = None;
+        Poll::Ready(self.bounds.displaced())
+    }
+
+    /// It is there.
+    fn received(&mut self) -> Result<(), RpcError> {
+        self.arrival = None;
+        if self.place.get().is_none() {
+            // Nobody else sets it.
+            let _ = self.place.set(self.bounds.take(self.stream)?);
+        }
+        Ok(())
+    }
+}
+
+pin_project! {
+    /// The body of a request, at whose end the call takes its place.
+    struct Received {
+        #[pin]
+        inner: Body,
+        arriving: Arriving,
+    }
+}
+
+impl http_body::Body for Received {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut this = self.project();
+        let Poll::Ready(frame) = this.inner.as_mut().poll_frame(cx) else {
+            return this.arriving.poll_displaced(cx).map(|error| Some(Err(error.into())));
+        };
+        let over = frame.is_none() || this.inner.is_end_stream();
+        if over && let Err(error) = this.arriving.received() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Whoever asks must not miss the end, where the place is taken.
+        self.arriving.place.get().is_some() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
 }

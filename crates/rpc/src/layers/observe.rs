@@ -20,6 +20,7 @@ use tracing::Span;
 use super::request_id::{REQUEST_ID_HEADER, RequestIds};
 use super::{access_log, trace};
 use crate::RequestId;
+use crate::connection_use::{CallInUse, ConnectionUse};
 use crate::methods::{Method, MethodTable};
 
 const STATUS_HEADER: &str = "grpc-status";
@@ -57,7 +58,8 @@ where
         let span = trace::span(&method, &id, request.headers());
         request.extensions_mut().insert(Arc::clone(&method));
         request.extensions_mut().insert(id.clone());
-        let call = OpenCall::begin(method, scope, span);
+        let used = request.extensions_mut().remove::<Arc<ConnectionUse>>();
+        let call = OpenCall::begin(method, scope, span, used.as_ref());
         let inner = call.within(|| self.inner.call(request));
         Observed { inner, call: Some(call), id }
     }
@@ -73,12 +75,20 @@ struct OpenCall {
     span: flotilla_telemetry::Span,
     started: Instant,
     code: Code,
+    /// Its connection is in use.
+    _used: Option<CallInUse>,
 }
 
 impl OpenCall {
-    fn begin(method: Arc<Method>, scope: Span, span: flotilla_telemetry::Span) -> Self {
+    fn begin(
+        method: Arc<Method>,
+        scope: Span,
+        span: flotilla_telemetry::Span,
+        connection: Option<&Arc<ConnectionUse>>,
+    ) -> Self {
         method.metrics.in_flight.inc();
-        Self { method, scope, span, started: Instant::now(), code: Code::Cancelled }
+        let used = connection.map(ConnectionUse::begin);
+        Self { method, scope, span, started: Instant::now(), code: Code::Cancelled, _used: used }
     }
 
     /// One step of the call.

@@ -1,6 +1,7 @@
 //! Who is at the other end of a connection, told by its certificate.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Request;
@@ -8,6 +9,8 @@ use rustls::pki_types::CertificateDer;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::Service;
+
+use crate::connection_use::ConnectionUse;
 
 /// The fleet's own namespace of identities: `spiffe://flotilla/<service>`.
 pub const TRUST_DOMAIN: &str = "flotilla";
@@ -50,6 +53,7 @@ impl PeerIdentity {
 pub(crate) struct PeerInfo {
     pub tcp: TcpConnectInfo,
     pub peer: Option<PeerIdentity>,
+    pub used: Arc<ConnectionUse>,
 }
 
 /// Puts what is known of the connection into the extensions of each request, each thing for itself: handlers ask for the
@@ -79,8 +83,9 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
         let extensions = request.extensions_mut();
-        if let Some(PeerInfo { tcp, peer }) = extensions.remove::<PeerInfo>() {
+        if let Some(PeerInfo { tcp, peer, used }) = extensions.remove::<PeerInfo>() {
             extensions.insert(tcp);
+            extensions.insert(used);
             if let Some(peer) = peer {
                 extensions.insert(peer);
             }

@@ -22,6 +22,7 @@ mod errors_page;
 mod health;
 mod peers;
 mod pipes;
+mod places;
 mod rate_limit;
 mod reflection;
 mod shares;

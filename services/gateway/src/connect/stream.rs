@@ -36,7 +36,8 @@ async fn answered(call: &Call<'_>, request: Request<Body>, codec: Codec) -> Resp
     };
     parts.headers = headers;
     let coder = Coder::new(codec, call.method);
-    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body };
+    let memory = parts.extensions.get().cloned();
+    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body, memory };
     let response = call.make(Request::from_parts(parts, requests(body, unit))).await;
     let pool = call.method.input.parent_pool().clone();
     let (parts, body) = response.into_parts();

@@ -68,7 +68,8 @@ async fn answered(call: &Call<'_>, request: Request<()>, asked: Result<Asked, Rp
     };
     parts.headers = headers;
     let coder = Coder::new(asked.codec, call.method);
-    let unit = Unit { coder: coder.clone(), packing: asked.packing, limit: call.edge.limits.max_body };
+    let (packing, memory) = (asked.packing, parts.extensions.get().cloned());
+    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body, memory };
     let response = call.make(Request::from_parts(parts, one_request(asked.body, unit))).await;
     let (parts, body) = response.into_parts();
     let answer = Answer { headers: parts.headers, codec: asked.codec, coder, accepted };

@@ -17,11 +17,12 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::call_body::{CallBody, Cut, Watch, reason_of, shutting_down};
-use super::message::{Checked, collect};
+use super::message::{Checked, collect, late_body};
 use super::timeout;
+use crate::admission::{Client, Place, RequestMemory};
 use crate::backend::{exceeded, lost, settle};
 use crate::client_address;
-use crate::edge::{Edge, Place};
+use crate::edge::{Edge, address};
 use crate::message::{COMPRESSED, Fault, PREFIX, unpack};
 use crate::routes::RpcMethod;
 use crate::trace::{self, Asked};
@@ -89,9 +90,10 @@ impl Call<'_> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (edge, method) = (self.edge, self.method);
-        edge.admit(method.access, request.headers()).await?;
-        let place = edge.place(method.server_streaming || method.client_streaming)?;
+        let user = edge.admit(method.access, request.headers()).await?;
+        let client = Client { address: address(request.extensions()), user };
         let (mut parts, body) = request.into_parts();
+        let memory = parts.extensions.remove::<RequestMemory>();
         let given = trace::given(&parts.headers);
         trace::pass_on(given.as_ref(), &mut parts.headers);
         client_address::pass_on(&parts.extensions, &mut parts.headers);
@@ -100,6 +102,10 @@ impl Call<'_> {
         let asked = timeout::asked(&parts.headers);
         let limit = edge.limits.max_body;
         if method.client_streaming {
+            let place = edge.admission.stream(client, None)?;
+            if let Some(memory) = &memory {
+                memory.grow(edge.limits.stream_window)?;
+            }
             let fault = Fault::default();
             let request = Request::from_parts(parts, Body::new(Checked::new(body, limit, fault.clone())));
             let until = asked.map(|asked| Instant::now() + asked);
@@ -109,8 +115,10 @@ impl Call<'_> {
         let longest = asked.unwrap_or(edge.limits.deadline).min(edge.limits.deadline);
         let until = Instant::now() + longest + SLACK;
         let packed = parts.headers.get("grpc-encoding").is_some_and(|name| name == "gzip");
+        let received = edge.admission.receive(client, collect(body, limit, memory.as_ref()));
+        let message = timeout_at(until, received).await.map_err(|_| late_body())???;
+        let place = self.place(client, &message, packed)?;
         let unary = async {
-            let message = collect(body, limit).await?;
             let stale = self.stale_key(&message, packed);
             let request = Request::from_parts(parts, Body::new(Full::new(message)));
             let response = self.send(request).await;
@@ -124,6 +132,16 @@ impl Call<'_> {
         let until =
             if method.server_streaming { asked.map(|asked| until - longest - SLACK + asked) } else { Some(until) };
         Ok(Begun { response, place, watch: self.watch(Fault::default(), until) })
+    }
+
+    /// A place for the call with this message.
+    fn place(&self, client: Client, framed: &Bytes, packed: bool) -> Result<Place, Status> {
+        let (admission, method) = (&self.edge.admission, self.method);
+        if !method.server_streaming {
+            return Ok(admission.call(client)?);
+        }
+        let message = self.unpacked(framed, packed).unwrap_or_default();
+        Ok(admission.stream(client, Some((&method.name, &method.watched(&message))))?)
     }
 
     /// Waits for the beginning of an answer to a stream, which may take as long as the stream.
@@ -187,13 +205,17 @@ impl Call<'_> {
         if !cache.is_change(method) {
             return None;
         }
+        cache.stale_key(method, &self.unpacked(framed, packed)?)
+    }
+
+    /// The message in its frame, where it can be read.
+    fn unpacked(&self, framed: &Bytes, packed: bool) -> Option<Bytes> {
         let message = framed.slice(PREFIX.min(framed.len())..);
-        let message = match framed.first()? {
-            0 => message,
-            &COMPRESSED if packed => unpack(&message, self.edge.limits.max_body).ok()?,
-            _ => return None,
-        };
-        cache.stale_key(method, &message)
+        match framed.first()? {
+            0 => Some(message),
+            &COMPRESSED if packed => unpack(&message, self.edge.limits.max_body).ok(),
+            _ => None,
+        }
     }
 }
 

@@ -15,8 +15,9 @@ use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::admission::Place;
 use crate::backend::lost;
-use crate::edge::{Limits, Place};
+use crate::edge::Limits;
 use crate::message::Fault;
 use crate::metrics::Timer;
 

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
+use crate::admission::RequestMemory;
 use crate::message::{Fault, PREFIX, broken, incomplete, largest, too_large};
 
 /// Follows the framing of a body.
@@ -68,11 +69,17 @@ fn not_one() -> RpcError {
     RpcError::new(Code::Unimplemented, "ONE_MESSAGE", "the method takes one message")
 }
 
+/// `DEADLINE_EXCEEDED` for a request that didn't arrive in time: its client's doing.
+pub fn late_body() -> RpcError {
+    RpcError::new(Code::DeadlineExceeded, "BODY_TIMEOUT", "the request did not arrive in time")
+}
+
 /// Gathers the one message of a call, prefix included. Mostly it comes in one piece, which is not copied.
 ///
 /// # Errors
-/// It is too large or incomplete, there is none or more than one, or the client broke off.
-pub async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Status>
+/// It is too large or incomplete, there is none or more than one, there is no room for it in `memory`, or the client broke
+/// off.
+pub async fn collect<B>(mut body: B, limit: usize, memory: Option<&RequestMemory>) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -86,6 +93,9 @@ where
         lengths.pass(&data)?;
         if lengths.messages > 1 {
             return Err(not_one().into());
+        }
+        if let Some(memory) = memory {
+            memory.grow(data.len())?;
         }
         if first.is_empty() && all.is_empty() {
             first = data;
@@ -177,14 +187,14 @@ mod tests {
     async fn a_message_within_the_limit_is_gathered_however_it_is_cut() {
         let sent = message(100);
         for size in 1..=sent.len() {
-            assert_eq!(collect(body(&sent, size), 100).await.unwrap(), sent, "pieces of {size}");
+            assert_eq!(collect(body(&sent, size), 100, None).await.unwrap(), sent, "pieces of {size}");
         }
     }
 
     #[tokio::test]
     async fn a_message_beyond_the_limit_is_refused_by_its_prefix() {
         for size in [1, 3, 5, 6, 1000] {
-            let status = collect(body(&message(101)[..6], size), 100).await.unwrap_err();
+            let status = collect(body(&message(101)[..6], size), 100, None).await.unwrap_err();
             assert_eq!(status.code(), Code::ResourceExhausted);
         }
     }
@@ -197,7 +207,7 @@ mod tests {
             (message(60)[..50].to_vec(), Code::InvalidArgument),
             (message(60)[..3].to_vec(), Code::InvalidArgument),
         ] {
-            assert_eq!(collect(body(&sent, 50), 100).await.unwrap_err().code(), code, "{sent:?}");
+            assert_eq!(collect(body(&sent, 50), 100, None).await.unwrap_err().code(), code, "{sent:?}");
         }
     }
 

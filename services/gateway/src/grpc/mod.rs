@@ -75,7 +75,8 @@ pub async fn transcoded(call: &Call<'_>, mut request: Request<Body>) -> Response
     // That of the JSON.
     headers.remove(CONTENT_LENGTH);
     let coder = Coder::new(Codec::Json, call.method);
-    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body };
+    let memory = request.extensions().get().cloned();
+    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body, memory };
     let mut response = call.make(request.map(|body| requests(body, unit))).await;
     if is_over(response.headers()) {
         return response;

@@ -9,6 +9,8 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
+use crate::admission::RequestMemory;
+
 /// Bytes before each message.
 pub const PREFIX: usize = 5;
 /// Flag of a message that is compressed.
@@ -69,6 +71,9 @@ pub struct Frames<B> {
     body: B,
     limit: usize,
     buffer: BytesMut,
+    /// Where the buffer is counted, and how much of it has been.
+    memory: Option<RequestMemory>,
+    counted: usize,
     trailers: Option<HeaderMap>,
 }
 
@@ -79,7 +84,14 @@ where
 {
     /// Messages of at most `limit` bytes.
     pub fn new(body: B, limit: usize) -> Self {
-        Self { body, limit, buffer: BytesMut::new(), trailers: None }
+        Self { body, limit, buffer: BytesMut::new(), memory: None, counted: 0, trailers: None }
+    }
+
+    /// The same, with the largest size of its buffer counted.
+    #[must_use]
+    pub fn counted(mut self, memory: Option<RequestMemory>) -> Self {
+        self.memory = memory;
+        self
     }
 
     /// The next message with its flags; `None` at the end.
@@ -96,7 +108,10 @@ where
                 None => return Err(incomplete().into()),
                 Some(Err(error)) => return Err(broken(error.into())),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.buffer.extend_from_slice(&data),
+                    Ok(data) => {
+                        self.buffer.extend_from_slice(&data);
+                        self.count()?;
+                    }
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
             }
@@ -106,6 +121,15 @@ where
     /// The trailers, once the end has been reached.
     pub fn trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
+    }
+
+    fn count(&mut self) -> Result<(), Status> {
+        let more = self.buffer.len().saturating_sub(self.counted);
+        if let Some(memory) = self.memory.as_ref().filter(|_| more > 0) {
+            memory.grow(more)?;
+            self.counted += more;
+        }
+        Ok(())
     }
 
     fn cut(&mut self) -> Result<Option<(u8, Bytes)>, Status> {

@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, StreamBody};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::admission::RequestMemory;
+
 use super::frames::{broken, largest, too_large};
 use super::{COMPRESSED, Coder, Frames, Packing, framed, pack, unpack};
 
@@ -25,6 +27,8 @@ pub struct Unit {
     pub packing: Packing,
     /// The largest, in bytes, once unpacked.
     pub limit: usize,
+    /// Where what has arrived of them is counted.
+    pub memory: Option<RequestMemory>,
 }
 
 impl Unit {
@@ -47,11 +51,14 @@ impl Unit {
 
 /// A body of frames, as the services read it.
 pub fn requests(body: Body, unit: Unit) -> Body {
-    let messages = try_unfold((Frames::new(body, unit.limit), unit), |(mut frames, unit)| async move {
-        let Some((flags, message)) = frames.next().await? else { return Ok::<_, Status>(None) };
-        let message = unit.read(flags, message)?;
-        Ok(Some((Frame::data(framed(0, &message)), (frames, unit))))
-    });
+    let messages = try_unfold(
+        (Frames::new(body, unit.limit).counted(unit.memory.clone()), unit),
+        |(mut frames, unit)| async move {
+            let Some((flags, message)) = frames.next().await? else { return Ok::<_, Status>(None) };
+            let message = unit.read(flags, message)?;
+            Ok(Some((Frame::data(framed(0, &message)), (frames, unit))))
+        },
+    );
     Body::new(StreamBody::new(messages))
 }
 
@@ -59,7 +66,7 @@ pub fn requests(body: Body, unit: Unit) -> Body {
 pub fn one_request(body: Body, unit: Unit) -> Body {
     let message = async move {
         let flags = if unit.packing == Packing::Gzip { COMPRESSED } else { 0 };
-        let message = whole(body, largest(flags, unit.limit), unit.limit).await?;
+        let message = whole(body, largest(flags, unit.limit), &unit).await?;
         // Nothing at all can't have been compressed.
         let flags = if message.is_empty() { 0 } else { flags };
         Ok::<_, Status>(Frame::data(framed(0, &unit.read(flags, message)?)))
@@ -67,13 +74,16 @@ pub fn one_request(body: Body, unit: Unit) -> Body {
     Body::new(StreamBody::new(once(message)))
 }
 
-async fn whole(mut body: Body, most: usize, told: usize) -> Result<Bytes, Status> {
+async fn whole(mut body: Body, most: usize, unit: &Unit) -> Result<Bytes, Status> {
     let mut first = Bytes::new();
     let mut all = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|status| broken(status.into()))?.into_data() else { continue };
         if first.len() + all.len() + data.len() > most {
-            return Err(too_large(told).into());
+            return Err(too_large(unit.limit).into());
+        }
+        if let Some(memory) = &unit.memory {
+            memory.grow(data.len())?;
         }
         match (first.is_empty(), all.is_empty()) {
             (true, true) => first = data,

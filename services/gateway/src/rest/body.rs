@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Code;
 
+use crate::admission::RequestMemory;
 use crate::message::{Packing, unpack};
 use crate::problem::Problem;
 
@@ -51,8 +52,14 @@ impl Text {
 /// The body as JSON text, which has not been parsed; `None` if there is none.
 ///
 /// # Errors
-/// The problem, to be told to the client.
-pub async fn json<B>(headers: &HeaderMap, body: B, limit: usize, deadline: Instant) -> Result<Option<Text>, Problem>
+/// The problem, to be told to the client: that there is no room for it in `memory`, among others.
+pub async fn json<B>(
+    headers: &HeaderMap,
+    body: B,
+    limit: usize,
+    deadline: Instant,
+    memory: Option<&RequestMemory>,
+) -> Result<Option<Text>, Problem>
 where
     B: Body<Data = Bytes>,
 {
@@ -67,7 +74,7 @@ where
         }
         Problem::too_large(limit)
     } else {
-        match timeout_at(deadline, collect(body.as_mut(), limit)).await {
+        match timeout_at(deadline, collect(body.as_mut(), limit, memory)).await {
             Err(_) => return Err(Problem::too_slow()),
             Ok(Ok(bytes)) if bytes.is_empty() => return Ok(None),
             Ok(Ok(bytes)) if is_json(headers) => return Text::new(unpacked(headers, bytes, limit)?).map(Some),
@@ -103,7 +110,7 @@ fn declared(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// All of a body. Mostly it comes in one piece, which is not copied.
-async fn collect<B>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, Problem>
+async fn collect<B>(mut body: Pin<&mut B>, limit: usize, memory: Option<&RequestMemory>) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
 {
@@ -112,6 +119,9 @@ where
         let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
         if first.len() + all.len() + data.len() > limit {
             return Err(Problem::too_large(limit));
+        }
+        if let Some(memory) = memory {
+            memory.grow(data.len())?;
         }
         if first.is_empty() && all.is_empty() {
             first = data;
@@ -177,7 +187,7 @@ mod tests {
     ) -> Result<Option<String>, (u16, String)> {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
         let deadline = Instant::now() + Duration::from_secs(5);
-        super::json(&headers.collect(), Full::new(body.into()), 64, deadline)
+        super::json(&headers.collect(), Full::new(body.into()), 64, deadline, None)
             .await
             .map(|text| text.map(|text| text.as_str().to_owned()))
             .map_err(|problem| (problem.status().as_u16(), problem.reason().to_owned()))
@@ -220,7 +230,7 @@ mod tests {
         ]);
         let packed = pack(&[b' '; 2000]).unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
-        let read = |limit| super::json(&headers, Full::new(packed.clone()), limit, deadline);
+        let read = |limit| super::json(&headers, Full::new(packed.clone()), limit, deadline, None);
         assert_eq!(read(2000).await.unwrap().unwrap().as_str().len(), 2000);
         assert_eq!(read(1999).await.unwrap_err().reason(), "BODY_TOO_LARGE");
     }

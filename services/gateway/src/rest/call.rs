@@ -11,14 +11,16 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tonic::body::Body;
+use uuid::Uuid;
 
 use super::lines::Lines;
 use super::stream::{Answers, Format};
 use super::upload::{Kept, Source};
 use super::{body, deadline, reply, text};
+use crate::admission::{Client, RequestMemory};
 use crate::backend::CallOptions;
 use crate::client_address;
-use crate::edge::Edge;
+use crate::edge::{Edge, address};
 use crate::grpc::shutting_down;
 use crate::metrics::Timer;
 use crate::problem::Problem;
@@ -48,10 +50,10 @@ impl Call<'_> {
     /// One message each way.
     pub async fn unary(&self, body: Incoming) -> Result<Response<Body>, Problem> {
         let (edge, method) = (self.edge, &self.binding.method);
-        edge.admit(method.access, &self.parts.headers).await?;
-        let _place = edge.place(false)?;
+        let user = edge.admit(method.access, &self.parts.headers).await?;
         let deadline = self.deadline()?;
         let request = self.message(body, deadline).await?;
+        let _place = edge.admission.call(self.client(user))?;
         let read_key = edge.cache.read_key(method, &request);
         if let Some(key) = &read_key
             && let Some(kept) = edge.cache.get(key).await
@@ -76,8 +78,11 @@ impl Call<'_> {
     /// A stream of messages to the service, and its one answer.
     pub async fn upload(&self, body: Incoming) -> Result<Response<Body>, Problem> {
         let (edge, method, headers) = (self.edge, &self.binding.method, &self.parts.headers);
-        edge.admit(method.access, headers).await?;
-        let _place = edge.place(true)?;
+        let user = edge.admit(method.access, headers).await?;
+        let _place = edge.admission.stream(self.client(user), None)?;
+        if let Some(memory) = self.memory() {
+            memory.grow(edge.limits.stream_window)?;
+        }
         let patience = deadline::asked(headers, edge.limits.deadline)?;
         if !body::is_lines(headers) {
             return Err(Problem::media_type(body::LINES[0]));
@@ -113,10 +118,11 @@ impl Call<'_> {
         let (edge, method) = (self.edge, &self.binding.method);
         let format = Format::wanted(&self.parts.headers);
         let opened = async {
-            edge.admit(method.access, &self.parts.headers).await?;
-            let place = edge.place(true)?;
+            let user = edge.admit(method.access, &self.parts.headers).await?;
             let deadline = self.deadline()?;
             let request = self.message(body, deadline).await?;
+            let watched = method.watched(&request);
+            let place = edge.admission.stream(self.client(user), Some((&method.name, &watched)))?;
             if self.parts.method == Method::HEAD {
                 return Ok(None);
             }
@@ -146,10 +152,24 @@ impl Call<'_> {
 
     /// The request message, encoded.
     async fn message(&self, body: Incoming, deadline: Instant) -> Result<Bytes, Problem> {
-        let body = body::json(&self.parts.headers, body, self.edge.limits.max_body, deadline).await?;
+        let (memory, limit) = (self.memory(), self.edge.limits.max_body);
+        let received = body::json(&self.parts.headers, body, limit, deadline, memory);
+        let body = self.edge.admission.receive(self.client(None), received).await??;
         let (segments, query, headers) = (&self.path.segments, self.query(), self.given()?);
         let input = Input { segments, query, headers, body: body.as_ref().map(body::Text::as_str) };
-        Ok(transcode::request(self.edge.routes.schema(), self.binding, input)?)
+        let message = transcode::request(self.edge.routes.schema(), self.binding, input)?;
+        if let Some(memory) = memory {
+            memory.grow(message.len())?;
+        }
+        Ok(message)
+    }
+
+    fn client(&self, user: Option<Uuid>) -> Client {
+        Client { address: address(&self.parts.extensions), user }
+    }
+
+    fn memory(&self) -> Option<&RequestMemory> {
+        self.parts.extensions.get()
     }
 
     fn given(&self) -> Result<Headers<'_>, Problem> {

@@ -24,8 +24,9 @@ use tonic::body::Body;
 use tonic::codec::Streaming;
 
 use super::body::LINES;
+use crate::admission::Place;
 use crate::backend::settle;
-use crate::edge::{Edge, Place};
+use crate::edge::Edge;
 use crate::grpc::shutting_down;
 use crate::metrics::Timer;
 use crate::problem::Problem;

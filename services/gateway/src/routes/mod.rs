@@ -192,6 +192,20 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_about_the_same_wherever_it_resumes_from() {
+        use prost::Message as _;
+        let table = table();
+        let watched = |name: &str, token: &str| {
+            let request =
+                flotilla_proto::orders::v1::WatchOrderRequest { name: name.to_owned(), resume_token: token.to_owned() };
+            let watch = table.method("/flotilla.orders.v1.OrderService/WatchOrder").unwrap();
+            watch.watched(&request.encode_to_vec())
+        };
+        assert_eq!(watched("orders/1", "7"), watched("orders/1", ""));
+        assert_ne!(watched("orders/1", "7"), watched("orders/2", "7"));
+    }
+
+    #[test]
     fn methods_without_a_path_are_known_and_those_for_peers_are_not() {
         let table = table();
         let subscribe = table.method("/flotilla.notification.v1.NotificationService/Subscribe").unwrap();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use flotilla_proto::policy::{Access, Idempotency};
 use http::Method as HttpMethod;
 use http::uri::PathAndQuery;
-use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
 use super::annotations::{comment, summary};
 use super::template::{Template, TemplateError};
-use crate::transcode::{FieldPath, Reader, Renderer, Schema, Special};
+use crate::transcode::{FieldPath, Reader, Renderer, Schema, Special, wire};
 
 /// A public method of a service behind the gateway.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct RpcMethod {
     pub server_streaming: bool,
     /// Whether requests are a stream.
     pub client_streaming: bool,
+    /// The fields that say what a stream of answers is about: all text but where to resume from.
+    pub subject: Vec<u32>,
     /// Who may call it: never [`Access::Peer`].
     pub access: Access,
     /// What repeating a call does.
@@ -143,6 +145,7 @@ impl RpcMethod {
             output_index,
             server_streaming: descriptor.is_server_streaming(),
             client_streaming: descriptor.is_client_streaming(),
+            subject: subject(&descriptor.input()),
             access,
             idempotency,
             summary: summary(&comment),
@@ -152,6 +155,19 @@ impl RpcMethod {
             name,
         })
     }
+
+    /// What a stream with this encoded request is about, such as an order's name.
+    pub fn watched(&self, request: &[u8]) -> String {
+        let text = |number: &u32| wire::text(request, &[*number]).unwrap_or_default();
+        self.subject.iter().map(text).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The text fields of a request but the one that says where to resume from.
+fn subject(request: &MessageDescriptor) -> Vec<u32> {
+    let is_subject =
+        |field: &FieldDescriptor| field.kind() == Kind::String && !field.is_list() && field.name() != "resume_token";
+    request.fields().filter(is_subject).map(|field| field.number()).collect()
 }
 
 /// `package.Service/Method`.

@@ -1,8 +1,9 @@
 //! One connection: which protocol it speaks, the limits of that, and its end.
 //!
 //! The beginning has a deadline (TLS handshake, first bytes, each HTTP/1.1 request's headers; HTTP/2's are watched by
-//! pings and by idleness). Header lists are small, which also bounds CONTINUATION frames; resets that cost us
-//! work are bounded thrice: those not yet accepted and those provoked by broken frames by h2, the rest by the watch.
+//! pings and by idleness). Header lists are small, which also bounds CONTINUATION frames; buffers are as large as the
+//! memory allows; resets that cost us work are bounded thrice: those not yet accepted and those provoked by broken frames
+//! by h2, the rest by [`Activity`].
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -19,28 +20,28 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::Shared;
-use super::door::{Guest, PeerAddress};
+use super::activity::{Activity, Fault};
+use super::answer::Answer;
+use super::listener::PeerAddress;
 use super::replay::Replay;
-use super::watch::{Answer, Fault, Patience, Watch};
-use crate::config::EdgeSettings;
+use super::{Accepted, Shared};
+use crate::admission::{RequestMemory, Windows};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The largest header list that a client may send.
 const MAX_HEADERS: usize = 16 * 1024;
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What one stream may have waiting to be sent.
-const SEND_BUFFER: usize = 256 * 1024;
 /// Streams that the client reset before they were looked at.
 const PENDING_RESETS: usize = 20;
 /// Streams that we reset because of what the client sent.
 const ERROR_RESETS: usize = 64;
-/// From the polite end of an idle connection to the impolite one.
+/// How long an idle connection may take to close once it has been told to.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// The same where another connection has its place already.
+const DISPLACED_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a connection was ended.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,8 @@ pub enum End {
     Stalled,
     #[error("idle, and did not close when told to")]
     Idle,
+    #[error("not in use, and its place was wanted")]
+    Displaced,
     #[error("no TLS handshake: {0}")]
     Tls(#[source] io::Error),
     #[error(transparent)]
@@ -62,13 +65,14 @@ pub enum End {
 }
 
 impl End {
-    /// The client's fault, as the metrics call it.
-    pub fn offence(&self) -> Option<&'static str> {
+    /// Why the gateway ended it, as the metrics call it.
+    pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Silent => Some("silent"),
             Self::Abused => Some("resets"),
             Self::Stalled => Some("stalled"),
             Self::Idle => Some("idle"),
+            Self::Displaced => Some("displaced"),
             Self::Tls(_) => Some("tls"),
             Self::Io(_) | Self::Http(_) => None,
         }
@@ -79,86 +83,117 @@ impl End {
 ///
 /// # Errors
 /// Why it ended, unless both sides agreed.
-pub async fn serve(shared: &Shared, guest: Guest) -> Result<(), End> {
-    let patience = guest.patience(shared.house.limits.header_timeout.0);
-    let Guest { stream, address, ticket: _ticket, .. } = guest;
+pub async fn serve(shared: &Shared, accepted: Accepted) -> Result<(), End> {
+    let Accepted { stream, address, activity, open, begin_within } = accepted;
     stream.set_nodelay(true)?;
-    let Some(tls) = &shared.house.tls else { return speak(shared, stream, address, patience).await };
-    let accepted = tokio::select! {
-        () = shared.shutdown.cancelled() => return Ok(()),
-        accepted = timeout(patience, tls.accept(stream)) => accepted.map_err(|_| End::Silent)?.map_err(End::Tls)?,
-    };
-    speak(shared, accepted.stream, address, patience).await
-}
-
-/// HTTP of either version over a stream of any kind.
-async fn speak<S>(shared: &Shared, mut stream: S, address: PeerAddress, patience: Duration) -> Result<(), End>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let begun = tokio::select! {
-        () = shared.shutdown.cancelled() => return Ok(()),
-        begun = timeout(patience, beginning(&mut stream)) => begun.map_err(|_| End::Silent)??,
-    };
-    if begun.is_empty() {
-        return Ok(());
-    }
-    let is_http2 = begun == PREFACE;
-    let io = TokioIo::new(Replay::new(begun.into(), stream));
-    let watch = Watch::new(patience_of(&shared.house.limits));
-    let service = service_fn(|mut request: Request<Incoming>| {
-        let (edge, flight) = (Arc::clone(&shared.house.edge), watch.begin());
-        request.extensions_mut().insert(address);
-        async move { Ok::<_, Infallible>(edge.handle(request).await.map(|body| Answer::new(body, flight))) }
-    });
-    if is_http2 {
-        let connection = pin!(http2_builder(&shared.house.settings).serve_connection(io, service));
-        attend(shared, &watch, connection, http2::Connection::graceful_shutdown).await
-    } else {
-        let connection = pin!(http1_builder(patience).serve_connection(io, service));
-        attend(shared, &watch, connection, http1::Connection::graceful_shutdown).await
+    let connection = Connection { shared, address, activity, close: &open.close, begin_within };
+    let Some(tls) = &shared.port.tls else { return connection.speak(stream).await };
+    let secured = connection.begin(async { tls.accept(stream).await.map_err(End::Tls) }).await?;
+    match secured {
+        Some(secured) => connection.speak(secured.stream).await,
+        None => Ok(()),
     }
 }
 
-/// Drives a connection to its end: its own, that of the process, or that of our patience.
-async fn attend<C>(
-    shared: &Shared,
-    watch: &Watch,
-    mut connection: Pin<&mut C>,
-    drain: impl Fn(Pin<&mut C>),
-) -> Result<(), End>
-where
-    C: Future<Output = hyper::Result<()>>,
-{
-    let mut rounds = interval(watch.round());
-    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut draining = false;
-    let mut idle_since = None;
-    // Ends with the connection; a drained one is closed by its client, by the watch, or by the server's last patience.
-    loop {
-        let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(ended.map_err(End::from)),
-            Poll::Pending if watch.is_abused() => Poll::Ready(Err(End::Abused)),
-            Poll::Pending => Poll::Pending,
-        });
+/// A connection that is being served.
+struct Connection<'a> {
+    shared: &'a Shared,
+    address: PeerAddress,
+    activity: Arc<Activity>,
+    /// Cancelled when another connection needs the place of this one.
+    close: &'a CancellationToken,
+    /// How long it may take to begin.
+    begin_within: Duration,
+}
+
+impl Connection<'_> {
+    /// A part of the connection's beginning; `None` where the server shuts down.
+    async fn begin<T>(&self, part: impl Future<Output = Result<T, End>>) -> Result<Option<T>, End> {
         tokio::select! {
-            biased;
-            ended = ended => return ended,
-            () = shared.shutdown.cancelled(), if !draining => {
-                draining = true;
-                drain(connection.as_mut());
+            () = self.shared.shutdown.cancelled() => Ok(None),
+            () = self.close.cancelled() => Err(End::Displaced),
+            done = timeout(self.begin_within, part) => done.map_err(|_| End::Silent)?.map(Some),
+        }
+    }
+
+    /// HTTP of either version over a stream of any kind.
+    async fn speak<S>(&self, mut stream: S) -> Result<(), End>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let begun = self.begin(async { beginning(&mut stream).await.map_err(End::Io) }).await?;
+        let Some(begun) = begun.filter(|begun| !begun.is_empty()) else { return Ok(()) };
+        let is_http2 = begun == PREFACE;
+        let io = TokioIo::new(Replay::new(begun.into(), stream));
+        let (edge, address) = (&self.shared.port.edge, self.address);
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let (edge, call) = (Arc::clone(edge), self.activity.begin());
+            request.extensions_mut().insert(address);
+            async move {
+                let mut response = edge.handle(request).await;
+                let memory = response.extensions_mut().remove::<RequestMemory>();
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, call, memory)))
             }
-            now = rounds.tick() => match watch.fault(now) {
-                None => idle_since = None,
-                Some(Fault::Stalled) => return Err(End::Stalled),
-                Some(Fault::Idle) => match idle_since {
-                    Some(since) if now.duration_since(since) >= CLOSE_GRACE => return Err(End::Idle),
-                    Some(_) => {}
-                    None => {
-                        idle_since = Some(now);
+        });
+        if is_http2 {
+            let settings = &self.shared.port.settings;
+            let windows = edge.admission.memory.windows(settings.max_calls_per_connection);
+            let connection = pin!(http2_builder(settings, windows).serve_connection(io, service));
+            self.attend(connection, http2::Connection::graceful_shutdown).await
+        } else {
+            let connection = pin!(http1_builder(self.begin_within).serve_connection(io, service));
+            self.attend(connection, http1::Connection::graceful_shutdown).await
+        }
+    }
+
+    /// Drives a connection to its end: its own, that of the process, or that of a time limit.
+    async fn attend<C>(&self, mut connection: Pin<&mut C>, drain: impl Fn(Pin<&mut C>)) -> Result<(), End>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let activity = &self.activity;
+        let mut rounds = interval(activity.round());
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut draining, mut displaced) = (false, false);
+        // When a connection that was told to close is closed all the same, and as what.
+        let mut overdue: Option<(Instant, End)> = None;
+        // Ends with the connection; a drained one is closed by its client, by a time limit, or by the server's grace.
+        loop {
+            let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(ended.map_err(End::from)),
+                Poll::Pending if activity.is_abused() => Poll::Ready(Err(End::Abused)),
+                Poll::Pending => Poll::Pending,
+            });
+            let late = overdue.as_ref().map(|(at, _)| *at);
+            tokio::select! {
+                biased;
+                ended = ended => return ended,
+                () = self.shared.shutdown.cancelled(), if !draining => {
+                    draining = true;
+                    drain(connection.as_mut());
+                }
+                () = self.close.cancelled(), if !displaced => {
+                    if activity.is_aborted() {
+                        return Err(End::Displaced);
+                    }
+                    (draining, displaced) = (true, true);
+                    overdue = Some((Instant::now() + DISPLACED_GRACE, End::Displaced));
+                    drain(connection.as_mut());
+                }
+                () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => {
+                    // A call that came before the client heard of the end is answered.
+                    if let Some((_, end)) = overdue.take().filter(|_| activity.unused_since(Instant::now()).is_some()) {
+                        return Err(end);
+                    }
+                }
+                now = rounds.tick() => match activity.fault(now) {
+                    Some(Fault::Stalled) => return Err(End::Stalled),
+                    Some(Fault::Idle) if overdue.is_none() => {
                         draining = true;
+                        overdue = Some((now + CLOSE_GRACE, End::Idle));
                         drain(connection.as_mut());
                     }
+                    _ => {}
                 },
             }
         }
@@ -179,23 +214,19 @@ async fn beginning<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> 
     Ok(begun)
 }
 
-fn patience_of(limits: &EdgeSettings) -> Patience {
-    Patience { idle: limits.idle_timeout.0, untaken: limits.send_timeout.0, broken: limits.max_resets }
-}
-
-fn http2_builder(settings: &ServerSettings) -> http2::Builder<TokioExecutor> {
+fn http2_builder(settings: &ServerSettings, windows: Windows) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(settings.keepalive_interval.0)
         .keep_alive_timeout(settings.keepalive_timeout.0)
-        .max_concurrent_streams(settings.max_calls_per_connection)
+        .max_concurrent_streams(windows.streams)
         .max_header_list_size(u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(ERROR_RESETS)
-        .max_send_buf_size(SEND_BUFFER)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
+        .max_send_buf_size(windows.send)
+        .initial_stream_window_size(windows.stream)
+        .initial_connection_window_size(windows.connection);
     builder
 }
 

@@ -1,22 +1,26 @@
 //! The public port: accepts connections and serves HTTP/1.1 and HTTP/2 (prior knowledge or ALPN) on them.
 //!
 //! Own accept loop, because honest clients must not feel the others:
-//! * `door`: how many connections there are, in all and from one address, and how long their beginning may take.
+//! * `listener`: accepts, and tells whose network an address belongs to.
+//! * `connections`: how many there are, in all and from one address, and which makes room for a new one.
 //! * `connection`: the limits of both versions of HTTP; a drain lets requests in flight end.
-//! * `watch`: a connection that is idle, that doesn't take its answers or that breaks off call after call is closed.
+//! * `activity`: a connection that is idle, that doesn't take its answers or that breaks off call after call is closed.
+//! * `answer`: what of an answer isn't written yet.
 //! * `replay`: the bytes by which the protocol was told are read again by the protocol.
 
+mod activity;
+mod answer;
 mod connection;
-mod door;
+mod connections;
+mod listener;
 mod replay;
-mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_rpc::ServerSettings;
 use flotilla_rpc::tls::ServerTls;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,15 +28,18 @@ use tokio_util::task::TaskTracker;
 use crate::config::EdgeSettings;
 use crate::edge::Edge;
 
-use door::{Door, Guest};
-pub use door::{PeerAddress, network};
+use activity::{Activity, Timeouts};
+use connections::{Connections, OpenConnection};
+pub use listener::{PeerAddress, network};
 
+/// While most places are taken, the time that a connection has to begin is divided by this.
+const CROWDED: u32 = 4;
 /// How long broken connections may take to go.
 const KILL_GRACE: Duration = Duration::from_secs(1);
 
 /// What is served, and how.
 #[derive(Debug)]
-pub struct House {
+pub struct PublicPort {
     /// Answers requests.
     pub edge: Arc<Edge>,
     /// Limits of connections.
@@ -46,35 +53,46 @@ pub struct House {
 /// What every connection needs.
 #[derive(Debug)]
 struct Shared {
-    house: House,
+    port: PublicPort,
     /// No more requests.
     shutdown: CancellationToken,
-    /// No more patience.
+    /// The grace is over.
     kill: CancellationToken,
+}
+
+/// A connection that was accepted and taken on.
+struct Accepted {
+    stream: TcpStream,
+    address: PeerAddress,
+    activity: Arc<Activity>,
+    open: OpenConnection,
+    /// How long each part of its beginning may take.
+    begin_within: Duration,
 }
 
 /// Serves until `shutdown` is cancelled; then lets requests in flight end, at most for the drain grace.
 ///
 /// # Errors
 /// None; failures of single connections are their clients' to see.
-pub async fn serve(listener: TcpListener, house: House, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let grace = house.settings.drain_grace.0;
+pub async fn serve(listener: TcpListener, port: PublicPort, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let grace = port.settings.drain_grace.0;
     let kill = CancellationToken::new();
-    let refused = house.edge.metrics.refused_connections.clone();
-    let (most, most_of_one) = (house.settings.max_connections, house.limits.max_connections_per_address);
-    let door = Door::new(listener, most, most_of_one, refused);
-    let shared = Arc::new(Shared { house, shutdown: shutdown.clone(), kill: kill.clone() });
+    let (most, per_address) = (port.settings.max_connections, port.limits.max_connections_per_address);
+    let open = Connections::new(most, per_address, Arc::clone(&port.edge.admission), port.tls.is_some());
+    let shared = Arc::new(Shared { port, shutdown: shutdown.clone(), kill: kill.clone() });
     let connections = TaskTracker::new();
-    // Ends with the token; each round waits for a place or a connection.
+    // Ends with the token; each round waits for a connection.
     loop {
-        let guest = tokio::select! {
+        let (stream, address) = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            guest = door.next() => guest,
+            accepted = listener::accept(&listener) => accepted,
         };
-        connections.spawn(attend(Arc::clone(&shared), guest));
+        if let Some(accepted) = admit(&shared, &open, stream, address) {
+            connections.spawn(attend(Arc::clone(&shared), accepted));
+        }
     }
-    drop(door);
+    drop(listener);
     connections.close();
     if timeout(grace, connections.wait()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests in flight outlived the drain grace");
@@ -86,18 +104,37 @@ pub async fn serve(listener: TcpListener, house: House, shutdown: CancellationTo
     Ok(())
 }
 
+/// Takes a connection on, or closes it where there is no room.
+fn admit(shared: &Shared, connections: &Arc<Connections>, stream: TcpStream, address: PeerAddress) -> Option<Accepted> {
+    let limits = &shared.port.limits;
+    let (idle, untaken, broken) = (limits.idle_timeout.0, limits.send_timeout.0, limits.max_resets);
+    let activity = Activity::new(Timeouts { idle, untaken, broken });
+    // A trusted proxy's connections are those of many.
+    let proxied = shared.port.edge.proxies.trusts(address.0.ip());
+    match connections.admit((!proxied).then(|| network(address.0.ip())), &activity) {
+        Ok(open) => {
+            let begin_within = limits.header_timeout.0 / if connections.is_crowded() { CROWDED } else { 1 };
+            Some(Accepted { stream, address, activity, open, begin_within })
+        }
+        Err(refused) => {
+            shared.port.edge.metrics.refused_connections.with_label_values(&[refused.reason()]).inc();
+            None
+        }
+    }
+}
+
 /// One connection, from its first byte to its end.
-async fn attend(shared: Arc<Shared>, guest: Guest) {
-    let metrics = &shared.house.edge.metrics;
+async fn attend(shared: Arc<Shared>, accepted: Accepted) {
+    let metrics = &shared.port.edge.metrics;
     metrics.connections.inc();
-    let address = guest.address.0;
+    let address = accepted.address.0;
     let ended = tokio::select! {
         biased;
         () = shared.kill.cancelled() => Ok(()),
-        ended = connection::serve(&shared, guest) => ended,
+        ended = connection::serve(&shared, accepted) => ended,
     };
     if let Err(end) = ended {
-        if let Some(reason) = end.offence() {
+        if let Some(reason) = end.reason() {
             metrics.refused_connections.with_label_values(&[reason]).inc();
         }
         tracing::debug!(%address, error = %end, "connection ended with an error");

@@ -25,17 +25,22 @@ const TRIES: usize = 3;
 const GROWTH: u64 = 32 * 1024;
 
 /// One siege at a time: each measures.
-static SIEGE: Mutex<()> = Mutex::const_new(());
+pub static SIEGE: Mutex<()> = Mutex::const_new(());
 
 /// The gateway's process.
-struct Gateway {
+pub struct Gateway {
     process: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     _toys: Toys,
 }
 
 impl Gateway {
     async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With further variables.
+    pub async fn with(variables: &[(&str, &str)]) -> Self {
         let toys = Toys::start().await;
         let address = free_port().await;
         let admin = free_port().await;
@@ -44,7 +49,8 @@ impl Gateway {
             .env("FLOTILLA__GRPC__LISTEN", address.to_string())
             .env("FLOTILLA__SERVICE__ADMIN_LISTEN", admin.to_string())
             .env("FLOTILLA__AUTH__IDENTITY_URL", &toys.url)
-            .env("FLOTILLA__EDGE__HEADER_TIMEOUT", "1s");
+            .env("FLOTILLA__EDGE__HEADER_TIMEOUT", "1s")
+            .envs(variables.iter().copied());
         for service in ["IDENTITY", "INVENTORY", "ORDERS", "PAYMENTS", "NOTIFICATION"] {
             command.env(format!("FLOTILLA__BACKENDS__{service}"), &toys.url);
         }
@@ -55,13 +61,13 @@ impl Gateway {
     }
 
     /// Resident memory in KiB; `None` where the system doesn't tell.
-    fn memory(&self) -> Option<u64> {
+    pub fn memory(&self) -> Option<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
     }
 
     /// Median and 99th percentile of calls over both versions of HTTP, each on a connection of its own.
-    async fn latencies(&self) -> [Duration; 2] {
+    pub async fn latencies(&self) -> [Duration; 2] {
         let mut took = Vec::with_capacity(CALLS);
         for number in 0..CALLS {
             let call = Call::new(self.address, "GET /v1/products");

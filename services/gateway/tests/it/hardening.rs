@@ -27,12 +27,19 @@ async fn refused(fixture: &Fixture, reason: &str) {
 }
 
 #[tokio::test]
-async fn an_address_that_has_its_share_of_connections_gets_no_more() {
+async fn an_address_that_has_its_share_of_connections_in_use_gets_no_more() {
     let fixture = Fixture::with(|settings| settings.edge.max_connections_per_address = 3).await;
     let mut held = Vec::new();
     for _ in 0..3 {
-        held.push(TcpStream::connect(fixture.address()).await.unwrap());
+        let mut stream = TcpStream::connect(fixture.address()).await.unwrap();
+        // A call that isn't answered: it waits for the rest of its body.
+        let call =
+            "POST /v1/auth:login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+        stream.write_all(call.as_bytes()).await.unwrap();
+        held.push(stream);
     }
+    let calls = "flotilla_gateway_in_flight 3";
+    eventually("three calls in flight", SOON, || async { fixture.gateway.metrics().contains(calls) }).await;
     let mut more = TcpStream::connect(fixture.address()).await.unwrap();
     let read = timeout(SOON, more.read(&mut [0])).await.expect("closed at once");
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");

@@ -16,6 +16,13 @@ pub(super) const GROUP: Group = Group {
             "repeat after a pause",
         ),
         reason(
+            "CALLER_LIMIT",
+            Code::ResourceExhausted,
+            YES,
+            "this user or address holds its share of what the quota names; nothing was done",
+            "end calls or streams that aren't needed, or repeat after the given pause",
+        ),
+        reason(
             "CATALOGUE_UNAVAILABLE",
             Code::Unavailable,
             YES,

@@ -1,4 +1,4 @@
-//! A catalogue of any product that one asks for; its display name can be changed.
+//! A catalogue of any product that one asks for; its display name can be changed. That of `large` has 100 KiB.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -26,7 +26,8 @@ impl Catalog {
     }
 
     fn product(&self, name: &str) -> Product {
-        let display_name = self.names.lock().get(name).cloned().unwrap_or_else(|| "before".to_owned());
+        let first = || if name == "products/large" { "x".repeat(100 * 1024) } else { "before".to_owned() };
+        let display_name = self.names.lock().get(name).cloned().unwrap_or_else(first);
         Product { name: name.to_owned(), display_name, etag: "\"7\"".to_owned(), ..Product::default() }
     }
 }

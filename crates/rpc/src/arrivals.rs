@@ -1,0 +1,146 @@
+//! Requests whose body is still on its way.
+//!
+//! They hold no place yet, so that opening streams without ever sending takes none away. There are at most so many of
+//! them; when one more comes, the one that has been on its way longest is displaced, of the address that has the most. A
+//! client that sends its body isn't among the oldest for long enough to notice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::{Future as _, poll_fn};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// All of them.
+#[derive(Debug)]
+pub struct Arrivals {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    count: usize,
+    /// By address, the oldest first.
+    waiting: HashMap<Option<IpAddr>, BTreeMap<u64, oneshot::Sender<()>>>,
+}
+
+impl Arrivals {
+    /// At most `most` at once.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most: most.max(1), state: Mutex::default() })
+    }
+
+    /// One more from `address`; one that is older makes room for it where need be.
+    pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Arrival {
+        let (displace, displaced) = oneshot::channel();
+        let mut state = self.state.lock();
+        let id = state.next;
+        state.next += 1;
+        if state.count >= self.most {
+            state.displace_oldest();
+        }
+        state.waiting.entry(address).or_default().insert(id, displace);
+        state.count += 1;
+        drop(state);
+        Arrival { arrivals: Arc::clone(self), address, id, displaced }
+    }
+}
+
+impl State {
+    fn displace_oldest(&mut self) {
+        let by_count = |(_, waiting): &(&Option<IpAddr>, &BTreeMap<_, _>)| waiting.len();
+        let Some(address) = self.waiting.iter().max_by_key(by_count).map(|(address, _)| *address) else { return };
+        let oldest = self.waiting.get(&address).and_then(|waiting| waiting.keys().next().copied());
+        if let Some(displaced) = oldest.and_then(|id| self.remove(address, id)) {
+            // Nobody listens where the request has just come to its end.
+            let _ = displaced.send(());
+        }
+    }
+
+    fn remove(&mut self, address: Option<IpAddr>, id: u64) -> Option<oneshot::Sender<()>> {
+        let waiting = self.waiting.get_mut(&address)?;
+        let removed = waiting.remove(&id)?;
+        if waiting.is_empty() {
+            self.waiting.remove(&address);
+        }
+        self.count -= 1;
+        Some(removed)
+    }
+}
+
+/// A request on its way. Dropped, it is there or has been given up.
+#[derive(Debug)]
+pub struct Arrival {
+    arrivals: Arc<Arrivals>,
+    address: Option<IpAddr>,
+    id: u64,
+    displaced: oneshot::Receiver<()>,
+}
+
+impl Arrival {
+    /// Waits until another request takes its place.
+    pub async fn displaced(&mut self) {
+        poll_fn(|cx| self.poll_displaced(cx)).await;
+    }
+
+    /// Whether another request has taken its place.
+    pub fn poll_displaced(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Nobody can be displaced once all of them are gone.
+        match Pin::new(&mut self.displaced).poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.arrivals.state.lock().remove(self.address, self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn is_displaced(arrival: &mut Arrival) -> bool {
+        arrival.displaced().now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_oldest_of_the_address_that_has_the_most_makes_room() {
+        let arrivals = Arrivals::new(4);
+        let mut other = arrivals.enter(ip("10.0.0.2"));
+        let mut flood: Vec<_> = (0..3).map(|_| arrivals.enter(ip("10.0.0.1"))).collect();
+        assert!(!flood.iter_mut().any(is_displaced));
+        flood.push(arrivals.enter(ip("10.0.0.1")));
+        flood.push(arrivals.enter(ip("10.0.0.1")));
+        let displaced: Vec<_> = flood.iter_mut().map(is_displaced).collect();
+        assert_eq!(displaced, [true, true, false, false, false]);
+        let mut newcomer = arrivals.enter(ip("10.0.0.3"));
+        assert!(is_displaced(&mut flood[2]) && !is_displaced(&mut newcomer) && !is_displaced(&mut other));
+    }
+
+    #[test]
+    fn what_has_arrived_or_was_displaced_is_forgotten() {
+        let arrivals = Arrivals::new(1);
+        let first = arrivals.enter(None);
+        let second = arrivals.enter(None);
+        drop(first);
+        assert_eq!(arrivals.state.lock().count, 1);
+        drop(second);
+        let state = arrivals.state.lock();
+        assert!(state.count == 0 && state.waiting.is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! Refusals for want of room: counted by what was short, and told by whose doing it is.
+//!
+//! When all is taken, the gateway is overloaded (`OVERLOADED`, which counts against it); when a caller or an address
+//! holds its share, it is they who ask for too much (`CALLER_LIMIT`, which counts for nobody).
+
+use std::time::Duration;
+
+use flotilla_rpc::{RpcError, Shortage};
+use prometheus::{IntCounterVec, Opts, Registry};
+use tonic::Code;
+
+/// When a refused client should come back.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// What can be short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Calls a second.
+    Rate,
+    /// Places of unary calls.
+    Calls,
+    /// Places of streams.
+    Streams,
+    /// Watches of one thing by one user.
+    Watches,
+    /// Requests whose body is on its way.
+    Arriving,
+    /// Memory for connections, requests and answers.
+    Memory,
+}
+
+impl Limit {
+    const ALL: [Self; 6] = [Self::Rate, Self::Calls, Self::Streams, Self::Watches, Self::Arriving, Self::Memory];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Calls => "calls",
+            Self::Streams => "streams",
+            Self::Watches => "watches",
+            Self::Arriving => "arriving",
+            Self::Memory => "memory",
+        }
+    }
+
+    fn quota(self) -> &'static str {
+        match self {
+            Self::Rate => "calls a second",
+            Self::Calls => "calls in flight",
+            Self::Streams => "open streams",
+            Self::Watches => "watches of one resource",
+            Self::Arriving => "requests whose body has not arrived",
+            Self::Memory => "memory of connections, requests and responses",
+        }
+    }
+}
+
+/// The counters.
+#[derive(Debug, Clone)]
+pub struct Refusals {
+    shed: IntCounterVec,
+    limited: IntCounterVec,
+}
+
+impl Refusals {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// The registry has them already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let vector = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let refusals = Self {
+            shed: vector(
+                "flotilla_gateway_shed_total",
+                "Requests refused because of load, by what was short",
+                "limit",
+            )?,
+            limited: vector(
+                "flotilla_gateway_limited_total",
+                "Requests refused because their caller or address holds its share, by what it is a share of",
+                "limit",
+            )?,
+        };
+        registry.register(Box::new(refusals.shed.clone()))?;
+        registry.register(Box::new(refusals.limited.clone()))?;
+        for limit in Limit::ALL {
+            refusals.limited.with_label_values(&[limit.name()]);
+        }
+        for limit in [Limit::Calls, Limit::Streams, Limit::Memory] {
+            refusals.shed.with_label_values(&[limit.name()]);
+        }
+        Ok(refusals)
+    }
+
+    /// Counts a refusal and words it.
+    pub fn refuse(&self, limit: Limit, shortage: Shortage) -> RpcError {
+        match shortage {
+            Shortage::All => {
+                self.shed.with_label_values(&[limit.name()]).inc();
+                RpcError::new(Code::ResourceExhausted, "OVERLOADED", "the gateway is busy").retry_after(RETRY_AFTER)
+            }
+            Shortage::Caller => {
+                self.limited.with_label_values(&[limit.name()]).inc();
+                let text = format!("this caller or address has its share of {}", limit.quota());
+                RpcError::new(Code::ResourceExhausted, "CALLER_LIMIT", text)
+                    .quota("caller", limit.quota())
+                    .retry_after(RETRY_AFTER)
+            }
+        }
+    }
+
+    /// Counts and words a refusal of an address that asks too often.
+    pub fn too_often(&self, wait: Duration) -> RpcError {
+        self.limited.with_label_values(&[Limit::Rate.name()]).inc();
+        RpcError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many calls; slow down")
+            .quota("address", Limit::Rate.quota())
+            .retry_after(wait)
+    }
+
+    /// Counters of a registry of their own.
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        Self::register(&Registry::new()).unwrap()
+    }
+}

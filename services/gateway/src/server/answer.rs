@@ -1,0 +1,83 @@
+//! Answers on their way to the client: what of them isn't written yet, and the memory that they take until then.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::activity::OpenCall;
+use crate::admission::RequestMemory;
+
+/// A piece of an answer that is not written yet.
+struct Unwritten(Arc<OpenCall>);
+
+impl Unwritten {
+    fn new(call: &Arc<OpenCall>) -> Self {
+        call.handed_on();
+        Self(Arc::clone(call))
+    }
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        self.0.written();
+    }
+}
+
+/// An answer on its way to the client. Its call is in flight until the last piece of it is written to the connection, and
+/// so long is its memory counted.
+#[derive(Debug)]
+pub struct Answer<B> {
+    inner: B,
+    call: Arc<OpenCall>,
+    memory: Option<RequestMemory>,
+    /// Whether the whole of it has been counted.
+    counted: bool,
+}
+
+impl<B: Body> Answer<B> {
+    /// Follows `inner`, the answer of `call`, and counts it in `memory`.
+    pub fn new(inner: B, call: OpenCall, memory: Option<RequestMemory>) -> Self {
+        let length = inner.size_hint().exact();
+        if let (Some(memory), Some(length)) = (&memory, length) {
+            memory.charge(length);
+        }
+        // Nobody asks an empty body for its frames.
+        call.set_ended(inner.is_end_stream());
+        call.offer();
+        Self { inner, call: Arc::new(call), memory, counted: length.is_some() }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            self.call.nothing_to_offer();
+            return Poll::Pending;
+        };
+        // Nobody asks for more after trailers, nor after a last frame that says so.
+        let more = frame.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_data));
+        self.call.set_ended(!more || self.inner.is_end_stream());
+        self.call.offer();
+        Poll::Ready(match (frame, &self.memory) {
+            (Some(Ok(frame)), Some(memory)) => {
+                let held = |data| memory.hold(data, self.counted, Unwritten::new(&self.call));
+                Some(Ok(frame.map_data(held)))
+            }
+            (frame, _) => frame,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

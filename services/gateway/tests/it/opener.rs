@@ -1,0 +1,79 @@
+//! A client that opens streams on one connection and doesn't end them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Ping, SendStream};
+use http::Request;
+use http::request::Builder;
+use tokio::net::TcpSocket;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A connection on which streams are opened and not ended.
+pub struct Opener {
+    address: SocketAddr,
+    requests: SendRequest<Bytes>,
+    /// Ends with the connection.
+    pub driver: JoinHandle<Result<(), h2::Error>>,
+    pings: h2::PingPong,
+    /// Streams that were opened.
+    pub open: Vec<(ResponseFuture, SendStream<Bytes>)>,
+}
+
+impl Opener {
+    /// From an address of this machine's loopback network.
+    pub async fn connect(address: SocketAddr, from: [u8; 4]) -> Self {
+        Self::with(&h2::client::Builder::new(), address, from).await
+    }
+
+    /// The same with a client of one's own.
+    pub async fn with(builder: &h2::client::Builder, address: SocketAddr, from: [u8; 4]) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let stream = timeout(SOON, socket.connect(address)).await.unwrap().unwrap();
+        let (requests, mut connection) = builder.handshake(stream).await.unwrap();
+        let pings = connection.ping_pong().unwrap();
+        let mut opener = Self { address, requests, driver: tokio::spawn(connection), pings, open: Vec::new() };
+        opener.settle().await;
+        opener
+    }
+
+    /// From this machine's usual address.
+    pub async fn local(address: SocketAddr) -> Self {
+        Self::connect(address, [127, 0, 0, 1]).await
+    }
+
+    /// Waits until the gateway has seen all that was sent.
+    pub async fn settle(&mut self) {
+        timeout(SOON, self.pings.ping(Ping::opaque())).await.expect("a pong in time").unwrap();
+    }
+
+    /// Sends the headers of a request, whose body never comes unless it `ends` with them.
+    pub async fn send(&mut self, request: Builder, ends: bool) {
+        let mut ready = self.requests.clone().ready().await.unwrap();
+        let sent = ready.send_request(request.body(()).unwrap(), ends).unwrap();
+        self.open.push(sent);
+    }
+
+    /// Opens a stream that is read as it comes, and says what it was answered.
+    pub async fn watch(&mut self, path: &str, token: &str) -> u16 {
+        let request = Request::get(format!("http://{}{path}", self.address));
+        self.send(request.header("authorization", format!("Bearer {token}")), true).await;
+        let (answer, body) = self.open.pop().unwrap();
+        let answer = timeout(SOON, answer).await.expect("an answer in time").unwrap();
+        let status = answer.status().as_u16();
+        tokio::spawn(async move {
+            // Open for as long as the connection is.
+            let (_body, mut answers) = (body, answer.into_body());
+            while let Some(Ok(data)) = answers.data().await {
+                answers.flow_control().release_capacity(data.len()).unwrap();
+            }
+        });
+        status
+    }
+}
