@@ -276,8 +276,10 @@ async fn a_bucket_that_is_wiped_is_filled_again_and_readers_go_on() {
 async fn after_a_restore_to_an_earlier_point_readers_are_told_the_prices_of_then() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| settings.prices.check = Duration::from_millis(200).into()).await;
-    world.product("a", 0).await;
-    until_told(&world.service, "a", 100).await;
+    for product in ["a", "z"] {
+        world.product(product, 0).await;
+        until_told(&world.service, product, 100).await;
+    }
     stack.save_postgres().await.unwrap();
     world.set_price("a", 500).await;
     world.product("lost", 0).await;
@@ -287,6 +289,7 @@ async fn after_a_restore_to_an_earlier_point_readers_are_told_the_prices_of_then
     let mut reader = Reader::open(&world.service, "", "").await;
     assert_eq!(reader.price().await, price("a", 500));
     let token = reader.next().await.resume_token;
+    assert_eq!(reader.price().await, price("z", 100));
 
     stack.restore_postgres().await.unwrap();
     let mut corrected = vec![reader.price().await, reader.price().await];
@@ -297,7 +300,7 @@ async fn after_a_restore_to_an_earlier_point_readers_are_told_the_prices_of_then
     assert_eq!(resumed.price().await, price("a", 100), "a token of the lost time");
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
     until_told(&replica, "a", 100).await;
-    until_gone(&replica, "lost").await;
+    until_gone(&replica, "lost", "z").await;
     drop((reader, resumed));
     replica.stop().await;
     world.service.stop().await;
