@@ -75,7 +75,7 @@ impl<K: Hash + Eq + Copy> Capacity<K> {
         if let Some(caller) = caller {
             let held = state.held.get(&caller).copied().unwrap_or_default() + units;
             // The first units are anybody's.
-            if held > self.per_caller || (held > units && held > free) {
+            if held > self.per_caller || (held > units && held > free - units) {
                 return Err(Shortage::Caller);
             }
             state.held.insert(caller, held);

@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::Stream;
@@ -26,6 +26,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HANDSHAKE_BYTES: usize = 24 + 9;
 /// How long a new connection waits for the place of one that is being closed.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
+/// How long a connection that the server has ended goes on reading, until the client has ended it too.
+const LINGER: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -36,6 +38,8 @@ pub(crate) struct Connection {
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The end of the client's patience and what it still owes; gone once it has sent enough.
     handshake: Option<(Pin<Box<Sleep>>, usize)>,
+    /// The end of the wait for the client's end; there once the server's is sent.
+    linger: Option<Pin<Box<Sleep>>>,
     registered: Registered,
     _place: OwnedSemaphorePermit,
 }
@@ -188,6 +192,7 @@ impl Connection {
             peer,
             kill: Box::pin(kill.cancelled_owned()),
             handshake: Some((Box::pin(sleep(HANDSHAKE)), HANDSHAKE_BYTES)),
+            linger: None,
             registered,
             _place: place,
         }
@@ -198,6 +203,23 @@ impl Connection {
             *owed = owed.saturating_sub(bytes);
         }
         self.handshake.take_if(|(_, owed)| *owed == 0);
+    }
+
+    /// Reads to the client's end, within a bound. A socket that is closed with bytes unread is reset, and the client
+    /// loses what it hasn't read yet: the status of its last call.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let patience = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        if patience.as_mut().poll(cx).is_ready() || self.kill.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut unread = [0; 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut unread);
+            match ready!(self.wire.io().poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }
 
@@ -242,6 +264,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.wire.io().poll_shutdown(cx)
+        if self.linger.is_none() {
+            ready!(self.wire.io().poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx)
     }
 }

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use flotilla_cgroup::Limits;
@@ -96,7 +97,11 @@ impl Memory {
         let letters: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER).sum();
         let permit = self.budget.take(self.key(address), CALL + letters as u64);
         let permit = permit.map_err(|shortage| self.refusals.refuse(Limit::Memory, shortage))?;
-        Ok(RequestMemory(Arc::new(Held { permit: Mutex::new(permit), refusals: self.refusals.clone() })))
+        Ok(RequestMemory(Arc::new(Held {
+            permit: Mutex::new(permit),
+            expected: AtomicU64::new(0),
+            refusals: self.refusals.clone(),
+        })))
     }
 
     /// HTTP/2's buffers for connections that take `streams` streams at the most.
@@ -144,6 +149,8 @@ pub struct RequestMemory(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     permit: Mutex<Permit<IpAddr>>,
+    /// What of it is for an answer that isn't there yet.
+    expected: AtomicU64,
     refusals: Refusals,
 }
 
@@ -157,9 +164,20 @@ impl RequestMemory {
         grown.map_err(|shortage| self.0.refusals.refuse(Limit::Memory, shortage))
     }
 
-    /// Counts bytes that are there.
+    /// Room for an answer of about so many bytes.
+    ///
+    /// # Errors
+    /// As for [`grow`](Self::grow).
+    pub fn expect(&self, bytes: usize) -> Result<(), RpcError> {
+        self.grow(bytes)?;
+        self.0.expected.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Counts an answer that is there, as far as it is larger than expected.
     pub fn charge(&self, bytes: u64) {
-        self.0.permit.lock().charge(bytes);
+        let expected = self.0.expected.swap(0, Ordering::Relaxed);
+        self.0.permit.lock().charge(bytes.saturating_sub(expected));
     }
 
     /// Counts a piece of an answer until it is dropped, which is when it has been written to the connection; `with` lives
@@ -239,6 +257,19 @@ mod tests {
         assert_eq!(memory.bytes().1, before + 5000);
         drop(rest);
         assert_eq!(memory.bytes().1, 0);
+    }
+
+    #[test]
+    fn an_answer_as_large_as_expected_takes_no_more() {
+        let memory = memory(1 << 20);
+        let request = memory.request(ip(1), &HeaderMap::new()).unwrap();
+        request.expect(10_000).unwrap();
+        let before = memory.bytes().1;
+        request.charge(9000);
+        assert_eq!(memory.bytes().1, before);
+        request.charge(500);
+        assert_eq!(memory.bytes().1, before + 500);
+        assert_eq!(request.expect(600_000).unwrap_err().reason(), "CALLER_LIMIT");
     }
 
     #[test]

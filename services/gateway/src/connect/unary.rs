@@ -73,7 +73,11 @@ async fn answered(call: &Call<'_>, request: Request<()>, asked: Result<Asked, Rp
     let response = call.make(Request::from_parts(parts, one_request(asked.body, unit))).await;
     let (parts, body) = response.into_parts();
     let answer = Answer { headers: parts.headers, codec: asked.codec, coder, accepted };
-    answer.written(body, pool).await
+    let response = answer.written(body, pool).await;
+    if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
+        call.method.answers.note(usize::try_from(length).unwrap_or(usize::MAX));
+    }
+    response
 }
 
 /// The answer of the service and what the client can read.

@@ -118,6 +118,9 @@ impl Call<'_> {
         let received = edge.admission.receive(client, collect(body, limit, memory.as_ref()));
         let message = timeout_at(until, received).await.map_err(|_| late_body())???;
         let place = self.place(client, &message, packed)?;
+        if let Some(memory) = memory.as_ref().filter(|_| !method.server_streaming) {
+            memory.expect(method.answers.expected())?;
+        }
         let unary = async {
             let stale = self.stale_key(&message, packed);
             let request = Request::from_parts(parts, Body::new(Full::new(message)));

@@ -54,6 +54,9 @@ impl Call<'_> {
         let deadline = self.deadline()?;
         let request = self.message(body, deadline).await?;
         let _place = edge.admission.call(self.client(user))?;
+        if let Some(memory) = self.memory() {
+            memory.expect(method.answers.expected())?;
+        }
         let read_key = edge.cache.read_key(method, &request);
         if let Some(key) = &read_key
             && let Some(kept) = edge.cache.get(key).await
@@ -69,6 +72,7 @@ impl Call<'_> {
             edge.cache.forget(&key).await;
         }
         let answer = answer?;
+        method.answers.note(answer.len());
         if let Some(key) = read_key {
             edge.cache.put(&key, answer.clone()).await;
         }

@@ -1,6 +1,7 @@
 //! What the route table holds: methods, the bindings that lead to them, and why some can't be had.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flotilla_proto::policy::{Access, Idempotency};
 use http::Method as HttpMethod;
@@ -10,6 +11,11 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 use super::annotations::{comment, summary};
 use super::template::{Template, TemplateError};
 use crate::transcode::{FieldPath, Reader, Renderer, Schema, Special, wire};
+
+/// What is expected of a method that hasn't answered yet.
+const FIRST_EXPECTED: usize = 64 * 1024;
+/// No answer is expected to be larger than this.
+const LARGEST_EXPECTED: usize = 1024 * 1024;
 
 /// A public method of a service behind the gateway.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub struct RpcMethod {
     pub access: Access,
     /// What repeating a call does.
     pub idempotency: Idempotency,
+    /// How large its answers are, as far as they are gathered here.
+    pub answers: AnswerSize,
     /// First sentence of its comment.
     pub summary: String,
     /// Its comment.
@@ -148,6 +156,7 @@ impl RpcMethod {
             subject: subject(&descriptor.input()),
             access,
             idempotency,
+            answers: AnswerSize::default(),
             summary: summary(&comment),
             comment,
             reader: Reader::new(schema, input_index),
@@ -160,6 +169,29 @@ impl RpcMethod {
     pub fn watched(&self, request: &[u8]) -> String {
         let text = |number: &u32| wire::text(request, &[*number]).unwrap_or_default();
         self.subject.iter().map(text).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// About the largest answer of late, in bytes: what to have ready for the next one.
+#[derive(Debug)]
+pub struct AnswerSize(AtomicUsize);
+
+impl Default for AnswerSize {
+    fn default() -> Self {
+        Self(AtomicUsize::new(FIRST_EXPECTED))
+    }
+}
+
+impl AnswerSize {
+    /// What an answer may be expected to have.
+    pub fn expected(&self) -> usize {
+        self.0.load(Ordering::Relaxed).min(LARGEST_EXPECTED)
+    }
+
+    /// An answer had so many bytes. Large ones are remembered for some smaller ones after them.
+    pub fn note(&self, bytes: usize) {
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(bytes.max(before - before / 16), Ordering::Relaxed);
     }
 }
 

@@ -28,15 +28,10 @@ pub struct Opener {
 impl Opener {
     /// From an address of this machine's loopback network.
     pub async fn connect(address: SocketAddr, from: [u8; 4]) -> Self {
-        Self::with(&h2::client::Builder::new(), address, from).await
-    }
-
-    /// The same with a client of one's own.
-    pub async fn with(builder: &h2::client::Builder, address: SocketAddr, from: [u8; 4]) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
         let stream = timeout(SOON, socket.connect(address)).await.unwrap().unwrap();
-        let (requests, mut connection) = builder.handshake(stream).await.unwrap();
+        let (requests, mut connection) = h2::client::handshake(stream).await.unwrap();
         let pings = connection.ping_pong().unwrap();
         let mut opener = Self { address, requests, driver: tokio::spawn(connection), pings, open: Vec::new() };
         opener.settle().await;
