@@ -16,6 +16,7 @@ async fn a_saga_goes_on_from_where_another_transaction_leaves_it() {
     world.others.say(&[world.others.reserved(order)]).await;
     other.awaited().await;
     other.commit().await;
-    assert_eq!(world.until(order, OrderState::Charging).await.etag, "\"8\"");
+    let etag = world.until(order, OrderState::Charging).await.etag;
+    assert!(etag.starts_with("\"8-"), "{etag}");
     world.stop().await;
 }
