@@ -55,7 +55,7 @@ impl Ended {
                     warn!(consumer, messages, first_message_id = %first, kind, reason, "parked messages are dead letters now");
                 }
                 _ => {
-                    debug!(consumer, messages, first_message_id = %first, kind, reason, "parked messages failed again")
+                    debug!(consumer, messages, first_message_id = %first, kind, reason, "parked messages failed again");
                 }
             }
         }

@@ -117,11 +117,11 @@ fn most_streams(read: &[u8]) -> Option<Option<u32>> {
         return Some(None);
     }
     let settings = read.get(FRAME_HEAD..FRAME_HEAD + length.min(LONGEST_SETTINGS))?;
-    let most = settings.chunks_exact(SETTING).filter_map(|setting| {
+    let mut most = settings.chunks_exact(SETTING).filter_map(|setting| {
         let &[high, low, a, b, c, d] = setting else { return None };
         (u16::from_be_bytes([high, low]) == MAX_CONCURRENT_STREAMS).then(|| u32::from_be_bytes([a, b, c, d]))
     });
-    Some(most.last())
+    Some(most.next_back())
 }
 
 impl AsyncRead for Heard {
