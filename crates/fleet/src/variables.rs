@@ -6,9 +6,10 @@ use flotilla_config::{Reference, nearest, unknown};
 use crate::SERVICES;
 
 /// Read by the fleet command, by services, by scripts or by tests. Those of settings have two underscores.
-const KNOWN: [&str; 57] = [
+const KNOWN: [&str; 60] = [
     "FLOTILLA_ADMIN_EMAIL",
     "FLOTILLA_ADMIN_PASSWORD",
+    "FLOTILLA_ATTACKS_SHORT",
     "FLOTILLA_BACKUP",
     "FLOTILLA_BACKUP_FOLDER",
     "FLOTILLA_BUDGET",
@@ -22,6 +23,7 @@ const KNOWN: [&str; 57] = [
     "FLOTILLA_COMPOSE_SECRETS",
     "FLOTILLA_CONFIG_DIR",
     "FLOTILLA_CONFIG_FILE",
+    "FLOTILLA_DISK_SECONDS",
     "FLOTILLA_DOCKER",
     "FLOTILLA_ENVIRONMENT",
     "FLOTILLA_ENV_FILE",
@@ -47,6 +49,7 @@ const KNOWN: [&str; 57] = [
     "FLOTILLA_TEST_NAME",
     "FLOTILLA_TEST_PROMETHEUS",
     "FLOTILLA_TEST_SEED",
+    "FLOTILLA_TEST_SEEDS",
     "FLOTILLA_TEST_USE",
     "FLOTILLA_TEST_VAULT_ADDRESS",
     "FLOTILLA_TEST_VAULT_PROGRAM",
