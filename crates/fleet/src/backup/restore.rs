@@ -123,7 +123,7 @@ fn losses(home: &Home) -> Result<Vec<String>> {
     }
     match own::agreed(home, External::from_env())?.nats {
         Some(_) => {
-            losses.push("the streams of your own NATS (FLOTILLA_USE_NATS_URL), which are filled again".to_owned())
+            losses.push("the streams of your own NATS (FLOTILLA_USE_NATS_URL), which are filled again".to_owned());
         }
         None => {
             let data = data_below(home.servers(), &home.server_name("nats"));
