@@ -20,7 +20,7 @@ impl RevocationSource for Ledger {
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let Some(ended) = self.ended.lock().clone() else { return std::future::pending().await };
-        let from: usize = if cursor.is_empty() { 0 } else { cursor.parse().map_err(refused)? };
+        let from: usize = if cursor.is_empty() { 0 } else { cursor.parse().map_err(|_| refused("it is no number"))? };
         if from > ended.len() {
             return Err(refused("it is ahead"));
         }
@@ -29,8 +29,8 @@ impl RevocationSource for Ledger {
     }
 }
 
-fn refused(why: impl ToString) -> RevocationsUnavailable {
-    RevocationsUnavailable::BadCursor(why.to_string())
+fn refused(why: &str) -> RevocationsUnavailable {
+    RevocationsUnavailable::BadCursor(why.to_owned())
 }
 
 struct World {
