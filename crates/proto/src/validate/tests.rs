@@ -173,7 +173,7 @@ fn every_repeated_field_of_a_request_is_bounded() {
     for input in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).map(|method| method.input())
     {
         assert_eq!(unbounded(input.full_name()), None, "{}", input.full_name());
-        let repeated = input.fields().filter(|field| field.is_list()).count();
+        let repeated = input.fields().filter(prost_reflect::FieldDescriptor::is_list).count();
         let ruled = plans
             .index(input.full_name())
             .map_or(0, |place| plans.plans[place].fields.iter().filter(|field| field.repeated.is_some()).count());
