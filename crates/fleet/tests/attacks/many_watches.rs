@@ -22,7 +22,7 @@ async fn two_thousand_watches_of_prices_are_not_felt() {
     let gateway = fleet.gateway();
     let [(product, _), _] = fleet.shop.two_lines(0);
     let request = WatchPricesRequest { filter: format!("name = \"products/{product}\""), ..Default::default() };
-    fleet.withstands("2,000 anonymous watches of a price", async || watch(gateway, PRICES, request, None)).await;
+    fleet.withstands("2,000 anonymous watches of a price", async || watch(gateway, PRICES, &request, None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,15 +38,20 @@ async fn two_thousand_watches_of_one_order_are_not_felt() {
             run(fleet.home.clone(), &["stop", "payments"]).await;
             let order = customer.place_order(vec![line], "watched").await.unwrap();
             let request = WatchOrderRequest { name: order.name, ..WatchOrderRequest::default() };
-            watch(gateway, ORDER, request, Some(token)).and_then(run(fleet.home.clone(), &["start", "payments"]))
+            watch(gateway, ORDER, &request, Some(&token)).and_then(run(fleet.home.clone(), &["start", "payments"]))
         })
         .await;
 }
 
 /// Opens all streams and keeps them open.
-fn watch(gateway: SocketAddr, path: &'static str, message: impl Message + 'static, token: Option<String>) -> Attack {
+fn watch(
+    gateway: SocketAddr,
+    path: &'static str,
+    message: &(impl Message + Clone + 'static),
+    token: Option<&str>,
+) -> Attack {
     let mut attack = Attack::new(STREAMS);
-    let message = Arc::new(message);
+    let (message, token) = (Arc::new(message.clone()), token.map(str::to_owned));
     for _ in 0..STREAMS / EACH {
         let (deeds, message, token) = (Arc::clone(&attack.deeds), Arc::clone(&message), token.clone());
         attack.spawn(async move {
