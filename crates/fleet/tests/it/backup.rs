@@ -229,7 +229,7 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     // Without its WAL a backup leads nowhere but to its own end, and what is there stays.
     ground.run(&["down"]).await;
     empty(&room.path().join("wal"));
-    ground.refused(&["restore", folder, "--to", &early], "only the end of the backup").await;
+    ground.refused(&["restore", folder, "--to", &early, "--yes"], "only the end of the backup").await;
     ground.run(&["up"]).await;
     assert_eq!(ground.orders().await.len(), before.len() + 10);
 }

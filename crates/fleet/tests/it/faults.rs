@@ -9,8 +9,10 @@ async fn a_fleet_allows_no_faults_unless_it_was_asked_to_and_says_how() {
     let fleet = fleet().await;
     for service in SERVICES {
         let refused = fleet.command(&["fault", "on", "slow-database", "--service", service]).await;
-        let advice =
-            format!("{service} allows no faults; faults are allowed by `fleet down`, then `fleet up --faults`");
+        let home = fleet.home.root().display();
+        let advice = format!(
+            "{service} allows no faults; faults are allowed by `fleet --home {home} down`, then `fleet --home {home} up --faults`"
+        );
         assert!(!refused.success && refused.stderr.contains(&advice), "{refused:?}");
     }
     let list = fleet.command(&["fault", "list"]).await;

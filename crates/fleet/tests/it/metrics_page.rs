@@ -5,10 +5,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use flotilla_proto::orders::v1::OrderState;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     fleet::{Fleet, fleet},
@@ -18,6 +20,10 @@ use crate::{
 
 /// Where the table begins on the page.
 const MARK: &str = "<!-- The table is generated: UPDATE_DOCS=1 cargo test -p flotilla-fleet --test it metrics_page -->";
+
+/// Longer than any gauge takes to be brought up to date.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What a quiet day doesn't show: series that begin with the event they count, or that a setting brings.
 const RARE: &[&str] = &[
@@ -96,6 +102,20 @@ async fn found(fleet: &Fleet) -> BTreeMap<String, Metric> {
     all
 }
 
+/// What is found once it is as listed, but for what is rare: gauges are brought up to date every few seconds. What is
+/// found in the end where it stays otherwise.
+async fn found_like(fleet: &Fleet, listed: &BTreeMap<String, Metric>) -> BTreeMap<String, Metric> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let found = found(fleet).await;
+        let alike = |(name, metric): (&String, &Metric)| RARE.contains(&name.as_str()) || found.get(name) == Some(metric);
+        if listed.iter().all(alike) || Instant::now() >= until {
+            return found;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
 fn listed() -> BTreeMap<String, Metric> {
     let text = fs::read_to_string(root().join("observability/metrics.json")).unwrap();
     let list: Vec<Metric> = serde_json::from_str(&text).unwrap();
@@ -124,7 +144,8 @@ fn table(metrics: &BTreeMap<String, Metric>) -> String {
 async fn the_list_of_metrics_is_what_the_services_tell() {
     let fleet = fleet().await;
     a_days_work(&fleet).await;
-    let (mut found, listed) = (found(&fleet).await, listed());
+    let listed = listed();
+    let mut found = found_like(&fleet, &listed).await;
     for name in RARE {
         let Some(rare) = listed.get(*name) else { continue };
         let metric = found.entry(rare.name.clone()).or_insert_with(|| rare.clone());
