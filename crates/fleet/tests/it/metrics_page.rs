@@ -108,7 +108,8 @@ async fn found_like(fleet: &Fleet, listed: &BTreeMap<String, Metric>) -> BTreeMa
     let until = Instant::now() + PATIENCE;
     loop {
         let found = found(fleet).await;
-        let alike = |(name, metric): (&String, &Metric)| RARE.contains(&name.as_str()) || found.get(name) == Some(metric);
+        let alike =
+            |(name, metric): (&String, &Metric)| RARE.contains(&name.as_str()) || found.get(name) == Some(metric);
         if listed.iter().all(alike) || Instant::now() >= until {
             return found;
         }
