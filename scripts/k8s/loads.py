@@ -31,7 +31,9 @@ def mounted(manifests, workload, folder):
         # The remote source isn't here to be asked.
         if name == "remote.nats_url":
             continue
-        text = TEXTS.get(name, "postgres://somebody:something@postgres:5432/database")
+        # Each address of a database has a role of its own.
+        role = name.removeprefix("postgres.").removesuffix("_url")
+        text = TEXTS.get(name, f"postgres://{role}:something@postgres:5432/database")
         (folder / "secrets" / name).write_text(text, encoding="utf-8")
     for name in ("tls.crt", "tls.key", "ca.crt"):
         if (folder / "certificate").exists():
