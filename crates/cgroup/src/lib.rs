@@ -69,7 +69,7 @@ impl Limits {
         limits
     }
 
-    /// The memory there is: what the control group allows, else the machine's; `None` where neither is told.
+    /// The memory limit in bytes: the control group's, or else the machine's; `None` if neither is known.
     #[must_use]
     pub fn memory_there_is(&self) -> Option<u64> {
         let machine = || values::machine(&std::fs::read_to_string("/proc/meminfo").ok()?);

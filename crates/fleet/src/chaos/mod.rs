@@ -82,7 +82,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     code
 }
 
-/// Strikes members of a fleet and its broker's messages at random until it is told to cease.
+/// Kills members of a fleet and removes messages from its broker at random until stopped.
 pub struct Fire {
     cease: CancellationToken,
     task: tokio::task::JoinHandle<Vec<String>>,
