@@ -1,6 +1,7 @@
 //! `fleet chaos`: SIGKILL of services and of nats-server, and losses of the broker's messages, at random while a demo
 //! runs; then the invariants.
 
+mod kills;
 mod losses;
 
 use std::{process::ExitCode, time::Duration};
@@ -8,11 +9,11 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Args;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
-pub use self::losses::Loss;
-use crate::{SERVICES, control, demo, home::Home, state::State};
+use self::kills::Kills;
+pub use self::{kills::kill, losses::Loss};
+use crate::{SERVICES, demo, home::Home};
 
 /// Options of `fleet chaos`.
 #[derive(Clone, Debug, Args)]
@@ -58,9 +59,9 @@ impl Target {
         targets
     }
 
-    async fn strike(self, home: &Home, random: &mut StdRng) -> Result<String> {
+    async fn strike(self, home: &Home, kills: &mut Kills, random: &mut StdRng) -> Result<String> {
         match self {
-            Self::Member(name) => kill(home, name).map(|()| name.to_owned()),
+            Self::Member(name) => kills.kill(home, name).map(|()| name.to_owned()),
             Self::Messages(loss) => loss.inflict(home, random).await,
         }
     }
@@ -118,7 +119,7 @@ async fn shoot(
     cease: &CancellationToken,
 ) -> Vec<String> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut struck = Vec::new();
+    let (mut kills, mut struck) = (Kills::default(), Vec::new());
     loop {
         let pause = longest_pause.mul_f64(random.random_range(0.25..1.0));
         let target = targets.choose(&mut random).copied().unwrap_or(Target::Member("orders"));
@@ -126,19 +127,9 @@ async fn shoot(
             () = cease.cancelled() => return struck,
             () = tokio::time::sleep(pause) => {}
         }
-        // What isn't there just now is passed over. A loss that has begun is gone through with.
-        if let Ok(what) = target.strike(home, &mut random).await {
+        // What can't be struck just now is passed over. A loss that has begun is carried through.
+        if let Ok(what) = target.strike(home, &mut kills, &mut random).await {
             struck.push(what);
         }
     }
-}
-
-/// SIGKILL to one member that runs.
-///
-/// # Errors
-/// When it doesn't run just now.
-pub fn kill(home: &Home, name: &str) -> Result<()> {
-    let state = State::of_running(home)?;
-    let pid = state.member(name)?.pid;
-    pid.map_or_else(|| anyhow::bail!("{name} doesn't run"), |pid| control::signal(pid, Signal::KILL))
 }
