@@ -1,5 +1,6 @@
 """What one object says of another must be true of it: names, selectors, images, versions."""
 
+import ipaddress
 import re
 
 from manifests import (
@@ -211,6 +212,17 @@ def streams(manifests):
                 yield f"{name_of(one)}: {name} is {told.get(name)}, not {value}"
 
 
+def proxies(manifests):
+    """Behind an Ingress the gateway knows from which network its clients' addresses are told."""
+    gateway = manifests.find("Deployment", "gateway")
+    if manifests.of("Ingress") and gateway:
+        network = environment(manifests, pod(gateway)["containers"][0]).get("FLOTILLA__EDGE__TRUSTED_PROXIES", "")
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            yield f"{name_of(gateway)}: FLOTILLA__EDGE__TRUSTED_PROXIES is {network!r}, which is no network"
+
+
 def authorities(manifests):
     """A renewed authority keeps its key: what it has signed before holds on."""
     for one in manifests.of("Certificate"):
@@ -241,5 +253,5 @@ def complete(manifests):
 
 ALL = [
     config_maps, secrets, addresses, external_secrets, privileges, selectors, targets, tokens, images, versions, streams,
-    authorities, complete,
+    proxies, authorities, complete,
 ]

@@ -48,6 +48,10 @@ def annotations(manifests, ingress):
     return manifests.find("Ingress", ingress)["metadata"]["annotations"]
 
 
+def trusted_proxies(manifests):
+    return next(one for one in container(manifests, "gateway")["env"] if one["name"] == "FLOTILLA__EDGE__TRUSTED_PROXIES")
+
+
 SUPERUSER = {"secret": {"name": "postgres-superuser", "items": [{"key": "url", "path": "postgres.superuser_url"}]}}
 
 # The assertion, what it must tell, the overlay, and how to break that.
@@ -180,6 +184,10 @@ BROKEN = [
      lambda m: annotations(m, "gateway-grpc").update({"nginx.ingress.kubernetes.io/proxy-send-timeout": "60"})),
     (references.streams, "Ingress gateway: proxy-read-timeout is None", "staging",
      lambda m: annotations(m, "gateway").pop("nginx.ingress.kubernetes.io/proxy-read-timeout")),
+    (references.proxies, "FLOTILLA__EDGE__TRUSTED_PROXIES is 'from-values'", "prod",
+     lambda m: trusted_proxies(m).update(value="from-values")),
+    (references.proxies, "FLOTILLA__EDGE__TRUSTED_PROXIES is ''", "staging",
+     lambda m: container(m, "gateway")["env"].remove(trusted_proxies(m))),
     (references.authorities, "authority: gets a new key", "prod-mutual-tls",
      lambda m: m.find("Certificate", "authority")["spec"]["privateKey"].pop("rotationPolicy")),
     (references.complete, "Deployment payments: is missing", "dev", lambda m: drop(m, "Deployment", "payments")),
