@@ -1,5 +1,6 @@
 //! Where the native fleet lives: `.flotilla/` in the checkout, or where `--home` says.
 
+mod options;
 mod record;
 
 use std::{
@@ -162,110 +163,6 @@ impl Home {
     #[must_use]
     pub fn env(&self) -> PathBuf {
         self.root.join("env")
-    }
-
-    /// Whether the fleet speaks TLS, as the last `up` said.
-    #[must_use]
-    pub fn tls(&self) -> bool {
-        self.tls_marker().exists()
-    }
-
-    /// Remembers whether the fleet speaks TLS.
-    ///
-    /// # Errors
-    /// When the marker can't be written or removed.
-    pub fn set_tls(&self, tls: bool) -> Result<()> {
-        match if tls { fs::write(self.tls_marker(), b"") } else { fs::remove_file(self.tls_marker()) } {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn tls_marker(&self) -> PathBuf {
-        self.root.join("tls")
-    }
-
-    /// Whether faults may be switched on in the services, as the last `up` said.
-    #[must_use]
-    pub fn faults(&self) -> bool {
-        self.faults_marker().exists()
-    }
-
-    /// Remembers whether faults may be switched on.
-    ///
-    /// # Errors
-    /// When the marker can't be written or removed.
-    pub fn set_faults(&self, faults: bool) -> Result<()> {
-        match if faults { fs::write(self.faults_marker(), b"") } else { fs::remove_file(self.faults_marker()) } {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn faults_marker(&self) -> PathBuf {
-        self.root.join("faults")
-    }
-
-    /// Whether Prometheus and the others run beside the fleet, as the last `up` said.
-    #[must_use]
-    pub fn observability(&self) -> bool {
-        self.observability_marker().exists()
-    }
-
-    /// Remembers whether Prometheus and the others run beside the fleet.
-    ///
-    /// # Errors
-    /// When the marker can't be written or removed.
-    pub fn set_observability(&self, wanted: bool) -> Result<()> {
-        let marker = self.observability_marker();
-        match if wanted { fs::write(marker, b"") } else { fs::remove_file(marker) } {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn observability_marker(&self) -> PathBuf {
-        self.root.join("observed")
-    }
-
-    /// The binary that a service runs instead of the one beside `fleet`, where one was chosen.
-    ///
-    /// # Errors
-    /// When the note of it can't be read.
-    pub fn binary(&self, service: &str) -> Result<Option<PathBuf>> {
-        match fs::read_to_string(self.binaries().join(service)) {
-            Ok(path) => Ok(Some(PathBuf::from(path))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Remembers the binary of a service for its next start and all that follow, until [`forget_binaries`].
-    ///
-    /// [`forget_binaries`]: Self::forget_binaries
-    ///
-    /// # Errors
-    /// When there is no such file, or the note can't be written.
-    pub fn set_binary(&self, service: &str, binary: &Path) -> Result<()> {
-        let binary = binary.canonicalize().with_context(|| format!("there is no {}", binary.display()))?;
-        let path = binary.to_str().with_context(|| format!("{} is no text", binary.display()))?;
-        fs::create_dir_all(self.binaries())?;
-        self.write_private(&self.binaries().join(service), path.as_bytes())
-    }
-
-    /// From its next start on, each service runs the binary beside `fleet` again.
-    ///
-    /// # Errors
-    /// When a note can't be removed.
-    pub fn forget_binaries(&self) -> Result<()> {
-        match fs::remove_dir_all(self.binaries()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn binaries(&self) -> PathBuf {
-        self.root.join("binaries")
     }
 
     /// What a fleet in containers keeps here.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use async_nats::jetstream::{self, kv};
 use flotilla_config::unknown;
+use flotilla_messaging::{BrokerError, Bucket, NatsSettings, broker::nats::NatsBroker};
 use flotilla_service::remote::BUCKET;
 use futures::TryStreamExt as _;
 use serde_json::Value;
@@ -14,6 +15,8 @@ use crate::{broker, probe, state::State};
 
 /// How long the broker may take over an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a write may take: a bucket that takes no values is made anew meanwhile.
+const WRITING: Duration = Duration::from_secs(20);
 /// How long services are waited for to take a change over.
 pub const ADOPTION: Duration = Duration::from_secs(5);
 /// How often they are asked.
@@ -22,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The open bucket.
 pub struct Shared {
     store: kv::Store,
+    writer: Bucket,
 }
 
 impl Shared {
@@ -47,7 +51,9 @@ impl Shared {
             }
         };
         let store = tokio::time::timeout(PATIENCE, open).await.context("NATS doesn't answer in time")??;
-        Ok(Self { store })
+        let nats = NatsSettings { url: url.to_owned(), ..NatsSettings::default() };
+        let broker = NatsBroker::connect("fleet settings", &nats).await.context("the address of NATS")?;
+        Ok(Self { store, writer: broker.bucket(BUCKET) })
     }
 
     /// What is set below a prefix: names without it, with their texts and revisions.
@@ -73,7 +79,23 @@ impl Shared {
     /// # Errors
     /// When the broker doesn't take it.
     pub async fn set(&self, key: &str, value: String) -> Result<u64> {
-        self.store.put(key, value.into()).await.with_context(|| format!("{key} could not be written"))
+        let deadline = Instant::now() + WRITING;
+        loop {
+            match self.write(key, &value).await {
+                Ok(Some(revision)) => return Ok(revision),
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(error).with_context(|| format!("{key} could not be written"));
+                }
+                // Another writer was faster, or the broker comes back within a moment.
+                Ok(None) | Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    async fn write(&self, key: &str, value: &str) -> Result<Option<u64>, BrokerError> {
+        let bucket = self.writer.open().await?;
+        let seen = bucket.get(key).await?.map_or(0, |kept| kept.revision);
+        bucket.put(key, value.to_owned().into(), seen).await
     }
 
     /// Takes a value back; returns the revision from which on it is gone, or nothing if there was none.

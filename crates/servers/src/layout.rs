@@ -9,20 +9,19 @@
 //!     data/<instance>/  0700, owned by the user that the servers run as
 //! ```
 
+mod record;
+
 use std::fs::{DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use self::record::{Record, as_root};
 use crate::lock;
 use crate::run_as::RunAs;
-
-/// Where homes go that can't be under `.flotilla`: unlike /tmp it outlives a restart and is rarely in memory.
-const SHARED: &str = "/var/tmp";
 
 /// Where binaries and data live, and as whom servers run.
 #[derive(Clone, Debug)]
@@ -31,14 +30,6 @@ pub struct Layout {
     home: PathBuf,
     cache: PathBuf,
     run_as: Option<RunAs>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Record {
-    /// Whose record this is: a copied clone must not share the home of the one it was copied from.
-    root: PathBuf,
-    run_as: RunAs,
-    home: PathBuf,
 }
 
 impl Layout {
@@ -255,59 +246,6 @@ pub fn data_below(root: &Path, name: &str) -> Option<PathBuf> {
     Some(home.join("data").join(name)).filter(|folder| folder.exists())
 }
 
-/// Root's choice of user and home: the recorded one while it holds, else a new one.
-fn as_root(root: &Path) -> Result<Record> {
-    let path = root.join("run-as.json");
-    let known = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
-    if let Some(record) = known
-        && record.root == root
-        && record.run_as.still_exists()
-        && still_fits(root, &record)
-    {
-        return Ok(record);
-    }
-    let run_as = RunAs::choose()?;
-    let reachable = root.parent().is_none_or(|parent| run_as.may_reach(parent));
-    let home = if reachable {
-        std::os::unix::fs::chown(root, None, Some(run_as.gid))?;
-        std::fs::set_permissions(root, Permissions::from_mode(0o710))?;
-        root.join("servers")
-    } else {
-        fresh_home(&run_as)?
-    };
-    let record = Record { root: root.to_owned(), run_as, home };
-    let text = serde_json::to_vec_pretty(&record)?;
-    let new = root.join("run-as.json.new");
-    std::fs::write(&new, text)?;
-    std::fs::rename(&new, &path)?;
-    Ok(record)
-}
-
-/// A home inside must still be reachable; one outside must still be there and be the user's own and private, so that
-/// nobody can slip in another in its place.
-fn still_fits(root: &Path, record: &Record) -> bool {
-    if record.home == root.join("servers") {
-        return record.run_as.may_reach(root);
-    }
-    std::fs::symlink_metadata(&record.home).is_ok_and(|home| {
-        home.is_dir()
-            && home.uid() == record.run_as.uid
-            && home.mode() & 0o777 == 0o700
-            && record.home.parent().is_some_and(|parent| record.run_as.may_reach(parent))
-    })
-}
-
-fn fresh_home(run_as: &RunAs) -> Result<PathBuf> {
-    let home = tempfile::Builder::new()
-        .prefix("flotilla-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(SHARED)
-        .with_context(|| format!("cannot create a folder under {SHARED} for the user {}", run_as.user))?
-        .keep();
-    run_as.own(&home)?;
-    Ok(home)
-}
-
 pub(crate) fn create_private(folder: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -335,83 +273,5 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A layout in a folder of its own; a home outside of it is removed too.
-    struct Place(tempfile::TempDir);
-
-    impl Place {
-        fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        fn open(&self) -> Layout {
-            Layout::open(&self.0.path().join(".flotilla")).unwrap()
-        }
-    }
-
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let home = self.open().home;
-            if home.starts_with(SHARED) {
-                std::fs::remove_dir_all(home).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn an_instance_in_use_is_neither_swept_nor_forgotten() {
-        let place = Place::new();
-        let layout = place.open();
-        let used = layout.data("test-1").unwrap();
-        let left = layout.data("test-2").unwrap();
-        let claim = layout.claim("test-1").unwrap().unwrap();
-        assert_eq!(layout.sweep("test-").unwrap(), 1);
-        assert!(used.exists() && !left.exists());
-        let names = ["test-1".to_owned()];
-        assert!(layout.forget(&names).unwrap_err().to_string().contains("test-1 still runs"));
-        drop(claim);
-        layout.forget(&names).unwrap();
-        assert!(!used.exists());
-    }
-
-    #[test]
-    fn what_is_forgotten_is_what_is_named_and_nothing_that_begins_alike() {
-        let place = Place::new();
-        let layout = place.open();
-        let (own, other) = (layout.data("ux-postgres").unwrap(), layout.data("ux-2-postgres").unwrap());
-        for log in ["ux-postgres.log", "ux-postgres.log.1", "ux-postgres.logs", "ux-2-postgres.log"] {
-            std::fs::write(layout.root().join("logs").join(log), b"").unwrap();
-        }
-        layout.forget(&["ux-postgres".to_owned(), "ux-nats".to_owned()]).unwrap();
-        assert!(!own.exists() && other.exists());
-        let mut left: Vec<_> =
-            std::fs::read_dir(layout.root().join("logs")).unwrap().collect::<Result<_, _>>().unwrap();
-        left.sort_by_key(std::fs::DirEntry::file_name);
-        assert_eq!(
-            left.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(),
-            ["ux-2-postgres.log", "ux-postgres.logs"]
-        );
-        assert_eq!(data_below(layout.root(), "ux-2-postgres"), Some(other));
-        assert_eq!(data_below(layout.root(), "ux-postgres"), None);
-    }
-
-    #[test]
-    fn data_is_private_and_a_second_opening_finds_the_same_places() {
-        let place = Place::new();
-        let first = place.open();
-        let data = first.data("nats").unwrap();
-        assert_eq!(std::fs::metadata(&data).unwrap().mode() & 0o777, 0o700);
-        let second = place.open();
-        assert_eq!(second.data("nats").unwrap(), data);
-        assert_eq!(second.cache(), first.cache());
-    }
-
-    #[test]
-    fn a_name_that_leaves_the_folder_is_refused() {
-        assert!(check_name("../etc").is_err());
-        assert!(check_name("").is_err());
-        assert!(check_name("postgres-12_a").is_ok());
-    }
-}
+#[path = "layout_tests.rs"]
+mod tests;

@@ -4,15 +4,20 @@
 //! gone is made again, and one that has lost its newest values is thrown away. A value is written only over the revision
 //! that its writer saw. A bucket made anew has another [`created`](OpenBucket::created), within which revisions count.
 
+mod refusal;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{self, Operation, Store, UpdateErrorKind};
 use async_nats::jetstream::stream;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::info;
 
+use self::refusal::Refusal;
 use super::{NatsBroker, unavailable};
 use crate::error::BrokerError;
 
@@ -28,6 +33,7 @@ const WORD: Duration = Duration::from_secs(5);
 pub struct Bucket {
     broker: NatsBroker,
     name: &'static str,
+    refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
 /// What a bucket holds under a key.
@@ -51,7 +57,7 @@ impl NatsBroker {
 
 impl Bucket {
     pub(crate) fn new(broker: NatsBroker, name: &'static str) -> Self {
-        Self { broker, name }
+        Self { broker, name, refusal: Arc::default() }
     }
 
     /// Opens the bucket; makes it if it isn't there.
@@ -123,17 +129,17 @@ impl OpenBucket {
     }
 
     /// Writes a value over the revision that the writer saw, 0 where there was none; returns the new revision, or
-    /// nothing if another writer was faster.
+    /// nothing if another writer was faster. A bucket that takes no values while its broker can write is thrown away.
     ///
     /// # Errors
     /// The broker is away. The value may have been written.
     pub async fn put(&self, key: &str, value: Bytes, seen: u64) -> Result<Option<u64>, BrokerError> {
         self.bucket.broker.connected()?;
-        let written = self.bucket.broker.within("bucket write", self.store.update(key, value, seen)).await?;
-        match written {
-            Ok(revision) => Ok(Some(revision)),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(None),
-            Err(error) => Err(unavailable(error)),
+        match self.bucket.broker.within("bucket write", self.store.update(key, value, seen)).await {
+            Ok(Ok(revision)) => Ok(Some(revision)),
+            Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(None),
+            Ok(Err(error)) => Err(self.refused(unavailable(error)).await),
+            Err(late) => Err(self.refused(late).await),
         }
     }
 

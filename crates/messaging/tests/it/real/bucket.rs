@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{ORDERS, PATIENCE, database, settings};
 
 /// The bucket as one replica of a service has it.
-async fn replica(nats_url: &str) -> Bucket {
+pub(super) async fn replica(nats_url: &str) -> Bucket {
     let (database, registry) = (database("orders").await, Registry::new());
     let postgres = database.settings();
     let pool = Pool::connect("system", &postgres.system_url, &postgres, &registry).unwrap();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_messaging::migrations;
-use flotilla_messaging::{Event, NatsSettings};
+use flotilla_messaging::{BrokerError, Bucket, Event, NatsSettings};
 use flotilla_servers::{Layout, Postgres, PostgresOptions, provision};
 use flotilla_testkit::{Database, assert_nothing_left, eventually, stack};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::broker::own_nats;
+use super::bucket::replica;
 use super::{CONSUMER, Node, ORDERS, PAYMENTS, database, eventually_applied, prepare, settings};
 use crate::fixtures::{KIND, events};
 
@@ -127,6 +128,34 @@ async fn events_flow_again_after_the_broker_s_disk_was_full() {
     let freed = Instant::now();
     assert_flows([orders, payments], [&orders_db, &payments_db], &settings, &sent, freed).await;
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bucket_takes_values_again_after_the_broker_s_disk_was_full() {
+    let mut server = own_nats("full-bucket").await;
+    server.stop().await.unwrap();
+    let Some(disk) = Disk::over(&server.store_dir(), 64) else { return };
+    server.restart().await.unwrap();
+    let bucket = replica(&server.url()).await;
+    assert!(write(&bucket).await.is_ok());
+    disk.fill();
+    let (end, mut refused) = (Instant::now() + full_for(), false);
+    while Instant::now() < end {
+        refused |= write(&bucket).await.is_err();
+    }
+    assert!(refused, "the disk wasn't full");
+    disk.free();
+    let freed = Instant::now();
+    eventually("a value is taken", RECOVERY, || async { write(&bucket).await }).await;
+    println!("took values again after {:?}", freed.elapsed());
+    server.stop().await.unwrap();
+}
+
+/// Opens the bucket and writes a value that takes some room.
+async fn write(bucket: &Bucket) -> Result<(), BrokerError> {
+    let open = bucket.open().await?;
+    let seen = open.get("a").await?.map_or(0, |kept| kept.revision);
+    open.put("a", vec![b'x'; 32 * 1024].into(), seen).await.map(drop)
 }
 
 /// Starts PostgreSQL again whenever it ends, as the supervisor and containers do.
