@@ -5,7 +5,7 @@ use std::time::Duration;
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
 use serde::Deserialize;
 
-/// Longest wait for a value that can also be asked of its service.
+/// The longest wait for a cached value: it can also be fetched from its service.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How a service reaches its cache. Variables: `FLOTILLA__CACHE__<FIELD>`.

@@ -38,8 +38,8 @@ pub(crate) fn layer(directory: &Path, stem: &str) -> Vec<PathBuf> {
     named.into_iter().filter(|path| path.is_file()).collect()
 }
 
-/// Files of a directory of layers that nobody reads although a layer is meant: their names resemble one, or end in
-/// another way. `layers` are the names that this process reads or that others do.
+/// Files in a directory of layers that nothing reads although they look like a layer: the name resembles a layer's, or
+/// has another extension. `layers` are the names that this process or other processes read.
 pub(crate) fn mistaken(directory: &Path, layers: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for path in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {

@@ -188,7 +188,7 @@ impl<'a> Merging<'a> {
         Ok(())
     }
 
-    /// A layer that nobody reads would be missing in silence.
+    /// A misspelt layer would be ignored silently.
     fn refuse_mistaken(&mut self, directory: &Path) {
         let environments = self.reference.find(ENVIRONMENT).into_iter().flat_map(|setting| &setting.kind.choices);
         let mut layers: Vec<&str> = environments.map(String::as_str).collect();

@@ -29,7 +29,7 @@ const DIRECTORY: &str = "FLOTILLA_CONFIG_DIR";
 const SECRETS: &str = "FLOTILLA_SECRETS_DIR";
 /// The variable that names the file of variables.
 const VARIABLES: &str = "FLOTILLA_ENV_FILE";
-/// Variables that name where to look.
+/// Variables that say where settings are read from.
 pub(crate) const NAMES: [&str; 4] = [FILES, DIRECTORY, SECRETS, VARIABLES];
 /// That file, if none is named.
 const DOTENV: &str = ".env";

@@ -1,16 +1,16 @@
-//! What a name that isn't known was probably meant to be, and how an unknown word is refused everywhere.
+//! Suggestions for unknown names, and the error for an unknown word that is used everywhere.
 
 use crate::reference::Reference;
 
-/// The word among `known` that `word` resembles most, whatever the case of its letters; none where it resembles none.
+/// The word in `known` that is most similar to `word`, ignoring case; `None` if no word is similar.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let measured = |known: &'a str| Some((apart(&word, &known.to_lowercase())?, known));
     known.into_iter().filter_map(measured).min().map(|(_, known)| known)
 }
 
-/// How a word that isn't known is refused: ``unknown level `debgu`; did you mean `debug`?``, else with what there is to
-/// choose from.
+/// The error for an unknown word: ``unknown level `debgu`; did you mean `debug`?``, or the list of choices if none is
+/// similar.
 pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     match nearest(word, known.iter().copied()) {

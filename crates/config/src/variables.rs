@@ -9,7 +9,7 @@ use crate::suggest::nearest;
 
 /// What every variable of a setting begins with.
 pub(crate) const PREFIX: &str = "FLOTILLA__";
-/// What every variable of ours begins with.
+/// The prefix of all our variables.
 const OURS: &str = "FLOTILLA_";
 /// The end of a variable that names a file with the value.
 const FILE: &str = "_file";
@@ -81,11 +81,11 @@ impl Variables {
     }
 }
 
-/// The variable of ours that another one resembles. Those that resemble none are other programs'.
+/// The variable of ours that `variable` resembles. Variables that resemble none belong to other programs.
 fn meant(variable: &str, reference: &Reference) -> Option<String> {
     let name = variable.strip_prefix(OURS).filter(|_| !NAMES.contains(&variable))?;
     if name.contains("__") {
-        // An underscore too few, unless it is a setting of one service alone, which the fleet hands on.
+        // One underscore is missing, unless it is a setting of a single service, which the fleet passes on.
         let dotted = setting_of(name)?;
         let base = dotted.strip_suffix(FILE).unwrap_or(&dotted);
         return reference.find(base).map(|_| format!("{PREFIX}{name}"));

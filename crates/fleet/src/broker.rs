@@ -1,7 +1,8 @@
-//! Who may use the fleet's NATS: a user for each service, and one for the fleet's own commands.
+//! The users of the fleet's NATS: one for each service, and one for the fleet's own commands.
 //!
-//! A service publishes to its own stream alone and can't change another's. Reading is open to all of them: streams carry
-//! what producers mean to tell. `nats-server` knows one account, so what was stored without users stays where it is.
+//! A service can publish only to its own stream, and can't change another's. All of them may read every stream: its
+//! content is meant for consumers. All users are in nats-server's one account, so streams from before there were users
+//! are kept.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::{DATABASES, SERVICES, secrets::password};
 
 /// The user of the fleet's own commands: the checker, settings and flags, a restore.
 pub const COMMANDS: &str = "fleet";
-/// What changes a stream or what is in it.
+/// API subjects that change a stream or its messages.
 const CHANGES: [&str; 7] = ["CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE", "SNAPSHOT", "MSG.DELETE"];
 
 /// The names of all users.
@@ -21,13 +22,13 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     SERVICES.into_iter().chain([COMMANDS])
 }
 
-/// A fresh password for each user.
+/// A random password for each user.
 #[must_use]
 pub fn passwords() -> BTreeMap<String, String> {
     names().map(|name| (name.to_owned(), password())).collect()
 }
 
-/// The users with these passwords, and what each may not do.
+/// The users with these passwords, and the subjects that each is denied.
 #[must_use]
 pub fn users(passwords: &BTreeMap<String, String>) -> Vec<NatsUser> {
     let user = |(name, password): (&String, &String)| NatsUser {
@@ -38,7 +39,7 @@ pub fn users(passwords: &BTreeMap<String, String>) -> Vec<NatsUser> {
     passwords.iter().map(user).collect()
 }
 
-/// Subjects by which a service would write into the streams of others, change them, or wake their relays.
+/// Subjects by which a service could write to other services' streams, change them, or wake their relays.
 fn of_others(service: &str) -> Vec<String> {
     let mut subjects = Vec::new();
     for other in DATABASES.into_iter().filter(|other| *other != service) {
@@ -49,10 +50,10 @@ fn of_others(service: &str) -> Vec<String> {
     subjects
 }
 
-/// A client of the server that `url` names, with its name and password.
+/// A client of the server at `url`, with the name and password in it.
 ///
 /// # Errors
-/// When the address can't be understood, or the server doesn't answer or refuses.
+/// If the address is malformed, or the server doesn't answer or refuses.
 pub async fn connect(url: &str) -> Result<async_nats::Client> {
     let (address, options) = login(url).context("the address of NATS can't be understood")?;
     options.connect(address).await.context("NATS doesn't answer: `fleet status` tells more")

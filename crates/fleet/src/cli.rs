@@ -131,7 +131,7 @@ pub enum Command {
     Supervise,
 }
 
-/// What a switch's variable holds: nothing is off, and so is a word for no.
+/// Parses the variable of a switch: an empty value and a word for no mean off.
 fn switch(word: &str) -> Result<bool, String> {
     const OFF: [&str; 5] = ["0", "false", "no", "off", "n"];
     const ON: [&str; 5] = ["1", "true", "yes", "on", "y"];
@@ -164,7 +164,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     }
     refuse_missing(&cli.home, &cli.command)?;
     let home = Home::open(&cli.home, cli.servers.as_deref())?;
-    // Whatever suggests a command suggests it for this home.
+    // Commands that an error message suggests name this home.
     act(&home, cli.command).await.map_err(|error| {
         let text = format!("{error:#}");
         let named = home.naming(&text);
@@ -172,7 +172,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     })
 }
 
-/// A home that was named with a typo would be made anew, and nothing would be up in it.
+/// A misspelt home would be created, and no fleet would be running in it.
 fn refuse_missing(home: &Path, command: &Command) -> Result<()> {
     let begins = matches!(
         command,

@@ -108,8 +108,8 @@ fn fields<const N: usize>(pairs: [(&str, String); N]) -> Fields {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
 }
 
-/// The address of NATS for each service, and what the server knows of its users and a cluster's servers of each other. In
-/// one secret, so that both come from one run: none can be read again.
+/// The address of NATS for each service, the server's users and, for a cluster, the routes. All in one secret, so that
+/// they come from the same run: the Job can't read secrets back.
 fn nats(host: &str) -> Fields {
     let users = broker::users(&broker::passwords());
     let url = format!("nats://{host}");
@@ -123,7 +123,7 @@ fn nats(host: &str) -> Fields {
     all
 }
 
-/// The address of Redis with its password, and the server's line with it.
+/// The address of Redis with its password, and the server's configuration line with the password.
 fn cache(host: &str) -> Fields {
     let password = password();
     fields([("redis-url", format!("redis://:{password}@{host}")), ("valkey.conf", format!("requirepass {password}\n"))])

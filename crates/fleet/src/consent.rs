@@ -1,5 +1,5 @@
-//! Consent to what destroys data: it is said what and where, somebody at a terminal is asked, and where nobody can be
-//! asked `--yes` is needed.
+//! Confirmation before data are destroyed: the command says what will be lost and where, and asks at a terminal.
+//! Without a terminal it needs `--yes`.
 
 use std::io::{BufRead, IsTerminal as _, Write, stderr, stdin};
 
@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::home::Home;
 
-/// The option of each command that destroys.
+/// The option `--yes` of every destructive command.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Consent {
     /// Destroy without asking. Needed where there is no terminal to ask at.
@@ -17,10 +17,10 @@ pub struct Consent {
 }
 
 impl Consent {
-    /// Says what will be lost and asks whether to go on; nothing is asked where nothing will be lost.
+    /// Says what will be lost and asks whether to go on; doesn't ask if nothing will be lost.
     ///
     /// # Errors
-    /// When the answer is no, or nobody can be asked and `--yes` wasn't given.
+    /// If the answer is no, or there is no terminal and `--yes` wasn't given.
     pub fn ask(self, home: &Home, command: &str, losses: &[String]) -> Result<()> {
         let terminal = stdin().is_terminal() && stderr().is_terminal();
         let mut input = stdin().lock();

@@ -26,7 +26,7 @@ const DOWN_DEADLINE: Duration = Duration::from_secs(90);
 /// A member is back within this time, or something is wrong.
 const RESTART_DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(30);
-/// All that a fleet keeps in the folder of its servers: what they hold, and what a comparison leaves.
+/// The instances that a fleet keeps in the folder of its servers: its servers' data, and what a benchmark leaves.
 const INSTANCES: [&str; 4] = ["postgres", "nats", "redis", "bench"];
 
 /// Starts the fleet where it isn't up, with TLS, with faults that can be switched on and with Prometheus and the others
@@ -223,10 +223,10 @@ pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     kill_process(pid, signal).with_context(|| format!("process {} can't be signalled", pid.as_raw_nonzero()))
 }
 
-/// Refuses what is for stopped fleets alone.
+/// Refuses commands that need a stopped fleet.
 ///
 /// # Errors
-/// When it runs.
+/// If the fleet is running.
 pub fn refuse_running(home: &Home) -> Result<()> {
     if home.is_running()? {
         bail!("the fleet is up: run `make down` first");
@@ -258,10 +258,10 @@ pub fn losses(home: &Home) -> Vec<String> {
     losses
 }
 
-/// Forgets all data of a stopped fleet, and nothing of any other's.
+/// Deletes all data of a stopped fleet, and no other fleet's.
 ///
 /// # Errors
-/// When it runs, or a file can't be removed.
+/// If the fleet is running, or a file can't be removed.
 pub fn reset(home: &Home) -> Result<()> {
     refuse_running(home)?;
     let instances: Vec<_> = INSTANCES.iter().map(|name| home.server_name(name)).collect();
@@ -290,10 +290,10 @@ pub fn reset(home: &Home) -> Result<()> {
     home.forget_place()
 }
 
-/// [`reset`] as people ask for it: says what will be lost, asks, and says what became of it.
+/// [`reset`] for the command line: says what will be lost, asks for confirmation, and reports the result.
 ///
 /// # Errors
-/// Those of [`reset`], and when it isn't wanted after all.
+/// Those of [`reset`], and if the user declines.
 pub async fn reset_with(home: &Home, consent: Consent) -> Result<()> {
     refuse_running(home)?;
     consent.ask(home, "reset", &losses(home))?;

@@ -17,14 +17,14 @@ use flotilla_servers::Rotation;
 use self::record::{Place, Record};
 use crate::SERVERS;
 
-/// The home that a command is about where it names none.
+/// The default home.
 pub const DEFAULT: &str = ".flotilla";
 
 /// The fleet's folder and the files in it.
 #[derive(Clone, Debug)]
 pub struct Home {
     root: PathBuf,
-    /// As it was typed.
+    /// The path as the user typed it.
     given: PathBuf,
     record: Record,
     place: Place,
@@ -33,11 +33,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// Opens the folder, creating it for its owner alone. `servers` is another fleet's folder whose fetched servers are
-    /// used; data stays apart, under names that carry this home's id, and is remembered there from the first `up` on.
+    /// Opens the folder, creating it readable for its owner alone. `servers` is another fleet's folder whose fetched
+    /// servers are used. Data of this home stay separate there, under names that contain its id, and the home remembers
+    /// the folder from the first `up` on.
     ///
     /// # Errors
-    /// When it can't be created or isn't a folder, or `servers` isn't where its data lie.
+    /// If the folder can't be created or isn't a folder, or the home's data aren't in `servers`.
     pub fn open(given: &Path, servers: Option<&Path>) -> Result<Self> {
         // The servers' layout may open it to the servers' group later: only a fresh folder gets its mode here.
         fs::DirBuilder::new()
@@ -56,25 +57,25 @@ impl Home {
         Ok(Self { root, given: given.to_owned(), record, place, project, rotation })
     }
 
-    /// What tells it from all other homes; it outlives a reset.
+    /// The random id that distinguishes this home from all others; it survives a reset.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.record.id
     }
 
-    /// Remembers where its data lie.
+    /// Records where the home's data are.
     ///
     /// # Errors
-    /// When the record can't be written.
+    /// If the record can't be written.
     pub fn remember_place(&self) -> Result<()> {
         let place = Some(self.place.clone());
         if self.record.place == place { Ok(()) } else { self.change_record(|record| record.place = place) }
     }
 
-    /// Forgets where its data lay: they are gone.
+    /// Clears the record of where the data were, after they are deleted.
     ///
     /// # Errors
-    /// When the record can't be written.
+    /// If the record can't be written.
     pub fn forget_place(&self) -> Result<()> {
         self.change_record(|record| (record.place, record.project) = (None, None))
     }
@@ -85,27 +86,27 @@ impl Home {
         record.write()
     }
 
-    /// The project that its containers and their volumes belong to, and those of no other home.
+    /// The Compose project of this home's containers and volumes, which no other home uses.
     #[must_use]
     pub fn project(&self) -> &str {
         &self.project
     }
 
-    /// Remembers the project of its containers.
+    /// Records the Compose project of the home's containers.
     ///
     /// # Errors
-    /// When the record can't be written.
+    /// If the record can't be written.
     pub fn remember_project(&self) -> Result<()> {
         self.change_record(|record| record.project = Some(self.project.clone()))
     }
 
-    /// A command about this home, as it is typed: `make up` for the checkout's own, else with `--home`.
+    /// A command for this home, as a user would type it: `make up` for the checkout's own home, else with `--home`.
     #[must_use]
     pub fn command(&self, command: &str) -> String {
         self.naming(&format!("`fleet {command}`")).trim_matches('`').to_owned()
     }
 
-    /// The text with this home in the commands that it suggests, where it isn't the checkout's own.
+    /// Adds this home to the commands that the text suggests, unless it is the checkout's own.
     #[must_use]
     pub fn naming(&self, text: &str) -> String {
         if self.given == Path::new(DEFAULT) {
@@ -115,7 +116,7 @@ impl Home {
         let plain = given.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte));
         let given = if plain { given } else { format!("'{}'", given.replace('\'', "'\\''")) };
         let named = format!("`fleet --home {given} ");
-        // What names it already stays as it is.
+        // Commands that already name the home stay as they are.
         let mut text = text.replace(&named, "`fleet ").replace("`fleet ", &named);
         for target in ["up", "down", "reset", "restart", "status", "logs"] {
             text = text.replace(&format!("`make {target}`"), &format!("`fleet --home {given} {target}`"));

@@ -24,10 +24,10 @@ pub struct Secrets {
     pub postgres_password: String,
     /// The roles of the services' databases, by role.
     pub role_passwords: BTreeMap<String, String>,
-    /// The users of NATS, by name.
+    /// Passwords of the users of NATS, by name.
     #[serde(default)]
     pub nats_passwords: BTreeMap<String, String>,
-    /// Redis'.
+    /// The password of Redis.
     #[serde(default)]
     pub redis_password: String,
 }
@@ -61,11 +61,11 @@ impl Secrets {
         }
     }
 
-    /// As [`load`](Self::load), and makes what an earlier version's fleet has none of. For who starts servers with them:
-    /// those that run keep what they were started with.
+    /// Like [`load`](Self::load), but also generates the secrets that an earlier version's fleet lacks. Only for
+    /// callers that start the servers afterwards: running servers keep the passwords that they were started with.
     ///
     /// # Errors
-    /// When they can't be read or written.
+    /// If they can't be read or written.
     pub fn complete(home: &Home) -> Result<Self> {
         let mut secrets = Self::load(home)?;
         if secrets.fill() {
@@ -74,7 +74,7 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// Makes what is missing; says whether anything was.
+    /// Generates missing secrets; returns whether any was missing.
     fn fill(&mut self) -> bool {
         let mut missing = false;
         for (name, fresh) in broker::passwords() {

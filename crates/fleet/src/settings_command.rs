@@ -184,14 +184,14 @@ async fn told(state: &State, service: &str, setting: &str, before: u64) -> Resul
     Ok(())
 }
 
-/// How a setting that a service doesn't have is refused.
+/// The error for a setting that a service doesn't have.
 fn unknown_setting(config: &Value, setting: &str) -> String {
     let names: Vec<_> = settings(config).filter_map(|known| known["setting"].as_str()).collect();
     let meant = nearest(setting, names).map(|meant| format!("; did you mean `{meant}`?"));
     format!("unknown setting `{setting}`{}", meant.unwrap_or_default())
 }
 
-/// How a setting that no service has is refused.
+/// The error for a setting that no service has.
 fn unknown_anywhere(setting: &str) -> String {
     let references: Vec<_> = SERVICES.into_iter().map(settings_of).collect();
     let names = references.iter().flat_map(|reference| reference.settings().iter().map(|known| known.name.as_str()));

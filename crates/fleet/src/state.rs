@@ -54,7 +54,7 @@ pub struct State {
     pub members: Vec<Member>,
     /// Address of PostgreSQL for a superuser, without a database.
     pub postgres_url: String,
-    /// Address of NATS for the fleet's own commands, with their name and password.
+    /// Address of NATS for the fleet's own commands, with user and password.
     #[serde(default)]
     pub nats_url: String,
     /// Address of Redis, with its password.
@@ -135,10 +135,10 @@ impl State {
         ClientSettings { tls, ..ClientSettings::default() }
     }
 
-    /// Address of NATS for the fleet's own commands. A fleet that an earlier version has brought up knows no passwords.
+    /// Address of NATS for the fleet's own commands. A fleet that was started by an earlier version has no passwords.
     ///
     /// # Errors
-    /// When there is no NATS.
+    /// If there is no NATS.
     pub fn broker_url(&self) -> Result<&str> {
         if self.nats_url.is_empty() { Ok(&self.member("nats")?.address) } else { Ok(&self.nats_url) }
     }
@@ -150,8 +150,8 @@ impl State {
     }
 }
 
-/// An address as it may be shown: with the user's name and without the password. What stands alone before the host is a
-/// token for NATS, a name for PostgreSQL.
+/// An address for display: with the user's name and without the password. A single word before the host is a token in
+/// NATS addresses and a user's name in PostgreSQL addresses.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };

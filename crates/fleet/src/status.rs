@@ -37,10 +37,10 @@ pub async fn print(home: &Home, json: bool) -> Result<ExitCode> {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The state as it may be shown: without the servers' passwords.
+/// The state for display, without the servers' passwords.
 ///
 /// # Errors
-/// When it can't be told in JSON.
+/// If it can't be encoded as JSON.
 pub fn json(state: &State) -> Result<String> {
     let mut shown = state.clone();
     for url in [&mut shown.postgres_url, &mut shown.nats_url, &mut shown.redis_url] {

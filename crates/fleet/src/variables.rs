@@ -1,11 +1,11 @@
-//! The variables `FLOTILLA_...` of the environment: a name that nobody reads has no effect, so it is refused.
+//! Checks the `FLOTILLA_...` environment variables: a variable that nothing reads has no effect, so it is refused.
 
 use anyhow::{Result, bail};
 use flotilla_config::{Reference, nearest, unknown};
 
 use crate::SERVICES;
 
-/// Read by the fleet command, by services, by scripts or by tests. Those of settings have two underscores.
+/// Variables that the fleet command, services, scripts or tests read. Those of settings contain two underscores.
 const KNOWN: [&str; 60] = [
     "FLOTILLA_ADMIN_EMAIL",
     "FLOTILLA_ADMIN_PASSWORD",
@@ -71,10 +71,10 @@ const KNOWN: [&str; 60] = [
 
 const PREFIX: &str = "FLOTILLA_";
 
-/// What services have in `env`, by the end of the name.
+/// Suffixes of the services' variables in `env`.
 const OF_SERVICES: [&str; 3] = ["_GRPC", "_ADMIN", "_DATABASE_URL"];
 
-/// The settings that a service has.
+/// The settings of a service.
 #[must_use]
 pub fn settings_of(service: &str) -> Reference {
     match service {
@@ -87,11 +87,11 @@ pub fn settings_of(service: &str) -> Reference {
     }
 }
 
-/// Refuses the first variable that nobody reads. Those of all services' settings (`FLOTILLA__...`) are refused by the
+/// Refuses the first variable that nothing reads. Unknown settings of all services (`FLOTILLA__...`) are refused by the
 /// services themselves.
 ///
 /// # Errors
-/// With the variable that was probably meant.
+/// Names the variable that was probably meant.
 pub fn check(names: impl Iterator<Item = String>) -> Result<()> {
     for name in names.filter(|name| name.starts_with(PREFIX) && !name.starts_with("FLOTILLA__")) {
         match name[PREFIX.len()..].split_once("__") {
@@ -121,7 +121,7 @@ fn is_known(name: &str) -> bool {
     KNOWN.contains(&name) || name.starts_with("FLOTILLA_PORT_") || of_a_service(name)
 }
 
-/// `FLOTILLA_ORDERS__PLACING__WRITERS`.
+/// A setting of one service, such as `FLOTILLA_ORDERS__PLACING__WRITERS`.
 fn of_one_service(name: &str, service: &str, setting: &str) -> Result<()> {
     let service = service.to_lowercase();
     if !SERVICES.contains(&&*service) {
@@ -175,7 +175,7 @@ mod tests {
         check(fine.into_iter().map(str::to_owned)).unwrap();
     }
 
-    /// What stands in scripts, in pages and in the code is what is known.
+    /// Every variable named in scripts, pages and code must be known.
     #[test]
     fn every_variable_of_the_repository_is_known() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -203,7 +203,7 @@ mod tests {
                     .find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_')
                     .unwrap_or(found.len());
                 let name = format!("FLOTILLA_{}", &found[..end]);
-                // Settings, and beginnings of names that are put together.
+                // Settings, and prefixes of composed names.
                 if name.contains("__") || name.ends_with('_') {
                     continue;
                 }

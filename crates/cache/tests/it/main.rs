@@ -27,9 +27,9 @@ async fn server(name: &str) -> Redis {
     Redis::start(&binaries, &layout, &name, RedisOptions::default()).await.unwrap()
 }
 
-/// What a busy machine doesn't come to, where values are to be read.
+/// A wait that even a busy machine doesn't exceed, for reads that must succeed.
 const PATIENT: HumanDuration = HumanDuration::from_secs(120);
-/// Where vain calls are to end.
+/// The deadline of calls that must fail.
 const QUICK: HumanDuration = HumanDuration::from_millis(300);
 
 async fn connect(url: &str, command_timeout: HumanDuration, registry: &Registry) -> Cache {
@@ -93,7 +93,7 @@ async fn a_server_that_stops_makes_misses_and_one_that_returns_is_used_again() {
     for _ in 0..1_000 {
         assert_eq!(cache.get("a").await, None);
     }
-    // A fifth of what it would be if each waited for an answer.
+    // A fifth of what it would take if each call waited for an answer.
     assert!(began.elapsed() < QUICK.0 * 200, "a thousand vain calls took {:?}", began.elapsed());
     assert!(shown(&registry, "flotilla_cache_up{cache=\"prices\"} 0"));
     server.restart().await.unwrap();
@@ -120,7 +120,7 @@ async fn a_server_that_hangs_costs_a_few_timeouts_and_then_nothing() {
     }
     let took = began.elapsed();
     assert!(signal("-CONT").success());
-    // Two fifths of what it would be if each waited for an answer.
+    // Two fifths of what it would take if each call waited for an answer.
     assert!(took < QUICK.0 * 200, "five hundred vain calls took {took:?}");
     eventually("the cache is up again", || async {
         cache.set("b", Bytes::from_static(b"2"), LONG).await;

@@ -1,9 +1,10 @@
-//! The broker's streams, forgotten after a restore.
+//! Deletes the broker's streams after a restore.
 //!
-//! They are ahead of the databases: they hold events of orders that no longer exist, and their consumers have acked
-//! events whose effects are gone. Without them the relays publish everything again that the outboxes retain, and the
-//! inboxes remove what had its effect before the restore point. Settings and flags lie in a bucket, which stays; the prices
-//! that inventory keeps in one are of the lost time too, and are filled again from its database.
+//! The streams are ahead of the databases: they hold events of orders that no longer exist, and their consumers have
+//! acked events whose effects are gone. Once the streams are deleted, the relays republish everything that the outboxes
+//! retain, and the inboxes discard what was applied before the restore point. Settings and flags are in a bucket, which
+//! stays. Inventory's bucket of prices is deleted too, because it holds prices from after the restore point; inventory
+//! refills it from its database.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use flotilla_servers::{Binaries, External, Layout, Nats, NatsOptions};
 use super::own;
 use crate::{DATABASES, broker, home::Home, secrets::Secrets};
 
-/// The stream under inventory's bucket of prices.
+/// The stream that backs inventory's bucket of prices.
 const PRICES: &str = "KV_prices";
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(30);

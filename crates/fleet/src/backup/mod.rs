@@ -53,7 +53,7 @@ pub struct Options {
     /// Base backups to keep; older ones go, with the WAL that only they need.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: u16,
-    /// Whether base backups may go without asking.
+    /// Whether base backups may be removed without asking.
     #[command(flatten)]
     pub consent: Consent,
 }
@@ -102,8 +102,8 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The base backups that go when there is a new one. That the oldest one makes room for it is what a backup every night
-/// is for, and nothing to be asked about; that several go is.
+/// The base backups that a new one pushes out. Removing only the oldest is the normal effect of a nightly backup and
+/// needs no confirmation; removing several does.
 fn pruned(folder: &Folder, keep: u16) -> Result<Vec<String>> {
     let bases = folder.bases()?;
     let going = (bases.len() + 1).saturating_sub(usize::from(keep));

@@ -19,7 +19,7 @@ pub fn remember(home: &Home, external: &External) -> Result<()> {
     home.write_private(&home.external(), &serde_json::to_vec(&note)?)
 }
 
-/// Which servers of the user's the fleet was last brought up with.
+/// The user's own servers that the fleet last used.
 #[must_use]
 pub fn own_servers(home: &Home) -> Vec<&'static str> {
     let note =

@@ -107,14 +107,14 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The command as it was given.
+/// The command as the user typed it.
 fn typed(options: &Options) -> String {
     let to = options.to.as_ref().map(|to| format!(" --to {to}"));
     let to = to.or_else(|| options.to_name.as_ref().map(|name| format!(" --to-name {name}"))).unwrap_or_default();
     format!("restore {}{to}", options.folder.display())
 }
 
-/// What is no more in its place after it.
+/// What the restore replaces or deletes.
 fn losses(home: &Home) -> Result<Vec<String>> {
     let mut losses = Vec::new();
     let data = data_below(home.servers(), &home.server_name("postgres"));

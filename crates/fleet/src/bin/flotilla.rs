@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             "notification" => run::<flotilla_notification::Notification>(args).await,
             other => {
                 if !other.is_empty() {
-                    // What was typed may be a secret in the wrong place.
+                    // The argument isn't echoed: it may be a secret in the wrong place.
                     let refused = flotilla_config::unknown("service", other, flotilla_fleet::SERVICES);
                     eprintln!("flotilla: {}", flotilla_redact::scrub(&refused));
                 }

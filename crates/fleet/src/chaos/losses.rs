@@ -1,4 +1,4 @@
-//! Losses of the broker behind its streams' ends: by age, purge, deletion of messages, and damage to older files.
+//! Losses of messages before the end of a stream: by age, purge, deletion, and damage to older files.
 
 use std::{
     fs,
@@ -14,33 +14,34 @@ use tokio::time::{Instant, sleep};
 
 use crate::{DATABASES, broker, home::Home, state::State};
 
-/// How long the broker may take for a step.
+/// The deadline of one step at the broker.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often something awaited is looked at.
+/// The poll interval.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Messages deleted one by one in one loss.
+/// The most messages that one loss deletes one by one.
 const MOST_DELETED: u64 = 20;
-/// Bytes written over in a damaged file.
+/// Bytes overwritten in a damaged file.
 const DAMAGE: usize = 64;
 
 /// How a stream loses messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// All that are older than a second age out.
+    /// All messages older than a second age out.
     Age,
-    /// All go; the end of the stream stays.
+    /// All messages are purged; the stream's last sequence stays.
     Purge,
-    /// Some go, one by one.
+    /// Some messages are deleted one by one.
     Delete,
-    /// A file of messages is damaged while the broker is down: the oldest but for the last one, if there are several.
+    /// A message file is damaged while the broker is down. If there are several files, the last one is spared; the
+    /// oldest of the others is damaged.
     Damage,
 }
 
 impl Loss {
-    /// All of them.
+    /// All kinds of loss.
     pub const ALL: [Self; 4] = [Self::Age, Self::Purge, Self::Delete, Self::Damage];
 
-    /// As it is printed.
+    /// The name in the output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,14 +52,14 @@ impl Loss {
         }
     }
 
-    /// Inflicts it on one stream, which `random` chooses, and says on which.
+    /// Inflicts the loss on a stream chosen by `random`, and returns a description.
     ///
     /// # Errors
-    /// When the broker is down or has no such stream just now.
+    /// If the broker is down or has no such stream at the moment.
     pub async fn inflict(self, home: &Home, random: &mut StdRng) -> Result<String> {
         let service = DATABASES.choose(random).copied().unwrap_or("orders");
         let stream = service.to_uppercase();
-        // Drawn before anything can fail, so that a seed means the same whatever the fleet does.
+        // Drawn before anything can fail, so that a seed gives the same sequence whatever happens in the fleet.
         let (place, count) = (random.random_range(0.0..1.0), random.random_range(1..=MOST_DELETED));
         let work = async {
             match self {
@@ -90,7 +91,7 @@ async fn age(context: &jetstream::Context, name: &str) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(())
     };
-    // Under load there are always young ones: a few seconds are enough.
+    // Under load new messages keep coming: don't wait longer than a few seconds.
     let aged = tokio::time::timeout(second * 3, aged).await;
     context.update_stream(&usual).await?;
     aged.unwrap_or(Ok(()))
@@ -108,18 +109,18 @@ async fn delete(context: &jetstream::Context, name: &str, place: f64, count: u64
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of what is held")]
     let first = state.first_sequence + (held as f64 * place) as u64;
     for sequence in (first..=state.last_sequence).take(usize::try_from(count)?) {
-        // One that is gone already is no failure.
+        // It may already be gone.
         drop(stream.delete_message(sequence).await);
     }
     Ok(())
 }
 
-/// Kills the broker, writes over a part of a file, and lets the broker start again.
+/// Kills the broker, overwrites a part of a message file, and lets the supervisor restart the broker.
 async fn damage(home: &Home, name: &str, place: f64) -> Result<()> {
     let pid = State::of_running(home)?.member("nats")?.pid.context("nats doesn't run")?;
     fs::write(home.hold("nats"), b"")?;
     let outcome = async {
-        // The supervisor may be stopping it already; that is as good.
+        // The supervisor may be stopping it already, which has the same effect.
         drop(crate::control::signal(pid, rustix::process::Signal::KILL));
         let deadline = Instant::now() + PATIENCE / 2;
         while State::read(home)?.is_some_and(|state| state.member("nats").is_ok_and(|nats| nats.pid.is_some())) {
@@ -145,7 +146,7 @@ fn overwrite(data: &Path, stream: &str, place: f64) -> Result<()> {
         bytes[start..start + DAMAGE].fill(0xff);
         fs::write(file, bytes)?;
     }
-    // Without its index the broker reads the files, as after a crash.
+    // Without its index the broker rescans the files, as after a crash.
     match fs::remove_file(file.with_file_name("index.db")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

@@ -1,5 +1,5 @@
-//! `fleet chaos`: SIGKILL of services and of nats-server, and losses of the broker's messages, at random while a demo
-//! runs; then the invariants.
+//! `fleet chaos`: kills services and nats-server and removes messages from the broker's streams at random while a demo
+//! runs, then checks the invariants.
 
 mod kills;
 mod losses;
@@ -32,7 +32,7 @@ pub struct Options {
     pub only_losses: bool,
 }
 
-/// What is struck.
+/// A target of the chaos.
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
     /// A member of the fleet is killed.
@@ -99,12 +99,12 @@ impl Fire {
         Self { cease, task }
     }
 
-    /// Nothing more is struck from now on.
+    /// Stops: from now on nothing more is killed or removed.
     pub fn cease(&self) {
         self.cease.cancel();
     }
 
-    /// Ceases and says what was struck, in order.
+    /// Stops, and returns a description of each strike in order.
     pub async fn end(self) -> Vec<String> {
         self.cease.cancel();
         self.task.await.unwrap_or_default()
@@ -127,7 +127,7 @@ async fn shoot(
             () = cease.cancelled() => return struck,
             () = tokio::time::sleep(pause) => {}
         }
-        // What can't be struck just now is passed over. A loss that has begun is carried through.
+        // A target that can't be struck at the moment is skipped. A loss that has begun is completed.
         if let Ok(what) = target.strike(home, &mut kills, &mut random).await {
             struck.push(what);
         }

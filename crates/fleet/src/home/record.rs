@@ -1,7 +1,8 @@
-//! Which home this is, and where its data lie: `home.json`.
+//! The record of a home, `home.json`: its id, and where its data are.
 //!
-//! Servers' folders, and servers of the user's, may be shared by several homes. What a home keeps there carries the
-//! home's id, which is made at random and stays: neither two homes whose paths end alike nor a copy of a home share it.
+//! Several homes may share a folder of servers, or the user's own servers. Everything that a home keeps there is marked
+//! with the home's id, which is random and permanent: neither homes whose paths end alike nor copies of a home have the
+//! same id.
 
 use std::{
     fs,
@@ -15,36 +16,35 @@ use flotilla_servers::data_below;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
-/// The file in the home.
 const FILE: &str = "home.json";
-/// So much of the path's last part stands in names, for people.
+/// The most characters of the path's last part that are used in names, for readability.
 const READABLE: usize = 24;
 
-/// What a home knows of itself.
+/// The content of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Made at random when the home was.
+    /// Random, generated with the home.
     pub id: String,
-    /// The home's path: another than it is at tells a copy, or that the folder was moved.
+    /// The home's path. If it differs from the present path, the home was copied or moved.
     pub root: PathBuf,
-    /// Where the data lie, from the first `up` to the next `reset`.
+    /// Where the data are, from the first `up` to the next `reset`.
     pub place: Option<Place>,
-    /// The project that its containers belong to, from the first `up` in containers to the next `reset`.
+    /// The Compose project of its containers, from the first `up` in containers to the next `reset`.
     #[serde(default)]
     pub project: Option<String>,
 }
 
-/// Where a home's data lie.
+/// Where a home's data are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// The folder of the servers; the home itself unless another's was given.
+    /// The folder of the servers: the home itself unless another was given.
     pub servers: PathBuf,
-    /// What the names of its instances begin with there; empty in the home itself.
+    /// The prefix of its instances' names there; empty in the home itself.
     pub prefix: String,
 }
 
 impl Record {
-    /// The record of a home. A home that has none yet gets one; a copy of another home becomes a home of its own.
+    /// Opens the record of a home. A home without a record gets one; a copy of another home gets a new id.
     pub fn open(root: &Path) -> Result<Self> {
         let Some(record) = Self::read(root)? else { return Self::make(root) };
         if record.root == root {
@@ -74,7 +74,7 @@ impl Record {
         }
     }
 
-    /// Two commands may be the first ones at the same time: one of them makes it.
+    /// If two commands are the first at the same time, only one of them creates the record.
     fn make(root: &Path) -> Result<Self> {
         let id = format!("{:016x}", rand::rng().random::<u64>());
         let record = Self { id, root: root.to_owned(), place: None, project: None };
@@ -90,17 +90,17 @@ impl Record {
         }
     }
 
-    /// Replaces the file whole.
+    /// Replaces the file atomically.
     pub fn write(&self) -> Result<()> {
         let fresh = self.root.join(format!("{FILE}.{}", std::process::id()));
         fs::write(&fresh, serde_json::to_vec_pretty(self)?)?;
         fs::rename(&fresh, self.root.join(FILE)).with_context(|| format!("can't write {FILE}"))
     }
 
-    /// Where the data lie, or will lie: `given` is the folder of servers that the command line names.
+    /// Where the data are, or will be: `given` is the folder of servers from the command line.
     ///
     /// # Errors
-    /// When the home has its data elsewhere.
+    /// If the home has its data elsewhere.
     pub fn place(&self, given: Option<&Path>) -> Result<Place> {
         let given = given.map(|folder| self.given(folder)).transpose()?;
         if let Some(place) = &self.place {
@@ -111,7 +111,7 @@ impl Record {
         }
         let inside = data_below(&self.root, "postgres").is_some();
         match given {
-            // Brought up by a build that kept no record.
+            // Started by a build that kept no record.
             Some(given) if inside && !given.prefix.is_empty() => Err(self.elsewhere(&self.root, &given.servers)),
             Some(given) => Ok(given),
             None if !inside && self.was_a_guest() => bail!(
@@ -133,7 +133,7 @@ impl Record {
         Ok(Place { servers, prefix })
     }
 
-    /// A name of something of this home's among that of others: `<the path's last part>-<id>-<name>`.
+    /// The name of something that this home owns among other homes' things: `<the path's last part>-<id>-<name>`.
     pub fn name(&self, name: &str) -> String {
         let plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '-';
         let readable: String = self.last_part().to_lowercase().chars().filter(plain).take(READABLE).collect();
@@ -141,8 +141,8 @@ impl Record {
         format!("{readable}-{}-{name}", self.id)
     }
 
-    /// The project of the home's containers. Where there are some that an earlier version named, by the path's last part
-    /// alone, the name stays.
+    /// The Compose project of the home. If containers exist under an earlier version's name (the path's last part
+    /// alone), that name is kept.
     pub fn project(&self) -> String {
         if let Some(project) = &self.project {
             return project.clone();
@@ -159,8 +159,8 @@ impl Record {
         self.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    /// Whether the data that an earlier version named by the path's last part alone are this home's, and not those of
-    /// another whose path ends alike: PostgreSQL's last start there was on the port that this home remembers.
+    /// Whether data that an earlier version named by the path's last part alone belong to this home, and not to another
+    /// home whose path ends alike: they do if PostgreSQL last started there on the port that this home remembers.
     fn is_mine(&self, servers: &Path, former: &str) -> bool {
         let options = || {
             let cluster = data_below(servers, &format!("{former}postgres"))?.join("cluster");
@@ -175,7 +175,7 @@ impl Record {
         options.contains(&format!("\"-p\" \"{port}\""))
     }
 
-    /// Whether it was once up natively, with data that aren't in it.
+    /// Whether it once ran natively with its data elsewhere.
     fn was_a_guest(&self) -> bool {
         let has = |file: &str| self.root.join(file).exists();
         let own_postgres =
@@ -199,7 +199,7 @@ impl Place {
     }
 }
 
-/// One folder under two paths.
+/// Whether two paths lead to the same folder.
 fn is_same(one: &Path, other: &Path) -> bool {
     let inode = |path: &Path| fs::metadata(path).map(|folder| (folder.dev(), folder.ino())).ok();
     inode(one).is_some_and(|one| inode(other) == Some(one))

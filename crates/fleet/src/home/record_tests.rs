@@ -2,11 +2,11 @@ use crate::{SERVERS, control, home::Home};
 
 use super::*;
 
-/// A folder with homes, and with a folder of servers that they share.
+/// A temporary folder with homes and a folder of servers that they share.
 struct Room(tempfile::TempDir);
 
 impl Room {
-    /// The servers' user can reach what is in it, so that data stay there.
+    /// The servers' user can access it, so that the data stay there.
     fn new() -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         let room = tempfile::tempdir().unwrap();
@@ -21,13 +21,13 @@ impl Room {
         self.0.path().canonicalize().unwrap().join(name)
     }
 
-    /// Opens a home as a guest.
+    /// Opens a home that uses the shared servers.
     fn home(&self, name: &str) -> Home {
         Home::open(&self.path(name), Some(&self.path("servers"))).unwrap()
     }
 }
 
-/// What a first `up` leaves of data.
+/// Creates the data that a first `up` leaves.
 fn fill(home: &Home) -> Vec<PathBuf> {
     home.remember_place().unwrap();
     let layout = flotilla_servers::Layout::open(home.servers()).unwrap();
@@ -69,7 +69,7 @@ fn the_folder_of_servers_is_remembered_and_another_is_refused_until_a_reset() {
 fn a_home_with_data_of_its_own_is_no_guest() {
     let room = Room::new();
     let own = Home::open(&room.path("a/ux"), None).unwrap();
-    // As a build without records left it.
+    // The layout of a build without records.
     let layout = flotilla_servers::Layout::open(own.servers()).unwrap();
     layout.data("postgres").unwrap();
     let refusal = Home::open(own.root(), Some(&room.path("servers"))).unwrap_err().to_string();
@@ -123,7 +123,7 @@ fn containers_belong_to_one_home_as_well() {
     one.remember_project().unwrap();
     fs::create_dir_all(one.containers()).unwrap();
     assert_eq!(Home::open(one.root(), None).unwrap().project(), one.project());
-    // As an earlier version left it.
+    // The layout of an earlier version.
     fs::create_dir_all(other.containers()).unwrap();
     assert_eq!(Home::open(other.root(), None).unwrap().project(), "flotilla");
 }

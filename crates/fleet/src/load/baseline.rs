@@ -12,7 +12,7 @@ use crate::{control::postgres_tool, home::Home, state::State};
 const SCRIPT: &str = include_str!("../../../../bench/baseline.sql");
 /// Its tables.
 const SCHEMA: &str = include_str!("../../../../bench/schema.sql");
-/// Its tables are dropped and made anew: no name that a database of the user's may have.
+/// Its tables are dropped and recreated, so no database of a user may have this name.
 const DATABASE: &str = "flotilla_bench";
 const CLIENTS: &str = "32";
 

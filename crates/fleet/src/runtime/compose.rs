@@ -138,7 +138,7 @@ pub async fn logs(home: &Home, name: Option<&str>, follow: bool, lines: usize) -
     Ok(())
 }
 
-/// Other names may be in further files: Compose refuses those that it doesn't know.
+/// Other project names are left to Compose: further files may define them, and Compose refuses unknown ones.
 fn refuse_typo(name: Option<&str>) -> Result<()> {
     let known = || SERVICES.into_iter().chain(SERVERS);
     match name {

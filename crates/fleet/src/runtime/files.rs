@@ -12,7 +12,7 @@ use flotilla_servers::authorization;
 
 use crate::{DATABASES, broker, secrets::Secrets};
 
-/// Where the servers are inside.
+/// Addresses of the servers inside the project's network.
 const POSTGRES: &str = "postgres:5432";
 const NATS: &str = "nats://nats:4222";
 const REDIS: &str = "redis:6379";

@@ -25,9 +25,9 @@ const HOLD_PAUSE: Duration = Duration::from_millis(50);
 pub struct Backing {
     /// A superuser's URL of PostgreSQL.
     pub postgres_url: String,
-    /// URL of NATS, without anybody's name where it is ours.
+    /// URL of NATS; without a user if the server is the fleet's own.
     nats_url: String,
-    /// Who may connect to NATS, where it is ours.
+    /// The users of NATS if it is the fleet's own.
     nats_users: Vec<NatsUser>,
     /// URL of Redis, with the password.
     pub redis_url: String,
@@ -73,7 +73,7 @@ impl Backing {
         let url = |own: Option<String>, given: Option<String>| own.or(given).unwrap_or_default();
         let backing = Self {
             postgres_url: url(postgres.as_ref().map(|server| server.url("postgres")), external.postgres),
-            // The user's own has users of its own; the address says as whom the fleet comes.
+            // The user's own server has its own users; its address contains the user for the fleet.
             nats_users: if nats.is_some() { users } else { Vec::new() },
             nats_url: url(nats.as_ref().map(Nats::url), external.nats),
             redis_url: url(redis.as_ref().map(Redis::url), external.redis),

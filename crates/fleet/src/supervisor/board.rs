@@ -51,7 +51,7 @@ impl Board {
         self.update(|state| state.postgres_url = with_database(url, ""));
     }
 
-    /// Notes the addresses of NATS and Redis for the fleet's own commands.
+    /// Records the addresses of NATS and Redis for the fleet's own commands.
     pub fn broker_and_cache(&self, nats_url: &str, redis_url: &str) {
         self.update(|state| {
             nats_url.clone_into(&mut state.nats_url);

@@ -1,7 +1,7 @@
-//! Claims on servers of the user's: what one home keeps there is its own, and another home is refused before it changes
-//! anything. `docs/homes.md` says how a claim is given up.
+//! Claims on the user's own servers: only one home may keep data there, and another home is refused before it changes
+//! anything. `docs/homes.md` says how to release a claim.
 //!
-//! A claim is the home's id, kept where the data are: in PostgreSQL as the setting `flotilla.home` of each of the
+//! A claim is the home's id, stored next to the data: in PostgreSQL as the setting `flotilla.home` of each of the
 //! services' databases, in NATS in the bucket `flotilla_home`, in Redis under the key `flotilla:home`.
 
 use std::time::Duration;
@@ -17,19 +17,19 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::{DATABASES, home::Home, secrets::Secrets, state::with_database};
 
-/// How long a server may take.
+/// The deadline of each step at a server.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The bucket of NATS.
+/// The bucket in NATS.
 const BUCKET: &str = "flotilla_home";
-/// Its key.
+/// The key in that bucket.
 const KEY: &str = "id";
-/// The key of Redis.
+/// The key in Redis.
 const REDIS_KEY: &str = "flotilla:home";
 
-/// Makes sure that the user's servers hold nothing of another home's, and claims those that nobody has.
+/// Checks that the user's servers hold no other home's data, and claims the unclaimed ones.
 ///
 /// # Errors
-/// When one holds another home's data, or doesn't answer; with what to do.
+/// If a server holds another home's data, or doesn't answer; the error says what to do.
 pub async fn check(home: &Home, external: &External, secrets: &Secrets) -> Result<()> {
     if let Some(url) = &external.postgres {
         within("PostgreSQL", check_postgres(home, url, secrets)).await?;
@@ -48,8 +48,8 @@ async fn within(server: &str, work: impl Future<Output = Result<()>>) -> Result<
     done.with_context(|| format!("{server} (your own) takes more than {} s", PATIENCE.as_secs()))?
 }
 
-/// Refuses databases that are another home's. Those without a claim, as an earlier version left them, are this home's
-/// where it knows their passwords.
+/// Refuses databases of another home. Unclaimed databases, from an earlier version, belong to this home if it has their
+/// passwords.
 async fn check_postgres(home: &Home, url: &str, secrets: &Secrets) -> Result<()> {
     let client = connect(&with_database(url, "postgres")).await?;
     for (database, claim) in claims(&client).await? {
@@ -69,22 +69,22 @@ async fn check_postgres(home: &Home, url: &str, secrets: &Secrets) -> Result<()>
     Ok(())
 }
 
-/// Claims the services' databases, once they are there.
+/// Claims the services' databases once they exist.
 ///
 /// # Errors
-/// When PostgreSQL doesn't do it.
+/// If PostgreSQL refuses.
 pub async fn claim_databases(home: &Home, url: &str) -> Result<()> {
     let client = connect(&with_database(url, "postgres")).await?;
     for (database, claim) in claims(&client).await? {
         if claim.is_none() {
-            // An id is of hexadecimal digits.
+            // An id consists of hexadecimal digits, so it needs no quoting.
             client.batch_execute(&format!("ALTER DATABASE {database} SET flotilla.home = '{}'", home.id())).await?;
         }
     }
     Ok(())
 }
 
-/// The services' databases that there are, with their claims.
+/// The services' databases that exist, with their claims.
 async fn claims(client: &Client) -> Result<Vec<(String, Option<String>)>> {
     let sql = "SELECT datname::text, (SELECT substr(setting, length('flotilla.home=') + 1) FROM pg_db_role_setting,
                    unnest(setconfig) setting
@@ -94,7 +94,7 @@ async fn claims(client: &Client) -> Result<Vec<(String, Option<String>)>> {
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Whether the home's password of the database's owner is right.
+/// Whether the home's password for the database's owner is right.
 async fn opens(url: &str, database: &str, secrets: &Secrets) -> bool {
     let role = format!("{database}_owner");
     let Ok(mut config) = with_database(url, database).parse::<tokio_postgres::Config>() else { return false };
@@ -111,14 +111,14 @@ async fn opens(url: &str, database: &str, secrets: &Secrets) -> bool {
 async fn connect(url: &str) -> Result<Client> {
     let (client, connection) =
         tokio_postgres::connect(url, NoTls).await.context("your own PostgreSQL can't be connected to")?;
-    // Ends with the client.
+    // The task ends with the client.
     tokio::spawn(connection);
     Ok(client)
 }
 
 async fn claim_nats(home: &Home, url: &str) -> Result<()> {
     let address: ServerAddr = url.parse().context("FLOTILLA_USE_NATS_URL")?;
-    // The client doesn't take the name and password from the address by itself.
+    // The client doesn't take user and password from the address by itself.
     let options = match (address.username(), address.password()) {
         (Some(user), Some(password)) => ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()),
         _ => ConnectOptions::new(),
@@ -131,7 +131,7 @@ async fn claim_nats(home: &Home, url: &str) -> Result<()> {
         ..kv::Config::default()
     };
     let store = context.create_key_value(bucket).await.context("your own NATS makes no bucket")?;
-    // Whoever is first has it.
+    // The first home to create the key owns the server.
     drop(store.create(KEY, home.id().to_owned().into()).await);
     let claim = store.get(KEY).await?.unwrap_or_default();
     if claim != home.id().as_bytes() {
@@ -145,7 +145,7 @@ async fn claim_nats(home: &Home, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// A cache that doesn't answer is one that nobody else fills either: the services do without it.
+/// A cache that doesn't answer is no error: services work without it, and no other home can fill it either.
 async fn claim_redis(home: &Home, url: &str) -> Result<()> {
     let redis = Redis::new(RedisConfig::from_url(url).context("FLOTILLA_USE_REDIS_URL")?, None, None, None);
     let Ok(connection) = redis.init().await else {

@@ -17,7 +17,7 @@ async fn databases_of_one_home_are_refused_to_another_and_kept_for_the_one() {
     let url = external.postgres.clone().unwrap();
     check(&one, &external, &secrets).await.unwrap();
     database::prepare(&url, &secrets).await.unwrap();
-    // As an earlier version left them: whoever knows the passwords has them.
+    // Unclaimed, as an earlier version left them: they belong to the home that has the passwords.
     check(&one, &external, &secrets).await.unwrap();
     claim_databases(&one, &url).await.unwrap();
     check(&one, &external, &secrets).await.unwrap();

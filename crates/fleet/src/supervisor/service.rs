@@ -98,7 +98,7 @@ pub fn environments(
             set("NATS__URL", backing.nats_url_of(name));
             if let Some(longer) = backup::retention(home) {
                 set("NATS__RETENTION__OUTBOX", format!("{}s", longer.as_secs()));
-                // A stream keeps its messages at least as long.
+                // A stream must keep its messages at least as long.
                 set("NATS__STREAM_MAX_AGE", format!("{}s", longer.max(stream_age).as_secs()));
             }
         }

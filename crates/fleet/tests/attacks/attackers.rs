@@ -1,4 +1,4 @@
-//! Clients that mean no good: bare HTTP/2 from an address of their own.
+//! Malicious clients: bare HTTP/2 from their own address.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -25,19 +25,19 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Where attackers come from.
+/// The attackers' address.
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// What an attacker lets the gateway send on one connection before it reads any of it.
+/// The attackers' receive window for a connection.
 const WINDOW: u32 = 64 * 1024;
 
 pub type Sender = SendRequest<Full<Bytes>>;
 
-/// What attackers have done.
+/// Counters of the attackers.
 #[derive(Default)]
 pub struct Deeds {
-    /// What the attack is made of: streams opened, calls cancelled or answered.
+    /// Actions of the attack: streams opened, calls cancelled or answered.
     pub done: AtomicUsize,
-    /// What was refused.
+    /// Actions that were refused.
     pub refused: AtomicUsize,
 }
 
@@ -52,14 +52,14 @@ impl Deeds {
     }
 }
 
-/// An attack under way.
+/// A running attack.
 pub struct Attack {
-    /// So many deeds, done or refused, and it is under way.
+    /// The number of actions, done or refused, after which the attack counts as under way.
     pub begun_after: usize,
     pub deeds: Arc<Deeds>,
     tasks: JoinSet<()>,
     began: Instant,
-    /// What has to be done when it has ended.
+    /// Cleanup after the attack.
     undo: Option<BoxFuture<'static, ()>>,
 }
 
@@ -72,7 +72,7 @@ impl Attack {
         self.tasks.spawn(attacker);
     }
 
-    /// Does this when the attack has ended.
+    /// Adds cleanup to run after the attack.
     pub fn and_then(mut self, undo: impl Future<Output = ()> + Send + 'static) -> Self {
         self.undo = Some(Box::pin(undo));
         self
@@ -85,7 +85,7 @@ impl Attack {
         }
     }
 
-    /// Ends it, and says what was done.
+    /// Ends the attack and returns a summary.
     pub async fn end(mut self) -> String {
         self.tasks.shutdown().await;
         if let Some(undo) = self.undo.take() {
@@ -129,7 +129,7 @@ pub fn grpc(gateway: SocketAddr, path: &str, message: &impl Message, token: Opti
     request
 }
 
-/// Whether a call was begun, as far as the head of the answer tells.
+/// Whether a call was accepted, judged by the response headers.
 pub fn is_begun(response: &Response<Incoming>) -> bool {
     response.status() == StatusCode::OK
         && response.headers().get("grpc-status").is_none_or(|status| status.as_bytes() == b"0")

@@ -1,4 +1,4 @@
-//! Calls that are sent and cancelled at once, over and over: on each connection as many as the edge lets pass.
+//! Calls that are sent and cancelled at once, over and over: on each connection as many as the edge allows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,9 +12,9 @@ use crate::{
 
 /// Connections at a time.
 const ATTACKERS: usize = 8;
-/// Calls cancelled on a connection before it is given up: the edge closes it soon.
+/// Calls cancelled on one connection before the attacker opens another: the edge closes it soon.
 const EACH: usize = 150;
-/// Between two connections of an attacker.
+/// The pause between two connections of an attacker.
 const PAUSE: Duration = Duration::from_millis(50);
 const LIST: &str = "/flotilla.inventory.v1.CatalogService/ListProducts";
 
@@ -33,7 +33,7 @@ async fn calls_that_are_cancelled_are_not_felt() {
                             let calls = (0..EACH).map(|number| {
                                 let (mut sender, deeds) = (sender.clone(), Arc::clone(&deeds));
                                 let request = grpc(gateway, LIST, &ListProductsRequest::default(), None);
-                                // Long enough for most to be on their way to the service, for few to be answered.
+                                // Long enough for most calls to reach the service, too short for most to be answered.
                                 let patience = Duration::from_micros(u64::try_from(number).unwrap() * 20);
                                 async move {
                                     let cut = tokio::time::timeout(patience, sender.send_request(request)).await;

@@ -1,21 +1,20 @@
-//! What honest clients felt.
+//! What honest clients experienced: latencies and failures.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use hdrhistogram::Histogram;
 
-/// A kind of honest call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A page of products.
+    /// List a page of products.
     Read,
-    /// An order placed.
+    /// Place an order.
     Order,
-    /// An order watched, until its first state.
+    /// Watch an order until its first state.
     WatchOrder,
-    /// A price watched, until it is told.
+    /// Watch a price until it is sent.
     WatchPrice,
-    /// A product changed.
+    /// Change a product.
     Change,
 }
 
@@ -23,7 +22,7 @@ impl Kind {
     pub const ALL: [Self; 5] = [Self::Read, Self::Order, Self::WatchOrder, Self::WatchPrice, Self::Change];
 }
 
-/// Calls of one kind.
+/// Results of one kind of call.
 pub struct Calls {
     took: Histogram<u64>,
     failed: BTreeMap<String, usize>,
@@ -52,7 +51,7 @@ impl Calls {
     }
 }
 
-/// Calls of all kinds.
+/// Results of all kinds of calls.
 #[derive(Default)]
 pub struct Figures(BTreeMap<Kind, Calls>);
 
@@ -69,7 +68,7 @@ impl Figures {
         self.0.get(&kind).map_or(Duration::ZERO, Calls::p99)
     }
 
-    /// What failed, and how often.
+    /// The errors, with their counts.
     pub fn failures(&self) -> Vec<(Kind, &BTreeMap<String, usize>)> {
         let failed = self.kinds().filter(|(_, calls)| !calls.failed.is_empty());
         failed.map(|(kind, calls)| (kind, &calls.failed)).collect()

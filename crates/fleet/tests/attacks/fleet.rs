@@ -1,4 +1,4 @@
-//! The fleet under attack, and what every attack does: measure, attack, measure.
+//! The fleet under attack, and the sequence that every attack runs: measure, attack, measure.
 
 use std::{
     net::SocketAddr,
@@ -28,10 +28,10 @@ use crate::{
     honest::Honest,
 };
 
-/// Folders of these tests begin so.
+/// The prefix of these tests' folders.
 const PREFIX: &str = "attacks-test-";
 const START_DEADLINE: Duration = Duration::from_secs(300);
-/// From the beginning of an attack until it is under way.
+/// The longest time from the start of an attack until it counts as under way.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(60);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -46,7 +46,7 @@ struct Running {
     _supervisor: Process,
 }
 
-/// The fleet, for one attack alone.
+/// The fleet, reserved for one attack at a time.
 pub struct Fleet {
     _turn: MutexGuard<'static, Option<Running>>,
     pub state: State,
@@ -56,12 +56,12 @@ pub struct Fleet {
     pub shop: Arc<Shop>,
 }
 
-/// Whether the short form is asked for.
+/// Whether the short form was requested.
 pub fn is_short() -> bool {
     std::env::var_os("FLOTILLA_ATTACKS_SHORT").is_some_and(|value| !value.is_empty())
 }
 
-/// Waits for this attack's turn and returns the fleet, started by the first that asks.
+/// Waits for this attack's turn and returns the fleet; the first caller starts it.
 pub async fn fleet() -> Fleet {
     let mut turn = FLEET.lock().await;
     let home = match &*turn {
@@ -98,7 +98,7 @@ async fn start() -> Running {
     }
 }
 
-/// Removes what earlier runs have left.
+/// Removes the leftovers of earlier runs.
 fn sweep(servers: &Path) {
     let Ok(entries) = std::fs::read_dir(servers) else { return };
     for entry in entries.flatten() {
@@ -127,7 +127,7 @@ fn binary() -> PathBuf {
     binary
 }
 
-/// Runs the command on a fleet; it has to succeed.
+/// Runs a command on a fleet and requires that it succeeds.
 pub async fn run(home: Home, arguments: &'static [&'static str]) {
     let mut command = Command::new(binary());
     command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).args(arguments);
@@ -143,12 +143,12 @@ impl Fleet {
         self.state.url("gateway").unwrap().trim_start_matches("http://").parse().unwrap()
     }
 
-    /// Honest calls before, during and after the attack, which begins when it is called.
+    /// Measures honest calls before, during and after the attack. `attack` starts it.
     pub async fn withstands(&self, name: &str, attack: impl AsyncFnOnce() -> Attack) {
         let honest = Honest::of(self).await;
         let seconds = if is_short() { 3 } else { 20 };
         let measured = Duration::from_secs(seconds);
-        // Connections, pools and caches fill up.
+        // Warm-up: connections, pools and caches fill up.
         honest.measure(measured / 3).await;
         let before = honest.measure(measured).await;
         let attack = attack().await;
@@ -175,7 +175,7 @@ impl Fleet {
         }
     }
 
-    /// Waits until what the attack has begun is done.
+    /// Waits until the work that the attack caused is done.
     async fn until_quiet(&self) {
         let findings = checker::settled(&self.state, SETTLE_PATIENCE, 0).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();

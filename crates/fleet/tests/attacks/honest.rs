@@ -1,4 +1,4 @@
-//! Honest clients: a few calls of each kind a second, whatever becomes of earlier ones.
+//! Honest clients: a few calls of each kind a second, started at a fixed rate even if earlier calls are still pending.
 
 use std::{
     sync::{
@@ -25,12 +25,12 @@ use crate::{
     fleet::Fleet,
 };
 
-/// From one call of a kind to the next.
+/// The interval between two calls of one kind.
 const BETWEEN: Duration = Duration::from_millis(25);
-/// What a client waits for an answer.
+/// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Keys of orders are new in each measurement.
+/// Makes the idempotency keys of each measurement unique.
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// The clients.
@@ -45,7 +45,7 @@ pub struct Honest {
 }
 
 impl Honest {
-    /// Clients of this fleet. They try once: what they are answered is looked at.
+    /// Clients of this fleet. They don't retry, so that every response is counted.
     pub async fn of(fleet: &Fleet) -> Self {
         let settings = ClientSettings { retry_attempts: 1, breaker_calls: u32::MAX, ..fleet.state.client_settings() };
         let channel = flotilla_rpc::channel(&fleet.state.url("gateway").unwrap(), &settings).unwrap();
@@ -56,7 +56,7 @@ impl Honest {
         Self { order, ..honest }
     }
 
-    /// Makes calls of all kinds for so long, and waits for their answers.
+    /// Makes calls of all kinds for `duration`, then waits for the pending ones.
     pub async fn measure(&self, duration: Duration) -> Figures {
         let mut calls = JoinSet::new();
         let began = Instant::now();
@@ -104,7 +104,7 @@ impl Honest {
         let line = |(product, quantity)| PlaceOrderLine { product: format!("products/{product}"), quantity };
         let request_id = format!("honest-{}-{number}", self.run);
         let request = PlaceOrderRequest { lines: lines.map(line).into(), expected_total: None, request_id };
-        // The first customer's order is watched.
+        // Watches the first customer's order.
         let session = self.shop.customer(number);
         let request = authorised(session, request);
         Ok(OrderServiceClient::new(self.channel.clone()).place_order(request).await?.into_inner().name)

@@ -1,4 +1,4 @@
-//! More streams than a connection to a service carries: of everybody's prices, and of one's own order.
+//! More streams than one connection to a service carries: watches of all prices, and of the attacker's own order.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 const STREAMS: usize = 2_000;
-/// On one connection.
+/// Streams on one connection.
 const EACH: usize = 500;
 const PRICES: &str = "/flotilla.inventory.v1.CatalogService/WatchPrices";
 const ORDER: &str = "/flotilla.orders.v1.OrderService/WatchOrder";
@@ -34,7 +34,7 @@ async fn two_thousand_watches_of_one_order_are_not_felt() {
     let [line, _] = fleet.shop.two_lines(0);
     fleet
         .withstands("2,000 watches of one order", async || {
-            // Without payments the order doesn't end, and so its watches don't either.
+            // Without payments the order doesn't end, so its watches stay open.
             run(fleet.home.clone(), &["stop", "payments"]).await;
             let order = customer.place_order(vec![line], "watched").await.unwrap();
             let request = WatchOrderRequest { name: order.name, ..WatchOrderRequest::default() };

@@ -1,4 +1,4 @@
-//! One customer places orders without end, always so many in flight.
+//! One customer places orders without pause, with a fixed number in flight.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! One address reads without end, always so many requests in flight, each of them a large page.
+//! One address reads without pause, with a fixed number of requests in flight; each response is a large page.
 
 use std::sync::Arc;
 

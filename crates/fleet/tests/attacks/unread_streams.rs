@@ -1,4 +1,4 @@
-//! Streams that are opened and never read: what they have waiting must be theirs alone.
+//! Streams that are opened and never read: what is buffered for them must block no others.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -18,7 +18,7 @@ use crate::{
 /// Anonymous streams, four on a connection.
 const STREAMS: usize = 64;
 const EACH: usize = 4;
-/// So many prices fill the windows of the gateway and of what lies behind it many times.
+/// Enough prices to fill the windows of the gateway and of the connections behind it many times.
 const PRODUCTS: usize = 20_000;
 const WATCH: &str = "/flotilla.inventory.v1.CatalogService/WatchPrices";
 
@@ -53,7 +53,7 @@ async fn streams_that_are_never_read_are_not_felt() {
         .await;
 }
 
-/// A catalogue that is large enough to fill windows.
+/// Creates a catalogue large enough to fill the windows.
 async fn fill(fleet: &Fleet) {
     let row = |number: usize| ImportProductsRequest {
         row: Some(ImportRow {
@@ -68,7 +68,7 @@ async fn fill(fleet: &Fleet) {
     request.metadata_mut().insert("authorization", fleet.operator.authorization());
     let import = CatalogServiceClient::new(fleet.api.channel()).import_products(request).await.unwrap().into_inner();
     assert_eq!(usize::try_from(import.received).unwrap(), PRODUCTS, "{import:?}");
-    // Every stream has to tell them all.
+    // Every stream has to send all of them.
     let known = std::sync::atomic::AtomicUsize::new(0);
     let mut prices = CatalogServiceClient::new(fleet.api.channel())
         .watch_prices(WatchPricesRequest::default())

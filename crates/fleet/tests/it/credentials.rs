@@ -1,4 +1,4 @@
-//! NATS and Redis let nobody in without a password, and no password is shown anywhere.
+//! NATS and Redis refuse clients without a password, and no password is shown anywhere.
 
 use async_nats::jetstream;
 use flotilla_fleet::{SERVICES, broker, secrets::Secrets, status};
@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{canary::search, fleet::fleet, http};
 
-/// What Redis answers to an inline command.
+/// The response of Redis to an inline command.
 async fn ask(address: &str, command: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();

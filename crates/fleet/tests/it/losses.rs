@@ -1,4 +1,4 @@
-//! The broker loses messages behind its streams' ends, under load.
+//! The broker loses messages before the end of its streams, under load.
 
 use flotilla_fleet::{chaos::Loss, home::Home};
 use rand::{SeedableRng as _, rngs::StdRng};

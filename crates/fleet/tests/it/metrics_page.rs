@@ -21,7 +21,7 @@ use crate::{
 /// Where the table begins on the page.
 const MARK: &str = "<!-- The table is generated: UPDATE_DOCS=1 cargo test -p flotilla-fleet --test it metrics_page -->";
 
-/// Longer than any gauge takes to be brought up to date.
+/// Longer than any gauge takes to update.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -102,8 +102,8 @@ async fn found(fleet: &Fleet) -> BTreeMap<String, Metric> {
     all
 }
 
-/// What is found once it is as listed, but for what is rare: gauges are brought up to date every few seconds. What is
-/// found in the end where it stays otherwise.
+/// The metrics found once they match the list, apart from rare ones; gauges update every few seconds. If they never
+/// match, the metrics found last.
 async fn found_like(fleet: &Fleet, listed: &BTreeMap<String, Metric>) -> BTreeMap<String, Metric> {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -1,6 +1,6 @@
-//! One customer's live feed, held through everything: when it breaks it is resumed where it was, and no delivery may be
-//! missing or come twice. A release that doesn't know the token says so; the feed is begun anew then, and what was told is
-//! passed over.
+//! One customer's live feed, kept open through the whole upgrade. When it breaks it is resumed from its token; no
+//! delivery may be missing or arrive twice. A release that doesn't know the token's form refuses it; then the feed is
+//! opened without a token, and deliveries that were already received are skipped.
 
 use std::{
     sync::Arc,
@@ -87,7 +87,7 @@ impl Follower {
         resume_token: &mut String,
         lost: &mut Option<Instant>,
     ) -> Status {
-        // Without a token it is the client's own wish to be told again.
+        // Without a token, repeats are expected.
         let mut repeats = resume_token.is_empty();
         loop {
             let said = match self.stop.run_until_cancelled(feed.message()).await {
