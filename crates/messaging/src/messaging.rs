@@ -34,7 +34,7 @@ pub struct Messaging {
     pub(crate) health: StreamHealth,
 }
 
-/// Tells how the broker is; for readiness checks after [`Messaging::run`] has taken the rest.
+/// Reports the state of the broker; for readiness checks after [`Messaging::run`] has taken the rest.
 #[derive(Clone)]
 pub struct BrokerProbe {
     broker: NatsBroker,
@@ -43,11 +43,11 @@ pub struct BrokerProbe {
 }
 
 impl BrokerProbe {
-    /// What is wrong with the broker as this process knows it: it isn't connected, or it takes no messages for the
-    /// service's stream (the process whose relay leads knows that). Asks nobody.
+    /// The broker's state as this process knows it. It is bad if there is no connection, or if the service's stream
+    /// refuses messages (only the process with the leading relay knows that). Makes no request.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of what is wrong.
     pub fn state(&self) -> Result<(), String> {
         if !self.broker.is_up() {
             return Err("not connected".to_owned());

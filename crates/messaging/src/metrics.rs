@@ -17,14 +17,14 @@ pub struct Metrics {
     pub outbox_pending: IntGauge,
     /// Times a lost stream was filled again.
     pub rebuilds: IntCounter,
-    /// Whether the stream takes no messages although the broker answers.
+    /// Whether the stream refuses messages although the broker answers.
     pub stream_refuses: IntGauge,
-    /// Whether such a stream can't be made anew, because it holds messages that the outbox no longer has.
+    /// Whether such a stream can't be recreated because it holds messages that the outbox no longer has.
     pub reset_blocked: IntGauge,
-    /// Times such a stream was made anew.
+    /// Number of times such a stream was recreated.
     pub resets: IntCounter,
-    /// Messages lost to a consumer that neither stream nor outbox has, by consumer: frames, until an operator deletes
-    /// the record of them.
+    /// Frames lost to a consumer that neither stream nor outbox has, by consumer, until an operator deletes the record
+    /// of them.
     pub lost: IntGaugeVec,
     /// Whether this process holds the relay's lease.
     pub leader: IntGauge,

@@ -34,10 +34,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// A handler that consumer and retries share.
 pub type SharedHandler<S> = Arc<dyn Handler<<S as InboxStore>::Tx>>;
 
-/// What became of an attempt, and why.
+/// The outcome of an attempt, and the reason.
 type Attempted = (&'static str, String);
 
-/// What a round has brought to an end, by consumer and outcome: a line of the log for each, however many there were.
+/// Messages that a round settled, by consumer and outcome: one log line each, however many messages there were.
 #[derive(Default)]
 struct Ended(BTreeMap<(&'static str, &'static str), (u64, Uuid, String, String)>);
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Sequences as inclusive ranges: sorted, apart from each other. Written as a PostgreSQL `int8multirange`.
+/// Sequences as inclusive ranges, sorted and disjoint. Written as a PostgreSQL `int8multirange`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<(u64, u64)>);
 
@@ -32,7 +32,7 @@ impl Ranges {
         if last < first {
             return;
         }
-        // All that overlap the new one or touch it become one with it.
+        // Merges all ranges that overlap or touch the new one.
         let begin = self.0.partition_point(|(_, end)| end.saturating_add(1) < first);
         let end = self.0.partition_point(|(start, _)| *start <= last.saturating_add(1));
         let merged = self.0[begin..end].iter().fold((first, last), |all, one| (all.0.min(one.0), all.1.max(one.1)));
@@ -81,7 +81,7 @@ impl Ranges {
         self.0.drain(..excess);
     }
 
-    /// How many sequences of `first..=last` are in it.
+    /// The number of sequences of `first..=last` in the set.
     pub fn count(&self, first: u64, last: u64) -> u64 {
         let within = |(start, end): &(u64, u64)| (last.min(*end) + 1).saturating_sub(first.max(*start));
         self.0.iter().map(within).sum()
@@ -119,7 +119,7 @@ impl fmt::Display for Ranges {
     }
 }
 
-/// Text that isn't a multirange as PostgreSQL writes it.
+/// The text isn't a multirange as PostgreSQL writes it.
 #[derive(Debug, thiserror::Error)]
 #[error("not a multirange of sequences: {0}")]
 pub struct NoRanges(String);
@@ -155,7 +155,7 @@ mod tests {
         ranges.0.iter().flat_map(|(first, last)| *first..=*last).collect()
     }
 
-    /// Small numbers without a source of randomness.
+    /// Small deterministic numbers.
     fn numbers(seed: u64) -> impl Iterator<Item = u64> {
         let mut state = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         std::iter::repeat_with(move || {

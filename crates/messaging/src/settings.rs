@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Clone, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsSettings {
-    /// Where the server listens, with the service's name and password where it wants them: `nats://127.0.0.1:4222`.
+    /// Where the server listens, with the service's name and password if it requires them: `nats://127.0.0.1:4222`.
     #[setting(alias = "NATS_URL")]
     pub url: String,
     /// The wait for a connection.
@@ -88,12 +88,12 @@ impl fmt::Debug for NatsSettings {
     }
 }
 
-/// A partition of the outbox.
+/// The period of one outbox partition.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 impl NatsSettings {
-    /// How far back the inbox remembers: the longest that a message can be on its way (it may be published again as long
-    /// as the outbox has it, which drops whole days), and an hour for clocks that differ.
+    /// How far back the inbox remembers: the longest time that a message can be in transit (it may be republished as
+    /// long as the outbox has it, and the outbox drops whole days), and an hour for clock differences.
     pub fn inbox_retention(&self) -> Duration {
         let kept = self.retention.outbox.0.saturating_add(DAY).saturating_add(self.stream_max_age.0);
         kept.saturating_add(Duration::from_secs(3_600))
@@ -101,7 +101,7 @@ impl NatsSettings {
 }
 
 impl NatsSettings {
-    /// What this section and the database's promise each other; names are from the top.
+    /// Checks settings of this section against those of the database; the problems name settings by their full path.
     pub fn check_database(&self, postgres: &PostgresSettings, problems: &mut Problems) {
         problems.require(
             self.ack_wait.0 > postgres.statement_timeout.get(),
@@ -110,7 +110,7 @@ impl NatsSettings {
         );
     }
 
-    /// Waits that are nothing make loops busy; waits without end never find what they are there to find.
+    /// Zero waits would make loops spin; very long ones would never detect what they check for.
     fn check_waits(&self, problems: &mut Problems) {
         let (lease, hour) = (self.relay.lease.0, Duration::from_secs(3_600));
         for (name, wait, longest) in [
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn an_inbox_remembers_longer_than_a_message_can_be_on_its_way() {
         let usual = NatsSettings::default();
-        // A row may be as old as the outbox's retention and the rest of its day when it is published again.
+        // A row may be republished until it is as old as the outbox's retention and the rest of its day.
         let longest = usual.retention.outbox.0 + DAY + usual.stream_max_age.0;
         assert!(usual.inbox_retention() > longest);
     }

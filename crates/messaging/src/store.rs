@@ -101,23 +101,23 @@ pub trait OutboxStore: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// The newest checkpoint of this stream, or the cursor, that isn't above the sequence.
+    /// The newest checkpoint of this stream, or the cursor, at or below the sequence.
     fn checkpoint(&self, stream: StreamMark) -> impl Future<Output = Result<Option<Checkpoint>, StoreError>> + Send;
 
-    /// The sequence of the oldest checkpoint of the stream that was created then. All that was published above it is
+    /// The sequence of the oldest checkpoint of the stream with this creation time. Everything published above it is
     /// still in the outbox.
     fn oldest_checkpoint(&self, created: i64) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
-    /// Sets the cursor back after a loss, if the epoch still holds; forgets the checkpoints above the place it goes back
-    /// to, and records one at the stream's present end: checkpoints stay in the same order by sequence and by cursor.
-    /// Keeps the record of the stream and the losses, all at once.
+    /// Sets the cursor back after a loss, if the epoch is still current. Deletes the checkpoints above the new cursor
+    /// and adds one at the stream's present end, so that checkpoints stay in the same order by sequence and by cursor.
+    /// Stores the record of the stream and the losses in the same transaction.
     fn rewind(&self, epoch: i64, rewind: Rewind<'_>) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// What was kept of the stream; nothing before the first time.
+    /// The stored record of the stream; `None` before the first time.
     fn stream_record(&self) -> impl Future<Output = Result<Option<StreamRecord>, StoreError>> + Send;
 
-    /// Keeps what is known of the stream, if the epoch still holds. May be lost in a crash of the database: what is then
-    /// known is older, and more is published again.
+    /// Stores the record of the stream, if the epoch is still current. The write may be lost in a crash of the
+    /// database: the record is then older, and more is republished.
     fn keep_record(&self, epoch: i64, record: &StreamRecord) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// What waits after the cursor, as it was last moved.

@@ -99,7 +99,7 @@ impl Error {
         self.0.outcome_unknown
     }
 
-    /// Whether the address names a role that the pool must not have, so that no wait helps.
+    /// Whether the address names a role that the pool must not use, so that retrying doesn't help.
     #[must_use]
     pub fn is_unfit_role(&self) -> bool {
         self.0.unfit_role

@@ -1,18 +1,17 @@
-//! A bounded queue that many owners share: each owner's items in order, the owners in turn.
+//! A bounded queue shared by many owners: each owner's items in order, the owners round-robin.
 //!
-//! Guarantees: whoever takes gets one item of each owner before a second of any, and of no owner more than its part; an
-//! owner who waits with many items makes the others wait for one of them at the most. No owner fills more than its part
-//! of the queue; where the queue is full, the newest item of the owner who has the most gives way to one who has less.
+//! Guarantees: a taker gets one item of each owner before a second of any, and no more than an owner's share. An owner
+//! with many items delays the others by at most one item each round. No owner fills more than its share of the queue;
+//! when the queue is full, the newest item of the owner with the most items is evicted for an owner with fewer.
 
 use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// One owner may fill a quarter of the queue, and of what is taken at once.
+/// One owner may fill a quarter of the queue and of each batch taken.
 const OWNERS_PART: usize = 4;
 
-/// The queue.
 pub(crate) struct FairQueue<T> {
     most: usize,
     state: Mutex<State<T>>,
@@ -21,13 +20,13 @@ pub(crate) struct FairQueue<T> {
 
 struct State<T> {
     waiting: HashMap<u128, VecDeque<T>>,
-    /// Owners who wait, in the order in which they are served.
+    /// Waiting owners, in the order in which they are served.
     turns: VecDeque<u128>,
     length: usize,
     closed: bool,
 }
 
-/// Why an item isn't queued. It comes back.
+/// Why an item isn't queued. Returns the item.
 pub(crate) enum Rejected<T> {
     /// No room for this owner.
     Full(T),
@@ -36,16 +35,16 @@ pub(crate) enum Rejected<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// A queue for at most so many items.
+    /// A queue of at most `most` items.
     pub fn new(most: usize) -> Self {
         let state = State { waiting: HashMap::new(), turns: VecDeque::new(), length: 0, closed: false };
         Self { most: most.max(1), state: Mutex::new(state), arrived: Notify::new() }
     }
 
-    /// Queues an item. Another owner's may come back that had to give way.
+    /// Queues an item. Returns another owner's item if one was evicted for it.
     ///
     /// # Errors
-    /// There is no room, or the queue is closed.
+    /// If there is no room, or the queue is closed.
     pub fn push(&self, owner: u128, item: T) -> Result<Option<T>, Rejected<T>> {
         let mut state = self.state.lock();
         if state.closed {
@@ -65,7 +64,7 @@ impl<T> FairQueue<T> {
         Ok(evicted)
     }
 
-    /// Takes what waits, at most so many; waits for the first. Nothing once the queue is closed and empty.
+    /// Takes the waiting items, at most `most`; waits for the first. Empty once the queue is closed and empty.
     pub async fn take(&self, most: usize) -> Vec<T> {
         loop {
             let arrived = self.arrived.notified();
@@ -76,7 +75,7 @@ impl<T> FairQueue<T> {
                     let more = state.length > 0 || state.closed;
                     drop(state);
                     if more {
-                        // For another one who takes.
+                        // Wakes another taker.
                         self.arrived.notify_one();
                     }
                     return taken;
@@ -86,13 +85,13 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Lets nothing in any more; what waits can be taken.
+    /// Accepts no more items; waiting ones can still be taken.
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.arrived.notify_one();
     }
 
-    /// Closes, and drops what waits.
+    /// Closes the queue and drops the waiting items.
     pub fn clear(&self) {
         let mut state = self.state.lock();
         state.closed = true;
@@ -103,7 +102,7 @@ impl<T> FairQueue<T> {
         self.arrived.notify_one();
     }
 
-    /// Items that wait.
+    /// The number of waiting items.
     pub fn len(&self) -> usize {
         self.state.lock().length
     }
@@ -119,7 +118,8 @@ impl<T> State<T> {
         self.length += 1;
     }
 
-    /// The newest item of the owner who has the most, if that is more than one who has `own` would have with one more.
+    /// The newest item of the owner with the most, if that owner has more than an owner with `own` items would have
+    /// after adding one.
     fn evict(&mut self, own: usize) -> Option<T> {
         let longest = self.waiting.values_mut().max_by_key(|items| items.len())?;
         if longest.len() <= own + 1 {
@@ -132,7 +132,8 @@ impl<T> State<T> {
     fn take(&mut self, most: usize) -> Vec<T> {
         let each = part(most);
         let mut taken = Vec::with_capacity(most.min(self.length));
-        // Once round for each item of an owner. Who has had its part waits for the next time, ahead of who comes later.
+        // One round for each item of an owner. An owner that has had its share waits for the next batch, ahead of later
+        // owners.
         for _ in 0..each {
             for _ in 0..self.turns.len() {
                 if taken.len() == most {
@@ -153,7 +154,7 @@ impl<T> State<T> {
     }
 }
 
-/// An owner's part of so many.
+/// An owner's share of `of`.
 fn part(of: usize) -> usize {
     of.div_ceil(OWNERS_PART)
 }
@@ -192,7 +193,8 @@ mod tests {
         for owner in 1..=4 {
             assert_eq!(push(&queue, owner, 0..2), 2);
         }
-        // All have two: one more gives way to a fifth, and none to who would have as many.
+        // All have two items: one of them is evicted for a fifth owner, but none for an owner who would then have as
+        // many.
         let evicted = queue.push(5, (5, 0)).ok().flatten().unwrap();
         assert_eq!(evicted.1, 1);
         assert!(matches!(queue.push(5, (5, 1)), Err(Rejected::Full((5, 1)))));

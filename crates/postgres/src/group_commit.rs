@@ -1,10 +1,10 @@
 //! Many callers, one transaction.
 //!
 //! Callers submit requests to a bounded queue; writers take what waits, never waiting for more, apply it as one batch
-//! and hand each caller its own outcome. Guarantees: a full queue refuses at once; a caller who leaves while queued is
-//! dropped, one whose request is already in a batch is carried through; on shutdown what is queued is still applied; a
-//! batch that panics fails its own callers only. Each request has an owner: one who submits without end fills a quarter
-//! of the queue and of each batch, and makes the others wait for no more than that.
+//! and hand each caller its own outcome. Guarantees: a full queue refuses at once; the request of a caller who leaves
+//! while queued is dropped, but one that is already in a batch is completed; on shutdown queued requests are still
+//! applied; a batch that panics fails only its own callers. Each request has an owner. An owner who floods the queue
+//! fills at most a quarter of the queue and of each batch, and delays the others by no more than that.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl<Req, Resp> Clone for GroupCommit<Req, Resp> {
     }
 }
 
-/// Closes the queue when the driver goes, whether or not it ran; who still waits is told by that.
+/// Closes the queue when the driver is dropped, whether or not it ran; waiting callers then get an error.
 struct Closing<Req, Resp>(Arc<FairQueue<Item<Req, Resp>>>);
 
 impl<Req, Resp> Drop for Closing<Req, Resp> {

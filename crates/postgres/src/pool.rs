@@ -50,13 +50,13 @@ struct Inner {
 }
 
 impl Pool {
-    /// Makes a pool without opening a connection. `name` is its label in metrics; `system` and `user` also say what role the
-    /// address may name: no connection is opened as a superuser, nor, for customers' calls, as a role that row-level
-    /// security doesn't bind. Once `url` changes, connections are opened by the new one, and those opened before are
-    /// closed as they come back.
+    /// Creates a pool without opening a connection. `name` is its label in metrics. The names `system` and `user` also
+    /// restrict the role in the address: no connection is opened as a superuser, nor, for customers' calls, as a role
+    /// that bypasses row-level security. When `url` changes, new connections use the new address, and older ones are
+    /// closed when they are returned.
     ///
     /// # Errors
-    /// The address can't be understood.
+    /// If the address is malformed.
     pub fn connect(
         name: &'static str,
         url: &Live<SecretString>,

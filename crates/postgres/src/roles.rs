@@ -1,8 +1,8 @@
-//! Whether a connection's role is one that its pool may have. Row-level security doesn't bind a superuser, a role with
-//! BYPASSRLS or the tables' owner, and lets the system's role see everything: with one of these in the address of the
-//! users' pool every customer would see every other's rows, without any error.
+//! Checks whether a connection's role is one that its pool may use. Row-level security doesn't apply to a superuser, a
+//! role with BYPASSRLS or the tables' owner, and lets the system's role see everything: with one of these in the
+//! address of the users' pool, every customer would see every other's rows, without any error.
 //!
-//! Looked at on each new connection: addresses change while a service runs, and so do roles.
+//! Each new connection is checked: addresses change while a service runs, and so do roles.
 
 use tokio_postgres::Client;
 
@@ -13,8 +13,8 @@ pub(crate) const USER: &str = "user";
 /// The pool of everything else.
 pub(crate) const SYSTEM: &str = "system";
 
-/// The role, what it may do, and whose rights it may take on. A table whose rows are parted by a policy for others, and
-/// open as a whole to this role, makes it a system's role.
+/// The role, its privileges, and the roles that it may assume. A role counts as the system's if a table has row
+/// policies for other roles but is fully visible to this one.
 const SQL: &str = "
     SELECT current_user::text,
         EXISTS (SELECT FROM pg_roles WHERE rolsuper AND pg_has_role(current_user, oid, 'MEMBER')),
@@ -26,7 +26,7 @@ const SQL: &str = "
             AND EXISTS (SELECT FROM pg_policy other WHERE other.polrelid = own.polrelid
                 AND pg_get_expr(other.polqual, other.polrelid) <> 'true'))";
 
-/// Refuses a role that doesn't fit the pool. A pool with another name than the two takes any.
+/// Refuses a role that doesn't fit the pool. Pools with other names accept any role.
 pub(crate) async fn check(pool: &str, client: &Client) -> Result<(), Error> {
     if pool != USER && pool != SYSTEM {
         return Ok(());
@@ -40,7 +40,7 @@ pub(crate) async fn check(pool: &str, client: &Client) -> Result<(), Error> {
         "owns tables with row-level security, or may act as their owner",
         "is the system's role, or may act as it",
     ];
-    // What the system may not be is a superuser alone: it sees all rows, but must not change who may do what.
+    // The system's role only must not be a superuser: it may see all rows, but must not change privileges.
     let asked = if pool == USER { &all[..] } else { &all[..1] };
     for (number, what) in asked.iter().enumerate() {
         if row.try_get(number + 1)? {

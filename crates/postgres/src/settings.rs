@@ -95,7 +95,7 @@ const fn default_migration_wait() -> HumanDuration {
 }
 
 impl PostgresSettings {
-    /// Rights that are parted by roles are none where two addresses name one role.
+    /// Separate roles give no protection if two addresses name the same role.
     fn refuse_same_role(&self, problems: &mut Problems) {
         let role = |url: Option<SecretString>| parse_url(&url?).ok()?.get_user().map(str::to_owned);
         let named = [

@@ -71,7 +71,7 @@ fn cards_of_every_length_that_issuers_use_are_masked() {
         ("3056-930902-5904", "[card]"),
         ("4222 2222 2222 2", "[card]"),
     ]);
-    // With a right sum, but of lengths that no card has, or not that issuer's.
+    // The checksum is valid, but the length is not one that any card, or that issuer's, has.
     for number in ["501801234565", "40123456789017", "401234567890124", "40123456789012343", "401234567890123454"] {
         assert_clean(&format!("order {number} today"));
     }

@@ -24,27 +24,27 @@ pub struct StreamConfig {
     pub subjects: Vec<String>,
 }
 
-/// A stream as the broker tells it.
+/// The state of a stream as the broker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamState {
     /// Its creation and last sequence.
     pub mark: StreamMark,
-    /// The lowest sequence that it may hold: all below are gone. One above the last sequence if it is empty.
+    /// The first sequence: all below are gone. One above the last sequence if the stream is empty.
     pub first: u64,
-    /// How many sequences from the first to the last are gone.
+    /// The number of missing sequences between the first and the last.
     pub deleted: u64,
 }
 
-/// A durable consumer as the broker tells it.
+/// A durable consumer as the broker reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerState {
     /// Its name.
     pub name: String,
     /// Its creation (nanoseconds since 1970).
     pub created: i64,
-    /// All up to this sequence is acked, or was gone before it could be: no proof of an ack after a loss.
+    /// The ack floor. After a loss it proves no acks: the server also advances it past messages that are gone.
     pub floor: u64,
-    /// Nothing waits for it: all that the stream holds has been delivered and acked.
+    /// Nothing is pending: everything that the stream holds has been delivered and acked.
     pub idle: bool,
 }
 
@@ -55,23 +55,23 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Pings being heard.
     type Pings: Pings;
 
-    /// Creates the stream if it isn't there; never touches its messages. Says how it is.
+    /// Creates the stream if it doesn't exist; never touches its messages. Returns its state.
     fn ensure_stream(&self, stream: &StreamConfig) -> impl Future<Output = Result<StreamState, BrokerError>> + Send;
 
-    /// How the stream is; nothing if there is no such stream.
+    /// The state of the stream; `None` if it doesn't exist.
     fn stream_state(&self, stream: &str) -> impl Future<Output = Result<Option<StreamState>, BrokerError>> + Send;
 
-    /// Which sequences between the stream's first and last are gone. Costs as much as there are.
+    /// The missing sequences between the stream's first and last. The cost grows with their number.
     fn deleted(&self, stream: &str) -> impl Future<Output = Result<Ranges, BrokerError>> + Send;
 
     /// The stream's durable consumers; a missing stream has none.
     fn consumers(&self, stream: &str) -> impl Future<Output = Result<Vec<ConsumerState>, BrokerError>> + Send;
 
-    /// Deletes the stream with its messages and consumers; one that is missing is no error.
+    /// Deletes the stream with its messages and consumers; a missing stream is no error.
     fn delete_stream(&self, stream: &str) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Whether the broker takes messages at all: stores one of `bytes` in a stream made for it, which holds `subject`,
-    /// and deletes that.
+    /// Tests whether the broker can store messages: stores one of `bytes` in a temporary stream with `subject`, then
+    /// deletes that stream.
     fn probe(&self, subject: &str, bytes: usize) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
     /// Publishes all frames without waiting in between, then awaits all acks; says the frames' sequences. Frame by

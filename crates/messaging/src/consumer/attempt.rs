@@ -59,7 +59,7 @@ struct Tally {
     /// Which events were repeats, and which were set aside and why: for their spans, where any are recorded.
     repeats: Vec<Uuid>,
     aside: Vec<(Uuid, String)>,
-    /// The first that was set aside, for the log: many at once are one line.
+    /// The first parked message, for the log: many at once are one line.
     first: Option<(Uuid, String, String)>,
 }
 
@@ -197,7 +197,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         Ok(())
     }
 
-    /// One line a transaction, however many messages of it were set aside; which ones the table holds.
+    /// Logs one line for a transaction, however many of its messages were parked; the table lists them.
     fn log_parked(&self, tally: &Tally) {
         let Some((message_id, kind, reason)) = &tally.first else { return };
         let (messages, dead) = (tally.parked + tally.dead, tally.dead);

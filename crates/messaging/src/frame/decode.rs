@@ -24,7 +24,7 @@ pub struct Undecodable {
 /// Decodes a frame. The data of each event is a slice of the payload. A bad event leaves the others intact.
 ///
 /// # Errors
-/// If the payload isn't a batch at all, or holds more than a frame may; nothing is allocated for its events then.
+/// If the payload isn't a batch, or exceeds the bounds of a frame; then nothing is allocated for its events.
 pub fn decode(subject: &str, payload: &Bytes) -> Result<Vec<Result<Event, Undecodable>>, Undecodable> {
     let broken = |reason: String| Undecodable { bytes: payload.clone(), reason };
     let count = count(payload).map_err(broken)?;
@@ -38,7 +38,7 @@ pub fn decode(subject: &str, payload: &Bytes) -> Result<Vec<Result<Event, Undeco
     Ok(events)
 }
 
-/// How many events a payload holds, from one to [`MAX_FRAME_EVENTS`]. Reads keys and lengths alone.
+/// The number of events in a payload, from one to [`MAX_FRAME_EVENTS`]. Reads only keys and lengths.
 fn count(payload: &[u8]) -> Result<usize, String> {
     let (mut rest, mut events) = (payload, 0);
     while rest.has_remaining() {

@@ -8,8 +8,8 @@
 //! the extension `deadline`, where there is one; the extensions `aggregate`, `aggregateversion`, `partitionkey`,
 //! `causationid` and `traceparent` as strings. The data is `binary_data`.
 //!
-//! Frames are bounded in bytes and in events, where they are made and where they are decoded: one that is over a bound is
-//! undecodable as a whole, and that is found before anything is allocated for its events.
+//! Frames are bounded in bytes and in events, when encoded and when decoded. A frame over a bound is undecodable as a
+//! whole; this is detected before anything is allocated for its events.
 
 mod decode;
 mod encode;
@@ -25,8 +25,9 @@ pub(crate) use trace::sampled_traceparent;
 
 /// A frame is closed before it would grow beyond this; a single larger event goes alone.
 pub const MAX_FRAME_BYTES: usize = 64 * 1_024;
-/// The most events of a frame. An encoded event has more than 64 bytes, so that full frames of the smallest are about this
-/// long; what holds more was not made here. It bounds what a decoded frame costs: some hundred bytes an event.
+/// The most events in a frame. An encoded event takes more than 64 bytes, so a full frame of the smallest events has
+/// about the maximum size, and a frame with more events wasn't produced by this crate. The limit bounds the memory of a
+/// decoded frame: some hundred bytes an event.
 pub const MAX_FRAME_EVENTS: usize = 1_024;
 
 // Field numbers of `io.cloudevents.v1`.

@@ -58,7 +58,7 @@ impl PgStore {
         self.waker.clone()
     }
 
-    /// How many frames each consumer of the service's stream has lost for good.
+    /// The number of frames that each consumer of the service's stream has lost for good.
     pub(crate) async fn losses(&self) -> Result<Vec<(String, i64)>, flotilla_postgres::Error> {
         stream_record::losses(&self.pool).await
     }

@@ -8,8 +8,8 @@ use flotilla_postgres::{Error, Pool};
 const MAKE: &str = "SELECT messaging_make_partitions(make_interval(secs => $1))";
 const DROP: &str = "SELECT messaging_drop_partitions($1, make_interval(secs => $2), make_interval(secs => $3))";
 
-// Of the last ten minutes all are kept, of the time before that the last of each minute; of those past the outbox's
-// retention the newest, below which the outbox's rows go. The lowest one says what the outbox has.
+// Keeps all checkpoints of the last ten minutes, the last one of each minute before that, and the newest one past the
+// outbox's retention; outbox rows below it are dropped. The lowest checkpoint marks what the outbox still has.
 const THIN: &str = "WITH kept AS (
     SELECT stream_created, max(sequence) AS sequence FROM relay_checkpoint
     WHERE recorded_at < now() - make_interval(secs => $1) GROUP BY stream_created)

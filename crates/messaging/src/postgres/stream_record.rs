@@ -1,4 +1,5 @@
-//! What is kept of the stream beyond its end: what is gone, how far the consumers are, what can't be published again.
+//! The stored record of the stream: which messages are gone, how far the consumers have acked, and which losses can't
+//! be republished.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const LOAD_STREAM: &str = "SELECT stream_created, gone::text, covered::text, unl
 const LOAD_CONSUMERS: &str = "SELECT consumer, consumer_created, floor,
     greatest(extract(epoch FROM clock_timestamp() - seen_at), 0)::double precision FROM relay_consumer";
 
-// Consumers that aren't named are forgotten.
+// Consumers that aren't in the record are deleted.
 const KEEP: &str = "WITH durability AS MATERIALIZED (
     SELECT set_config('synchronous_commit', CASE WHEN $10 THEN current_setting('synchronous_commit') ELSE 'off' END, true)),
 held AS MATERIALIZED (SELECT c.epoch FROM relay_cursor c, durability WHERE c.epoch = $1 FOR SHARE OF c),
@@ -33,8 +34,9 @@ consumers AS (
         seen_at = excluded.seen_at)
 SELECT count(*) FROM held";
 
-// A sequence above the place that the cursor goes back to belongs to messages that come again, or will be given to
-// others: no checkpoint there is true any more. The one at the stream's end says what comes after it.
+// Sequences above the checkpoint belong to messages that will be republished, or will be assigned to other messages, so
+// the checkpoints there are no longer valid. The new checkpoint at the stream's end marks where republished messages
+// begin.
 const REWIND: &str = "WITH moved AS (
     UPDATE relay_cursor SET generation = $2, xid = $3, id = $4, stream_created = $5, stream_sequence = $6
     WHERE epoch = $1 RETURNING 1),
@@ -52,7 +54,7 @@ ON CONFLICT (consumer, stream_created) DO UPDATE SET
     first_sequence = least(relay_loss.first_sequence, excluded.first_sequence),
     last_sequence = greatest(relay_loss.last_sequence, excluded.last_sequence), noticed_at = now()";
 
-// With a nought for each consumer that has lost nothing, so that the first loss is a rise.
+// Includes zero for each consumer without a loss, so that the first loss shows as an increase.
 const LOSSES: &str = "SELECT consumer, sum(frames)::bigint FROM (
     SELECT consumer, last_sequence - first_sequence + 1 AS frames FROM relay_loss
     UNION ALL SELECT consumer, 0 FROM relay_consumer) AS known
@@ -82,7 +84,7 @@ pub(super) async fn load(pool: &Pool) -> Result<Option<StreamRecord>, Error> {
 fn known(row: &Row) -> Result<KnownConsumer, Error> {
     let floor: i64 = row.try_get(2)?;
     let age = Duration::try_from_secs_f64(row.try_get(3)?).unwrap_or_default();
-    // Further back than the machine's own start it can't be told: then it counts as seen just now.
+    // `Instant` can't represent times before the machine's start: such a consumer counts as seen just now.
     let seen = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
     Ok(KnownConsumer { created: row.try_get(1)?, floor: u64::try_from(floor).unwrap_or_default(), seen })
 }
@@ -118,7 +120,7 @@ pub(super) async fn rewind(pool: &Pool, epoch: i64, rewind: Rewind<'_>) -> Resul
     Ok(true)
 }
 
-/// How many frames each known consumer has lost for good.
+/// The number of frames that each known consumer has lost for good.
 pub(super) async fn losses(pool: &Pool) -> Result<Vec<(String, i64)>, Error> {
     pool.query(LOSSES, &[]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
@@ -127,7 +129,7 @@ fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A record as the statement takes it.
+/// A record as the statement's parameters.
 struct Columns<'a> {
     created: i64,
     gone: String,

@@ -20,7 +20,7 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const SEEKS: u32 = 24;
 /// How long a relay that is shutting down goes on publishing what is left.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How often the record of the stream is kept although nothing in it has changed.
+/// How often the record of the stream is stored although it hasn't changed.
 pub(super) const KEEP_RECORD: Duration = Duration::from_secs(600);
 
 /// A relay that holds the lease.
@@ -32,10 +32,10 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
     pub(super) generations: Vec<i64>,
     /// The stream as far as it is known to be intact.
     pub(super) stream: StreamMark,
-    /// What is known of it beyond its end, and when that was last kept.
+    /// What is known about the stream's messages, and when that was last stored.
     pub(super) record: StreamRecord,
     pub(super) kept_at: Instant,
-    /// The stream's last sequence at the look before.
+    /// The stream's last sequence at the previous check.
     pub(super) looked_at: u64,
     pub(super) refusals: Refusals,
     /// Rows read ahead, while the batch before them was published.

@@ -1,4 +1,4 @@
-//! The lease of a relay that leads: each move of the cursor prolongs it.
+//! The lease of a relay that leads: each move of the cursor renews it.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::broker::Broker;
 use crate::store::{Cursor, OutboxStore};
 
 impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
-    /// Moves the cursor, which prolongs the lease.
+    /// Moves the cursor, which renews the lease.
     pub(super) async fn advance(&mut self, cursor: Cursor) -> Result<(), Stop> {
         let settings = &self.parts.settings;
         let now = Instant::now();
@@ -25,7 +25,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         Ok(())
     }
 
-    /// Prolongs the lease well before a publication could outlast it.
+    /// Renews the lease well before a publication could outlast it.
     pub(super) async fn keep_lease(&mut self, now: Instant) -> Result<(), Stop> {
         let lease = self.parts.settings.lease.0;
         if self.lease_until.saturating_duration_since(now) > lease.mul_f64(0.6) {
@@ -34,7 +34,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.confirm_lease().await
     }
 
-    /// Prolongs the lease, or finds out that it is lost.
+    /// Renews the lease, or finds out that it is lost.
     pub(super) async fn confirm_lease(&mut self) -> Result<(), Stop> {
         let now = Instant::now();
         let lease = self.parts.settings.lease.0;

@@ -1,8 +1,8 @@
-//! Which messages a stream has lost behind its end, and whom that concerns.
+//! Detects which messages a stream has lost before its end, and which consumers need them.
 //!
-//! A server moves a consumer's ack floor over messages that are gone, so what it tells after a loss proves nothing. The
-//! floors that count are those that were read while the stream was without a new loss. A loss concerns a consumer if it
-//! reaches above that floor. What all had acked ages out without notice.
+//! A server advances a consumer's ack floor past messages that are gone, so ack floors read after a loss prove nothing.
+//! Only floors that were read while the stream had no new loss are used. A loss matters to a consumer if it reaches
+//! above that floor. Messages that every consumer has acked age out without further action.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use crate::broker::{ConsumerState, StreamState};
 use crate::ranges::Ranges;
 use crate::store::{ConsumerLoss, KnownConsumer, StreamRecord};
 
-/// The most deleted messages that are listed, some megabytes.
+/// The most deleted messages that are listed; the list takes some megabytes.
 const MOST_LISTED: u64 = 500_000;
-/// The most ranges that a record holds of either kind.
+/// The most ranges of either kind in a record.
 const MOST_RANGES: usize = 4_096;
 
-/// What the broker must still be asked for.
+/// What the broker must still be asked for, if anything.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Nothing: these are gone.
+    /// Nothing: these sequences are gone.
     Gone(Ranges),
     /// The list of deleted messages.
     List,
 }
 
 impl StreamRecord {
-    /// A stream of which nothing is known but its creation.
+    /// The record of a stream of which only the creation time is known.
     pub(super) fn of(created: i64) -> Self {
         Self { created, ..Self::default() }
     }
 
-    /// What is gone, as far as the counts tell.
+    /// The sequences that are gone, as far as the counts allow to tell.
     pub(super) fn look(&self, found: &StreamState) -> Look {
         let mut gone = self.gone.clone();
         gone.insert(1, found.first - 1);
@@ -50,13 +50,13 @@ impl StreamRecord {
         Look::List
     }
 
-    /// What is gone, by the list of deleted messages.
+    /// The sequences that are gone, from the list of deleted messages.
     pub(super) fn listed(found: &StreamState, mut deleted: Ranges) -> Ranges {
         deleted.insert(1, found.first - 1);
         if deleted.len() > MOST_RANGES { Ranges::one(1, found.mark.sequence) } else { deleted }
     }
 
-    /// What of it is neither known nor published again.
+    /// The sequences that are newly gone and have not been republished.
     pub(super) fn fresh(&self, gone: &Ranges) -> Ranges {
         gone.without(&self.gone).without(&self.covered)
     }
@@ -66,8 +66,7 @@ impl StreamRecord {
         self.consumers.values().filter_map(|known| lost.first_above(known.floor)).min()
     }
 
-    /// What of the lost messages can't be published again: `retained` is the sequence above which the outbox still has
-    /// all.
+    /// The losses that can't be republished. The outbox still has everything above the sequence `retained`.
     pub(super) fn losses(&self, lost: &Ranges, retained: u64) -> Vec<ConsumerLoss> {
         let mut beyond = lost.clone();
         beyond.truncate(retained);
@@ -77,9 +76,10 @@ impl StreamRecord {
         self.consumers.iter().filter_map(of).collect()
     }
 
-    /// Takes what is gone for dealt with. True if that was news.
+    /// Marks what is gone as handled. Returns whether the record changed.
     pub(super) fn settle(&mut self, found: &StreamState, gone: Ranges) -> bool {
-        // More than can be listed were taken for gone whole: only the front is known.
+        // If there were too many to list, everything was treated as gone: only the range before the first sequence is
+        // certain.
         let unlisted = if gone.count(found.first, found.mark.sequence) == found.deleted { 0 } else { found.deleted };
         let mut gone = gone;
         if unlisted > 0 {
@@ -91,14 +91,14 @@ impl StreamRecord {
         news
     }
 
-    /// Takes the sequences from `first` to `last` for published again.
+    /// Marks the sequences from `first` to `last` as republished.
     pub(super) fn cover(&mut self, first: u64, last: u64) {
         self.covered.insert(first, last);
-        // Without the lowest ones more may be published again than need be.
+        // Dropping the lowest ranges may only cause unnecessary republication.
         self.covered.keep_highest(MOST_RANGES);
     }
 
-    /// Forgets everything above a stream's end: other messages will get those sequences.
+    /// Forgets everything above the stream's end: those sequences will be assigned to other messages.
     pub(super) fn cut(&mut self, last: u64) {
         self.gone.truncate(last);
         self.covered.truncate(last);
@@ -107,13 +107,14 @@ impl StreamRecord {
         }
     }
 
-    /// Takes the floors for true: since they were read nothing was lost that concerns anybody. `sequence` was in the
-    /// stream well before they were read. True if there is something to keep.
+    /// Accepts the ack floors: nothing that a consumer needs was lost since they were read. `sequence` was in the
+    /// stream well before that. Returns whether the record has something to store.
     pub(super) fn observe(&mut self, consumers: Vec<ConsumerState>, sequence: u64, keep: Duration) -> bool {
         let now = Instant::now();
         let mut news = false;
         for state in consumers {
-            // One that waits for nothing has acked what doesn't concern it too, whatever its floor.
+            // A consumer with nothing pending has also passed the messages on subjects that it doesn't read, whatever
+            // its floor.
             let floor = if state.idle { state.floor.max(sequence) } else { state.floor };
             let known = KnownConsumer { created: state.created, floor, seen: now };
             match self.consumers.get_mut(&state.name) {
@@ -121,7 +122,7 @@ impl StreamRecord {
                     news |= before.floor < floor;
                     *before = KnownConsumer { floor: floor.max(before.floor), ..known };
                 }
-                // Made anew, it reads from the first message on and needs each of them.
+                // A recreated consumer reads from the first message on and needs all of them.
                 _ => {
                     news = true;
                     self.consumers.insert(state.name, known);
@@ -131,7 +132,7 @@ impl StreamRecord {
         news | self.forget_unseen(keep)
     }
 
-    /// A consumer that is gone for longer than the outbox keeps its rows is no longer wanted.
+    /// Forgets consumers that have been missing for longer than the outbox keeps its rows.
     pub(super) fn forget_unseen(&mut self, keep: Duration) -> bool {
         let before = self.consumers.len();
         self.consumers.retain(|_, known| known.seen.elapsed() <= keep);

@@ -54,7 +54,7 @@ pub struct RelayParts<S, B> {
     pub settings: RelaySettings,
     /// The longest that the broker may take to ack a batch.
     pub publish_deadline: Duration,
-    /// How long the outbox keeps its rows; a consumer that is away for longer is no longer reckoned with.
+    /// How long the outbox keeps its rows; consumers that have been missing for longer are forgotten.
     pub retention: Duration,
     /// Whether the stream takes messages.
     pub health: StreamHealth,

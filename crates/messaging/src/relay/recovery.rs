@@ -1,10 +1,10 @@
-//! What the relay does when the broker has lost its stream, the stream's tail, or messages before its end.
+//! How the relay recovers when the broker has lost its stream, the stream's tail, or messages before its end.
 //!
 //! The broker is disposable: everything retained is still in the outbox. After the loss of a stream or of its tail the
-//! consumers are deleted (services create them again from the first message; one that is ahead of its stream would skip
-//! what is published next). In each case the cursor goes back to the newest checkpoint below the loss, else to the oldest
-//! retained row. Where no checkpoint is left, a consumer may have been further behind than the outbox remembers: that is
-//! recorded for an operator.
+//! consumers are deleted. Services recreate them from the first message; a consumer that is ahead of its stream would
+//! skip what is published next. In each case the cursor goes back to the newest checkpoint below the loss, or to the
+//! oldest retained row if there is none. If no checkpoint is left, a consumer may have been further behind than the
+//! outbox keeps its rows: that loss is recorded for an operator.
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -16,17 +16,17 @@ use crate::broker::{Broker, ConsumerState, StreamState};
 use crate::ranges::Ranges;
 use crate::store::{Checkpoint, Cursor, OutboxStore, Rewind, StreamMark, StreamRecord};
 
-/// Whether the stream is still the recorded one and its end holds at least what was acked.
+/// Whether the stream is still the recorded one and its last sequence covers everything that was acked.
 fn intact(recorded: StreamMark, found: StreamMark) -> bool {
     found.created == recorded.created && found.sequence >= recorded.sequence
 }
 
 impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
-    /// At the start of an epoch: creates the stream if it isn't there and compares it with what was recorded.
+    /// At the start of an epoch: creates the stream if it doesn't exist and compares it with the record.
     pub(super) async fn open_stream(&mut self, recorded: Option<StreamMark>) -> Result<(), Stop> {
         let found = self.parts.broker.ensure_stream(&self.parts.stream).await?;
         let kept = self.parts.store.stream_record().await?.filter(|kept| {
-            // Of the recorded stream, which need not be there any more.
+            // The record must be that of the recorded stream, which may no longer exist.
             kept.created == recorded.map_or(found.mark.created, |recorded| recorded.created)
         });
         let known = kept.is_some();
@@ -34,14 +34,14 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         match recorded {
             Some(recorded) if !intact(recorded, found.mark) => return self.rebuild(recorded).await,
             Some(_) => self.stream = found.mark,
-            // Nothing was acked, so all that the stream may hold is published again.
+            // Nothing was acked, so everything that the stream may hold is republished.
             None => {
                 let end = StreamMark { sequence: 0, ..found.mark };
                 return self.rewind(&found, self.start(), &Ranges::default(), end).await;
             }
         }
         if !known {
-            // The first look at a stream that is in use: what has aged out was no loss.
+            // The first check of a stream that is already in use: messages that aged out before are no loss.
             let gone = self.gone(&found).await?;
             self.record.settle(&found, gone);
         }
@@ -51,7 +51,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
     /// Compares the stream with what is known of it.
     pub(super) async fn check_stream(&mut self) -> Result<(), Stop> {
         let known = self.stream;
-        // Before the stream: a floor that a loss has moved is then told together with the loss.
+        // Read before the stream: if a loss advances an ack floor, the stream's state then shows that loss.
         let consumers = self.parts.broker.consumers(self.parts.stream.name).await?;
         match self.parts.broker.stream_state(self.parts.stream.name).await? {
             Some(found) if intact(known, found.mark) => {
@@ -79,7 +79,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
             return self.rewind(found, to, &lost, found.mark).await;
         }
         let mut news = self.record.settle(found, gone);
-        // A server may tell a little late that something waits: only what was there at the look before counts.
+        // The server may report pending messages a little late: only sequences from the previous check count.
         news |= self.record.observe(consumers, self.looked_at, self.parts.retention);
         self.looked_at = found.mark.sequence;
         if news || self.kept_at.elapsed() > super::leader::KEEP_RECORD {
@@ -101,7 +101,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         }
     }
 
-    /// The newest checkpoint below a sequence, else the start of the outbox.
+    /// The newest checkpoint below a sequence, or the start of the outbox.
     async fn checkpoint_below(&self, sequence: u64) -> Result<Checkpoint, Stop> {
         let below = StreamMark { created: self.stream.created, sequence: sequence.saturating_sub(1) };
         Ok(self.parts.store.checkpoint(below).await?.unwrap_or_else(|| self.start()))
@@ -113,7 +113,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         Checkpoint { sequence: 0, cursor: Cursor::start_of(oldest) }
     }
 
-    /// After the loss of the stream or its tail.
+    /// Recovers from the loss of the stream or its tail.
     pub(super) async fn rebuild(&mut self, recorded: StreamMark) -> Result<(), Stop> {
         let stream = self.parts.stream.name;
         warn!(stream, recorded = recorded.sequence, "the stream was lost or cut, publishing again");
@@ -129,8 +129,8 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.rewind(&found, to, &lost, StreamMark { created: recorded.created, sequence: last }).await
     }
 
-    /// Goes back, with all that is known of the stream. Of the stream that is meant by `end`, nothing above its
-    /// sequence is there any more.
+    /// Moves the cursor back and updates the record of the stream. Nothing above `end`'s sequence is left in the stream
+    /// that `end` names.
     async fn rewind(
         &mut self,
         found: &StreamState,

@@ -1,9 +1,9 @@
-//! A stream that takes no messages although its server answers.
+//! Recovers a stream that refuses messages although its server answers.
 //!
-//! After a full disk nats-server goes on refusing a stream's messages when there is room again, until the stream is made
-//! anew. The relay knows it by publications that come to nothing while the server still tells how the stream is: silence
-//! of the whole server, or a lost connection, doesn't count. Before it destroys anything it makes sure that the server
-//! can write again, and that the outbox still has whatever a consumer hasn't acked.
+//! After a full disk nats-server keeps refusing a stream's messages even when there is room again, until the stream is
+//! recreated. The relay detects this by failed publications while the server still reports the stream's state; a server
+//! that doesn't answer, or a lost connection, doesn't count. Before it deletes anything, the relay makes sure that the
+//! server can write again, and that the outbox still has everything that a consumer hasn't acked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +19,13 @@ use crate::error::BrokerError;
 use crate::ranges::Ranges;
 use crate::store::OutboxStore;
 
-/// Publications in a row that must come to nothing before the stream is made anew.
+/// Consecutive publications that must fail before the stream is recreated.
 const REFUSALS: u32 = 5;
 /// The pause after a refused publication.
 const PAUSE: Duration = Duration::from_millis(250);
-/// The pause between two attempts at a stream that goes on refusing, at first and at most.
+/// The pause between two attempts to recreate a stream that keeps refusing: initial and maximum.
 const RESET_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-/// More than a server holds in memory before it writes.
+/// More than a server buffers in memory before it writes.
 const PROBE_BYTES: usize = 256 * 1024;
 
 /// Whether a service's stream takes messages, for readiness.
@@ -43,7 +43,7 @@ impl StreamHealth {
     }
 }
 
-/// How often a stream has refused, and when it may be made anew.
+/// Counts a stream's refusals, and when it may next be recreated.
 #[derive(Debug)]
 pub(super) struct Refusals {
     count: u32,
@@ -58,14 +58,14 @@ impl Refusals {
 }
 
 impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
-    /// A publication came to nothing. `before` was the stream's last sequence.
+    /// Handles a failed publication. `before` was the stream's last sequence.
     pub(super) async fn refused(&mut self, before: u64, error: BrokerError) -> Result<(), Stop> {
         if matches!(error, BrokerError::Refused(_)) {
-            // A frame that is too large, or a server that is too old: no stream would be better.
+            // The frame is too large, or the server too old: recreating the stream wouldn't help.
             return Err(error.into());
         }
-        // Whatever failed, nothing more is sent before the stream is known to be whole. A server that doesn't even tell
-        // that is away, and that is another matter.
+        // Whatever failed, publish nothing more until the stream is known to be intact. A server that doesn't answer
+        // this either is down, which isn't a refusal.
         if let Err(stop) = self.check_stream().await {
             self.refusals = Refusals::none();
             return Err(stop);
@@ -90,7 +90,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         Ok(())
     }
 
-    /// The stream took a publication.
+    /// Handles a successful publication.
     pub(super) fn accepted(&mut self) {
         if self.refusals.count > 0 {
             if self.parts.health.refuses() {
@@ -107,7 +107,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.parts.metrics.stream_refuses.set(i64::from(refuses));
     }
 
-    /// Makes the stream anew, if that can help and costs nobody anything.
+    /// Recreates the stream if that can help and nothing is lost by it.
     async fn reset_stream(&mut self) -> Result<(), Stop> {
         let stream = self.parts.stream.name;
         self.refusals.next_reset = Instant::now() + self.refusals.pause;

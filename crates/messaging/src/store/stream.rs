@@ -1,4 +1,4 @@
-//! What a store keeps of the relay's stream: its end, checkpoints, what is gone, and how far the consumers are.
+//! What a store keeps about the relay's stream: its end, checkpoints, missing messages, and the consumers' ack floors.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,7 @@ use tokio::time::Instant;
 use super::Cursor;
 use crate::ranges::Ranges;
 
-/// What is known of the stream at some cursor: when it was created (nanoseconds since 1970) and its highest acked
-/// sequence.
+/// The stream's state at a cursor: its creation time (nanoseconds since 1970) and its highest acked sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamMark {
     /// The stream's creation.
@@ -26,16 +25,16 @@ pub struct Checkpoint {
     pub cursor: Cursor,
 }
 
-/// What the relay knows of its stream beyond the end.
+/// What the relay knows about its stream's messages and consumers.
 #[derive(Debug, Clone, Default)]
 pub struct StreamRecord {
     /// The stream's creation.
     pub created: i64,
-    /// Sequences that the stream doesn't hold and that are dealt with.
+    /// Sequences that the stream doesn't hold and that have been handled.
     pub gone: Ranges,
-    /// Sequences whose messages are published again at higher ones: their loss doesn't matter.
+    /// Sequences whose messages are republished at higher ones: their loss doesn't matter.
     pub covered: Ranges,
-    /// Deleted messages that are too many to be listed in `gone`; zero if all are listed.
+    /// The number of deleted messages if they are too many to be listed in `gone`; zero if all are listed.
     pub unlisted: u64,
     /// The stream's durable consumers by name.
     pub consumers: BTreeMap<String, KnownConsumer>,
@@ -66,13 +65,13 @@ pub struct ConsumerLoss {
 /// Where the relay goes back to.
 #[derive(Debug, Clone)]
 pub struct Rewind<'a> {
-    /// The place in the outbox, and the sequence at or below which the stream holds all up to it.
+    /// The position in the outbox, and the sequence at or below which the stream holds everything up to it.
     pub to: Checkpoint,
-    /// The stream as it is: what is published from now on comes above its sequence.
+    /// The stream as it is: later publications get higher sequences.
     pub stream: StreamMark,
-    /// What is known of the stream from now on.
+    /// The new record of the stream.
     pub record: &'a StreamRecord,
-    /// What can't be published again. `lost_from` is the creation of the stream that held it.
+    /// The losses that can't be republished.
     pub losses: &'a [ConsumerLoss],
     /// The creation of the stream that the losses were in.
     pub lost_from: i64,

@@ -1,7 +1,7 @@
-//! Catches what this thread logs as a warning.
+//! Captures the warnings that this thread logs.
 //!
-//! One subscriber for the whole process: with one a thread, whether a line is logged at all is remembered for every thread
-//! by whichever came first.
+//! One subscriber serves the whole process: with one subscriber a thread, tracing would cache for all threads whether a
+//! callsite is enabled, as the first thread found it.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
@@ -17,7 +17,7 @@ thread_local! {
     static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// The warnings of messaging since it was made, on this thread.
+/// The warnings of messaging on this thread since it was created.
 pub struct Warnings(());
 
 impl Warnings {

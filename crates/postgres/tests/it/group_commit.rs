@@ -69,7 +69,7 @@ impl Running {
     }
 }
 
-/// A request of an owner of its own.
+/// Submits a request with an owner of its own.
 async fn alone(group: &GroupCommit<u32, u32>, request: u32) -> Result<u32, Refused> {
     group.submit(Uuid::from_u128(request.into()), request).await
 }
@@ -149,7 +149,7 @@ async fn one_owners_flood_makes_another_wait_for_a_part_of_one_batch_and_refuses
         caller.await.unwrap().unwrap();
     }
     first.await.unwrap().unwrap();
-    // Queued last, and in the next batch all the same; of which the flood is a quarter.
+    // Although queued last, they are in the next batch; the flood gets a quarter of it.
     assert_eq!(store.batches()[..3], [vec![1000], vec![2000, 3000, 2001], vec![2002, 2003]]);
     running.stop().await;
 }

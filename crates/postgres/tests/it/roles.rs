@@ -1,11 +1,11 @@
-//! Roles that a pool must not have.
+//! Roles that a pool must not use.
 
 use flotilla_config::{ExposeSecret as _, Problems, SecretString, Validate as _};
 use flotilla_postgres::PostgresSettings;
 
 use crate::support::{Database, superuser_url};
 
-/// A table whose rows are each one user's, as services make them.
+/// A table with one user's data in each row, as services create them.
 async fn parted() -> Database {
     let database = Database::fresh().await;
     database
@@ -38,7 +38,7 @@ async fn as_superuser(sql: &str) {
     connection.await.unwrap().unwrap();
 }
 
-/// How a pool refuses a role; nothing where it takes it.
+/// The pool's error for a role; `None` if it accepts the role.
 async fn refusal(database: &Database, pool: &'static str, role: &str) -> Option<String> {
     let answer = database.pool(pool, &naming(database, role), &database.settings()).ping().await;
     answer.err().map(|error| {
@@ -67,7 +67,7 @@ async fn customers_calls_never_run_as_a_role_that_row_security_does_not_bind() {
         let expected = format!("postgres.user_url names the role {role}, which {what}");
         assert!(refusal.starts_with(&expected), "{role}: {refusal:?}");
     }
-    // Made by a store of secrets, with the user's rights and no more.
+    // Created by a secret store, with the user's privileges and no more.
     for role in ["tested_user", "tested_guest"] {
         assert_eq!(refusal(&database, "user", role).await, None, "{role}");
     }

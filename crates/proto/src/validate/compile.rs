@@ -14,8 +14,8 @@ const FIELD: &str = "buf.validate.field";
 const REFERENCE: &str = "google.api.resource_reference";
 const RESOURCE: &str = "google.api.resource";
 
-/// The most items of a repeated field that declares no bound: a request of 4 MiB could hold two million empty ones, and
-/// they would take ten to a hundred times its memory once decoded.
+/// The most items of a repeated field without a declared bound. A request of 4 MiB could hold two million empty items,
+/// which would take ten to a hundred times its memory once decoded.
 pub(super) const MAX_ITEMS: u64 = 1_000;
 
 /// The pattern of text without control characters.

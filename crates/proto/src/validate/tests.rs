@@ -150,7 +150,7 @@ fn a_response_is_not_checked() {
 #[test]
 fn millions_of_empty_items_are_refused_before_they_are_decoded() {
     use crate::identity::v1::UpdateUserRequest;
-    // An empty path of a mask has two bytes here and 24 in memory.
+    // An empty path of a field mask takes two bytes here and 24 in memory.
     let paths = [0x0a, 0x00].repeat(2_000_000);
     let mut request = vec![0x12];
     prost::encoding::encode_varint(paths.len() as u64, &mut request);
@@ -183,7 +183,7 @@ fn every_repeated_field_of_a_request_is_bounded() {
 
 #[test]
 fn what_stands_behind_a_group_is_checked_too() {
-    // An unknown field 1000 as a group with a field and a group inside, which decoders pass over.
+    // An unknown field 1000: a group with a field and a nested group, which decoders skip.
     let group = [0xc3, 0x3e, 0x08, 0x01, 0x13, 0x14, 0xc4, 0x3e];
     let bad = order(vec![line("products/lamp", 0)]).encode_to_vec();
     let good = order(vec![line("products/lamp", 1)]).encode_to_vec();

@@ -25,8 +25,8 @@ impl<'a> Iterator for Fields<'a> {
             let key = varint(&mut self.0)?;
             let number = u32::try_from(key >> 3).ok()?;
             let value = match key & 7 {
-                // Nobody writes groups any more, but decoders pass over those of unknown fields: so must this, or what
-                // stands behind one would go unchecked.
+                // Groups are obsolete, but decoders skip those of unknown fields, so this must too; otherwise whatever
+                // follows one would go unchecked.
                 GROUP => {
                     skip_group(&mut self.0)?;
                     continue;
@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Passes over the rest of a group whose beginning was read, with the groups inside of it.
+/// Skips the rest of a group whose start tag was read, with nested groups.
 fn skip_group(from: &mut &[u8]) -> Option<()> {
     let mut open = 1_u32;
     while open > 0 {

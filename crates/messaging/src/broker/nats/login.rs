@@ -1,15 +1,15 @@
-//! An address with a name and a password, as the client wants them: apart.
+//! Splits the user and password from an address, because the client takes them separately.
 
 use std::io;
 
 use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
-/// The server that `url` names, and options with its name and password where it has them: the client doesn't take them
-/// from the address by itself.
+/// The server in `url`, and options with its user and password if it has them: the client doesn't take them from the
+/// address by itself.
 ///
 /// # Errors
-/// The address can't be understood.
+/// If the address is malformed.
 pub fn login(url: &str) -> io::Result<(ServerAddr, ConnectOptions)> {
     let address: ServerAddr = url.parse()?;
     let options = match credentials(&address) {
@@ -20,7 +20,7 @@ pub fn login(url: &str) -> io::Result<(ServerAddr, ConnectOptions)> {
 }
 
 fn credentials(address: &ServerAddr) -> Option<(String, String)> {
-    // What isn't allowed in an address is written as `%` and its number there.
+    // Special characters are percent-encoded in an address.
     let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some((plain(address.username()?), plain(address.password()?)))
 }

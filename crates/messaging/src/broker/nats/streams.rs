@@ -1,4 +1,4 @@
-//! Streams and durable consumers as the server tells them, and their removal.
+//! The state and removal of streams and durable consumers.
 
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream;
@@ -17,7 +17,7 @@ fn nanoseconds(moment: time::OffsetDateTime) -> i64 {
 pub(super) fn state(info: &stream::Info) -> StreamState {
     StreamState {
         mark: StreamMark { created: nanoseconds(info.created), sequence: info.state.last_sequence },
-        // An empty stream says the sequence that comes next, a new one zero.
+        // The server reports the next sequence for an empty stream, and zero for a new one.
         first: info.state.first_sequence.max(1),
         deleted: info.state.deleted_count.unwrap_or_default(),
     }
@@ -52,7 +52,7 @@ impl NatsBroker {
             let handle = self.shared.jetstream.get_stream_no_info(stream).await.map_err(unavailable)?;
             match handle.consumers().try_collect::<Vec<_>>().await {
                 Ok(consumers) => Ok(consumers.into_iter().filter_map(consumer_state).collect()),
-                // A stream that is gone has no consumers.
+                // A stream that doesn't exist has no consumers.
                 Err(_) if self.info(stream).await?.is_none() => Ok(Vec::new()),
                 Err(error) => Err(unavailable(error)),
             }
@@ -86,7 +86,7 @@ impl NatsBroker {
             ack.await.map(drop).map_err(unavailable)
         };
         let stored = self.within("probe", store).await;
-        // Whatever came of it, nothing of it stays.
+        // The temporary stream is removed whatever the result was.
         let removed = self.remove_stream(&name).await;
         stored??;
         removed
@@ -98,7 +98,7 @@ impl NatsBroker {
             let handle = self.shared.jetstream.get_stream_no_info(stream).await.map_err(unavailable)?;
             let names: Vec<String> = match handle.consumer_names().try_collect().await {
                 Ok(names) => names,
-                // A stream that is gone has no consumers.
+                // A stream that doesn't exist has no consumers.
                 Err(_) if self.info(stream).await?.is_none() => return Ok(()),
                 Err(error) => return Err(unavailable(error)),
             };

@@ -1,4 +1,4 @@
-//! Several frames in hand, more than one transaction may hold.
+//! Several frames are prefetched, more than one transaction may hold.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use flotilla_testkit::memory::MemoryTx;
 use super::{Counting, STREAM, World, eventually};
 use crate::fixtures::{KIND, events};
 
-/// Applies one batch; the database is away for all others.
+/// Applies one batch; for all others the database is unavailable.
 #[derive(Default)]
 struct FirstOnly(AtomicBool);
 
@@ -34,7 +34,7 @@ async fn a_crash_in_the_second_transaction_over_frames_in_hand_loses_none_of_the
     let mut world = World::new(37);
     world.start_relay();
     let mut sent = Vec::new();
-    // Three frames, of which no two fit into one transaction.
+    // Three frames; no two of them fit into one transaction.
     for _ in 0..3 {
         let frame = events(&world.ids, KIND, 10);
         world.commit(&frame);

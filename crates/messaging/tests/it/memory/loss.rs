@@ -1,4 +1,4 @@
-//! Losses behind a stream's end: what a consumer hasn't acked comes again, what all have acked goes without notice.
+//! Losses before a stream's end: what a consumer hasn't acked is republished, what all consumers have acked isn't.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use uuid::Uuid;
 use super::{CONSUMER, Counting, Failing, RETENTION, STREAM, World, eventually};
 use crate::fixtures::{KIND, UNREAD, event, events};
 
-/// Long enough for two looks at the stream.
+/// Long enough for two checks of the stream.
 const CHECKED: Duration = Duration::from_secs(5);
 
-/// A stream with frames of one event each, and a consumer that has acked the first ones and is away.
+/// A stream with frames of one event each, and a consumer that has acked the first ones and is down.
 async fn world(seed: u64, acked: usize, waiting: usize) -> (World, Vec<Event>) {
     let mut world = World::new(seed);
     world.start_relay();
@@ -30,7 +30,7 @@ async fn world(seed: u64, acked: usize, waiting: usize) -> (World, Vec<Event>) {
     (world, sent)
 }
 
-/// A relay whose frames hold one event each, also when it publishes again.
+/// Starts a relay whose frames hold one event each, also when it republishes.
 fn start_frame_by_frame(world: &mut World) {
     let settings = RelaySettings { batch: 1, checkpoint: Duration::ZERO.into(), ..RelaySettings::default() };
     let relay = world.relay_with("frame by frame", settings);
@@ -165,7 +165,7 @@ async fn a_loss_in_the_midst_of_publishing_again_loses_nothing() {
     world.broker.set_latency(Duration::from_millis(200));
     world.broker.lose(STREAM, 15..=20);
     eventually("half of it again", || world.broker.last(STREAM) >= 70).await;
-    // Copies that were published again, and what has not been yet.
+    // Some of them are republished copies, others haven't been republished yet.
     world.broker.lose(STREAM, 55..=60);
     world.broker.lose(STREAM, 30..=40);
     tokio::time::sleep(CHECKED).await;
@@ -193,7 +193,7 @@ async fn a_crash_in_the_midst_of_publishing_again_only_repeats() {
 async fn messages_acked_out_of_order_above_a_lost_one_are_not_applied_twice() {
     let mut world = World::new(110);
     world.start_relay();
-    // Holds its first batch, while another replica acks what comes after it.
+    // It keeps its first batch while another replica acks later ones.
     world.start_consumer(Arc::new(Failing(vec![ErrorKind::Unavailable; 1_000].into())));
     let mut sent = publish(&world, 1).await;
     tokio::time::sleep(CHECKED).await;

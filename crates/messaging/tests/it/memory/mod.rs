@@ -37,7 +37,7 @@ pub const STREAM: &str = "ORDERS";
 pub const CONSUMER: ConsumerSpec =
     ConsumerSpec { name: "payments-orders", stream: STREAM, subjects: &[SUBJECT], max_events: 16 };
 pub const HORIZON: Duration = Duration::from_secs(600);
-/// How long a consumer that is away is reckoned with.
+/// How long the relay remembers a consumer that is down.
 pub const RETENTION: Duration = Duration::from_secs(300);
 
 /// Two services on one broker: orders, which publishes, and payments, which consumes.

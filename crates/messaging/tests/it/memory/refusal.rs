@@ -1,4 +1,4 @@
-//! A stream that refuses messages although its broker answers: made anew when that helps, and never at a price.
+//! A stream that refuses messages although its broker answers: it is recreated when that helps, and never with a loss.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn a_stream_with_messages_that_the_outbox_lacks_is_left_as_it_is() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(world.metrics.resets.get(), 0);
     assert!(unread.iter().all(|event| world.streamed().contains(&event.id)), "only the stream has them");
-    // The consumer comes back and acks them: nothing is in the way any more.
+    // The consumer comes back and acks them: nothing blocks the reset any more.
     world.start_consumer(Arc::new(Counting));
     eventually("made anew", || world.orders.all_published()).await;
     assert_eq!((world.metrics.resets.get(), world.metrics.reset_blocked.get()), (1, 0));

@@ -11,7 +11,7 @@ use flotilla_testkit::memory::MemoryTx;
 use super::{Counting, STREAM, World};
 use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, event};
 
-/// As [`Counting`], and says something after each event, also where nobody waits for a reply.
+/// Like [`Counting`], but publishes a reply after each event, also where nothing waits for one.
 struct Telling;
 
 #[async_trait]

@@ -27,10 +27,10 @@ async fn whatever_fails_each_event_is_applied_once() {
 async fn run(seed: u64) {
     let mut world = World::new(seed);
     let random = Arc::clone(&world.random);
-    // A publication that takes time can be cut in the midst.
+    // A publication that takes time can be interrupted halfway.
     world.broker.set_latency(Duration::from_millis(random.below(100)));
     start(&mut world);
-    // A consumer counts from the relay's first look after it was made.
+    // A consumer is covered from the relay's first check after its creation.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut sent = Vec::new();
     let mut open = Vec::new();
@@ -82,7 +82,7 @@ async fn run(seed: u64) {
     world.stop().await;
 }
 
-/// Single messages, or a part of the stream as a damaged file takes it.
+/// Loses single messages, or a part of the stream as a damaged file does.
 fn lose_some(world: &World) {
     let last = world.broker.last(STREAM).max(1);
     let first = 1 + world.random.below(last);

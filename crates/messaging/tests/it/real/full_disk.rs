@@ -1,7 +1,8 @@
-//! A full disk under load, of the broker and of the database, that is freed again: nothing is lost, and all flows again
-//! without anybody's help. Each server's data lies on a small disk of its own (tmpfs), which takes the right to mount.
+//! The disk of the broker, then of the database, fills up under load and is freed again: nothing is lost, and
+//! everything recovers by itself. Each server's data are on a small disk of their own (tmpfs), which requires the right
+//! to mount.
 //!
-//! `FLOTILLA_DISK_SECONDS` says how long the disk stays full: ten seconds unless told.
+//! `FLOTILLA_DISK_SECONDS` sets how long the disk stays full; the default is ten seconds.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,14 +24,14 @@ use super::bucket::replica;
 use super::{CONSUMER, Node, ORDERS, PAYMENTS, database, eventually_applied, prepare, settings};
 use crate::fixtures::{KIND, events};
 
-/// Within this everything flows again.
+/// The deadline for recovery.
 const RECOVERY: Duration = Duration::from_secs(30);
 
-/// A small disk, gone at the end.
+/// A small disk, unmounted when dropped.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounted over a folder, with its owner; none where that isn't allowed.
+    /// Mounts it over a folder and keeps the folder's owner; `None` if mounting isn't allowed.
     fn over(folder: &Path, megabytes: u32) -> Option<Self> {
         let owner = std::fs::metadata(folder).unwrap();
         let options = format!("size={megabytes}m,mode=0700,uid={},gid={}", owner.uid(), owner.gid());
@@ -45,7 +46,7 @@ impl Disk {
         }
     }
 
-    /// Takes all the room that there is.
+    /// Fills the disk.
     fn fill(&self) {
         let mut file = File::options().create(true).append(true).open(self.ballast()).unwrap();
         while file.write_all(&[0; 65_536]).is_ok() {}
@@ -72,7 +73,7 @@ fn full_for() -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Commits while it can, and knows what was committed.
+/// Commits while it can, and records what was committed.
 async fn load(node: &Node, sent: &mut Vec<Event>, until: Instant) {
     while Instant::now() < until {
         let batch = events(&node.ids, KIND, 20);
@@ -158,7 +159,7 @@ async fn write(bucket: &Bucket) -> Result<(), BrokerError> {
     open.put("a", vec![b'x'; 32 * 1024].into(), seen).await.map(drop)
 }
 
-/// Starts PostgreSQL again whenever it ends, as the supervisor and containers do.
+/// Restarts PostgreSQL whenever it exits, as the supervisor and containers do.
 async fn keep_alive(mut server: Postgres, stop: CancellationToken) -> Postgres {
     while stop.run_until_cancelled(server.ended()).await.is_some() {
         if server.restart().await.is_err() {
@@ -198,7 +199,7 @@ async fn events_flow_again_after_the_database_s_disk_was_full() {
             sent.extend(batch);
         } else {
             refused += 1;
-            // What little room its own clean-up makes is taken again.
+            // Takes the little room that the server's own clean-up makes.
             disk.fill();
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -206,7 +207,7 @@ async fn events_flow_again_after_the_database_s_disk_was_full() {
     assert!(refused > 0, "the disk wasn't full: {} of {before}", sent.len());
     disk.free();
     let freed = Instant::now();
-    // A commit whose answer was lost may have been kept: the outbox tells.
+    // A commit whose response was lost may have succeeded: the outbox shows which.
     let kept = eventually("the database answers", RECOVERY, || async {
         orders.pool.query("SELECT id FROM outbox", &[]).await
     })

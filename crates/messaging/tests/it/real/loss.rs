@@ -1,4 +1,4 @@
-//! Losses behind a stream's end on a real server: by age, purge, deletion and damaged files.
+//! Losses before a stream's end on a real server: by age, purge, deletion and damaged files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::broker::own_nats;
 use super::{CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, database, eventually_applied, settings};
 use crate::fixtures::{KIND, event, events};
 
-/// Orders publishes; payments has applied `acked` frames and is away while some more are published.
+/// Orders publishes; payments has applied `acked` frames and is down while more are published.
 struct World {
     orders: Node,
     orders_db: Database,
@@ -63,7 +63,7 @@ impl World {
         jetstream::new(nats_client(&self.settings.url).await).get_stream("ORDERS").await.unwrap()
     }
 
-    /// The relay has noticed that sequences are gone.
+    /// Waits until the relay has noticed that the sequences are gone.
     async fn noticed(&self, sequences: &str) {
         let sql = "SELECT EXISTS (SELECT FROM relay_stream WHERE gone @> $1::text::int8multirange)";
         eventually("the loss is noticed", PATIENCE, || async {
@@ -72,7 +72,7 @@ impl World {
         .await;
     }
 
-    /// Payments comes back, and everything has been applied once.
+    /// Payments comes back; asserts that everything is applied once.
     async fn finish(self) {
         assert_outbox_published(&self.orders_db).await;
         let payments = self.payments().await;
@@ -106,7 +106,7 @@ async fn single_deleted_messages_come_again() {
 
 #[tokio::test]
 async fn what_ages_out_while_a_consumer_is_away_comes_again() {
-    // Long enough for the first part of the test, which needs nothing of it afterwards.
+    // Long enough for the first part of the test; the later part doesn't need these messages.
     let age = Duration::from_secs(5);
     let mut world = World::new(settings(&flotilla_testkit::stack().await.nats_url()), 5, 8).await;
     let mut config = world.stream().await.cached_info().config.clone();
@@ -119,7 +119,7 @@ async fn what_ages_out_while_a_consumer_is_away_comes_again() {
     config.duplicate_window = window;
     jetstream::new(nats_client(&world.settings.url).await).update_stream(&config).await.unwrap();
     world.publish(1).await;
-    // Copies that aged out meanwhile are noticed as well.
+    // Copies that aged out meanwhile are noticed too.
     world.finish().await;
 }
 
@@ -195,7 +195,7 @@ async fn what_a_removed_file_held_comes_again() {
     server.stop().await.unwrap();
 }
 
-/// Without it the server reads its files, as it does after a crash.
+/// Without the index the server rescans its files, as after a crash.
 fn forget_index(store: &Path) {
     for block in blocks(store) {
         let index = block.with_file_name("index.db");

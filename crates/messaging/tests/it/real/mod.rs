@@ -134,7 +134,7 @@ pub struct Recording {
     pub runs: AtomicUsize,
     /// How often `fail:<state>` is still obeyed.
     pub failures: AtomicUsize,
-    /// Whether it also says something after events that want no reply.
+    /// Whether it also publishes a reply after events that want none.
     pub tells: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Parked messages in PostgreSQL: each waits its time.
+//! Parked messages in PostgreSQL: each waits for its back-off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use flotilla_testkit::{Database, eventually, stack};
 use super::{CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, Recording, database, settings};
 use crate::fixtures::{KIND, event};
 
-/// What a first attempt that failed waits. Longer than any test may take.
+/// The back-off after the first failed attempt. Longer than any test may take.
 const BACKOFF: Duration = Duration::from_secs(1_200);
 
-/// Waits for so many attempts at the only parked message, and says how many seconds it is to wait for the next.
+/// Waits for this many attempts at the only parked message, and returns the seconds until the next.
 async fn wait_after(database: &Database, attempts: i32) -> f64 {
     let sql = "SELECT attempts, extract(epoch FROM next_attempt_at - clock_timestamp())::float8 FROM parked";
     let (made, wait) = eventually(&format!("{attempts} attempts"), PATIENCE, || async {
@@ -34,8 +34,8 @@ async fn a_parked_message_waits_longer_after_each_attempt() {
     let payments = Node::start(&payments_db, PAYMENTS, &settings, vec![(CONSUMER, handler)]).await;
     orders.commit(&[event(&orders.ids, KIND, "poison")]).await;
 
-    // Twenty minutes, then twice as long, then the longest wait of an hour; from the second on, a quarter more or less.
-    // What the test itself takes is less than the margin below.
+    // Twenty minutes, then twice as long, then the maximum of an hour; from the second on with a jitter of a quarter.
+    // The margins below are larger than the test's own run time.
     for (attempts, at_least, at_most) in [(1, 1_000.0, 1_200.0), (2, 1_600.0, 3_000.0), (3, 2_500.0, 4_500.0)] {
         let wait = wait_after(&payments_db, attempts).await;
         assert!((at_least..=at_most).contains(&wait), "attempt {attempts} is followed by a wait of {wait} s");

@@ -163,7 +163,7 @@ async fn checkpoints_above_a_loss_are_forgotten_and_stay_in_order() {
     assert!(store.rewind(grant.epoch, back(3, 30, 3)).await.unwrap());
     assert_eq!(store.checkpoint(mark(5)).await.unwrap(), point(3, 30));
     assert!(store.advance(grant.epoch, at(40), mark(4), true, lease).await.unwrap());
-    // Messages before the end are lost: what was published at four comes again above four.
+    // Messages before the end are lost: those published up to four are republished above four.
     assert!(store.rewind(grant.epoch, back(2, 20, 4)).await.unwrap());
     assert_eq!(store.checkpoint(mark(3)).await.unwrap(), point(2, 20));
     assert_eq!(store.checkpoint(mark(9)).await.unwrap(), point(4, 20));
@@ -244,7 +244,7 @@ async fn the_read_uses_the_index_whatever_the_statistics_say() {
     for _ in 0..20 {
         node.commit(&events(&node.ids, KIND, 1_000)).await;
     }
-    // The table of generations has one row, and is read whole.
+    // The table of generations has one row and is read by a full scan.
     let scanned = "SELECT coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_all_tables
         WHERE relname LIKE 'outbox%' AND relname <> 'outbox_generation'";
     let rows = store.read(Cursor::start_of(generation), true, 10).await.unwrap();

@@ -1,4 +1,4 @@
-//! Replies kept in PostgreSQL, of a batch in which not every event has one.
+//! Replies kept in PostgreSQL, for a batch in which not every event has one.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ async fn a_batch_of_events_with_and_without_replies_repeats_each_reply_as_it_was
     inject(&nats, SUBJECT, &sent).await;
 
     let commands: Vec<_> = sent.iter().filter(|event| event.kind == COMMAND).map(|event| event.id).collect();
-    // One event for each, and each reply once more.
+    // One event for each, and each reply repeated once.
     let all = eventually("replies repeated", PATIENCE, || async {
         let all = streamed(&nats, "PAYMENTS").await;
         if all.len() == sent.len() + commands.len() { Ok(all) } else { Err(format!("{} events", all.len())) }
