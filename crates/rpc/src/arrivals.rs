@@ -1,8 +1,8 @@
-//! Requests whose body is still on its way.
+//! Requests whose body hasn't arrived yet.
 //!
-//! They hold no place yet, so that opening streams without ever sending takes none away. There are at most so many of
-//! them; when one more comes, the one that has been on its way longest is displaced, of the address that has the most. A
-//! client that sends its body isn't among the oldest for long enough to notice.
+//! They don't take a slot yet, so opening requests without ever sending their bodies takes no slots from others. Their
+//! number is bounded: one more evicts the oldest request of the address with the most. A client that sends its body
+//! without delay is never among the oldest for long enough to be evicted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future as _, poll_fn};
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// All of them.
+/// The arriving requests of a server.
 #[derive(Debug)]
 pub struct Arrivals {
     most: usize,
@@ -25,7 +25,7 @@ pub struct Arrivals {
 struct State {
     next: u64,
     count: usize,
-    /// By address, the oldest first.
+    /// By address, oldest first.
     waiting: HashMap<Option<IpAddr>, BTreeMap<u64, oneshot::Sender<()>>>,
 }
 
@@ -35,7 +35,7 @@ impl Arrivals {
         Arc::new(Self { most: most.max(1), state: Mutex::default() })
     }
 
-    /// One more from `address`; one that is older makes room for it where need be.
+    /// Adds a request from `address`; evicts an older one if there are too many.
     pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Arrival {
         let (displace, displaced) = oneshot::channel();
         let mut state = self.state.lock();
@@ -57,7 +57,7 @@ impl State {
         let Some(address) = self.waiting.iter().max_by_key(by_count).map(|(address, _)| *address) else { return };
         let oldest = self.waiting.get(&address).and_then(|waiting| waiting.keys().next().copied());
         if let Some(displaced) = oldest.and_then(|id| self.remove(address, id)) {
-            // Nobody listens where the request has just come to its end.
+            // There is no receiver if the request has just ended.
             let _ = displaced.send(());
         }
     }
@@ -73,7 +73,7 @@ impl State {
     }
 }
 
-/// A request on its way. Dropped, it is there or has been given up.
+/// An arriving request. It is dropped when the request has arrived or was given up.
 #[derive(Debug)]
 pub struct Arrival {
     arrivals: Arc<Arrivals>,
@@ -83,14 +83,14 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Waits until another request takes its place.
+    /// Waits until the request is evicted.
     pub async fn displaced(&mut self) {
         poll_fn(|cx| self.poll_displaced(cx)).await;
     }
 
-    /// Whether another request has taken its place.
+    /// Whether the request has been evicted.
     pub fn poll_displaced(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Nobody can be displaced once all of them are gone.
+        // A closed channel: no request can be evicted any more.
         match Pin::new(&mut self.displaced).poll(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,

@@ -1,9 +1,9 @@
-//! A bounded number of units (places, bytes) that many callers share, none of whom can keep the others out.
+//! A bounded number of units (slots, bytes) that many callers share without anyone being able to starve the others.
 //!
-//! The rule is the dynamic threshold of shared packet buffers (Choudhury and Hahne, 1998): a caller may hold as many units
-//! as are free after it got them. One caller alone gets half of all; `n` that want as much as they can get have one part in
-//! `n + 1` each, and as much stays free for those who come next. Nobody has to know who waits, and nothing is reserved
-//! for callers that aren't there.
+//! The rule is the dynamic threshold of shared packet buffers (Choudhury and Hahne, 1998): a caller may hold as many
+//! units as stay free. A single caller gets half; `n` callers that want as much as possible get one part in `n + 1`
+//! each, and as much stays free for new callers. This needs no list of waiting callers, and reserves nothing for absent
+//! ones.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Why no units are given.
+/// Why units are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortage {
-    /// All are taken.
+    /// All units are in use.
     All,
     /// The caller holds its share.
     Caller,
 }
 
-/// The units. In memory there is one entry for each caller that holds some.
+/// A pool of units. It keeps one entry for each caller that holds some.
 #[derive(Debug)]
 pub struct Capacity<K> {
     total: u64,
@@ -44,13 +44,13 @@ impl<K: Hash + Eq + Copy> Capacity<K> {
     /// Takes units for a caller; for `None` only the total counts.
     ///
     /// # Errors
-    /// There are not so many, or not for this caller.
+    /// If too few are free, or the caller's share is used up.
     pub fn take(self: &Arc<Self>, caller: Option<K>, units: u64) -> Result<Permit<K>, Shortage> {
         self.reserve(caller, units)?;
         Ok(Permit { capacity: Arc::clone(self), caller, units })
     }
 
-    /// Takes units that are in use already, whether there are so many or not: whoever comes next is refused for them.
+    /// Charges units that are in use already, even beyond the total: later callers are refused instead.
     pub fn charge(self: &Arc<Self>, caller: Option<K>, units: u64) -> Permit<K> {
         self.add(caller, units);
         Permit { capacity: Arc::clone(self), caller, units }
@@ -61,7 +61,7 @@ impl<K: Hash + Eq + Copy> Capacity<K> {
         self.total
     }
 
-    /// How many units are taken; after charges perhaps more than there are.
+    /// How many units are in use; after charges perhaps more than the total.
     pub fn used(&self) -> u64 {
         self.state.lock().used
     }
@@ -74,7 +74,7 @@ impl<K: Hash + Eq + Copy> Capacity<K> {
         }
         if let Some(caller) = caller {
             let held = state.held.get(&caller).copied().unwrap_or_default() + units;
-            // The first units are anybody's.
+            // A caller's first grant isn't limited by what stays free.
             if held > self.per_caller || (held > units && held > free - units) {
                 return Err(Shortage::Caller);
             }
@@ -105,7 +105,7 @@ impl<K: Hash + Eq + Copy> Capacity<K> {
     }
 }
 
-/// Units that a caller holds. Dropped, it gives them back.
+/// Units that a caller holds. They are returned on drop.
 #[derive(Debug)]
 pub struct Permit<K: Hash + Eq + Copy> {
     capacity: Arc<Capacity<K>>,
@@ -117,20 +117,20 @@ impl<K: Hash + Eq + Copy> Permit<K> {
     /// Takes further units.
     ///
     /// # Errors
-    /// There are not so many, or not for this caller; the permit stays what it was.
+    /// If too few are free, or the caller's share is used up; the permit is unchanged.
     pub fn grow(&mut self, units: u64) -> Result<(), Shortage> {
         self.capacity.reserve(self.caller, units)?;
         self.units += units;
         Ok(())
     }
 
-    /// Takes further units that are in use already.
+    /// Charges further units that are in use already.
     pub fn charge(&mut self, units: u64) {
         self.capacity.add(self.caller, units);
         self.units += units;
     }
 
-    /// Takes units apart from these for the same caller, as [`Capacity::charge`] does.
+    /// Charges separate units to the same caller, like [`Capacity::charge`].
     pub fn charge_apart(&self, units: u64) -> Self {
         self.capacity.charge(self.caller, units)
     }

@@ -1,5 +1,4 @@
-//! Where a call comes from when a gateway passes it on: the gateway sees the client's address, the service only the
-//! gateway's.
+//! The client's address of a call that the gateway passes on: the service itself sees only the gateway's address.
 
 use std::net::IpAddr;
 
@@ -8,15 +7,14 @@ use tonic::Request;
 
 use crate::tls::PeerIdentity;
 
-/// The header in which a gateway tells a service the client's address. A gateway sets it for each call and removes what a
-/// client sent under this name.
+/// The header in which a gateway passes the client's address to a service. The gateway sets it on each call and removes
+/// it from clients' requests.
 pub static CLIENT_ADDRESS: HeaderName = HeaderName::from_static("flotilla-client-address");
 
-/// The address of the client that made a call: what the header says where the call comes from `gateway`, else the
-/// connection's.
+/// The address of the client that made a call: the header's on calls from `gateway`, else the connection's.
 ///
-/// With mutual TLS the header counts on connections of `gateway` alone. Without, nobody's identity is known, and it is
-/// believed of whoever reaches the port, as with methods for peers.
+/// With mutual TLS the header is trusted only on connections of `gateway`. Without TLS peers aren't authenticated, so
+/// it is trusted from any peer that reaches the port, as with methods for peers.
 pub fn client_address<T>(request: &Request<T>, gateway: &str) -> Option<IpAddr> {
     let connected = || request.remote_addr().map(|address| address.ip().to_canonical());
     let trusted = request.extensions().get::<PeerIdentity>().is_none_or(|peer| peer.service == gateway);

@@ -1,5 +1,5 @@
-//! Accepted connections: capped in number, without delay, secured where asked, and closable when the drain has taken
-//! too long. Where all places are taken, the connection that has been without a call for longest makes room.
+//! Accepted connections: capped in number, without Nagle delay, with TLS if configured, and closable when the drain
+//! takes too long. When all slots are taken, the connection that has been idle longest is evicted.
 
 use std::io;
 use std::pin::Pin;
@@ -24,9 +24,9 @@ use crate::tls::{PeerIdentity, PeerInfo, ServerTls};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The client's preface and the head of its settings.
 const HANDSHAKE_BYTES: usize = 24 + 9;
-/// How long a new connection waits for the place of one that is being closed.
+/// How long a new connection waits for the slot of one that is being closed.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
-/// How long a connection that the server has ended goes on reading, until the client has ended it too.
+/// How long a connection that the server has shut down keeps reading, until the client has closed it too.
 const LINGER: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The end of the client's patience and what it still owes; gone once it has sent enough.
     handshake: Option<(Pin<Box<Sleep>>, usize)>,
-    /// The end of the wait for the client's end; there once the server's is sent.
+    /// The deadline for the client's close; set once the server's side is shut down.
     linger: Option<Pin<Box<Sleep>>>,
     registered: Registered,
     _place: OwnedSemaphorePermit,
@@ -96,7 +96,7 @@ struct Acceptor {
     open: Arc<OpenConnections>,
     kill: CancellationToken,
     tls: Option<Arc<ServerTls>>,
-    /// Accepted, and without a place so far.
+    /// Accepted, but without a slot so far.
     waiting: Option<TcpStream>,
     /// Each has a deadline and holds a place; they end with the acceptor.
     handshakes: JoinSet<Option<Connection>>,
@@ -138,14 +138,15 @@ impl Acceptor {
     }
 }
 
-/// The next connection with its place. May be dropped at any time: one that waits for a place is kept in `waiting`.
+/// Accepts the next connection and gives it a slot. Cancel-safe: a connection that waits for a slot is kept in
+/// `waiting`.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
     open: &OpenConnections,
     waiting: &mut Option<TcpStream>,
 ) -> (TcpStream, OwnedSemaphorePermit) {
-    // Ends with a connection that gets a place.
+    // Loops until a connection gets a slot.
     loop {
         if waiting.is_none() {
             match listener.accept().await {
@@ -160,7 +161,7 @@ async fn accept(
         if places.available_permits() == 0 {
             open.close_idle();
         }
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         let place = timeout(PLACE_WAIT, Arc::clone(places).acquire_owned()).await.ok().and_then(Result::ok);
         let Some(stream) = waiting.take() else { continue };
         match (place, stream.set_nodelay(true)) {
@@ -205,8 +206,8 @@ impl Connection {
         self.handshake.take_if(|(_, owed)| *owed == 0);
     }
 
-    /// Reads to the client's end, within a bound. A socket that is closed with bytes unread is reset, and the client
-    /// loses what it hasn't read yet: the status of its last call.
+    /// Reads until the client closes, within a bound. Closing a socket with unread bytes resets it, and the client
+    /// would lose what it hasn't read yet: the status of its last call.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let patience = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         if patience.as_mut().poll(cx).is_ready() || self.kill.as_mut().poll(cx).is_ready() {

@@ -1,4 +1,4 @@
-//! Which of a server's connections have calls, so that one without makes room for a new one.
+//! Tracks which connections of a server have calls, so that an idle one can be evicted for a new one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl ConnectionUse {
         Arc::new(Self { state: Mutex::new(State { calls: 0, quiet_since: Instant::now() }), close })
     }
 
-    /// A call has come.
+    /// Registers a call.
     pub fn begin(self: &Arc<Self>) -> CallInUse {
         self.state.lock().calls += 1;
         CallInUse(Arc::clone(self))
@@ -37,7 +37,7 @@ impl ConnectionUse {
     }
 }
 
-/// A call of a connection. Dropped, it has ended.
+/// A call on a connection. The call ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct CallInUse(Arc<ConnectionUse>);
 
@@ -60,7 +60,7 @@ struct Open {
 }
 
 impl OpenConnections {
-    /// A connection that ends when `close` is cancelled.
+    /// Registers a connection; cancelling `close` closes it.
     pub fn add(self: &Arc<Self>, close: CancellationToken) -> Registered {
         let used = ConnectionUse::new(close);
         let mut open = self.0.lock();
@@ -71,7 +71,7 @@ impl OpenConnections {
         Registered { connections: Arc::clone(self), id, used }
     }
 
-    /// Closes the connection that has been without a call for longest, where there is one.
+    /// Closes the connection that has been idle longest, if there is one.
     pub fn close_idle(&self) {
         let mut open = self.0.lock();
         let idle = open.by_id.iter().filter_map(|(id, used)| Some((used.idle_since()?, *id)));
@@ -82,7 +82,7 @@ impl OpenConnections {
     }
 }
 
-/// A connection among the open ones. Dropped, it is none of them.
+/// A registered connection, removed on drop.
 #[derive(Debug)]
 pub(crate) struct Registered {
     connections: Arc<OpenConnections>,

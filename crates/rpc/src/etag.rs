@@ -1,7 +1,8 @@
-//! Entity tags: which state of a row a client holds.
+//! Entity tags identify the state of a row that a client has read.
 //!
-//! A tag is the row's version and a mark of its content, such as the time of the last change. The version alone wouldn't
-//! do: after a restore to an earlier point another content may get a version that a client has seen.
+//! A tag is the row's version and a digest that changes with its content, such as of the time of the last change. The
+//! version alone isn't enough: after a restore to an earlier point, different content may get a version that a client
+//! has seen.
 
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +12,7 @@ use tonic::Code;
 
 use crate::RpcError;
 
-/// The tag of a version with this mark, in quotes as HTTP wants it: `"7-1f3a9c02"`.
+/// The tag for a version and a mark, in quotes as HTTP requires: `"7-1f3a9c02"`.
 pub fn of(version: i64, mark: impl Display) -> String {
     let digest = Sha256::digest(mark.to_string());
     format!("\"{version}-{:02x}{:02x}{:02x}{:02x}\"", digest[0], digest[1], digest[2], digest[3])
@@ -22,11 +23,11 @@ pub fn time(at: impl Into<Option<SystemTime>>) -> u128 {
     at.into().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_micros())
 }
 
-/// Checks the tag that a client holds. An empty tag and `*` ask for no check; quotes may be left out. A version alone is a
-/// tag of an earlier release, and is compared as such.
+/// Checks a tag from a client. An empty tag and `*` disable the check; quotes are optional. A bare version is a tag of
+/// an earlier release, and only the version is compared.
 ///
 /// # Errors
-/// `ABORTED` with reason `ETAG_MISMATCH` if the row has moved on.
+/// `ABORTED` with reason `ETAG_MISMATCH` if the row has changed.
 pub fn check(expected: &str, version: i64, mark: impl Display) -> Result<(), RpcError> {
     let bare = expected.trim().trim_matches('"');
     let present = of(version, mark);

@@ -17,14 +17,15 @@ use crate::routes::Routes;
 use crate::tls::{Reveal, ServerTls, TlsError};
 use crate::{AccessRules, Authenticator, HealthHandle, ServerSettings, connection, reflection};
 
-/// What one call may have sent and its handler not read.
+/// Receive window of one call.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// The largest window that HTTP/2 knows.
+/// The maximum that HTTP/2 allows.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
-/// Calls of a connection that were cancelled before they were looked at. A client here is another service, which cancels
-/// when its own callers do: they are many, and must not cost others the connection that they share.
+/// Calls of a connection that may be cancelled before the server has processed them. The clients here are other
+/// services, which cancel when their own callers do. That happens often, and must not close the connection for the
+/// other callers on it.
 const CANCELLED_CALLS: usize = 16 * 1024;
-/// Calls reset because of what was still sent for them after their end, over the life of a connection.
+/// Calls that may be reset because of frames sent after their end, over the life of a connection.
 const RESET_CALLS: usize = 1 << 20;
 /// The largest header list that a client may send (the h2 default of 16 MiB invites abuse).
 const MAX_HEADERS: u32 = 16 * 1024;
@@ -195,7 +196,7 @@ impl std::fmt::Debug for Server {
 }
 
 fn transport(settings: &ServerSettings) -> tonic::transport::Server {
-    // As large as those of all calls together: one that isn't read stops no other.
+    // As large as the windows of all calls together, so that an unread call blocks no other.
     let window = STREAM_WINDOW.saturating_mul(settings.max_calls_per_connection).min(MAX_WINDOW);
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(settings.keepalive_interval.0))

@@ -54,15 +54,15 @@ pub struct ServerSettings {
 
 /// What a unary call may take in the mean, in bytes: request, response and what is around them.
 const CALL_BYTES: u64 = 64 * 1024;
-/// What an open stream may take, in bytes: its handler, what waits to be sent and what wasn't read.
+/// The memory of an open stream, in bytes: its handler, its send buffer and its unread data.
 const STREAM_BYTES: u64 = 64 * 1024;
-/// The part of a limited memory that unary calls may fill, and that streams may: a quarter each.
+/// The part of limited memory that unary calls may use, and that streams may use: a quarter each.
 const CALLS_PART: u64 = 4;
 
-/// The part of the memory that one request may fill.
+/// The part of the memory that one request may use.
 const MESSAGE_PART: u64 = 8;
 
-/// What the largest request may take: one alone must not end the process.
+/// The largest request that may be allowed: one alone must not exhaust the memory.
 fn message_room(memory: Option<u64>) -> u64 {
     memory.map_or(u64::MAX, |memory| memory / MESSAGE_PART)
 }
@@ -74,12 +74,12 @@ impl ServerSettings {
         Limits::of_process().pieces(self.max_calls, CALL_BYTES, CALLS_PART)
     }
 
-    /// Refused calls of one user that are held for a moment; never without a bound.
+    /// Delayed refusals of one user; always bounded.
     pub(crate) fn held_calls_per_user(&self) -> usize {
         if self.max_calls_per_user == 0 { Self::default().max_calls_per_user } else { self.max_calls_per_user }
     }
 
-    /// Streams that may be open: `max_streams`, and no more than fill a quarter of a limited memory.
+    /// Streams that may be open: `max_streams`, but no more than fit into a quarter of limited memory.
     #[must_use]
     pub fn streams_at_once(&self) -> usize {
         Limits::of_process().pieces(self.max_streams, STREAM_BYTES, CALLS_PART)

@@ -1,4 +1,5 @@
-//! How much of something each of many may hold at once: a count for each key, gone with the last that it holds.
+//! Limits how many of something each key may hold at once: one counter for each key, removed with the last item it
+//! holds.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 /// Parts of the map, each with its lock. A power of two.
 const SHARDS: usize = 16;
 
-/// What each key holds. Cheap to clone.
+/// The counters by key. Cheap to clone.
 pub struct Shares<K> {
     counts: Arc<Counts<K>>,
     most: usize,
@@ -22,14 +23,14 @@ struct Counts<K> {
 }
 
 impl<K: Hash + Eq + Clone> Shares<K> {
-    /// Shares of at most so much; 0: without a bound.
+    /// Shares of at most `most` each; 0: unbounded.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
         Self { counts: Arc::new(Counts { shards, hasher: RandomState::new() }), most }
     }
 
-    /// Takes one of the share of `key`, until it is dropped. `None`: the share is used up.
+    /// Takes one of the share of `key`, until it is dropped. `None` if the share is used up.
     #[must_use]
     pub fn take(&self, key: K) -> Option<Share<K>> {
         let mut counts = self.counts.shard(&key).lock();
@@ -67,7 +68,7 @@ impl<K: Hash> Counts<K> {
     }
 }
 
-/// One of what a key holds. Dropped, it is given back.
+/// One of the items that a key holds, returned on drop.
 pub struct Share<K: Hash + Eq> {
     counts: Arc<Counts<K>>,
     key: K,

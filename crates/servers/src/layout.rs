@@ -124,10 +124,10 @@ impl Layout {
         command
     }
 
-    /// Removes the data, logs and locks of these instances, and of no other: a name that begins alike is another's.
+    /// Removes the data, logs and locks of exactly these instances; a name that merely begins alike belongs to another.
     ///
     /// # Errors
-    /// When one of them still runs (then nothing is removed), or a folder can't be removed.
+    /// If one of them still runs (then nothing is removed), or a folder can't be removed.
     pub fn forget(&self, names: &[String]) -> Result<()> {
         let mut claims = Vec::new();
         for name in names {
@@ -146,7 +146,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Where an instance has its data, where it has some.
+    /// The data folder of an instance, if it has one.
     #[must_use]
     pub fn existing_data(&self, name: &str) -> Option<PathBuf> {
         Some(self.data_folder().join(name)).filter(|folder| folder.exists())
@@ -175,12 +175,12 @@ impl Layout {
         lock::try_lock(&self.lock_path(name))
     }
 
-    /// Gives a file or folder to the user that the servers run as.
-    /// Writes a file anew that only the servers' user may read.
+    /// Gives a file or folder to the user that the servers run as. Replaces a file with one that only the servers' user
+    /// may read.
     pub(crate) fn write_private(&self, path: &Path, text: &str) -> Result<()> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
-        // One of an earlier run may have other rights.
+        // A file from an earlier run may have other permissions.
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot replace {}", path.display()));
@@ -216,7 +216,7 @@ impl Layout {
         Ok(names)
     }
 
-    /// The log, and those that were put aside for it.
+    /// Removes the log and the rotated ones.
     fn forget_logs(&self, name: &str) -> Result<()> {
         let current = format!("{name}.log");
         for entry in std::fs::read_dir(self.root.join("logs"))? {
@@ -236,7 +236,7 @@ impl Layout {
     }
 }
 
-/// The data folder of an instance below a `.flotilla` folder, where it has one. Nothing is made or changed.
+/// The data folder of an instance below a `.flotilla` folder, if it has one. Nothing is created or changed.
 #[must_use]
 pub fn data_below(root: &Path, name: &str) -> Option<PathBuf> {
     let root = root.canonicalize().ok()?;

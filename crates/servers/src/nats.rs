@@ -14,14 +14,14 @@ use crate::layout::Layout;
 use crate::ports;
 use crate::provision::Binaries;
 
-/// Somebody who may connect.
+/// A user of NATS.
 #[derive(Clone)]
 pub struct NatsUser {
     /// The name.
     pub name: String,
     /// The password: letters, digits, '-', '_'.
     pub password: String,
-    /// Subjects on which this user may not publish, wildcards allowed.
+    /// Subjects to which this user may not publish; wildcards are allowed.
     pub may_not_publish: Vec<String>,
 }
 
@@ -33,15 +33,15 @@ impl fmt::Debug for NatsUser {
 }
 
 impl NatsUser {
-    /// An address with the user's name and password: of `nats://127.0.0.1:4222` it makes `nats://NAME:PASSWORD@...`.
+    /// An address with the user's name and password: `nats://127.0.0.1:4222` becomes `nats://NAME:PASSWORD@...`.
     #[must_use]
     pub fn at(&self, url: &str) -> String {
         url.replacen("://", &format!("://{}:{}@", self.name, self.password), 1)
     }
 }
 
-/// The lines of a configuration file that let these users in and nobody else. What is stored stays where it is when a
-/// server gets its first users: they share its one account.
+/// The lines of a configuration file that admit only these users. Streams are kept when a server gets its first users,
+/// because the users share its one account.
 #[must_use]
 pub fn authorization(users: &[NatsUser]) -> String {
     let mut text = "authorization {\n  users: [\n".to_owned();
@@ -58,7 +58,7 @@ pub fn authorization(users: &[NatsUser]) -> String {
 /// How an instance is set up.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
-    /// Who may connect. Everybody on this machine where there is none.
+    /// The users. If empty, everyone on this machine may connect.
     pub users: Vec<NatsUser>,
     /// A wish; another is chosen when it is taken.
     pub port: Option<u16>,
@@ -120,7 +120,7 @@ impl Server<NatsKind> {
         Self::launch(kind, layout, name, wanted, claim).await
     }
 
-    /// `nats://127.0.0.1:PORT`, without anybody's name: [`NatsUser::at`] adds it.
+    /// `nats://127.0.0.1:PORT`, without a user: [`NatsUser::at`] adds it.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port())

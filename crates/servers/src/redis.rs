@@ -20,7 +20,8 @@ pub struct RedisOptions {
     pub port: Option<u16>,
     /// Settings as in `redis.conf`, such as `("maxmemory", "64mb")`.
     pub settings: Vec<(String, String)>,
-    /// The password (letters, digits, '-', '_') that every client must give. Without one any local user may connect.
+    /// The password (letters, digits, '-', '_') that every client must give. Without a password any local user may
+    /// connect.
     pub password: Option<String>,
 }
 
@@ -94,7 +95,7 @@ impl Kind for RedisKind {
             ("logfile", ""),
         ];
         let mut arguments = Vec::new();
-        // Arguments are seen by everybody on the machine, so the password comes in a file.
+        // Every user of the machine can read a process's arguments, so the password is in a file.
         if self.password.is_some() {
             arguments.push(self.file().into());
         }
@@ -123,7 +124,7 @@ impl Kind for RedisKind {
         }
         stream.write_all(b"INFO server\r\n").await?;
         let mut lines = BufReader::new(stream).lines();
-        // The answers have some twenty lines and no end mark that a line reader would see.
+        // The response has some twenty lines and no end mark that a line reader could detect.
         for _ in 0..64 {
             let Some(line) = lines.next_line().await? else { return Ok(false) };
             if let Some(answer) = line.strip_prefix("process_id:") {

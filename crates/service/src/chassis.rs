@@ -103,8 +103,8 @@ impl Chassis {
         });
     }
 
-    /// Adds a readiness check for a link that the service can be without for a while, such as to a broker: degraded.
-    /// `state` says what is wrong with it.
+    /// Adds a readiness check for a dependency that the service can do without for a while, such as the broker: its
+    /// failure only means degraded. `state` returns what is wrong.
     pub fn check_link(&mut self, name: &'static str, state: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.check(name, Severity::Degraded, move || Box::pin(std::future::ready(state())));
     }
@@ -122,10 +122,10 @@ impl Chassis {
         self.mounted.add(routes);
     }
 
-    /// Binds the addresses, serves gRPC and the admin endpoints, and supervises all.
+    /// Binds the addresses, serves gRPC and the admin endpoints, and supervises everything.
     ///
     /// # Errors
-    /// An address can't be bound, or a database answers to a role that its pool must not have.
+    /// If an address can't be bound, or a pool's role isn't allowed for it.
     pub async fn start(self, server: Server, listen: SocketAddr) -> anyhow::Result<Running> {
         let server = server.in_production(self.settings.environment.is_production());
         let health = server.health();
@@ -197,8 +197,8 @@ impl Chassis {
     }
 }
 
-/// Settings that would void row-level security end the start. A database that doesn't answer doesn't: it is judged by the
-/// first connection to it, and until then the service isn't ready.
+/// Fails the start if a role would bypass row-level security. A database that doesn't answer is no failure: its role is
+/// checked on the first connection, and until then the service isn't ready.
 async fn refuse_unfit_roles(pools: &[Pool]) -> anyhow::Result<()> {
     for answer in futures::future::join_all(pools.iter().map(Pool::ping)).await {
         match answer {

@@ -21,7 +21,7 @@ use crate::{Running, Service, ServiceSettings};
 
 /// How long a health check may take.
 const HEALTHCHECK: Duration = Duration::from_secs(3);
-/// What a service can be told to do.
+/// The commands of a service's binary.
 const COMMANDS: [&str; 6] = ["serve", "migrate", "await-migrations", "healthcheck", "settings", "help"];
 /// Wrong usage.
 const USAGE: u8 = 2;

@@ -60,7 +60,7 @@ impl ServiceSettings {
         asked.unwrap_or(!self.environment.is_production())
     }
 
-    /// What this section and the server's promise each other.
+    /// Checks settings of this section against those of the server.
     pub fn check_server(&self, server: &ServerSettings, problems: &mut Problems) {
         let (drain, grace) = (server.drain_grace.get(), self.grace.get().get());
         problems.require(

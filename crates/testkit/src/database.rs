@@ -22,10 +22,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// A fresh database on any server, migrated by each of `sets` (history table and migrations).
+    /// A new database on any server, migrated by each of `sets` (history table and migrations).
     ///
     /// # Errors
-    /// It can't be made.
+    /// If it can't be created.
     pub async fn create(
         superuser_url: &str,
         service: &'static str,
@@ -39,7 +39,7 @@ impl Database {
         Ok(Self { service, name: name.to_owned(), urls, superuser })
     }
 
-    /// Settings for a service on this database, with waits that no test reaches.
+    /// Settings for a service on this database, with timeouts that no test reaches.
     pub fn settings(&self) -> PostgresSettings {
         let ServiceUrls { owner, system, user } = self.urls.clone();
         patient(PostgresSettings { pool_size: POOL, ..PostgresSettings::new(owner, system, user) })

@@ -1,4 +1,4 @@
-//! Rows held by a transaction of the test's own, so that two transactions can be stepped by hand.
+//! Rows locked by a transaction of the test itself, so that two transactions can be stepped by hand.
 
 use anyhow::{Context as _, Result};
 use flotilla_postgres::tokio_postgres::{Client, NoTls};
@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use crate::database::Database;
 use crate::{PATIENCE, eventually};
 
-/// An open transaction, as superuser. Dropped, it is rolled back.
+/// An open transaction, as superuser. It is rolled back on drop.
 #[derive(Debug)]
 pub struct Held {
     client: Client,
@@ -17,11 +17,11 @@ pub struct Held {
 }
 
 impl Database {
-    /// Begins a transaction, as superuser, runs `statements` in it, and holds what they lock. While it has written and
-    /// not ended, no relay of any database of the server publishes what is committed after it began.
+    /// Begins a transaction as superuser, runs `statements` in it, and keeps their locks. If it has written, then until
+    /// it ends no relay of any database on the server publishes what is committed after it began.
     ///
     /// # Panics
-    /// A statement fails.
+    /// If a statement fails.
     pub async fn hold(&self, statements: &str) -> Held {
         match Held::begin(self.clone(), statements).await {
             Ok(held) => held,
@@ -34,7 +34,7 @@ impl Held {
     async fn begin(database: Database, statements: &str) -> Result<Self> {
         let (client, connection) = database.superuser().connect(NoTls).await?;
         let connection = tokio::spawn(async move {
-            // An error of the connection is met by the statement that it breaks.
+            // A connection error shows in the statement that it breaks.
             let _ = connection.await;
         });
         let work = async {
@@ -46,10 +46,10 @@ impl Held {
         Ok(Self { client, connection, database, process })
     }
 
-    /// Waits until another transaction waits for what this one holds.
+    /// Waits until another transaction waits for a lock of this one.
     ///
     /// # Panics
-    /// None does.
+    /// If none does.
     pub async fn awaited(&self) {
         let sql = "SELECT count(*) > 0 FROM pg_stat_activity
                    WHERE datname = current_database() AND $1 = ANY (pg_blocking_pids(pid))";
@@ -59,10 +59,10 @@ impl Held {
         .await;
     }
 
-    /// Commits, and lets the others go on.
+    /// Commits, which releases the locks.
     ///
     /// # Panics
-    /// It can't be committed.
+    /// If the commit fails.
     pub async fn commit(self) {
         let committed = tokio::time::timeout(PATIENCE, self.client.batch_execute("COMMIT")).await;
         committed.expect("an answer in time").expect("a commit");

@@ -1,7 +1,8 @@
-//! Waits that no test reaches, however busy the machine is: where a test isn't about a limit, the limit must not fail it.
+//! Timeouts that no test reaches, however busy the machine is: a test that isn't about a limit must not fail because of
+//! it.
 //!
-//! A machine that builds and tests other things meanwhile may be ten times slower. What a test does wait for ends as
-//! soon as it is there, so that generous bounds cost nothing.
+//! A machine that builds and tests other things meanwhile may be ten times slower. A wait ends as soon as its condition
+//! holds, so generous bounds cost nothing.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use flotilla_config::HumanDuration;
 use flotilla_postgres::PostgresSettings;
 use flotilla_rpc::{ClientSettings, ServerSettings};
 
-/// How long anything that a test waits for may take.
+/// The deadline of anything that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 const LONG: HumanDuration = HumanDuration(PATIENCE);
@@ -31,7 +32,7 @@ pub fn client_settings() -> ClientSettings {
     }
 }
 
-/// The same for pools of connections.
+/// The same for connection pools.
 pub(crate) fn patient(settings: PostgresSettings) -> PostgresSettings {
     PostgresSettings { connect_timeout: LONG, statement_timeout: LONG, acquire_timeout: LONG, ..settings }
 }

@@ -143,7 +143,7 @@ fn postgres_options() -> PostgresOptions {
     }
 }
 
-/// As in a fleet: services come with a password.
+/// As in a fleet: Redis requires a password.
 fn redis_options() -> RedisOptions {
     RedisOptions { password: Some("test-password".to_owned()), ..RedisOptions::default() }
 }

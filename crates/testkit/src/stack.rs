@@ -101,11 +101,11 @@ impl Stack {
         self.servers.with(&self.servers.postgres, |mut server| async move { server.restart().await }).await
     }
 
-    /// Copies PostgreSQL's data aside and starts it again: a backup to which [`restore_postgres`](Self::restore_postgres)
-    /// leads back. For stacks of one's own.
+    /// Copies PostgreSQL's data aside and restarts it: a backup to which [`restore_postgres`](Self::restore_postgres)
+    /// returns. Only for stacks that the test has to itself.
     ///
     /// # Errors
-    /// The data can't be copied, or it doesn't come up again.
+    /// If the data can't be copied, or the server doesn't start again.
     pub async fn save_postgres(&self) -> Result<()> {
         self.servers
             .with(&self.servers.postgres, |mut server| async move {
@@ -116,11 +116,11 @@ impl Stack {
             .await
     }
 
-    /// Kills PostgreSQL and starts it with the data that were saved. Everything since is lost, and nothing tells: the
-    /// system identifier and the timeline are those of before, and transaction ids are given out again.
+    /// Kills PostgreSQL and starts it with the saved data. Everything since is lost without a trace: the system
+    /// identifier and the timeline are the same as before, and transaction ids are reused.
     ///
     /// # Errors
-    /// The data can't be copied, or it doesn't come up.
+    /// If the data can't be copied, or the server doesn't start.
     pub async fn restore_postgres(&self) -> Result<()> {
         self.servers
             .with(&self.servers.postgres, |mut server| async move {
@@ -171,12 +171,12 @@ impl Stack {
     }
 }
 
-/// Where a data folder's copy lies.
+/// The path of a data folder's copy.
 fn saved(data: &Path) -> PathBuf {
     data.with_extension("saved")
 }
 
-/// Makes `to` a copy of `from`, owners and permissions included.
+/// Copies `from` to `to`, with owners and permissions.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         std::fs::remove_dir_all(to)?;

@@ -57,7 +57,7 @@ pub struct Revocations {
 /// What has ended can't be had now.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RevocationsUnavailable {
-    /// No answer, or one of failure.
+    /// The source didn't answer, or failed.
     #[error("ended sessions unavailable: {0}")]
     Failed(String),
     /// The source doesn't know the cursor.
@@ -115,7 +115,8 @@ impl Watch {
             let answer = tokio::time::timeout(ANSWER, self.source.revoked(&self.cursor)).await;
             let answer = answer.map_err(|_| RevocationsUnavailable::Failed("no answer in time".to_owned()))?;
             if let Err(RevocationsUnavailable::BadCursor(_)) = &answer {
-                // The next question starts anew; asked for ever, the refused one would hide every session that ends.
+                // The next request starts from the beginning: with the refused cursor no ended session would ever be
+                // seen again.
                 self.cursor.clear();
             }
             let news = answer?;

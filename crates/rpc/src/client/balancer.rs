@@ -1,8 +1,8 @@
 //! All addresses of a channel, and the choice among them: the one with the fewest calls in flight.
 //!
-//! The first call connects to all addresses. A call goes to an address that is connected; it waits only while none is,
-//! or while a further connection is opened for it, and fails once the next attempt at each has failed, or at once where
-//! all connections are full.
+//! The first call connects to all addresses. A call goes to a connected address. It waits only while no address is
+//! connected, or while another connection is opened for it. It fails once the next attempt at each address has failed,
+//! or at once if all connections are full.
 
 use std::collections::HashMap;
 use std::io;
@@ -60,10 +60,10 @@ impl Balancer {
         }
     }
 
-    /// A place at the best address but for those `tried`, which are taken only when there is no other.
+    /// Takes a slot at the best address; addresses in `tried` are used only if there is no other.
     ///
     /// # Errors
-    /// None is connected and the next attempt at each has failed, or all are full.
+    /// If no address is connected and the next attempt at each has failed, or if all are full.
     pub async fn acquire(self: &Arc<Self>, class: Class, tried: &[SocketAddr]) -> Result<(Sender, Lease), NoPlace> {
         self.start();
         if let Some(found) = self.pick(class, tried)? {
@@ -86,9 +86,9 @@ impl Balancer {
         }
     }
 
-    /// The connected address with the fewest calls of this class in flight; of several, any. One that was tried for this
-    /// call or that is ejected is taken only where there is nothing better. Nothing where a connection is to be waited
-    /// for.
+    /// The connected address with the fewest calls of this class in flight; ties are broken at random. An address that
+    /// was tried for this call or is ejected is used only if there is nothing better. `None` if the call has to wait
+    /// for a connection.
     fn pick(self: &Arc<Self>, class: Class, tried: &[SocketAddr]) -> Result<Option<(Sender, Lease)>, NoPlace> {
         let now = Instant::now();
         let endpoints = self.endpoints.read();
@@ -107,7 +107,7 @@ impl Balancer {
         let Some((_, best)) = best else { return Ok(None) };
         let others = endpoints.iter().filter(|endpoint| endpoint.is_ready() && !Arc::ptr_eq(endpoint, best));
         let mut none = NoPlace::Full;
-        // The others are asked only where the best has no room.
+        // The others are tried only if the best has no room.
         for endpoint in std::iter::once(best).chain(others) {
             match endpoint.take(class) {
                 Found::Place(sender, lane) => {
@@ -198,16 +198,16 @@ impl Balancer {
     }
 }
 
-/// Why a call has no place.
+/// Why a call gets no slot.
 #[derive(Debug)]
 pub(crate) enum NoPlace {
     /// No address can be connected to.
     Unreachable(Arc<io::Error>),
-    /// As many calls are in flight as the connections may carry.
+    /// All connections carry as many calls as they may.
     Full,
 }
 
-/// Where a call is.
+/// The address and connection of a call.
 struct At {
     endpoint: Arc<Endpoint>,
     class: Class,
@@ -229,7 +229,7 @@ impl Lease {
         Self { balancer, at, began: now, deadline: None, judged: false }
     }
 
-    /// Where the call is.
+    /// The address of the call.
     pub fn endpoint(&self) -> &Endpoint {
         &self.at.endpoint
     }

@@ -19,19 +19,19 @@ use super::pool::Bounds;
 use super::target::Target;
 use crate::ClientSettings;
 
-/// Streams that were cancelled here and that are still known, so that what the server sends of them is passed over.
+/// Streams that were cancelled locally and are still remembered, so that late frames for them are ignored.
 const CANCELLED_STREAMS: usize = 1024;
-/// What the server may send of streams that are long forgotten, in messages over the life of a connection: callers who
-/// cancel are no fault of the server, and must not cost others their connection.
+/// How many messages the server may send on forgotten streams over the life of a connection. The server isn't at fault
+/// when callers cancel, and other callers must not lose their connection for it.
 const FORGOTTEN_STREAMS: usize = 1 << 20;
-/// The head of an HTTP/2 frame.
+/// The length of an HTTP/2 frame header.
 const FRAME_HEAD: usize = 9;
-/// One setting in a frame of settings.
+/// The length of one entry in a SETTINGS frame.
 const SETTING: usize = 6;
-/// The type of frames of settings, and what the number of streams is called there (RFC 9113, 6.5).
+/// The frame type SETTINGS, and its entry MAX_CONCURRENT_STREAMS (RFC 9113, 6.5).
 const SETTINGS: u8 = 4;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
-/// The longest first frame that is looked at.
+/// The longest first frame that is parsed.
 const LONGEST_SETTINGS: usize = 64 * SETTING;
 
 /// Sends requests over a connection. Cheap to clone.
@@ -40,7 +40,7 @@ pub(crate) type Sender = SendRequest<Outbound>;
 /// Both ends of an established connection: what sends, and what has to be awaited until it ends.
 pub(crate) struct Established {
     pub sender: Sender,
-    /// Streams that the server takes at once; `None`: as many as one likes.
+    /// How many concurrent streams the server accepts; `None`: unlimited.
     pub most_streams: Option<u32>,
     pub connection: Connection<TokioIo<Heard>, Outbound, TokioExecutor>,
 }
@@ -82,13 +82,13 @@ pub(crate) async fn establish(
     }
 }
 
-/// A stream of bytes that tells what the other side first said: its settings.
+/// A byte stream that also extracts the peer's first SETTINGS frame.
 pub(crate) struct Heard {
     io: Box<dyn Io>,
     first_word: Option<FirstWord>,
 }
 
-/// The server's settings, until they are read.
+/// Collects the server's SETTINGS frame until it is complete.
 struct FirstWord {
     read: Vec<u8>,
     told: oneshot::Sender<Option<u32>>,
@@ -102,14 +102,14 @@ impl Heard {
         if let Some(most_streams) = most_streams(&word.read)
             && let Some(word) = self.first_word.take()
         {
-            // Nobody listens any more when the attempt was given up.
+            // There is no receiver if the attempt was given up.
             let _ = word.told.send(most_streams);
         }
     }
 }
 
-/// How many streams the settings allow that a server begins with; nothing while they aren't all there. Whatever isn't
-/// settings allows anything: it is HTTP/2's to complain.
+/// The number of streams that the server's initial SETTINGS allow; `None` while the frame is incomplete. Anything else
+/// than SETTINGS counts as unlimited: HTTP/2 reports that error itself.
 fn most_streams(read: &[u8]) -> Option<Option<u32>> {
     let &[high, middle, low, kind, ..] = read.get(..FRAME_HEAD)? else { return None };
     let length = u32::from_be_bytes([0, high, middle, low]) as usize;
@@ -165,7 +165,7 @@ impl AsyncWrite for Heard {
 mod tests {
     use super::*;
 
-    /// Settings, as a server sends them.
+    /// A SETTINGS frame as a server sends it.
     fn settings(list: &[(u16, u32)]) -> Vec<u8> {
         let length = u8::try_from(list.len() * SETTING).unwrap();
         let body = list.iter().flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat());

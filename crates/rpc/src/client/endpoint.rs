@@ -1,5 +1,5 @@
-//! One address: its connections, its calls in flight and its record. A connection for calls is kept up by a task; further
-//! ones, and those for streams, are opened when they are needed and closed when they aren't.
+//! One address: its connections, its calls in flight and its health record. One connection for calls is always kept up
+//! by a task; further ones, and those for streams, are opened on demand and closed when idle.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// A connection that lived for so long was a good one.
 const STABLE: Duration = Duration::from_secs(1);
-/// How often a further connection is looked at, and closed when no call is on it.
+/// How often a further connection is checked, and closed if it carries no call.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// What the tasks of a channel share.
@@ -45,11 +45,11 @@ pub(crate) struct Endpoint {
     pub address: SocketAddr,
     calls: Pool,
     streams: Pool,
-    /// When and why the connection that is always kept up wasn't there.
+    /// When and why the connection that is always kept up last failed.
     failed: Mutex<Option<(Instant, Arc<io::Error>)>>,
     pub ejection: Mutex<Ejection>,
     demand: Notify,
-    /// A further connection is wanted.
+    /// Signals that a further connection is needed.
     wanted: Notify,
 }
 
@@ -75,12 +75,13 @@ impl Endpoint {
         }
     }
 
-    /// Whether there is a connection that takes requests. That for calls is kept up, and speaks for the address.
+    /// Whether there is a connection that accepts requests. The connection for calls, which is kept up, decides for the
+    /// address.
     pub fn is_ready(&self) -> bool {
         self.calls.is_open()
     }
 
-    /// A place for a call, if one is free; else a further connection is opened where there may be one.
+    /// Takes a slot for a call if one is free; otherwise requests a further connection if one is allowed.
     pub fn take(&self, class: Class) -> Found {
         let found = self.pool(class).take();
         if matches!(found, Found::Opening) {
@@ -132,7 +133,7 @@ impl Endpoint {
         }
     }
 
-    /// Opens the connections that are wanted beside the one that is kept up, until this future is dropped.
+    /// Opens further connections on demand, until this future is dropped.
     async fn open_further(self: Arc<Self>, wiring: Arc<Wiring>) {
         let mut open = JoinSet::new();
         loop {
@@ -149,7 +150,7 @@ impl Endpoint {
         }
     }
 
-    /// One further connection, from its beginning until it ends or has been idle.
+    /// Runs one further connection until it ends or has been idle.
     async fn open(self: Arc<Self>, class: Class, wiring: Arc<Wiring>) {
         let pool = self.pool(class);
         let established = match self.connect(pool, &wiring).await {

@@ -1,16 +1,17 @@
 //! The client side: a channel to all replicas of a service, for generated clients.
 //!
 //! Guarantees:
-//! * Nothing is connected before the first call; from then on every address of the name has its connection, and calls go
-//!   to the one with the fewest in flight. Names are looked up again at an interval and when a connection fails.
-//! * Streams and unary calls have connections of their own ([`pool`]); a stream that isn't read stops nothing else. When
-//!   connections are full further ones are opened, up to a bound, beyond which calls are refused at once.
-//! * A peer that has fallen silent is left within the keepalive time, one that fails again and again for a while.
-//! * What is safe to repeat is repeated, within a budget and the deadline ([`layers`] says what is safe); nothing else is
-//!   ever sent twice.
-//! * Every unary call has a deadline. Deadline, request id and trace of the call being served go on with it.
+//! * Nothing is connected before the first call. From then on every address of the name has a connection, and calls go
+//!   to the one with the fewest in flight. Names are resolved again at an interval and when a connection fails.
+//! * Streams and unary calls use separate connections ([`pool`]); a stream that isn't read blocks nothing else. When
+//!   connections are full further ones are opened, up to a bound; beyond it calls are refused at once.
+//! * A silent peer is given up within the keepalive time; a peer that keeps failing is ejected for a while.
+//! * What is safe to repeat is retried, within a budget and the deadline ([`layers`] says what is safe); nothing else
+//!   is ever sent twice.
+//! * Every unary call has a deadline. Deadline, request id and trace of the call being served are passed on.
 //!
-//! Tasks (one for each address and each connection, one for the names) belong to the channel and end with its last clone.
+//! Tasks (one for each address and each connection, one for the names) belong to the channel and end with its last
+//! clone.
 
 mod balancer;
 mod chance;

@@ -16,7 +16,7 @@ use super::outbound::Outbound;
 use super::reply::code_in;
 use crate::{Details, RpcError, reasons};
 
-/// When to repeat a call that no connection had room for.
+/// The retry delay for a call that no connection had room for.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// An attempt, or a call, without a response.

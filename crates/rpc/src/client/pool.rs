@@ -1,9 +1,9 @@
-//! The connections to an address, by what they carry.
+//! The connections to an address, by class.
 //!
-//! Unary calls and streams never share a connection: what a stream's caller leaves unread must not stop a call. A
-//! connection carries a bounded number of calls, and its window is as large as theirs together, so that calls that aren't
-//! read stop nobody but themselves. When all connections of a class are full a further one is opened, up to a bound;
-//! beyond it a call is refused at once. Nothing waits for a full connection to have room.
+//! Unary calls and streams never share a connection: unread data of a stream must not block a call. A connection
+//! carries a bounded number of calls, and its window is as large as the windows of all of them together, so unread
+//! calls block only themselves. When all connections of a class are full another one is opened, up to a bound; beyond
+//! it a call is refused at once. No call queues for a full connection.
 
 use std::io;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use super::connection::{Established, Sender};
 use super::methods::Method;
 use crate::ClientSettings;
 
-/// Unary calls on a connection, where the server allows as many.
+/// Unary calls on a connection, if the server allows as many.
 const CALLS: u32 = 1024;
-/// What a unary call may have received and unread.
+/// Receive window of a unary call.
 const CALL_WINDOW: u32 = 64 * 1024;
-/// What a stream may have received and unread: there are many, and their callers may be slow.
+/// Receive window of a stream: there are many, and their callers may be slow.
 const STREAM_WINDOW: u32 = 16 * 1024;
 
-/// After a failure to open a further connection none is tried for so long.
+/// The pause after a failure to open a further connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connection carries.
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) enum Class {
     /// One message each way.
     Calls,
-    /// All that lasts, and what nobody has described.
+    /// Streams, and methods without a description.
     Streams,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Bounds {
     pub connections: usize,
     /// Calls on one connection.
     pub calls: u32,
-    /// What a call may have received and unread.
+    /// Receive window of a call.
     pub stream_window: u32,
 }
 
@@ -65,7 +65,7 @@ impl Bounds {
 
     /// A window that all calls of a connection together can't exhaust.
     pub fn connection_window(self) -> u32 {
-        // The largest that HTTP/2 knows.
+        // The maximum that HTTP/2 allows.
         self.stream_window.saturating_mul(self.calls).min((1 << 31) - 1)
     }
 }
@@ -79,13 +79,13 @@ pub(crate) struct Pool {
 }
 
 struct Lanes {
-    /// Oldest first: they are filled in this order, so that the last ones fall idle first.
+    /// Oldest first. They are filled in this order, so that the newest become idle first.
     open: Vec<Arc<Lane>>,
     opening: Opening,
     failed: Option<(Instant, Arc<io::Error>)>,
 }
 
-/// Whether a further connection is on its way: one at a time.
+/// Whether a further connection is being opened; only one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opening {
     No,
@@ -96,20 +96,20 @@ enum Opening {
 /// A connection, and the calls on it.
 pub(crate) struct Lane {
     sender: Sender,
-    /// Calls that it takes.
+    /// The most calls that it carries.
     most: usize,
     taken: AtomicUsize,
 }
 
-/// What came of looking for a place.
+/// The result of looking for a slot.
 pub(crate) enum Found {
-    /// A place on this connection.
+    /// A slot on this connection.
     Place(Sender, Arc<Lane>),
     /// A further connection is being opened.
     Opening,
-    /// All connections that may be are full.
+    /// All allowed connections are full.
     Full,
-    /// A further connection couldn't be opened just now.
+    /// The last attempt to open a further connection has just failed.
     Failed(Arc<io::Error>),
 }
 
@@ -119,7 +119,7 @@ impl Pool {
         Self { bounds, taken: AtomicUsize::new(0), lanes: Mutex::new(lanes) }
     }
 
-    /// Whether there is a connection that takes requests.
+    /// Whether there is a connection that accepts requests.
     pub fn is_open(&self) -> bool {
         self.lanes.lock().open.iter().any(|lane| !lane.sender.is_closed())
     }
@@ -129,7 +129,7 @@ impl Pool {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// A place on a connection. Where there is none, a further connection is [wanted](Self::begin).
+    /// Takes a slot on a connection. If there is none, a further connection is [requested](Self::begin).
     pub fn take(&self) -> Found {
         let mut lanes = self.lanes.lock();
         let mut alive = 0;
@@ -155,13 +155,13 @@ impl Pool {
         Found::Opening
     }
 
-    /// Gives a place back. Whether the connection was full, so that somebody may wait for the place.
+    /// Returns a slot. Returns whether the connection was full, so that a call may be waiting for the slot.
     pub fn give_back(&self, lane: &Lane) -> bool {
         self.taken.fetch_sub(1, Ordering::Relaxed);
         lane.taken.fetch_sub(1, Ordering::Relaxed) >= lane.most
     }
 
-    /// Whether a further connection is wanted. It is begun by that, and has to end in [`add`](Self::add) or
+    /// Whether a further connection is needed. If so, it counts as begun, and must end in [`add`](Self::add) or
     /// [`fail`](Self::fail).
     pub fn begin(&self) -> bool {
         let mut lanes = self.lanes.lock();
@@ -183,7 +183,7 @@ impl Pool {
         lane
     }
 
-    /// A connection couldn't be opened.
+    /// Records that a connection couldn't be opened.
     pub fn fail(&self, cause: io::Error) {
         let mut lanes = self.lanes.lock();
         lanes.failed = Some((Instant::now(), Arc::new(cause)));
@@ -195,15 +195,15 @@ impl Pool {
         self.lanes.lock().failed.as_ref().filter(|(at, _)| *at >= since).map(|(_, cause)| Arc::clone(cause))
     }
 
-    /// Takes a connection out: it has ended.
+    /// Removes a connection that has ended.
     pub fn remove(&self, lane: &Arc<Lane>) {
         self.lanes.lock().open.retain(|open| !Arc::ptr_eq(open, lane));
     }
 
-    /// Takes a connection out if no call is on it.
+    /// Removes a connection if it carries no call.
     pub fn remove_idle(&self, lane: &Arc<Lane>) -> bool {
         let mut lanes = self.lanes.lock();
-        // Places are taken under the lock: nobody gets one meanwhile.
+        // Slots are taken under the lock, so no call can take one meanwhile.
         let idle = lane.taken.load(Ordering::Relaxed) == 0;
         if idle {
             lanes.open.retain(|open| !Arc::ptr_eq(open, lane));

@@ -21,12 +21,12 @@ pub struct ClientSettings {
     pub keepalive_interval: HumanDuration,
     /// How long a ping may stay unanswered before the connection is given up.
     pub keepalive_timeout: HumanDuration,
-    /// Connections to one address for unary calls; a further one is opened when the others are full.
+    /// Connections to one address for unary calls; another one is opened when all are full.
     pub call_connections: usize,
-    /// Connections to one address for streams, which never share one with unary calls; a further one is opened when the
-    /// others are full. Beyond all of them a stream is refused.
+    /// Connections to one address for streams, which never share one with unary calls; another one is opened when all
+    /// are full. Beyond this number streams are refused.
     pub stream_connections: usize,
-    /// Streams on one connection, where the server allows as many.
+    /// Streams on one connection, if the server allows as many.
     pub streams_per_connection: u32,
     /// How often names are resolved again; also done when a connection fails.
     pub resolve_interval: HumanDuration,

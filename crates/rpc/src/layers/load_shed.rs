@@ -1,8 +1,8 @@
-//! Refuses calls beyond what may be in flight, at once and with a hint when to retry. Nothing is half done.
+//! Refuses calls beyond the bound of calls in flight, at once and with a retry delay. A refused call has no effect.
 //!
-//! A call takes its place when its request is there: until then it is one of a bounded number that are on their way, of
-//! which the oldest is displaced where there are too many ([`Arrivals`]). A stream of requests takes its place when it
-//! begins.
+//! A call takes its slot when its request has arrived. Until then it counts against a bounded number of arriving
+//! requests, of which the oldest is evicted when there are too many ([`Arrivals`]). A stream of requests takes its slot
+//! when it begins.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -35,7 +35,7 @@ pub(crate) struct LoadShed<S> {
     bounds: Arc<Bounds>,
 }
 
-/// What may be in flight.
+/// The bounds on calls and streams in flight.
 #[derive(Debug)]
 struct Bounds {
     calls: Arc<Semaphore>,
@@ -70,7 +70,7 @@ impl<S> LoadShed<S> {
     }
 }
 
-/// The place of a call, once it has one.
+/// The slot of a call, once it has one.
 pub(crate) type Place = Arc<OnceLock<OwnedSemaphorePermit>>;
 
 impl<S> Service<Request<Body>> for LoadShed<S>
@@ -110,7 +110,7 @@ where
     }
 }
 
-/// What a request does on its way.
+/// The state of a request that is arriving.
 struct Arriving {
     bounds: Arc<Bounds>,
     place: Place,
@@ -120,7 +120,7 @@ struct Arriving {
 }
 
 impl Arriving {
-    /// It is on its way still.
+    /// Resolves if the request is evicted before it has arrived.
     fn poll_displaced(&mut self, cx: &mut Context<'_>) -> Poll<RpcError> {
         let arrival = self.arrival.get_or_insert_with(|| self.bounds.arrivals.enter(self.peer));
         ready!(arrival.poll_displaced(cx));
@@ -128,11 +128,11 @@ impl Arriving {
         Poll::Ready(self.bounds.displaced())
     }
 
-    /// It is there.
+    /// The request has arrived: takes its slot.
     fn received(&mut self) -> Result<(), RpcError> {
         self.arrival = None;
         if self.place.get().is_none() {
-            // Nobody else sets it.
+            // Nothing else sets it.
             let _ = self.place.set(self.bounds.take(self.stream)?);
         }
         Ok(())
@@ -140,7 +140,7 @@ impl Arriving {
 }
 
 pin_project! {
-    /// The body of a request, at whose end the call takes its place.
+    /// The body of a request; when it ends the call takes its slot.
     struct Received {
         #[pin]
         inner: Body,
@@ -165,7 +165,7 @@ impl http_body::Body for Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Whoever asks must not miss the end, where the place is taken.
+        // The end must be polled, because the slot is taken there.
         self.arriving.place.get().is_some() && self.inner.is_end_stream()
     }
 

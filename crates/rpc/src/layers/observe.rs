@@ -75,7 +75,7 @@ struct OpenCall {
     span: flotilla_telemetry::Span,
     started: Instant,
     code: Code,
-    /// Its connection is in use.
+    /// Keeps its connection marked as in use.
     _used: Option<CallInUse>,
 }
 

@@ -1,4 +1,4 @@
-//! A call that holds a place until it ends: with its response, or with the last frame of a stream.
+//! A call that holds a slot until it ends: with its response, or with the last frame of a stream.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,11 +17,11 @@ use tonic::body::Body;
 use super::refuse;
 use crate::RpcError;
 
-/// For how long a call is held that is refused because its caller makes too many.
+/// How long the refusal is delayed for a caller that makes too many calls.
 const HOLD: Duration = Duration::from_millis(250);
 
 pin_project! {
-    /// The call as it runs, or the refusal.
+    /// The running call, or the refusal.
     #[project = PlacedProjection]
     pub(crate) enum Placed<F, P> {
         Called {
@@ -39,12 +39,12 @@ pin_project! {
 }
 
 impl<F, P> Placed<F, P> {
-    /// A call that needs no place.
+    /// A call that needs no slot.
     pub fn without(inner: F) -> Self {
         Self::Called { inner, place: None, streaming: false }
     }
 
-    /// A call with a place; `streaming`: it is answered with a stream.
+    /// A call with a slot. `streaming`: its response is a stream.
     pub fn at(place: P, inner: F, streaming: bool) -> Self {
         Self::Called { inner, place: Some(place), streaming }
     }
@@ -54,8 +54,8 @@ impl<F, P> Placed<F, P> {
         Self::Refused { response: Some(refuse(error)), delay: None, held: None }
     }
 
-    /// A call that is refused because its caller makes too many: after a moment, if one of the caller's places for such
-    /// calls is free. Whoever repeats at once what was refused would else cost more than it did.
+    /// A call that is refused because its caller makes too many. The refusal is delayed if one of the caller's slots
+    /// for delayed refusals is free, so that immediate retries don't cost more than the calls themselves.
     pub fn refused_later(error: RpcError, held: Option<P>) -> Self {
         let delay = held.as_ref().map(|_| Box::pin(sleep(HOLD)));
         Self::Refused { response: Some(refuse(error)), delay, held }
@@ -77,7 +77,7 @@ where
                 if !*streaming || http_body::Body::is_end_stream(response.body()) {
                     return Poll::Ready(Ok(response));
                 }
-                // A stream keeps its place until it ends.
+                // A stream keeps its slot until it ends.
                 Poll::Ready(Ok(response.map(|inner| Body::new(PlacedBody { inner, _place: place }))))
             }
             PlacedProjection::Refused { response, delay, held } => {
@@ -92,7 +92,7 @@ where
 }
 
 pin_project! {
-    /// A body that holds a place.
+    /// A body that holds a slot.
     struct PlacedBody<P> {
         #[pin]
         inner: Body,

@@ -1,9 +1,9 @@
-//! Rate limit: how often one user, or one address without a user, may call. Beyond it `RATE_LIMITED` with the time until
-//! the next call fits; a user is told so after a moment, so that one who repeats at once costs little.
+//! Rate limit for a user, or for an address if there is no user. Beyond it the call gets `RATE_LIMITED` with the time
+//! until the next call is allowed. Refusals of users are delayed a little, so that immediate retries cost little.
 //!
-//! A call with a good token counts against its user, wherever it comes from; any other against its address, so that
-//! guessing tokens is limited too. Services of the fleet, told by their certificates, call on behalf of many and have
-//! no address of their own here; health and reflection are never limited.
+//! A call with a valid token counts against its user, whatever its address; any other call counts against its address,
+//! so that guessing tokens is limited too. The fleet's services, recognised by their certificates, call on behalf of
+//! many users and have no limit by address here; health and reflection are never limited.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -30,7 +30,7 @@ use crate::{Caller, RpcError, ServerSettings};
 pub(crate) struct RateLimit<S> {
     inner: S,
     limits: Arc<Limits>,
-    /// Refused calls of users that wait for a moment.
+    /// Delayed refusals of users.
     held: Shares<Uuid>,
     metrics: Arc<RpcMetrics>,
 }

@@ -1,8 +1,8 @@
-//! Shares: how many calls and streams one user may have in flight, wherever they come from. Beyond it `TOO_MANY_CALLS`;
-//! what the server takes in all is for many users. The refusal comes after a moment, so that a user who repeats at once
-//! costs little; of such calls one holds as many again.
+//! Shares: how many calls and streams one user may have in flight, from all addresses together. Beyond it the call gets
+//! `TOO_MANY_CALLS`: the server's total capacity is for all users. The refusal is delayed a little, so that immediate
+//! retries cost little; a user may have as many delayed refusals as calls.
 //!
-//! A call without a good token has no user: it is the edge that tells such callers apart, by their addresses.
+//! A call without a valid token has no user: the edge limits such callers by their addresses.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::placed::Placed;
 use crate::share::{Share as Taken, Shares};
 use crate::{Caller, RpcError, ServerSettings};
 
-/// When a refused client should come back.
+/// The retry delay for a refused client.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The layer.
@@ -30,7 +30,7 @@ pub(crate) struct Share<S> {
     inner: S,
     calls: Shares<Uuid>,
     streams: Shares<Uuid>,
-    /// Refused calls that wait for a moment.
+    /// Delayed refusals.
     held: Shares<Uuid>,
     metrics: Arc<RpcMetrics>,
 }

@@ -65,8 +65,9 @@ impl Material {
     }
 }
 
-/// Every peer would refuse a certificate that has ended or hasn't begun to count: it is said here, where it can be mended.
-/// Who signed it is the peers' matter: the public port's certificate may be of any authority.
+/// Refuses a certificate that has expired or isn't valid yet: every peer would refuse it, and here the error can be
+/// fixed. The issuer isn't checked, because peers decide whom they trust: the public port's certificate may be from any
+/// authority.
 fn refuse_untimely(
     settings: &TlsSettings,
     chain: &[CertificateDer<'static>],

@@ -22,7 +22,7 @@ pub struct Wanted<'a> {
     pub ends_in: Duration,
 }
 
-/// Long enough ago for any clock.
+/// Long enough ago even with differing clocks.
 pub const EARLIER: Duration = Duration::hours(-2);
 
 impl Authority {

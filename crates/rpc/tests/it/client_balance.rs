@@ -178,7 +178,7 @@ async fn a_replica_that_comes_back_gets_its_part_again() {
     spread(&channel, &[&one, &other]).await;
 }
 
-/// With the default settings, which look every five seconds.
+/// With the default settings, which resolve names every five seconds.
 #[tokio::test]
 async fn load_spreads_when_one_replica_becomes_three() {
     assert!(ClientSettings::default().resolve_interval.0 <= Duration::from_secs(5));

@@ -209,7 +209,8 @@ fn respond(message: Option<Bytes>, code: Option<Code>) -> Response<Body> {
     response
 }
 
-/// Settings that are quick to notice, without a breaker, and with deadlines that a busy machine doesn't reach.
+/// Settings that detect failures quickly, without a breaker, and with deadlines that even a busy machine doesn't
+/// exceed.
 pub fn quick() -> ClientSettings {
     ClientSettings {
         resolve_interval: flotilla_config::HumanDuration::from_millis(300),

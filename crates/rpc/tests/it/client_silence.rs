@@ -59,14 +59,14 @@ async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, silent:
 fn settings() -> ClientSettings {
     ClientSettings {
         keepalive_interval: HumanDuration::from_millis(300),
-        // A peer that is only slow must not count as silent.
+        // A peer that is merely slow must not count as silent.
         keepalive_timeout: HumanDuration::from_secs(2),
         connect_timeout: HumanDuration::from_millis(500),
         ..quick()
     }
 }
 
-/// Long before a call's deadline, which is when a peer is left that nobody watches.
+/// Well below a call's deadline, which is when a silent peer would be given up without keepalives.
 const LEFT_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_silent_peer_is_left_within_the_keepalive_time() {
     for _ in 0..200 {
         call(&channel, READ, "").await.unwrap();
     }
-    // Had each second call waited for a connection, it would be fifty seconds.
+    // If every other call waited for a connection, it would take fifty seconds.
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     hole.silent.send_replace(false);
     let calls = behind.calls();

@@ -1,4 +1,5 @@
-//! One channel, many callers: what some leave unread, open without end or cancel stops no other.
+//! One channel, many callers: a caller that leaves streams unread, opens them without end or cancels them blocks no
+//! other.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::pipes::{Toy, settings, stock};
 
-/// Longer than anything takes; what fails, fails by waiting so long.
+/// Longer than any step takes; a failing test fails by this timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn methods() -> Vec<MethodPolicy> {
@@ -39,7 +40,7 @@ fn methods() -> Vec<MethodPolicy> {
     ]
 }
 
-/// A channel that tries once: what the connections do is looked at.
+/// A channel without retries, to observe the connections.
 fn to(toy: &Toy, settings: &ClientSettings) -> Channel {
     let settings = ClientSettings { retry_attempts: 1, ..settings.clone() };
     ChannelBuilder::new(&settings).methods(&methods()).connect(&toy.url).unwrap()
@@ -81,7 +82,8 @@ async fn streams_that_nobody_reads_stop_neither_calls_nor_other_streams() {
         let toy = Toy::start(ServerSettings { compress_above_bytes, ..settings() }).await;
         let channel = to(&toy, &ClientSettings::default());
         let unread = join_all((0..32).map(|_| down(&channel, "flood"))).await;
-        // What the server may send of them without being read, it has sent when a reader gets more than that.
+        // When a reader gets more than the window, the server has sent everything that the unread streams' windows
+        // allow.
         let mut read = down(&channel, "flood").await.unwrap();
         for _ in 0..20_000 {
             next(&mut read).await;
@@ -99,7 +101,7 @@ async fn an_upload_that_is_not_taken_stops_no_other() {
     let channel = to(&toy, &ClientSettings::default());
     let mut stuck = Vec::new();
     for _ in 0..32 {
-        // The echo isn't read, so the handler reads no more.
+        // The echo isn't read, so the handler stops reading.
         let items = futures::stream::repeat_with(|| stock("x".repeat(1000)));
         let path = PathAndQuery::from_static("/toy.v1.Pipes/Both");
         let mut client = Grpc::new(channel.clone());
@@ -176,8 +178,8 @@ async fn callers_who_cancel_cost_nobody_else_the_connection() {
         async move { one(&channel, "wait").await }
     });
     toy.until(|seen| seen.open == 1).await;
-    // A few hundred calls at a time that are sent and cancelled before the server, on this same thread, looks at them;
-    // and streams that are cancelled while the server still sends.
+    // A few hundred calls at a time are sent and cancelled before the server, on this same thread, processes them; and
+    // streams are cancelled while the server still sends.
     for _ in 0..5 {
         let calls = (0..300).map(|_| async {
             let mut call = Box::pin(one(&channel, "wait"));

@@ -10,7 +10,7 @@ use tonic::{Code, Request};
 
 use crate::toy::{Toy, settings, stock_of, watch_request};
 
-/// Short, and long enough for a busy machine to begin a call.
+/// Short, but long enough for a busy machine to begin a call.
 fn short() -> ServerSettings {
     ServerSettings { default_deadline: HumanDuration::from_secs(3), ..settings() }
 }

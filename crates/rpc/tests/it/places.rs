@@ -1,4 +1,4 @@
-//! What others get while clients that never say what they want take all they can.
+//! Others are served while clients that never send their requests take all they can.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::toy::{Toy, get, settings};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A connection with so many requests that are opened and never sent.
+/// A connection with this many requests that are opened and never sent.
 async fn opened(toy: &Toy, requests: usize) -> JoinHandle<Result<(), h2::Error>> {
     let address: SocketAddr = toy.url.strip_prefix("http://").unwrap().parse().unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
@@ -54,7 +54,7 @@ async fn idle_connections_make_room_for_new_ones() {
     let busy = tokio::spawn(get(toy.channel.clone(), "wait"));
     toy.gate.holds(1).await;
     let mut held = vec![opened(&toy, 0).await, opened(&toy, 0).await];
-    // Each takes the place of the oldest that has no call.
+    // Each evicts the oldest connection without a call.
     for _ in 0..3 {
         held.push(opened(&toy, 0).await);
         let _ended = timeout(SOON, held.remove(0)).await.expect("the oldest one's end");

@@ -38,7 +38,7 @@ async fn a_user_has_so_many_streams_and_others_have_theirs() {
     watch(&second).await.expect("another user has streams of their own");
     get(first.clone(), "tea").await.expect("streams are not calls");
     assert!(toy.metrics().contains("flotilla_rpc_rate_limited_total 1"));
-    // A stream that ends gives its place back.
+    // A stream that ends returns its slot.
     drop(streams.pop());
     let again = async {
         while watch(&first).await.is_err() {

@@ -146,7 +146,7 @@ async fn a_stream_ends_at_the_deadline_that_its_client_gave_it_and_its_work_stop
 #[tokio::test]
 async fn a_call_that_its_client_cancels_stops() {
     let toy = Toy::start(settings()).await;
-    // The call is dropped as soon as it is seen to run.
+    // The call is dropped as soon as it is known to run.
     tokio::select! {
         ended = toy.one(stock("wait")) => panic!("it ended: {ended:?}"),
         _ = toy.until(|seen| seen.open == 1) => {}

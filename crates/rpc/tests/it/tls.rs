@@ -46,7 +46,7 @@ fn stranger(settings: &TlsSettings, protocol: &[u8]) -> tokio_rustls::TlsConnect
     Arc::new(config).into()
 }
 
-/// A client that shows a certificate whatever it is worth.
+/// A client that presents a certificate without checking it.
 fn unchecked(settings: &TlsSettings) -> tokio_rustls::TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&settings.authority).unwrap()).unwrap();
@@ -106,7 +106,7 @@ fn nothing_begins_with_a_certificate_that_does_not_count_now() {
             assert!(told.contains(said) && told.contains("orders.pem"), "{told}");
         }
     }
-    // Who issued it is for the peers to judge: the public port's may be of any authority.
+    // The issuer is for the peers to judge: the public port's may be any authority.
     let (own, other) = (Authority::new(), Authority::new());
     let foreign = TlsSettings { authority: other.service("gateway").authority, ..own.service("gateway") };
     ServerTls::public(&foreign).unwrap();

@@ -55,7 +55,8 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
-/// The password is in a file for the server's user alone, and neither among the arguments of its process nor in its log.
+/// Asserts that the password is in a file that only the server's user can read, and neither in the process's arguments
+/// nor in its log.
 pub(crate) fn assert_kept_secret(pid: u32, file: &Path, log: &Path, password: &str) {
     // A server that runs as another user may have its home elsewhere.
     if let Ok(held) = std::fs::metadata(file) {

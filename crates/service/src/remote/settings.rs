@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Remote;
 
-/// Longest wait of a start for what it can do without.
+/// The longest that a start waits for a dependency that it can do without.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Where settings and flags come from while the process runs.

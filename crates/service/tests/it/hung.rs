@@ -92,7 +92,7 @@ async fn liveness_asks_nobody_while_readiness_names_the_dependency_that_hangs() 
     chassis.check("ledger", Required, || Box::pin(std::future::pending()));
     chassis.check("catalogue", Required, || Box::pin(std::future::ready(Ok(()))));
     let running = start(chassis, &registry).await;
-    // Asked while the check still hangs: readiness, which waits for it, takes a second.
+    // Requested while the check still hangs: readiness waits a second for it.
     let ready = get(running.admin, "/readyz");
     tokio::pin!(ready);
     let live = tokio::select! {

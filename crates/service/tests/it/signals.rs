@@ -114,7 +114,7 @@ pub fn signal(child: &Child, name: &str) {
     assert!(done.success());
 }
 
-/// Whether the process ends well.
+/// Whether the process exits successfully.
 pub fn ends_well(mut child: Child) -> bool {
     let end = Instant::now() + Duration::from_secs(120);
     while Instant::now() < end {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// A grace that no drain comes to, however busy the machine is.
+/// A grace period that no drain reaches, however busy the machine is.
 pub const GRACE: Duration = Duration::from_secs(120);
 
 /// What the toy's checks say.

@@ -1,12 +1,12 @@
-//! The words of a filter. To the library's parser any word that is no level names a module, so that `debgu` would log that
-//! module alone: nothing. Here a word that nobody can have meant is refused.
+//! Checks the words of a filter. The library's parser takes any word that isn't a level for a module, so `debgu` would
+//! log only a module of that name, and so nothing. Here likely typos are refused.
 
 use flotilla_config::{nearest, unknown};
 
-/// The levels, the quietest first.
+/// The levels, quietest first.
 pub(crate) const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Crates whose events the services' logs may hold: the workspace's own, and those libraries below it that log.
+/// Crates whose events may be in the services' logs: the workspace's own, and the libraries below it that log.
 const CRATES: [&str; 67] = [
     "async_nats",
     "aws_config",
@@ -77,12 +77,12 @@ const CRATES: [&str; 67] = [
     "zopfli",
 ];
 
-/// The crates of this workspace begin so: one that isn't known isn't there.
+/// The prefix of this workspace's crates: an unknown crate with it doesn't exist.
 const OWN: &str = "flotilla_";
-/// Names that are shorter resemble too many others.
+/// Shorter names resemble too many others.
 const TELLING: usize = 5;
 
-/// Refuses a level that isn't one.
+/// Refuses an unknown level.
 pub(crate) fn level(word: &str) -> Result<(), String> {
     let digit = || matches!(word.as_bytes(), [b'0'..=b'5']);
     if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)) || digit() {
@@ -91,7 +91,7 @@ pub(crate) fn level(word: &str) -> Result<(), String> {
     Err(unknown("level", word, LEVELS))
 }
 
-/// Refuses a module whose crate isn't there, as far as that can be known: other programs have crates of their own.
+/// Refuses a module of a crate that is unknown and probably misspelt; other programs have crates of their own.
 pub(crate) fn module(path: &str) -> Result<(), String> {
     let first = path.split("::").next().unwrap_or(path);
     if CRATES.contains(&first) {
@@ -114,7 +114,7 @@ pub(crate) fn module(path: &str) -> Result<(), String> {
     }
 }
 
-/// Refuses a filter with a word that nobody can have meant.
+/// Refuses a filter with a misspelt word.
 pub(crate) fn filter(text: &str) -> Result<(), String> {
     let mut parts = text.split(',').map(str::trim).filter(|part| !part.is_empty()).peekable();
     if parts.peek().is_none() {
@@ -139,7 +139,7 @@ fn directive(part: &str) -> Result<(), String> {
     wanted.map_or(Ok(()), level)
 }
 
-/// A word by itself: a level, or a crate that is known.
+/// A word without `=`: a level, or a known crate.
 fn alone(word: &str) -> Result<(), String> {
     let Err(refused) = level(word) else { return Ok(()) };
     let first = word.split("::").next().unwrap_or(word);

@@ -48,9 +48,9 @@ struct State {
 struct Stream {
     created: i64,
     subjects: Vec<String>,
-    /// Everything below is gone.
+    /// The first sequence: everything below is gone.
     first: u64,
-    /// Takes nothing more, whatever room there is.
+    /// Refuses all messages, even if there is room.
     refuses: bool,
     last: u64,
     messages: BTreeMap<u64, (String, Bytes)>,

@@ -162,12 +162,12 @@ impl MemoryStore {
         self.shared.state.lock().parked.iter().map(|((consumer, _), row)| (*consumer, row.clone())).collect()
     }
 
-    /// What the relay found lost for good.
+    /// The permanent losses that the relay has found.
     pub fn losses(&self) -> Vec<ConsumerLoss> {
         self.shared.state.lock().losses.clone()
     }
 
-    /// Drops the rows up to the relay's cursor and the checkpoints but the newest, as the retention does to what is old.
+    /// Drops the rows up to the relay's cursor, and all checkpoints but the newest, as retention does with old ones.
     pub fn drop_published(&self) {
         let mut state = self.shared.state.lock();
         let (Some(cursor), Some(stream)) = (state.lease.cursor, state.lease.stream) else { return };

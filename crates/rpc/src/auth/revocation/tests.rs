@@ -96,7 +96,7 @@ async fn a_source_that_refuses_the_cursor_is_asked_from_the_beginning() {
     let World { authenticator, ledger, token, ending, .. } = world(10).await;
     *ledger.ended.lock() = Some(others(ending, 5).collect());
     tokio::time::sleep(POLL).await;
-    // Another log, shorter than the cursor is far.
+    // A different log, which is shorter than the cursor's position.
     *ledger.ended.lock() = Some(vec![ending]);
     tokio::time::sleep(POLL * 2).await;
     assert_eq!(authenticator.verify(&token).await, Err(AuthError::Revoked));

@@ -1,9 +1,10 @@
 //! Retries of what is safe to repeat, within a budget and the deadline.
 //!
-//! * A request that provably never left, or that no server has begun, is sent elsewhere, whatever its method.
-//! * A method that may be repeated (by its contract) is, when the connection broke, or when the server said `UNAVAILABLE`
-//!   or told when to repeat (`RetryInfo`), which is then waited for.
-//! * A caller that has used up a quota is told so at once.
+//! * A request that provably wasn't sent, or that no server has begun to process, is sent elsewhere, whatever its
+//!   method.
+//! * A method that is declared repeatable in its contract is retried when the connection broke, when the server
+//!   answered `UNAVAILABLE`, or when it sent a `RetryInfo`, after the delay in it.
+//! * A caller that has used up a quota gets the error at once.
 //! * Anything else is left to the caller: a method that isn't declared repeatable is never sent twice.
 //!
 //! Retries of requests that may have arrived are paid for from a budget: a share of the calls made, and a reserve.
@@ -121,7 +122,7 @@ impl<S> Retry<S> {
     /// Whether and when an attempt may be repeated, and the request where it came back untouched.
     fn verdict(&self, outcome: &mut Outcome, repeatable: bool) -> Option<(Option<Request<Outbound>>, Wish)> {
         match outcome {
-            // There is no elsewhere: all connections are full.
+            // Another address doesn't help: all connections are full.
             Err(failure) if failure.status.code() == Code::ResourceExhausted => None,
             Err(Failure { sent: Sent::Never(request), .. }) => {
                 Some((request.take().map(|request| *request), Wish::Elsewhere))
@@ -184,8 +185,8 @@ fn again(request: &Request<Outbound>) -> Option<Request<Outbound>> {
     Some(copy)
 }
 
-/// When the server says that a repeat may succeed. Whoever has used up a quota of its own is told so, and not helped to
-/// more: what is repeated for it would come on top of what it sends too much of already.
+/// The delay after which the server says that a retry may succeed; `None` if the caller has used up a quota of its own.
+/// Retrying for such a caller would add to the calls that it already makes too many of.
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     let details = details_in(headers)?;
     details.retry_after.filter(|_| details.quotas.is_empty())

@@ -1,5 +1,5 @@
-//! How the broker in memory loses messages, and what it tells of it: as a real one, it moves a consumer's ack floor over
-//! whatever is gone.
+//! Losses of the in-memory broker, and what it reports about them: like a real broker, it advances a consumer's ack
+//! floor past whatever is gone.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use flotilla_messaging::ranges::Ranges;
 use super::{Durable, MemoryBroker, Stream};
 
 impl MemoryBroker {
-    /// Loses the last messages of a stream; its consumers stay as they are.
+    /// Loses the last messages of a stream; its consumers are unchanged.
     pub fn cut_tail(&self, stream: &str, messages: u64) {
         self.change(stream, |stream| {
             stream.last = stream.last.saturating_sub(messages);
@@ -19,7 +19,7 @@ impl MemoryBroker {
         });
     }
 
-    /// Loses the first messages of a stream, as those do that are too old.
+    /// Loses the first messages of a stream, as if they had aged out.
     pub fn age(&self, stream: &str, messages: u64) {
         self.change(stream, |stream| {
             let first = (stream.first + messages).min(stream.last + 1);
@@ -28,17 +28,17 @@ impl MemoryBroker {
         });
     }
 
-    /// Loses all messages of a stream; its end stays.
+    /// Loses all messages of a stream; its last sequence stays.
     pub fn purge(&self, stream: &str) {
         self.age(stream, u64::MAX / 2);
     }
 
-    /// Loses the messages of these sequences, as single deletions and damaged files do.
+    /// Loses the messages with these sequences, as by single deletions or damaged files.
     pub fn lose(&self, stream: &str, sequences: RangeInclusive<u64>) {
         self.change(stream, |stream| {
             let sequences = (*sequences.start()).max(1)..=(*sequences.end()).min(stream.last);
             stream.lose(sequences);
-            // A server's first sequence is that of its first message.
+            // A server reports its first message's sequence as the first.
             stream.first = stream.messages.keys().next().map_or(stream.last + 1, |first| *first);
         });
     }
@@ -48,7 +48,7 @@ impl MemoryBroker {
         self.change(stream, |stream| stream.consumers.retain(|name, _| *name != consumer));
     }
 
-    /// Fills the disk or frees it. A stream that meets a full disk refuses messages until it is made anew.
+    /// Fills the disk or frees it. A stream that meets a full disk refuses messages until it is recreated.
     pub fn set_full(&self, full: bool) {
         self.shared.state.lock().full = full;
     }
@@ -94,7 +94,7 @@ impl Stream {
         ConsumerState {
             name: name.to_owned(),
             created: durable.created,
-            // As far as it can be: over all that is gone or doesn't concern it.
+            // As far as possible: past everything that is gone or on other subjects.
             floor: unacked.map_or(self.last, |unacked| unacked - 1),
             idle: unacked.is_none(),
         }
