@@ -1,7 +1,8 @@
-//! From which address a call comes, and how the services get to know: they see the gateway's connections alone.
+//! Determines the client's address of a call, and passes it on to the services, which see only the gateway's
+//! connections.
 //!
-//! It is the connection's address, unless that is a trusted proxy's: then the proxy has added the address that it saw to
-//! `x-forwarded-for`. What a client has written there itself stands before that, and counts for nothing.
+//! It is the connection's address, unless that is a trusted proxy's: a proxy appends the address that it saw to
+//! `x-forwarded-for`. Entries before that may come from the client and are ignored.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,19 +11,19 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Where a request came from, proxies left out: an extension of each request.
+/// The client's address behind trusted proxies; an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The proxies before the gateway, as networks.
+/// The trusted proxies before the gateway, as networks.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<(u128, u32)>);
 
 impl TrustedProxies {
-    /// Reads addresses and networks such as `10.0.0.0/8`.
+    /// Parses addresses and networks such as `10.0.0.0/8`.
     ///
     /// # Errors
-    /// The first that is neither.
+    /// The first invalid one.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a String>) -> Result<Self, String> {
         let read = |text: &'a String| {
             let (address, bits) = text.split_once('/').unwrap_or((text, ""));
@@ -48,14 +49,14 @@ impl TrustedProxies {
         ClientAddress(client)
     }
 
-    /// Whether an address is a trusted proxy's.
+    /// Whether an address belongs to a trusted proxy.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = bits_of(address.to_canonical());
         self.0.iter().any(|(network, bits)| *bits == 0 || (network ^ address) >> (128 - bits) == 0)
     }
 }
 
-/// An address of either family as an IPv6 one.
+/// An address of either family as IPv6 bits.
 fn bits_of(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -63,7 +64,7 @@ fn bits_of(address: IpAddr) -> u128 {
     }
 }
 
-/// Puts the client's address into the headers that go to a service, in place of whatever the client sent there.
+/// Sets the header with the client's address on a request to a service, replacing whatever the client sent.
 pub fn pass_on(known: &Extensions, headers: &mut HeaderMap) {
     headers.remove(&CLIENT_ADDRESS);
     let Some(ClientAddress(address)) = known.get() else { return };

@@ -77,7 +77,7 @@ impl BackendSettings {
     }
 }
 
-/// Less memory than this serves nobody.
+/// With less memory no request could be served.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(1);
 
 /// Limits and times of the edge.
@@ -86,20 +86,20 @@ const LEAST_MEMORY: ByteSize = ByteSize::mib(1);
 pub struct EdgeSettings {
     /// Memory that connections, requests and responses may take together. Where memory is limited, at most a third.
     pub memory: ByteSize,
-    /// Whether one address (IPv6: one /64) may hold only as much of connections, places and memory as is left for
-    /// others. Off behind a proxy that hides the clients' addresses.
+    /// Whether one address (IPv6: one /64) may hold only as much of connections, slots and memory as stays free for
+    /// others. Turn it off behind a proxy that hides the clients' addresses.
     pub address_shares: bool,
     /// How long a client may take to send a request's headers, and the first bytes of a connection; a quarter of it
     /// while more than three quarters of all connections are taken. An idle HTTP/1.1 connection is closed after it.
     pub header_timeout: HumanDuration,
-    /// How long an HTTP/2 connection may be without a call; less when its place is wanted.
+    /// How long an HTTP/2 connection may be without a call; less when its slot is needed.
     pub idle_timeout: HumanDuration,
     /// How long a client may leave an answer untaken before its connection is closed.
     pub send_timeout: HumanDuration,
-    /// Connections from one address at once; a further one takes the place of an idle one of them or is closed.
+    /// Connections from one address at once; another one replaces an idle one of that address, or is closed.
     pub max_connections_per_address: usize,
-    /// Requests whose body is still on its way; a further one displaces the oldest. Where memory is limited, at most one
-    /// for each 240 KiB.
+    /// Requests whose body hasn't arrived; another one evicts the oldest. Where memory is limited, at most one for each
+    /// 240 KiB.
     pub max_arriving: usize,
     /// Unary calls of one user in flight.
     pub max_calls_per_user: usize,
@@ -117,8 +117,8 @@ pub struct EdgeSettings {
     pub product_ttl: Live<HumanDuration>,
     /// Origins (`https://shop.example`) whose pages may call from a browser; `*` for all.
     pub cors_origins: Vec<String>,
-    /// Proxies before the gateway, as addresses or networks (`10.0.0.0/8`): the client's address is then the one that they
-    /// added to `x-forwarded-for`, for the limits of addresses and for the services.
+    /// Trusted proxies before the gateway, as addresses or networks (`10.0.0.0/8`): the client's address is then the
+    /// one that they added to `x-forwarded-for`. It is used by the limits of addresses and passed to the services.
     pub trusted_proxies: Vec<String>,
 }
 
@@ -148,7 +148,7 @@ impl Default for EdgeSettings {
 
 impl Validate for EdgeSettings {
     fn validate(&self, problems: &mut Problems) {
-        // Longer ones are as good as none: who says nothing would keep a connection.
+        // Longer timeouts are as good as none: a silent client would keep its connection.
         let longest = HumanDuration(Duration::from_secs(3_600));
         for (name, value) in [
             ("header_timeout", self.header_timeout),

@@ -42,7 +42,7 @@ pub struct Limits {
     pub deadline: Duration,
     /// Pause after which an idle event stream gets a comment.
     pub heartbeat: Duration,
-    /// What a client may send on one stream before it is read, in bytes.
+    /// Receive window of a stream, in bytes.
     pub stream_window: usize,
     /// Whether errors of the edge's own come without details.
     pub bare_errors: bool,
@@ -78,11 +78,11 @@ pub struct Edge {
     pub site: Site,
     /// Request ids.
     pub ids: RequestIds,
-    /// The proxies that are believed where a request comes from.
+    /// The proxies whose `x-forwarded-for` is trusted.
     pub proxies: TrustedProxies,
     /// How often one address may ask; `None`: as often as it likes.
     pub addresses: RateLimiter<IpAddr>,
-    /// Which requests are taken on.
+    /// Decides which requests are accepted.
     pub admission: Arc<Admission>,
     /// Cancelled when streams have to end.
     pub draining: CancellationToken,
@@ -125,7 +125,7 @@ impl Edge {
         response
     }
 
-    /// Room for a request in the order in which it costs least to find that there is none.
+    /// Checks the limits of a request, cheapest first.
     fn admit_request(&self, request: &mut Request<Incoming>) -> Result<(), RpcError> {
         let address = address(request.extensions());
         if let Some(address) = address {
@@ -177,8 +177,8 @@ impl Edge {
         }
     }
 
-    /// Whether the bearer of the headers' token may call a method, and who that is. A public method asks for no token and takes no
-    /// offence at a bad one, as in the services: one who signs in again may still carry the old one.
+    /// Checks whether the token in the headers may call a method, and returns its user. A public method needs no token
+    /// and ignores an invalid one, as in the services: a client that signs in again may still send the old one.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` or `PERMISSION_DENIED`.
@@ -200,7 +200,7 @@ impl Edge {
     }
 }
 
-/// Where a request came from, as far as it is told apart.
+/// The client's network, as used by the limits.
 pub fn address(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ClientAddress>().map(|ClientAddress(address)| network(*address))
 }

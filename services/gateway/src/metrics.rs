@@ -39,9 +39,9 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Open connections.
     pub connections: IntGauge,
-    /// Connections that were refused or closed, by `reason`: `full`, `memory` (no room), `address` (it has its share),
-    /// `displaced` (not in use, and its place was wanted), `silent` (nothing sent in time), `resets`, `stalled` (answer not
-    /// taken), `idle`, `tls` (no handshake).
+    /// Connections that were refused or closed, by `reason`: `full`, `memory` (no room), `address` (its share is used
+    /// up), `displaced` (idle, and its slot was needed), `silent` (nothing sent in time), `resets`, `stalled` (response
+    /// not read), `idle`, `tls` (no handshake).
     pub refused_connections: IntCounterVec,
     slis: Arc<Slis>,
     routes: RwLock<HashMap<String, Arc<Route>>>,

@@ -27,7 +27,7 @@ impl RequestIds {
             && given.to_str().ok().and_then(RequestId::new).is_some()
         {
             let given = given.clone();
-            // A second one would reach the services beside it.
+            // `insert` replaces the client's header; with two, both would reach the services.
             headers.insert(HEADER, given.clone());
             return given;
         }

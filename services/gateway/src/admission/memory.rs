@@ -1,9 +1,9 @@
-//! The memory that connections, requests and answers may take together.
+//! The memory budget for connections, requests and responses.
 //!
-//! What they take is estimated where it can't be counted (connections, the state of a call) and counted where it can
-//! (headers, bodies, answers that wait to be sent). An address may hold as much as is left free. What doesn't fit is
-//! refused before it is taken on; what is there already, such as an answer, is counted beyond the budget, and what
-//! comes next is refused for it.
+//! Usage is estimated where it can't be measured (connections, the state of a call) and counted where it can (headers,
+//! bodies, responses that wait to be sent). An address may hold as much as stays free. A request that doesn't fit is
+//! refused before it is accepted. What exists already, such as a response, is counted even beyond the budget, and later
+//! requests are refused instead.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use prometheus::{IntGauge, Registry};
 use super::refusals::{Limit, Refusals};
 use crate::config::EdgeSettings;
 
-/// The part of a limited memory that the budget may be: a third. The rest is for the process itself, for the
-/// connections to the services and for what the allocator keeps.
+/// The part of limited memory that the budget may be: a third. The rest is for the process itself, the connections to
+/// the services and what the allocator keeps.
 const PART: u64 = 3;
 
 const KIB: u64 = 1024;
-/// A connection without calls: buffers, tables of compressed headers, its task.
+/// A connection without calls: buffers, header compression tables, its task.
 const CONNECTION: u64 = 16 * KIB;
 /// The same with TLS: its buffers and keys.
 const TLS_CONNECTION: u64 = 48 * KIB;
-/// A call in flight, without headers and bodies: its tasks here, and its stream to the service.
+/// A call in flight, without headers and bodies: its tasks in the gateway, and its stream to the service.
 const CALL: u64 = 20 * KIB;
-/// What a name and a value of a header take besides their letters.
+/// The overhead of a header beyond the bytes of its name and value.
 const HEADER: usize = 64;
 
-/// The budget.
+/// The memory budget.
 #[derive(Debug)]
 pub struct Memory {
     budget: Arc<Capacity<IpAddr>>,
@@ -42,36 +42,36 @@ pub struct Memory {
     refusals: Refusals,
 }
 
-/// Sizes of HTTP/2's buffers, as the budget allows them.
+/// Sizes of HTTP/2's buffers that fit the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
-    /// What a client may send on one stream before it is read.
+    /// Receive window of a stream.
     pub stream: u32,
-    /// What a client may send on one connection before it is read.
+    /// Receive window of a connection.
     pub connection: u32,
-    /// What may wait to be sent on one stream.
+    /// Send buffer of a stream.
     pub send: usize,
     /// Streams on one connection.
     pub streams: u32,
 }
 
 impl Memory {
-    /// A budget of `settings.memory`, or of a third of a limited memory where that is less.
+    /// A budget of `settings.memory`, or a third of limited memory if that is less.
     pub fn new(settings: &EdgeSettings, refusals: Refusals) -> Self {
         let bytes = Limits::of_process().pieces(settings.memory.bytes(), 1, PART) as u64;
         Self { budget: Capacity::new(bytes, u64::MAX), per_address: settings.address_shares, refusals }
     }
 
-    /// The size of the budget, and what of it is taken.
+    /// The size of the budget, and how much of it is used.
     #[cfg(test)]
     fn bytes(&self) -> (u64, u64) {
         (self.budget.total(), self.budget.used())
     }
 
-    /// Shows the budget and what of it is taken.
+    /// Exposes the budget and its use as metrics.
     ///
     /// # Errors
-    /// The registry has the gauges already.
+    /// If the registry has the gauges already.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         let gauge = |name, help| IntGauge::new(name, help);
         registry.register(Box::new(Gauges {
@@ -81,18 +81,18 @@ impl Memory {
         }))
     }
 
-    /// Room for a connection.
+    /// Reserves memory for a connection.
     ///
     /// # Errors
-    /// There is none, or not for this address.
+    /// If the budget or the address's share is used up.
     pub fn connection(&self, address: Option<IpAddr>, tls: bool) -> Result<Permit<IpAddr>, Shortage> {
         self.budget.take(self.key(address), if tls { TLS_CONNECTION } else { CONNECTION })
     }
 
-    /// Room for a request with these headers and no body yet.
+    /// Reserves memory for a request with these headers and no body yet.
     ///
     /// # Errors
-    /// There is none, or not for this address.
+    /// If the budget or the address's share is used up.
     pub fn request(&self, address: Option<IpAddr>, headers: &http::HeaderMap) -> Result<RequestMemory, RpcError> {
         let letters: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER).sum();
         let permit = self.budget.take(self.key(address), CALL + letters as u64);
@@ -104,7 +104,7 @@ impl Memory {
         })))
     }
 
-    /// HTTP/2's buffers for connections that take `streams` streams at the most.
+    /// The sizes of HTTP/2's buffers for connections with at most `streams` streams.
     pub fn windows(&self, streams: u32) -> Windows {
         let part = |of: u64, least: u64, most: u64| (self.budget.total() / of).clamp(least, most);
         let stream = part(256, 64 * KIB, 256 * KIB);
@@ -116,13 +116,13 @@ impl Memory {
         }
     }
 
-    /// Whose share an address counts for; nobody's where addresses have none.
+    /// The address whose share is charged; `None` if shares by address are off.
     pub fn key(&self, address: Option<IpAddr>) -> Option<IpAddr> {
         address.filter(|_| self.per_address)
     }
 }
 
-/// Reads the budget when it is asked.
+/// Reads the budget when metrics are collected.
 struct Gauges {
     budget: IntGauge,
     held: IntGauge,
@@ -142,29 +142,29 @@ impl Collector for Gauges {
     }
 }
 
-/// What a request and its answer take. Given back when both are gone.
+/// The memory of a request and its response. Released when both are gone.
 #[derive(Debug, Clone)]
 pub struct RequestMemory(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
     permit: Mutex<Permit<IpAddr>>,
-    /// What of it is for an answer that isn't there yet.
+    /// The part reserved for a response that hasn't arrived yet.
     expected: AtomicU64,
     refusals: Refusals,
 }
 
 impl RequestMemory {
-    /// Room for so many bytes more.
+    /// Reserves more bytes.
     ///
     /// # Errors
-    /// There is none, or not for this address.
+    /// If the budget or the address's share is used up.
     pub fn grow(&self, bytes: usize) -> Result<(), RpcError> {
         let grown = self.0.permit.lock().grow(bytes as u64);
         grown.map_err(|shortage| self.0.refusals.refuse(Limit::Memory, shortage))
     }
 
-    /// Room for an answer of about so many bytes.
+    /// Reserves memory for a response of about this size.
     ///
     /// # Errors
     /// As for [`grow`](Self::grow).
@@ -174,14 +174,14 @@ impl RequestMemory {
         Ok(())
     }
 
-    /// Counts an answer that is there, as far as it is larger than expected.
+    /// Charges the part of a response that exceeds what was expected.
     pub fn charge(&self, bytes: u64) {
         let expected = self.0.expected.swap(0, Ordering::Relaxed);
         self.0.permit.lock().charge(bytes.saturating_sub(expected));
     }
 
-    /// Counts a piece of an answer until it is dropped, which is when it has been written to the connection; `with` lives
-    /// as long.
+    /// Counts a piece of a response until it is dropped, which happens when it has been written to the connection;
+    /// `with` lives as long.
     pub fn hold<T: Send + Sync + 'static>(&self, piece: Bytes, counted: bool, with: T) -> Bytes {
         let bytes = if counted { 0 } else { piece.len() as u64 };
         let permit = self.0.permit.lock().charge_apart(bytes);
@@ -189,7 +189,7 @@ impl RequestMemory {
     }
 }
 
-/// A piece of an answer and what it holds.
+/// A piece of a response, and what is kept alive with it.
 struct Piece<T> {
     piece: Bytes,
     _permit: Permit<IpAddr>,
@@ -205,7 +205,7 @@ impl<T> AsRef<[u8]> for Piece<T> {
 
 #[cfg(test)]
 impl RequestMemory {
-    /// As much as anybody wants.
+    /// A budget without a limit.
     pub fn unlimited() -> Self {
         let memory = Memory {
             budget: Capacity::new(u64::MAX / 2, u64::MAX),

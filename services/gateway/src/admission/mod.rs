@@ -1,12 +1,12 @@
-//! Which requests are taken on: none beyond what there is room for, and none that would keep others out.
+//! Decides which requests are accepted: only as many as there is room for, and none that would keep others out.
 //!
-//! A request passes these, in this order:
-//! 1. its address's rate (`edge`) and room for it in [`memory`], by its headers;
-//! 2. its body arrives, as one of a bounded number ([`Arrivals`]); until then it holds no place;
-//! 3. a place among the calls or the streams, which it keeps until its end.
+//! A request passes these steps in order:
+//! 1. the rate limit of its address (`edge`), and a reservation in [`memory`] for its headers;
+//! 2. its body arrives; until then it is one of a bounded number of arriving requests ([`Arrivals`]) and takes no slot;
+//! 3. a slot among the calls or the streams, which it keeps until its end.
 //!
-//! Places are shared by the user once a token has told who it is, by the address until then; streams by both. Nobody
-//! gets more of them than are left for others ([`Capacity`]). What is refused is counted by its cause ([`refusals`]).
+//! Shares of slots are counted by user once the token is verified, and by address until then; those of streams by both.
+//! A caller may hold as many as stay free for others ([`Capacity`]). Refusals are counted by cause ([`refusals`]).
 
 mod memory;
 mod refusals;
@@ -27,34 +27,34 @@ use crate::config::EdgeSettings;
 pub use memory::{Memory, RequestMemory, Windows};
 pub use refusals::{Limit, Refusals};
 
-/// What a request on its way takes at the least, and the part of a limited memory that all of them may fill.
+/// The least memory of an arriving request, and the part of limited memory that all of them may use: a twelfth.
 const ARRIVING: u64 = 20 * 1024;
 const ARRIVING_PART: u64 = 12;
 
-/// Who asks, as far as it is known.
+/// The client of a request, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Client {
-    /// Where the request came from: one customer's network.
+    /// The network that the request came from.
     pub address: Option<IpAddr>,
-    /// Who it is, by a token that was verified.
+    /// The user of a verified token.
     pub user: Option<Uuid>,
 }
 
-/// Whom a call counts for.
+/// The caller whose share a call counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// A user, known by a token.
+    /// A user, identified by a token.
     User(Uuid),
-    /// An address, where no user is known.
+    /// An address, if no user is known.
     Address(IpAddr),
 }
 
-/// The bounds.
+/// The limits that decide which requests are accepted.
 #[derive(Debug)]
 pub struct Admission {
-    /// What connections, requests and answers may take.
+    /// The memory budget for connections, requests and responses.
     pub memory: Memory,
-    /// Counts what is refused.
+    /// Counts refusals.
     pub refusals: Refusals,
     arrivals: Arc<Arrivals>,
     calls: Arc<Capacity<Caller>>,
@@ -66,32 +66,32 @@ pub struct Admission {
     hasher: RandomState,
 }
 
-/// A place among the calls or streams. Dropped, it is free again.
+/// A slot for a call or a stream, released on drop.
 #[derive(Debug)]
 pub enum Place {
-    /// Of a unary call.
+    /// A unary call's.
     Call {
-        /// Its place among all.
+        /// Its slot among all calls.
         _call: Permit<Caller>,
-        /// One of its user's calls.
+        /// One of its user's slots.
         _user: Option<Permit<Uuid>>,
     },
-    /// Of a stream.
+    /// A stream's.
     Stream {
-        /// Its place among all, for its address.
+        /// Its slot among all streams, charged to its address.
         _address: Permit<IpAddr>,
-        /// The same for its user.
+        /// The same, charged to its user.
         _user: Option<Permit<Uuid>>,
-        /// One of the user's watches of one thing.
+        /// One of the user's streams about one resource.
         _watch: Option<Permit<(Uuid, u64)>>,
     },
 }
 
 impl Admission {
-    /// The bounds that the settings and the machine give.
+    /// The limits from the settings and the machine.
     ///
     /// # Errors
-    /// The registry has the counters already.
+    /// If the registry has the counters already.
     pub fn new(server: &ServerSettings, edge: &EdgeSettings, registry: &Registry) -> Result<Self, prometheus::Error> {
         let refusals = Refusals::register(registry)?;
         let memory = Memory::new(edge, refusals.clone());
@@ -111,13 +111,13 @@ impl Admission {
         })
     }
 
-    /// What becomes of a body that is awaited, which holds no place in the meantime.
+    /// Waits for a body; meanwhile the request takes no slot.
     ///
     /// # Errors
-    /// It was displaced by others that arrived later.
+    /// If it was evicted by later requests.
     pub async fn receive<T>(&self, client: Client, body: impl Future<Output = T>) -> Result<T, RpcError> {
         let mut body = pin!(body);
-        // Mostly it came with the headers.
+        // The body usually came with the headers.
         if let std::task::Poll::Ready(received) = poll!(body.as_mut()) {
             return Ok(received);
         }
@@ -129,10 +129,10 @@ impl Admission {
         }
     }
 
-    /// A place for a unary call.
+    /// Takes a slot for a unary call.
     ///
     /// # Errors
-    /// All are taken, or the caller has its share.
+    /// If all are taken, or the caller's share is used up.
     pub fn call(&self, client: Client) -> Result<Place, RpcError> {
         let caller = client.user.map(Caller::User).or(self.memory.key(client.address).map(Caller::Address));
         let refuse = |shortage| self.refusals.refuse(Limit::Calls, shortage);
@@ -140,10 +140,10 @@ impl Admission {
         Ok(Place::Call { _call: self.calls.take(caller, 1).map_err(refuse)?, _user: user })
     }
 
-    /// A place for a stream. `watched` is the method and the name of what it watches, where it watches something.
+    /// Takes a slot for a stream. `watched` is the method and the name of the resource that it watches, if any.
     ///
     /// # Errors
-    /// As for [`call`](Self::call), and when the user watches the same thing as often as may be.
+    /// As for [`call`](Self::call), and if the user has too many streams about the same resource.
     pub fn stream(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Place, RpcError> {
         let refuse = |shortage| self.refusals.refuse(Limit::Streams, shortage);
         let watch = match (client.user, watched) {

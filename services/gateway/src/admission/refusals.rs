@@ -1,7 +1,7 @@
-//! Refusals for want of room: counted by what was short, and told by whose doing it is.
+//! Refusals for lack of capacity: counted by the limit, and with a reason that says who caused them.
 //!
-//! When all is taken, the gateway is overloaded (`OVERLOADED`, which counts against it); when a caller or an address
-//! holds its share, it is they who ask for too much (`CALLER_LIMIT`, which counts for nobody).
+//! If everything is in use, the gateway is overloaded (`OVERLOADED`, which counts against its service level). If a
+//! caller or an address holds its share, it asks for too much (`CALLER_LIMIT`, which doesn't).
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use flotilla_rpc::{RpcError, Shortage};
 use prometheus::{IntCounterVec, Opts, Registry};
 use tonic::Code;
 
-/// When a refused client should come back.
+/// The retry delay for a refused client.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// What can be short.
+/// The limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// Calls a second.
     Rate,
-    /// Places of unary calls.
+    /// Slots for unary calls.
     Calls,
-    /// Places of streams.
+    /// Slots for streams.
     Streams,
-    /// Watches of one thing by one user.
+    /// Streams of one user about one resource.
     Watches,
-    /// Requests whose body is on its way.
+    /// Requests whose body hasn't arrived.
     Arriving,
-    /// Memory for connections, requests and answers.
+    /// Memory for connections, requests and responses.
     Memory,
 }
 
@@ -63,10 +63,10 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Registers them.
+    /// Registers the counters.
     ///
     /// # Errors
-    /// The registry has them already.
+    /// If the registry has them already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let vector = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
         let refusals = Self {
@@ -92,7 +92,7 @@ impl Refusals {
         Ok(refusals)
     }
 
-    /// Counts a refusal and words it.
+    /// Counts a refusal and returns its error.
     pub fn refuse(&self, limit: Limit, shortage: Shortage) -> RpcError {
         match shortage {
             Shortage::All => {
@@ -109,7 +109,7 @@ impl Refusals {
         }
     }
 
-    /// Counts and words a refusal of an address that asks too often.
+    /// Counts a refusal by the rate limit of an address, and returns its error.
     pub fn too_often(&self, wait: Duration) -> RpcError {
         self.limited.with_label_values(&[Limit::Rate.name()]).inc();
         RpcError::new(Code::ResourceExhausted, "RATE_LIMITED", "too many calls; slow down")
@@ -117,7 +117,7 @@ impl Refusals {
             .retry_after(wait)
     }
 
-    /// Counters of a registry of their own.
+    /// Counters with a registry of their own.
     #[cfg(test)]
     pub fn for_tests() -> Self {
         Self::register(&Registry::new()).unwrap()

@@ -137,7 +137,7 @@ impl Call<'_> {
         Ok(Begun { response, place, watch: self.watch(Fault::default(), until) })
     }
 
-    /// A place for the call with this message.
+    /// Takes a slot for the call with this message.
     fn place(&self, client: Client, framed: &Bytes, packed: bool) -> Result<Place, Status> {
         let (admission, method) = (&self.edge.admission, self.method);
         if !method.server_streaming {
@@ -211,7 +211,7 @@ impl Call<'_> {
         cache.stale_key(method, &self.unpacked(framed, packed)?)
     }
 
-    /// The message in its frame, where it can be read.
+    /// The message in its frame, if it can be decoded.
     fn unpacked(&self, framed: &Bytes, packed: bool) -> Option<Bytes> {
         let message = framed.slice(PREFIX.min(framed.len())..);
         match framed.first()? {

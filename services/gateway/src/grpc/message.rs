@@ -69,16 +69,16 @@ fn not_one() -> RpcError {
     RpcError::new(Code::Unimplemented, "ONE_MESSAGE", "the method takes one message")
 }
 
-/// `DEADLINE_EXCEEDED` for a request that didn't arrive in time: its client's doing.
+/// `DEADLINE_EXCEEDED` for a request that didn't arrive in time, which is the client's fault.
 pub fn late_body() -> RpcError {
     RpcError::new(Code::DeadlineExceeded, "BODY_TIMEOUT", "the request did not arrive in time")
 }
 
-/// Gathers the one message of a call, prefix included. Mostly it comes in one piece, which is not copied.
+/// Collects the single message of a call, with its prefix. It usually comes in one piece, which isn't copied.
 ///
 /// # Errors
-/// It is too large or incomplete, there is none or more than one, there is no room for it in `memory`, or the client broke
-/// off.
+/// If the message is too large, incomplete or missing, if there is more than one, if it doesn't fit into `memory`, or
+/// if the client cancelled.
 pub async fn collect<B>(mut body: B, limit: usize, memory: Option<&RequestMemory>) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes> + Unpin,

@@ -71,7 +71,7 @@ pub struct Frames<B> {
     body: B,
     limit: usize,
     buffer: BytesMut,
-    /// Where the buffer is counted, and how much of it has been.
+    /// Where the buffer is counted, and how much of it has been counted.
     memory: Option<RequestMemory>,
     counted: usize,
     trailers: Option<HeaderMap>,
@@ -87,7 +87,7 @@ where
         Self { body, limit, buffer: BytesMut::new(), memory: None, counted: 0, trailers: None }
     }
 
-    /// The same, with the largest size of its buffer counted.
+    /// Counts the largest size of its buffer in `memory`.
     #[must_use]
     pub fn counted(mut self, memory: Option<RequestMemory>) -> Self {
         self.memory = memory;

@@ -27,7 +27,7 @@ pub struct Unit {
     pub packing: Packing,
     /// The largest, in bytes, once unpacked.
     pub limit: usize,
-    /// Where what has arrived of them is counted.
+    /// Where the arrived bytes are counted.
     pub memory: Option<RequestMemory>,
 }
 

@@ -49,10 +49,10 @@ impl Text {
     }
 }
 
-/// The body as JSON text, which has not been parsed; `None` if there is none.
+/// The body as unparsed JSON text; `None` if there is none.
 ///
 /// # Errors
-/// The problem, to be told to the client: that there is no room for it in `memory`, among others.
+/// The problem for the client; among others if the body doesn't fit into `memory`.
 pub async fn json<B>(
     headers: &HeaderMap,
     body: B,

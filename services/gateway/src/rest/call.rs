@@ -186,7 +186,7 @@ impl Call<'_> {
         })
     }
 
-    /// Token, trace, request id and the client's address go with the call, nothing else does.
+    /// Only the token, trace, request id and the client's address are passed on.
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for name in PASSED {

@@ -8,10 +8,10 @@ use http::HeaderMap;
 use super::text;
 use crate::problem::Problem;
 
-/// The shortest of what the headers ask for and `longest`, which also holds where they ask for nothing.
+/// The shortest of what the headers ask for and `longest`; `longest` if they ask for nothing.
 ///
 /// # Errors
-/// `X-Request-Timeout` can't be read. A preference that can't is ignored, as RFC 7240 wants it.
+/// If `X-Request-Timeout` is malformed. A malformed preference is ignored, as RFC 7240 requires.
 pub fn asked(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
     let mut shortest = longest;
     if let Some(value) = text(headers, "x-request-timeout")? {

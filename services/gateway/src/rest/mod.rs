@@ -113,7 +113,7 @@ fn begin_aside(edge: &Edge, route: &str, parts: &Parts) -> Timer {
     edge.metrics.begin_aside("rest", route, parts.method.as_str())
 }
 
-/// A header as text. It may be repeated, but not with another value: which of the two counts would be a guess.
+/// A header as text. It may be repeated only with the same value: choosing one of two would be a guess.
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
     let invalid = |what: &str| Problem::bad_request("INVALID_HEADER", format!("{name} {what}"));
     let mut found = None;

@@ -12,9 +12,9 @@ use super::annotations::{comment, summary};
 use super::template::{Template, TemplateError};
 use crate::transcode::{FieldPath, Reader, Renderer, Schema, Special, wire};
 
-/// What is expected of a method that hasn't answered yet.
+/// The expected response size of a method that hasn't been called yet.
 const FIRST_EXPECTED: usize = 64 * 1024;
-/// No answer is expected to be larger than this.
+/// The largest response size that is expected.
 const LARGEST_EXPECTED: usize = 1024 * 1024;
 
 /// A public method of a service behind the gateway.
@@ -38,13 +38,13 @@ pub struct RpcMethod {
     pub server_streaming: bool,
     /// Whether requests are a stream.
     pub client_streaming: bool,
-    /// The fields that say what a stream of answers is about: all text but where to resume from.
+    /// The fields that identify what a stream is about: all text fields except the resume token.
     pub subject: Vec<u32>,
     /// Who may call it: never [`Access::Peer`].
     pub access: Access,
     /// What repeating a call does.
     pub idempotency: Idempotency,
-    /// How large its answers are, as far as they are gathered here.
+    /// The size of its responses, as far as they are collected here.
     pub answers: AnswerSize,
     /// First sentence of its comment.
     pub summary: String,
@@ -172,7 +172,7 @@ impl RpcMethod {
     }
 }
 
-/// About the largest answer of late, in bytes: what to have ready for the next one.
+/// About the size of the largest recent response, in bytes: what to reserve for the next one.
 #[derive(Debug)]
 pub struct AnswerSize(AtomicUsize);
 
@@ -183,19 +183,19 @@ impl Default for AnswerSize {
 }
 
 impl AnswerSize {
-    /// What an answer may be expected to have.
+    /// The size to expect.
     pub fn expected(&self) -> usize {
         self.0.load(Ordering::Relaxed).min(LARGEST_EXPECTED)
     }
 
-    /// An answer had so many bytes. Large ones are remembered for some smaller ones after them.
+    /// Records the size of a response. A large one is remembered for a few smaller ones after it.
     pub fn note(&self, bytes: usize) {
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(bytes.max(before - before / 16), Ordering::Relaxed);
     }
 }
 
-/// The text fields of a request but the one that says where to resume from.
+/// The text fields of a request except the resume token.
 fn subject(request: &MessageDescriptor) -> Vec<u32> {
     let is_subject =
         |field: &FieldDescriptor| field.kind() == Kind::String && !field.is_list() && field.name() != "resume_token";

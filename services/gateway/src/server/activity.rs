@@ -1,9 +1,9 @@
-//! What becomes of a connection's calls, as far as it tells good clients from others.
+//! Tracks a connection's calls, to tell good clients from bad ones.
 //!
-//! Each call is in flight from its headers to when its answer has been written. While it is, the gateway works on it (the
-//! answer is in the making, or a stream has nothing to say) or waits for the client to take a piece of it. A client that
-//! leaves an answer untaken too long has stalled; one that breaks off call after call (HTTP/2 rapid reset) is abusive;
-//! a connection without a call for long is idle.
+//! A call is in flight from its headers until its response has been written. Meanwhile either the gateway works on it
+//! (the response isn't ready, or a stream has nothing to send) or it waits for the client to read a piece of it. A
+//! client that doesn't read a response for too long is stalled; one that cancels call after call (HTTP/2 rapid reset)
+//! is abusive; a connection without a call for too long is idle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,19 +12,19 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Over which time broken calls are counted.
+/// The period over which cancelled calls are counted.
 const WINDOW: Duration = Duration::from_secs(10);
-/// An answer that isn't taken for so long makes room for others where that is short.
+/// A connection whose responses haven't been read for this long may be evicted when room is needed.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// How long, and how often.
+/// Time limits, and how many cancelled calls are allowed.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// A connection may be without a call.
+    /// How long a connection may be without a call.
     pub idle: Duration,
-    /// An answer may wait to be taken.
+    /// How long a response may stay unread.
     pub untaken: Duration,
-    /// Calls may be broken off within ten seconds.
+    /// How many calls may be cancelled within ten seconds.
     pub broken: u32,
 }
 
@@ -39,16 +39,16 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     open: bool,
-    /// Whether headers or a piece of the answer wait for the client's leave to be sent.
+    /// Whether headers or a piece of the response wait for the client's flow control.
     offered: bool,
-    /// Pieces that were handed on and aren't written to the connection yet.
+    /// Pieces that were passed on and aren't written to the connection yet.
     unwritten: u32,
-    /// When the client last took something.
+    /// When the client last read something.
     since: Instant,
 }
 
 impl Slot {
-    /// Since when the client has left something untaken.
+    /// Since when the client has left something unread.
     fn untaken_since(&self) -> Option<Instant> {
         (self.open && (self.offered || self.unwritten > 0)).then_some(self.since)
     }
@@ -74,7 +74,7 @@ struct Calls {
 }
 
 impl Activity {
-    /// A connection without calls.
+    /// The activity of a connection without calls.
     pub fn new(timeouts: Timeouts) -> Arc<Self> {
         let now = Instant::now();
         let calls = Calls { slots: Vec::new(), free: Vec::new(), quiet_since: now, broken: 0, window: now };
@@ -82,7 +82,7 @@ impl Activity {
         Arc::new(Self { timeouts, abused, aborted, calls: Mutex::new(calls) })
     }
 
-    /// A call has come.
+    /// Registers a call.
     pub fn begin(self: &Arc<Self>) -> OpenCall {
         let slot = Slot { open: true, offered: false, unwritten: 0, since: Instant::now() };
         let mut calls = self.calls.lock();
@@ -96,22 +96,22 @@ impl Activity {
         OpenCall { activity: Arc::clone(self), index, ended: AtomicBool::new(false) }
     }
 
-    /// Whether the client breaks off too many calls. Asked at every turn of the connection, so it costs next to nothing.
+    /// Whether the client cancels too many calls. Checked on every poll of the connection, so it must be cheap.
     pub fn is_abused(&self) -> bool {
         self.abused.load(Ordering::Relaxed)
     }
 
-    /// The connection is to end without further ado.
+    /// Requests that the connection ends at once.
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
     }
 
-    /// Whether it is.
+    /// Whether that was requested.
     pub fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
     }
 
-    /// Since when the connection has been of no use: it has no call, or leaves each of its answers untaken.
+    /// Since when the connection has been unused: it has no call, or all of its responses are unread.
     pub fn unused_since(&self, now: Instant) -> Option<Instant> {
         let calls = self.calls.lock();
         if calls.free.len() == calls.slots.len() {
@@ -122,7 +122,7 @@ impl Activity {
         (now.duration_since(since) >= SLOW).then_some(since)
     }
 
-    /// What is wrong by now.
+    /// The present fault, if any.
     pub fn fault(&self, now: Instant) -> Option<Fault> {
         let calls = self.calls.lock();
         if calls.free.len() == calls.slots.len() {
@@ -132,13 +132,13 @@ impl Activity {
         calls.slots.iter().filter_map(Slot::untaken_since).any(untaken).then_some(Fault::Stalled)
     }
 
-    /// How often to ask for faults: none is found later than a quarter of its time too late.
+    /// How often to check for faults: none is detected later than a quarter of its time limit.
     pub fn round(&self) -> Duration {
         (self.timeouts.idle.min(self.timeouts.untaken) / 4).clamp(Duration::from_millis(5), WINDOW)
     }
 }
 
-/// A call in flight. Dropped before its end, the client has broken it off.
+/// A call in flight. Dropping it before its end means that the client cancelled it.
 #[derive(Debug)]
 pub struct OpenCall {
     activity: Arc<Activity>,
@@ -147,7 +147,7 @@ pub struct OpenCall {
 }
 
 impl OpenCall {
-    /// A piece of the answer was handed on to be written.
+    /// A piece of the response was passed on to be written.
     pub fn handed_on(&self) {
         self.change(|slot| slot.unwritten += 1);
     }
@@ -160,7 +160,7 @@ impl OpenCall {
         });
     }
 
-    /// Whether the answer has come to its end, as far as the gateway is concerned.
+    /// Records whether the response is complete, as far as the gateway is concerned.
     pub fn set_ended(&self, ended: bool) {
         self.ended.store(ended, Ordering::Relaxed);
     }
@@ -171,14 +171,14 @@ impl OpenCall {
         }
     }
 
-    /// Something waits for the client's leave to be sent.
+    /// Something waits for the client's flow control.
     pub fn offer(&self) {
         self.change(|slot| {
             (slot.offered, slot.since) = (true, Instant::now());
         });
     }
 
-    /// Nothing does: the answer is in the making, or a stream has nothing to say.
+    /// Nothing waits: the response isn't ready, or a stream has nothing to send.
     pub fn nothing_to_offer(&self) {
         self.change(|slot| slot.offered = false);
     }

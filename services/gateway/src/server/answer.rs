@@ -1,4 +1,4 @@
-//! Answers on their way to the client: what of them isn't written yet, and the memory that they take until then.
+//! Responses on their way to the client: which pieces aren't written yet, and the memory that they take until then.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::activity::OpenCall;
 use crate::admission::RequestMemory;
 
-/// A piece of an answer that is not written yet.
+/// A piece of a response that is not written yet.
 struct Unwritten(Arc<OpenCall>);
 
 impl Unwritten {
@@ -26,25 +26,25 @@ impl Drop for Unwritten {
     }
 }
 
-/// An answer on its way to the client. Its call is in flight until the last piece of it is written to the connection, and
-/// so long is its memory counted.
+/// A response on its way to the client. Its call is in flight, and its memory counted, until its last piece is written
+/// to the connection.
 #[derive(Debug)]
 pub struct Answer<B> {
     inner: B,
     call: Arc<OpenCall>,
     memory: Option<RequestMemory>,
-    /// Whether the whole of it has been counted.
+    /// Whether all of it has been counted.
     counted: bool,
 }
 
 impl<B: Body> Answer<B> {
-    /// Follows `inner`, the answer of `call`, and counts it in `memory`.
+    /// Wraps `inner`, the response of `call`, and counts it in `memory`.
     pub fn new(inner: B, call: OpenCall, memory: Option<RequestMemory>) -> Self {
         let length = inner.size_hint().exact();
         if let (Some(memory), Some(length)) = (&memory, length) {
             memory.charge(length);
         }
-        // Nobody asks an empty body for its frames.
+        // An empty body is never polled for frames.
         call.set_ended(inner.is_end_stream());
         call.offer();
         Self { inner, call: Arc::new(call), memory, counted: length.is_some() }
@@ -60,7 +60,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
             self.call.nothing_to_offer();
             return Poll::Pending;
         };
-        // Nobody asks for more after trailers, nor after a last frame that says so.
+        // After trailers, or a last frame that says so, the body isn't polled again.
         let more = frame.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_data));
         self.call.set_ended(!more || self.inner.is_end_stream());
         self.call.offer();

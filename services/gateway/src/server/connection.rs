@@ -1,9 +1,9 @@
-//! One connection: which protocol it speaks, the limits of that, and its end.
+//! One connection: its protocol, the limits of that, and its end.
 //!
-//! The beginning has a deadline (TLS handshake, first bytes, each HTTP/1.1 request's headers; HTTP/2's are watched by
-//! pings and by idleness). Header lists are small, which also bounds CONTINUATION frames; buffers are as large as the
-//! memory allows; resets that cost us work are bounded thrice: those not yet accepted and those provoked by broken frames
-//! by h2, the rest by [`Activity`].
+//! The start has a deadline (TLS handshake, first bytes, each HTTP/1.1 request's headers; HTTP/2 connections are
+//! checked by pings and for idleness). Header lists are small, which also bounds CONTINUATION frames; buffers are as
+//! large as the memory allows. Resets that cause work are bounded in three places: h2 limits those not yet accepted and
+//! those provoked by malformed frames, [`Activity`] limits the rest.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -38,9 +38,9 @@ const MAX_HEADERS: usize = 16 * 1024;
 const PENDING_RESETS: usize = 20;
 /// Streams that we reset because of what the client sent.
 const ERROR_RESETS: usize = 64;
-/// How long an idle connection may take to close once it has been told to.
+/// How long a connection may take to close after GOAWAY.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
-/// The same where another connection has its place already.
+/// The same if another connection already has its slot.
 const DISPLACED_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a connection was ended.
@@ -65,7 +65,7 @@ pub enum End {
 }
 
 impl End {
-    /// Why the gateway ended it, as the metrics call it.
+    /// Why the gateway ended it, as a label in the metrics.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Silent => Some("silent"),
@@ -100,14 +100,14 @@ struct Connection<'a> {
     shared: &'a Shared,
     address: PeerAddress,
     activity: Arc<Activity>,
-    /// Cancelled when another connection needs the place of this one.
+    /// Cancelled when another connection needs the slot of this one.
     close: &'a CancellationToken,
-    /// How long it may take to begin.
+    /// The deadline of each part of the start.
     begin_within: Duration,
 }
 
 impl Connection<'_> {
-    /// A part of the connection's beginning; `None` where the server shuts down.
+    /// Runs a part of the connection's start; `None` if the server shuts down.
     async fn begin<T>(&self, part: impl Future<Output = Result<T, End>>) -> Result<Option<T>, End> {
         tokio::select! {
             () = self.shared.shutdown.cancelled() => Ok(None),
@@ -116,7 +116,7 @@ impl Connection<'_> {
         }
     }
 
-    /// HTTP of either version over a stream of any kind.
+    /// Serves either version of HTTP over any kind of stream.
     async fn speak<S>(&self, mut stream: S) -> Result<(), End>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -146,7 +146,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Drives a connection to its end: its own, that of the process, or that of a time limit.
+    /// Drives a connection until it ends by itself, at shutdown, or by a time limit.
     async fn attend<C>(&self, mut connection: Pin<&mut C>, drain: impl Fn(Pin<&mut C>)) -> Result<(), End>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -155,7 +155,7 @@ impl Connection<'_> {
         let mut rounds = interval(activity.round());
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut draining, mut displaced) = (false, false);
-        // When a connection that was told to close is closed all the same, and as what.
+        // When a connection that was asked to close is closed forcibly, and the reason.
         let mut overdue: Option<(Instant, End)> = None;
         // Ends with the connection; a drained one is closed by its client, by a time limit, or by the server's grace.
         loop {
@@ -181,7 +181,7 @@ impl Connection<'_> {
                     drain(connection.as_mut());
                 }
                 () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => {
-                    // A call that came before the client heard of the end is answered.
+                    // A call that arrived before the client saw the GOAWAY is still answered.
                     if let Some((_, end)) = overdue.take().filter(|_| activity.unused_since(Instant::now()).is_some()) {
                         return Err(end);
                     }

@@ -1,9 +1,9 @@
-//! The open connections, and which of them makes room when there is none.
+//! The open connections, and which of them is evicted for a new one.
 //!
-//! A new connection needs a place and memory, of which an address gets no more than is left for others. Where they are
-//! short, a connection without a call is closed for it, or one that doesn't take its answers: of the address
-//! that has the most, the one that has been so longest. An address that has its share closes one of its own. Where
-//! none can be closed, or only those of addresses that have fewer, the new one is refused.
+//! A new connection needs a slot and memory, of which an address gets no more than stays free for others. If they are
+//! short, a connection is evicted that has no call, or whose client doesn't read its responses: of the address with the
+//! most connections, the one in that state for longest. An address that has used up its share evicts one of its own. If
+//! no connection can be evicted, or only those of addresses with fewer, the new one is refused.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -18,24 +18,24 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Activity;
 use crate::admission::Admission;
 
-/// Connections that may be on their way out at once; further ones aren't told before they are closed.
+/// Connections that may be closing gracefully at once; further ones are closed without notice.
 const CLOSING: usize = 64;
-/// Connections that are closed for a new one at the most.
+/// The most connections that are evicted for a new one.
 const CLOSED_FOR_ONE: usize = 8;
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// All places are taken by connections that are in use.
+    /// All slots are taken by connections that are in use.
     Full,
-    /// Its address has its share.
+    /// The address's share is used up.
     Address,
-    /// There is no memory.
+    /// The memory budget is used up.
     Memory,
 }
 
 impl Refused {
-    /// As the metrics call it.
+    /// The label in the metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -45,7 +45,7 @@ impl Refused {
     }
 }
 
-/// All of them.
+/// The open connections of the public port.
 #[derive(Debug)]
 pub struct Connections {
     places: Arc<Capacity<IpAddr>>,
@@ -60,7 +60,7 @@ struct State {
     open: HashMap<u64, Entry>,
     /// Connections by address.
     counts: HashMap<Option<IpAddr>, usize>,
-    /// Those that were told to close and haven't yet.
+    /// Connections that were asked to close and haven't closed yet.
     closing: usize,
 }
 
@@ -72,27 +72,27 @@ struct Entry {
     _held: (Permit<IpAddr>, Permit<IpAddr>),
 }
 
-/// A connection that has been taken on. Dropped, it has ended.
+/// An accepted connection; it has ended when this is dropped.
 #[derive(Debug)]
 pub struct OpenConnection {
     connections: Arc<Connections>,
     id: u64,
-    /// Cancelled when the connection is to close, because another needs its place.
+    /// Cancelled to close the connection because another needs its slot.
     pub close: CancellationToken,
 }
 
 impl Connections {
-    /// At most `most` connections, `per_address` of them from one address, as far as there is memory.
+    /// At most `most` connections, `per_address` of them from one address, as far as memory allows.
     pub fn new(most: usize, per_address: usize, admission: Arc<Admission>, tls: bool) -> Arc<Self> {
         let places = Capacity::new(most.max(1) as u64, per_address as u64);
         Arc::new(Self { places, admission, tls, state: Mutex::default() })
     }
 
-    /// Takes a connection on, at the expense of others that aren't in use. Without a network it is many clients' connection,
+    /// Admits a connection, evicting unused ones if necessary. Without a network the connection serves many clients,
     /// and has no share.
     ///
     /// # Errors
-    /// Why it can't be.
+    /// Why it is refused.
     pub fn admit(
         self: &Arc<Self>,
         network: Option<IpAddr>,
@@ -112,7 +112,7 @@ impl Connections {
         }
     }
 
-    /// Whether more than three quarters of the places are taken.
+    /// Whether more than three quarters of the slots are taken.
     pub fn is_crowded(&self) -> bool {
         self.places.used() * 4 > self.places.total() * 3
     }
@@ -141,7 +141,7 @@ impl Connections {
         OpenConnection { connections: Arc::clone(self), id, close }
     }
 
-    /// Closes a connection for a new one from `network`, and says whether there was one.
+    /// Evicts a connection for a new one from `network`; returns whether there was one.
     fn close_one(&self, network: Option<IpAddr>, shortage: Shortage) -> bool {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -243,7 +243,7 @@ mod tests {
         let closed: Vec<_> = held.iter().map(Client::is_closed).collect();
         assert_eq!(closed, [false, true, false, false, false], "an address closes its own");
         drop(busy);
-        // Others have what is left, and then close those of whom has the most.
+        // Others get what is left, and then evict connections of the address with the most.
         for last in 2..=5 {
             held.push(Client::connect(&connections, last).unwrap());
         }

@@ -1,4 +1,4 @@
-//! Accepts connections, one after the other.
+//! Accepts connections, one at a time.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::time::sleep;
 
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// An IPv6 customer has a whole /64.
+/// An IPv6 customer usually has a whole /64.
 const V6_NETWORK: u128 = !0 << 64;
 
-/// Where a request came from: an extension of each request.
+/// The peer's address of a connection; an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// The next connection. May be dropped at any time without losing one.
+/// The next connection. Cancel-safe.
 pub async fn accept(listener: &TcpListener) -> (TcpStream, PeerAddress) {
     loop {
         match listener.accept().await {
@@ -28,7 +28,7 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, PeerAddress) {
     }
 }
 
-/// What one customer is likely to hold as a whole.
+/// The network that usually belongs to one customer.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & V6_NETWORK)),

@@ -1,12 +1,13 @@
 //! The public port: accepts connections and serves HTTP/1.1 and HTTP/2 (prior knowledge or ALPN) on them.
 //!
-//! Own accept loop, because honest clients must not feel the others:
-//! * `listener`: accepts, and tells whose network an address belongs to.
-//! * `connections`: how many there are, in all and from one address, and which makes room for a new one.
+//! It has its own accept loop so that abusive clients don't affect honest ones:
+//! * `listener`: accepts connections, and maps an address to its network.
+//! * `connections`: limits connections in total and by address, and evicts unused ones for new ones.
 //! * `connection`: the limits of both versions of HTTP; a drain lets requests in flight end.
-//! * `activity`: a connection that is idle, that doesn't take its answers or that breaks off call after call is closed.
-//! * `answer`: what of an answer isn't written yet.
-//! * `replay`: the bytes by which the protocol was told are read again by the protocol.
+//! * `activity`: closes a connection that is idle, whose client doesn't read responses, or whose client cancels call
+//!   after call.
+//! * `answer`: the parts of a response that aren't written yet.
+//! * `replay`: passes the bytes that identified the protocol on to the protocol.
 
 mod activity;
 mod answer;
@@ -32,7 +33,7 @@ use activity::{Activity, Timeouts};
 use connections::{Connections, OpenConnection};
 pub use listener::{PeerAddress, network};
 
-/// While most places are taken, the time that a connection has to begin is divided by this.
+/// While most slots are taken, the deadlines of a connection's start are divided by this.
 const CROWDED: u32 = 4;
 /// How long broken connections may take to go.
 const KILL_GRACE: Duration = Duration::from_secs(1);
@@ -56,17 +57,17 @@ struct Shared {
     port: PublicPort,
     /// No more requests.
     shutdown: CancellationToken,
-    /// The grace is over.
+    /// Cancelled when the grace is over.
     kill: CancellationToken,
 }
 
-/// A connection that was accepted and taken on.
+/// An accepted and admitted connection.
 struct Accepted {
     stream: TcpStream,
     address: PeerAddress,
     activity: Arc<Activity>,
     open: OpenConnection,
-    /// How long each part of its beginning may take.
+    /// The deadline of each part of its start.
     begin_within: Duration,
 }
 
@@ -104,12 +105,12 @@ pub async fn serve(listener: TcpListener, port: PublicPort, shutdown: Cancellati
     Ok(())
 }
 
-/// Takes a connection on, or closes it where there is no room.
+/// Admits a connection, or closes it if there is no room.
 fn admit(shared: &Shared, connections: &Arc<Connections>, stream: TcpStream, address: PeerAddress) -> Option<Accepted> {
     let limits = &shared.port.limits;
     let (idle, untaken, broken) = (limits.idle_timeout.0, limits.send_timeout.0, limits.max_resets);
     let activity = Activity::new(Timeouts { idle, untaken, broken });
-    // A trusted proxy's connections are those of many.
+    // A trusted proxy's connections serve many clients.
     let proxied = shared.port.edge.proxies.trusts(address.0.ip());
     match connections.admit((!proxied).then(|| network(address.0.ip())), &activity) {
         Ok(open) => {

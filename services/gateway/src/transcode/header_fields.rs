@@ -1,8 +1,8 @@
-//! Headers that stand for fields, and the one rule for a header and a field that are both given.
+//! Headers that stand for fields, and the rule that applies if both are given.
 //!
-//! Equal is fine. In an event stream `Last-Event-ID` replaces the field: a browser's `EventSource` reconnects to the
-//! address that it was opened with and says in the header how far it has come. Everything else that differs is refused
-//! by a violation that names the field and the header; nothing is dropped silently.
+//! Equal values are accepted. In an event stream `Last-Event-ID` replaces the field: a browser's `EventSource`
+//! reconnects to its original URL and sends its position in the header. Any other difference is refused with a
+//! violation that names the field and the header; nothing is dropped silently.
 
 use http::Method;
 
@@ -19,11 +19,11 @@ pub struct Headers<'a> {
     pub if_match: Option<&'a str>,
     /// `Last-Event-ID`: the field `resume_token`.
     pub last_event_id: Option<&'a str>,
-    /// Whether the answer is an event stream, in which `Last-Event-ID` replaces the field.
+    /// Whether the response is an event stream, in which `Last-Event-ID` replaces the field.
     pub event_stream: bool,
 }
 
-/// Which fields of a message the headers stand for, and which is the update mask.
+/// The fields of a message that the headers stand for, and its update mask.
 #[derive(Debug, Default)]
 pub struct Special {
     request_id: Option<FieldPath>,
@@ -33,7 +33,7 @@ pub struct Special {
 }
 
 impl Special {
-    /// Finds them in a message that comes by `verb` and whose HTTP body holds what `body` says.
+    /// Finds these fields in a message of a request with `verb`, whose HTTP body is mapped by `body`.
     pub fn find(schema: &Schema, message: usize, verb: &Method, body: &BodyRule) -> Self {
         let text = |path: &str| {
             let found = schema.resolve(message, path)?;
@@ -42,7 +42,7 @@ impl Special {
             fits.then_some(found)
         };
         let inner = match body {
-            // A resource that is being made has no tag yet.
+            // A resource that is being created has no tag yet.
             BodyRule::Field(path) if verb != Method::POST => text(&format!("{}.etag", schema.at(path).name)),
             BodyRule::Field(_) | BodyRule::None | BodyRule::Whole => None,
         };
@@ -54,17 +54,17 @@ impl Special {
         }
     }
 
-    /// What `Idempotency-Key` stands for.
+    /// The field for `Idempotency-Key`.
     pub fn request_id(&self) -> Option<&FieldPath> {
         self.request_id.as_ref()
     }
 
-    /// What `If-Match` stands for.
+    /// The field for `If-Match`.
     pub fn etag(&self) -> Option<&FieldPath> {
         self.etag.as_ref()
     }
 
-    /// What `Last-Event-ID` stands for.
+    /// The field for `Last-Event-ID`.
     pub fn resume_token(&self) -> Option<&FieldPath> {
         self.resume_token.as_ref()
     }
@@ -75,18 +75,18 @@ impl Special {
     }
 }
 
-/// What a header and its field may be besides equal.
+/// How a header and its field may relate if both are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     /// They must be equal.
     Equal,
-    /// They must be equal, quotes aside; the header may list several tags, of which one is the field's.
+    /// They must be equal, ignoring quotes; the header may list several tags, one of which must be the field's.
     Tag,
     /// The header replaces the field.
     HeaderWins,
 }
 
-/// Puts the headers into the message. `safe` says that the method only reads.
+/// Copies the headers into the message. `safe` says that the method only reads.
 ///
 /// # Errors
 /// Every header that contradicts its field, or that can't be honoured.
@@ -98,7 +98,7 @@ pub fn apply(
     out: &mut Vec<u8>,
 ) -> Result<(), Vec<Violation>> {
     let resume = if headers.event_stream { Rule::HeaderWins } else { Rule::Equal };
-    // `*` asks for any present version, whatever the field says besides.
+    // `*` matches any present version, so the field decides.
     let tag = headers.if_match.filter(|tag| *tag != "*");
     let pairs = [
         ("Idempotency-Key", headers.idempotency_key, special.request_id(), Rule::Equal),
@@ -155,7 +155,7 @@ fn agrees(rule: Rule, field: &str, header: &str) -> bool {
     }
 }
 
-/// The tags of a list. The fleet's own contain no comma.
+/// The tags of a list. The fleet's own tags contain no comma.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(bare).filter(|tag| !tag.is_empty())
 }

@@ -211,7 +211,7 @@ pub fn insert(out: &mut Vec<u8>, parents: &[u32], field: &[u8]) {
     out.splice(place, outer);
 }
 
-/// Takes the last value at a path of field numbers out of a message.
+/// Removes the last value at a path of field numbers from a message and returns it.
 pub fn remove(out: &mut Vec<u8>, path: &[u32]) {
     let Some((number, rest)) = path.split_first() else { return };
     match last(out, *number) {

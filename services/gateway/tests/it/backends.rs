@@ -1,5 +1,5 @@
-//! What lies between the gateway and a service is shared by all callers: one caller's streams and cancelled calls stop
-//! nobody else's calls.
+//! Connections between the gateway and a service are shared by all callers: one caller's streams and cancelled calls
+//! must not block other callers.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::fixture::Fixture;
 
-/// Longer than anything takes; what fails, fails by waiting so long.
+/// Longer than any step takes; a failing test fails by this timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
 const WATCH: &str = "/v1/products:watchPrices";
-/// The toy's prices that never end.
+/// A toy method whose prices never end.
 const FLOOD: &str = "/v1/products:watchPrices?filter=flood";
 
 async fn connect(fixture: &Fixture) -> SendRequest<Empty<Bytes>> {
@@ -33,7 +33,7 @@ fn get(fixture: &Fixture, path: &str) -> http::Request<Empty<Bytes>> {
     http::Request::get(format!("http://{}{path}", fixture.address())).body(Empty::new()).unwrap()
 }
 
-/// Honest calls to the same service: a read, a change, and a stream that begins.
+/// Makes honest calls to the same service: a read, a change, and the start of a stream.
 async fn others_are_served(fixture: &Fixture) {
     assert_eq!(fixture.call("GET /v1/products").send().await.status, 200);
     let change = fixture.as_operator("PATCH /v1/products/tea").json(&json!({"displayName": "Tea"}));
@@ -49,7 +49,7 @@ async fn price_streams_that_are_never_read_stop_nobody_elses_calls() {
     for _ in 0..16 {
         unread.push(fixture.call(&format!("GET {FLOOD}")).http2().open().await);
     }
-    // All that fits on the way has been sent when no more is.
+    // When no more is sent, everything that fits into the windows has been sent.
     eventually("the streams to be full", PATIENCE, || async {
         let before = fixture.toys.seen.lock().prices;
         sleep(Duration::from_millis(300)).await;
@@ -62,14 +62,14 @@ async fn price_streams_that_are_never_read_stop_nobody_elses_calls() {
 
 #[tokio::test]
 async fn streams_beyond_what_one_connection_carries_stop_nobody_elses_calls() {
-    // The edge lets more in than a connection carries, and what comes next is at the same address.
+    // The edge admits more calls than one connection carries, and the backend has only one address.
     let fixture = Fixture::with(|settings| settings.edge.address_shares = false).await;
     let senders = [connect(&fixture).await, connect(&fixture).await];
     let watches = senders.iter().flat_map(|sender| std::iter::repeat_n(sender, 700)).map(|sender| {
         let mut sender = sender.clone();
         sender.send_request(get(&fixture, WATCH))
     });
-    // Each begins or is refused: none waits.
+    // Each starts or is refused; none waits.
     let watches = timeout(PATIENCE, join_all(watches)).await.expect("no stream waits");
     assert!(watches.iter().all(Result::is_ok));
     others_are_served(&fixture).await;

@@ -39,7 +39,7 @@ impl Gateway {
         Self::with(&[]).await
     }
 
-    /// With further variables.
+    /// Starts it with further variables.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
         let toys = Toys::start().await;
         let address = free_port().await;

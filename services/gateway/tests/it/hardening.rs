@@ -32,7 +32,7 @@ async fn an_address_that_has_its_share_of_connections_in_use_gets_no_more() {
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(fixture.address()).await.unwrap();
-        // A call that isn't answered: it waits for the rest of its body.
+        // A call without a response: the gateway waits for the rest of its body.
         let call =
             "POST /v1/auth:login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
         stream.write_all(call.as_bytes()).await.unwrap();

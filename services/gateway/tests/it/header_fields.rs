@@ -1,4 +1,4 @@
-//! A header and the field that it stands for: equal, or one rule decides; nothing is dropped silently.
+//! A header and the field that it stands for: they must be equal, or one rule decides; nothing is dropped silently.
 
 use serde_json::{Value, json};
 

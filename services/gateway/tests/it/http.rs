@@ -53,7 +53,7 @@ impl Call {
         self
     }
 
-    /// A further value of a header.
+    /// Adds another value of a header.
     pub fn also(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, value.parse().unwrap());
         self

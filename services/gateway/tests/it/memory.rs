@@ -1,4 +1,4 @@
-//! What one address can make a gateway of its own process take of memory.
+//! How much memory one address can make a gateway process use.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::besieged::{Gateway, SIEGE};
 use crate::http::Call;
 
 const SOON: Duration = Duration::from_secs(20);
-/// What the budget of the gateway is, and by how much it may grow, in KiB: a first burst of answers is larger than
-/// expected, and the allocator keeps some of what it was given back.
+/// The gateway's budget, and by how much its memory may grow, in KiB: the first responses are larger than expected, and
+/// the allocator keeps some freed memory.
 const BUDGET: (&str, &str) = ("FLOTILLA__EDGE__MEMORY", "16MiB");
 const GROWTH: u64 = 64 * 1024;
 const ATTACKER: [u8; 4] = [127, 0, 0, 2];
 
-/// A gateway that has done what fills pools, caches and the allocator, and its memory.
+/// A gateway with warm pools, caches and allocator, and its memory use.
 async fn warm() -> (Gateway, u64) {
     let gateway = Gateway::with(&[BUDGET]).await;
     gateway.latencies().await;
@@ -40,7 +40,7 @@ async fn assert_served(gateway: &Gateway, before: u64) {
 /// A connection and its streams, which stay open.
 type Held = (SendRequest<Bytes>, Vec<ResponseFuture>);
 
-/// Opens so many streams on one connection, as far as they are let in.
+/// Opens `count` streams on one connection, as far as they are admitted.
 async fn open(builder: &Builder, gateway: &Gateway, path: &str, count: usize) -> Option<Held> {
     let socket = TcpSocket::new_v4().ok()?;
     socket.bind((ATTACKER, 0).into()).ok()?;
@@ -53,12 +53,12 @@ async fn open(builder: &Builder, gateway: &Gateway, path: &str, count: usize) ->
         let request = Request::get(format!("http://{}{path}", gateway.address)).body(()).unwrap();
         open.push(client.send_request(request, true).ok()?.0);
     }
-    // All of it has been seen.
+    // The pong shows that everything has been processed.
     timeout(SOON, pings.ping(h2::Ping::opaque())).await.expect("a pong in time").ok()?;
     Some((client, open))
 }
 
-/// One address opens so many connections with so many streams each; another is served.
+/// One address opens many connections with many streams each; another address is still served.
 async fn withstands(builder: Builder, path: &str, connections: usize, streams: usize) {
     let _alone = SIEGE.lock().await;
     let (gateway, before) = warm().await;
@@ -79,6 +79,6 @@ async fn four_thousand_streams_of_one_address_take_no_more_than_its_share() {
 async fn answers_that_are_not_taken_take_no_more_than_their_addresss_share() {
     let mut builder = Builder::new();
     builder.initial_window_size(1);
-    // Each answer has 100 KiB.
+    // Each response has 100 KiB.
     withstands(builder, "/v1/products/large", 10, 80).await;
 }

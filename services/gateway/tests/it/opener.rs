@@ -14,19 +14,19 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A connection on which streams are opened and not ended.
+/// A connection with streams that stay open.
 pub struct Opener {
     address: SocketAddr,
     requests: SendRequest<Bytes>,
     /// Ends with the connection.
     pub driver: JoinHandle<Result<(), h2::Error>>,
     pings: h2::PingPong,
-    /// Streams that were opened.
+    /// The open streams.
     pub open: Vec<(ResponseFuture, SendStream<Bytes>)>,
 }
 
 impl Opener {
-    /// From an address of this machine's loopback network.
+    /// Connects from an address of this machine's loopback network.
     pub async fn connect(address: SocketAddr, from: [u8; 4]) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
@@ -38,24 +38,24 @@ impl Opener {
         opener
     }
 
-    /// From this machine's usual address.
+    /// Connects from this machine's usual address.
     pub async fn local(address: SocketAddr) -> Self {
         Self::connect(address, [127, 0, 0, 1]).await
     }
 
-    /// Waits until the gateway has seen all that was sent.
+    /// Waits until the gateway has processed everything that was sent.
     pub async fn settle(&mut self) {
         timeout(SOON, self.pings.ping(Ping::opaque())).await.expect("a pong in time").unwrap();
     }
 
-    /// Sends the headers of a request, whose body never comes unless it `ends` with them.
+    /// Sends the headers of a request; its body never comes unless it `ends` with them.
     pub async fn send(&mut self, request: Builder, ends: bool) {
         let mut ready = self.requests.clone().ready().await.unwrap();
         let sent = ready.send_request(request.body(()).unwrap(), ends).unwrap();
         self.open.push(sent);
     }
 
-    /// Opens a stream that is read as it comes, and says what it was answered.
+    /// Opens a stream and reads from it continuously; returns the response status.
     pub async fn watch(&mut self, path: &str, token: &str) -> u16 {
         let request = Request::get(format!("http://{}{path}", self.address));
         self.send(request.header("authorization", format!("Bearer {token}")), true).await;
@@ -63,7 +63,7 @@ impl Opener {
         let answer = timeout(SOON, answer).await.expect("an answer in time").unwrap();
         let status = answer.status().as_u16();
         tokio::spawn(async move {
-            // Open for as long as the connection is.
+            // Open as long as the connection.
             let (_body, mut answers) = (body, answer.into_body());
             while let Some(Ok(data)) = answers.data().await {
                 answers.flow_control().release_capacity(data.len()).unwrap();

@@ -1,4 +1,4 @@
-//! One caller or address that wants all there is, and what the others get meanwhile.
+//! One caller or address wants everything, and others must still be served.
 
 use std::net::SocketAddr;
 use std::time::Duration;

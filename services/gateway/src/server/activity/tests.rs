@@ -1,4 +1,4 @@
-//! Connections that are idle, stalled or abused, told by their calls.
+//! Connections that are idle, stalled or abused, judged by their calls.
 
 use bytes::Bytes;
 use futures::FutureExt as _;

@@ -1,4 +1,4 @@
-//! A catalogue of any product that one asks for; its display name can be changed. That of `large` has 100 KiB.
+//! A catalogue that has every requested product; its display name can be changed. The name of `large` has 100 KiB.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -94,7 +94,7 @@ impl CatalogService for Catalog {
 
     type WatchPricesStream = Pin<Box<dyn Stream<Item = Result<WatchPricesResponse, Status>> + Send>>;
 
-    /// Nothing, or with the filter `flood` a price after the other without end.
+    /// Sends nothing, or with the filter `flood` prices without end.
     async fn watch_prices(
         &self,
         request: Request<WatchPricesRequest>,

@@ -45,7 +45,7 @@ pub struct Seen {
     pub request: String,
     /// Rows of imports, as text.
     pub rows: Vec<String>,
-    /// Prices told.
+    /// Prices sent.
     pub prices: usize,
     /// Imports whose end came.
     pub imported: usize,
