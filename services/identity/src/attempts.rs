@@ -1,10 +1,10 @@
-//! Attempts at secrets: whoever guesses waits longer and longer, before anything is worked for them.
+//! Attempts at secrets: wrong ones are throttled by growing waits, before any expensive work.
 //!
 //! Failures are counted for an account and a network, for a network over all accounts, and for an account over all
-//! networks (`docs/security.md` says why these three). Guarantees: an attempt that has to wait costs no hash; failures for
-//! an account from elsewhere don't keep its user out of a network where they have signed in before; unknown accounts are
-//! counted like known ones; all replicas count together. What is counted is bounded: no row is written without a hash
-//! worked for it, rows end by themselves, and what a replica remembers has a fixed size.
+//! networks (`docs/security.md` says why these three). Guarantees: an attempt during a wait costs no hash; failures for
+//! an account from elsewhere don't keep its user out of a network where they have signed in before; unknown accounts
+//! are counted like known ones; all replicas share the counters. Storage is bounded: a row is written only together
+//! with a password hash, rows expire, and a replica's cache has a fixed size.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -31,31 +31,31 @@ use crate::{
     storage::{Count, FailedAttempts, Key},
 };
 
-/// Lanes in which a replica's attempts go one after the other: those for one account from one network share one.
+/// A replica serializes attempts in this many lanes; attempts for one account from one network share a lane.
 const LANES: usize = 256;
-/// Waits that a replica remembers, so that a flood that has to wait costs no statement, and for how long at most.
+/// How many waits a replica caches, so that throttled floods cost no statement, and for how long at most.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 const REMEMBERED_FOR: Duration = Duration::from_secs(2);
-/// The shortest wait that is told.
+/// The shortest wait that is reported.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// An IPv6 customer has a whole /64, and a site a /48.
+/// An IPv6 customer usually has a whole /64, and a site a /48.
 const CUSTOMER: u32 = 64;
 const SITE: u32 = 48;
 
 /// An attempt at an account's password.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// What is counted for the account and the network.
+    /// The key of the counter for the account and the network.
     own: Key,
-    /// What is counted for the network and for the account.
+    /// The keys of the counters for the network and for the account.
     wide: [Key; 2],
     customer: String,
 }
 
 impl Attempt {
-    /// At the account of an e-mail address, whether there is one or not; from `address`, where that is known.
+    /// An attempt at the account of an e-mail address, whether it exists or not; from `address`, if that is known.
     pub fn new(email: &str, address: Option<IpAddr>) -> Self {
-        // Whatever form it is written in, it is one account.
+        // All forms of an address count as one account.
         let account = email::canonical(email).unwrap_or_else(|_| email.to_owned()).to_lowercase();
         let (customer, site) = (network(address, CUSTOMER), network(address, SITE));
         Self {
@@ -65,7 +65,7 @@ impl Attempt {
         }
     }
 
-    /// The network as one that `user` is known in. One who doesn't exist is looked for like anyone else.
+    /// The key of the network for a user's known networks. A user who doesn't exist is looked up like any other.
     fn known_to(&self, user: Option<Uuid>) -> Key {
         key(&["known", &user.unwrap_or(Uuid::nil()).to_string(), &self.customer])
     }
@@ -74,15 +74,15 @@ impl Attempt {
 /// A user and the slow hash of their password.
 pub type Account = (Uuid, Secret<String>);
 
-/// A wait that a replica remembers.
+/// A cached wait.
 #[derive(Clone, Copy)]
 struct Wait {
     over: Instant,
-    /// Asked anew from then on: the right password may have ended it, at another replica.
+    /// When it must be looked up again: the right password at another replica may have ended it.
     stale: Instant,
 }
 
-/// Counts failures and lets attempts wait.
+/// Counts failures and throttles attempts.
 pub struct Attempts {
     stored: FailedAttempts,
     passwords: Arc<Passwords>,
@@ -96,10 +96,10 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Over the tables, for these passwords.
+    /// Creates the counters for these passwords.
     ///
     /// # Errors
-    /// The registry has its metric already.
+    /// If the registry has its metric already.
     pub fn new(
         stored: FailedAttempts,
         passwords: Arc<Passwords>,
@@ -128,7 +128,7 @@ impl Attempts {
         })
     }
 
-    /// Refuses an attempt that this replica knows to have to wait, before anything is asked of the database.
+    /// Refuses an attempt that must wait according to this replica's cache, without a database query.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`].
@@ -143,7 +143,8 @@ impl Attempts {
     /// Checks a password against the hash of its account, if there is one.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] where it has to wait: then nothing was checked. [`Error::Busy`]; the database.
+    /// [`Error::TooManyAttempts`] if the attempt must wait: then nothing was checked. [`Error::Busy`]; errors of the
+    /// database.
     pub async fn check(
         &self,
         attempt: &Attempt,
@@ -152,12 +153,13 @@ impl Attempts {
         deadline: Duration,
     ) -> Result<Checked, Error> {
         let (user, hash) = account.unzip();
-        // One after the other, so that many at once are no way round the wait.
+        // One at a time, so that parallel attempts can't bypass the wait.
         let _lane = self.lane(&attempt.own).lock().await;
         self.recall(attempt)?;
         self.admit(attempt, user, deadline).await?;
         let place = self.passwords.place()?;
-        // Counted first and forgotten where it was right: attempts at other replicas at this moment are seen.
+        // Counted before the check and reset if the password was right, so that simultaneous attempts at other replicas
+        // are counted too.
         if !retry(deadline, || self.stored.count(&attempt.own, &self.own, true)).await? {
             return Err(self.refuse("password", SHORTEST));
         }
@@ -178,11 +180,11 @@ impl Attempts {
         Ok(checked)
     }
 
-    /// Counts a refresh token that nobody was given. A right one is never kept waiting: 256 random bits can't be guessed,
-    /// and its holder has proved more than an address.
+    /// Counts an unknown refresh token. A valid token never has to wait: 256 random bits can't be guessed, and its
+    /// holder has proved more than an address.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] where so many came from there; the database.
+    /// [`Error::TooManyAttempts`] if too many came from this network; errors of the database.
     pub async fn unknown_token(&self, address: Option<IpAddr>, deadline: Duration) -> Result<(), Error> {
         let network = key(&["refresh token", &network(address, SITE)]);
         let wait = retry(deadline, || self.stored.wait(&network, &[], None, &network)).await?;
@@ -194,7 +196,7 @@ impl Attempts {
         Ok(())
     }
 
-    /// A refresh token was exchanged.
+    /// Counts a refresh token that was exchanged.
     pub fn known_token(&self) {
         self.count("refresh_token", "right");
     }
@@ -212,7 +214,7 @@ impl Attempts {
 
     fn refuse(&self, secret: &str, wait: Duration) -> Error {
         self.count(secret, "refused");
-        // In whole seconds, as `Retry-After` tells it.
+        // In whole seconds, as in `Retry-After`.
         Error::TooManyAttempts(Duration::from_secs(wait.as_secs_f64().ceil() as u64).max(SHORTEST))
     }
 
@@ -225,7 +227,7 @@ impl Attempts {
     }
 }
 
-/// The network of an address as text: of IPv6 the first `bits`, of IPv4 the address itself.
+/// The network of an address as text: the first `bits` of an IPv6 address, or the whole IPv4 address.
 fn network(address: Option<IpAddr>, bits: u32) -> String {
     match address.map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => address.to_string(),
@@ -234,7 +236,8 @@ fn network(address: Option<IpAddr>, bits: u32) -> String {
     }
 }
 
-/// A hash of parts; the length of each keeps lists apart that read the same when joined.
+/// A hash of the parts. The length of each part is included, so that different lists with the same concatenation
+/// differ.
 fn key(parts: &[&str]) -> Key {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,5 +1,4 @@
-//! What has ended is deleted once it can't matter any more: sessions, refresh tokens, signing keys and
-//! failed attempts.
+//! Deletes what has expired and can't matter any more: sessions, refresh tokens, signing keys and failed attempts.
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ const BATCHES: u32 = 100;
 pub struct Cleaning {
     /// The sessions with their refresh tokens.
     pub sessions: Sessions,
-    /// Failed attempts at passwords, and the networks that users are known in.
+    /// Failed attempts at passwords, and users' known networks.
     pub attempts: FailedAttempts,
     /// The signing keys.
     pub keys: KeyTable,

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::domain::session::Lifetimes;
 
-/// The part of the memory that hashes may fill.
+/// The part of the memory that hashes may use.
 const HASH_PART: u64 = 2;
 
 /// Longest life of a session that isn't carried on.
@@ -53,7 +53,7 @@ pub struct Settings {
     /// The work on passwords.
     #[serde(default)]
     pub passwords: PasswordSettings,
-    /// How soon whoever guesses has to wait.
+    /// How soon wrong passwords are throttled.
     #[serde(default)]
     pub guessing: GuessingSettings,
 }
@@ -124,15 +124,17 @@ pub struct AdminSettings {
     pub password: Option<SecretString>,
 }
 
-/// How many wrong passwords need no wait. Beyond, waits double from a second on.
+/// How many wrong passwords are free. Beyond them, waits double from one second on.
 #[derive(Clone, Copy, Debug, Deserialize, Setting)]
 #[serde(default, deny_unknown_fields)]
 pub struct GuessingSettings {
-    /// For one account from one network (an IPv4 address, an IPv6 /64); one is forgotten in an hour. The longest wait is an hour.
+    /// For one account from one network (an IPv4 address, an IPv6 /64). One failure expires each hour. The longest wait
+    /// is an hour.
     pub per_account_and_network: u32,
-    /// From one network (an IPv4 address, an IPv6 /48), whatever the account; one is forgotten in a minute. The longest wait is 15 minutes.
+    /// From one network (an IPv4 address, an IPv6 /48), whatever the account. One failure expires each minute. The
+    /// longest wait is 15 minutes.
     pub per_network: u32,
-    /// For one account, whatever the network; one is forgotten in five minutes. The longest wait is 15 minutes.
+    /// For one account, whatever the network. One failure expires every five minutes. The longest wait is 15 minutes.
     pub per_account: u32,
 }
 
@@ -175,7 +177,8 @@ impl PasswordSettings {
 }
 
 impl PasswordSettings {
-    /// Whether one hash leaves room for the rest of the service: the first log-in would end it otherwise.
+    /// Checks that one hash leaves memory for the rest of the service: otherwise the first log-in would get it
+    /// OOM-killed.
     fn fits(self, memory: Option<u64>) -> Result<(), String> {
         let Some(memory) = memory else { return Ok(()) };
         let most = (memory / HASH_PART) >> 10;

@@ -42,10 +42,10 @@ pub enum Error {
     /// Address or password are wrong.
     #[error("address or password are wrong")]
     BadCredentials,
-    /// The password that should allow a change is another.
+    /// The current password in a change is wrong.
     #[error("the current password is wrong")]
     WrongCurrentPassword,
-    /// So many secrets were wrong that the next has to wait.
+    /// After too many wrong secrets the next attempt has to wait.
     #[error("too many wrong passwords or tokens; try again later")]
     TooManyAttempts(Duration),
     /// The signing keys were read and are out of date again.

@@ -1,12 +1,12 @@
 //! Identity: users, their credentials, and the tokens that all services check.
 //!
-//! Owns the tables `users`, `sessions`, `refresh_tokens`, `signing_keys`, `failed_attempts` and `known_networks` and the
-//! stream `IDENTITY` (`flotilla.identity.users`: `UserCreated`, `UserUpdated`, `UserDeleted`). Serves `UserService` and `AuthService`; consumes nothing, so it has no `events/`.
-//! Guarantees: an address belongs to one user, in whatever normal form it is written; passwords are prepared as RFC 8265
-//! says and stored as Argon2id hashes alone; whoever guesses them waits, and locks nobody out; every change of a user
-//! leaves with its event in one transaction; all replicas sign with one key; a refresh token is good for one exchange,
-//! and its second use ends the session; no access token outlives its session by more than five seconds while identity
-//! can be reached.
+//! Owns the tables `users`, `sessions`, `refresh_tokens`, `signing_keys`, `failed_attempts` and `known_networks` and
+//! the stream `IDENTITY` (`flotilla.identity.users`: `UserCreated`, `UserUpdated`, `UserDeleted`). Serves `UserService`
+//! and `AuthService`; consumes nothing, so it has no `events/`. Guarantees: an address belongs to one user, in whatever
+//! normal form it is written; passwords are normalized by RFC 8265 and stored only as Argon2id hashes; guessing is
+//! throttled without locking users out; every change of a user is committed together with its event; all replicas sign
+//! with one key; a refresh token is good for one exchange, and its second use ends the session; no access token
+//! outlives its session by more than five seconds while identity can be reached.
 
 pub mod attempts;
 pub mod cleaning;

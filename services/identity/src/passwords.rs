@@ -1,8 +1,8 @@
 //! Hashing and checking of passwords: Argon2id on blocking threads, few at a time.
 //!
-//! Guarantees: at most `concurrent` hashes run and at most `queue` callers wait, whatever comes in (a hash takes 19 MiB
-//! and tens of milliseconds of a core); an unknown address costs the same work as a wrong password. Passwords are hashed
-//! as RFC 8265 prepares them; hashes of passwords that an earlier version didn't prepare verify still.
+//! Guarantees: at most `concurrent` hashes run and at most `queue` callers wait, whatever the load (a hash takes 19 MiB
+//! and tens of milliseconds of a core); an unknown address costs the same work as a wrong password. Passwords are
+//! normalized by RFC 8265 before hashing; hashes of unnormalized passwords from an earlier version are still accepted.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ pub struct Busy;
 #[error("passwords: memory, iterations and parallelism are outside of what Argon2 takes")]
 pub struct BadParameters;
 
-/// What a given password may have been hashed as: prepared, and where that differs, as it was given (which is what was
-/// hashed before passwords were prepared). Who asks in vain pays for each, whether the user exists or not.
+/// The forms that a given password may have been hashed in: normalized and, if that differs, as typed (which an earlier
+/// version hashed). A failed attempt costs the work for each form, whether the user exists or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     prepared: Option<Secret<String>>,
@@ -48,18 +48,18 @@ impl From<Secret<String>> for Given {
     }
 }
 
-/// What checking a password against a hash comes to.
+/// The result of checking a password against a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// It is another password, or there was no hash.
+    /// The password is wrong, or there was no hash.
     Wrong,
-    /// It is the password.
+    /// The password is right.
     Right,
-    /// It is the password, and the hash is of its unprepared form: this prepared one is to be hashed in its place.
+    /// The password is right, but the hash is of its unnormalized form: this normalized form should be hashed instead.
     RightUnprepared(Secret<String>),
 }
 
-/// A caller's place among those who wait for a hash.
+/// A caller's slot in the queue for hashing.
 pub type Place<'a> = SemaphorePermit<'a>;
 
 /// Hashes and checks passwords.
@@ -97,15 +97,15 @@ impl Passwords {
         })
     }
 
-    /// A place in the queue, to be asked for before anything is done for the caller.
+    /// Takes a slot in the queue, before any work is done for the caller.
     ///
     /// # Errors
-    /// [`Busy`]: all are taken.
+    /// [`Busy`] if all are taken.
     pub fn place(&self) -> Result<Place<'_>, Busy> {
         self.admitted.try_acquire().map_err(|_| Busy)
     }
 
-    /// Hashes a prepared password, with a salt of its own, into a PHC string.
+    /// Hashes a normalized password, with a random salt, into a PHC string.
     ///
     /// # Errors
     /// [`Busy`]: try again later.
@@ -121,7 +121,7 @@ impl Passwords {
         self.work(place, hash).await?.ok_or(Busy)
     }
 
-    /// Whether `given` has this hash; with none to check, the same work and [`Checked::Wrong`].
+    /// Whether `given` matches the hash; without a hash it does the same work and returns [`Checked::Wrong`].
     ///
     /// # Errors
     /// [`Busy`]: try again later.
@@ -212,7 +212,7 @@ mod tests {
         let hash = passwords.hash(secret(raw)).await.expect("idle");
         let prepared = secret("caf\u{e9} au lait");
         assert_eq!(check(&passwords, raw, Some(&hash)).await, Checked::RightUnprepared(prepared));
-        // One that no password may be any more has no prepared form.
+        // A password that is no longer allowed has no normalized form.
         let hash = passwords.hash(secret("tab\tstop")).await.expect("idle");
         assert_eq!(check(&passwords, "tab\tstop", Some(&hash)).await, Checked::Right);
     }

@@ -1,11 +1,11 @@
-//! Live feeds in this process: who listens, and how far each listener's feed goes.
+//! Live feeds in this process: the listeners, and the last sequence of each listener's feed.
 //!
-//! A number, not a message, is passed on: listeners read the deliveries themselves, by pages and at their own pace, so
-//! that a slow one costs no memory. What this replica records is announced at once; what other replicas record is found
-//! by one query for all listeners, every [`poll`](crate::config::FeedSettings::poll).
+//! Only a number is passed on, not a message: listeners read the deliveries themselves, in pages and at their own pace,
+//! so a slow one costs no memory. Deliveries that this replica records are announced at once; those of other replicas
+//! are found by one query for all listeners, every [`poll`](crate::config::FeedSettings::poll).
 //!
-//! The same query tells which run of the database's server answers. After another one has taken over, by a restart, a
-//! failover or a restore, feeds may be shorter than they were: every listener is woken and looks anew.
+//! The same query returns the server run of the database. A new run after a restart, a failover or a restore may mean
+//! that feeds are shorter: then every listener is woken and checks its position.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,11 +32,11 @@ struct Topic {
     listeners: usize,
 }
 
-/// How far a feed is said to go.
+/// The announced last sequence of a feed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Latest {
     sequence: i64,
-    /// Counts the runs of the database's server.
+    /// Counts the server runs of the database.
     runs: u64,
 }
 
@@ -78,7 +78,7 @@ impl Hub {
         }
     }
 
-    /// Says that another run of the server answers: what was announced before may be lost.
+    /// Announces another server run: what was announced before may be lost.
     fn begin_again(&self) {
         for topic in self.topics.lock().values() {
             topic.latest.send_modify(|latest| *latest = Latest { sequence: 0, runs: latest.runs + 1 });
@@ -96,7 +96,7 @@ impl Hub {
             last = Some(Instant::now());
             let customers: Vec<Uuid> = self.topics.lock().keys().copied().collect();
             if customers.is_empty() {
-                // Who comes from here on has read nothing yet.
+                // Listeners from here on haven't read anything yet.
                 run = None;
                 continue;
             }
@@ -125,7 +125,7 @@ pub struct Listener {
     hub: Hub,
     customer: Uuid,
     latest: watch::Receiver<Latest>,
-    /// The runs of the server that were counted when it last looked.
+    /// The run count at the last check.
     runs: u64,
 }
 
@@ -136,9 +136,9 @@ impl Listener {
         self.customer
     }
 
-    /// Waits until the feed is said to go beyond `sequence`. It may not be visible yet: the announcement comes from
-    /// inside the transaction. `true` where another run of the server answers meanwhile: what was read before may be
-    /// lost.
+    /// Waits until the feed is announced to go beyond `sequence`. The delivery may not be visible yet, because it is
+    /// announced inside the transaction. Returns `true` if the server run changed meanwhile: what was read before may
+    /// be lost.
     pub async fn beyond(&mut self, sequence: i64) -> bool {
         let seen = self.runs;
         // The sender lives in the hub as long as this listener does, so the wait can't fail.

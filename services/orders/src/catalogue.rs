@@ -97,7 +97,7 @@ impl Catalogue {
                 None => return,
                 Some(Ok(Changes { prices, anew, next })) => {
                     if anew {
-                        // Versions that a restore has undone would hide those that come.
+                        // A full read replaces all prices: versions that a restore has undone would hide newer ones.
                         *self.prices.write() = prices.into_iter().collect();
                     } else {
                         self.take(prices.into_iter());

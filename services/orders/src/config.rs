@@ -81,7 +81,7 @@ pub struct PlacingSettings {
     pub max_batch: Live<usize>,
     /// Most orders that wait for one; further ones are refused.
     pub queue: usize,
-    /// Orders that one customer may place in a second, and twice as many at once after a rest; further ones are refused. 0: no
+    /// Orders that one customer may place in a second; bursts may be twice as large. Further ones are refused. 0: no
     /// limit.
     pub per_customer: Live<u32>,
     /// Transactions at the same time. Default 1: a second one halves the batches, and costs more syncs and CPU than it saves waiting.
@@ -112,7 +112,7 @@ pub struct SagaSettings {
 pub struct WatchSettings {
     /// How often watched orders are looked at for what other replicas have done.
     pub poll: Live<HumanDuration>,
-    /// Streams that one user may have of one order; further ones are refused.
+    /// Streams that one user may have open for one order; further ones are refused.
     pub streams_each: usize,
 }
 
@@ -153,7 +153,7 @@ impl Default for WatchSettings {
 }
 
 impl PlacingSettings {
-    /// How often one customer may place an order, as it is at any time.
+    /// The present rate limit for one customer's orders.
     pub fn customers_rate(&self) -> impl Fn() -> Rate + Send + Sync + use<> {
         let per_customer = self.per_customer.clone();
         move || {

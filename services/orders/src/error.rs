@@ -41,10 +41,10 @@ pub enum Error {
     /// New orders are switched off.
     #[error("no new orders are taken just now")]
     Paused,
-    /// The customer places too many orders: how long until the next one fits.
+    /// The customer places too many orders; holds the time until the next one is allowed.
     #[error("too many orders; slow down")]
     TooManyOrders(std::time::Duration),
-    /// The user watches the order too often.
+    /// The user has too many streams of the order.
     #[error("the order is watched too often by this user")]
     TooManyWatches,
     /// The queue of the group commit.
@@ -99,7 +99,7 @@ impl From<Error> for RpcError {
 /// When to ask again while new orders are switched off. Longer than clients in between wait: the caller decides.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// When to watch again an order that is watched too often.
+/// The retry delay for a refused watch.
 const WATCH_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 const KEY_REUSED: &str = "was used for a request with another body";

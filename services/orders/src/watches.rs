@@ -1,9 +1,9 @@
-//! Who waits for which order: wakes the streams of watched orders when their state has moved.
+//! Watches of orders: wakes the streams of watched orders when their state has changed.
 //!
-//! One query a round looks at all watched orders together, so that watching costs the database little however many
-//! watch. Rounds are a poll apart; after a hint from this replica's own transactions they follow each other quickly.
-//! Without watchers nothing is asked. One user watches an order a bounded number of times: each of its streams reads
-//! the order whenever it has moved.
+//! One query a round reads all watched orders, so that the cost for the database hardly depends on the number of
+//! watchers. Rounds are a poll apart; after a hint from this replica's own transactions the next round follows quickly.
+//! Without watchers nothing is queried. The number of streams of one user for one order is bounded, because each stream
+//! reads the order whenever it has changed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,11 +26,11 @@ const FIRST: Duration = Duration::from_millis(4);
 #[derive(Clone)]
 pub struct Watches {
     shared: Arc<Shared>,
-    /// Streams by who watches which order.
+    /// Streams by user and order.
     shares: Shares<(Uuid, Uuid)>,
 }
 
-/// The user watches the order as often as one may.
+/// The user has too many streams of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyWatches;
 
@@ -42,7 +42,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Watched {
-    /// Where each order stands, as far as is known.
+    /// The last known state of each order.
     standings: HashMap<Uuid, watch::Sender<String>>,
     hinted: HashSet<Uuid>,
 }
@@ -56,7 +56,7 @@ pub struct Watch {
 }
 
 impl Watches {
-    /// Watches of which each user may have so many of one order.
+    /// Creates the watches with a limit of streams for each user and order.
     #[must_use]
     pub fn new(of_one_order: usize) -> Self {
         Self { shared: Arc::default(), shares: Shares::new(of_one_order) }
@@ -65,7 +65,7 @@ impl Watches {
     /// Watches an order for a user.
     ///
     /// # Errors
-    /// The user has too many watches of it.
+    /// If the user has too many streams of it.
     pub fn watch(&self, user: Uuid, order: Uuid) -> Result<Watch, TooManyWatches> {
         let share = self.shares.take((user, order)).ok_or(TooManyWatches)?;
         let standing = self.shared.orders.lock().standings.entry(order).or_default().subscribe();
@@ -131,7 +131,7 @@ impl Watches {
         let mut watched = self.shared.orders.lock();
         for (order, standing) in standings {
             let Some(known) = watched.standings.get(&order) else { continue };
-            // Not only higher versions: after a restore to an earlier point they are lower.
+            // Not only higher versions count: after a restore they are lower.
             if known.send_if_modified(|known| std::mem::replace(known, standing.clone()) != standing) {
                 watched.hinted.remove(&order);
             }
@@ -149,7 +149,7 @@ impl Watches {
 }
 
 impl Watch {
-    /// Waits until the order stands elsewhere than when last asked.
+    /// Waits until the order's state differs from the last one returned.
     pub async fn changed(&mut self) {
         // The sender goes with the last watch, which is at least this one.
         let _ = self.standing.changed().await;

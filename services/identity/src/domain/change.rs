@@ -10,7 +10,7 @@ use super::user::{Role, User, Violation, check_display_name, check_email, check_
 const MUTABLE: [&str; 4] = ["email", "display_name", "password", "role"];
 /// Fields that only the service sets: named in a mask, they are passed over.
 const OUTPUT_ONLY: [&str; 4] = ["name", "etag", "create_time", "update_time"];
-/// A field that says who asks and is never changed: named in a mask, it is passed over.
+/// A field that authorises the request and is never changed itself: in a mask it is ignored.
 const PROOF: &str = "current_password";
 
 /// New values for some fields of a user.
@@ -20,9 +20,9 @@ pub struct Change {
     pub email: Option<Personal<String>>,
     /// New name.
     pub display_name: Option<Personal<String>>,
-    /// New password as it is hashed, in the clear.
+    /// The new password, normalized, in the clear.
     pub password: Option<Secret<String>>,
-    /// The password before it, as it was given.
+    /// The current password, as the client sent it.
     pub current_password: Option<Secret<String>>,
     /// New role.
     pub role: Option<Role>,
@@ -83,7 +83,7 @@ impl Change {
     }
 }
 
-/// The value, or one violation more.
+/// The value; on failure adds a violation.
 fn taken<T>(checked: Result<T, Violation>, violations: &mut Vec<Violation>) -> Option<T> {
     checked.map_err(|violation| violations.push(violation)).ok()
 }

@@ -1,18 +1,18 @@
-//! E-mail addresses: which texts are the same address.
+//! E-mail addresses, and which texts are the same address.
 //!
-//! An address is kept in one form: NFC, its domain as UTS #46 maps it (lower case; `xn--` labels in letters). Two
-//! addresses are one where these forms are equal but for case, which the table's index sees to. Characters that nobody
-//! sees, or that only look like others (full-width letters, ligatures), are refused in what is kept, so that nobody signs
-//! up beside somebody else under an address that looks the same. Letters of other scripts that look alike are different
-//! letters and stay so.
+//! An address is stored in one form: NFC, with its domain mapped by UTS #46 (lower case; `xn--` labels decoded). Two
+//! addresses are the same if these forms are equal ignoring case, which the table's index enforces. Invisible
+//! characters, and characters that only look like others (full-width letters, ligatures), are refused in new addresses,
+//! so that nobody can sign up with an address that looks like somebody else's. Letters of other scripts that look alike
+//! are different letters.
 
 use super::precis::{is_invisible, nfc, nfkc};
 
 /// Longest part before the @ (RFC 5321).
 const MAX_LOCAL: usize = 64;
 
-/// The forms under which an address may have been stored, the one in which it is stored now first; an earlier version
-/// stored addresses as they were given.
+/// The forms under which an address may be stored, the present form first; an earlier version stored addresses
+/// unchanged.
 #[must_use]
 pub fn forms(email: &str) -> Vec<String> {
     let mut forms = Vec::new();
@@ -32,7 +32,7 @@ pub fn forms(email: &str) -> Vec<String> {
 /// The address as it is stored.
 ///
 /// # Errors
-/// What is wrong with it. Only a letter to it could prove more.
+/// What is wrong with it. Only sending mail could prove more.
 pub fn canonical(email: &str) -> Result<String, &'static str> {
     if email.is_empty() {
         return Err("must be set");
@@ -59,7 +59,7 @@ pub fn canonical(email: &str) -> Result<String, &'static str> {
     if sound { Ok(format!("{local}@{domain}")) } else { Err("must be an e-mail address") }
 }
 
-/// A domain's one form; an address literal (`[192.0.2.1]`) stays.
+/// A domain in its canonical form; an address literal (`[192.0.2.1]`) is unchanged.
 fn mapped(domain: &str) -> Option<String> {
     if domain.starts_with('[') {
         return Some(domain.to_owned());

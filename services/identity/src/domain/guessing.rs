@@ -1,16 +1,16 @@
-//! How long whoever guesses secrets has to wait: some failures are free, then each wait is twice the one before it, and
-//! failures are forgotten one after the other.
+//! How long wrong secrets have to wait: some failures are free, then each wait is twice the previous one, and failures
+//! decay one by one.
 
 use std::time::Duration;
 
-/// What one count of failures leads to.
+/// The limits of one counter of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Failures after which the next attempt needn't wait.
+    /// Failures after which the next attempt still needn't wait.
     pub free: u32,
     /// The longest wait; the first is a second.
     pub longest: Duration,
-    /// The time in which one failure is forgotten.
+    /// The time in which one failure decays.
     pub forget: Duration,
 }
 
@@ -18,26 +18,26 @@ pub struct Limit {
 const FIRST: f64 = 1.0;
 
 impl Limit {
-    /// For one account from one network: a person who has forgotten a password, or somebody at their desk. At most 24
-    /// guesses a day in the long run.
+    /// For one account from one network: a person who has forgotten a password, or an attacker at their desk. At most
+    /// 24 guesses a day in the long run.
     #[must_use]
     pub const fn of_account_and_network(free: u32) -> Self {
         Self { free, longest: Duration::from_secs(3600), forget: Duration::from_secs(3600) }
     }
 
-    /// For one network over all accounts, which may be a whole office: a few passwords tried on many accounts.
+    /// For one network over all accounts (it may be a whole office): a few passwords tried on many accounts.
     #[must_use]
     pub const fn of_network(free: u32) -> Self {
         Self { free, longest: Duration::from_secs(900), forget: Duration::from_secs(60) }
     }
 
-    /// For one account over all networks: one that many machines guess at.
+    /// For one account over all networks: guesses from many machines.
     #[must_use]
     pub const fn of_account(free: u32) -> Self {
         Self { free, longest: Duration::from_secs(900), forget: Duration::from_secs(300) }
     }
 
-    /// The wait after one failure, after two, and so on, in seconds; the last stands for all that follow.
+    /// The wait after one failure, after two, and so on, in seconds; the last applies to all that follow.
     #[must_use]
     pub fn waits(self) -> Vec<f64> {
         let mut waits = vec![0.0; self.free as usize];

@@ -1,8 +1,8 @@
-//! The rules about users: what their fields may hold, which texts are the same address or password, who may change what,
-//! and when a repeated sign-up is the same; about sessions: what a refresh token does that is shown; about guessing: how
-//! long it has to wait.
+//! The rules about users: what their fields may hold, which texts are the same address or password, who may change
+//! what, and when a repeated sign-up is the same; about sessions: what using a refresh token does; about guessing: how
+//! long attempts must wait.
 //!
-//! Pure: no I/O, no clock, no ids of its own, and never a hash of a password (that is slow work for `passwords.rs`).
+//! Pure: no I/O, no clock, no ids of its own, and no password hashing (that is slow work for `passwords.rs`).
 
 pub mod change;
 pub mod email;

@@ -1,10 +1,10 @@
-//! Passwords as RFC 8265 prepares them (profile OpaqueString): the same characters are the same password, in whatever
+//! Password normalization by RFC 8265 (profile OpaqueString): the same characters are the same password, in whatever
 //! normal form a keyboard sends them.
 //!
-//! Spaces of all kinds become U+0020, the text is normalized to NFC, and what is left must be of the FreeformClass
-//! (RFC 8264, section 4.3): no controls, no invisible or unassigned code points, joiners and a few marks only where they
-//! have a meaning (RFC 5892, appendix A). Case and width stay. The properties are those of the Unicode version of the
-//! `icu` crates, as RFC 8264 allows (section 9): what Unicode has assigned since can be typed too.
+//! Spaces of all kinds become U+0020, the text is normalized to NFC, and the result must be of the FreeformClass (RFC
+//! 8264, section 4.3): no controls, no invisible or unassigned code points, and joiners and a few marks only where they
+//! have a meaning (RFC 5892, appendix A). Case and width are kept. The properties are those of the Unicode version of
+//! the `icu` crates; RFC 8264 (section 9) allows newer versions.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -15,10 +15,10 @@ use icu_properties::{
     },
 };
 
-/// A text that no password may be.
+/// A text that can't be a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disallowed {
-    /// There is nothing in it.
+    /// It is empty.
     #[error("must be set")]
     Empty,
     /// A control, invisible or unassigned code point, or a joiner or mark where it has no meaning.
@@ -26,10 +26,10 @@ pub enum Disallowed {
     CodePoint(u32),
 }
 
-/// The text as OpaqueString has it.
+/// The text in OpaqueString form.
 ///
 /// # Errors
-/// It can't be a password.
+/// If it can't be a password.
 pub fn opaque_string(text: &str) -> Result<String, Disallowed> {
     let is_space = |c: &char| category(*c) == GeneralCategory::SpaceSeparator;
     let spaced: String = text.chars().map(|c| if is_space(&c) { ' ' } else { c }).collect();
@@ -50,13 +50,13 @@ pub fn nfc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
-/// Normalization form KC, in which characters that only look otherwise are the same.
+/// Normalization form KC, which replaces characters that only differ in appearance.
 #[must_use]
 pub fn nfkc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text).into_owned()
 }
 
-/// Whether nobody sees this character: it could make two texts differ that look the same.
+/// Whether a character is invisible: it could make two texts differ that look the same.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     use GeneralCategory as Gc;
@@ -115,13 +115,13 @@ fn has_context(text: &[char], at: usize) -> bool {
         '\u{30fb}' => text.iter().any(|c| {
             matches!(script(Some(c)), Some(found) if [Script::Hiragana, Script::Katakana, Script::Han].contains(&found))
         }),
-        // Two sets of digits that look alike aren't mixed.
+        // Two sets of digits that look alike must not be mixed.
         '\u{660}'..='\u{669}' => !text.iter().any(|c| ('\u{6f0}'..='\u{6f9}').contains(c)),
         _ => !text.iter().any(|c| ('\u{660}'..='\u{669}').contains(c)),
     }
 }
 
-/// The rules for joiners (RFC 5892, A.1 and A.2): behind a virama, and the non-joiner between letters that would join.
+/// The rules for joiners (RFC 5892, A.1 and A.2): after a virama, and the non-joiner between letters that would join.
 fn joins(text: &[char], at: usize) -> bool {
     let before = &text[..at];
     let combining = CodePointMapData::<CanonicalCombiningClass>::new();

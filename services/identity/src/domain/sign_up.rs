@@ -20,10 +20,10 @@ pub struct SignUp {
 }
 
 impl SignUp {
-    /// Reads a request; with its password as it is hashed.
+    /// Reads a request; also returns its normalized password.
     ///
     /// # Errors
-    /// Every field at fault.
+    /// Every invalid field.
     pub fn from_request(request: &proto::CreateUserRequest) -> Result<(Self, Secret<String>), Vec<Violation>> {
         let Some(user) = &request.user else { return Err(vec![Violation::new("user", "must be set")]) };
         let checks = (check_email(&user.email), check_display_name(&user.display_name), check_password(&user.password));

@@ -62,7 +62,7 @@ impl Role {
 pub struct User {
     /// Its id, a UUIDv7.
     pub id: Uuid,
-    /// E-mail address in its canonical form; case before the @ is as given.
+    /// E-mail address in its canonical form; the case before the @ is kept.
     pub email: Personal<String>,
     /// Name to greet the user by.
     pub display_name: Personal<String>,
@@ -100,7 +100,7 @@ pub fn check_email(email: &str) -> Result<Personal<String>, Violation> {
     email::canonical(email).map(Personal::from).map_err(|wrong| Violation::new("user.email", wrong))
 }
 
-/// A display name as it is stored: in NFC, so that a name is one name however it was typed.
+/// A display name as it is stored: in NFC, so that it is the same however it was typed.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -109,15 +109,16 @@ pub fn check_display_name(name: &str) -> Result<Personal<String>, Violation> {
     if name.chars().any(char::is_control) {
         return wrong("must not contain control characters");
     }
-    // Joiners are part of many scripts and emoji; what turns or breaks the line belongs to the page that shows a name.
+    // Joiners are part of many scripts and emoji. Direction and line-break characters would affect the page that shows
+    // the name.
     if name.chars().any(|c| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')) {
         return wrong("must not contain invisible characters that change the text around them");
     }
     Ok(precis::nfc(name).into())
 }
 
-/// A new password as it is hashed (see [`precis::opaque_string`]). How long it may be as it was given the contract
-/// declares; it must not be shorter once it is prepared.
+/// A new password, normalized (see [`precis::opaque_string`]). The contract declares the length of the input; the
+/// normalized form must not be too short either.
 ///
 /// # Errors
 /// What is wrong with it.

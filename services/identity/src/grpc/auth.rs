@@ -46,7 +46,7 @@ pub struct Auth {
     pub revoked: RevokedSessions,
     /// Hashes passwords.
     pub passwords: Arc<Passwords>,
-    /// Checks them, unless there were too many wrong ones.
+    /// Checks passwords and throttles wrong ones.
     pub attempts: Arc<Attempts>,
     /// Signs tokens.
     pub rotation: Rotation,
@@ -99,7 +99,8 @@ impl Auth {
         self.pair(carried, refresh, times, deadline).await
     }
 
-    /// The password is right and its hash is of an unprepared form: from now on it is known in every normal form.
+    /// Replaces the hash of an unnormalized password, after a log-in with it, by the hash of the normalized form: from
+    /// then on every normal form is accepted.
     async fn prepare_hash(
         &self,
         credentials: &mut Credentials,

@@ -19,7 +19,7 @@ fn remaining() -> Duration {
     Deadline::at_most(PATIENCE)
 }
 
-/// Where a call comes from, as the gateway tells it.
+/// The client's address, as passed on by the gateway.
 fn address_of<T>(request: &tonic::Request<T>) -> Option<std::net::IpAddr> {
     flotilla_rpc::client_address(request, "gateway")
 }

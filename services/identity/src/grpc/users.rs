@@ -27,7 +27,7 @@ const COLLECTION: &str = "users";
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
 
-/// Where a sign-up comes from.
+/// The origin of a sign-up.
 #[derive(Clone, Copy)]
 struct Origin {
     operator: bool,
@@ -75,8 +75,8 @@ impl UserApi {
         }
     }
 
-    /// The user whom the same sign-up made before, or why this one can't be made. It tells whether the password is right,
-    /// so that wrong ones count as those of a log-in.
+    /// The user whom the same sign-up created before, or why this one can't be accepted. The result reveals whether the
+    /// password is right, so wrong ones count like failed log-ins.
     async fn repeated(
         &self,
         sign_up: &SignUp,
@@ -98,8 +98,8 @@ impl UserApi {
         }
     }
 
-    /// Whoever changes their own password shows the one before it: a token that was stolen is no way to the account.
-    /// Operators need none for other people's, who may have forgotten theirs.
+    /// A user who changes their own password must send the current one, so that a stolen token isn't enough to take
+    /// over the account. Operators don't need other users' passwords, because users forget theirs.
     async fn prove(
         &self,
         change: &Change,

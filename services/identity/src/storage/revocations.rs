@@ -1,10 +1,10 @@
-//! Following the sessions that were ended early, across replicas: the cursor is a transaction id, not a time and not a
-//! row, because transactions commit out of order.
+//! Tracks the sessions that were ended early, across replicas. The cursor is a transaction id, not a time or a row,
+//! because transactions commit out of order.
 //!
-//! Transaction ids are given out again when a database is restored to an earlier point, so a cursor also names the run of
-//! the server in which its ids count: the cluster and the start of its server. Every restore and every failover is followed by
-//! another run, whatever else stays the same. A cursor of another run starts anew: all ended sessions whose access tokens
-//! may still live are told.
+//! Transaction ids are reused when a database is restored to an earlier point, so a cursor also identifies the server
+//! run in which its ids are valid: the cluster and its server's start time. Every restore and every failover starts
+//! another run, whatever else stays the same. A cursor of another run starts from the beginning: it returns all ended
+//! sessions whose access tokens may still be valid.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub const PAGE: usize = 1000;
 /// Where a follower stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// The run of the server in which the transactions count; `None` at the beginning, and in cursors of earlier releases.
+    /// The server run in which the transactions are valid; `None` at the beginning, and in cursors of earlier releases.
     run: Option<Uuid>,
     /// Sessions ended by this transaction or a later one are still to be told.
     from: u64,
@@ -45,8 +45,8 @@ struct Amid {
 pub struct BadCursor;
 
 impl fmt::Display for Cursor {
-    /// Between answers the run stands where the release before has a session amid an answer: before all of them, so that
-    /// a replica of that release goes on from the same transaction.
+    /// Between pages the run takes the place where the previous release has a session in the middle of a page. It sorts
+    /// before all sessions, so a replica of that release continues from the same transaction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run, from, amid } = self;
         match (amid, run) {
@@ -105,7 +105,7 @@ impl RevokedSessions {
         if cursor == Cursor::default() || cursor.run == Some(snapshot.run) {
             return Ok(onward(cursor, told, snapshot));
         }
-        // Of another run, or of an unknown one: what was ended before its transaction may be news.
+        // The cursor's run is another or unknown: sessions ended before its transaction may be new to the caller.
         let (told, snapshot) = self.read(Cursor::default()).await?;
         Ok(onward(Cursor::default(), told, snapshot))
     }
@@ -129,7 +129,7 @@ type Told = (u64, Revoked);
 
 #[derive(Clone, Copy)]
 struct Snapshot {
-    /// The run of the server.
+    /// The server run.
     run: Uuid,
     /// No transaction before it is under way.
     begin: u64,
@@ -147,7 +147,7 @@ fn onward(cursor: Cursor, told: Vec<Told>, snapshot: Snapshot) -> (Vec<Revoked>,
     (told.into_iter().map(|(_, revoked)| revoked).collect(), next)
 }
 
-/// Names a run of a server: its cluster and when it was started, in microseconds.
+/// Identifies a server run: the cluster and the server's start time in microseconds.
 fn run(row: &Row) -> Result<Uuid, StoreError> {
     let (cluster, started): (i64, i64) = (row.try_get("cluster")?, row.try_get("started")?);
     Ok(Uuid::from_u64_pair(cluster.cast_unsigned(), started.cast_unsigned()))

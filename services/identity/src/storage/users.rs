@@ -49,7 +49,7 @@ const LIST: Select = Select {
 
 /// The subject of all user events.
 const SUBJECT: &str = "flotilla.identity.users";
-/// The constraints that keep addresses apart.
+/// The unique constraints on addresses.
 const EMAIL: [&str; 2] = ["users_email", "users_email_normalized"];
 
 /// What a login is checked against.
@@ -125,7 +125,7 @@ impl Users {
         Ok((rows.iter().map(user).collect::<Result<_, _>>()?, next))
     }
 
-    /// What a login by an address is checked against; `forms` are those in which it may be stored.
+    /// The credentials for a login by an address; `forms` are the forms in which it may be stored.
     pub async fn credentials(&self, forms: &[String]) -> Result<Option<Credentials>, StoreError> {
         let rows = self.system.query(CREDENTIALS, &[&forms]).await?;
         let read = |row: &Row| {
@@ -140,7 +140,7 @@ impl Users {
         Ok(rows.first().map(|row| (row.get::<_, String>(0).into(), row.get::<_, String>(1).into())))
     }
 
-    /// Puts another hash of the same password in the place of `old`; false where that has changed meanwhile.
+    /// Replaces `old` by another hash of the same password; false if the hash has changed meanwhile.
     pub async fn replace_hash(&self, id: Uuid, old: &Secret<String>, new: &Secret<String>) -> Result<bool, StoreError> {
         let tx = self.system.begin().await?;
         let replaced = tx.execute(REPLACE_HASH, &[&id, old.expose(), new.expose()]).await?;
@@ -148,7 +148,7 @@ impl Users {
         Ok(replaced > 0)
     }
 
-    /// Who stands in the way of a sign-up: its address may be held in more than one form.
+    /// The users that conflict with a sign-up: its address may be stored in more than one form.
     pub async fn known(&self, sign_up: &SignUp) -> Result<Vec<Known>, StoreError> {
         let forms = email::forms(sign_up.email.expose());
         let rows = self.system.query(SIGN_UPS, &[&sign_up.request_id, &forms]).await?;

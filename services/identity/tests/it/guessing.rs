@@ -1,5 +1,5 @@
-//! Guessing: wrong passwords wait longer and longer, nobody is locked out by others, and an attempt that waits costs
-//! nothing.
+//! Guessing: wrong passwords are throttled by growing waits, users aren't locked out by others, and throttled attempts
+//! cost nothing.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ fn guarded(per_account_and_network: u32, per_network: u32, per_account: u32) -> 
     GuessingSettings { per_account_and_network, per_network, per_account }
 }
 
-/// Reasons of wrong log-ins for an account, one after the other.
+/// The reasons of several wrong log-ins for an account in sequence.
 async fn guess(world: &World, address: &str, email: &str, times: usize) -> Vec<String> {
     let mut reasons = Vec::new();
     for guess in 0..times {
@@ -54,7 +54,7 @@ async fn two_hundred_wrong_passwords_at_once_are_a_handful_of_guesses() {
     });
     let answers = join_all(guesses).await;
     let guessed = answers.iter().filter(|status| reason(status) == "BAD_CREDENTIALS").count();
-    // Five are free, and each further one waits twice as long as the one before: fourteen would take four minutes.
+    // Five are free, and each further one waits twice as long as the previous one: fourteen would take four minutes.
     assert!((6..14).contains(&guessed), "{guessed} were checked");
     for status in answers.iter().filter(|status| reason(status) != "BAD_CREDENTIALS") {
         assert_eq!((status.code(), reason(status).as_str()), (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS"));
@@ -83,7 +83,7 @@ async fn each_failure_leads_to_its_wait_and_the_last_wait_stands_for_all_that_fo
         assert!((before..=after).contains(&counted), "{wait}: {before:?} {counted:?} {after:?}");
     }
     assert!(!attempts.count(&key, &count, true).await.unwrap(), "a wait stands");
-    // Two failures are forgotten in two days, and no more than the longest wait needs were counted.
+    // Two failures decay in two days, and no more were counted than the longest wait needs.
     world
         .database
         .query("UPDATE failed_attempts SET forgotten_at = forgotten_at - interval '2 days', blocked_until = now()", &[])
@@ -231,7 +231,7 @@ async fn a_password_is_changed_by_whoever_knows_the_one_before_it() {
     assert_eq!((changed.password.as_str(), changed.current_password.as_str()), ("", ""));
     assert!(world.log_in(ANN, "another horse").await.is_ok());
 
-    // An operator sets another's password, and needs the one before it for their own.
+    // An operator can set another user's password without the current one, but not their own.
     let mut operator = world.operator().await;
     operator.update_user(change("")).await.unwrap();
     let listed = operator.list_users(flotilla_proto::identity::v1::ListUsersRequest::default()).await.unwrap();

@@ -73,8 +73,8 @@ async fn a_wrong_password_and_an_unknown_address_are_refused_alike() {
 
 #[test]
 fn an_unknown_address_takes_the_same_work_as_a_wrong_password() {
-    // One thread does the work that blocks, and the test keeps it: whose password is to be hashed gets no answer. That
-    // shows who waits for the work, whatever it takes.
+    // The runtime has one blocking thread, and the test occupies it: a request that needs a hash gets no response. That
+    // shows which requests need one, whatever it costs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
         let world = World::start().await;

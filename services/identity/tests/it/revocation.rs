@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::support::{ADMIN_EMAIL, PASSWORD, World};
 
-/// How long anything else may take.
+/// The deadline of everything else.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The stated time.
 const BOUND: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ async fn a_follower_misses_nothing_though_transactions_commit_out_of_order() {
     };
     tokio::time::timeout(Duration::from_secs(60), settled).await.expect("nothing is told again and again");
 
-    // A cursor that doesn't say in which run of the server it counts, or of another one: everything is told again.
+    // A cursor without a server run, or with another one: everything is returned again.
     for old in ["18446744073709551615", "18446744073709551615.0.00000000000000000000000000000001.18446744073709551615"]
     {
         let old: Cursor = old.parse().unwrap();
@@ -127,7 +127,7 @@ async fn a_follower_misses_nothing_though_transactions_commit_out_of_order() {
     world.finish().await;
 }
 
-/// Transactions that change nothing but the number of the next one.
+/// Runs transactions that only advance the transaction id.
 async fn pass_transactions(world: &World, count: i64) {
     let sql = "DO $$ BEGIN FOR n IN 1..COUNT LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$";
     world.database.query(&sql.replace("COUNT", &count.to_string()), &[]).await;
@@ -151,7 +151,7 @@ async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afte
         Ok::<_, String>(())
     });
     ended.await;
-    // The new log outgrows the cursor before anybody asks.
+    // The new log outgrows the cursor before the next request.
     pass_transactions(&world, 2_000).await;
     let asked = || async { revoked.since(cursor).await.map_err(|error| error.to_string()) };
     let (told, next) = eventually("the database answers", PATIENCE, asked).await;

@@ -45,7 +45,7 @@ impl World {
         Self::start_on(stack().await, auth).await
     }
 
-    /// On servers that may be stopped.
+    /// Starts on servers that may be stopped.
     pub async fn start_on(stack: &Stack, auth: AuthSettings) -> Self {
         let database = stack.database("identity", flotilla_identity::migrations()).await;
         let nats = stack.nats_url();
@@ -54,7 +54,7 @@ impl World {
         Self { database, service, settings, nats }
     }
 
-    /// With other counts of free failures.
+    /// Starts with other numbers of free failures.
     pub async fn start_guarded(guessing: GuessingSettings) -> Self {
         let database = stack().await.database("identity", flotilla_identity::migrations()).await;
         let nats = stack().await.nats_url();

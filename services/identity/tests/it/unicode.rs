@@ -1,5 +1,5 @@
-//! Passwords and addresses in any normal form are the same; what looks like another's is refused; what an earlier version
-//! stored still counts.
+//! Passwords and addresses are the same in every normal form; lookalikes are refused; what an earlier version stored
+//! still works.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::support::{World, sign_up};
 
-/// With an e with an acute accent and u with a diaeresis: composed, and as letters with marks.
+/// With an e with acute accent and a u with diaeresis: as single code points, and as letters with combining marks.
 const COMPOSED: &str = "caf\u{e9} f\u{fc}r alle";
 const DECOMPOSED: &str = "cafe\u{301} fu\u{308}r\u{a0}alle";
 const JUERGEN: &str = "j\u{fc}rgen@ex\u{e4}mple.de";
@@ -24,7 +24,7 @@ async fn create(world: &World, email: &str, password: &str) -> Result<User, Stat
     world.anyone().create_user(request).await.map(tonic::Response::into_inner)
 }
 
-/// The hash of a password as an earlier version made it: of the bytes as they came.
+/// The hash of a password from an earlier version: of the bytes as typed.
 async fn unprepared(password: &str) -> String {
     let settings = PasswordSettings { memory_kib: 64, iterations: 1, ..PasswordSettings::default() };
     let passwords = Passwords::new(&settings, Arc::new(OsRandom)).unwrap();
@@ -56,7 +56,8 @@ async fn the_hash_of_an_unprepared_password_verifies_and_is_replaced_at_the_next
     for password in [COMPOSED, DECOMPOSED] {
         assert!(world.log_in("ann@example.com", password).await.is_ok(), "{password:?}");
     }
-    // A control character was allowed once: it still opens the account, and no new password may have it.
+    // Control characters were allowed once: such a password still opens its account, but no new password may contain
+    // one.
     let old = unprepared("correct\0horse").await;
     world.database.query("UPDATE users SET password_hash = $1 WHERE email = 'ann@example.com'", &[&old]).await;
     assert!(world.log_in("ann@example.com", "correct\0horse").await.is_ok());

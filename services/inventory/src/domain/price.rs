@@ -47,7 +47,7 @@ impl Latest {
         Some(if self.same(&fresh) { Self { since: self.since, ..fresh } } else { fresh })
     }
 
-    /// Whether the catalogue, read after this was heard, shows that it never was so: a restore has undone the version.
+    /// Whether a later read of the catalogue shows that this version doesn't exist: a restore has undone it.
     #[must_use]
     pub fn is_undone_by(&self, now: Option<&News>) -> bool {
         now.is_none_or(|now| now.version < self.seen || (now.version == self.seen && !self.same(&Self::first(now))))

@@ -64,7 +64,7 @@ impl Handler<Tx> for Prices {
     }
 }
 
-/// Of each product the newest price among the events, whatever their order, and what becomes of each event.
+/// The newest price of each product among the events, whatever their order, and the outcome of each event.
 fn newest(events: &[Event]) -> (HashMap<ProductId, News>, Vec<Outcome>) {
     let mut newest: HashMap<ProductId, News> = HashMap::new();
     let mut outcomes = Vec::with_capacity(events.len());

@@ -1,8 +1,8 @@
-//! `WatchPrices`: a reader of the board. It holds a place, not a queue: nothing is read before the client takes it.
+//! `WatchPrices`: a reader of the board. It has a position, not a queue: nothing is read before the client takes it.
 //!
-//! A resume token names the bucket, a revision of it up to which all prices were told, and within the first round also
-//! the product told last; one of another bucket, or ahead of this one, leads through all present prices again. A product whose price leaves the
-//! filter is told once more, so that nobody goes on with a price that is no longer so.
+//! A resume token names the bucket, a revision up to which all prices were sent and, within the first round, the last
+//! product sent. With a token of another bucket, or ahead of this one, all present prices are sent again. A product
+//! whose price leaves the filter is sent once more, so that no client keeps an outdated price.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -139,15 +139,15 @@ impl Board {
         Some((Price { latest: entry.latest, at: entry.at }, entry.revision))
     }
 
-    /// All that the board knows.
+    /// The content of the board.
     #[must_use]
     pub fn all(&self) -> BTreeMap<ProductId, Latest> {
         let state = self.state.lock();
         state.products.iter().map(|(product, entry)| (product.clone(), entry.latest)).collect()
     }
 
-    /// Replaces a price that a restore of the catalogue has undone by the present one; a product that no longer exists
-    /// is told as deleted. Says whether the watched bucket keeps what was undone.
+    /// Replaces a price that a restore of the catalogue has undone with the present one; a product that no longer
+    /// exists is sent as deleted. Returns whether the watched bucket still has the undone price.
     pub fn correct(&self, product: &ProductId, now: Option<&News>) -> bool {
         let mut state = self.state.lock();
         let Some(known) = state.products.get(product) else { return false };

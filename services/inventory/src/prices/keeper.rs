@@ -128,7 +128,7 @@ impl Keeper {
                     if !bucket.is_same().await.map_err(MessagingError::from)? {
                         return Err(Fault::Changed);
                     }
-                    // While the database is away nothing is known.
+                    // While the database is unavailable nothing is known.
                     if self.catalogue.server_run().await.is_ok_and(|now| now != run) {
                         return Err(Fault::AnotherRun);
                     }
@@ -137,10 +137,10 @@ impl Keeper {
         }
     }
 
-    /// Compares the bucket, as far as the board has seen it, with the database, and writes what it lacks. A bucket with
-    /// prices that a restore of the database has undone is thrown away.
+    /// Compares the bucket, as far as the board has seen it, with the database, and writes what is missing. A bucket
+    /// with prices that a restore of the database has undone is deleted.
     async fn repair(&self, bucket: &OpenBucket) -> Result<(), Fault> {
-        // Before the database is read: there every one of these must be found, or a later one.
+        // Taken before the database is read: the database must have each of these versions, or a later one.
         let mut known = self.board.all();
         let (mut after, mut written, mut undone) = (String::new(), 0, false);
         loop {

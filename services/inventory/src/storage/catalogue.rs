@@ -82,7 +82,7 @@ impl Catalogue {
         rows.iter().map(news).collect()
     }
 
-    /// The run of the database's server.
+    /// The present run of the database's server.
     ///
     /// # Errors
     /// The database's.

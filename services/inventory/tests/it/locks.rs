@@ -1,11 +1,12 @@
-//! What a transaction decides by isn't changed by another meanwhile: two transactions, stepped by hand.
+//! A transaction's decision stays valid: no other transaction changes its basis meanwhile. Two transactions, stepped by
+//! hand.
 
 use flotilla_proto::inventory::v1::StockRejected;
 use flotilla_testkit::Held;
 
 use crate::world::World;
 
-/// Takes six units of tea away in a transaction that is left open, as another replica would.
+/// Removes six units of tea in a transaction that is left open, as another replica would.
 async fn six_taken(world: &World) -> Held {
     let statements = "UPDATE stock SET on_hand = on_hand - 6 WHERE product_id = 'tea';
         INSERT INTO stock_adjustments (product_id, request_id, delta, adjusted_by, on_hand_after, reserved_after)

@@ -55,13 +55,13 @@ async fn delete(world: &World, product: &str) {
     world.catalogue().delete_product(delete).await.unwrap();
 }
 
-/// Waits until this replica's readers are told a price.
+/// Waits until this replica's readers get a price.
 async fn until_told(service: &ServiceHarness, product: &str, wanted: i64) {
     let mut reader = Reader::open(service, &format!("name = products/{product}"), "").await;
     while reader.price().await.1 != wanted {}
 }
 
-/// Waits until this replica's readers are not told of a product any more, but of another, whose id comes later.
+/// Waits until this replica's readers no longer get a product, but get another one with a later id.
 async fn until_gone(service: &ServiceHarness, product: &str, later: &str) {
     eventually(&format!("{product} is gone"), PATIENCE, || async {
         // Present prices come in the order of the ids.

@@ -1,22 +1,22 @@
-//! Resume tokens of the feed: `s`, the sequence last seen, a point, and the delivery last seen.
+//! Resume tokens of the feed: `s`, the last sequence, a point, and the id of the last delivery.
 //!
-//! The sequence alone doesn't say which feed it counts: after a restore to an earlier point other deliveries get the
-//! sequences that were lost. The id says it exactly: where a feed has this delivery at this sequence, it also has all
-//! that came before. Tokens need no signature: a feed is bound to its owner.
+//! The sequence alone doesn't identify a feed's content: after a restore to an earlier point other deliveries get the
+//! lost sequences. The id does: a feed that has this delivery at this sequence also has everything before it. Tokens
+//! need no signature, because a feed is bound to its owner.
 
 use uuid::Uuid;
 
-/// Where a client stands in its feed: after a delivery, or before the first.
+/// A client's position in its feed: after a delivery, or before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
-    /// The sequence last seen; 0 before the first.
+    /// The last sequence seen; 0 before the first.
     pub sequence: i64,
-    /// The delivery last seen; `None` before the first, and in tokens of earlier releases.
+    /// The last delivery seen; `None` before the first, and in tokens of earlier releases.
     id: Option<Uuid>,
 }
 
 impl Position {
-    /// After a delivery.
+    /// The position after a delivery.
     #[must_use]
     pub fn after(sequence: i64, id: Uuid) -> Self {
         Self { sequence, id: Some(id) }
@@ -28,7 +28,7 @@ impl Position {
         self.sequence == 0
     }
 
-    /// Whether this is the delivery last seen. A position that names none is taken at its sequence.
+    /// Whether this is the last delivery seen. A position without an id matches by its sequence.
     #[must_use]
     pub fn is_at(self, sequence: i64, id: Uuid) -> bool {
         self.sequence == sequence && self.id.is_none_or(|seen| seen == id)
@@ -43,7 +43,7 @@ impl Position {
         }
     }
 
-    /// The position in a token, the start for the empty one; `None` where it isn't a token.
+    /// Parses a token; an empty one is the start. `None` if it is malformed.
     #[must_use]
     pub fn parse(token: &str) -> Option<Self> {
         if token.is_empty() {

@@ -70,8 +70,8 @@ impl Window {
         true
     }
 
-    /// Takes an acknowledgement: what is acknowledged by it, as sequences and ids. What was never sent is kept for when
-    /// it would be, within bounds; what was acknowledged before is nothing new.
+    /// Applies an acknowledgement; returns the newly acknowledged sequences and ids. Ids that haven't been sent yet are
+    /// remembered, within bounds; ids that were acknowledged before are ignored.
     pub fn acknowledge(&mut self, ids: &[Uuid]) -> Vec<(i64, Uuid)> {
         let mut acknowledged = Vec::with_capacity(ids.len());
         for id in ids {
@@ -84,7 +84,7 @@ impl Window {
         acknowledged
     }
 
-    /// Forgets what is open: whatever the client hasn't acknowledged is to be sent again.
+    /// Clears the open deliveries: everything unacknowledged will be redelivered.
     pub fn begin_again(&mut self) {
         self.open.clear();
     }

@@ -20,7 +20,7 @@ pub(super) const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// Longest such pause.
 pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
-/// A live feed, from a position on.
+/// A live feed, starting at a position.
 pub struct Live {
     /// Where deliveries are read.
     pub feeds: Feeds,
@@ -28,7 +28,7 @@ pub struct Live {
     pub listener: Listener,
     /// After the last delivery read.
     pub position: Position,
-    /// The position wasn't in the feed: it starts anew, which the next response says.
+    /// The position wasn't in the feed: it restarts from the beginning, and the next response says so.
     pub restarted: bool,
     /// Deliveries read at once.
     pub page: u32,
@@ -83,7 +83,7 @@ impl Live {
                 self.ready = page.into();
                 continue;
             }
-            // Whatever woke it, the next look finds out whether the position still is in the feed.
+            // Whatever woke it, the next read checks whether the position is still in the feed.
             self.listener.beyond(self.position.sequence).await;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_LOOK);

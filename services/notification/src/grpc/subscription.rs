@@ -167,7 +167,8 @@ async fn notice(
     let mut pause = FIRST_LOOK;
     loop {
         if window.room() == 0 {
-            // Only an acknowledgement makes room, and it ends this wait; or what is open may be lost.
+            // Only an acknowledgement frees the window, and it ends this wait; or the server run changed, and open
+            // deliveries may be lost.
             if listener.beyond(i64::MAX).await {
                 begin_again(window, after, ready);
             }
@@ -203,7 +204,7 @@ async fn notice(
     }
 }
 
-/// Another run of the database's server answers: what was looked at may be lost, and others may have its sequences.
+/// The server run changed: deliveries that were read may be lost, and others may have their sequences.
 fn begin_again(window: &mut Window, after: &mut i64, ready: &mut VecDeque<(Recorded, i32)>) {
     *after = 0;
     ready.clear();

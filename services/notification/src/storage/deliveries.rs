@@ -78,10 +78,10 @@ const DELIVERIES: Select = Select {
     given: "d.customer_id = $1::uuid",
 };
 
-/// How far feeds go.
+/// The last sequences of feeds.
 #[derive(Debug, Clone)]
 pub struct LastSequences {
-    /// The run of the server that says so.
+    /// The server run that reported them.
     pub run: i64,
     /// Customers with the last sequences of their feeds.
     pub sequences: Vec<(Uuid, i64)>,
@@ -112,14 +112,14 @@ impl Feeds {
         Self { system, user }
     }
 
-    /// At most `limit` of a customer's deliveries after a position, oldest first; `None` where the feed hasn't the
-    /// delivery of the position: it is of another feed, or of a future that a restore has undone.
+    /// At most `limit` of a customer's deliveries after a position, oldest first; `None` if the feed doesn't have the
+    /// position's delivery: it belongs to another feed, or a restore has undone it.
     ///
     /// # Errors
     /// The database's.
     pub async fn after(&self, customer: Uuid, position: Position, limit: u32) -> Result<Option<Vec<Recorded>>, Error> {
         let sql = include_str!("../../queries/read_after.sql");
-        // The delivery last seen is read with those after it, so that both are of one feed.
+        // The last delivery seen is read together with those after it, so that both are from the same feed.
         let limit = i64::from(limit) + i64::from(!position.is_start());
         let rows = self.user.query_as(customer, sql, &[&customer, &position.sequence, &limit]).await?;
         let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -161,7 +161,7 @@ impl Feeds {
         rows.iter().map(|row| Ok((read(row)?, row.try_get("attempts")?))).collect()
     }
 
-    /// Notes that a customer's client has shown these: sequences and ids.
+    /// Records that a customer's client has shown these deliveries (sequences and ids).
     ///
     /// # Errors
     /// The database's.

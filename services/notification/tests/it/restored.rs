@@ -1,5 +1,5 @@
-//! Tokens that aren't of the feed as it is now: ahead of it, of an earlier release, of a time that a restore has undone.
-//! The feed starts anew and says so; no notice is passed over.
+//! Tokens that don't match the present feed: ahead of it, of an earlier release, or from a period that a restore has
+//! undone. The feed restarts and says so; no notice is skipped.
 
 use flotilla_proto::notification::v1::StreamDeliveriesResponse;
 use flotilla_testkit::Stack;
@@ -8,13 +8,13 @@ use uuid::Uuid;
 use crate::subscription::Feed;
 use crate::world::{World, sequences, take};
 
-/// Sequences, and which responses say that the feed starts anew.
+/// The sequences, and which responses say that the feed restarted.
 fn told(responses: &[StreamDeliveriesResponse]) -> Vec<(i64, bool)> {
     let restarted = responses.iter().map(|response| response.restarted);
     sequences(responses).into_iter().zip(restarted).collect()
 }
 
-/// Confirms so many orders of a customer, who has `recorded` deliveries afterwards.
+/// Confirms this many orders of a customer, who then has `recorded` deliveries.
 async fn confirm(world: &World, customer: Uuid, orders: usize, recorded: i64) {
     let events: Vec<_> = (0..orders).map(|_| world.confirmed(customer, world.ids.next())).collect();
     world.send_until(&events, recorded).await;
@@ -74,7 +74,7 @@ async fn after_a_restore_to_an_earlier_point_no_feed_passes_over_what_comes() {
 
     stack.restore_postgres().await.unwrap();
     world.wait_for(2).await;
-    // The feed grows past the sequence that was lost, while one that outlived the restore is open.
+    // The feed grows past the lost sequence while a stream that survived the restore is open.
     confirm(&world, ada, 4, 6).await;
     let anew = [(1, true), (2, false), (3, false), (4, false), (5, false), (6, false)];
     assert_eq!(told(&take(&mut world.listen(ada, &lost).await, 6).await), anew, "of a lost time");

@@ -37,7 +37,7 @@ pub struct OrderApi {
     pub catalogue: Arc<Catalogue>,
     /// Accepts orders.
     pub placing: GroupCommit<Placement, Result<Outcome, flotilla_postgres::Error>>,
-    /// How often each customer places one.
+    /// Rate limit for each customer.
     pub customers: RateLimiter<Uuid>,
     /// Cancels them.
     pub canceller: Canceller,

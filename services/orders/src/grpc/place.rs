@@ -1,4 +1,4 @@
-//! `PlaceOrder`: counted, checked, priced, accepted. A request that is refused leaves its key unused.
+//! `PlaceOrder`: rate limit, validation, pricing, acceptance. A refused request doesn't use up its key.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
     placing::Placement,
 };
 
-/// For how long an order is held at the most that is refused because its customer places too many.
+/// The longest that the refusal is delayed for a customer who places too many orders.
 const HOLD: Duration = Duration::from_millis(250);
 
 /// The outcome where the service is at fault.
@@ -33,9 +33,9 @@ pub async fn place(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) 
 }
 
 async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> Result<Order, Error> {
-    // An order goes through three services: one customer's flood of them would fill them all.
+    // An order goes through three services: a flood by one customer would fill them all.
     if let Err(wait) = api.customers.take(customer) {
-        // One that is repeated at once costs less than it would have done. The customer's calls in flight are bounded.
+        // The delay makes immediate retries cheap. The customer's calls in flight are bounded.
         tokio::time::sleep(wait.min(HOLD)).await;
         return Err(Error::TooManyOrders(wait));
     }

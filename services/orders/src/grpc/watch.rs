@@ -1,8 +1,8 @@
-//! `WatchOrder`: the present state, then each one that is seen, until the order ends.
+//! `WatchOrder`: the present state, then each later state that is seen, until the order ends.
 //!
-//! The resume token names the state that was told: a client that comes back with it gets nothing twice. Whatever else the
-//! order is now is told at once, be it further or, after a restore to an earlier point, less far. States that follow each
-//! other more quickly than they can be read come as one.
+//! The resume token identifies the last state sent, so a client that resumes gets nothing twice. If the order is now in
+//! any other state, that is sent at once, whether it is a later one or, after a restore, an earlier one. States that
+//! follow each other faster than they are read are merged.
 
 use std::time::UNIX_EPOCH;
 
@@ -29,7 +29,7 @@ struct Watching {
     scope: Scope,
     id: Uuid,
     watch: Watch,
-    /// The token of the state told last; empty before the first.
+    /// The token of the last state sent; empty before the first.
     seen: String,
     /// Read and not yet told.
     present: Option<Order>,
@@ -59,19 +59,20 @@ pub async fn watch(
     Ok(stream::unfold(watching, |mut watching| async { watching.next().await.map(|item| (item, watching)) }).boxed())
 }
 
-/// The token of a state: its version, and what tells it from another state that had the version before a restore.
+/// The token of a state: its version, and a part that distinguishes it from another state that had this version before
+/// a restore.
 fn token(order: &Order) -> String {
     let reason = order.reason.as_deref().unwrap_or_default();
     let end = order.ended_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |at| at.as_micros());
     format!("{}.{}.{reason}.{end}", order.version, order.state)
 }
 
-/// Whether a token is of the order's present state. Those of earlier releases are versions alone.
+/// Whether a token matches the order's present state. Tokens of earlier releases hold only the version.
 fn is_of(seen: &str, order: &Order) -> bool {
     seen == token(order) || seen.parse() == Ok(order.version)
 }
 
-/// A token of some state.
+/// Parses a token of any state.
 fn resume(token: &str) -> Result<&str, Error> {
     let (version, state) = token.split_once('.').map_or((token, None), |(version, state)| (version, Some(state)));
     let is_version =

@@ -71,7 +71,7 @@ pub async fn upsert(tx: &Tx, products: &[Product]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where the next look at the changes starts: a transaction id, and the run of the server in which it counts.
+/// Where the next read of changes starts: a transaction id, and the server run in which it is valid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Since {
     xid: String,
@@ -86,19 +86,19 @@ impl Since {
     }
 }
 
-/// What a look at the table has found.
+/// The result of a read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Changes {
     /// Prices that may have changed, some of them perhaps seen before.
     pub prices: Vec<(String, Price)>,
-    /// Whether they are the whole table, and what was known before no longer counts.
+    /// Whether they are the whole table and replace everything known before.
     pub anew: bool,
-    /// Where the next look starts.
+    /// Where the next read starts.
     pub next: Since,
 }
 
-/// The prices that may have changed since an earlier look. All of them where another run of the server answers: the
-/// database may have been restored to an earlier point.
+/// The prices that may have changed since an earlier read. All of them if the server run changed: the database may have
+/// been restored to an earlier point.
 ///
 /// # Errors
 /// The statement's.

@@ -79,7 +79,7 @@ impl Reader {
         rows.first().map(|row| Ok((order(row)?, row.try_get("request_hash")?))).transpose()
     }
 
-    /// Where orders stand now: texts that differ where the states do.
+    /// The present states of orders, as texts that differ if the states do.
     ///
     /// # Errors
     /// The statement's.

@@ -62,7 +62,7 @@ async fn a_clock_stands_still_while_the_broker_is_down_though_others_were_publis
     let waited = "SELECT sent_at <= clock_timestamp() - interval '50 ms' FROM sagas WHERE order_id = $1";
     eventually("long enough for its clock", PATIENCE, || holds(waited, order)).await;
 
-    // Proof that the worker has looked at both since: it starts the clock of the published one once more.
+    // Proof that the worker has checked both since: it restarts the clock of the published one.
     let stop = "UPDATE sagas SET published_at = NULL, due_at = NULL, attempt = 1, sent_xid = '3' WHERE order_id = $1";
     world.database.query(stop, &[&published]).await;
     let again = "SELECT published_at IS NOT NULL OR attempt > 1 FROM sagas WHERE order_id = $1";

@@ -81,7 +81,7 @@ async fn an_order_that_has_ended_otherwise_cannot_be_cancelled() {
 async fn an_etag_that_the_order_has_left_behind_is_aborted() {
     let world = World::start().await;
     let order = world.charging().await;
-    // The last one has the version, but is of another state: one that a restore has undone.
+    // The last one has the right version, but a different state: one that a restore has undone.
     for left in ["\"1\"", "\"1-00000000\"", "\"2-00000000\""] {
         let status = world.cancel_version(order, left).await.unwrap_err();
         let refused = (status.code(), Details::of(&status).reason);

@@ -1,4 +1,4 @@
-//! The clock of a saga's step: it begins with the publication of the step, never before.
+//! The clock of a saga's step starts with the publication of the step, never earlier.
 
 use flotilla_config::HumanDuration;
 use flotilla_proto::orders::v1::OrderState;
@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use crate::world::{PATIENCE, World};
 
-/// Whether the present step counts as published, and whether it is due at any time.
+/// Whether the present step counts as published, and whether it has a due time.
 async fn clock(world: &World, order: Uuid) -> (bool, bool) {
     let sql = "SELECT published_at IS NOT NULL, due_at IS NOT NULL FROM sagas WHERE order_id = $1";
     let row = world.database.query(sql, &[&order]).await.remove(0);
     (row.get(0), row.get(1))
 }
 
-/// As if the step had been published and were due at this time.
+/// Marks the step as published and due at this time.
 async fn set_clock(world: &World, order: Uuid, due: &str) {
     let sql = format!("UPDATE sagas SET published_at = clock_timestamp(), due_at = {due} WHERE order_id = $1");
     world.database.query(&sql, &[&order]).await;
@@ -32,7 +32,7 @@ async fn a_new_step_has_a_clock_of_its_own() {
     world.until(order, OrderState::Charging).await;
     assert_eq!(clock(&world, order).await, (false, false), "the clock of the step before goes on");
 
-    // The end has none.
+    // An ended saga has no clock.
     set_clock(&world, order, IN_AN_HOUR).await;
     world.others.say(&[world.others.charged(order)]).await;
     world.until(order, OrderState::Confirmed).await;
@@ -48,7 +48,7 @@ async fn a_step_that_is_sent_again_waits_for_its_publication_again() {
     set_clock(&world, order, "clock_timestamp()").await;
     let attempt = "SELECT attempt = 2 FROM sagas WHERE order_id = $1";
     eventually("sent again", PATIENCE, || async { world.database.value::<bool>(attempt, &[&order]).await }).await;
-    // For an hour, which a step waits at least, nobody looks whether it is published.
+    // For an hour, the shortest wait of a step, nothing checks whether it is published.
     assert_eq!(clock(&world, order).await, (false, false), "the clock of the attempt before goes on");
     world.others.hear_times(order, "ReserveStock", 2).await;
     world.stop().await;
@@ -61,7 +61,7 @@ async fn an_answer_that_begins_no_step_leaves_the_clock_alone() {
     world.others.say(&[world.others.declined(order)]).await;
     world.until(order, OrderState::Compensating).await;
     set_clock(&world, order, IN_AN_HOUR).await;
-    // Answered by the command that is under way already.
+    // The command already in transit answers it.
     world.others.say(&[world.others.expired(order)]).await;
     world.others.hear_times(order, "ReleaseStock", 2).await;
     assert_eq!(clock(&world, order).await, (true, true), "a repeat has stopped the clock");

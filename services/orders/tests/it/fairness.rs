@@ -1,4 +1,4 @@
-//! One customer among others: what they may have at once, and how often.
+//! One customer among others: how many orders they may have at once, and how often.
 
 use flotilla_proto::orders::v1::WatchOrderRequest;
 use flotilla_rpc::{Details, Role};
@@ -45,7 +45,7 @@ async fn a_flood_of_one_customers_orders_is_refused_and_anothers_order_is_taken(
     });
     let answers = join_all(flood).await;
     let (taken, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-    // Twice what a second allows may come at once, however fast this machine is.
+    // A burst of twice the rate is allowed, however fast this machine is.
     assert!(taken.len() >= 2 && !refused.is_empty(), "{} taken, {} refused", taken.len(), refused.len());
     for answer in &refused {
         let status = answer.as_ref().unwrap_err();

@@ -1,4 +1,5 @@
-//! What a transaction decides by isn't changed by another meanwhile: two transactions, stepped by hand.
+//! A transaction's decision stays valid: no other transaction changes its basis meanwhile. Two transactions, stepped by
+//! hand.
 
 use flotilla_proto::orders::v1::OrderState;
 

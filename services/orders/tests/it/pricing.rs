@@ -56,13 +56,12 @@ async fn an_order_is_priced_from_the_copy_that_events_keep() {
 #[tokio::test]
 async fn an_older_version_changes_neither_the_table_nor_the_prices_in_memory() {
     let world = World::start_with(|settings| {
-        // What is in memory is there by the events alone.
+        // The prices in memory come only from events.
         settings.catalogue.poll = flotilla_config::HumanDuration::from_secs(3_600).into();
     })
     .await;
     hear_of(&world, changed("kiwi", 70, 3)).await;
-    // One after the other, each read before the product that follows. The same version with another price is no news
-    // either.
+    // In sequence, each read before the product that follows. The same version with another price is ignored too.
     for (older, next) in [(changed("kiwi", 10, 2), "fig"), (changed("kiwi", 20, 3), "plum")] {
         world.others.say(&[world.others.product(&older)]).await;
         hear_of(&world, changed(next, 1, 1)).await;
@@ -72,7 +71,7 @@ async fn an_older_version_changes_neither_the_table_nor_the_prices_in_memory() {
     assert_eq!((row.get(0), row.get(1)), (3_i64, 70_i64), "in the table");
     assert_eq!(world.place("one", &[("kiwi", 1)]).await.unwrap().total, Some(usd(70)), "in memory");
 
-    // Of several versions in one frame the newest counts, wherever it stands.
+    // Of several versions in one frame the newest wins, whatever its position.
     let mixed = [changed("kiwi", 50, 5), changed("kiwi", 60, 6), changed("kiwi", 40, 4), changed("lime", 1, 1)];
     world.others.say(&mixed.each_ref().map(|product| world.others.product(product))).await;
     hear_of(&world, changed("date", 1, 1)).await;
@@ -183,7 +182,7 @@ async fn after_a_restore_to_an_earlier_point_orders_are_priced_by_the_copy_of_th
         if total == Some(usd(70)) { Ok(()) } else { Err(format!("{total:?}")) }
     })
     .await;
-    // The version that was lost is another price's now.
+    // The lost version now belongs to another price.
     hear_of(&world, changed("kiwi", 90, 4)).await;
     assert_eq!(placed("anew").await.unwrap(), Some(usd(90)));
     world.service.stop().await;

@@ -15,7 +15,7 @@ async fn watch(client: &mut Client, order: Uuid, token: &str) -> Streaming<Watch
     client.watch_order(request).await.unwrap().into_inner()
 }
 
-/// The next state with its version, which the token begins with.
+/// The next state with its version, which is the first part of the token.
 async fn next(stream: &mut Streaming<WatchOrderResponse>) -> Result<Option<(OrderState, String)>, Status> {
     let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("a state in time")?;
     let version = |token: &str| token.split('.').next().unwrap().to_owned();
@@ -90,13 +90,13 @@ async fn after_a_restore_to_an_earlier_point_a_watch_tells_what_the_order_is_the
     let mut open = watch(&mut world.client(), order, &lost).await;
 
     stack.restore_postgres().await.unwrap();
-    // The order gets the version that was lost, in another state.
+    // The order gets the lost version again, with another state.
     flotilla_testkit::eventually("cancelled", PATIENCE, || async { world.cancel(order).await.map(drop) }).await;
     assert!(world.get(order).await.etag.starts_with("\"2-"));
     let mut resumed = watch(&mut world.client(), order, &lost).await;
     let compensating = Some((OrderState::Compensating, "2".to_owned()));
     assert_eq!(next(&mut resumed).await.unwrap(), compensating);
-    // One that outlived the restore tells it too, unless it broke and so was told.
+    // A stream that survived the restore sends it too, unless it broke and got it that way.
     match next(&mut open).await {
         Ok(Some((OrderState::Reserving, _))) => assert_eq!(next(&mut open).await.unwrap(), compensating),
         Ok(told) => assert_eq!(told, compensating),

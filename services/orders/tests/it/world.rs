@@ -54,7 +54,7 @@ impl World {
             remote: Default::default(),
             secrets: Default::default(),
             flags: Default::default(),
-            // One customer places the orders of most tests, many at once.
+            // In most tests one customer places all orders, many at once.
             grpc: flotilla_rpc::ServerSettings { max_calls_per_user: 0, ..flotilla_testkit::server_settings() },
             auth: identity.auth_settings(),
             client: flotilla_testkit::client_settings(),

@@ -37,7 +37,7 @@ async fn a_new_users_account_is_waited_for() {
 #[tokio::test]
 async fn an_old_unknown_account_is_not_found_at_once_and_a_young_one_within_the_deadline() {
     let world = World::start().await;
-    // What was waited for in vain comes with a hint to ask again.
+    // If the call had waited in vain, the error would have a retry hint.
     for id in [OLD, Uuid::nil(), Uuid::max()] {
         let status = world.operator().get_account(get(id)).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "NOT_FOUND"));

@@ -1,4 +1,5 @@
-//! What a transaction decides by isn't changed by another meanwhile: two transactions, stepped by hand.
+//! A transaction's decision stays valid: no other transaction changes its basis meanwhile. Two transactions, stepped by
+//! hand.
 
 use flotilla_proto::payments::v1::PaymentDecline;
 use flotilla_testkit::{Held, Streams, eventually};
@@ -46,7 +47,7 @@ async fn a_charge_is_decided_by_what_another_transaction_leaves() {
     let customer = world.account(100).await;
     let other = moved(&world, customer, -80).await;
     let command = charge(&world.orders.ids, world.orders.ids.next(), customer, 50);
-    // Not by the relay, which publishes nothing while an older transaction runs.
+    // Published directly: the relay publishes nothing while an older transaction runs.
     let streams = Streams::connect(&world.nats).await;
     eventually("the stream of orders", PATIENCE, || streams.get("ORDERS")).await;
     streams.publish(std::slice::from_ref(&command)).await;
