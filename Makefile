@@ -11,7 +11,7 @@ TLS ?= $(FLOTILLA_TLS)
 OBS ?= $(FLOTILLA_OBSERVABILITY)
 export RUNTIME
 
-# A word that nobody reads has no effect, and a typo in it would do the same as nothing.
+# A variable that nothing reads has no effect, so a typo would be ignored silently.
 VARIABLES := ARGS BASE BREAKS BUF_AGAINST CARGO CASES FLEET KUBECTL OBS ORDERS REGISTRY ROUNDS RUNTIME SECONDS_EACH SEED \
 	SERVICE SHELL TAG TLS TOKEN UPGRADE_FROM
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))

@@ -1,5 +1,5 @@
--- How long an attempt has to wait, in seconds. Counts that others can fill ($2) don't stand against a user who has signed
--- in from this network before.
+-- How long an attempt must wait, in seconds. Counters that others can fill ($2) don't apply to a user who has signed in
+-- from this network before.
 SELECT greatest(
     0,
     (SELECT extract(epoch FROM blocked_until - clock_timestamp()) FROM failed_attempts WHERE key = $1),

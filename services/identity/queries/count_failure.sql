@@ -1,6 +1,6 @@
--- One failure more: $2 are the waits after one, two, ... of them, $3 the seconds in which one is forgotten. Where $4 says
--- so, only while no wait stands; returns nothing otherwise. Failures are counted up to the longest wait, so that they are
--- forgotten within a bounded time.
+-- Adds a failure. $2: the waits after one failure, two, and so on; $3: the seconds in which one decays. With $4, only if no
+-- wait is in force; otherwise returns nothing. Failures are counted up to the longest wait, so that they decay within a
+-- bounded time.
 INSERT INTO failed_attempts AS f (key, forgotten_at, blocked_until)
 VALUES (
     $1,

@@ -1,4 +1,4 @@
--- $1 are the forms of an address, the last as it was given: an earlier version may have stored two of them.
+-- $1: the forms of an address, the last as the client sent it; an earlier version may have stored two of them.
 SELECT id, role, password_hash
 FROM users
 WHERE lower(normalize(email, NFC)) = ANY (ARRAY(SELECT lower(normalize(form, NFC)) FROM unnest($1::text[]) AS form))

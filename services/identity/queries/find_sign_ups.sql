@@ -1,5 +1,4 @@
--- Who stands in the way of a sign-up: the holder of its request id, and the holder of its address, in whichever form ($2)
--- it was stored.
+-- The users that conflict with a sign-up: the one with its request id, and those with its address in any stored form ($2).
 SELECT id, email, display_name, role, version, created_at, updated_at,
        request_id, request_hash, password_hash, deleted_at IS NOT NULL AS deleted
 FROM users

@@ -1,5 +1,5 @@
--- The secret was right: the failures of this account from this network are forgotten, and the network is known from now
--- on. At most 32 of a user are, those seen last.
+-- The secret was right: resets the counter of this account and network, and records the network as known. A user keeps the
+-- 32 networks seen last.
 WITH forgotten AS (
     DELETE FROM failed_attempts WHERE key = $1
 ), seen AS (

@@ -1,2 +1,2 @@
--- Names the run of the server that answers: a restored database is always served by another one.
+-- Identifies the server run: a restored database always has another one.
 SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS run

@@ -1,5 +1,5 @@
--- $2, $3: sequences and the deliveries that the client was sent under them. After a restore another delivery may have the
--- sequence: it stays open.
+-- $2, $3: sequences, and the deliveries that the client got with them. After a restore a sequence may belong to another
+-- delivery, which stays open.
 UPDATE shown AS s
 SET acknowledged_at = now()
 FROM unnest($2::bigint[], $3::uuid[]) AS a (sequence, id)

@@ -1,5 +1,5 @@
--- Every product that a transaction touched which the last look may not have seen; where the next look starts; and which
--- run of the server says so: transaction ids count within it, as a restored database gives them out again.
+-- Every product changed by a transaction that the last read may not have seen; where the next read starts; and the server
+-- run, in which transaction ids are valid: a restored database reuses them.
 SELECT now.xmin, c.product_id, c.price_minor, c.currency, c.version, c.deleted, now.run
 FROM (
     SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin,

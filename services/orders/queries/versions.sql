@@ -1,4 +1,4 @@
--- Where orders stand. The version alone wouldn't do: after a restore to an earlier point another state may have it.
+-- The states of orders. The version alone isn't enough: after a restore another state may have it.
 SELECT o.id, o.standing
 FROM unnest($1::uuid[]) AS k (id)
 CROSS JOIN LATERAL (
