@@ -1,7 +1,7 @@
 #!/bin/sh
-# PostgreSQL's and NATS' disks are full under load, for FLOTILLA_DISK_SECONDS (45 unless told), and are freed again:
-# nothing is lost, and events flow again within 30 s. The disks are small file systems in memory, which root may mount;
-# anybody else gets the right to in a namespace of their own, where the system allows one.
+# Fills PostgreSQL's and NATS' disks under load for FLOTILLA_DISK_SECONDS (default 45) and frees them again: nothing may be
+# lost, and events must flow again within 30 s. The disks are small in-memory file systems. Root may mount them; other users
+# do so in a user namespace, if the system allows one.
 set -eu
 . scripts/tool.sh
 FLOTILLA_DISK_SECONDS=${FLOTILLA_DISK_SECONDS:-45}

@@ -6,9 +6,8 @@ go_tool() {
     go_built "$1" "$2" "$3" "$2/${4:-cmd/$1}"
 }
 
-# go_built NAME MODULE VERSION PACKAGE: one built from the module, of just that version. Built in a module of its own
-# rather than by `go install`: that asks which other versions there are, and not every proxy has such a list of every
-# module.
+# go_built NAME MODULE VERSION PACKAGE: one built from exactly that version of the module. It is built in a temporary module
+# rather than by `go install`, which asks the proxy for a list of versions that not every proxy has for every module.
 go_built() {
     folder=.flotilla/tools/$1-$3
     if [ ! -x "$folder/$1" ]; then

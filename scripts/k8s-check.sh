@@ -1,8 +1,8 @@
 #!/bin/sh
-# Renders every overlay and combination of components, and checks what comes out: the same from an old, a middle and the
-# newest kustomize and from the kubectl that is installed here; schemas of two Kubernetes versions, checkov's policies, our
-# own assertions, each of which is first shown a broken manifest, and whether the services load the settings that their
-# pods give them. Offline once its tools are there.
+# Renders every overlay and combination of components, and checks the result: it is the same with an old, a middle and the
+# newest kustomize and with the installed kubectl; it fits the schemas of two Kubernetes versions, checkov's policies and our
+# own assertions, each of which is first tested with a broken manifest; and the services load the settings that their pods
+# give them. Works offline once its tools are installed.
 #   sh scripts/k8s-check.sh --render   only renders them, into .flotilla/k8s-check/rendered
 set -eu
 . scripts/tool.sh

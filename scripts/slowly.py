@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs a command as on a machine that is so many times slower: it and all that it starts stand still most of the time.
+"""Runs a command as on a machine that is N times slower: it and everything that it starts are stopped most of the time.
 
     python3 scripts/slowly.py 10 cargo test -p flotilla-orders
 
-Clocks go on meanwhile, so a test that depends on the machine's speed fails here. It costs the machine nothing.
+Clocks go on meanwhile, so a test that depends on the machine's speed fails here. This takes no processor time.
 """
 
 import os
@@ -13,16 +13,16 @@ import subprocess
 import sys
 import time
 
-# Long enough for a process to get something done, short beside the shortest wait that matters.
+# Long enough for a process to make progress, short compared with the shortest wait that matters.
 PERIOD = 0.2
 
 
 def descendants(ancestor):
-    """The process and what it has started, as far as it lives."""
+    """The process and the live ones that it has started."""
     children = {}
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            # The name may hold blanks and brackets: what counts follows the last of them.
+            # The name may contain spaces and brackets: the fields follow the last bracket.
             parent = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
         except (OSError, ValueError, IndexError):
             continue
@@ -34,7 +34,7 @@ def descendants(ancestor):
 
 
 def send(processes, number):
-    """Sends a signal to those that are still there."""
+    """Sends a signal to those that still exist."""
     for process in processes:
         try:
             os.kill(process, number)

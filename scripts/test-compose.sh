@@ -36,7 +36,7 @@ on edge 'timeout 5 wget -q -O /dev/null http://gateway:8080/openapi.json' || fai
 for host in postgres:5432 nats:4222 redis:6379 orders:8080; do
     if on edge "timeout 3 wget -q -O /dev/null http://$host/ 2>&1" | grep -qv 'bad address'; then fail "$host answers on the edge"; fi
 done
-# On the inside they want a password, and the broker's monitoring, which knows none, isn't there.
+# Inside they require a password, and the broker's monitoring, which has no authentication, isn't reachable.
 on inside 'printf "CONNECT {}\r\nPING\r\n" | timeout 5 busybox nc nats 4222' | grep -q 'Authorization Violation' ||
     fail "the broker wants no password"
 on inside 'printf "DBSIZE\r\nQUIT\r\n" | timeout 5 busybox nc redis 6379' | grep -q NOAUTH || fail "the cache wants no password"

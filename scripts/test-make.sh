@@ -1,5 +1,5 @@
 #!/bin/sh
-# Variables of make: a name or a value that nobody knows is refused, and what the documentation gives is known.
+# Variables of make: an unknown name or value is refused, and those in the documentation are known.
 set -eu
 cd "$(dirname "$0")/.."
 fail() { echo "test-make: $1" >&2; exit 1; }
@@ -18,7 +18,7 @@ case $said in *'RUNTIME=composse is not known'*) ;; *) fail "make up RUNTIME=com
 for given in TLS=1 TLS=0 TLS= OBS=yes 'ARGS=--orders 5 --x=2' RUNTIME=k8s; do
     say status "$given" >/dev/null || fail "make status '$given' is refused"
 done
-# Without the command nobody knows what is whose.
+# Without the fleet command it isn't known what belongs to whom.
 if said=$(make --no-print-directory reset FLEET=/nonexistent/fleet 2>&1); then fail "make reset goes on without the fleet command"; fi
 case $said in *'run make build first'*) ;; *) fail "make reset says: $said" ;; esac
 for name in $(grep -rhoE 'make [a-z0-9-]+( [A-Z_]+=[^ ]*)+' docs README.md k8s compose .ci .github | grep -oE '[A-Z_]+=' | sort -u); do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests scripts/mutants.py on a tree of one file, with a cargo whose tests do as they are called.
+# Tests scripts/mutants.py on a tree of one file, with a fake cargo whose tests behave as their names say.
 set -eu
 script=$(pwd)/scripts/mutants.py
 room=$(mktemp -d)
@@ -38,7 +38,7 @@ fault() {
     printf '[[mutant]]\nname = "%s"\nfile = "code"\nfind = "%s"\nreplace = "%s"\ntest = "%s"\n' "$1" "$2" "$3" "$4"
     [ $# -lt 5 ] || echo "short = true"
 }
-# mutants ARGUMENT...: what it says, in $said, its status in $status. The tree must be as before.
+# mutants ARGUMENT...: its output in $said, its status in $status. The tree must be unchanged.
 mutants() {
     printf 'sound and\nsafe, safe\n' >code
     status=0
@@ -50,13 +50,13 @@ fail() {
     echo "$said" >&2
     exit 1
 }
-# expect STATUS LINE...: the status, and a line of each form.
+# expect STATUS LINE...: the status, and a line that matches each pattern.
 expect() {
     [ "$status" = "$1" ] || fail "the status isn't $1"
     shift
     for line; do echo "$said" | grep -q -E "^mutants: $line\$" || fail "no line «$line»"; done
 }
-# only FAULT...: a list of this alone.
+# only FAULT...: a list with only this.
 only() { fault "$@" >scripts/mutants/a.toml; }
 
 only seen sound broken sees

@@ -12,7 +12,7 @@ from pods import environment
 GENERATED = {f"{name}-database": {"owner-url", "system-url", "user-url"} for name in DATABASES}
 GENERATED |= {"identity-admin": {"email", "password"}}
 GENERATED |= {"broker": {f"{name}-url" for name in SERVICES}, "gateway-cache": {"redis-url"}}
-# What servers of the overlay's own are given of the same secrets.
+# Keys of the same secrets that the overlay's own servers get.
 SERVERS = {"nats": ("broker", {"users.conf", "routes.conf"}), "redis": ("gateway-cache", {"valkey.conf"})}
 SUPERUSER = {"postgres-superuser": {"username", "password", "url"}}
 # What a release may be called too (scripts/release.sh): names of Jobs are made of its parts.
@@ -93,7 +93,7 @@ def external_secrets(manifests):
 
 
 def privileges(manifests):
-    """No pod that serves has the address of the superuser or of a database's owner, or another's name for NATS."""
+    """No serving pod has the address of the superuser or of a database's owner, or another service's user of NATS."""
     for workload in filter(is_service, manifests.workloads()):
         for name, keys in wanted_secrets(workload):
             if name in SUPERUSER:

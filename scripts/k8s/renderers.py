@@ -1,10 +1,10 @@
-"""Whether every kustomize that people have renders the same, and whether each value of values.yaml gets somewhere.
+"""Checks that every supported kustomize renders the same, and that each value of values.yaml is used.
 
     python renderers.py FOLDER NEWEST OTHER...
 
-Each program is a command in one argument, such as "kubectl kustomize" or "kustomize build". Compared are the overlays as
-they stand, and every combination of combinations.py with other values: a value that equals what it replaces would hide a
-replacement that one version carries out and another doesn't.
+Each program is a command in one argument, such as "kubectl kustomize" or "kustomize build". The overlays are compared
+as they are, and every combination of combinations.py with other values: a value that equals the one it replaces would hide
+a replacement that one version makes and another doesn't.
 """
 
 import difflib
@@ -25,7 +25,7 @@ SHOWN_LINES = 20
 
 
 def other(number, key, value):
-    """Another value of the same form, found in no manifest but by way of this one."""
+    """Another value of the same form, which no manifest contains by itself."""
     if key == "tag":
         return f"{number}.{number + 1}.{number + 2}"
     if re.fullmatch(r"[\d.]+/\d+", value):
@@ -36,11 +36,11 @@ def other(number, key, value):
 
 
 def with_other_values(folder):
-    """Kustomizations of all combinations, all of whose values are others: (place, values) by name."""
+    """Kustomizations of all combinations with every value changed: (place, values) by name."""
     made = {}
     for name, (overlay, instead, added, values) in COMBINATIONS.items():
         own = yaml.safe_load((ROOT / f"k8s/overlays/{overlay}/values.yaml").read_text(encoding="utf-8"))["data"]
-        # Each differs from the one before it by more than a tag's parts do.
+        # Each differs from the previous one by more than a tag's parts do.
         given = {key: other(3001 + 10 * at, key, value) for at, (key, value) in enumerate((own | values).items())}
         place = folder / "other-values" / name
         write(place, overlay, instead, added, given)
@@ -49,12 +49,12 @@ def with_other_values(folder):
 
 
 def used(values, text):
-    """The keys of values.yaml whose values the rendered text has."""
+    """The keys of values.yaml whose values occur in the rendered text."""
     return {key for key, value in values.items() if re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", text)}
 
 
 def difference(newest, told):
-    """The first lines that differ; nothing where only their order or their spelling does."""
+    """The first lines that differ, ignoring order and spelling."""
     if newest == told:
         return None
     parsed = [
@@ -77,7 +77,7 @@ def main():
     shutil.rmtree(folder / "other-values", ignore_errors=True)
     made = with_other_values(folder)
     texts = {place: render(newest, place) for place, _ in made.values()}
-    # A component that another has taken the place of leaves its values unused, but not in every combination.
+    # A component that is replaced by another leaves its values unused, but not in every combination.
     known = set().union(*(values for _, values in made.values()))
     somewhere = set().union(*(used(values, texts[place]) for place, values in made.values()))
     problems = [f"values.yaml: {key} changes nothing" for key in sorted(known - somewhere)]

@@ -1,4 +1,4 @@
-"""NATS and Redis let nobody in without a password, and no address with one is written down."""
+"""NATS and Redis require a password, and no manifest contains an address with one."""
 
 import re
 
@@ -13,7 +13,7 @@ def files(manifests, name):
 
 
 def credentials(manifests):
-    """Servers of the overlay's own read who may come from a secret; services read their addresses from one."""
+    """The overlay's own servers read their users from a secret; services read their addresses from one."""
     nats, redis = manifests.find("StatefulSet", "nats"), manifests.find("StatefulSet", "redis")
     if nats:
         text = files(manifests, "nats")["nats.conf"]
