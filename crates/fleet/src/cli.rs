@@ -87,7 +87,7 @@ pub enum Command {
         /// Service or server.
         name: String,
     },
-    /// Forget all data of a stopped fleet; fetched servers stay. Says what will be lost, and asks.
+    /// Delete all data of a stopped fleet, except fetched servers. Says what will be lost, and asks for confirmation.
     Reset(Consent),
     /// Take a base backup of the databases and archive their WAL from then on; list, name moments, stop.
     Backup(backup::Options),

@@ -11,7 +11,7 @@ use crate::home::Home;
 /// The option `--yes` of every destructive command.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Consent {
-    /// Destroy without asking. Needed where there is no terminal to ask at.
+    /// Skip the confirmation. Required without a terminal.
     #[arg(long, short = 'y')]
     pub yes: bool,
 }

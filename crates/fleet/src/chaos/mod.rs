@@ -27,7 +27,7 @@ pub struct Options {
     /// Spare nats-server and its messages.
     #[arg(long)]
     pub spare_nats: bool,
-    /// Only losses of the broker's messages; nothing is killed but the broker whose files are damaged.
+    /// Only lose messages of the broker; kill nothing except the broker when its files are damaged.
     #[arg(long, conflicts_with = "spare_nats")]
     pub only_losses: bool,
 }

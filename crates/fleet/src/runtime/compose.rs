@@ -1,4 +1,4 @@
-//! The fleet as containers of this machine: `docker compose` does the work, this asks it and tells what came of it.
+//! The fleet as containers of this machine: `docker compose` does the work; this runs it and reports the result.
 //!
 //! Owns `.flotilla/compose/`: the secrets' files, the file `project`, which is there from `up` until `down` has succeeded,
 //! and the file `name` with the project's name, which stays until `reset`. Containers and volumes carry that name, which
