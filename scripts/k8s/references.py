@@ -213,7 +213,7 @@ def streams(manifests):
 
 
 def proxies(manifests):
-    """Behind an Ingress the gateway knows from which network its clients' addresses are told."""
+    """Behind an Ingress the gateway has a network of proxies whose x-forwarded-for it trusts."""
     gateway = manifests.find("Deployment", "gateway")
     if manifests.of("Ingress") and gateway:
         network = environment(manifests, pod(gateway)["containers"][0]).get("FLOTILLA__EDGE__TRUSTED_PROXIES", "")

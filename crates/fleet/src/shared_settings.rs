@@ -15,7 +15,7 @@ use crate::{broker, probe, state::State};
 
 /// How long the broker may take over an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a write may take: a bucket that takes no values is made anew meanwhile.
+/// How long a write may take: a bucket that refuses values is recreated meanwhile.
 const WRITING: Duration = Duration::from_secs(20);
 /// How long services are waited for to take a change over.
 pub const ADOPTION: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ impl Shared {
                 Err(error) if Instant::now() >= deadline => {
                     return Err(error).with_context(|| format!("{key} could not be written"));
                 }
-                // Another writer was faster, or the broker comes back within a moment.
+                // Another writer was faster, or the broker is unavailable for a moment.
                 Ok(None) | Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }

@@ -1,7 +1,7 @@
-//! Whom chaos kills: as much as hurts, and never so much that the fleet can't get on.
+//! Which members chaos kills: enough to hurt, but never so many that the fleet can't make progress.
 //!
-//! Kills come by the clock and starts take as long as the machine lets them. If every member could be killed at any time,
-//! a slow machine would never have the gateway and orders up together, and no order would get through.
+//! Kills follow the clock, while starts take as long as the machine needs. If every member could be killed at any time, a
+//! slow machine would never have the gateway and orders up together, and no order would succeed.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use rustix::process::Signal;
 
 use crate::{control, home::Home, state::State};
 
-/// So many members are down at a time: enough for two faults to meet.
+/// The most members that are down at a time: enough for two faults to coincide.
 const MOST_DOWN: usize = 2;
 
-/// What has been killed in its present start.
+/// The members that have been killed during their present start.
 #[derive(Default)]
 pub struct Kills(BTreeSet<String>);
 
@@ -21,7 +21,7 @@ impl Kills {
     /// Sends SIGKILL to a member that serves, or, once in each outage, to one that is starting.
     ///
     /// # Errors
-    /// When it doesn't run, was killed in this outage already, or enough members are down.
+    /// If it doesn't run, was already killed in this outage, or too many members are down.
     pub fn kill(&mut self, home: &Home, name: &str) -> Result<()> {
         let pid = self.choose(&State::of_running(home)?, name)?;
         control::signal(pid, Signal::KILL)
@@ -43,7 +43,7 @@ impl Kills {
 /// Sends SIGKILL to a member that runs.
 ///
 /// # Errors
-/// When it doesn't run just now.
+/// If it doesn't run at the moment.
 pub fn kill(home: &Home, name: &str) -> Result<()> {
     control::signal(running(&State::of_running(home)?, name)?, Signal::KILL)
 }

@@ -1,4 +1,4 @@
-//! How the fleet of a home was last brought up, as files of the home say it: other commands go by that.
+//! The options with which a home's fleet was last started, stored as files in the home; other commands use them too.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::Home;
 
-/// Files that are there while the option is on.
+/// Files that exist while the option is on.
 const TLS: &str = "tls";
 const FAULTS: &str = "faults";
 const OBSERVABILITY: &str = "observed";

@@ -129,7 +129,7 @@ impl OpenBucket {
     }
 
     /// Writes a value over the revision that the writer saw, 0 where there was none; returns the new revision, or
-    /// nothing if another writer was faster. A bucket that takes no values while its broker can write is thrown away.
+    /// nothing if another writer was faster. A bucket that refuses values while its broker can write is deleted.
     ///
     /// # Errors
     /// The broker is away. The value may have been written.

@@ -152,7 +152,7 @@ async fn a_bucket_takes_values_again_after_the_broker_s_disk_was_full() {
     server.stop().await.unwrap();
 }
 
-/// Opens the bucket and writes a value that takes some room.
+/// Opens the bucket and writes a value of some size.
 async fn write(bucket: &Bucket) -> Result<(), BrokerError> {
     let open = bucket.open().await?;
     let seen = open.get("a").await?.map_or(0, |kept| kept.revision);

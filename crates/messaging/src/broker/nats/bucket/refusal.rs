@@ -1,7 +1,7 @@
-//! A bucket that takes no values although its server answers, as nats-server leaves it after a full disk.
+//! Recovers a bucket that refuses values although its server answers, as nats-server's buckets do after a full disk.
 //!
-//! It stays so until it is made anew. What it keeps is derived, so it is thrown away as soon as the server can write again;
-//! whoever follows it then makes it anew and fills it.
+//! It refuses until it is recreated. Its content is derived data, so the bucket is deleted as soon as the server can write
+//! again; its watchers then recreate and refill it.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::OpenBucket;
 use crate::broker::Broker as _;
 use crate::error::BrokerError;
 
-/// For so long a bucket must have taken no value.
+/// How long a bucket must have refused values before it is deleted.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// More than a server holds in memory before it writes.
+/// More than a server buffers in memory before it writes.
 const PROBE_BYTES: usize = 256 * 1024;
 
-/// Since when a bucket has taken no value.
+/// Since when a bucket has refused values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal {
     created: i64,
@@ -26,12 +26,12 @@ pub(super) struct Refusal {
 }
 
 impl OpenBucket {
-    /// A write came to nothing. Throws the bucket away if it takes none at all; returns the error of the write.
+    /// Handles a failed write: deletes the bucket if it refuses all values. Returns the error of the write.
     pub(super) async fn refused(&self, error: BrokerError) -> BrokerError {
-        // One writer looks into it, the others go on.
+        // One writer checks at a time; the others continue.
         let Ok(mut refusal) = self.bucket.refusal.try_lock() else { return error };
         let Ok(Some(info)) = self.info().await else {
-            // A server that doesn't answer is away, and that is another matter.
+            // A server that doesn't answer is down, which isn't a refusal.
             *refusal = None;
             return error;
         };
@@ -47,7 +47,7 @@ impl OpenBucket {
         error
     }
 
-    /// Throws the bucket away if the server can write; says whether it did.
+    /// Deletes the bucket if the server can write; returns whether it did.
     async fn replace(&self, error: &BrokerError) -> bool {
         let name = self.bucket.name;
         if let Err(error) = self.bucket.broker.probe(&format!("flotilla-bucket.{name}.probe"), PROBE_BYTES).await {
