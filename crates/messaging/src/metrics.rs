@@ -79,11 +79,11 @@ impl Metrics {
             ))?,
             reset_blocked: IntGauge::with_opts(opts(
                 "flotilla_stream_reset_blocked",
-                "1 while a stream that refuses messages can't be made anew without a loss",
+                "1 while a stream that refuses messages can't be recreated without a loss",
             ))?,
             resets: IntCounter::with_opts(opts(
                 "flotilla_stream_resets_total",
-                "Times a stream that refused messages was made anew",
+                "Times a stream that refused messages was recreated",
             ))?,
             lost: IntGaugeVec::new(
                 opts(

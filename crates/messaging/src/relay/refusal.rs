@@ -118,7 +118,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         if self.holds_what_the_outbox_lacks().await? {
             error!(
                 stream,
-                "the stream refuses messages and isn't made anew: it holds some that the outbox no longer has"
+                "the stream refuses messages and isn't recreated: it holds some that the outbox no longer has"
             );
             self.parts.metrics.reset_blocked.set(1);
             return Ok(());
@@ -126,7 +126,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.parts.metrics.reset_blocked.set(0);
         self.refusals.pause = (self.refusals.pause * 2).min(RESET_PAUSE.1);
         self.refusals.next_reset = Instant::now() + self.refusals.pause;
-        warn!(stream, "the stream is made anew and filled from the outbox");
+        warn!(stream, "the stream is recreated and filled from the outbox");
         self.confirm_lease().await?;
         self.parts.broker.delete_stream(stream).await?;
         self.parts.metrics.resets.inc();

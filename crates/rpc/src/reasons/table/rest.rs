@@ -36,9 +36,9 @@ pub(super) const GROUP: Group = Group {
             Code::InvalidArgument,
             NO,
             "a header's value isn't plain text, or the header is given twice with different values",
-            "mend the header",
+            "correct the header",
         ),
-        reason("INVALID_PATH", Code::InvalidArgument, NO, "the path isn't UTF-8", "mend the path"),
+        reason("INVALID_PATH", Code::InvalidArgument, NO, "the path isn't UTF-8", "correct the path"),
         reason(
             "INVALID_TIMEOUT",
             Code::InvalidArgument,
@@ -52,7 +52,7 @@ pub(super) const GROUP: Group = Group {
             Code::InvalidArgument,
             NO,
             "the body isn't the JSON that was expected",
-            "mend the body",
+            "correct the body",
         ),
         over_http(
             405,
