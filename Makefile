@@ -15,9 +15,15 @@ export RUNTIME
 VARIABLES := ARGS BASE BREAKS BUF_AGAINST CARGO CASES FLEET KUBECTL OBS ORDERS REGISTRY ROUNDS RUNTIME SECONDS_EACH SEED \
 	SERVICE SHELL TAG TLS TOKEN UPGRADE_FROM
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-UNKNOWN := $(filter-out $(VARIABLES) FLOTILLA_% MAKE%,$(GIVEN))
+UNKNOWN := $(filter-out $(VARIABLES) FLOTILLA_% MAKE MAKEFLAGS MAKEOVERRIDES,$(GIVEN))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): choose among $(VARIABLES))
+endif
+ifneq ($(filter-out native compose k8s,$(RUNTIME)),)
+$(error unknown value $(RUNTIME) of RUNTIME: choose native, compose or k8s)
+endif
+ifeq ($(strip $(RUNTIME)),)
+override RUNTIME := native
 endif
 override TLS := $(strip $(TLS))
 override OBS := $(strip $(OBS))
@@ -37,7 +43,6 @@ build: ## Build the services and the fleet command in release mode
 	@$(CARGO) build --release --locked -p flotilla-fleet --bins
 
 up: ## Run the fleet: natively, or RUNTIME=compose or k8s; TLS=1: with mutual TLS; OBS=1: with Prometheus and traces
-	@case "$(RUNTIME)" in native | compose | k8s) ;; *) echo "RUNTIME=$(RUNTIME) is not known: choose native, compose or k8s" >&2; exit 1 ;; esac
 	@$(MAKE) --no-print-directory up-$(RUNTIME)
 
 up-native: build
@@ -234,7 +239,7 @@ k8s-containers: ## The containers of k8s/overlays/dev on Docker, as the manifest
 upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
 	@sh scripts/upgrade.sh $(ARGS)
 
-mutants:7200 ## Plant each fault of scripts/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
+mutants: ## Plant each fault of scripts/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
 	@python3 scripts/mutants.py $(ARGS)
 
 mutants-short: ## The same with the ten faults that are quick to plant

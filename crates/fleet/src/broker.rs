@@ -14,6 +14,8 @@ use crate::{DATABASES, SERVICES, secrets::password};
 
 /// The user of the fleet's own commands: the checker, settings and flags, a restore.
 pub const COMMANDS: &str = "fleet";
+/// Inventory's bucket of prices.
+const PRICES: &str = flotilla_inventory::prices::BUCKET;
 /// API subjects that change a stream or its messages.
 const CHANGES: [&str; 7] = ["CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE", "SNAPSHOT", "MSG.DELETE"];
 
@@ -42,6 +44,10 @@ pub fn users(passwords: &BTreeMap<String, String>) -> Vec<NatsUser> {
 /// Subjects by which a service could write to other services' streams, change them, or wake their relays.
 fn of_others(service: &str) -> Vec<String> {
     let mut subjects = Vec::new();
+    if service != "inventory" {
+        subjects.push(format!("$KV.{PRICES}.>"));
+        subjects.extend(CHANGES.map(|change| format!("$JS.API.STREAM.{change}.KV_{PRICES}")));
+    }
     for other in DATABASES.into_iter().filter(|other| *other != service) {
         subjects.push(format!("flotilla.{other}.>"));
         subjects.push(format!("flotilla-relay.{other}.>"));
@@ -72,7 +78,13 @@ mod tests {
             assert!(orders.iter().any(|subject| subject == denied), "{denied} in {orders:?}");
         }
         assert!(!orders.iter().any(|subject| subject.to_lowercase().contains("orders")), "{orders:?}");
-        assert_eq!(of("gateway").map(Vec::len), Some(DATABASES.len() * (CHANGES.len() + 2)), "it has no stream");
+        let bucket = CHANGES.len() + 1;
+        assert_eq!(
+            of("gateway").map(Vec::len),
+            Some(DATABASES.len() * (CHANGES.len() + 2) + bucket),
+            "it has no stream"
+        );
+        assert!(!of("inventory").is_some_and(|denied| denied.iter().any(|subject| subject.contains(PRICES))));
         assert_eq!(of(COMMANDS).map(Vec::len), Some(0));
     }
 

@@ -12,6 +12,7 @@ use flotilla_config::unknown;
 use crate::{
     backup, certs, chaos, checker, cluster_secrets, consent::Consent, control, demo, fault, flag, home, home::Home,
     load, logging, logs, replay, runtime::compose, screen, settings_command, status, supervisor, timeline, token,
+    variables,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -162,6 +163,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         cluster_secrets::run(options).await?;
         return Ok(ExitCode::SUCCESS);
     }
+    variables::check(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))?;
     refuse_missing(&cli.home, &cli.command)?;
     let home = Home::open(&cli.home, cli.servers.as_deref())?;
     // Commands that an error message suggests name this home.

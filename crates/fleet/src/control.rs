@@ -16,7 +16,7 @@ use crate::{
     runtime::{Runtime, compose},
     screen::Progress,
     state::{Member, Phase, State},
-    status, variables,
+    status,
 };
 
 /// Fetching servers over a slow line takes minutes; everything else seconds.
@@ -35,7 +35,6 @@ const INSTANCES: [&str; 4] = ["postgres", "nats", "redis", "bench"];
 /// # Errors
 /// When it doesn't start, with the reason and the log to read.
 pub async fn up(home: &Home, runtime: &str, tls: bool, faults: bool, observability: bool) -> Result<()> {
-    variables::check(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))?;
     if Runtime::named(runtime)? == Runtime::Compose {
         return compose::up(home, tls, faults, observability).await;
     }

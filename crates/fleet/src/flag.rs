@@ -175,6 +175,9 @@ fn definition(wish: &Wish) -> Result<String> {
     let mut rule = share.map(|(on, off)| json!({ "fractional": [["on", on], ["off", off]] }));
     if !wish.users.is_empty() {
         let users: Vec<&str> = wish.users.iter().map(|user| user.trim_start_matches("users/")).collect();
+        if let Some(wrong) = users.iter().find(|user| uuid::Uuid::parse_str(user).is_err()) {
+            bail!("--user {wrong}: a user is named by an id, as in users/0190a7e0-0000-7000-8000-000000000000");
+        }
         let others = rule.unwrap_or(Value::Null);
         rule = Some(json!({ "if": [{ "in": [{ "var": "targetingKey" }, users] }, "on", others] }));
     }

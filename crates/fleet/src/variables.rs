@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use flotilla_config::{Reference, nearest, unknown};
 
-use crate::SERVICES;
+use crate::{SERVERS, SERVICES};
 
 /// Variables that the fleet command, services, scripts or tests read. Those of settings contain two underscores.
 const KNOWN: [&str; 60] = [
@@ -71,6 +71,9 @@ const KNOWN: [&str; 60] = [
 
 const PREFIX: &str = "FLOTILLA_";
 
+/// What the names of the ports that Compose publishes begin with.
+const PORTS: &str = "FLOTILLA_PORT_";
+
 /// Suffixes of the services' variables in `env`.
 const OF_SERVICES: [&str; 3] = ["_GRPC", "_ADMIN", "_DATABASE_URL"];
 
@@ -118,11 +121,21 @@ fn is_known(name: &str) -> bool {
             bare.strip_prefix(service).is_some_and(|end| OF_SERVICES.contains(&end.to_uppercase().as_str()))
         })
     };
-    KNOWN.contains(&name) || name.starts_with("FLOTILLA_PORT_") || of_a_service(name)
+    KNOWN.contains(&name) || name.strip_prefix(PORTS).is_some_and(is_published) || of_a_service(name)
+}
+
+/// Whether the Compose file publishes a port under this name.
+fn is_published(name: &str) -> bool {
+    let bare = name.strip_suffix("_ADMIN");
+    SERVICES.iter().any(|service| service.to_uppercase() == bare.unwrap_or(name))
+        || SERVERS.iter().any(|server| server.to_uppercase() == name)
 }
 
 /// A setting of one service, such as `FLOTILLA_ORDERS__PLACING__WRITERS`.
 fn of_one_service(name: &str, service: &str, setting: &str) -> Result<()> {
+    if name.bytes().any(|letter| letter.is_ascii_lowercase()) {
+        bail!("unknown variable `{name}`; did you mean `{}`?", name.to_uppercase());
+    }
     let service = service.to_lowercase();
     if !SERVICES.contains(&&*service) {
         bail!("{} (in {name})", unknown("service", &service, SERVICES));
@@ -156,6 +169,9 @@ mod tests {
             ("FLOTILLA_OBSERVABLITY", "did you mean `FLOTILLA_OBSERVABILITY`?"),
             ("FLOTILLA_USE_POSTGRESS_URL", "did you mean `FLOTILLA_USE_POSTGRES_URL`?"),
             ("FLOTILLA_SOMETHING_ELSE", "nothing reads it"),
+            ("FLOTILLA_PORT_GATEWAYS", "nothing reads it"),
+            ("FLOTILLA_PORT_NATS_ADMIN", "nothing reads it"),
+            ("FLOTILLA_orders__placing__writers", "did you mean `FLOTILLA_ORDERS__PLACING__WRITERS`?"),
             (
                 "FLOTILLA_ORDERZ__PLACING__WRITERS",
                 "unknown service `orderz`; did you mean `orders`? (in FLOTILLA_ORDERZ",
@@ -171,6 +187,8 @@ mod tests {
             "FLOTILLA__X__Y",
             "FLOTILLA_ORDERS_GRPC",
             "FLOTILLA_TLS",
+            "FLOTILLA_PORT_NATS",
+            "FLOTILLA_PORT_GATEWAY_ADMIN",
         ];
         check(fine.into_iter().map(str::to_owned)).unwrap();
     }

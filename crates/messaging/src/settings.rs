@@ -156,7 +156,11 @@ impl Validate for NatsSettings {
             "stream_max_age",
             "must be at least retention.outbox: a stream keeps its messages at least as long as the outbox",
         );
-        problems.require(!self.retention.outbox.0.is_zero(), "retention.outbox", "must be above zero");
+        problems.require(
+            self.retention.outbox.0 >= self.relay.check.0 * 10,
+            "retention.outbox",
+            "must be at least ten times relay.check, or a loss would be found when its messages are gone",
+        );
         problems.require(self.max_ack_pending >= 1, "max_ack_pending", "must be at least 1");
         problems.require(self.prefetch_frames >= 1, "prefetch_frames", "must be at least 1");
         problems.require((1..=5).contains(&self.stream_replicas), "stream_replicas", "must be from 1 to 5");

@@ -7,6 +7,7 @@ pub mod codec;
 pub mod descriptors;
 pub mod money;
 pub mod policy;
+pub mod status;
 pub mod validate;
 
 pub use descriptors::FILE_DESCRIPTOR_SET;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flotilla_telemetry::redact::scrub;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::ErrorDetails;
 
 /// Domain of every reason (`google.rpc.ErrorInfo.domain`): the one that the contracts' own checks give.
 pub use flotilla_proto::validate::ERROR_DOMAIN as DOMAIN;
@@ -143,7 +143,7 @@ impl From<RpcError> for Status {
         if let Some(delay) = retry_after {
             details.set_retry_info(Some(delay));
         }
-        Status::with_error_details(code, told(message), details)
+        flotilla_proto::status::with_details(code, &told(message), details)
     }
 }
 

@@ -23,15 +23,18 @@ pub fn time(at: impl Into<Option<SystemTime>>) -> u128 {
     at.into().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_micros())
 }
 
-/// Checks a tag from a client. An empty tag and `*` disable the check; quotes are optional. A bare version is a tag of
-/// an earlier release, and only the version is compared.
+/// Checks a tag from a client. No tag and `*` disable the check; quotes are optional around a tag, and within them nothing
+/// is special. A bare version is a tag of an earlier release, and only the version is compared.
 ///
 /// # Errors
 /// `ABORTED` with reason `ETAG_MISMATCH` if the row has changed.
 pub fn check(expected: &str, version: i64, mark: impl Display) -> Result<(), RpcError> {
-    let bare = expected.trim().trim_matches('"');
-    let present = of(version, mark);
-    if bare.is_empty() || bare == "*" || bare == present.trim_matches('"') || bare.parse() == Ok(version) {
+    let expected = expected.trim();
+    if expected.is_empty() || expected == "*" {
+        return Ok(());
+    }
+    let (bare, present) = (expected.trim_matches('"'), of(version, mark));
+    if bare == present.trim_matches('"') || bare.parse() == Ok(version) {
         return Ok(());
     }
     Err(RpcError::new(Code::Aborted, "ETAG_MISMATCH", "the resource has changed since it was read")
@@ -53,7 +56,9 @@ mod tests {
 
     #[test]
     fn another_version_another_content_or_rubbish_is_aborted() {
-        for tag in [of(6, "blue").as_str(), of(7, "red").as_str(), "\"6\"", "seven", "\"7\"x", "7-"] {
+        for tag in
+            [of(6, "blue").as_str(), of(7, "red").as_str(), "\"6\"", "seven", "\"7\"x", "7-", "\"\"", "\"*\"", "\""]
+        {
             let error = check(tag, 7, "blue").unwrap_err();
             assert_eq!((error.code(), error.reason()), (Code::Aborted, "ETAG_MISMATCH"), "{tag}");
         }

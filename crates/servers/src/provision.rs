@@ -57,7 +57,7 @@ pub async fn provision(layout: &Layout, say: &(dyn Fn(&str) + Send + Sync)) -> R
     if let Some(binaries) = settled(layout) {
         return Ok(binaries);
     }
-    let found = gather(layout, is_offline(), say).await?;
+    let found = gather(layout, is_offline(std::env::var("FLOTILLA_OFFLINE").ok().as_deref())?, say).await?;
     let binaries = Binaries {
         postgres: path_of(&found, Need::Postgres)?,
         nats_server: path_of(&found, Need::Nats)?,
@@ -134,8 +134,13 @@ fn pins() -> Result<String> {
     Ok(pins.join("\n"))
 }
 
-fn is_offline() -> bool {
-    std::env::var("FLOTILLA_OFFLINE").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+/// Reads the switch `FLOTILLA_OFFLINE`.
+fn is_offline(value: Option<&str>) -> Result<bool> {
+    match value.unwrap_or_default().to_lowercase().as_str() {
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        "1" | "true" | "yes" | "on" => Ok(true),
+        other => bail!("FLOTILLA_OFFLINE={other}: choose 1 or 0"),
+    }
 }
 
 fn path_of(found: &[Found], need: Need) -> Result<PathBuf> {
@@ -188,6 +193,17 @@ fn advice(lacking: &[Need], failures: &[(Need, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_switch_is_on_or_off_and_nothing_else() {
+        for on in ["1", "true", "YES", "on"] {
+            assert!(is_offline(Some(on)).unwrap(), "{on}");
+        }
+        for off in [None, Some(""), Some("0"), Some("off"), Some("No"), Some("false")] {
+            assert!(!is_offline(off).unwrap(), "{off:?}");
+        }
+        assert!(is_offline(Some("ture")).unwrap_err().to_string().contains("choose 1 or 0"));
+    }
 
     #[test]
     fn the_advice_names_what_lacks_why_and_what_helps() {

@@ -5,6 +5,8 @@ use tokio::runtime::Builder;
 
 /// Overrides how many threads work on tasks.
 const THREADS: &str = "FLOTILLA_WORKER_THREADS";
+/// The most that it may say.
+const MOST: usize = 1_024;
 /// Threads for blocking work, such as the hash of a password or the resolution of a name, for each processor.
 const BLOCKING_PER_CORE: usize = 16;
 
@@ -28,16 +30,23 @@ impl Runtime {
 /// With one thread nothing is handed from thread to thread: on half a processor that is all there is to gain.
 ///
 /// # Errors
-/// The operating system gives no thread.
+/// `FLOTILLA_WORKER_THREADS` isn't a number of threads, or the operating system gives no thread.
 pub fn runtime(neighbours: usize) -> std::io::Result<Runtime> {
     let cores = Limits::of_process().threads();
-    let wanted = std::env::var(THREADS).ok().and_then(|value| value.parse().ok());
-    let threads = threads(cores, neighbours, wanted);
+    let threads = threads(cores, neighbours, wanted(std::env::var(THREADS).ok().as_deref())?);
     let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     if threads > 1 {
         builder.worker_threads(threads);
     }
     Ok(Runtime(builder.max_blocking_threads(cores * BLOCKING_PER_CORE).enable_all().build()?))
+}
+
+/// Reads the variable; an empty one is none.
+fn wanted(value: Option<&str>) -> std::io::Result<Option<usize>> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    let threads = value.parse().ok().filter(|threads| (1..=MOST).contains(threads));
+    let refusal = || std::io::Error::other(format!("{THREADS}={value}: a whole number from 1 to {MOST} is wanted"));
+    threads.map(Some).ok_or_else(refusal)
 }
 
 fn threads(cores: usize, neighbours: usize, wanted: Option<usize>) -> usize {
@@ -69,6 +78,17 @@ mod tests {
         let ended = end.recv_timeout(Duration::from_secs(10));
         drop(release);
         assert!(ended.is_ok(), "the end of main waits for the thread");
+    }
+
+    #[test]
+    fn the_variable_is_a_number_of_threads_or_refused() {
+        assert_eq!(
+            (wanted(None).unwrap(), wanted(Some("")).unwrap(), wanted(Some("3")).unwrap()),
+            (None, None, Some(3))
+        );
+        for wrong in ["abc", "0", "-1", "1.5", "4096"] {
+            assert!(wanted(Some(wrong)).unwrap_err().to_string().contains("from 1 to 1024"), "{wrong}");
+        }
     }
 
     #[test]

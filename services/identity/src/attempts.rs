@@ -1,7 +1,8 @@
 //! Attempts at secrets: wrong ones are throttled by growing waits, before any expensive work.
 //!
 //! Failures are counted for an account and a network, for a network over all accounts, and for an account over all
-//! networks (`docs/security.md` says why these three). Guarantees: an attempt during a wait costs no hash; failures for
+//! networks (`docs/security.md` says why these three). A user's account is counted by the user, so that neither another
+//! spelling of the address nor a change of it brings fresh guesses; an unknown one by the address. Guarantees: an attempt during a wait costs no hash; failures for
 //! an account from elsewhere don't keep its user out of a network where they have signed in before; unknown accounts
 //! are counted like known ones; all replicas share the counters. Storage is bounded: a row is written only together
 //! with a password hash, rows expire, and a replica's cache has a fixed size.
@@ -45,6 +46,8 @@ const SITE: u32 = 48;
 /// An attempt at an account's password.
 #[derive(Clone, Debug)]
 pub struct Attempt {
+    /// The key of the cached wait: the address as it was typed, and the network.
+    typed: Key,
     /// The key of the counter for the account and the network.
     own: Key,
     /// The keys of the counters for the network and for the account.
@@ -56,13 +59,17 @@ impl Attempt {
     /// An attempt at the account of an e-mail address, whether it exists or not; from `address`, if that is known.
     pub fn new(email: &str, address: Option<IpAddr>) -> Self {
         // All forms of an address count as one account.
-        let account = email::canonical(email).unwrap_or_else(|_| email.to_owned()).to_lowercase();
+        let account = email::folded(email);
         let (customer, site) = (network(address, CUSTOMER), network(address, SITE));
-        Self {
-            own: key(&["account and network", &account, &customer]),
-            wide: [key(&["network", &site]), key(&["account", &account])],
-            customer,
-        }
+        let own = key(&["account and network", &account, &customer]);
+        Self { typed: own, own, wide: [key(&["network", &site]), key(&["account", &account])], customer }
+    }
+
+    /// The same attempt, counted for the user whose account it is.
+    fn at(&self, user: Uuid) -> Self {
+        let account = user.to_string();
+        let own = key(&["user and network", &account, &self.customer]);
+        Self { own, wide: [self.wide[0], key(&["user", &account])], ..self.clone() }
     }
 
     /// The key of the network for a user's known networks. A user who doesn't exist is looked up like any other.
@@ -134,7 +141,7 @@ impl Attempts {
     /// [`Error::TooManyAttempts`].
     pub fn recall(&self, attempt: &Attempt) -> Result<(), Error> {
         let now = Instant::now();
-        match self.waiting.lock().get(&attempt.own) {
+        match self.waiting.lock().get(&attempt.typed) {
             Some(wait) if now < wait.stale && now < wait.over => Err(self.refuse("password", wait.over - now)),
             _ => Ok(()),
         }
@@ -153,6 +160,7 @@ impl Attempts {
         deadline: Duration,
     ) -> Result<Checked, Error> {
         let (user, hash) = account.unzip();
+        let attempt = &user.map_or_else(|| attempt.clone(), |user| attempt.at(user));
         // One at a time, so that parallel attempts can't bypass the wait.
         let _lane = self.lane(&attempt.own).lock().await;
         self.recall(attempt)?;
@@ -208,7 +216,7 @@ impl Attempts {
             return Ok(());
         }
         let now = Instant::now();
-        self.waiting.lock().put(attempt.own, Wait { over: now + wait, stale: now + REMEMBERED_FOR });
+        self.waiting.lock().put(attempt.typed, Wait { over: now + wait, stale: now + REMEMBERED_FOR });
         Err(self.refuse("password", wait))
     }
 
@@ -274,5 +282,19 @@ mod tests {
         assert_ne!(here.own, elsewhere.own);
         assert_ne!(here.own, other.own);
         assert_eq!((here.wide[0], here.wide[1]), (other.wide[0], elsewhere.wide[1]));
+    }
+
+    #[test]
+    fn a_users_attempts_are_counted_together_however_the_address_is_spelt() {
+        let (user, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let one = Attempt::new("ivi@example.com", at("192.0.2.7"));
+        let renamed = Attempt::new("somebody.else@example.com", at("192.0.2.7"));
+        assert_eq!(one.at(user).own, renamed.at(user).own);
+        assert_eq!(one.at(user).wide, renamed.at(user).wide);
+        assert_ne!(one.at(user).own, one.at(other).own);
+        // An account that doesn't exist behaves alike: nobody learns from it which exist.
+        for same in ["\u{130}vi@example.com", "IV\u{130}@example.com"] {
+            assert_eq!(Attempt::new(same, at("192.0.2.7")).own, one.own, "{same}");
+        }
     }
 }

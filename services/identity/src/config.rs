@@ -17,6 +17,8 @@ use crate::domain::session::Lifetimes;
 /// The part of the memory that hashes may use.
 const HASH_PART: u64 = 2;
 
+/// The least work on a hash in production, in KiB times iterations: the weakest of what OWASP recommends.
+const LEAST_WORK: u64 = 35_840;
 /// Longest life of a session that isn't carried on.
 const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -204,6 +206,14 @@ impl Validate for Settings {
         problems.section("admin", &self.admin);
         problems.section("passwords", &self.passwords);
         problems.section("guessing", &self.guessing);
+        if self.service.environment.is_production() {
+            let work = u64::from(self.passwords.memory_kib) * u64::from(self.passwords.iterations);
+            problems.require(
+                work >= LEAST_WORK,
+                "passwords.memory_kib",
+                format!("times iterations must be at least {LEAST_WORK}"),
+            );
+        }
     }
 }
 
@@ -245,6 +255,7 @@ impl Validate for PasswordSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require((1..=64).contains(&self.concurrent), "concurrent", "must be from 1 to 64");
         problems.require(self.queue <= 100_000, "queue", "must be at most 100000");
+        problems.require(self.iterations <= 100, "iterations", "must be at most 100: a log-in would take minutes");
         let taken = argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None).is_ok();
         problems.require(taken, "memory_kib", "is, with iterations and parallelism, outside of what Argon2 takes");
         if let Err(message) = self.fits(Limits::of_process().memory_there_is()) {

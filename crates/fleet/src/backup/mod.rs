@@ -78,7 +78,8 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     let session = session::Session::open(&state).await?;
     let folder = Folder::prepare(&layout, &options.folder, session.identity().await?)?;
     let _claim = folder.claim()?;
-    options.consent.ask(home, &format!("backup {}", options.folder.display()), &pruned(&folder, options.keep)?)?;
+    let command = format!("backup {} --keep {}", options.folder.display(), options.keep);
+    options.consent.ask(home, &command, &pruned(&folder, options.keep)?)?;
     if !options.once {
         archive::start(home, &session, &folder).await?;
     }

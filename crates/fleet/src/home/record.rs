@@ -27,6 +27,10 @@ pub(super) struct Record {
     pub id: String,
     /// The home's path. If it differs from the present path, the home was copied or moved.
     pub root: PathBuf,
+    /// The folder's device and inode, which it keeps when it is moved and a copy doesn't get; absent in records of earlier
+    /// versions.
+    #[serde(default)]
+    pub folder: Option<(u64, u64)>,
     /// Where the data are, from the first `up` to the next `reset`.
     pub place: Option<Place>,
     /// The Compose project of its containers, from the first `up` in containers to the next `reset`.
@@ -50,17 +54,25 @@ impl Record {
         if record.root == root {
             return Ok(record);
         }
-        let original = Self::read(&record.root).ok().flatten();
-        let copied = original.is_some_and(|original| original.id == record.id) && !is_same(root, &record.root);
-        if copied {
+        if record.was_copied_to(root) {
             fs::remove_file(root.join(FILE))?;
             return Self::make(root);
         }
         let inside = record.place.as_ref().is_some_and(|place| place.prefix.is_empty());
         let place = if inside { Some(Place::own(root)) } else { record.place.clone() };
-        let moved = Self { root: root.to_owned(), place, ..record };
+        let moved = Self { root: root.to_owned(), folder: folder(root), place, ..record };
         moved.write()?;
         Ok(moved)
+    }
+
+    /// Whether `root`, where this record was found, is a copy of the home and not the home itself, moved. The original may
+    /// have been moved as well, so that it is no longer where it was.
+    fn was_copied_to(&self, root: &Path) -> bool {
+        if self.folder.is_some() {
+            return folder(root) != self.folder && !is_same(root, &self.root);
+        }
+        let original = Self::read(&self.root).ok().flatten();
+        original.is_some_and(|original| original.id == self.id) && !is_same(root, &self.root)
     }
 
     fn read(root: &Path) -> Result<Option<Self>> {
@@ -77,7 +89,7 @@ impl Record {
     /// If two commands are the first at the same time, only one of them creates the record.
     fn make(root: &Path) -> Result<Self> {
         let id = format!("{:016x}", rand::rng().random::<u64>());
-        let record = Self { id, root: root.to_owned(), place: None, project: None };
+        let record = Self { id, root: root.to_owned(), folder: folder(root), place: None, project: None };
         let fresh = root.join(format!("{FILE}.{}", record.id));
         fs::write(&fresh, serde_json::to_vec_pretty(&record)?)?;
         let made = fs::hard_link(&fresh, root.join(FILE));
@@ -201,8 +213,12 @@ impl Place {
 
 /// Whether two paths lead to the same folder.
 fn is_same(one: &Path, other: &Path) -> bool {
-    let inode = |path: &Path| fs::metadata(path).map(|folder| (folder.dev(), folder.ino())).ok();
-    inode(one).is_some_and(|one| inode(other) == Some(one))
+    folder(one).is_some_and(|one| folder(other) == Some(one))
+}
+
+/// A folder's device and inode.
+fn folder(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).map(|folder| (folder.dev(), folder.ino())).ok()
 }
 
 #[cfg(test)]

@@ -115,6 +115,22 @@ fn a_copied_home_is_another_and_a_moved_one_the_same() {
 }
 
 #[test]
+fn a_copy_of_a_home_that_was_moved_afterwards_is_another() {
+    let room = Room::new();
+    let home = room.home("a/ux");
+    let data = fill(&home);
+    let copy = room.path("b/ux");
+    fs::create_dir_all(&copy).unwrap();
+    fs::copy(home.root().join(FILE), copy.join(FILE)).unwrap();
+    fs::rename(home.root(), room.path("c/moved")).unwrap();
+    let copy = Home::open(&copy, None).unwrap();
+    assert_ne!(copy.id(), home.id());
+    control::reset(&copy).unwrap();
+    assert!(data.iter().all(|folder| folder.exists()), "{data:?}");
+    assert_eq!(Home::open(&room.path("c/moved"), None).unwrap().id(), home.id());
+}
+
+#[test]
 fn containers_belong_to_one_home_as_well() {
     let room = Room::new();
     let (one, other) = (room.home("a/.flotilla"), room.home("b/.flotilla"));

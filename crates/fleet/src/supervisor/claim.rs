@@ -1,5 +1,6 @@
-//! Claims on the user's own servers: only one home may keep data there, and another home is refused before it changes
-//! anything. `docs/homes.md` says how to release a claim.
+//! Claims on servers: only one home may keep data there, and another home is refused before it changes anything.
+//! `docs/homes.md` says how to release a claim. The servers that a fleet starts itself carry its claim too, in case another
+//! home is given their addresses.
 //!
 //! A claim is the home's id, stored next to the data: in PostgreSQL as the setting `flotilla.home` of each of the
 //! services' databases, in NATS in the bucket `flotilla_home`, in Redis under the key `flotilla:home`.
@@ -116,7 +117,36 @@ async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
-async fn claim_nats(home: &Home, url: &str) -> Result<()> {
+/// Marks servers that the home started itself, whose data are the home's whatever they were before.
+///
+/// # Errors
+/// If NATS refuses. A cache that doesn't answer is no error.
+pub async fn mark(home: &Home, nats: Option<&str>, redis: Option<&str>) -> Result<()> {
+    if let Some(url) = nats {
+        within("NATS", async {
+            nats_store(url).await?.put(KEY, home.id().to_owned().into()).await.map(drop).context("NATS")
+        })
+        .await?;
+    }
+    if let Some(url) = redis {
+        within("Redis", async {
+            let redis = Redis::new(RedisConfig::from_url(url).context("the address of Redis")?, None, None, None);
+            let Ok(connection) = redis.init().await else { return Ok(()) };
+            let set: Result<(), _> = redis.set(REDIS_KEY, home.id(), None, None, false).await;
+            drop(redis.quit().await);
+            connection.abort();
+            if let Err(error) = set {
+                tracing::warn!(%error, "Redis takes no mark of its home");
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The bucket with the claim, created if it isn't there.
+async fn nats_store(url: &str) -> Result<kv::Store> {
     let address: ServerAddr = url.parse().context("FLOTILLA_USE_NATS_URL")?;
     // The client doesn't take user and password from the address by itself.
     let options = match (address.username(), address.password()) {
@@ -130,7 +160,11 @@ async fn claim_nats(home: &Home, url: &str) -> Result<()> {
         history: 1,
         ..kv::Config::default()
     };
-    let store = context.create_key_value(bucket).await.context("your own NATS makes no bucket")?;
+    context.create_key_value(bucket).await.context("your own NATS makes no bucket")
+}
+
+async fn claim_nats(home: &Home, url: &str) -> Result<()> {
+    let store = nats_store(url).await?;
     // The first home to create the key owns the server.
     drop(store.create(KEY, home.id().to_owned().into()).await);
     let claim = store.get(KEY).await?.unwrap_or_default();

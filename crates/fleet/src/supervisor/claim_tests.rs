@@ -28,6 +28,25 @@ async fn databases_of_one_home_are_refused_to_another_and_kept_for_the_one() {
 }
 
 #[tokio::test]
+async fn the_servers_of_a_native_fleet_are_refused_to_another_home() {
+    let room = tempfile::tempdir().unwrap();
+    let ((one, _), (other, others)) = (home(&room, "a/ux"), home(&room, "b/ux"));
+    let stack = stack().await;
+    let (nats, redis) = (stack.nats_url(), stack.redis_url());
+    mark(&one, Some(&nats), Some(&redis)).await.unwrap();
+    for external in [
+        External { nats: Some(nats.clone()), ..External::default() },
+        External { redis: Some(redis.clone()), ..External::default() },
+    ] {
+        let refusal = check(&other, &external, &others).await.unwrap_err().to_string();
+        assert!(refusal.contains(one.id()), "{refusal}");
+    }
+    // A home that came with its data from elsewhere has another id, and the data stay its own.
+    mark(&other, Some(&nats), Some(&redis)).await.unwrap();
+    check(&other, &External { nats: Some(nats), redis: Some(redis), ..External::default() }, &others).await.unwrap();
+}
+
+#[tokio::test]
 async fn streams_and_a_cache_of_one_home_are_refused_to_another() {
     let room = tempfile::tempdir().unwrap();
     let ((one, secrets), (other, others)) = (home(&room, "a/ux"), home(&room, "b/ux"));

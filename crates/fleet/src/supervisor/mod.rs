@@ -123,6 +123,8 @@ async fn prepare(home: &Home, board: &Board, secrets: &Secrets) -> Result<Prepar
     home.remember_place()?;
     let layout = Layout::open(home.servers())?;
     let backing = Backing::start(&layout, home, board, secrets, external.clone()).await?;
+    let (nats, redis) = (backing.nats_url_of(broker::COMMANDS), backing.redis_url.clone());
+    claim::mark(home, external.nats.is_none().then_some(&*nats), external.redis.is_none().then_some(&*redis)).await?;
     board.phase(Phase::Starting("preparing databases".to_owned()));
     let databases = database::prepare(&backing.postgres_url, secrets).await?;
     if let Some(url) = &external.postgres {

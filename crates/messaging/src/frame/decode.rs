@@ -7,8 +7,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use uuid::Uuid;
 
 use super::{
-    BATCH_EVENTS, EVENT_ATTRIBUTES, EVENT_BINARY_DATA, EVENT_ID, EVENT_SOURCE, EVENT_TYPE, MAX_FRAME_BYTES,
-    MAX_FRAME_EVENTS, VALUE_STRING, VALUE_TIMESTAMP,
+    BATCH_EVENTS, EVENT_ATTRIBUTES, EVENT_BINARY_DATA, EVENT_ID, EVENT_SOURCE, EVENT_TYPE, MAX_ATTRIBUTE_BYTES,
+    MAX_FRAME_BYTES, MAX_FRAME_EVENTS, VALUE_STRING, VALUE_TIMESTAMP,
 };
 use crate::event::Event;
 
@@ -184,6 +184,9 @@ fn take(from: &mut Bytes) -> Result<Bytes, String> {
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    if bytes.len() > MAX_ATTRIBUTE_BYTES {
+        return Err(format!("an attribute has more than {MAX_ATTRIBUTE_BYTES} bytes"));
+    }
     std::str::from_utf8(bytes).map_err(|_| "an attribute is not UTF-8".to_owned())
 }
 

@@ -29,6 +29,9 @@ pub const MAX_FRAME_BYTES: usize = 64 * 1_024;
 /// about the maximum size, and a frame with more events wasn't produced by this crate. The limit bounds the memory of a
 /// decoded frame: some hundred bytes an event.
 pub const MAX_FRAME_EVENTS: usize = 1_024;
+/// The most bytes of an attribute of an event, such as its type or its aggregate. They are copied into a dead letter, which
+/// must fit into a message.
+pub const MAX_ATTRIBUTE_BYTES: usize = 1_024;
 
 // Field numbers of `io.cloudevents.v1`.
 const BATCH_EVENTS: u8 = 1;

@@ -128,7 +128,9 @@ impl PgStore {
         let mut copy = event.clone();
         copy.subject = self.writer.dead_letters().to_owned();
         copy.kind = storable(&event.kind).into_owned();
-        let room = self.writer.max_event_bytes().saturating_sub(4_096);
+        let attributes = [&copy.kind, &copy.source, &copy.aggregate, &copy.partition_key];
+        let attributes: usize = attributes.map(String::len).iter().sum();
+        let room = self.writer.max_event_bytes().saturating_sub(attributes + 4_096);
         copy.data.truncate(room);
         copy
     }

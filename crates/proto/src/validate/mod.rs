@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use prost::{Message, Name};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::ErrorDetails;
 
 pub use compile::{Plan, Plans, RuleError};
 
@@ -94,7 +94,7 @@ fn status(violations: &[Violation]) -> Status {
         text.push_str(": ");
         text.push_str(description);
     }
-    Status::with_error_details(Code::InvalidArgument, text, details)
+    crate::status::with_details(Code::InvalidArgument, &text, details)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use prost::Message as _;
+use tonic_types::StatusExt as _;
 
 use super::*;
 use crate::inventory::v1::{BatchGetProductsRequest, CreateProductRequest, ImportRow, ListProductsRequest, Product};

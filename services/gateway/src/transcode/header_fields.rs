@@ -107,7 +107,14 @@ pub fn apply(
     ];
     let mut violations = Vec::new();
     for (header, text, path, rule) in pairs {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
+        let Some(text) = text else { continue };
+        if text.trim().is_empty() {
+            // A condition that names nothing is a mistake: it must not pass for no condition.
+            if rule == Rule::Tag && !safe {
+                violations.push(Violation::new("", format!("{header} is empty: send a tag, or *")));
+            }
+            continue;
+        }
         let outcome = match path {
             Some(path) => put(schema, path, header, text, rule, out),
             // Without a tag the condition can't be checked, and the change must not be made unchecked.

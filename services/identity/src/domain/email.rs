@@ -59,6 +59,14 @@ pub fn canonical(email: &str) -> Result<String, &'static str> {
     if sound { Ok(format!("{local}@{domain}")) } else { Err("must be an e-mail address") }
 }
 
+/// The text by which an address is compared: its canonical form in lower case, letter by letter as PostgreSQL's `lower`
+/// maps them (`str::to_lowercase` makes two letters of İ, and depends on a word's end).
+#[must_use]
+pub fn folded(email: &str) -> String {
+    let email = canonical(email).unwrap_or_else(|_| nfc(email));
+    email.chars().map(|letter| letter.to_lowercase().next().unwrap_or(letter)).collect()
+}
+
 /// A domain in its canonical form; an address literal (`[192.0.2.1]`) is unchanged.
 fn mapped(domain: &str) -> Option<String> {
     if domain.starts_with('[') {

@@ -20,7 +20,7 @@ use crate::{
     domain::{Change, Role, SignUp, User},
     error::Error,
     passwords::{Checked, Passwords},
-    storage::{Insertion, Known, LISTED, NewUser, Users},
+    storage::{Insertion, Known, LISTED, NewPassword, NewUser, Users},
 };
 
 const COLLECTION: &str = "users";
@@ -99,16 +99,17 @@ impl UserApi {
     }
 
     /// A user who changes their own password must send the current one, so that a stolen token isn't enough to take
-    /// over the account. Operators don't need other users' passwords, because users forget theirs.
+    /// over the account. Operators don't need other users' passwords, because users forget theirs. Returns the hash of the
+    /// password that was sent.
     async fn prove(
         &self,
         change: &Change,
         (id, caller): (Uuid, Caller),
         address: Option<IpAddr>,
         deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Secret<String>>, Error> {
         if change.password.is_none() || caller.user != id {
-            return Ok(());
+            return Ok(None);
         }
         let Some(current) = change.current_password.clone() else {
             return Err(invalid("user.current_password", "must be set to change the password").into());
@@ -116,9 +117,9 @@ impl UserApi {
         let found = retry(deadline, || self.users.password_of(id)).await?;
         let (email, hash) = found.ok_or(Error::NotFound(id))?;
         let attempt = Attempt::new(email.expose(), address);
-        match self.attempts.check(&attempt, current, Some((id, hash)), deadline).await? {
+        match self.attempts.check(&attempt, current, Some((id, hash.clone())), deadline).await? {
             Checked::Wrong => Err(Error::WrongCurrentPassword),
-            Checked::Right | Checked::RightUnprepared(_) => Ok(()),
+            Checked::Right | Checked::RightUnprepared(_) => Ok(Some(hash)),
         }
     }
 
@@ -155,16 +156,16 @@ impl UserApi {
         let id = name::parse_uuid("user.name", COLLECTION, &given.name)?;
         let change = Change::from_request(&given, request.update_mask.as_ref())?;
         may_touch(caller, id)?;
-        self.prove(&change, (id, caller), address, deadline).await?;
-        let password_hash = match change.password.clone() {
-            Some(password) => Some(self.passwords.hash(password).await?),
+        let proved = self.prove(&change, (id, caller), address, deadline).await?;
+        let password = match change.password.clone() {
+            Some(password) => Some(NewPassword { hash: self.passwords.hash(password).await?, proved }),
             None => None,
         };
         let decide = |user: &User| {
             etag::check(&given.etag, user.version, etag::time(user.updated_at))?;
             Ok(change.apply(user, caller.is_operator())?)
         };
-        let (user, ended) = self.users.update(id, password_hash.as_ref(), deadline, decide).await?;
+        let (user, ended) = self.users.update(id, password.as_ref(), deadline, decide).await?;
         self.authenticator.revoke(&ended);
         Ok(user)
     }

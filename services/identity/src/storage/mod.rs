@@ -16,7 +16,7 @@ pub use attempts::{Count, FailedAttempts, Key};
 pub use keys::KeyTable;
 pub use revocations::{BadCursor, Cursor, RevokedSessions};
 pub use sessions::{Carried, Exchange, NewSession, Sessions};
-pub use users::{Credentials, Insertion, Known, LISTED, NewUser, Users};
+pub use users::{Credentials, Insertion, Known, LISTED, NewPassword, NewUser, Users};
 
 use crate::error::Error;
 

@@ -72,6 +72,14 @@ pub struct NewUser {
     pub password_hash: Secret<String>,
 }
 
+/// A password to set.
+pub struct NewPassword {
+    /// Its slow hash.
+    pub hash: Secret<String>,
+    /// The hash that it replaces and no other, where the caller had to prove the password behind it.
+    pub proved: Option<Secret<String>>,
+}
+
 /// A user who stands in the way of a sign-up.
 pub struct Known {
     /// The user.
@@ -190,22 +198,22 @@ impl Users {
     }
 
     /// Changes a user as `decide` says over the locked row, with `UserUpdated`; nothing is written where it says
-    /// nothing. A new `password_hash` goes along with any change. Another password or role ends the user's sessions, which
+    /// nothing. A new password goes along with any change. Another password or role ends the user's sessions, which
     /// are returned.
     pub async fn update(
         &self,
         id: Uuid,
-        password_hash: Option<&Secret<String>>,
+        password: Option<&NewPassword>,
         deadline: Duration,
         decide: impl Fn(&User) -> Result<Option<User>, Error>,
     ) -> Result<(User, Vec<Revoked>), Error> {
-        retrying(deadline, || self.try_update(id, password_hash, &decide)).await
+        retrying(deadline, || self.try_update(id, password, &decide)).await
     }
 
     async fn try_update(
         &self,
         id: Uuid,
-        password_hash: Option<&Secret<String>>,
+        password: Option<&NewPassword>,
         decide: &impl Fn(&User) -> Result<Option<User>, Error>,
     ) -> Result<(User, Vec<Revoked>), Error> {
         let tx = self.system.begin().await?;
@@ -227,9 +235,15 @@ impl Users {
             }
         };
         let (email, name, role) = (changed.email.expose(), changed.display_name.expose(), changed.role.as_str());
-        let updated = tx.query_one(UPDATE, &[&id, email, name, &role, &password_hash.map(Secret::expose)]).await;
-        let user = match updated {
-            Ok(row) => user(&row)?,
+        let hash = password.map(|new| new.hash.expose());
+        let proved = password.and_then(|new| new.proved.as_ref()).map(Secret::expose);
+        let user = match tx.query_opt(UPDATE, &[&id, email, name, &role, &hash, &proved]).await {
+            Ok(Some(row)) => user(&row)?,
+            // Another change of the password came first.
+            Ok(None) => {
+                tx.rollback().await?;
+                return Err(Error::WrongCurrentPassword);
+            }
             // Only the index knows of an address that another transaction takes at this moment.
             Err(error) if error.constraint().is_some_and(|name| EMAIL.contains(&name)) => {
                 tx.rollback().await?;
@@ -237,7 +251,7 @@ impl Users {
             }
             Err(error) => return Err(error.into()),
         };
-        let ended = if password_hash.is_some() || user.role != present.role {
+        let ended = if password.is_some() || user.role != present.role {
             self.end_sessions(&tx, id).await?
         } else {
             Vec::new()

@@ -62,6 +62,10 @@ async fn bad_names_masks_and_tokens_are_named() {
     };
     names(&own.update_user(mask("shoe_size")).await.unwrap_err(), "update_mask");
     names(&own.update_user(mask("email")).await.unwrap_err(), "user.email");
+    // An error that names them all would be larger than the headers that a client takes.
+    let mut many = mask("");
+    many.update_mask = Some(FieldMask { paths: (0..1_000).map(|number| format!("shoe_size_{number}")).collect() });
+    names(&own.update_user(many).await.unwrap_err(), "update_mask");
 
     let mut operator = world.operator().await;
     let list = |page_size, page_token: &str| ListUsersRequest {

@@ -243,6 +243,60 @@ async fn a_password_is_changed_by_whoever_knows_the_one_before_it() {
 }
 
 #[tokio::test]
+async fn another_spelling_of_an_address_brings_no_fresh_guesses() {
+    let world = World::start_guarded(guarded(2, 50, 100)).await;
+    world.customer("ivi.ii@example.com").await;
+    let mut reasons = Vec::new();
+    for spelling in
+        ["ivi.ii", "IVI.II", "\u{130}vi.ii", "iv\u{130}.ii", "ivi.\u{130}i", "\u{130}v\u{130}.\u{130}\u{130}"]
+    {
+        reasons.extend(guess(&world, ATTACKER, &format!("{spelling}@example.com"), 1).await);
+    }
+    assert_eq!(count(&reasons, "BAD_CREDENTIALS"), 3, "{reasons:?}");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_changed_address_brings_no_fresh_guesses() {
+    let world = World::start_guarded(guarded(2, 50, 100)).await;
+    let (ann, mut own) = world.customer(ANN).await;
+    let user =
+        |user: User| UpdateUserRequest { user: Some(User { name: ann.name.clone(), ..user }), update_mask: None };
+    let mut reasons = Vec::new();
+    for guess in 0..6 {
+        let email = format!("ann-{guess}@example.com");
+        own.update_user(from(ATTACKER, user(User { email, ..User::default() }))).await.unwrap();
+        let (password, current_password) = ("another horse".to_owned(), format!("wrong horse {guess}"));
+        let wrong = user(User { password, current_password, ..User::default() });
+        reasons.push(refusal(own.update_user(from(ATTACKER, wrong)).await).1);
+    }
+    assert_eq!(reasons[..3], ["CURRENT_PASSWORD_WRONG"; 3]);
+    assert_eq!(reasons[3..], ["TOO_MANY_ATTEMPTS"; 3], "{reasons:?}");
+    let logged_in = guess(&world, ATTACKER, "ann-5@example.com", 1).await;
+    assert_eq!(logged_in, ["TOO_MANY_ATTEMPTS"], "a log-in is one more attempt at the same password");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn one_proof_of_a_password_changes_it_once() {
+    let world = World::start().await;
+    let (ann, own) = world.customer(ANN).await;
+    let changes = (0..6).map(|number| {
+        let user = User {
+            name: ann.name.clone(),
+            password: format!("another horse {number}"),
+            current_password: PASSWORD.into(),
+            ..User::default()
+        };
+        let mut own = own.clone();
+        async move { own.update_user(UpdateUserRequest { user: Some(user), update_mask: None }).await }
+    });
+    let answers = join_all(changes).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_repeated_sign_up_is_no_way_to_guess_a_password() {
     let world = World::start_guarded(guarded(2, 50, 100)).await;
     let request = CreateUserRequest { request_id: "key-1".into(), ..sign_up(ANN) };

@@ -1,6 +1,6 @@
 //! The consumer of the catalogue's own changes: brings each one's price to the bucket that all replicas watch.
 //!
-//! It writes nothing to the database. Coming again is harmless: stale news change nothing.
+//! Of the database it writes only how far the bucket was written. Coming again is harmless: stale news change nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use flotilla_proto::money::{Amount, Currency};
 use crate::domain::price::News;
 use crate::domain::product::ProductId;
 use crate::prices::{Board, Door, offer};
+use crate::storage::price_bucket;
 
 /// The most changes taken at once.
 const BATCH: usize = 256;
@@ -51,7 +52,7 @@ impl Handler<Tx> for Prices {
             .any(|known| known == kind)
     }
 
-    async fn handle(&self, _tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+    async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
         let (newest, outcomes) = newest(events);
         if newest.is_empty() {
             return Ok(outcomes);
@@ -59,7 +60,10 @@ impl Handler<Tx> for Prices {
         let bucket = self.door.enter().await;
         let bucket = bucket.ok_or_else(|| HandlerError::Other("the bucket of prices is not open".to_owned()))?;
         let news = newest.into_values().collect();
-        offer(&bucket, &self.board, news).await.map_err(|error| HandlerError::Other(error.to_string()))?;
+        let written = offer(&bucket, &self.board, news).await;
+        if let Some(revision) = written.map_err(|error| HandlerError::Other(error.to_string()))? {
+            price_bucket::note(tx, &bucket, revision).await?;
+        }
         Ok(outcomes)
     }
 }

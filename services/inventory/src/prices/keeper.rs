@@ -98,7 +98,7 @@ impl Keeper {
     /// Follows the bucket until something goes wrong; `followed` is set once all that it keeps was seen.
     async fn follow(&self, followed: &mut bool) -> Result<std::convert::Infallible, Fault> {
         let bucket = self.door.open().await?;
-        if self.board.is_ahead_of(bucket.created, bucket.last) {
+        if self.board.is_ahead_of(bucket.created, bucket.last) || self.catalogue.outran(&bucket).await? {
             bucket.throw_away().await.map_err(MessagingError::from)?;
             return Err(Fault::Lost);
         }

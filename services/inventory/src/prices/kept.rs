@@ -99,17 +99,17 @@ impl Door {
     }
 }
 
-/// Brings news to the bucket, many at once.
+/// Brings news to the bucket, many at once. Returns the last revision that was written, if any was.
 ///
 /// # Errors
 /// The broker is away, or others write without end. Some may have been brought.
-pub async fn offer(bucket: &OpenBucket, board: &Board, news: Vec<News>) -> Result<(), MessagingError> {
+pub async fn offer(bucket: &OpenBucket, board: &Board, news: Vec<News>) -> Result<Option<u64>, MessagingError> {
     let writes = stream::iter(news).map(|news| async move { offer_one(bucket, board, &news).await });
-    writes.buffer_unordered(WRITES).try_collect().await
+    writes.buffer_unordered(WRITES).try_fold(None, |last, written| async move { Ok(last.max(written)) }).await
 }
 
 /// Brings one piece of news. A write that another one overtook looks again; stale news change nothing.
-async fn offer_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<(), MessagingError> {
+async fn offer_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<Option<u64>, MessagingError> {
     let key = news.product.as_str();
     // What the board has seen is most often what is there.
     let (mut price, mut revision) = match board.kept(bucket.created, &news.product) {
@@ -117,9 +117,9 @@ async fn offer_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<()
         None => look(bucket, key).await?,
     };
     for _ in 0..ATTEMPTS {
-        let Some(next) = Price::hearing(price.as_ref(), news) else { return Ok(()) };
-        if bucket.put(key, next.write().into(), revision).await?.is_some() {
-            return Ok(());
+        let Some(next) = Price::hearing(price.as_ref(), news) else { return Ok(None) };
+        if let Some(written) = bucket.put(key, next.write().into(), revision).await? {
+            return Ok(Some(written));
         }
         (price, revision) = look(bucket, key).await?;
     }

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use flotilla_messaging::{Ids, Outbox};
+use flotilla_messaging::{Ids, OpenBucket, Outbox};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use flotilla_proto::money::{Amount, Currency};
 use flotilla_rpc::etag;
 use flotilla_rpc::list::{Page, Select};
 
-use super::patience;
+use super::{patience, price_bucket};
 use crate::domain::price::News;
 use crate::domain::product::{Details, Patch, Product, ProductId};
 use crate::error::Error;
@@ -90,6 +90,14 @@ impl Catalogue {
         let rows = self.system.query(include_str!("../../queries/server_run.sql"), &[]).await?;
         let row = rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the server doesn't say its start"))?;
         Ok(row.try_get("run")?)
+    }
+
+    /// Whether more was written to the bucket of prices than it holds.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn outran(&self, bucket: &OpenBucket) -> Result<bool, StoreError> {
+        price_bucket::was_taken_back(&self.system, bucket).await
     }
 
     /// Adds a product and its empty shelf.

@@ -3,6 +3,7 @@
 mod catalogue;
 mod expiry;
 mod imports;
+pub mod price_bucket;
 mod reservations;
 mod stock;
 

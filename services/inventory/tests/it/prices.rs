@@ -307,6 +307,39 @@ async fn after_a_restore_to_an_earlier_point_readers_are_told_the_prices_of_then
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in() {
+    let world = World::start().await;
+    world.product("a", 0).await;
+    world.product("b", 0).await;
+    until_told(&world.service, "a", 100).await;
+    until_told(&world.service, "b", 100).await;
+    let context = jetstream::new(nats_client(&world.settings.nats.url).await);
+    let created = async || context.get_stream("KV_prices").await.unwrap().cached_info().created;
+    let before = created().await;
+    eventually("what was written is noted", PATIENCE, || async {
+        world.database.value::<i64>("SELECT coalesce(max(revision), 0) FROM price_bucket", &[]).await == 2
+    })
+    .await;
+    let mut reader = Reader::open(&world.service, "", "").await;
+    let token = reader.next().await.resume_token;
+    drop(reader);
+    // As if the broker's disk had come back from an earlier time while no replica ran: more was written than is there.
+    world.database.query("UPDATE price_bucket SET revision = revision + 5", &[]).await;
+    let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
+    eventually("another bucket", PATIENCE, || async { created().await != before }).await;
+    until_told(&replica, "b", 100).await;
+    let mut resumed = Reader::open(&replica, "", &token).await;
+    assert_eq!(
+        [resumed.price().await, resumed.price().await],
+        [price("a", 100), price("b", 100)],
+        "all, from the start"
+    );
+    drop(resumed);
+    replica.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_loses_everything_costs_no_reader_a_price() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| settings.prices.check = Duration::from_millis(200).into()).await;

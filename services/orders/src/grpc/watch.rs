@@ -60,10 +60,10 @@ pub async fn watch(
 }
 
 /// The token of a state: its version, and a part that distinguishes it from another state that had this version before
-/// a restore.
+/// a restore, and from those of other orders.
 fn token(order: &Order) -> String {
     let reason = order.reason.as_deref().unwrap_or_default();
-    let end = order.ended_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |at| at.as_micros());
+    let end = order.ended_at.unwrap_or(order.created_at).duration_since(UNIX_EPOCH).map_or(0, |at| at.as_micros());
     format!("{}.{}.{reason}.{end}", order.version, order.state)
 }
 

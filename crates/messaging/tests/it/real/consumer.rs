@@ -120,6 +120,26 @@ async fn an_unknown_type_is_parked_as_a_dead_letter() {
     pair.stop().await;
 }
 
+#[tokio::test]
+async fn an_event_with_a_huge_attribute_is_parked_and_holds_nothing_up() {
+    let pair = Pair::start().await;
+    let sent = events(&pair.orders.ids, KIND, 3);
+    let huge = Event { aggregate: "x".repeat(600_000), ..event(&pair.orders.ids, UNKNOWN, "what") };
+    let most = Event { aggregate: "x".repeat(1_024), ..event(&pair.orders.ids, UNKNOWN, "what") };
+    let full = Event { data: vec![b'x'; 990_000].into(), ..event(&pair.orders.ids, UNKNOWN, "what") };
+    pair.orders.commit(&sent).await;
+    inject_when_there(&pair, &sent[..1]).await;
+    for bad in [huge, most, full] {
+        inject(&pair.nats, SUBJECT, &[bad]).await;
+    }
+    eventually("parked", PATIENCE, || async { pair.parked().await.len() == 3 }).await;
+    let more = events(&pair.orders.ids, KIND, 3);
+    pair.orders.commit(&more).await;
+    eventually_applied(&pair.payments_db, &[sent, more].concat()).await;
+    assert_no_pending_acks(&pair.nats, "ORDERS").await;
+    pair.stop().await;
+}
+
 async fn inject_when_there(pair: &Pair, events: &[Event]) {
     eventually("stream", PATIENCE, || async { !streamed(&pair.nats, "ORDERS").await.is_empty() }).await;
     inject(&pair.nats, SUBJECT, events).await;

@@ -24,7 +24,13 @@ pub(super) const GROUP: Group = Group {
             "the request id was used for another request",
             "use a new one for each request",
         ),
-        reason("INVALID_ARGUMENT", Code::InvalidArgument, NO, "fields are at fault; each is named", "correct the fields"),
+        reason(
+            "INVALID_ARGUMENT",
+            Code::InvalidArgument,
+            NO,
+            "fields are at fault; each is named",
+            "correct the fields",
+        ),
         reason(
             "NOT_FOUND",
             Code::NotFound,

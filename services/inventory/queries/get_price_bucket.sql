@@ -1,0 +1,1 @@
+SELECT revision FROM price_bucket WHERE created = $1

@@ -1,0 +1,26 @@
+//! How far the bucket of prices was written, as the database knows it: by that a bucket is recognised that was taken back to an
+//! earlier time, together with the disk of the broker, and whose revisions would be given out once more.
+
+use flotilla_messaging::OpenBucket;
+use flotilla_postgres::{Error, Pool, Tx};
+
+const NOTE: &str = include_str!("../../queries/note_price_bucket.sql");
+const GET: &str = include_str!("../../queries/get_price_bucket.sql");
+
+/// Notes, in the transaction that acknowledges changes, that they were written up to `revision`.
+///
+/// # Errors
+/// The database's.
+pub async fn note(tx: &Tx, bucket: &OpenBucket, revision: u64) -> Result<(), Error> {
+    tx.execute(NOTE, &[&bucket.created, &i64::try_from(revision).unwrap_or(i64::MAX)]).await.map(drop)
+}
+
+/// Whether the bucket holds less than was written to it.
+///
+/// # Errors
+/// The database's.
+pub async fn was_taken_back(pool: &Pool, bucket: &OpenBucket) -> Result<bool, Error> {
+    let rows = pool.query(GET, &[&bucket.created]).await?;
+    let noted: Option<i64> = rows.first().map(|row| row.try_get("revision")).transpose()?;
+    Ok(noted.is_some_and(|noted| u64::try_from(noted).is_ok_and(|noted| noted > bucket.last)))
+}
