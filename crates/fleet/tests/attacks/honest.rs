@@ -1,6 +1,7 @@
 //! Honest clients: a few calls of each kind a second, started at a fixed rate even if earlier calls are still pending.
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,6 +11,7 @@ use std::{
 
 use flotilla_fleet::{client::Session, demo::Shop};
 use flotilla_proto::{
+    identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
     inventory::v1::{
         ListProductsRequest, Product, UpdateProductRequest, WatchPricesRequest,
         catalog_service_client::CatalogServiceClient,
@@ -17,18 +19,24 @@ use flotilla_proto::{
     orders::v1::{PlaceOrderLine, PlaceOrderRequest, WatchOrderRequest, order_service_client::OrderServiceClient},
 };
 use flotilla_rpc::{Channel, ClientSettings, Details};
+use http::StatusCode;
 use tokio::{task::JoinSet, time::Instant};
 use tonic::{Request, Status};
 
 use crate::{
     figures::{Figures, Kind},
     fleet::Fleet,
+    http2::Connection,
 };
 
 /// The interval between two calls of one kind.
 const BETWEEN: Duration = Duration::from_millis(25);
 /// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The same for a call on a new connection, which has to be accepted at once.
+const CONNECTION_DEADLINE: Duration = Duration::from_secs(2);
+/// The password of the customer who logs in.
+const PASSWORD: &str = "an honest password";
 
 /// Makes the idempotency keys of each measurement unique.
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -36,22 +44,27 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 /// The clients.
 #[derive(Clone)]
 pub struct Honest {
+    gateway: SocketAddr,
     channel: Channel,
     shop: Arc<Shop>,
     operator: Arc<Session>,
+    /// The e-mail address of the customer who logs in.
+    email: String,
     /// An order of the first customer.
     order: String,
     run: u64,
 }
 
 impl Honest {
-    /// Clients of this fleet. They don't retry, so that every response is counted.
-    pub async fn of(fleet: &Fleet) -> Self {
+    /// Clients of one of the fleet's gateways. They don't retry, so that every response is counted.
+    pub async fn of(fleet: &Fleet, gateway: SocketAddr) -> Self {
         let settings = ClientSettings { retry_attempts: 1, breaker_calls: u32::MAX, ..fleet.state.client_settings() };
-        let channel = flotilla_rpc::channel(&fleet.state.url("gateway").unwrap(), &settings).unwrap();
+        let channel = flotilla_rpc::channel(&format!("http://{gateway}"), &settings).unwrap();
         let (shop, operator) = (Arc::clone(&fleet.shop), Arc::clone(&fleet.operator));
+        let email = format!("honest-{}@attack.example", NUMBER.fetch_add(1, Ordering::Relaxed));
+        fleet.api.sign_up(&email, "Honest", PASSWORD).await.unwrap();
         let run = shop.stamp();
-        let honest = Self { channel, shop, operator, order: String::new(), run };
+        let honest = Self { gateway, channel, shop, operator, email, order: String::new(), run };
         let order = honest.place(0).await.unwrap();
         Self { order, ..honest }
     }
@@ -66,7 +79,7 @@ impl Honest {
                 break;
             }
             tokio::time::sleep_until(due).await;
-            for kind in Kind::ALL {
+            for kind in Kind::ALL.into_iter().filter(|kind| round.is_multiple_of(kind.rounds())) {
                 calls.spawn(self.clone().call(kind, due));
             }
         }
@@ -80,13 +93,16 @@ impl Honest {
 
     async fn call(self, kind: Kind, due: Instant) -> (Kind, Result<Duration, String>) {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let answer = tokio::time::timeout(DEADLINE, async {
+        let deadline = if kind == Kind::NewConnection { CONNECTION_DEADLINE } else { DEADLINE };
+        let answer = tokio::time::timeout(deadline, async {
             match kind {
                 Kind::Read => self.read().await,
                 Kind::Order => self.place(number).await.map(drop),
                 Kind::WatchOrder => self.watch_order().await,
                 Kind::WatchPrice => self.watch_price(number).await,
                 Kind::Change => self.change(number).await,
+                Kind::NewConnection => self.connect_and_read().await,
+                Kind::LogIn => self.log_in().await,
             }
         });
         let answer = answer.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody answered")));
@@ -97,6 +113,25 @@ impl Honest {
     async fn read(&self) -> Result<(), Status> {
         let request = ListProductsRequest { page_size: 20, ..ListProductsRequest::default() };
         CatalogServiceClient::new(self.channel.clone()).list_products(request).await.map(drop)
+    }
+
+    /// Doesn't use the channel, which would reconnect when it is refused.
+    async fn connect_and_read(&self) -> Result<(), Status> {
+        let refused = |error: std::io::Error| Status::unavailable(format!("no connection: {error}"));
+        let connection = Connection::open(Ipv4Addr::LOCALHOST, self.gateway).await.map_err(refused)?;
+        let request = http::Request::get(format!("http://{}/v1/products", self.gateway)).body(()).unwrap();
+        let answering = async { connection.opener().send(request, true).await?.0.await };
+        let answer = answering.await.map_err(|error| Status::unavailable(error.to_string()))?;
+        match answer.status() {
+            StatusCode::OK => Ok(()),
+            status => Err(Status::unavailable(format!("answered {status}"))),
+        }
+    }
+
+    async fn log_in(&self) -> Result<(), Status> {
+        let request =
+            LoginRequest { email: self.email.clone(), password: PASSWORD.to_owned(), ..LoginRequest::default() };
+        AuthServiceClient::new(self.channel.clone()).login(request).await.map(drop)
     }
 
     async fn place(&self, number: usize) -> Result<String, Status> {
