@@ -30,7 +30,7 @@ use crate::request_id::{self, RequestIds};
 use crate::response_cache::ResponseCache;
 use crate::rest;
 use crate::routes::RouteTable;
-use crate::server::{PeerAddress, network};
+use crate::server::network;
 use crate::site::Site;
 
 /// Limits of single requests.
@@ -80,8 +80,8 @@ pub struct Edge {
     pub ids: RequestIds,
     /// The proxies whose `x-forwarded-for` is trusted.
     pub proxies: TrustedProxies,
-    /// How often one address may ask; `None`: as often as it likes.
-    pub addresses: RateLimiter<IpAddr>,
+    /// How often one address may call.
+    pub addresses: Arc<RateLimiter<IpAddr>>,
     /// Decides which requests are accepted.
     pub admission: Arc<Admission>,
     /// Cancelled when streams have to end.
@@ -95,10 +95,6 @@ impl Edge {
             return leave;
         }
         let id = self.ids.settle(request.headers_mut());
-        if let Some(PeerAddress(peer)) = request.extensions().get().copied() {
-            let client = self.proxies.client(peer, request.headers());
-            request.extensions_mut().insert(client);
-        }
         let origin = request.headers().get(http::header::ORIGIN).cloned();
         let protocol = self.protocol(&request);
         let admitted = self.admit_request(&mut request);
