@@ -51,6 +51,8 @@ impl HeldStreams {
 
     /// Keeps one stream open until the connection is closed.
     async fn hold(&self, opener: &Opener, gateway: SocketAddr, number: usize, deeds: &Deeds) {
+        // Not all at the same time: opening them takes time of the processors that the gateway needs, too.
+        let pause = PAUSE + PAUSE * u32::try_from(number).unwrap() / u32::try_from(self.count).unwrap();
         loop {
             let request = (self.request)(gateway, number);
             let Ok((answer, body)) = opener.send(request, self.unended.is_none()).await else { return };
@@ -63,7 +65,7 @@ impl HeldStreams {
                 return;
             }
             deeds.note(false);
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
 }

@@ -35,6 +35,8 @@ const BETWEEN: Duration = Duration::from_millis(25);
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The same for a call on a new connection, which has to be accepted at once.
 const CONNECTION_DEADLINE: Duration = Duration::from_secs(2);
+/// Channels that take the calls in turn. A watch ends with a cancellation, and a connection may cancel 20 calls a second.
+const CHANNELS: usize = 8;
 /// The password of the customer who logs in.
 const PASSWORD: &str = "an honest password";
 
@@ -45,7 +47,7 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 #[derive(Clone)]
 pub struct Honest {
     gateway: SocketAddr,
-    channel: Channel,
+    channels: Arc<[Channel]>,
     shop: Arc<Shop>,
     operator: Arc<Session>,
     /// The e-mail address of the customer who logs in.
@@ -59,12 +61,13 @@ impl Honest {
     /// Clients of one of the fleet's gateways. They don't retry, so that every response is counted.
     pub async fn of(fleet: &Fleet, gateway: SocketAddr) -> Self {
         let settings = ClientSettings { retry_attempts: 1, breaker_calls: u32::MAX, ..fleet.state.client_settings() };
-        let channel = flotilla_rpc::channel(&format!("http://{gateway}"), &settings).unwrap();
+        let url = format!("http://{gateway}");
+        let channels = (0..CHANNELS).map(|_| flotilla_rpc::channel(&url, &settings).unwrap()).collect();
         let (shop, operator) = (Arc::clone(&fleet.shop), Arc::clone(&fleet.operator));
         let email = format!("honest-{}@attack.example", NUMBER.fetch_add(1, Ordering::Relaxed));
         fleet.api.sign_up(&email, "Honest", PASSWORD).await.unwrap();
         let run = shop.stamp();
-        let honest = Self { gateway, channel, shop, operator, email, order: String::new(), run };
+        let honest = Self { gateway, channels, shop, operator, email, order: String::new(), run };
         let order = honest.place(0).await.unwrap();
         Self { order, ..honest }
     }
@@ -110,9 +113,14 @@ impl Honest {
         (kind, answer.map(|()| took).map_err(|status| told(&status)))
     }
 
+    fn channel(&self) -> Channel {
+        static TURN: AtomicUsize = AtomicUsize::new(0);
+        self.channels[TURN.fetch_add(1, Ordering::Relaxed) % CHANNELS].clone()
+    }
+
     async fn read(&self) -> Result<(), Status> {
         let request = ListProductsRequest { page_size: 20, ..ListProductsRequest::default() };
-        CatalogServiceClient::new(self.channel.clone()).list_products(request).await.map(drop)
+        CatalogServiceClient::new(self.channel()).list_products(request).await.map(drop)
     }
 
     /// Doesn't use the channel, which would reconnect when it is refused.
@@ -131,7 +139,7 @@ impl Honest {
     async fn log_in(&self) -> Result<(), Status> {
         let request =
             LoginRequest { email: self.email.clone(), password: PASSWORD.to_owned(), ..LoginRequest::default() };
-        AuthServiceClient::new(self.channel.clone()).login(request).await.map(drop)
+        AuthServiceClient::new(self.channel()).login(request).await.map(drop)
     }
 
     async fn place(&self, number: usize) -> Result<String, Status> {
@@ -142,13 +150,13 @@ impl Honest {
         // Watches the first customer's order.
         let session = self.shop.customer(number);
         let request = authorised(session, request);
-        Ok(OrderServiceClient::new(self.channel.clone()).place_order(request).await?.into_inner().name)
+        Ok(OrderServiceClient::new(self.channel()).place_order(request).await?.into_inner().name)
     }
 
     async fn watch_order(&self) -> Result<(), Status> {
         let request = WatchOrderRequest { name: self.order.clone(), ..WatchOrderRequest::default() };
         let request = authorised(self.shop.customer(0), request);
-        let mut states = OrderServiceClient::new(self.channel.clone()).watch_order(request).await?.into_inner();
+        let mut states = OrderServiceClient::new(self.channel()).watch_order(request).await?.into_inner();
         states.message().await.map(drop)
     }
 
@@ -156,7 +164,7 @@ impl Honest {
         let [(product, _), _] = self.shop.two_lines(number);
         let filter = format!("name = \"products/{product}\"");
         let request = WatchPricesRequest { filter, ..WatchPricesRequest::default() };
-        let mut prices = CatalogServiceClient::new(self.channel.clone()).watch_prices(request).await?.into_inner();
+        let mut prices = CatalogServiceClient::new(self.channel()).watch_prices(request).await?.into_inner();
         prices.message().await.map(drop)
     }
 
@@ -166,7 +174,7 @@ impl Honest {
         let product = Product { name: format!("products/{product}"), display_name, ..Product::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["display_name".to_owned()] });
         let request = authorised(&self.operator, UpdateProductRequest { product: Some(product), update_mask });
-        CatalogServiceClient::new(self.channel.clone()).update_product(request).await.map(drop)
+        CatalogServiceClient::new(self.channel()).update_product(request).await.map(drop)
     }
 }
 
