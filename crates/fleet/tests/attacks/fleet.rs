@@ -24,7 +24,8 @@ const PREFIX: &str = "attacks-test-";
 const BEGIN_DEADLINE: Duration = Duration::from_secs(60);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(120);
 const SEED: u64 = 16;
-const SHOP: demo::Options = demo::Options { products: 50, customers: 8, orders: 0, concurrency: 4, seed: Some(SEED) };
+pub const SHOP: demo::Options =
+    demo::Options { products: 50, customers: 8, orders: 0, concurrency: 4, seed: Some(SEED) };
 
 static FLEET: Mutex<Option<Running>> = Mutex::const_new(None);
 

@@ -18,8 +18,8 @@ use crate::{
     http2::{Connection, Opener},
 };
 
-/// The pause before a stream or a connection is opened again.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a stream or a connection is opened again. Floods are other attacks.
+const PAUSE: Duration = Duration::from_secs(5);
 static PIECE: [u8; 16 * 1024] = [b' '; 16 * 1024];
 
 /// The streams of one connection.

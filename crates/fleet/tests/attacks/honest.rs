@@ -25,7 +25,7 @@ use tonic::{Request, Status};
 
 use crate::{
     figures::{Figures, Kind},
-    fleet::Fleet,
+    fleet::{Fleet, SHOP},
     http2::Connection,
 };
 
@@ -52,8 +52,8 @@ pub struct Honest {
     operator: Arc<Session>,
     /// The e-mail address of the customer who logs in.
     email: String,
-    /// An order of the first customer.
-    order: String,
+    /// An order of each customer: a user may have few watches of one order, and slow ones add up.
+    orders: Arc<[String]>,
     run: u64,
 }
 
@@ -67,9 +67,9 @@ impl Honest {
         let email = format!("honest-{}@attack.example", NUMBER.fetch_add(1, Ordering::Relaxed));
         fleet.api.sign_up(&email, "Honest", PASSWORD).await.unwrap();
         let run = shop.stamp();
-        let honest = Self { gateway, channels, shop, operator, email, order: String::new(), run };
-        let order = honest.place(0).await.unwrap();
-        Self { order, ..honest }
+        let honest = Self { gateway, channels, shop, operator, email, orders: Arc::default(), run };
+        let orders = futures::future::join_all((0..SHOP.customers).map(|customer| honest.place(customer))).await;
+        Self { orders: orders.into_iter().map(Result::unwrap).collect(), ..honest }
     }
 
     /// Makes calls of all kinds for `duration`, then waits for the pending ones.
@@ -101,7 +101,7 @@ impl Honest {
             match kind {
                 Kind::Read => self.read().await,
                 Kind::Order => self.place(number).await.map(drop),
-                Kind::WatchOrder => self.watch_order().await,
+                Kind::WatchOrder => self.watch_order(number).await,
                 Kind::WatchPrice => self.watch_price(number).await,
                 Kind::Change => self.change(number).await,
                 Kind::NewConnection => self.connect_and_read().await,
@@ -147,15 +147,15 @@ impl Honest {
         let line = |(product, quantity)| PlaceOrderLine { product: format!("products/{product}"), quantity };
         let request_id = format!("honest-{}-{number}", self.run);
         let request = PlaceOrderRequest { lines: lines.map(line).into(), expected_total: None, request_id };
-        // Watches the first customer's order.
         let session = self.shop.customer(number);
         let request = authorised(session, request);
         Ok(OrderServiceClient::new(self.channel()).place_order(request).await?.into_inner().name)
     }
 
-    async fn watch_order(&self) -> Result<(), Status> {
-        let request = WatchOrderRequest { name: self.order.clone(), ..WatchOrderRequest::default() };
-        let request = authorised(self.shop.customer(0), request);
+    async fn watch_order(&self, number: usize) -> Result<(), Status> {
+        let customer = number % self.orders.len();
+        let request = WatchOrderRequest { name: self.orders[customer].clone(), ..WatchOrderRequest::default() };
+        let request = authorised(self.shop.customer(customer), request);
         let mut states = OrderServiceClient::new(self.channel()).watch_order(request).await?.into_inner();
         states.message().await.map(drop)
     }
