@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::{
     attackers::Attack,
     figures::{self, Figures},
-    honest::Honest,
+    honest::{BETWEEN, Honest},
     own_fleet::{self, Running, output},
 };
 
@@ -78,12 +78,18 @@ impl Fleet {
 
     /// Measures honest calls before, during and after the attack. `attack` starts it.
     pub async fn withstands(&self, name: &str, attack: impl AsyncFnOnce() -> Attack) {
-        self.withstands_at(self.gateway(), name, attack).await;
+        self.withstands_at(self.gateway(), BETWEEN, name, attack).await;
     }
 
-    /// The same for a gateway that the test has started itself.
-    pub async fn withstands_at(&self, gateway: SocketAddr, name: &str, attack: impl AsyncFnOnce() -> Attack) {
-        let honest = Honest::of(self, gateway).await;
+    /// The same for a gateway that the test has started itself, with an honest call of each kind every `between`.
+    pub async fn withstands_at(
+        &self,
+        gateway: SocketAddr,
+        between: Duration,
+        name: &str,
+        attack: impl AsyncFnOnce() -> Attack,
+    ) {
+        let honest = Honest::of(self, gateway, between).await;
         let seconds = if is_short() { 3 } else { 20 };
         let measured = Duration::from_secs(seconds);
         // Warm-up: connections, pools and caches fill up.

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The interval between two calls of one kind.
-const BETWEEN: Duration = Duration::from_millis(25);
+pub const BETWEEN: Duration = Duration::from_millis(25);
 /// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The same for a call on a new connection, which has to be accepted at once.
@@ -47,6 +47,7 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 #[derive(Clone)]
 pub struct Honest {
     gateway: SocketAddr,
+    between: Duration,
     channels: Arc<[Channel]>,
     shop: Arc<Shop>,
     operator: Arc<Session>,
@@ -59,7 +60,7 @@ pub struct Honest {
 
 impl Honest {
     /// Clients of one of the fleet's gateways. They don't retry, so that every response is counted.
-    pub async fn of(fleet: &Fleet, gateway: SocketAddr) -> Self {
+    pub async fn of(fleet: &Fleet, gateway: SocketAddr, between: Duration) -> Self {
         let settings = ClientSettings { retry_attempts: 1, breaker_calls: u32::MAX, ..fleet.state.client_settings() };
         let url = format!("http://{gateway}");
         let channels = (0..CHANNELS).map(|_| flotilla_rpc::channel(&url, &settings).unwrap()).collect();
@@ -67,7 +68,7 @@ impl Honest {
         let email = format!("honest-{}@attack.example", NUMBER.fetch_add(1, Ordering::Relaxed));
         fleet.api.sign_up(&email, "Honest", PASSWORD).await.unwrap();
         let run = shop.stamp();
-        let honest = Self { gateway, channels, shop, operator, email, orders: Arc::default(), run };
+        let honest = Self { gateway, between, channels, shop, operator, email, orders: Arc::default(), run };
         let orders = futures::future::join_all((0..SHOP.customers).map(|customer| honest.place(customer))).await;
         Self { orders: orders.into_iter().map(Result::unwrap).collect(), ..honest }
     }
@@ -77,7 +78,7 @@ impl Honest {
         let mut calls = JoinSet::new();
         let began = Instant::now();
         for round in 0_u32.. {
-            let due = began + BETWEEN * round;
+            let due = began + self.between * round;
             if due - began >= duration {
                 break;
             }
