@@ -59,23 +59,45 @@ impl<K: Hash + Eq> RateLimiter<K> {
     /// # Errors
     /// The bucket is empty: how long until it holds one.
     pub fn take(&self, key: K) -> Result<(), Duration> {
-        let rate = (self.rate)();
-        // What a call costs, in nanoseconds of the bucket's time, and how far a bucket may be ahead of now.
-        let Some(cost) = 1_000_000_000_u64.checked_div(u64::from(rate.per_second)) else { return Ok(()) };
-        let cost = cost.max(1);
-        let depth = cost.saturating_mul(u64::from(rate.burst.max(1)));
-        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let Some((cost, depth)) = self.prices() else { return Ok(()) };
+        let now = self.now();
         let mut buckets = self.shard(&key).lock();
         let full = buckets.get(&key).copied().unwrap_or(0).max(now);
         let ahead = full - now + cost;
         if ahead > depth {
             return Err(Duration::from_nanos(ahead - depth));
         }
-        buckets.put(key, full + cost);
+        self.put(&mut buckets, key, full + cost);
+        Ok(())
+    }
+
+    /// Takes up to `tokens` tokens out of `key`'s bucket, as many as it holds.
+    pub fn charge(&self, key: K, tokens: u32) {
+        let Some((cost, depth)) = self.prices() else { return };
+        let now = self.now();
+        let mut buckets = self.shard(&key).lock();
+        let full = buckets.get(&key).copied().unwrap_or(0).max(now);
+        let charged = full.saturating_add(cost.saturating_mul(u64::from(tokens)));
+        self.put(&mut buckets, key, charged.min(now.saturating_add(depth)).max(full));
+    }
+
+    /// What a call costs, in nanoseconds of the bucket's time, and how far a bucket may be ahead of now; `None` where
+    /// there is no limit.
+    fn prices(&self) -> Option<(u64, u64)> {
+        let rate = (self.rate)();
+        let cost = 1_000_000_000_u64.checked_div(u64::from(rate.per_second))?.max(1);
+        Some((cost, cost.saturating_mul(u64::from(rate.burst.max(1)))))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn put(&self, buckets: &mut LruCache<K, u64>, key: K, full: u64) {
+        buckets.put(key, full);
         if buckets.len() > self.each {
             buckets.pop_lru();
         }
-        Ok(())
     }
 
     /// How many keys have a bucket.
@@ -117,6 +139,19 @@ mod tests {
         tokio::time::advance(Duration::from_secs(60)).await;
         let taken = (0..100).filter(|_| limiter.take(1).is_ok()).count();
         assert_eq!(taken, 5, "a rest fills the bucket, and no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_charged_is_waited_for_and_never_longer_than_an_empty_bucket_takes() {
+        let limiter = limiter(10, 5, 1000);
+        limiter.charge(1, 3);
+        limiter.take(1).unwrap();
+        limiter.take(1).unwrap();
+        limiter.take(1).unwrap_err();
+        limiter.charge(1, 1_000);
+        tokio::time::advance(Duration::from_millis(100)).await;
+        limiter.take(1).expect("a bucket is never emptier than empty");
+        limiter.take(2).expect("another key isn't charged");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn edge(
         },
         cors: Cors::new(&settings.edge.cors_origins),
         proxies: TrustedProxies::parse(&settings.edge.trusted_proxies).map_err(anyhow::Error::msg)?,
-        addresses: RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys),
+        addresses: Arc::new(RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys)),
         ids: RequestIds::new(rand::random()),
         admission,
         draining,

@@ -30,7 +30,7 @@ use crate::request_id::{self, RequestIds};
 use crate::response_cache::ResponseCache;
 use crate::rest;
 use crate::routes::RouteTable;
-use crate::server::{PeerAddress, network};
+use crate::server::network;
 use crate::site::Site;
 
 /// Limits of single requests.
@@ -80,8 +80,8 @@ pub struct Edge {
     pub ids: RequestIds,
     /// The proxies whose `x-forwarded-for` is trusted.
     pub proxies: TrustedProxies,
-    /// How often one address may ask; `None`: as often as it likes.
-    pub addresses: RateLimiter<IpAddr>,
+    /// How often one address may call.
+    pub addresses: Arc<RateLimiter<IpAddr>>,
     /// Decides which requests are accepted.
     pub admission: Arc<Admission>,
     /// Cancelled when streams have to end.
@@ -95,17 +95,14 @@ impl Edge {
             return leave;
         }
         let id = self.ids.settle(request.headers_mut());
-        if let Some(PeerAddress(peer)) = request.extensions().get().copied() {
-            let client = self.proxies.client(peer, request.headers());
-            request.extensions_mut().insert(client);
-        }
         let origin = request.headers().get(http::header::ORIGIN).cloned();
         let protocol = self.protocol(&request);
         let admitted = self.admit_request(&mut request);
         let memory = request.extensions().get::<RequestMemory>().cloned();
         let answering = async {
             match admitted {
-                Ok(()) => self.answer(protocol, request, &id).await,
+                // Boxed: its many kilobytes are allocated only for a request that there is room for.
+                Ok(()) => Box::pin(self.answer(protocol, request, &id)).await,
                 Err(error) => protocol.error(error.into(), id.to_str().unwrap_or_default()),
             }
         };
@@ -203,4 +200,22 @@ impl Edge {
 /// The client's network, as used by the limits.
 pub fn address(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ClientAddress>().map(|ClientAddress(address)| network(*address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a request may take before there is known to be room for it, in bytes: one connection may open a hundred at once.
+    const UNADMITTED: usize = 2048;
+
+    fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_is_small_until_it_is_admitted() {
+        let size = size_of_future(Edge::handle);
+        assert!(size <= UNADMITTED, "{size}");
+    }
 }

@@ -82,7 +82,7 @@ impl Standalone {
             },
             cors: Cors::new(&limits.cors_origins),
             proxies: TrustedProxies::default(),
-            addresses: RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1),
+            addresses: Arc::new(RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1)),
             ids: RequestIds::new(rand::random()),
             admission,
             draining: shutdown.clone(),

@@ -26,9 +26,11 @@ use tokio::{
 };
 
 /// The attackers' address.
-const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// The attackers' receive window for a connection.
 const WINDOW: u32 = 64 * 1024;
+/// A method that needs a body and no token.
+const LOGIN: &str = "/flotilla.identity.v1.AuthService/Login";
 
 pub type Sender = SendRequest<Full<Bytes>>;
 
@@ -127,6 +129,17 @@ pub fn grpc(gateway: SocketAddr, path: &str, message: &impl Message, token: Opti
         request.headers_mut().insert("authorization", HeaderValue::from_str(token).unwrap());
     }
     request
+}
+
+/// The headers of a log-in; `number` selects the protocol.
+pub fn login(gateway: SocketAddr, number: usize) -> Request<()> {
+    let (path, kind) = match number % 3 {
+        0 => ("/v1/auth:login", "application/json"),
+        1 => (LOGIN, "application/grpc"),
+        _ => (LOGIN, "application/json"),
+    };
+    let request = Request::post(format!("http://{gateway}{path}")).header("content-type", kind);
+    request.header("te", "trailers").body(()).unwrap()
 }
 
 /// Whether a call was accepted, judged by the response headers.

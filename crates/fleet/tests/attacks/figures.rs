@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use hdrhistogram::Histogram;
 
+/// The 99th percentile of fewer calls is just the slowest of them.
+const TELLING: u64 = 200;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// List a page of products.
@@ -16,10 +19,24 @@ pub enum Kind {
     WatchPrice,
     /// Change a product.
     Change,
+    /// List a page of products on a new connection.
+    NewConnection,
+    /// Log in.
+    LogIn,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Read, Self::Order, Self::WatchOrder, Self::WatchPrice, Self::Change];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Order, Self::WatchOrder, Self::WatchPrice, Self::Change, Self::NewConnection, Self::LogIn];
+
+    /// How many rounds pass from one call to the next. A log-in takes tens of milliseconds of processor time.
+    pub fn rounds(self) -> u32 {
+        match self {
+            Self::NewConnection => 4,
+            Self::LogIn => 20,
+            Self::Read | Self::Order | Self::WatchOrder | Self::WatchPrice | Self::Change => 1,
+        }
+    }
 }
 
 /// Results of one kind of call.
@@ -44,6 +61,11 @@ impl Calls {
 
     pub fn p99(&self) -> Duration {
         self.quantile(0.99)
+    }
+
+    /// Whether there are enough calls to compare their percentiles.
+    pub fn are_telling(&self) -> bool {
+        self.took.len() >= TELLING
     }
 
     fn quantile(&self, quantile: f64) -> Duration {
@@ -80,7 +102,7 @@ pub fn table(attack: &str, told: &str, figures: &[(&str, &Figures)]) -> String {
     let mut text = format!("\n{attack}: {told}\n");
     let mut row = |cells: [String; 6]| {
         let [kind, when, answered, failed, p50, p99] = cells;
-        writeln!(text, "  {kind:<11} {when:<7} {answered:>8} {failed:>7} {p50:>9} {p99:>9}").unwrap();
+        writeln!(text, "  {kind:<13} {when:<7} {answered:>8} {failed:>7} {p50:>9} {p99:>9}").unwrap();
     };
     row(["kind", "", "answered", "failed", "p50 ms", "p99 ms"].map(str::to_owned));
     for kind in Kind::ALL {

@@ -1,50 +1,33 @@
 //! The fleet under attack, and the sequence that every attack runs: measure, attack, measure.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use flotilla_fleet::{
     checker,
     client::{Api, Session},
-    control,
     demo::{self, Shop},
     home::Home,
-    state::{Phase, State},
+    state::State,
 };
-use flotilla_servers::Process;
-use tokio::{
-    process::Command,
-    sync::{Mutex, MutexGuard},
-    time::{Instant, sleep},
-};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     attackers::Attack,
     figures::{self, Figures},
-    honest::Honest,
+    honest::{BETWEEN, Honest},
+    own_fleet::{self, Running, output},
 };
 
 /// The prefix of these tests' folders.
 const PREFIX: &str = "attacks-test-";
-const START_DEADLINE: Duration = Duration::from_secs(300);
 /// The longest time from the start of an attack until it counts as under way.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(60);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(20);
 const SEED: u64 = 16;
-const SHOP: demo::Options = demo::Options { products: 50, customers: 8, orders: 0, concurrency: 4, seed: Some(SEED) };
+pub const SHOP: demo::Options =
+    demo::Options { products: 50, customers: 8, orders: 0, concurrency: 4, seed: Some(SEED) };
 
 static FLEET: Mutex<Option<Running>> = Mutex::const_new(None);
-
-struct Running {
-    home: Home,
-    /// Never dropped: when this process ends, its guard ends the supervisor, which ends the fleet.
-    _supervisor: Process,
-}
 
 /// The fleet, reserved for one attack at a time.
 pub struct Fleet {
@@ -67,7 +50,7 @@ pub async fn fleet() -> Fleet {
     let home = match &*turn {
         Some(running) => running.home.clone(),
         None => {
-            let running = start().await;
+            let running = own_fleet::start(own_fleet::new_home(PREFIX, "fleet"), &[]).await;
             let home = running.home.clone();
             *turn = Some(running);
             home
@@ -80,59 +63,9 @@ pub async fn fleet() -> Fleet {
     Fleet { _turn: turn, state, home, api, operator, shop }
 }
 
-async fn start() -> Running {
-    let servers = workspace().join(".flotilla");
-    sweep(&servers);
-    let home = Home::open(&servers.join(format!("{PREFIX}{}", std::process::id())), Some(&servers)).unwrap();
-    let mut command = Command::new(binary());
-    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).arg("supervise");
-    let supervisor = Process::spawn_own(command, &home.log("supervisor"), home.rotation()).unwrap();
-    let deadline = Instant::now() + START_DEADLINE;
-    loop {
-        match State::read(&home).unwrap().map(|state| state.phase) {
-            Some(Phase::Ready) => return Running { home, _supervisor: supervisor },
-            Some(Phase::Failed(reason)) => panic!("the fleet doesn't start: {reason}"),
-            _ => assert!(Instant::now() < deadline, "the fleet isn't ready in time"),
-        }
-        sleep(PAUSE).await;
-    }
-}
-
-/// Removes the leftovers of earlier runs.
-fn sweep(servers: &Path) {
-    let Ok(entries) = std::fs::read_dir(servers) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse::<i32>().ok());
-        let Some(owner) = owner.and_then(rustix::process::Pid::from_raw) else { continue };
-        if rustix::process::test_kill_process(owner).is_ok() {
-            continue;
-        }
-        let Ok(home) = Home::open(&entry.path(), Some(servers)) else { continue };
-        if control::reset(&home).is_ok() {
-            drop(std::fs::remove_dir_all(home.root()));
-        }
-    }
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// The command: the release build, or what FLEET names.
-fn binary() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    let binary = std::env::var_os("FLEET").map_or_else(|| target.join("release/fleet"), |path| workspace().join(path));
-    assert!(binary.exists(), "{} is missing: `make build` makes it", binary.display());
-    binary
-}
-
 /// Runs a command on a fleet and requires that it succeeds.
 pub async fn run(home: Home, arguments: &'static [&'static str]) {
-    let mut command = Command::new(binary());
-    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).args(arguments);
-    let output = tokio::time::timeout(START_DEADLINE, command.kill_on_drop(true).output()).await;
-    let output = output.expect("a command ends in time").unwrap();
+    let output = output(&home, arguments).await;
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -145,7 +78,18 @@ impl Fleet {
 
     /// Measures honest calls before, during and after the attack. `attack` starts it.
     pub async fn withstands(&self, name: &str, attack: impl AsyncFnOnce() -> Attack) {
-        let honest = Honest::of(self).await;
+        self.withstands_at(self.gateway(), BETWEEN, name, attack).await;
+    }
+
+    /// The same for a gateway that the test has started itself, with an honest call of each kind every `between`.
+    pub async fn withstands_at(
+        &self,
+        gateway: SocketAddr,
+        between: Duration,
+        name: &str,
+        attack: impl AsyncFnOnce() -> Attack,
+    ) {
+        let honest = Honest::of(self, gateway, between).await;
         let seconds = if is_short() { 3 } else { 20 };
         let measured = Duration::from_secs(seconds);
         // Warm-up: connections, pools and caches fill up.
@@ -168,7 +112,7 @@ impl Fleet {
     }
 
     fn assert_unfelt(name: &str, before: &Figures, during: &Figures, after: &Figures) {
-        for (kind, felt) in during.kinds() {
+        for (kind, felt) in during.kinds().filter(|(_, calls)| calls.are_telling()) {
             let quiet = before.p99(kind).max(after.p99(kind));
             let felt = felt.p99();
             assert!(felt <= quiet * 2, "{name}: {kind:?}: p99 of {felt:?} during, {quiet:?} without");

@@ -6,16 +6,24 @@
 //! test-attacks` checks it, which runs the release build on an otherwise idle machine. `make test-attacks-short` is the
 //! short form. Neither is part of `cargo test`.
 //!
-//! Attackers use an address of their own (127.0.0.2), as they would in the real world.
+//! Attackers use addresses of their own (127.0.0.2, 127.0.1.x), as they would in the real world.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
 
 mod attackers;
 mod cancelled_calls;
+mod control_group;
 mod figures;
 mod fleet;
+mod held_streams;
 mod honest;
+mod http2;
+mod idle_connections;
 mod many_watches;
 mod order_flood;
+#[path = "../own_fleet/mod.rs"]
+mod own_fleet;
 mod read_flood;
+mod small_memory;
 mod unread_streams;
+mod unsent_bodies;

@@ -1,7 +1,6 @@
 //! The fleet under test.
 
 use std::{
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -12,30 +11,30 @@ use std::{
 use flotilla_fleet::{
     checker::{self, Databases},
     client::{Api, Session},
-    control,
     demo::Shop,
     home::Home,
     outcome,
     screen::Progress,
-    state::{Phase, State},
+    state::State,
 };
 use flotilla_proto::{
     money::{Amount, Currency},
     orders::v1::{GetOrderRequest, Order, OrderState, order_service_client::OrderServiceClient},
 };
-use flotilla_servers::Process;
 use tokio::{
-    process::Command,
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep},
 };
 use tonic::Request;
 
-use crate::trace::COLLECTOR;
+pub use crate::own_fleet::binary;
+use crate::{
+    own_fleet::{self, Running},
+    trace::COLLECTOR,
+};
 
 /// Folders of these tests begin so.
 const PREFIX: &str = "fleet-test-";
-const START_DEADLINE: Duration = Duration::from_secs(300);
 /// A crash test fails when anything is stuck so long after the last fault.
 pub const END_PATIENCE: Duration = Duration::from_secs(60);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
@@ -45,12 +44,6 @@ static FLEET: Mutex<Option<Running>> = Mutex::const_new(None);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// Messages that a test has planted and that stay parked.
 pub static PLANTED: AtomicI64 = AtomicI64::new(0);
-
-struct Running {
-    home: Home,
-    /// Never dropped: when this process ends, its guard ends the supervisor, which ends the fleet.
-    _supervisor: Process,
-}
 
 /// The fleet, for one test alone.
 pub struct Fleet {
@@ -82,65 +75,18 @@ pub async fn fleet() -> Fleet {
 }
 
 async fn start() -> Running {
-    let binary = binary();
-    let home = new_home("test");
-    let mut command = Command::new(binary);
-    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).arg("supervise");
     // Traces are exported, of requests that ask for it.
     let telemetry = [
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", COLLECTOR.endpoint()),
         ("OTEL_TRACES_SAMPLER", "parentbased_always_off".to_owned()),
         ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
     ];
-    command.envs(telemetry);
-    let supervisor = Process::spawn_own(command, &home.log("supervisor"), home.rotation()).unwrap();
-    let deadline = Instant::now() + START_DEADLINE;
-    loop {
-        match State::read(&home).unwrap().map(|state| state.phase) {
-            Some(Phase::Ready) => return Running { home, _supervisor: supervisor },
-            Some(Phase::Failed(reason)) => panic!("the fleet doesn't start: {reason}"),
-            _ => assert!(Instant::now() < deadline, "the fleet isn't ready in time"),
-        }
-        sleep(PAUSE).await;
-    }
+    own_fleet::start(new_home("test"), &telemetry).await
 }
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// The release build of the command.
-pub fn binary() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    let binary = target.join("release/fleet");
-    let advice = "these tests run the release build, `make build` makes it";
-    assert!(binary.exists(), "{} is missing: {advice}", binary.display());
-    binary
-}
-
-/// A fresh folder for a fleet of this process, beside the servers that are fetched already.
+/// A fresh folder for a fleet of this process.
 pub fn new_home(name: &str) -> Home {
-    let servers = workspace().join(".flotilla");
-    sweep(&servers);
-    Home::open(&servers.join(format!("{PREFIX}{name}-{}", std::process::id())), Some(&servers)).unwrap()
-}
-
-/// Removes what earlier runs have left.
-fn sweep(servers: &Path) {
-    let Ok(entries) = std::fs::read_dir(servers) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.rsplit_once('-').and_then(|(_, pid)| pid.parse::<i32>().ok());
-        let owner = owner.and_then(rustix::process::Pid::from_raw);
-        // Another process of these tests may be about to use it.
-        if owner.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok()) {
-            continue;
-        }
-        let Ok(home) = Home::open(&entry.path(), Some(servers)) else { continue };
-        if control::reset(&home).is_ok() {
-            drop(std::fs::remove_dir_all(home.root()));
-        }
-    }
+    own_fleet::new_home(PREFIX, name)
 }
 
 /// What a command said, and whether it succeeded.
@@ -153,10 +99,7 @@ pub struct Outcome {
 
 /// Runs the command on a fleet, with its output in a pipe.
 pub async fn command(home: &Home, arguments: &[&str]) -> Outcome {
-    let mut command = Command::new(binary());
-    command.arg("--home").arg(home.root()).arg("--servers").arg(home.servers()).args(arguments);
-    let output = command.kill_on_drop(true).output();
-    let output = tokio::time::timeout(START_DEADLINE, output).await.expect("a command ends in time").unwrap();
+    let output = own_fleet::output(home, arguments).await;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Outcome { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

@@ -23,6 +23,8 @@ mod idempotency;
 mod lifecycle;
 mod losses;
 mod metrics_page;
+#[path = "../own_fleet/mod.rs"]
+mod own_fleet;
 mod poison;
 mod redis;
 mod refusals;

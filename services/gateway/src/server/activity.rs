@@ -3,12 +3,15 @@
 //! A call is in flight from its headers until its response has been written. Meanwhile either the gateway works on it
 //! (the response isn't ready, or a stream has nothing to send) or it waits for the client to read a piece of it. A
 //! client that doesn't read a response for too long is stalled; one that cancels call after call (HTTP/2 rapid reset)
-//! is abusive; a connection without a call for too long is idle.
+//! is abusive; a connection without a call for too long is idle. Cancelled
+//! calls also count against the rate of their address, which may spread them over many connections.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flotilla_rpc::RateLimiter;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -16,6 +19,8 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(10);
 /// A connection whose responses haven't been read for this long may be evicted when room is needed.
 const SLOW: Duration = Duration::from_secs(1);
+/// What a cancelled call costs its address in addition, in calls: the work for it was in vain.
+const CANCELLED_COST: u32 = 24;
 
 /// Time limits, and how many cancelled calls are allowed.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +63,8 @@ impl Slot {
 #[derive(Debug)]
 pub struct Activity {
     timeouts: Timeouts,
+    /// How often each address may call.
+    addresses: Arc<RateLimiter<IpAddr>>,
     abused: AtomicBool,
     aborted: AtomicBool,
     calls: Mutex<Calls>,
@@ -74,16 +81,16 @@ struct Calls {
 }
 
 impl Activity {
-    /// The activity of a connection without calls.
-    pub fn new(timeouts: Timeouts) -> Arc<Self> {
+    /// The activity of a connection without calls. Cancelled calls are charged to `addresses`.
+    pub fn new(timeouts: Timeouts, addresses: Arc<RateLimiter<IpAddr>>) -> Arc<Self> {
         let now = Instant::now();
         let calls = Calls { slots: Vec::new(), free: Vec::new(), quiet_since: now, broken: 0, window: now };
         let (abused, aborted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { timeouts, abused, aborted, calls: Mutex::new(calls) })
+        Arc::new(Self { timeouts, addresses, abused, aborted, calls: Mutex::new(calls) })
     }
 
-    /// Registers a call.
-    pub fn begin(self: &Arc<Self>) -> OpenCall {
+    /// Registers a call from `address`.
+    pub fn begin(self: &Arc<Self>, address: IpAddr) -> OpenCall {
         let slot = Slot { open: true, offered: false, unwritten: 0, since: Instant::now() };
         let mut calls = self.calls.lock();
         let index = calls.free.pop().unwrap_or(calls.slots.len());
@@ -93,7 +100,7 @@ impl Activity {
             calls.slots[index] = slot;
         }
         drop(calls);
-        OpenCall { activity: Arc::clone(self), index, ended: AtomicBool::new(false) }
+        OpenCall { activity: Arc::clone(self), address, index, ended: AtomicBool::new(false) }
     }
 
     /// Whether the client cancels too many calls. Checked on every poll of the connection, so it must be cheap.
@@ -142,6 +149,7 @@ impl Activity {
 #[derive(Debug)]
 pub struct OpenCall {
     activity: Arc<Activity>,
+    address: IpAddr,
     index: usize,
     ended: AtomicBool,
 }
@@ -196,6 +204,7 @@ impl Drop for OpenCall {
         if *self.ended.get_mut() {
             return;
         }
+        self.activity.addresses.charge(self.address, CANCELLED_COST);
         if now.duration_since(calls.window) > WINDOW {
             calls.window = now;
             calls.broken = 0;

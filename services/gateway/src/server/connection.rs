@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Fault};
 use super::answer::Answer;
-use super::listener::PeerAddress;
+use super::listener::{PeerAddress, network};
 use super::replay::Replay;
 use super::{Accepted, Shared};
 use crate::admission::{RequestMemory, Windows};
@@ -127,8 +127,9 @@ impl Connection<'_> {
         let io = TokioIo::new(Replay::new(begun.into(), stream));
         let (edge, address) = (&self.shared.port.edge, self.address);
         let service = service_fn(|mut request: Request<Incoming>| {
-            let (edge, call) = (Arc::clone(edge), self.activity.begin());
-            request.extensions_mut().insert(address);
+            let client = edge.proxies.client(address.0, request.headers());
+            let (edge, call) = (Arc::clone(edge), self.activity.begin(network(client.0)));
+            request.extensions_mut().insert(client);
             async move {
                 let mut response = edge.handle(request).await;
                 let memory = response.extensions_mut().remove::<RequestMemory>();

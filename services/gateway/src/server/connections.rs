@@ -192,7 +192,7 @@ impl Drop for OpenConnection {
 mod tests {
     use std::time::Duration;
 
-    use flotilla_rpc::ServerSettings;
+    use flotilla_rpc::{Rate, RateLimiter, ServerSettings};
     use prometheus::Registry;
 
     use super::super::activity::{OpenCall, Timeouts};
@@ -206,7 +206,8 @@ mod tests {
 
     fn activity() -> Arc<Activity> {
         let minute = Duration::from_secs(60);
-        Activity::new(Timeouts { idle: minute, untaken: minute, broken: 1 })
+        let addresses = Arc::new(RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1));
+        Activity::new(Timeouts { idle: minute, untaken: minute, broken: 1 }, addresses)
     }
 
     struct Client {
@@ -226,7 +227,7 @@ mod tests {
         }
 
         fn call(&self) -> OpenCall {
-            self.activity.begin()
+            self.activity.begin([10, 0, 0, 1].into())
         }
     }
 

@@ -11,7 +11,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// An IPv6 customer usually has a whole /64.
 const V6_NETWORK: u128 = !0 << 64;
 
-/// The peer's address of a connection; an extension of each request.
+/// The peer's address of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 

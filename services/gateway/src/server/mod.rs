@@ -31,7 +31,8 @@ use crate::edge::Edge;
 
 use activity::{Activity, Timeouts};
 use connections::{Connections, OpenConnection};
-pub use listener::{PeerAddress, network};
+use listener::PeerAddress;
+pub use listener::network;
 
 /// While most slots are taken, the deadlines of a connection's start are divided by this.
 const CROWDED: u32 = 4;
@@ -108,10 +109,11 @@ pub async fn serve(listener: TcpListener, port: PublicPort, shutdown: Cancellati
 /// Admits a connection, or closes it if there is no room.
 fn admit(shared: &Shared, connections: &Arc<Connections>, stream: TcpStream, address: PeerAddress) -> Option<Accepted> {
     let limits = &shared.port.limits;
-    let (idle, untaken, broken) = (limits.idle_timeout.0, limits.send_timeout.0, limits.max_resets);
-    let activity = Activity::new(Timeouts { idle, untaken, broken });
     // A trusted proxy's connections serve many clients.
     let proxied = shared.port.edge.proxies.trusts(address.0.ip());
+    let broken = if proxied { u32::MAX } else { limits.max_resets };
+    let (idle, untaken) = (limits.idle_timeout.0, limits.send_timeout.0);
+    let activity = Activity::new(Timeouts { idle, untaken, broken }, Arc::clone(&shared.port.edge.addresses));
     match connections.admit((!proxied).then(|| network(address.0.ip())), &activity) {
         Ok(open) => {
             let begin_within = limits.header_timeout.0 / if connections.is_crowded() { CROWDED } else { 1 };

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::attackers::{continue_on, reset_on};
 use crate::fixture::Fixture;
+use crate::opener::Opener;
 
 const SOON: Duration = Duration::from_secs(10);
 const SHORT: HumanDuration = HumanDuration(Duration::from_millis(200));
@@ -110,6 +111,25 @@ async fn calls_broken_off_while_a_service_works_count_too() {
     }
     let _broken = timeout(SOON, driver).await.expect("the connection's end");
     refused(&fixture, "resets").await;
+}
+
+#[tokio::test]
+async fn calls_cancelled_on_many_connections_count_against_the_rate_of_their_address() {
+    // More than the 40 calls below, so they are refused only if a cancelled one counts as many.
+    let fixture = Fixture::with(|settings| settings.grpc.rate_limit.per_address = 50.into()).await;
+    for _ in 0..20 {
+        let mut opener = Opener::connect(fixture.address(), [127, 0, 0, 2]).await;
+        let login = Request::post(format!("http://{}/v1/auth:login", fixture.address()));
+        opener.send(login.header("content-type", "application/json"), false).await;
+        opener.settle().await;
+        opener.open.clear();
+        opener.settle().await;
+        if opener.watch("/v1/products:watchPrices", &fixture.customer_token()).await == 429 {
+            assert_eq!(fixture.call("GET /v1/products").send().await.status, 200, "another address isn't charged");
+            return;
+        }
+    }
+    panic!("cancelled calls cost no more than others");
 }
 
 #[tokio::test]

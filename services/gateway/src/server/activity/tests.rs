@@ -1,6 +1,9 @@
 //! Connections that are idle, stalled or abused, judged by their calls.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
+use flotilla_rpc::Rate;
 use futures::FutureExt as _;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
@@ -11,8 +14,12 @@ use crate::admission::RequestMemory;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Where all calls come from.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 fn activity() -> Arc<Activity> {
-    Activity::new(Timeouts { idle: 60 * SECOND, untaken: 30 * SECOND, broken: 3 })
+    let addresses = Arc::new(RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1));
+    Activity::new(Timeouts { idle: 60 * SECOND, untaken: 30 * SECOND, broken: 3 }, addresses)
 }
 
 #[tokio::test]
@@ -21,7 +28,7 @@ async fn a_connection_without_a_call_is_idle_in_time_and_one_with_a_slow_answer_
     let now = Instant::now();
     assert_eq!(activity.fault(now + 59 * SECOND), None);
     assert_eq!(activity.fault(now + 61 * SECOND), Some(Fault::Idle));
-    let call = activity.begin();
+    let call = activity.begin(CLIENT);
     assert_eq!(activity.fault(now + 600 * SECOND), None, "we are at work");
     drop(Answer::new(Empty::<Bytes>::new(), call, None));
     assert_eq!(activity.fault(now + 600 * SECOND), Some(Fault::Idle));
@@ -33,13 +40,13 @@ async fn an_answer_that_is_not_taken_has_stalled_and_a_silent_stream_has_not() {
     let later = Instant::now() + 31 * SECOND;
     let frames = futures::stream::iter([Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b"x")))]);
     let silent = futures::StreamExt::chain(frames, futures::stream::pending());
-    let mut answer = Answer::new(StreamBody::new(silent), activity.begin(), None);
+    let mut answer = Answer::new(StreamBody::new(silent), activity.begin(CLIENT), None);
     assert_eq!(activity.fault(later), Some(Fault::Stalled), "the headers wait");
     assert!(answer.frame().await.is_some());
     assert_eq!(activity.fault(later), Some(Fault::Stalled), "a frame waits");
     assert!(answer.frame().now_or_never().is_none());
     assert_eq!(activity.fault(later), None, "there is nothing to take");
-    let mut whole = Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(), None);
+    let mut whole = Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(CLIENT), None);
     assert!(whole.frame().await.is_some());
     assert_eq!(activity.fault(later), Some(Fault::Stalled), "the last frame waits");
     drop(whole);
@@ -51,7 +58,7 @@ async fn a_piece_that_was_handed_on_and_is_not_written_is_not_taken() {
     let activity = activity();
     let later = Instant::now() + 31 * SECOND;
     let memory = Some(RequestMemory::unlimited());
-    let mut whole = Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(), memory.clone());
+    let mut whole = Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(CLIENT), memory.clone());
     let piece = whole.frame().await.unwrap().unwrap().into_data().unwrap();
     drop(whole);
     assert_eq!(activity.fault(later), Some(Fault::Stalled), "its body is gone, but not its piece");
@@ -60,7 +67,7 @@ async fn a_piece_that_was_handed_on_and_is_not_written_is_not_taken() {
     assert_eq!(activity.fault(later), None);
     let frames = futures::stream::iter([Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b"x")))]);
     let silent = futures::StreamExt::chain(frames, futures::stream::pending());
-    let mut answer = Answer::new(StreamBody::new(silent), activity.begin(), memory);
+    let mut answer = Answer::new(StreamBody::new(silent), activity.begin(CLIENT), memory);
     let piece = answer.frame().await.unwrap().unwrap();
     assert!(answer.frame().now_or_never().is_none());
     assert_eq!(activity.fault(later), Some(Fault::Stalled), "the stream says nothing more, but its piece waits");
@@ -72,24 +79,24 @@ async fn a_piece_that_was_handed_on_and_is_not_written_is_not_taken() {
 async fn calls_broken_off_are_abuse_and_calls_that_end_are_not() {
     let activity = activity();
     for _ in 0..100 {
-        let answer = Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(), None);
+        let answer = Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(CLIENT), None);
         answer.collect().await.unwrap();
         let trailers = futures::stream::iter([Ok::<_, std::convert::Infallible>(Frame::<Bytes>::trailers(
             http::HeaderMap::new(),
         ))]);
         let mut answer = Answer::new(
             StreamBody::new(futures::StreamExt::chain(trailers, futures::stream::pending())),
-            activity.begin(),
+            activity.begin(CLIENT),
             None,
         );
         assert!(answer.frame().await.is_some());
     }
     assert!(!activity.is_abused());
     for _ in 0..3 {
-        drop(activity.begin());
+        drop(activity.begin(CLIENT));
     }
     assert!(!activity.is_abused());
-    drop(Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(), None));
+    drop(Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(CLIENT), None));
     assert!(activity.is_abused());
     assert_eq!(activity.calls.lock().slots.len(), 1, "places are used again");
 }
