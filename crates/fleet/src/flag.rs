@@ -244,6 +244,9 @@ fn summary(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const ADA: &str = "0190a7e0-0000-7000-8000-00000000ada1";
+    const BOB: &str = "0190a7e0-0000-7000-8000-00000000b0b1";
+
     fn wish(value: &str, users: &[&str]) -> Wish {
         let users = users.iter().map(ToString::to_string).collect();
         Wish { flag: "single-notice".to_owned(), value: value.to_owned(), users, any: false }
@@ -251,21 +254,22 @@ mod tests {
 
     #[test]
     fn what_people_write_becomes_a_definition_that_services_read() {
+        let named = format!("users/{ADA}");
         for (value, users, told) in [
             ("on", vec![], "on"),
             ("off", vec![], "off"),
             ("25%", vec![], "on for 25% of the users"),
             ("0.5%", vec![], "on for 0.5% of the users"),
             ("100%", vec![], "on for 100% of the users"),
-            ("off", vec!["users/ada"], "off, on for named users"),
-            ("10%", vec!["ada", "bob"], "on for 10% of the users, on for named users"),
+            ("off", vec![named.as_str()], "off, on for named users"),
+            ("10%", vec![ADA, BOB], "on for 10% of the users, on for named users"),
         ] {
             let definition = definition(&wish(value, &users)).unwrap();
             Flag::parse("single-notice", &definition).unwrap();
             assert_eq!(summary(&definition), told, "{definition}");
         }
-        let definition = definition(&wish("off", &["users/ada"])).unwrap();
-        assert!(definition.contains(r#"["ada"]"#), "{definition}");
+        let definition = definition(&wish("off", &[&named])).unwrap();
+        assert!(definition.contains(&format!(r#"["{ADA}"]"#)), "{definition}");
     }
 
     #[test]
@@ -273,6 +277,7 @@ mod tests {
         for value in ["onn", "25", "-1%", "101%", "0.125%", "%", "1.x%", "@/there/is/no/such/file"] {
             assert!(definition(&wish(value, &[])).is_err(), "{value}");
         }
+        assert!(definition(&wish("off", &["users/bob"])).unwrap_err().to_string().contains("is named by an id"));
         let meant = find("acept-orders", false).map(|_| ()).unwrap_err().to_string();
         assert!(meant.contains("unknown flag `acept-orders`; did you mean `accept-orders`?"), "{meant}");
         let meant = definition(&wish("of", &[])).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 -- How far the bucket of prices was written when changes of prices were acknowledged. A bucket that holds less was taken back
 -- to an earlier time, with the disk that it lies on.
 CREATE TABLE price_bucket (
-    only     boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single),
     created  bigint NOT NULL,
     revision bigint NOT NULL
 );

@@ -1,6 +1,6 @@
 -- $1: when the bucket was made; $2: the revision that was written to it.
 INSERT INTO price_bucket (created, revision) VALUES ($1, $2)
-ON CONFLICT (only) DO UPDATE SET
+ON CONFLICT (single) DO UPDATE SET
     created = excluded.created,
     revision = CASE
         WHEN price_bucket.created = excluded.created THEN greatest(price_bucket.revision, excluded.revision)

@@ -15,15 +15,16 @@ pub const UNKNOWN: &str = "test.v1.Mystery";
 
 /// An event whose data is a text.
 pub fn event(ids: &Ids, kind: &str, data: &str) -> Event {
+    let aggregate = format!("things/{}", data.chars().take(100).collect::<String>());
     Event {
         id: ids.next(),
         kind: kind.to_owned(),
         source: String::new(),
         subject: SUBJECT.to_owned(),
-        aggregate: format!("things/{data}"),
+        aggregate: aggregate.clone(),
         aggregate_version: 1,
         causation_id: None,
-        partition_key: format!("things/{data}"),
+        partition_key: aggregate,
         traceparent: None,
         time: SystemTime::UNIX_EPOCH,
         deadline: None,
