@@ -250,8 +250,8 @@ drive: build ## Up, demo, replay, bench with its limits, down: what a user does,
 
 # Seconds on two cold cores; all of it together must stay under 60 minutes.
 ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
 
 ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks-short:240 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
 	@sh scripts/long.sh
