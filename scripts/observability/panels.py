@@ -141,8 +141,8 @@ MESSAGING = [
         graph("Streams filled again", "short", ("sum by (service) (increase(flotilla_stream_rebuilds_total[1h]))", "{{service}} in an hour")),
         graph("Streams that refuse messages", "short",
               ("max by (service) (flotilla_stream_refuses_messages)", "{{service}}"),
-              ("sum by (service) (increase(flotilla_stream_resets_total[1h]))", "{{service}} made anew in an hour"),
-              ("max by (service) (flotilla_stream_reset_blocked)", "{{service}} can't be made anew")),
+              ("sum by (service) (increase(flotilla_stream_resets_total[1h]))", "{{service}} recreated in an hour"),
+              ("max by (service) (flotilla_stream_reset_blocked)", "{{service}} can't be recreated")),
         graph("Frames lost to consumers", "short", ("max by (service, consumer) (flotilla_consumer_lost_frames)", "{{consumer}}")),
     ]),
 ]
