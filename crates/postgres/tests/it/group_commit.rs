@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flotilla_postgres::{GroupCommit, GroupCommitDriver, GroupCommitSettings, Refused};
 use futures::FutureExt;
@@ -141,7 +142,8 @@ async fn one_owners_flood_makes_another_wait_for_a_part_of_one_batch_and_refuses
         flood.push(tokio::spawn(async move { caller.submit(FLOOD, request).await }));
         eventually("the request is queued", || async { group.waiting() > before }).await;
     }
-    assert_eq!(group.submit(FLOOD, 2025).await, Err(Refused::Full), "a quarter of the queue is its own");
+    let beyond = tokio::time::timeout(Duration::from_secs(10), group.submit(FLOOD, 2025)).await;
+    assert_eq!(beyond.expect("it is refused at once"), Err(Refused::Full), "a quarter of the queue is its own");
     let other = queued(&group, 3000).await;
     store.gate.add_permits(1000);
     assert_eq!(other.await.unwrap(), Ok(6000));
