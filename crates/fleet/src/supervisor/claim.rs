@@ -136,7 +136,7 @@ pub async fn mark(home: &Home, nats: Option<&str>, redis: Option<&str>) -> Resul
             drop(redis.quit().await);
             connection.abort();
             if let Err(error) = set {
-                tracing::warn!(%error, "Redis takes no mark of its home");
+                tracing::warn!(%error, "Redis refuses the mark of its home");
             }
             Ok(())
         })

@@ -142,7 +142,7 @@ impl Keeper {
     async fn repair(&self, bucket: &OpenBucket) -> Result<(), Fault> {
         // Taken before the database is read: the database must have each of these versions, or a later one.
         let mut known = self.board.all();
-        let (mut after, mut written, mut undone) = (String::new(), 0, false);
+        let (mut after, mut written, mut undone, mut revision) = (String::new(), 0, false, None);
         loop {
             let page = self.catalogue.prices(&after, PAGE).await?;
             for news in &page {
@@ -155,11 +155,14 @@ impl Keeper {
             let last = page.last().filter(|_| full).map(|news| news.product.to_string());
             let lacking: Vec<News> = page.into_iter().filter(|news| !self.has(bucket, news)).collect();
             written += lacking.len();
-            offer(bucket, &self.board, lacking).await?;
+            revision = revision.max(offer(bucket, &self.board, lacking).await?);
             match last {
                 Some(last) => after = last,
                 None => break,
             }
+        }
+        if let Some(revision) = revision {
+            self.catalogue.note_written(bucket, revision).await?;
         }
         for product in known.keys() {
             undone |= self.board.correct(product, None);

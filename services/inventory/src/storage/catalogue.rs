@@ -100,6 +100,16 @@ impl Catalogue {
         price_bucket::was_taken_back(&self.system, bucket).await
     }
 
+    /// Notes how far the bucket of prices was written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_written(&self, bucket: &OpenBucket, revision: u64) -> Result<(), StoreError> {
+        let tx = self.system.begin().await?;
+        price_bucket::note(&tx, bucket, revision).await?;
+        tx.commit().await
+    }
+
     /// Adds a product and its empty shelf.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use flotilla_postgres::{Error, Pool, Tx};
 const NOTE: &str = include_str!("../../queries/note_price_bucket.sql");
 const GET: &str = include_str!("../../queries/get_price_bucket.sql");
 
-/// Notes, in the transaction that acknowledges changes, that they were written up to `revision`.
+/// Notes, that the bucket was written up to `revision`; for changes, in the transaction that acknowledges them.
 ///
 /// # Errors
 /// The database's.

@@ -328,6 +328,10 @@ async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
     eventually("another bucket", PATIENCE, || async { created().await.is_some_and(|now| Some(now) != before) }).await;
     until_told(&replica, "b", 100).await;
+    eventually("what the repair has written is noted", PATIENCE, || async {
+        world.database.value::<i64>("SELECT max(revision) FROM price_bucket", &[]).await == 2
+    })
+    .await;
     let mut resumed = Reader::open(&replica, "", &token).await;
     assert_eq!(
         [resumed.price().await, resumed.price().await],
