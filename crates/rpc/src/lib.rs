@@ -35,6 +35,7 @@ mod routes;
 mod server;
 mod settings;
 mod share;
+mod turns;
 
 pub use access::{Access, AccessRules};
 pub use arrivals::{Arrival, Arrivals};
@@ -55,3 +56,4 @@ pub use rate::{Rate, RateLimiter};
 pub use server::{ServeError, Server};
 pub use settings::{AuthSettings, MAX_CLOCK_SKEW, RateLimitSettings, ServerSettings};
 pub use share::{Share, Shares};
+pub use turns::{Turn, Turns};

@@ -71,6 +71,18 @@ impl<K: Hash + Eq> RateLimiter<K> {
         Ok(())
     }
 
+    /// Whether `key`'s bucket holds a token, which stays in it.
+    ///
+    /// # Errors
+    /// As for [`take`](Self::take).
+    pub fn check(&self, key: &K) -> Result<(), Duration> {
+        let Some((cost, depth)) = self.prices() else { return Ok(()) };
+        let now = self.now();
+        let full = self.shard(key).lock().peek(key).copied().unwrap_or(0).max(now);
+        let ahead = full - now + cost;
+        if ahead > depth { Err(Duration::from_nanos(ahead - depth)) } else { Ok(()) }
+    }
+
     /// Takes up to `tokens` tokens out of `key`'s bucket, as many as it holds.
     pub fn charge(&self, key: K, tokens: u32) {
         let Some((cost, depth)) = self.prices() else { return };

@@ -101,6 +101,7 @@ fn edge(
         cors: Cors::new(&settings.edge.cors_origins),
         proxies: TrustedProxies::parse(&settings.edge.trusted_proxies).map_err(anyhow::Error::msg)?,
         addresses: Arc::new(RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys)),
+        resets: Arc::new(RateLimiter::new(settings.edge.reset_rate(), settings.grpc.rate_limit.keys)),
         ids: RequestIds::new(rand::random()),
         admission,
         draining,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use flotilla_cache::CacheSettings;
+use flotilla_cgroup::Limits;
 use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
-use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
+use flotilla_rpc::{AuthSettings, ClientSettings, Rate, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
@@ -101,6 +102,9 @@ pub struct EdgeSettings {
     /// Requests whose body hasn't arrived; another one evicts the oldest. Where memory is limited, at most one for each
     /// 240 KiB.
     pub max_arriving: usize,
+    /// How many calls of one caller (a user, or an address without a token) each service works on at a time, for each
+    /// processor that the gateway may use, and at least 4 in all. Further ones wait for their turn.
+    pub concurrency_per_core: usize,
     /// Unary calls of one user in flight.
     pub max_calls_per_user: usize,
     /// Open streams from one address.
@@ -109,7 +113,8 @@ pub struct EdgeSettings {
     pub max_streams_per_user: usize,
     /// Open streams of one user about the same resource.
     pub max_watches_per_user: usize,
-    /// Calls that a client may break off on one connection within ten seconds.
+    /// Calls that a client may cancel on one connection within ten seconds; on all connections of its address ten times as
+    /// many.
     pub max_resets: u32,
     /// Pause after which an idle event stream gets a comment, so that proxies keep it open.
     pub heartbeat: HumanDuration,
@@ -133,6 +138,7 @@ impl Default for EdgeSettings {
             send_timeout: seconds(30),
             max_connections_per_address: 256,
             max_arriving: 1024,
+            concurrency_per_core: 2,
             max_calls_per_user: 100,
             max_streams_per_address: 1024,
             max_streams_per_user: 100,
@@ -143,6 +149,25 @@ impl Default for EdgeSettings {
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
         }
+    }
+}
+
+/// A caller's calls at work where there is little of a processor: most of a call's time isn't a processor's.
+const LEAST_CONCURRENCY: usize = 4;
+/// Over how many seconds cancelled calls are counted.
+const RESETS_SECONDS: u32 = 10;
+
+impl EdgeSettings {
+    /// Calls of one caller that a service works on at a time.
+    pub fn concurrency(&self) -> usize {
+        let turns = (self.concurrency_per_core as f64 * Limits::of_process().cores).ceil() as usize;
+        turns.max(LEAST_CONCURRENCY)
+    }
+
+    /// How many calls one address may cancel on all its connections.
+    pub fn reset_rate(&self) -> impl Fn() -> Rate + Send + Sync + 'static {
+        let per_second = if self.address_shares { self.max_resets } else { 0 };
+        move || Rate { per_second, burst: per_second.saturating_mul(RESETS_SECONDS) }
     }
 }
 
@@ -167,6 +192,7 @@ impl Validate for EdgeSettings {
         for (name, count) in [
             ("max_connections_per_address", self.max_connections_per_address),
             ("max_arriving", self.max_arriving),
+            ("concurrency_per_core", self.concurrency_per_core),
             ("max_calls_per_user", self.max_calls_per_user),
             ("max_streams_per_address", self.max_streams_per_address),
             ("max_streams_per_user", self.max_streams_per_user),

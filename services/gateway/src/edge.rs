@@ -82,6 +82,8 @@ pub struct Edge {
     pub proxies: TrustedProxies,
     /// How often one address may call.
     pub addresses: Arc<RateLimiter<IpAddr>>,
+    /// How many calls one address may cancel.
+    pub resets: Arc<RateLimiter<IpAddr>>,
     /// Decides which requests are accepted.
     pub admission: Arc<Admission>,
     /// Cancelled when streams have to end.
@@ -101,8 +103,10 @@ impl Edge {
         let memory = request.extensions().get::<RequestMemory>().cloned();
         let answering = async {
             match admitted {
-                // Boxed: its many kilobytes are allocated only for a request that there is room for.
-                Ok(()) => Box::pin(self.answer(protocol, request, &id)).await,
+                Ok(()) => {
+                    let address = address(request.extensions());
+                    self.admission.begin(address, || self.answer(protocol, request, &id)).await
+                }
                 Err(error) => protocol.error(error.into(), id.to_str().unwrap_or_default()),
             }
         };
@@ -126,7 +130,8 @@ impl Edge {
     fn admit_request(&self, request: &mut Request<Incoming>) -> Result<(), RpcError> {
         let address = address(request.extensions());
         if let Some(address) = address {
-            self.addresses.take(address).map_err(|wait| self.admission.refusals.too_often(wait))?;
+            let within = self.resets.check(&address).and_then(|()| self.addresses.take(address));
+            within.map_err(|wait| self.admission.refusals.too_often(wait))?;
         }
         let memory = self.admission.memory.request(address, request.headers())?;
         request.extensions_mut().insert(memory);

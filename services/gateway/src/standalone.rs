@@ -83,6 +83,7 @@ impl Standalone {
             cors: Cors::new(&limits.cors_origins),
             proxies: TrustedProxies::default(),
             addresses: Arc::new(RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1)),
+            resets: Arc::new(RateLimiter::new(limits.reset_rate(), grpc.rate_limit.keys)),
             ids: RequestIds::new(rand::random()),
             admission,
             draining: shutdown.clone(),

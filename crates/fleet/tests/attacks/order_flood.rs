@@ -1,11 +1,14 @@
 //! One customer places orders without pause, with a fixed number in flight.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use flotilla_fleet::client::Session;
+use flotilla_fleet::{client::Session, demo::Shop};
 use flotilla_proto::{
     money::{Amount, Currency},
     orders::v1::{PlaceOrderLine, PlaceOrderRequest},
@@ -13,7 +16,7 @@ use flotilla_proto::{
 use http_body_util::BodyExt as _;
 
 use crate::{
-    attackers::{Attack, connect, grpc, is_begun},
+    attackers::{Attack, Deeds, Sender, connect, grpc, is_begun},
     fleet::{Fleet, fleet},
 };
 
@@ -34,31 +37,42 @@ async fn a_flood_of_orders_by_one_customer_is_not_felt() {
         .withstands("a flood of orders by one customer", async || {
             let mut attack = Attack::new(IN_FLIGHT * 4);
             for _ in 0..CONNECTIONS {
-                let sender = connect(gateway).await.expect("let in");
-                for _ in 0..IN_FLIGHT / CONNECTIONS {
-                    let (deeds, shop, number) = (Arc::clone(&attack.deeds), Arc::clone(&shop), Arc::clone(&number));
-                    let (mut sender, token) = (sender.clone(), token.clone());
-                    attack.spawn(async move {
-                        loop {
-                            let number = number.fetch_add(1, Ordering::Relaxed);
-                            let line = |(product, quantity)| PlaceOrderLine {
-                                product: format!("products/{product}"),
-                                quantity,
-                            };
-                            let lines = shop.two_lines(number).map(line).into();
-                            let request_id = format!("flood-{number}");
-                            let order = PlaceOrderRequest { lines, expected_total: None, request_id };
-                            let request = grpc(gateway, PLACE, &order, Some(&token));
-                            let Ok(response) = sender.send_request(request).await else { return };
-                            deeds.note(is_begun(&response));
-                            let _read = response.into_body().collect().await;
-                        }
-                    });
-                }
+                let flood =
+                    Flood { gateway, deeds: Arc::clone(&attack.deeds), shop: Arc::clone(&shop), token: token.clone() };
+                let number = Arc::clone(&number);
+                attack.spawn(async move {
+                    let sender = connect(gateway).await.expect("let in");
+                    let floods = (0..IN_FLIGHT / CONNECTIONS).map(|_| flood.go_on(sender.clone(), &number));
+                    futures::future::join_all(floods).await;
+                });
             }
             attack
         })
         .await;
+}
+
+/// What each part of the flood needs.
+struct Flood {
+    gateway: SocketAddr,
+    deeds: Arc<Deeds>,
+    shop: Arc<Shop>,
+    token: String,
+}
+
+impl Flood {
+    /// Places one order after another until the connection ends.
+    async fn go_on(&self, mut sender: Sender, number: &AtomicUsize) {
+        loop {
+            let number = number.fetch_add(1, Ordering::Relaxed);
+            let line = |(product, quantity)| PlaceOrderLine { product: format!("products/{product}"), quantity };
+            let lines = self.shop.two_lines(number).map(line).into();
+            let order = PlaceOrderRequest { lines, expected_total: None, request_id: format!("flood-{number}") };
+            let request = grpc(self.gateway, PLACE, &order, Some(&self.token));
+            let Ok(response) = sender.send_request(request).await else { return };
+            self.deeds.note(is_begun(&response));
+            let _read = response.into_body().collect().await;
+        }
+    }
 }
 
 async fn rich(fleet: &Fleet) -> Session {

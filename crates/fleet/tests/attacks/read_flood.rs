@@ -1,12 +1,12 @@
 //! One address reads without pause, with a fixed number of requests in flight; each response is a large page.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use flotilla_proto::inventory::v1::ListProductsRequest;
 use http_body_util::BodyExt as _;
 
 use crate::{
-    attackers::{Attack, connect, grpc, is_begun},
+    attackers::{Attack, Deeds, Sender, connect, grpc, is_begun},
     fleet::fleet,
 };
 
@@ -23,22 +23,24 @@ async fn a_flood_of_reads_by_one_address_is_not_felt() {
         .withstands("a flood of reads by one address", async || {
             let mut attack = Attack::new(IN_FLIGHT * 4);
             for _ in 0..CONNECTIONS {
-                let sender = connect(gateway).await.expect("let in");
-                for _ in 0..IN_FLIGHT / CONNECTIONS {
-                    let (deeds, mut sender) = (Arc::clone(&attack.deeds), sender.clone());
-                    attack.spawn(async move {
-                        loop {
-                            let page = ListProductsRequest { page_size: 50, ..ListProductsRequest::default() };
-                            let Ok(response) = sender.send_request(grpc(gateway, LIST, &page, None)).await else {
-                                return;
-                            };
-                            deeds.note(is_begun(&response));
-                            let _read = response.into_body().collect().await;
-                        }
-                    });
-                }
+                let deeds = Arc::clone(&attack.deeds);
+                attack.spawn(async move {
+                    let sender = connect(gateway).await.expect("let in");
+                    let reads = (0..IN_FLIGHT / CONNECTIONS).map(|_| read_on(gateway, sender.clone(), &deeds));
+                    futures::future::join_all(reads).await;
+                });
             }
             attack
         })
         .await;
+}
+
+/// Reads one page after another until the connection ends.
+async fn read_on(gateway: SocketAddr, mut sender: Sender, deeds: &Deeds) {
+    loop {
+        let page = ListProductsRequest { page_size: 50, ..ListProductsRequest::default() };
+        let Ok(response) = sender.send_request(grpc(gateway, LIST, &page, None)).await else { return };
+        deeds.note(is_begun(&response));
+        let _read = response.into_body().collect().await;
+    }
 }

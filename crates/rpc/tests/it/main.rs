@@ -25,6 +25,7 @@ mod pipes;
 mod places;
 mod rate_limit;
 mod reflection;
+mod resets;
 mod shares;
 mod streams;
 mod tls;

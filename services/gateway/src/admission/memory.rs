@@ -13,10 +13,9 @@ use bytes::Bytes;
 use flotilla_cgroup::Limits;
 use flotilla_rpc::{Capacity, Permit, RpcError, Shortage};
 use parking_lot::Mutex;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, Registry};
+use prometheus::Registry;
 
+use super::gauges;
 use super::refusals::{Limit, Refusals};
 use crate::config::EdgeSettings;
 
@@ -73,12 +72,11 @@ impl Memory {
     /// # Errors
     /// If the registry has the gauges already.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        let gauge = |name, help| IntGauge::new(name, help);
-        registry.register(Box::new(Gauges {
-            budget: gauge("flotilla_gateway_memory_budget_bytes", "What connections, requests and responses may take")?,
-            held: gauge("flotilla_gateway_memory_held_bytes", "What connections, requests and responses take")?,
-            capacity: Arc::clone(&self.budget),
-        }))
+        let (budget, held) = (Arc::clone(&self.budget), Arc::clone(&self.budget));
+        let name = "flotilla_gateway_memory_budget_bytes";
+        gauges::register(registry, name, "What connections, requests and responses may take", move || budget.total())?;
+        let name = "flotilla_gateway_memory_held_bytes";
+        gauges::register(registry, name, "What connections, requests and responses take", move || held.used())
     }
 
     /// Reserves memory for a connection.
@@ -119,26 +117,6 @@ impl Memory {
     /// The address whose share is charged; `None` if shares by address are off.
     pub fn key(&self, address: Option<IpAddr>) -> Option<IpAddr> {
         address.filter(|_| self.per_address)
-    }
-}
-
-/// Reads the budget when metrics are collected.
-struct Gauges {
-    budget: IntGauge,
-    held: IntGauge,
-    capacity: Arc<Capacity<IpAddr>>,
-}
-
-impl Collector for Gauges {
-    fn desc(&self) -> Vec<&Desc> {
-        [self.budget.desc(), self.held.desc()].concat()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        self.budget.set(bytes(self.capacity.total()));
-        self.held.set(bytes(self.capacity.used()));
-        [self.budget.collect(), self.held.collect()].concat()
     }
 }
 

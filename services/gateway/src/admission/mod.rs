@@ -2,24 +2,33 @@
 //!
 //! A request passes these steps in order:
 //! 1. the rate limit of its address (`edge`), and a reservation in [`memory`] for its headers;
-//! 2. its body arrives; until then it is one of a bounded number of arriving requests ([`Arrivals`]) and takes no slot;
-//! 3. a slot among the calls or the streams, which it keeps until its end.
+//! 2. its address's turn to begin;
+//! 3. its body arrives; until then it is one of a bounded number of arriving requests ([`Arrivals`]) and takes no slot;
+//! 4. a slot among the calls or the streams, which it keeps until its end;
+//! 5. its caller's turn ([`Turns`]), which it keeps until its service has answered.
 //!
 //! Shares of slots are counted by user once the token is verified, and by address until then; those of streams by both.
-//! A caller may hold as many as stay free for others ([`Capacity`]). Refusals are counted by cause ([`refusals`]).
+//! A caller may hold as many as stay free for others ([`Capacity`]). Refusals are counted by cause ([`refusals`]); one that
+//! its caller has caused is delayed a little, so that immediate retries cost little.
 
+mod gauges;
 mod memory;
 mod refusals;
 
+use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use flotilla_cgroup::Limits;
-use flotilla_rpc::{Arrivals, Capacity, Permit, RpcError, ServerSettings, Shortage};
+use flotilla_rpc::{Arrivals, Capacity, Details, Permit, RpcError, ServerSettings, Shortage, Turns};
 use futures::poll;
 use prometheus::Registry;
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::config::EdgeSettings;
@@ -30,6 +39,12 @@ pub use refusals::{Limit, Refusals};
 /// The least memory of an arriving request, and the part of limited memory that all of them may use: a twelfth.
 const ARRIVING: u64 = 20 * 1024;
 const ARRIVING_PART: u64 = 12;
+/// How many requests of one address begin at a time: a burst of thousands would keep the threads from all others.
+const BEGINNINGS: usize = 16;
+/// How long a cancelled call keeps its turn: its service may still work on it.
+const CANCELLED: Duration = Duration::from_millis(50);
+/// How long a refusal is delayed if its caller has caused it. Until then the request is in the memory of its address.
+const DELAY: Duration = Duration::from_millis(250);
 
 /// The client of a request, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,6 +78,10 @@ pub struct Admission {
     streams_by_user: Arc<Capacity<Uuid>>,
     /// By user and the hash of what is watched.
     watches: Arc<Capacity<(Uuid, u64)>>,
+    /// Of the requests that begin to be answered.
+    beginnings: Turns<IpAddr>,
+    /// By caller and the hash of the service that is called.
+    turns: Turns<(Caller, u64)>,
     hasher: RandomState,
 }
 
@@ -96,6 +115,10 @@ impl Admission {
         let refusals = Refusals::register(registry)?;
         let memory = Memory::new(edge, refusals.clone());
         memory.register(registry)?;
+        let turns = Turns::new(edge.concurrency(), CANCELLED);
+        let waiting = turns.clone();
+        let help = "Calls that wait for their turn: their callers have as many at work as they may";
+        gauges::register(registry, "flotilla_gateway_waiting_calls", help, move || waiting.waiting() as u64)?;
         let arriving = Limits::of_process().pieces(edge.max_arriving, ARRIVING, ARRIVING_PART);
         let streams = server.max_streams as u64;
         Ok(Self {
@@ -107,8 +130,21 @@ impl Admission {
             streams_by_address: Capacity::new(streams, edge.max_streams_per_address as u64),
             streams_by_user: Capacity::new(streams, edge.max_streams_per_user as u64),
             watches: Capacity::new(u64::MAX, edge.max_watches_per_user as u64),
+            beginnings: Turns::new(BEGINNINGS, Duration::ZERO),
+            turns,
             hasher: RandomState::new(),
         })
+    }
+
+    /// Answers a request once its address has a turn to begin one. The turn is over when all tasks that are ready now have
+    /// run, so those of other addresses run between.
+    ///
+    /// `answer` makes the future only then: a request that waits takes little memory.
+    pub async fn begin<T, F: Future<Output = T>>(&self, address: Option<IpAddr>, answer: impl FnOnce() -> F) -> T {
+        if let Some(address) = self.memory.key(address) {
+            drop(self.beginnings.take(address).await);
+        }
+        Box::pin(answer()).await
     }
 
     /// Waits for a body; meanwhile the request takes no slot.
@@ -118,7 +154,7 @@ impl Admission {
     pub async fn receive<T>(&self, client: Client, body: impl Future<Output = T>) -> Result<T, RpcError> {
         let mut body = pin!(body);
         // The body usually came with the headers.
-        if let std::task::Poll::Ready(received) = poll!(body.as_mut()) {
+        if let Poll::Ready(received) = poll!(body.as_mut()) {
             return Ok(received);
         }
         let mut arrival = self.arrivals.enter(self.memory.key(client.address));
@@ -133,90 +169,93 @@ impl Admission {
     ///
     /// # Errors
     /// If all are taken, or the caller's share is used up.
-    pub fn call(&self, client: Client) -> Result<Place, RpcError> {
-        let caller = client.user.map(Caller::User).or(self.memory.key(client.address).map(Caller::Address));
-        let refuse = |shortage| self.refusals.refuse(Limit::Calls, shortage);
-        let user = client.user.map(|user| self.calls_by_user.take(Some(user), 1)).transpose().map_err(refuse)?;
-        Ok(Place::Call { _call: self.calls.take(caller, 1).map_err(refuse)?, _user: user })
+    pub async fn call(&self, client: Client) -> Result<Place, RpcError> {
+        match self.call_slot(client) {
+            Ok(place) => Ok(place),
+            Err(shortage) => Err(self.refused(Limit::Calls, shortage).await),
+        }
     }
 
     /// Takes a slot for a stream. `watched` is the method and the name of the resource that it watches, if any.
     ///
     /// # Errors
     /// As for [`call`](Self::call), and if the user has too many streams about the same resource.
-    pub fn stream(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Place, RpcError> {
-        let refuse = |shortage| self.refusals.refuse(Limit::Streams, shortage);
+    pub async fn stream(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Place, RpcError> {
+        match self.stream_slot(client, watched) {
+            Ok(place) => Ok(place),
+            Err((limit, shortage)) => Err(self.refused(limit, shortage).await),
+        }
+    }
+
+    /// Calls a service once it is the turn of the client's caller there. Calls of unknown callers don't wait.
+    ///
+    /// # Errors
+    /// Those of the call; `CALLER_LIMIT` if earlier calls of the caller took until `deadline`.
+    pub async fn in_turn<T>(
+        &self,
+        client: Client,
+        service: &str,
+        deadline: Instant,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let Some(caller) = self.caller(client) else { return call.await };
+        let turn = self.turns.take((caller, self.hasher.hash_one(service)));
+        let late = |_| self.refusals.refuse(Limit::Turns, Shortage::Caller);
+        let turn = timeout_at(deadline, turn).await.map_err(late)?;
+        let answer = call.await;
+        turn.over();
+        if let Err(status) = &answer {
+            delay_refusal(status).await;
+        }
+        answer
+    }
+
+    /// Gives back the turns of cancelled calls and of requests that have begun; runs until it is dropped.
+    pub async fn give_back_turns(&self) -> Infallible {
+        tokio::select! {
+            never = self.turns.give_back() => never,
+            never = self.beginnings.give_back() => never,
+        }
+    }
+
+    fn caller(&self, client: Client) -> Option<Caller> {
+        client.user.map(Caller::User).or(self.memory.key(client.address).map(Caller::Address))
+    }
+
+    fn call_slot(&self, client: Client) -> Result<Place, Shortage> {
+        let user = client.user.map(|user| self.calls_by_user.take(Some(user), 1)).transpose()?;
+        Ok(Place::Call { _call: self.calls.take(self.caller(client), 1)?, _user: user })
+    }
+
+    fn stream_slot(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Place, (Limit, Shortage)> {
+        let streams = |shortage| (Limit::Streams, shortage);
         let watch = match (client.user, watched) {
             (Some(user), Some(watched)) => {
                 let watch = self.watches.take(Some((user, self.hasher.hash_one(watched))), 1);
-                Some(watch.map_err(|_| self.refusals.refuse(Limit::Watches, Shortage::Caller))?)
+                Some(watch.map_err(|shortage| (Limit::Watches, shortage))?)
             }
             _ => None,
         };
-        let user = client.user.map(|user| self.streams_by_user.take(Some(user), 1)).transpose().map_err(refuse)?;
-        let address = self.streams_by_address.take(self.memory.key(client.address), 1).map_err(refuse)?;
+        let user = client.user.map(|user| self.streams_by_user.take(Some(user), 1)).transpose().map_err(streams)?;
+        let address = self.streams_by_address.take(self.memory.key(client.address), 1).map_err(streams)?;
         Ok(Place::Stream { _address: address, _user: user, _watch: watch })
+    }
+
+    async fn refused(&self, limit: Limit, shortage: Shortage) -> RpcError {
+        let error = self.refusals.refuse(limit, shortage);
+        if shortage == Shortage::Caller {
+            sleep(DELAY).await;
+        }
+        error
+    }
+}
+
+/// Delays a refusal by a service if its caller has caused it, as the edge does with its own.
+pub async fn delay_refusal(status: &Status) {
+    if status.code() == Code::ResourceExhausted && Details::of(status).reason.as_deref() != Some("OVERLOADED") {
+        sleep(DELAY).await;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn admission(change: impl FnOnce(&mut ServerSettings, &mut EdgeSettings)) -> Admission {
-        let (mut server, mut edge) = (ServerSettings::default(), EdgeSettings::default());
-        change(&mut server, &mut edge);
-        Admission::new(&server, &edge, &Registry::new()).unwrap()
-    }
-
-    fn client(address: u8, user: u128) -> Client {
-        Client { address: Some([10, 0, 0, address].into()), user: (user > 0).then(|| Uuid::from_u128(user)) }
-    }
-
-    #[test]
-    fn calls_count_for_the_user_where_one_is_known_and_for_the_address_where_not() {
-        let admission = admission(|server, _| server.max_calls = 8);
-        let held: Vec<_> = std::iter::from_fn(|| admission.call(client(1, 1)).ok()).collect();
-        assert_eq!(held.len(), 4);
-        let another = admission.call(client(1, 2)).expect("another user at the same address");
-        let nobody = admission.call(client(1, 0)).expect("somebody without a token there");
-        drop((held, another, nobody));
-    }
-
-    #[test]
-    fn a_user_watches_one_thing_so_often_and_others_besides() {
-        let admission = admission(|_, edge| edge.max_watches_per_user = 2);
-        let watch = |user, name| admission.stream(client(1, user), Some(("WatchOrder", name)));
-        let _held = (watch(1, "orders/1").unwrap(), watch(1, "orders/1").unwrap());
-        assert_eq!(watch(1, "orders/1").unwrap_err().reason(), "CALLER_LIMIT");
-        watch(1, "orders/2").unwrap();
-        watch(2, "orders/1").unwrap();
-    }
-
-    #[test]
-    fn streams_are_bounded_by_user_and_by_address() {
-        let bounded = |server: &mut ServerSettings, edge: &mut EdgeSettings| {
-            (server.max_streams, edge.max_streams_per_user, edge.max_streams_per_address) = (1000, 3, 5);
-        };
-        let admission = admission(bounded);
-        let open = |client| std::iter::from_fn(|| admission.stream(client, None).ok()).collect::<Vec<_>>();
-        let (first, second) = (open(client(1, 1)), open(client(1, 2)));
-        assert_eq!((first.len(), second.len()), (3, 2));
-        assert_eq!(open(client(2, 2)).len(), 1, "the user's third");
-        drop(first);
-        assert_eq!(open(client(1, 0)).len(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_body_that_is_there_is_never_displaced() {
-        let admission = admission(|_, edge| edge.max_arriving = 1);
-        let waiting = admission.receive(client(1, 0), std::future::pending::<()>());
-        let mut waiting = pin!(waiting);
-        assert!(poll!(waiting.as_mut()).is_pending());
-        assert_eq!(admission.receive(client(1, 0), async { 7 }).await.unwrap(), 7);
-        assert!(poll!(waiting.as_mut()).is_pending());
-        let mut next = pin!(admission.receive(client(1, 0), std::future::pending::<()>()));
-        assert!(poll!(next.as_mut()).is_pending());
-        assert_eq!(waiting.await.unwrap_err().reason(), "CALLER_LIMIT");
-    }
-}
+mod tests;

@@ -19,6 +19,8 @@ pub enum Limit {
     Rate,
     /// Slots for unary calls.
     Calls,
+    /// Turns at a service.
+    Turns,
     /// Slots for streams.
     Streams,
     /// Streams of one user about one resource.
@@ -30,12 +32,14 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 6] = [Self::Rate, Self::Calls, Self::Streams, Self::Watches, Self::Arriving, Self::Memory];
+    const ALL: [Self; 7] =
+        [Self::Rate, Self::Calls, Self::Turns, Self::Streams, Self::Watches, Self::Arriving, Self::Memory];
 
     fn name(self) -> &'static str {
         match self {
             Self::Rate => "rate",
             Self::Calls => "calls",
+            Self::Turns => "turns",
             Self::Streams => "streams",
             Self::Watches => "watches",
             Self::Arriving => "arriving",
@@ -47,6 +51,7 @@ impl Limit {
         match self {
             Self::Rate => "calls a second",
             Self::Calls => "calls in flight",
+            Self::Turns => "calls that a service works on",
             Self::Streams => "open streams",
             Self::Watches => "watches of one resource",
             Self::Arriving => "requests whose body has not arrived",

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use super::call_body::{CallBody, Cut, Watch, reason_of, shutting_down};
 use super::message::{Checked, collect, late_body};
 use super::timeout;
-use crate::admission::{Client, Place, RequestMemory};
+use crate::admission::{Client, Place, RequestMemory, delay_refusal};
 use crate::backend::{exceeded, lost, settle};
 use crate::client_address;
 use crate::edge::{Edge, address};
@@ -102,7 +102,7 @@ impl Call<'_> {
         let asked = timeout::asked(&parts.headers);
         let limit = edge.limits.max_body;
         if method.client_streaming {
-            let place = edge.admission.stream(client, None)?;
+            let place = edge.admission.stream(client, None).await?;
             if let Some(memory) = &memory {
                 memory.grow(edge.limits.stream_window)?;
             }
@@ -117,20 +117,23 @@ impl Call<'_> {
         let packed = parts.headers.get("grpc-encoding").is_some_and(|name| name == "gzip");
         let received = edge.admission.receive(client, collect(body, limit, memory.as_ref()));
         let message = timeout_at(until, received).await.map_err(|_| late_body())???;
-        let place = self.place(client, &message, packed)?;
+        let place = self.place(client, &message, packed).await?;
         if let Some(memory) = memory.as_ref().filter(|_| !method.server_streaming) {
             memory.expect(method.answers.expected())?;
         }
         let unary = async {
             let stale = self.stale_key(&message, packed);
             let request = Request::from_parts(parts, Body::new(Full::new(message)));
-            let response = self.send(request).await;
+            let response = edge.admission.in_turn(client, &method.backend, until, self.send(request)).await;
             if let Some(key) = stale {
                 edge.cache.forget(&key).await;
             }
             response
         };
         let response = timeout_at(until, unary).await.map_err(|_| exceeded())??;
+        if let Some(status) = Status::from_header_map(response.headers()) {
+            delay_refusal(&status).await;
+        }
         // A stream goes on for as long as its client asked for; otherwise the answer has begun, and its end is near.
         let until =
             if method.server_streaming { asked.map(|asked| until - longest - SLACK + asked) } else { Some(until) };
@@ -138,13 +141,13 @@ impl Call<'_> {
     }
 
     /// Takes a slot for the call with this message.
-    fn place(&self, client: Client, framed: &Bytes, packed: bool) -> Result<Place, Status> {
+    async fn place(&self, client: Client, framed: &Bytes, packed: bool) -> Result<Place, Status> {
         let (admission, method) = (&self.edge.admission, self.method);
         if !method.server_streaming {
-            return Ok(admission.call(client)?);
+            return Ok(admission.call(client).await?);
         }
         let message = self.unpacked(framed, packed).unwrap_or_default();
-        Ok(admission.stream(client, Some((&method.name, &method.watched(&message))))?)
+        Ok(admission.stream(client, Some((&method.name, &method.watched(&message)))).await?)
     }
 
     /// Waits for the beginning of an answer to a stream, which may take as long as the stream.

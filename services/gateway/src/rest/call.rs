@@ -53,7 +53,8 @@ impl Call<'_> {
         let user = edge.admit(method.access, &self.parts.headers).await?;
         let deadline = self.deadline()?;
         let request = self.message(body, deadline).await?;
-        let _place = edge.admission.call(self.client(user))?;
+        let client = self.client(user);
+        let _place = edge.admission.call(client).await?;
         if let Some(memory) = self.memory() {
             memory.expect(method.answers.expected())?;
         }
@@ -66,7 +67,8 @@ impl Call<'_> {
         }
         let stale_key = edge.cache.stale_key(method, &request);
         let options = CallOptions { headers: self.headers(), deadline };
-        let answer = edge.backends.unary(method, request, options).await;
+        let answering = edge.backends.unary(method, request, options);
+        let answer = edge.admission.in_turn(client, &method.backend, deadline, answering).await;
         if let Some(key) = stale_key {
             // Whatever the answer says: a call that timed out may still have done its work.
             edge.cache.forget(&key).await;
@@ -83,7 +85,7 @@ impl Call<'_> {
     pub async fn upload(&self, body: Incoming) -> Result<Response<Body>, Problem> {
         let (edge, method, headers) = (self.edge, &self.binding.method, &self.parts.headers);
         let user = edge.admit(method.access, headers).await?;
-        let _place = edge.admission.stream(self.client(user), None)?;
+        let _place = edge.admission.stream(self.client(user), None).await?;
         if let Some(memory) = self.memory() {
             memory.grow(edge.limits.stream_window)?;
         }
@@ -126,12 +128,14 @@ impl Call<'_> {
             let deadline = self.deadline()?;
             let request = self.message(body, deadline).await?;
             let watched = method.watched(&request);
-            let place = edge.admission.stream(self.client(user), Some((&method.name, &watched)))?;
+            let client = self.client(user);
+            let place = edge.admission.stream(client, Some((&method.name, &watched))).await?;
             if self.parts.method == Method::HEAD {
                 return Ok(None);
             }
             let options = CallOptions { headers: self.headers(), deadline };
-            let stream = edge.backends.stream(method, request, options).await?;
+            let answering = edge.backends.stream(method, request, options);
+            let stream = edge.admission.in_turn(client, &method.backend, deadline, answering).await?;
             Ok::<_, Problem>(Some((place, stream)))
         };
         match opened.await {

@@ -3,8 +3,8 @@
 //! A call is in flight from its headers until its response has been written. Meanwhile either the gateway works on it
 //! (the response isn't ready, or a stream has nothing to send) or it waits for the client to read a piece of it. A
 //! client that doesn't read a response for too long is stalled; one that cancels call after call (HTTP/2 rapid reset)
-//! is abusive; a connection without a call for too long is idle. Cancelled
-//! calls also count against the rate of their address, which may spread them over many connections.
+//! is abusive; a connection without a call for too long is idle. Cancelled calls also count for their address, which may
+//! spread them over many connections.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,8 +19,6 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(10);
 /// A connection whose responses haven't been read for this long may be evicted when room is needed.
 const SLOW: Duration = Duration::from_secs(1);
-/// What a cancelled call costs its address in addition, in calls: the work for it was in vain.
-const CANCELLED_COST: u32 = 24;
 
 /// Time limits, and how many cancelled calls are allowed.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +61,8 @@ impl Slot {
 #[derive(Debug)]
 pub struct Activity {
     timeouts: Timeouts,
-    /// How often each address may call.
-    addresses: Arc<RateLimiter<IpAddr>>,
+    /// How many calls each address may cancel.
+    resets: Arc<RateLimiter<IpAddr>>,
     abused: AtomicBool,
     aborted: AtomicBool,
     calls: Mutex<Calls>,
@@ -81,12 +79,12 @@ struct Calls {
 }
 
 impl Activity {
-    /// The activity of a connection without calls. Cancelled calls are charged to `addresses`.
-    pub fn new(timeouts: Timeouts, addresses: Arc<RateLimiter<IpAddr>>) -> Arc<Self> {
+    /// The activity of a connection without calls. Cancelled calls count in `resets`.
+    pub fn new(timeouts: Timeouts, resets: Arc<RateLimiter<IpAddr>>) -> Arc<Self> {
         let now = Instant::now();
         let calls = Calls { slots: Vec::new(), free: Vec::new(), quiet_since: now, broken: 0, window: now };
         let (abused, aborted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { timeouts, addresses, abused, aborted, calls: Mutex::new(calls) })
+        Arc::new(Self { timeouts, resets, abused, aborted, calls: Mutex::new(calls) })
     }
 
     /// Registers a call from `address`.
@@ -204,7 +202,7 @@ impl Drop for OpenCall {
         if *self.ended.get_mut() {
             return;
         }
-        self.activity.addresses.charge(self.address, CANCELLED_COST);
+        self.activity.resets.charge(self.address, 1);
         if now.duration_since(calls.window) > WINDOW {
             calls.window = now;
             calls.broken = 0;

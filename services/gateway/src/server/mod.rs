@@ -77,6 +77,14 @@ struct Accepted {
 /// # Errors
 /// None; failures of single connections are their clients' to see.
 pub async fn serve(listener: TcpListener, port: PublicPort, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let admission = Arc::clone(&port.edge.admission);
+    tokio::select! {
+        () = serve_connections(listener, port, shutdown) => Ok(()),
+        never = admission.give_back_turns() => match never {},
+    }
+}
+
+async fn serve_connections(listener: TcpListener, port: PublicPort, shutdown: CancellationToken) {
     let grace = port.settings.drain_grace.0;
     let kill = CancellationToken::new();
     let (most, per_address) = (port.settings.max_connections, port.limits.max_connections_per_address);
@@ -103,24 +111,29 @@ pub async fn serve(listener: TcpListener, port: PublicPort, shutdown: Cancellati
             tracing::warn!(connections = connections.len(), "connections could not be closed in time");
         }
     }
-    Ok(())
 }
 
 /// Admits a connection, or closes it if there is no room.
 fn admit(shared: &Shared, connections: &Arc<Connections>, stream: TcpStream, address: PeerAddress) -> Option<Accepted> {
     let limits = &shared.port.limits;
+    let edge = &shared.port.edge;
+    let refuse = |reason| edge.metrics.refused_connections.with_label_values(&[reason]).inc();
     // A trusted proxy's connections serve many clients.
-    let proxied = shared.port.edge.proxies.trusts(address.0.ip());
+    let proxied = edge.proxies.trusts(address.0.ip());
+    if !proxied && edge.resets.check(&network(address.0.ip())).is_err() {
+        refuse("resets");
+        return None;
+    }
     let broken = if proxied { u32::MAX } else { limits.max_resets };
     let (idle, untaken) = (limits.idle_timeout.0, limits.send_timeout.0);
-    let activity = Activity::new(Timeouts { idle, untaken, broken }, Arc::clone(&shared.port.edge.addresses));
+    let activity = Activity::new(Timeouts { idle, untaken, broken }, Arc::clone(&edge.resets));
     match connections.admit((!proxied).then(|| network(address.0.ip())), &activity) {
         Ok(open) => {
             let begin_within = limits.header_timeout.0 / if connections.is_crowded() { CROWDED } else { 1 };
             Some(Accepted { stream, address, activity, open, begin_within })
         }
         Err(refused) => {
-            shared.port.edge.metrics.refused_connections.with_label_values(&[refused.reason()]).inc();
+            refuse(refused.reason());
             None
         }
     }

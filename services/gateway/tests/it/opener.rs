@@ -28,14 +28,19 @@ pub struct Opener {
 impl Opener {
     /// Connects from an address of this machine's loopback network.
     pub async fn connect(address: SocketAddr, from: [u8; 4]) -> Self {
+        Self::try_connect(address, from).await.expect("a connection that is let in")
+    }
+
+    /// The same; `None` if the gateway closes the connection at once.
+    pub async fn try_connect(address: SocketAddr, from: [u8; 4]) -> Option<Self> {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
-        let stream = timeout(SOON, socket.connect(address)).await.unwrap().unwrap();
-        let (requests, mut connection) = h2::client::handshake(stream).await.unwrap();
-        let pings = connection.ping_pong().unwrap();
-        let mut opener = Self { address, requests, driver: tokio::spawn(connection), pings, open: Vec::new() };
-        opener.settle().await;
-        opener
+        let stream = timeout(SOON, socket.connect(address)).await.unwrap().ok()?;
+        let (requests, mut connection) = h2::client::handshake(stream).await.ok()?;
+        let mut pings = connection.ping_pong().unwrap();
+        let driver = tokio::spawn(connection);
+        timeout(SOON, pings.ping(Ping::opaque())).await.expect("a pong in time or the end").ok()?;
+        Some(Self { address, requests, driver, pings, open: Vec::new() })
     }
 
     /// Connects from this machine's usual address.

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_gateway::config::EdgeSettings;
 use flotilla_rpc::Role;
+use flotilla_testkit::eventually;
 use http::Request;
 use http::request::Builder;
 use serde_json::json;
@@ -153,6 +155,41 @@ async fn one_thing_is_watched_so_often_by_one_customer() {
     assert_eq!((reply.status.as_u16(), reply.problem()["reason"].as_str()), (429, Some("CALLER_LIMIT")));
     let anothers = fixture.identity.token(Uuid::from_u128(100), Role::Customer);
     assert_eq!(opener.watch(ORDER, &anothers).await, 200, "another customer");
+}
+
+/// A customer sends more orders than a service works on of one caller; the ones with the key `slow` take for ever.
+async fn assert_few_at_work(order: impl Fn(&Fixture, &str) -> Call) {
+    let at_work = EdgeSettings::default().concurrency();
+    let fixture = Fixture::start().await;
+    let token = fixture.identity.token(Uuid::from_u128(100), Role::Customer);
+    let send = || tokio::spawn(order(&fixture, "slow").token(&token).send());
+    let slow: Vec<_> = (0..at_work).map(|_| send()).collect();
+    eventually("calls at work", SOON, || async { fixture.toys.calls("PlaceOrder") == at_work }).await;
+    let _waiting = [send(), send()];
+    eventually("calls that wait for their turn", SOON, || async {
+        fixture.gateway.metrics().contains("flotilla_gateway_waiting_calls 2\n")
+    })
+    .await;
+    assert_eq!(order(&fixture, "k").send().await.status, 200, "another customer");
+    assert_eq!(fixture.call("GET /v1/products").token(&token).send().await.status, 200, "another service");
+    assert_eq!(fixture.toys.calls("PlaceOrder"), at_work + 1);
+    // When their clients leave, the next ones begin.
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("the others' turn", SOON, || async { fixture.toys.calls("PlaceOrder") == at_work + 3 }).await;
+}
+
+#[tokio::test]
+async fn a_service_works_on_few_calls_of_one_caller_and_on_those_of_others() {
+    assert_few_at_work(|fixture, key| place(fixture).key(key)).await;
+}
+
+#[tokio::test]
+async fn a_service_works_on_few_calls_over_grpc_too() {
+    assert_few_at_work(|fixture, key| {
+        let order = json!({"requestId": key, "lines": [{"product": "products/tea", "quantity": 1}]});
+        fixture.as_customer("POST /flotilla.orders.v1.OrderService/PlaceOrder").json(&order)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn activity() -> Arc<Activity> {
-    let addresses = Arc::new(RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1));
-    Activity::new(Timeouts { idle: 60 * SECOND, untaken: 30 * SECOND, broken: 3 }, addresses)
+    let resets = Arc::new(RateLimiter::new(|| Rate { per_second: 0, burst: 1 }, 1));
+    Activity::new(Timeouts { idle: 60 * SECOND, untaken: 30 * SECOND, broken: 3 }, resets)
 }
 
 #[tokio::test]
