@@ -71,15 +71,15 @@ impl<K: Hash + Eq> RateLimiter<K> {
         Ok(())
     }
 
-    /// Whether `key`'s bucket holds a token, which stays in it.
+    /// Whether `key`'s bucket holds so many tokens, which stay in it.
     ///
     /// # Errors
-    /// As for [`take`](Self::take).
-    pub fn check(&self, key: &K) -> Result<(), Duration> {
+    /// It holds fewer: how long until it holds them.
+    pub fn check(&self, key: &K, tokens: u32) -> Result<(), Duration> {
         let Some((cost, depth)) = self.prices() else { return Ok(()) };
         let now = self.now();
         let full = self.shard(key).lock().peek(key).copied().unwrap_or(0).max(now);
-        let ahead = full - now + cost;
+        let ahead = (full - now).saturating_add(cost.saturating_mul(u64::from(tokens)));
         if ahead > depth { Err(Duration::from_nanos(ahead - depth)) } else { Ok(()) }
     }
 
@@ -149,6 +149,8 @@ mod tests {
         limiter.take(1).unwrap();
         limiter.take(1).unwrap_err();
         tokio::time::advance(Duration::from_secs(60)).await;
+        limiter.check(&1, 5).unwrap();
+        limiter.check(&1, 6).unwrap_err();
         let taken = (0..100).filter(|_| limiter.take(1).is_ok()).count();
         assert_eq!(taken, 5, "a rest fills the bucket, and no more");
     }

@@ -103,7 +103,7 @@ pub struct EdgeSettings {
     /// 240 KiB.
     pub max_arriving: usize,
     /// How many calls of one caller (a user, or an address without a token) each service works on at a time, for each
-    /// processor that the gateway may use, and at least 4 in all. Further ones wait for their turn.
+    /// processor that the gateway may use, and at least 3 in all. Further ones wait for their turn.
     pub concurrency_per_core: usize,
     /// Unary calls of one user in flight.
     pub max_calls_per_user: usize,
@@ -138,7 +138,7 @@ impl Default for EdgeSettings {
             send_timeout: seconds(30),
             max_connections_per_address: 256,
             max_arriving: 1024,
-            concurrency_per_core: 2,
+            concurrency_per_core: 1,
             max_calls_per_user: 100,
             max_streams_per_address: 1024,
             max_streams_per_user: 100,
@@ -153,7 +153,7 @@ impl Default for EdgeSettings {
 }
 
 /// A caller's calls at work where there is little of a processor: most of a call's time isn't a processor's.
-const LEAST_CONCURRENCY: usize = 4;
+const LEAST_CONCURRENCY: usize = 3;
 /// Over how many seconds cancelled calls are counted.
 const RESETS_SECONDS: u32 = 10;
 

@@ -130,7 +130,7 @@ impl Edge {
     fn admit_request(&self, request: &mut Request<Incoming>) -> Result<(), RpcError> {
         let address = address(request.extensions());
         if let Some(address) = address {
-            let within = self.resets.check(&address).and_then(|()| self.addresses.take(address));
+            let within = self.resets.check(&address, 1).and_then(|()| self.addresses.take(address));
             within.map_err(|wait| self.admission.refusals.too_often(wait))?;
         }
         let memory = self.admission.memory.request(address, request.headers())?;

@@ -6,6 +6,7 @@
 //! those provoked by malformed frames, [`Activity`] limits the rest.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -35,7 +36,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The largest header list that a client may send.
 const MAX_HEADERS: usize = 16 * 1024;
 /// Streams that the client reset before they were looked at.
-const PENDING_RESETS: usize = 20;
+pub const PENDING_RESETS: usize = 20;
 /// Streams that we reset because of what the client sent.
 const ERROR_RESETS: usize = 64;
 /// How long a connection may take to close after GOAWAY.
@@ -76,6 +77,13 @@ impl End {
             Self::Tls(_) => Some("tls"),
             Self::Io(_) | Self::Http(_) => None,
         }
+    }
+
+    /// Whether the client has cancelled too many calls before they were looked at.
+    pub fn is_flood(&self) -> bool {
+        let Self::Http(error) = self else { return false };
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+        cause.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
     }
 }
 

@@ -120,7 +120,8 @@ fn admit(shared: &Shared, connections: &Arc<Connections>, stream: TcpStream, add
     let refuse = |reason| edge.metrics.refused_connections.with_label_values(&[reason]).inc();
     // A trusted proxy's connections serve many clients.
     let proxied = edge.proxies.trusts(address.0.ip());
-    if !proxied && edge.resets.check(&network(address.0.ip())).is_err() {
+    // A second's worth: with less, each connection would cancel a few more.
+    if !proxied && edge.resets.check(&network(address.0.ip()), limits.max_resets).is_err() {
         refuse("resets");
         return None;
     }
@@ -150,6 +151,10 @@ async fn attend(shared: Arc<Shared>, accepted: Accepted) {
         ended = connection::serve(&shared, accepted) => ended,
     };
     if let Err(end) = ended {
+        if end.is_flood() {
+            // No call has counted them.
+            shared.port.edge.resets.charge(network(address.ip()), connection::PENDING_RESETS as u32);
+        }
         if let Some(reason) = end.reason() {
             metrics.refused_connections.with_label_values(&[reason]).inc();
         }

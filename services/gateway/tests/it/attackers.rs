@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_testkit::frames::{self, HELLO};
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// The preface and empty settings.
-pub const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// From one attempt to the next: the attackers share the machine with their victim.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Frames of an endless header that one connection sends at the most: far beyond what is allowed.
@@ -79,6 +78,13 @@ pub async fn reset_on(stream: TcpStream, address: SocketAddr, deeds: &AtomicUsiz
         }
         sleep(PAUSE).await;
     }
+}
+
+/// Calls that are cancelled in the same write that begins them.
+pub fn cancelled_calls(address: SocketAddr, count: u32) -> Vec<u8> {
+    let headers = frames::call(address, "/flotilla.inventory.v1.CatalogService/ListProducts");
+    let calls = frames::streams(count).flat_map(|id| [frames::begun(id, &headers), frames::cancelled(id)].concat());
+    frames::HELLO.iter().copied().chain(calls).collect()
 }
 
 /// Headers that go on and on in CONTINUATION frames and never end.

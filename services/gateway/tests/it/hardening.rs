@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::attackers::{continue_on, reset_on};
+use crate::attackers::{cancelled_calls, continue_on, reset_on};
 use crate::fixture::Fixture;
 use crate::opener::Opener;
 
@@ -134,6 +134,23 @@ async fn calls_cancelled_on_many_connections_count_for_their_address() {
     let mut first = first;
     assert_eq!(first.watch("/v1/products:watchPrices", &fixture.customer_token()).await, 429);
     assert_eq!(fixture.call("GET /v1/products").send().await.status, 200, "another address");
+}
+
+#[tokio::test]
+async fn calls_cancelled_before_they_are_looked_at_count_for_their_address() {
+    let fixture = Fixture::with(|settings| settings.edge.max_resets = 20).await;
+    let address = fixture.address();
+    // Each connection ends by the first twenty.
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&cancelled_calls(address, 100)).await.unwrap();
+        let _goodbye = timeout(SOON, stream.read_to_end(&mut Vec::new())).await.expect("the connection's end");
+    }
+    eventually("an address that may not connect", SOON, || async {
+        Opener::try_connect(address, [127, 0, 0, 1]).await.is_none()
+    })
+    .await;
+    refused(&fixture, "resets").await;
 }
 
 #[tokio::test]
