@@ -9,10 +9,11 @@ use bytes::Bytes;
 use flotilla_testkit::frames::{self, HELLO};
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+const FROM: [u8; 4] = [127, 0, 0, 2];
 /// From one attempt to the next: the attackers share the machine with their victim.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Frames of an endless header that one connection sends at the most: far beyond what is allowed.
@@ -37,11 +38,18 @@ where
     Attack { deeds, _tasks: tasks }
 }
 
+/// A connection from an address of the attackers' own.
+async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((FROM, 0).into())?;
+    socket.connect(address).await
+}
+
 /// Connections whose headers never end (slowloris): a byte now and then.
 pub fn slow_headers(address: SocketAddr) -> Attack {
     many(200, move |deeds| async move {
         loop {
-            let Ok(mut stream) = TcpStream::connect(address).await else { return };
+            let Ok(mut stream) = connect(address).await else { return };
             let begun = stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
             deeds.fetch_add(1, Ordering::Relaxed);
             while begun.is_ok() && stream.write_all(b"x").await.is_ok() {
@@ -55,7 +63,7 @@ pub fn slow_headers(address: SocketAddr) -> Attack {
 pub fn rapid_reset(address: SocketAddr) -> Attack {
     many(4, move |deeds| async move {
         loop {
-            let Ok(stream) = TcpStream::connect(address).await else { return };
+            let Ok(stream) = connect(address).await else { return };
             let _ended = reset_on(stream, address, &deeds).await;
             sleep(PAUSE).await;
         }
@@ -91,7 +99,7 @@ pub fn cancelled_calls(address: SocketAddr, count: u32) -> Vec<u8> {
 pub fn continuation_flood(address: SocketAddr) -> Attack {
     many(4, move |deeds| async move {
         loop {
-            let Ok(stream) = TcpStream::connect(address).await else { return };
+            let Ok(stream) = connect(address).await else { return };
             deeds.fetch_add(continue_on(stream, FLOOD).await, Ordering::Relaxed);
             sleep(PAUSE).await;
         }
@@ -133,7 +141,7 @@ pub fn oversized_messages(address: SocketAddr) -> Attack {
     many(2, move |deeds| async move {
         let piece = Bytes::from(vec![b' '; 64 * 1024]);
         loop {
-            let Ok(mut stream) = TcpStream::connect(address).await else { return };
+            let Ok(mut stream) = connect(address).await else { return };
             let head = "POST /v1/auth:login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
                         content-length: 67108864\r\n\r\n";
             let mut going = stream.write_all(head.as_bytes()).await.is_ok();
@@ -141,7 +149,7 @@ pub fn oversized_messages(address: SocketAddr) -> Attack {
                 going = going && matches!(timeout(PAUSE * 20, stream.write_all(&piece)).await, Ok(Ok(())));
             }
             deeds.fetch_add(1, Ordering::Relaxed);
-            if let Ok(stream) = TcpStream::connect(address).await {
+            if let Ok(stream) = connect(address).await {
                 let _ended = timeout(PAUSE * 20, send_large(stream, address, &piece)).await;
                 deeds.fetch_add(1, Ordering::Relaxed);
             }
