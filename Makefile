@@ -73,7 +73,7 @@ demo: ## A shop's day on the fleet that is up: outcomes, latencies, invariants
 replay: ## Replay a small set of real-shaped orders on the fleet that is up
 	@$(FLEET) replay --products data/products.csv --customers data/customers.csv --orders data/orders.csv $(ARGS)
 
-chaos: ## The demo while services and nats-server are killed and streams lose messages at random (seeded), then the invariants
+chaos: ## The demo while services, nats-server and Redis are killed and streams lose messages (seeded), then the invariants
 	@$(FLEET) chaos $(ARGS)
 
 bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy, in one run

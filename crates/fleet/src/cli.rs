@@ -109,7 +109,7 @@ pub enum Command {
     Replay(replay::Options),
     /// Check the invariants from the databases.
     Check(checker::Options),
-    /// Kill services and nats-server at random during a demo, then check the invariants.
+    /// Kill services, nats-server and Redis at random during a demo, then check the invariants.
     Chaos(chaos::Options),
     /// Drive the fleet at a fixed rate and measure; `--baseline` compares with bare PostgreSQL.
     Load(load::Options),

@@ -1,5 +1,5 @@
-//! `fleet chaos`: kills services and nats-server and removes messages from the broker's streams at random while a demo
-//! runs, then checks the invariants.
+//! `fleet chaos`: kills services, nats-server and Redis and removes messages from the broker's streams at random while a
+//! demo runs, then checks the invariants.
 
 mod kills;
 mod losses;
@@ -49,7 +49,11 @@ impl Target {
     }
 
     fn of(options: &Options) -> Vec<Self> {
-        let mut targets = if options.only_losses { Vec::new() } else { Self::services() };
+        let mut targets = Vec::new();
+        if !options.only_losses {
+            targets = Self::services();
+            targets.push(Self::Member("redis"));
+        }
         if !options.spare_nats {
             if !options.only_losses {
                 targets.push(Self::Member("nats"));

@@ -1,4 +1,4 @@
-//! SIGKILL of every service in turn, and of nats-server and PostgreSQL, under load.
+//! SIGKILL of every service in turn, and of nats-server, PostgreSQL and Redis, under load.
 
 use flotilla_fleet::{SERVICES, chaos, home::Home};
 
@@ -24,4 +24,10 @@ async fn a_thousand_orders_survive_the_death_of_nats_server() {
 async fn orders_survive_the_death_of_postgresql() {
     let fleet = fleet().await;
     fleet.survive(500, 13, vec![kill("postgres")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_survive_the_death_of_redis() {
+    let fleet = fleet().await;
+    fleet.survive(500, 14, ["redis"; 3].map(kill).into()).await;
 }

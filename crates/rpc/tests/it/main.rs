@@ -19,6 +19,9 @@ mod deadlines;
 mod declared;
 mod drain;
 mod errors_page;
+// The testkit stands above this crate: with it, a change here would build half of the house before these tests.
+#[path = "../../../testkit/src/frames.rs"]
+mod frames;
 mod health;
 mod peers;
 mod pipes;

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use flotilla_testkit::frames::{self, kind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::frames::{self, kind};
 use crate::toy::{Toy, settings};
 
 const PATIENCE: Duration = Duration::from_secs(10);
