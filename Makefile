@@ -35,8 +35,12 @@ $(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown v
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
 	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
-help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
+help:
+	@echo "\`make up\` runs the fleet, \`make test\` the tests; nothing has to be set up before."
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
+
+##@ Run
 
 build: ## Build the services and the fleet command in release mode
 	@sh scripts/preflight.sh
@@ -82,6 +86,12 @@ bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy
 bench-telemetry: build ## Measure what logs, metrics and traces cost, on fleets of their own
 	@sh scripts/bench-telemetry.sh
 
+grpcurl: ## Call the fleet that is up by hand: make grpcurl ARGS="describe flotilla.orders.v1.OrderService"
+	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcurl $(ARGS)
+
+grpcui: ## A page on which the fleet that is up can be called
+	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcui $(ARGS)
+
 backup: ## Back the databases up and go on archiving: make backup ARGS=folder
 	@$(FLEET) backup $(ARGS)
 
@@ -92,10 +102,18 @@ reset: ## Forget the data of a stopped fleet: says what, and asks (not with ARGS
 	@if [ -x $(FLEET) ]; then $(FLEET) reset $(ARGS); \
 	else echo "reset needs the fleet command, which knows what is whose: run make build first" >&2; exit 1; fi
 
+certs: build ## Make or renew the development certificates: make certs ARGS="--renew"
+	@$(FLEET) certs $(ARGS)
+
 fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
 	@$(CARGO) fetch --locked
 	@$(MAKE) --no-print-directory build
 	@$(FLEET) fetch
+
+doctor: ## What this machine lacks, and how to get it
+	@sh scripts/doctor.sh
+
+##@ Develop
 
 test: build ## Run all tests; they start their own servers
 	@sh scripts/files-limit.sh $(CARGO) test --workspace --locked
@@ -148,20 +166,20 @@ proto: ## Lint the contracts and generate their code anew
 generate: ## Generate a TypeScript and a Python client into .flotilla/clients
 	@sh scripts/generate.sh
 
-test-clients: build ## Use the generated clients against a fleet of their own
-	@sh scripts/clients.sh
+dashboards: ## Write Grafana's dashboards anew from scripts/observability/panels.py
+	@PYTHONDONTWRITEBYTECODE=1 python3 scripts/observability/dashboards.py
 
-certs: build ## Make or renew the development certificates: make certs ARGS="--renew"
-	@$(FLEET) certs $(ARGS)
+observability-tools: ## Get Zipkin, and build the Collector and Jaeger with Go, for make up OBS=1
+	@sh scripts/prometheus.sh || true
+	@sh scripts/collector.sh
 
-grpcurl: ## Call the fleet that is up by hand: make grpcurl ARGS="describe flotilla.orders.v1.OrderService"
-	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcurl $(ARGS)
+##@ Test
 
-grpcui: ## A page on which the fleet that is up can be called
-	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcui $(ARGS)
+drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
+	@sh scripts/drive.sh
 
-test-grpcurl: build ## List, describe and call each service with grpcurl, plain and with TLS, on a fleet of its own
-	@sh scripts/grpcurl.sh
+others: build ## Run the fleet as root in a closed folder, and as an ordinary user
+	@sh scripts/others.sh
 
 contract: build ## Schemathesis against the REST face of a fleet of its own: it finds nothing
 	@sh scripts/contract.sh
@@ -169,8 +187,14 @@ contract: build ## Schemathesis against the REST face of a fleet of its own: it 
 conformance-rpc: ## The Connect conformance suite against the gateway's edge: gRPC, gRPC-Web, Connect
 	@sh scripts/conformance-rpc.sh $(ARGS)
 
-test-flagd: ## The provider of flagd: the same definitions give the same users the same variants
-	@sh scripts/flagd.sh
+test-clients: build ## Use the generated clients against a fleet of their own
+	@sh scripts/clients.sh
+
+test-grpcurl: build ## List, describe and call each service with grpcurl, plain and with TLS, on a fleet of its own
+	@sh scripts/grpcurl.sh
+
+test-browser: build ## A page in headless Chromium calls a fleet of its own by connect-web
+	@sh scripts/browser.sh
 
 test-faults: build ## Switch each fault on in a fleet of its own: its alert fires, panel, trace and runbook answer, nothing is lost
 	@sh scripts/faults.sh
@@ -181,27 +205,8 @@ test-attacks: build ## Attack a fleet of its own: honest calls go on, and their 
 test-attacks-short: build ## The same for a few seconds each: honest calls go on
 	@FLOTILLA_ATTACKS_SHORT=1 sh scripts/attacks.sh $(ARGS)
 
-test-vault: ## Secrets from a real server (OpenBao): keys, leased database credentials, a service whose credentials change
-	@sh scripts/vault.sh
-
-test-aws: ## Secrets by the official client of AWS from a server that speaks its protocol (moto)
-	@sh scripts/aws.sh
-
-test-browser: build ## A page in headless Chromium calls a fleet of its own by connect-web
-	@sh scripts/browser.sh
-
 test-full-disk: ## PostgreSQL's and NATS' disks full under load for 45 s, then freed: nothing lost, all flows again by itself
 	@sh scripts/full-disk.sh
-
-others: build ## Run the fleet as root in a closed folder, and as an ordinary user
-	@sh scripts/others.sh
-
-observability-tools: ## Get Zipkin, and build the Collector and Jaeger with Go, for make up OBS=1
-	@sh scripts/prometheus.sh || true
-	@sh scripts/collector.sh
-
-dashboards: ## Write Grafana's dashboards anew from scripts/observability/panels.py
-	@PYTHONDONTWRITEBYTECODE=1 python3 scripts/observability/dashboards.py
 
 test-metrics: build ## Rules, alerts, dashboards and queries; Prometheus and VictoriaMetrics scrape a fleet of its own
 	@sh scripts/observability.sh metrics
@@ -209,8 +214,33 @@ test-metrics: build ## Rules, alerts, dashboards and queries; Prometheus and Vic
 test-observability: build ## Traces, tail sampling and logs through a real Collector on a fleet of its own
 	@sh scripts/observability.sh traces
 
-doctor: ## What this machine lacks, and how to get it
-	@sh scripts/doctor.sh
+test-flagd: ## The provider of flagd: the same definitions give the same users the same variants
+	@sh scripts/flagd.sh
+
+test-vault: ## Secrets from a real server (OpenBao): keys, leased database credentials, a service whose credentials change
+	@sh scripts/vault.sh
+
+test-aws: ## Secrets by the official client of AWS from a server that speaks its protocol (moto)
+	@sh scripts/aws.sh
+
+upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
+	@sh scripts/upgrade.sh $(ARGS)
+
+mutants: ## Plant each fault of scripts/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
+	@python3 scripts/mutants.py $(ARGS)
+
+mutants-short: ## The same with the ten faults that are quick to plant
+	@python3 scripts/mutants.py --short
+
+# Seconds on two cold cores; all of it together must stay under 60 minutes.
+ci: ## What CI runs
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
+
+ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
+	@sh scripts/long.sh
+
+##@ Ship
 
 images: ## Build the images of all services and print their sizes
 	@sh scripts/images.sh
@@ -235,23 +265,3 @@ k8s-apiserver: build ## Manifests against a real API server, which is built with
 
 k8s-containers: ## The containers of k8s/overlays/dev on Docker, as the manifests describe them
 	@sh scripts/k8s-containers.sh
-
-upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
-	@sh scripts/upgrade.sh $(ARGS)
-
-mutants: ## Plant each fault of scripts/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
-	@python3 scripts/mutants.py $(ARGS)
-
-mutants-short: ## The same with the ten faults that are quick to plant
-	@python3 scripts/mutants.py --short
-
-drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
-	@sh scripts/drive.sh
-
-# Seconds on two cold cores; all of it together must stay under 60 minutes.
-ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
-
-ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
-	@sh scripts/long.sh

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Checks README and docs: every `make` target that they name exists, and every relative link leads to a file.
+# Checks README, docs and their like: every `make` target that they name exists, and every relative link leads to a file.
 set -eu
 bad=0
-for target in $(grep -h -o -E '`make [a-z][a-z0-9-]*' README.md docs/*.md crates/*/README.md services/*/README.md | sed 's/`make //' | sort -u); do
+for target in $(grep -h -o -E '`make [a-z][a-z0-9-]*' *.md docs/*.md crates/*/README.md services/*/README.md | sed 's/`make //' | sort -u); do
     grep -q -E "^$target:" Makefile || { echo "docs: make $target is named, but the Makefile lacks it" >&2; bad=1; }
 done
-for file in README.md docs/*.md crates/*/README.md services/*/README.md; do
+for file in *.md docs/*.md crates/*/README.md services/*/README.md; do
     for link in $(grep -o -E '\]\([^)#: ]+[)#]' "$file" | sed 's/^](//; s/[)#]$//' | sort -u); do
         [ -e "$(dirname "$file")/$link" ] || { echo "docs: $file links to $link, which isn't there" >&2; bad=1; }
     done

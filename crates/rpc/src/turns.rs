@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Parts of the map, each with its lock. A power of two.
 const SHARDS: usize = 16;
+
 /// The turns of all callers. Cheap to clone.
 pub struct Turns<K: Hash + Eq>(Arc<Inner<K>>);
 
