@@ -33,7 +33,7 @@ $(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown v
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
+	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
 	@echo "\`make up\` runs the fleet, \`make test\` the tests; nothing has to be set up before."
@@ -190,6 +190,9 @@ conformance-rpc: ## The Connect conformance suite against the gateway's edge: gR
 test-clients: build ## Use the generated clients against a fleet of their own
 	@sh scripts/clients.sh
 
+test-tour: build ## The README's tour as it stands, in bash and in zsh, on a fleet of its own
+	@sh scripts/tour.sh
+
 test-grpcurl: build ## List, describe and call each service with grpcurl, plain and with TLS, on a fleet of its own
 	@sh scripts/grpcurl.sh
 
@@ -234,7 +237,7 @@ mutants-short: ## The same with the ten faults that are quick to plant
 
 # Seconds on two cold cores; all of it together must stay under 60 minutes.
 ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
+	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-tour:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
 
 ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
 	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
