@@ -33,7 +33,7 @@ $fleet up >/dev/null
 for shell in $shells; do
     case $shell in zsh) options=-f ;; *) options=--noprofile ;; esac
     said=$FLOTILLA_HOME/$shell.log
-    # The state of the order is asked for by the tour's own variables.
+    # Uses variables that the tour sets.
     # shellcheck disable=SC2016
     check='curl -fsS "$api/v1/$order" -H "authorization: Bearer $ada" | jq -e ".state == \"ORDER_STATE_CONFIRMED\"" >/dev/null'
     { echo 'set -eu'; cat "$tour"; echo "$check"; } >"$FLOTILLA_HOME/$shell.sh"

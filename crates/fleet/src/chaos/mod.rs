@@ -49,16 +49,15 @@ impl Target {
     }
 
     fn of(options: &Options) -> Vec<Self> {
-        let mut targets = Vec::new();
-        if !options.only_losses {
-            targets = Self::services();
-            targets.push(Self::Member("redis"));
+        let losses = Loss::ALL.map(Self::Messages);
+        if options.only_losses {
+            return losses.into();
         }
+        let mut targets = Self::services();
+        targets.push(Self::Member("redis"));
         if !options.spare_nats {
-            if !options.only_losses {
-                targets.push(Self::Member("nats"));
-            }
-            targets.extend(Loss::ALL.map(Self::Messages));
+            targets.push(Self::Member("nats"));
+            targets.extend(losses);
         }
         targets
     }

@@ -28,7 +28,7 @@ use tokio::{
 
 /// The attackers' address.
 pub const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// The priority of the attackers' threads: whoever else wants a processor has it first.
+/// The nice value of the attackers' threads: the lowest priority.
 const NICENESS: i32 = 19;
 /// The attackers' receive window for a connection.
 const WINDOW: u32 = 64 * 1024;
@@ -104,8 +104,8 @@ impl Attack {
     }
 }
 
-/// The attackers' runtime. Honest clients are measured on other threads, and precede it: attackers would have machines of
-/// their own, and this one's processors are the fleet's.
+/// The attackers' runtime. Honest clients run in the same process: on the same threads, or at the same priority, they would
+/// measure the attackers' own work.
 struct Threads(Option<Runtime>);
 
 impl Threads {

@@ -2,10 +2,10 @@
 //!
 //! A request passes these steps in order:
 //! 1. the rate limit of its address (`edge`), and a reservation in [`memory`] for its headers;
-//! 2. its address's turn to begin;
-//! 3. its body arrives; until then it is one of a bounded number of arriving requests ([`Arrivals`]) and takes no slot;
-//! 4. a slot among the calls or the streams, which it keeps until its end;
-//! 5. its caller's turn ([`Turns`]), which it keeps until its service has answered.
+//! 2. a turn among the requests of its address that begin ([`Admission::begin`]);
+//! 3. its body: until it has arrived, the request counts against a bound of its own ([`Arrivals`]) and takes no slot;
+//! 4. a slot among the calls or the streams, held until the end of the request;
+//! 5. a turn among the calls of its caller ([`Turns`]), held until the service has answered.
 //!
 //! Shares of slots are counted by user once the token is verified, and by address until then; those of streams by both.
 //! A caller may hold as many as stay free for others ([`Capacity`]). Refusals are counted by cause ([`refusals`]); one that
