@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = compiler.file_descriptor_set();
 
     let mut config = tonic_prost_build::Config::new();
-    config.enable_type_names();
+    config.enable_type_names().extern_path(".buf.validate", "::flotilla_validate::rules");
     tonic_prost_build::configure()
         .bytes(".")
         .codec_path("crate::codec::StrictCodec")

@@ -1,7 +1,7 @@
 //! The codec of every generated client and server.
 //!
 //! It differs from tonic's own in three ways: a request is checked by the rules of its contract (see
-//! [`validate`](crate::validate)) before it is decoded, a request that can't be decoded is the caller's mistake
+//! [`requests`](crate::requests)) before it is decoded, a request that can't be decoded is the caller's mistake
 //! (`INVALID_ARGUMENT`, not `INTERNAL`), and buffers start at the size of the small messages that an order is made of.
 
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use tonic::{
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use crate::validate::RequestRules;
+use crate::requests::RequestRules;
 
 /// First size of an encode buffer, in bytes; tonic's default is 8 KiB for each message.
 const BUFFER_BYTES: usize = 512;

@@ -1,14 +1,14 @@
 //! The contracts of the fleet as Rust: messages, clients and servers generated from `proto/`,
-//! their descriptor set, what it says of methods and of valid requests, the codec they travel in, and money.
+//! their descriptor set, what its options say of methods and of valid requests, and the codec that they travel in.
 //!
 //! Owns no state. Everything here is data: a service's `domain/` may use it.
 
 pub mod codec;
 pub mod descriptors;
-pub mod money;
+mod money;
 pub mod policy;
+pub mod requests;
 pub mod status;
-pub mod validate;
 
 pub use descriptors::FILE_DESCRIPTOR_SET;
 
@@ -75,13 +75,6 @@ mod generated {
             package!("io.cloudevents.v1");
         }
     }
-    /// Wire-compatible declarations of protovalidate's rules.
-    pub mod buf {
-        /// The rules.
-        pub mod validate {
-            package!("buf.validate");
-        }
-    }
     /// Wire-compatible declarations of Google's common types.
     pub mod google {
         /// HTTP mapping options.
@@ -96,7 +89,7 @@ mod generated {
 }
 
 pub use generated::{
-    buf, cloudevents,
+    cloudevents,
     flotilla::{identity, inventory, notification, options, orders, payments},
     google,
 };

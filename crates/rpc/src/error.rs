@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
 
 /// Domain of every reason (`google.rpc.ErrorInfo.domain`): the one that the contracts' own checks give.
-pub use flotilla_proto::validate::ERROR_DOMAIN as DOMAIN;
+pub use flotilla_proto::requests::ERROR_DOMAIN as DOMAIN;
 
 use crate::{Precondition, Quota};
 

@@ -6,7 +6,7 @@ use flotilla_config::ExposeSecret as _;
 use flotilla_messaging::Ids;
 use flotilla_proto::{
     identity::v1::{CreateUserRequest, Role, User},
-    validate,
+    requests,
 };
 use flotilla_redact::Secret;
 
@@ -52,7 +52,7 @@ fn sign_up(email: &str, password: &str) -> anyhow::Result<(SignUp, Secret<String
     };
     user.set_role(Role::Operator);
     let request = CreateUserRequest { user: Some(user), request_id: String::new() };
-    if let Some(violation) = validate::violations(&request).first() {
+    if let Some(violation) = requests::violations(&request).first() {
         anyhow::bail!("admin: {} {}", violation.field, violation.description);
     }
     SignUp::from_request(&request).map_err(|violations| {

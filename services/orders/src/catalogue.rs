@@ -9,11 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Live};
+use flotilla_money::Amount;
 use flotilla_postgres::{Pool, retry};
-use flotilla_proto::{
-    inventory::v1::{self as inventory, catalog_service_client::CatalogServiceClient},
-    money::Amount,
-};
+use flotilla_proto::inventory::v1::{self as inventory, catalog_service_client::CatalogServiceClient};
 use flotilla_rpc::{Channel, Deadline};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
@@ -170,7 +168,7 @@ impl Catalogue {
 /// A product as inventory shows it; nothing where it can't be priced.
 fn product(shown: &inventory::Product) -> Option<Product> {
     let id = shown.name.strip_prefix("products/")?.to_owned();
-    let price = Amount::from_proto(shown.price.as_ref()?).ok()?;
+    let price = Amount::try_from(shown.price.as_ref()?).ok()?;
     let display_name = shown.display_name.clone();
     Some(Product { id, display_name, price, version: shown.version, deleted: false })
 }

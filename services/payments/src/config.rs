@@ -2,8 +2,8 @@
 
 use flotilla_config::{Problems, Setting, Validate};
 use flotilla_messaging::NatsSettings;
+use flotilla_money::Currency;
 use flotilla_postgres::PostgresSettings;
-use flotilla_proto::money::Currency;
 use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};

@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use flotilla_messaging::{Messaging, StreamSpec};
+use flotilla_money::Currency;
 use flotilla_postgres::Pool;
-use flotilla_proto::{money::Currency, payments::v1::payment_service_server::PaymentServiceServer};
+use flotilla_proto::payments::v1::payment_service_server::PaymentServiceServer;
 use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;

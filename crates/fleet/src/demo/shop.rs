@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -89,7 +89,7 @@ impl Shop {
             let key = format!("opening-{id}");
             async move {
                 let name = format!("{} {} no. {rank}", MANNERS[rank % MANNERS.len()], KINDS[rank % KINDS.len()]);
-                operator.create_product(&id, &name, price.to_proto()).await?;
+                operator.create_product(&id, &name, (*price).into()).await?;
                 operator.adjust_stock(&id, *units, &key).await
             }
         }))
@@ -105,7 +105,7 @@ impl Shop {
                 api.sign_up(&email, &format!("Customer {number}"), &format!("secret-{run_name}-{number}")).await?;
             let minor = if uneven && number % POOR == 2 { 50_000 } else { 1_000_000_000_000 };
             let key = format!("opening-{}", session.user_id());
-            operator.top_up(session.user_id(), Amount { minor, currency }.to_proto(), &key).await?;
+            operator.top_up(session.user_id(), Amount { minor, currency }.into(), &key).await?;
             anyhow::Ok(session)
         }))
         .buffered(SIGN_UPS)

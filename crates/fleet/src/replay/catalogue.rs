@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 use csv::StringRecord;
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 
 use super::rows::{Rows, check_key, check_name, parse_amount};
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
-use flotilla_proto::money::Amount;
+use flotilla_money::Amount;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
@@ -41,7 +41,7 @@ impl Market {
         stream::iter(catalogue.products.iter().map(|(key, product)| {
             let id = market.product_id(key);
             async move {
-                operator.create_product(&id, &product.name, product.price.to_proto()).await?;
+                operator.create_product(&id, &product.name, product.price.into()).await?;
                 if product.stock > 0 {
                     operator.adjust_stock(&id, product.stock, &format!("stock-{id}")).await?;
                 }
@@ -62,9 +62,7 @@ impl Market {
             // What no account holds can't be needed whole: orders beyond it are rejected.
             let amount = balance.unwrap_or(Amount { minor: (*minor).min(MOST_MONEY), currency });
             if amount.minor > 0 {
-                operator
-                    .top_up(session.user_id(), amount.to_proto(), &format!("balance-{}", session.user_id()))
-                    .await?;
+                operator.top_up(session.user_id(), amount.into(), &format!("balance-{}", session.user_id())).await?;
             }
             anyhow::Ok((key.clone(), session))
         }))

@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use flotilla_proto::money::Amount;
+use flotilla_money::Amount;
 use futures::{TryStreamExt as _, stream};
 use rand::Rng as _;
 use time::OffsetDateTime;

@@ -150,7 +150,7 @@ fn other_columns_are_refused() {
 #[test]
 fn amounts_are_exact() {
     use super::super::rows::parse_amount;
-    let dollar = flotilla_proto::money::Currency::parse("USD").unwrap();
+    let dollar = flotilla_money::Currency::parse("USD").unwrap();
     assert_eq!(parse_amount("18.5", dollar).unwrap().minor, 1850);
     assert_eq!(parse_amount("7", dollar).unwrap().minor, 700);
     for wrong in ["", "1.234", "-1", "1,5", "x"] {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use csv::{ByteRecord, ByteRecordsIntoIter, StringRecord};
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 /// One row of a file.

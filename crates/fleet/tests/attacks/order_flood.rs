@@ -9,10 +9,8 @@ use std::{
 };
 
 use flotilla_fleet::{client::Session, demo::Shop};
-use flotilla_proto::{
-    money::{Amount, Currency},
-    orders::v1::{PlaceOrderLine, PlaceOrderRequest},
-};
+use flotilla_money::{Amount, Currency};
+use flotilla_proto::orders::v1::{PlaceOrderLine, PlaceOrderRequest};
 use http_body_util::BodyExt as _;
 
 use crate::{
@@ -78,6 +76,6 @@ impl Flood {
 async fn rich(fleet: &Fleet) -> Session {
     let customer = fleet.api.sign_up("flood@attack.example", "A flood", "a long password").await.unwrap();
     let amount = Amount { minor: 1_000_000_000_000, currency: Currency::parse("USD").unwrap() };
-    fleet.operator.top_up(customer.user_id(), amount.to_proto(), "flood").await.unwrap();
+    fleet.operator.top_up(customer.user_id(), amount.into(), "flood").await.unwrap();
     customer
 }

@@ -118,7 +118,7 @@ async fn plant_everywhere(home: &Home, state: &State, databases: &Databases) -> 
     // Whom the address and the password belong to: these come in for good reason.
     let ann = api.sign_up(EMAIL, NAME, PASSWORD).await.unwrap();
     assert!(api.sign_in(EMAIL, TOKEN).await.is_err() && api.sign_in(TEXTS[4], PASSWORD).await.is_err());
-    operator.create_product("canary", "Cage", fleet::dollars(100).to_proto()).await.unwrap();
+    operator.create_product("canary", "Cage", fleet::dollars(100).into()).await.unwrap();
     operator.adjust_stock("canary", 5, HARMLESS).await.unwrap();
     let own = ann.authorization().to_str().unwrap().to_owned();
     for path in ["/v1/products/canary", "/v1/products/canary", "/v1/orders", "/v1/auth/sessions"] {

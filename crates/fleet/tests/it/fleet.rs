@@ -17,10 +17,8 @@ use flotilla_fleet::{
     screen::Progress,
     state::State,
 };
-use flotilla_proto::{
-    money::{Amount, Currency},
-    orders::v1::{GetOrderRequest, Order, OrderState, order_service_client::OrderServiceClient},
-};
+use flotilla_money::{Amount, Currency};
+use flotilla_proto::orders::v1::{GetOrderRequest, Order, OrderState, order_service_client::OrderServiceClient};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep},
@@ -123,7 +121,7 @@ impl Fleet {
         let session = self.api.sign_up(&email, "A customer", "a good password").await.unwrap();
         if minor > 0 {
             let key = format!("top-up-{number}");
-            self.operator.top_up(session.user_id(), dollars(minor).to_proto(), &key).await.unwrap();
+            self.operator.top_up(session.user_id(), dollars(minor).into(), &key).await.unwrap();
         }
         session
     }
@@ -131,7 +129,7 @@ impl Fleet {
     /// A product of so many cents with so many units.
     pub async fn product(&self, minor: i64, units: i64) -> String {
         let id = format!("product-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.operator.create_product(&id, "A product", dollars(minor).to_proto()).await.unwrap();
+        self.operator.create_product(&id, "A product", dollars(minor).into()).await.unwrap();
         if units > 0 {
             self.operator.adjust_stock(&id, units, &format!("stock-{id}")).await.unwrap();
         }
@@ -142,7 +140,7 @@ impl Fleet {
     pub async fn foreign_product(&self) -> String {
         let id = format!("product-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let price = Amount { minor: 100, currency: Currency::parse("EUR").unwrap() };
-        self.operator.create_product(&id, "A product from abroad", price.to_proto()).await.unwrap();
+        self.operator.create_product(&id, "A product from abroad", price.into()).await.unwrap();
         id
     }
 

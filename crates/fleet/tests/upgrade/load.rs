@@ -10,7 +10,7 @@ use flotilla_fleet::{
     client::{Api, Session},
     demo::{self, Baskets, Shop},
 };
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 use http::Method;
 use serde_json::json;
 use tokio::{
@@ -133,7 +133,7 @@ impl Crowd {
         let price = Amount { minor: 250, currency: Currency::parse("USD").unwrap() };
         let began = Instant::now();
         let ordered = async {
-            self.operator.create_product(&id, "Fresh", price.to_proto()).await?;
+            self.operator.create_product(&id, "Fresh", price.into()).await?;
             self.operator.adjust_stock(&id, 10, &format!("stock-{id}")).await?;
             self.shop.customer(number).place_order(vec![(id.clone(), 1)], &format!("order-{id}")).await
         };

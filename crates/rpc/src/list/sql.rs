@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flotilla_proto::money::Currency;
+use flotilla_money::Currency;
 
 use super::filter::{Condition, Operator};
 use super::order_by::Sort;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::time::SystemTime;
 
-use flotilla_proto::money::Amount;
+use flotilla_money::Amount;
 use prost_types::Timestamp;
 use uuid::Uuid;
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn money_compares_across_currencies_as_it_is_written() {
         let amount = |minor, code| {
-            Value::from(Amount { minor, currency: flotilla_proto::money::Currency::parse(code).expect("known") })
+            Value::from(Amount { minor, currency: flotilla_money::Currency::parse(code).expect("known") })
         };
         assert_eq!(amount(2_000, "USD"), amount(20, "JPY"));
         assert_eq!(amount(20_000, "KWD"), Value::thousandths(20_000));

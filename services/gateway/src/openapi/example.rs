@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_proto::money::Currency;
+use flotilla_money::Currency;
 use prost_reflect::{FieldDescriptor, Kind};
 use regex::Regex;
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! What the contracts' options say of a field, as JSON Schema says it.
 
-use flotilla_proto::buf::validate::field_rules::Type;
-use flotilla_proto::buf::validate::string_rules::WellKnown;
-use flotilla_proto::buf::validate::{FieldRules, Ignore, StringRules};
+use flotilla_validate::rules::field_rules::Type;
+use flotilla_validate::rules::string_rules::WellKnown;
+use flotilla_validate::rules::{FieldRules, Ignore, StringRules};
 use prost_reflect::{EnumDescriptor, FieldDescriptor};
 use serde_json::{Map, Value, json};
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_proto::buf::validate::FieldRules;
+use flotilla_validate::rules::FieldRules;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use flotilla_proto::money::Amount;
+use flotilla_money::Amount;
 
 use super::product::{Details, Patch, Product, ProductId};
 
@@ -227,7 +227,7 @@ pub struct Import {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_proto::money::Currency;
+    use flotilla_money::Currency;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The latest price of a product, out of news that may come late, twice or in any order.
 
-use flotilla_proto::money::Amount;
+use flotilla_money::Amount;
 
 use super::product::ProductId;
 
@@ -62,7 +62,7 @@ impl Latest {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_proto::money::Currency;
+    use flotilla_money::Currency;
     use proptest::prelude::*;
 
     use super::*;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use flotilla_proto::money::Amount;
+use flotilla_money::Amount;
 
 use super::text;
 
@@ -103,7 +103,7 @@ impl Patch {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_proto::money::Currency;
+    use flotilla_money::Currency;
 
     use super::*;
 

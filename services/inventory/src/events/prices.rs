@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flotilla_messaging::{ConsumerSpec, Event, Handler, HandlerError, Outcome};
+use flotilla_money::{Amount, Currency};
 use flotilla_postgres::Tx;
 use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
-use flotilla_proto::money::{Amount, Currency};
 
 use crate::domain::price::News;
 use crate::domain::product::ProductId;

@@ -1,8 +1,8 @@
 //! Between the protos and the domain.
 
+use flotilla_money::Amount;
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1;
-use flotilla_proto::money::Amount;
 use flotilla_rpc::{RpcError, Violations, etag, invalid};
 use prost_types::FieldMask;
 
@@ -14,7 +14,7 @@ pub fn product(product: Product) -> v1::Product {
         name: format!("products/{}", product.id),
         display_name: product.details.display_name,
         description: product.details.description,
-        price: Some(product.details.price.to_proto()),
+        price: Some(product.details.price.into()),
         etag: etag::of(product.version, etag::time(product.updated_at)),
         create_time: Some(product.created_at.into()),
         update_time: Some(product.updated_at.into()),
@@ -86,7 +86,7 @@ fn check(violations: &mut Violations, patch: &Patch) {
 
 fn price(money: Option<&Money>) -> Result<Amount, RpcError> {
     let money = money.ok_or_else(|| invalid("product.price", "must be set"))?;
-    Amount::from_proto(money).map_err(|error| invalid("product.price", error.to_string()))
+    Amount::try_from(money).map_err(|error| invalid("product.price", error.to_string()))
 }
 
 #[cfg(test)]

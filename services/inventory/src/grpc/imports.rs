@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use flotilla_money::{Amount, MoneyError};
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1::{self, ImportProductsRequest, ImportRow};
-use flotilla_proto::money::{Amount, MoneyError};
-use flotilla_proto::validate;
+use flotilla_proto::requests;
 use flotilla_rpc::RpcError;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -124,7 +124,7 @@ fn judge(line: i64, request: ImportProductsRequest) -> Item {
         let product: String = row.product_id.chars().filter(|c| !c.is_control()).take(63).collect();
         Rejection::new(line, &product, field, reason, text)
     };
-    if let Some(first) = validate::violations(&row).into_iter().next() {
+    if let Some(first) = requests::violations(&row).into_iter().next() {
         return Err(reject(&first.field, Reason::InvalidField, first.description));
     }
     let product = ProductId::parse(&row.product_id)
@@ -146,7 +146,7 @@ fn judge(line: i64, request: ImportProductsRequest) -> Item {
 
 fn price(money: Option<&Money>) -> Result<Amount, (&'static str, Reason, String)> {
     let money = money.cloned().unwrap_or_default();
-    let amount = Amount::from_proto(&money).map_err(|error| {
+    let amount = Amount::try_from(&money).map_err(|error| {
         let (field, reason) = match &error {
             MoneyError::UnknownCurrency(_) => ("price.currency_code", Reason::UnknownCurrency),
             MoneyError::Malformed => ("price.nanos", Reason::MalformedPrice),

@@ -149,7 +149,7 @@ impl Reader {
     fn response(&self, told: &Told) -> WatchPricesResponse {
         WatchPricesResponse {
             product: format!("products/{}", told.product),
-            price: (!told.latest.deleted).then(|| told.latest.price.to_proto()),
+            price: (!told.latest.deleted).then(|| told.latest.price.into()),
             version: told.latest.since,
             deleted: told.latest.deleted,
             resume_token: self.tokens.sign(&self.seen, &self.query),

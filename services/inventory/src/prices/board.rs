@@ -229,7 +229,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_proto::money::{Amount, Currency};
+    use flotilla_money::{Amount, Currency};
 
     use super::*;
 

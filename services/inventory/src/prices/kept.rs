@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flotilla_messaging::{Bucket, Error as MessagingError, Kept, OpenBucket};
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;

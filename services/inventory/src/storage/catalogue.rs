@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use flotilla_messaging::{Ids, OpenBucket, Outbox};
+use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
-use flotilla_proto::money::{Amount, Currency};
 use flotilla_rpc::etag;
 use flotilla_rpc::list::{Page, Select};
 

@@ -1,6 +1,6 @@
 //! A notice: what one event means to one customer, in words.
 
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 use uuid::Uuid;
 
 /// Longest name in a text, in characters.

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_proto::{google::r#type::Money, money::Amount, orders::v1::PlaceOrderRequest};
+use flotilla_money::Amount;
+use flotilla_proto::{google::r#type::Money, orders::v1::PlaceOrderRequest};
 use sha2::{Digest as _, Sha256};
 
 /// A request that can't be an order, whatever the catalogue says. Names the field.
@@ -84,7 +85,7 @@ fn product_id(name: &str) -> Option<&str> {
 }
 
 fn expected_total(money: &Money) -> Result<Amount, BasketError> {
-    Amount::from_proto(money).map_err(|error| invalid("expected_total", error.to_string()))
+    Amount::try_from(money).map_err(|error| invalid("expected_total", error.to_string()))
 }
 
 fn invalid(field: impl Into<String>, description: impl Into<String>) -> BasketError {

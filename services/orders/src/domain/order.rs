@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 use uuid::Uuid;
 
 use super::pricing::PricedLine;

@@ -1,6 +1,6 @@
 //! What a basket costs: prices are the catalogue's, frozen when the order is placed.
 
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 
 use super::basket::{Basket, BasketLine};
 

@@ -1,10 +1,8 @@
 //! `ProductChanged`: a product was added, changed or taken out.
 
 use flotilla_messaging::Event;
-use flotilla_proto::{
-    inventory::v1::ProductChanged,
-    money::{Amount, Currency},
-};
+use flotilla_money::{Amount, Currency};
+use flotilla_proto::inventory::v1::ProductChanged;
 
 use super::{Reader, decode};
 use crate::storage::catalogue::Product;

@@ -1,9 +1,7 @@
 //! Orders as clients see them.
 
-use flotilla_proto::{
-    money::Amount,
-    orders::v1::{self as proto, OrderLine},
-};
+use flotilla_money::Amount;
+use flotilla_proto::orders::v1::{self as proto, OrderLine};
 use flotilla_rpc::etag;
 use prost_types::Timestamp;
 
@@ -18,7 +16,7 @@ pub fn order(order: Order) -> proto::Order {
     let line = |line: crate::domain::pricing::PricedLine| OrderLine {
         product: format!("products/{}", line.product_id),
         quantity: line.quantity,
-        unit_price: Some(Amount { minor: line.unit_price_minor, currency }.to_proto()),
+        unit_price: Some(Amount { minor: line.unit_price_minor, currency }.into()),
     };
     proto::Order {
         name: format!("orders/{}", order.id),
@@ -26,7 +24,7 @@ pub fn order(order: Order) -> proto::Order {
         state: order_state(&order.state).into(),
         reason: order_reason(order.reason.as_deref()).into(),
         lines: order.lines.into_iter().map(line).collect(),
-        total: Some(order.total.to_proto()),
+        total: Some(order.total.into()),
         create_time: Some(Timestamp::from(order.created_at)),
         end_time: order.ended_at.map(Timestamp::from),
         etag: etag::of(order.version, &order.state),

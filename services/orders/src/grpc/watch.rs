@@ -127,7 +127,7 @@ fn response(order: Order) -> WatchOrderResponse {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use flotilla_proto::money::{Amount, Currency};
+    use flotilla_money::{Amount, Currency};
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! The copy of inventory's catalogue.
 
+use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error, Pool, Row, Tx};
-use flotilla_proto::money::{Amount, Currency};
 
 use super::{sql, unreadable};
 

@@ -1,7 +1,7 @@
 //! Reading orders: by the system role for operators and batches, by the user role under row-level security.
 
+use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error, Pool, Row, Tx};
-use flotilla_proto::money::{Amount, Currency};
 use flotilla_rpc::list::{Page, Select};
 use flotilla_service::list;
 use uuid::Uuid;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use flotilla_money::{Amount, Currency};
 use flotilla_proto::inventory::v1::{
     BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetImportRequest,
     GetProductRequest, Import, ImportProductsRequest, ListProductsRequest, ListProductsResponse, Product,
     UpdateProductRequest, WatchPricesRequest, WatchPricesResponse,
     catalog_service_server::{CatalogService, CatalogServiceServer},
 };
-use flotilla_proto::money::{Amount, Currency};
 use flotilla_rpc::{Access, AccessRules, Server};
 use flotilla_telemetry::Registry;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -44,7 +44,7 @@ impl TestCatalogue {
 
     /// Puts a product on the shelf.
     pub fn put(&self, id: &str, minor: i64, currency: &str) {
-        let price = Amount { minor, currency: Currency::parse(currency).unwrap() }.to_proto();
+        let price = Amount { minor, currency: Currency::parse(currency).unwrap() }.into();
         let name = format!("products/{id}");
         let product = Product { name: name.clone(), price: Some(price), version: 1, ..Product::default() };
         self.shelf.products.lock().unwrap().insert(name, product);

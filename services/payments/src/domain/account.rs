@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flotilla_proto::money::Currency;
+use flotilla_money::Currency;
 use uuid::Uuid;
 
 /// The largest balance that a top-up may lead to, in minor units. Far below 64 bits, so that no

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_proto::{money::Amount, payments::v1::PaymentDecline};
+use flotilla_money::Amount;
+use flotilla_proto::payments::v1::PaymentDecline;
 use uuid::Uuid;
 
 use super::{

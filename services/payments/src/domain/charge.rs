@@ -1,6 +1,7 @@
 //! What is known of an order's payment: one record for one order, the key that makes it charged once.
 
-use flotilla_proto::{money::Amount, payments::v1::PaymentDecline};
+use flotilla_money::Amount;
+use flotilla_proto::payments::v1::PaymentDecline;
 use uuid::Uuid;
 
 /// Where an order's payment stands.

@@ -6,10 +6,8 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-use flotilla_proto::{
-    money::{Amount, Currency},
-    payments::v1::PaymentDecline,
-};
+use flotilla_money::{Amount, Currency};
+use flotilla_proto::payments::v1::PaymentDecline;
 use proptest::{collection::vec, prelude::*};
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flotilla_proto::money::{Amount, Currency};
+use flotilla_money::{Amount, Currency};
 use uuid::Uuid;
 
 /// What a transfer is.

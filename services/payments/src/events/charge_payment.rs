@@ -1,10 +1,8 @@
 //! The command `ChargePayment`: take an order's total, once.
 
 use flotilla_messaging::{Event, Ids};
-use flotilla_proto::{
-    money::{Amount, Currency},
-    payments::v1::{ChargePayment, PaymentCharged, PaymentDeclined},
-};
+use flotilla_money::{Amount, Currency};
+use flotilla_proto::payments::v1::{ChargePayment, PaymentCharged, PaymentDeclined};
 
 use super::{
     Unreadable,

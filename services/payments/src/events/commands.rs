@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use flotilla_fault::{Fault, Faults};
 use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_money::Amount;
 use flotilla_postgres::Tx;
-use flotilla_proto::{money::Amount, payments::v1::PaymentDecline};
+use flotilla_proto::payments::v1::PaymentDecline;
 use futures::try_join;
 use uuid::Uuid;
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use flotilla_messaging::{Event, Handler, HandlerError, Outcome};
+use flotilla_money::Currency;
 use flotilla_postgres::Tx;
-use flotilla_proto::money::Currency;
 use uuid::Uuid;
 
 use super::{USERS, knows, read};

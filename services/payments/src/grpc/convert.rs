@@ -16,7 +16,7 @@ pub const ACCOUNTS: &str = "accounts";
 pub fn account(view: &AccountView) -> proto::Account {
     proto::Account {
         name: name::of(ACCOUNTS, view.customer),
-        balance: Some(view.balance.to_proto()),
+        balance: Some(view.balance.into()),
         create_time: Some(view.created_at.into()),
     }
 }
@@ -31,7 +31,7 @@ pub fn posting(customer: Uuid, view: &PostingView) -> proto::Posting {
     proto::Posting {
         name: format!("{ACCOUNTS}/{customer}/postings/{}", view.transfer),
         kind: kind.into(),
-        amount: Some(view.amount.to_proto()),
+        amount: Some(view.amount.into()),
         order: view.order.map(|order| name::of("orders", order)).unwrap_or_default(),
         create_time: Some(view.created_at.into()),
     }

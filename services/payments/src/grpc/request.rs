@@ -1,6 +1,7 @@
 //! From the contract to the domain: what the contract's own rules can't say is checked here.
 
-use flotilla_proto::{money::Amount, payments::v1::TopUpAccountRequest};
+use flotilla_money::Amount;
+use flotilla_proto::payments::v1::TopUpAccountRequest;
 use flotilla_rpc::{RpcError, Violations, invalid, name};
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ pub fn top_up(request: TopUpAccountRequest) -> Result<TopUp, RpcError> {
 
 fn amount(request: &TopUpAccountRequest) -> Result<Amount, RpcError> {
     let money = request.amount.as_ref().ok_or_else(|| invalid("amount", "must be set"))?;
-    let amount = Amount::from_proto(money).map_err(|error| invalid("amount", error.to_string()))?;
+    let amount = Amount::try_from(money).map_err(|error| invalid("amount", error.to_string()))?;
     if amount.minor <= 0 {
         return Err(invalid("amount", "must be positive"));
     }

@@ -2,8 +2,8 @@
 
 use std::{collections::HashSet, time::SystemTime};
 
+use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error, Pool, Row, Tx};
-use flotilla_proto::money::{Amount, Currency};
 use uuid::Uuid;
 
 use super::parse_currency;

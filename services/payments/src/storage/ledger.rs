@@ -1,7 +1,8 @@
 //! The ledger's rows: locked for a batch, written after it.
 
+use flotilla_money::Amount;
 use flotilla_postgres::{Error, Row, Tx};
-use flotilla_proto::{money::Amount, payments::v1::PaymentDecline};
+use flotilla_proto::payments::v1::PaymentDecline;
 use futures::try_join;
 use uuid::Uuid;
 

@@ -11,8 +11,8 @@ pub use accounts::{AccountView, Accounts};
 pub use ledger::{find_top_ups, lock_accounts, lock_charges, write};
 pub use statement::{PostingView, Statement};
 
+use flotilla_money::Currency;
 use flotilla_postgres::{Error, ErrorKind};
-use flotilla_proto::money::Currency;
 
 use crate::domain::TransferKind;
 

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
+use flotilla_money::Amount;
 use flotilla_postgres::{Error, Pool, Row};
-use flotilla_proto::money::Amount;
 use flotilla_rpc::list::{Page, Select};
 use flotilla_service::list;
 use uuid::Uuid;

@@ -93,7 +93,7 @@ fn unexplained(text: &str) -> String {
         "created_at",
         "order_id",
     ];
-    let codes: Vec<_> = flotilla_proto::money::Currency::all().map(flotilla_proto::money::Currency::code).collect();
+    let codes: Vec<_> = flotilla_money::Currency::all().map(flotilla_money::Currency::code).collect();
     let known = |word: &str| {
         WORDS.contains(&word)
             || codes.contains(&word)

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::Violation;
-use super::compile::{Field, Items, Plan, Plans, Rule, Text};
-use super::wire::{Fields, Value, varint};
+use crate::Violation;
+use crate::compile::{Field, Items, Plan, Plans, Rule, Text};
+use crate::encoded::{Fields, Value, varint};
 
 /// As many violations as are told; a request with more is wrong beyond listing.
 const MAX_VIOLATIONS: usize = 50;

@@ -6,7 +6,7 @@ const GROUP_END: u64 = 4;
 
 /// A field as it stands on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A varint; also what fixed-size numbers are read as.
     Number(u64),
     /// A string, message, or packed numbers.
@@ -15,7 +15,7 @@ pub(super) enum Value<'a> {
 
 /// The fields of an encoded message; ends early at what can't be read, which the decoder then tells.
 #[derive(Debug, Clone)]
-pub(super) struct Fields<'a>(pub &'a [u8]);
+pub(crate) struct Fields<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Value<'a>);
@@ -71,7 +71,7 @@ fn skip_group(from: &mut &[u8]) -> Option<()> {
 }
 
 /// Reads a varint of at most ten bytes.
-pub(super) fn varint(from: &mut &[u8]) -> Option<u64> {
+pub(crate) fn varint(from: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..70).step_by(7) {
         let (&byte, rest) = from.split_first()?;

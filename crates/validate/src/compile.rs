@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use regex::Regex;
 
-use crate::buf::validate::field_rules::Type;
-use crate::buf::validate::string_rules::WellKnown;
-use crate::buf::validate::{EnumRules, FieldRules, Ignore, Int32Rules, Int64Rules, StringRules};
+use crate::rules::field_rules::Type;
+use crate::rules::string_rules::WellKnown;
+use crate::rules::{EnumRules, FieldRules, Ignore, Int32Rules, Int64Rules, StringRules};
 
 /// The option's full name.
 const FIELD: &str = "buf.validate.field";
@@ -16,7 +16,7 @@ const RESOURCE: &str = "google.api.resource";
 
 /// The most items of a repeated field without a declared bound. A request of 4 MiB could hold two million empty items,
 /// which would take ten to a hundred times its memory once decoded.
-pub(super) const MAX_ITEMS: u64 = 1_000;
+pub(crate) const MAX_ITEMS: u64 = 1_000;
 
 /// The pattern of text without control characters.
 const PRINTABLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
@@ -32,19 +32,19 @@ pub struct RuleError {
 /// The rules of all messages of a pool.
 #[derive(Debug, Default)]
 pub struct Plans {
-    pub(super) plans: Vec<Plan>,
+    pub(crate) plans: Vec<Plan>,
     by_name: HashMap<String, usize>,
 }
 
 /// The rules of one message: its fields that have rules, or whose messages have.
 #[derive(Debug, Default)]
 pub struct Plan {
-    pub(super) fields: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
 }
 
 /// What holds for one field.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     pub number: u32,
     pub name: String,
     pub required: bool,
@@ -57,7 +57,7 @@ pub(super) struct Field {
 
 /// What holds for the items of a repeated field as a whole.
 #[derive(Debug, Default)]
-pub(super) struct Items {
+pub(crate) struct Items {
     pub min: u64,
     pub max: u64,
     pub unique: bool,
@@ -65,7 +65,7 @@ pub(super) struct Items {
 
 /// What holds for a value.
 #[derive(Debug)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     /// Nothing, or nothing more.
     Any,
     Integer {
@@ -83,7 +83,7 @@ pub(super) enum Rule {
 }
 
 #[derive(Debug)]
-pub(super) struct Text {
+pub(crate) struct Text {
     pub min_chars: u64,
     pub max_chars: u64,
     pub min_bytes: u64,
@@ -112,6 +112,12 @@ impl Plans {
             .get(name)
             .copied()
             .filter(|place| self.plans.get(*place).is_some_and(|plan| !plan.fields.is_empty()))
+    }
+
+    /// The repeated fields of the message at `place` that have rules, each with the most items that it may have.
+    pub fn repeated(&self, place: usize) -> impl Iterator<Item = (&str, u64)> {
+        let fields = self.plans.get(place).map_or(&[][..], |plan| &plan.fields);
+        fields.iter().filter_map(|field| Some((field.name.as_str(), field.repeated.as_ref()?.max)))
     }
 }
 

@@ -1,24 +1,16 @@
-//! Validation of requests by the rules that their descriptors carry (`buf.validate`).
+//! Validation of requests by the rules of their contract.
 //!
-//! Rules are compiled once into a [`Plan`] for each message and checked on the encoded bytes, before anything is
-//! decoded: one pass, no allocation unless something is wrong. The codec of every generated server does so for each
-//! request, also within streams; nothing else has to remember it.
-//!
-//! Meaning of the rules: <https://protovalidate.com/schemas/standard-rules/>. Of them, those that
-//! `proto/buf/validate/validate.proto` declares are known; a contract that uses another doesn't compile.
-
-mod check;
-mod compile;
-mod wire;
+//! The rules ([`flotilla_validate`]) are compiled once from the compiled-in descriptors. The codec of every generated
+//! server checks each request by them before it is decoded, also within streams; nothing else has to remember it.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use flotilla_validate::Plans;
+pub use flotilla_validate::Violation;
 use prost::{Message, Name};
 use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
-
-pub use compile::{Plan, Plans, RuleError};
 
 use crate::descriptors;
 
@@ -44,15 +36,6 @@ struct Compiled {
     plans: Plans,
     /// Requests by package, then by name: looked up for each call, without a copy of either.
     requests: HashMap<String, HashMap<String, usize>>,
-}
-
-/// A field at fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Path of the field: `lines[0].quantity`.
-    pub field: String,
-    /// What it must be.
-    pub description: String,
 }
 
 /// Rules of a request type; `None` where it has none or is no request.
