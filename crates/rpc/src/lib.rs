@@ -1,4 +1,4 @@
-//! gRPC for Flotilla's services: one server stack, one client channel, one error, one way to sign and check tokens.
+//! gRPC for Flotilla's services: one server stack, one client channel, one error.
 //!
 //! Guarantees:
 //! * A method without an access rule is denied; a call without a valid token never reaches a handler.
@@ -9,16 +9,13 @@
 //!
 //! Owns no table and no subject. Nothing here is global: registry, keys and clock are passed in.
 
-pub mod auth;
-pub mod etag;
-pub mod list;
 pub mod name;
-pub mod page;
 pub mod reasons;
 pub mod tls;
 
 mod access;
 mod arrivals;
+mod caller;
 mod capacity;
 mod client;
 mod client_address;
@@ -31,6 +28,7 @@ mod layers;
 mod methods;
 mod rate;
 mod reflection;
+mod remote_keys;
 mod routes;
 mod server;
 mod settings;
@@ -39,10 +37,7 @@ mod turns;
 
 pub use access::{Access, AccessRules};
 pub use arrivals::{Arrival, Arrivals};
-pub use auth::{
-    AuthError, Authenticator, Caller, KeySource, KeysUnavailable, RemoteKeys, RevocationSource, Revocations,
-    RevocationsUnavailable, Revoked, Role, StaticKeys, TokenError, TokenSigner, VerifyingKey, caller,
-};
+pub use caller::caller;
 pub use capacity::{Capacity, Permit, Shortage};
 pub use client::{
     Channel, ChannelBuilder, ChannelError, ClientMetrics, ClientSettings, Connector, Io, Resolver, Target, channel,
@@ -53,7 +48,8 @@ pub use error::{DOMAIN, RpcError, Violations, invalid, not_found};
 pub use flotilla_call::{CallContext, Deadline, RequestId, current_traceparent};
 pub use health::HealthHandle;
 pub use rate::{Rate, RateLimiter};
+pub use remote_keys::RemoteKeys;
 pub use server::{ServeError, Server};
-pub use settings::{AuthSettings, MAX_CLOCK_SKEW, RateLimitSettings, ServerSettings};
+pub use settings::{RateLimitSettings, ServerSettings};
 pub use share::{Share, Shares};
 pub use turns::{Turn, Turns};

@@ -15,7 +15,8 @@ use crate::health::HealthService;
 use crate::layers::{self, Parts, Stack};
 use crate::routes::Routes;
 use crate::tls::{Reveal, ServerTls, TlsError};
-use crate::{AccessRules, Authenticator, HealthHandle, ServerSettings, connection, reflection};
+use crate::{AccessRules, HealthHandle, ServerSettings, connection, reflection};
+use flotilla_auth::Authenticator;
 
 /// Receive window of one call.
 const STREAM_WINDOW: u32 = 64 * 1024;

@@ -1,4 +1,4 @@
-//! Settings of servers and token checks, with their defaults.
+//! Settings of servers, with their defaults.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -154,37 +154,6 @@ impl Validate for RateLimitSettings {
     }
 }
 
-/// The most that the clocks of the fleet may be apart.
-pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
-
-/// Which tokens are accepted and where the keys come from.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
-pub struct AuthSettings {
-    /// Expected `iss`.
-    pub issuer: String,
-    /// Expected `aud`.
-    pub audience: String,
-    /// gRPC address of identity, from which the keys are fetched.
-    pub identity_url: String,
-    /// Verified tokens remembered until they expire.
-    pub token_cache: usize,
-    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`.
-    pub clock_skew: HumanDuration,
-}
-
-impl Default for AuthSettings {
-    fn default() -> Self {
-        Self {
-            issuer: "flotilla-identity".to_owned(),
-            audience: "flotilla".to_owned(),
-            identity_url: "http://127.0.0.1:7101".to_owned(),
-            token_cache: 10_000,
-            clock_skew: HumanDuration(Duration::from_secs(30)),
-        }
-    }
-}
-
 impl Validate for ServerSettings {
     fn validate(&self, problems: &mut Problems) {
         for (name, count) in [
@@ -216,15 +185,5 @@ impl Validate for ServerSettings {
         if let Some(tls) = &self.tls {
             problems.section("tls", tls);
         }
-    }
-}
-
-impl Validate for AuthSettings {
-    fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.issuer.is_empty(), "issuer", "must be set");
-        problems.require(!self.audience.is_empty(), "audience", "must be set");
-        problems.require(!self.identity_url.is_empty(), "identity_url", "must be set");
-        problems.require(self.token_cache > 0, "token_cache", "must be at least 1");
-        problems.require(self.clock_skew.0 <= MAX_CLOCK_SKEW, "clock_skew", "must be at most 5m");
     }
 }

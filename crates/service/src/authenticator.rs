@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flotilla_rpc::{AuthSettings, Authenticator, ClientSettings, RemoteKeys};
+use flotilla_auth::{AuthSettings, Authenticator};
+use flotilla_rpc::{ClientSettings, RemoteKeys};
 
 use crate::Chassis;
 

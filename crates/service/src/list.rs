@@ -1,7 +1,7 @@
-//! Reading one page of a list: the statement that [`flotilla_rpc::list`] renders, run on a pool.
+//! Reading one page of a list: the statement that [`flotilla_listing::list`] renders, run on a pool.
 
+use flotilla_listing::{Page, Select, Value, key_column};
 use flotilla_postgres::{Error, Pool, Row};
-use flotilla_rpc::list::{Page, Select, Value, key_column};
 use uuid::Uuid;
 
 /// The rows of a page, and the token of the next (empty at the end). `own` are the parameters of the select's own

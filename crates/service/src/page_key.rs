@@ -4,9 +4,9 @@
 
 use std::fmt;
 
+use flotilla_listing::page::PageTokens;
 use flotilla_postgres::refinery::Runner;
 use flotilla_postgres::{Error, ErrorKind, Pool};
-use flotilla_rpc::page::PageTokens;
 use tokio::sync::OnceCell;
 
 /// Reads the key.

@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use flotilla_auth::{AuthSettings, Authenticator, Caller, KeySource, Revoked, Role, StaticKeys, TokenSigner};
 use flotilla_proto::identity::v1::auth_service_server::{AuthService, AuthServiceServer};
 use flotilla_proto::identity::v1::{
     DeleteSessionRequest, GetJsonWebKeySetRequest, JsonWebKey, JsonWebKeySet, ListRevokedSessionsRequest,
     ListRevokedSessionsResponse, ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
     RefreshTokenRequest, RotateSigningKeyRequest,
 };
-use flotilla_rpc::{
-    AccessRules, AuthSettings, Authenticator, Caller, KeySource, Revoked, Role, Server, StaticKeys, TokenSigner,
-};
+use flotilla_rpc::{AccessRules, Server};
 use flotilla_telemetry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};

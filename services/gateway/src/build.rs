@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_auth::Authenticator;
 use flotilla_cache::Cache;
 use flotilla_rpc::tls::ServerTls;
-use flotilla_rpc::{AccessRules, Authenticator, Channel, ClientMetrics, RateLimiter, Server};
+use flotilla_rpc::{AccessRules, Channel, ClientMetrics, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
 use flotilla_telemetry::Telemetry;
 use futures::FutureExt as _;

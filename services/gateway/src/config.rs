@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use flotilla_auth::AuthSettings;
 use flotilla_cache::CacheSettings;
 use flotilla_cgroup::Limits;
 use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
-use flotilla_rpc::{AuthSettings, ClientSettings, Rate, ServerSettings};
+use flotilla_rpc::{ClientSettings, Rate, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;

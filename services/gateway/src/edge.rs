@@ -5,9 +5,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_auth::bearer;
+use flotilla_auth::{AuthError, Authenticator};
 use flotilla_proto::policy::{Access, Idempotency};
-use flotilla_rpc::auth::bearer;
-use flotilla_rpc::{AuthError, Authenticator, RateLimiter, RpcError};
+use flotilla_rpc::{RateLimiter, RpcError};
 use futures::FutureExt as _;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
+use flotilla_auth::{AuthSettings, Authenticator, StaticKeys};
 use flotilla_cache::{Cache, CacheSettings};
 use flotilla_proto::policy;
 use flotilla_rpc::tls::ServerTls;
-use flotilla_rpc::{
-    AccessRules, AuthSettings, Authenticator, ClientMetrics, ClientSettings, Rate, RateLimiter, Server, ServerSettings,
-    StaticKeys,
-};
+use flotilla_rpc::{AccessRules, ClientMetrics, ClientSettings, Rate, RateLimiter, Server, ServerSettings};
 use flotilla_telemetry::Registry;
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;

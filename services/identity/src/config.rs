@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use flotilla_auth::MAX_CLOCK_SKEW;
 use flotilla_cgroup::Limits;
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::{MAX_CLOCK_SKEW, ServerSettings};
+use flotilla_rpc::ServerSettings;
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
@@ -84,7 +85,7 @@ pub struct AuthSettings {
 
 impl Default for AuthSettings {
     fn default() -> Self {
-        let shared = flotilla_rpc::AuthSettings::default();
+        let shared = flotilla_auth::AuthSettings::default();
         Self {
             issuer: shared.issuer,
             audience: shared.audience,
@@ -105,8 +106,8 @@ impl AuthSettings {
     }
 
     /// What checks the tokens.
-    pub fn verification(&self) -> flotilla_rpc::AuthSettings {
-        flotilla_rpc::AuthSettings {
+    pub fn verification(&self) -> flotilla_auth::AuthSettings {
+        flotilla_auth::AuthSettings {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             identity_url: self.identity_url.clone(),

@@ -10,9 +10,9 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use flotilla_auth::{Caller, KeySource, KeysUnavailable, TokenError, TokenSigner, VerifyingKey};
 use flotilla_messaging::{Clock, Random};
 use flotilla_proto::identity::v1::JsonWebKey;
-use flotilla_rpc::{Caller, KeySource, KeysUnavailable, TokenError, TokenSigner, VerifyingKey};
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -170,8 +170,8 @@ fn signers(stored: &[StoredKey], issuer: &str, audience: &str) -> Result<Arc<[Ke
 
 #[cfg(test)]
 mod tests {
+    use flotilla_auth::{Authenticator, Role};
     use flotilla_messaging::{Ids, OsRandom};
-    use flotilla_rpc::{Authenticator, Role};
     use uuid::Uuid;
 
     use super::*;

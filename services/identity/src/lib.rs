@@ -23,11 +23,12 @@ pub mod storage;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use flotilla_auth::Authenticator;
 use flotilla_cgroup::Limits;
 use flotilla_messaging::{Messaging, StreamSpec};
 use flotilla_postgres::Pool;
 use flotilla_proto::identity::v1::{auth_service_server::AuthServiceServer, user_service_server::UserServiceServer};
-use flotilla_rpc::{AccessRules, Authenticator, Server};
+use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
 use flotilla_telemetry::Telemetry;
 

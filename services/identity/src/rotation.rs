@@ -5,10 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use flotilla_auth::Caller;
 use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::JsonWebKey;
-use flotilla_rpc::{Caller, RpcError};
+use flotilla_rpc::RpcError;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 

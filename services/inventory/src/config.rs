@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use flotilla_auth::AuthSettings;
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
+use flotilla_rpc::{ClientSettings, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;

@@ -1,10 +1,11 @@
 //! Notification's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
+use flotilla_auth::AuthSettings;
 use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_flags::FlagSettings;
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
+use flotilla_rpc::{ClientSettings, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;

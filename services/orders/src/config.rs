@@ -1,10 +1,11 @@
 //! The settings of orders. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
+use flotilla_auth::AuthSettings;
 use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_flags::FlagSettings;
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::{GroupCommitSettings, PostgresSettings};
-use flotilla_rpc::{AuthSettings, ClientSettings, Rate, ServerSettings};
+use flotilla_rpc::{ClientSettings, Rate, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;

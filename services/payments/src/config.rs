@@ -1,10 +1,11 @@
 //! The settings of payments, section by section.
 
+use flotilla_auth::AuthSettings;
 use flotilla_config::{Problems, Setting, Validate};
 use flotilla_messaging::NatsSettings;
 use flotilla_money::Currency;
 use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::{AuthSettings, ClientSettings, ServerSettings};
+use flotilla_rpc::{ClientSettings, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;

@@ -15,8 +15,8 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::method_of;
-pub(super) use crate::auth::bearer;
-use crate::{AuthError, Authenticator, Caller};
+pub(super) use flotilla_auth::bearer;
+use flotilla_auth::{AuthError, Authenticator, Caller};
 
 /// The layer.
 #[derive(Debug, Clone)]

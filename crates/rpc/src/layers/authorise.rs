@@ -16,7 +16,8 @@ use super::answered::Answered;
 use super::{auth, method_of};
 use crate::access::Rule;
 use crate::tls::PeerIdentity;
-use crate::{Access, AuthError, Caller, Role, RpcError};
+use crate::{Access, RpcError};
+use flotilla_auth::{AuthError, Caller, Role};
 
 /// The layer.
 #[derive(Debug, Clone)]

@@ -47,7 +47,8 @@ use tonic::body::Body;
 
 use crate::methods::{Method, MethodTable};
 use crate::routes::Router;
-use crate::{AccessRules, Authenticator, RpcError, ServerSettings};
+use crate::{AccessRules, RpcError, ServerSettings};
+use flotilla_auth::Authenticator;
 
 use authorise::Authorise;
 use compression::Compression;

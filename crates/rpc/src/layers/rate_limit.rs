@@ -23,7 +23,8 @@ use super::placed::Placed;
 use crate::rate::RateLimiter;
 use crate::share::{Share, Shares};
 use crate::tls::PeerIdentity;
-use crate::{Caller, RpcError, ServerSettings};
+use crate::{RpcError, ServerSettings};
+use flotilla_auth::Caller;
 
 /// The layer.
 #[derive(Debug, Clone)]

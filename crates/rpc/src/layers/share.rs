@@ -19,7 +19,8 @@ use super::method_of;
 use super::metrics::RpcMetrics;
 use super::placed::Placed;
 use crate::share::{Share as Taken, Shares};
-use crate::{Caller, RpcError, ServerSettings};
+use crate::{RpcError, ServerSettings};
+use flotilla_auth::Caller;
 
 /// The retry delay for a refused client.
 const RETRY_AFTER: Duration = Duration::from_millis(500);

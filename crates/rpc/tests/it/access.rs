@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use flotilla_auth::{AuthSettings, Authenticator, Caller, Role, TokenSigner};
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
 use flotilla_proto::orders::v1::{GetOrderRequest, ListOrdersRequest, PlaceOrderRequest};
-use flotilla_rpc::{
-    AuthSettings, Authenticator, Caller, Channel, ClientSettings, Details, RemoteKeys, Role, TokenSigner,
-};
+use flotilla_rpc::{Channel, ClientSettings, Details, RemoteKeys};
 use tonic::{Code, Status};
 
 use crate::toy::{Toy, USER, adjustment, get, order, settings};

@@ -1,9 +1,10 @@
 //! Panics, overload, sizes, request ids and what the metrics say.
 
+use flotilla_auth::Role;
 use flotilla_proto::inventory::v1::GetStockRequest;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
-use flotilla_rpc::{Details, Role, ServerSettings};
+use flotilla_rpc::{Details, ServerSettings};
 use tonic::{Code, Request};
 
 use crate::toy::{Toy, adjustment, get, settings, stock_of, watch_request};

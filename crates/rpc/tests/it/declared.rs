@@ -5,10 +5,9 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
+use flotilla_auth::{AuthSettings, Authenticator, Role, StaticKeys, TokenSigner};
 use flotilla_proto::policy::{self, Access};
-use flotilla_rpc::{
-    AccessRules, AuthSettings, Authenticator, Details, Role, Server, ServerSettings, StaticKeys, TokenSigner,
-};
+use flotilla_rpc::{AccessRules, Details, Server, ServerSettings};
 use flotilla_telemetry::Registry;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use flotilla_auth::{Caller, Role};
 use flotilla_proto::orders::v1::GetOrderRequest;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
-use flotilla_rpc::{Caller, Channel, Details, RateLimitSettings, Role, ServerSettings};
+use flotilla_rpc::{Channel, Details, RateLimitSettings, ServerSettings};
 use tonic::{Code, Status};
 use uuid::Uuid;
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use flotilla_auth::{Caller, Role};
 use flotilla_proto::inventory::v1::GetStockRequest;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
-use flotilla_rpc::{Caller, Channel, Details, Role, ServerSettings};
+use flotilla_rpc::{Channel, Details, ServerSettings};
 use tonic::{Code, Status};
 use uuid::Uuid;
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use flotilla_auth::{AuthSettings, Authenticator, Caller, Role, StaticKeys, TokenSigner};
 use flotilla_config::HumanDuration;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::stock_service_server::{StockService, StockServiceServer};
@@ -14,8 +15,8 @@ use flotilla_proto::orders::v1::{
     WatchOrderRequest, WatchOrderResponse,
 };
 use flotilla_rpc::{
-    Access, AccessRules, AuthSettings, Authenticator, Caller, Channel, ClientSettings, Deadline, HealthHandle, Role,
-    ServeError, Server, ServerSettings, StaticKeys, TokenSigner, caller, channel,
+    Access, AccessRules, Channel, ClientSettings, Deadline, HealthHandle, ServeError, Server, ServerSettings, caller,
+    channel,
 };
 use flotilla_telemetry::Registry;
 use futures::{Stream, StreamExt as _};

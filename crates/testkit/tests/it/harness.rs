@@ -1,11 +1,12 @@
 //! A service in the process, with callers that it knows by their tokens.
 
+use flotilla_auth::{AuthSettings, Role};
 use flotilla_config::{Problems, Setting, Validate};
 use flotilla_postgres::{Pool, PostgresSettings};
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::stock_service_server::{StockService, StockServiceServer};
 use flotilla_proto::inventory::v1::{AdjustStockRequest, GetStockRequest, Stock};
-use flotilla_rpc::{Access, AccessRules, AuthSettings, ClientSettings, Details, Role, Server, ServerSettings, caller};
+use flotilla_rpc::{Access, AccessRules, ClientSettings, Details, Server, ServerSettings, caller};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{Chassis, Common, Running, Service, ServiceSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flotilla_rpc::{AccessRules, Channel, ChannelBuilder, ClientSettings, Details, Role, Server, ServerSettings};
+use flotilla_auth::Role;
+use flotilla_rpc::{AccessRules, Channel, ChannelBuilder, ClientSettings, Details, Server, ServerSettings};
 use flotilla_telemetry::{Registry, render};
 use flotilla_testkit::{InMemory, TestIdentity, in_memory_with};
 use futures::{SinkExt as _, StreamExt as _};

@@ -5,7 +5,8 @@ mod mapping;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flotilla_rpc::{AuthError, Details, RpcError, code_name};
+use flotilla_auth::AuthError;
+use flotilla_rpc::{Details, RpcError, code_name};
 use flotilla_telemetry::redact::scrub;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};

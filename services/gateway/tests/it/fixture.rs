@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flotilla_auth::Role;
 use flotilla_config::{HumanDuration, SecretString};
 use flotilla_gateway::config::{BackendSettings, EdgeSettings};
 use flotilla_gateway::{Gateway, Settings};
-use flotilla_rpc::{Channel, Role};
+use flotilla_rpc::Channel;
 use flotilla_testkit::{ServiceHarness, TestIdentity};
 use uuid::Uuid;
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_auth::Role;
 use flotilla_gateway::config::EdgeSettings;
-use flotilla_rpc::Role;
 use flotilla_testkit::eventually;
 use http::Request;
 use http::request::Builder;

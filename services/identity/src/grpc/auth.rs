@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use flotilla_auth::{Authenticator, Caller, Revoked};
+use flotilla_listing::page;
 use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::{
@@ -10,7 +12,7 @@ use flotilla_proto::identity::v1::{
     RefreshTokenRequest, RotateSigningKeyRequest, auth_service_server::AuthService,
 };
 use flotilla_redact::Secret;
-use flotilla_rpc::{Authenticator, Caller, Revoked, caller, invalid, name, page};
+use flotilla_rpc::{caller, invalid, name};
 use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;

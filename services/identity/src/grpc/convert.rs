@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use flotilla_auth::Role as CallerRole;
+use flotilla_listing::etag;
 use flotilla_proto::identity::v1 as proto;
-use flotilla_rpc::{Role as CallerRole, etag, name};
+use flotilla_rpc::name;
 use uuid::Uuid;
 
 use crate::domain::{Role, User, session::Session};

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use flotilla_auth::{Authenticator, Caller};
+use flotilla_listing::{etag, page};
 use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::{
@@ -9,7 +11,7 @@ use flotilla_proto::identity::v1::{
     User as UserMessage, user_service_server::UserService,
 };
 use flotilla_redact::Secret;
-use flotilla_rpc::{Authenticator, Caller, caller, etag, invalid, name, page};
+use flotilla_rpc::{caller, invalid, name};
 use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;

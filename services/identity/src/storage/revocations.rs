@@ -9,9 +9,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use flotilla_auth::{MAX_CLOCK_SKEW, RevocationSource, Revocations, RevocationsUnavailable, Revoked};
 use flotilla_messaging::Ids;
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row};
-use flotilla_rpc::{MAX_CLOCK_SKEW, RevocationSource, Revocations, RevocationsUnavailable, Revoked};
 use uuid::Uuid;
 
 use super::sessions::revoked;

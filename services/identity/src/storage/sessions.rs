@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use flotilla_auth::Revoked;
 use flotilla_postgres::{Error as StoreError, Pool, Row, retry};
 use flotilla_redact::Secret;
-use flotilla_rpc::Revoked;
 use uuid::Uuid;
 
 use super::users::role;

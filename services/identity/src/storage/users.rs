@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use flotilla_auth::Revoked;
+use flotilla_listing::{Field, Page, Schema, Select};
 use flotilla_messaging::{Event, Ids, Outbox};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};
 use flotilla_redact::{Personal, Secret};
-use flotilla_rpc::{
-    Revoked,
-    list::{Field, Page, Schema, Select},
-};
 use uuid::Uuid;
 
 use super::{retrying, sessions::revoked};

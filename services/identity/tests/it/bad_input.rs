@@ -87,7 +87,7 @@ async fn a_call_without_a_sound_token_is_unauthenticated() {
     let (ann, _) = world.customer("ann@example.com").await;
     let stranger = flotilla_testkit::TestIdentity::start().await;
     let id = ann.name.strip_prefix("users/").unwrap().parse().unwrap();
-    let foreign = stranger.token(id, flotilla_rpc::Role::Operator);
+    let foreign = stranger.token(id, flotilla_auth::Role::Operator);
     for token in ["rubbish", "a.b.c", &foreign] {
         let status = world.with(token).get_user(GetUserRequest { name: ann.name.clone() }).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{token}");

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use flotilla_auth::{AuthSettings, Authenticator, Role};
 use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, LoginRequest};
-use flotilla_rpc::{AuthSettings, Authenticator, ClientSettings, Details, RemoteKeys, Role};
+use flotilla_rpc::{ClientSettings, Details, RemoteKeys};
 use flotilla_testkit::fields;
 use futures::future::join_all;
 use tonic::{Code, Request};

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flotilla_auth::{AuthError, AuthSettings, Authenticator};
 use flotilla_identity::{
     config::AuthSettings as IdentityAuthSettings,
     storage::{Cursor, RevokedSessions},
@@ -15,7 +16,7 @@ use flotilla_proto::identity::v1::{
     DeleteSessionRequest, GetUserRequest, ListRevokedSessionsRequest, LogoutRequest,
     user_service_client::UserServiceClient,
 };
-use flotilla_rpc::{AuthError, AuthSettings, Authenticator, ClientSettings, RemoteKeys};
+use flotilla_rpc::{ClientSettings, RemoteKeys};
 use flotilla_testkit::{Stack, eventually, fields, refusal};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -95,7 +96,7 @@ async fn a_follower_misses_nothing_though_transactions_commit_out_of_order() {
     let end = "UPDATE sessions SET revoked_xid = pg_current_xact_id() WHERE id = $1";
     tx.execute(end, &[&slow]).await.unwrap();
     log_out(&world, &fast_token).await;
-    let told_of = |told: Vec<flotilla_rpc::Revoked>| told.iter().map(|one| one.session).collect::<BTreeSet<_>>();
+    let told_of = |told: Vec<flotilla_auth::Revoked>| told.iter().map(|one| one.session).collect::<BTreeSet<_>>();
     let (told, cursor) = revoked.since(cursor).await.unwrap();
     assert_eq!(told_of(told), BTreeSet::from([fast]), "told although an older transaction is under way");
     tx.commit().await.unwrap();

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use flotilla_auth::Authenticator;
 use flotilla_config::HumanDuration;
 use flotilla_identity::config::AuthSettings;
 use flotilla_proto::identity::v1::{
     GetJsonWebKeySetRequest, RotateSigningKeyRequest, auth_service_client::AuthServiceClient,
 };
-use flotilla_rpc::{Authenticator, ClientSettings, RemoteKeys};
+use flotilla_rpc::{ClientSettings, RemoteKeys};
 use flotilla_testkit::{PATIENCE, ServiceHarness, eventually, refusal};
 use tonic::Code;
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_listing::page;
+use flotilla_listing::{Field, Schema};
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogService;
 use flotilla_proto::inventory::v1::{
     BatchGetProductsRequest, BatchGetProductsResponse, CreateProductRequest, DeleteProductRequest, GetImportRequest,
     GetProductRequest, Import, ImportProductsRequest, ListProductsRequest, ListProductsResponse, Product,
     UpdateProductRequest, WatchPricesRequest, WatchPricesResponse,
 };
-use flotilla_rpc::list::{Field, Schema};
-use flotilla_rpc::{caller, invalid, page};
+use flotilla_rpc::{caller, invalid};
 use flotilla_service::PageKey;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;

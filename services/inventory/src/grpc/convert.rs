@@ -1,9 +1,10 @@
 //! Between the protos and the domain.
 
+use flotilla_listing::etag;
 use flotilla_money::Amount;
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1;
-use flotilla_rpc::{RpcError, Violations, etag, invalid};
+use flotilla_rpc::{RpcError, Violations, invalid};
 use prost_types::FieldMask;
 
 use crate::domain::product::{Details, Patch, Product, ProductId};

@@ -7,9 +7,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use flotilla_listing::page::PageTokens;
+use flotilla_listing::{Field, Filter, Schema, Value};
 use flotilla_proto::inventory::v1::WatchPricesResponse;
-use flotilla_rpc::list::{Field, Filter, Schema, Value};
-use flotilla_rpc::page::PageTokens;
 use futures::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
 use tonic::Status;

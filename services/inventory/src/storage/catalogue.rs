@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
+use flotilla_listing::etag;
+use flotilla_listing::{Page, Select};
 use flotilla_messaging::{Ids, OpenBucket, Outbox};
 use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
-use flotilla_rpc::etag;
-use flotilla_rpc::list::{Page, Select};
 
 use super::{patience, price_bucket};
 use crate::domain::price::News;

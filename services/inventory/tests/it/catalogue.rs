@@ -1,11 +1,11 @@
 //! Products over gRPC, and what the fleet learns of them.
 
+use flotilla_auth::Role;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::{
     BatchGetProductsRequest, DeleteProductRequest, GetProductRequest, ListProductsRequest, PriceChanged, Product,
     ProductChanged, UpdateProductRequest,
 };
-use flotilla_rpc::Role;
 use flotilla_testkit::refusal;
 use futures::{StreamExt as _, stream};
 use prost_types::FieldMask;

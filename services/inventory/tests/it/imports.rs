@@ -1,5 +1,6 @@
 //! Imports: rows judged one by one, applied by chunks, with a progress that survives the stream.
 
+use flotilla_auth::Role;
 use flotilla_config::HumanDuration;
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
@@ -7,7 +8,6 @@ use flotilla_proto::inventory::v1::{
     DeleteProductRequest, GetImportRequest, GetProductRequest, Import, ImportProductsRequest, ImportRow, ImportState,
     PriceChanged, ProductChanged,
 };
-use flotilla_rpc::Role;
 use flotilla_testkit::{ServiceHarness, eventually, refusal};
 use futures::channel::mpsc::{Sender, channel};
 use futures::{SinkExt as _, stream};

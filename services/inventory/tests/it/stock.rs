@@ -1,8 +1,8 @@
 //! Stock as operators adjust it.
 
+use flotilla_auth::Role;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::{AdjustStockRequest, DeleteProductRequest, GetStockRequest, StockReserved};
-use flotilla_rpc::Role;
 use flotilla_testkit::refusal;
 use futures::future::join_all;
 use tonic::Code;

@@ -1,5 +1,6 @@
 //! A running inventory with a database, a broker and callers of its own; the test plays orders.
 
+use flotilla_auth::Role;
 use flotilla_inventory::config::HoldSettings;
 use flotilla_inventory::{Inventory, Settings};
 use flotilla_messaging::{Event, Ids, NatsSettings, frame};
@@ -10,7 +11,7 @@ use flotilla_proto::inventory::v1::{
     AdjustStockRequest, CommitStock, CreateProductRequest, Product, ReleaseStock, ReserveStock, Stock, StockLine,
     UpdateProductRequest,
 };
-use flotilla_rpc::{Channel, Role};
+use flotilla_rpc::Channel;
 use flotilla_service::Service as _;
 use flotilla_testkit::{
     Database, ServiceHarness, Stack, Streams, TestIdentity, assert_nothing_left, assert_outbox_published, eventually,

@@ -1,7 +1,7 @@
 //! From the domain to the protos.
 
+use flotilla_listing::etag;
 use flotilla_proto::notification::v1::{self as proto, Delivery, DeliveryKind};
-use flotilla_rpc::etag;
 use uuid::Uuid;
 
 use crate::domain::notice::Kind;

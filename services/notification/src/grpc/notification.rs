@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
+use flotilla_auth::Caller;
+use flotilla_listing::page;
+use flotilla_listing::{Field, Schema};
 use flotilla_messaging::Ids;
 use flotilla_proto::notification::v1::notification_service_server::NotificationService;
 use flotilla_proto::notification::v1::{
     GetPreferencesRequest, ListDeliveriesRequest, ListDeliveriesResponse, Preferences, StreamDeliveriesRequest,
     StreamDeliveriesResponse, SubscribeRequest, SubscribeResponse, UpdatePreferencesRequest,
 };
-use flotilla_rpc::list::{Field, Schema};
-use flotilla_rpc::{Caller, Deadline, caller, invalid, page};
+use flotilla_rpc::{Deadline, caller, invalid};
 use flotilla_service::PageKey;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;

@@ -1,7 +1,9 @@
 //! A user's preferences: read and changed under optimistic concurrency.
 
+use flotilla_auth::Caller;
+use flotilla_listing::etag;
 use flotilla_proto::notification::v1::{GetPreferencesRequest, Preferences, UpdatePreferencesRequest};
-use flotilla_rpc::{Caller, etag, invalid, not_found};
+use flotilla_rpc::{invalid, not_found};
 use uuid::Uuid;
 
 use super::convert;

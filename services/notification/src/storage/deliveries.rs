@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use flotilla_listing::{Page, Select};
 use flotilla_postgres::{Error, ErrorKind, Pool, Row, Tx};
-use flotilla_rpc::list::{Page, Select};
 use flotilla_service::list;
 use uuid::Uuid;
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use flotilla_auth::Role;
 use flotilla_config::HumanDuration;
 use flotilla_messaging::Event;
 use flotilla_notification::Notification;
 use flotilla_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use flotilla_proto::notification::v1::{DeliveryKind, StreamDeliveriesRequest};
-use flotilla_rpc::Role;
 use flotilla_testkit::{ServiceHarness, refusal};
 use tonic::Code;
 

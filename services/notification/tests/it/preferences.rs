@@ -1,10 +1,10 @@
 //! Preferences: what is muted isn't recorded; changes are bound to the version that they were made of.
 
+use flotilla_auth::Role;
 use flotilla_config::HumanDuration;
 use flotilla_postgres::Pool;
 use flotilla_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use flotilla_proto::notification::v1::{DeliveryKind, GetPreferencesRequest, Preferences, UpdatePreferencesRequest};
-use flotilla_rpc::Role;
 use flotilla_telemetry::Registry;
 use flotilla_testkit::{eventually, fields, refusal};
 use tonic::{Code, Status};

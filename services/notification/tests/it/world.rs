@@ -1,5 +1,6 @@
 //! A running notification with a database, a broker and callers of its own; the test plays the other services.
 
+use flotilla_auth::Role;
 use flotilla_messaging::{Event, Ids, NatsSettings};
 use flotilla_notification::config::FeedSettings;
 use flotilla_notification::{Notification, Settings};
@@ -8,7 +9,7 @@ use flotilla_proto::notification::v1::notification_service_client::NotificationS
 use flotilla_proto::notification::v1::{ListDeliveriesRequest, StreamDeliveriesRequest, StreamDeliveriesResponse};
 use flotilla_proto::orders::v1::OrderConfirmed;
 use flotilla_proto::payments::v1::PaymentCharged;
-use flotilla_rpc::{Channel, Role};
+use flotilla_rpc::Channel;
 use flotilla_service::Service as _;
 use flotilla_testkit::{
     Database, ServiceHarness, Stack, Streams, TestIdentity, assert_nothing_left, eventually, stack,

@@ -1,8 +1,8 @@
 //! Orders as clients see them.
 
+use flotilla_listing::etag;
 use flotilla_money::Amount;
 use flotilla_proto::orders::v1::{self as proto, OrderLine};
-use flotilla_rpc::etag;
 use prost_types::Timestamp;
 
 use crate::domain::{

@@ -1,8 +1,10 @@
 //! `ListOrders`: by pages, newest first unless asked otherwise.
 
+use flotilla_auth::Caller;
+use flotilla_listing::page;
+use flotilla_listing::{Field, Schema};
 use flotilla_proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
-use flotilla_rpc::list::{Field, Schema};
-use flotilla_rpc::{Caller, name, page};
+use flotilla_rpc::name;
 use uuid::Uuid;
 
 use super::{

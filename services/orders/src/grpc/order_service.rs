@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use flotilla_auth::{Caller, Role};
 use flotilla_postgres::GroupCommit;
 use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest,
     WatchOrderRequest, WatchOrderResponse, order_service_server::OrderService,
 };
-use flotilla_rpc::{Caller, Deadline, RateLimiter, Role, caller, name};
+use flotilla_rpc::{Deadline, RateLimiter, caller, name};
 use flotilla_service::PageKey;
 use futures::stream::BoxStream;
 use std::sync::Arc;

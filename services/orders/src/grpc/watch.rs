@@ -6,8 +6,9 @@
 
 use std::time::UNIX_EPOCH;
 
+use flotilla_auth::Caller;
 use flotilla_proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
-use flotilla_rpc::{Caller, invalid};
+use flotilla_rpc::invalid;
 use futures::{StreamExt as _, stream, stream::BoxStream};
 use tonic::Status;
 use uuid::Uuid;

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use flotilla_auth::{Caller, Role};
+use flotilla_listing::etag;
 use flotilla_messaging::{Event, Ids, Outbox};
 use flotilla_postgres::{Pool, Tx, retry};
-use flotilla_rpc::{Caller, Role, etag};
 use uuid::Uuid;
 
 use super::batch::{Batch, Cause};

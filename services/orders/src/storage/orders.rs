@@ -1,8 +1,8 @@
 //! Reading orders: by the system role for operators and batches, by the user role under row-level security.
 
+use flotilla_listing::{Page, Select};
 use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error, Pool, Row, Tx};
-use flotilla_rpc::list::{Page, Select};
 use flotilla_service::list;
 use uuid::Uuid;
 

@@ -1,10 +1,11 @@
 //! Bad input: a clear error that names the field, and nothing written.
 
+use flotilla_auth::Role;
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, PlaceOrderRequest, WatchOrderRequest,
 };
-use flotilla_rpc::{Details, Role};
+use flotilla_rpc::Details;
 use tonic::{Code, Status};
 
 use crate::world::{World, request};

@@ -1,7 +1,8 @@
 //! One customer among others: how many orders they may have at once, and how often.
 
+use flotilla_auth::Role;
 use flotilla_proto::orders::v1::WatchOrderRequest;
-use flotilla_rpc::{Details, Role};
+use flotilla_rpc::Details;
 use futures::future::join_all;
 use tonic::{Code, Status};
 

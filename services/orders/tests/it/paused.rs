@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use flotilla_auth::Role;
 use flotilla_flags::FlagDefinitions;
 use flotilla_proto::orders::v1::{OrderState, WatchOrderRequest};
-use flotilla_rpc::{Details, Role};
+use flotilla_rpc::Details;
 use flotilla_service::remote::{BUCKET, RemoteSettings};
 use flotilla_testkit::{eventually, nats_client};
 use tonic::{Code, Status};

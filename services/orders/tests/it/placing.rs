@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use flotilla_auth::Role;
 use flotilla_proto::inventory::v1::ReserveStock;
 use flotilla_proto::orders::v1::{OrderPlaced, OrderState};
-use flotilla_rpc::{Details, Role};
+use flotilla_rpc::Details;
 use futures::future::join_all;
 use tonic::Code;
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use flotilla_auth::Role;
 use flotilla_proto::orders::v1::{CancelOrderRequest, GetOrderRequest, ListOrdersRequest, Order, WatchOrderRequest};
-use flotilla_rpc::Role;
 use tonic::Code;
 
 use crate::world::{Client, World, id_of, name_of, request};

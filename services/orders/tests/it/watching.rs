@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use flotilla_auth::Role;
 use flotilla_proto::orders::v1::{OrderState, WatchOrderRequest, WatchOrderResponse};
-use flotilla_rpc::Role;
 use flotilla_testkit::Stack;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;

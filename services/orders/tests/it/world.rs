@@ -1,5 +1,6 @@
 //! A running orders with a database, a broker, a catalogue and callers of its own; the test plays the participants.
 
+use flotilla_auth::Role;
 use flotilla_config::HumanDuration;
 use flotilla_messaging::{Ids, NatsSettings};
 use flotilla_orders::config::{CatalogueSettings, PlacingSettings, SagaSettings, WatchSettings};
@@ -8,7 +9,7 @@ use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
 use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, Order, OrderState, PlaceOrderLine, PlaceOrderRequest,
 };
-use flotilla_rpc::{Channel, Role};
+use flotilla_rpc::Channel;
 use flotilla_service::Service as _;
 use flotilla_testkit::{Database, ServiceHarness, Stack, TestIdentity, assert_nothing_left, eventually, stack};
 use tonic::Status;

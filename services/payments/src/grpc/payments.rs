@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use flotilla_auth::Caller;
+use flotilla_listing::page;
+use flotilla_listing::{Field, Schema};
 use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::payments::v1::{
     Account, GetAccountRequest, ListPostingsRequest, ListPostingsResponse, TopUpAccountRequest,
     payment_service_server::PaymentService,
 };
-use flotilla_rpc::list::{Field, Schema};
-use flotilla_rpc::{Caller, Deadline, caller, page};
+use flotilla_rpc::{Deadline, caller};
 use flotilla_service::PageKey;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;

@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
+use flotilla_listing::{Page, Select};
 use flotilla_money::Amount;
 use flotilla_postgres::{Error, Pool, Row};
-use flotilla_rpc::list::{Page, Select};
 use flotilla_service::list;
 use uuid::Uuid;
 

@@ -1,12 +1,12 @@
 //! Bad input: a clear error that names the field, and nothing written.
 
+use flotilla_auth::Role;
 use flotilla_proto::{
     google::r#type::Money,
     payments::v1::{
         GetAccountRequest, ListPostingsRequest, TopUpAccountRequest, payment_service_client::PaymentServiceClient,
     },
 };
-use flotilla_rpc::Role;
 use flotilla_testkit::{fields, reason};
 use tonic::{Code, Status};
 

@@ -116,7 +116,7 @@ async fn two_replicas_charge_each_order_once() {
         assert_eq!(said(&world.orders.reply(&pair[0]).await), said(&world.orders.reply(&pair[1]).await));
     }
     assert_eq!(world.count("SELECT count(*) FROM transfers WHERE kind = 'charge'").await, 200);
-    let token = world.tokens.token(ann, flotilla_rpc::Role::Customer);
+    let token = world.tokens.token(ann, flotilla_auth::Role::Customer);
     let account = PaymentServiceClient::new(second.channel_as(&token)).get_account(get(ann)).await.unwrap();
     assert_eq!(account.into_inner().balance.unwrap().units, 0);
     second.stop().await;

@@ -1,5 +1,6 @@
 //! A running payments between peers that stand for orders and identity, and clients in every role.
 
+use flotilla_auth::Role;
 use flotilla_messaging::{Event, Ids, NatsSettings, StreamSpec};
 use flotilla_payments::{Payments, Settings};
 use flotilla_proto::{
@@ -10,7 +11,7 @@ use flotilla_proto::{
         RefundPayment, TopUpAccountRequest, payment_service_client::PaymentServiceClient,
     },
 };
-use flotilla_rpc::{Channel, Role};
+use flotilla_rpc::Channel;
 use flotilla_service::ServiceSettings;
 use flotilla_telemetry::TelemetrySettings;
 use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, eventually, stack};

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use flotilla_auth::Role;
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::payments::v1::payment_service_client::PaymentServiceClient;
 use flotilla_proto::payments::v1::{GetAccountRequest, TopUpAccountRequest};
-use flotilla_rpc::{ClientSettings, Role, channel};
+use flotilla_rpc::{ClientSettings, channel};
 use flotilla_testkit::{TestIdentity, stack};
 use tokio::task::JoinHandle;
 use tonic::Status;

@@ -73,7 +73,7 @@ impl OrderService for Orders {
     async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Answer<Order> {
         self.0.note("CancelOrder", &request);
         let request = request.into_inner();
-        flotilla_rpc::etag::check(&request.etag, 1, "")?;
+        flotilla_listing::etag::check(&request.etag, 1, "")?;
         Ok(Response::new(order(&request.name)))
     }
 

@@ -84,7 +84,7 @@ impl Authenticator {
     }
 
     /// The answer for a token that was verified before, without waiting.
-    pub(crate) fn recall(&self, token: &str) -> Option<Result<Caller, AuthError>> {
+    pub fn recall(&self, token: &str) -> Option<Result<Caller, AuthError>> {
         if token.len() > MAX_TOKEN {
             return Some(Err(AuthError::Invalid));
         }

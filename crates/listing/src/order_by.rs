@@ -4,7 +4,7 @@ use super::cursor::{self, Cursor};
 use super::fault::{Fault, unknown};
 use super::schema::{Field, Schema};
 use super::{MAX_ORDER_BY, MAX_SORTS};
-use crate::RpcError;
+use flotilla_rpc::RpcError;
 
 /// One field of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Sort {
     pub descending: bool,
 }
 
-pub(super) fn parse(schema: &'static Schema, text: &str) -> Result<Vec<Sort>, RpcError> {
+pub(crate) fn parse(schema: &'static Schema, text: &str) -> Result<Vec<Sort>, RpcError> {
     let mut sorts = read(schema, text, |field| field.sortable).map_err(|fault| fault.of("order_by"))?;
     if sorts.is_empty() {
         // The schema's own order may name what clients may not.

@@ -5,7 +5,7 @@ use super::fault::{Fault, unknown};
 use super::schema::{Field, Kind, Schema};
 use super::value::Value;
 use super::{MAX_DEPTH, MAX_FILTER, MAX_TERMS};
-use crate::RpcError;
+use flotilla_rpc::RpcError;
 
 /// How a field is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Filter {
     }
 }
 
-pub(super) fn parse(schema: &'static Schema, text: &str) -> Result<Filter, RpcError> {
+pub(crate) fn parse(schema: &'static Schema, text: &str) -> Result<Filter, RpcError> {
     read(schema, text).map(Filter).map_err(|fault| fault.of("filter"))
 }
 

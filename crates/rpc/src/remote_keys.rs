@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use flotilla_auth::{
+    KeySource, KeysUnavailable, RevocationSource, Revocations, RevocationsUnavailable, Revoked, VerifyingKey,
+};
 use flotilla_proto::identity::v1::auth_service_client::AuthServiceClient;
 use flotilla_proto::identity::v1::{GetJsonWebKeySetRequest, ListRevokedSessionsRequest};
-
 use tonic::Code;
 
-use super::{KeySource, KeysUnavailable, RevocationSource, Revocations, RevocationsUnavailable, Revoked, VerifyingKey};
 use crate::{Channel, ChannelError, ClientSettings, channel};
 
 /// How long one fetch may take.

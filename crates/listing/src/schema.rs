@@ -2,7 +2,7 @@
 
 use super::filter::{self, Filter};
 use super::order_by::{self, Sort};
-use crate::RpcError;
+use flotilla_rpc::RpcError;
 
 /// What a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,7 +66,7 @@ impl fmt::Debug for VerifyingKey {
 pub struct KeysUnavailable(pub String);
 
 /// Where verifying keys come from. The [`Authenticator`](crate::Authenticator) caches; a source just answers.
-#[tonic::async_trait]
+#[async_trait::async_trait]
 pub trait KeySource: Send + Sync + 'static {
     /// All keys that are valid now.
     async fn keys(&self) -> Result<Vec<VerifyingKey>, KeysUnavailable>;
@@ -83,7 +83,7 @@ impl StaticKeys {
     }
 }
 
-#[tonic::async_trait]
+#[async_trait::async_trait]
 impl KeySource for StaticKeys {
     async fn keys(&self) -> Result<Vec<VerifyingKey>, KeysUnavailable> {
         Ok(self.0.clone())

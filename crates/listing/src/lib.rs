@@ -1,4 +1,4 @@
-//! `filter` and `order_by` of list methods: a closed grammar, read against a schema that each method declares.
+//! Lists: `filter` and `order_by` in a closed grammar, page tokens, etags, and the SQL statement that reads a page.
 //!
 //! Guarantees: what a client writes never becomes part of a statement's text. A filter is read into a tree of known
 //! fields and typed values, the tree is rendered from column names that the schema holds as constants, and every value
@@ -24,8 +24,8 @@
 //!
 //! # Example
 //! ```
-//! use flotilla_rpc::list::{Field, Schema, Select, Value};
-//! use flotilla_rpc::page::PageTokens;
+//! use flotilla_listing::{Field, Schema, Select, Value};
+//! use flotilla_listing::page::PageTokens;
 //!
 //! // Beside the handler: what may be asked, and which column answers.
 //! static ORDERS: Schema = Schema {
@@ -64,11 +64,12 @@
 //! ```
 
 mod cursor;
+pub mod etag;
 mod fault;
 mod filter;
 mod matches;
 mod order_by;
-mod page;
+pub mod page;
 mod schema;
 mod sql;
 mod value;
@@ -79,7 +80,7 @@ mod tests;
 pub use filter::{Condition, Filter, Operator};
 pub use matches::Record;
 pub use order_by::Sort;
-pub use page::Page;
+pub use page::{Page, PageTokens};
 pub use schema::{Field, Kind, Listing, Scale, Schema};
 pub use sql::{Select, Statement, key_column};
 pub use value::Value;

@@ -1,7 +1,7 @@
 //! What is wrong with a filter or an order, told so that it can be mended: where, and what would be right.
 
 use super::schema::Field;
-use crate::{RpcError, invalid};
+use flotilla_rpc::{RpcError, invalid};
 
 /// Longest piece of input that an error quotes, in characters.
 const QUOTED: usize = 40;

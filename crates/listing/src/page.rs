@@ -1,12 +1,16 @@
 //! Pages of a list: where one begins, and the token of the next.
 
-use super::filter::Filter;
-use super::order_by::Sort;
-use super::schema::Listing;
-use super::sql::{Select, Statement};
-use super::value::Value;
-use crate::page::{PageTokens, fingerprint};
-use crate::{RpcError, invalid};
+use flotilla_rpc::{RpcError, invalid};
+
+use crate::filter::Filter;
+use crate::order_by::Sort;
+use crate::schema::Listing;
+use crate::sql::{Select, Statement};
+use crate::value::Value;
+
+mod token;
+
+pub use token::{PageTokens, fingerprint, size};
 
 /// One page of a list.
 #[derive(Debug, Clone)]
@@ -21,7 +25,7 @@ pub struct Page {
 
 impl Listing {
     /// The page that `page_token` leads to, the first if it is empty, of `size` rows (see
-    /// [`page::size`](crate::page::size)). `query` names the method and whose rows they are.
+    /// [`size`]). `query` names the method and whose rows they are.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` naming `page_token` if it belongs to another method, owner, filter or order.

@@ -5,8 +5,8 @@ mod random;
 use uuid::Uuid;
 
 use super::*;
-use crate::RpcError;
 use crate::page::PageTokens;
+use flotilla_rpc::RpcError;
 
 static PRODUCTS: Schema = Schema {
     key: Field::name("name", "id", "products").sortable(),

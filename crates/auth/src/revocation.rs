@@ -66,7 +66,7 @@ pub enum RevocationsUnavailable {
 }
 
 /// Where ended sessions are learnt from.
-#[tonic::async_trait]
+#[async_trait::async_trait]
 pub trait RevocationSource: Send + Sync + 'static {
     /// What has ended since `cursor`; with an empty one all whose access tokens may still live.
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable>;

@@ -51,7 +51,7 @@ struct Counting {
     keys: Mutex<Option<Vec<VerifyingKey>>>,
 }
 
-#[tonic::async_trait]
+#[async_trait::async_trait]
 impl KeySource for Counting {
     async fn keys(&self) -> Result<Vec<VerifyingKey>, KeysUnavailable> {
         self.asked.fetch_add(1, Ordering::Relaxed);

@@ -15,7 +15,7 @@ struct Ledger {
     page: usize,
 }
 
-#[tonic::async_trait]
+#[async_trait::async_trait]
 impl RevocationSource for Ledger {
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
         self.asked.fetch_add(1, Ordering::Relaxed);

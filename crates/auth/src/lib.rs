@@ -1,11 +1,15 @@
-//! Who calls: tokens are signed by identity, checked everywhere, with keys that identity publishes, until their session
-//! ends.
+//! Who calls: tokens are signed by identity and verified everywhere, with the keys that identity publishes, until their
+//! session ends.
+//!
+//! [`TokenSigner`] issues a token, [`Authenticator`] verifies it and returns the [`Caller`]. Keys come from a [`KeySource`],
+//! ended sessions from a [`RevocationSource`]; both are passed in. Verified tokens are remembered by their hash until they
+//! expire or their session ends. Nothing here knows a transport.
 
 mod authenticator;
 mod keyring;
 mod keys;
-mod remote;
 mod revocation;
+mod settings;
 mod signer;
 mod verified;
 
@@ -16,16 +20,13 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
-use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 pub use authenticator::Authenticator;
 pub use keys::{KeySource, KeysUnavailable, StaticKeys, VerifyingKey};
-pub use remote::RemoteKeys;
 pub use revocation::{RevocationSource, Revocations, RevocationsUnavailable, Revoked};
+pub use settings::{AuthSettings, MAX_CLOCK_SKEW};
 pub use signer::{TokenError, TokenSigner};
-
-use crate::RpcError;
 
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,14 +91,6 @@ impl Caller {
     }
 }
 
-/// The caller of a request, put there by the server's stack.
-///
-/// # Errors
-/// `UNAUTHENTICATED` if the request came without a token (possible only for public methods).
-pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
-    request.extensions().get::<Caller>().copied().ok_or_else(|| RpcError::from(AuthError::Missing).into())
-}
-
 /// The token in `authorization: Bearer ...`. None where the header stands twice: which of the two counts must not depend
 /// on who reads it.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -125,22 +118,6 @@ pub enum AuthError {
     /// Its key can't be fetched now.
     #[error("the token cannot be checked at the moment")]
     KeysUnavailable,
-}
-
-impl From<AuthError> for RpcError {
-    fn from(error: AuthError) -> Self {
-        let (code, reason) = match error {
-            AuthError::Missing => (Code::Unauthenticated, "TOKEN_MISSING"),
-            AuthError::Expired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
-            AuthError::Revoked => (Code::Unauthenticated, "SESSION_REVOKED"),
-            AuthError::Invalid => (Code::Unauthenticated, "TOKEN_INVALID"),
-            AuthError::KeysUnavailable => {
-                return RpcError::new(Code::Unavailable, "KEYS_UNAVAILABLE", error.to_string())
-                    .retry_after(std::time::Duration::from_secs(1));
-            }
-        };
-        RpcError::new(code, reason, error.to_string())
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-use crate::{RpcError, invalid};
+use flotilla_rpc::{RpcError, invalid};
 
 /// Bytes of the signature that a token carries.
 const MAC: usize = 16;

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sha2::{Digest as _, Sha256};
 use tonic::Code;
 
-use crate::RpcError;
+use flotilla_rpc::RpcError;
 
 /// The tag for a version and a mark, in quotes as HTTP requires: `"7-1f3a9c02"`.
 pub fn of(version: i64, mark: impl Display) -> String {
