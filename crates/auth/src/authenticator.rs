@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
+use flotilla_clock::{Clock, SystemClock};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -17,8 +18,6 @@ use crate::AuthSettings;
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 4096;
 
-type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
-
 /// Checks tokens: EdDSA only; `exp`, `iss`, `aud`, `sub`, `sid`, `role` and `kid` are required; keys come from identity
 /// alone, whatever a token's header says of others. Cheap to clone.
 #[derive(Clone)]
@@ -27,7 +26,7 @@ pub struct Authenticator(Arc<Inner>);
 struct Inner {
     validation: Validation,
     keys: Keyring,
-    now: Clock,
+    clock: Arc<dyn Clock>,
     skew: Duration,
     verified: Verified,
 }
@@ -48,13 +47,11 @@ struct Claims {
 impl Authenticator {
     /// Checks tokens of the settings' issuer for its audience with keys from `source`.
     pub fn new(settings: &AuthSettings, source: Arc<dyn KeySource>) -> Self {
-        // The edge of the process: tests pass their own clock.
-        #[allow(clippy::disallowed_methods)]
-        Self::with_clock(settings, source, Arc::new(SystemTime::now))
+        Self::with_clock(settings, source, Arc::new(SystemClock))
     }
 
     /// As [`new`](Self::new), with a clock of one's own.
-    pub fn with_clock(settings: &AuthSettings, source: Arc<dyn KeySource>, now: Clock) -> Self {
+    pub fn with_clock(settings: &AuthSettings, source: Arc<dyn KeySource>, clock: Arc<dyn Clock>) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.set_issuer(&[&settings.issuer]);
@@ -63,7 +60,7 @@ impl Authenticator {
         validation.validate_exp = false;
         let skew = settings.clock_skew.0;
         let verified = Verified::new(settings.token_cache, skew);
-        Self(Arc::new(Inner { validation, keys: Keyring::new(source), now, skew, verified }))
+        Self(Arc::new(Inner { validation, keys: Keyring::new(source), clock, skew, verified }))
     }
 
     /// Who bears `token`.
@@ -88,17 +85,17 @@ impl Authenticator {
         if token.len() > MAX_TOKEN {
             return Some(Err(AuthError::Invalid));
         }
-        self.0.verified.get(&Sha256::digest(token).into(), (self.0.now)())
+        self.0.verified.get(&Sha256::digest(token).into(), self.0.clock.now())
     }
 
     /// Refuses the tokens of these sessions from now on.
     pub fn revoke(&self, ended: &[Revoked]) {
-        self.0.verified.revoke(ended, (self.0.now)());
+        self.0.verified.revoke(ended, self.0.clock.now());
     }
 
     /// Forgets ended sessions that no living token can belong to.
     pub(super) fn forget_ended(&self) {
-        self.0.verified.prune((self.0.now)());
+        self.0.verified.prune(self.0.clock.now());
     }
 }
 
@@ -112,7 +109,7 @@ impl Inner {
     fn check(&self, token: &str, key: &DecodingKey) -> Result<Caller, AuthError> {
         let data = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|_| AuthError::Invalid)?;
         let Claims { sub, sid, role, exp, iat, nbf } = data.claims;
-        let now = (self.now)();
+        let now = self.clock.now();
         let at = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(AuthError::Invalid);
         if at(iat.max(nbf))? > now + self.skew {
             return Err(AuthError::Invalid);

@@ -1,16 +1,18 @@
 //! The users of the fleet's NATS: one for each service, and one for the fleet's own commands.
 //!
-//! A service can publish only to its own stream, and can't change another's. All of them may read every stream: its
-//! content is meant for consumers. All users are in nats-server's one account, so streams from before there were users
-//! are kept.
+//! A service can publish only to its own stream, can't change another's, and can neither read nor ack nor change by
+//! another's durable consumer; streams and consumers are those that the contracts declare. All of them may read every
+//! stream: its content is meant for consumers. All users are in nats-server's one account, so streams from before there
+//! were users are kept.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use flotilla_messaging::broker::nats::login;
+use flotilla_proto::events::{Consumer, Stream, consumers, streams};
 use flotilla_servers::NatsUser;
 
-use crate::{DATABASES, SERVICES, secrets::password};
+use crate::{SERVICES, secrets::password};
 
 /// The user of the fleet's own commands: the checker, settings and flags, a restore.
 pub const COMMANDS: &str = "fleet";
@@ -48,12 +50,31 @@ fn of_others(service: &str) -> Vec<String> {
         subjects.push(format!("$KV.{PRICES}.>"));
         subjects.extend(CHANGES.map(|change| format!("$JS.API.STREAM.{change}.KV_{PRICES}")));
     }
-    for other in DATABASES.into_iter().filter(|other| *other != service) {
+    for Stream { name, service: other, .. } in streams::ALL.iter().filter(|stream| stream.service != service) {
         subjects.push(format!("flotilla.{other}.>"));
         subjects.push(format!("flotilla-relay.{other}.>"));
-        subjects.extend(CHANGES.map(|change| format!("$JS.API.STREAM.{change}.{}", other.to_uppercase())));
+        subjects.extend(CHANGES.map(|change| format!("$JS.API.STREAM.{change}.{name}")));
+    }
+    for consumer in consumers::ALL.iter().filter(|consumer| consumer.service != service) {
+        subjects.extend(of_consumer(consumer));
+        // The relay that owns a stream deletes its consumers when the stream was lost.
+        if consumer.stream.service != service {
+            subjects.push(format!("$JS.API.CONSUMER.DELETE.{}.{}", consumer.stream.name, consumer.durable));
+        }
     }
     subjects
+}
+
+/// Subjects by which a durable consumer is made, changed, read and acked.
+fn of_consumer(consumer: &Consumer) -> [String; 5] {
+    let (stream, durable) = (consumer.stream.name, consumer.durable);
+    [
+        format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}"),
+        format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}.>"),
+        format!("$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{durable}"),
+        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"),
+        format!("$JS.ACK.{stream}.{durable}.>"),
+    ]
 }
 
 /// A client of the server at `url`, with the name and password in it.
@@ -77,15 +98,23 @@ mod tests {
         for denied in ["flotilla.payments.>", "$JS.API.STREAM.DELETE.PAYMENTS", "flotilla-relay.identity.>"] {
             assert!(orders.iter().any(|subject| subject == denied), "{denied} in {orders:?}");
         }
-        assert!(!orders.iter().any(|subject| subject.to_lowercase().contains("orders")), "{orders:?}");
-        let bucket = CHANGES.len() + 1;
-        assert_eq!(
-            of("gateway").map(Vec::len),
-            Some(DATABASES.len() * (CHANGES.len() + 2) + bucket),
-            "it has no stream"
-        );
+        for allowed in ["flotilla.orders.>", "$JS.API.STREAM.DELETE.ORDERS", "flotilla-relay.orders.>"] {
+            assert!(!orders.iter().any(|subject| subject == allowed), "{allowed} in {orders:?}");
+        }
+        let (bucket, stream) = (CHANGES.len() + 1, CHANGES.len() + 2);
+        let all_denied = streams::ALL.len() * stream + consumers::ALL.len() * 6 + bucket;
+        assert_eq!(of("gateway").map(Vec::len), Some(all_denied), "it has no stream and no consumer");
         assert!(!of("inventory").is_some_and(|denied| denied.iter().any(|subject| subject.contains(PRICES))));
         assert_eq!(of(COMMANDS).map(Vec::len), Some(0));
+    }
+
+    #[test]
+    fn a_durable_consumer_is_its_services_own() {
+        let denied = |service: &str, subject: &str| of_others(service).iter().any(|denied| denied == subject);
+        let next = "$JS.API.CONSUMER.MSG.NEXT.ORDERS.payments-orders";
+        assert!(!denied("payments", next) && denied("inventory", next) && denied("orders", next));
+        let delete = "$JS.API.CONSUMER.DELETE.ORDERS.payments-orders";
+        assert!(!denied("payments", delete) && denied("inventory", delete) && !denied("orders", delete));
     }
 
     #[test]

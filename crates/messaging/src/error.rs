@@ -46,6 +46,16 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// A handler that doesn't know a message which is published on its consumer's subjects.
+    #[error(
+        "consumer {consumer} reads no {kind}, which is published on its subjects; add it to the consumer's registry"
+    )]
+    Unread {
+        /// The durable consumer.
+        consumer: &'static str,
+        /// The message's full name.
+        kind: &'static str,
+    },
     /// The metrics could not be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -65,7 +75,7 @@ impl Error {
         match self {
             Self::Store(error) => error.kind(),
             Self::TooLarge { .. } => ErrorKind::Data,
-            Self::Broker(_) | Self::Metrics(_) | Self::Settings(_) => ErrorKind::Other,
+            Self::Broker(_) | Self::Metrics(_) | Self::Settings(_) | Self::Unread { .. } => ErrorKind::Other,
         }
     }
 

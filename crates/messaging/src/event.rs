@@ -3,14 +3,15 @@
 //! On the wire it is a CloudEvent ([`crate::frame`]). Its id is stable over every re-send; the inbox removes repeats
 //! by it.
 
+use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use flotilla_call::{CallContext, Deadline};
+use flotilla_clock::unix_millis;
+use flotilla_proto::events::Published;
 use flotilla_telemetry::{Kind, Span};
 use uuid::Uuid;
-
-use crate::ids::unix_millis;
 
 /// A message: an event that happened (past tense) or a command (imperative).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +46,22 @@ pub struct Event {
 }
 
 impl Event {
-    /// Wraps a message. The source is filled in by the outbox.
-    pub fn new<M: prost::Message + prost::Name>(
+    /// Wraps a message about the resource `key`, as its contract declares subject and aggregate. The source is filled in
+    /// by the outbox.
+    pub fn new<M: prost::Message + Published>(
         id: Uuid,
-        subject: &'static str,
+        message: &M,
+        key: impl Display,
+        aggregate_version: i64,
+        now: SystemTime,
+    ) -> Self {
+        Self::on(M::SUBJECT, id, message, format!("{}/{key}", M::AGGREGATE), aggregate_version, now)
+    }
+
+    /// Wraps a message whose contract declares no subject.
+    pub fn on<M: prost::Message + prost::Name>(
+        subject: &str,
+        id: Uuid,
         message: &M,
         aggregate: String,
         aggregate_version: i64,
@@ -150,7 +163,7 @@ mod tests {
 
     fn event() -> Event {
         let time = flotilla_proto::google::r#type::Money::default();
-        Event::new(Uuid::from_u128(1), "a.b", &time, "things/1".to_owned(), 1, UNIX_EPOCH)
+        Event::on("a.b", Uuid::from_u128(1), &time, "things/1".to_owned(), 1, UNIX_EPOCH)
     }
 
     fn at(secs: u64) -> SystemTime {

@@ -10,22 +10,19 @@
 //! [`Messaging`] is the bundle on PostgreSQL and NATS JetStream. Its parts are generic over store, broker, clock and
 //! randomness.
 
-mod backoff;
 pub mod broker;
-mod clock;
 pub mod consumer;
 mod error;
 mod event;
 pub mod frame;
 mod handler;
-mod ids;
 mod messaging;
 pub mod metrics;
 mod outbox;
 pub mod parked;
 pub mod postgres;
-mod random;
 pub mod ranges;
+pub mod registry;
 pub mod relay;
 mod run;
 mod settings;
@@ -33,15 +30,13 @@ mod spec;
 pub mod store;
 
 pub use broker::nats::{Bucket, BucketWatch, Kept, OpenBucket};
-pub use clock::{Clock, SystemClock};
 pub use error::{BrokerError, Error, StoreError};
 pub use event::Event;
 pub use handler::{Handler, HandlerError, Outcome};
-pub use ids::{Ids, time_of};
 pub use messaging::{BrokerProbe, Messaging};
 pub use outbox::{Outbox, Waker};
 pub use postgres::migrations;
-pub use random::{OsRandom, Random};
+pub use registry::{Registry, Unreadable};
 pub use relay::{POISON_SOURCE, StreamHealth};
 pub use settings::{NatsSettings, ParkedSettings, RelaySettings, RetentionSettings};
 pub use spec::{ConsumerSpec, StreamSpec};

@@ -11,13 +11,13 @@ use crate::broker::Broker;
 use crate::broker::nats::{Bucket, NatsBroker};
 use crate::error::Error;
 use crate::handler::Handler;
-use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::postgres::PgStore;
 use crate::relay::StreamHealth;
 use crate::settings::NatsSettings;
 use crate::spec::{ConsumerSpec, StreamSpec};
+use flotilla_clock::Ids;
 
 /// A service's messaging, being put together; [`Messaging::run`] sets it going.
 pub struct Messaging {
@@ -114,8 +114,15 @@ impl Messaging {
     }
 
     /// Adds a consumer.
-    pub fn consume(&mut self, spec: ConsumerSpec, handler: Arc<dyn Handler<Tx>>) {
+    ///
+    /// # Errors
+    /// The handler doesn't know a message that is published on the consumer's subjects: each would become a dead letter.
+    pub fn consume(&mut self, spec: ConsumerSpec, handler: Arc<dyn Handler<Tx>>) -> Result<(), Error> {
+        if let Some(kind) = spec.events.iter().find(|kind| !handler.knows(kind)) {
+            return Err(Error::Unread { consumer: spec.name, kind });
+        }
         self.consumers.push((spec, handler));
+        Ok(())
     }
 
     /// A bucket of latest values, which all replicas of the service see.

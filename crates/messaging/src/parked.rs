@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use crate::backoff::Backoff;
 use crate::consumer::attempt::{Failure, collect, decide};
 use crate::consumer::trace::process;
 use crate::handler::{Handler, Outcome};
 use crate::metrics::Metrics;
-use crate::random::{Random, unit};
 use crate::settings::ParkedSettings;
 use crate::store::{DueMessage, Effects, InboxStore, ParkedStore, Verdict};
+use flotilla_clock::Backoff;
+use flotilla_clock::{Random, unit};
 
 /// Attempts in one round; the rest waits for the next.
 const ROUND: usize = 64;

@@ -8,7 +8,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::backoff::Backoff;
 use crate::broker::nats::NatsBroker;
 use crate::broker::{Broker, StreamConfig};
 use crate::consumer::{Consumer, ConsumerParts};
@@ -19,6 +18,7 @@ use crate::postgres::{PgStore, Retention};
 use crate::relay::{Relay, RelayParts};
 use crate::spec::ConsumerSpec;
 use crate::store::{OutboxStore, ParkedStore};
+use flotilla_clock::Backoff;
 
 /// How often the gauges of what waits are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(5);

@@ -1,4 +1,6 @@
-//! What a service declares: its stream and its durable consumers.
+//! A service's stream and its durable consumers, as its contract declares them.
+
+use flotilla_proto::events::{Consumer, Stream};
 
 /// The stream that a service's relay writes, alone.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +20,30 @@ pub struct ConsumerSpec {
     pub stream: &'static str,
     /// The subjects it reads; all of the stream's when empty.
     pub subjects: &'static [&'static str],
+    /// Full names of the messages that are published on them, as far as that is declared: a handler must know them all.
+    pub events: &'static [&'static str],
     /// The most events that one transaction takes.
     pub max_events: usize,
+}
+
+impl StreamSpec {
+    /// A stream as the contract declares it.
+    #[must_use]
+    pub const fn of(stream: &Stream) -> Self {
+        Self { name: stream.name, subjects: stream.subjects }
+    }
+}
+
+impl ConsumerSpec {
+    /// A consumer as the contract declares it, with up to `max_events` in one transaction.
+    #[must_use]
+    pub const fn of(consumer: &Consumer, max_events: usize) -> Self {
+        Self {
+            name: consumer.durable,
+            stream: consumer.stream.name,
+            subjects: consumer.subjects,
+            events: consumer.events,
+            max_events,
+        }
+    }
 }

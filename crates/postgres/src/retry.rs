@@ -1,9 +1,9 @@
 //! Repeating a whole transaction.
 
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use flotilla_clock::Jitter;
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -27,13 +27,13 @@ where
     Fut: Future<Output = Result<T, Error>>,
 {
     let end = Instant::now() + deadline;
-    let mut longest = FIRST;
+    let (jitter, mut longest) = (Jitter::new(), FIRST);
     loop {
         let error = match op().await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let pause = jittered(longest);
+        let pause = pause(&jitter, longest);
         if !error.may_retry() || Instant::now() + pause >= end {
             return Err(error);
         }
@@ -44,11 +44,8 @@ where
 }
 
 /// Between half of `longest` and all of it.
-fn jittered(longest: Duration) -> Duration {
-    // A fresh hasher is seeded at random; this needs no better randomness.
-    let share = RandomState::new().hash_one(()) % 1_000;
-    let half = longest / 2;
-    half + half.mul_f64(f64::from(u32::try_from(share).unwrap_or(0)) / 1_000.0)
+fn pause(jitter: &Jitter, longest: Duration) -> Duration {
+    longest / 2 + jitter.part_of(longest / 2)
 }
 
 #[cfg(test)]
@@ -89,8 +86,9 @@ mod tests {
 
     #[test]
     fn pauses_are_spread_over_half_their_length() {
+        let jitter = Jitter::new();
         for _ in 0..1_000 {
-            let pause = jittered(Duration::from_millis(100));
+            let pause = pause(&jitter, Duration::from_millis(100));
             assert!(pause >= Duration::from_millis(50) && pause <= Duration::from_millis(100));
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod descriptors;
+pub mod events;
 mod money;
 pub mod policy;
 pub mod requests;

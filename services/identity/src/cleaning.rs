@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flotilla_messaging::Ids;
+use flotilla_clock::Ids;
 use flotilla_postgres::Error;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;

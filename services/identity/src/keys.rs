@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use flotilla_auth::{Caller, KeySource, KeysUnavailable, TokenError, TokenSigner, VerifyingKey};
-use flotilla_messaging::{Clock, Random};
+use flotilla_clock::{Clock, Random};
 use flotilla_proto::identity::v1::JsonWebKey;
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
@@ -171,7 +171,7 @@ fn signers(stored: &[StoredKey], issuer: &str, audience: &str) -> Result<Arc<[Ke
 #[cfg(test)]
 mod tests {
     use flotilla_auth::{Authenticator, Role};
-    use flotilla_messaging::{Ids, OsRandom};
+    use flotilla_clock::{Ids, OsRandom};
     use uuid::Uuid;
 
     use super::*;

@@ -27,6 +27,7 @@ use flotilla_auth::Authenticator;
 use flotilla_cgroup::Limits;
 use flotilla_messaging::{Messaging, StreamSpec};
 use flotilla_postgres::Pool;
+use flotilla_proto::events::streams;
 use flotilla_proto::identity::v1::{auth_service_server::AuthServiceServer, user_service_server::UserServiceServer};
 use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
@@ -48,8 +49,6 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// The stream that identity's relay writes.
-const STREAM: StreamSpec = StreamSpec { name: "IDENTITY", subjects: &["flotilla.identity.users"] };
 /// How long the start waits for the database.
 const START: Duration = Duration::from_secs(30);
 
@@ -76,7 +75,9 @@ impl Service for Identity {
         let faults = chassis.faults();
         let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(&faults);
         let own = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(&faults);
-        let messaging = Messaging::new(Self::NAME, STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging =
+            Messaging::new(Self::NAME, StreamSpec::of(&streams::IDENTITY), system.clone(), &settings.nats, registry)
+                .await?;
         let messaging = messaging.with_faults(&faults);
         let ids = messaging.ids();
         let users = Users::new(system.clone(), own.clone(), messaging.outbox(), ids.clone());

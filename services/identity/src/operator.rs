@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use flotilla_clock::Ids;
 use flotilla_config::ExposeSecret as _;
-use flotilla_messaging::Ids;
 use flotilla_proto::{
     identity::v1::{CreateUserRequest, Role, User},
     requests,

@@ -11,7 +11,7 @@ use argon2::{
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use flotilla_messaging::Random;
+use flotilla_clock::Random;
 use flotilla_redact::Secret;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -165,7 +165,7 @@ impl Passwords {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_messaging::OsRandom;
+    use flotilla_clock::OsRandom;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use flotilla_auth::Caller;
-use flotilla_messaging::Ids;
+use flotilla_clock::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::JsonWebKey;
 use flotilla_rpc::RpcError;

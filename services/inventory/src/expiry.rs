@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use flotilla_messaging::{Ids, Outbox};
+use flotilla_clock::Ids;
+use flotilla_messaging::Outbox;
 use flotilla_postgres::Pool;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;

@@ -19,8 +19,9 @@ pub mod storage;
 
 use std::sync::Arc;
 
-use flotilla_messaging::Messaging;
+use flotilla_messaging::{ConsumerSpec, Messaging, StreamSpec};
 use flotilla_postgres::Pool;
+use flotilla_proto::events::{consumers, streams};
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogServiceServer;
 use flotilla_proto::inventory::v1::stock_service_server::StockServiceServer;
 use flotilla_rpc::{AccessRules, Server};
@@ -52,17 +53,20 @@ impl Service for Inventory {
         let system = Pool::connect("system", &settings.postgres.system_url, &settings.postgres, registry)?;
         let user = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, registry)?;
         let (system, user) = (system.with_faults(&faults), user.with_faults(&faults));
-        let messaging = Messaging::new(Self::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging =
+            Messaging::new(Self::NAME, StreamSpec::of(&streams::INVENTORY), system.clone(), &settings.nats, registry)
+                .await?;
         let mut messaging = messaging.with_faults(&faults);
         let (outbox, ids, broker) = (messaging.outbox(), messaging.ids(), messaging.broker_probe());
 
         let commands = events::Commands::new(ids.clone(), settings.hold.time.get(), registry)?;
-        messaging.consume(events::commands_of_orders(settings.hold.max_batch), Arc::new(commands));
+        let orders = ConsumerSpec::of(&consumers::INVENTORY_ORDERS, settings.hold.max_batch);
+        messaging.consume(orders, Arc::new(commands))?;
 
         let board = Arc::new(prices::Board::new());
         let door = prices::Door::new(messaging.bucket(prices::BUCKET));
-        messaging
-            .consume(events::changes_of_products(), Arc::new(events::Prices::new(Arc::clone(&board), door.clone())));
+        let changes = ConsumerSpec::of(&consumers::INVENTORY_PRICES, prices::MAX_CHANGES);
+        messaging.consume(changes, Arc::new(events::Prices::new(Arc::clone(&board), door.clone())))?;
         let expiry = expiry::ExpiryWorker::new(system.clone(), outbox.clone(), ids.clone(), &settings.hold);
 
         let lost_after = settings.imports.lost_after();

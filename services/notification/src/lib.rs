@@ -15,8 +15,9 @@ pub mod storage;
 
 use std::sync::Arc;
 
-use flotilla_messaging::{Handler, Messaging};
-use flotilla_postgres::{Pool, Tx};
+use flotilla_messaging::{ConsumerSpec, Messaging, StreamSpec};
+use flotilla_postgres::Pool;
+use flotilla_proto::events::streams;
 use flotilla_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
@@ -47,16 +48,22 @@ impl Service for Notification {
         let system = Pool::connect("system", &settings.postgres.system_url, &settings.postgres, registry)?;
         let user = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, registry)?;
         let (system, user) = (system.with_faults(&faults), user.with_faults(&faults));
-        let messaging = Messaging::new(Self::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging = Messaging::new(
+            Self::NAME,
+            StreamSpec::of(&streams::NOTIFICATION),
+            system.clone(),
+            &settings.nats,
+            registry,
+        )
+        .await?;
         let mut messaging = messaging.with_faults(&faults);
         let (ids, broker) = (messaging.ids(), messaging.broker_probe());
 
         let single = events::SingleNotice::new(chassis.flags(&settings.flags, &settings.remote).await?);
         let hub = feed::Hub::new(settings.feed.listeners_each);
-        let recorder: Arc<dyn Handler<Tx>> =
-            Arc::new(events::Recorder::new(ids.clone(), hub.clone(), single, registry)?);
-        for consumer in events::consumers(settings.feed.max_batch) {
-            messaging.consume(consumer, Arc::clone(&recorder));
+        for recorder in events::Recorder::of_each_consumer(&ids, &hub, &single, registry)? {
+            let spec = ConsumerSpec::of(recorder.consumer(), settings.feed.max_batch);
+            messaging.consume(spec, Arc::new(recorder))?;
         }
 
         let feeds = storage::Feeds::new(system.clone(), user.clone());

@@ -20,9 +20,11 @@ pub mod watches;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use flotilla_clock::Ids;
 use flotilla_fault::Faults;
-use flotilla_messaging::{Ids, Messaging};
+use flotilla_messaging::{ConsumerSpec, Messaging, StreamSpec};
 use flotilla_postgres::{GroupCommit, Pool};
+use flotilla_proto::events::streams;
 use flotilla_proto::orders::v1::order_service_server::OrderServiceServer;
 use flotilla_rpc::{AccessRules, ChannelBuilder, ClientMetrics, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service, Severity};
@@ -67,7 +69,7 @@ impl Service for Orders {
         let parts = Parts::connect(&settings, registry, &chassis.faults()).await?;
         let switches = Switches::new(chassis.flags(&settings.flags, &settings.remote).await?);
         let api = parts.api(&mut chassis, &settings, switches);
-        parts.run(&mut chassis, &settings);
+        parts.run(&mut chassis, &settings)?;
         let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
         let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
             .add(OrderServiceServer::new(api).max_decoding_message_size(settings.grpc.max_message_bytes));
@@ -100,7 +102,9 @@ impl Parts {
         let postgres = &settings.postgres;
         let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(faults);
         let user = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(faults);
-        let messaging = Messaging::new(Orders::NAME, events::STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging =
+            Messaging::new(Orders::NAME, StreamSpec::of(&streams::ORDERS), system.clone(), &settings.nats, registry)
+                .await?;
         let messaging = messaging.with_faults(faults);
         let inventory = ChannelBuilder::new(&settings.client)
             .metrics(&ClientMetrics::register(registry))
@@ -148,7 +152,7 @@ impl Parts {
     }
 
     /// Checks and background tasks.
-    fn run(mut self, chassis: &mut Chassis, settings: &Settings) {
+    fn run(mut self, chassis: &mut Chassis, settings: &Settings) -> anyhow::Result<()> {
         self.check(chassis);
         let saga = &settings.saga;
         let worker = Worker {
@@ -165,22 +169,26 @@ impl Parts {
         chassis.spawn("catalogue", async move { catalogue.follow(poll, shutdown).await });
         let watches = self.watches.clone().follow(self.reader.clone(), settings.watch.poll.clone(), chassis.shutdown());
         chassis.spawn("watches", watches);
-        self.consume(saga.max_events);
+        self.consume(saga.max_events)?;
         chassis.spawn("messaging", self.messaging.run(chassis.shutdown()));
+        Ok(())
     }
 
-    fn consume(&mut self, max_events: usize) {
-        for (spec, registry) in [events::inventory(max_events), events::payments(max_events)] {
+    fn consume(&mut self, max_events: usize) -> anyhow::Result<()> {
+        for registry in [events::inventory(), events::payments()] {
+            let spec = ConsumerSpec::of(registry.consumer(), max_events);
             let handler = Replies {
                 registry,
                 ids: self.ids.clone(),
                 watches: self.watches.clone(),
                 metrics: self.metrics.clone(),
             };
-            self.messaging.consume(spec, Arc::new(handler));
+            self.messaging.consume(spec, Arc::new(handler))?;
         }
-        let (spec, registry) = events::catalogue(max_events);
-        self.messaging.consume(spec, Arc::new(Products { registry, catalogue: Arc::clone(&self.catalogue) }));
+        let registry = events::catalogue();
+        let spec = ConsumerSpec::of(registry.consumer(), max_events);
+        self.messaging.consume(spec, Arc::new(Products { registry, catalogue: Arc::clone(&self.catalogue) }))?;
+        Ok(())
     }
 
     fn check(&self, chassis: &mut Chassis) {

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Outbox};
 use flotilla_postgres::{Error, ErrorKind, Pool, Tx, retry};
 use flotilla_telemetry::{Kind, Span};
 use uuid::Uuid;

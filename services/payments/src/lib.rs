@@ -19,9 +19,10 @@ pub mod top_up;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flotilla_messaging::{Messaging, StreamSpec};
+use flotilla_messaging::{ConsumerSpec, Messaging, StreamSpec};
 use flotilla_money::Currency;
 use flotilla_postgres::Pool;
+use flotilla_proto::events::{consumers, streams};
 use flotilla_proto::payments::v1::payment_service_server::PaymentServiceServer;
 use flotilla_rpc::{AccessRules, Server};
 use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
@@ -41,9 +42,6 @@ use crate::{
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
-
-/// The stream that payments' relay writes.
-const STREAM: StreamSpec = StreamSpec { name: "PAYMENTS", subjects: &["flotilla.payments.events"] };
 
 /// The service.
 pub struct Payments;
@@ -69,15 +67,20 @@ impl Service for Payments {
         let currency = Currency::parse(&settings.currency).context("the currency is not known")?;
         let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(&faults);
         let own = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(&faults);
-        let messaging = Messaging::new(Self::NAME, STREAM, system.clone(), &settings.nats, registry).await?;
+        let messaging =
+            Messaging::new(Self::NAME, StreamSpec::of(&streams::PAYMENTS), system.clone(), &settings.nats, registry)
+                .await?;
         let mut messaging = messaging.with_faults(&faults);
         let (ids, outbox) = (messaging.ids(), messaging.outbox());
         let metrics = Metrics::new(registry)?;
         let accounts = Accounts::new(system.clone(), own.clone());
         let arrivals = Arc::new(Arrivals::new(accounts.clone()));
         let (top_ups, top_up_writers) = TopUps::new(system.clone(), outbox, ids.clone(), metrics.clone());
-        messaging.consume(events::ORDERS, Arc::new(Commands::new(ids.clone(), metrics).with_faults(&faults)));
-        messaging.consume(events::IDENTITY, Arc::new(UserEvents::new(currency, Arc::clone(&arrivals))));
+        let commands = Commands::new(ids.clone(), metrics).with_faults(&faults);
+        let users = UserEvents::new(currency, Arc::clone(&arrivals));
+        let consumer = |consumer| ConsumerSpec::of(consumer, events::MAX_EVENTS);
+        messaging.consume(consumer(&consumers::PAYMENTS_ORDERS), Arc::new(commands))?;
+        messaging.consume(consumer(&consumers::PAYMENTS_IDENTITY), Arc::new(users))?;
 
         let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
         let statement = Statement::new(system.clone(), own.clone());

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Outbox};
 use flotilla_postgres::{Error as StoreError, GroupCommit, GroupCommitDriver, GroupCommitSettings, Pool, retry};
 use flotilla_proto::payments::v1::AccountToppedUp;
 use flotilla_rpc::RpcError;

@@ -1,6 +1,7 @@
 //! Which tokens get in, and when keys are asked for.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
@@ -30,7 +31,7 @@ pub fn somebody() -> Caller {
 pub fn authenticator(source: Arc<dyn KeySource>) -> (Authenticator, Arc<AtomicU64>) {
     let time = Arc::new(AtomicU64::new(NOW));
     let clock = Arc::clone(&time);
-    let now: Clock = Arc::new(move || at(clock.load(Ordering::Relaxed)));
+    let now = Arc::new(move || at(clock.load(Ordering::Relaxed)));
     (Authenticator::with_clock(&AuthSettings::default(), source, now), time)
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use async_nats::jetstream;
+use flotilla_proto::events::consumers;
 use futures::TryStreamExt as _;
 
 use super::{
@@ -9,19 +10,6 @@ use super::{
     merge::{Pair, merge},
 };
 use crate::{DATABASES, broker};
-
-/// Who reads what: consumer, its service, the producer and the subject.
-const ROUTES: &[(&str, &str, &str, &str)] = &[
-    ("inventory-orders", "inventory", "orders", "flotilla.orders.inventory"),
-    ("payments-orders", "payments", "orders", "flotilla.orders.payments"),
-    ("payments-identity", "payments", "identity", "flotilla.identity.users"),
-    ("orders-inventory", "orders", "inventory", "flotilla.inventory.replies"),
-    ("orders-catalogue", "orders", "inventory", "flotilla.inventory.products"),
-    ("orders-payments", "orders", "payments", "flotilla.payments.events"),
-    ("notification-orders", "notification", "orders", "flotilla.orders.events"),
-    ("notification-payments", "notification", "payments", "flotilla.payments.events"),
-    ("notification-identity", "notification", "identity", "flotilla.identity.users"),
-];
 
 /// Checks everything about messages.
 pub async fn check(databases: &Databases, planted: i64) -> Result<Vec<Finding>> {
@@ -56,9 +44,11 @@ async fn published(databases: &Databases) -> Result<Finding> {
 /// The inbox's key makes "at most once" of it; that nothing is missing makes "once".
 async fn applied_once(databases: &Databases) -> Result<Finding> {
     let (mut all, mut wrong) = (0, Vec::new());
-    for (consumer, reader, producer, subject) in ROUTES {
+    for route in consumers::ALL {
+        let (consumer, reader, producer) = (route.durable, route.service, route.stream.service);
+        let subjects = route.subjects.join("', '");
         let sent = databases
-            .stream(producer, &format!("SELECT DISTINCT id FROM outbox WHERE subject = '{subject}' ORDER BY id"))
+            .stream(producer, &format!("SELECT DISTINCT id FROM outbox WHERE subject IN ('{subjects}') ORDER BY id"))
             .await?;
         let applied = databases
             .stream(

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::event::Event;
 use crate::frame::{self, Undecodable};
-use crate::ids::time_of;
 use crate::store::Parked;
+use flotilla_clock::time_of;
 
 /// The type under which bytes that are no event are parked.
 pub const UNDECODABLE: &str = "flotilla.messaging.Undecodable";

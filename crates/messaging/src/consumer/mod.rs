@@ -16,13 +16,13 @@ use tracing::{debug, warn};
 
 use self::batch::{Intake, Item};
 use self::trace::Spans;
-use crate::backoff::Backoff;
 use crate::broker::{Broker, Delivery, Subscription};
 use crate::handler::Handler;
-use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::spec::ConsumerSpec;
 use crate::store::InboxStore;
+use flotilla_clock::Backoff;
+use flotilla_clock::Ids;
 
 /// How long one pull waits before the loop looks up.
 const PULL_WAIT: Duration = Duration::from_secs(5);

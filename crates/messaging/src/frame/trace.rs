@@ -36,7 +36,7 @@ mod tests {
     fn the_trace_of_an_encoded_event_is_found_if_it_is_sampled() {
         let message =
             flotilla_proto::google::r#type::Money { currency_code: "traceparent".to_owned(), ..Default::default() };
-        let event = Event::new(Uuid::from_u128(1), "a.b", &message, "things/traceparent".to_owned(), 1, UNIX_EPOCH);
+        let event = Event::on("a.b", Uuid::from_u128(1), &message, "things/traceparent".to_owned(), 1, UNIX_EPOCH);
         let found = |traceparent: Option<&str>| {
             let mut encoded = Vec::new();
             super::super::encode(&event.clone().traced(traceparent.map(str::to_owned)), "/a", &[], &mut encoded);

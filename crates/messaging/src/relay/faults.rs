@@ -8,8 +8,8 @@ use flotilla_fault::{Fault, Faults};
 
 use crate::event::Event;
 use crate::frame::{self, Packer};
-use crate::ids::Ids;
 use crate::store::OutboxRow;
+use flotilla_clock::Ids;
 
 /// The `source` of damaged copies, by which they are found among the parked messages.
 pub const POISON_SOURCE: &str = "/flotilla/fault";

@@ -21,15 +21,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::backoff::Backoff;
 use crate::broker::{Broker, StreamConfig};
 use crate::error::{BrokerError, StoreError};
-use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::outbox::Waker;
-use crate::random::Random;
 use crate::settings::RelaySettings;
 use crate::store::{Grant, OutboxStore};
+use flotilla_clock::Backoff;
+use flotilla_clock::Ids;
+use flotilla_clock::Random;
 
 pub use faults::POISON_SOURCE;
 use faults::RelayFaults;

@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use flotilla_messaging::{Event, Ids};
+use flotilla_clock::Ids;
+use flotilla_messaging::Event;
 
 pub const SUBJECT: &str = "flotilla.orders.events";
 /// A subject of the same stream that no consumer of these tests reads.

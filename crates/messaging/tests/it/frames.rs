@@ -3,8 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use flotilla_clock::Ids;
+use flotilla_messaging::Event;
 use flotilla_messaging::frame::{self, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Packer};
-use flotilla_messaging::{Event, Ids};
 use flotilla_proto::cloudevents::v1::cloud_event::Data;
 use flotilla_proto::cloudevents::v1::cloud_event_attribute_value::Attr;
 use flotilla_proto::cloudevents::v1::{CloudEvent, CloudEventBatch};

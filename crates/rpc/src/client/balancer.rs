@@ -100,7 +100,7 @@ impl Balancer {
             ties = if best.is_some_and(|(least, _)| least == rank) { ties + 1 } else { 1 };
             let better = best.is_none_or(|(least, _)| rank < least);
             // Each of several equals has the same chance.
-            if better || (ties > 1 && self.wiring.chance.one_in(ties)) {
+            if better || (ties > 1 && self.wiring.jitter.one_in(ties)) {
                 best = Some((rank, endpoint));
             }
         }

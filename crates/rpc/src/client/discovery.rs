@@ -77,7 +77,7 @@ impl Discovery {
 async fn pause(wiring: &Wiring) {
     let interval = wiring.settings.resolve_interval.0;
     sleep(SHORTEST_PAUSE.min(interval)).await;
-    let rest = interval * 3 / 4 + wiring.chance.part_of(interval / 2);
+    let rest = interval * 3 / 4 + wiring.jitter.part_of(interval / 2);
     // Cut short by trouble, which is no error.
     let _ = timeout(rest, wiring.trouble.notified()).await;
 }

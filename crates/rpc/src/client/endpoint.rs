@@ -1,6 +1,7 @@
 //! One address: its connections, its calls in flight and its health record. One connection for calls is always kept up
 //! by a task; further ones, and those for streams, are opened on demand and closed when idle.
 
+use flotilla_clock::Jitter;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::chance::Chance;
 use super::connection::{Established, establish};
 use super::connector::Connector;
 use super::ejection::Ejection;
@@ -36,7 +36,7 @@ pub(crate) struct Wiring {
     pub changes: watch::Sender<()>,
     /// Told when a connection failed: names may have new addresses.
     pub trouble: Notify,
-    pub chance: Chance,
+    pub jitter: Jitter,
 }
 
 /// An address of the channel's servers.
@@ -192,6 +192,6 @@ impl Endpoint {
         sleep(SHORTEST_PAUSE).await;
         let longest = wiring.settings.reconnect_pause.0;
         // Cut short by a call that waits, which is no error.
-        let _ = timeout(wiring.chance.backoff(FIRST_PAUSE, failures, longest), self.demand.notified()).await;
+        let _ = timeout(wiring.jitter.backoff(FIRST_PAUSE, failures, longest), self.demand.notified()).await;
     }
 }

@@ -14,7 +14,6 @@
 //! clone.
 
 mod balancer;
-mod chance;
 mod connection;
 mod connector;
 mod discovery;
@@ -30,6 +29,7 @@ mod resolver;
 mod settings;
 mod target;
 
+use flotilla_clock::Jitter;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -49,7 +49,6 @@ pub use settings::ClientSettings;
 pub use target::{ChannelError, Target};
 
 use balancer::Balancer;
-use chance::Chance;
 use connector::TcpConnector;
 use discovery::Discovery;
 use endpoint::Wiring;
@@ -145,7 +144,7 @@ impl ChannelBuilder {
             settings: self.settings.clone(),
             changes: watch::Sender::new(()),
             trouble: Notify::new(),
-            chance: Chance::new(),
+            jitter: Jitter::new(),
         });
         let discovery = Discovery { targets: targets.clone(), resolver: self.resolver };
         let balancer = Arc::new(Balancer::new(Arc::clone(&wiring), discovery, self.metrics));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flotilla_messaging::Clock;
+use flotilla_clock::Clock;
 use tokio::time::Instant;
 
 /// Starts at a fixed moment and runs with tokio.

@@ -1,6 +1,6 @@
 //! Randomness from a seed that a failing test prints.
 
-use flotilla_messaging::Random;
+use flotilla_clock::Random;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};

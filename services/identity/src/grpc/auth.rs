@@ -3,8 +3,8 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use flotilla_auth::{Authenticator, Caller, Revoked};
+use flotilla_clock::Ids;
 use flotilla_listing::page;
-use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::{
     DeleteSessionRequest, GetJsonWebKeySetRequest, JsonWebKey, JsonWebKeySet, ListRevokedSessionsRequest,

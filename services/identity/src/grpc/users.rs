@@ -3,8 +3,8 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use flotilla_auth::{Authenticator, Caller};
+use flotilla_clock::Ids;
 use flotilla_listing::{etag, page};
-use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::identity::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flotilla_messaging::Random;
+use flotilla_clock::Random;
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 
 use super::retrying;

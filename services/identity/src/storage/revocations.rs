@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use flotilla_auth::{MAX_CLOCK_SKEW, RevocationSource, Revocations, RevocationsUnavailable, Revoked};
-use flotilla_messaging::Ids;
+use flotilla_clock::Ids;
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row};
 use uuid::Uuid;
 

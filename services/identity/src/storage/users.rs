@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use flotilla_auth::Revoked;
+use flotilla_clock::Ids;
 use flotilla_listing::{Field, Page, Schema, Select};
-use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_messaging::{Event, Outbox};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
+use flotilla_proto::events::Published;
 use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};
 use flotilla_redact::{Personal, Secret};
 use uuid::Uuid;
@@ -45,8 +47,6 @@ const LIST: Select = Select {
     given: "deleted_at IS NULL",
 };
 
-/// The subject of all user events.
-const SUBJECT: &str = "flotilla.identity.users";
 /// The unique constraints on addresses.
 const EMAIL: [&str; 2] = ["users_email", "users_email_normalized"];
 
@@ -302,8 +302,8 @@ impl Users {
         self.outbox.append(tx, events).await.map_err(flotilla_messaging::Error::into_postgres)
     }
 
-    fn event<M: prost::Message + prost::Name>(&self, user: &User, message: &M) -> Event {
-        Event::new(self.ids.next(), SUBJECT, message, resource(user.id), user.version, self.ids.now())
+    fn event<M: prost::Message + Published>(&self, user: &User, message: &M) -> Event {
+        Event::new(self.ids.next(), message, user.id, user.version, self.ids.now())
             .traced(flotilla_rpc::current_traceparent())
     }
 }

@@ -7,11 +7,11 @@ use std::{
 };
 
 use flotilla_auth::{AuthError, AuthSettings, Authenticator};
+use flotilla_clock::Ids;
 use flotilla_identity::{
     config::AuthSettings as IdentityAuthSettings,
     storage::{Cursor, RevokedSessions},
 };
-use flotilla_messaging::Ids;
 use flotilla_proto::identity::v1::{
     DeleteSessionRequest, GetUserRequest, ListRevokedSessionsRequest, LogoutRequest,
     user_service_client::UserServiceClient,

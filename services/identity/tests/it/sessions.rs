@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_clock::Ids;
 use flotilla_identity::{
     domain::{
         self,
@@ -9,7 +10,6 @@ use flotilla_identity::{
     },
     storage::{NewSession, Sessions},
 };
-use flotilla_messaging::Ids;
 use flotilla_proto::identity::v1::{
     DeleteSessionRequest, DeleteUserRequest, GetUserRequest, ListSessionsRequest, ListUsersRequest, LoginRequest,
     LoginResponse, LogoutRequest, Role, Session, UpdateUserRequest, User,

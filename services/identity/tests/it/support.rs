@@ -12,6 +12,7 @@ use flotilla_messaging::{
     ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outcome, StreamSpec, migrations,
 };
 use flotilla_postgres::{Pool, Tx};
+use flotilla_proto::events::streams;
 use flotilla_proto::identity::v1::{
     CreateUserRequest, LoginRequest, LoginResponse, RefreshTokenRequest, User, auth_service_client::AuthServiceClient,
     user_service_client::UserServiceClient,
@@ -186,17 +187,18 @@ impl Listener {
         let settings = database.settings();
         let registry = Registry::new();
         let pool = Pool::connect("system", &settings.system_url, &settings, &registry).unwrap();
-        let stream = StreamSpec { name: "PAYMENTS", subjects: &["flotilla.payments.events"] };
+        let stream = StreamSpec::of(&streams::PAYMENTS);
         let nats = NatsSettings { url: nats.to_owned(), ..NatsSettings::default() };
         let mut messaging = Messaging::new("payments", stream, pool, &nats, &registry).await.unwrap();
         let (hear, heard) = mpsc::unbounded_channel();
         let spec = ConsumerSpec {
             name: "payments-identity",
-            stream: "IDENTITY",
-            subjects: &["flotilla.identity.users"],
+            stream: streams::IDENTITY.name,
+            subjects: streams::IDENTITY.subjects,
+            events: &[],
             max_events: 64,
         };
-        messaging.consume(spec, Arc::new(Ear(hear)));
+        messaging.consume(spec, Arc::new(Ear(hear))).unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(messaging.run(shutdown.clone()));
         Self { heard, _running: shutdown.drop_guard() }

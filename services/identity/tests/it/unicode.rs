@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use flotilla_clock::OsRandom;
 use flotilla_identity::{config::PasswordSettings, passwords::Passwords};
-use flotilla_messaging::OsRandom;
 use flotilla_proto::identity::v1::{CreateUserRequest, User};
 use flotilla_testkit::{fields, reason};
 use tonic::{Code, Status};

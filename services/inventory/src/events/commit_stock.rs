@@ -1,12 +1,11 @@
 //! `CommitStock`: ship what an order holds.
 
-use flotilla_messaging::Event;
+use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::inventory::v1::CommitStock;
 
 use crate::domain::reservation::Command;
 
 /// Reads the command.
-pub fn read(event: &Event) -> Result<Command, String> {
-    let message: CommitStock = super::decode(event)?;
-    Ok(Command::Commit { order: super::order(&message.order_id)? })
+pub fn read(message: &CommitStock) -> Result<Command, Unreadable> {
+    Ok(Command::Commit { order: uuid("order_id", &message.order_id)? })
 }

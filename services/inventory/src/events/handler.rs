@@ -1,11 +1,11 @@
 //! The consumer of orders' commands: a batch is decided in memory over rows that it locked, and written by a handful
 //! of statements.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry as Messages, Unreadable};
 use flotilla_postgres::Tx;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
@@ -18,9 +18,9 @@ const OUT_OF_STOCK: &str = "out_of_stock";
 
 /// Handles reserve, release and commit.
 pub struct Commands {
+    messages: Messages<Command>,
     ids: Ids,
     hold: Duration,
-    kinds: HashSet<String>,
     verdicts: IntCounterVec,
     stock_outs: IntCounter,
 }
@@ -39,18 +39,18 @@ impl Commands {
         let help = "Reservations refused because a product had too few units";
         let stock_outs = IntCounter::new("flotilla_stock_outs_total", help)?;
         registry.register(Box::new(stock_outs.clone()))?;
-        Ok(Self { ids, hold, kinds: super::kinds().collect(), verdicts, stock_outs })
+        Ok(Self { messages: super::commands(), ids, hold, verdicts, stock_outs })
     }
 }
 
 #[async_trait]
 impl Handler<Tx> for Commands {
     fn knows(&self, kind: &str) -> bool {
-        self.kinds.contains(kind)
+        self.messages.knows(kind)
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
-        let read: Vec<Result<Command, String>> = events.iter().map(super::read).collect();
+        let read: Vec<Result<Command, Unreadable>> = events.iter().map(|event| self.messages.read(event)).collect();
         let commands: Vec<Command> = read.iter().filter_map(|command| command.as_ref().ok()).cloned().collect();
         if commands.is_empty() {
             return Ok(read.into_iter().map(|command| malformed(command.err())).collect());

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flotilla_messaging::{ConsumerSpec, Event, Handler, HandlerError, Outcome};
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry, Unreadable};
 use flotilla_money::{Amount, Currency};
 use flotilla_postgres::Tx;
+use flotilla_proto::events::consumers;
 use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
 
 use crate::domain::price::News;
@@ -16,22 +17,15 @@ use crate::domain::product::ProductId;
 use crate::prices::{Board, Door, offer};
 use crate::storage::price_bucket;
 
-/// The most changes taken at once.
-const BATCH: usize = 256;
-
-/// The catalogue's changes.
+/// The catalogue's changes. `ProductChanged` says all; `PriceChanged` comes beside it and says no more.
 #[must_use]
-pub fn changes_of_products() -> ConsumerSpec {
-    ConsumerSpec {
-        name: "inventory-prices",
-        stream: super::STREAM.name,
-        subjects: &[super::PRODUCTS],
-        max_events: BATCH,
-    }
+fn changes() -> Registry<Option<News>> {
+    Registry::of(&consumers::INVENTORY_PRICES).on(read).ignore::<PriceChanged>()
 }
 
 /// Brings prices to the bucket.
 pub struct Prices {
+    registry: Registry<Option<News>>,
     board: Arc<Board>,
     door: Door,
 }
@@ -40,20 +34,18 @@ impl Prices {
     /// Through this door; `board` tells what is behind it already.
     #[must_use]
     pub fn new(board: Arc<Board>, door: Door) -> Self {
-        Self { board, door }
+        Self { registry: changes(), board, door }
     }
 }
 
 #[async_trait]
 impl Handler<Tx> for Prices {
     fn knows(&self, kind: &str) -> bool {
-        [<ProductChanged as prost::Name>::full_name(), <PriceChanged as prost::Name>::full_name()]
-            .iter()
-            .any(|known| known == kind)
+        self.registry.knows(kind)
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
-        let (newest, outcomes) = newest(events);
+        let (newest, outcomes) = newest(&self.registry, events);
         if newest.is_empty() {
             return Ok(outcomes);
         }
@@ -69,11 +61,11 @@ impl Handler<Tx> for Prices {
 }
 
 /// The newest price of each product among the events, whatever their order, and the outcome of each event.
-fn newest(events: &[Event]) -> (HashMap<ProductId, News>, Vec<Outcome>) {
+fn newest(registry: &Registry<Option<News>>, events: &[Event]) -> (HashMap<ProductId, News>, Vec<Outcome>) {
     let mut newest: HashMap<ProductId, News> = HashMap::new();
     let mut outcomes = Vec::with_capacity(events.len());
     for event in events {
-        outcomes.push(match read(event) {
+        outcomes.push(match registry.read(event) {
             Ok(Some(news)) => {
                 if newest.get(&news.product).is_none_or(|known| known.version < news.version) {
                     newest.insert(news.product.clone(), news);
@@ -87,15 +79,11 @@ fn newest(events: &[Event]) -> (HashMap<ProductId, News>, Vec<Outcome>) {
     (newest, outcomes)
 }
 
-/// `ProductChanged` says all; `PriceChanged` comes beside it and says no more.
-fn read(event: &Event) -> Result<Option<News>, String> {
-    if !event.is::<ProductChanged>() {
-        return Ok(None);
-    }
-    let ProductChanged { product_id, price_minor, currency_code, version, deleted, .. } = super::decode(event)?;
-    let product = ProductId::parse(&product_id).ok_or("product_id is not an id")?;
-    let currency = Currency::parse(&currency_code).ok_or("currency_code is not known")?;
-    Ok(Some(News { product, price: Amount { minor: price_minor, currency }, deleted, version }))
+fn read(message: &ProductChanged) -> Result<Option<News>, Unreadable> {
+    let ProductChanged { product_id, price_minor, currency_code, version, deleted, .. } = message;
+    let product = ProductId::parse(product_id).ok_or("product_id is not an id")?;
+    let currency = Currency::parse(currency_code).ok_or("currency_code is not known")?;
+    Ok(Some(News { product, price: Amount { minor: *price_minor, currency }, deleted: *deleted, version: *version }))
 }
 
 #[cfg(test)]
@@ -114,14 +102,14 @@ mod tests {
             version,
             ..ProductChanged::default()
         };
-        Event::new(Uuid::from_u128(1), "flotilla.test", &message, "products/1".into(), version, UNIX_EPOCH)
+        Event::new(Uuid::from_u128(1), &message, product, version, UNIX_EPOCH)
     }
 
     #[test]
     fn of_several_versions_in_one_frame_the_newest_counts_wherever_it_stands() {
         let frame = [("tea", 2), ("tea", 5), ("cup", 1), ("tea", 4), ("tea", 3)];
         let events: Vec<Event> = frame.iter().map(|(product, version)| changed(product, *version)).collect();
-        let (newest, outcomes) = newest(&events);
+        let (newest, outcomes) = newest(&changes(), &events);
         let mut told: Vec<_> =
             newest.values().map(|news| (news.product.as_str(), news.version, news.price.minor)).collect();
         told.sort_unstable();
@@ -133,7 +121,7 @@ mod tests {
     fn what_cannot_be_read_is_a_dead_letter_and_its_neighbours_count() {
         let mut broken = changed("tea", 2);
         broken.data = vec![0xff].into();
-        let (newest, outcomes) = newest(&[broken, changed("cup", 1)]);
+        let (newest, outcomes) = newest(&changes(), &[broken, changed("cup", 1)]);
         assert_eq!(newest.len(), 1);
         assert!(matches!(outcomes[..], [Outcome::DeadLetter(_), Outcome::Done(_)]));
     }

@@ -1,16 +1,15 @@
 //! The catalogue's changes, for those who keep a copy of it.
 
-use flotilla_messaging::{Event, Ids};
+use flotilla_clock::Ids;
+use flotilla_messaging::Event;
 use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
 
-use super::PRODUCTS;
 use crate::domain::product::Product;
 
 /// The events of one change: always `ProductChanged`, and `PriceChanged` if a product's price became another.
 #[must_use]
 pub fn changed(ids: &Ids, after: &Product, before: Option<&Product>, deleted: bool) -> Vec<Event> {
     let product_id = after.id.to_string();
-    let aggregate = format!("products/{product_id}");
     let price = after.details.price;
     let (price_minor, currency_code) = (price.minor, price.currency.code().to_owned());
     let message = ProductChanged {
@@ -23,11 +22,10 @@ pub fn changed(ids: &Ids, after: &Product, before: Option<&Product>, deleted: bo
     };
     let traceparent = flotilla_rpc::current_traceparent();
     let event = |event: Event| event.traced(traceparent.clone());
-    let mut events =
-        vec![event(Event::new(ids.next(), PRODUCTS, &message, aggregate.clone(), after.version, ids.now()))];
+    let mut events = vec![event(Event::new(ids.next(), &message, &after.id, after.version, ids.now()))];
     if before.is_some_and(|before| before.details.price != price) {
         let message = PriceChanged { product_id, price_minor, currency_code, version: after.version };
-        events.push(event(Event::new(ids.next(), PRODUCTS, &message, aggregate, after.version, ids.now())));
+        events.push(event(Event::new(ids.next(), &message, &after.id, after.version, ids.now())));
     }
     events
 }

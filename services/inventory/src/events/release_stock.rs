@@ -1,12 +1,11 @@
 //! `ReleaseStock`: give back what an order holds.
 
-use flotilla_messaging::Event;
+use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::inventory::v1::ReleaseStock;
 
 use crate::domain::reservation::Command;
 
 /// Reads the command.
-pub fn read(event: &Event) -> Result<Command, String> {
-    let message: ReleaseStock = super::decode(event)?;
-    Ok(Command::Release { order: super::order(&message.order_id)? })
+pub fn read(message: &ReleaseStock) -> Result<Command, Unreadable> {
+    Ok(Command::Release { order: uuid("order_id", &message.order_id)? })
 }

@@ -1,10 +1,11 @@
 //! The answers to commands, and the question about an expired hold.
 
-use flotilla_messaging::{Event, Ids, Outcome};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Outcome};
+use flotilla_proto::events::Published;
 use flotilla_proto::inventory::v1::{ReservationExpired, StockRejected, StockRejection, StockReleased, StockReserved};
 use uuid::Uuid;
 
-use super::REPLIES;
 use crate::domain::product::ProductId;
 use crate::domain::reservation::{Rejection, Verdict};
 
@@ -32,15 +33,11 @@ pub fn outcome(ids: &Ids, command: &Event, order: Uuid, verdict: Verdict) -> Out
 #[must_use]
 pub fn expired(ids: &Ids, order: Uuid, notice: i32) -> Event {
     let message = ReservationExpired { order_id: order.to_string() };
-    Event::new(ids.next(), REPLIES, &message, aggregate(order), notice.into(), ids.now())
+    Event::new(ids.next(), &message, order, notice.into(), ids.now())
 }
 
-fn reply<M: prost::Message + prost::Name>(ids: &Ids, order: Uuid, message: &M) -> Event {
-    Event::new(ids.next(), REPLIES, message, aggregate(order), 0, ids.now())
-}
-
-fn aggregate(order: Uuid) -> String {
-    format!("orders/{order}")
+fn reply<M: prost::Message + Published>(ids: &Ids, order: Uuid, message: &M) -> Event {
+    Event::new(ids.next(), message, order, 0, ids.now())
 }
 
 fn wire(rejection: Rejection) -> StockRejection {

@@ -17,3 +17,5 @@ pub use kept::{Door, Price, offer};
 
 /// The bucket.
 pub const BUCKET: &str = "prices";
+/// The most changes of products that one transaction takes.
+pub const MAX_CHANGES: usize = 256;

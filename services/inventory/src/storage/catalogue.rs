@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
+use flotilla_clock::Ids;
 use flotilla_listing::etag;
 use flotilla_listing::{Page, Select};
-use flotilla_messaging::{Ids, OpenBucket, Outbox};
+use flotilla_messaging::{OpenBucket, Outbox};
 use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 

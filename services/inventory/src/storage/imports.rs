@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Outbox};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use uuid::Uuid;
 

@@ -1,9 +1,11 @@
 //! A running inventory with a database, a broker and callers of its own; the test plays orders.
 
 use flotilla_auth::Role;
+use flotilla_clock::Ids;
 use flotilla_inventory::config::HoldSettings;
 use flotilla_inventory::{Inventory, Settings};
-use flotilla_messaging::{Event, Ids, NatsSettings, frame};
+use flotilla_messaging::{Event, NatsSettings, frame};
+use flotilla_proto::events::{Published, streams};
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
@@ -21,8 +23,6 @@ use tonic::Status;
 use uuid::Uuid;
 
 pub use flotilla_testkit::PATIENCE;
-
-const COMMANDS: &str = "flotilla.orders.inventory";
 
 pub struct World {
     pub service: ServiceHarness,
@@ -64,7 +64,7 @@ impl World {
         adjust(&mut settings);
         Inventory::migrate(&settings).await.unwrap();
         let orders = Streams::connect(&settings.nats.url).await;
-        orders.create("ORDERS", &[COMMANDS]).await;
+        orders.create(streams::ORDERS.name, streams::ORDERS.subjects).await;
         let service = ServiceHarness::start::<Inventory>(settings.clone()).await;
         let ids = Ids::system();
         let operator = ids.next();
@@ -142,8 +142,8 @@ impl World {
         self.command(order, &CommitStock { order_id: order.to_string() })
     }
 
-    pub fn command<M: prost::Message + prost::Name>(&self, order: Uuid, message: &M) -> Event {
-        Event::new(self.ids.next(), COMMANDS, message, format!("orders/{order}"), 0, self.ids.now())
+    pub fn command<M: prost::Message + Published>(&self, order: Uuid, message: &M) -> Event {
+        Event::new(self.ids.next(), message, order, 0, self.ids.now())
     }
 
     /// Publishes commands as the relay of orders does.

@@ -1,15 +1,14 @@
 //! `OrderRejected`: an order could not be fulfilled.
 
-use flotilla_messaging::Event;
+use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::orders::v1::{OrderReason, OrderRejected};
 
 use crate::domain::notice::{Cause, Notice};
 
 /// Reads the event.
-pub fn read(event: &Event) -> Result<Option<Notice>, String> {
-    let message: OrderRejected = super::decode(event)?;
-    let customer = super::uuid("customer_id", &message.customer_id)?;
-    let order = super::uuid("order_id", &message.order_id)?;
+pub fn read(message: &OrderRejected) -> Result<Option<Notice>, Unreadable> {
+    let customer = uuid("customer_id", &message.customer_id)?;
+    let order = uuid("order_id", &message.order_id)?;
     let cause = match OrderReason::from_str_name(&message.reason) {
         Some(OrderReason::OutOfStock) => Cause::OutOfStock,
         Some(OrderReason::UnknownProduct) => Cause::UnknownProduct,

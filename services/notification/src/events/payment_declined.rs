@@ -1,15 +1,14 @@
 //! `PaymentDeclined`: nothing was charged.
 
-use flotilla_messaging::Event;
+use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::payments::v1::{PaymentDecline, PaymentDeclined};
 
 use crate::domain::notice::{Cause, Notice};
 
 /// Reads the event.
-pub fn read(event: &Event) -> Result<Option<Notice>, String> {
-    let message: PaymentDeclined = super::decode(event)?;
-    let customer = super::uuid("customer_id", &message.customer_id)?;
-    let order = super::uuid("order_id", &message.order_id)?;
+pub fn read(message: &PaymentDeclined) -> Result<Option<Notice>, Unreadable> {
+    let customer = uuid("customer_id", &message.customer_id)?;
+    let order = uuid("order_id", &message.order_id)?;
     let cause = match message.decline() {
         PaymentDecline::InsufficientFunds => Cause::InsufficientFunds,
         PaymentDecline::CurrencyMismatch => Cause::CurrencyMismatch,

@@ -1,18 +1,17 @@
 //! `PaymentRefunded`: an order has no money of the customer any more; told only where it had some.
 
-use flotilla_messaging::Event;
+use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::payments::v1::PaymentRefunded;
 
 use crate::domain::notice::{Notice, amount};
 
 /// Reads the event.
-pub fn read(event: &Event) -> Result<Option<Notice>, String> {
-    let message: PaymentRefunded = super::decode(event)?;
+pub fn read(message: &PaymentRefunded) -> Result<Option<Notice>, Unreadable> {
     if !message.charged {
         return Ok(None);
     }
-    let customer = super::uuid("customer_id", &message.customer_id)?;
-    let order = super::uuid("order_id", &message.order_id)?;
+    let customer = uuid("customer_id", &message.customer_id)?;
+    let order = uuid("order_id", &message.order_id)?;
     let refunded = amount(message.amount_minor, &message.currency_code)?;
     Ok(Some(Notice::payment_refunded(customer, order, refunded)))
 }

@@ -1,41 +1,61 @@
 //! The consumer of everything that customers are told: a batch is recorded by one statement.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry as Messages, Unreadable};
 use flotilla_postgres::Tx;
+use flotilla_proto::events::Consumer;
 use flotilla_proto::notification::v1::DeliveryRecorded;
 use prometheus::{IntCounterVec, Opts, Registry};
 use uuid::Uuid;
 
-use super::{DELIVERIES, SingleNotice, trace};
+use super::{SingleNotice, trace};
 use crate::domain::notice::Notice;
 use crate::feed::Hub;
 use crate::grpc::wire_kind;
 use crate::storage::{self, Delivery};
 
-/// Records what customers are told.
+/// Records what customers are told of by the messages of one consumer.
 pub struct Recorder {
+    messages: Messages<Option<Notice>>,
     ids: Ids,
     hub: Hub,
-    kinds: HashSet<String>,
     recorded: IntCounterVec,
     single: SingleNotice,
 }
 
 impl Recorder {
-    /// A recorder that announces to this hub.
+    /// A recorder for each consumer; all announce to this hub.
     ///
     /// # Errors
     /// The registry knows these metrics already.
-    pub fn new(ids: Ids, hub: Hub, single: SingleNotice, registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn of_each_consumer(
+        ids: &Ids,
+        hub: &Hub,
+        single: &SingleNotice,
+        registry: &Registry,
+    ) -> Result<Vec<Self>, prometheus::Error> {
         let recorded = IntCounterVec::new(
             Opts::new("flotilla_deliveries_total", "Deliveries written, by what they tell"),
             &["kind"],
         )?;
         registry.register(Box::new(recorded.clone()))?;
-        Ok(Self { ids, hub, kinds: super::kinds().collect(), recorded, single })
+        let recorder = |messages| Self {
+            messages,
+            ids: ids.clone(),
+            hub: hub.clone(),
+            recorded: recorded.clone(),
+            single: single.clone(),
+        };
+        Ok(super::registries().into_iter().map(recorder).collect())
+    }
+
+    /// The consumer whose messages it reads.
+    #[must_use]
+    pub fn consumer(&self) -> &'static Consumer {
+        self.messages.consumer()
     }
 
     fn event(&self, cause: &Event, delivery: &Delivery, sequence: i64) -> Event {
@@ -46,8 +66,7 @@ impl Recorder {
             sequence,
             kind: wire_kind(delivery.notice.kind).as_str_name().to_owned(),
         };
-        let aggregate = format!("users/{customer}");
-        Event::new(self.ids.next(), DELIVERIES, &message, aggregate, sequence, self.ids.now()).caused_by(cause)
+        Event::new(self.ids.next(), &message, customer, sequence, self.ids.now()).caused_by(cause)
     }
 
     /// The deliveries without those that their customers have muted, and without the steps of orders whose customers are
@@ -71,11 +90,12 @@ impl Recorder {
 #[async_trait]
 impl Handler<Tx> for Recorder {
     fn knows(&self, kind: &str) -> bool {
-        self.kinds.contains(kind)
+        self.messages.knows(kind)
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
-        let read: Vec<Result<Option<Notice>, String>> = events.iter().map(super::read).collect();
+        let read: Vec<Result<Option<Notice>, Unreadable>> =
+            events.iter().map(|event| self.messages.read(event)).collect();
         let deliveries: Vec<Delivery> = events
             .iter()
             .zip(&read)

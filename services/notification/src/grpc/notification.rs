@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use flotilla_auth::Caller;
+use flotilla_clock::Ids;
 use flotilla_listing::page;
 use flotilla_listing::{Field, Schema};
-use flotilla_messaging::Ids;
 use flotilla_proto::notification::v1::notification_service_server::NotificationService;
 use flotilla_proto::notification::v1::{
     GetPreferencesRequest, ListDeliveriesRequest, ListDeliveriesResponse, Preferences, StreamDeliveriesRequest,

@@ -1,9 +1,11 @@
 //! A running notification with a database, a broker and callers of its own; the test plays the other services.
 
 use flotilla_auth::Role;
-use flotilla_messaging::{Event, Ids, NatsSettings};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, NatsSettings};
 use flotilla_notification::config::FeedSettings;
 use flotilla_notification::{Notification, Settings};
+use flotilla_proto::events::{Published, Stream, streams};
 use flotilla_proto::identity::v1::UserCreated;
 use flotilla_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use flotilla_proto::notification::v1::{ListDeliveriesRequest, StreamDeliveriesRequest, StreamDeliveriesResponse};
@@ -20,11 +22,7 @@ use uuid::Uuid;
 pub use flotilla_testkit::PATIENCE;
 
 /// Streams with the subject that notification reads.
-const STREAMS: [(&str, &str); 3] = [
-    ("ORDERS", "flotilla.orders.events"),
-    ("PAYMENTS", "flotilla.payments.events"),
-    ("IDENTITY", "flotilla.identity.users"),
-];
+const STREAMS: [Stream; 3] = [streams::ORDERS, streams::PAYMENTS, streams::IDENTITY];
 
 pub struct World {
     pub service: ServiceHarness,
@@ -63,8 +61,8 @@ impl World {
         adjust(&mut settings);
         Notification::migrate(&settings).await.unwrap();
         let others = Streams::connect(&settings.nats.url).await;
-        for (name, subject) in STREAMS {
-            others.create(name, &[subject]).await;
+        for stream in STREAMS {
+            others.create(stream.name, stream.subjects).await;
         }
         let service = ServiceHarness::start::<Notification>(settings.clone()).await;
         Self { service, database, identity, settings, ids: Ids::system(), others }
@@ -75,10 +73,9 @@ impl World {
         NotificationServiceClient::new(self.service.channel_as(&token))
     }
 
-    /// An event of another service; its package tells the stream.
-    pub fn event<M: prost::Message + prost::Name>(&self, message: &M) -> Event {
-        let place = ["orders", "payments", "identity"].iter().position(|package| M::PACKAGE.contains(package)).unwrap();
-        Event::new(self.ids.next(), STREAMS[place].1, message, "tests/1".to_owned(), 1, self.ids.now())
+    /// An event of another service.
+    pub fn event<M: prost::Message + Published>(&self, message: &M) -> Event {
+        Event::new(self.ids.next(), message, 1, 1, self.ids.now())
     }
 
     pub fn confirmed(&self, customer: Uuid, order: Uuid) -> Event {
@@ -141,7 +138,7 @@ impl World {
     /// Everything was published, acked and applied, and every customer's sequences have no gap.
     pub async fn finish(self) {
         let url = &self.settings.nats.url;
-        assert_nothing_left(&[&self.database], url, &STREAMS.map(|(stream, _)| stream)).await;
+        assert_nothing_left(&[&self.database], url, &STREAMS.map(|stream| stream.name)).await;
         self.check_sequences().await;
         self.service.stop().await;
     }

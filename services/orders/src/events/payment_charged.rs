@@ -1,15 +1,11 @@
 //! `PaymentCharged`: the total was taken.
 
-use flotilla_messaging::Event;
 use flotilla_proto::payments::v1::PaymentCharged;
 
-use super::{Reader, Reply, decode, reply};
+use super::{Reply, Unreadable, reply};
 use crate::domain::saga::Message;
 
 /// Reads the message.
-pub const READER: Reader<Option<Reply>> = Reader::of::<PaymentCharged>(read);
-
-fn read(event: &Event) -> Result<Option<Reply>, String> {
-    let message: PaymentCharged = decode(event)?;
+pub fn read(message: &PaymentCharged) -> Result<Option<Reply>, Unreadable> {
     reply(&message.order_id, Message::PaymentCharged)
 }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome};
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry};
 use flotilla_postgres::Tx;
 
-use super::Registry;
 use crate::{
     catalogue::Catalogue,
     storage::catalogue::{Product, upsert},

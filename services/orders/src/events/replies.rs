@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry, Unreadable};
 use flotilla_postgres::Tx;
 
-use super::{Registry, Reply};
+use super::Reply;
 use crate::{
     metrics::Metrics,
     saga::{Batch, Cause},
@@ -32,7 +33,7 @@ impl Handler<Tx> for Replies {
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
-        let replies: Vec<Result<Option<Reply>, String>> =
+        let replies: Vec<Result<Option<Reply>, Unreadable>> =
             events.iter().map(|event| self.registry.read(event)).collect();
         let orders: BTreeSet<_> = replies.iter().flatten().flatten().map(|reply| reply.order).collect();
         let mut batch = Batch::lock(tx, &self.ids, orders).await?;
@@ -45,7 +46,7 @@ impl Handler<Tx> for Replies {
     }
 }
 
-fn apply(batch: &mut Batch<'_>, event: &Event, reply: Result<Option<Reply>, String>) -> Outcome {
+fn apply(batch: &mut Batch<'_>, event: &Event, reply: Result<Option<Reply>, Unreadable>) -> Outcome {
     match reply {
         Err(reason) => Outcome::DeadLetter(reason),
         Ok(None) => Outcome::Done(vec![]),

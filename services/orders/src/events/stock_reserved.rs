@@ -1,15 +1,11 @@
 //! `StockReserved`: all lines are held.
 
-use flotilla_messaging::Event;
 use flotilla_proto::inventory::v1::StockReserved;
 
-use super::{Reader, Reply, decode, reply};
+use super::{Reply, Unreadable, reply};
 use crate::domain::saga::Message;
 
 /// Reads the message.
-pub const READER: Reader<Option<Reply>> = Reader::of::<StockReserved>(read);
-
-fn read(event: &Event) -> Result<Option<Reply>, String> {
-    let message: StockReserved = decode(event)?;
+pub fn read(message: &StockReserved) -> Result<Option<Reply>, Unreadable> {
     reply(&message.order_id, Message::StockReserved)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use flotilla_messaging::{Event, Ids};
+use flotilla_clock::Ids;
+use flotilla_messaging::Event;
 use flotilla_postgres::{Error, Tx};
 use flotilla_proto::inventory::v1::StockLine;
 use uuid::Uuid;

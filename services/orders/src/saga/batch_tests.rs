@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flotilla_messaging::{Clock, OsRandom};
+use flotilla_clock::{Clock, OsRandom};
 
 use super::*;
 use crate::domain::saga::{Command, Reason};

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flotilla_auth::{Caller, Role};
+use flotilla_clock::Ids;
 use flotilla_listing::etag;
-use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_messaging::{Event, Outbox};
 use flotilla_postgres::{Pool, Tx, retry};
 use uuid::Uuid;
 

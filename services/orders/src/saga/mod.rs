@@ -12,6 +12,6 @@ mod worker;
 
 pub use batch::{Batch, Cause};
 pub use cancel::Canceller;
-pub use commands::{ORDERS_EVENTS, TO_INVENTORY, TO_PAYMENTS, placed, reserve};
+pub use commands::{placed, reserve};
 pub use moves::Move;
 pub use worker::Worker;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flotilla_messaging::time_of;
+use flotilla_clock::time_of;
 use flotilla_telemetry::SampledTrace;
 use uuid::Uuid;
 

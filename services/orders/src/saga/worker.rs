@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use flotilla_messaging::{Event, Ids, Outbox};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Outbox};
 use flotilla_postgres::{Error, Pool, Tx};
 use flotilla_proto::inventory::v1::StockLine;
 use tokio::time::Instant;

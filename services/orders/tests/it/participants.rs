@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use async_nats::jetstream::{consumer::AckPolicy, consumer::pull};
-use flotilla_messaging::{Event, Ids, frame};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, frame};
+use flotilla_proto::events::{Published, streams};
 use flotilla_proto::inventory::v1::{
     ProductChanged, ReservationExpired, StockRejected, StockRejection, StockReleased, StockReserved,
 };
@@ -14,10 +16,6 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::world::PATIENCE;
-
-const REPLIES: &str = "flotilla.inventory.replies";
-const PRODUCTS: &str = "flotilla.inventory.products";
-const PAYMENTS: &str = "flotilla.payments.events";
 
 /// Both participants.
 pub struct Participants {
@@ -31,8 +29,8 @@ impl Participants {
     /// Creates the participants' streams.
     pub async fn start(nats_url: &str) -> Self {
         let streams = Streams::connect(nats_url).await;
-        streams.create("INVENTORY", &[REPLIES, PRODUCTS]).await;
-        streams.create("PAYMENTS", &[PAYMENTS]).await;
+        streams.create(streams::INVENTORY.name, streams::INVENTORY.subjects).await;
+        streams.create(streams::PAYMENTS.name, streams::PAYMENTS.subjects).await;
         Self { streams, ids: Ids::system(), heard: Arc::default(), ear: Mutex::default() }
     }
 
@@ -74,43 +72,43 @@ impl Participants {
     }
 
     pub fn reserved(&self, order: Uuid) -> Event {
-        self.event(REPLIES, &StockReserved { order_id: order.to_string(), expire_time: None })
+        self.event(&StockReserved { order_id: order.to_string(), expire_time: None })
     }
 
     pub fn rejected(&self, order: Uuid, rejection: StockRejection) -> Event {
         let message = StockRejected { order_id: order.to_string(), rejection: rejection.into(), product_ids: vec![] };
-        self.event(REPLIES, &message)
+        self.event(&message)
     }
 
     pub fn released(&self, order: Uuid) -> Event {
-        self.event(REPLIES, &StockReleased { order_id: order.to_string(), held: true })
+        self.event(&StockReleased { order_id: order.to_string(), held: true })
     }
 
     pub fn expired(&self, order: Uuid) -> Event {
-        self.event(REPLIES, &ReservationExpired { order_id: order.to_string() })
+        self.event(&ReservationExpired { order_id: order.to_string() })
     }
 
     pub fn charged(&self, order: Uuid) -> Event {
-        self.event(PAYMENTS, &PaymentCharged { order_id: order.to_string(), ..PaymentCharged::default() })
+        self.event(&PaymentCharged { order_id: order.to_string(), ..PaymentCharged::default() })
     }
 
     pub fn declined(&self, order: Uuid) -> Event {
         let decline = PaymentDecline::InsufficientFunds.into();
         let message = PaymentDeclined { order_id: order.to_string(), customer_id: String::new(), decline };
-        self.event(PAYMENTS, &message)
+        self.event(&message)
     }
 
     pub fn refunded(&self, order: Uuid) -> Event {
-        self.event(PAYMENTS, &PaymentRefunded { order_id: order.to_string(), ..PaymentRefunded::default() })
+        self.event(&PaymentRefunded { order_id: order.to_string(), ..PaymentRefunded::default() })
     }
 
     pub fn product(&self, product: &ProductChanged) -> Event {
-        self.event(PRODUCTS, product)
+        self.event(product)
     }
 
     /// Wraps a message under a new id.
-    pub fn event<M: prost::Message + prost::Name>(&self, subject: &'static str, message: &M) -> Event {
-        Event::new(self.ids.next(), subject, message, "test/1".to_owned(), 0, self.ids.now())
+    pub fn event<M: prost::Message + Published>(&self, message: &M) -> Event {
+        Event::new(self.ids.next(), message, 1, 0, self.ids.now())
     }
 
     /// Publishes events as the participants' relays do.

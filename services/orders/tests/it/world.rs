@@ -1,8 +1,9 @@
 //! A running orders with a database, a broker, a catalogue and callers of its own; the test plays the participants.
 
 use flotilla_auth::Role;
+use flotilla_clock::Ids;
 use flotilla_config::HumanDuration;
-use flotilla_messaging::{Ids, NatsSettings};
+use flotilla_messaging::NatsSettings;
 use flotilla_orders::config::{CatalogueSettings, PlacingSettings, SagaSettings, WatchSettings};
 use flotilla_orders::{Orders, Settings};
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;

@@ -1,24 +1,19 @@
 //! The command `ChargePayment`: take an order's total, once.
 
-use flotilla_messaging::{Event, Ids};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Unreadable, registry::uuid};
 use flotilla_money::{Amount, Currency};
 use flotilla_proto::payments::v1::{ChargePayment, PaymentCharged, PaymentDeclined};
 
 use super::{
-    Unreadable,
     commands::{Command, Target},
-    decode, event, parse_id,
+    event,
 };
 use crate::domain::Charged;
 
-pub const KIND: &str = "flotilla.payments.v1.ChargePayment";
-
-pub fn read(event: &Event) -> Result<Command, Unreadable> {
-    let message: ChargePayment = decode(event)?;
-    let target = Target {
-        order: parse_id("order_id", &message.order_id)?,
-        customer: parse_id("customer_id", &message.customer_id)?,
-    };
+pub fn read(message: &ChargePayment) -> Result<Command, Unreadable> {
+    let target =
+        Target { order: uuid("order_id", &message.order_id)?, customer: uuid("customer_id", &message.customer_id)? };
     if message.amount_minor < 0 {
         return Err("amount_minor is negative".to_owned());
     }

@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use flotilla_clock::Ids;
 use flotilla_fault::{Fault, Faults};
-use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome};
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry, Unreadable};
 use flotilla_money::Amount;
 use flotilla_postgres::Tx;
 use flotilla_proto::payments::v1::PaymentDecline;
 use futures::try_join;
 use uuid::Uuid;
 
-use super::{COMMANDS, Unreadable, charge_payment, knows, read, refund_payment, trace};
+use super::{charge_payment, refund_payment, trace};
 use crate::{
     domain::{Account, Book, Charge, Entries},
     metrics::{Decisions, Metrics},
@@ -47,6 +48,7 @@ impl Command {
 
 /// Carries out the commands of orders.
 pub struct Commands {
+    registry: Registry<Command>,
     ids: Ids,
     metrics: Metrics,
     faults: Faults,
@@ -55,7 +57,7 @@ pub struct Commands {
 impl Commands {
     /// Ids of transfers and replies come from `ids`.
     pub fn new(ids: Ids, metrics: Metrics) -> Self {
-        Self { ids, metrics, faults: Faults::impossible() }
+        Self { registry: super::commands(), ids, metrics, faults: Faults::impossible() }
     }
 
     /// Lets a fault decline charges.
@@ -119,11 +121,11 @@ impl Commands {
 #[async_trait]
 impl Handler<Tx> for Commands {
     fn knows(&self, kind: &str) -> bool {
-        knows(COMMANDS, kind)
+        self.registry.knows(kind)
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
-        let commands: Vec<_> = events.iter().map(|event| read(COMMANDS, event)).collect();
+        let commands: Vec<_> = events.iter().map(|event| self.registry.read(event)).collect();
         let targets = || commands.iter().flatten().map(Command::target);
         let customers = sorted(targets().map(|target| target.customer));
         let orders = sorted(targets().map(|target| target.order));

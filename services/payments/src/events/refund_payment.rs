@@ -1,22 +1,19 @@
 //! The command `RefundPayment`: give an order's money back, or see to it that none is ever taken.
 
-use flotilla_messaging::{Event, Ids};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Unreadable, registry::uuid};
 use flotilla_proto::payments::v1::{PaymentRefunded, RefundPayment};
 
 use super::{
-    Unreadable,
     commands::{Command, Target},
-    decode, event, parse_id,
+    event,
 };
 use crate::domain::Refunded;
 
-pub const KIND: &str = "flotilla.payments.v1.RefundPayment";
-
-pub fn read(event: &Event) -> Result<Command, Unreadable> {
-    let message: RefundPayment = decode(event)?;
+pub fn read(message: &RefundPayment) -> Result<Command, Unreadable> {
     Ok(Command::Refund(Target {
-        order: parse_id("order_id", &message.order_id)?,
-        customer: parse_id("customer_id", &message.customer_id)?,
+        order: uuid("order_id", &message.order_id)?,
+        customer: uuid("customer_id", &message.customer_id)?,
     }))
 }
 

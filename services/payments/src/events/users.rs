@@ -4,12 +4,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome};
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry};
 use flotilla_money::Currency;
 use flotilla_postgres::Tx;
 use uuid::Uuid;
 
-use super::{USERS, knows, read};
 use crate::{arrivals::Arrivals, storage::Accounts};
 
 /// What an event says about an account.
@@ -17,14 +16,13 @@ use crate::{arrivals::Arrivals, storage::Accounts};
 pub enum UserEvent {
     /// It opens.
     Created(Uuid),
-    /// Nothing.
-    Updated,
     /// It closes.
     Deleted(Uuid),
 }
 
 /// Follows identity's users.
 pub struct UserEvents {
+    registry: Registry<Option<UserEvent>>,
     currency: Currency,
     arrivals: Arc<Arrivals>,
 }
@@ -32,14 +30,14 @@ pub struct UserEvents {
 impl UserEvents {
     /// New accounts have this currency; calls that wait for them are told by `arrivals`.
     pub fn new(currency: Currency, arrivals: Arc<Arrivals>) -> Self {
-        Self { currency, arrivals }
+        Self { registry: super::users(), currency, arrivals }
     }
 }
 
 #[async_trait]
 impl Handler<Tx> for UserEvents {
     fn knows(&self, kind: &str) -> bool {
-        knows(USERS, kind)
+        self.registry.knows(kind)
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
@@ -47,10 +45,10 @@ impl Handler<Tx> for UserEvents {
         let outcomes = events
             .iter()
             .map(|event| {
-                match read(USERS, event) {
-                    Ok(UserEvent::Created(user)) => _ = opened.insert(user),
-                    Ok(UserEvent::Updated) => {}
-                    Ok(UserEvent::Deleted(user)) => _ = closed.insert(user),
+                match self.registry.read(event) {
+                    Ok(Some(UserEvent::Created(user))) => _ = opened.insert(user),
+                    Ok(None) => {}
+                    Ok(Some(UserEvent::Deleted(user))) => _ = closed.insert(user),
                     Err(reason) => return Outcome::DeadLetter(reason),
                 }
                 Outcome::Done(Vec::new())

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use flotilla_auth::Caller;
+use flotilla_clock::Ids;
 use flotilla_listing::page;
 use flotilla_listing::{Field, Schema};
-use flotilla_messaging::Ids;
 use flotilla_postgres::retry;
 use flotilla_proto::payments::v1::{
     Account, GetAccountRequest, ListPostingsRequest, ListPostingsResponse, TopUpAccountRequest,

@@ -6,10 +6,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use flotilla_clock::Ids;
 use flotilla_messaging::{
-    ConsumerSpec, Event, Handler, HandlerError, Ids, Messaging, NatsSettings, Outbox, Outcome, StreamSpec, migrations,
+    ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outbox, Outcome, StreamSpec, migrations,
 };
 use flotilla_postgres::{Pool, Tx};
+use flotilla_proto::events::consumers;
 use flotilla_telemetry::Registry;
 use flotilla_testkit::{Database, PATIENCE, eventually, stack};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -38,9 +40,8 @@ impl Peer {
         let nats = NatsSettings { url: nats.to_owned(), ..NatsSettings::default() };
         let mut messaging = Messaging::new(name, stream, pool.clone(), &nats, &registry).await.unwrap();
         let heard = Heard::default();
-        let spec =
-            ConsumerSpec { name: ear, stream: "PAYMENTS", subjects: &["flotilla.payments.events"], max_events: 256 };
-        messaging.consume(spec, Arc::new(Ear(Arc::clone(&heard))));
+        let spec = ConsumerSpec { name: ear, events: &[], ..ConsumerSpec::of(&consumers::NOTIFICATION_PAYMENTS, 256) };
+        messaging.consume(spec, Arc::new(Ear(Arc::clone(&heard)))).unwrap();
         let (ids, outbox) = (messaging.ids(), messaging.outbox());
         let shutdown = CancellationToken::new();
         tokio::spawn(messaging.run(shutdown.clone()));

@@ -1,9 +1,11 @@
 //! A running payments between peers that stand for orders and identity, and clients in every role.
 
 use flotilla_auth::Role;
-use flotilla_messaging::{Event, Ids, NatsSettings, StreamSpec};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, NatsSettings, StreamSpec};
 use flotilla_payments::{Payments, Settings};
 use flotilla_proto::{
+    events::streams,
     google::r#type::Money,
     identity::v1::{UserCreated, UserDeleted},
     payments::v1::{
@@ -22,9 +24,6 @@ pub use flotilla_testkit::PATIENCE;
 
 use crate::peer::Peer;
 
-const ORDERS: StreamSpec = StreamSpec { name: "ORDERS", subjects: &["flotilla.orders.payments"] };
-const IDENTITY: StreamSpec = StreamSpec { name: "IDENTITY", subjects: &["flotilla.identity.users"] };
-
 /// One payments on a database and streams of its own.
 pub struct World {
     pub database: Database,
@@ -41,8 +40,9 @@ impl World {
         let nats = stack().await.nats_url();
         let tokens = TestIdentity::start().await;
         let service = ServiceHarness::start::<Payments>(settings(&database, &nats, &tokens)).await;
-        let orders = Peer::start("orders", ORDERS, "orders-payments", &nats).await;
-        let identity = Peer::start("identity", IDENTITY, "notification-payments", &nats).await;
+        let orders = Peer::start("orders", StreamSpec::of(&streams::ORDERS), "orders-payments", &nats).await;
+        let identity =
+            Peer::start("identity", StreamSpec::of(&streams::IDENTITY), "notification-payments", &nats).await;
         Self { database, service, orders, identity, tokens, nats }
     }
 
@@ -147,12 +147,12 @@ pub fn get(user: Uuid) -> GetAccountRequest {
 
 pub fn user_created(ids: &Ids, user: Uuid) -> Event {
     let message = UserCreated { user: format!("users/{user}"), display_name: "Ann".into(), role: "customer".into() };
-    Event::new(ids.next(), IDENTITY.subjects[0], &message, message.user.clone(), 1, ids.now())
+    Event::new(ids.next(), &message, user, 1, ids.now())
 }
 
 pub fn user_deleted(ids: &Ids, user: Uuid) -> Event {
     let message = UserDeleted { user: format!("users/{user}") };
-    Event::new(ids.next(), IDENTITY.subjects[0], &message, message.user.clone(), 2, ids.now())
+    Event::new(ids.next(), &message, user, 2, ids.now())
 }
 
 pub fn charge(ids: &Ids, order: Uuid, customer: Uuid, cents: i64) -> Event {
@@ -166,12 +166,12 @@ pub fn charge_in(ids: &Ids, order: Uuid, customer: Uuid, minor: i64, currency: &
         amount_minor: minor,
         currency_code: currency.into(),
     };
-    Event::new(ids.next(), ORDERS.subjects[0], &message, format!("orders/{order}"), 1, ids.now())
+    Event::new(ids.next(), &message, order, 1, ids.now())
 }
 
 pub fn refund(ids: &Ids, order: Uuid, customer: Uuid) -> Event {
     let message = RefundPayment { order_id: order.to_string(), customer_id: customer.to_string() };
-    Event::new(ids.next(), ORDERS.subjects[0], &message, format!("orders/{order}"), 1, ids.now())
+    Event::new(ids.next(), &message, order, 1, ids.now())
 }
 
 /// What a reply says, in short.

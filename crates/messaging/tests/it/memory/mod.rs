@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flotilla_clock::{Ids, Random};
 use flotilla_messaging::broker::StreamConfig;
 use flotilla_messaging::consumer::{Consumer, ConsumerParts};
 use flotilla_messaging::frame;
@@ -22,7 +23,7 @@ use flotilla_messaging::metrics::Metrics;
 use flotilla_messaging::parked::ParkedRetry;
 use flotilla_messaging::relay::{Relay, RelayParts};
 use flotilla_messaging::{
-    ConsumerSpec, Event, Handler, HandlerError, Ids, Outcome, ParkedSettings, Random, RelaySettings, StreamHealth,
+    ConsumerSpec, Event, Handler, HandlerError, Outcome, ParkedSettings, RelaySettings, StreamHealth,
 };
 use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::{MemoryBroker, MemoryClock, MemoryStore, MemoryTx, SeededRandom};
@@ -35,7 +36,7 @@ use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, event, text};
 
 pub const STREAM: &str = "ORDERS";
 pub const CONSUMER: ConsumerSpec =
-    ConsumerSpec { name: "payments-orders", stream: STREAM, subjects: &[SUBJECT], max_events: 16 };
+    ConsumerSpec { name: "payments-orders", stream: STREAM, subjects: &[SUBJECT], events: &[], max_events: 16 };
 pub const HORIZON: Duration = Duration::from_secs(600);
 /// How long the relay remembers a consumer that is down.
 pub const RETENTION: Duration = Duration::from_secs(300);

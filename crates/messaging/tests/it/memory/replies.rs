@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flotilla_messaging::{Event, Handler, HandlerError, Ids, Outcome, frame};
+use flotilla_clock::Ids;
+use flotilla_messaging::{Event, Handler, HandlerError, Outcome, frame};
 use flotilla_testkit::memory::MemoryTx;
 
 use super::{Counting, STREAM, World};

@@ -18,8 +18,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flotilla_clock::Ids;
 use flotilla_messaging::{
-    ConsumerSpec, Event, Handler, HandlerError, Ids, Messaging, NatsSettings, Outbox, Outcome, ParkedSettings,
+    ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outbox, Outcome, ParkedSettings,
     RelaySettings, StreamSpec, frame, migrations,
 };
 use flotilla_postgres::{Pool, PostgresSettings, Tx};
@@ -34,8 +35,13 @@ use crate::fixtures::{COMMAND, KIND, REPLY, event, text};
 pub use flotilla_testkit::PATIENCE;
 pub const ORDERS: StreamSpec = StreamSpec { name: "ORDERS", subjects: &["flotilla.orders.events"] };
 pub const PAYMENTS: StreamSpec = StreamSpec { name: "PAYMENTS", subjects: &["flotilla.payments.events"] };
-pub const CONSUMER: ConsumerSpec =
-    ConsumerSpec { name: "payments-orders", stream: "ORDERS", subjects: &["flotilla.orders.events"], max_events: 64 };
+pub const CONSUMER: ConsumerSpec = ConsumerSpec {
+    name: "payments-orders",
+    stream: "ORDERS",
+    subjects: &["flotilla.orders.events"],
+    events: &[],
+    max_events: 64,
+};
 
 pub async fn database(service: &'static str) -> Database {
     prepare(stack().await.database(service, vec![("messaging_history", migrations())]).await).await
@@ -101,7 +107,7 @@ impl Node {
         let pool = Pool::connect("system", &postgres.system_url, postgres, &registry).unwrap();
         let mut messaging = Messaging::new(service, stream, pool.clone(), settings, &registry).await.unwrap();
         for (spec, handler) in consumers {
-            messaging.consume(spec, handler);
+            messaging.consume(spec, handler).unwrap();
         }
         let (outbox, ids) = (messaging.outbox(), messaging.ids());
         let shutdown = CancellationToken::new();

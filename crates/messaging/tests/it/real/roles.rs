@@ -1,6 +1,7 @@
 //! Rights: a customer's role may append and see nothing; the service's own role may not change tables.
 
-use flotilla_messaging::{Ids, Messaging};
+use flotilla_clock::Ids;
+use flotilla_messaging::Messaging;
 use flotilla_postgres::Pool;
 use prometheus::Registry;
 

@@ -116,7 +116,7 @@ impl<S: Layer> Layer for Retry<S> {
 
 impl<S> Retry<S> {
     fn backoff(&self, attempt: u32) -> Duration {
-        self.wiring.chance.backoff(self.pause, attempt - 1, LONGEST_PAUSE)
+        self.wiring.jitter.backoff(self.pause, attempt - 1, LONGEST_PAUSE)
     }
 
     /// Whether and when an attempt may be repeated, and the request where it came back untouched.

@@ -19,3 +19,10 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 }
+
+/// A function as a clock.
+impl<F: Fn() -> SystemTime + Send + Sync + 'static> Clock for F {
+    fn now(&self) -> SystemTime {
+        self()
+    }
+}

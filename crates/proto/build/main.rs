@@ -1,5 +1,7 @@
 //! Compiles `proto/` with protox (no protoc needed) into Rust types, clients, servers and a descriptor set.
 
+mod events;
+
 use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -13,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // Encoded by the compiler itself: prost's own types would drop the options that transcoding reads.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    fs::write(out.join("events.rs"), events::generate(&compiler.descriptor_pool())?)?;
     let descriptors = compiler.file_descriptor_set();
 
     let mut config = tonic_prost_build::Config::new();

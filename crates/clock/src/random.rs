@@ -23,7 +23,7 @@ impl Random for OsRandom {
 }
 
 /// A number in `0.0..1.0`.
-pub(crate) fn unit(random: &dyn Random) -> f64 {
+pub fn unit(random: &dyn Random) -> f64 {
     let mut bytes = [0_u8; 4];
     random.fill(&mut bytes);
     f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)

@@ -1,4 +1,4 @@
-//! Chance for ties and jitter. Nothing is decided by it that has to be secret or repeatable.
+//! Cheap randomness for ties and waits. Nothing is decided by it that has to be secret or repeatable.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +6,19 @@ use std::time::Duration;
 
 /// A sequence of numbers that differs between processes (SplitMix64). Shared without a lock.
 #[derive(Debug)]
-pub(crate) struct Chance(AtomicU64);
+pub struct Jitter(AtomicU64);
 
-impl Chance {
-    pub fn new() -> Self {
+impl Default for Jitter {
+    fn default() -> Self {
         Self(AtomicU64::new(RandomState::new().build_hasher().finish()))
+    }
+}
+
+impl Jitter {
+    /// A sequence of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     fn next(&self) -> u64 {
@@ -42,11 +50,11 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_their_bound_and_are_spread_over_all_of_it() {
-        let chance = Chance::new();
+        let jitter = Jitter::new();
         let (first, most) = (Duration::from_millis(10), Duration::from_millis(100));
         for (times, bound) in [(0, 10), (1, 20), (3, 80), (4, 100), (40, 100)] {
             let bound = Duration::from_millis(bound);
-            let pauses: Vec<_> = (0..200).map(|_| chance.backoff(first, times, most)).collect();
+            let pauses: Vec<_> = (0..200).map(|_| jitter.backoff(first, times, most)).collect();
             assert!(pauses.iter().all(|pause| *pause < bound), "{times}");
             assert!(pauses.iter().any(|pause| *pause < bound / 4), "{times}");
             assert!(pauses.iter().any(|pause| *pause > bound / 4 * 3), "{times}");

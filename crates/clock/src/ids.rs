@@ -114,7 +114,8 @@ pub fn time_of(id: Uuid) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).ok()?))
 }
 
-pub(crate) fn unix_millis(time: SystemTime) -> u64 {
+/// Whole milliseconds since 1970, as far as they fit into the 48 bits of an id; 0 for earlier times.
+pub fn unix_millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX) & 0xffff_ffff_ffff
 }
