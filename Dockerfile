@@ -18,7 +18,7 @@ ARG BASE=scratch
 FROM --platform=${BUILDPLATFORM} ${RUST_IMAGE} AS toolchain
 ARG TARGETARCH
 WORKDIR /build
-COPY scripts/images/toolchain.sh scripts/images/cargo.sh /usr/local/bin/
+COPY scripts/release/images/toolchain.sh scripts/release/images/cargo.sh /usr/local/bin/
 RUN --mount=type=secret,id=ca sh /usr/local/bin/toolchain.sh
 
 # For compose/dev.yaml: sources are mounted, bacon builds and restarts what changed.
@@ -37,7 +37,7 @@ STOPSIGNAL SIGTERM
 # Manifests and empty sources: the same from one change of the code to the next, so that what follows stays cached.
 FROM toolchain AS manifests
 COPY . /sources
-RUN sh /sources/scripts/images/manifests.sh /sources /manifests
+RUN sh /sources/scripts/release/images/manifests.sh /sources /manifests
 
 # All dependencies, in a layer.
 FROM toolchain AS dependencies
@@ -55,7 +55,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,from=dependencies,source=/build/target,sharing=locked \
     --mount=type=secret,id=ca \
     --mount=type=secret,id=cargo,target=/usr/local/cargo/config.toml \
-    sh scripts/images/changed.sh && sh /usr/local/bin/cargo.sh install /out
+    sh scripts/release/images/changed.sh && sh /usr/local/bin/cargo.sh install /out
 
 # What lies beside the binary: certificates of the public authorities, and names for the user and its group.
 FROM toolchain AS root

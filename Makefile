@@ -43,27 +43,27 @@ help:
 ##@ Run
 
 build: ## Build the services and the fleet command in release mode
-	@sh scripts/preflight.sh
+	@sh scripts/run/preflight.sh
 	@$(CARGO) build --release --locked -p flotilla-fleet --bins
 
 up: ## Run the fleet: natively, or RUNTIME=compose or k8s; TLS=1: with mutual TLS; OBS=1: with Prometheus and traces
 	@$(MAKE) --no-print-directory up-$(RUNTIME)
 
 up-native: build
-	@if [ -n "$(filter-out $(NO),$(OBS))" ]; then sh scripts/prometheus.sh || true; fi
-	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/files-limit.sh $(FLEET) up
+	@if [ -n "$(filter-out $(NO),$(OBS))" ]; then sh scripts/run/prometheus.sh || true; fi
+	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/lib/files-limit.sh $(FLEET) up
 
 up-compose: build
-	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/compose-up.sh
+	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/run/compose-up.sh
 
 up-k8s:
-	@sh scripts/k8s-up.sh
+	@sh scripts/run/k8s-up.sh
 
 down: ## Stop what `make up` started, and nothing else
 	@if [ -x $(FLEET) ]; then $(FLEET) down; else echo "the fleet isn't up"; fi
 
 restart: build ## Restart the fleet, or one member: make restart ARGS=orders
-	@sh scripts/files-limit.sh $(FLEET) restart $(ARGS)
+	@sh scripts/lib/files-limit.sh $(FLEET) restart $(ARGS)
 
 status: ## Show services and servers with addresses, process ids and memory
 	@if [ -x $(FLEET) ]; then $(FLEET) status; else echo "the fleet isn't up: make up starts it"; exit 1; fi
@@ -81,16 +81,16 @@ chaos: ## The demo while services, nats-server and Redis are killed and streams 
 	@$(FLEET) chaos $(ARGS)
 
 bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy, in one run
-	@$(FLEET) load --baseline --envoy "$$(sh scripts/envoy.sh)" $(ARGS)
+	@$(FLEET) load --baseline --envoy "$$(sh scripts/run/envoy.sh)" $(ARGS)
 
 bench-telemetry: build ## Measure what logs, metrics and traces cost, on fleets of their own
-	@sh scripts/bench-telemetry.sh
+	@sh scripts/test/bench-telemetry.sh
 
 grpcurl: ## Call the fleet that is up by hand: make grpcurl ARGS="describe flotilla.orders.v1.OrderService"
-	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcurl $(ARGS)
+	@FLEET=$(FLEET) sh scripts/run/grpc-by-hand.sh grpcurl $(ARGS)
 
 grpcui: ## A page on which the fleet that is up can be called
-	@FLEET=$(FLEET) sh scripts/grpc-by-hand.sh grpcui $(ARGS)
+	@FLEET=$(FLEET) sh scripts/run/grpc-by-hand.sh grpcui $(ARGS)
 
 backup: ## Back the databases up and go on archiving: make backup ARGS=folder
 	@$(FLEET) backup $(ARGS)
@@ -111,12 +111,12 @@ fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
 	@$(FLEET) fetch
 
 doctor: ## What this machine lacks, and how to get it
-	@sh scripts/doctor.sh
+	@sh scripts/run/doctor.sh
 
 ##@ Develop
 
 test: build ## Run all tests; they start their own servers
-	@sh scripts/files-limit.sh $(CARGO) test --workspace --locked
+	@sh scripts/lib/files-limit.sh $(CARGO) test --workspace --locked
 
 lint: fmt-check clippy buf layering workflows pins mutants-check doc ## Format, clippy, buf, layering, workflows and Dockerfiles, pins, planted faults, docs
 
@@ -131,140 +131,140 @@ clippy:
 	@$(CARGO) clippy --workspace --test faults --test upgrade --test attacks --locked -- -D warnings
 
 buf:
-	@sh scripts/buf.sh
+	@sh scripts/check/buf.sh
 
 layering:
-	@sh scripts/layering.sh
+	@sh scripts/check/layering.sh
 
 workflows:
-	@sh scripts/workflows.sh
-	@sh scripts/test-parts.sh
-	@sh scripts/test-make.sh
-	@sh scripts/test-doctor.sh
+	@sh scripts/check/workflows.sh
+	@sh scripts/check/test-parts.sh
+	@sh scripts/check/test-make.sh
+	@sh scripts/check/test-doctor.sh
 
 pins:
-	@sh scripts/test-pins.sh
-	@sh scripts/pins.sh
+	@sh scripts/check/test-pins.sh
+	@sh scripts/check/pins.sh
 
 mutants-check:
-	@sh scripts/test-mutants.sh
-	@python3 scripts/mutants.py --check
+	@sh scripts/check/test-mutants.sh
+	@python3 scripts/test/mutants.py --check
 
 doc:
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
-	@sh scripts/docs.sh
+	@sh scripts/check/docs.sh
 
 docs: ## Build the reference of all crates (cargo doc)
 	@$(CARGO) doc --workspace --no-deps --locked
 	@echo "open target/doc/flotilla_messaging/index.html"
 
 proto: ## Lint the contracts and generate their code anew
-	@sh scripts/buf.sh
+	@sh scripts/check/buf.sh
 	@touch crates/proto/build.rs
 	@$(CARGO) build --locked -p flotilla-proto
 
 generate: ## Generate a TypeScript and a Python client into .flotilla/clients
-	@sh scripts/generate.sh
+	@sh scripts/run/generate.sh
 
-dashboards: ## Write Grafana's dashboards anew from scripts/observability/panels.py
-	@PYTHONDONTWRITEBYTECODE=1 python3 scripts/observability/dashboards.py
+dashboards: ## Write Grafana's dashboards anew from scripts/test/observability/panels.py
+	@PYTHONDONTWRITEBYTECODE=1 python3 scripts/test/observability/dashboards.py
 
 observability-tools: ## Get Zipkin, and build the Collector and Jaeger with Go, for make up OBS=1
-	@sh scripts/prometheus.sh || true
-	@sh scripts/collector.sh
+	@sh scripts/run/prometheus.sh || true
+	@sh scripts/run/collector.sh
 
 ##@ Test
 
 drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
-	@sh scripts/drive.sh
+	@sh scripts/test/drive.sh
 
 others: build ## Run the fleet as root in a closed folder, and as an ordinary user
-	@sh scripts/others.sh
+	@sh scripts/test/others.sh
 
 contract: build ## Schemathesis against the REST face of a fleet of its own: it finds nothing
-	@sh scripts/contract.sh
+	@sh scripts/test/contract.sh
 
 conformance-rpc: ## The Connect conformance suite against the gateway's edge: gRPC, gRPC-Web, Connect
-	@sh scripts/conformance-rpc.sh $(ARGS)
+	@sh scripts/test/conformance-rpc.sh $(ARGS)
 
 test-clients: build ## Use the generated clients against a fleet of their own
-	@sh scripts/clients.sh
+	@sh scripts/test/clients.sh
 
 test-tour: build ## The README's tour as it stands, in bash and in zsh, on a fleet of its own
-	@sh scripts/tour.sh
+	@sh scripts/test/tour.sh
 
 test-grpcurl: build ## List, describe and call each service with grpcurl, plain and with TLS, on a fleet of its own
-	@sh scripts/grpcurl.sh
+	@sh scripts/test/grpcurl.sh
 
 test-browser: build ## A page in headless Chromium calls a fleet of its own by connect-web
-	@sh scripts/browser.sh
+	@sh scripts/test/browser.sh
 
 test-faults: build ## Switch each fault on in a fleet of its own: its alert fires, panel, trace and runbook answer, nothing is lost
-	@sh scripts/faults.sh
+	@sh scripts/test/faults.sh
 
 test-attacks: build ## Attack a fleet of its own: honest calls go on, and their p99 stays within twice what it is without
-	@sh scripts/attacks.sh $(ARGS)
+	@sh scripts/test/attacks.sh $(ARGS)
 
 test-attacks-short: build ## The same for a few seconds each: honest calls go on
-	@FLOTILLA_ATTACKS_SHORT=1 sh scripts/attacks.sh $(ARGS)
+	@FLOTILLA_ATTACKS_SHORT=1 sh scripts/test/attacks.sh $(ARGS)
 
 test-full-disk: ## PostgreSQL's and NATS' disks full under load for 45 s, then freed: nothing lost, all flows again by itself
-	@sh scripts/full-disk.sh
+	@sh scripts/test/full-disk.sh
 
 test-metrics: build ## Rules, alerts, dashboards and queries; Prometheus and VictoriaMetrics scrape a fleet of its own
-	@sh scripts/observability.sh metrics
+	@sh scripts/test/observability.sh metrics
 
 test-observability: build ## Traces, tail sampling and logs through a real Collector on a fleet of its own
-	@sh scripts/observability.sh traces
+	@sh scripts/test/observability.sh traces
 
 test-flagd: ## The provider of flagd: the same definitions give the same users the same variants
-	@sh scripts/flagd.sh
+	@sh scripts/test/flagd.sh
 
 test-vault: ## Secrets from a real server (OpenBao): keys, leased database credentials, a service whose credentials change
-	@sh scripts/vault.sh
+	@sh scripts/test/vault.sh
 
 test-aws: ## Secrets by the official client of AWS from a server that speaks its protocol (moto)
-	@sh scripts/aws.sh
+	@sh scripts/test/aws.sh
 
 upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
-	@sh scripts/upgrade.sh $(ARGS)
+	@sh scripts/test/upgrade.sh $(ARGS)
 
-mutants: ## Plant each fault of scripts/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
-	@python3 scripts/mutants.py $(ARGS)
+mutants: ## Plant each fault of scripts/test/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
+	@python3 scripts/test/mutants.py $(ARGS)
 
 mutants-short: ## The same with the ten faults that are quick to plant
-	@python3 scripts/mutants.py --short
+	@python3 scripts/test/mutants.py --short
 
 # Seconds on two cold cores; all of it together must stay under 60 minutes.
 ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-tour:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
+	@MAKE="$(MAKE)" sh scripts/lib/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-tour:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
 
 ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
-	@MAKE="$(MAKE)" sh scripts/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
-	@sh scripts/long.sh
+	@MAKE="$(MAKE)" sh scripts/lib/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
+	@sh scripts/test/long.sh
 
 ##@ Ship
 
 images: ## Build the images of all services and print their sizes
-	@sh scripts/images.sh
+	@sh scripts/release/images.sh
 
 sbom: ## What each image is made of: CycloneDX files in .flotilla/sbom, checked against cargo tree
-	@sh scripts/sbom.sh
+	@sh scripts/release/sbom.sh
 
 test-images: ## Each image as it is run in production, and within 64 MiB and half a processor: starts, drains, loses nothing
-	@sh scripts/test-images.sh
+	@sh scripts/test/images.sh
 
 compose-check: ## Whether Compose reads the files of compose/, and what they promise
-	@sh scripts/compose-check.sh
+	@sh scripts/check/compose.sh
 
 test-compose: build ## The fleet by Compose: up, used, parted networks, down
-	@sh scripts/test-compose.sh
+	@sh scripts/test/compose.sh
 
 k8s-check: ## Manifests: rendered alike by three versions of kustomize, against the schemas of two Kubernetes versions, policies, and what they promise each other
-	@sh scripts/k8s-check.sh
+	@sh scripts/check/k8s.sh
 
 k8s-apiserver: build ## Manifests against a real API server, which is built with Go
-	@sh scripts/k8s-apiserver.sh
+	@sh scripts/test/k8s-apiserver.sh
 
 k8s-containers: ## The containers of k8s/overlays/dev on Docker, as the manifests describe them
-	@sh scripts/k8s-containers.sh
+	@sh scripts/test/k8s-containers.sh

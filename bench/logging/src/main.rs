@@ -1,5 +1,5 @@
 //! What a log line costs: `tracing`, `slog` and `log` (with `fern`), each writing the same event as structured fields to
-//! nowhere, on one thread. And what `scrub` adds to a line. `scripts/bench-logging.sh` runs it.
+//! nowhere, on one thread. And what `scrub` adds to a line. `scripts/test/bench-logging.sh` runs it.
 
 use std::hint::black_box;
 use std::io;

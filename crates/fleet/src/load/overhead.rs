@@ -1,4 +1,4 @@
-//! Orders at full load alone, as one line of JSON: what `scripts/bench-telemetry.sh` puts side by side.
+//! Orders at full load alone, as one line of JSON: what `scripts/test/bench-telemetry.sh` puts side by side.
 
 use std::time::Duration;
 

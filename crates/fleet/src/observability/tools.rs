@@ -62,7 +62,7 @@ impl Tools {
         };
         say(
             self.find(PROMETHEUS).is_some() && self.find(ALERTMANAGER).is_some(),
-            "no Prometheus or Alertmanager (metrics, alerts): `sh scripts/prometheus.sh` gets Debian's, or install them",
+            "no Prometheus or Alertmanager (metrics, alerts): `sh scripts/run/prometheus.sh` gets Debian's, or install them",
         );
         say(
             self.find(COLLECTOR).is_some(),

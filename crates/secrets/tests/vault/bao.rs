@@ -1,4 +1,4 @@
-//! The server that `scripts/vault.sh` started, set up by its own command line.
+//! The server that `scripts/test/vault.sh` started, set up by its own command line.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};

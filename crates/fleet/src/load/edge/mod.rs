@@ -74,7 +74,7 @@ pub async fn run(
     progress.clear();
     print(&entries);
     if envoy.is_none() {
-        println!("SKIPPED envoy: there is none (scripts/envoy.sh says why)");
+        println!("SKIPPED envoy: there is none (scripts/run/envoy.sh says why)");
     }
     if let Some(envoy) = envoy {
         envoy.stop().await?;

@@ -1,0 +1,16 @@
+#!/bin/sh
+# What a user does, on a fleet of its own: up (twice), demo, replay, replay under fire, bench with its limits, down.
+set -eu
+name=drive
+. scripts/lib/own-fleet.sh
+files="--products data/products.csv --customers data/customers.csv --orders data/orders.csv"
+
+$fleet up
+$fleet up | head -n 1 | grep "is up already" || { echo "drive: a second up is no no-op" >&2; exit 1; }
+$fleet status
+$fleet demo --seed 7
+$fleet replay $files
+$fleet replay $files --chaos --seed 11
+$fleet load --baseline --seconds 6 --most-syncs 0.3 --envoy "$(sh scripts/run/envoy.sh)"
+$fleet down
+echo "drive: the fleet did what a user asks of it"
