@@ -33,7 +33,7 @@ $(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown v
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
-	test lint fmt fmt-check clippy buf layering doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
+	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
 	@echo "\`make up\` runs the fleet, \`make test\` the tests; nothing has to be set up before."
@@ -118,7 +118,7 @@ doctor: ## What this machine lacks, and how to get it
 test: build ## Run all tests; they start their own servers
 	@sh scripts/lib/files-limit.sh $(CARGO) test --workspace --locked
 
-lint: fmt-check clippy buf layering workflows pins mutants-check doc ## Format, clippy, buf, layering, workflows and Dockerfiles, pins, planted faults, docs
+lint: fmt-check clippy buf layers workflows pins mutants-check doc ## Format, clippy, buf, layers, the list of services, workflows and Dockerfiles, pins, planted faults, docs
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
@@ -133,8 +133,9 @@ clippy:
 buf:
 	@sh scripts/check/buf.sh
 
-layering:
-	@sh scripts/check/layering.sh
+layers:
+	@python3 scripts/check/layers.py
+	@python3 scripts/check/services.py
 
 workflows:
 	@sh scripts/check/workflows.sh

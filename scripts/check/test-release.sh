@@ -22,12 +22,15 @@ fail() { echo "test-release: $1" >&2; exit 1; }
 # asked PATTERN TIMES: docker was asked so often for what matches.
 asked() { [ "$(grep -c -E -e "$1" "$room/asked")" = "$2" ] || { cat "$room/asked" >&2; fail "«$1» wasn't asked for $2 times"; }; }
 
+# A service each, and the fleet command.
+images=$(($(grep -c '^[a-z]' services/services.txt) + 1))
+
 export GITHUB_REF_NAME="v$version"
 said=$(sh scripts/release/release.sh build)
 [ "$(echo "$said" | sed -n 's/^version=//p')" = "$version" ] || fail "another version: $said"
 IMAGES=$(echo "$said" | sed -n 's/^images=//p')
 export IMAGES VERSION="$version"
-asked '^buildx build --platform linux/amd64,linux/arm64 .*push-by-digest=true,name-canonical=true,push=true' 7
+asked '^buildx build --platform linux/amd64,linux/arm64 .*push-by-digest=true,name-canonical=true,push=true' "$images"
 asked '--tag' 0
 [ "$(echo "$IMAGES" | jq -r '.[3] | .service + " " + .image + " " + .digest')" = "orders ghcr.io/owner/flotilla/orders sha256:of-orders" ] ||
     fail "what was built is told otherwise: $IMAGES"
@@ -36,17 +39,18 @@ targets=$(sed -n 's/^FROM \(service\|bare\) AS \([a-z]*\)$/\2/p' Dockerfile | gr
 
 : >"$room/asked"
 sh scripts/release/release.sh start >/dev/null
-asked '^run --rm --read-only --user 65532:65532 --cap-drop ALL .*flotilla/[a-z]*@sha256:of-[a-z]* settings$' 6
+asked '^run --rm --read-only --user 65532:65532 --cap-drop ALL .*flotilla/[a-z]*@sha256:of-[a-z]* settings$' "$((images - 1))"
 asked 'flotilla/fleet@sha256:of-fleet --version$' 1
 : >"$room/asked"
 sh scripts/release/release.sh tag
-asked "^buildx imagetools create --tag ghcr.io/owner/flotilla/([a-z]*):$version ghcr.io/owner/flotilla/\\1@sha256:of-\\1$" 7
+asked "^buildx imagetools create --tag ghcr.io/owner/flotilla/([a-z]*):$version ghcr.io/owner/flotilla/\\1@sha256:of-\\1$" "$images"
 
 refused() { if "$@" >/dev/null 2>&1; then fail "$* succeeds"; fi; }
 # versioned VERSION: builds where the workspace has that version.
 root=$(pwd)
 versioned() {
-    mkdir -p "$room/workspace"
+    mkdir -p "$room/workspace/services"
+    cp services/services.txt "$room/workspace/services/"
     printf '[workspace.package]\nversion = "%s"\n' "$1" >"$room/workspace/Cargo.toml"
     (cd "$room/workspace" && GIT_DIR=$(git -C "$root" rev-parse --absolute-git-dir) GITHUB_REF_NAME=v$1 sh "$root/scripts/release/release.sh" build)
 }

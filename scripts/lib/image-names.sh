@@ -9,7 +9,7 @@ export DOCKER_BUILDKIT=1
 
 tag=${TAG:-$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)}
 registry=${REGISTRY:-}
-services="gateway identity inventory orders payments notification"
+services=$(grep -o '^[a-z][a-z]*' services/services.txt)
 image_of() { echo "${registry:+$registry/}flotilla/$1:$tag"; }
 
 standin_debian=flotilla-stand-in/debian:bookworm

@@ -8,7 +8,7 @@
 # `build` prints version=... and images=[{"service", "image", "digest"}...], which the others take as IMAGES. Where the
 # build is of a tag (GITHUB_REF_NAME), the tag must be that of the workspace's version.
 set -eu
-services="gateway identity inventory orders payments notification fleet"
+services="$(grep -o '^[a-z][a-z]*' services/services.txt) fleet"
 
 # each COMMAND...: calls it with service, image and digest of every image.
 each() {

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import uuid
 
-IMAGES = ["gateway", "identity", "inventory", "orders", "payments", "notification", "fleet"]
+with open("services/services.txt", encoding="utf-8") as services:
+    IMAGES = [*re.findall(r"^[a-z]+", services.read(), re.MULTILINE), "fleet"]
 PLATFORMS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"]
 # Where cargo says that a crate of the public registry comes from begins so.
 REGISTRY = "registry+https://github.com/rust-lang/"

@@ -42,7 +42,7 @@ if [ -n "$loader" ]; then
     export TAG REGISTRY
     sh scripts/release/images.sh missing
     images=
-    for name in gateway identity inventory orders payments notification fleet; do images="$images $place/$name:$TAG"; done
+    for name in $services fleet; do images="$images $place/$name:$TAG"; done
     # shellcheck disable=SC2086 # one word for each image
     load $images
     overlay=.flotilla/k8s-up
@@ -83,7 +83,7 @@ rollout() {
     exit 1
 }
 for server in postgres nats redis; do rollout "statefulset/$server"; done
-for service in identity inventory orders payments notification gateway; do rollout "deployment/$service"; done
+for service in $(echo "$services" | grep -v gateway) gateway; do rollout "deployment/$service"; done
 # Each change of the code brings Jobs of its own.
 "$kubectl" --namespace "$namespace" delete jobs --selector "app.kubernetes.io/part-of=flotilla,app.kubernetes.io/version!=$TAG"
 

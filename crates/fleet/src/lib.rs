@@ -40,6 +40,7 @@ pub mod replay;
 pub mod runtime;
 pub mod screen;
 pub mod secrets;
+pub mod services;
 pub mod settings_command;
 pub mod shared_settings;
 pub mod state;
@@ -49,11 +50,7 @@ pub mod timeline;
 pub mod token;
 pub mod variables;
 
-/// The services in the order in which they are shown; the gateway needs all others.
-pub const SERVICES: [&str; 6] = ["gateway", "identity", "inventory", "orders", "payments", "notification"];
-
-/// The services that own a database.
-pub const DATABASES: [&str; 5] = ["identity", "inventory", "orders", "payments", "notification"];
+pub use services::{DATABASES, SERVICES};
 
 /// The servers behind the services.
 pub const SERVERS: [&str; 3] = ["postgres", "nats", "redis"];

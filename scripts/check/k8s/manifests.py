@@ -1,13 +1,15 @@
 """Rendered manifests as Python data, and the questions that checks ask of them."""
 
 import copy
+import re
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-SERVICES = ["gateway", "identity", "inventory", "orders", "payments", "notification"]
-DATABASES = SERVICES[1:]
+LIST = (ROOT / "services/services.txt").read_text(encoding="utf-8")
+SERVICES = re.findall(r"^[a-z]+", LIST, re.MULTILINE)
+DATABASES = re.findall(r"^([a-z]+) database$", LIST, re.MULTILINE)
 WORKLOADS = ["Deployment", "StatefulSet", "Job"]
 
 

@@ -3,7 +3,7 @@
 import re
 import tomllib
 
-from manifests import ROOT, containers, is_service, name_of, pod, service_of
+from manifests import ROOT, SERVICES, containers, is_service, name_of, pod, service_of
 
 PROBES = {"startupProbe": "/startupz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
 # Between the end of the grace time and SIGKILL.
@@ -132,14 +132,13 @@ def sizes(manifests):
 
 def documented_settings():
     """Per service the variables and the dotted names that docs/settings.md has."""
-    everyone = ["gateway", "identity", "inventory", "orders", "payments", "notification"]
-    names = {service: {} for service in everyone}
+    names = {service: {} for service in SERVICES}
     services = []
     for line in (ROOT / "docs/settings.md").read_text(encoding="utf-8").splitlines():
         heading = re.match(r"## .*\((.*)\)", line)
         row = re.match(r"\| `([a-z_.]+)`(?: \(also (.*?)\))? \|", line)
         if heading:
-            services = everyone if heading[1] == "all services" else heading[1].split(", ")
+            services = SERVICES if heading[1] == "all services" else heading[1].split(", ")
         elif row:
             variables = {"FLOTILLA__" + row[1].upper().replace(".", "__")}
             variables |= set(re.findall(r"`([A-Z_]+)`", row[2] or ""))

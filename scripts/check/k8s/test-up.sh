@@ -10,9 +10,12 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/bin" "$scratch/scripts/run/k8s" "$scratch/scripts/lib" "$scratch/scripts/release" "$scratch/k8s/overlays/dev" "$scratch/crates/one/tests" "$scratch/docs"
 cp "$root/scripts/run/k8s-up.sh" "$scratch/scripts/run/"
 cp "$root/scripts/run/k8s/development.sh" "$scratch/scripts/run/k8s/"
+mkdir "$scratch/services"
+cp "$root/services/services.txt" "$scratch/services/"
 cp "$root"/k8s/overlays/dev/*.yaml "$scratch/k8s/overlays/dev/"
 echo 'echo "images $* REGISTRY=$REGISTRY TAG=$TAG" >>"$CALLS"' >"$scratch/scripts/release/images.sh"
 sed -n '/^sources() {/,/^}/p' "$root/scripts/lib/docker-engine.sh" >"$scratch/scripts/lib/docker-engine.sh"
+sed -n '/^services=/p' "$root/scripts/lib/image-names.sh" >>"$scratch/scripts/lib/docker-engine.sh"
 echo "tool() { echo '$scratch/bin/kubectl'; }" >>"$scratch/scripts/lib/docker-engine.sh"
 for name in kind k3d minikube; do
     printf '#!/bin/sh\necho "%s $*" >>"$CALLS"\n' "$name" >"$scratch/bin/$name"

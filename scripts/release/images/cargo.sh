@@ -21,7 +21,7 @@ if [ "$cpu" = x86_64 ]; then flags="$flags -C link-arg=-Wl,-z,pack-relative-relo
 export "CARGO_TARGET_${variable}_RUSTFLAGS=$flags"
 if [ -s /run/secrets/ca ]; then export CARGO_HTTP_CAINFO=/run/secrets/ca; fi
 
-packages="gateway identity inventory orders payments notification"
+packages=$(grep -o '^[a-z][a-z]*' services/services.txt)
 cargo build --locked --profile dist --target "$triple" --bin fleet $(for name in $packages; do echo "--bin flotilla-$name"; done) \
     -p flotilla-fleet $(for name in $packages; do echo "-p flotilla-$name"; done)
 case $1 in

@@ -1,9 +1,11 @@
-//! The settings of all services: their reference page, and the layers that images carry.
+//! The settings of all services: their reference page, and the layers that images carry. And that the fleet knows every
+//! service that is listed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod layers;
 mod page;
+mod services;
 
 use std::path::{Path, PathBuf};
 
