@@ -1,7 +1,10 @@
 # Flotilla: `make` lists the targets.
 SHELL := /bin/sh
 CARGO ?= cargo
-FLEET := target/release/fleet
+# What `cargo` compiles the fleet as: release, or ci, which is compiled together with the tests. Checks and tests are ci's
+# always, so that crates of others are compiled once for all of them.
+PROFILE ?= release
+FLEET = target/$(PROFILE)/fleet
 RUNTIME ?= native
 # Further arguments of demo, replay, bench, chaos, logs and others: make demo ARGS="--orders 5000"
 ARGS ?=
@@ -9,10 +12,10 @@ ARGS ?=
 TLS ?= $(FLOTILLA_TLS)
 # OBS=1: Prometheus, Alertmanager, the Collector, Zipkin and Jaeger beside the fleet, as far as they can be had
 OBS ?= $(FLOTILLA_OBSERVABILITY)
-export RUNTIME
+export RUNTIME FLEET
 
 # A variable that nothing reads has no effect, so a typo would be ignored silently.
-VARIABLES := ARGS BASE BREAKS BUF_AGAINST CARGO CASES FLEET KUBECTL OBS ORDERS REGISTRY ROUNDS RUNTIME SECONDS_EACH SEED \
+VARIABLES := ARGS BASE BREAKS BUF_AGAINST CARGO CASES FLEET KUBECTL OBS ORDERS PROFILE REGISTRY ROUNDS RUNTIME SECONDS_EACH SEED \
 	SERVICE SHELL TAG TLS TOKEN UPGRADE_FROM
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) FLOTILLA_% MAKE MAKEFLAGS MAKEOVERRIDES,$(GIVEN))
@@ -21,6 +24,9 @@ $(error unknown variable $(UNKNOWN): choose among $(VARIABLES))
 endif
 ifneq ($(filter-out native compose k8s,$(RUNTIME)),)
 $(error unknown value $(RUNTIME) of RUNTIME: choose native, compose or k8s)
+endif
+ifeq ($(filter release ci,$(PROFILE)),)
+$(error unknown value $(PROFILE) of PROFILE: choose release or ci)
 endif
 ifeq ($(strip $(RUNTIME)),)
 override RUNTIME := native
@@ -42,9 +48,9 @@ help:
 
 ##@ Run
 
-build: ## Build the services and the fleet command in release mode
+build: ## Build the services and the fleet command in release mode; PROFILE=ci: as CI tests them, with all tests
 	@sh scripts/run/preflight.sh
-	@$(CARGO) build --release --locked -p flotilla-fleet --bins
+	@$(CARGO) build --profile $(PROFILE) --locked $(if $(filter ci,$(PROFILE)),--workspace --all-targets,-p flotilla-fleet --bins)
 
 up: ## Run the fleet: natively, or RUNTIME=compose or k8s; TLS=1: with mutual TLS; OBS=1: with Prometheus and traces
 	@$(MAKE) --no-print-directory up-$(RUNTIME)
@@ -115,8 +121,9 @@ doctor: ## What this machine lacks, and how to get it
 
 ##@ Develop
 
-test: build ## Run all tests; they start their own servers
-	@sh scripts/lib/files-limit.sh $(CARGO) test --workspace --locked
+test: ## Run all tests; they start their own servers
+	@sh scripts/run/preflight.sh
+	@FLEET=target/ci/fleet sh scripts/lib/files-limit.sh $(CARGO) test --profile ci --workspace --locked
 
 lint: fmt-check clippy buf layers workflows pins mutants-check doc ## Format, clippy, buf, layers, the list of services, workflows and Dockerfiles, pins, planted faults, docs
 
@@ -127,8 +134,8 @@ fmt-check:
 	@$(CARGO) fmt --all --check
 
 clippy:
-	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	@$(CARGO) clippy --workspace --test faults --test upgrade --test attacks --locked -- -D warnings
+	@$(CARGO) clippy --profile ci --workspace --all-targets --locked -- -D warnings
+	@$(CARGO) clippy --profile ci --workspace --test faults --test upgrade --test attacks --locked -- -D warnings
 
 buf:
 	@sh scripts/check/buf.sh
@@ -152,7 +159,7 @@ mutants-check:
 	@python3 scripts/test/mutants.py --check
 
 doc:
-	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile ci --workspace --no-deps --locked --quiet
 	@sh scripts/check/docs.sh
 
 docs: ## Build the reference of all crates (cargo doc)
@@ -238,7 +245,7 @@ mutants-short: ## The same with the ten faults that are quick to plant
 
 # Seconds on two cold cores; all of it together must stay under 60 minutes.
 ci: ## What CI runs
-	@MAKE="$(MAKE)" sh scripts/lib/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-tour:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
+	@MAKE="$(MAKE) PROFILE=ci" sh scripts/lib/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-tour:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
 
 ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
 	@MAKE="$(MAKE)" sh scripts/lib/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300

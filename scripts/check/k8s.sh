@@ -21,7 +21,7 @@ installed=$(command -v kubectl || echo "$kubectl")
 "$python" -m unittest --failfast test_renderers test_assertions
 "$python" scripts/check/k8s/check.py "$folder"
 # `make k8s-apiserver`, which needs a build anyway, never leaves this out.
-program=${FLOTILLA:-target/release/flotilla}
+program=${FLOTILLA:-$(dirname "${FLEET:-target/release/fleet}")/flotilla}
 if [ -x "$program" ]; then
     "$python" scripts/check/k8s/loads.py "$program" "$folder"/rendered/*.yaml
 else

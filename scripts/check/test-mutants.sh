@@ -6,8 +6,8 @@ room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 cat >"$room/cargo" <<'END_OF_CARGO'
 #!/bin/sh
-[ "$1 $2" = "test --locked" ] || exit 64
-shift 2
+[ "$1 $2 $3 $4" = "test --profile ci --locked" ] || exit 64
+shift 4
 if [ "$1" = --no-run ]; then
     if grep -q 'not a program' code; then exit 101; fi
     exit 0
@@ -24,14 +24,14 @@ case $1 in
 esac
 END_OF_CARGO
 chmod +x "$room/cargo"
-mkdir -p "$room/repository/scripts/test/mutants" "$room/repository/target/debug/deps" "$room/repository/target/debug/.fingerprint/serde-1"
+mkdir -p "$room/repository/scripts/test/mutants" "$room/repository/target/ci/deps" "$room/repository/target/ci/.fingerprint/serde-1"
 cd "$room/repository"
 git init -q .
 printf '/target\n/.flotilla\n' >.gitignore
-: >target/debug/deps/libserde-1.rlib
-: >target/debug/deps/it-1
-: >target/debug/.fingerprint/serde-1/lib
-touch -d '2020-01-01' target/debug/deps/libserde-1.rlib
+: >target/ci/deps/libserde-1.rlib
+: >target/ci/deps/it-1
+: >target/ci/.fingerprint/serde-1/lib
+touch -d '2020-01-01' target/ci/deps/libserde-1.rlib
 
 # fault NAME FIND REPLACE TEST [SHORT]
 fault() {
@@ -64,8 +64,8 @@ mutants
 expect 0 'seen: found by it::sees \([0-9]+ s\)' '1 of 1 faults are found'
 copy=.flotilla/mutants
 [ "$(cat $copy/tree/code)" = "$(cat code)" ] || fail "the fault stays in the copy"
-[ $copy/target/debug/deps/libserde-1.rlib -ot code ] || fail "what was built isn't taken over with its time"
-[ ! -e $copy/target/debug/deps/it-1 ] || fail "programs are taken over"
+[ $copy/target/ci/deps/libserde-1.rlib -ot code ] || fail "what was built isn't taken over with its time"
+[ ! -e $copy/target/ci/deps/it-1 ] || fail "programs are taken over"
 
 only unseen sound broken blind
 mutants

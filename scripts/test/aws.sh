@@ -26,5 +26,5 @@ echo "test-aws: moto $version"
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_REGION AWS_ENDPOINT_URL AWS_ENDPOINT_URL_SECRETS_MANAGER
 FLOTILLA_TEST_AWS_ADDRESS=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
     AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=$scratch/none AWS_SHARED_CREDENTIALS_FILE=$scratch/none \
-    $CARGO test --locked -p flotilla-secrets --features aws --test aws
+    $CARGO test --profile ci --locked -p flotilla-secrets --features aws --test aws
 echo "test-aws: all passed"

@@ -6,8 +6,8 @@ set -eu
 . scripts/lib/go-tool.sh
 suite=$(go_tool connectconformance connectrpc.com/conformance v1.0.7) ||
     skip conformance-rpc "there is no Go (or no module proxy) to build the suite with"
-cargo build --locked --quiet -p flotilla-gateway --example conformance
+cargo build --profile ci --locked --quiet -p flotilla-gateway --example conformance
 cases=services/gateway/tests/conformance
 "$suite" --mode server --conf $cases/config.yaml --known-failing @$cases/known-failing.txt "$@" -- \
-    target/debug/examples/conformance
+    target/ci/examples/conformance
 echo "conformance-rpc: the edge speaks gRPC, gRPC-Web and Connect as the suite wants"

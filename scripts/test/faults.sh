@@ -6,5 +6,5 @@ set -eu
 . scripts/run/prometheus.sh
 FLOTILLA_TEST_PROMETHEUS=$(observability_tool prometheus) || skip faults "prometheus is not installed, and there is no Debian package of it"
 export FLOTILLA_TEST_PROMETHEUS
-sh scripts/lib/files-limit.sh "${CARGO:-cargo}" test --locked --package flotilla-fleet --test faults -- --nocapture
+sh scripts/lib/files-limit.sh "${CARGO:-cargo}" test --profile ci --workspace --locked --test faults -- --nocapture
 echo "faults: each one was answered"

@@ -15,4 +15,4 @@ if [ -z "${PROTOC:-}" ] && ! command -v protoc >/dev/null 2>&1; then
     "$PROTOC" --version >/dev/null 2>&1 || skip flagd "the wheel's protoc doesn't run"
     export PROTOC
 fi
-exec "${CARGO:-cargo}" test -p flotilla-flags --features flagd
+exec "${CARGO:-cargo}" test --profile ci -p flotilla-flags --features flagd

@@ -12,5 +12,5 @@ if [ "$(id -u)" != 0 ]; then
     enter="unshare --user --map-current-user --mount --keep-caps"
     $enter true 2>/dev/null || skip test-full-disk "no file system can be mounted: neither root nor a user namespace"
 fi
-cargo test -p flotilla-messaging --test it --no-run
-CI=true $enter cargo test -p flotilla-messaging --test it -- --nocapture real::full_disk
+cargo test --profile ci -p flotilla-messaging --test it --no-run
+CI=true $enter cargo test --profile ci -p flotilla-messaging --test it -- --nocapture real::full_disk

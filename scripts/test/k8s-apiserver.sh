@@ -19,7 +19,7 @@ echo "k8s-apiserver: $("$kubectl" version | sed -n 's/^Server Version: //p'), $(
 folder=$(pwd)/.flotilla/k8s-apiserver
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts/check/k8s
 "$python" scripts/check/k8s/combinations.py "$kubectl" "$folder"
-"$python" scripts/check/k8s/loads.py "${FLOTILLA:-target/release/flotilla}" "$folder"/rendered/*.yaml
+"$python" scripts/check/k8s/loads.py "${FLOTILLA:-$(dirname "${FLEET:-target/release/fleet}")/flotilla}" "$folder"/rendered/*.yaml
 
 # quietly COMMAND...: what it says is shown only where it fails, or where the API server warns.
 quietly() {

@@ -112,7 +112,7 @@ class Room:
         for path in sorted(self.tree.rglob("*")):
             if path.is_file() and not path.is_symlink() and str(path.relative_to(self.tree)) not in wanted:
                 path.unlink()
-        fresh = not self.target.exists()
+        fresh = not (self.target / "ci").exists()
         for name in wanted:
             source, copy = self.root / name, self.tree / name
             if not (copy.is_file() and filecmp.cmp(source, copy, shallow=False)):
@@ -124,7 +124,7 @@ class Room:
         if not shared.is_symlink():
             shared.symlink_to(self.root / ".flotilla", target_is_directory=True)
         if fresh:
-            self.seed(self.root / "target" / "debug", self.target / "debug")
+            self.seed(self.root / "target" / "ci", self.target / "ci")
 
     @staticmethod
     def seed(source, target):
@@ -139,7 +139,7 @@ class Room:
 
     def cargo(self, *arguments):
         """Runs `cargo test`; no status if it timed out. Everything that it started ends with it."""
-        command = [os.environ.get("CARGO", "cargo"), "test", "--locked", *arguments]
+        command = [os.environ.get("CARGO", "cargo"), "test", "--profile", "ci", "--locked", *arguments]
         environment = {**os.environ, "CARGO_TARGET_DIR": str(self.target), "CARGO_TERM_COLOR": "never"}
         output = self.folder / "output"
         with open(output, "wb") as sink:

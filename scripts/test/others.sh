@@ -7,12 +7,12 @@ if [ "$(id -u)" != 0 ]; then
     exit 0
 fi
 unset FLOTILLA_HOME FLOTILLA_SERVERS
-here=$(pwd)
+fleet=$(pwd)/${FLEET:-target/release/fleet}
 closed=$(mktemp -d "${HOME:-/root}/flotilla-try-XXXXXX")
 open=$(mktemp -d /tmp/flotilla-try-XXXXXX)
 clean() {
-    "$here/target/release/fleet" --home "$closed/.flotilla" down >/dev/null 2>&1 || true
-    "$here/target/release/fleet" --home "$closed/.flotilla" reset --yes >/dev/null 2>&1 || true
+    "$fleet" --home "$closed/.flotilla" down >/dev/null 2>&1 || true
+    "$fleet" --home "$closed/.flotilla" reset --yes >/dev/null 2>&1 || true
     as_user "$open/bin/fleet" --home "$open/home" down >/dev/null 2>&1 || true
     # Nobody may enter the closed folder, so its servers live outside of it; the record says where.
     servers=$(sed -n 's|.*"home": *"\(/var/tmp/flotilla-[A-Za-z0-9]*\)".*|\1|p' "$closed/.flotilla/run-as.json" 2>/dev/null || true)
@@ -26,11 +26,11 @@ trap clean EXIT
 
 echo "others: as root in $closed"
 chmod 700 "$closed"
-(cd "$closed" && "$here/target/release/fleet" --home .flotilla up && "$here/target/release/fleet" --home .flotilla demo --products 200 --orders 100 --customers 5 && "$here/target/release/fleet" --home .flotilla down)
+(cd "$closed" && "$fleet" --home .flotilla up && "$fleet" --home .flotilla demo --products 200 --orders 100 --customers 5 && "$fleet" --home .flotilla down)
 
 echo "others: as an ordinary user"
 mkdir -p "$open/bin" "$open/home"
-cp target/release/fleet target/release/flotilla "$open/bin/"
+cp "$fleet" "${fleet%/*}/flotilla" "$open/bin/"
 chown -R 65534:65534 "$open"
 chmod 755 "$open"
 (cd "$open" && as_user bin/fleet --home home up && as_user bin/fleet --home home demo --products 200 --orders 100 --customers 5 && as_user bin/fleet --home home down)

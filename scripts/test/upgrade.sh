@@ -63,7 +63,7 @@ done
 
 run() {
     FLOTILLA_UPGRADE_N=$n FLOTILLA_UPGRADE_NEXT=$next FLOTILLA_UPGRADE_CONTRACTED=$contracted \
-        sh scripts/lib/files-limit.sh "${CARGO:-cargo}" test --locked --package flotilla-fleet --test upgrade -- --nocapture
+        sh scripts/lib/files-limit.sh "${CARGO:-cargo}" test --profile ci --workspace --locked --test upgrade -- --nocapture
 }
 
 if [ "${1:-}" = --self-test ]; then

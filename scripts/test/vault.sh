@@ -25,6 +25,6 @@ server=$!
 until_up test-vault env BAO_ADDR="$FLOTILLA_TEST_VAULT_ADDRESS" VAULT_ADDR="$FLOTILLA_TEST_VAULT_ADDRESS" "$bao" status
 echo "test-vault: $("$bao" version)"
 
-$CARGO test --locked -p flotilla-secrets --features vault,kubernetes
-$CARGO test --locked -p flotilla-payments --features vault --test vault
+$CARGO test --profile ci --locked -p flotilla-secrets --features vault,kubernetes
+$CARGO test --profile ci --locked -p flotilla-payments --features vault --test vault
 echo "test-vault: all passed"

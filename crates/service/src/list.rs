@@ -1,4 +1,4 @@
-//! Reading one page of a list: the statement that [`flotilla_listing::list`] renders, run on a pool.
+//! Reading one page of a list: the statement that [`Select`] renders, run on a pool.
 
 use flotilla_listing::{Page, Select, Value, key_column};
 use flotilla_postgres::{Error, Pool, Row};

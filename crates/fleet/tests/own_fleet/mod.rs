@@ -56,15 +56,11 @@ fn command(home: &Home) -> Command {
     command
 }
 
-/// The command: the release build, or what FLEET names.
+/// The command: the one that was compiled with these tests, or what FLEET names.
 pub fn binary() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    let binary = std::env::var_os("FLEET").map_or_else(|| target.join("release/fleet"), |path| workspace().join(path));
-    assert!(
-        binary.exists(),
-        "{} is missing: these tests run the release build, `make build` makes it",
-        binary.display()
-    );
+    let binary = std::env::var_os("FLEET").unwrap_or_else(|| env!("CARGO_BIN_EXE_fleet").into());
+    let binary = workspace().join(binary);
+    assert!(binary.exists(), "{} is missing", binary.display());
     binary
 }
 

@@ -156,8 +156,8 @@ fn workspace() -> PathBuf {
 
 /// The present command, whatever the services are.
 fn fleet_binary() -> PathBuf {
-    let path = std::env::var_os("FLEET").map_or_else(|| "target/release/fleet".into(), PathBuf::from);
+    let path = std::env::var_os("FLEET").unwrap_or_else(|| env!("CARGO_BIN_EXE_fleet").into());
     let path = workspace().join(path);
-    assert!(path.exists(), "{} is missing: `make build` makes it", path.display());
+    assert!(path.exists(), "{} is missing", path.display());
     path
 }
