@@ -7,7 +7,8 @@ if [ "$(id -u)" != 0 ]; then
     exit 0
 fi
 unset FLOTILLA_HOME FLOTILLA_SERVERS
-fleet=$(pwd)/${FLEET:-target/release/fleet}
+fleet=${FLEET:-target/release/fleet}
+case $fleet in /*) ;; *) fleet=$(pwd)/$fleet ;; esac
 closed=$(mktemp -d "${HOME:-/root}/flotilla-try-XXXXXX")
 open=$(mktemp -d /tmp/flotilla-try-XXXXXX)
 clean() {
