@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
-use serde::Deserialize;
 
 /// The most that the clocks of the fleet may be apart.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Which tokens are accepted and where the keys come from.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct AuthSettings {
     /// Expected `iss`.
     pub issuer: String,

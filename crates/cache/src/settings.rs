@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
-use serde::Deserialize;
 
 /// The longest wait for a cached value: it can also be fetched from its service.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How a service reaches its cache. Variables: `FLOTILLA__CACHE__<FIELD>`.
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
+#[setting(default)]
 pub struct CacheSettings {
     /// Address of Redis or Valkey, such as `redis://localhost:6379`; without one everything is a miss.
     #[setting(alias = "REDIS_URL")]

@@ -1,4 +1,4 @@
-//! What attributes say: doc comments, serde's, and our own.
+//! What attributes say: doc comments, and our own.
 
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Path, Token};
@@ -18,6 +18,8 @@ pub(crate) struct Attributes {
     pub doc: String,
     pub fallback: Option<Fallback>,
     pub rename: Option<String>,
+    /// It is no setting, and always its type's `Default`.
+    pub skip: bool,
     pub rename_all: Option<String>,
     pub aliases: Vec<String>,
     pub kind: Option<String>,
@@ -29,8 +31,6 @@ pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Attributes> {
     for attribute in attributes {
         if attribute.path().is_ident("doc") {
             lines.extend(doc_line(&attribute.meta));
-        } else if attribute.path().is_ident("serde") {
-            attribute.parse_nested_meta(|meta| serde(&meta, &mut read))?;
         } else if attribute.path().is_ident("setting") {
             attribute.parse_nested_meta(|meta| own(&meta, &mut read))?;
         }
@@ -49,31 +49,28 @@ fn doc_line(meta: &Meta) -> Option<String> {
     }
 }
 
-fn serde(meta: &ParseNestedMeta<'_>, read: &mut Attributes) -> syn::Result<()> {
+fn own(meta: &ParseNestedMeta<'_>, read: &mut Attributes) -> syn::Result<()> {
     if meta.path.is_ident("default") {
         read.fallback = Some(match meta.input.peek(Token![=]) {
             true => Fallback::Function(meta.value()?.parse::<LitStr>()?.parse()?),
             false => Fallback::Type,
         });
+    } else if meta.path.is_ident("skip") {
+        read.skip = true;
     } else if meta.path.is_ident("rename") {
-        read.rename = Some(meta.value()?.parse::<LitStr>()?.value());
+        read.rename = Some(text(meta)?);
     } else if meta.path.is_ident("rename_all") {
-        read.rename_all = Some(meta.value()?.parse::<LitStr>()?.value());
-    } else if meta.path.is_ident("flatten") {
-        return Err(meta.error("a flattened section has no name of its own: settings need one"));
-    } else if meta.input.peek(Token![=]) {
-        meta.value()?.parse::<Expr>()?;
+        read.rename_all = Some(text(meta)?);
+    } else if meta.path.is_ident("alias") {
+        read.aliases.push(text(meta)?);
+    } else if meta.path.is_ident("kind") {
+        read.kind = Some(text(meta)?);
+    } else {
+        return Err(meta.error("unknown attribute; use one of default, skip, rename, rename_all, alias, kind"));
     }
     Ok(())
 }
 
-fn own(meta: &ParseNestedMeta<'_>, read: &mut Attributes) -> syn::Result<()> {
-    if meta.path.is_ident("alias") {
-        read.aliases.push(meta.value()?.parse::<LitStr>()?.value());
-    } else if meta.path.is_ident("kind") {
-        read.kind = Some(meta.value()?.parse::<LitStr>()?.value());
-    } else {
-        return Err(meta.error("expected `alias = \"...\"` or `kind = \"...\"`"));
-    }
-    Ok(())
+fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<String> {
+    Ok(meta.value()?.parse::<LitStr>()?.value())
 }

@@ -1,18 +1,22 @@
-//! `#[derive(Setting)]`: tells what a settings type consists of.
+//! `#[derive(Setting)]`: how a settings type is described, read and checked.
 //!
-//! Beside serde's `Deserialize`, whose attributes it reads: `default` (of a struct or a field), `rename` and
-//! `rename_all`. Its own attributes:
-//! * on a field, `#[setting(alias = "NATS_URL")]`: another variable that sets it, may be repeated;
-//! * on a struct or enum, `#[setting(kind = "a currency")]`: it is one setting, shown by `Display` and compared by `==`.
+//! A struct with named fields is a section: each field's type is a setting or a section and says so itself. An enum of
+//! words is one setting. Attributes, all of them `#[setting(...)]`:
+//! * on a struct or a field, `default` or `default = "function"`: what holds where nothing is set;
+//! * on a field, `alias = "NATS_URL"`: another variable that sets it, may be repeated; `skip`: it is no setting;
+//! * on a field or a variant, `rename = "..."`; on an enum, `rename_all = "lowercase"`;
+//! * on a struct, `kind = "a currency"`: it is one setting, read by `FromStr` and shown by `Display`.
+//!
+//! A section is checked by its `Validate`, which every section has, after the sections inside.
 
 mod attributes;
-mod record;
-mod variants;
+mod section;
+mod words;
 
 use proc_macro::TokenStream;
 use syn::{Data, DeriveInput, Fields, parse_macro_input};
 
-/// Implements `flotilla_config::Setting` for a struct of settings, or for an enum that is one setting.
+/// Implements `flotilla_config::Setting` for a section, `flotilla_config::SettingValue` for what is one setting.
 #[proc_macro_derive(Setting, attributes(setting))]
 pub fn derive_setting(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -22,14 +26,14 @@ pub fn derive_setting(input: TokenStream) -> TokenStream {
 fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     let attributes = attributes::read(&input.attrs)?;
     if let Some(kind) = &attributes.kind {
-        return Ok(variants::shown(input, kind));
+        return Ok(words::parsed(input, kind));
     }
     match &input.data {
         Data::Struct(data) => match &data.fields {
-            Fields::Named(fields) => record::section(input, &attributes, fields),
+            Fields::Named(fields) => section::derive(input, &attributes, fields),
             _ => Err(syn::Error::new_spanned(&input.ident, "a section has named fields; one setting has a `kind`")),
         },
-        Data::Enum(data) => variants::choice(input, &attributes, data),
+        Data::Enum(data) => words::derive(input, &attributes, data),
         Data::Union(_) => Err(syn::Error::new_spanned(&input.ident, "a union isn't a setting")),
     }
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::merged::Merged;
 use crate::reference::Reference;
-use crate::setting::{MASK, Setting};
+use crate::setting::Setting;
+use crate::shown::{MASK, Shown};
 use crate::tree;
 
 /// Settings that were read, with what can be told of them.
@@ -40,7 +41,7 @@ impl Effective {
     pub(crate) fn of<T: Setting>(settings: &T, merged: &Merged, reference: &Reference) -> Self {
         let mut shown = Vec::new();
         settings.values("", &mut shown);
-        let effective = |shown: crate::setting::Shown| {
+        let effective = |shown: Shown| {
             let value = match shown.value {
                 Some(_) if merged.masked.contains(&shown.name) => Some(MASK.to_owned()),
                 value => value,

@@ -47,12 +47,12 @@ pub(crate) fn mistaken(directory: &Path, layers: &[&str]) -> Vec<(PathBuf, Strin
         let (stem, ending) = (part(path.file_stem()), part(path.extension()));
         let (known, ends) = (layers.contains(&&*stem), ENDINGS.contains(&&*ending));
         if known && !ends && path.is_file() {
-            found.push((path, "is read by nobody: its name must end in .toml, .yaml or .yml".to_owned()));
+            found.push((path, "unknown type of file; its name must end in .toml, .yaml or .yml".to_owned()));
         } else if !known
             && ends
             && let Some(meant) = nearest(&stem, layers.iter().copied())
         {
-            found.push((path, format!("is read by nobody; did you mean {meant}.{ending}?")));
+            found.push((path, format!("unknown settings file; did you mean {meant}.{ending}?")));
         }
     }
     found.sort();

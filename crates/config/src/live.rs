@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -90,12 +89,6 @@ impl<T: PartialEq> PartialEq for Live<T> {
 impl<T: fmt::Debug> fmt::Debug for Live<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Live").field(&*self.0.borrow()).finish()
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Live<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(Self::new)
     }
 }
 

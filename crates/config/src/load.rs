@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-
 use crate::effective::Loaded;
 use crate::error::ConfigError;
-use crate::problems::{Validate, variable};
+use crate::names::variable;
 use crate::reference::Reference;
 use crate::remote::RemoteLayer;
 use crate::resolve::Secrets;
@@ -17,7 +15,7 @@ use crate::sources::Sources;
 ///
 /// # Errors
 /// Every setting that is missing, unknown or wrong.
-pub fn load<T: DeserializeOwned + Validate + Setting>() -> Result<T, ConfigError> {
+pub fn load<T: Setting>() -> Result<T, ConfigError> {
     Sources::of_process().load().map(|loaded| loaded.settings)
 }
 
@@ -25,7 +23,7 @@ pub fn load<T: DeserializeOwned + Validate + Setting>() -> Result<T, ConfigError
 ///
 /// # Errors
 /// Every setting that is missing, unknown or wrong.
-pub fn load_from<T: DeserializeOwned + Validate + Setting>(
+pub fn load_from<T: Setting>(
     environment: impl IntoIterator<Item = (String, String)>,
     file: Option<&Path>,
 ) -> Result<T, ConfigError> {
@@ -39,7 +37,7 @@ impl Sources {
     ///
     /// # Errors
     /// Every setting that is missing, unknown or wrong.
-    pub fn load<T: DeserializeOwned + Validate + Setting>(&self) -> Result<Loaded<T>, ConfigError> {
+    pub fn load<T: Setting>(&self) -> Result<Loaded<T>, ConfigError> {
         let reference = Reference::of::<T>();
         self.merge(&reference, &RemoteLayer::default())?.read(&reference, &Secrets::new())
     }

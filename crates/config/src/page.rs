@@ -11,7 +11,7 @@ impl Reference {
         let mut text = String::new();
         for setting in self.settings() {
             // Writing into a String doesn't fail.
-            let _ = writeln!(text, "--{}  {}", setting.name, plain(&setting.kind.text));
+            let _ = writeln!(text, "--{}  {}", setting.name, plain(&setting.kind.to_string()));
             let _ = writeln!(text, "    {}", plain(&setting.doc));
             let mut facts = vec![value(setting), setting.variable()];
             facts.extend(setting.aliases.iter().map(|alias| format!("or {alias}")));
@@ -37,7 +37,7 @@ impl Reference {
                 None => "none".to_owned(),
             };
             let reload = if setting.live { "live" } else { "restart" };
-            let (kind, doc) = (cell(&setting.kind.text), cell(&setting.doc));
+            let (kind, doc) = (cell(&setting.kind.to_string()), cell(&setting.doc));
             let _ = writeln!(table, "| {names} | {kind} | {} | {reload} | {doc} |", cell(&default));
         }
         table

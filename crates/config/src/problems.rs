@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::names::variable;
+
 /// One thing that is wrong with one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -42,11 +44,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The environment variable of a setting.
-pub(crate) fn variable(setting: &str) -> String {
-    format!("FLOTILLA__{}", setting.replace('.', "__").to_ascii_uppercase())
-}
-
 /// The problems found so far, in the order of finding.
 #[derive(Clone, Debug, Default)]
 pub struct Problems {
@@ -68,12 +65,12 @@ impl Problems {
         }
     }
 
-    /// Checks a section; its settings are named below `name`.
-    pub fn section(&mut self, name: &str, section: &impl Validate) {
+    /// What `check` finds is named below `name`.
+    pub fn within(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
         let outer = self.prefix.len();
         self.prefix.push_str(name);
         self.prefix.push('.');
-        section.validate(self);
+        check(self);
         self.prefix.truncate(outer);
     }
 
@@ -94,15 +91,12 @@ impl Problems {
     }
 }
 
-/// Settings that can tell what is wrong with them beyond their types.
+/// What a section requires beyond the types of its settings. Each section has one, be it empty: `derive(Setting)` calls
+/// it, and those of the sections inside before it.
 pub trait Validate {
-    /// Reports every problem; settings are named relative to this section.
-    fn validate(&self, problems: &mut Problems);
-}
-
-/// A process without settings of its own.
-impl Validate for () {
-    fn validate(&self, _: &mut Problems) {}
+    /// Reports every problem of this section's own settings, and how they and the sections inside fit together. Settings
+    /// are named relative to this section.
+    fn validate(&self, _problems: &mut Problems) {}
 }
 
 #[cfg(test)]
@@ -122,7 +116,7 @@ mod tests {
     #[test]
     fn a_sections_problem_carries_the_sections_name_and_its_variable() {
         let mut problems = Problems::default();
-        problems.section("postgres", &Pool { size: 0 });
+        problems.within("postgres", |problems| Pool { size: 0 }.validate(problems));
         problems.add("grace", "must be shorter");
         let told: Vec<String> = problems.found().iter().map(ToString::to_string).collect();
         assert_eq!(

@@ -2,37 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::failure::join;
-use crate::problems::variable;
-use crate::setting::{Setting, Shown};
-
-/// What a setting takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kind {
-    /// In words, fit to follow "expected".
-    pub text: String,
-    /// The words to choose from, if it takes only these.
-    pub choices: Vec<String>,
-}
-
-impl Kind {
-    /// What is told by `text`, such as `a duration such as 5s`.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self { text: text.to_owned(), choices: Vec::new() }
-    }
-
-    /// One of these words.
-    #[must_use]
-    pub fn choice(words: &[&str]) -> Self {
-        let choices: Vec<String> = words.iter().map(ToString::to_string).collect();
-        Self { text: format!("one of {}", choices.join(", ")), choices }
-    }
-
-    pub(crate) fn is_flag(&self) -> bool {
-        self.choices == ["true", "false"]
-    }
-}
+use crate::kind::Kind;
+use crate::names::{join, variable};
 
 /// Where a description goes: the name, and what the field says about it.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +14,10 @@ pub struct Place {
 }
 
 impl Place {
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
     /// The place of a field of the section here.
     #[must_use]
     pub fn field(&self, key: &str, doc: &str, aliases: &[&str]) -> Self {
@@ -68,8 +43,6 @@ pub struct Description {
     pub live: bool,
     /// Its value is masked wherever it is shown.
     pub secret: bool,
-    /// Names of further settings may follow it, behind a dot.
-    pub open: bool,
     /// Other variables that set it.
     pub aliases: Vec<String>,
 }
@@ -100,14 +73,6 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// All settings of `T`.
-    #[must_use]
-    pub fn of<T: Setting>() -> Self {
-        let mut reference = Self::default();
-        T::describe(&Place::default(), None, &mut reference);
-        reference
-    }
-
     /// Adds a section; `doc` is its type's word where its field has none.
     pub fn section(&mut self, at: &Place, doc: &str) {
         let doc = if at.doc.is_empty() { doc } else { &at.doc };
@@ -115,22 +80,16 @@ impl Reference {
     }
 
     /// Adds a setting.
-    pub fn setting<T: Setting>(&mut self, at: &Place, kind: Kind, default: Option<&T>) {
-        let mut shown = Vec::new();
-        if let Some(default) = default {
-            default.values(&at.name, &mut shown);
-        }
-        let default = shown.first().and_then(|shown: &Shown| shown.value.clone());
+    pub(crate) fn setting(&mut self, at: &Place, kind: Kind, default: Option<String>) {
         self.places.insert(at.name.clone(), self.settings.len());
         self.settings.push(Description {
             name: at.name.clone(),
             doc: at.doc.clone(),
+            secret: kind == Kind::Secret,
             kind,
             required: default.is_none(),
             default,
             live: false,
-            secret: false,
-            open: false,
             aliases: at.aliases.clone(),
         });
     }
@@ -154,16 +113,10 @@ impl Reference {
         &self.sections
     }
 
-    /// The setting of this name, or the one that takes it as a key.
+    /// The setting of this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Description> {
-        if let Some(place) = self.places.get(name) {
-            return Some(&self.settings[*place]);
-        }
-        let inside = |setting: &&Description| {
-            setting.open && name.strip_prefix(&setting.name).is_some_and(|rest| rest.starts_with('.'))
-        };
-        self.settings.iter().find(inside)
+        self.places.get(name).map(|place| &self.settings[*place])
     }
 
     /// Whether settings begin with this name.

@@ -1,11 +1,22 @@
-//! What a type of settings tells about itself: which settings it has, what they hold, and which may change.
+//! What a type of settings can do: tell which settings it has, read and check them, and tell which may change.
 
+use crate::Live;
+use crate::problems::Problems;
+use crate::reader::Reader;
 use crate::reference::{Place, Reference};
+use crate::shown::{Change, Shown};
+use crate::value::SettingValue;
 
-/// A setting or a section of them. Derive it beside serde's `Deserialize`.
+/// A setting, or a section of them, which derives it.
 pub trait Setting: Sized {
     /// Adds the settings at `at`, with what holds where nothing is set.
     fn describe(at: &Place, default: Option<&Self>, out: &mut Reference);
+
+    /// Reads what is named `at`. `None` if something is wrong with it, which the reader then knows.
+    fn read(at: &str, default: Option<Self>, from: &mut Reader<'_>) -> Option<Self>;
+
+    /// Reports what is wrong beyond the types: each section inside first, then this one.
+    fn check(&self, problems: &mut Problems);
 
     /// Adds what the settings hold, secrets masked.
     fn values(&self, name: &str, out: &mut Vec<Shown>);
@@ -13,77 +24,130 @@ pub trait Setting: Sized {
     /// Adds the settings whose value in `new` differs.
     fn differ(&self, new: &Self, name: &str, out: &mut Vec<Change>);
 
-    /// Takes over what `new` holds in settings that are [`Live`](crate::Live); others stay.
+    /// Takes over what `new` holds in settings that are [`Live`]; others stay.
     fn adopt(&self, new: &Self);
 }
 
-/// What stands in the place of a secret.
-pub(crate) const MASK: &str = "****";
-
-/// What a setting holds, fit to be seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// The dotted name.
-    pub name: String,
-    /// The value; nothing for a setting without one.
-    pub value: Option<String>,
-    /// Whether the value is a secret, and therefore masked.
-    pub secret: bool,
-}
-
-impl Shown {
-    /// A value that anybody may see. A password within an address isn't.
+impl Reference {
+    /// All settings of `T`.
     #[must_use]
-    pub fn plain(name: &str, value: impl AsRef<str>) -> Self {
-        Self { name: name.to_owned(), value: Some(without_password(value.as_ref())), secret: false }
+    pub fn of<T: Setting>() -> Self {
+        Self::below::<T>("")
     }
 
-    pub(crate) fn none(name: &str) -> Self {
-        Self { name: name.to_owned(), value: None, secret: false }
-    }
-}
-
-/// A setting that differs between two configurations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The dotted name.
-    pub name: String,
-    /// Whether a running process can adopt it.
-    pub live: bool,
-}
-
-impl Change {
-    /// A change that a running process can't adopt.
-    #[must_use]
-    pub fn needs_restart(name: &str) -> Self {
-        Self { name: name.to_owned(), live: false }
+    /// All settings of the section `T` that is called `name`.
+    pub(crate) fn below<T: Setting>(name: &str) -> Self {
+        let mut reference = Self::default();
+        T::describe(&Place::named(name), None, &mut reference);
+        reference
     }
 }
 
-/// The dotted name of `key` in the section `place`.
-#[must_use]
-pub fn join(place: &str, key: &str) -> String {
-    crate::failure::join(place, key)
+impl<T: SettingValue> Setting for T {
+    fn describe(at: &Place, default: Option<&Self>, out: &mut Reference) {
+        out.setting(at, T::kind(), default.and_then(|default| Shown::of("", default).value));
+    }
+
+    fn read(at: &str, default: Option<Self>, from: &mut Reader<'_>) -> Option<Self> {
+        from.value(at, default)
+    }
+
+    fn check(&self, _: &mut Problems) {}
+
+    fn values(&self, name: &str, out: &mut Vec<Shown>) {
+        out.push(Shown::of(name, self));
+    }
+
+    fn differ(&self, new: &Self, name: &str, out: &mut Vec<Change>) {
+        if !self.same(new) {
+            out.push(Change::needs_restart(name));
+        }
+    }
+
+    fn adopt(&self, _: &Self) {}
 }
 
-/// A text whose address, if it is one, shows no password: `nats://user:****@host`.
-pub(crate) fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let Some((user, host)) = rest[..end].rsplit_once('@') else { return text.to_owned() };
-    let name = user.split_once(':').map_or(MASK.to_owned(), |(name, _)| format!("{name}:{MASK}"));
-    format!("{scheme}://{name}@{host}{}", &rest[end..])
+/// Whatever has no settings.
+impl Setting for () {
+    fn describe(_: &Place, _: Option<&Self>, _: &mut Reference) {}
+    fn read(_: &str, _: Option<Self>, _: &mut Reader<'_>) -> Option<Self> {
+        Some(())
+    }
+    fn check(&self, _: &mut Problems) {}
+    fn values(&self, _: &str, _: &mut Vec<Shown>) {}
+    fn differ(&self, _: &Self, _: &str, _: &mut Vec<Change>) {}
+    fn adopt(&self, _: &Self) {}
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl<T: Setting> Setting for Option<T> {
+    fn describe(at: &Place, default: Option<&Self>, out: &mut Reference) {
+        let default = default.and_then(Option::as_ref);
+        out.mark(|out| T::describe(at, default, out), |setting| setting.required = false);
+    }
 
-    #[test]
-    fn a_password_in_an_address_is_masked() {
-        assert_eq!(without_password("nats://me:hunter2@host:1/x"), "nats://me:****@host:1/x");
-        assert_eq!(without_password("nats://token@host"), "nats://****@host");
-        assert_eq!(without_password("http://host/a@b"), "http://host/a@b");
-        assert_eq!(without_password("a@b"), "a@b");
+    fn read(at: &str, default: Option<Self>, from: &mut Reader<'_>) -> Option<Self> {
+        let default = default.flatten();
+        if from.is_given(at) { T::read(at, default, from).map(Some) } else { Some(default) }
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        if let Some(value) = self {
+            value.check(problems);
+        }
+    }
+
+    fn values(&self, name: &str, out: &mut Vec<Shown>) {
+        match self {
+            Some(value) => value.values(name, out),
+            None => out.push(Shown::none(name)),
+        }
+    }
+
+    fn differ(&self, new: &Self, name: &str, out: &mut Vec<Change>) {
+        match (self, new) {
+            (Some(old), Some(new)) => old.differ(new, name, out),
+            (None, None) => {}
+            _ => out.push(Change::needs_restart(name)),
+        }
+    }
+
+    fn adopt(&self, new: &Self) {
+        if let (Some(old), Some(new)) = (self, new) {
+            old.adopt(new);
+        }
+    }
+}
+
+impl<T: Setting + Clone> Setting for Live<T> {
+    fn describe(at: &Place, default: Option<&Self>, out: &mut Reference) {
+        let default = default.map(Live::get);
+        out.mark(|out| T::describe(at, default.as_ref(), out), |setting| setting.live = true);
+    }
+
+    fn read(at: &str, default: Option<Self>, from: &mut Reader<'_>) -> Option<Self> {
+        T::read(at, default.map(|default| default.get()), from).map(Self::new)
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        self.get().check(problems);
+    }
+
+    fn values(&self, name: &str, out: &mut Vec<Shown>) {
+        self.get().values(name, out);
+    }
+
+    fn differ(&self, new: &Self, name: &str, out: &mut Vec<Change>) {
+        let mut changes = Vec::new();
+        self.get().differ(&new.get(), name, &mut changes);
+        out.extend(changes.into_iter().map(|change| Change { live: true, ..change }));
+    }
+
+    fn adopt(&self, new: &Self) {
+        let mut changes = Vec::new();
+        self.differ(new, "", &mut changes);
+        // Whoever subscribed hears only of changes.
+        if !changes.is_empty() {
+            self.set(new.get());
+        }
     }
 }

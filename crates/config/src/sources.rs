@@ -14,23 +14,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::ConfigError;
-use crate::merged::{Merged, Merging};
+use crate::names::{DIRECTORY, FILES, PREFIX, SECRETS, VARIABLES};
 use crate::problems::Problem;
-use crate::reference::Reference;
-use crate::remote::RemoteLayer;
-use crate::variables::PREFIX;
 
-/// The variable that names files, separated by commas.
-const FILES: &str = "FLOTILLA_CONFIG_FILE";
-/// The variable that names the directory of layers.
-const DIRECTORY: &str = "FLOTILLA_CONFIG_DIR";
-/// The variable that names the directory of mounted secrets.
-const SECRETS: &str = "FLOTILLA_SECRETS_DIR";
-/// The variable that names the file of variables.
-const VARIABLES: &str = "FLOTILLA_ENV_FILE";
-/// Variables that say where settings are read from.
-pub(crate) const NAMES: [&str; 4] = [FILES, DIRECTORY, SECRETS, VARIABLES];
 /// That file, if none is named.
 const DOTENV: &str = ".env";
 
@@ -95,14 +81,6 @@ impl Sources {
     pub fn file(mut self, path: &Path) -> Self {
         self.file = Some(path.to_owned());
         self
-    }
-
-    /// Reads all sources into one tree, in which each value knows where it comes from.
-    ///
-    /// # Errors
-    /// A file can't be read or understood. What is wrong with settings is told by [`Merged::read`].
-    pub fn merge(&self, reference: &Reference, remote: &RemoteLayer) -> Result<Merged, ConfigError> {
-        Merging::new(self, reference).merge(remote)
     }
 
     /// A variable of the environment that isn't empty.

@@ -1,5 +1,6 @@
 //! Suggestions for unknown names, and the error for an unknown word that is used everywhere.
 
+use crate::names::FILE;
 use crate::reference::Reference;
 
 /// The word in `known` that is most similar to `word`, ignoring case; `None` if no word is similar.
@@ -9,21 +10,24 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known.into_iter().filter_map(measured).min().map(|(_, known)| known)
 }
 
-/// The error for an unknown word: ``unknown level `debgu`; did you mean `debug`?``, or the list of choices if none is
-/// similar.
+/// No more words than this are all named by an error.
+const FEW: usize = 8;
+
+/// The error for an unknown word: `unknown log level "debgu"; use one of off, error, warn, info, debug, trace`. Where
+/// there are many words, it names only the one that is probably meant, if any.
 pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    match nearest(word, known.iter().copied()) {
-        Some(meant) => format!("unknown {kind} `{word}`; did you mean `{meant}`?"),
-        None => format!("unknown {kind} `{word}`: choose one of {}", known.join(", ")),
+    match nearest(word, known.iter().copied()).filter(|_| known.len() > FEW) {
+        Some(meant) => format!("unknown {kind} {word:?}; did you mean {meant}?"),
+        None => format!("unknown {kind} {word:?}; use one of {}", known.join(", ")),
     }
 }
 
 /// The name of a setting that `name` resembles.
 pub(crate) fn like(name: &str, reference: &Reference) -> Option<String> {
     // What names a file with the value of a setting.
-    if let Some(base) = name.strip_suffix("_file") {
-        return like(base, reference).map(|meant| format!("{meant}_file"));
+    if let Some(base) = name.strip_suffix(FILE) {
+        return like(base, reference).map(|meant| format!("{meant}{FILE}"));
     }
     let names = || reference.settings().iter().map(|setting| setting.name.as_str());
     let nearest = names().filter_map(|known| Some((apart(name, known)?, known))).min().map(|(_, known)| known);
@@ -87,12 +91,13 @@ mod tests {
             [("debgu", "debug"), ("DEBUGG", "debug"), ("wran", "warn"), ("of", "off"), ("inf0", "info")]
         {
             assert_eq!(nearest(word, levels), Some(meant), "{word}");
-            assert_eq!(unknown("level", word, levels), format!("unknown level `{word}`; did you mean `{meant}`?"));
         }
-        assert_eq!(
-            unknown("level", "verbose", levels),
-            "unknown level `verbose`: choose one of off, error, warn, info, debug, trace"
-        );
+        let refused = unknown("log level", "debgu", levels);
+        assert_eq!(refused, "unknown log level \"debgu\"; use one of off, error, warn, info, debug, trace");
+        let many = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+        assert_eq!(unknown("number", "sevne", many), "unknown number \"sevne\"; did you mean seven?");
+        let all = many.join(", ");
+        assert_eq!(unknown("number", "dozen", many), format!("unknown number \"dozen\"; use one of {all}"));
         assert_eq!(nearest("", levels), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use config::{Map, Value, ValueKind};
 
-use crate::failure::join;
+use crate::names::join;
 
 /// A tree without a value.
 pub(crate) fn empty() -> Value {

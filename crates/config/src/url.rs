@@ -4,8 +4,6 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de};
-
 /// An absolute address: a scheme and a host, such as `http://host:port`. Kept as it was written.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Url(String);
@@ -51,13 +49,7 @@ impl fmt::Display for Url {
 /// Without the password, if it has one.
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::setting::without_password(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Url {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        f.write_str(&crate::shown::without_password(&self.0))
     }
 }
 

@@ -2,17 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::names::{FILE, OURS, PREFIX, SOURCES, setting_of};
 use crate::problems::Problem;
 use crate::reference::Reference;
-use crate::sources::NAMES;
 use crate::suggest::nearest;
-
-/// What every variable of a setting begins with.
-pub(crate) const PREFIX: &str = "FLOTILLA__";
-/// The prefix of all our variables.
-const OURS: &str = "FLOTILLA_";
-/// The end of a variable that names a file with the value.
-const FILE: &str = "_file";
 
 /// A text and where it stands.
 pub(crate) struct Text {
@@ -46,14 +39,14 @@ impl Variables {
                 if let Some(setting) = reference.by_alias(variable) {
                     aliases.insert(setting.name.clone(), set);
                 } else if let Some(meant) = meant(variable, reference) {
-                    let message = format!("is not a variable that is read; did you mean {meant}?");
+                    let message = format!("unknown variable; did you mean {meant}?");
                     problems.push(Problem::new(variable, message).at(&set.origin));
                 }
                 continue;
             };
             let Some(name) = setting_of(name) else {
                 let name = name.to_ascii_lowercase().replace("__", ".");
-                problems.push(Problem::new(&name, "is not the name of a setting").at(&set.origin));
+                problems.push(Problem::new(&name, "no setting can have this name").at(&set.origin));
                 continue;
             };
             let base = name.strip_suffix(FILE).filter(|base| reference.find(base).is_some());
@@ -73,7 +66,7 @@ impl Variables {
     fn refuse_twice(&mut self, problems: &mut Vec<Problem>) {
         for (name, file) in &self.files {
             if let Some(value) = self.values.get(name) {
-                let message = format!("is set twice, also by {}", file.origin);
+                let message = format!("is set twice: unset it or {}", file.origin);
                 problems.push(Problem::new(name, message).at(&value.origin));
             }
         }
@@ -83,7 +76,7 @@ impl Variables {
 
 /// The variable of ours that `variable` resembles. Variables that resemble none belong to other programs.
 fn meant(variable: &str, reference: &Reference) -> Option<String> {
-    let name = variable.strip_prefix(OURS).filter(|_| !NAMES.contains(&variable))?;
+    let name = variable.strip_prefix(OURS).filter(|_| !SOURCES.contains(&variable))?;
     if name.contains("__") {
         // One underscore is missing, unless it is a setting of a single service, which the fleet passes on.
         let dotted = setting_of(name)?;
@@ -91,13 +84,6 @@ fn meant(variable: &str, reference: &Reference) -> Option<String> {
         return reference.find(base).map(|_| format!("{PREFIX}{name}"));
     }
     let aliases = reference.settings().iter().flat_map(|setting| &setting.aliases).map(String::as_str);
-    let known = aliases.chain(NAMES).filter_map(|known| known.strip_prefix(OURS));
+    let known = aliases.chain(SOURCES).filter_map(|known| known.strip_prefix(OURS));
     nearest(name, known).map(|known| format!("{OURS}{known}"))
-}
-
-/// The dotted name in a variable or a file's name: `SAGA__TICK`, `saga.tick`.
-pub(crate) fn setting_of(name: &str) -> Option<String> {
-    let name = name.to_ascii_lowercase().replace("__", ".");
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b));
-    (plain && !name.split('.').any(str::is_empty)).then_some(name)
 }

@@ -73,7 +73,7 @@ impl fmt::Display for Fault {
 
 /// A name that no fault has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no fault {0:?}: choose one of {names}", names = Fault::ALL.map(Fault::name).join(", "))]
+#[error("unknown fault {0:?}; use one of {names}", names = Fault::ALL.map(Fault::name).join(", "))]
 pub struct UnknownFault(pub String);
 
 impl FromStr for Fault {

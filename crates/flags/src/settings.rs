@@ -1,13 +1,12 @@
 //! Settings of flags, section `flags`.
 
 use flotilla_config::{Live, Problems, Setting, Validate};
-use serde::Deserialize;
 
 use crate::FlagDefinitions;
 
 /// Where flags are defined, besides the bucket of the remote source.
-#[derive(Debug, Clone, Default, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Setting)]
+#[setting(default)]
 pub struct FlagSettings {
     /// Definitions in flagd's JSON format: `{"flags": {...}}`. A definition in the bucket of the remote source is
     /// stronger.

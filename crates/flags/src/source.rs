@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use flotilla_config::{Live, Setting};
 use parking_lot::RwLock;
-use serde::{Deserialize, Deserializer};
 use tokio::sync::watch;
 
 use crate::definition::{BadDefinition, Flag, FlagSet};
@@ -55,12 +54,6 @@ impl fmt::Debug for FlagDefinitions {
 impl PartialEq for FlagDefinitions {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
-    }
-}
-
-impl<'de> Deserialize<'de> for FlagDefinitions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

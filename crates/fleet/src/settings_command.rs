@@ -187,16 +187,16 @@ async fn told(state: &State, service: &str, setting: &str, before: u64) -> Resul
 /// The error for a setting that a service doesn't have.
 fn unknown_setting(config: &Value, setting: &str) -> String {
     let names: Vec<_> = settings(config).filter_map(|known| known["setting"].as_str()).collect();
-    let meant = nearest(setting, names).map(|meant| format!("; did you mean `{meant}`?"));
-    format!("unknown setting `{setting}`{}", meant.unwrap_or_default())
+    let meant = nearest(setting, names).map(|meant| format!("; did you mean {meant}?"));
+    format!("unknown setting {setting:?}{}", meant.unwrap_or_default())
 }
 
 /// The error for a setting that no service has.
 fn unknown_anywhere(setting: &str) -> String {
     let references: Vec<_> = SERVICES.into_iter().map(settings_of).collect();
     let names = references.iter().flat_map(|reference| reference.settings().iter().map(|known| known.name.as_str()));
-    let meant = nearest(setting, names).map(|meant| format!("; did you mean `{meant}`?"));
-    format!("unknown setting `{setting}`{}", meant.unwrap_or_default())
+    let meant = nearest(setting, names).map(|meant| format!("; did you mean {meant}?"));
+    format!("unknown setting {setting:?}{}", meant.unwrap_or_default())
 }
 
 /// Refuses what can't be changed so.
@@ -251,9 +251,12 @@ mod tests {
         assert!(check("orders", "a.b", &known(true, "****")).unwrap_err().to_string().contains("secret"));
         assert_eq!(services("all").unwrap().len(), SERVICES.len());
         let refused = services("order").unwrap_err().to_string();
-        assert_eq!(refused, "unknown service `order`; did you mean `orders`?");
+        assert_eq!(
+            refused,
+            "unknown service \"order\"; use one of gateway, identity, inventory, orders, payments, notification"
+        );
         let config = json!({ "settings": [known(true, "1s")] });
-        assert_eq!(unknown_setting(&config, "a.c"), "unknown setting `a.c`; did you mean `a.b`?");
-        assert_eq!(unknown_anywhere("sga.tick"), "unknown setting `sga.tick`; did you mean `saga.tick`?");
+        assert_eq!(unknown_setting(&config, "a.c"), "unknown setting \"a.c\"; did you mean a.b?");
+        assert_eq!(unknown_anywhere("sga.tick"), "unknown setting \"sga.tick\"; did you mean saga.tick?");
     }
 }

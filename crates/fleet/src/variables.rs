@@ -103,11 +103,8 @@ pub fn check(names: impl Iterator<Item = String>) -> Result<()> {
             None => {
                 let all = KNOWN.into_iter().filter_map(|known| known.strip_prefix(PREFIX));
                 let meant = nearest(&name[PREFIX.len()..], all);
-                let meant = meant.map(|meant| format!("; did you mean `{PREFIX}{meant}`?"));
-                bail!(
-                    "unknown variable `{name}`{}",
-                    meant.unwrap_or_else(|| ": nothing reads it, unset it".to_owned())
-                );
+                let meant = meant.map(|meant| format!("; did you mean {PREFIX}{meant}?"));
+                bail!("unknown variable {name}{}", meant.unwrap_or_else(|| ": nothing reads it, unset it".to_owned()));
             }
         }
     }
@@ -134,7 +131,7 @@ fn is_published(name: &str) -> bool {
 /// A setting of one service, such as `FLOTILLA_ORDERS__PLACING__WRITERS`.
 fn of_one_service(name: &str, service: &str, setting: &str) -> Result<()> {
     if name.bytes().any(|letter| letter.is_ascii_lowercase()) {
-        bail!("unknown variable `{name}`; did you mean `{}`?", name.to_uppercase());
+        bail!("unknown variable {name}; did you mean {}?", name.to_uppercase());
     }
     let service = service.to_lowercase();
     if !SERVICES.contains(&&*service) {
@@ -147,8 +144,8 @@ fn of_one_service(name: &str, service: &str, setting: &str) -> Result<()> {
         return Ok(());
     }
     let all = reference.settings().iter().map(|setting| setting.name.as_str());
-    let meant = nearest(&dotted, all).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-    bail!("unknown setting `{dotted}` of {service} (in {name}){meant}")
+    let meant = nearest(&dotted, all).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    bail!("unknown setting {dotted} of {service} (in {name}){meant}")
 }
 
 #[cfg(test)]
@@ -165,19 +162,19 @@ mod tests {
     #[test]
     fn a_variable_that_nobody_reads_is_refused_with_what_was_meant() {
         for (name, said) in [
-            ("FLOTILLA_TSL", "did you mean `FLOTILLA_TLS`?"),
-            ("FLOTILLA_OBSERVABLITY", "did you mean `FLOTILLA_OBSERVABILITY`?"),
-            ("FLOTILLA_USE_POSTGRESS_URL", "did you mean `FLOTILLA_USE_POSTGRES_URL`?"),
+            ("FLOTILLA_TSL", "did you mean FLOTILLA_TLS?"),
+            ("FLOTILLA_OBSERVABLITY", "did you mean FLOTILLA_OBSERVABILITY?"),
+            ("FLOTILLA_USE_POSTGRESS_URL", "did you mean FLOTILLA_USE_POSTGRES_URL?"),
             ("FLOTILLA_SOMETHING_ELSE", "nothing reads it"),
             ("FLOTILLA_PORT_GATEWAYS", "nothing reads it"),
             ("FLOTILLA_PORT_NATS_ADMIN", "nothing reads it"),
-            ("FLOTILLA_orders__placing__writers", "did you mean `FLOTILLA_ORDERS__PLACING__WRITERS`?"),
+            ("FLOTILLA_orders__placing__writers", "did you mean FLOTILLA_ORDERS__PLACING__WRITERS?"),
             (
                 "FLOTILLA_ORDERZ__PLACING__WRITERS",
-                "unknown service `orderz`; did you mean `orders`? (in FLOTILLA_ORDERZ",
+                "unknown service \"orderz\"; use one of gateway, identity, inventory",
             ),
-            ("FLOTILLA_ORDERS__PLACING__WRITER", "did you mean `placing.writers`?"),
-            ("FLOTILLA_GATEWAY__PLACING__WRITERS", "unknown setting `placing.writers` of gateway"),
+            ("FLOTILLA_ORDERS__PLACING__WRITER", "did you mean placing.writers?"),
+            ("FLOTILLA_GATEWAY__PLACING__WRITERS", "unknown setting placing.writers of gateway"),
         ] {
             assert!(refusal(name).contains(said), "{}", refusal(name));
         }

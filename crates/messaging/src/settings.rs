@@ -4,11 +4,10 @@ use std::{fmt, time::Duration};
 
 use flotilla_config::{ByteSize, HumanDuration, Problems, Setting, Shown, Validate};
 use flotilla_postgres::PostgresSettings;
-use serde::Deserialize;
 
 /// The broker and everything that runs between it and the database.
-#[derive(Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Setting)]
+#[setting(default)]
 pub struct NatsSettings {
     /// Where the server listens, with the service's name and password if it requires them: `nats://127.0.0.1:4222`.
     #[setting(alias = "NATS_URL")]
@@ -40,8 +39,8 @@ pub struct NatsSettings {
 }
 
 /// The relay's pace.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct RelaySettings {
     /// How long a lease lasts unless renewed.
     pub lease: HumanDuration,
@@ -59,8 +58,8 @@ pub struct RelaySettings {
 }
 
 /// Retries of parked messages.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct ParkedSettings {
     /// How often due messages are looked for.
     pub poll: HumanDuration,
@@ -71,8 +70,8 @@ pub struct ParkedSettings {
 }
 
 /// How long tables keep their rows.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct RetentionSettings {
     /// How long outbox rows are kept after they were published. At most `stream_max_age`.
     pub outbox: HumanDuration,
@@ -168,6 +167,11 @@ impl Validate for NatsSettings {
         problems.require(self.parked.max_attempts >= 1, "parked.max_attempts", "must be at least 1");
     }
 }
+
+// Their settings are bounded by each other's: the whole checks them.
+impl Validate for RelaySettings {}
+impl Validate for ParkedSettings {}
+impl Validate for RetentionSettings {}
 
 impl Default for NatsSettings {
     fn default() -> Self {

@@ -1,18 +1,16 @@
 //! The section `postgres` of a service's settings.
 
 use flotilla_config::{HumanDuration, Live, Problems, SecretString, Setting, Validate};
-use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::pool::parse_url;
 
 /// How a service reaches its database. Variables: `FLOTILLA__POSTGRES__<FIELD>`; the addresses may come from files
 /// (`FLOTILLA__POSTGRES__SYSTEM_URL_FILE`) or from a store of secrets, and may change while the service runs.
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
 pub struct PostgresSettings {
     /// Address as the owner of the database. Only `migrate` uses it: give it to nobody who serves.
-    #[serde(default)]
+    #[setting(default)]
     pub owner_url: Live<Option<SecretString>>,
     /// Address as `<service>_system`: batches, relay, saga.
     pub system_url: Live<SecretString>,
@@ -20,25 +18,25 @@ pub struct PostgresSettings {
     pub user_url: Live<SecretString>,
     /// Address as a superuser. Where it is set, `migrate` first makes the database and the three roles, where they are
     /// missing, with the passwords in the other addresses.
-    #[serde(default)]
+    #[setting(default)]
     pub superuser_url: Option<SecretString>,
     /// Most connections of each pool; no more than four for each processor.
-    #[serde(default = "default_pool_size")]
+    #[setting(default = "default_pool_size")]
     pub pool_size: usize,
     /// Longest wait for a new connection.
-    #[serde(default = "default_connect_timeout")]
+    #[setting(default = "default_connect_timeout")]
     pub connect_timeout: HumanDuration,
     /// Longest run of one statement, enforced by the server and watched by the client.
-    #[serde(default = "default_statement_timeout")]
+    #[setting(default = "default_statement_timeout")]
     pub statement_timeout: HumanDuration,
     /// Longest wait for a free connection of the pool.
-    #[serde(default = "default_acquire_timeout")]
+    #[setting(default = "default_acquire_timeout")]
     pub acquire_timeout: HumanDuration,
     /// Age at which a connection is replaced when next asked for.
-    #[serde(default = "default_max_lifetime")]
+    #[setting(default = "default_max_lifetime")]
     pub max_lifetime: HumanDuration,
     /// Longest wait of `await-migrations`.
-    #[serde(default = "default_migration_wait")]
+    #[setting(default = "default_migration_wait")]
     pub migration_wait: HumanDuration,
 }
 

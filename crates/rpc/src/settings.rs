@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use flotilla_cgroup::Limits;
 use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
-use serde::Deserialize;
 
 use crate::rate::Rate;
 use crate::tls::TlsSettings;
 
 /// How a gRPC server listens and what it allows.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct ServerSettings {
     /// Address to listen on.
     pub listen: SocketAddr,
@@ -111,8 +110,8 @@ impl Default for ServerSettings {
 
 /// How often one user or one address may call. What comes at once after a rest may be twice what a second allows. The
 /// defaults only keep one caller from taking a replica for itself.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct RateLimitSettings {
     /// Calls a second of one user; 0: no limit.
     pub per_user: Live<u32>,
@@ -181,9 +180,5 @@ impl Validate for ServerSettings {
             "max_message_bytes",
             format!("must be at most {room}, an eighth of the memory there is"),
         );
-        problems.section("rate_limit", &self.rate_limit);
-        if let Some(tls) = &self.tls {
-            problems.section("tls", tls);
-        }
     }
 }

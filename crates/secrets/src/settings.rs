@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Url, Validate};
-use serde::Deserialize;
 
 /// Stores of secrets that settings may refer to.
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
+#[setting(default)]
 pub struct SecretsSettings {
     /// Longest wait for one answer of a store; default `5s`.
     pub deadline: HumanDuration,
@@ -34,8 +33,8 @@ impl Default for SecretsSettings {
 }
 
 /// How a service proves to Vault who it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Setting)]
+#[setting(rename_all = "lowercase")]
 pub enum VaultAuth {
     /// By a token given to it.
     #[default]
@@ -47,8 +46,8 @@ pub enum VaultAuth {
 }
 
 /// Where Vault is and how to log in.
-#[derive(Clone, Debug, Default, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Setting)]
+#[setting(default)]
 pub struct VaultSettings {
     /// Its address, such as `https://vault:8200`.
     #[setting(alias = "VAULT_ADDR")]
@@ -80,8 +79,8 @@ pub struct VaultSettings {
 
 /// Where AWS Secrets Manager is. Credentials come from where AWS's own tools look for them: `AWS_ACCESS_KEY_ID` and its
 /// kin, a profile, a web identity, the container's or the machine's role.
-#[derive(Clone, Debug, Default, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Setting)]
+#[setting(default)]
 pub struct AwsSettings {
     /// The region; default where AWS's own tools look for it.
     #[setting(alias = "AWS_REGION")]
@@ -92,8 +91,8 @@ pub struct AwsSettings {
 }
 
 /// Where the API server of Kubernetes is. All defaults are those of a pod with a service account.
-#[derive(Clone, Debug, Default, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Setting)]
+#[setting(default)]
 pub struct KubernetesSettings {
     /// Its address; default `https://kubernetes.default.svc`.
     pub address: Option<Url>,
@@ -109,3 +108,7 @@ impl Validate for SecretsSettings {
         problems.require(!self.refresh.get().is_zero(), "refresh", "must be longer than nothing");
     }
 }
+
+impl Validate for VaultSettings {}
+impl Validate for AwsSettings {}
+impl Validate for KubernetesSettings {}

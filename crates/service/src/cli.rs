@@ -268,8 +268,12 @@ mod tests {
         assert_eq!(parsed(&["--help"]), Ok(Command::Help));
         assert_eq!(parsed(&["serve", "--help"]), Ok(Command::Help));
         assert_eq!(parsed(&["--version"]), Ok(Command::Version));
-        assert!(parsed(&["sail"]).unwrap_err().starts_with("unknown command `sail`: choose one of serve, migrate"));
-        assert_eq!(parsed(&["migrat"]), Err("unknown command `migrat`; did you mean `migrate`?".to_owned()));
+        assert!(parsed(&["sail"]).unwrap_err().starts_with("unknown command \"sail\"; use one of serve, migrate"));
+        assert_eq!(
+            parsed(&["migrat"]),
+            Err("unknown command \"migrat\"; use one of serve, migrate, await-migrations, healthcheck, settings, help"
+                .to_owned())
+        );
         assert!(parsed(&["serve", "now"]).is_err());
         assert!(parsed(&["--saga.tick=1s", "now"]).is_err());
     }

@@ -5,11 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_fault::Faults;
 use flotilla_rpc::ServerSettings;
-use serde::Deserialize;
 
 /// Where a service runs. It changes defaults alone; what a setting says outright holds everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Setting)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Setting)]
+#[setting(rename_all = "lowercase")]
 pub enum Environment {
     /// Among its developers: the reflection service answers.
     #[default]
@@ -28,8 +27,8 @@ impl Environment {
 }
 
 /// How a service is administered and stopped.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct ServiceSettings {
     /// Address of the admin endpoints.
     pub admin_listen: SocketAddr,

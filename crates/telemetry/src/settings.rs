@@ -1,13 +1,12 @@
 //! The section `telemetry` of a service's settings.
 
 use flotilla_config::{Live, Problems, Setting, Validate};
-use serde::Deserialize;
 
 use crate::logs::check_filter;
 
 /// What the logs look like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Setting)]
+#[setting(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `pretty` on a terminal, `json` elsewhere.
     #[default]
@@ -21,8 +20,8 @@ pub enum LogFormat {
 }
 
 /// Where the logs go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Setting)]
+#[setting(rename_all = "lowercase")]
 pub enum LogOutput {
     /// Standard output.
     #[default]
@@ -45,8 +44,8 @@ impl LogOutput {
 
 /// How the process reports what it does. The standard variables `RUST_LOG` (over `filter`), `NO_COLOR` and `OTEL_*` are
 /// honoured as well.
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
+#[setting(default)]
 pub struct TelemetrySettings {
     /// Format of the logs.
     pub format: LogFormat,
@@ -61,8 +60,8 @@ pub struct TelemetrySettings {
 }
 
 /// Which traces are kept, where they are exported at all. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` count more.
-#[derive(Clone, Copy, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Setting)]
+#[setting(default)]
 pub struct TraceSettings {
     /// The share of the traces begun here that are sampled, from 0 to 1; default 1, for a collector that decides itself.
     pub ratio: f64,
@@ -80,8 +79,12 @@ impl Validate for TelemetrySettings {
             problems.add("filter", reason);
         }
         problems.require(self.log_queue > 0, "log_queue", "must be at least 1: without it no line is written");
-        let share = (0.0..=1.0).contains(&self.traces.ratio);
-        problems.require(share, "traces.ratio", "must be from 0 to 1");
+    }
+}
+
+impl Validate for TraceSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require((0.0..=1.0).contains(&self.ratio), "ratio", "must be from 0 to 1");
     }
 }
 

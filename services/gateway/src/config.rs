@@ -10,48 +10,45 @@ use flotilla_rpc::{ClientSettings, Rate, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
-use serde::Deserialize;
 
 use crate::client_address::TrustedProxies;
 
 /// All sections. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
 pub struct Settings {
     /// The chassis.
-    #[serde(default)]
+    #[setting(default)]
     pub service: ServiceSettings,
     /// Logs and traces.
-    #[serde(default)]
+    #[setting(default)]
     pub telemetry: TelemetrySettings,
     /// Settings and flags that change while it runs.
-    #[serde(default)]
+    #[setting(default)]
     pub remote: RemoteSettings,
     /// Stores of secrets that other settings refer to.
-    #[serde(default)]
+    #[setting(default)]
     pub secrets: SecretsSettings,
     /// The public port, for REST and gRPC alike: address, limits, default deadline.
-    #[serde(default)]
+    #[setting(default)]
     pub grpc: ServerSettings,
     /// Which tokens are accepted.
-    #[serde(default)]
+    #[setting(default)]
     pub auth: AuthSettings,
     /// Connections to the services.
-    #[serde(default)]
+    #[setting(default)]
     pub client: ClientSettings,
     /// Where the services are.
     pub backends: BackendSettings,
     /// The cache of product reads.
-    #[serde(default)]
+    #[setting(default)]
     pub cache: CacheSettings,
     /// What is the edge's own.
-    #[serde(default)]
+    #[setting(default)]
     pub edge: EdgeSettings,
 }
 
 /// gRPC addresses (`http://host:port`) of the services.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
 pub struct BackendSettings {
     /// Users and sign-in.
     pub identity: String,
@@ -83,8 +80,8 @@ impl BackendSettings {
 const LEAST_MEMORY: ByteSize = ByteSize::mib(1);
 
 /// Limits and times of the edge.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct EdgeSettings {
     /// Memory that connections, requests and responses may take together. Where memory is limited, at most a third.
     pub memory: ByteSize,
@@ -207,19 +204,15 @@ impl Validate for EdgeSettings {
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        problems.section("service", &self.service);
-        problems.section("telemetry", &self.telemetry);
-        problems.section("remote", &self.remote);
-        problems.section("secrets", &self.secrets);
-        problems.section("grpc", &self.grpc);
         self.service.check_server(&self.grpc, problems);
-        problems.section("auth", &self.auth);
-        problems.section("client", &self.client);
-        problems.section("cache", &self.cache);
-        problems.section("edge", &self.edge);
-        for (name, url) in self.backends.iter() {
+    }
+}
+
+impl Validate for BackendSettings {
+    fn validate(&self, problems: &mut Problems) {
+        for (name, url) in self.iter() {
             let sound = url.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
-            problems.require(sound, &format!("backends.{name}"), "must be an address such as http://host:port");
+            problems.require(sound, name, "must be an address such as http://host:port");
         }
     }
 }

@@ -11,7 +11,6 @@ use flotilla_rpc::ServerSettings;
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
-use serde::Deserialize;
 
 use crate::domain::session::Lifetimes;
 
@@ -24,46 +23,45 @@ const LEAST_WORK: u64 = 35_840;
 const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Everything that identity can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
 pub struct Settings {
     /// Admin port and shutdown.
-    #[serde(default)]
+    #[setting(default)]
     pub service: ServiceSettings,
     /// Logs and traces.
-    #[serde(default)]
+    #[setting(default)]
     pub telemetry: TelemetrySettings,
     /// Settings and flags that change while it runs.
-    #[serde(default)]
+    #[setting(default)]
     pub remote: RemoteSettings,
     /// Stores of secrets that other settings refer to.
-    #[serde(default)]
+    #[setting(default)]
     pub secrets: SecretsSettings,
     /// The gRPC server.
-    #[serde(default)]
+    #[setting(default)]
     pub grpc: ServerSettings,
     /// Tokens.
-    #[serde(default)]
+    #[setting(default)]
     pub auth: AuthSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
-    #[serde(default)]
+    #[setting(default)]
     pub nats: NatsSettings,
     /// The first operator.
-    #[serde(default)]
+    #[setting(default)]
     pub admin: AdminSettings,
     /// The work on passwords.
-    #[serde(default)]
+    #[setting(default)]
     pub passwords: PasswordSettings,
     /// How soon wrong passwords are throttled.
-    #[serde(default)]
+    #[setting(default)]
     pub guessing: GuessingSettings,
 }
 
 /// Which tokens are made and accepted.
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
+#[setting(default)]
 pub struct AuthSettings {
     /// `iss` of tokens.
     pub issuer: String,
@@ -118,8 +116,8 @@ impl AuthSettings {
 }
 
 /// The operator that is made at the first start; none unless both are set.
-#[derive(Clone, Debug, Default, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Setting)]
+#[setting(default)]
 pub struct AdminSettings {
     /// E-mail address.
     pub email: Option<String>,
@@ -128,8 +126,8 @@ pub struct AdminSettings {
 }
 
 /// How many wrong passwords are free. Beyond them, waits double from one second on.
-#[derive(Clone, Copy, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Setting)]
+#[setting(default)]
 pub struct GuessingSettings {
     /// For one account from one network (an IPv4 address, an IPv6 /64). One failure expires each hour. The longest wait
     /// is an hour.
@@ -148,8 +146,8 @@ impl Default for GuessingSettings {
 }
 
 /// The work on passwords: Argon2id, by default as OWASP advises.
-#[derive(Clone, Copy, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Setting)]
+#[setting(default)]
 pub struct PasswordSettings {
     /// Memory of one hash, in KiB.
     pub memory_kib: u32,
@@ -194,19 +192,8 @@ impl PasswordSettings {
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        problems.section("service", &self.service);
-        problems.section("telemetry", &self.telemetry);
-        problems.section("remote", &self.remote);
-        problems.section("secrets", &self.secrets);
-        problems.section("grpc", &self.grpc);
         self.service.check_server(&self.grpc, problems);
-        problems.section("postgres", &self.postgres);
-        problems.section("nats", &self.nats);
         self.nats.check_database(&self.postgres, problems);
-        problems.section("auth", &self.auth);
-        problems.section("admin", &self.admin);
-        problems.section("passwords", &self.passwords);
-        problems.section("guessing", &self.guessing);
         if self.service.environment.is_production() {
             let work = u64::from(self.passwords.memory_kib) * u64::from(self.passwords.iterations);
             problems.require(

@@ -10,55 +10,53 @@ use flotilla_rpc::{ClientSettings, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
-use serde::Deserialize;
 
 /// What a transaction may take beyond the silence that an import allows.
 const LOST_GRACE: Duration = Duration::from_secs(30);
 
 /// All settings; only `postgres` has no default.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
 pub struct Settings {
     /// The process: admin address, grace.
-    #[serde(default)]
+    #[setting(default)]
     pub service: ServiceSettings,
     /// Logs and traces.
-    #[serde(default)]
+    #[setting(default)]
     pub telemetry: TelemetrySettings,
     /// Settings and flags that change while it runs.
-    #[serde(default)]
+    #[setting(default)]
     pub remote: RemoteSettings,
     /// Stores of secrets that other settings refer to.
-    #[serde(default)]
+    #[setting(default)]
     pub secrets: SecretsSettings,
     /// The gRPC server.
-    #[serde(default)]
+    #[setting(default)]
     pub grpc: ServerSettings,
     /// Tokens.
-    #[serde(default)]
+    #[setting(default)]
     pub auth: AuthSettings,
     /// Calls of other services.
-    #[serde(default)]
+    #[setting(default)]
     pub client: ClientSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
-    #[serde(default)]
+    #[setting(default)]
     pub nats: NatsSettings,
     /// Holds on stock.
-    #[serde(default)]
+    #[setting(default)]
     pub hold: HoldSettings,
     /// Imports of products and prices.
-    #[serde(default)]
+    #[setting(default)]
     pub imports: ImportSettings,
     /// Live prices.
-    #[serde(default)]
+    #[setting(default)]
     pub prices: PriceSettings,
 }
 
 /// Imports of products and prices.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct ImportSettings {
     /// Most rows in one transaction.
     pub chunk: usize,
@@ -94,8 +92,8 @@ impl Validate for ImportSettings {
 }
 
 /// Live prices.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct PriceSettings {
     /// How often the bucket of prices is looked after.
     pub check: HumanDuration,
@@ -114,8 +112,8 @@ impl Validate for PriceSettings {
 }
 
 /// Holds on stock.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct HoldSettings {
     /// How long stock is held before orders is asked what is to become of it.
     pub time: HumanDuration,
@@ -158,19 +156,7 @@ impl Validate for HoldSettings {
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        problems.section("service", &self.service);
-        problems.section("telemetry", &self.telemetry);
-        problems.section("remote", &self.remote);
-        problems.section("secrets", &self.secrets);
-        problems.section("grpc", &self.grpc);
         self.service.check_server(&self.grpc, problems);
-        problems.section("auth", &self.auth);
-        problems.section("client", &self.client);
-        problems.section("postgres", &self.postgres);
-        problems.section("nats", &self.nats);
         self.nats.check_database(&self.postgres, problems);
-        problems.section("hold", &self.hold);
-        problems.section("imports", &self.imports);
-        problems.section("prices", &self.prices);
     }
 }

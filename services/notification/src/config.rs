@@ -9,49 +9,47 @@ use flotilla_rpc::{ClientSettings, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
-use serde::Deserialize;
 
 /// All settings; only `postgres` has no default.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
 pub struct Settings {
     /// The process: admin address, grace.
-    #[serde(default)]
+    #[setting(default)]
     pub service: ServiceSettings,
     /// Logs and traces.
-    #[serde(default)]
+    #[setting(default)]
     pub telemetry: TelemetrySettings,
     /// Settings and flags that change while it runs.
-    #[serde(default)]
+    #[setting(default)]
     pub remote: RemoteSettings,
     /// Stores of secrets that other settings refer to.
-    #[serde(default)]
+    #[setting(default)]
     pub secrets: SecretsSettings,
     /// Feature flags.
-    #[serde(default)]
+    #[setting(default)]
     pub flags: FlagSettings,
     /// The gRPC server.
-    #[serde(default)]
+    #[setting(default)]
     pub grpc: ServerSettings,
     /// Tokens.
-    #[serde(default)]
+    #[setting(default)]
     pub auth: AuthSettings,
     /// Calls of other services.
-    #[serde(default)]
+    #[setting(default)]
     pub client: ClientSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
-    #[serde(default)]
+    #[setting(default)]
     pub nats: NatsSettings,
     /// Recording and live feeds.
-    #[serde(default)]
+    #[setting(default)]
     pub feed: FeedSettings,
 }
 
 /// Recording and live feeds.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct FeedSettings {
     /// How often deliveries that other replicas recorded are looked for.
     pub poll: Live<HumanDuration>,
@@ -80,18 +78,7 @@ impl Validate for FeedSettings {
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        problems.section("service", &self.service);
-        problems.section("telemetry", &self.telemetry);
-        problems.section("remote", &self.remote);
-        problems.section("secrets", &self.secrets);
-        problems.section("flags", &self.flags);
-        problems.section("grpc", &self.grpc);
         self.service.check_server(&self.grpc, problems);
-        problems.section("auth", &self.auth);
-        problems.section("client", &self.client);
-        problems.section("postgres", &self.postgres);
-        problems.section("nats", &self.nats);
         self.nats.check_database(&self.postgres, problems);
-        problems.section("feed", &self.feed);
     }
 }

@@ -9,60 +9,58 @@ use flotilla_rpc::{ClientSettings, Rate, ServerSettings};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{SecretsSettings, ServiceSettings};
 use flotilla_telemetry::TelemetrySettings;
-use serde::Deserialize;
 
 use crate::domain::backoff::Schedule;
 
 /// All settings; only `postgres` has no default.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
 pub struct Settings {
     /// The process: admin address, grace.
-    #[serde(default)]
+    #[setting(default)]
     pub service: ServiceSettings,
     /// Logs and traces.
-    #[serde(default)]
+    #[setting(default)]
     pub telemetry: TelemetrySettings,
     /// Settings and flags that change while it runs.
-    #[serde(default)]
+    #[setting(default)]
     pub remote: RemoteSettings,
     /// Stores of secrets that other settings refer to.
-    #[serde(default)]
+    #[setting(default)]
     pub secrets: SecretsSettings,
     /// Feature flags.
-    #[serde(default)]
+    #[setting(default)]
     pub flags: FlagSettings,
     /// The gRPC server.
-    #[serde(default)]
+    #[setting(default)]
     pub grpc: ServerSettings,
     /// Tokens.
-    #[serde(default)]
+    #[setting(default)]
     pub auth: AuthSettings,
     /// Calls of other services.
-    #[serde(default)]
+    #[setting(default)]
     pub client: ClientSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
-    #[serde(default)]
+    #[setting(default)]
     pub nats: NatsSettings,
     /// The copy of the catalogue.
-    #[serde(default)]
+    #[setting(default)]
     pub catalogue: CatalogueSettings,
     /// Accepting orders.
-    #[serde(default)]
+    #[setting(default)]
     pub placing: PlacingSettings,
     /// The saga.
-    #[serde(default)]
+    #[setting(default)]
     pub saga: SagaSettings,
     /// Streams of an order's states.
-    #[serde(default)]
+    #[setting(default)]
     pub watch: WatchSettings,
 }
 
 /// The copy of the catalogue.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct CatalogueSettings {
     /// gRPC address of inventory, which is asked for unknown products.
     pub inventory_url: String,
@@ -75,8 +73,8 @@ pub struct CatalogueSettings {
 }
 
 /// Accepting orders.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct PlacingSettings {
     /// Most orders of one transaction.
     pub max_batch: Live<usize>,
@@ -90,8 +88,8 @@ pub struct PlacingSettings {
 }
 
 /// The saga.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct SagaSettings {
     /// How often silent steps are looked for.
     pub tick: Live<HumanDuration>,
@@ -108,8 +106,8 @@ pub struct SagaSettings {
 }
 
 /// Streams of an order's states.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct WatchSettings {
     /// How often watched orders are looked at for what other replicas have done.
     pub poll: Live<HumanDuration>,
@@ -180,22 +178,8 @@ impl SagaSettings {
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        problems.section("service", &self.service);
-        problems.section("telemetry", &self.telemetry);
-        problems.section("remote", &self.remote);
-        problems.section("secrets", &self.secrets);
-        problems.section("flags", &self.flags);
-        problems.section("grpc", &self.grpc);
         self.service.check_server(&self.grpc, problems);
-        problems.section("auth", &self.auth);
-        problems.section("client", &self.client);
-        problems.section("postgres", &self.postgres);
-        problems.section("nats", &self.nats);
         self.nats.check_database(&self.postgres, problems);
-        problems.section("catalogue", &self.catalogue);
-        problems.section("placing", &self.placing);
-        problems.section("saga", &self.saga);
-        problems.section("watch", &self.watch);
     }
 }
 

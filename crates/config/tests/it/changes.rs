@@ -58,7 +58,7 @@ fn the_reference_tells_of_each_setting_what_its_field_says() {
     let password = reference.find("broker.password").unwrap();
     assert!(password.secret && password.live && !password.required && password.default.is_none());
     let environment = reference.find("service.environment").unwrap();
-    assert_eq!(environment.kind.choices, ["development", "production"]);
+    assert_eq!(environment.kind.choices(), ["development", "production"]);
     assert_eq!(environment.aliases, ["SHOP_ENVIRONMENT"]);
     assert!(reference.table("saga").contains("| `saga.tick` | a duration"), "{}", reference.table("saga"));
 }

@@ -14,23 +14,20 @@ mod shop;
 use std::net::SocketAddr;
 
 use flotilla_config::{ConfigError, HumanDuration, Problems, SecretString, Setting, Validate, load_from};
-use serde::Deserialize;
 
-#[derive(Debug, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
 struct Settings {
     listen: SocketAddr,
     database: Database,
-    #[serde(default)]
+    #[setting(default)]
     cache: Cache,
     telemetry: Cache,
 }
 
-#[derive(Debug, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
 struct Database {
     url: SecretString,
-    #[serde(default = "eight")]
+    #[setting(default = "eight")]
     size: u16,
     patience: HumanDuration,
     mode: Mode,
@@ -40,23 +37,30 @@ fn eight() -> u16 {
     8
 }
 
-#[derive(Debug, Deserialize, PartialEq, Setting)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, PartialEq, Setting)]
+#[setting(rename_all = "lowercase")]
 enum Mode {
     Slow,
     Fast,
 }
 
-/// Doesn't deny unknown fields itself.
-#[derive(Debug, Default, Deserialize, Setting)]
-#[serde(default)]
+#[derive(Debug, Default, Setting)]
+#[setting(default)]
 struct Cache {
     url: Option<SecretString>,
     hosts: Vec<String>,
     ready_file: Option<String>,
     share: f64,
     on: bool,
+    ports: Vec<u16>,
+    spare: Option<Database>,
+    #[setting(skip)]
+    uses: Uses,
 }
+
+/// Not a setting.
+#[derive(Debug, Default)]
+struct Uses(u32);
 
 impl Validate for Database {
     fn validate(&self, problems: &mut Problems) {
@@ -64,11 +68,8 @@ impl Validate for Database {
     }
 }
 
-impl Validate for Settings {
-    fn validate(&self, problems: &mut Problems) {
-        problems.section("database", &self.database);
-    }
-}
+impl Validate for Settings {}
+impl Validate for Cache {}
 
 const GOOD: [(&str, &str); 4] = [
     ("FLOTILLA__LISTEN", "127.0.0.1:80"),

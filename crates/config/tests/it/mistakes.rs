@@ -21,18 +21,19 @@ fn every_mistake_of_every_source_is_told_at_once() {
     let file = file.display();
     let expected = [
         format!("saga.workers: expected a whole number, not \"many\" (from {file})"),
-        format!("saga.tikc: is not a setting; did you mean saga.tick? (from {file})"),
-        format!("broker.pasword: is not a setting; did you mean broker.password? (from {})", mounted.display()),
+        format!("saga.tikc: unknown setting; did you mean saga.tick? (from {file})"),
+        format!("broker.pasword: unknown setting; did you mean broker.password? (from {})", mounted.display()),
         "broker.url: expected an address such as http://host:port, not \"broker:4222\" (from FLOTILLA__BROKER__URL)"
             .to_owned(),
-        "service.environment: expected one of development, production, not \"prod\" (from \
+        "service.environment: unknown environment \"prod\"; use one of development, production (from \
          FLOTILLA__SERVICE__ENVIRONMENT)"
             .to_owned(),
-        "sagga.batch: is not a setting; did you mean saga.batch? (from FLOTILLA__SAGGA__BATCH)".to_owned(),
+        "sagga.batch: unknown setting; did you mean saga.batch? (from FLOTILLA__SAGGA__BATCH)".to_owned(),
         "broker.largest: expected a size such as 512, 64KiB or 1MiB, not \"1XB\" (from --broker.largest)".to_owned(),
-        "broker.password: is a secret, and flags are seen by everybody: give it in a file (from --broker.password)"
+        "broker.password: is a secret, and flags are visible to other users; name a file in \
+         FLOTILLA__BROKER__PASSWORD_FILE (from --broker.password)"
             .to_owned(),
-        "saga.tick: needs a value (from --saga.tick)".to_owned(),
+        "saga.tick: has no value; expected a duration such as 250ms, 5s, 2m or 1h30m (from --saga.tick)".to_owned(),
     ];
     for line in &expected {
         assert!(told.contains(line), "{line} is not in {told:#?}");
@@ -50,7 +51,7 @@ fn what_only_the_whole_can_tell_is_told_with_what_was_given() {
 #[test]
 fn a_file_where_another_variable_is_meant_gets_a_suggestion() {
     let told = wrong(&sources(&[("FLOTILLA__BROKER__PASWORD_FILE", "/run/x")]));
-    let expected = "broker.pasword_file: is not a setting; did you mean broker.password_file? (from \
+    let expected = "broker.pasword_file: unknown setting; did you mean broker.password_file? (from \
                     FLOTILLA__BROKER__PASWORD_FILE)";
     assert_eq!(told, [expected]);
 }
@@ -62,10 +63,10 @@ fn a_password_in_an_address_isnt_told() {
 }
 
 #[test]
-fn a_choice_with_a_typo_gets_a_suggestion() {
+fn a_choice_with_a_typo_gets_the_words_to_choose_from() {
     let told = wrong(&sources(&[("FLOTILLA__SERVICE__ENVIRONMENT", "prodution")]));
-    let expected = "service.environment: expected one of development, production (did you mean production?), not \
-                    \"prodution\" (from FLOTILLA__SERVICE__ENVIRONMENT)";
+    let expected = "service.environment: unknown environment \"prodution\"; use one of development, production (from \
+                    FLOTILLA__SERVICE__ENVIRONMENT)";
     assert_eq!(told, [expected]);
 }
 
@@ -78,7 +79,7 @@ fn a_variable_that_is_almost_one_of_ours_is_refused_and_other_programs_are_left_
         ("FLOTILLA_BROKER__PASSWORD_FILE", "FLOTILLA__BROKER__PASSWORD_FILE"),
     ] {
         let told = wrong(&sources(&[(name, "x")]));
-        let expected = format!("{name}: is not a variable that is read; did you mean {meant}? (from {name})");
+        let expected = format!("{name}: unknown variable; did you mean {meant}? (from {name})");
         assert_eq!(told, [expected]);
     }
     let others =
@@ -96,8 +97,8 @@ fn a_layer_whose_name_has_a_typo_is_not_left_out_in_silence() {
     let place = folder.path().display().to_string();
     let told = wrong(&sources(&[("FLOTILLA_CONFIG_DIR", &place)]));
     let expected = [
-        format!("producton.toml: is read by nobody; did you mean production.toml? (from {place})"),
-        format!("shop.json: is read by nobody: its name must end in .toml, .yaml or .yml (from {place})"),
+        format!("producton.toml: unknown settings file; did you mean production.toml? (from {place})"),
+        format!("shop.json: unknown type of file; its name must end in .toml, .yaml or .yml (from {place})"),
     ];
     assert_eq!(told, expected);
 }

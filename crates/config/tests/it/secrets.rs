@@ -50,7 +50,7 @@ fn a_value_that_is_set_twice_is_refused() {
     let told = problems(load_with(&[("FLOTILLA__DATABASE__URL_FILE", &path)]));
     assert_eq!(
         told,
-        ["database.url: is set twice, also by FLOTILLA__DATABASE__URL_FILE (from FLOTILLA__DATABASE__URL)"]
+        ["database.url: is set twice: unset it or FLOTILLA__DATABASE__URL_FILE (from FLOTILLA__DATABASE__URL)"]
     );
 }
 
@@ -58,7 +58,7 @@ fn a_value_that_is_set_twice_is_refused() {
 fn a_file_for_no_setting_is_refused() {
     let (_folder, path) = file("hunter3");
     let told = problems(load_with(&[("FLOTILLA__DATABASE__PASSWORD_FILE", &path)]));
-    assert_eq!(told, ["database.password_file: is not a setting (from FLOTILLA__DATABASE__PASSWORD_FILE)"]);
+    assert_eq!(told, ["database.password_file: unknown setting (from FLOTILLA__DATABASE__PASSWORD_FILE)"]);
 }
 
 #[test]

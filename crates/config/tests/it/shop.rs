@@ -6,24 +6,22 @@ use flotilla_config::{
     ByteSize, ConfigError, HumanDuration, Live, Loaded, Problems, Reference, RemoteLayer, SecretString, Secrets,
     Setting, Sources, Url, Validate,
 };
-use serde::Deserialize;
 
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
 pub struct Shop {
     /// The process.
-    #[serde(default)]
+    #[setting(default)]
     pub service: Process,
     /// The saga.
-    #[serde(default)]
+    #[setting(default)]
     pub saga: Saga,
     /// The broker.
-    #[serde(default)]
+    #[setting(default)]
     pub broker: Broker,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Setting)]
+#[setting(default)]
 pub struct Process {
     /// Where it runs.
     #[setting(alias = "SHOP_ENVIRONMENT")]
@@ -32,16 +30,16 @@ pub struct Process {
     pub faults: bool,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Setting)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Setting)]
+#[setting(rename_all = "lowercase")]
 pub enum Environment {
     #[default]
     Development,
     Production,
 }
 
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
+#[setting(default)]
 pub struct Saga {
     /// How often it looks.
     pub tick: Live<HumanDuration>,
@@ -57,8 +55,8 @@ impl Default for Saga {
     }
 }
 
-#[derive(Clone, Debug, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Setting)]
+#[setting(default)]
 pub struct Broker {
     /// Where it is.
     #[setting(alias = "SHOP_BROKER")]
@@ -78,11 +76,9 @@ impl Default for Broker {
     }
 }
 
-impl Validate for Shop {
-    fn validate(&self, problems: &mut Problems) {
-        problems.section("saga", &self.saga);
-    }
-}
+impl Validate for Shop {}
+impl Validate for Process {}
+impl Validate for Broker {}
 
 impl Validate for Saga {
     fn validate(&self, problems: &mut Problems) {

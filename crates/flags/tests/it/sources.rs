@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_config::{Live, Problems};
+use flotilla_config::{Live, load_from};
 use flotilla_flags::{Context, FlagDefinitions, FlagSettings, Flags, Published, routes};
 use http_body_util::BodyExt as _;
 use prometheus::Registry;
@@ -101,10 +101,12 @@ async fn a_bad_definition_in_the_bucket_leaves_the_one_before_and_harms_no_other
 
 #[test]
 fn bad_definitions_in_the_settings_are_told_when_they_are_read() {
-    let told = serde_json::from_value::<FlagSettings>(json!({ "definitions": "{\"flags\":{\"theme\":{}}}" }));
-    assert!(told.unwrap_err().to_string().contains("flag \"theme\" needs the state"));
-    let settings: FlagSettings = serde_json::from_value(json!({ "definitions": "", "flagd": "tcp://x" })).unwrap();
-    let mut problems = Problems::default();
-    problems.section("flags", &settings);
-    assert_eq!(problems.found()[0].setting, "flags.flagd");
+    let told = |name: &str, text: &str| {
+        let variable = (format!("FLOTILLA__{name}"), text.to_owned());
+        load_from::<FlagSettings>([variable], None).unwrap_err().to_string()
+    };
+    let definitions = told("DEFINITIONS", "{\"flags\":{\"theme\":{}}}");
+    assert!(definitions.contains("flag \"theme\" needs the state"), "{definitions}");
+    let flagd = told("FLAGD", "tcp://x");
+    assert!(flagd.contains("\n  flagd: "), "{flagd}");
 }

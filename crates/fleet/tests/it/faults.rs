@@ -23,5 +23,5 @@ async fn a_fleet_allows_no_faults_unless_it_was_asked_to_and_says_how() {
     let late = fleet.command(&["up", "--faults"]).await;
     assert!(!late.success && late.stderr.contains("allows no faults: run `fleet --home "), "{late:?}");
     let unknown = fleet.command(&["fault", "on", "slow-disk"]).await;
-    assert!(!unknown.success && unknown.stderr.contains("choose one of slow-database"), "{unknown:?}");
+    assert!(!unknown.success && unknown.stderr.contains("use one of slow-database"), "{unknown:?}");
 }

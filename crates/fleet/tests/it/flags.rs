@@ -181,7 +181,7 @@ async fn a_setting_in_the_bucket_changes_a_live_one_without_a_restart_and_a_bad_
     let why = refused(&fleet, &["config", "set", "orders", "placing.writers", "2"]).await;
     assert!(why.contains("only when it starts"), "{why}");
     let why = refused(&fleet, &["config", "set", "orders", "saga.speed", "2"]).await;
-    assert!(why.contains("unknown setting `saga.speed`"), "{why}");
+    assert!(why.contains("unknown setting \"saga.speed\""), "{why}");
     let why = refused(&fleet, &["flag", "set", "acept-orders", "off"]).await;
     assert!(why.contains("accept-orders"), "{why}");
 

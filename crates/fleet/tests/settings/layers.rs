@@ -41,7 +41,7 @@ fn each_environments_layers_load_for_each_service() {
 fn an_environment_that_doesnt_exist_is_refused() {
     for subject in subjects() {
         let error = (subject.load)(&sources(&subject, "prod")).unwrap_err().to_string();
-        let expected = "service.environment: expected one of development, staging, production, not \"prod\"";
+        let expected = "service.environment: unknown environment \"prod\"; use one of development, staging, production";
         assert!(error.contains(expected), "{error}");
     }
 }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
-use serde::Deserialize;
 
 use crate::tls::TlsSettings;
 
 /// How a client reaches a server.
-#[derive(Debug, Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Setting)]
+#[setting(default)]
 pub struct ClientSettings {
     /// How long a connection attempt may take, TLS and the server's first word included.
     pub connect_timeout: HumanDuration,

@@ -9,13 +9,11 @@ use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use serde::Deserialize;
 
 use super::TlsError;
 
 /// PEM files of one end of mutual TLS. They may be replaced at any time.
-#[derive(Debug, Clone, Deserialize, PartialEq, Eq, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Setting)]
 pub struct TlsSettings {
     /// Own certificate, followed by the certificates between it and the authority's, if any.
     pub certificate: PathBuf,

@@ -18,9 +18,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use flotilla_config::{
-    Change, ConfigError, Effective, Fingerprint, Loaded, Merged, Reference, RemoteLayer, Setting, Sources, Validate,
+    Change, ConfigError, Effective, Fingerprint, Loaded, Merged, Reference, RemoteLayer, Setting, Sources,
 };
-use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,9 +31,9 @@ use metrics::Metrics;
 use stores::Secrets;
 
 /// What a service's settings must be able to do.
-pub trait Settings: DeserializeOwned + Validate + Setting + Clone + Send + Sync + 'static {}
+pub trait Settings: Setting + Clone + Send + Sync + 'static {}
 
-impl<T: DeserializeOwned + Validate + Setting + Clone + Send + Sync + 'static> Settings for T {}
+impl<T: Setting + Clone + Send + Sync + 'static> Settings for T {}
 
 /// What became of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flotilla_config::{Change, HumanDuration, Place, Problems, Reference, Setting, Shown, Validate};
-use serde::Deserialize;
+use flotilla_config::{HumanDuration, Problems, Setting, Shown, Validate};
 
 use super::Remote;
 
@@ -13,15 +12,15 @@ use super::Remote;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Where settings and flags come from while the process runs.
-#[derive(Clone, Deserialize, Setting)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Setting)]
+#[setting(default)]
 pub struct RemoteSettings {
     /// The NATS server with the bucket `flotilla_settings`: `nats://127.0.0.1:4222`. Default: none, nothing is remote.
     pub nats_url: String,
     /// Longest wait for the bucket at the start; without it the service starts all the same. Default `2s`.
     pub start_timeout: HumanDuration,
     /// The process's one watcher, once it runs.
-    #[serde(skip)]
+    #[setting(skip)]
     pub link: RemoteLink,
 }
 
@@ -79,14 +78,6 @@ impl fmt::Debug for RemoteLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RemoteLink")
     }
-}
-
-/// No setting.
-impl Setting for RemoteLink {
-    fn describe(_: &Place, _: Option<&Self>, _: &mut Reference) {}
-    fn values(&self, _: &str, _: &mut Vec<Shown>) {}
-    fn differ(&self, _: &Self, _: &str, _: &mut Vec<Change>) {}
-    fn adopt(&self, _: &Self) {}
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Faults on the admin port: where they are allowed, and nowhere else.
 
-use flotilla_config::Problems;
+use flotilla_config::{Problems, Setting as _};
 use flotilla_fault::Fault;
 use flotilla_service::{Chassis, Environment, Running, ServiceSettings};
 use flotilla_telemetry::Registry;
@@ -52,8 +52,8 @@ async fn a_wish_that_makes_no_sense_is_refused_and_named() {
     let (running, faults) = running(&settings(true, Environment::Development)).await;
     let refused = async |name: &str, body: &str| send(running.admin, "PUT", &format!("/faults/{name}"), body).await;
     for (name, body, status, said) in [
-        ("slow-disk", "", 404, "unknown fault `slow-disk`"),
-        ("slow-databse", "", 404, "did you mean `slow-database`?"),
+        ("slow-disk", "", 404, "unknown fault \"slow-disk\""),
+        ("slow-databse", "", 404, "use one of slow-database"),
         ("declined-payments", "", 404, "strikes nothing in this service"),
         ("slow-database", r#"{"for":"2h"}"#, 400, "for must be"),
         ("slow-database", r#"{"delay":"1m"}"#, 400, "delay must be"),
@@ -96,7 +96,7 @@ async fn assert_no_faults(running: &Running, faults: &flotilla_fault::Faults) {
 fn faults_in_production_are_an_error_of_the_settings_that_names_the_setting() {
     let problems = |faults, environment| {
         let mut problems = Problems::default();
-        problems.section("service", &settings(faults, environment));
+        problems.within("service", |problems| settings(faults, environment).check(problems));
         format!("{problems:?}")
     };
     let named = problems(true, Environment::Production);

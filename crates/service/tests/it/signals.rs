@@ -10,7 +10,6 @@ use flotilla_config::{Live, Problems, Setting, Validate};
 use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{Chassis, Common, Running, Service, ServiceSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
-use serde::Deserialize;
 
 use crate::toy::until;
 
@@ -22,26 +21,24 @@ const WAITS: &str = "waits for ever";
 
 struct Toy;
 
-#[derive(Clone, Deserialize, Setting)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Setting)]
 struct Settings {
-    #[serde(default)]
+    #[setting(default)]
     service: ServiceSettings,
-    #[serde(default)]
+    #[setting(default)]
     telemetry: TelemetrySettings,
-    #[serde(default)]
+    #[setting(default)]
     remote: RemoteSettings,
     /// Whether the task outlives its shutdown.
-    #[serde(default)]
+    #[setting(default)]
     stubborn: bool,
     /// What the admin port greets with.
-    #[serde(default)]
+    #[setting(default)]
     greeting: Live<String>,
 }
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        problems.section("service", &self.service);
         problems.require(self.greeting.read(|text| text.len() < 20), "greeting", "must be shorter");
     }
 }

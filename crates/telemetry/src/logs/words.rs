@@ -88,7 +88,7 @@ pub(crate) fn level(word: &str) -> Result<(), String> {
     if LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)) || digit() {
         return Ok(());
     }
-    Err(unknown("level", word, LEVELS))
+    Err(unknown("log level", word, LEVELS))
 }
 
 /// Refuses a module of a crate that is unknown and probably misspelt; other programs have crates of their own.
@@ -106,7 +106,7 @@ pub(crate) fn module(path: &str) -> Result<(), String> {
             .or_else(|| nearest(first, CRATES).map(str::to_owned)),
     };
     match meant {
-        Some(meant) => Err(format!("unknown module `{first}`; did you mean `{meant}`?")),
+        Some(meant) => Err(format!("unknown module {first:?}; did you mean {meant}?")),
         None if first.starts_with(OWN) => {
             Err(unknown("module", first, CRATES.into_iter().filter(|known| known.starts_with(OWN))))
         }
@@ -118,7 +118,7 @@ pub(crate) fn module(path: &str) -> Result<(), String> {
 pub(crate) fn filter(text: &str) -> Result<(), String> {
     let mut parts = text.split(',').map(str::trim).filter(|part| !part.is_empty()).peekable();
     if parts.peek().is_none() {
-        return Err("it is empty, which logs next to nothing: write off if that is meant".to_owned());
+        return Err("an empty filter logs next to nothing; use off if that is meant".to_owned());
     }
     parts.try_for_each(directive)
 }
@@ -150,7 +150,7 @@ fn alone(word: &str) -> Result<(), String> {
         return Err(refused);
     }
     module(word)?;
-    Err(format!("{refused}; a module is written with its level, as in {word}=debug"))
+    Err(format!("{refused}; for a module, give its level: {word}=debug"))
 }
 
 #[cfg(test)]
@@ -160,19 +160,22 @@ mod tests {
     #[test]
     fn what_nobody_can_have_meant_is_refused_with_what_was_meant() {
         for (text, said) in [
-            ("debgu", "unknown level `debgu`; did you mean `debug`?"),
-            ("info,wran", "unknown level `wran`; did you mean `warn`?"),
-            ("info,flotilla_orders=debgu", "unknown level `debgu`; did you mean `debug`?"),
-            ("info,flotilla_orders[place]=trcae", "unknown level `trcae`; did you mean `trace`?"),
-            ("info,flotilla_order=debug", "unknown module `flotilla_order`; did you mean `flotilla_orders`?"),
-            ("info,orders=debug", "unknown module `orders`; did you mean `flotilla_orders`?"),
-            ("info,ordres::saga=debug", "unknown module `ordres`; did you mean `flotilla_orders`?"),
-            ("info,tonci=debug", "unknown module `tonci`; did you mean `tonic`?"),
-            ("info,flotilla_shipping=debug", "unknown module `flotilla_shipping`: choose one of flotilla_cache,"),
-            ("verbose", "unknown level `verbose`: choose one of off, error, warn, info, debug, trace; a module is"),
-            ("info,flotilla_orders=", "unknown level ``"),
-            ("", "it is empty"),
-            (" , ", "it is empty"),
+            ("debgu", "unknown log level \"debgu\"; use one of off, error, warn, info, debug, trace"),
+            ("info,wran", "unknown log level \"wran\"; use one of off, error, warn"),
+            (
+                "info,flotilla_orders=debgu",
+                "unknown log level \"debgu\"; use one of off, error, warn, info, debug, trace",
+            ),
+            ("info,flotilla_orders[place]=trcae", "unknown log level \"trcae\"; use one of off, error, warn"),
+            ("info,flotilla_order=debug", "unknown module \"flotilla_order\"; did you mean flotilla_orders?"),
+            ("info,orders=debug", "unknown module \"orders\"; did you mean flotilla_orders?"),
+            ("info,ordres::saga=debug", "unknown module \"ordres\"; did you mean flotilla_orders?"),
+            ("info,tonci=debug", "unknown module \"tonci\"; did you mean tonic?"),
+            ("info,flotilla_shipping=debug", "unknown module \"flotilla_shipping\"; use one of flotilla_cache,"),
+            ("verbose", "unknown log level \"verbose\"; use one of off, error, warn, info, debug, trace; for a module"),
+            ("info,flotilla_orders=", "unknown log level \"\""),
+            ("", "an empty filter"),
+            (" , ", "an empty filter"),
         ] {
             let refusal = filter(text).unwrap_err();
             assert!(refusal.starts_with(said), "{text}: {refusal}");

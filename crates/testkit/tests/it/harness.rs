@@ -1,7 +1,7 @@
 //! A service in the process, with callers that it knows by their tokens.
 
 use flotilla_auth::{AuthSettings, Role};
-use flotilla_config::{Problems, Setting, Validate};
+use flotilla_config::{Setting, Validate};
 use flotilla_postgres::{Pool, PostgresSettings};
 use flotilla_proto::inventory::v1::stock_service_client::StockServiceClient;
 use flotilla_proto::inventory::v1::stock_service_server::{StockService, StockServiceServer};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 struct Toy;
 
-#[derive(Clone, serde::Deserialize, Setting)]
+#[derive(Clone, Setting)]
 struct Settings {
     service: ServiceSettings,
     telemetry: TelemetrySettings,
@@ -26,11 +26,7 @@ struct Settings {
     postgres: PostgresSettings,
 }
 
-impl Validate for Settings {
-    fn validate(&self, problems: &mut Problems) {
-        problems.section("server", &self.server);
-    }
-}
+impl Validate for Settings {}
 
 impl Service for Toy {
     const NAME: &'static str = "toy";

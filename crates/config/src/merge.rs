@@ -1,0 +1,192 @@
+//! Laying the layers upon each other.
+
+use std::path::{Path, PathBuf};
+
+use config::Value;
+
+use crate::arguments;
+use crate::dotenv;
+use crate::error::ConfigError;
+use crate::files;
+use crate::merged::Merged;
+use crate::names::{PREFIX, setting_of};
+use crate::problems::Problem;
+use crate::reference::Reference;
+use crate::remote::RemoteLayer;
+use crate::sources::Sources;
+use crate::tree;
+use crate::variables::{Text, Variables};
+
+/// The setting that names the environment, and with it a layer of files.
+const ENVIRONMENT: &str = "service.environment";
+/// What holds if it isn't set.
+const DEVELOPMENT: &str = "development";
+
+impl Sources {
+    /// Reads all sources into one tree, in which each value knows where it comes from.
+    ///
+    /// # Errors
+    /// A file can't be read or understood. What is wrong with settings is told by [`Merged::read`].
+    pub fn merge(&self, reference: &Reference, remote: &RemoteLayer) -> Result<Merged, ConfigError> {
+        Merging::new(self, reference).merge(remote)
+    }
+}
+
+/// The work of laying one layer upon the other.
+struct Merging<'a> {
+    sources: &'a Sources,
+    reference: &'a Reference,
+    merged: Merged,
+}
+
+impl<'a> Merging<'a> {
+    fn new(sources: &'a Sources, reference: &'a Reference) -> Self {
+        let problems = sources.problems.clone();
+        Self { sources, reference, merged: Merged { problems, ..Merged::empty() } }
+    }
+
+    fn merge(mut self, remote: &RemoteLayer) -> Result<Merged, ConfigError> {
+        let (dotenv, place) = self.dotenv()?;
+        let places = self.sources.places(&dotenv);
+        let problems = &mut self.merged.problems;
+        let weaker = Variables::pick(&dotenv, &place, self.reference, problems);
+        let stronger = Variables::pick(&self.sources.environment, "", self.reference, problems);
+        let flags = arguments::flags(&self.sources.arguments, self.reference, problems);
+
+        let mut own = tree::empty();
+        for path in &places.files {
+            self.file(path, &mut own)?;
+        }
+        if let Some(directory) = &places.directory {
+            let flag = flags.iter().find(|flag| flag.setting == ENVIRONMENT).map(|flag| flag.value.as_str());
+            let variable = |of: &'_ Variables| of.values.get(ENVIRONMENT).map(|set| set.text.clone());
+            let named = flag.map(str::to_owned).or_else(|| variable(&stronger)).or_else(|| variable(&weaker));
+            let named = named.or_else(|| tree::find(&own, ENVIRONMENT).map(tree::written));
+            self.directory(directory, named)?;
+        }
+        lay_kept(&mut self.merged.tree, &own);
+        for (name, text) in remote.values().iter().filter(|(_, text)| !text.is_empty()) {
+            self.put(name, &Text { origin: remote.origin().to_owned(), text: text.clone() });
+        }
+        self.variables(&weaker, true);
+        self.variables(&stronger, false);
+        if let Some(directory) = &places.secrets {
+            self.mounted(directory)?;
+        }
+        stronger.files.iter().for_each(|(name, file)| self.secret(name, file));
+        for flag in flags {
+            self.put(&flag.setting, &Text { origin: flag.origin, text: flag.value });
+        }
+        Ok(self.merged)
+    }
+
+    /// The variables of the file for them, and what to say of where they stand.
+    fn dotenv(&mut self) -> Result<(Vec<(String, String)>, String), ConfigError> {
+        let Some((path, required)) = self.sources.dotenv() else { return Ok((Vec::new(), String::new())) };
+        self.merged.watched.push(path.clone());
+        Ok((dotenv::read(&path, required)?, format!(" in {}", path.display())))
+    }
+
+    fn file(&mut self, path: &Path, over: &mut Value) -> Result<(), ConfigError> {
+        self.merged.watched.push(path.to_owned());
+        tree::lay(over, files::read(path)?, &path.display().to_string());
+        Ok(())
+    }
+
+    /// The layers of a directory: what all share, what the environment adds, what the service has of its own.
+    fn directory(&mut self, directory: &Path, environment: Option<String>) -> Result<(), ConfigError> {
+        if !directory.is_dir() {
+            let message = "is not a directory of settings".to_owned();
+            return Err(ConfigError::File { path: directory.to_owned(), message });
+        }
+        self.merged.watched.push(directory.to_owned());
+        let mut tree = tree::empty();
+        for path in files::layer(directory, "base") {
+            self.file(&path, &mut tree)?;
+        }
+        let based = tree::find(&tree, ENVIRONMENT).map(tree::written);
+        let environment = environment.or(based).unwrap_or_else(|| DEVELOPMENT.to_owned());
+        // A name with a path in it is no layer's: the setting's type refuses it.
+        let environment = environment.trim().to_ascii_lowercase();
+        let plain = environment.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        for stem in [plain.then_some(environment), self.sources.service.clone()].into_iter().flatten() {
+            for path in files::layer(directory, &stem) {
+                self.file(&path, &mut tree)?;
+            }
+        }
+        lay_kept(&mut self.merged.tree, &tree);
+        self.refuse_mistaken(directory);
+        Ok(())
+    }
+
+    /// A misspelt layer would be ignored silently.
+    fn refuse_mistaken(&mut self, directory: &Path) {
+        let environments = self.reference.find(ENVIRONMENT).into_iter().flat_map(|setting| setting.kind.choices());
+        let mut layers: Vec<&str> = environments.copied().collect();
+        layers.push("base");
+        layers.extend(self.sources.service.as_deref());
+        for (path, message) in files::mistaken(directory, &layers) {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            self.merged.problems.push(Problem::new(&name, message).at(&directory.display().to_string()));
+        }
+    }
+
+    fn variables(&mut self, variables: &Variables, with_files: bool) {
+        variables.values.iter().for_each(|(name, set)| self.put(name, set));
+        if with_files {
+            variables.files.iter().for_each(|(name, file)| self.secret(name, file));
+        }
+    }
+
+    /// One file a setting.
+    fn mounted(&mut self, directory: &Path) -> Result<(), ConfigError> {
+        self.merged.watched.push(directory.to_owned());
+        for (name, path) in files::mounted(directory)? {
+            let file = Text { origin: path.display().to_string(), text: path.display().to_string() };
+            let long = name.to_ascii_uppercase();
+            let bare = long.strip_prefix(PREFIX).unwrap_or(&name);
+            match setting_of(bare) {
+                Some(setting) => self.secret(&setting, &file),
+                None => {
+                    let problem = Problem::new(&name, "no setting can have this name").at(&file.origin);
+                    self.merged.problems.push(problem);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The value that a file holds.
+    fn secret(&mut self, name: &str, file: &Text) {
+        let path = PathBuf::from(&file.text);
+        match files::secret(&path) {
+            Ok(text) => {
+                self.put(name, &Text { origin: file.origin.clone(), text });
+                self.merged.masked.insert(name.to_owned());
+            }
+            Err(reason) => {
+                let problem = Problem::new(name, format!("its file {reason}")).at(&file.origin);
+                self.merged.problems.push(problem);
+            }
+        }
+        self.merged.watched.push(path);
+    }
+
+    fn put(&mut self, name: &str, set: &Text) {
+        // Whatever it held before, from wherever: this one counts.
+        self.merged.masked.remove(name);
+        if !tree::put(&mut self.merged.tree, name, Some(tree::text(&set.origin, set.text.as_str()))) {
+            self.merged.problems.push(Problem::new(name, "unknown setting").at(&set.origin));
+        }
+    }
+}
+
+/// Lays a tree whose values know where they come from upon another.
+fn lay_kept(under: &mut Value, over: &Value) {
+    for name in tree::leaves(over) {
+        // Only files are below, and a tree of files has a place for each name.
+        if let Some(value) = tree::find(over, &name) {
+            tree::put(under, &name, Some(value.clone()));
+        }
+    }
+}
