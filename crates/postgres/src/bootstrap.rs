@@ -12,8 +12,8 @@ use postgres_protocol::password::scram_sha_256;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
+use crate::address::parse_url;
 use crate::error::{Error, ErrorKind};
-use crate::pool::parse_url;
 use crate::settings::PostgresSettings;
 
 /// The lock under which roles are made, because they belong to the whole cluster ("flotrole").

@@ -6,6 +6,7 @@
 //! call no later one than the call's; a statement that nobody waits for any more is cancelled; whether an error may be
 //! retried is a property of the error.
 
+mod address;
 pub mod bootstrap;
 mod cancel;
 mod error;

@@ -12,8 +12,8 @@ use refinery::Runner;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
+use crate::address::parse_url;
 use crate::error::{Error, ErrorKind};
-use crate::pool::parse_url;
 
 /// The lock that migrations of one database take ("flotilla" in ASCII).
 const LOCK: i64 = 0x666c_6f74_696c_6c61;

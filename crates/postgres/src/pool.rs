@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::{QueueMode, Runtime};
 use flotilla_call::Deadline;
 use flotilla_cgroup::Limits;
-use flotilla_config::{ExposeSecret, Live, SecretString};
+use flotilla_config::{Live, SecretString};
 use flotilla_fault::Faults;
 use prometheus::Registry;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
 use crate::cancel::Cancels;
@@ -29,9 +29,6 @@ use crate::metrics::PoolMetrics;
 use crate::sessions::{SessionPool, Sessions};
 use crate::settings::PostgresSettings;
 use crate::tx::Tx;
-
-/// How much longer than the server's own limit the client waits for an answer.
-pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// Connections of one role. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +43,8 @@ struct Inner {
     metrics: PoolMetrics,
     /// The session's own limit of a statement.
     limit: Duration,
+    /// How long the client waits for an answer.
+    patience: Duration,
     cancels: Cancels,
 }
 
@@ -76,8 +75,9 @@ impl Pool {
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool can't be built", error))?;
         let metrics = PoolMetrics::register(name, pool.clone(), registry)
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool's metrics can't be registered", error))?;
-        let (limit, cancels) = (settings.statement_timeout.get(), Cancels::new(size));
-        Ok(Self { inner: Arc::new(Inner { name, pool, metrics, limit, cancels }), faults: PoolFaults::default() })
+        let (limit, patience) = (settings.statement_timeout.get(), settings.patience());
+        let inner = Inner { name, pool, metrics, limit, patience, cancels: Cancels::new(size) };
+        Ok(Self { inner: Arc::new(inner), faults: PoolFaults::default() })
     }
 
     /// Lets faults strike what this pool does from now on: slow transactions, connections that leak.
@@ -220,7 +220,7 @@ impl Pool {
         self.faults.leak_of(&self.inner.pool).await;
         let result = self.inner.pool.get().await.map_err(Error::from);
         self.inner.metrics.acquired(&result, asked.elapsed());
-        Ok(Lease::new(result?, self.inner.limit + GRACE, self.inner.cancels.clone()))
+        Ok(Lease::new(result?, self.inner.patience, self.inner.cancels.clone()))
     }
 }
 
@@ -268,16 +268,4 @@ impl<'a> Query<'a> {
             Self::Text(sql, params) => client.query_typed(sql, params).await,
         }
     }
-}
-
-/// Reads an address without ever quoting it.
-pub(crate) fn parse_url(url: &SecretString) -> Result<Config, Error> {
-    let config: Config = url
-        .expose_secret()
-        .parse()
-        .map_err(|_| Error::new(ErrorKind::Other, "the address of PostgreSQL can't be understood"))?;
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err(Error::new(ErrorKind::Other, "the address of PostgreSQL names no host"));
-    }
-    Ok(config)
 }

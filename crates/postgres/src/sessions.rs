@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 
+use crate::address::parse_url;
 use crate::error::Error;
-use crate::pool::{GRACE, parse_url};
 use crate::roles;
 use crate::settings::PostgresSettings;
 
@@ -197,6 +197,6 @@ fn session(mut config: Config, name: &str, settings: &PostgresSettings) -> Confi
     config.keepalives_idle(Duration::from_secs(15));
     config.keepalives_interval(Duration::from_secs(5));
     config.keepalives_retries(3);
-    config.tcp_user_timeout(settings.statement_timeout.get() + GRACE);
+    config.tcp_user_timeout(settings.patience());
     config
 }

@@ -1,9 +1,14 @@
 //! The section `postgres` of a service's settings.
 
+use std::time::Duration;
+
 use flotilla_config::{HumanDuration, Live, Problems, SecretString, Setting, Validate};
 
+use crate::address::parse_url;
 use crate::error::{Error, ErrorKind};
-use crate::pool::parse_url;
+
+/// How much longer than the server's own limit the client waits for an answer.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a service reaches its database. Variables: `FLOTILLA__POSTGRES__<FIELD>`; the addresses may come from files
 /// (`FLOTILLA__POSTGRES__SYSTEM_URL_FILE`) or from a store of secrets, and may change while the service runs.
@@ -56,6 +61,11 @@ impl PostgresSettings {
             max_lifetime: default_max_lifetime(),
             migration_wait: default_migration_wait(),
         }
+    }
+
+    /// How long a client waits for the answer to a statement: a little longer than the server works on it.
+    pub(crate) fn patience(&self) -> Duration {
+        self.statement_timeout.get() + GRACE
     }
 
     /// The address by which the database is migrated.

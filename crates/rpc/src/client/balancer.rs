@@ -9,7 +9,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use flotilla_call::Deadline;
 use parking_lot::{Mutex, RwLock};
@@ -17,17 +16,15 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Code;
 
+use super::bounds::Class;
 use super::connection::Sender;
 use super::discovery::Discovery;
 use super::ejection::Rules;
 use super::endpoint::{Endpoint, Wiring};
 use super::layers::metrics::ClientMetrics;
-use super::outcome::is_fault;
-use super::pool::{Class, Found, Lane};
+use super::pool::{Found, Lane};
 use super::target::Target;
-
-/// Calls that wait for so long in vain speak against the address; shorter ones against the caller's patience.
-pub(crate) const SLOW: Duration = Duration::from_secs(1);
+use super::verdict::{speaks_against, waited_in_vain};
 
 /// The addresses of a channel. Dropped, it ends their tasks.
 pub(crate) struct Balancer {
@@ -149,13 +146,22 @@ impl Balancer {
         self.discovering.get_or_init(|| {
             self.update(&self.discovery.literal());
             let discovery = self.discovery.clone();
-            AbortOnDropHandle::new(tokio::spawn(discovery.run(Arc::downgrade(self), Arc::clone(&self.wiring))))
+            let balancer = Arc::downgrade(self);
+            let told = move |found: io::Result<Vec<_>>| {
+                let Some(balancer) = balancer.upgrade() else { return false };
+                match found {
+                    Ok(addresses) => balancer.update(&addresses),
+                    Err(cause) => balancer.unresolved(cause),
+                }
+                true
+            };
+            AbortOnDropHandle::new(tokio::spawn(discovery.run(Arc::clone(&self.wiring), told)))
         });
         self.started.store(true, Ordering::Release);
     }
 
     /// Replaces the addresses. Calls at one that is gone end in peace.
-    pub fn update(&self, addresses: &[(Arc<Target>, SocketAddr)]) {
+    fn update(&self, addresses: &[(Arc<Target>, SocketAddr)]) {
         let mut endpoints = self.endpoints.write();
         let mut keepers = self.keepers.lock();
         endpoints.retain(|endpoint| addresses.iter().any(|(_, address)| *address == endpoint.address));
@@ -174,7 +180,7 @@ impl Balancer {
     }
 
     /// A lookup has failed, and there is no address of before.
-    pub fn unresolved(&self, cause: io::Error) {
+    fn unresolved(&self, cause: io::Error) {
         *self.unresolved.lock() = Some((Instant::now(), Arc::new(cause)));
         self.wiring.changes.send_replace(());
     }
@@ -236,7 +242,7 @@ impl Lease {
 
     /// Notes how the call ended. A code that says nothing of the server is as good as success.
     pub fn ended(&mut self, code: Code) {
-        self.judge(is_fault(code) || (code == Code::DeadlineExceeded && self.began.elapsed() >= SLOW));
+        self.judge(speaks_against(code, self.began.elapsed()));
     }
 
     /// The call never left: nobody is at fault.
@@ -260,8 +266,7 @@ impl Drop for Lease {
         if endpoint.pool(*class).give_back(lane) {
             self.balancer.wiring.changes.send_replace(());
         }
-        let in_vain = self.deadline.is_some_and(|deadline| deadline.remaining().is_zero());
-        if !self.judged && in_vain && self.began.elapsed() >= SLOW {
+        if !self.judged && waited_in_vain(self.deadline, self.began.elapsed()) {
             self.judge(true);
         }
     }

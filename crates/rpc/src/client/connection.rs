@@ -13,9 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::bounds::Bounds;
 use super::connector::{Connector, Io};
 use super::outbound::Outbound;
-use super::pool::Bounds;
 use super::target::Target;
 use crate::ClientSettings;
 

@@ -2,12 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::balancer::Balancer;
 use super::endpoint::Wiring;
 use super::resolver::Resolver;
 use super::target::Target;
@@ -30,8 +29,9 @@ impl Discovery {
         self.targets.iter().filter_map(|target| Some((Arc::clone(target), target.literal()?))).collect()
     }
 
-    /// Tells `balancer` the addresses for as long as it lives. Ends at once if there are no names.
-    pub async fn run(self, balancer: Weak<Balancer>, wiring: Arc<Wiring>) {
+    /// Tells what it finds, or why it finds nothing, until `told` says that nobody wants to know any more. Ends at once if
+    /// there are no names.
+    pub async fn run(self, wiring: Arc<Wiring>, told: impl Fn(io::Result<Vec<(Arc<Target>, SocketAddr)>>) -> bool) {
         if self.targets.iter().all(|target| target.literal().is_some()) {
             return;
         }
@@ -53,12 +53,13 @@ impl Discovery {
                 .zip(&known)
                 .flat_map(|(target, known)| known.iter().map(|address| (Arc::clone(target), *address)))
                 .collect();
-            let Some(balancer) = balancer.upgrade() else { return };
-            match failure {
-                Some(error) if addresses.is_empty() => balancer.unresolved(error),
-                _ => balancer.update(&addresses),
+            let found = match failure {
+                Some(error) if addresses.is_empty() => Err(error),
+                _ => Ok(addresses),
+            };
+            if !told(found) {
+                return;
             }
-            drop(balancer);
             pause(&wiring).await;
         }
     }

@@ -12,10 +12,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::bounds::{Bounds, Class};
 use super::connection::{Established, establish};
 use super::connector::Connector;
 use super::ejection::Ejection;
-use super::pool::{Bounds, Class, Found, Pool};
+use super::pool::{Found, Pool};
 use super::target::Target;
 use crate::ClientSettings;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flotilla_proto::policy::{Idempotency, MethodPolicy};
 use prost_reflect::DescriptorPool;
 
-use super::layers::breaker::Breaker;
+use super::breaker::Breaker;
 use super::layers::metrics::{ClientMetrics, MethodMetrics};
 use crate::ClientSettings;
 

@@ -14,6 +14,8 @@
 //! clone.
 
 mod balancer;
+mod bounds;
+mod breaker;
 mod connection;
 mod connector;
 mod discovery;
@@ -21,6 +23,7 @@ mod ejection;
 mod endpoint;
 mod layers;
 mod methods;
+mod open_call;
 mod outbound;
 mod outcome;
 mod pool;
@@ -28,6 +31,7 @@ mod reply;
 mod resolver;
 mod settings;
 mod target;
+mod verdict;
 
 use flotilla_clock::Jitter;
 use std::fmt;

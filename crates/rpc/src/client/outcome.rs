@@ -13,11 +13,12 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use tonic::{Code, Status};
 
 use super::outbound::Outbound;
-use super::reply::code_in;
 use crate::{Details, RpcError, reasons};
 
 /// The retry delay for a call that no connection had room for.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+const STATUS_HEADER: &str = "grpc-status";
 
 /// An attempt, or a call, without a response.
 pub(crate) struct Failure {
@@ -72,9 +73,9 @@ impl Failure {
     }
 }
 
-/// Whether a code speaks against the server: not against the request, the caller or the load.
-pub(crate) fn is_fault(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::Internal | Code::Unknown | Code::DataLoss)
+/// The status that headers or trailers tell.
+pub(crate) fn code_in(headers: &HeaderMap) -> Option<Code> {
+    headers.get(STATUS_HEADER).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 /// The status that the head of a response tells, if it does: gRPC's own, or what stands for an answer that isn't gRPC.
@@ -163,6 +164,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::verdict::is_fault;
 
     #[test]
     fn a_server_that_refuses_on_purpose_is_not_at_fault() {

@@ -13,62 +13,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::bounds::Bounds;
 use super::connection::{Established, Sender};
-use super::methods::Method;
-use crate::ClientSettings;
-
-/// Unary calls on a connection, if the server allows as many.
-const CALLS: u32 = 1024;
-/// Receive window of a unary call.
-const CALL_WINDOW: u32 = 64 * 1024;
-/// Receive window of a stream: there are many, and their callers may be slow.
-const STREAM_WINDOW: u32 = 16 * 1024;
 
 /// The pause after a failure to open a further connection.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// What a connection carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// One message each way.
-    Calls,
-    /// Streams, and methods without a description.
-    Streams,
-}
-
-impl Class {
-    /// The class of a method's calls.
-    pub fn of(method: &Method) -> Self {
-        if method.is_stream() || !method.kept { Self::Streams } else { Self::Calls }
-    }
-}
-
-/// The bounds of a class.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Connections to one address.
-    pub connections: usize,
-    /// Calls on one connection.
-    pub calls: u32,
-    /// Receive window of a call.
-    pub stream_window: u32,
-}
-
-impl Bounds {
-    pub fn of(class: Class, settings: &ClientSettings) -> Self {
-        let (connections, calls, stream_window) = match class {
-            Class::Calls => (settings.call_connections, CALLS, CALL_WINDOW),
-            Class::Streams => (settings.stream_connections, settings.streams_per_connection, STREAM_WINDOW),
-        };
-        Self { connections, calls, stream_window }
-    }
-
-    /// A window that all calls of a connection together can't exhaust.
-    pub fn connection_window(self) -> u32 {
-        // The maximum that HTTP/2 allows.
-        self.stream_window.saturating_mul(self.calls).min((1 << 31) - 1)
-    }
-}
 
 /// The connections of a class.
 pub(crate) struct Pool {
@@ -209,33 +158,5 @@ impl Pool {
             lanes.open.retain(|open| !Arc::ptr_eq(open, lane));
         }
         idle
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_windows_of_all_calls_never_exhaust_that_of_their_connection() {
-        for class in [Class::Calls, Class::Streams] {
-            for streams_per_connection in [1, 256, u32::MAX] {
-                let settings = ClientSettings { streams_per_connection, ..ClientSettings::default() };
-                let bounds = Bounds::of(class, &settings);
-                let together = u64::from(bounds.calls) * u64::from(bounds.stream_window);
-                assert!(u64::from(bounds.connection_window()) >= together.min((1 << 31) - 1), "{bounds:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_channel_takes_more_than_a_server_of_the_fleet_lets_in() {
-        let (client, server) = (ClientSettings::default(), crate::ServerSettings::default());
-        let most = |class| {
-            let bounds = Bounds::of(class, &client);
-            bounds.connections * bounds.calls.min(server.max_calls_per_connection) as usize
-        };
-        assert!(most(Class::Streams) > server.max_streams);
-        assert!(most(Class::Calls) > server.max_calls);
     }
 }

@@ -15,10 +15,8 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
 use super::balancer::Lease;
-use super::layers::observe::OpenCall;
-use super::outcome::{late, status_of};
-
-const STATUS_HEADER: &str = "grpc-status";
+use super::open_call::OpenCall;
+use super::outcome::{code_in, late, status_of};
 
 /// A response's body. Whoever waits for the call's end learns of it here.
 pub(crate) struct Reply {
@@ -164,9 +162,4 @@ impl http_body::Body for Reply {
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
     }
-}
-
-/// The status that headers or trailers tell.
-pub(crate) fn code_in(headers: &HeaderMap) -> Option<Code> {
-    headers.get(STATUS_HEADER).map(|value| Code::from_bytes(value.as_bytes()))
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Layer, Outcome, Outgoing};
 use crate::client::balancer::{Balancer, NoPlace};
+use crate::client::bounds::Class;
 use crate::client::outcome::{Failure, Sent, head_verdict};
-use crate::client::pool::Class;
 use crate::client::reply::Reply;
 
 /// The layer.

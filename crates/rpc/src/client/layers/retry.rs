@@ -23,8 +23,7 @@ use super::{Layer, Outcome, Outgoing};
 use crate::ClientSettings;
 use crate::client::endpoint::Wiring;
 use crate::client::outbound::Outbound;
-use crate::client::outcome::{Failure, Sent, details_in, head_code};
-use crate::client::reply::code_in;
+use crate::client::outcome::{Failure, Sent, code_in, details_in, head_code};
 
 /// Largest request that is kept for a repeat, and largest response that is looked at to its end before it is passed on.
 const KEPT_BYTES: usize = 256 * 1024;
