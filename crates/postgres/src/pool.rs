@@ -18,7 +18,7 @@ use flotilla_config::{Live, SecretString};
 use flotilla_fault::Faults;
 use prometheus::Registry;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use crate::cancel::Cancels;
@@ -26,9 +26,13 @@ use crate::error::{Error, ErrorKind};
 use crate::faults::PoolFaults;
 use crate::lease::Lease;
 use crate::metrics::PoolMetrics;
+use crate::row::Row;
 use crate::sessions::{SessionPool, Sessions};
 use crate::settings::PostgresSettings;
 use crate::tx::Tx;
+
+/// What stands in errors for a statement that was put together at run time.
+const TEXT: &str = "list";
 
 /// Connections of one role. Cheap to clone.
 #[derive(Clone)]
@@ -117,7 +121,7 @@ impl Pool {
         let result = async {
             let statement = lease.prepare(sql).await?;
             let answer = lease.within(sql, lease.client().query(&statement, params)).await;
-            answer.map_err(Error::while_committing)
+            answer.map(|rows| Row::all(rows, sql)).map_err(Error::while_committing)
         }
         .await;
         lease.settle(result)
@@ -138,7 +142,8 @@ impl Pool {
             Ok(statement) => statement,
             Err(error) => return lease.settle(Err(error)),
         };
-        in_transaction(&self.begin_sql(Some(user)), lease, sql, Query::Prepared(statement, params)).await
+        let rows = in_transaction(&self.begin_sql(Some(user)), lease, sql, Query::Prepared(statement, params)).await?;
+        Ok(Row::all(rows, sql))
     }
 
     /// Runs one statement whose text was put together at run time, out of constants: every parameter is of type `text`
@@ -149,7 +154,7 @@ impl Pool {
     pub async fn query_text(&self, sql: &str, params: &[String]) -> Result<Vec<Row>, Error> {
         let lease = self.lease().await?;
         let answer = lease.within(sql, Query::text(sql, params).send(lease.client())).await;
-        lease.settle(answer.map_err(Error::while_committing))
+        lease.settle(answer.map(|rows| Row::all(rows, TEXT)).map_err(Error::while_committing))
     }
 
     /// As [`query_text`](Self::query_text), on behalf of a user, bound by row-level security; in one round trip.
@@ -158,7 +163,8 @@ impl Pool {
     /// The statement's, or no connection within the deadlines.
     pub async fn query_text_as(&self, user: Uuid, sql: &str, params: &[String]) -> Result<Vec<Row>, Error> {
         let lease = self.lease().await?;
-        in_transaction(&self.begin_sql(Some(user)), lease, sql, Query::text(sql, params)).await
+        let rows = in_transaction(&self.begin_sql(Some(user)), lease, sql, Query::text(sql, params)).await?;
+        Ok(Row::all(rows, TEXT))
     }
 
     /// Checks that the database answers.
@@ -231,7 +237,12 @@ impl std::fmt::Debug for Pool {
 }
 
 /// Runs one query in the transaction that `begin` begins, in one round trip.
-async fn in_transaction(begin: &str, lease: Lease, sql: &str, query: Query<'_>) -> Result<Vec<Row>, Error> {
+async fn in_transaction(
+    begin: &str,
+    lease: Lease,
+    sql: &str,
+    query: Query<'_>,
+) -> Result<Vec<tokio_postgres::Row>, Error> {
     let client = lease.client();
     // All three are sent by the first poll, in this order. `join` and not `try_join`: when a parameter can't be
     // encoded the query fails without being sent, and the commit must follow all the same.
@@ -262,7 +273,7 @@ impl<'a> Query<'a> {
         Self::Text(sql, params.iter().map(|param| (param as &(dyn ToSql + Sync), Type::TEXT)).collect())
     }
 
-    async fn send(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+    async fn send(&self, client: &Client) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
         match self {
             Self::Prepared(statement, params) => client.query(statement, params).await,
             Self::Text(sql, params) => client.query_typed(sql, params).await,

@@ -30,7 +30,7 @@ pub(crate) fn failed(span: &Span, error: &Error) {
 }
 
 /// The first write of a statement and its table, or else what it reads: `INSERT orders`, `SELECT stock`.
-fn summary(sql: &str) -> Cow<'static, str> {
+pub(crate) fn summary(sql: &str) -> Cow<'static, str> {
     match sql {
         "begin" => return "BEGIN".into(),
         "commit" => return "COMMIT".into(),

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
 
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::metrics::{End, PoolMetrics};
+use crate::row::Row;
 
 /// What is to be done after a commit.
 type Action = Box<dyn FnOnce() + Send>;
@@ -79,7 +80,7 @@ impl Tx {
         let (lease, statement) = self.prepare(sql).await?;
         let answer = lease.within(sql, lease.client().query(&statement, params)).await?;
         self.succeeded.fetch_add(1, Ordering::Relaxed);
-        Ok(answer)
+        Ok(Row::all(answer, sql))
     }
 
     /// Runs a statement that returns exactly one row.
@@ -90,7 +91,7 @@ impl Tx {
         let (lease, statement) = self.prepare(sql).await?;
         let answer = lease.within(sql, lease.client().query_one(&statement, params)).await?;
         self.succeeded.fetch_add(1, Ordering::Relaxed);
-        Ok(answer)
+        Ok(Row::new(answer, sql))
     }
 
     /// Runs a statement that returns at most one row.
@@ -101,7 +102,7 @@ impl Tx {
         let (lease, statement) = self.prepare(sql).await?;
         let answer = lease.within(sql, lease.client().query_opt(&statement, params)).await?;
         self.succeeded.fetch_add(1, Ordering::Relaxed);
-        Ok(answer)
+        Ok(answer.map(|row| Row::new(row, sql)))
     }
 
     /// Runs a statement and returns how many rows it touched.

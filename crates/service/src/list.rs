@@ -31,6 +31,6 @@ pub async fn read_as(
 
 fn cut(page: &Page, mut rows: Vec<Row>) -> Result<(Vec<Row>, String), Error> {
     let keys: Vec<String> = (0..page.keys()).map(key_column).collect();
-    let token = page.cut(&mut rows, |row, index| row.try_get::<_, &str>(keys[index].as_str()).map(str::to_owned));
+    let token = page.cut(&mut rows, |row, index| row.get::<&str>(keys[index].as_str()).map(str::to_owned));
     Ok((rows, token?))
 }

@@ -45,7 +45,7 @@ impl PageKey {
             .get_or_try_init(|| async {
                 let rows = self.system.query(READ, &[]).await?;
                 let row = rows.first().ok_or_else(|| Error::new(ErrorKind::Other, "the page token key is missing"))?;
-                Ok(PageTokens::new(row.try_get::<_, Vec<u8>>(0)?))
+                Ok(PageTokens::new(row.get::<Vec<u8>>(0)?))
             })
             .await
     }

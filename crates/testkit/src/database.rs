@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use flotilla_postgres::refinery::Runner;
-use flotilla_postgres::tokio_postgres::{self, Config, NoTls, types::ToSql};
-use flotilla_postgres::{PostgresSettings, Row, ServiceUrls, bootstrap, migrate};
+use flotilla_postgres::tokio_postgres::{self, Config, NoTls, Row, types::ToSql};
+use flotilla_postgres::{PostgresSettings, ServiceUrls, bootstrap, migrate};
 
 use crate::patience::{PATIENCE, patient};
 

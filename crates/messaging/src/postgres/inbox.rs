@@ -36,15 +36,15 @@ impl InboxStore for PgStore {
 
     async fn claim(&self, tx: &mut Tx, consumer: &'static str, ids: &[Uuid]) -> Result<Vec<Uuid>, PgError> {
         let row = tx.query_one(CLAIM, &[&consumer, &ids]).await?;
-        let fresh: Option<Vec<Uuid>> = row.try_get(0)?;
+        let fresh: Option<Vec<Uuid>> = row.get(0)?;
         Ok(fresh.unwrap_or_else(|| ids.to_vec()))
     }
 
     async fn repeat_replies(&self, tx: &mut Tx, consumer: &'static str, ids: &[Uuid]) -> Result<u64, PgError> {
         let row = tx.query_one(REPEAT_REPLIES, &[&consumer, &ids]).await?;
-        let repeated: i64 = row.try_get(0)?;
+        let repeated: i64 = row.get(0)?;
         if repeated > 0 {
-            self.waker.appended(row.try_get::<_, Xid>(1)?.0);
+            self.waker.appended(row.get::<Xid>(1)?.0);
         }
         Ok(u64::try_from(repeated).unwrap_or_default())
     }
@@ -119,8 +119,7 @@ impl PgStore {
         }
         let wait = self.parked_backoff.as_secs_f64();
         let rows = tx.query(PARK, &[&consumer, &ids, &subjects, &kinds, &events, &reasons, &states, &wait]).await?;
-        let fresh: Result<Vec<Uuid>, _> = rows.iter().map(|row| row.try_get(0).map_err(PgError::from)).collect();
-        Ok(fresh?)
+        Ok(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?)
     }
 
     /// The copy of a dead letter for the stream, cut where it would be too large: the whole is in the table.

@@ -141,5 +141,5 @@ impl<'a> Columns<'a> {
 }
 
 fn xid(row: &flotilla_postgres::Row) -> Result<u64, Error> {
-    Ok(row.try_get::<_, Xid>(0).map_err(flotilla_postgres::Error::from)?.0)
+    Ok(row.get::<Xid>(0)?.0)
 }

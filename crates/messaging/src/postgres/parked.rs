@@ -25,16 +25,16 @@ const COUNTS: &str =
 impl ParkedStore for PgStore {
     async fn due(&self, tx: &mut Tx, consumers: &[&'static str]) -> Result<Option<DueMessage>, PgError> {
         let Some(row) = tx.query_opt(DUE, &[&consumers]).await? else { return Ok(None) };
-        let name: &str = row.try_get(0)?;
-        let subject: &str = row.try_get(1)?;
-        let event = frame::decode(subject, &Bytes::copy_from_slice(row.try_get(2)?))
+        let name: &str = row.get(0)?;
+        let subject: &str = row.get(1)?;
+        let event = frame::decode(subject, &Bytes::copy_from_slice(row.get(2)?))
             .ok()
             .and_then(|events| events.into_iter().next())
             .and_then(Result::ok);
         let (Some(consumer), Some(event)) = (consumers.iter().find(|consumer| **consumer == name), event) else {
             return Err(PgError::new(ErrorKind::Other, format!("a parked message of {name} is not an event")));
         };
-        Ok(Some(DueMessage { consumer, event, attempts: row.try_get(3)? }))
+        Ok(Some(DueMessage { consumer, event, attempts: row.get(3)? }))
     }
 
     async fn settle(&self, tx: &mut Tx, message: &DueMessage) -> Result<(), PgError> {
@@ -71,6 +71,6 @@ impl ParkedStore for PgStore {
     async fn counts(&self) -> Result<ParkedCounts, PgError> {
         let rows = self.pool.query(COUNTS, &[]).await?;
         let Some(row) = rows.first() else { return Ok(ParkedCounts::default()) };
-        Ok(ParkedCounts { retrying: row.try_get(0)?, dead: row.try_get(1)? })
+        Ok(ParkedCounts { retrying: row.get(0)?, dead: row.get(1)? })
     }
 }

@@ -58,17 +58,26 @@ const BACKLOG: &str = "SELECT pending, age FROM outbox_backlog(10000)";
 /// A row as the driver holds it; nothing is copied before the frame is built.
 pub struct PgOutboxRow(Row, (u64, Uuid));
 
+impl PgOutboxRow {
+    /// Reads every column once, so that those that are read again later are known to be there.
+    fn of(row: Row) -> Result<Self, Error> {
+        let position = (row.get::<Xid>(0)?.0, row.get(1)?);
+        let _: (&str, &[u8]) = (row.get(2)?, row.get(3)?);
+        Ok(Self(row, position))
+    }
+}
+
 impl OutboxRow for PgOutboxRow {
     fn position(&self) -> (u64, Uuid) {
         self.1
     }
 
     fn subject(&self) -> &str {
-        self.0.get(2)
+        self.0.get(2).unwrap_or_default()
     }
 
     fn event(&self) -> &[u8] {
-        self.0.get(3)
+        self.0.get(3).unwrap_or_default()
     }
 }
 
@@ -90,19 +99,14 @@ impl OutboxStore for PgStore {
 
     async fn generations(&self) -> Result<Vec<i64>, Error> {
         self.pool.query(REGISTER_GENERATION, &[]).await?;
-        self.pool.query(GENERATIONS, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        self.pool.query(GENERATIONS, &[]).await?.iter().map(|row| row.get(0)).collect()
     }
 
     async fn read(&self, after: Cursor, settled_only: bool, limit: usize) -> Result<Vec<PgOutboxRow>, Error> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let rows =
             self.pool.query(READ, &[&after.generation, &Xid(after.xid), &after.id, &settled_only, &limit]).await?;
-        rows.into_iter()
-            .map(|row| {
-                let position = (row.try_get::<_, Xid>(0)?.0, row.try_get(1)?);
-                Ok(PgOutboxRow(row, position))
-            })
-            .collect()
+        rows.into_iter().map(PgOutboxRow::of).collect()
     }
 
     async fn advance(
@@ -136,8 +140,8 @@ impl OutboxStore for PgStore {
         let rows = self.pool.query(CHECKPOINT, &[&stream.created, &sequence(stream)]).await?;
         rows.first()
             .map(|row| {
-                let sequence = u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or_default();
-                let (generation, xid, id) = (row.try_get(1)?, row.try_get::<_, Xid>(2)?.0, row.try_get(3)?);
+                let sequence = u64::try_from(row.get::<i64>(0)?).unwrap_or_default();
+                let (generation, xid, id) = (row.get(1)?, row.get::<Xid>(2)?.0, row.get(3)?);
                 Ok(Checkpoint { sequence, cursor: Cursor { generation, xid, id } })
             })
             .transpose()
@@ -145,7 +149,7 @@ impl OutboxStore for PgStore {
 
     async fn oldest_checkpoint(&self, created: i64) -> Result<Option<u64>, Error> {
         let rows = self.pool.query(OLDEST_CHECKPOINT, &[&created]).await?;
-        let oldest = rows.first().map_or(Ok(None), |row| row.try_get::<_, Option<i64>>(0))?;
+        let oldest = rows.first().map_or(Ok(None), |row| row.get::<Option<i64>>(0))?;
         Ok(oldest.map(|sequence| u64::try_from(sequence).unwrap_or_default()))
     }
 
@@ -164,8 +168,8 @@ impl OutboxStore for PgStore {
     async fn backlog(&self) -> Result<Backlog, Error> {
         let rows = self.pool.query(BACKLOG, &[]).await?;
         let Some(row) = rows.first() else { return Ok(Backlog::default()) };
-        let pending: i64 = row.try_get(0)?;
-        let age: f64 = row.try_get(1)?;
+        let pending: i64 = row.get(0)?;
+        let age: f64 = row.get(1)?;
         Ok(Backlog {
             pending: u64::try_from(pending).unwrap_or_default(),
             age: Duration::try_from_secs_f64(age.max(0.0)).unwrap_or_default(),
@@ -174,13 +178,13 @@ impl OutboxStore for PgStore {
 }
 
 fn grant(row: &Row) -> Result<Grant, Error> {
-    let generation: Option<i64> = row.try_get(1)?;
-    let xid: Option<Xid> = row.try_get(2)?;
-    let id: Option<Uuid> = row.try_get(3)?;
-    let created: Option<i64> = row.try_get(4)?;
-    let last: Option<i64> = row.try_get(5)?;
+    let generation: Option<i64> = row.get(1)?;
+    let xid: Option<Xid> = row.get(2)?;
+    let id: Option<Uuid> = row.get(3)?;
+    let created: Option<i64> = row.get(4)?;
+    let last: Option<i64> = row.get(5)?;
     Ok(Grant {
-        epoch: row.try_get(0)?,
+        epoch: row.get(0)?,
         cursor: match (generation, xid, id) {
             (Some(generation), Some(xid), Some(id)) => Some(Cursor { generation, xid: xid.0, id }),
             _ => None,
@@ -200,7 +204,7 @@ pub(super) fn sequence(stream: StreamMark) -> i64 {
 
 pub(super) fn changed(rows: &[Row]) -> Result<bool, Error> {
     match rows.first() {
-        Some(row) => Ok(row.try_get::<_, i64>(0)? > 0),
+        Some(row) => Ok(row.get::<i64>(0)? > 0),
         None => Ok(false),
     }
 }

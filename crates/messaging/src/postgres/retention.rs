@@ -38,7 +38,7 @@ impl Retention {
     /// The database's.
     pub async fn make(&self) -> Result<i32, Error> {
         let rows = self.pool.query(MAKE, &[&self.inbox.as_secs_f64()]).await?;
-        rows.first().map_or(Ok(0), |row| Ok(row.try_get(0)?))
+        rows.first().map_or(Ok(0), |row| row.get(0))
     }
 
     /// Drops what has had its time, if the epoch still holds; says which partitions went. The inbox keeps a day more
@@ -49,7 +49,7 @@ impl Retention {
     pub async fn drop_old(&self, epoch: i64) -> Result<Vec<String>, Error> {
         let inbox = self.inbox + Duration::from_secs(3_600);
         let rows = self.pool.query(DROP, &[&epoch, &self.outbox.as_secs_f64(), &inbox.as_secs_f64()]).await?;
-        let dropped = rows.first().map_or(Ok(Vec::new()), |row| row.try_get(0))?;
+        let dropped = rows.first().map_or(Ok(Vec::new()), |row| row.get(0))?;
         self.pool.query(THIN, &[&self.outbox.as_secs_f64()]).await?;
         Ok(dropped)
     }

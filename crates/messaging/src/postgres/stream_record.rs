@@ -64,29 +64,29 @@ pub(super) async fn load(pool: &Pool) -> Result<Option<StreamRecord>, Error> {
     let rows = pool.query(LOAD_STREAM, &[]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let read = |column: usize| -> Result<Ranges, Error> {
-        let text: String = row.try_get(column)?;
+        let text: String = row.get(column)?;
         text.parse().map_err(|error: NoRanges| Error::new(ErrorKind::Other, format!("relay_stream: {error}")))
     };
-    let unlisted: i64 = row.try_get(3)?;
+    let unlisted: i64 = row.get(3)?;
     let mut record = StreamRecord {
-        created: row.try_get(0)?,
+        created: row.get(0)?,
         gone: read(1)?,
         covered: read(2)?,
         unlisted: u64::try_from(unlisted).unwrap_or_default(),
         ..StreamRecord::default()
     };
     for row in pool.query(LOAD_CONSUMERS, &[]).await? {
-        record.consumers.insert(row.try_get(0)?, known(&row)?);
+        record.consumers.insert(row.get(0)?, known(&row)?);
     }
     Ok(Some(record))
 }
 
 fn known(row: &Row) -> Result<KnownConsumer, Error> {
-    let floor: i64 = row.try_get(2)?;
-    let age = Duration::try_from_secs_f64(row.try_get(3)?).unwrap_or_default();
+    let floor: i64 = row.get(2)?;
+    let age = Duration::try_from_secs_f64(row.get(3)?).unwrap_or_default();
     // `Instant` can't represent times before the machine's start: such a consumer counts as seen just now.
     let seen = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-    Ok(KnownConsumer { created: row.try_get(1)?, floor: u64::try_from(floor).unwrap_or_default(), seen })
+    Ok(KnownConsumer { created: row.get(1)?, floor: u64::try_from(floor).unwrap_or_default(), seen })
 }
 
 pub(super) async fn keep(pool: &Pool, epoch: i64, record: &StreamRecord) -> Result<bool, Error> {
@@ -122,7 +122,7 @@ pub(super) async fn rewind(pool: &Pool, epoch: i64, rewind: Rewind<'_>) -> Resul
 
 /// The number of frames that each known consumer has lost for good.
 pub(super) async fn losses(pool: &Pool) -> Result<Vec<(String, i64)>, Error> {
-    pool.query(LOSSES, &[]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    pool.query(LOSSES, &[]).await?.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 fn whole(number: u64) -> i64 {

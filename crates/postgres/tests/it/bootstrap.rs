@@ -72,7 +72,7 @@ async fn only_the_owner_may_create_tables() {
             assert_eq!(error.sql_state(), Some("42501"), "{sql}");
         }
         let rows = pool.query("SELECT current_setting('flotilla.service')", &[]).await.unwrap();
-        assert_eq!(rows[0].get::<_, &str>(0), "tested");
+        assert_eq!(rows[0].get::<&str>(0).unwrap(), "tested");
     }
 }
 

@@ -28,7 +28,7 @@ async fn within<F: Future>(left: Duration, call: F) -> F::Output {
 async fn sleepers(database: &Database, watcher: &Pool) -> i64 {
     const COUNT: &str = "SELECT count(*) FROM pg_stat_activity \
          WHERE datname = $1 AND state = 'active' AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()";
-    watcher.query(COUNT, &[&database.name]).await.unwrap()[0].get(0)
+    watcher.query(COUNT, &[&database.name]).await.unwrap()[0].get(0).unwrap()
 }
 
 async fn watcher(database: &Database) -> Pool {
@@ -45,7 +45,7 @@ async fn a_transaction_tells_the_server_what_is_left_of_the_calls_deadline() {
             Some(user) => pool.begin_as(user).await.unwrap(),
             None => pool.begin().await.unwrap(),
         };
-        let limit: String = tx.query_one(LIMIT, &[]).await.unwrap().get(0);
+        let limit: String = tx.query_one(LIMIT, &[]).await.unwrap().get(0).unwrap();
         tx.commit().await.unwrap();
         limit
     };
@@ -58,7 +58,7 @@ async fn a_transaction_tells_the_server_what_is_left_of_the_calls_deadline() {
         assert_eq!(limit(user).await, "1min", "the next one finds none of it");
     }
     let rows = within(Duration::from_millis(3500), pool.query_as(Uuid::nil(), LIMIT, &[])).await.unwrap();
-    assert!(rows[0].get::<_, String>(0).ends_with("ms"));
+    assert!(rows[0].get::<String>(0).unwrap().ends_with("ms"));
 }
 
 #[tokio::test]

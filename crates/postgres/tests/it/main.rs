@@ -14,5 +14,6 @@ mod retry;
 mod roles;
 mod rotation;
 mod row_security;
+mod rows;
 mod support;
 mod transactions;

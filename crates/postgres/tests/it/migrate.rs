@@ -99,5 +99,5 @@ async fn a_statement_prepared_before_a_migration_is_prepared_anew() {
     pool.query(all, &[]).await.unwrap();
     database.run("ALTER TABLE numbers ADD COLUMN note text; INSERT INTO numbers VALUES (1, 1, 'new')").await;
     let rows = retry(Duration::from_secs(120), || pool.query(all, &[])).await.unwrap();
-    assert_eq!(rows[0].get::<_, &str>("note"), "new");
+    assert_eq!(rows[0].get::<&str>("note").unwrap(), "new");
 }

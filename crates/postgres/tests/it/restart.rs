@@ -34,7 +34,7 @@ async fn a_pool_recovers_from_a_restart_of_the_server() {
     });
     server.restart().await.unwrap();
     let rows = waiting.await.unwrap().unwrap();
-    assert_eq!(rows[0].get::<_, i64>(0), 0, "the open transaction is gone");
+    assert_eq!(rows[0].get::<i64>(0).unwrap(), 0, "the open transaction is gone");
     server.kill().await;
     server.data_wipe().unwrap();
 }

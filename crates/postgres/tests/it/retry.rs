@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 async fn values(pool: &Pool) -> Vec<i32> {
     let rows = pool.query("SELECT value FROM numbers ORDER BY id", &[]).await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    rows.iter().map(|row| row.get(0).unwrap()).collect()
 }
 
 #[tokio::test]

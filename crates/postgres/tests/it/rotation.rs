@@ -80,7 +80,7 @@ fn with_password(url: &Live<SecretString>, former: &str, password: &str) -> Secr
 }
 
 async fn pid(pool: &Pool) -> Result<i32, Error> {
-    Ok(pool.query(PID, &[]).await?[0].get(0))
+    pool.query(PID, &[]).await?[0].get(0)
 }
 
 /// Callers that call until they are told to stop; how many calls came through.
@@ -146,7 +146,7 @@ async fn a_role_that_is_replaced_by_another_takes_over_at_the_next_call() {
     let url = settings.system_url.read(|url| url.expose_secret().replace("tested_system:first@", "lease_1:leased@"));
     settings.system_url.set(url.into());
     assert_ne!(pid(&pool).await.unwrap(), before);
-    let user: String = pool.query("SELECT current_user::text", &[]).await.unwrap()[0].get(0);
+    let user: String = pool.query("SELECT current_user::text", &[]).await.unwrap()[0].get(0).unwrap();
     assert_eq!(user, "lease_1");
     eventually("the former session is closed", || async { guarded.sessions().await.is_empty() }).await;
     guarded.stop().await;

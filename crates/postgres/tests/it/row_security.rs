@@ -28,7 +28,7 @@ async fn notes() -> Database {
 }
 
 async fn seen_by(pool: &Pool, user: Uuid) -> Vec<String> {
-    pool.query_as(user, ALL, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    pool.query_as(user, ALL, &[]).await.unwrap().iter().map(|row| row.get(0).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -50,7 +50,8 @@ async fn a_statement_of_the_moment_is_bound_by_row_security_and_its_parameters_a
     let sql =
         "SELECT body FROM notes WHERE owner = ANY (ARRAY[$1::uuid, $2::uuid]) AND body LIKE $3 || '%' LIMIT $4::bigint";
     let params = [ANN.to_string(), BOB.to_string(), "of".to_owned(), "10".to_owned()];
-    let seen: Vec<String> = user.query_text_as(ANN, sql, &params).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let seen: Vec<String> =
+        user.query_text_as(ANN, sql, &params).await.unwrap().iter().map(|row| row.get(0).unwrap()).collect();
     assert_eq!(seen, ["of ann"]);
     assert_eq!(database.system().query_text(sql, &params).await.unwrap().len(), 2);
     let quoted = [ANN.to_string(), BOB.to_string(), "of' OR true --".to_owned(), "10".to_owned()];

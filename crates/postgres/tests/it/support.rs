@@ -114,7 +114,7 @@ pub const PID: &str = "SELECT pg_backend_pid()";
 /// The numbers in the table.
 pub async fn numbers(pool: &Pool) -> Vec<i32> {
     let rows = pool.query("SELECT id FROM numbers ORDER BY id", &[]).await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    rows.iter().map(|row| row.get(0).unwrap()).collect()
 }
 
 /// Waits until something is so.

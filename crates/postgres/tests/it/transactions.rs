@@ -14,7 +14,7 @@ async fn one_connection(database: &Database) -> Pool {
 }
 
 async fn pid(pool: &Pool) -> i32 {
-    pool.query(PID, &[]).await.unwrap()[0].get(0)
+    pool.query(PID, &[]).await.unwrap()[0].get(0).unwrap()
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn a_committed_transaction_keeps_its_connection_in_the_pool() {
     let tx = pool.begin().await.unwrap();
     assert_eq!(tx.execute(INSERT, &[&1]).await.unwrap(), 1);
     assert!(tx.query_opt("SELECT FROM numbers WHERE id = 7", &[]).await.unwrap().is_none());
-    assert_eq!(tx.query_one("SELECT count(*) FROM numbers", &[]).await.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(tx.query_one("SELECT count(*) FROM numbers", &[]).await.unwrap().get::<i64>(0).unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(numbers(&pool).await, [1]);
     assert_eq!(pid(&pool).await, before);

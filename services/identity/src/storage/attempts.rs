@@ -48,7 +48,8 @@ impl FailedAttempts {
         // A user who doesn't exist is looked up like any other.
         let user = user.unwrap_or(Uuid::nil());
         let rows = self.system.query(CHECK, &[&&own[..], &wide, &user, &&network[..]]).await?;
-        Ok(Duration::from_secs_f64(rows.first().map_or(0.0, |row| row.get::<_, f64>(0)).max(0.0)))
+        let seconds: f64 = rows.first().map_or(Ok(0.0), |row| row.get(0))?;
+        Ok(Duration::from_secs_f64(seconds.max(0.0)))
     }
 
     /// Counts a failure; with `unless_blocked` only if no wait is in force. Returns whether it was counted.

@@ -31,7 +31,7 @@ impl KeyTable {
 
     /// All keys that verify at `now`, newest first.
     pub async fn load(&self, now: SystemTime) -> Result<Vec<StoredKey>, StoreError> {
-        Ok(self.system.query(LIST, &[&now]).await?.iter().map(key).collect())
+        self.system.query(LIST, &[&now]).await?.iter().map(key).collect()
     }
 
     /// As [`load`](Self::load); the first process to ask makes the first key.
@@ -92,7 +92,7 @@ impl KeyTable {
         let tx = self.system.begin().await?;
         // Awaited by itself: the list must see what the former holder of the lock committed.
         tx.query_one(LOCK, &[]).await?;
-        let keys = tx.query(LIST, &[&now]).await?.iter().map(key).collect();
+        let keys = tx.query(LIST, &[&now]).await?.iter().map(key).collect::<Result<_, _>>()?;
         Ok((tx, keys))
     }
 }
@@ -101,12 +101,12 @@ async fn insert(tx: &Tx, key: &StoredKey) -> Result<(), StoreError> {
     tx.execute(INSERT, &[&key.kid, &key.secret, &key.public, &key.signs_from]).await.map(drop)
 }
 
-fn key(row: &Row) -> StoredKey {
-    StoredKey {
-        kid: row.get("kid"),
-        secret: row.get("private_key"),
-        public: row.get("public_key"),
-        signs_from: row.get("signs_from"),
-        verifies_until: row.get("verifies_until"),
-    }
+fn key(row: &Row) -> Result<StoredKey, StoreError> {
+    Ok(StoredKey {
+        kid: row.get("kid")?,
+        secret: row.get("private_key")?,
+        public: row.get("public_key")?,
+        signs_from: row.get("signs_from")?,
+        verifies_until: row.get("verifies_until")?,
+    })
 }

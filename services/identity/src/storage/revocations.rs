@@ -118,8 +118,12 @@ impl RevokedSessions {
         let rows = self.system.query(LIST, &[&from, &transaction, &session, &living, &limit]).await?;
         let first = rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the snapshot has no bounds"))?;
         let snapshot = Snapshot { run: run(first)?, begin: xid(first, "xmin")? };
-        let told = rows.iter().filter(|row| row.get::<_, Option<Uuid>>("id").is_some());
-        let told = told.map(|row| Ok((xid(row, "xid")?, revoked(row)))).collect::<Result<_, StoreError>>()?;
+        let mut told = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if row.get::<Option<Uuid>>("id")?.is_some() {
+                told.push((xid(row, "xid")?, revoked(row)?));
+            }
+        }
         Ok((told, snapshot))
     }
 }
@@ -149,12 +153,12 @@ fn onward(cursor: Cursor, told: Vec<Told>, snapshot: Snapshot) -> (Vec<Revoked>,
 
 /// Identifies a server run: the cluster and the server's start time in microseconds.
 fn run(row: &Row) -> Result<Uuid, StoreError> {
-    let (cluster, started): (i64, i64) = (row.try_get("cluster")?, row.try_get("started")?);
+    let (cluster, started): (i64, i64) = (row.get("cluster")?, row.get("started")?);
     Ok(Uuid::from_u64_pair(cluster.cast_unsigned(), started.cast_unsigned()))
 }
 
 fn xid(row: &Row, column: &str) -> Result<u64, StoreError> {
-    let text: &str = row.get(column);
+    let text: &str = row.get(column)?;
     text.parse().map_err(|_| StoreError::new(ErrorKind::Other, "a transaction id is not a number"))
 }
 

@@ -122,12 +122,12 @@ impl Sessions {
             return Ok(Exchange::Refused(Refusal::Unknown, None));
         };
         let carried =
-            Carried { session: row.get("session_id"), user: row.get("user_id"), role: role(row.get("role"))? };
-        let replaced_by: Option<Vec<u8>> = row.get("replaced_by");
+            Carried { session: row.get("session_id")?, user: row.get("user_id")?, role: role(row.get("role")?)? };
+        let replaced_by: Option<Vec<u8>> = row.get("replaced_by")?;
         let known = Shown {
             replaced_by: replaced_by.and_then(|hash| hash.try_into().ok()),
-            expires_at: row.get("expires_at"),
-            revoked: row.get("revoked"),
+            expires_at: row.get("expires_at")?,
+            revoked: row.get("revoked")?,
         };
         let exchange = match known.judge(next, now) {
             Verdict::Done => Exchange::Done(carried),
@@ -139,7 +139,7 @@ impl Sessions {
             Verdict::Refuse(Refusal::Reused) => {
                 let ended = tx.query_opt(END, &[&carried.session, &None::<Uuid>, &now]).await?;
                 tracing::warn!(session = %carried.session, user = %carried.user, "refresh token used twice; session ended");
-                Exchange::Refused(Refusal::Reused, ended.as_ref().map(revoked))
+                Exchange::Refused(Refusal::Reused, ended.as_ref().map(revoked).transpose()?)
             }
             Verdict::Refuse(refusal) => Exchange::Refused(refusal, None),
         };
@@ -157,7 +157,7 @@ impl Sessions {
     ) -> Result<Option<Revoked>, StoreError> {
         let attempt = || async { self.system.query(END, &[&session, &owner, &now]).await };
         let rows = retry(deadline, attempt).await?;
-        Ok(rows.first().map(revoked))
+        rows.first().map(revoked).transpose()
     }
 
     /// A user's sessions that have not ended, newest first, from before a session on; bound by row-level security.
@@ -169,7 +169,7 @@ impl Sessions {
         limit: i64,
     ) -> Result<Vec<Session>, StoreError> {
         let rows = self.own.query_as(user, LIST, &[&user, &now, &before, &limit]).await?;
-        Ok(rows.iter().map(session).collect())
+        rows.iter().map(session).collect()
     }
 
     /// Deletes at most `limit` sessions and as many refresh tokens that had ended by `before`; returns how many rows of
@@ -184,16 +184,16 @@ impl Sessions {
 }
 
 /// A session that was ended, as `end_session.sql` and its like return it.
-pub(super) fn revoked(row: &Row) -> Revoked {
-    Revoked { session: row.get("id"), until: row.get("token_expires_at") }
+pub(super) fn revoked(row: &Row) -> Result<Revoked, StoreError> {
+    Ok(Revoked { session: row.get("id")?, until: row.get("token_expires_at")? })
 }
 
-fn session(row: &Row) -> Session {
-    Session {
-        id: row.get("id"),
-        client_label: row.get("client_label"),
-        created_at: row.get("created_at"),
-        refreshed_at: row.get("refreshed_at"),
-        expires_at: row.get("expires_at"),
-    }
+fn session(row: &Row) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: row.get("id")?,
+        client_label: row.get("client_label")?,
+        created_at: row.get("created_at")?,
+        refreshed_at: row.get("refreshed_at")?,
+        expires_at: row.get("expires_at")?,
+    })
 }

@@ -135,7 +135,7 @@ impl Users {
     pub async fn credentials(&self, forms: &[String]) -> Result<Option<Credentials>, StoreError> {
         let rows = self.system.query(CREDENTIALS, &[&forms]).await?;
         let read = |row: &Row| {
-            Ok(Credentials { id: row.get(0), role: role(row.get(1))?, password_hash: row.get::<_, String>(2).into() })
+            Ok(Credentials { id: row.get(0)?, role: role(row.get(1)?)?, password_hash: row.get::<String>(2)?.into() })
         };
         rows.first().map(read).transpose()
     }
@@ -143,7 +143,8 @@ impl Users {
     /// The address and the slow hash of the password of a user.
     pub async fn password_of(&self, id: Uuid) -> Result<Option<(Personal<String>, Secret<String>)>, StoreError> {
         let rows = self.system.query(PASSWORD, &[&id]).await?;
-        Ok(rows.first().map(|row| (row.get::<_, String>(0).into(), row.get::<_, String>(1).into())))
+        let read = |row: &Row| Ok((row.get::<String>(0)?.into(), row.get::<String>(1)?.into()));
+        rows.first().map(read).transpose()
     }
 
     /// Replaces `old` by another hash of the same password; false if the hash has changed meanwhile.
@@ -286,7 +287,7 @@ impl Users {
             tx.rollback().await?;
             return Err(error);
         }
-        user.version = tx.query_one(DELETE, &[&id]).await?.get(0);
+        user.version = tx.query_one(DELETE, &[&id]).await?.get(0)?;
         let ended = self.end_sessions(&tx, id).await?;
         self.append(&tx, &[self.event(&user, &UserDeleted { user: resource(id) })]).await?;
         tx.commit().await?;
@@ -295,7 +296,7 @@ impl Users {
     }
 
     async fn end_sessions(&self, tx: &Tx, user: Uuid) -> Result<Vec<Revoked>, StoreError> {
-        Ok(tx.query(END_SESSIONS, &[&user, &self.ids.now()]).await?.iter().map(revoked).collect())
+        tx.query(END_SESSIONS, &[&user, &self.ids.now()]).await?.iter().map(revoked).collect()
     }
 
     async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), StoreError> {
@@ -318,22 +319,22 @@ pub(super) fn role(text: &str) -> Result<Role, StoreError> {
 
 fn user(row: &Row) -> Result<User, StoreError> {
     Ok(User {
-        id: row.get("id"),
-        email: row.get::<_, String>("email").into(),
-        display_name: row.get::<_, String>("display_name").into(),
-        role: role(row.get("role"))?,
-        version: row.get("version"),
-        created_at: row.get("created_at"),
-        updated_at: row.get("updated_at"),
+        id: row.get("id")?,
+        email: row.get::<String>("email")?.into(),
+        display_name: row.get::<String>("display_name")?.into(),
+        role: role(row.get("role")?)?,
+        version: row.get("version")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }
 
 fn known(row: &Row) -> Result<Known, StoreError> {
     Ok(Known {
         user: user(row)?,
-        request_id: row.get("request_id"),
-        request_hash: row.get("request_hash"),
-        password_hash: row.get::<_, String>("password_hash").into(),
-        deleted: row.get("deleted"),
+        request_id: row.get("request_id")?,
+        request_hash: row.get("request_hash")?,
+        password_hash: row.get::<String>("password_hash")?.into(),
+        deleted: row.get("deleted")?,
     })
 }

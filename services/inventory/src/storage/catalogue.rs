@@ -90,7 +90,7 @@ impl Catalogue {
     pub async fn server_run(&self) -> Result<i64, StoreError> {
         let rows = self.system.query(include_str!("../../queries/server_run.sql"), &[]).await?;
         let row = rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the server doesn't say its start"))?;
-        Ok(row.try_get("run")?)
+        row.get("run")
     }
 
     /// Whether more was written to the bucket of prices than it holds.
@@ -233,16 +233,16 @@ fn broken(what: &str) -> StoreError {
 }
 
 fn id(row: &Row) -> Result<ProductId, StoreError> {
-    ProductId::parse(row.try_get("id")?).ok_or_else(|| broken("id"))
+    ProductId::parse(row.get("id")?).ok_or_else(|| broken("id"))
 }
 
 fn price(row: &Row) -> Result<Amount, StoreError> {
-    let currency = Currency::parse(row.try_get("currency")?).ok_or_else(|| broken("currency"))?;
-    Ok(Amount { minor: row.try_get("price_minor")?, currency })
+    let currency = Currency::parse(row.get("currency")?).ok_or_else(|| broken("currency"))?;
+    Ok(Amount { minor: row.get("price_minor")?, currency })
 }
 
 fn news(row: &Row) -> Result<News, StoreError> {
-    let (deleted, version) = (row.try_get("deleted")?, row.try_get("version")?);
+    let (deleted, version) = (row.get("deleted")?, row.get("version")?);
     Ok(News { product: id(row)?, price: price(row)?, deleted, version })
 }
 
@@ -251,12 +251,12 @@ pub(super) fn read(row: &Row) -> Result<Product, StoreError> {
     Ok(Product {
         id: id(row)?,
         details: Details {
-            display_name: row.try_get("display_name")?,
-            description: row.try_get("description")?,
+            display_name: row.get("display_name")?,
+            description: row.get("description")?,
             price: price(row)?,
         },
-        version: row.try_get("version")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        version: row.get("version")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }

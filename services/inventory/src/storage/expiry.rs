@@ -40,5 +40,5 @@ pub async fn take_due(tx: &Tx, limit: u32, backoff: Backoff) -> Result<Vec<(Uuid
             &[&i64::from(limit), &backoff.first.as_secs_f64(), &backoff.longest.as_secs_f64()],
         )
         .await?;
-    rows.iter().map(|row| Ok((row.try_get("order_id")?, row.try_get("notices")?))).collect()
+    rows.iter().map(|row| Ok((row.get("order_id")?, row.get("notices")?))).collect()
 }

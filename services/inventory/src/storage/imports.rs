@@ -83,7 +83,7 @@ impl Imports {
         let tx = self.pool.begin().await?;
         let row = tx.query_opt(include_str!("../../queries/lock_import.sql"), &[&run.id, &run.run]).await?;
         let (received, rejected): (i64, i64) = match &row {
-            Some(row) => (row.try_get("received")?, row.try_get("rejected")?),
+            Some(row) => (row.get("received")?, row.get("rejected")?),
             None => (-1, 0),
         };
         if received != run.received {
@@ -157,7 +157,7 @@ async fn lock_products(tx: &Tx, items: &[Item]) -> Result<HashMap<ProductId, Kno
     let mut known = HashMap::new();
     for row in tx.query(include_str!("../../queries/lock_products.sql"), &[&ids]).await? {
         let product = catalogue::read(&row)?;
-        let deleted = row.try_get("deleted")?;
+        let deleted = row.get("deleted")?;
         known.insert(product.id.clone(), if deleted { Known::Deleted } else { Known::Product(product) });
     }
     Ok(known)
@@ -209,30 +209,30 @@ impl<'a> Columns<'a> {
 }
 
 fn import(row: &Row, rejections: Vec<Rejection>) -> Result<Import, StoreError> {
-    let state = match row.try_get("state")? {
+    let state = match row.get("state")? {
         "running" => State::Running,
         "completed" => State::Completed,
         "broken_off" => State::BrokenOff,
         other => return Err(StoreError::new(ErrorKind::Other, format!("an import has the state {other}"))),
     };
     let tally = Tally {
-        received: row.try_get("received")?,
-        created: row.try_get("created")?,
-        updated: row.try_get("updated")?,
-        unchanged: row.try_get("unchanged")?,
-        rejected: row.try_get("rejected")?,
+        received: row.get("received")?,
+        created: row.get("created")?,
+        updated: row.get("updated")?,
+        unchanged: row.get("unchanged")?,
+        rejected: row.get("rejected")?,
     };
-    let (created_at, ended_at) = (row.try_get("created_at")?, row.try_get("ended_at")?);
-    Ok(Import { id: row.try_get("id")?, state, tally, rejections, created_at, ended_at })
+    let (created_at, ended_at) = (row.get("created_at")?, row.get("ended_at")?);
+    Ok(Import { id: row.get("id")?, state, tally, rejections, created_at, ended_at })
 }
 
 fn rejection(row: &Row) -> Result<Rejection, StoreError> {
     Ok(Rejection {
-        line: row.try_get("line")?,
-        product_id: row.try_get("product_id")?,
-        field: row.try_get("field")?,
-        reason: row.try_get("reason")?,
-        description: row.try_get("description")?,
+        line: row.get("line")?,
+        product_id: row.get("product_id")?,
+        field: row.get("field")?,
+        reason: row.get("reason")?,
+        description: row.get("description")?,
     })
 }
 

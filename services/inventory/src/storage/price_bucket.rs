@@ -21,6 +21,6 @@ pub async fn note(tx: &Tx, bucket: &OpenBucket, revision: u64) -> Result<(), Err
 /// The database's.
 pub async fn was_taken_back(pool: &Pool, bucket: &OpenBucket) -> Result<bool, Error> {
     let rows = pool.query(GET, &[&bucket.created]).await?;
-    let noted: Option<i64> = rows.first().map(|row| row.try_get("revision")).transpose()?;
+    let noted: Option<i64> = rows.first().map(|row| row.get("revision")).transpose()?;
     Ok(noted.is_some_and(|noted| u64::try_from(noted).is_ok_and(|noted| noted > bucket.last)))
 }

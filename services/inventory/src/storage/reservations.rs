@@ -31,7 +31,7 @@ pub async fn open_book(tx: &Tx, commands: &[Command], hold: Duration) -> Result<
         reservations.insert(reservation.order, reservation);
     }
     let shelves = lock_shelves(tx, &wanted(commands, &reservations)).await?;
-    let now: SystemTime = clock.try_get("now")?;
+    let now: SystemTime = clock.get("now")?;
     Ok(Book::open(now, hold, shelves, reservations))
 }
 
@@ -57,8 +57,8 @@ async fn lock_shelves(tx: &Tx, products: &[&str]) -> Result<HashMap<ProductId, S
     let rows = tx.query(include_str!("../../queries/lock_stock.sql"), &[&products]).await?;
     let mut shelves = HashMap::with_capacity(rows.len());
     for row in &rows {
-        let level = Level { on_hand: row.try_get("on_hand")?, reserved: row.try_get("reserved")? };
-        shelves.insert(product_id(row.try_get("product_id")?)?, Shelf { level, sellable: row.try_get("sellable")? });
+        let level = Level { on_hand: row.get("on_hand")?, reserved: row.get("reserved")? };
+        shelves.insert(product_id(row.get("product_id")?)?, Shelf { level, sellable: row.get("sellable")? });
     }
     Ok(shelves)
 }
@@ -175,26 +175,26 @@ fn rejection_name(rejection: Rejection) -> Option<&'static str> {
 }
 
 fn read_reservation(row: &Row) -> Result<Reservation, Error> {
-    let products: Vec<&str> = row.try_get("product_ids")?;
-    let quantities: Vec<i64> = row.try_get("quantities")?;
+    let products: Vec<&str> = row.get("product_ids")?;
+    let quantities: Vec<i64> = row.get("quantities")?;
     let lines = if products.is_empty() {
         Lines::none()
     } else {
         Lines::read(products.into_iter().zip(quantities)).map_err(|fault| broken(&fault.to_string()))?
     };
-    let state = match row.try_get("state")? {
+    let state = match row.get("state")? {
         "held" => State::Held,
         "released" => State::Released,
         "committed" => State::Committed,
         "tombstone" => State::Tombstone,
         "rejected" => State::Rejected {
-            rejection: match row.try_get("rejection")? {
+            rejection: match row.get("rejection")? {
                 Some("out_of_stock") => Rejection::OutOfStock,
                 Some("unknown_product") => Rejection::UnknownProduct,
                 other => return Err(broken(&format!("rejection {other:?}"))),
             },
             products: row
-                .try_get::<_, Option<Vec<&str>>>("short_ids")?
+                .get::<Option<Vec<&str>>>("short_ids")?
                 .unwrap_or_default()
                 .into_iter()
                 .map(product_id)
@@ -202,7 +202,7 @@ fn read_reservation(row: &Row) -> Result<Reservation, Error> {
         },
         other => return Err(broken(&format!("state {other:?}"))),
     };
-    Ok(Reservation { order: row.try_get("order_id")?, state, lines, expires_at: row.try_get("expires_at")? })
+    Ok(Reservation { order: row.get("order_id")?, state, lines, expires_at: row.get("expires_at")? })
 }
 
 fn product_id(id: &str) -> Result<ProductId, Error> {

@@ -68,9 +68,9 @@ impl Shelves {
         let earlier = tx.query_opt(include_str!("../../queries/find_adjustment.sql"), &[&id, request_id]).await?;
         let answer = match &earlier {
             Some(row) => {
-                let same = row.try_get::<_, i64>("delta")? == *delta && row.try_get::<_, &str>("reason")? == reason;
+                let same = row.get::<i64>("delta")? == *delta && row.get::<&str>("reason")? == reason;
                 if same {
-                    Ok(Level { on_hand: row.try_get("on_hand_after")?, reserved: row.try_get("reserved_after")? })
+                    Ok(Level { on_hand: row.get("on_hand_after")?, reserved: row.get("reserved_after")? })
                 } else {
                     Err(Error::KeyReused(product.clone()))
                 }
@@ -96,5 +96,5 @@ impl Shelves {
 }
 
 fn read(row: &Row) -> Result<Level, StoreError> {
-    Ok(Level { on_hand: row.try_get("on_hand")?, reserved: row.try_get("reserved")? })
+    Ok(Level { on_hand: row.get("on_hand")?, reserved: row.get("reserved")? })
 }

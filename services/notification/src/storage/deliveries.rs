@@ -66,7 +66,7 @@ pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error>
         .await?;
     let mut sequences = HashMap::with_capacity(rows.len());
     for row in &rows {
-        sequences.insert(row.try_get::<_, Uuid>("id")?, row.try_get::<_, i64>("sequence")?);
+        sequences.insert(row.get::<Uuid>("id")?, row.get::<i64>("sequence")?);
     }
     ids.iter().map(|id| sequences.get(id).copied().ok_or_else(|| broken("sequence"))).collect()
 }
@@ -145,7 +145,7 @@ impl Feeds {
     /// The database's.
     pub async fn last_visible(&self, customer: Uuid) -> Result<i64, Error> {
         let rows = self.user.query_as(customer, include_str!("../../queries/last_visible.sql"), &[&customer]).await?;
-        Ok(rows.first().map(|row| row.try_get("last_sequence")).transpose()?.unwrap_or(0))
+        Ok(rows.first().map(|row| row.get("last_sequence")).transpose()?.unwrap_or(0))
     }
 
     /// At most `limit` of a customer's deliveries after a sequence that nobody has acknowledged, oldest first, each with
@@ -158,7 +158,7 @@ impl Feeds {
         let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
         let sql = include_str!("../../queries/show.sql");
         let rows = self.user.query_as(customer, sql, &[&customer, &after, &kinds, &open, &i64::from(limit)]).await?;
-        rows.iter().map(|row| Ok((read(row)?, row.try_get("attempts")?))).collect()
+        rows.iter().map(|row| Ok((read(row)?, row.get("attempts")?))).collect()
     }
 
     /// Records that a customer's client has shown these deliveries (sequences and ids).
@@ -177,11 +177,11 @@ impl Feeds {
     /// The database's.
     pub async fn last_sequences(&self, customers: &[Uuid]) -> Result<LastSequences, Error> {
         let rows = self.system.query(include_str!("../../queries/last_sequences.sql"), &[&customers]).await?;
-        let run = rows.first().ok_or_else(|| broken("run"))?.try_get("run")?;
+        let run = rows.first().ok_or_else(|| broken("run"))?.get("run")?;
         let mut sequences = Vec::with_capacity(rows.len());
         for row in &rows {
-            if let Some(customer) = row.try_get("customer_id")? {
-                sequences.push((customer, row.try_get("last_sequence")?));
+            if let Some(customer) = row.get("customer_id")? {
+                sequences.push((customer, row.get("last_sequence")?));
             }
         }
         Ok(LastSequences { run, sequences })
@@ -190,13 +190,13 @@ impl Feeds {
 
 fn read(row: &Row) -> Result<Recorded, Error> {
     Ok(Recorded {
-        id: row.try_get("id")?,
-        sequence: row.try_get("sequence")?,
-        kind: Kind::parse(row.try_get("kind")?).ok_or_else(|| broken("kind"))?,
-        order: row.try_get("order_id")?,
-        text: row.try_get("body")?,
-        created_at: row.try_get("created_at")?,
-        acknowledged_at: row.try_get("acknowledged_at")?,
+        id: row.get("id")?,
+        sequence: row.get("sequence")?,
+        kind: Kind::parse(row.get("kind")?).ok_or_else(|| broken("kind"))?,
+        order: row.get("order_id")?,
+        text: row.get("body")?,
+        created_at: row.get("created_at")?,
+        acknowledged_at: row.get("acknowledged_at")?,
     })
 }
 

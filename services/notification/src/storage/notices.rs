@@ -37,5 +37,5 @@ pub async fn decide(tx: &Tx, steps: &[Step]) -> Result<(), Error> {
 /// The database's.
 pub async fn single(tx: &Tx, orders: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
     let rows = tx.query(include_str!("../../queries/single_notices.sql"), &[&orders]).await?;
-    rows.iter().map(|row| row.try_get("order_id")).collect::<Result<_, _>>().map_err(Error::from)
+    rows.iter().map(|row| row.get("order_id")).collect()
 }

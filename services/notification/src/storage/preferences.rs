@@ -65,16 +65,16 @@ impl PreferenceStore {
 /// The database's.
 pub async fn muted(tx: &Tx, customers: &[Uuid]) -> Result<HashMap<Uuid, HashSet<Kind>>, Error> {
     let rows = tx.query(include_str!("../../queries/muted.sql"), &[&customers]).await?;
-    rows.iter().map(|row| Ok((row.try_get("customer_id")?, kinds(row)?.into_iter().collect()))).collect()
+    rows.iter().map(|row| Ok((row.get("customer_id")?, kinds(row)?.into_iter().collect()))).collect()
 }
 
 fn read(row: &Row) -> Result<Preferences, Error> {
-    let (version, updated_at) = (row.try_get("version")?, row.try_get("updated_at")?);
+    let (version, updated_at) = (row.get("version")?, row.get("updated_at")?);
     Ok(Preferences { muted: kinds(row)?, version, updated_at: Some(updated_at) })
 }
 
 fn kinds(row: &Row) -> Result<Vec<Kind>, Error> {
-    let kinds: Vec<&str> = row.try_get("muted_kinds")?;
+    let kinds: Vec<&str> = row.get("muted_kinds")?;
     let parse =
         |kind| Kind::parse(kind).ok_or_else(|| Error::new(ErrorKind::Other, "preferences name a bad kind".to_owned()));
     kinds.into_iter().map(parse).collect()

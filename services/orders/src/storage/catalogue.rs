@@ -113,17 +113,17 @@ pub async fn changes(pool: &Pool, since: &Since) -> Result<Changes, Error> {
 async fn look(pool: &Pool, since: &Since) -> Result<Changes, Error> {
     let rows = pool.query(sql::CHANGED_PRODUCTS, &[&since.xid]).await?;
     let now = rows.first().ok_or_else(|| unreadable("no snapshot"))?;
-    let next = Since { xid: now.try_get(0)?, run: now.try_get(6)? };
+    let next = Since { xid: now.get(0)?, run: now.get(6)? };
     let prices = rows.iter().filter_map(|row| price(row).transpose()).collect::<Result<_, _>>()?;
     Ok(Changes { prices, anew: false, next })
 }
 
 /// Reads a row; nothing where there was no change.
 fn price(row: &Row) -> Result<Option<(String, Price)>, Error> {
-    let Some(id) = row.try_get::<_, Option<String>>(1)? else { return Ok(None) };
-    let currency = Currency::parse(row.try_get(3)?).ok_or_else(|| unreadable("currency of a product"))?;
-    let unit = Amount { minor: row.try_get(2)?, currency };
-    Ok(Some((id, Price { unit, version: row.try_get(4)?, deleted: row.try_get(5)? })))
+    let Some(id) = row.get::<Option<String>>(1)? else { return Ok(None) };
+    let currency = Currency::parse(row.get(3)?).ok_or_else(|| unreadable("currency of a product"))?;
+    let unit = Amount { minor: row.get(2)?, currency };
+    Ok(Some((id, Price { unit, version: row.get(4)?, deleted: row.get(5)? })))
 }
 
 #[cfg(test)]

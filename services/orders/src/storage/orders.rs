@@ -76,7 +76,7 @@ impl Reader {
     /// The statement's.
     pub async fn by_key(&self, key: &Key) -> Result<Option<(Order, Vec<u8>)>, Error> {
         let rows = self.system.query(sql::ORDERS_BY_KEY, &[&[key.0].as_slice(), &[key.1.as_str()].as_slice()]).await?;
-        rows.first().map(|row| Ok((order(row)?, row.try_get("request_hash")?))).transpose()
+        rows.first().map(|row| Ok((order(row)?, row.get("request_hash")?))).transpose()
     }
 
     /// The present states of orders, as texts that differ if the states do.
@@ -85,7 +85,7 @@ impl Reader {
     /// The statement's.
     pub async fn standings(&self, orders: &[Uuid]) -> Result<Vec<(Uuid, String)>, Error> {
         let rows = self.system.query(sql::VERSIONS, &[&orders]).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
     }
 }
 
@@ -108,22 +108,22 @@ pub(super) async fn by_keys_within(tx: &Tx, keys: &[&Key]) -> Result<Vec<(Key, O
     rows.iter()
         .map(|row| {
             let order = order(row)?;
-            Ok(((order.customer_id, row.try_get("request_id")?), order, row.try_get("request_hash")?))
+            Ok(((order.customer_id, row.get("request_id")?), order, row.get("request_hash")?))
         })
         .collect()
 }
 
 /// Reads the columns that all statements on orders return.
 fn order(row: &Row) -> Result<Order, Error> {
-    let currency: &str = row.try_get("currency")?;
-    let products: Vec<String> = row.try_get("product_ids")?;
-    let quantities: Vec<i64> = row.try_get("quantities")?;
-    let prices: Vec<i64> = row.try_get("unit_prices")?;
+    let currency: &str = row.get("currency")?;
+    let products: Vec<String> = row.get("product_ids")?;
+    let quantities: Vec<i64> = row.get("quantities")?;
+    let prices: Vec<i64> = row.get("unit_prices")?;
     Ok(Order {
-        id: row.try_get("id")?,
-        customer_id: row.try_get("customer_id")?,
-        state: row.try_get("state")?,
-        reason: row.try_get("reason")?,
+        id: row.get("id")?,
+        customer_id: row.get("customer_id")?,
+        state: row.get("state")?,
+        reason: row.get("reason")?,
         lines: products
             .into_iter()
             .zip(quantities)
@@ -131,11 +131,11 @@ fn order(row: &Row) -> Result<Order, Error> {
             .map(|((product_id, quantity), unit_price_minor)| PricedLine { product_id, quantity, unit_price_minor })
             .collect(),
         total: Amount {
-            minor: row.try_get("total_minor")?,
+            minor: row.get("total_minor")?,
             currency: Currency::parse(currency).ok_or_else(|| unreadable("currency of an order"))?,
         },
-        version: row.try_get("version")?,
-        created_at: row.try_get("created_at")?,
-        ended_at: row.try_get("ended_at")?,
+        version: row.get("version")?,
+        created_at: row.get("created_at")?,
+        ended_at: row.get("ended_at")?,
     })
 }

@@ -41,7 +41,7 @@ pub async fn insert_orders(tx: &Tx, candidates: &[Candidate<'_>]) -> Result<Hash
     let currencies: Vec<&str> = candidates.iter().map(|candidate| candidate.priced.total.currency.code()).collect();
     let totals: Vec<i64> = candidates.iter().map(|candidate| candidate.priced.total.minor).collect();
     let rows = tx.query(sql::INSERT_ORDERS, &[&ids, &customers, &requests, &hashes, &currencies, &totals]).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// Inserts the lines of the orders that won.

@@ -103,7 +103,7 @@ pub async fn lock_due(tx: &Tx, limit: i64) -> Result<Vec<SagaRow>, Error> {
 /// The statement's.
 pub async fn lock_published(tx: &Tx, youngest: Uuid, waiting: Duration, limit: i64) -> Result<Vec<(Uuid, i32)>, Error> {
     let rows = tx.query(sql::LOCK_PUBLISHED_SAGAS, &[&youngest, &waiting.as_secs_f64(), &limit]).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// Starts the clocks of published steps.
@@ -190,9 +190,7 @@ pub async fn stock_lines(tx: &Tx, orders: &[Uuid]) -> Result<Vec<(Uuid, StockLin
         return Ok(vec![]);
     }
     let rows = tx.query(sql::LINES_OF_ORDERS, &[&orders]).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, StockLine { product_id: row.try_get(1)?, quantity: row.try_get(2)? })))
-        .collect()
+    rows.iter().map(|row| Ok((row.get(0)?, StockLine { product_id: row.get(1)?, quantity: row.get(2)? }))).collect()
 }
 
 /// How many open sagas were sent more often than `attempts`.
@@ -200,27 +198,27 @@ pub async fn stock_lines(tx: &Tx, orders: &[Uuid]) -> Result<Vec<(Uuid, StockLin
 /// # Errors
 /// The statement's.
 pub async fn stuck(tx: &Tx, attempts: i32) -> Result<i64, Error> {
-    tx.query_one(sql::STUCK_SAGAS, &[&attempts]).await?.try_get(0).map_err(Error::from)
+    tx.query_one(sql::STUCK_SAGAS, &[&attempts]).await?.get(0)
 }
 
 fn saga(row: &Row) -> Result<SagaRow, Error> {
     let words = Words {
-        state: row.try_get("state")?,
-        outcome: row.try_get("outcome")?,
-        reason: row.try_get("reason")?,
-        stock_done: row.try_get("stock_done")?,
-        payment_done: row.try_get("payment_done")?,
+        state: row.get("state")?,
+        outcome: row.get("outcome")?,
+        reason: row.get("reason")?,
+        stock_done: row.get("stock_done")?,
+        payment_done: row.get("payment_done")?,
     };
     Ok(SagaRow {
-        order_id: row.try_get("order_id")?,
-        customer_id: row.try_get("customer_id")?,
-        currency: row.try_get("currency")?,
-        total_minor: row.try_get("total_minor")?,
+        order_id: row.get("order_id")?,
+        customer_id: row.get("customer_id")?,
+        currency: row.get("currency")?,
+        total_minor: row.get("total_minor")?,
         state: State::from_words(words).ok_or_else(|| unreadable("state of a saga"))?,
-        version: row.try_get("version")?,
-        stock: sent(row.try_get("stock_command")?, row.try_get("stock_command_id")?)?,
-        payment: sent(row.try_get("payment_command")?, row.try_get("payment_command_id")?)?,
-        attempt: row.try_get("attempt")?,
+        version: row.get("version")?,
+        stock: sent(row.get("stock_command")?, row.get("stock_command_id")?)?,
+        payment: sent(row.get("payment_command")?, row.get("payment_command_id")?)?,
+        attempt: row.get("attempt")?,
     })
 }
 

@@ -65,11 +65,11 @@ impl Accounts {
 
     /// Which of these accounts exist.
     pub async fn existing(&self, customers: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
-        Ok(self.system.query(FIND, &[&customers]).await?.iter().map(|row| row.get(0)).collect())
+        self.system.query(FIND, &[&customers]).await?.iter().map(|row| row.get(0)).collect()
     }
 }
 
 fn view(row: &Row) -> Result<AccountView, Error> {
-    let balance = Amount { minor: row.get("balance_minor"), currency: parse_currency(row.get("currency"))? };
-    Ok(AccountView { customer: row.get("customer_id"), balance, created_at: row.get("created_at") })
+    let balance = Amount { minor: row.get("balance_minor")?, currency: parse_currency(row.get("currency")?)? };
+    Ok(AccountView { customer: row.get("customer_id")?, balance, created_at: row.get("created_at")? })
 }

@@ -32,8 +32,8 @@ pub async fn lock_charges(tx: &Tx, orders: &[Uuid]) -> Result<Vec<Charge>, Error
 pub async fn find_top_ups(tx: &Tx, customers: &[Uuid], request_ids: &[&str]) -> Result<Vec<TopUp>, Error> {
     let rows = tx.query(FIND_TOP_UPS, &[&customers, &request_ids]).await?;
     let top_up = |row: &Row| {
-        let amount = Amount { minor: row.get(2), currency: parse_currency(row.get(3))? };
-        Ok(TopUp { customer: row.get(0), request_id: row.get(1), amount })
+        let amount = Amount { minor: row.get(2)?, currency: parse_currency(row.get(3)?)? };
+        Ok(TopUp { customer: row.get(0)?, request_id: row.get(1)?, amount })
     };
     rows.iter().map(top_up).collect()
 }
@@ -122,27 +122,27 @@ fn column<'a, R, T>(rows: &'a [R], cell: impl Fn(&'a R) -> T) -> Vec<T> {
 
 fn account(row: &Row) -> Result<Account, Error> {
     Ok(Account {
-        customer: row.get("customer_id"),
-        currency: parse_currency(row.get("currency"))?,
-        balance_minor: row.get("balance_minor"),
-        closed: row.get("closed"),
+        customer: row.get("customer_id")?,
+        currency: parse_currency(row.get("currency")?)?,
+        balance_minor: row.get("balance_minor")?,
+        closed: row.get("closed")?,
     })
 }
 
 fn charge(row: &Row) -> Result<Charge, Error> {
-    let minor: Option<i64> = row.get("amount_minor");
-    let currency: Option<&str> = row.get("currency");
+    let minor: Option<i64> = row.get("amount_minor")?;
+    let currency: Option<&str> = row.get("currency")?;
     let amount = match (minor, currency) {
         (Some(minor), Some(code)) => Some(Amount { minor, currency: parse_currency(code)? }),
         _ => None,
     };
     Ok(Charge {
-        order: row.get("order_id"),
-        customer: row.get("customer_id"),
-        state: parse_state(row.get("state"), row.get("decline"))?,
+        order: row.get("order_id")?,
+        customer: row.get("customer_id")?,
+        state: parse_state(row.get("state")?, row.get("decline")?)?,
         amount,
-        charge_transfer: row.get("charge_transfer_id"),
-        refund_transfer: row.get("refund_transfer_id"),
+        charge_transfer: row.get("charge_transfer_id")?,
+        refund_transfer: row.get("refund_transfer_id")?,
     })
 }
 

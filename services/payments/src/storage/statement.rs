@@ -68,10 +68,10 @@ fn postings((rows, next): (Vec<Row>, String)) -> Result<(Vec<PostingView>, Strin
 
 fn posting(row: &Row) -> Result<PostingView, Error> {
     Ok(PostingView {
-        transfer: row.try_get("transfer_id")?,
-        kind: parse_kind(row.try_get("kind")?)?,
-        order: row.try_get("order_id")?,
-        amount: Amount { minor: row.try_get("amount_minor")?, currency: parse_currency(row.try_get("currency")?)? },
-        created_at: row.try_get("created_at")?,
+        transfer: row.get("transfer_id")?,
+        kind: parse_kind(row.get("kind")?)?,
+        order: row.get("order_id")?,
+        amount: Amount { minor: row.get("amount_minor")?, currency: parse_currency(row.get("currency")?)? },
+        created_at: row.get("created_at")?,
     })
 }

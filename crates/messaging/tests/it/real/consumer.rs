@@ -36,7 +36,7 @@ impl Pair {
 
     async fn parked(&self) -> Vec<(Uuid, String, i32, String)> {
         let sql = "SELECT message_id, state, attempts, reason FROM parked ORDER BY message_id";
-        let row = |row: &flotilla_postgres::Row| (row.get(0), row.get(1), row.get(2), row.get(3));
+        let row = |row: &flotilla_postgres::tokio_postgres::Row| (row.get(0), row.get(1), row.get(2), row.get(3));
         self.payments_db.query(sql, &[]).await.iter().map(row).collect()
     }
 

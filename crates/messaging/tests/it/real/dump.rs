@@ -96,7 +96,7 @@ async fn a_dumped_database_goes_on_in_another_cluster_with_what_it_had_not_publi
     let generations =
         "SELECT (SELECT count(*) FROM outbox_generation), (SELECT count(DISTINCT generation) FROM outbox)";
     let rows = node.pool.query(generations, &[]).await.unwrap();
-    let counts: (i64, i64) = (rows[0].try_get(0).unwrap(), rows[0].try_get(1).unwrap());
+    let counts: (i64, i64) = (rows[0].get(0).unwrap(), rows[0].get(1).unwrap());
     assert_eq!(counts, (2, 2), "the outbox tells the two clusters apart");
     node.stop().await;
 }

@@ -212,7 +212,7 @@ async fn events_flow_again_after_the_database_s_disk_was_full() {
         orders.pool.query("SELECT id FROM outbox", &[]).await
     })
     .await;
-    let kept: std::collections::HashSet<uuid::Uuid> = kept.iter().map(|row| row.get(0)).collect();
+    let kept: std::collections::HashSet<uuid::Uuid> = kept.iter().map(|row| row.get(0).unwrap()).collect();
     assert!(sent.iter().all(|event| kept.contains(&event.id)), "a commit that was told was lost");
     let mut sent: Vec<Event> = sent[..before].to_vec();
     sent.extend(attempted.into_iter().flatten().filter(|event| kept.contains(&event.id)));
