@@ -36,7 +36,7 @@ impl Row {
     pub fn get<'a, T: FromSql<'a>>(&'a self, column: impl Column) -> Result<T, Error> {
         let Some(place) = column.place(self) else {
             let names: Vec<&str> = self.row.columns().iter().map(tokio_postgres::Column::name).collect();
-            return Err(self.wrong(format!("no column {column} among {}", names.join(", "))));
+            return Err(self.wrong(&format!("no column {column} among {}", names.join(", "))));
         };
         self.row.try_get(place).map_err(|error| self.unfit::<T>(place, &error))
     }
@@ -49,10 +49,10 @@ impl Row {
             Some(cause) => format!("{} that can't be read: {cause}", column.type_()),
             None => error.to_string(),
         };
-        self.wrong(format!("column {}: expected {}, found {found}", column.name(), type_name::<T>()))
+        self.wrong(&format!("column {}: expected {}, found {found}", column.name(), type_name::<T>()))
     }
 
-    fn wrong(&self, what: String) -> Error {
+    fn wrong(&self, what: &str) -> Error {
         Error::new(ErrorKind::Other, format!("{}: {what}", trace::summary(self.statement)))
     }
 
@@ -77,19 +77,19 @@ impl fmt::Debug for Row {
 }
 
 /// What says which column is meant: its name, or its place from 0.
-pub trait Column: fmt::Display + sealed::Column {
+pub trait Column: fmt::Display + Copy + sealed::Column {
     /// Its place in a row, if the row has it.
-    fn place(&self, row: &Row) -> Option<usize>;
+    fn place(self, row: &Row) -> Option<usize>;
 }
 
 impl Column for usize {
-    fn place(&self, row: &Row) -> Option<usize> {
-        Some(*self).filter(|place| *place < row.row.len())
+    fn place(self, row: &Row) -> Option<usize> {
+        Some(self).filter(|place| *place < row.row.len())
     }
 }
 
 impl Column for &str {
-    fn place(&self, row: &Row) -> Option<usize> {
+    fn place(self, row: &Row) -> Option<usize> {
         row.find(self)
     }
 }
