@@ -27,7 +27,11 @@ impl Default for CacheSettings {
 impl Validate for CacheSettings {
     fn validate(&self, problems: &mut Problems) {
         if let Some(url) = &self.redis_url {
-            problems.require(crate::cache::parse_url(url).is_some(), "redis_url", "is not an address of Redis");
+            problems.require(
+                crate::cache::parse_url(url).is_some(),
+                "redis_url",
+                "expected an address such as redis://localhost:6379",
+            );
         }
         let waits = (Duration::from_millis(1)..=LONGEST).contains(&self.command_timeout.get());
         problems.require(

@@ -39,19 +39,16 @@ impl Kind {
     /// The words to choose from, if it takes only these.
     #[must_use]
     pub fn choices(&self) -> &'static [&'static str] {
-        match self {
-            Self::Flag => &["true", "false"],
-            Self::Choice(words) => words,
-            _ => &[],
-        }
+        if let Self::Choice(words) = self { words } else { &[] }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Flag | Self::Choice(_) => return write!(f, "one of {}", self.choices().join(", ")),
+            Self::Choice(words) => return write!(f, "one of {}", words.join(", ")),
             Self::List(each) => return write!(f, "a list, separated by commas, each {each}"),
+            Self::Flag => "true or false",
             Self::Integer => "a whole number",
             Self::Number => "a number",
             Self::Text => "a text",

@@ -130,7 +130,11 @@ impl Validate for PostgresSettings {
             ("superuser_url", self.superuser_url.clone()),
         ] {
             let Some(url) = url else { continue };
-            problems.require(parse_url(&url).is_ok(), name, "is not an address of PostgreSQL");
+            problems.require(
+                parse_url(&url).is_ok(),
+                name,
+                "expected an address such as postgresql://user:password@host:5432/database",
+            );
         }
         self.refuse_same_role(problems);
         problems.require((1..=1_000).contains(&self.pool_size), "pool_size", "must be from 1 to 1000");
@@ -141,7 +145,7 @@ impl Validate for PostgresSettings {
             ("max_lifetime", self.max_lifetime),
             ("migration_wait", self.migration_wait),
         ] {
-            problems.require(!wait.get().is_zero(), name, "must be longer than nothing");
+            problems.require(!wait.get().is_zero(), name, "must be longer than 0s");
         }
     }
 }

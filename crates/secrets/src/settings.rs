@@ -104,8 +104,8 @@ pub struct KubernetesSettings {
 
 impl Validate for SecretsSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.deadline.get().is_zero(), "deadline", "must be longer than nothing");
-        problems.require(!self.refresh.get().is_zero(), "refresh", "must be longer than nothing");
+        problems.require(!self.deadline.get().is_zero(), "deadline", "must be longer than 0s");
+        problems.require(!self.refresh.get().is_zero(), "refresh", "must be longer than 0s");
     }
 }
 

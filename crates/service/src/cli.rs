@@ -69,7 +69,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
             flag if flag.starts_with("--") => flags.push(arg),
             // The value of the flag before it.
             _ if flags.last().is_some_and(|flag| flag.starts_with("--") && !flag.contains('=')) => flags.push(arg),
-            other => return Err(format!("unexpected argument {other:?}")),
+            other => return Err(format!("unexpected argument {other:?}; set a setting by --section.field=value")),
         }
     }
     Ok(Asked { command, flags })

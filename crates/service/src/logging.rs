@@ -49,7 +49,7 @@ async fn set(State(control): State<LogControl>, body: Bytes) -> Response {
         (None, None) => LogScope::All,
         (Some(module), None) => LogScope::Module(module),
         (None, Some(user)) => LogScope::User(user),
-        (Some(_), Some(_)) => return refused("a rule is about a module or a user, not both"),
+        (Some(_), Some(_)) => return refused("a rule has a module or a user, not both; send one rule for each"),
     };
     match control.set(scope, &change.level, change.lasting.unwrap_or(LASTING).0) {
         Ok(()) => {

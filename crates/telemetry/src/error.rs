@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum TelemetryError {
     /// `RUST_LOG` or the setting `telemetry.filter` isn't a filter.
-    #[error("the log filter from {origin} can't be understood: {reason}")]
+    #[error("invalid log filter from {origin}: {reason}")]
     Filter {
         /// The variable or the setting.
         origin: &'static str,

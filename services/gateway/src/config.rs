@@ -185,7 +185,11 @@ impl Validate for EdgeSettings {
         problems.require(self.product_ttl.get() <= longest, "product_ttl", "must be at most 1h: prices change");
         problems.require(self.max_resets > 0, "max_resets", "must be at least 1: clients break calls off");
         if let Err(bad) = TrustedProxies::parse(&self.trusted_proxies) {
-            problems.require(false, "trusted_proxies", format!("{bad:?} is no address and no network"));
+            problems.require(
+                false,
+                "trusted_proxies",
+                format!("unknown network {bad:?}; use an address, or a network such as 10.0.0.0/8"),
+            );
         }
         for (name, count) in [
             ("max_connections_per_address", self.max_connections_per_address),

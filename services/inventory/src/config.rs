@@ -86,7 +86,7 @@ impl Validate for ImportSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require((1..=5_000).contains(&self.chunk), "chunk", "must be from 1 to 5000");
         problems.require(self.max_rows >= 1, "max_rows", "must be at least 1");
-        problems.require(!self.idle.get().is_zero(), "idle", "must be longer than nothing");
+        problems.require(!self.idle.get().is_zero(), "idle", "must be longer than 0s");
         problems.require((1..=1_000).contains(&self.concurrent), "concurrent", "must be from 1 to 1000");
     }
 }
@@ -107,7 +107,7 @@ impl Default for PriceSettings {
 
 impl Validate for PriceSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.check.get().is_zero(), "check", "must be longer than nothing");
+        problems.require(!self.check.get().is_zero(), "check", "must be longer than 0s");
     }
 }
 
@@ -145,7 +145,7 @@ impl Default for HoldSettings {
 impl Validate for HoldSettings {
     fn validate(&self, problems: &mut Problems) {
         for (name, duration) in [("time", self.time), ("poll", self.poll), ("notice_backoff", self.notice_backoff)] {
-            problems.require(!duration.get().is_zero(), name, "must be longer than nothing");
+            problems.require(!duration.get().is_zero(), name, "must be longer than 0s");
         }
         let ordered = self.notice_backoff_max >= self.notice_backoff;
         problems.require(ordered, "notice_backoff_max", "must not be below notice_backoff");

@@ -69,7 +69,7 @@ impl Default for FeedSettings {
 
 impl Validate for FeedSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than nothing");
+        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than 0s");
         problems.require((1..=10_000).contains(&self.page), "page", "must be from 1 to 10000");
         problems.require(self.listeners_each >= 1, "listeners_each", "must be at least 1");
         problems.require((1..=10_000).contains(&self.max_batch), "max_batch", "must be from 1 to 10000");

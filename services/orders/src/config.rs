@@ -186,9 +186,9 @@ impl Validate for Settings {
 impl Validate for CatalogueSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require(!self.inventory_url.is_empty(), "inventory_url", "must be set");
-        problems.require(!self.lookup_timeout.get().is_zero(), "lookup_timeout", "must be longer than nothing");
+        problems.require(!self.lookup_timeout.get().is_zero(), "lookup_timeout", "must be longer than 0s");
         problems.require((1..=1_000).contains(&self.lookups), "lookups", "must be from 1 to 1000");
-        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than nothing");
+        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than 0s");
     }
 }
 
@@ -203,7 +203,7 @@ impl Validate for PlacingSettings {
 impl Validate for SagaSettings {
     fn validate(&self, problems: &mut Problems) {
         for (name, duration) in [("tick", self.tick.get()), ("backoff", self.backoff.get())] {
-            problems.require(!duration.get().is_zero(), name, "must be longer than nothing");
+            problems.require(!duration.get().is_zero(), name, "must be longer than 0s");
         }
         let ordered = self.backoff_max.get() >= self.backoff.get();
         problems.require(ordered, "backoff_max", "must not be below backoff");
@@ -216,7 +216,7 @@ impl Validate for SagaSettings {
 impl Validate for WatchSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require(self.streams_each > 0, "streams_each", "must be at least 1");
-        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than nothing");
+        problems.require(!self.poll.get().get().is_zero(), "poll", "must be longer than 0s");
     }
 }
 

@@ -18,7 +18,7 @@ fn every_problem_is_told_at_once() {
         "database.pool: unknown setting (from FLOTILLA__DATABASE__POOL)",
         "database.url: is missing: expected a secret (set FLOTILLA__DATABASE__URL)",
         "database.patience: is missing: expected a duration such as 250ms, 5s, 2m or 1h30m (set FLOTILLA__DATABASE__PATIENCE)",
-        "cache.on: expected one of true, false, not \"maybe\" (from FLOTILLA__CACHE__ON)",
+        "cache.on: expected true or false, not \"maybe\" (from FLOTILLA__CACHE__ON)",
         "cache.colour: unknown setting (from FLOTILLA__CACHE__COLOUR)",
         "typo.url: unknown setting (from FLOTILLA__TYPO__URL)",
     ] {

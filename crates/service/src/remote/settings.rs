@@ -53,7 +53,7 @@ impl Validate for RemoteSettings {
         problems.require(!self.is_on() || known, "nats_url", "must be an address such as nats://127.0.0.1:4222");
         let wait = self.start_timeout.get();
         let fits = !wait.is_zero() && wait <= LONGEST;
-        problems.require(fits, "start_timeout", "must be longer than nothing and at most 1m: the start waits for it");
+        problems.require(fits, "start_timeout", "must be longer than 0s and at most 1m: the start waits for it");
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_wish_that_makes_no_sense_is_refused_and_named() {
     let (running, faults) = running(&settings(true, Environment::Development)).await;
     let refused = async |name: &str, body: &str| send(running.admin, "PUT", &format!("/faults/{name}"), body).await;
     for (name, body, status, said) in [
-        ("slow-disk", "", 404, "unknown fault \"slow-disk\""),
+        ("slow-disk", "", 404, r#"unknown fault \"slow-disk\"; use one of"#),
         ("slow-databse", "", 404, "use one of slow-database"),
         ("declined-payments", "", 404, "strikes nothing in this service"),
         ("slow-database", r#"{"for":"2h"}"#, 400, "for must be"),

@@ -217,16 +217,16 @@ pub enum LogRuleError {
     #[error("{0}")]
     Module(String),
     /// The filter isn't one.
-    #[error("the filter can't be understood: {0}")]
+    #[error("invalid log filter: {0}")]
     Filter(String),
     /// The module or the user isn't one.
-    #[error("a module is a path such as flotilla_orders::saga, a user an id such as users/018f...")]
-    Scope,
+    #[error("{0}")]
+    Scope(String),
     /// Too short or too long.
-    #[error("a rule lasts longer than nothing and a day at most")]
+    #[error("invalid duration of a log rule; use one above 0s and at most 1d")]
     Duration,
     /// So many that each would be forgotten.
-    #[error("there are {RULES} rules already")]
+    #[error("{RULES} log rules are in force, the most there may be; take them back with DELETE /logging")]
     TooMany,
 }
 
@@ -236,10 +236,15 @@ fn checked(scope: LogScope) -> Result<LogScope, LogRuleError> {
     };
     match scope {
         LogScope::User(user) => {
-            let user = user.strip_prefix("users/").unwrap_or(&user).to_ascii_lowercase();
-            if fits(&user, b"-") { Ok(LogScope::User(user)) } else { Err(LogRuleError::Scope) }
+            let id = user.strip_prefix("users/").unwrap_or(&user).to_ascii_lowercase();
+            if fits(&id, b"-") {
+                return Ok(LogScope::User(id));
+            }
+            Err(LogRuleError::Scope(format!("invalid user {user:?}; use an id such as users/018f...")))
         }
-        LogScope::Module(module) if !fits(&module, b"_:-") => Err(LogRuleError::Scope),
+        LogScope::Module(module) if !fits(&module, b"_:-") => {
+            Err(LogRuleError::Scope(format!("invalid module {module:?}; use a path such as flotilla_orders::saga")))
+        }
         scope => Ok(scope),
     }
 }

@@ -111,8 +111,15 @@ fn a_rule_that_cant_be_is_refused() {
     assert_eq!(control.state().rules, []);
     assert_eq!(control.set(user(), "debug", Duration::ZERO), Err(LogRuleError::Duration));
     assert_eq!(control.set(user(), "debug", LONGEST * 2), Err(LogRuleError::Duration));
-    assert_eq!(control.set(LogScope::Module("a=b,c".to_owned()), "debug", MINUTE), Err(LogRuleError::Scope));
-    assert_eq!(control.set(LogScope::User("ann@example.com".to_owned()), "debug", MINUTE), Err(LogRuleError::Scope));
+    for (scope, told) in [
+        (LogScope::Module("a=b,c".to_owned()), "invalid module \"a=b,c\"; use a path such as flotilla_orders::saga"),
+        (
+            LogScope::User("ann@example.com".to_owned()),
+            "invalid user \"ann@example.com\"; use an id such as users/018f...",
+        ),
+    ] {
+        assert_eq!(control.set(scope, "debug", MINUTE), Err(LogRuleError::Scope(told.to_owned())));
+    }
     assert!(matches!(control.set(LogScope::All, "=,=", MINUTE), Err(LogRuleError::Filter(_))));
     for number in 0..RULES {
         control.set(LogScope::User(format!("u-{number}")), "debug", MINUTE).unwrap();
