@@ -8,11 +8,16 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use flotilla_config::unknown;
+use flotilla_terminal::bad;
 
 use crate::{
-    backup, certs, chaos, checker, cluster_secrets, consent::Consent, control, demo, fault, flag, home, home::Home,
-    load, logging, logs, replay, runtime::compose, screen, settings_command, status, supervisor, timeline, token,
-    variables,
+    backup, certs, chaos, checker, cluster_secrets,
+    consent::Consent,
+    control, demo, fault, flag,
+    home::{self, Home},
+    load, logging, logs, replay,
+    runtime::compose,
+    settings_command, status, supervisor, timeline, token, variables,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -152,10 +157,16 @@ pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(cli).await {
         Ok(code) => code,
         Err(error) => {
-            screen::error(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints an error and its causes to standard error.
+fn print_error(error: &anyhow::Error) {
+    // It may repeat what was typed, and terminals are recorded.
+    eprintln!("{} {}", bad("error:"), flotilla_redact::scrub(&format!("{error:#}")));
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode> {

@@ -4,8 +4,9 @@
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use flotilla_process::Signal;
 use flotilla_servers::{External, Layout, data_below, provision};
-use rustix::process::{Pid, Signal, kill_process};
+use flotilla_terminal::Progress;
 use tokio::{process::Command, time::Instant};
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     home::Home,
     observability,
     runtime::{Runtime, compose},
-    screen::Progress,
     state::{Member, Phase, State},
     status,
 };
@@ -130,7 +130,7 @@ pub async fn down(home: &Home) -> Result<()> {
         return Ok(());
     }
     let state = State::read(home)?.context("the supervisor hasn't said who it is yet: try again in a moment")?;
-    signal(state.supervisor, Signal::TERM)?;
+    flotilla_process::signal(state.supervisor, Signal::TERM)?;
     let deadline = Instant::now() + DOWN_DEADLINE;
     while home.is_running()? {
         if Instant::now() > deadline {
@@ -211,15 +211,6 @@ async fn until(home: &Home, name: &str, what: &str, done: impl Fn(&Member) -> bo
         tokio::time::sleep(PAUSE).await;
     }
     bail!("{name} doesn't {what} within {} s: `fleet logs {name}` tells more", RESTART_DEADLINE.as_secs())
-}
-
-/// Sends a signal to a process that our supervisor started.
-///
-/// # Errors
-/// When it is gone or isn't ours.
-pub fn signal(pid: u32, signal: Signal) -> Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
-    kill_process(pid, signal).with_context(|| format!("process {} can't be signalled", pid.as_raw_nonzero()))
 }
 
 /// Refuses commands that need a stopped fleet.

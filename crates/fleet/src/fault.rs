@@ -12,19 +12,12 @@ use clap::{Args, Subcommand};
 use flotilla_config::unknown;
 use flotilla_fault::Fault;
 use flotilla_messaging::POISON_SOURCE;
+use flotilla_terminal::{Table, bad, bold};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 pub use self::answers::{ANSWERS, Answer, answer};
-use crate::{
-    DATABASES, SERVICES,
-    checker::Databases,
-    home::Home,
-    probe,
-    screen::{Table, bad, bold},
-    shared_settings::check_service,
-    state::State,
-};
+use crate::{DATABASES, SERVICES, checker::Databases, home::Home, probe, shared_settings::check_service, state::State};
 
 /// `fleet fault`.
 #[derive(Debug, Args)]

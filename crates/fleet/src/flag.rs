@@ -10,11 +10,11 @@ use clap::{Args, Subcommand};
 use flotilla_config::{nearest, unknown};
 use flotilla_flags::Flag;
 use flotilla_service::remote::FLAGS;
+use flotilla_terminal::{Table, bad, good};
 use serde_json::{Value, json};
 
 use crate::{
     home::Home,
-    screen::{Table, bad, good},
     shared_settings::{self, ADOPTION, Shared},
     state::State,
 };

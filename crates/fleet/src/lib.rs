@@ -4,16 +4,8 @@
 //! the supervisor's lock and state, logs, secrets and the file `env` that a shell can source. It ends only processes
 //! that its own supervisor started.
 
-/// Shadows std's, which panics when its reader has gone: `fleet demo | head` just ends in silence.
-macro_rules! println {
-    () => { $crate::screen::say(format_args!("\n")) };
-    ($($text:tt)*) => { $crate::screen::say(format_args!("{}\n", format_args!($($text)*))) };
-}
-
-/// Shadows std's, for the same reason.
-macro_rules! print {
-    ($($text:tt)*) => { $crate::screen::say(format_args!($($text)*)) };
-}
+#[macro_use(print, println)]
+extern crate flotilla_terminal;
 
 pub mod backup;
 pub mod broker;
@@ -32,13 +24,11 @@ pub mod home;
 pub mod load;
 pub mod logging;
 pub mod logs;
-pub mod memory;
 pub mod observability;
 pub mod outcome;
 pub mod probe;
 pub mod replay;
 pub mod runtime;
-pub mod screen;
 pub mod secrets;
 pub mod services;
 pub mod settings_command;

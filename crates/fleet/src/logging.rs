@@ -2,16 +2,10 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use flotilla_terminal::{Table, bad};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    SERVICES,
-    home::Home,
-    probe,
-    screen::{Table, bad},
-    shared_settings::check_service,
-    state::State,
-};
+use crate::{SERVICES, home::Home, probe, shared_settings::check_service, state::State};
 
 /// `fleet logging`.
 #[derive(Debug, Args)]

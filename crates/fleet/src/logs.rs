@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use flotilla_config::unknown;
+use flotilla_terminal::bold;
 
 use self::tail::{Tail, last_lines};
-use crate::{SERVERS, SERVICES, home::Home, screen::bold};
+use crate::{SERVERS, SERVICES, home::Home};
 
 /// How often a followed log is looked at.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use flotilla_config::nearest;
 use flotilla_service::remote::{ALL, CONFIG};
+use flotilla_terminal::{Table, bad, good};
 use serde_json::Value;
 
 use crate::{
     SERVICES,
     home::Home,
-    screen::{Table, bad, good},
     shared_settings::{self, Shared, check_service},
     state::State,
     variables::settings_of,

@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use flotilla_terminal::{Table, bold, mib};
 
 use crate::{
     SERVICES,
     home::Home,
-    memory,
     runtime::compose,
-    screen::{Table, bold, mib},
     state::{Member, Phase, State, without_password},
 };
 
@@ -59,7 +58,9 @@ pub fn print_table(home: &Home) -> Result<()> {
     let (mut services, mut servers) = (0, 0);
     let (of_services, of_servers): (Vec<_>, Vec<_>) = state.members.iter().partition(|member| member.is_service);
     for member in of_services.into_iter().chain(of_servers) {
-        let resident = member.pid.map(|pid| if member.is_service { memory::of(pid) } else { memory::of_tree(pid) });
+        let resident = member.pid.map(|pid| {
+            if member.is_service { flotilla_process::memory(pid) } else { flotilla_process::memory_of_tree(pid) }
+        });
         let resident = resident.map(|memory| if member.is_service { memory.resident } else { memory.proportional });
         *(if member.is_service { &mut services } else { &mut servers }) += resident.unwrap_or_default();
         table.row([

@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
+use flotilla_terminal::Table;
 use uuid::Uuid;
 
-use crate::{checker::Databases, home::Home, screen::Table, state::State};
+use crate::{checker::Databases, home::Home, state::State};
 
 /// One thing that happened to an order.
 struct Moment {

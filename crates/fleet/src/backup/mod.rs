@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use flotilla_servers::{External, Layout};
+use flotilla_terminal::{Table, bold, mib};
 
 use self::folder::Folder;
 pub use self::{
@@ -26,12 +27,7 @@ pub use self::{
     restore::{Options as RestoreOptions, forget, retention, run as restore, unfinished},
     session::{connect, without_password},
 };
-use crate::{
-    consent::Consent,
-    home::Home,
-    screen::{Table, bold, mib},
-    state::State,
-};
+use crate::{consent::Consent, home::Home, state::State};
 
 /// Options of `fleet backup`.
 #[derive(Debug, Args)]

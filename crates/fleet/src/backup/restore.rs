@@ -1,11 +1,16 @@
 //! `fleet restore`: the databases at a point in time, in a new cluster, in a fleet that is down.
 
-use std::{fs, fs::OpenOptions, path::PathBuf, time::Duration};
+use std::{
+    fs::{self, OpenOptions},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use flotilla_messaging::NatsSettings;
 use flotilla_servers::{External, Layout, Postgres, PostgresOptions, Recovery, Target, data_below, provision};
+use flotilla_terminal::bold;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 use tokio::time::Instant;
@@ -17,7 +22,7 @@ use super::{
     session::{Session, shown},
     wal,
 };
-use crate::{DATABASES, consent::Consent, home::Home, screen::bold, secrets::Secrets};
+use crate::{DATABASES, consent::Consent, home::Home, secrets::Secrets};
 
 /// A replay that takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);

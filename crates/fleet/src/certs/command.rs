@@ -2,13 +2,11 @@
 
 use anyhow::Result;
 use clap::Args;
+use flotilla_terminal::{Table, bold};
 use time::OffsetDateTime;
 
 use super::{Certs, Renewal, folder, names};
-use crate::{
-    home::Home,
-    screen::{Table, bold},
-};
+use crate::home::Home;
 
 /// What `fleet certs` is told.
 #[derive(Args, Clone, Copy, Debug)]

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
-use rustix::process::Signal;
+use flotilla_process::Signal;
 
-use crate::{control, home::Home, state::State};
+use crate::{home::Home, state::State};
 
 /// The most members that are down at a time: enough for two faults to coincide.
 const MOST_DOWN: usize = 2;
@@ -24,7 +24,7 @@ impl Kills {
     /// If it doesn't run, was already killed in this outage, or too many members are down.
     pub fn kill(&mut self, home: &Home, name: &str) -> Result<()> {
         let pid = self.choose(&State::of_running(home)?, name)?;
-        control::signal(pid, Signal::KILL)
+        flotilla_process::signal(pid, Signal::KILL)
     }
 
     fn choose(&mut self, state: &State, name: &str) -> Result<u32> {
@@ -45,7 +45,7 @@ impl Kills {
 /// # Errors
 /// If it doesn't run at the moment.
 pub fn kill(home: &Home, name: &str) -> Result<()> {
-    control::signal(running(&State::of_running(home)?, name)?, Signal::KILL)
+    flotilla_process::signal(running(&State::of_running(home)?, name)?, Signal::KILL)
 }
 
 fn running(state: &State, name: &str) -> Result<u32> {

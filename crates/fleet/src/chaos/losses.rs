@@ -121,7 +121,7 @@ async fn damage(home: &Home, name: &str, place: f64) -> Result<()> {
     fs::write(home.hold("nats"), b"")?;
     let outcome = async {
         // The supervisor may be stopping it already, which has the same effect.
-        drop(crate::control::signal(pid, rustix::process::Signal::KILL));
+        drop(flotilla_process::signal(pid, flotilla_process::Signal::KILL));
         let deadline = Instant::now() + PATIENCE / 2;
         while State::read(home)?.is_some_and(|state| state.member("nats").is_ok_and(|nats| nats.pid.is_some())) {
             ensure!(Instant::now() < deadline, "nats doesn't end");

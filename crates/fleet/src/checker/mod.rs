@@ -14,14 +14,11 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
+use flotilla_terminal::{bad, good};
 use tokio::time::Instant;
 
 pub use self::access::Databases;
-use crate::{
-    home::Home,
-    screen::{bad, good},
-    state::State,
-};
+use crate::{home::Home, state::State};
 
 /// How often a fleet that is still settling is checked again.
 const PAUSE: Duration = Duration::from_millis(250);

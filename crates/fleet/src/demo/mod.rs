@@ -7,6 +7,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use flotilla_terminal::{Progress, bold};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rand::Rng as _;
 
@@ -19,7 +20,6 @@ use crate::{
     client::Api,
     home::Home,
     outcome,
-    screen::{Progress, bold},
     state::State,
     timeline,
 };

@@ -17,6 +17,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
+use flotilla_terminal::{Progress, Table, bold, good, mib};
 
 use self::{
     generator::Offer,
@@ -28,7 +29,6 @@ use crate::{
     demo::{self, Shop},
     home::Home,
     outcome::{self, Outcomes},
-    screen::{Progress, Table, bold, good, mib},
     state::State,
 };
 

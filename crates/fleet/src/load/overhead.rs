@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use flotilla_terminal::Progress;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Bench, generator::Offer};
-use crate::{SERVICES, probe, screen::Progress, state::State};
+use crate::{SERVICES, probe, state::State};
 
 /// How often a Prometheus asks, here faster than usual, so that its cost shows.
 const SCRAPE: Duration = Duration::from_secs(1);

@@ -1,9 +1,8 @@
 //! CPU time and memory of the fleet's processes over a measurement, and what others used of the machine.
 
-use crate::{
-    memory::{self, Memory},
-    state::State,
-};
+use flotilla_process::{self, Memory};
+
+use crate::state::State;
 
 /// Counters at one moment.
 pub struct Snapshot {
@@ -20,26 +19,26 @@ impl Snapshot {
             .iter()
             .filter_map(|member| {
                 let pid = member.pid?;
-                let memory = memory::of_tree(pid);
+                let memory = flotilla_process::memory_of_tree(pid);
                 Some((
                     member.name.clone(),
                     member.is_service,
-                    memory::cpu_ticks_of_tree(pid).unwrap_or_default(),
+                    flotilla_process::cpu_ticks_of_tree(pid).unwrap_or_default(),
                     memory,
                 ))
             })
             .collect();
         let own = std::process::id();
-        let ticks = memory::cpu_ticks_of_tree(own).unwrap_or_default();
-        processes.push(("load generator".to_owned(), false, ticks, memory::of(own)));
-        Self { processes, machine: memory::machine_ticks() }
+        let ticks = flotilla_process::cpu_ticks_of_tree(own).unwrap_or_default();
+        processes.push(("load generator".to_owned(), false, ticks, flotilla_process::memory(own)));
+        Self { processes, machine: flotilla_process::machine_ticks() }
     }
 
     /// What was used since an earlier snapshot, for so many orders.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "ticks and orders stay far below 2^52")]
     pub fn since(&self, earlier: &Self, orders: i64) -> Usage {
-        let per_second = memory::ticks_per_second().max(1) as f64;
+        let per_second = flotilla_process::ticks_per_second().max(1) as f64;
         let mut own_ticks = 0;
         let processes = self
             .processes

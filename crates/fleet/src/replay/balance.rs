@@ -3,12 +3,12 @@
 use std::{collections::HashMap, time::SystemTime};
 
 use anyhow::Result;
+use flotilla_terminal::{bad, good};
 
 use super::{catalogue::Catalogue, market::Market, orders::Sums};
 use crate::{
     checker::Databases,
     outcome::{self, cents},
-    screen::{bad, good},
 };
 
 /// Prints the comparison; false when something doesn't add up.

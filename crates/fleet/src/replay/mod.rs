@@ -14,6 +14,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use flotilla_money::Amount;
+use flotilla_terminal::{Progress, bad};
 use futures::{TryStreamExt as _, stream};
 use rand::Rng as _;
 use time::OffsetDateTime;
@@ -30,7 +31,6 @@ use crate::{
     client::Api,
     home::Home,
     outcome,
-    screen::{Progress, bad},
     state::State,
 };
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use flotilla_terminal::{Table, bold, mib};
 
 use super::containers::Container;
 use crate::{
     DATABASES, SERVERS, SERVICES, broker,
     home::Home,
-    screen::{Table, bold, mib},
     secrets::Secrets,
     state::{Member, Phase, State},
 };

@@ -13,7 +13,6 @@ use std::{
 use flotilla_fleet::{
     checker::{self, Databases},
     client::Api,
-    control,
     demo::{Baskets, Options, Shop},
     outcome,
     state::State,
@@ -111,7 +110,7 @@ impl Ground {
     /// The whole fleet dies at once, and the databases' disk with it.
     async fn lose_everything(&self) {
         let state = State::of_running(&self.own.0).unwrap();
-        control::signal(state.supervisor, rustix::process::Signal::KILL).unwrap();
+        flotilla_process::signal(state.supervisor, flotilla_process::Signal::KILL).unwrap();
         let deadline = Instant::now() + END_PATIENCE;
         while state.members.iter().filter_map(|member| member.pid).any(runs) {
             assert!(Instant::now() < deadline, "something outlives the supervisor: {:#?}", state.members);

@@ -14,11 +14,11 @@ use flotilla_fleet::{
     demo::Shop,
     home::Home,
     outcome,
-    screen::Progress,
     state::State,
 };
 use flotilla_money::{Amount, Currency};
 use flotilla_proto::orders::v1::{GetOrderRequest, Order, OrderState, order_service_client::OrderServiceClient};
+use flotilla_terminal::Progress;
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep},

@@ -107,7 +107,7 @@ async fn a_fleet_whose_supervisor_is_killed_leaves_nothing_and_comes_up_with_its
     let demo = ["demo", "--products", "8", "--customers", "2", "--orders", "20"];
     assert!(own.run(&demo).await.success);
     let state = State::of_running(&own.0).unwrap();
-    flotilla_fleet::control::signal(state.supervisor, rustix::process::Signal::KILL).unwrap();
+    flotilla_process::signal(state.supervisor, flotilla_process::Signal::KILL).unwrap();
     let deadline = Instant::now() + PATIENCE;
     while state.members.iter().filter_map(|member| member.pid).any(runs) {
         assert!(Instant::now() < deadline, "something outlives the supervisor: {:#?}", state.members);

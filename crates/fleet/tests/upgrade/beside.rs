@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flotilla_fleet::{control, probe};
-use rustix::process::Signal;
+use flotilla_fleet::probe;
+use flotilla_process::Signal;
 use tokio::{process::Child, time::timeout};
 
 use crate::fleet::{Build, Fleet};
@@ -68,7 +68,7 @@ impl Beside {
     /// Ends them as a cluster does, and sees that each drains and says so.
     pub async fn stop(self) {
         for One { service, mut process, .. } in self.0 {
-            control::signal(process.id().expect("it still runs"), Signal::TERM).unwrap();
+            flotilla_process::signal(process.id().expect("it still runs"), Signal::TERM).unwrap();
             let status =
                 timeout(END, process.wait()).await.unwrap_or_else(|_| panic!("{service} doesn't end")).unwrap();
             assert!(status.success(), "{service} beside the others ended with {status}");

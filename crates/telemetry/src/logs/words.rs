@@ -7,7 +7,7 @@ use flotilla_config::{nearest, unknown};
 pub(crate) const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Crates whose events may be in the services' logs: the workspace's own, and the libraries below it that log.
-const CRATES: [&str; 67] = [
+const CRATES: [&str; 72] = [
     "async_nats",
     "aws_config",
     "aws_runtime",
@@ -22,9 +22,11 @@ const CRATES: [&str; 67] = [
     "deadpool_postgres",
     "flagd_evaluation_engine",
     "flotilla",
+    "flotilla_backup",
     "flotilla_cache",
     "flotilla_call",
     "flotilla_cgroup",
+    "flotilla_checker",
     "flotilla_config",
     "flotilla_config_derive",
     "flotilla_fault",
@@ -38,6 +40,7 @@ const CRATES: [&str; 67] = [
     "flotilla_orders",
     "flotilla_payments",
     "flotilla_postgres",
+    "flotilla_process",
     "flotilla_proto",
     "flotilla_redact",
     "flotilla_rpc",
@@ -45,7 +48,9 @@ const CRATES: [&str; 67] = [
     "flotilla_servers",
     "flotilla_service",
     "flotilla_telemetry",
+    "flotilla_terminal",
     "flotilla_testkit",
+    "flotilla_workload",
     "fred",
     "h2",
     "hyper",

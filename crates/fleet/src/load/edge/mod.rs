@@ -8,18 +8,13 @@ mod envoy;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
+use flotilla_terminal::{Progress, Table, bold, good};
 
 use self::{
     drive::{Order, Target, Way},
     envoy::Envoy,
 };
-use crate::{
-    demo::Shop,
-    home::Home,
-    memory,
-    screen::{Progress, Table, bold, good},
-    state::State,
-};
+use crate::{demo::Shop, home::Home, state::State};
 
 /// Each way has so many turns.
 const ROUNDS: u32 = 4;
@@ -119,18 +114,18 @@ fn entries(state: &State, envoy: Option<&Envoy>) -> Result<Vec<Entry>> {
 
 impl Entry {
     async fn measure(&mut self, orders: &Arc<Vec<Order>>, turn: Duration) -> Result<()> {
-        let before = memory::cpu_ticks_of_tree(self.process).unwrap_or_default();
+        let before = flotilla_process::cpu_ticks_of_tree(self.process).unwrap_or_default();
         let began = tokio::time::Instant::now();
         self.calls += self.target.run(orders, turn).await.with_context(|| self.name.clone())?;
         self.seconds += began.elapsed().as_secs_f64();
-        self.ticks += memory::cpu_ticks_of_tree(self.process).unwrap_or_default().saturating_sub(before);
+        self.ticks += flotilla_process::cpu_ticks_of_tree(self.process).unwrap_or_default().saturating_sub(before);
         Ok(())
     }
 
     /// Seconds of CPU.
     #[expect(clippy::cast_precision_loss, reason = "ticks stay far below 2^52")]
     fn cpu(&self) -> f64 {
-        self.ticks as f64 / memory::ticks_per_second().max(1) as f64
+        self.ticks as f64 / flotilla_process::ticks_per_second().max(1) as f64
     }
 
     #[expect(clippy::cast_precision_loss, reason = "calls stay far below 2^52")]

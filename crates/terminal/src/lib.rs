@@ -1,9 +1,22 @@
-//! What people see: tables, colours on a terminal, plain text in a pipe.
+//! What a command prints: tables, colours and progress on a terminal, plain text in a pipe.
 
 use std::io::{IsTerminal as _, Write as _, stdout};
 
-/// Writes to standard output; a reader that has gone is told nothing more.
-pub fn say(text: std::fmt::Arguments<'_>) {
+/// Shadows std's, which panics when its reader has gone: `fleet demo | head` just ends in silence.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::write(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::write(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Shadows std's, for the same reason.
+#[macro_export]
+macro_rules! print {
+    ($($text:tt)*) => { $crate::write(format_args!($($text)*)) };
+}
+
+/// Writes to standard output; when its reader has gone, the text is dropped.
+pub fn write(text: std::fmt::Arguments<'_>) {
     drop(stdout().write_fmt(text));
 }
 
@@ -35,12 +48,6 @@ fn paint(text: &str, code: &str) -> String {
     if has_colours() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// Prints an error and its causes to standard error.
-pub fn error(error: &anyhow::Error) {
-    // What was typed may be told in it, and terminals are recorded.
-    eprintln!("{} {}", bad("error:"), flotilla_redact::scrub(&format!("{error:#}")));
-}
-
 /// A line that is overwritten by the next one on a terminal, and a line of its own in a pipe.
 pub struct Progress {
     last: String,
@@ -59,10 +66,10 @@ impl Progress {
             return;
         }
         if stdout().is_terminal() {
-            print!("\r\x1b[K{text}");
+            crate::print!("\r\x1b[K{text}");
             drop(stdout().flush());
         } else {
-            println!("{text}");
+            crate::println!("{text}");
         }
         text.clone_into(&mut self.last);
     }
@@ -70,7 +77,7 @@ impl Progress {
     /// Removes the line from a terminal.
     pub fn clear(&mut self) {
         if stdout().is_terminal() && !self.last.is_empty() {
-            print!("\r\x1b[K");
+            crate::print!("\r\x1b[K");
             drop(stdout().flush());
         }
         self.last.clear();

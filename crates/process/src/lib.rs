@@ -1,19 +1,24 @@
-//! Memory and CPU time of processes, by what the system tells: `/proc` on Linux, `ps` elsewhere.
+//! Processes of this machine by their ids: memory and CPU time, as `/proc` gives them on Linux and `ps` elsewhere, and
+//! signals. Starts no process.
 
 use std::{fs, process::Command};
+
+use anyhow::{Context as _, Result};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 
 /// Memory of one process, in KiB.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
     /// Resident set: pages shared with others count whole.
     pub resident: u64,
-    /// Proportional set: shared pages count by their share; equal to `resident` where the system doesn't tell.
+    /// Proportional set: shared pages count by their share; equal to `resident` where the system doesn't report it.
     pub proportional: u64,
 }
 
 /// Memory of a process; zeros when it is gone.
 #[must_use]
-pub fn of(pid: u32) -> Memory {
+pub fn memory(pid: u32) -> Memory {
     let resident = field(&format!("/proc/{pid}/status"), "VmRSS:").or_else(|| ps_resident(pid)).unwrap_or_default();
     let proportional = field(&format!("/proc/{pid}/smaps_rollup"), "Pss:").unwrap_or(resident);
     Memory { resident, proportional }
@@ -21,14 +26,14 @@ pub fn of(pid: u32) -> Memory {
 
 /// Memory of a process and all its descendants: PostgreSQL is many processes.
 #[must_use]
-pub fn of_tree(pid: u32) -> Memory {
-    family(pid).into_iter().map(of).fold(Memory::default(), |sum, one| Memory {
+pub fn memory_of_tree(pid: u32) -> Memory {
+    family(pid).into_iter().map(memory).fold(Memory::default(), |sum, one| Memory {
         resident: sum.resident + one.resident,
         proportional: sum.proportional + one.proportional,
     })
 }
 
-/// CPU time of a process and its living descendants, user and system, in clock ticks; `None` where the system doesn't tell.
+/// CPU time of a process and its living descendants, user and system, in clock ticks; `None` where the system doesn't report it.
 #[must_use]
 pub fn cpu_ticks_of_tree(pid: u32) -> Option<u64> {
     family(pid)
@@ -38,7 +43,7 @@ pub fn cpu_ticks_of_tree(pid: u32) -> Option<u64> {
         .filter(|ticks| *ticks > 0)
 }
 
-/// CPU ticks of the whole machine: (busy, all); `None` where the system doesn't tell.
+/// CPU ticks of the whole machine: (busy, all); `None` where the system doesn't report it.
 #[must_use]
 pub fn machine_ticks() -> Option<(u64, u64)> {
     let text = fs::read_to_string("/proc/stat").ok()?;
@@ -47,6 +52,16 @@ pub fn machine_ticks() -> Option<(u64, u64)> {
     let all: u64 = ticks.iter().take(8).sum();
     let idle: u64 = ticks.iter().skip(3).take(2).sum();
     Some((all - idle, all))
+}
+
+/// Sends a signal to a process.
+///
+/// # Errors
+/// If it has ended, or belongs to another user.
+pub fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let process = raw.with_context(|| format!("{pid} is not a process id: they are 1 to {}", i32::MAX))?;
+    kill_process(process, signal).with_context(|| format!("process {pid} can't be signalled"))
 }
 
 /// Clock ticks in a second.
@@ -82,4 +97,27 @@ fn field(path: &str, name: &str) -> Option<u64> {
 fn ps_resident(pid: u32) -> Option<u64> {
     let output = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_counted_with_its_parent_until_a_signal_ends_it() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(memory(child.id()).resident > 0);
+        assert!(memory_of_tree(std::process::id()).resident > memory(child.id()).resident);
+        signal(child.id(), Signal::KILL).unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(memory(child.id()).resident, 0);
+    }
+
+    #[test]
+    fn what_is_no_process_id_is_refused() {
+        for pid in [0, u32::MAX] {
+            assert!(signal(pid, Signal::TERM).unwrap_err().to_string().contains("not a process id"), "{pid}");
+        }
+    }
 }
