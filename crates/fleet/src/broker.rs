@@ -7,8 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
-use flotilla_messaging::broker::nats::login;
 use flotilla_proto::events::{Consumer, Stream, consumers, streams};
 use flotilla_servers::NatsUser;
 
@@ -75,15 +73,6 @@ fn of_consumer(consumer: &Consumer) -> [String; 5] {
         format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"),
         format!("$JS.ACK.{stream}.{durable}.>"),
     ]
-}
-
-/// A client of the server at `url`, with the name and password in it.
-///
-/// # Errors
-/// If the address is malformed, or the server doesn't answer or refuses.
-pub async fn connect(url: &str) -> Result<async_nats::Client> {
-    let (address, options) = login(url).context("the address of NATS can't be understood")?;
-    options.connect(address).await.context("NATS doesn't answer: `fleet status` tells more")
 }
 
 #[cfg(test)]

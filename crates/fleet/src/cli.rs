@@ -11,13 +11,14 @@ use flotilla_config::unknown;
 use flotilla_terminal::bad;
 
 use crate::{
-    backup, certs, chaos, checker, cluster_secrets,
+    backup, certs, chaos, cluster_secrets,
+    command::{check, timeline},
     consent::Consent,
     control, demo, fault, flag,
     home::{self, Home},
     load, logging, logs, replay,
     runtime::compose,
-    settings_command, status, supervisor, timeline, token, variables,
+    settings_command, status, supervisor, token, variables,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -113,7 +114,7 @@ pub enum Command {
     /// Place the orders of CSV files and compare the outcome with them.
     Replay(replay::Options),
     /// Check the invariants from the databases.
-    Check(checker::Options),
+    Check(check::Options),
     /// Kill services, nats-server and Redis at random during a demo, then check the invariants.
     Chaos(chaos::Options),
     /// Drive the fleet at a fixed rate and measure; `--baseline` compares with bare PostgreSQL.
@@ -225,7 +226,7 @@ async fn act(home: &Home, command: Command) -> Result<ExitCode> {
         Command::Token(options) => token::run(home, &options).await?,
         Command::Demo(options) => return demo::run(home, options).await,
         Command::Replay(options) => return replay::run(home, options).await,
-        Command::Check(options) => return checker::run(home, options).await,
+        Command::Check(options) => return check::run(home, options).await,
         // Both need process ids, signals and memory of their own processes.
         Command::Chaos(_) | Command::Load(_) if home.in_containers() => {
             bail!("this needs the processes of a native fleet: run `make down`, then `make up`")

@@ -9,6 +9,7 @@ mod answers;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use flotilla_checker::Databases;
 use flotilla_config::unknown;
 use flotilla_fault::Fault;
 use flotilla_messaging::POISON_SOURCE;
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 pub use self::answers::{ANSWERS, Answer, answer};
-use crate::{DATABASES, SERVICES, checker::Databases, home::Home, probe, shared_settings::check_service, state::State};
+use crate::{DATABASES, SERVICES, home::Home, probe, shared_settings::check_service, state::State};
 
 /// `fleet fault`.
 #[derive(Debug, Args)]
@@ -200,7 +201,7 @@ async fn ask(state: &State, service: &str, method: &str, path: &str, body: &str)
 /// # Errors
 /// When a database can't be written.
 pub async fn heal(state: &State) -> Result<u64> {
-    let databases = Databases::open(state).await?;
+    let databases = Databases::open(&state.stores()?).await?;
     let mut healed = 0;
     for service in DATABASES {
         // The source is written in the event itself; a customer's text could hold it too, but not in an event that

@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
+use flotilla_checker::Databases;
 use flotilla_terminal::Table;
 use tokio::time::Instant;
-
-use crate::checker::Databases;
 
 /// How often the number of open orders is asked.
 const PAUSE: Duration = Duration::from_millis(100);

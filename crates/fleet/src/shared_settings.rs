@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use async_nats::jetstream::{self, kv};
 use flotilla_config::unknown;
-use flotilla_messaging::{BrokerError, Bucket, NatsSettings, broker::nats::NatsBroker};
+use flotilla_messaging::{
+    BrokerError, Bucket, NatsSettings,
+    broker::nats::{NatsBroker, connect},
+};
 use flotilla_service::remote::BUCKET;
 use futures::TryStreamExt as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{broker, probe, state::State};
+use crate::{probe, state::State};
 
 /// How long the broker may take over an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +39,7 @@ impl Shared {
     pub async fn open(state: &State) -> Result<Self> {
         let url = state.broker_url()?;
         let open = async {
-            let client = broker::connect(url).await?;
+            let client = connect(url).await.context("NATS doesn't answer: `fleet status` tells more")?;
             let (jetstream, deadline) = (jetstream::new(client), Instant::now() + PATIENCE / 2);
             loop {
                 match jetstream.get_key_value(BUCKET).await {

@@ -3,11 +3,12 @@
 use std::{fs, io, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use flotilla_checker::Stores;
 use flotilla_config::unknown;
 use flotilla_rpc::ClientSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::{SERVICES, certs, home::Home};
+use crate::{DATABASES, SERVICES, certs, home::Home};
 
 /// How far the fleet is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +142,15 @@ impl State {
     /// If there is no NATS.
     pub fn broker_url(&self) -> Result<&str> {
         if self.nats_url.is_empty() { Ok(&self.member("nats")?.address) } else { Ok(&self.nats_url) }
+    }
+
+    /// The databases and the broker, as the checker reads them.
+    ///
+    /// # Errors
+    /// If there is no NATS.
+    pub fn stores(&self) -> Result<Stores> {
+        let database = |service: &str| (service.to_owned(), self.database_url(service));
+        Ok(Stores { databases: DATABASES.map(database).into(), nats_url: self.broker_url()?.to_owned() })
     }
 
     /// A superuser's URL of a service's database.

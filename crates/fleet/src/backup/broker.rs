@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::{self, ErrorCode, context::DeleteStreamErrorKind};
+use flotilla_messaging::broker::nats::connect;
 use flotilla_servers::{Binaries, External, Layout, Nats, NatsOptions};
 
 use super::own;
@@ -36,7 +37,7 @@ pub async fn forget(home: &Home, layout: &Layout, binaries: &Binaries) -> Result
 
 async fn delete(url: &str) -> Result<usize> {
     let work = async {
-        let context = jetstream::new(broker::connect(url).await?);
+        let context = jetstream::new(connect(url).await.context("NATS doesn't answer")?);
         let mut deleted = 0;
         for service in DATABASES {
             match context.delete_stream(service.to_uppercase()).await {

@@ -8,11 +8,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream::{self, stream};
+use flotilla_messaging::broker::nats::connect;
 use flotilla_servers::Layout;
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 use tokio::time::{Instant, sleep};
 
-use crate::{DATABASES, broker, home::Home, state::State};
+use crate::{DATABASES, home::Home, state::State};
 
 /// The deadline of one step at the broker.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,7 +77,7 @@ impl Loss {
 
 async fn open(home: &Home) -> Result<jetstream::Context> {
     let state = State::of_running(home)?;
-    Ok(jetstream::new(broker::connect(state.broker_url()?).await?))
+    Ok(jetstream::new(connect(state.broker_url()?).await.context("NATS doesn't answer")?))
 }
 
 async fn age(context: &jetstream::Context, name: &str) -> Result<()> {

@@ -7,6 +7,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use flotilla_checker::{self as checker, Databases, timeline};
 use flotilla_terminal::{Progress, bold};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rand::Rng as _;
@@ -15,14 +16,7 @@ pub use self::{
     basket::{Basket, Baskets},
     shop::Shop,
 };
-use crate::{
-    checker::{self, Databases},
-    client::Api,
-    home::Home,
-    outcome,
-    state::State,
-    timeline,
-};
+use crate::{client::Api, home::Home, outcome, state::State};
 
 /// After the last order was placed all must end within this time; a crash on the way included.
 const END_PATIENCE: Duration = Duration::from_secs(60);
@@ -63,7 +57,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
 /// When no fleet is up, or orders don't end.
 pub async fn run_under(home: &Home, options: Options, all_placed: impl FnOnce()) -> Result<ExitCode> {
     let state = State::of_running(home)?;
-    let databases = Databases::open(&state).await?;
+    let databases = Databases::open(&state.stores()?).await?;
     let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
     println!("seed {seed}: {} products, {} customers, {} orders", options.products, options.customers, options.orders);
 
@@ -114,7 +108,7 @@ async fn finish(
     progress.clear();
     outcome::since(databases, since).await?.print();
     ended?;
-    let findings = checker::settled(state, SETTLE_PATIENCE, 0).await?;
+    let findings = checker::settled(&state.stores()?, SETTLE_PATIENCE, 0).await?;
     if let Some(order) = timeline::richest(databases, since).await? {
         println!("\n{}", bold(&format!("the way of orders/{order}")));
         print!("{}", timeline::render(databases, order).await?);

@@ -17,6 +17,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
+use flotilla_checker::{self as checker, Databases};
 use flotilla_terminal::{Progress, Table, bold, good, mib};
 
 use self::{
@@ -24,7 +25,6 @@ use self::{
     usage::{Snapshot, Usage},
 };
 use crate::{
-    checker::{self, Databases},
     client::Api,
     demo::{self, Shop},
     home::Home,
@@ -91,7 +91,7 @@ struct Measured {
 /// When no fleet is up, or orders don't end.
 pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let state = State::of_running(home)?;
-    let databases = Databases::open(&state).await?;
+    let databases = Databases::open(&state.stores()?).await?;
     let mut progress = Progress::new();
     let seconds = Duration::from_secs(options.seconds.max(1));
     let bare = if options.baseline && !options.only_edge && !options.only_orders {
@@ -131,7 +131,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
         ),
     }
     edge::run(home, &state, &shop, envoy, seconds, &mut progress).await?;
-    let findings = checker::settled(&state, SETTLE_PATIENCE, 0).await?;
+    let findings = checker::settled(&state.stores()?, SETTLE_PATIENCE, 0).await?;
     let code = checker::report(&findings);
     if let Some(most) = options.most_syncs
         && full.syncs_per_order > most

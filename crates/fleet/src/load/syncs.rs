@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use flotilla_checker::Databases;
 use tokio::time::Instant;
-
-use crate::checker::Databases;
 
 /// Backends report their counts at most once in a second, idle ones later.
 const STILL: Duration = Duration::from_millis(1500);

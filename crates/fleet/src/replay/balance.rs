@@ -3,13 +3,11 @@
 use std::{collections::HashMap, time::SystemTime};
 
 use anyhow::Result;
+use flotilla_checker::Databases;
 use flotilla_terminal::{bad, good};
 
 use super::{catalogue::Catalogue, market::Market, orders::Sums};
-use crate::{
-    checker::Databases,
-    outcome::{self, cents},
-};
+use crate::outcome::{self, cents};
 
 /// Prints the comparison; false when something doesn't add up.
 ///

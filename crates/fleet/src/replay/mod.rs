@@ -13,6 +13,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use flotilla_checker::{self as checker, Databases};
 use flotilla_money::Amount;
 use flotilla_terminal::{Progress, bad};
 use futures::{TryStreamExt as _, stream};
@@ -27,7 +28,6 @@ use self::{
 };
 use crate::{
     chaos::{Fire, Target},
-    checker::{self, Databases},
     client::Api,
     home::Home,
     outcome,
@@ -101,7 +101,7 @@ impl std::str::FromStr for Speed {
 /// When no fleet is up, a file can't be read, or orders don't end.
 pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let state = State::of_running(home)?;
-    let databases = Databases::open(&state).await?;
+    let databases = Databases::open(&state.stores()?).await?;
     let catalogue = Catalogue::read(&options.products, &options.customers)?;
     let balance = options.balance.as_deref().map(|text| parse_balance(text, &catalogue)).transpose()?;
     let (file, sums) = inspect(&catalogue, &options)?;
@@ -126,7 +126,7 @@ pub async fn run(home: &Home, options: Options) -> Result<ExitCode> {
     let ended = outcome::until_ended(&databases, since, END_PATIENCE, show).await;
     progress.clear();
     ended?;
-    let findings = checker::settled(&state, SETTLE_PATIENCE, options.planted).await?;
+    let findings = checker::settled(&state.stores()?, SETTLE_PATIENCE, options.planted).await?;
     let whole = balance::compare(&databases, since, &catalogue, &market, &sums).await?;
     let code = checker::report(&findings);
     Ok(if whole { code } else { ExitCode::FAILURE })

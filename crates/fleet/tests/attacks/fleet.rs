@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use flotilla_checker as checker;
 use flotilla_fleet::{
-    checker,
     client::{Api, Session},
     demo::{self, Shop},
     home::Home,
@@ -121,7 +121,7 @@ impl Fleet {
 
     /// Waits until the work that the attack caused is done.
     async fn until_quiet(&self) {
-        let findings = checker::settled(&self.state, SETTLE_PATIENCE, 0).await.unwrap();
+        let findings = checker::settled(&self.state.stores().unwrap(), SETTLE_PATIENCE, 0).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{broken:#?}");
     }

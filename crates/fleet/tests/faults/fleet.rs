@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
+use flotilla_checker::{self as checker, Databases};
 use flotilla_fleet::{
-    checker::{self, Databases},
     client::Api,
     control,
     demo::{self, Baskets, Shop},
@@ -83,9 +83,9 @@ impl Fleet {
     /// Waits until all orders have ended and everything is still, then sees that every invariant holds.
     pub async fn assert_sound(&self) {
         let state = self.state();
-        let databases = Databases::open(&state).await.unwrap();
+        let databases = Databases::open(&state.stores().unwrap()).await.unwrap();
         outcome::until_ended(&databases, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await.unwrap();
-        let findings = checker::settled(&state, END_PATIENCE, 0).await.unwrap();
+        let findings = checker::settled(&state.stores().unwrap(), END_PATIENCE, 0).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{broken:#?}");
     }

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
+use flotilla_checker::{self as checker, Databases};
 use flotilla_fleet::{
-    checker::{self, Databases},
     client::Api,
     demo::{Baskets, Options, Shop},
     outcome,
@@ -74,7 +74,7 @@ impl Ground {
     }
 
     async fn databases(&self) -> Databases {
-        Databases::open(&State::of_running(&self.own.0).unwrap()).await.unwrap()
+        Databases::open(&State::of_running(&self.own.0).unwrap().stores().unwrap()).await.unwrap()
     }
 
     async fn sql(&self, sql: &str) {
@@ -102,7 +102,9 @@ impl Ground {
     /// Waits until all orders have ended and everything is still, then sees that every invariant holds.
     async fn assert_sound(&self) {
         outcome::until_ended(&self.databases().await, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await.unwrap();
-        let findings = checker::settled(&State::of_running(&self.own.0).unwrap(), END_PATIENCE, 0).await.unwrap();
+        let findings = checker::settled(&State::of_running(&self.own.0).unwrap().stores().unwrap(), END_PATIENCE, 0)
+            .await
+            .unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{broken:#?}");
     }

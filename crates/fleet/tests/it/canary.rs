@@ -15,16 +15,14 @@ pub mod search;
 
 use std::time::Duration;
 
-use flotilla_fleet::{
-    checker::{self, Databases},
-    client::Api,
-    home::Home,
-    state::State,
-};
+use flotilla_checker::{self as checker, Databases};
+use flotilla_fleet::{client::Api, home::Home, state::State};
 use flotilla_testkit::otlp::Receiver;
 
-use self::marks::{EMAIL, HARMLESS, NAME, PASSWORD, TEXTS, TOKEN};
-use self::search::Sink;
+use self::{
+    marks::{EMAIL, HARMLESS, NAME, PASSWORD, TEXTS, TOKEN},
+    search::Sink,
+};
 use crate::{fleet, lifecycle::Own};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,9 +56,9 @@ async fn a_secret_that_is_put_in_anywhere_comes_out_nowhere() {
     let up = run(&own.0, "fleet", &["up"], &talkative).await;
     assert!(up.success, "{up:?}");
     let state = State::of_running(&own.0).unwrap();
-    let databases = Databases::open(&state).await.unwrap();
+    let databases = Databases::open(&state.stores().unwrap()).await.unwrap();
     let mut sinks = plant_everywhere(&own.0, &state, &databases).await;
-    let findings = checker::settled(&state, PATIENCE, 1).await.unwrap();
+    let findings = checker::settled(&state.stores().unwrap(), PATIENCE, 1).await.unwrap();
     assert!(findings.iter().all(|finding| finding.holds), "{findings:#?}");
 
     sinks.extend(search::metrics(&state).await);
@@ -136,7 +134,7 @@ async fn plant_everywhere(home: &Home, state: &State, databases: &Databases) -> 
 
 /// A message that nobody can apply.
 async fn poison(databases: &Databases) {
-    let client = flotilla_fleet::broker::connect(&databases.nats_url).await.unwrap();
+    let client = flotilla_messaging::broker::nats::connect(&databases.nats_url).await.unwrap();
     let payload = format!("{POISON} {}", TEXTS[4]);
     let context = async_nats::jetstream::new(client);
     context.publish("flotilla.orders.inventory", payload.into()).await.unwrap().await.unwrap();

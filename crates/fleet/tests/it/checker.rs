@@ -1,6 +1,6 @@
 //! The checker finds what is wrong: each promise is broken by hand in a database, and mended.
 
-use flotilla_fleet::checker;
+use flotilla_checker as checker;
 use flotilla_proto::orders::v1::OrderState;
 
 use crate::fleet::{Fleet, fleet};
@@ -76,7 +76,7 @@ fn breaches(customer: &str, product: &str, order: &str) -> Vec<Breach> {
 }
 
 async fn broken(fleet: &Fleet) -> Vec<&'static str> {
-    let findings = checker::check(&fleet.state, fleet.planted()).await.unwrap();
+    let findings = checker::check(&fleet.state.stores().unwrap(), fleet.planted()).await.unwrap();
     findings.iter().filter(|finding| !finding.holds).map(|finding| finding.invariant).collect()
 }
 

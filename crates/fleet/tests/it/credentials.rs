@@ -2,6 +2,7 @@
 
 use async_nats::jetstream;
 use flotilla_fleet::{SERVICES, broker, secrets::Secrets, status};
+use flotilla_messaging::broker::nats::connect;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -24,7 +25,7 @@ async fn without_credentials_the_servers_refuse() {
     let nats = &fleet.state.member("nats").unwrap().address;
     let refused = async_nats::connect(nats).await.expect_err("a nameless client gets in");
     assert!(refused.to_string().contains("authorization"), "{refused}");
-    broker::connect(&fleet.databases.nats_url).await.unwrap();
+    connect(&fleet.databases.nats_url).await.unwrap();
     let redis = fleet.state.member("redis").unwrap().address.replace("redis://", "");
     let answer = ask(&redis, "DBSIZE").await;
     assert!(answer.starts_with("-NOAUTH"), "{answer}");
@@ -37,9 +38,9 @@ async fn a_service_cannot_write_into_the_stream_of_another() {
     let users = broker::users(&secrets.nats_passwords);
     let notification = users.iter().find(|user| user.name == "notification").unwrap();
     let address = &fleet.state.member("nats").unwrap().address;
-    let client = broker::connect(&notification.at(address)).await.unwrap();
+    let client = connect(&notification.at(address)).await.unwrap();
     let count = async || {
-        let context = jetstream::new(broker::connect(&fleet.databases.nats_url).await.unwrap());
+        let context = jetstream::new(connect(&fleet.databases.nats_url).await.unwrap());
         context.get_stream("ORDERS").await.unwrap().info().await.unwrap().state.messages
     };
     let before = count().await;

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
+use flotilla_checker::{self as checker, Databases};
 use flotilla_fleet::{
-    checker::{self, Databases},
     client::{Api, Session},
     demo::Shop,
     home::Home,
@@ -66,7 +66,7 @@ pub async fn fleet() -> Fleet {
         }
     };
     let state = State::of_running(&home).unwrap();
-    let databases = Databases::open(&state).await.unwrap();
+    let databases = Databases::open(&state.stores().unwrap()).await.unwrap();
     let api = Api::of(&home).unwrap();
     let operator = api.operator(&home).await.unwrap();
     Fleet { _turn: turn, home, state, databases, api, operator }
@@ -173,10 +173,11 @@ impl Fleet {
     pub async fn assert_sound(&self) {
         let state = State::of_running(&self.home).unwrap();
         // Fresh connections: the test's own may have died with the database.
-        let databases = Databases::open(&state).await.unwrap();
+        let databases = Databases::open(&state.stores().unwrap()).await.unwrap();
         let ended = outcome::until_ended(&databases, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await;
         ended.unwrap();
-        let findings = checker::settled(&state, SETTLE_PATIENCE, PLANTED.load(Ordering::Relaxed)).await.unwrap();
+        let findings =
+            checker::settled(&state.stores().unwrap(), SETTLE_PATIENCE, PLANTED.load(Ordering::Relaxed)).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{broken:#?}");
     }

@@ -11,7 +11,7 @@ async fn a_poison_message_is_parked_and_orders_go_on() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(100, 50).await);
     let before = fleet.number("inventory", "SELECT count(*) FROM parked").await;
-    let client = flotilla_fleet::broker::connect(&fleet.databases.nats_url).await.unwrap();
+    let client = flotilla_messaging::broker::nats::connect(&fleet.databases.nats_url).await.unwrap();
     let context = async_nats::jetstream::new(client);
     context.publish("flotilla.orders.inventory", "this is no frame".into()).await.unwrap().await.unwrap();
     PLANTED.fetch_add(1, Ordering::Relaxed);

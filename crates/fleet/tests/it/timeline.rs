@@ -1,6 +1,6 @@
 //! One order's way, put together from the services' own tables.
 
-use flotilla_fleet::timeline;
+use flotilla_checker::timeline;
 use flotilla_proto::orders::v1::OrderState;
 
 use crate::fleet::fleet;

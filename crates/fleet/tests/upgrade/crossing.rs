@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use flotilla_fleet::checker::Databases;
+use flotilla_checker::Databases;
 use flotilla_messaging::{Event, frame};
 use prost::Message;
 use uuid::Uuid;

@@ -7,14 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flotilla_fleet::{
-    DATABASES, SERVICES,
-    checker::{self, Databases},
-    control,
-    home::Home,
-    outcome,
-    state::State,
-};
+use flotilla_checker::{self as checker, Databases};
+use flotilla_fleet::{DATABASES, SERVICES, control, home::Home, outcome, state::State};
 use tokio::process::Command;
 
 const COMMAND_DEADLINE: Duration = Duration::from_secs(300);
@@ -67,7 +61,7 @@ impl Fleet {
     }
 
     pub async fn databases(&self) -> Databases {
-        Databases::open(&self.state()).await.unwrap()
+        Databases::open(&self.state().stores().unwrap()).await.unwrap()
     }
 
     /// Runs the command on this fleet; it has to succeed.
@@ -116,7 +110,7 @@ impl Fleet {
         let databases = self.databases().await;
         let ended = outcome::until_ended(&databases, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await;
         ended.unwrap_or_else(|error| panic!("{when}: {error}"));
-        let findings = checker::settled(&state, END_PATIENCE, 0).await.unwrap();
+        let findings = checker::settled(&state.stores().unwrap(), END_PATIENCE, 0).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{when}: {broken:#?}");
         println!("{when}: all {} invariants hold", findings.len());

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use flotilla_fleet::{checker::Databases, outcome};
+use flotilla_checker::Databases;
+use flotilla_fleet::outcome;
 use serde_json::Value;
 
 use crate::{

@@ -1,8 +1,11 @@
 //! Reads every place where something may be left: what it is called, and all that it holds.
 
-use flotilla_fleet::{DATABASES, checker::Databases, home::Home, state::State};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use flotilla_checker::Databases;
+use flotilla_fleet::{DATABASES, home::Home, state::State};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+};
 
 use crate::http;
 
@@ -44,7 +47,7 @@ pub async fn metrics(state: &State) -> Vec<Sink> {
 /// `planted` message are left out: it is there because it was put there, and again as a dead letter, as it came.
 pub async fn streams(databases: &Databases, planted: &str) -> Vec<Sink> {
     use futures::TryStreamExt as _;
-    let client = flotilla_fleet::broker::connect(&databases.nats_url).await.unwrap();
+    let client = flotilla_messaging::broker::nats::connect(&databases.nats_url).await.unwrap();
     let context = async_nats::jetstream::new(client);
     let names: Vec<String> = context.stream_names().try_collect().await.unwrap();
     let mut sinks = Vec::new();

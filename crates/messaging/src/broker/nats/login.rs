@@ -1,8 +1,8 @@
-//! Splits the user and password from an address, because the client takes them separately.
+//! Connects by an address with a user and password in it, which the client takes separately.
 
 use std::io;
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
 /// The server in `url`, and options with its user and password if it has them: the client doesn't take them from the
@@ -17,6 +17,15 @@ pub fn login(url: &str) -> io::Result<(ServerAddr, ConnectOptions)> {
         None => ConnectOptions::new(),
     };
     Ok((address, options))
+}
+
+/// A client of the server at `url`, with the user and password in it.
+///
+/// # Errors
+/// If the address is malformed, or the server doesn't answer or refuses.
+pub async fn connect(url: &str) -> io::Result<Client> {
+    let (address, options) = login(url)?;
+    options.connect(address).await.map_err(io::Error::other)
 }
 
 fn credentials(address: &ServerAddr) -> Option<(String, String)> {

@@ -9,31 +9,41 @@ mod delivery;
 mod login;
 mod streams;
 
-use std::future::IntoFuture;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use async_nats::connection::State;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{Context, ErrorCode, stream};
-use bytes::Bytes;
-use futures::FutureExt;
-use tracing::{error, info, warn};
-
+use async_nats::{
+    connection::State,
+    jetstream::{
+        Context, ErrorCode,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        context::{ContextBuilder, GetStreamErrorKind, PublishErrorKind},
+        message::PublishMessage,
+        stream,
+    },
+};
 pub use bucket::{Bucket, BucketWatch, Kept, OpenBucket};
+use bytes::Bytes;
 pub use delivery::{NatsDelivery, NatsPings, NatsSubscription};
-pub use login::login;
+use futures::FutureExt;
+pub use login::{connect, login};
+use tracing::{error, info, warn};
 
 use self::streams::state;
 use super::{Broker, ConsumerState, StreamConfig, StreamState};
-use crate::error::{BrokerError, Error};
-use crate::frame::Frame;
-use crate::ranges::Ranges;
-use crate::settings::NatsSettings;
-use crate::spec::ConsumerSpec;
+use crate::{
+    error::{BrokerError, Error},
+    frame::Frame,
+    ranges::Ranges,
+    settings::NatsSettings,
+    spec::ConsumerSpec,
+};
 
 /// Below it a consumer that is ahead of its stream stays stuck for ever.
 const OLDEST_SERVER: (u64, u64) = (2, 15);

@@ -1,15 +1,16 @@
 //! Outboxes, inboxes, parked messages, deliveries and the broker's streams.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use async_nats::jetstream;
 use flotilla_proto::events::consumers;
+use flotilla_messaging::broker::nats::connect;
 use futures::TryStreamExt as _;
 
-use super::{
-    Databases, Finding,
+use crate::{
+    access::Databases,
+    finding::Finding,
     merge::{Pair, merge},
 };
-use crate::{DATABASES, broker};
 
 /// Checks everything about messages.
 pub async fn check(databases: &Databases, planted: i64) -> Result<Vec<Finding>> {
@@ -24,7 +25,7 @@ pub async fn check(databases: &Databases, planted: i64) -> Result<Vec<Finding>> 
 
 async fn published(databases: &Databases) -> Result<Finding> {
     let (mut all, mut wrong) = (0, Vec::new());
-    for service in DATABASES {
+    for service in databases.services() {
         all += databases.number(service, "SELECT count(*) FROM outbox").await?;
         let waiting = databases
             .number(
@@ -71,7 +72,8 @@ async fn applied_once(databases: &Databases) -> Result<Finding> {
 }
 
 async fn acked(databases: &Databases) -> Result<Finding> {
-    let context = jetstream::new(broker::connect(&databases.nats_url).await?);
+    let context =
+        jetstream::new(connect(&databases.nats_url).await.context("NATS doesn't answer: `fleet status` tells more")?);
     let mut streams = context.streams();
     let (mut all, mut wrong) = (0_u64, Vec::new());
     while let Some(info) = streams.try_next().await? {
@@ -92,7 +94,7 @@ async fn acked(databases: &Databases) -> Result<Finding> {
 
 async fn parked(databases: &Databases, planted: i64) -> Result<Finding> {
     let (mut all, mut wrong) = (0, Vec::new());
-    for service in DATABASES {
+    for service in databases.services() {
         let rows = databases.rows(service, "SELECT consumer, message_id::text, reason FROM parked LIMIT 100").await?;
         all += i64::try_from(rows.len())?;
         wrong.extend(rows.iter().map(|row| {

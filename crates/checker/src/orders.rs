@@ -3,8 +3,9 @@
 use anyhow::Result;
 use uuid::Uuid;
 
-use super::{
-    Databases, Finding,
+use crate::{
+    access::Databases,
+    finding::Finding,
     merge::{Pair, merge},
 };
 

@@ -6,11 +6,38 @@ use anyhow::{Context as _, Result};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, Row, RowStream};
 
-use crate::{DATABASES, state::State};
+/// Where the databases and the broker of a fleet are. The addresses hold passwords, so it has no `Debug`.
+#[derive(Clone)]
+pub struct Stores {
+    /// A superuser's URL of each service's database, by the service's name.
+    pub databases: Vec<(String, String)>,
+    /// URL of NATS, with a user who may read every stream.
+    pub nats_url: String,
+}
+
+impl Stores {
+    /// The URL of a service's database.
+    ///
+    /// # Errors
+    /// When the service has none.
+    pub fn database(&self, service: &str) -> Result<&str> {
+        let found = self.databases.iter().find(|(name, _)| name == service);
+        found.map(|(_, url)| url.as_str()).with_context(|| no_database(service))
+    }
+
+    /// The services that own a database.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.databases.iter().map(|(service, _)| service.as_str())
+    }
+}
+
+fn no_database(service: &str) -> String {
+    format!("{service} has no database")
+}
 
 /// All databases of a fleet, read as superuser, and the URL of its broker.
 pub struct Databases {
-    clients: BTreeMap<&'static str, Client>,
+    clients: BTreeMap<String, Client>,
     drivers: Vec<JoinHandle<()>>,
     /// URL of NATS, with the name and password of the fleet's own commands.
     pub nats_url: String,
@@ -21,22 +48,28 @@ impl Databases {
     ///
     /// # Errors
     /// When one doesn't answer.
-    pub async fn open(state: &State) -> Result<Self> {
-        let mut all = Self { clients: BTreeMap::new(), drivers: Vec::new(), nats_url: state.broker_url()?.to_owned() };
-        for name in DATABASES {
-            let (client, connection) = tokio_postgres::connect(&state.database_url(name), NoTls)
+    pub async fn open(stores: &Stores) -> Result<Self> {
+        let mut all = Self { clients: BTreeMap::new(), drivers: Vec::new(), nats_url: stores.nats_url.clone() };
+        for (name, url) in &stores.databases {
+            let (client, connection) = tokio_postgres::connect(url, NoTls)
                 .await
                 .with_context(|| format!("the database {name} doesn't answer"))?;
+            let database = name.clone();
             all.drivers.push(tokio::spawn(async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(database = name, %error, "connection of the checker ended");
+                    tracing::debug!(database, %error, "connection of the checker ended");
                 }
             }));
             // Every check reads whole tables: a plan that looks rows up one by one takes minutes where joins take moments.
             client.batch_execute("SET enable_nestloop = off; SET jit = off").await?;
-            all.clients.insert(name, client);
+            all.clients.insert(name.clone(), client);
         }
         Ok(all)
+    }
+
+    /// The services whose databases these are.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.clients.keys().map(String::as_str)
     }
 
     /// The connection to a service's database.
@@ -44,7 +77,7 @@ impl Databases {
     /// # Errors
     /// When the service has none.
     pub fn of(&self, service: &str) -> Result<&Client> {
-        self.clients.get(service).with_context(|| format!("{service} has no database"))
+        self.clients.get(service).with_context(|| no_database(service))
     }
 
     /// All rows of a query.

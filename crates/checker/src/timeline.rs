@@ -3,10 +3,11 @@
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
+use flotilla_money::{Amount, Currency};
 use flotilla_terminal::Table;
 use uuid::Uuid;
 
-use crate::{checker::Databases, home::Home, state::State};
+use crate::access::Databases;
 
 /// One thing that happened to an order.
 struct Moment {
@@ -16,41 +17,33 @@ struct Moment {
     message_id: Option<Uuid>,
     attempt: Option<i32>,
     trace_id: Option<String>,
+    amount: Option<Amount>,
 }
 
-/// What each service knows of an order: time, step, message id, attempt, trace id.
+/// What each service knows of an order: time, step, message id, attempt, trace id, minor units and their currency.
 const SOURCES: &[(&str, &str)] = &[
     (
         "orders",
-        "SELECT at, direction || ' ' || kind || ' (' || step || ')', message_id, attempt, trace_id
+        "SELECT at, direction || ' ' || kind || ' (' || step || ')', message_id, attempt, trace_id, NULL::bigint, NULL::text
          FROM saga_journal WHERE order_id = $1",
     ),
     (
         "inventory",
-        "SELECT created_at, 'reservation made, now ' || state::text, NULL::uuid, NULL::int, NULL::text
+        "SELECT created_at, 'reservation made, now ' || state::text, NULL::uuid, NULL::int, NULL::text,
+                NULL::bigint, NULL::text
          FROM reservations WHERE order_id = $1",
     ),
     (
         "payments",
-        "SELECT created_at, kind::text || ' ' || amount_minor || ' ' || currency, id, NULL::int, NULL::text
+        "SELECT created_at, kind::text, id, NULL::int, NULL::text, amount_minor, currency
          FROM transfers WHERE order_id = $1",
     ),
     (
         "notification",
-        "SELECT created_at, 'delivery ' || kind::text, event_id, NULL::int, NULL::text FROM deliveries WHERE order_id = $1",
+        "SELECT created_at, 'delivery ' || kind::text, event_id, NULL::int, NULL::text, NULL::bigint, NULL::text
+         FROM deliveries WHERE order_id = $1",
     ),
 ];
-
-/// Prints the timeline of an order of the fleet that is up.
-///
-/// # Errors
-/// When there is no such order.
-pub async fn run(home: &Home, order: &str) -> Result<()> {
-    let id = order.trim_start_matches("orders/").parse().with_context(|| format!("{order:?} is no order's name"))?;
-    let databases = Databases::open(&State::of_running(home)?).await?;
-    print!("{}", render(&databases, id).await?);
-    Ok(())
-}
 
 /// The order since `since` whose way was the longest: the most telling one.
 ///
@@ -83,6 +76,7 @@ pub async fn render(databases: &Databases, order: Uuid) -> Result<String> {
                 message_id: row.try_get(2)?,
                 attempt: row.try_get(3)?,
                 trace_id: row.try_get(4)?,
+                amount: amount(row.try_get(5)?, row.try_get(6)?),
             });
         }
     }
@@ -94,11 +88,15 @@ pub async fn render(databases: &Databases, order: Uuid) -> Result<String> {
         table.row([
             format!("{:.1}", since_start.as_secs_f64() * 1000.0),
             moment.service.to_owned(),
-            moment.step,
+            moment.amount.map_or_else(|| moment.step.clone(), |amount| format!("{} {amount}", moment.step)),
             moment.message_id.map(|id| id.to_string()).unwrap_or_default(),
             moment.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
             moment.trace_id.unwrap_or_default(),
         ]);
     }
     Ok(table.render())
+}
+
+fn amount(minor: Option<i64>, currency: Option<&str>) -> Option<Amount> {
+    Some(Amount { minor: minor?, currency: Currency::parse(currency?)? })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Databases, Finding};
+use crate::{access::Databases, finding::Finding};
 
 /// Checks inventory's tables.
 pub async fn check(databases: &Databases) -> Result<Vec<Finding>> {

@@ -1,0 +1,4 @@
+//! What `fleet` can do, one file a command: its options, and what it prints.
+
+pub mod check;
+pub mod timeline;
