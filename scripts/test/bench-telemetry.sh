@@ -13,12 +13,12 @@ results=$FLOTILLA_HOME/results
 mkdir -p "$FLOTILLA_HOME"
 : >"$results"
 
-sink_log=$FLOTILLA_HOME/sink
-${FLEET:-target/release/fleet} sink >"$sink_log" &
-sink=$!
-trap 'kill $sink 2>/dev/null || true; $fleet down >/dev/null 2>&1 || true; $fleet reset --yes >/dev/null 2>&1 || true' EXIT
-until [ -s "$sink_log" ]; do kill -0 $sink; sleep 0.1; done
-collector=$(cat "$sink_log")
+receiver_log=$FLOTILLA_HOME/otlp-receiver.log
+${FLEET:-target/release/fleet} otlp-receiver >"$receiver_log" &
+receiver=$!
+trap 'kill $receiver 2>/dev/null || true; $fleet down >/dev/null 2>&1 || true; $fleet reset --yes >/dev/null 2>&1 || true' EXIT
+until [ -s "$receiver_log" ]; do kill -0 $receiver; sleep 0.1; done
+collector=$(cat "$receiver_log")
 
 # run MODE: one measurement, appended to the results.
 run() {

@@ -9,16 +9,20 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use flotilla_config::unknown;
 use flotilla_terminal::bad;
+use flotilla_workload::{
+    chaos, demo,
+    load::{self, otlp_receiver},
+    replay,
+};
 
 use crate::{
-    backup, certs, chaos, cluster_secrets,
-    command::{check, timeline},
-    consent::Consent,
-    control, demo, fault, flag,
+    command::{
+        backup, certs, check, confirmation::Confirmation, fault, fetch, flag, logging, reset, restart, restore,
+        settings, timeline, token, workload,
+    },
     home::{self, Home},
-    load, logging, logs, replay,
-    runtime::compose,
-    settings_command, status, supervisor, token, variables,
+    runtime::{self, LogOptions, UpOptions, kubernetes},
+    supervisor, variables,
 };
 
 /// Runs, shows, drives and checks a Flotilla on this machine.
@@ -39,7 +43,7 @@ pub struct Cli {
 /// What `fleet` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Get the servers, start everything, wait until it is ready. Does nothing to a fleet that is up.
+    /// Get the servers, start everything, wait until it is ready. Does nothing if the fleet is up.
     Up {
         /// Where to run: native or compose; `make up RUNTIME=k8s` is a script.
         #[arg(long, default_value = "native", env = "RUNTIME")]
@@ -58,13 +62,7 @@ pub enum Command {
     /// Stop everything that `up` started, and nothing else.
     Down,
     /// Restart the whole fleet, or one service or server.
-    Restart {
-        /// Service or server; the whole fleet where absent.
-        name: Option<String>,
-        /// Another build of the services' binary, `flotilla`, that the service runs from now on, until `reset`.
-        #[arg(long, requires = "name")]
-        binary: Option<PathBuf>,
-    },
+    Restart(restart::Options),
     /// Show services and servers with addresses, process ids and memory.
     Status {
         /// As JSON.
@@ -95,19 +93,19 @@ pub enum Command {
         name: String,
     },
     /// Delete all data of a stopped fleet, except fetched servers. Says what will be lost, and asks for confirmation.
-    Reset(Consent),
+    Reset(Confirmation),
     /// Take a base backup of the databases and archive their WAL from then on; list, name moments, stop.
     Backup(backup::Options),
     /// Restore the databases of a stopped fleet to a point in time, from a backup.
-    Restore(backup::RestoreOptions),
+    Restore(restore::Options),
     /// Get the servers' binaries without starting anything.
     Fetch,
-    /// Make the development authority and the certificates of services and tools, and show until when they count.
-    /// What is missing or ends soon is issued; services that run take changed files up by themselves.
+    /// Make the development authority and the certificates of services and tools, and show how long they are valid.
+    /// What is missing or expires soon is issued; running services reload changed files by themselves.
     Certs(certs::Options),
     /// Make the secrets of a fleet in Kubernetes where there are none yet; runs in a pod, and touches no local fleet.
-    ClusterSecrets(cluster_secrets::Options),
-    /// Print an access token, for tools: of the operator, or of who signs in.
+    ClusterSecrets(kubernetes::secrets::Options),
+    /// Print an access token, for tools: for the operator, or for the user in --as.
     Token(token::Options),
     /// A shop's day: catalogue, customers, orders; then outcomes, latencies and invariants.
     Demo(demo::Options),
@@ -129,10 +127,10 @@ pub enum Command {
     /// Show and switch the feature flags, for all users or a share of them.
     Flag(flag::Options),
     /// Show and change settings of services that run.
-    Config(settings_command::Options),
-    /// Take spans and logs over OTLP and forget them, to measure what sending them costs.
+    Config(settings::Options),
+    /// Receive spans and logs over OTLP and discard them, to measure what sending them costs.
     #[command(hide = true)]
-    Sink(load::sink::Options),
+    OtlpReceiver(otlp_receiver::Options),
     /// Look after servers and services; started by `up`.
     #[command(hide = true)]
     Supervise,
@@ -172,7 +170,7 @@ fn print_error(error: &anyhow::Error) {
 
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
     if let Command::ClusterSecrets(options) = &cli.command {
-        cluster_secrets::run(options).await?;
+        kubernetes::secrets::run(options).await?;
         return Ok(ExitCode::SUCCESS);
     }
     variables::check(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))?;
@@ -194,7 +192,7 @@ fn refuse_missing(home: &Path, command: &Command) -> Result<()> {
             | Command::Fetch
             | Command::Certs(_)
             | Command::Restore(_)
-            | Command::Sink(_)
+            | Command::OtlpReceiver(_)
             | Command::Supervise
     );
     if !begins && home != Path::new(home::DEFAULT) && !home.exists() {
@@ -206,40 +204,39 @@ fn refuse_missing(home: &Path, command: &Command) -> Result<()> {
 async fn act(home: &Home, command: Command) -> Result<ExitCode> {
     match command {
         Command::Up { runtime, tls, faults, observability } => {
-            control::up(home, &runtime, tls, faults, observability).await?;
+            runtime::named(&runtime)?.up(home, UpOptions { tls, faults, observability }).await?;
         }
-        Command::Down => control::down(home).await?,
-        Command::Restart { name, binary } => control::restart(home, name.as_deref(), binary.as_deref()).await?,
-        Command::Status { json } => return status::print(home, json).await,
-        Command::Logs { name, follow, lines } if home.in_containers() => {
-            compose::logs(home, name.as_deref(), follow, lines).await?;
+        Command::Down => runtime::of(home).down(home).await?,
+        Command::Restart(options) => restart::run(home, &options).await?,
+        Command::Status { json } => {
+            let whole = runtime::of(home).status(home, json).await?;
+            return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Logs { name, follow, lines } => logs::run(home, name.as_deref(), follow, lines).await?,
+        Command::Logs { name, follow, lines } => {
+            let options = LogOptions { name: name.as_deref(), follow, lines };
+            runtime::of(home).logs(home, options).await?;
+        }
         Command::Logging(options) => logging::run(home, &options).await?,
-        Command::Stop { name } => control::hold(home, &name).await?,
-        Command::Start { name } => control::release(home, &name).await?,
-        Command::Reset(consent) => control::reset_with(home, consent).await?,
+        Command::Stop { name } => runtime::of(home).stop(home, &name).await?,
+        Command::Start { name } => runtime::of(home).start(home, &name).await?,
+        Command::Reset(confirmation) => reset::run(home, confirmation).await?,
         Command::Backup(options) => backup::run(home, options).await?,
-        Command::Restore(options) => backup::restore(home, options).await?,
-        Command::Fetch => control::fetch(home).await?,
+        Command::Restore(options) => restore::run(home, options).await?,
+        Command::Fetch => fetch::run(home).await?,
         Command::Certs(options) => certs::run(home, options).await?,
         Command::Token(options) => token::run(home, &options).await?,
-        Command::Demo(options) => return demo::run(home, options).await,
-        Command::Replay(options) => return replay::run(home, options).await,
+        Command::Demo(options) => return workload::demo(home, options).await,
+        Command::Replay(options) => return workload::replay(home, options).await,
         Command::Check(options) => return check::run(home, options).await,
-        // Both need process ids, signals and memory of their own processes.
-        Command::Chaos(_) | Command::Load(_) if home.in_containers() => {
-            bail!("this needs the processes of a native fleet: run `make down`, then `make up`")
-        }
-        Command::Chaos(options) => return chaos::run(home, options).await,
-        Command::Load(options) => return load::run(home, options).await,
+        Command::Chaos(options) => return workload::chaos(home, options).await,
+        Command::Load(options) => return workload::load(home, options).await,
         Command::Fault(options) => fault::run(home, options).await?,
         Command::Timeline { order } => timeline::run(home, &order).await?,
         Command::Flag(options) => flag::run(home, options).await?,
-        Command::Config(options) => settings_command::run(home, options).await?,
+        Command::Config(options) => settings::run(home, options).await?,
         // Answered above: a pod has no folder of a fleet.
         Command::ClusterSecrets(_) => {}
-        Command::Sink(options) => load::sink::run(&options).await?,
+        Command::OtlpReceiver(options) => otlp_receiver::run(&options).await?,
         Command::Supervise => {
             supervisor::start_log(home)?;
             supervisor::run(home.clone()).await?;

@@ -7,36 +7,14 @@
 #[macro_use(print, println)]
 extern crate flotilla_terminal;
 
-pub mod backup;
-pub mod broker;
 pub mod certs;
-pub mod chaos;
 pub mod cli;
-pub mod client;
-pub mod cluster_secrets;
 pub mod command;
-pub mod consent;
-pub mod control;
-pub mod demo;
-pub mod fault;
-pub mod flag;
+pub mod credentials;
 pub mod home;
-pub mod load;
-pub mod logging;
-pub mod logs;
-pub mod observability;
-pub mod outcome;
-pub mod probe;
-pub mod replay;
 pub mod runtime;
-pub mod secrets;
 pub mod services;
-pub mod settings_command;
-pub mod shared_settings;
-pub mod state;
-pub mod status;
 pub mod supervisor;
-pub mod token;
 pub mod variables;
 
 pub use services::{DATABASES, SERVICES};

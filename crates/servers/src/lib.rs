@@ -42,7 +42,7 @@ pub use nats::{Nats, NatsOptions, NatsUser, authorization};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::Process;
-pub use provision::{Binaries, provision};
+pub use provision::{Binaries, postgres_tool, provision};
 pub use recovery::{Recovery, Target};
 pub use redis::{Redis, RedisOptions};
 pub use run_as::RunAs;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
 
 use crate::layout::Layout;
 use crate::lock;
@@ -70,6 +71,15 @@ pub async fn provision(layout: &Layout, say: &(dyn Fn(&str) + Send + Sync)) -> R
     std::fs::rename(&new, stamp_path(layout))?;
     say(&binaries.sources);
     Ok(binaries)
+}
+
+/// A command of PostgreSQL's client tools, such as `pgbench`, that runs as the servers' user.
+///
+/// # Errors
+/// When the servers' binaries can't be had.
+pub async fn postgres_tool(layout: &Layout, name: &str) -> Result<Command> {
+    let binaries = provision(layout, &|_: &str| {}).await?;
+    Ok(layout.command(&binaries.postgres.join(name)))
 }
 
 async fn gather(layout: &Layout, offline: bool, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Vec<Found>> {

@@ -2,10 +2,9 @@
 //!
 //! `authority.pem` holds the authorities that are trusted (the newest first), `authority.key` the newest one's key;
 //! `<name>.pem` and `<name>.key` belong to a service or to `developer`, which is for tools and for this command.
-//! Everything is its owner's alone to read. Files are replaced whole, so that who reads them while they change sees old
-//! or new ones, and running services take the new ones up by themselves.
+//! Everything is its owner's alone to read. Files are replaced whole, so that a reader sees old or new ones
+//! while they change, and running services take the new ones up by themselves.
 
-mod command;
 mod issue;
 
 use std::{
@@ -22,26 +21,25 @@ use flotilla_rpc::tls::TlsSettings;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-pub use self::command::{Options, run};
 use self::issue::Authority;
 use crate::{SERVICES, home::Home};
 
-/// Whom the certificate for tools and for this command names.
+/// The name in the certificate for tools and for this command.
 pub const DEVELOPER: &str = "developer";
-/// How long a certificate counts.
+/// How long a certificate is valid.
 const LIFETIME: time::Duration = time::Duration::hours(24);
-/// One that counts for less is renewed.
+/// One that is valid for less is renewed.
 const LEAST_LEFT: time::Duration = time::Duration::hours(8);
-/// How long an authority counts.
+/// How long an authority is valid.
 const AUTHORITY_LIFETIME: time::Duration = time::Duration::days(365);
-/// One that counts for less is renewed; longer than the lifetime of what it issues.
+/// One that is valid for less is renewed; longer than the lifetime of what it issues.
 const AUTHORITY_LEAST_LEFT: time::Duration = time::Duration::days(30);
 /// Running services have read changed files after this time.
 const SPREAD: Duration = Duration::from_secs(2);
 /// How often a running fleet's certificates are looked at.
 const LOOK: Duration = Duration::from_secs(60);
 /// Name of the authority among the issued.
-const AUTHORITY: &str = "authority";
+pub const AUTHORITY: &str = "authority";
 
 /// What is to be issued anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

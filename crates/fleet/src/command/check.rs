@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use flotilla_checker as checker;
 
-use crate::{home::Home, state::State};
+use crate::home::{Home, state::State};
 
 /// Options of `fleet check`.
 #[derive(Debug, Args)]

@@ -1,4 +1,17 @@
 //! What `fleet` can do, one file a command: its options, and what it prints.
 
+pub mod backup;
+pub mod certs;
 pub mod check;
+pub mod confirmation;
+pub mod fault;
+pub mod fetch;
+pub mod flag;
+pub mod logging;
+pub mod reset;
+pub mod restart;
+pub mod restore;
+pub mod settings;
 pub mod timeline;
+pub mod token;
+pub mod workload;

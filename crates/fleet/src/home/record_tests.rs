@@ -1,4 +1,4 @@
-use crate::{SERVERS, control, home::Home};
+use crate::{SERVERS, command::reset, home::Home};
 
 use super::*;
 
@@ -40,10 +40,10 @@ fn homes_whose_paths_end_alike_share_no_data_and_a_reset_of_one_leaves_the_other
     let (one, other, longer) = (room.home("a/ux"), room.home("b/ux"), room.home("c/ux-2"));
     let kept = [fill(&one), fill(&longer)].concat();
     let gone = fill(&other);
-    control::reset(&other).unwrap();
+    reset::reset(&other).unwrap();
     assert!(kept.iter().all(|folder| folder.exists()), "{kept:?}");
     assert!(!gone.iter().any(|folder| folder.exists()), "{gone:?}");
-    control::reset(&one).unwrap();
+    reset::reset(&one).unwrap();
     assert!(fill(&longer).iter().all(|folder| folder.exists()));
 }
 
@@ -59,7 +59,7 @@ fn the_folder_of_servers_is_remembered_and_another_is_refused_until_a_reset() {
         refusal.contains("has its data in") && refusal.contains(&home.servers().display().to_string()),
         "{refusal}"
     );
-    control::reset(&again).unwrap();
+    reset::reset(&again).unwrap();
     assert!(!data[0].exists());
     let elsewhere = Home::open(home.root(), Some(&room.path("others"))).unwrap();
     assert_eq!((elsewhere.servers(), elsewhere.id()), (&*room.path("others"), home.id()));
@@ -93,9 +93,9 @@ fn data_that_an_earlier_version_named_belong_to_the_home_that_last_ran_on_them()
         assert!(forgetful.contains("give it once more"), "{forgetful}");
         assert_eq!(room.home(name).server_name("postgres") == "ux-postgres", mine, "{name}");
     }
-    control::reset(&room.home("b/ux")).unwrap();
+    reset::reset(&room.home("b/ux")).unwrap();
     assert!(cluster.exists());
-    control::reset(&room.home("a/ux")).unwrap();
+    reset::reset(&room.home("a/ux")).unwrap();
     assert!(!cluster.exists());
 }
 
@@ -125,7 +125,7 @@ fn a_copy_of_a_home_that_was_moved_afterwards_is_another() {
     fs::rename(home.root(), room.path("c/moved")).unwrap();
     let copy = Home::open(&copy, None).unwrap();
     assert_ne!(copy.id(), home.id());
-    control::reset(&copy).unwrap();
+    reset::reset(&copy).unwrap();
     assert!(data.iter().all(|folder| folder.exists()), "{data:?}");
     assert_eq!(Home::open(&room.path("c/moved"), None).unwrap().id(), home.id());
 }

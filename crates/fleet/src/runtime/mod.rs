@@ -1,37 +1,91 @@
-//! Where a fleet runs: natively under our own supervisor, or as containers by Compose. Kubernetes is brought up by a
-//! script; its fleet is no fleet of this folder.
+//! Where a fleet runs: as processes of this machine under our own supervisor, as containers by Compose, or in a cluster.
+//!
+//! Everything that differs between them is behind [`Runtime`]; what asks for one is [`of`] and [`named`] alone.
 
 pub mod compose;
-mod containers;
-mod files;
-mod told;
+pub mod kubernetes;
+pub mod native;
 
 use anyhow::{Result, bail};
+use async_trait::async_trait;
 use flotilla_config::unknown;
 
-/// What `--runtime` chooses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    /// Processes of this machine.
-    Native,
-    /// Containers of this machine.
-    Compose,
+use self::{compose::Compose, kubernetes::Kubernetes, native::Native};
+use crate::home::Home;
+
+/// What `up` is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UpOptions {
+    /// Mutual TLS between all services, and TLS at the gateway.
+    pub tls: bool,
+    /// Faults can be switched on.
+    pub faults: bool,
+    /// With Prometheus and the others.
+    pub observability: bool,
 }
 
-impl Runtime {
-    /// Reads the name as it is typed.
-    ///
-    /// # Errors
-    /// When there is none of that name, or another command brings it up.
-    pub fn named(name: &str) -> Result<Self> {
-        match name {
-            "native" => Ok(Self::Native),
-            "compose" => Ok(Self::Compose),
-            "k8s" => bail!(
-                "`make up RUNTIME=k8s` brings a cluster up: it builds and loads the images, which this command can't"
-            ),
-            other => bail!(unknown("runtime", other, ["native", "compose", "k8s"])),
-        }
+/// Which logs are printed.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions<'a> {
+    /// Service or server; all where absent.
+    pub name: Option<&'a str>,
+    /// Go on as lines are added.
+    pub follow: bool,
+    /// Lines to show of each log.
+    pub lines: usize,
+}
+
+/// What an operator does to a fleet, wherever it runs. Errors name what is to be done instead.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Starts the fleet where it isn't up, and prints its table.
+    async fn up(&self, home: &Home, options: UpOptions) -> Result<()>;
+
+    /// Stops the fleet; nothing happens to one that isn't up.
+    async fn down(&self, home: &Home) -> Result<()>;
+
+    /// Restarts one member, or all.
+    async fn restart(&self, home: &Home, name: Option<&str>) -> Result<()>;
+
+    /// Stops one member and leaves it stopped.
+    async fn stop(&self, home: &Home, name: &str) -> Result<()>;
+
+    /// Starts one member that was stopped.
+    async fn start(&self, home: &Home, name: &str) -> Result<()>;
+
+    /// Prints the fleet's members, as a table or as JSON; whether all of them run.
+    async fn status(&self, home: &Home, json: bool) -> Result<bool>;
+
+    /// Prints the ends of logs.
+    async fn logs(&self, home: &Home, options: LogOptions<'_>) -> Result<()>;
+
+    /// Fails where members aren't processes of this machine, with ids, signals and memory.
+    fn require_processes(&self) -> Result<()>;
+
+    /// Fails where backups aren't ours to take.
+    fn require_backups(&self) -> Result<()>;
+}
+
+/// The runtime of the fleet that is up in a home. Where none is up it is the native one, or with `RUNTIME=k8s` the cluster.
+#[must_use]
+pub fn of(home: &Home) -> Box<dyn Runtime> {
+    if home.in_containers() {
+        return Box::new(Compose);
+    }
+    let in_cluster = std::env::var_os("RUNTIME").is_some_and(|name| name == kubernetes::NAME);
+    if in_cluster && !home.is_running().unwrap_or(true) { Box::new(Kubernetes) } else { Box::new(Native) }
+}
+
+/// The runtime that `--runtime` names.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn named(name: &str) -> Result<Box<dyn Runtime>> {
+    match name {
+        native::NAME => Ok(Box::new(Native)),
+        compose::NAME => Ok(Box::new(Compose)),
+        kubernetes::NAME => Ok(Box::new(Kubernetes)),
+        other => bail!(unknown("runtime", other, [native::NAME, compose::NAME, kubernetes::NAME])),
     }
 }
 
@@ -41,13 +95,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runtime_that_is_not_known_is_told_what_there_is() {
-        assert_eq!(Runtime::named("compose").unwrap(), Runtime::Compose);
-        assert!(Runtime::named("k8s").unwrap_err().to_string().contains("make up RUNTIME=k8s"));
-        let refused = Runtime::named("docker").unwrap_err().to_string();
-        assert_eq!(refused, "unknown runtime \"docker\"; use one of native, compose, k8s");
-        assert!(
-            Runtime::named("composse").unwrap_err().to_string().contains("unknown runtime \"composse\"; use one of")
-        );
+    fn an_unknown_runtime_is_refused_with_those_that_there_are() {
+        let refusal = |name: &str| named(name).map(drop).unwrap_err().to_string();
+        assert_eq!(refusal("docker"), "unknown runtime \"docker\"; use one of native, compose, k8s");
+        assert!(refusal("composse").contains("use one of native, compose, k8s"));
+        for name in [native::NAME, compose::NAME, kubernetes::NAME] {
+            named(name).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_driven_by_kubectl_and_says_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path(), None).unwrap();
+        let cluster = named(kubernetes::NAME).unwrap();
+        let up = cluster.up(&home, UpOptions::default()).await.unwrap_err().to_string();
+        assert!(up.contains("make up RUNTIME=k8s"), "{up}");
+        let stop = cluster.stop(&home, "orders").await.unwrap_err().to_string();
+        assert!(stop.contains("scale deployment/orders --replicas 0"), "{stop}");
+        assert!(cluster.require_processes().is_err() && cluster.require_backups().is_err());
     }
 }

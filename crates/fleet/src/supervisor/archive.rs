@@ -3,16 +3,17 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
+use flotilla_backup::archive;
 use flotilla_servers::{Layout, provision};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FIRST_PAUSE, LONGEST_PAUSE,
-    board::Board,
-    charge::{self, Charge, Pace},
+    backoff::{FIRST_PAUSE, LONGEST_PAUSE},
+    keep_alive::{self, RestartPolicy, Supervised},
+    shared_state::SharedState,
 };
-use crate::{backup, home::Home};
+use crate::home::Home;
 
 /// How often it is looked whether WAL is to be archived.
 const LOOK: Duration = Duration::from_millis(200);
@@ -20,11 +21,11 @@ const LOOK: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Archives to the folder that the fleet's marker names, as long as it does, until `stop`.
-pub async fn keep(home: Home, board: Arc<Board>, stop: CancellationToken) {
+pub async fn keep(home: Home, shared: Arc<SharedState>, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
-        let Some(folder) = backup::archive_folder(&home) else { continue };
-        let receiver = match Receiver::find(&home, &board, &folder).await {
+        let Some(folder) = archive::folder(home.root()) else { continue };
+        let receiver = match Receiver::find(&home, &shared, &folder).await {
             Ok(receiver) => receiver,
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "WAL can't be archived");
@@ -32,16 +33,16 @@ pub async fn keep(home: Home, board: Arc<Board>, stop: CancellationToken) {
                 continue;
             }
         };
-        board.add_server(backup::ARCHIVE, None, folder.display().to_string(), None);
+        shared.add_server(archive::NAME, None, folder.display().to_string(), None);
         let this_run = stop.child_token();
         let watch = async {
-            while backup::archive_folder(&home).as_ref() == Some(&folder) && !this_run.is_cancelled() {
+            while archive::folder(home.root()).as_ref() == Some(&folder) && !this_run.is_cancelled() {
                 look.tick().await;
             }
             this_run.cancel();
         };
-        tokio::join!(charge::keep_alive(&receiver, &home, &board, &this_run), watch);
-        board.remove(backup::ARCHIVE);
+        tokio::join!(keep_alive::keep_alive(&receiver, &home, &shared, &this_run), watch);
+        shared.remove(archive::NAME);
     }
 }
 
@@ -49,20 +50,20 @@ struct Receiver {
     layout: Layout,
     program: PathBuf,
     url: String,
-    wal: PathBuf,
+    backup: PathBuf,
 }
 
 impl Receiver {
-    async fn find(home: &Home, board: &Board, backup: &std::path::Path) -> Result<Self> {
+    async fn find(home: &Home, shared: &SharedState, backup: &std::path::Path) -> Result<Self> {
         let layout = Layout::open(home.servers())?;
         let binaries = provision(&layout, &|_: &str| {}).await?;
         let program = binaries.postgres.join("pg_receivewal");
-        Ok(Self { layout, program, url: board.database_url("postgres"), wal: backup::wal(backup) })
+        Ok(Self { layout, program, url: shared.database_url("postgres"), backup: backup.to_owned() })
     }
 }
 
-impl Charge for Receiver {
-    const PACE: Pace = Pace {
+impl Supervised for Receiver {
+    const POLICY: RestartPolicy = RestartPolicy {
         first: FIRST_PAUSE,
         longest: LONGEST_PAUSE,
         long_life: Duration::from_secs(10),
@@ -70,19 +71,14 @@ impl Charge for Receiver {
     };
 
     fn name(&self) -> &'static str {
-        backup::ARCHIVE
+        archive::NAME
     }
 
     fn command(&self) -> Result<Command> {
-        let mut command = self.layout.command(&self.program);
-        // Synchronous: what has arrived is on the disk at once, and PostgreSQL knows. Started again by us alone.
-        command.args(["--synchronous", "--no-loop", "--no-password", "--slot", backup::SLOT, "--directory"]);
-        command.arg(&self.wal);
-        backup::connect(&mut command, &self.url, backup::SLOT)?;
-        Ok(command)
+        archive::receiver(&self.layout, &self.program, &self.url, &self.backup)
     }
 
     async fn is_ready(&self) -> bool {
-        backup::streams(&self.url).await
+        archive::streams(&self.url).await
     }
 }

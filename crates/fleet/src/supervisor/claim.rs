@@ -16,7 +16,11 @@ use flotilla_servers::External;
 use fred::prelude::{Client as Redis, ClientLike as _, Config as RedisConfig, KeysInterface as _, SetOptions};
 use tokio_postgres::{Client, NoTls};
 
-use crate::{DATABASES, home::Home, secrets::Secrets, state::with_database};
+use crate::{
+    DATABASES,
+    credentials::secrets::Secrets,
+    home::{Home, state::with_database},
+};
 
 /// The deadline of each step at a server.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use flotilla_postgres::{RolePasswords, ServiceUrls, bootstrap_with_passwords};
 
 use crate::{
     DATABASES,
-    secrets::{Secrets, roles},
-    state::with_database,
+    credentials::secrets::{Secrets, roles},
+    home::state::with_database,
 };
 
 /// Makes each service's database and roles where they are missing, and returns their URLs.

@@ -1,22 +1,21 @@
 //! The supervisor: a background process that owns the servers and services of a native fleet.
 //!
-//! Started by `fleet up`, ended by `fleet down` (SIGTERM). Holds `supervisor.lock` while it lives, tells everything in
+//! Started by `fleet up`, ended by `fleet down` (SIGTERM). Holds `supervisor.lock` while it lives, publishes its state in
 //! `state.json`, restarts what dies with backoff, and takes its members down with it however it ends.
 
 mod archive;
-mod backing;
-pub(crate) mod board;
-pub(crate) mod charge;
+mod backoff;
 mod claim;
 mod database;
-pub(crate) mod ports;
+pub(crate) mod keep_alive;
+pub mod observability;
+mod servers;
 mod service;
+pub(crate) mod shared_state;
 
 use std::{
     collections::BTreeMap,
-    fs,
-    fs::OpenOptions,
-    future::Future,
+    fs::{self, OpenOptions},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -26,13 +25,11 @@ use flotilla_servers::{External, Layout, Log};
 use tokio::{signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::{backing::Backing, board::Board, service::Addresses};
+use self::{observability::Stack, servers::Servers, service::Addresses, shared_state::SharedState};
 use crate::{
-    DATABASES, SERVICES, broker, certs,
-    home::Home,
-    observability::{self, Stack},
-    secrets::Secrets,
-    state::Phase,
+    DATABASES, SERVICES, certs,
+    credentials::{nats_users, secrets::Secrets},
+    home::{Home, state::Phase},
 };
 
 /// All services must be ready within this time after their start.
@@ -49,19 +46,19 @@ pub async fn run(home: Home) -> Result<()> {
     }
     let stop = CancellationToken::new();
     let signals = tokio::spawn(watch_signals(stop.clone()));
-    let board = Arc::new(Board::new(home.clone()));
-    let outcome = supervise(&home, &board, &stop).await;
+    let shared = Arc::new(SharedState::new(home.clone()));
+    let outcome = supervise(&home, &shared, &stop).await;
     signals.abort();
     match &outcome {
-        Ok(()) => board.phase(Phase::Stopped),
-        Err(error) => board.phase(Phase::Failed(format!("{error:#}"))),
+        Ok(()) => shared.phase(Phase::Stopped),
+        Err(error) => shared.phase(Phase::Failed(format!("{error:#}"))),
     }
     drop(lock);
     outcome
 }
 
-/// Starts all, watches until told to stop, stops all: services first.
-async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) -> Result<()> {
+/// Starts all, watches until `stop`, stops all: services first.
+async fn supervise(home: &Home, shared: &Arc<SharedState>, stop: &CancellationToken) -> Result<()> {
     let secrets = Secrets::complete(home)?;
     clear_markers(home)?;
     if home.tls() {
@@ -69,33 +66,33 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
     }
     // Given up halfway, what has started is killed with its owner.
     let prepared = tokio::select! {
-        prepared = prepare(home, board, &secrets) => prepared?,
+        prepared = prepare(home, shared, &secrets) => prepared?,
         () = stop.cancelled() => return Ok(()),
     };
-    let Prepared { mut backing, addresses, environment, stack } = prepared;
+    let Prepared { mut servers, addresses, environment, stack } = prepared;
 
     let mut tasks = JoinSet::new();
     let servers_stop = CancellationToken::new();
-    board.phase(Phase::Starting("starting services".to_owned()));
+    shared.phase(Phase::Starting("starting services".to_owned()));
     let services_stop = CancellationToken::new();
     let mut services = JoinSet::new();
     for name in SERVICES {
-        board.add_service(name, addresses.grpc(name), &addresses.admin(name));
+        shared.add_service(name, addresses.grpc(name), &addresses.admin(name));
         let member = service::Member { home: home.clone(), name, environment: environment[name].clone() };
-        services.spawn(member.keep_alive(Arc::clone(board), services_stop.clone()));
+        services.spawn(member.keep_alive(Arc::clone(shared), services_stop.clone()));
     }
-    let observers = stack.map_or_else(Vec::new, |stack| stack.start(&mut tasks, home, board, &servers_stop));
-    backing.watch(&mut tasks, home, board, &servers_stop);
+    let observers = stack.map_or_else(Vec::new, |stack| stack.start(&mut tasks, home, shared, &servers_stop));
+    servers.watch(&mut tasks, home, shared, &servers_stop);
     let archive_stop = CancellationToken::new();
-    let archive = tokio::spawn(archive::keep(home.clone(), Arc::clone(board), archive_stop.clone()));
+    let archive = tokio::spawn(archive::keep(home.clone(), Arc::clone(shared), archive_stop.clone()));
     if home.tls() {
         tasks.spawn(certs::keep_fresh(home.clone(), servers_stop.clone()));
     }
-    let ready = until_ready(board, stop).await;
+    let ready = until_ready(shared, stop).await;
     if ready.is_ok() && !stop.is_cancelled() {
-        observability::until_ready(board, &observers, stop).await;
-        write_environment(home, board, &addresses, &backing, &secrets)?;
-        board.phase(Phase::Ready);
+        observability::until_ready(shared, &observers, stop).await;
+        write_environment(home, shared, &addresses, &servers, &secrets)?;
+        shared.phase(Phase::Ready);
         stop.cancelled().await;
     }
     services_stop.cancel();
@@ -110,29 +107,29 @@ async fn supervise(home: &Home, board: &Arc<Board>, stop: &CancellationToken) ->
 
 /// What services need before they can start.
 struct Prepared {
-    backing: Backing,
+    servers: Servers,
     addresses: Addresses,
     environment: BTreeMap<&'static str, service::Environment>,
     stack: Option<Stack>,
 }
 
 /// Starts the servers, and makes and migrates the databases.
-async fn prepare(home: &Home, board: &Board, secrets: &Secrets) -> Result<Prepared> {
+async fn prepare(home: &Home, shared: &SharedState, secrets: &Secrets) -> Result<Prepared> {
     let external = External::from_env();
     claim::check(home, &external, secrets).await?;
     home.remember_place()?;
     let layout = Layout::open(home.servers())?;
-    let backing = Backing::start(&layout, home, board, secrets, external.clone()).await?;
-    let (nats, redis) = (backing.nats_url_of(broker::COMMANDS), backing.redis_url.clone());
+    let servers = Servers::start(&layout, home, shared, secrets, external.clone()).await?;
+    let (nats, redis) = (servers.nats_url_of(nats_users::COMMANDS), servers.redis_url.clone());
     claim::mark(home, external.nats.is_none().then_some(&*nats), external.redis.is_none().then_some(&*redis)).await?;
-    board.phase(Phase::Starting("preparing databases".to_owned()));
-    let databases = database::prepare(&backing.postgres_url, secrets).await?;
+    shared.phase(Phase::Starting("preparing databases".to_owned()));
+    let databases = database::prepare(&servers.postgres_url, secrets).await?;
     if let Some(url) = &external.postgres {
         claim::claim_databases(home, url).await?;
     }
     let addresses = Addresses::pick(home)?;
     let stack = if home.observability() { Some(Stack::prepare(home, &addresses.admins())?) } else { None };
-    let mut environment = service::environments(home, &addresses, &databases, &backing, secrets);
+    let mut environment = service::environments(home, &addresses, &databases, &servers, secrets);
     if let Some(stack) = &stack {
         for variables in environment.values_mut() {
             for (name, value) in stack.environment() {
@@ -141,34 +138,34 @@ async fn prepare(home: &Home, board: &Board, secrets: &Secrets) -> Result<Prepar
             }
         }
     }
-    board.phase(Phase::Starting("migrating".to_owned()));
+    shared.phase(Phase::Starting("migrating".to_owned()));
     futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
         .await?;
-    Ok(Prepared { backing, addresses, environment, stack })
+    Ok(Prepared { servers, addresses, environment, stack })
 }
 
 /// Waits until every service answers that it is ready.
-async fn until_ready(board: &Board, stop: &CancellationToken) -> Result<()> {
+async fn until_ready(shared: &SharedState, stop: &CancellationToken) -> Result<()> {
     let all_ready = async {
         loop {
-            let waiting = board.services_not_started();
+            let waiting = shared.services_not_started();
             if waiting.is_empty() || stop.is_cancelled() {
                 return;
             }
             tokio::select! {
-                () = board.changed() => {}
+                () = shared.changed() => {}
                 () = stop.cancelled() => {}
             }
         }
     };
     tokio::time::timeout(READY_DEADLINE, all_ready).await.map_err(|_| {
-        let waiting = board.services_not_started();
+        let waiting = shared.services_not_started();
         let (first, all) = (waiting.first().map_or("supervisor", |name| &**name), waiting.join(", "));
         anyhow::anyhow!("not ready within {} s: {all}; `fleet logs {first}` tells more", READY_DEADLINE.as_secs())
     })
 }
 
-/// SIGTERM and SIGINT stop; SIGHUP of a closing terminal is nothing to us.
+/// SIGTERM and SIGINT stop; SIGHUP of a closing terminal is ignored.
 async fn watch_signals(stop: CancellationToken) {
     let listen = |kind| tokio::signal::unix::signal(kind);
     let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup)) =
@@ -199,15 +196,15 @@ fn clear_markers(home: &Home) -> Result<()> {
 /// Writes `.flotilla/env`, which a shell can source. Its names are never read as input.
 fn write_environment(
     home: &Home,
-    board: &Board,
+    shared: &SharedState,
     addresses: &Addresses,
-    backing: &Backing,
+    servers: &Servers,
     secrets: &Secrets,
 ) -> Result<()> {
     let mut lines = vec![
         format!("FLOTILLA_GATEWAY_URL={}", addresses.url(home, "gateway")),
-        format!("FLOTILLA_NATS_URL={}", backing.nats_url_of(broker::COMMANDS)),
-        format!("FLOTILLA_REDIS_URL={}", backing.redis_url),
+        format!("FLOTILLA_NATS_URL={}", servers.nats_url_of(nats_users::COMMANDS)),
+        format!("FLOTILLA_REDIS_URL={}", servers.redis_url),
         format!("FLOTILLA_ADMIN_EMAIL={}", secrets.admin_email),
         format!("FLOTILLA_ADMIN_PASSWORD={}", secrets.admin_password),
     ];
@@ -223,7 +220,7 @@ fn write_environment(
         }
     }
     for name in DATABASES {
-        lines.push(format!("FLOTILLA_{}_DATABASE_URL={}", name.to_uppercase(), board.database_url(name)));
+        lines.push(format!("FLOTILLA_{}_DATABASE_URL={}", name.to_uppercase(), shared.database_url(name)));
     }
     lines.sort();
     let text: String = lines
@@ -235,27 +232,6 @@ fn write_environment(
         .collect();
     home.write_private(&home.env(), text.as_bytes()).context("can't write the environment file")
 }
-
-/// Runs `attempt` again with growing pauses until it succeeds or `stop` is cancelled.
-async fn with_backoff<F, Fut>(stop: &CancellationToken, mut attempt: F)
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = bool>,
-{
-    let mut pause = FIRST_PAUSE;
-    while !attempt().await {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// Pause before the first restart.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest pause between restarts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Sends the supervisor's own log to its file, where `fleet up` has pointed standard error as well.
 ///

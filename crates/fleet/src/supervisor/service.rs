@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use flotilla_backup::restore;
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::ServiceUrls;
 use flotilla_rpc::tls::TlsSettings;
@@ -15,13 +16,17 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FIRST_PAUSE, LONGEST_PAUSE,
-    backing::Backing,
-    board::Board,
-    charge::{self, Charge, Pace},
-    ports,
+    backoff::{FIRST_PAUSE, LONGEST_PAUSE},
+    keep_alive::{self, RestartPolicy, Supervised},
+    servers::Servers,
+    shared_state::SharedState,
 };
-use crate::{SERVICES, backup, certs, home::Home, probe, secrets::Secrets};
+use crate::{
+    SERVICES, certs,
+    credentials::secrets::Secrets,
+    home::{Home, ports},
+    services::probe,
+};
 
 /// A migration that takes longer has hung.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
@@ -75,7 +80,7 @@ pub fn environments(
     home: &Home,
     addresses: &Addresses,
     databases: &BTreeMap<&'static str, ServiceUrls>,
-    backing: &Backing,
+    servers: &Servers,
     secrets: &Secrets,
 ) -> BTreeMap<&'static str, Environment> {
     let url = |service: &str| addresses.url(home, service);
@@ -90,13 +95,13 @@ pub fn environments(
         set("GRPC__LISTEN", addresses.grpc(name));
         set("SERVICE__ADMIN_LISTEN", addresses.admin(name));
         set("AUTH__IDENTITY_URL", url("identity"));
-        set("REMOTE__NATS_URL", backing.nats_url_of(name));
+        set("REMOTE__NATS_URL", servers.nats_url_of(name));
         if let Some(database) = databases.get(name) {
             set("POSTGRES__OWNER_URL", database.owner.expose_secret().to_owned());
             set("POSTGRES__SYSTEM_URL", database.system.expose_secret().to_owned());
             set("POSTGRES__USER_URL", database.user.expose_secret().to_owned());
-            set("NATS__URL", backing.nats_url_of(name));
-            if let Some(longer) = backup::retention(home) {
+            set("NATS__URL", servers.nats_url_of(name));
+            if let Some(longer) = restore::retention(home.root()) {
                 set("NATS__RETENTION__OUTBOX", format!("{}s", longer.as_secs()));
                 // A stream must keep its messages at least as long.
                 set("NATS__STREAM_MAX_AGE", format!("{}s", longer.max(stream_age).as_secs()));
@@ -113,7 +118,7 @@ pub fn environments(
                 for backend in SERVICES.into_iter().filter(|backend| *backend != "gateway") {
                     set(&format!("BACKENDS__{}", backend.to_uppercase()), url(backend));
                 }
-                set("CACHE__REDIS_URL", backing.redis_url.clone());
+                set("CACHE__REDIS_URL", servers.redis_url.clone());
             }
             "identity" => {
                 set("ADMIN__EMAIL", secrets.admin_email.clone());
@@ -157,7 +162,7 @@ pub async fn migrate(home: &Home, name: &str, environment: &Environment) -> Resu
         .with_context(|| format!("the migration of {name} hangs"))?
         .with_context(|| format!("the migration of {name} can't start"))?;
     if !status.success() {
-        bail!("the migration of {name} failed ({status}): {} tells why", home.log(name).display());
+        bail!("the migration of {name} failed ({status}): see {}", home.log(name).display());
     }
     Ok(())
 }
@@ -174,13 +179,13 @@ pub struct Member {
 
 impl Member {
     /// Runs the service again and again until `stop`, then ends it in order.
-    pub async fn keep_alive(self, board: Arc<Board>, stop: CancellationToken) {
-        charge::keep_alive(&self, &self.home, &board, &stop).await;
+    pub async fn keep_alive(self, shared: Arc<SharedState>, stop: CancellationToken) {
+        keep_alive::keep_alive(&self, &self.home, &shared, &stop).await;
     }
 }
 
-impl Charge for Member {
-    const PACE: Pace = Pace {
+impl Supervised for Member {
+    const POLICY: RestartPolicy = RestartPolicy {
         first: FIRST_PAUSE,
         longest: LONGEST_PAUSE,
         long_life: Duration::from_secs(10),

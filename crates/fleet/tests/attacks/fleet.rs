@@ -4,10 +4,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use flotilla_checker as checker;
 use flotilla_fleet::{
+    command::workload,
+    home::{Home, state::State},
+};
+use flotilla_workload::{
     client::{Api, Session},
     demo::{self, Shop},
-    home::Home,
-    state::State,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -57,9 +59,9 @@ pub async fn fleet() -> Fleet {
         }
     };
     let state = State::of_running(&home).unwrap();
-    let api = Api::of(&home).unwrap();
-    let operator = Arc::new(api.operator(&home).await.unwrap());
-    let shop = Arc::new(Shop::open_rich(&api, &operator, &SHOP, SEED).await.unwrap());
+    let api = Api::of(&workload::fleet(&home).unwrap()).unwrap();
+    let operator = Arc::new(api.operator(&workload::fleet(&home).unwrap()).await.unwrap());
+    let shop = Arc::new(Shop::open_unlimited(&api, &operator, &SHOP, SEED).await.unwrap());
     Fleet { _turn: turn, state, home, api, operator, shop }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use flotilla_fleet::{client::Session, demo::Shop};
+use flotilla_fleet::services::client_settings;
 use flotilla_proto::{
     identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
     inventory::v1::{
@@ -19,6 +19,7 @@ use flotilla_proto::{
     orders::v1::{PlaceOrderLine, PlaceOrderRequest, WatchOrderRequest, order_service_client::OrderServiceClient},
 };
 use flotilla_rpc::{Channel, ClientSettings, Details};
+use flotilla_workload::{client::Session, demo::Shop};
 use http::StatusCode;
 use tokio::{task::JoinSet, time::Instant};
 use tonic::{Request, Status};
@@ -61,7 +62,7 @@ pub struct Honest {
 impl Honest {
     /// Clients of one of the fleet's gateways. They don't retry, so that every response is counted.
     pub async fn of(fleet: &Fleet, gateway: SocketAddr, between: Duration) -> Self {
-        let settings = ClientSettings { retry_attempts: 1, breaker_calls: u32::MAX, ..fleet.state.client_settings() };
+        let settings = ClientSettings { retry_attempts: 1, breaker_calls: u32::MAX, ..client_settings(&fleet.state) };
         let url = format!("http://{gateway}");
         let channels = (0..CHANNELS).map(|_| flotilla_rpc::channel(&url, &settings).unwrap()).collect();
         let (shop, operator) = (Arc::clone(&fleet.shop), Arc::clone(&fleet.operator));

@@ -8,9 +8,9 @@ use std::{
     },
 };
 
-use flotilla_fleet::{client::Session, demo::Shop};
 use flotilla_money::{Amount, Currency};
 use flotilla_proto::orders::v1::{PlaceOrderLine, PlaceOrderRequest};
+use flotilla_workload::{client::Session, demo::Shop};
 use http_body_util::BodyExt as _;
 
 use crate::{

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use flotilla_fleet::probe;
+use flotilla_fleet::services::probe;
 use flotilla_servers::{Process, free_port};
 use futures::FutureExt as _;
 use http::Request;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use flotilla_fault::Fault;
-use flotilla_fleet::fault::{ANSWERS, Answer, answer};
+use flotilla_fleet::command::fault::{ANSWERS, Answer, answer};
 use flotilla_testkit::otlp::ReceivedSpan;
 use tokio::time::{Instant, sleep};
 

@@ -8,14 +8,15 @@ use std::{
 
 use flotilla_checker::{self as checker, Databases};
 use flotilla_fleet::{
-    client::Api,
-    control,
-    demo::{self, Baskets, Shop},
-    home::Home,
-    outcome,
-    state::State,
+    command::{reset, workload},
+    home::{Home, state::State},
 };
 use flotilla_testkit::otlp::Receiver;
+use flotilla_workload::{
+    client::Api,
+    demo::{self, Baskets, Shop},
+    outcome,
+};
 use tokio::{process::Command, task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +103,7 @@ impl Drop for Fleet {
             .output();
         if std::thread::panicking() {
             eprintln!("logs stay in {}", self.home.root().display());
-        } else if down.is_ok_and(|down| down.status.success()) && control::reset(&self.home).is_ok() {
+        } else if down.is_ok_and(|down| down.status.success()) && reset::reset(&self.home).is_ok() {
             drop(std::fs::remove_dir_all(self.home.root()));
         }
     }
@@ -123,9 +124,9 @@ pub struct Load {
 
 impl Load {
     pub async fn start(fleet: &Fleet) -> Self {
-        let api = Api::of(&fleet.home).unwrap();
-        let operator = api.operator(&fleet.home).await.unwrap();
-        let shop = Arc::new(Shop::open_rich(&api, &operator, &SHOP, SEED).await.unwrap());
+        let api = Api::of(&workload::fleet(&fleet.home).unwrap()).unwrap();
+        let operator = api.operator(&workload::fleet(&fleet.home).unwrap()).await.unwrap();
+        let shop = Arc::new(Shop::open_unlimited(&api, &operator, &SHOP, SEED).await.unwrap());
         let stop = CancellationToken::new();
         let task = tokio::spawn(place(shop, stop.clone()));
         Self { stop, task }

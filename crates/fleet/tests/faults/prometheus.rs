@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Stdio, time::Duration};
 
-use flotilla_fleet::state::State;
+use flotilla_fleet::home::state::State;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -11,13 +11,13 @@ use std::{
 };
 
 use flotilla_checker::{self as checker, Databases};
-use flotilla_fleet::{
+use flotilla_fleet::{command::workload, home::state::State};
+use flotilla_servers::Layout;
+use flotilla_workload::{
     client::Api,
     demo::{Baskets, Options, Shop},
     outcome,
-    state::State,
 };
-use flotilla_servers::Layout;
 use futures::StreamExt as _;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -41,8 +41,8 @@ struct Ground {
 
 impl Ground {
     async fn open(own: Own) -> Self {
-        let api = Api::of(&own.0).unwrap();
-        let operator = api.operator(&own.0).await.unwrap();
+        let api = Api::of(&workload::fleet(&own.0).unwrap()).unwrap();
+        let operator = api.operator(&workload::fleet(&own.0).unwrap()).await.unwrap();
         let shop = Arc::new(Shop::open(&api, &operator, &SHOP, SEED).await.unwrap());
         Self { own, shop, ordered: 0 }
     }

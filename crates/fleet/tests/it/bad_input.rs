@@ -126,7 +126,7 @@ async fn bad_input_over_grpc_is_a_status_with_details() {
 
 async fn place(
     fleet: &Fleet,
-    customer: Option<&flotilla_fleet::client::Session>,
+    customer: Option<&flotilla_workload::client::Session>,
     message: PlaceOrderRequest,
 ) -> Status {
     let mut request = Request::new(message);

@@ -16,8 +16,12 @@ pub mod search;
 use std::time::Duration;
 
 use flotilla_checker::{self as checker, Databases};
-use flotilla_fleet::{client::Api, home::Home, state::State};
+use flotilla_fleet::{
+    command::workload,
+    home::{Home, state::State},
+};
 use flotilla_testkit::otlp::Receiver;
+use flotilla_workload::client::Api;
 
 use self::{
     marks::{EMAIL, HARMLESS, NAME, PASSWORD, TEXTS, TOKEN},
@@ -108,8 +112,8 @@ fn assert_searched(sinks: &[Sink], receiver: &Receiver) {
 
 /// Returns what was said to whoever sent it.
 async fn plant_everywhere(home: &Home, state: &State, databases: &Databases) -> Vec<Sink> {
-    let api = Api::of(home).unwrap();
-    let operator = api.operator(home).await.unwrap();
+    let api = Api::of(&workload::fleet(home).unwrap()).unwrap();
+    let operator = api.operator(&workload::fleet(&home).unwrap()).await.unwrap();
     let token = operator.authorization().to_str().unwrap().to_owned();
     let gateway = &state.member("gateway").unwrap().address;
 

@@ -1,6 +1,6 @@
 //! Cancelling in every state.
 
-use flotilla_fleet::control;
+use flotilla_fleet::runtime;
 use flotilla_proto::orders::v1::OrderState;
 use tonic::Code;
 
@@ -10,13 +10,13 @@ use crate::fleet::fleet;
 async fn an_order_is_cancelled_while_its_stock_is_being_reserved() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(1_000, 5).await);
-    control::hold(&fleet.home, "inventory").await.unwrap();
+    runtime::of(&fleet.home).stop(&fleet.home, "inventory").await.unwrap();
     let placed = customer.place_order(vec![(product.clone(), 1)], "soon-cancelled").await;
     let cancelled = match &placed {
         Ok(order) => customer.cancel_order(&order.name).await,
         Err(status) => Err(status.clone()),
     };
-    control::release(&fleet.home, "inventory").await.unwrap();
+    runtime::of(&fleet.home).start(&fleet.home, "inventory").await.unwrap();
     let order = placed.unwrap();
     assert_eq!(cancelled.unwrap().state(), OrderState::Compensating);
     fleet.until_state(&customer, &order.name, OrderState::Cancelled).await;
@@ -31,11 +31,11 @@ async fn an_order_is_cancelled_while_its_stock_is_being_reserved() {
 async fn an_order_is_cancelled_while_it_is_being_charged() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(1_000, 5).await);
-    control::hold(&fleet.home, "payments").await.unwrap();
+    runtime::of(&fleet.home).stop(&fleet.home, "payments").await.unwrap();
     let order = customer.place_order(vec![(product, 1)], "late-cancelled").await.unwrap();
     fleet.until_state(&customer, &order.name, OrderState::Charging).await;
     let cancelled = customer.cancel_order(&order.name).await;
-    control::release(&fleet.home, "payments").await.unwrap();
+    runtime::of(&fleet.home).start(&fleet.home, "payments").await.unwrap();
     assert_eq!(cancelled.unwrap().state(), OrderState::Compensating);
     fleet.until_state(&customer, &order.name, OrderState::Cancelled).await;
     fleet.assert_sound().await;

@@ -1,6 +1,7 @@
 //! SIGKILL of every service in turn, and of nats-server, PostgreSQL and Redis, under load.
 
-use flotilla_fleet::{SERVICES, chaos, home::Home};
+use flotilla_fleet::{SERVICES, home::Home};
+use flotilla_workload::chaos;
 
 use crate::fleet::fleet;
 

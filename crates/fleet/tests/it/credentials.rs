@@ -1,7 +1,10 @@
 //! NATS and Redis refuse clients without a password, and no password is shown anywhere.
 
 use async_nats::jetstream;
-use flotilla_fleet::{SERVICES, broker, secrets::Secrets, status};
+use flotilla_fleet::{
+    SERVICES,
+    credentials::{nats_users, secrets::Secrets},
+};
 use flotilla_messaging::broker::nats::connect;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -35,7 +38,7 @@ async fn without_credentials_the_servers_refuse() {
 async fn a_service_cannot_write_into_the_stream_of_another() {
     let fleet = fleet().await;
     let secrets = Secrets::load(&fleet.home).unwrap();
-    let users = broker::users(&secrets.nats_passwords);
+    let users = nats_users::users(&secrets.nats_passwords);
     let notification = users.iter().find(|user| user.name == "notification").unwrap();
     let address = &fleet.state.member("nats").unwrap().address;
     let client = connect(&notification.at(address)).await.unwrap();
@@ -58,7 +61,7 @@ async fn passwords_are_shown_nowhere() {
     let status = fleet.command(&["status"]).await;
     let mut told = vec![
         ("status".to_owned(), format!("{status:?}")),
-        ("status as JSON".to_owned(), status::json(&fleet.state).unwrap()),
+        ("status as JSON".to_owned(), fleet.state.to_json().unwrap()),
     ];
     for service in SERVICES {
         let config = http::get(fleet.state.admin(service).unwrap(), "/config", None).await;

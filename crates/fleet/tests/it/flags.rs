@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use flotilla_fleet::{chaos, client::Session, probe, state::State};
+use flotilla_fleet::{home::state::State, services::probe};
 use flotilla_rpc::Details;
+use flotilla_workload::{chaos, client::Session};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 

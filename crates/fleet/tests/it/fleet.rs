@@ -10,15 +10,17 @@ use std::{
 
 use flotilla_checker::{self as checker, Databases};
 use flotilla_fleet::{
-    client::{Api, Session},
-    demo::Shop,
-    home::Home,
-    outcome,
-    state::State,
+    command::workload,
+    home::{Home, state::State},
 };
 use flotilla_money::{Amount, Currency};
 use flotilla_proto::orders::v1::{GetOrderRequest, Order, OrderState, order_service_client::OrderServiceClient};
 use flotilla_terminal::Progress;
+use flotilla_workload::{
+    client::{Api, Session},
+    demo::Shop,
+    outcome,
+};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep},
@@ -67,8 +69,8 @@ pub async fn fleet() -> Fleet {
     };
     let state = State::of_running(&home).unwrap();
     let databases = Databases::open(&state.stores().unwrap()).await.unwrap();
-    let api = Api::of(&home).unwrap();
-    let operator = api.operator(&home).await.unwrap();
+    let api = Api::of(&workload::fleet(&home).unwrap()).unwrap();
+    let operator = api.operator(&workload::fleet(&home).unwrap()).await.unwrap();
     Fleet { _turn: turn, home, state, databases, api, operator }
 }
 
@@ -188,11 +190,11 @@ impl Fleet {
         F: FnOnce(&Home) -> anyhow::Result<()> + Send + 'static,
     {
         let options =
-            flotilla_fleet::demo::Options { products: 60, customers: 12, orders, concurrency: 32, seed: Some(seed) };
+            flotilla_workload::demo::Options { products: 60, customers: 12, orders, concurrency: 32, seed: Some(seed) };
         let shop = Shop::open(&self.api, &self.operator, &options, seed).await.unwrap();
         let shop = Arc::new(shop);
         let faults = tokio::spawn(inflict(self.home.clone(), Arc::clone(&shop), orders, faults));
-        flotilla_fleet::demo::place_all(&shop, &options, seed, &mut Progress::new()).await.unwrap();
+        flotilla_workload::demo::place_all(&shop, &options, seed, &mut Progress::new()).await.unwrap();
         faults.await.unwrap();
         // A member may be on its way back just now.
         self.until_up().await;

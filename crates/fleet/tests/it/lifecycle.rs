@@ -3,10 +3,13 @@
 use std::{net::TcpStream, path::Path, time::Duration};
 
 use flotilla_fleet::{
-    SERVERS, SERVICES, chaos,
-    home::Home,
-    state::{Member, State},
+    SERVERS, SERVICES,
+    home::{
+        Home,
+        state::{Member, State},
+    },
 };
+use flotilla_workload::chaos;
 use tokio::time::{Instant, sleep};
 
 use crate::fleet::{self, Outcome};

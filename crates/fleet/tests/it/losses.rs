@@ -1,6 +1,7 @@
 //! The broker loses messages before the end of its streams, under load.
 
-use flotilla_fleet::{chaos::Loss, home::Home};
+use flotilla_fleet::{command::workload, home::Home};
+use flotilla_workload::chaos::Loss;
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{runtime::Handle, task::block_in_place};
 
@@ -9,7 +10,8 @@ use crate::fleet::fleet;
 fn inflict(loss: Loss, seed: u64) -> impl FnOnce(&Home) -> anyhow::Result<()> {
     move |home: &Home| {
         let mut random = StdRng::seed_from_u64(seed);
-        block_in_place(|| Handle::current().block_on(loss.inflict(home, &mut random))).map(drop)
+        block_in_place(|| Handle::current().block_on(loss.inflict(&workload::fleet(home)?, home, &mut random)))
+            .map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Redis only caches: without it the fleet is slower, not down.
 
-use flotilla_fleet::{control, probe};
+use flotilla_fleet::{runtime, services::probe};
 use flotilla_proto::orders::v1::OrderState;
 
 use crate::{fleet::fleet, http};
@@ -26,14 +26,14 @@ async fn orders_flow_without_redis() {
     }
     assert!(hits(admin).await > before, "the second read of a product is a cache hit");
 
-    control::hold(&fleet.home, "redis").await.unwrap();
+    runtime::of(&fleet.home).stop(&fleet.home, "redis").await.unwrap();
     let read = http::get(&gateway.address, &path, None).await;
     let order = customer.place_order(vec![(product, 1)], "without-redis").await;
     let confirmed = match &order {
         Ok(order) => Some(fleet.until_state(&customer, &order.name, OrderState::Confirmed).await),
         Err(_) => None,
     };
-    control::release(&fleet.home, "redis").await.unwrap();
+    runtime::of(&fleet.home).start(&fleet.home, "redis").await.unwrap();
     assert_eq!(read.status, 200);
     assert!(confirmed.is_some(), "{order:?}");
     fleet.assert_sound().await;

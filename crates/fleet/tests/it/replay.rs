@@ -38,7 +38,7 @@ impl Past {
             products: stock.iter().enumerate().map(product).collect(),
             customers: (0..9).map(|key| format!("C{key},\"Customer, no. {key}\",Chile\n")).collect(),
             orders: rows,
-            sums: format!("{orders} orders, {lines} lines, {units} units, {}", cents(minor)),
+            sums: format!("{orders} orders, {lines} lines, {units} units, {} USD", cents(minor)),
         }
     }
 
@@ -92,7 +92,7 @@ async fn past_orders_are_all_confirmed_while_services_are_killed() {
 }
 
 #[tokio::test]
-async fn bad_rows_are_told_by_file_line_and_reason_and_nothing_of_their_orders_is_placed() {
+async fn bad_rows_are_reported_with_file_line_and_reason_and_their_orders_are_skipped() {
     let fleet = fleet().await;
     let past = Past {
         products: "a b,A,1.50,USD,10\na-b,B,2.00,USD,10\nc,C,2.00,USD,-1\n".to_owned(),
@@ -104,7 +104,7 @@ async fn bad_rows_are_told_by_file_line_and_reason_and_nothing_of_their_orders_i
                  5,2020-01-01,Y,a b,1\n\
                  6,2020-01-01,X,a b,1\n7,2020-01-02,X,a b,3\n6,2020-01-02,X,a b,1\n"
             .to_owned(),
-        sums: "2 orders, 2 lines, 5 units, 7.50".to_owned(),
+        sums: "2 orders, 2 lines, 5 units, 7.50 USD".to_owned(),
     };
     let before = fleet.number("orders", "SELECT count(*) FROM orders").await;
     let outcome = past.replay(&fleet, &[]).await;
@@ -120,7 +120,7 @@ async fn bad_rows_are_told_by_file_line_and_reason_and_nothing_of_their_orders_i
     ] {
         assert!(outcome.stderr.contains(bad), "{bad} is missing: {outcome:?}");
     }
-    assert!(outcome.stderr.contains("5 orders have bad rows: nothing of them is placed"), "{outcome:?}");
+    assert!(outcome.stderr.contains("5 orders have bad rows and are skipped"), "{outcome:?}");
     assert!(outcome.stdout.contains(&format!("fleet: {}: same", past.sums)), "{outcome:?}");
     assert_eq!(fleet.number("orders", "SELECT count(*) FROM orders").await, before + 2);
     fleet.assert_sound().await;
@@ -133,7 +133,7 @@ async fn a_small_balance_and_a_limit_are_kept_to_and_the_sums_still_add_up() {
         products: "a,A,10.00,USD,100\n".to_owned(),
         customers: "X,Ex,Chile\n".to_owned(),
         orders: (0..9).map(|order| format!("{order},2020-01-01T00:00:0{order}Z,X,a,1\n")).collect(),
-        sums: "6 orders, 6 lines, 6 units, 60.00".to_owned(),
+        sums: "6 orders, 6 lines, 6 units, 60.00 USD".to_owned(),
     };
     let outcome = past.replay(&fleet, &["--limit", "6", "--balance", "40.00", "--speed", "20"]).await;
     assert!(outcome.success, "{outcome:?}");
@@ -142,7 +142,7 @@ async fn a_small_balance_and_a_limit_are_kept_to_and_the_sums_still_add_up() {
     let rejected = outcome.stdout.lines().find(|line| line.starts_with("rejected")).unwrap_or_default();
     assert_eq!(
         rejected.split_whitespace().collect::<Vec<_>>(),
-        ["rejected", "insufficient_funds", "2", "2", "2", "20.00"]
+        ["rejected", "insufficient_funds", "2", "2", "2", "20.00", "USD"]
     );
     fleet.assert_sound().await;
 }

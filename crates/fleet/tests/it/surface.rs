@@ -1,6 +1,6 @@
 //! What any tool sees of a service without knowing it: health and reflection.
 
-use flotilla_fleet::client::Api;
+use flotilla_workload::client::Api;
 use tonic::Request;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::v1::{

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use flotilla_fleet::{SERVICES, certs, client::Api, state::State};
+use flotilla_fleet::{SERVICES, certs, command::workload, home::state::State};
 use flotilla_proto::inventory::v1::{
     BatchGetProductsRequest, ListProductsRequest, catalog_service_client::CatalogServiceClient,
 };
 use flotilla_rpc::{Channel, ClientSettings, Details, channel, tls::ClientTls};
+use flotilla_workload::client::Api;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -80,17 +81,18 @@ async fn assert_batch_get_is_for_orders_alone(own: &Own, state: &State) {
         assert_eq!(Details::of(&refusal).reason.as_deref(), Some("PEER_NOT_ALLOWED"));
     }
     // By way of the gateway, which shows its own certificate, nobody gets there either.
-    let operator = Api::of(&own.0).unwrap().operator(&own.0).await.unwrap();
+    let operator =
+        Api::of(&workload::fleet(&own.0).unwrap()).unwrap().operator(&workload::fleet(&own.0).unwrap()).await.unwrap();
     let mut asked = tonic::Request::new(request());
     asked.metadata_mut().insert("authorization", operator.authorization());
-    let gateway = Api::of(&own.0).unwrap().channel();
+    let gateway = Api::of(&workload::fleet(&own.0).unwrap()).unwrap().channel();
     let refusal = CatalogServiceClient::new(gateway).batch_get_products(asked).await.unwrap_err();
     assert!(matches!(refusal.code(), Code::PermissionDenied | Code::Unimplemented), "{refusal}");
 }
 
 /// New certificates, by the same authority and by a new one, are shown on new connections; open ones go on.
 async fn assert_renewed_without_restart(own: &Own, state: &State) {
-    let gateway = Api::of(&own.0).unwrap().channel();
+    let gateway = Api::of(&workload::fleet(&own.0).unwrap()).unwrap().channel();
     list(&gateway).await;
     for renewal in ["--renew", "--renew-authority"] {
         let before = shown(state).await;

@@ -11,11 +11,11 @@ use std::{
     },
 };
 
-use flotilla_fleet::client::Session;
 use flotilla_proto::orders::v1::{
     Order, OrderState, PlaceOrderLine, PlaceOrderRequest, order_service_client::OrderServiceClient,
 };
 use flotilla_testkit::otlp::{ReceivedSpan, Receiver, tree};
+use flotilla_workload::client::Session;
 use tonic::Request;
 
 use crate::{

@@ -1,6 +1,7 @@
 //! The broker is disposable: its disk is wiped under load.
 
-use flotilla_fleet::{chaos, home::Home};
+use flotilla_fleet::home::Home;
+use flotilla_workload::chaos;
 
 use crate::fleet::fleet;
 

@@ -7,9 +7,11 @@ use std::{
 };
 
 use flotilla_fleet::{
-    control,
-    home::Home,
-    state::{Phase, State},
+    command::reset,
+    home::{
+        Home,
+        state::{Phase, State},
+    },
 };
 use flotilla_servers::Process;
 use tokio::{
@@ -84,7 +86,7 @@ fn sweep(servers: &Path, prefix: &str) {
             continue;
         }
         let Ok(home) = Home::open(&entry.path(), Some(servers)) else { continue };
-        if control::reset(&home).is_ok() {
+        if reset::reset(&home).is_ok() {
             drop(std::fs::remove_dir_all(home.root()));
         }
     }

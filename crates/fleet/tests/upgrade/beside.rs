@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flotilla_fleet::probe;
+use flotilla_fleet::services::probe;
 use flotilla_process::Signal;
 use tokio::{process::Child, time::timeout};
 

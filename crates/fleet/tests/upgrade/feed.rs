@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flotilla_fleet::client::{Api, Session};
 use flotilla_proto::notification::v1::{
     StreamDeliveriesRequest, StreamDeliveriesResponse, notification_service_client::NotificationServiceClient,
 };
+use flotilla_workload::client::{Api, Session};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status, Streaming};

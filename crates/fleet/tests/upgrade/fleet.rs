@@ -8,7 +8,12 @@ use std::{
 };
 
 use flotilla_checker::{self as checker, Databases};
-use flotilla_fleet::{DATABASES, SERVICES, control, home::Home, outcome, state::State};
+use flotilla_fleet::{
+    DATABASES, SERVICES,
+    command::reset,
+    home::{Home, state::State},
+};
+use flotilla_workload::outcome;
 use tokio::process::Command;
 
 const COMMAND_DEADLINE: Duration = Duration::from_secs(300);
@@ -138,7 +143,7 @@ impl Drop for Fleet {
             .output();
         if std::thread::panicking() {
             eprintln!("logs stay in {}", self.home.root().display());
-        } else if down.is_ok_and(|down| down.status.success()) && control::reset(&self.home).is_ok() {
+        } else if down.is_ok_and(|down| down.status.success()) && reset::reset(&self.home).is_ok() {
             drop(fs::remove_dir_all(self.home.root()));
         }
     }

@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flotilla_fleet::{
+use flotilla_fleet::command::workload;
+use flotilla_money::{Amount, Currency};
+use flotilla_workload::{
     client::{Api, Session},
     demo::{self, Baskets, Shop},
 };
-use flotilla_money::{Amount, Currency};
 use http::Method;
 use serde_json::json;
 use tokio::{
@@ -54,9 +55,9 @@ pub struct Load {
 
 impl Crowd {
     pub async fn gather(fleet: &Fleet) -> Arc<Self> {
-        let api = Api::of(&fleet.home).unwrap();
-        let operator = api.operator(&fleet.home).await.unwrap();
-        let shop = Shop::open_rich(&api, &operator, &SHOP, SEED).await.unwrap();
+        let api = Api::of(&workload::fleet(&fleet.home).unwrap()).unwrap();
+        let operator = api.operator(&workload::fleet(&fleet.home).unwrap()).await.unwrap();
+        let shop = Shop::open_unlimited(&api, &operator, &SHOP, SEED).await.unwrap();
         let address = fleet.state().member("gateway").unwrap().address.clone();
         let (tally, last_order) = (Tally::default(), Mutex::new(None));
         Arc::new(Self { api, operator, shop, address, tally, last_order })

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use flotilla_checker::Databases;
-use flotilla_fleet::outcome;
+use flotilla_workload::outcome;
 use serde_json::Value;
 
 use crate::{

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _};
-use flotilla_fleet::client::{Api, Session};
+use flotilla_workload::client::{Api, Session};
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value, prost::Message as _};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::{Request, Status};
+use tonic::{
+    Request, Status,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+};
 
 use super::marks::{CARD, EMAIL, HARMLESS, PASSWORD, TEXTS, TOKEN};
 use crate::http;

@@ -1,7 +1,10 @@
 //! Reads every place where something may be left: what it is called, and all that it holds.
 
 use flotilla_checker::Databases;
-use flotilla_fleet::{DATABASES, home::Home, state::State};
+use flotilla_fleet::{
+    DATABASES,
+    home::{Home, state::State},
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,

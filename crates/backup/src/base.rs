@@ -1,0 +1,100 @@
+//! Taking one base backup.
+
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use flotilla_servers::{Layout, postgres_tool};
+use time::macros::format_description;
+use tokio::process::Command;
+
+use crate::{
+    folder::{Base, BaseNote, Folder, write_whole},
+    session::{Session, connect},
+    site::Site,
+};
+
+/// A base backup or its verification that takes longer has hung.
+const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
+
+/// Copies the cluster while it serves, verifies the copy, and notes it as complete. What has failed leaves nothing.
+///
+/// # Errors
+/// When PostgreSQL or one of its tools fails, or the copy doesn't pass its verification.
+pub async fn take(site: &Site, url: &str, session: &Session, folder: &Folder) -> Result<Base> {
+    let name = session.now().await?.format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
+    let path = folder.base().join(&name);
+    if path.exists() {
+        bail!("{} is there already: try again", path.display());
+    }
+    match fill(site, url, session, &path).await {
+        Ok(note) => Ok(Base { name, path, note }),
+        Err(error) => {
+            // What can't be removed now goes with the next backup.
+            drop(fs::remove_dir_all(&path));
+            Err(error)
+        }
+    }
+}
+
+async fn fill(site: &Site, url: &str, session: &Session, path: &Path) -> Result<BaseNote> {
+    let (began, layout) = (Instant::now(), site.layout()?);
+    layout.share(path)?;
+    let cluster = layout.lend(&path.join("cluster"))?;
+    let segment = "SELECT pg_walfile_name(redo_lsn) FROM pg_control_checkpoint()";
+    // The backup begins at a checkpoint that is still to come: this one is never too late.
+    let first_segment: String = session.one(segment, &[]).await?.try_get(0)?;
+    let mut copy = postgres_tool(&layout, "pg_basebackup").await?;
+    copy.args(["--format=plain", "--wal-method=stream", "--checkpoint=fast", "--no-password", "--pgdata"])
+        .arg(&cluster);
+    connect(&mut copy, url, "flotilla_backup")?;
+    finish(copy, "pg_basebackup").await?;
+    verify(&layout, &cluster).await?;
+    // The roles' passwords in the copy are those.
+    write_whole(&path.join("secrets.json"), &fs::read(&site.secrets)?)?;
+    let note = BaseNote {
+        ended: session.now().await?,
+        first_segment,
+        bytes: size(&cluster)?,
+        seconds: began.elapsed().as_secs_f64(),
+        postgres: session.one("SHOW server_version", &[]).await?.try_get(0)?,
+    };
+    write_whole(&path.join("base.json"), &serde_json::to_vec_pretty(&note)?)?;
+    Ok(note)
+}
+
+/// Compares every file with the checksum that was taken when it was copied.
+///
+/// # Errors
+/// When a file differs or is missing.
+pub async fn verify(layout: &Layout, cluster: &Path) -> Result<()> {
+    let mut verify = postgres_tool(layout, "pg_verifybackup").await?;
+    verify.args(["--exit-on-error", "--quiet"]).arg(cluster);
+    finish(verify, "pg_verifybackup").await
+}
+
+async fn finish(mut command: Command, name: &str) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = tokio::time::timeout(PATIENCE, output)
+        .await
+        .with_context(|| format!("{name} takes too long"))?
+        .with_context(|| format!("{name} can't be run"))?;
+    if !output.status.success() {
+        bail!("{name} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn size(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        bytes += if about.is_dir() { size(&entry.path())? } else { about.len() };
+    }
+    Ok(bytes)
+}

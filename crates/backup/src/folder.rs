@@ -1,0 +1,269 @@
+//! A backup's folder and what it holds.
+//!
+//! ```text
+//! backup.json           whose history it is, and the restore points
+//! base/<time>/          one base backup: cluster/ as pg_basebackup wrote it, base.json, secrets.json
+//! wal/                  the archive: closed segments, and the one that is being written as .partial
+//! note.lock, base.lock  held while backup.json is changed, and while a base backup is taken
+//! ```
+//!
+//! Only `wal/` and each `cluster/` are the servers' user's: what is noted beside them is for nobody else to write.
+//! A folder holds one history: that of one cluster on one timeline. So no segment of it can be taken for another's.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, Result, bail};
+use flotilla_servers::Layout;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{
+    session::{Identity, format_time},
+    wal::is_segment,
+};
+
+const NOTE: &str = "backup.json";
+
+/// A name for a moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Mark {
+    /// The name.
+    pub name: String,
+    /// What PostgreSQL calls it; the same where absent, as older backups have it.
+    #[serde(default)]
+    pub point: Option<String>,
+    /// When, by the cluster's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    identity: Identity,
+    marks: Vec<Mark>,
+}
+
+/// What is known of a base backup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BaseNote {
+    /// From then on it can be restored to any time, by the cluster's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub ended: OffsetDateTime,
+    /// The first segment of WAL that it needs.
+    pub first_segment: String,
+    /// Its size.
+    pub bytes: u64,
+    /// How long it took, verification included.
+    pub seconds: f64,
+    /// PostgreSQL's version.
+    pub postgres: String,
+}
+
+/// One base backup.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// Its folder's name: the time at which it was begun.
+    pub name: String,
+    /// Its folder.
+    pub path: PathBuf,
+    /// What is known of it.
+    pub note: BaseNote,
+}
+
+impl Base {
+    /// The data folder as it was copied.
+    pub fn cluster(&self) -> PathBuf {
+        self.path.join("cluster")
+    }
+
+    /// The fleet's credentials at that time.
+    pub fn secrets(&self) -> PathBuf {
+        self.path.join("secrets.json")
+    }
+}
+
+/// A backup's folder.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Opens one that holds a backup.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = Self(path.canonicalize().with_context(|| format!("there is no {}", path.display()))?);
+        folder.note().with_context(|| format!("{} holds no backup", path.display()))?;
+        Ok(folder)
+    }
+
+    /// Opens one for a further backup of a history, or makes it for the first one.
+    pub fn prepare(layout: &Layout, path: &Path, identity: Identity) -> Result<Self> {
+        let note = path.join(NOTE);
+        if note.exists() {
+            let folder = Self::open(path)?;
+            if folder.note()?.identity != identity {
+                bail!(
+                    "{} holds the history of another cluster, or of this one before a restore: choose a new folder",
+                    path.display()
+                );
+            }
+        } else if path.exists() && fs::read_dir(path)?.next().is_some() {
+            bail!("{} holds something else than backups: choose a new folder", path.display());
+        }
+        layout.share(path)?;
+        let folder = Self(path.canonicalize()?);
+        layout.share(&folder.base())?;
+        layout.lend(&folder.wal())?;
+        if !note.exists() {
+            folder.write(&Note { identity, marks: Vec::new() })?;
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where base backups lie.
+    pub fn base(&self) -> PathBuf {
+        self.0.join("base")
+    }
+
+    /// Where WAL is archived.
+    pub fn wal(&self) -> PathBuf {
+        self.0.join("wal")
+    }
+
+    /// Its restore points, the oldest first.
+    pub fn marks(&self) -> Result<Vec<Mark>> {
+        Ok(self.note()?.marks)
+    }
+
+    /// Notes a restore point.
+    pub fn add_mark(&self, mark: Mark) -> Result<()> {
+        self.change_marks(|marks| marks.push(mark))
+    }
+
+    fn change_marks(&self, change: impl FnOnce(&mut Vec<Mark>)) -> Result<()> {
+        let lock = self.lock_file("note.lock")?;
+        lock.lock().context("the backup's note can't be locked")?;
+        let mut note = self.note()?;
+        change(&mut note.marks);
+        self.write(&note)
+    }
+
+    /// Lets one base backup be taken at a time: as long as what it returns lives.
+    ///
+    /// # Errors
+    /// When one is being taken.
+    pub fn claim(&self) -> Result<fs::File> {
+        let lock = self.lock_file("base.lock")?;
+        if lock.try_lock().is_err() {
+            bail!("another base backup is being taken in {}", self.0.display());
+        }
+        Ok(lock)
+    }
+
+    fn lock_file(&self, name: &str) -> Result<fs::File> {
+        let path = self.0.join(name);
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        file.with_context(|| format!("can't open {}", path.display()))
+    }
+
+    /// Complete base backups, the oldest first.
+    pub fn bases(&self) -> Result<Vec<Base>> {
+        let mut bases = Vec::new();
+        for entry in fs::read_dir(self.base())? {
+            let path = entry?.path();
+            let Ok(note) = fs::read(path.join("base.json")) else { continue };
+            let note = serde_json::from_slice(&note).with_context(|| format!("{} is damaged", path.display()))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            bases.push(Base { name, path, note });
+        }
+        bases.sort_by_key(|base| base.note.ended);
+        Ok(bases)
+    }
+
+    /// The base backup to begin with on the way to a time, or to the end: the newest that ended before.
+    pub fn base_for(&self, time: Option<OffsetDateTime>) -> Result<Base> {
+        let bases = self.bases()?;
+        let Some(oldest) = bases.first().cloned() else { bail!("{} holds no base backup", self.0.display()) };
+        let reaches = |base: &Base| time.is_none_or(|time| base.note.ended <= time);
+        match bases.into_iter().rfind(reaches) {
+            Some(base) => Ok(base),
+            None => bail!("the oldest base backup reaches back to {} only", format_time(oldest.note.ended)?),
+        }
+    }
+
+    /// Files of the archive, their size, and when the last was written; `None` where there are none.
+    pub fn archived(&self) -> Result<Option<(usize, u64, OffsetDateTime)>> {
+        let (mut files, mut bytes, mut last) = (0, 0, SystemTime::UNIX_EPOCH);
+        for entry in fs::read_dir(self.wal())? {
+            let about = entry?.metadata()?;
+            files += 1;
+            bytes += about.len();
+            last = last.max(about.modified()?);
+        }
+        Ok((files > 0).then_some((files, bytes, last.into())))
+    }
+
+    /// Removes all but the newest base backups, and what is left of those that were broken off, then the WAL that only
+    /// those needed. Says which complete ones went. Nobody may be taking one: see [`claim`](Self::claim).
+    pub fn thin(&self, keep: usize) -> Result<Vec<String>> {
+        let mut bases = self.bases()?;
+        let kept = bases.split_off(bases.len().saturating_sub(keep));
+        let Some(oldest) = kept.first() else { return Ok(Vec::new()) };
+        for base in &bases {
+            // Without its note it counts as incomplete, should the removal be interrupted.
+            fs::remove_file(base.path.join("base.json"))?;
+            fs::remove_dir_all(&base.path)?;
+        }
+        for entry in fs::read_dir(self.base())? {
+            let path = entry?.path();
+            if path.is_dir() && !path.join("base.json").exists() {
+                fs::remove_dir_all(path)?;
+            }
+        }
+        for entry in fs::read_dir(self.wal())? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_segment(&name) && name < oldest.note.first_segment {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        self.change_marks(|marks| marks.retain(|mark| mark.at >= oldest.note.ended))?;
+        Ok(bases.into_iter().map(|base| base.name).collect())
+    }
+
+    fn note(&self) -> Result<Note> {
+        let bytes = fs::read(self.0.join(NOTE))?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    fn write(&self, note: &Note) -> Result<()> {
+        write_whole(&self.0.join(NOTE), &serde_json::to_vec_pretty(note)?)
+    }
+}
+
+/// Writes a file for its owner alone; a reader sees it whole or not at all, also after a power cut.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let fresh = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    write().with_context(|| format!("can't write {}", path.display()))
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

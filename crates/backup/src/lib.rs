@@ -1,0 +1,21 @@
+//! The databases of a fleet, kept and brought back to a point in time.
+//!
+//! A backup's folder holds base backups of the whole cluster and the archive of its WAL, which the fleet's supervisor
+//! streams there from the first backup on. All databases lie in one cluster, so that one point in its WAL is a consistent
+//! cut through all services. Streams aren't kept: after a restore the relays fill them again.
+
+pub mod archive;
+pub mod base;
+mod folder;
+pub mod restore;
+mod session;
+mod site;
+mod streams;
+mod wal;
+
+pub use self::{
+    folder::{Base, BaseNote, Folder, Mark},
+    session::{Identity, Session, format_time},
+    site::Site,
+    streams::Broker,
+};

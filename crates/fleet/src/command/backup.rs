@@ -1,0 +1,158 @@
+//! `fleet backup`: base backups of the databases of a native fleet, and the archive of their WAL.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use flotilla_backup::{
+    Folder, Session, Site,
+    archive::{self, Stopped},
+    base, format_time,
+};
+use flotilla_servers::External;
+use flotilla_terminal::{Table, bold, mib};
+
+use super::confirmation::Confirmation;
+use crate::{
+    DATABASES,
+    home::{Home, own_servers, state::State},
+    runtime,
+};
+
+/// Options of `fleet backup`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The backup's folder: of one fleet, from its first backup to its next restore.
+    pub folder: PathBuf,
+    /// Take the base backup alone: without archiving WAL from then on, only its own end can be restored.
+    #[arg(long, conflicts_with_all = ["mark", "list", "stop"])]
+    pub once: bool,
+    /// Give the present moment a name to restore to, and take no base backup.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["list", "stop"])]
+    pub mark: Option<String>,
+    /// Show what can be restored from the folder.
+    #[arg(long, conflicts_with = "stop")]
+    pub list: bool,
+    /// Stop archiving WAL. What the folder holds stays.
+    #[arg(long)]
+    pub stop: bool,
+    /// Base backups to keep; older ones go, with the WAL that only they need.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: u16,
+    /// Whether base backups may be removed without asking.
+    #[command(flatten)]
+    pub confirmation: Confirmation,
+}
+
+/// Does what the options say.
+///
+/// # Errors
+/// When the fleet isn't up, its PostgreSQL isn't its own, or a tool of PostgreSQL fails; the text says what to do.
+pub async fn run(home: &Home, options: Options) -> Result<()> {
+    if options.list {
+        return list(&Folder::open(&options.folder)?);
+    }
+    refuse_other(home)?;
+    let url = State::of_running(home)?.database_url("postgres");
+    let site = site(home);
+    if options.stop {
+        return stop(&site, &url).await;
+    }
+    if let Some(name) = &options.mark {
+        let mark = archive::mark(&site, &url, &Folder::open(&options.folder)?, name).await?;
+        println!("restore point {name} at {}", format_time(mark.at)?);
+        return Ok(());
+    }
+    let session = Session::connect(&url).await?;
+    let folder = Folder::prepare(&site.layout()?, &options.folder, session.identity().await?)?;
+    let _claim = folder.claim()?;
+    let command = format!("backup {} --keep {}", options.folder.display(), options.keep);
+    options.confirmation.ask(home, &command, &pruned(&folder, options.keep)?)?;
+    if !options.once {
+        archive::start(&site, &session, &folder).await?;
+    }
+    let base = base::take(&site, &url, &session, &folder).await?;
+    println!(
+        "{} in {}: {} in {:.1} s, verified",
+        bold(&base.name),
+        folder.path().display(),
+        mib(base.note.bytes / 1024),
+        base.note.seconds
+    );
+    for name in folder.thin(usize::from(options.keep))? {
+        println!("{name} was removed: the {} newest are kept", options.keep);
+    }
+    if options.once {
+        println!("WAL isn't archived: only the end of this backup can be restored");
+    } else {
+        let restore = home.command(&format!("restore {}", folder.path().display()));
+        println!("WAL is archived there while the fleet is up; `{restore}` restores");
+    }
+    Ok(())
+}
+
+/// The base backups that a new one pushes out. Removing only the oldest is the normal effect of a nightly backup and
+/// needs no confirmation; removing several does.
+fn pruned(folder: &Folder, keep: u16) -> Result<Vec<String>> {
+    let bases = folder.bases()?;
+    let going = (bases.len() + 1).saturating_sub(usize::from(keep));
+    if going <= 1 {
+        return Ok(Vec::new());
+    }
+    Ok(bases.iter().take(going).map(|base| format!("the base backup {}", base.path.display())).collect())
+}
+
+/// The fleet of a home, as backups see it.
+pub fn site(home: &Home) -> Site {
+    Site {
+        folder: home.root().to_owned(),
+        secrets: home.secrets(),
+        servers: home.servers().to_owned(),
+        postgres: home.server_name("postgres"),
+        nats: home.server_name("nats"),
+        databases: DATABASES.map(str::to_owned).into(),
+    }
+}
+
+async fn stop(site: &Site, url: &str) -> Result<()> {
+    match archive::stop(site, url).await? {
+        Stopped::Nothing => println!("WAL isn't archived"),
+        Stopped::Archive(folder) => {
+            println!("WAL isn't archived to {} any more; what it holds stays", folder.display());
+        }
+        Stopped::Slot => println!("WAL isn't archived; PostgreSQL holds nothing back for an archive any more"),
+    }
+    Ok(())
+}
+
+/// A PostgreSQL that the user brings, or that runs in a container, isn't ours to back up.
+///
+/// # Errors
+/// If it is one of these; the text says how it is backed up.
+pub fn refuse_other(home: &Home) -> Result<()> {
+    runtime::of(home).require_backups()?;
+    if own_servers::agreed(home, External::from_env())?.postgres.is_some() {
+        bail!(
+            "PostgreSQL is your own (FLOTILLA_USE_POSTGRES_URL): back it up by its own means, as docs/backup.md says"
+        );
+    }
+    Ok(())
+}
+
+fn list(folder: &Folder) -> Result<()> {
+    let mut table = Table::new(&["base backup", "restores from", ">size"]);
+    for base in folder.bases()? {
+        table.row([base.name.clone(), format_time(base.note.ended)?, mib(base.note.bytes / 1024)]);
+    }
+    print!("{}", table.render());
+    for mark in folder.marks()? {
+        println!("restore point {} at {}", bold(&mark.name), format_time(mark.at)?);
+    }
+    match folder.archived()? {
+        Some((files, bytes, last)) => {
+            println!("WAL: {files} files, {}, written until {}", mib(bytes / 1024), format_time(last)?);
+        }
+        None => println!("WAL: none; only the end of a base backup can be restored"),
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Confirmation before data are destroyed: the command says what will be lost and where, and asks at a terminal.
+//! Without a terminal it needs `--yes`.
+
+use std::io::{BufRead, IsTerminal as _, Write, stderr, stdin};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::home::Home;
+
+/// The option `--yes` of every destructive command.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Confirmation {
+    /// Skip the confirmation. Required without a terminal.
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+impl Confirmation {
+    /// Says what will be lost and asks whether to go on; doesn't ask if nothing will be lost.
+    ///
+    /// # Errors
+    /// If the answer is no, or there is no terminal and `--yes` wasn't given.
+    pub fn ask(self, home: &Home, command: &str, losses: &[String]) -> Result<()> {
+        let terminal = stdin().is_terminal() && stderr().is_terminal();
+        let mut input = stdin().lock();
+        let input: Option<&mut dyn BufRead> = if terminal { Some(&mut input) } else { None };
+        self.decide(&home.command(command), losses, input, &mut stderr())
+    }
+
+    fn decide(
+        self,
+        command: &str,
+        losses: &[String],
+        input: Option<&mut dyn BufRead>,
+        output: &mut dyn Write,
+    ) -> Result<()> {
+        if losses.is_empty() {
+            return Ok(());
+        }
+        let list: String = losses.iter().map(|loss| format!("\n  {loss}")).collect();
+        if self.yes {
+            writeln!(output, "this destroys:{list}")?;
+            return Ok(());
+        }
+        let Some(input) = input else {
+            bail!("this destroys:{list}\nnobody can be asked here: `{command} --yes` does it");
+        };
+        write!(output, "this destroys:{list}\ngo on? (yes or no) ")?;
+        output.flush()?;
+        let mut answer = String::new();
+        input.read_line(&mut answer)?;
+        if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+            return Ok(());
+        }
+        bail!("nothing was changed");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use super::*;
+
+    fn decide(yes: bool, losses: &[&str], answer: Option<&str>) -> (Result<()>, String) {
+        let losses: Vec<String> = losses.iter().map(ToString::to_string).collect();
+        let mut said = Vec::new();
+        let mut bytes = answer.unwrap_or_default().as_bytes();
+        let input: Option<&mut dyn BufRead> = if answer.is_some() { Some(&mut bytes) } else { None };
+        let outcome = Confirmation { yes }.decide("fleet --home b/ux reset", &losses, input, &mut said);
+        (outcome, String::from_utf8(said).unwrap())
+    }
+
+    #[test]
+    fn at_a_terminal_it_asks_and_says_what_is_lost_and_where() {
+        let losses = ["the databases in /b/ux/servers/data/postgres"];
+        for answer in ["yes\n", "Y\n"] {
+            let (outcome, said) = decide(false, &losses, Some(answer));
+            outcome.unwrap();
+            assert!(said.contains(losses[0]), "{said}");
+        }
+        for answer in ["no\n", "\n", "", "yse\n"] {
+            assert!(decide(false, &losses, Some(answer)).0.is_err(), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_it_takes_a_yes_beforehand() {
+        let losses = ["the streams in /b/ux/servers/data/nats"];
+        let refusal = decide(false, &losses, None).0.unwrap_err().to_string();
+        assert!(refusal.contains(losses[0]) && refusal.contains("`fleet --home b/ux reset --yes`"), "{refusal}");
+        let (outcome, said) = decide(true, &losses, None);
+        outcome.unwrap();
+        assert!(said.contains(losses[0]), "{said}");
+    }
+
+    #[test]
+    fn nothing_is_asked_where_nothing_is_lost() {
+        assert!(decide(false, &[], None).0.is_ok());
+    }
+}

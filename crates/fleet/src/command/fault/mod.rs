@@ -1,0 +1,220 @@
+//! `fleet fault`: switches faults on in services of the fleet that is up, to see what alerts, panels and runbooks are
+//! worth.
+//!
+//! Owns what is known of each fault beside what it does: where it is best tried, which alert must answer it, where it
+//! shows, and which page says what to do. Each ends by itself; a service allows none unless the fleet was started with
+//! `--faults`.
+
+mod answers;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use flotilla_checker::Databases;
+use flotilla_config::unknown;
+use flotilla_fault::Fault;
+use flotilla_messaging::POISON_SOURCE;
+use flotilla_terminal::{Table, bad, bold};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub use self::answers::{ANSWERS, Answer, answer};
+use crate::{
+    DATABASES, SERVICES,
+    home::{Home, state::State},
+    services::{admin::check_service, probe},
+};
+
+/// `fleet fault`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done with faults.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show each fault: where it is on, the alert that answers it, where it shows, and the page that helps.
+    List,
+    /// Switch a fault on; it ends by itself.
+    On(OnOptions),
+    /// Switch a fault off, or all of them.
+    Off {
+        /// The fault; all where absent.
+        #[arg(value_parser = named)]
+        fault: Option<Fault>,
+        /// The service; all where absent.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Forget the damaged copies that poison-messages has left among the parked messages; the true events were applied.
+    Heal,
+}
+
+/// A fault to be switched on.
+#[derive(Debug, Args)]
+pub struct OnOptions {
+    /// The fault.
+    #[arg(value_parser = named)]
+    pub fault: Fault,
+    /// The service; by default the one in which it is best tried.
+    #[arg(long)]
+    pub service: Option<String>,
+    /// How long it lasts: at most 1h; by default 60s.
+    #[arg(long, value_name = "TIME")]
+    pub r#for: Option<String>,
+    /// How long each transaction waits (slow-database): at most 4s; by default 1s.
+    #[arg(long, value_name = "TIME")]
+    pub delay: Option<String>,
+    /// How much is struck, in percent: of transactions, charges, events or connections.
+    #[arg(long, value_name = "PERCENT")]
+    pub share: Option<u8>,
+}
+
+/// The fault of this name.
+fn named(name: &str) -> Result<Fault, String> {
+    name.parse().map_err(|_| unknown("fault", name, Fault::ALL.map(Fault::name)))
+}
+
+/// A fault as a service reports it.
+#[derive(Debug, Deserialize)]
+struct FaultState {
+    name: String,
+    on: bool,
+    #[serde(default)]
+    left: String,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When no fleet is up, or it doesn't allow faults.
+pub async fn run(home: &Home, options: Options) -> Result<()> {
+    let state = State::of_running(home)?;
+    match options.command {
+        Command::List => list(home, &state).await,
+        Command::On(options) => turn_on(home, &state, &options).await,
+        Command::Off { fault, service } => {
+            service.as_deref().map_or(Ok(()), check_service)?;
+            turn_off(&state, fault, service.as_deref()).await
+        }
+        Command::Heal => {
+            println!("{} damaged copies forgotten", heal(&state).await?);
+            Ok(())
+        }
+    }
+}
+
+async fn list(home: &Home, state: &State) -> Result<()> {
+    let mut table = Table::new(&["fault", "tried in", "on", "alert", "shown by", "runbook"]);
+    let (mut on, mut closed) = (Vec::new(), 0);
+    for service in SERVICES {
+        match fault_states(state, service).await? {
+            Some(faults) => on.extend(faults.into_iter().filter(|it| it.on).map(|it| (it.name, service, it.left))),
+            None => closed += 1,
+        }
+    }
+    for answer in &ANSWERS {
+        let Answer { fault, service, alert, runbook, .. } = answer;
+        let here = on.iter().filter(|(name, ..)| name == fault.name());
+        let here: Vec<_> = here.map(|(_, service, left)| format!("{service} for {left}")).collect();
+        let here = if here.is_empty() { "off".to_owned() } else { here.join(", ") };
+        table.row([fault.name(), service, &here, alert, &answer.shown_by(), runbook].map(str::to_owned));
+    }
+    print!("{}", table.render());
+    if closed == SERVICES.len() {
+        println!("{} {}", bad("no service allows faults:"), home.naming(NOT_ALLOWED));
+    }
+    Ok(())
+}
+
+const NOT_ALLOWED: &str = "faults are allowed by `fleet down`, then `fleet up --faults` (or FLOTILLA_FAULTS=1 make up)";
+
+async fn turn_on(home: &Home, state: &State, options: &OnOptions) -> Result<()> {
+    let answer = answer(options.fault);
+    let service = options.service.as_deref().unwrap_or(answer.service);
+    let mut body = Map::new();
+    for (name, given) in [("for", &options.r#for), ("delay", &options.delay)] {
+        if let Some(given) = given {
+            body.insert(name.to_owned(), json!(given));
+        }
+    }
+    if let Some(share) = options.share {
+        body.insert("share".to_owned(), json!(share));
+    }
+    let body = Value::Object(body).to_string();
+    let (status, answered) = ask(state, service, "PUT", &format!("/faults/{}", options.fault), &body).await?;
+    if status != 200 {
+        // A service that allows faults says why; one that doesn't knows no such route.
+        match serde_json::from_str::<Value>(&answered)
+            .ok()
+            .and_then(|answer| Some(answer["error"].as_str()?.to_owned()))
+        {
+            Some(why) => bail!("{service}: {why}"),
+            None => bail!("{service} allows no faults; {NOT_ALLOWED}"),
+        }
+    }
+    let state: FaultState = serde_json::from_str(&answered).with_context(|| format!("{service} said {answered:?}"))?;
+    println!("{} is on in {service} for {}", bold(options.fault.name()), state.left);
+    println!("  alert    {} fires within minutes, about {}", answer.alert, answer.alerted);
+    println!("  shown by {}", answer.shown_by());
+    println!("  runbook  {}", answer.runbook);
+    if options.fault == Fault::PoisonMessages {
+        println!("  after it `{}` forgets the damaged copies", home.command("fault heal"));
+    }
+    Ok(())
+}
+
+async fn turn_off(state: &State, fault: Option<Fault>, service: Option<&str>) -> Result<()> {
+    let mut ended = 0;
+    for name in SERVICES.into_iter().filter(|name| service.is_none_or(|wanted| wanted == *name)) {
+        let on = fault_states(state, name).await?.unwrap_or_default();
+        for state_of in on.into_iter().filter(|it| it.on && fault.is_none_or(|fault| it.name == fault.name())) {
+            let (status, said) = ask(state, name, "DELETE", &format!("/faults/{}", state_of.name), "").await?;
+            if status != 200 {
+                bail!("{name} doesn't switch {} off: {said}", state_of.name);
+            }
+            println!("{} is off in {name}", state_of.name);
+            ended += 1;
+        }
+    }
+    if ended == 0 {
+        println!("nothing was on");
+    }
+    Ok(())
+}
+
+/// The faults of a service; `None` where it allows none.
+async fn fault_states(state: &State, service: &str) -> Result<Option<Vec<FaultState>>> {
+    let (status, body) = ask(state, service, "GET", "/faults", "").await?;
+    match status {
+        200 => Ok(Some(serde_json::from_str(&body).with_context(|| format!("{service} said {body:?}"))?)),
+        404 => Ok(None),
+        _ => bail!("{service} answers {status}: {body}"),
+    }
+}
+
+async fn ask(state: &State, service: &str, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    let answer = probe::send(state.admin(service)?, method, path, body).await;
+    answer.with_context(|| format!("{service} doesn't answer"))
+}
+
+/// Removes the damaged copies of poison-messages from the parked messages and says how many there were.
+///
+/// # Errors
+/// When a database can't be written.
+pub async fn heal(state: &State) -> Result<u64> {
+    let databases = Databases::open(&state.stores()?).await?;
+    let mut healed = 0;
+    for service in DATABASES {
+        // The source is written in the event itself; a customer's text could hold it too, but not in an event that
+        // can't be read.
+        let sql = format!(
+            "WITH healed AS (DELETE FROM parked WHERE position('{POISON_SOURCE}'::bytea IN event) > 0 RETURNING 1)
+             SELECT count(*) FROM healed"
+        );
+        healed += u64::try_from(databases.number(service, &sql).await?)?;
+    }
+    Ok(healed)
+}

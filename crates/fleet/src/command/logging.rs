@@ -1,0 +1,150 @@
+//! `fleet logging`: shows and changes what the services log while they run.
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use flotilla_terminal::{Table, bad};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    SERVICES,
+    home::{Home, state::State},
+    services::{admin::check_service, probe},
+};
+
+/// `fleet logging`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The service; all where absent.
+    #[arg(long, short, global = true)]
+    pub service: Option<String>,
+}
+
+/// What can be done with levels.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the filter of each service and the rules over it.
+    Show,
+    /// Log more, or less, for a time; then it falls back by itself.
+    Set(SetOptions),
+    /// Take all rules back.
+    Reset,
+}
+
+/// A rule.
+#[derive(Debug, Args)]
+pub struct SetOptions {
+    /// A level; where neither a module nor a user is named a whole filter, as in `info,flotilla_orders=debug`.
+    pub level: String,
+    /// For this module and those below it alone, such as flotilla_orders::saga.
+    #[arg(long, short, conflicts_with = "user")]
+    pub module: Option<String>,
+    /// For this user's calls alone: `users/<id>`.
+    #[arg(long, short)]
+    pub user: Option<String>,
+    /// How long it lasts: a day at most.
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub r#for: String,
+}
+
+impl SetOptions {
+    fn body(&self) -> String {
+        let mut body = Map::from_iter([("level".to_owned(), json!(self.level)), ("for".to_owned(), json!(self.r#for))]);
+        for (name, given) in [("module", &self.module), ("user", &self.user)] {
+            if let Some(given) = given {
+                body.insert(name.to_owned(), json!(given));
+            }
+        }
+        Value::Object(body).to_string()
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When no fleet is up, or a service refuses.
+pub async fn run(home: &Home, options: &Options) -> Result<()> {
+    let state = State::of_running(home)?;
+    let services: Vec<&str> = match &options.service {
+        Some(service) => {
+            check_service(service)?;
+            vec![service]
+        }
+        None => SERVICES.to_vec(),
+    };
+    let (method, body) = match &options.command {
+        Command::Show => ("GET", String::new()),
+        Command::Set(options) => ("PUT", options.body()),
+        Command::Reset => ("DELETE", String::new()),
+    };
+    let mut table = Table::new(&["service", "filter", "from", "rule", "level", "ends in"]);
+    let mut silent = Vec::new();
+    for service in services {
+        match ask(&state, service, method, &body).await? {
+            Some(logging) => rows(service, &logging).into_iter().for_each(|row| table.row(row)),
+            None => silent.push(service),
+        }
+    }
+    print!("{}", table.render());
+    if !silent.is_empty() {
+        println!("{}", bad(&format!("no answer: {}", silent.join(", "))));
+    }
+    Ok(())
+}
+
+/// What a service logs; `None` where it doesn't answer.
+async fn ask(state: &State, service: &str, method: &str, body: &str) -> Result<Option<Value>> {
+    let Ok((status, answer)) = probe::send(state.admin(service)?, method, "/logging", body).await else {
+        return Ok(None);
+    };
+    let answer: Value = serde_json::from_str(&answer).with_context(|| format!("{service} doesn't speak JSON"))?;
+    if status != 200 {
+        bail!("{service}: {}", answer["error"].as_str().unwrap_or("refused"));
+    }
+    Ok(Some(answer))
+}
+
+fn rows(service: &str, logging: &Value) -> Vec<[String; 6]> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut rows = vec![[
+        service.to_owned(),
+        text(&logging["filter"]),
+        text(&logging["origin"]),
+        String::new(),
+        String::new(),
+        String::new(),
+    ]];
+    for rule in logging["rules"].as_array().into_iter().flatten() {
+        let scope = ["module", "user"].into_iter().find_map(|kind| Some(format!("{kind} {}", rule[kind].as_str()?)));
+        rows.push([
+            String::new(),
+            String::new(),
+            String::new(),
+            scope.unwrap_or_else(|| "all".to_owned()),
+            text(&rule["filter"]),
+            format!("{} s", rule["ends_in_s"]),
+        ]);
+    }
+    rows
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_logs_is_shown_rule_by_rule() {
+        let logging = json!({"filter": "info", "origin": "telemetry.filter", "rules": [
+            {"user": "u-1", "filter": "debug", "ends_in_s": 60},
+            {"all": null, "filter": "warn", "ends_in_s": 5},
+        ]});
+        let rows = rows("orders", &logging);
+        assert_eq!(rows.len(), 3);
+        assert_eq!(rows[0][..3], ["orders", "info", "telemetry.filter"]);
+        assert_eq!(rows[1][3..], ["user u-1", "debug", "60 s"]);
+        assert_eq!(rows[2][3..], ["all", "warn", "5 s"]);
+    }
+}

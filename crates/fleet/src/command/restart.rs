@@ -1,0 +1,45 @@
+//! `fleet restart`: everything, or one member, also with another build of a service.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use flotilla_config::unknown;
+
+use crate::{
+    SERVICES,
+    home::{Home, state::State},
+    runtime,
+};
+
+/// Options of `fleet restart`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Service or server; the whole fleet where absent.
+    pub name: Option<String>,
+    /// Another build of the services' binary, `flotilla`, that the service runs from now on, until `reset`.
+    #[arg(long, requires = "name")]
+    pub binary: Option<PathBuf>,
+}
+
+/// Restarts everything, or one member; a service by another binary where one is given, which is remembered for each
+/// later start until `reset`.
+///
+/// # Errors
+/// When a stop or a start fails, or a server is given a binary.
+pub async fn run(home: &Home, options: &Options) -> Result<()> {
+    let name = options.name.as_deref();
+    if let Some(binary) = &options.binary {
+        set_binary(home, name, binary)?;
+    }
+    runtime::of(home).restart(home, name).await
+}
+
+fn set_binary(home: &Home, name: Option<&str>, binary: &Path) -> Result<()> {
+    let name = name.context("--binary is for one service: name it")?;
+    if !SERVICES.contains(&name) {
+        bail!("--binary is for a service: {}", unknown("service", name, SERVICES));
+    }
+    State::of_running(home)?;
+    home.set_binary(name, binary)
+}

@@ -1,0 +1,127 @@
+//! `fleet restore`: the databases at a point in time, in a fleet that is down.
+
+use std::{
+    fs::{self, OpenOptions},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use flotilla_backup::{
+    Broker, Folder, format_time,
+    restore::{self, Plan, Point},
+};
+use flotilla_servers::{External, data_below};
+use flotilla_terminal::bold;
+use tokio::time::Instant;
+
+use super::{
+    backup::{refuse_other, site},
+    confirmation::Confirmation,
+};
+use crate::{
+    credentials::{nats_users, secrets::Secrets},
+    home::{Home, own_servers},
+};
+
+/// Options of `fleet restore`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The backup's folder.
+    pub folder: PathBuf,
+    /// To the last transaction that was committed by then: `2026-01-31T12:00:00Z`. To the end of the archive where absent.
+    #[arg(long, value_name = "TIME", conflicts_with = "to_name")]
+    pub to: Option<String>,
+    /// To a restore point that `fleet backup --mark` made.
+    #[arg(long, value_name = "NAME")]
+    pub to_name: Option<String>,
+    /// Whether present data may be replaced without asking.
+    #[command(flatten)]
+    pub confirmation: Confirmation,
+}
+
+impl Options {
+    fn point(&self) -> Point {
+        match (&self.to, &self.to_name) {
+            (_, Some(name)) => Point::Name(name.clone()),
+            (Some(time), None) => Point::Time(time.clone()),
+            (None, None) => Point::End,
+        }
+    }
+
+    /// The command as the user typed it.
+    fn typed(&self) -> String {
+        let folder = self.folder.display();
+        match self.point() {
+            Point::End => format!("restore {folder}"),
+            Point::Time(time) => format!("restore {folder} --to {time}"),
+            Point::Name(name) => format!("restore {folder} --to-name {name}"),
+        }
+    }
+}
+
+/// Restores, and says what became of the old data.
+///
+/// # Errors
+/// When the fleet is up, the point can't be reached, or a server fails. Until the replay has succeeded the present data
+/// are as they were; after that `up` refuses until a restore has gone through.
+pub async fn run(home: &Home, options: Options) -> Result<()> {
+    refuse_other(home)?;
+    // Held to the end, so that no supervisor starts meanwhile.
+    let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(home.lock())?;
+    if lock.try_lock().is_err() {
+        bail!("the fleet is up: run `make down` first");
+    }
+    let began = Instant::now();
+    let plan = Plan::new(Folder::open(&options.folder)?, &options.point())?;
+    options.confirmation.ask(home, &options.typed(), &losses(home)?)?;
+    home.remember_place()?;
+    let secrets = fs::read(plan.base().secrets())?;
+    let secrets: Secrets = serde_json::from_slice(&secrets).context("secrets.json is damaged")?;
+    let show = |line: &str| println!("{line}");
+    let restored = restore::run(&site(home), &plan, secrets.postgres_password, || broker(home), &show).await?;
+
+    println!(
+        "restored to {} in {:.1} s; {} streams deleted",
+        bold(&format_time(restored.to)?),
+        began.elapsed().as_secs_f64(),
+        restored.streams
+    );
+    if let Some(aside) = restored.aside {
+        let before =
+            format!("the data before: {} (remove it when nobody needs it; `make reset` does too)", aside.display());
+        println!("{}", home.naming(&before));
+    }
+    let next = "WAL isn't archived any more: begin a new backup, in a new folder, when the fleet is up (`make up`)";
+    println!("{}", home.naming(next));
+    Ok(())
+}
+
+/// The broker whose streams are deleted: the user's own, or the fleet's with its present passwords.
+fn broker(home: &Home) -> Result<Broker> {
+    if let Some(url) = own_servers::agreed(home, External::from_env())?.nats {
+        return Ok(Broker::Running(url));
+    }
+    let users = nats_users::users(&Secrets::complete(home)?.nats_passwords);
+    let commands = users.iter().find(|user| user.name == nats_users::COMMANDS).cloned();
+    Ok(Broker::Own { commands: commands.context("NATS has no user for the fleet's commands")?, users })
+}
+
+/// What the restore replaces or deletes.
+fn losses(home: &Home) -> Result<Vec<String>> {
+    let mut losses = Vec::new();
+    let data = data_below(home.servers(), &home.server_name("postgres"));
+    if let Some(data) = data.filter(|data| data.join("cluster").exists()) {
+        losses.push(format!("the present state of the databases in {} (put aside there)", data.display()));
+    }
+    match own_servers::agreed(home, External::from_env())?.nats {
+        Some(_) => {
+            losses.push("the streams of your own NATS (FLOTILLA_USE_NATS_URL), which are filled again".to_owned());
+        }
+        None => {
+            let data = data_below(home.servers(), &home.server_name("nats"));
+            losses.extend(data.map(|data| format!("the streams in {}, which are filled again", data.display())));
+        }
+    }
+    Ok(losses)
+}

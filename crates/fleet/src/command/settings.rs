@@ -1,0 +1,264 @@
+//! `fleet config`: shows and changes settings of services that run, by the bucket that they share.
+//!
+//! The services read changes from the bucket and report the outcome: only live settings can change, and a service refuses
+//! an invalid value and keeps the one it has.
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use flotilla_config::nearest;
+use flotilla_service::remote::{ALL, CONFIG};
+use flotilla_terminal::{Table, bad, good};
+use serde_json::Value;
+
+use crate::{
+    SERVICES,
+    home::{Home, state::State},
+    services::{
+        admin::{self, check_service},
+        bucket::SettingsBucket,
+    },
+    variables::settings_of,
+};
+
+/// `fleet config`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done with settings.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what is set in the bucket; with a service, all its settings that can change while it runs.
+    List {
+        /// The service.
+        service: Option<String>,
+    },
+    /// Set a live setting of a service, or of all.
+    Set {
+        /// The service, or "all".
+        service: String,
+        /// The setting, such as saga.tick.
+        setting: String,
+        /// Its value, written as in a variable.
+        value: String,
+    },
+    /// Take a setting back: what the service's other sources say holds again.
+    Clear {
+        /// The service, or "all".
+        service: String,
+        /// The setting.
+        setting: String,
+    },
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When no fleet is up, or the setting can't be changed so.
+pub async fn run(home: &Home, options: Options) -> Result<()> {
+    let state = State::of_running(home)?;
+    let bucket = SettingsBucket::open(&state).await?;
+    match options.command {
+        Command::List { service: None } => list(home, &bucket).await,
+        Command::List { service: Some(service) } => list_of(&state, &service).await,
+        Command::Set { service, setting, value } => set(&state, &bucket, &service, &setting, value).await,
+        Command::Clear { service, setting } => clear(&state, &bucket, &service, &setting).await,
+    }
+}
+
+async fn list(home: &Home, bucket: &SettingsBucket) -> Result<()> {
+    let set = bucket.entries(CONFIG).await?;
+    if set.is_empty() {
+        println!("nothing is set: `{}` shows what could be", home.command("config list SERVICE"));
+        return Ok(());
+    }
+    let mut table = Table::new(&["service", "setting", "value"]);
+    for (key, (value, _)) in set {
+        let (service, setting) = key.split_once('.').unwrap_or((&key, ""));
+        table.row([service.to_owned(), setting.to_owned(), value]);
+    }
+    print!("{}", table.render());
+    Ok(())
+}
+
+async fn list_of(state: &State, service: &str) -> Result<()> {
+    let config = config_of(state, service).await?;
+    let mut table = Table::new(&["setting", "value", "from"]);
+    for setting in settings(&config).filter(|setting| setting["live"] == true) {
+        let text = |field: &str| setting[field].as_str().unwrap_or("-").to_owned();
+        table.row([text("setting"), text("value"), text("source")]);
+    }
+    print!("{}", table.render());
+    if let Some(why) = config["refused"].as_str() {
+        println!("{}", bad(&format!("the last reload was refused: {why}")));
+    }
+    Ok(())
+}
+
+async fn set(state: &State, bucket: &SettingsBucket, service: &str, setting: &str, value: String) -> Result<()> {
+    if value.is_empty() {
+        bail!("an empty value sets nothing: `fleet config clear {service} {setting}` takes it back");
+    }
+    let mut concerned = Vec::new();
+    for name in services(service)? {
+        let config = config_of(state, name).await?;
+        match settings(&config).find(|known| known["setting"] == setting) {
+            Some(known) => {
+                check(name, setting, known)?;
+                concerned.push((name, version(&config)));
+            }
+            None if service != ALL => {
+                let refused = unknown_setting(&config, setting);
+                bail!("{name}: {refused} (`fleet config list {name}` shows those that can change)")
+            }
+            None => {}
+        }
+    }
+    if concerned.len() < services(service)?.len() {
+        // A service takes no setting that it doesn't have: such a key would have it refuse all of them.
+        let names: Vec<_> = concerned.iter().map(|(name, _)| *name).collect();
+        if names.is_empty() {
+            bail!(unknown_anywhere(setting));
+        }
+        let have = names.join(", ");
+        bail!("not every service has {setting:?} (but {have}): set it for each");
+    }
+    let key = key(service, setting);
+    let former = bucket.entries(&key).await?.remove("").map(|(value, _)| value);
+    bucket.set(&key, value).await?;
+    for (name, before) in concerned {
+        if let Err(refused) = report_outcome(state, name, setting, before).await {
+            // Left there, it would keep the service from taking over anything else.
+            match former {
+                Some(former) => drop(bucket.set(&key, former).await?),
+                None => drop(bucket.clear(&key).await?),
+            }
+            return Err(refused.context("taken back"));
+        }
+    }
+    Ok(())
+}
+
+async fn clear(state: &State, bucket: &SettingsBucket, service: &str, setting: &str) -> Result<()> {
+    let mut concerned = Vec::new();
+    for name in services(service)? {
+        concerned.push((name, version(&config_of(state, name).await?)));
+    }
+    if bucket.clear(&key(service, setting)).await?.is_none() {
+        if !services(service)?.into_iter().any(|name| settings_of(name).find(setting).is_some()) {
+            bail!(unknown_anywhere(setting));
+        }
+        println!("{setting} isn't set for {service}");
+        return Ok(());
+    }
+    for (name, before) in concerned {
+        report_outcome(state, name, setting, before).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a service has taken the change over or refused it, and reports which.
+async fn report_outcome(state: &State, service: &str, setting: &str, before: u64) -> Result<()> {
+    let outcome = |config: &Value| {
+        let holds = settings(config).find(|known| known["setting"] == setting).map(|known| {
+            let text = |field: &str| known[field].as_str().unwrap_or("-").to_owned();
+            (text("value"), text("source"))
+        });
+        match config["refused"].as_str() {
+            Some(why) => Some(Err(why.to_owned())),
+            None => (version(config) > before).then_some(Ok(holds)),
+        }
+    };
+    match admin::until(state, service, "/config", outcome).await {
+        Some(Ok(Some((value, source)))) => println!("{service}: {} = {} (from {source})", good(setting), value),
+        Some(Ok(None)) => println!("{service}: {setting} is no setting any more"),
+        Some(Err(why)) => bail!("{service} refuses it, and keeps what it has: {why}"),
+        None => {
+            let config = config_of(state, service).await?;
+            let known = settings(&config).find(|known| known["setting"] == setting);
+            let text = |field: &str| known.and_then(|known| known[field].as_str()).unwrap_or("-").to_owned();
+            println!("{service}: {setting} stays {} (from {}, which may be stronger)", text("value"), text("source"));
+        }
+    }
+    Ok(())
+}
+
+/// The error for a setting that a service doesn't have.
+fn unknown_setting(config: &Value, setting: &str) -> String {
+    let names: Vec<_> = settings(config).filter_map(|known| known["setting"].as_str()).collect();
+    let meant = nearest(setting, names).map(|meant| format!("; did you mean {meant}?"));
+    format!("unknown setting {setting:?}{}", meant.unwrap_or_default())
+}
+
+/// The error for a setting that no service has.
+fn unknown_anywhere(setting: &str) -> String {
+    let references: Vec<_> = SERVICES.into_iter().map(settings_of).collect();
+    let names = references.iter().flat_map(|reference| reference.settings().iter().map(|known| known.name.as_str()));
+    let meant = nearest(setting, names).map(|meant| format!("; did you mean {meant}?"));
+    format!("unknown setting {setting:?}{}", meant.unwrap_or_default())
+}
+
+/// Refuses what can't be changed so.
+fn check(service: &str, setting: &str, known: &Value) -> Result<()> {
+    if known["live"] != true {
+        bail!("{service} takes {setting} only when it starts: set its variable and restart it");
+    }
+    if known["value"].as_str().is_some_and(|value| value.contains("****")) {
+        bail!("{setting} is a secret, and the bucket is no place for one");
+    }
+    Ok(())
+}
+
+async fn config_of(state: &State, service: &str) -> Result<Value> {
+    check_service(service)?;
+    let config = admin::ask(state, service, "/config").await;
+    config.with_context(|| format!("{service} doesn't report its settings: `fleet status` shows whether it is up"))
+}
+
+fn settings(config: &Value) -> impl Iterator<Item = &Value> {
+    config["settings"].as_array().into_iter().flatten()
+}
+
+fn version(config: &Value) -> u64 {
+    config["version"].as_u64().unwrap_or_default()
+}
+
+fn services(service: &str) -> Result<Vec<&str>> {
+    if service == ALL {
+        return Ok(SERVICES.to_vec());
+    }
+    check_service(service)?;
+    Ok(vec![service])
+}
+
+fn key(service: &str, setting: &str) -> String {
+    format!("{CONFIG}{service}.{setting}")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_live_settings_that_are_no_secrets_can_be_set() {
+        let known = |live, value: &str| json!({ "setting": "a.b", "live": live, "value": value, "source": "default" });
+        check("orders", "a.b", &known(true, "1s")).unwrap();
+        assert!(check("orders", "a.b", &known(false, "1s")).unwrap_err().to_string().contains("only when it starts"));
+        assert!(check("orders", "a.b", &known(true, "****")).unwrap_err().to_string().contains("secret"));
+        assert_eq!(services("all").unwrap().len(), SERVICES.len());
+        let refused = services("order").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "unknown service \"order\"; use one of gateway, identity, inventory, orders, payments, notification"
+        );
+        let config = json!({ "settings": [known(true, "1s")] });
+        assert_eq!(unknown_setting(&config, "a.c"), "unknown setting \"a.c\"; did you mean a.b?");
+        assert_eq!(unknown_anywhere("sga.tick"), "unknown setting \"sga.tick\"; did you mean saga.tick?");
+    }
+}

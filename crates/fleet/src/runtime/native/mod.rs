@@ -1,0 +1,173 @@
+//! A fleet as processes of this machine, under a supervisor of its own (`supervisor`) that outlives the command.
+
+mod logs;
+mod start;
+mod table;
+mod tail;
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use flotilla_backup::restore;
+use flotilla_process::Signal;
+use flotilla_servers::External;
+use tokio::time::Instant;
+
+use super::{LogOptions, Runtime, UpOptions};
+use crate::{
+    home::{
+        Home, own_servers,
+        state::{Member, Phase, State},
+    },
+    supervisor::observability,
+};
+
+/// What `--runtime` calls it.
+pub const NAME: &str = "native";
+/// Longer than the grace times of services and servers together.
+const DOWN_DEADLINE: Duration = Duration::from_secs(90);
+/// A member is back within this time, or something is wrong.
+const RESTART_DEADLINE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// Processes of this machine.
+pub struct Native;
+
+#[async_trait]
+impl Runtime for Native {
+    async fn up(&self, home: &Home, options: UpOptions) -> Result<()> {
+        if home.in_containers() {
+            bail!("the fleet is up in containers: run `make down` first");
+        }
+        let began = Instant::now();
+        if home.is_running()? {
+            refuse_other(home, options)?;
+            if State::of_running(home).is_ok() {
+                println!("the fleet is up already");
+                return table::print(home);
+            }
+        } else {
+            prepare(home, options)?;
+            start::supervisor(home)?;
+        }
+        start::until_ready(home).await?;
+        table::print(home)?;
+        if home.observability() {
+            observability::hints(home).iter().for_each(|hint| println!("{hint}"));
+        }
+        println!("up in {:.1} s; variables for a shell: {}", began.elapsed().as_secs_f64(), home.env().display());
+        Ok(())
+    }
+
+    async fn down(&self, home: &Home) -> Result<()> {
+        if !home.is_running()? {
+            println!("the fleet isn't up");
+            return Ok(());
+        }
+        let state = State::read(home)?.context("the supervisor hasn't written its state yet: try again in a moment")?;
+        flotilla_process::signal(state.supervisor, Signal::TERM)?;
+        let deadline = Instant::now() + DOWN_DEADLINE;
+        while home.is_running()? {
+            if Instant::now() > deadline {
+                bail!("the fleet doesn't stop: {} tells more", home.log("supervisor").display());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let kept = home.root().display();
+        println!("{}", home.naming(&format!("the fleet is down; its data stays in {kept} (`make reset` forgets it)")));
+        Ok(())
+    }
+
+    async fn restart(&self, home: &Home, name: Option<&str>) -> Result<()> {
+        let Some(name) = name else {
+            let options = UpOptions { tls: home.tls(), faults: home.faults(), observability: home.observability() };
+            self.down(home).await?;
+            return self.up(home, options).await;
+        };
+        self.stop(home, name).await?;
+        self.start(home, name).await
+    }
+
+    async fn stop(&self, home: &Home, name: &str) -> Result<()> {
+        State::of_running(home)?.member(name)?;
+        fs::write(home.hold_marker(name), b"")?;
+        until(home, name, "stop", |member| member.pid.is_none()).await?;
+        println!("{name} is stopped; `{}` starts it again", home.command(&format!("start {name}")));
+        Ok(())
+    }
+
+    async fn start(&self, home: &Home, name: &str) -> Result<()> {
+        State::of_running(home)?.member(name)?;
+        match fs::remove_file(home.hold_marker(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        until(home, name, "start", |member| member.start_ms.is_some()).await?;
+        println!("{name} runs");
+        Ok(())
+    }
+
+    async fn status(&self, home: &Home, json: bool) -> Result<bool> {
+        let running = home.is_running()?;
+        let Some(state) = State::read(home)?.filter(|_| running) else {
+            let down = home.naming("the fleet isn't up: `make up` starts it");
+            println!("{}", if json { "{\"phase\":\"stopped\"}" } else { &down });
+            return Ok(false);
+        };
+        if json {
+            println!("{}", state.to_json()?);
+        } else {
+            table::print(home)?;
+        }
+        let ready = |member: &Member| member.start_ms.is_some() || !member.is_service;
+        Ok(state.phase == Phase::Ready && state.members.iter().all(ready))
+    }
+
+    async fn logs(&self, home: &Home, options: LogOptions<'_>) -> Result<()> {
+        logs::print(home, options).await
+    }
+
+    fn require_processes(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn require_backups(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Refuses what a fleet that is up can't become without a restart.
+fn refuse_other(home: &Home, options: UpOptions) -> Result<()> {
+    let lacking = [
+        (options.tls && !home.tls(), "without TLS"),
+        (options.faults && !home.faults(), "and allows no faults"),
+        (options.observability && !home.observability(), "without Prometheus and the others"),
+    ];
+    match lacking.iter().find(|(lacks, _)| *lacks) {
+        Some((_, what)) => bail!("the fleet is up already, {what}: run `make down` first"),
+        None => Ok(()),
+    }
+}
+
+/// Records what the fleet is brought up with.
+fn prepare(home: &Home, options: UpOptions) -> Result<()> {
+    if restore::unfinished(home.root()) {
+        bail!("a restore was interrupted: run `fleet restore` again");
+    }
+    home.set_tls(options.tls)?;
+    home.set_faults(options.faults)?;
+    home.set_observability(options.observability)?;
+    own_servers::remember(home, &External::from_env())
+}
+
+async fn until(home: &Home, name: &str, what: &str, done: impl Fn(&Member) -> bool) -> Result<()> {
+    let deadline = Instant::now() + RESTART_DEADLINE;
+    while Instant::now() < deadline {
+        if done(State::of_running(home)?.member(name)?) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    bail!("{name} doesn't {what} within {} s: `fleet logs {name}` tells more", RESTART_DEADLINE.as_secs())
+}

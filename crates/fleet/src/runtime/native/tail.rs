@@ -1,0 +1,158 @@
+//! Follows a log that is put aside when it is full (`x.log` becomes `x.log.1`, that `x.log.2`, and so on).
+//!
+//! Guarantee: every line is returned once and in order, as long as no more is written between two looks than is kept.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use flotilla_servers::Rotation;
+
+/// More files than anybody keeps.
+const MOST: u32 = 1_000;
+
+/// A reader at the end of a log.
+#[derive(Debug)]
+pub struct Tail {
+    log: PathBuf,
+    /// The file that is read, which may be put aside already; none before there is a log.
+    file: Option<File>,
+    /// The beginning of a line whose end has yet to come.
+    partial: Vec<u8>,
+}
+
+/// The last lines of a log, over what was put aside, and what follows them.
+///
+/// # Errors
+/// When the log can't be read.
+pub fn last_lines(log: &Path, count: usize) -> Result<(Vec<String>, Tail)> {
+    let mut tail = Tail { log: log.to_owned(), file: File::open(log).ok(), partial: Vec::new() };
+    let mut lines = tail.read_on()?;
+    let mut number = 1;
+    while lines.len() < count && number < MOST {
+        let Ok(aside) = std::fs::read(Rotation::aside(log, number)) else { break };
+        let mut older: Vec<String> = String::from_utf8_lossy(&aside).lines().map(str::to_owned).collect();
+        older.append(&mut lines);
+        lines = older;
+        number += 1;
+    }
+    Ok((lines.split_off(lines.len().saturating_sub(count)), tail))
+}
+
+impl Tail {
+    /// Whole lines that were added since the last look.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn lines(&mut self) -> Result<Vec<String>> {
+        // Looked at before the rest of the present file is read: it is complete once another is in its place.
+        let newer = self.newer()?;
+        let mut lines = self.read_on()?;
+        for file in newer {
+            self.file = Some(file);
+            lines.append(&mut self.read_on()?);
+        }
+        Ok(lines)
+    }
+
+    /// The files that have begun since the one that is read, the oldest first.
+    fn newer(&self) -> Result<Vec<File>> {
+        let present = self.file.as_ref().map(File::metadata).transpose()?.map(|file| (file.dev(), file.ino()));
+        let mut newer = Vec::new();
+        for number in 0..MOST {
+            let path = if number == 0 { self.log.clone() } else { Rotation::aside(&self.log, number) };
+            let Ok(file) = File::open(path) else { break };
+            let metadata = file.metadata()?;
+            let this = (metadata.dev(), metadata.ino());
+            // A file that moves between two looks is seen twice.
+            let seen = |file: &File| file.metadata().is_ok_and(|file| (file.dev(), file.ino()) == this);
+            if Some(this) == present {
+                break;
+            }
+            if !newer.iter().any(seen) {
+                newer.push(file);
+            }
+            // Nothing was read before: what was put aside is history.
+            if present.is_none() {
+                break;
+            }
+        }
+        newer.reverse();
+        Ok(newer)
+    }
+
+    fn read_on(&mut self) -> Result<Vec<String>> {
+        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        // Emptied and begun again, as by another program.
+        if file.metadata()?.len() < file.stream_position()? {
+            file.seek(SeekFrom::Start(0))?;
+            self.partial.clear();
+        }
+        file.read_to_end(&mut self.partial)?;
+        let whole = self.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines = String::from_utf8_lossy(&self.partial[..whole]).lines().map(str::to_owned).collect();
+        self.partial.drain(..whole);
+        Ok(lines)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests are read by a panic")]
+mod tests {
+    use std::io::Write as _;
+
+    use flotilla_servers::Log;
+
+    use super::*;
+
+    const SMALL: Rotation = Rotation { size: 400, kept: 5 };
+
+    fn write(log: &mut Log, numbers: std::ops::Range<u32>) -> Vec<String> {
+        let lines: Vec<String> = numbers.map(|number| format!("line {number}")).collect();
+        log.write_all(lines.iter().map(|line| format!("{line}\n")).collect::<String>().as_bytes()).unwrap();
+        lines
+    }
+
+    #[test]
+    fn a_log_is_followed_over_any_number_of_rotations_without_losing_or_repeating_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.log");
+        let (none, mut tail) = last_lines(&path, 10).unwrap();
+        assert!(none.is_empty());
+        let mut log = Log::open(&path, SMALL).unwrap();
+        let (mut written, mut read) = (Vec::new(), Vec::new());
+        let mut next = 0;
+        // From none to three rotations between two looks.
+        for count in (0..120).chain([150; 10]) {
+            written.append(&mut write(&mut log, next..next + count));
+            next += count;
+            read.append(&mut tail.lines().unwrap());
+        }
+        assert_eq!(read, written);
+        assert!(Rotation::aside(&path, 5).exists() && !Rotation::aside(&path, 6).exists());
+    }
+
+    #[test]
+    fn the_last_lines_are_found_also_where_the_log_has_just_been_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.log");
+        let written = write(&mut Log::open(&path, SMALL).unwrap(), 0..200);
+        assert_eq!(last_lines(&path, 60).unwrap().0, written[140..]);
+        assert_eq!(last_lines(&path, 1).unwrap().0, written[199..]);
+    }
+
+    #[test]
+    fn half_a_line_is_read_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.log");
+        std::fs::write(&path, "one\ntw").unwrap();
+        let (lines, mut tail) = last_lines(&path, 10).unwrap();
+        assert_eq!(lines, ["one"]);
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"o\n").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["two"]);
+    }
+}

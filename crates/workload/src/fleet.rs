@@ -1,0 +1,97 @@
+//! What a workload needs of the fleet that it drives: addresses, credentials, members, and for chaos a supervisor.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use flotilla_checker::Stores;
+use flotilla_rpc::ClientSettings;
+
+/// Who signs in. Holds a password, so it has no `Debug`.
+#[derive(Clone)]
+pub struct Credentials {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+/// One process of the fleet.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Service or server.
+    pub name: String,
+    /// Host and port of a service, URL of a server.
+    pub address: String,
+    /// Host and port of a service's admin endpoints.
+    pub admin: Option<String>,
+    /// Process id; absent while it doesn't run.
+    pub pid: Option<u32>,
+    /// From start to ready, in milliseconds; absent until it is ready.
+    pub start_ms: Option<u64>,
+    /// Whether it is a service (or else a server).
+    pub is_service: bool,
+}
+
+/// A running fleet as it is at one moment.
+#[derive(Clone)]
+pub struct Fleet {
+    /// URL of the gateway.
+    pub gateway_url: String,
+    /// How the gateway is called: with TLS or without.
+    pub client: ClientSettings,
+    /// Of an operator, who may import products and top accounts up.
+    pub operator: Credentials,
+    /// Databases and broker.
+    pub stores: Stores,
+    /// Services and servers.
+    pub members: Vec<Member>,
+}
+
+impl Fleet {
+    /// A member by its name.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn member(&self, name: &str) -> Result<&Member> {
+        let found = self.members.iter().find(|member| member.name == name);
+        found.with_context(|| format!("the fleet has no member {name:?}"))
+    }
+
+    /// The services.
+    pub fn services(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.is_service)
+    }
+
+    /// Whether the services speak TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.client.tls.is_some()
+    }
+}
+
+/// What keeps the fleet's members alive, as chaos needs it: it sees members die and keeps a server stopped.
+pub trait Supervisor: Clone + Send + Sync + 'static {
+    /// All members as they are now.
+    ///
+    /// # Errors
+    /// If the fleet isn't up.
+    fn members(&self) -> Result<Vec<Member>>;
+
+    /// Doesn't restart a member until [`release`](Self::release).
+    ///
+    /// # Errors
+    /// If the supervisor can't be asked.
+    fn hold(&self, name: &str) -> Result<()>;
+
+    /// Restarts a member that was held.
+    ///
+    /// # Errors
+    /// If the supervisor can't be asked.
+    fn release(&self, name: &str) -> Result<()>;
+
+    /// The folder of a server's data.
+    ///
+    /// # Errors
+    /// If the server has none on this machine.
+    fn data(&self, name: &str) -> Result<PathBuf>;
+}

@@ -1,0 +1,165 @@
+//! The load generator: orders of two lines over the gateway's gRPC.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use flotilla_proto::orders::v1::{PlaceOrderLine, PlaceOrderRequest, order_service_client::OrderServiceClient};
+use flotilla_rpc::Channel;
+use hdrhistogram::Histogram;
+use tokio::{task::JoinSet, time::Instant};
+use tonic::Request;
+
+use crate::{demo::Shop, fleet::Fleet};
+
+/// Connections to the gateway.
+const CONNECTIONS: usize = 4;
+/// A call that takes longer has failed.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Calls that are waited for at the most: beyond, the machine is lost anyway.
+const MOST_OPEN: usize = 50_000;
+
+/// How orders come.
+#[derive(Clone, Copy, Debug)]
+pub enum Offer {
+    /// Open loop: so many in a second, whatever becomes of them.
+    PerSecond(f64),
+    /// Closed loop: always so many waiting for their answers.
+    InFlight(usize),
+}
+
+/// What the callers saw.
+pub struct Accepted {
+    /// Due to accepted, in milliseconds: 50th and 99th percentile, longest.
+    pub latency_ms: [f64; 3],
+    /// Calls that were refused.
+    pub refused: u64,
+}
+
+/// Offers orders for the duration and waits for all answers.
+///
+/// # Errors
+/// When the gateway can't be reached, or most orders are refused.
+pub async fn run(fleet: &Fleet, shop: &Arc<Shop>, offer: Offer, duration: Duration) -> Result<Accepted> {
+    let channel = |_| flotilla_rpc::channel(&fleet.gateway_url, &fleet.client);
+    let channels = (0..CONNECTIONS).map(channel).collect::<Result<Vec<_>, _>>();
+    let clients: Vec<_> =
+        channels.context("the gateway's address is wrong")?.into_iter().map(OrderServiceClient::new).collect();
+    let run = Run { shop: Arc::clone(shop), clients, stamp: shop.stamp() };
+    let mut tally = Tally { latencies: Histogram::new(3)?, refused: 0, last_error: String::new() };
+    match offer {
+        Offer::PerSecond(rate) => run.open_loop(rate, duration, &mut tally).await,
+        Offer::InFlight(calls) => run.closed_loop(calls, duration, &mut tally).await,
+    }
+    tally.finish()
+}
+
+struct Run {
+    shop: Arc<Shop>,
+    clients: Vec<OrderServiceClient<Channel>>,
+    stamp: u64,
+}
+
+impl Run {
+    async fn open_loop(&self, rate: f64, duration: Duration, tally: &mut Tally) {
+        let began = Instant::now();
+        let mut calls = JoinSet::new();
+        for number in 0_u32.. {
+            let offset = Duration::from_secs_f64(f64::from(number) / rate.max(0.1));
+            if offset >= duration {
+                break;
+            }
+            let due = began + offset;
+            if due > Instant::now() {
+                tokio::time::sleep_until(due).await;
+            }
+            calls.spawn(self.call(number as usize, due));
+            while let Some(answer) = calls.try_join_next() {
+                tally.note(answer);
+            }
+            if calls.len() > MOST_OPEN
+                && let Some(answer) = calls.join_next().await
+            {
+                tally.note(answer);
+            }
+        }
+        while let Some(answer) = calls.join_next().await {
+            tally.note(answer);
+        }
+    }
+
+    async fn closed_loop(&self, in_flight: usize, duration: Duration, tally: &mut Tally) {
+        let until = Instant::now() + duration;
+        let mut calls = JoinSet::new();
+        let mut number = 0;
+        while Instant::now() < until {
+            while calls.len() < in_flight.max(1) {
+                calls.spawn(self.call(number, Instant::now()));
+                number += 1;
+            }
+            if let Some(answer) = calls.join_next().await {
+                tally.note(answer);
+            }
+        }
+        while let Some(answer) = calls.join_next().await {
+            tally.note(answer);
+        }
+    }
+
+    /// One order; the answer is the time from due to accepted.
+    fn call(
+        &self,
+        number: usize,
+        due: Instant,
+    ) -> impl Future<Output = Result<Duration, tonic::Status>> + Send + 'static {
+        let mut client = self.clients[number % self.clients.len()].clone();
+        let session = self.shop.customer(number);
+        let lines = self.shop.two_lines(number);
+        let lines =
+            lines.map(|(product, quantity)| PlaceOrderLine { product: format!("products/{product}"), quantity });
+        let request_id = format!("load-{}-{number}", self.stamp);
+        let mut request = Request::new(PlaceOrderRequest { lines: lines.into(), expected_total: None, request_id });
+        request.set_timeout(DEADLINE);
+        request.metadata_mut().insert("authorization", session.authorization());
+        async move {
+            client.place_order(request).await?;
+            Ok(due.elapsed())
+        }
+    }
+}
+
+struct Tally {
+    latencies: Histogram<u64>,
+    refused: u64,
+    last_error: String,
+}
+
+impl Tally {
+    fn note(&mut self, answer: Result<Result<Duration, tonic::Status>, tokio::task::JoinError>) {
+        match answer {
+            Ok(Ok(latency)) => {
+                // The histogram grows with what it is given: no deadline is longer than it can hold.
+                let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+                if self.latencies.record(micros).is_err() {
+                    self.refused += 1;
+                }
+            }
+            Ok(Err(status)) => {
+                self.refused += 1;
+                self.last_error = format!("{:?}: {}", status.code(), status.message());
+            }
+            Err(error) => {
+                self.refused += 1;
+                self.last_error = error.to_string();
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Accepted> {
+        let accepted = self.latencies.len();
+        if accepted == 0 {
+            bail!("all {} orders were refused, the last with {}", self.refused, self.last_error);
+        }
+        let ms = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
+        Ok(Accepted { latency_ms: [ms(0.5), ms(0.99), ms(1.0)], refused: self.refused })
+    }
+}

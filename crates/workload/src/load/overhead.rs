@@ -1,0 +1,93 @@
+//! Orders at full load alone, as one line of JSON: what `scripts/test/bench-telemetry.sh` puts side by side.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use flotilla_terminal::Progress;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tokio::{net::TcpStream, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{Bench, generator::Offer};
+use crate::fleet::Fleet;
+
+/// How often a Prometheus asks, here faster than usual, so that its cost shows.
+const SCRAPE: Duration = Duration::from_secs(1);
+
+/// One measurement.
+#[derive(Serialize)]
+struct Line {
+    settled_per_second: f64,
+    /// CPU of servers and services for an order, without the load generator, in microseconds.
+    cpu_us: f64,
+    /// Of the services alone.
+    services_cpu_us: f64,
+    p50_ms: f64,
+    /// CPU of others meanwhile, in per cent of one core.
+    foreign_percent: f64,
+}
+
+/// Warms up, measures callers that wait for their answers, and prints.
+///
+/// # Errors
+/// When orders don't end.
+pub(super) async fn run(bench: &Bench<'_>, in_flight: usize, seconds: Duration, scrape: bool) -> Result<()> {
+    let mut progress = Progress::new();
+    progress.show("warming up");
+    bench.measure(Offer::InFlight(in_flight), seconds / 2).await?;
+    let stop = CancellationToken::new();
+    let scraper = scrape.then(|| AbortOnDropHandle::new(scraper(bench.fleet, stop.clone())));
+    progress.show("measuring");
+    let measured = bench.measure(Offer::InFlight(in_flight), seconds).await?;
+    progress.clear();
+    stop.cancel();
+    if let Some(scraper) = scraper {
+        scraper.await?;
+    }
+    let cpu = |services_only: bool| -> f64 {
+        let counts = |name: &str, service: bool| name != "load generator" && (service || !services_only);
+        measured.usage.processes.iter().filter(|p| counts(&p.name, p.is_service)).map(|p| p.cpu_us_per_order).sum()
+    };
+    let line = Line {
+        settled_per_second: measured.outcomes.per_second,
+        cpu_us: cpu(false),
+        services_cpu_us: cpu(true),
+        p50_ms: measured.outcomes.latency_ms[0],
+        foreign_percent: measured.usage.foreign_percent,
+    };
+    println!("{}", serde_json::to_string(&line)?);
+    Ok(())
+}
+
+/// Reads every service's metrics once a second, as Prometheus would.
+fn scraper(fleet: &Fleet, stop: CancellationToken) -> JoinHandle<()> {
+    let admins: Vec<String> = fleet.services().filter_map(|service| service.admin.clone()).collect();
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(SCRAPE);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            for admin in &admins {
+                // A service that can't be read now is read a second later.
+                let _ = tokio::time::timeout(SCRAPE, read_metrics(admin)).await;
+            }
+        }
+    })
+}
+
+async fn read_metrics(admin: &str) -> Result<()> {
+    let io = TokioIo::new(TcpStream::connect(admin).await?);
+    let (mut sender, connection) = http1::handshake(io).await?;
+    let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let request = Request::get("/metrics").header(header::HOST, admin).body(Empty::<Bytes>::new())?;
+    sender.send_request(request).await?.into_body().collect().await?;
+    drop(sender);
+    Ok(connection.await??)
+}
