@@ -15,9 +15,9 @@ use time::OffsetDateTime;
 use tokio::process::Command;
 
 use crate::{
-    folder::{Folder, Mark, write_whole},
+    folder::{Folder, RestorePoint, write_whole},
+    paths::FleetPaths,
     session::{Session, connect},
-    site::Site,
 };
 
 /// Name of the receiver as a member of the fleet, and of its log.
@@ -53,8 +53,8 @@ fn marker(fleet: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When WAL is archived to another folder, the folder's archive was stopped, or WAL doesn't arrive in time.
-pub async fn start(site: &Site, session: &Session, backup: &Folder) -> Result<()> {
-    match folder(&site.folder) {
+pub async fn start(paths: &FleetPaths, session: &Session, backup: &Folder) -> Result<()> {
+    match folder(&paths.folder) {
         Some(present) if present != backup.path() => {
             let path = present.display();
             bail!("WAL is archived to {path}: go on there, or run `fleet backup {path} --stop` first");
@@ -72,7 +72,7 @@ pub async fn start(site: &Site, session: &Session, backup: &Folder) -> Result<()
                         WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)";
             session.execute(slot, &[&SLOT]).await?;
             let path = backup.path().to_str().context("the folder's path is no text")?;
-            write_whole(&marker(&site.folder), path.as_bytes())?;
+            write_whole(&marker(&paths.folder), path.as_bytes())?;
         }
     }
     let failure = "WAL doesn't get to the archive: `fleet logs archive` tells more";
@@ -105,11 +105,11 @@ pub enum Stopped {
 ///
 /// # Errors
 /// When PostgreSQL doesn't answer, or the receiver doesn't end in time.
-pub async fn stop(site: &Site, url: &str) -> Result<Stopped> {
+pub async fn stop(paths: &FleetPaths, url: &str) -> Result<Stopped> {
     // Asked before anything is forgotten, so that a stop that fails can be repeated.
     let session = Session::connect(url).await?;
-    let present = folder(&site.folder);
-    forget(&site.folder)?;
+    let present = folder(&paths.folder);
+    forget(&paths.folder)?;
     let is_gone = "SELECT count(*) = 0 FROM pg_replication_slots WHERE slot_name = $1";
     let gone: bool = session.one(is_gone, &[&SLOT]).await?.try_get(0)?;
     if present.is_none() && gone {
@@ -129,15 +129,15 @@ pub async fn stop(site: &Site, url: &str) -> Result<Stopped> {
 ///
 /// # Errors
 /// When the name can't be one or is taken, WAL isn't archived to the folder, or the point doesn't arrive in time.
-pub async fn mark(site: &Site, url: &str, backup: &Folder, name: &str) -> Result<Mark> {
+pub async fn add_restore_point(paths: &FleetPaths, url: &str, backup: &Folder, name: &str) -> Result<RestorePoint> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
         bail!("a restore point's name is 1 to 63 letters, digits, '-', '_' or '.': {name:?}");
     }
-    if folder(&site.folder).as_deref() != Some(backup.path()) {
+    if folder(&paths.folder).as_deref() != Some(backup.path()) {
         bail!("WAL isn't archived to {}: take a backup there first", backup.path().display());
     }
-    if backup.marks()?.iter().any(|mark| mark.name == name) {
+    if backup.restore_points()?.iter().any(|mark| mark.name == name) {
         bail!("there is a restore point {name} already");
     }
     let session = Session::connect(url).await?;
@@ -150,8 +150,8 @@ pub async fn mark(site: &Site, url: &str, backup: &Folder, name: &str) -> Result
         "SELECT count(*) > 0 FROM pg_stat_replication WHERE application_name = $1 AND flush_lsn >= $2::text::pg_lsn";
     let arrived = async || Ok(session.one(sql, &[&SLOT, &place]).await?.try_get(0)?);
     until("the restore point doesn't get to the archive: `fleet logs archive` tells more", arrived).await?;
-    let mark = Mark { name: name.to_owned(), point: Some(point), at };
-    backup.add_mark(mark.clone())?;
+    let mark = RestorePoint { name: name.to_owned(), point: Some(point), at };
+    backup.add_restore_point(mark.clone())?;
     Ok(mark)
 }
 

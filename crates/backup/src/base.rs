@@ -14,8 +14,8 @@ use tokio::process::Command;
 
 use crate::{
     folder::{Base, BaseNote, Folder, write_whole},
+    paths::FleetPaths,
     session::{Session, connect},
-    site::Site,
 };
 
 /// A base backup or its verification that takes longer has hung.
@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 ///
 /// # Errors
 /// When PostgreSQL or one of its tools fails, or the copy doesn't pass its verification.
-pub async fn take(site: &Site, url: &str, session: &Session, folder: &Folder) -> Result<Base> {
+pub async fn take(paths: &FleetPaths, url: &str, session: &Session, folder: &Folder) -> Result<Base> {
     let name = session.now().await?.format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
     let path = folder.base().join(&name);
     if path.exists() {
         bail!("{} is there already: try again", path.display());
     }
-    match fill(site, url, session, &path).await {
+    match fill(paths, url, session, &path).await {
         Ok(note) => Ok(Base { name, path, note }),
         Err(error) => {
             // What can't be removed now goes with the next backup.
@@ -41,8 +41,8 @@ pub async fn take(site: &Site, url: &str, session: &Session, folder: &Folder) ->
     }
 }
 
-async fn fill(site: &Site, url: &str, session: &Session, path: &Path) -> Result<BaseNote> {
-    let (began, layout) = (Instant::now(), site.layout()?);
+async fn fill(paths: &FleetPaths, url: &str, session: &Session, path: &Path) -> Result<BaseNote> {
+    let (began, layout) = (Instant::now(), paths.layout()?);
     layout.share(path)?;
     let cluster = layout.lend(&path.join("cluster"))?;
     let segment = "SELECT pg_walfile_name(redo_lsn) FROM pg_control_checkpoint()";
@@ -55,7 +55,7 @@ async fn fill(site: &Site, url: &str, session: &Session, path: &Path) -> Result<
     finish(copy, "pg_basebackup").await?;
     verify(&layout, &cluster).await?;
     // The roles' passwords in the copy are those.
-    write_whole(&path.join("secrets.json"), &fs::read(&site.secrets)?)?;
+    write_whole(&path.join("secrets.json"), &fs::read(&paths.secrets)?)?;
     let note = BaseNote {
         ended: session.now().await?,
         first_segment,

@@ -30,7 +30,7 @@ const NOTE: &str = "backup.json";
 
 /// A name for a moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Mark {
+pub struct RestorePoint {
     /// The name.
     pub name: String,
     /// What PostgreSQL calls it; the same where absent, as older backups have it.
@@ -44,7 +44,7 @@ pub struct Mark {
 #[derive(Serialize, Deserialize)]
 struct Note {
     identity: Identity,
-    marks: Vec<Mark>,
+    marks: Vec<RestorePoint>,
 }
 
 /// What is known of a base backup.
@@ -141,16 +141,16 @@ impl Folder {
     }
 
     /// Its restore points, the oldest first.
-    pub fn marks(&self) -> Result<Vec<Mark>> {
+    pub fn restore_points(&self) -> Result<Vec<RestorePoint>> {
         Ok(self.note()?.marks)
     }
 
     /// Notes a restore point.
-    pub fn add_mark(&self, mark: Mark) -> Result<()> {
-        self.change_marks(|marks| marks.push(mark))
+    pub fn add_restore_point(&self, mark: RestorePoint) -> Result<()> {
+        self.change_restore_points(|marks| marks.push(mark))
     }
 
-    fn change_marks(&self, change: impl FnOnce(&mut Vec<Mark>)) -> Result<()> {
+    fn change_restore_points(&self, change: impl FnOnce(&mut Vec<RestorePoint>)) -> Result<()> {
         let lock = self.lock_file("note.lock")?;
         lock.lock().context("the backup's note can't be locked")?;
         let mut note = self.note()?;
@@ -237,7 +237,7 @@ impl Folder {
                 fs::remove_file(entry.path())?;
             }
         }
-        self.change_marks(|marks| marks.retain(|mark| mark.at >= oldest.note.ended))?;
+        self.change_restore_points(|marks| marks.retain(|mark| mark.at >= oldest.note.ended))?;
         Ok(bases.into_iter().map(|base| base.name).collect())
     }
 

@@ -20,7 +20,7 @@ fn folder(room: &Path, hours: &[u8]) -> Folder {
         fs::write(path.join("base.json"), serde_json::to_vec(&note).unwrap()).unwrap();
         fs::write(folder.wal().join(segment(*hour)), b"").unwrap();
     }
-    let mark = Mark { name: "early".to_owned(), point: None, at: datetime!(2026-01-01 1:30 UTC) };
+    let mark = RestorePoint { name: "early".to_owned(), point: None, at: datetime!(2026-01-01 1:30 UTC) };
     folder.write(&Note { identity: IDENTITY, marks: vec![mark] }).unwrap();
     folder
 }
@@ -53,7 +53,7 @@ fn what_only_old_backups_need_goes_with_them_and_half_a_backup_counts_for_nothin
     };
     assert_eq!(names(&folder.wal()), [segment(1) + ".partial", segment(2), segment(3)].into());
     assert_eq!(names(&folder.base()), ["hour-2".to_owned(), "hour-3".to_owned()].into());
-    assert!(folder.marks().unwrap().is_empty(), "the point before the oldest backup can't be reached");
+    assert!(folder.restore_points().unwrap().is_empty(), "the point before the oldest backup can't be reached");
     assert!(folder.thin(2).unwrap().is_empty());
 }
 
@@ -64,12 +64,12 @@ fn points_that_are_marked_at_once_are_all_noted_and_base_backups_are_taken_one_a
     let at = datetime!(2026-01-01 2:00 UTC);
     std::thread::scope(|scope| {
         for number in 0..8 {
-            let mark = Mark { name: number.to_string(), point: None, at };
+            let mark = RestorePoint { name: number.to_string(), point: None, at };
             let folder = &folder;
-            scope.spawn(move || folder.add_mark(mark).unwrap());
+            scope.spawn(move || folder.add_restore_point(mark).unwrap());
         }
     });
-    assert_eq!(folder.marks().unwrap().len(), 9);
+    assert_eq!(folder.restore_points().unwrap().len(), 9);
     let claim = folder.claim().unwrap();
     assert!(folder.claim().unwrap_err().to_string().contains("another base backup"));
     drop(claim);

@@ -7,15 +7,15 @@
 pub mod archive;
 pub mod base;
 mod folder;
+mod paths;
 pub mod restore;
 mod session;
-mod site;
 mod streams;
 mod wal;
 
 pub use self::{
-    folder::{Base, BaseNote, Folder, Mark},
+    folder::{Base, BaseNote, Folder, RestorePoint},
+    paths::FleetPaths,
     session::{Identity, Session, format_time},
-    site::Site,
     streams::Broker,
 };

@@ -15,8 +15,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::form
 use crate::{
     archive, base,
     folder::{Base, Folder, write_whole},
+    paths::FleetPaths,
     session::Session,
-    site::Site,
     streams::{self, Broker},
     wal,
 };
@@ -96,31 +96,31 @@ pub struct Restored {
 /// When the base backup is damaged, the point can't be reached, or a server fails. Until the replay has succeeded the
 /// present data are as they were; after that [`unfinished`] is true until a restore has gone through.
 pub async fn run(
-    site: &Site,
+    paths: &FleetPaths,
     plan: &Plan,
     password: String,
     broker: impl FnOnce() -> Result<Broker>,
     show: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Restored> {
-    let layout = site.layout()?;
+    let layout = paths.layout()?;
     base::verify(&layout, &plan.base.cluster()).await?;
     let binaries = provision(&layout, show).await?;
     show(&format!("replaying from the base backup {}", plan.base.name));
     let recovery = plan.recovery()?;
     let options = PostgresOptions { password: Some(password), ..PostgresOptions::default() };
-    let mut postgres = Postgres::recover(&binaries, &layout, &site.postgres, &recovery, options).await?;
-    let to = verify(&postgres, site, plan).await?;
+    let mut postgres = Postgres::recover(&binaries, &layout, &paths.postgres, &recovery, options).await?;
+    let to = verify(&postgres, paths, plan).await?;
     postgres.stop().await?;
 
     // From here to the end the parts don't fit together: `up` refuses, and another restore goes over it again.
-    write_whole(&unfinished_marker(&site.folder), b"")?;
+    write_whole(&unfinished_marker(&paths.folder), b"")?;
     let stamp = now().format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
     let aside = postgres.take_place(&stamp)?;
-    take_over_secrets(site, &plan.base, &stamp)?;
-    let streams = streams::delete(site, &binaries, broker()?).await?;
-    archive::forget(&site.folder)?;
-    write_whole(&rewind_file(&site.folder), &serde_json::to_vec(&Rewind { from: now(), to })?)?;
-    fs::remove_file(unfinished_marker(&site.folder))?;
+    take_over_secrets(paths, &plan.base, &stamp)?;
+    let streams = streams::delete(paths, &binaries, broker()?).await?;
+    archive::forget(&paths.folder)?;
+    write_whole(&rewind_file(&paths.folder), &serde_json::to_vec(&Rewind { from: now(), to })?)?;
+    fs::remove_file(unfinished_marker(&paths.folder))?;
     Ok(Restored { to, streams, aside })
 }
 
@@ -134,7 +134,7 @@ fn target_of(folder: &Folder, point: &Point) -> Result<(Target, Option<OffsetDat
             Ok((Target::Time(as_postgres_reads(time)?), Some(time)))
         }
         Point::Name(name) => {
-            let marks = folder.marks()?;
+            let marks = folder.restore_points()?;
             let Some(mark) = marks.iter().find(|mark| mark.name == *name) else {
                 let known: Vec<_> = marks.iter().map(|mark| mark.name.as_str()).collect();
                 bail!("there is no restore point {name:?} in reach; there are: {}", known.join(", "));
@@ -152,7 +152,7 @@ fn as_postgres_reads(time: OffsetDateTime) -> Result<String> {
 }
 
 /// Sees that it is the fleet's cluster, and all of it where all was asked for; returns the time of its last transaction.
-async fn verify(postgres: &Postgres, site: &Site, plan: &Plan) -> Result<OffsetDateTime> {
+async fn verify(postgres: &Postgres, paths: &FleetPaths, plan: &Plan) -> Result<OffsetDateTime> {
     let session = Session::connect(&postgres.url("postgres")).await?;
     // To PostgreSQL a segment that is missing or damaged is the archive's end.
     if plan.target == Target::End
@@ -169,7 +169,7 @@ async fn verify(postgres: &Postgres, site: &Site, plan: &Plan) -> Result<OffsetD
             );
         }
     }
-    for database in &site.databases {
+    for database in &paths.databases {
         let known = "SELECT count(*) FROM pg_database WHERE datname = $1";
         let count: i64 = session.one(known, &[&database]).await?.try_get(0)?;
         if count != 1 {
@@ -181,14 +181,14 @@ async fn verify(postgres: &Postgres, site: &Site, plan: &Plan) -> Result<OffsetD
 }
 
 /// The passwords in the cluster are the backup's; other ones are put aside.
-fn take_over_secrets(site: &Site, base: &Base, stamp: &str) -> Result<()> {
+fn take_over_secrets(paths: &FleetPaths, base: &Base, stamp: &str) -> Result<()> {
     let kept = fs::read(base.secrets())?;
-    match fs::read(&site.secrets) {
+    match fs::read(&paths.secrets) {
         Ok(present) if present == kept => return Ok(()),
-        Ok(_) => fs::rename(&site.secrets, site.folder.join(format!("secrets.before-{stamp}.json")))?,
+        Ok(_) => fs::rename(&paths.secrets, paths.folder.join(format!("secrets.before-{stamp}.json")))?,
         Err(_) => {}
     }
-    write_whole(&site.secrets, &kept)
+    write_whole(&paths.secrets, &kept)
 }
 
 /// Whether a restore was interrupted where parts of the fleet don't fit together; `fleet` is the fleet's folder.

@@ -13,7 +13,7 @@ use async_nats::jetstream::{self, ErrorCode, context::DeleteStreamErrorKind};
 use flotilla_messaging::broker::nats::connect;
 use flotilla_servers::{Binaries, Nats, NatsOptions, NatsUser};
 
-use crate::site::Site;
+use crate::paths::FleetPaths;
 
 /// The stream that backs inventory's bucket of prices.
 const PRICES: &str = "KV_prices";
@@ -34,14 +34,14 @@ pub enum Broker {
 }
 
 /// Deletes the services' streams, with their consumers; returns how many there were.
-pub async fn delete(site: &Site, binaries: &Binaries, broker: Broker) -> Result<usize> {
+pub async fn delete(paths: &FleetPaths, binaries: &Binaries, broker: Broker) -> Result<usize> {
     let (users, commands) = match broker {
-        Broker::Running(url) => return delete_at(&url, &site.databases).await,
+        Broker::Running(url) => return delete_at(&url, &paths.databases).await,
         Broker::Own { users, commands } => (users, commands),
     };
     let options = NatsOptions { users, ..NatsOptions::default() };
-    let mut nats = Nats::start(binaries, &site.layout()?, &site.nats, options).await?;
-    let deleted = delete_at(&commands.at(&nats.url()), &site.databases).await;
+    let mut nats = Nats::start(binaries, &paths.layout()?, &paths.nats, options).await?;
+    let deleted = delete_at(&commands.at(&nats.url()), &paths.databases).await;
     nats.stop().await?;
     deleted
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use flotilla_backup::{
-    Folder, Session, Site,
+    FleetPaths, Folder, Session,
     archive::{self, Stopped},
     base, format_time,
 };
@@ -54,24 +54,24 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     }
     refuse_other(home)?;
     let url = State::of_running(home)?.database_url("postgres");
-    let site = site(home);
+    let paths = paths(home);
     if options.stop {
-        return stop(&site, &url).await;
+        return stop(&paths, &url).await;
     }
     if let Some(name) = &options.mark {
-        let mark = archive::mark(&site, &url, &Folder::open(&options.folder)?, name).await?;
+        let mark = archive::add_restore_point(&paths, &url, &Folder::open(&options.folder)?, name).await?;
         println!("restore point {name} at {}", format_time(mark.at)?);
         return Ok(());
     }
     let session = Session::connect(&url).await?;
-    let folder = Folder::prepare(&site.layout()?, &options.folder, session.identity().await?)?;
+    let folder = Folder::prepare(&paths.layout()?, &options.folder, session.identity().await?)?;
     let _claim = folder.claim()?;
     let command = format!("backup {} --keep {}", options.folder.display(), options.keep);
     options.confirmation.ask(home, &command, &pruned(&folder, options.keep)?)?;
     if !options.once {
-        archive::start(&site, &session, &folder).await?;
+        archive::start(&paths, &session, &folder).await?;
     }
-    let base = base::take(&site, &url, &session, &folder).await?;
+    let base = base::take(&paths, &url, &session, &folder).await?;
     println!(
         "{} in {}: {} in {:.1} s, verified",
         bold(&base.name),
@@ -103,8 +103,8 @@ fn pruned(folder: &Folder, keep: u16) -> Result<Vec<String>> {
 }
 
 /// The fleet of a home, as backups see it.
-pub fn site(home: &Home) -> Site {
-    Site {
+pub fn paths(home: &Home) -> FleetPaths {
+    FleetPaths {
         folder: home.root().to_owned(),
         secrets: home.secrets(),
         servers: home.servers().to_owned(),
@@ -114,8 +114,8 @@ pub fn site(home: &Home) -> Site {
     }
 }
 
-async fn stop(site: &Site, url: &str) -> Result<()> {
-    match archive::stop(site, url).await? {
+async fn stop(paths: &FleetPaths, url: &str) -> Result<()> {
+    match archive::stop(paths, url).await? {
         Stopped::Nothing => println!("WAL isn't archived"),
         Stopped::Archive(folder) => {
             println!("WAL isn't archived to {} any more; what it holds stays", folder.display());
@@ -145,7 +145,7 @@ fn list(folder: &Folder) -> Result<()> {
         table.row([base.name.clone(), format_time(base.note.ended)?, mib(base.note.bytes / 1024)]);
     }
     print!("{}", table.render());
-    for mark in folder.marks()? {
+    for mark in folder.restore_points()? {
         println!("restore point {} at {}", bold(&mark.name), format_time(mark.at)?);
     }
     match folder.archived()? {

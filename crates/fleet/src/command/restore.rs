@@ -16,7 +16,7 @@ use flotilla_terminal::bold;
 use tokio::time::Instant;
 
 use super::{
-    backup::{refuse_other, site},
+    backup::{paths, refuse_other},
     confirmation::Confirmation,
 };
 use crate::{
@@ -79,7 +79,7 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     let secrets = fs::read(plan.base().secrets())?;
     let secrets: Secrets = serde_json::from_slice(&secrets).context("secrets.json is damaged")?;
     let show = |line: &str| println!("{line}");
-    let restored = restore::run(&site(home), &plan, secrets.postgres_password, || broker(home), &show).await?;
+    let restored = restore::run(&paths(home), &plan, secrets.postgres_password, || broker(home), &show).await?;
 
     println!(
         "restored to {} in {:.1} s; {} streams deleted",

@@ -19,7 +19,7 @@ async fn a_timeline_shows_every_step_in_every_service() {
         "in StockReserved",
         "reservation made, now committed",
         "out ChargePayment",
-        "charge 2500 USD",
+        "charge 25.00 USD",
         "in PaymentCharged",
         "out CommitStock",
         "out OrderConfirmed",

@@ -7,7 +7,7 @@ use flotilla_servers::Layout;
 
 /// A fleet's folders, and what its servers are called.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct FleetPaths {
     /// The fleet's folder: what is noted of an archive and of a restore is kept there.
     pub folder: PathBuf,
     /// The file with the fleet's credentials. Each base backup holds a copy, since its databases have those passwords.
@@ -22,7 +22,7 @@ pub struct Site {
     pub databases: Vec<String>,
 }
 
-impl Site {
+impl FleetPaths {
     /// The folder of the servers, opened.
     ///
     /// # Errors
