@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use async_nats::jetstream;
-use flotilla_proto::events::consumers;
 use flotilla_messaging::broker::nats::connect;
+use flotilla_proto::events::consumers;
 use futures::TryStreamExt as _;
 
 use crate::{

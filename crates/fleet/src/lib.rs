@@ -17,7 +17,7 @@ pub mod services;
 pub mod supervisor;
 pub mod variables;
 
-pub use services::{DATABASES, SERVICES};
+pub use services::list::{DATABASES, SERVICES};
 
 /// The servers behind the services.
 pub const SERVERS: [&str; 3] = ["postgres", "nats", "redis"];

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod bucket;
+pub mod list;
 pub mod probe;
 
 use flotilla_rpc::ClientSettings;

@@ -1,6 +1,6 @@
 //! The services of the fleet, as `services/services.txt` lists them.
 
-const LIST: &str = include_str!("../../../services/services.txt");
+const LIST: &str = include_str!("../../../../services/services.txt");
 
 /// What a service has behind its name that owns a database.
 const DATABASE: &str = " database";
