@@ -20,6 +20,8 @@ pub(crate) struct Attributes {
     pub rename: Option<String>,
     /// It is no setting, and always its type's `Default`.
     pub skip: bool,
+    /// Its settings stand in the section that it is a field of.
+    pub flatten: bool,
     pub rename_all: Option<String>,
     pub aliases: Vec<String>,
     pub kind: Option<String>,
@@ -57,6 +59,8 @@ fn own(meta: &ParseNestedMeta<'_>, read: &mut Attributes) -> syn::Result<()> {
         });
     } else if meta.path.is_ident("skip") {
         read.skip = true;
+    } else if meta.path.is_ident("flatten") {
+        read.flatten = true;
     } else if meta.path.is_ident("rename") {
         read.rename = Some(text(meta)?);
     } else if meta.path.is_ident("rename_all") {
@@ -66,7 +70,7 @@ fn own(meta: &ParseNestedMeta<'_>, read: &mut Attributes) -> syn::Result<()> {
     } else if meta.path.is_ident("kind") {
         read.kind = Some(text(meta)?);
     } else {
-        return Err(meta.error("unknown attribute; use one of default, skip, rename, rename_all, alias, kind"));
+        return Err(meta.error("unknown attribute; use one of default, skip, flatten, rename, rename_all, alias, kind"));
     }
     Ok(())
 }

@@ -34,10 +34,29 @@ impl<'a> Member<'a> {
         self.said.fallback.as_ref().map(value)
     }
 
+    /// Where its settings stand within the section at `whole`.
+    fn place(&self, whole: &TokenStream) -> TokenStream {
+        let name = &self.name;
+        if self.said.flatten { quote!(#whole) } else { quote!(&::flotilla_config::join(#whole, #name)) }
+    }
+
+    fn check(&self) -> TokenStream {
+        let Self { ident, name, .. } = self;
+        match self.said.flatten {
+            true => quote!(::flotilla_config::Setting::check(&self.#ident, problems);),
+            false => quote! {
+                problems.within(#name, |problems| ::flotilla_config::Setting::check(&self.#ident, problems));
+            },
+        }
+    }
+
     fn describe(&self) -> TokenStream {
         let Self { ident, kind, name, said, .. } = self;
         let (doc, aliases) = (&said.doc, &said.aliases);
-        let at = quote!(&at.field(#name, #doc, &[#(#aliases),*]));
+        let at = match said.flatten {
+            true => quote!(at),
+            false => quote!(&at.field(#name, #doc, &[#(#aliases),*])),
+        };
         let call = quote!(<#kind as ::flotilla_config::Setting>::describe);
         match self.fallback() {
             None => quote!(#call(#at, default.map(|whole| &whole.#ident), out);),
@@ -49,7 +68,7 @@ impl<'a> Member<'a> {
     }
 
     fn read(&self) -> TokenStream {
-        let Self { kind, name, default, held, .. } = self;
+        let Self { kind, default, held, .. } = self;
         if self.said.skip {
             return quote!(let #held = ::core::option::Option::Some(#default.unwrap_or_default()););
         }
@@ -57,13 +76,8 @@ impl<'a> Member<'a> {
             None => quote!(#default),
             Some(value) => quote!(#default.or_else(|| ::core::option::Option::Some(#value))),
         };
-        quote! {
-            let #held = <#kind as ::flotilla_config::Setting>::read(
-                &::flotilla_config::join(at, #name),
-                #default,
-                from,
-            );
-        }
+        let at = self.place(&quote!(at));
+        quote!(let #held = <#kind as ::flotilla_config::Setting>::read(#at, #default, from);)
     }
 }
 
@@ -144,24 +158,20 @@ fn read(said: &Attributes, members: &[Member<'_>]) -> TokenStream {
 fn walk(members: &[Member<'_>]) -> TokenStream {
     let set: Vec<&Member<'_>> = members.iter().filter(|member| !member.said.skip).collect();
     let idents: Vec<&Ident> = set.iter().map(|member| member.ident).collect();
-    let names: Vec<&str> = set.iter().map(|member| member.name.as_str()).collect();
+    let checks = set.iter().map(|member| member.check());
+    let places: Vec<TokenStream> = set.iter().map(|member| member.place(&quote!(name))).collect();
     quote! {
         fn check(&self, problems: &mut ::flotilla_config::Problems) {
-            #(problems.within(#names, |problems| ::flotilla_config::Setting::check(&self.#idents, problems));)*
+            #(#checks)*
             ::flotilla_config::Validate::validate(self, problems);
         }
 
         fn values(&self, name: &str, out: &mut ::std::vec::Vec<::flotilla_config::Shown>) {
-            #(::flotilla_config::Setting::values(&self.#idents, &::flotilla_config::join(name, #names), out);)*
+            #(::flotilla_config::Setting::values(&self.#idents, #places, out);)*
         }
 
         fn differ(&self, new: &Self, name: &str, out: &mut ::std::vec::Vec<::flotilla_config::Change>) {
-            #(::flotilla_config::Setting::differ(
-                &self.#idents,
-                &new.#idents,
-                &::flotilla_config::join(name, #names),
-                out,
-            );)*
+            #(::flotilla_config::Setting::differ(&self.#idents, &new.#idents, #places, out);)*
         }
 
         fn adopt(&self, new: &Self) {

@@ -75,6 +75,10 @@ pub struct Reference {
 impl Reference {
     /// Adds a section; `doc` is its type's word where its field has none.
     pub fn section(&mut self, at: &Place, doc: &str) {
+        // A flattened section stands in another one, which is known already.
+        if self.sections.iter().any(|known| known.name == at.name) {
+            return;
+        }
         let doc = if at.doc.is_empty() { doc } else { &at.doc };
         self.sections.push(Section { name: at.name.clone(), doc: doc.to_owned() });
     }

@@ -11,6 +11,7 @@ use flotilla_proto::identity::v1::{
     RefreshTokenRequest, RotateSigningKeyRequest,
 };
 use flotilla_rpc::{AccessRules, Server};
+use flotilla_service::CallSettings;
 use flotilla_telemetry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -48,6 +49,12 @@ impl TestIdentity {
         let shutdown = CancellationToken::new();
         tokio::spawn(server.serve(listener, shutdown.clone()));
         Self { signer, settings, ended, _server: shutdown.drop_guard() }
+    }
+
+    /// The sections of callers and calls of a service under test.
+    #[must_use]
+    pub fn call_settings(&self) -> CallSettings {
+        CallSettings { auth: self.auth_settings(), client: crate::client_settings() }
     }
 
     /// Settings by which a service accepts these tokens.

@@ -35,7 +35,7 @@ pub use held::Held;
 pub use identity::TestIdentity;
 pub use in_memory::{InMemory, in_memory, in_memory_with};
 pub use nats::nats_client;
-pub use patience::{PATIENCE, client_settings, server_settings};
+pub use patience::{PATIENCE, client_settings, common_settings, server_settings};
 pub use refusal::{fields, reason, refusal};
 pub use stack::{Stack, stack};
 pub use streams::Streams;

@@ -7,8 +7,14 @@
 use std::time::Duration;
 
 use flotilla_config::HumanDuration;
+use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
 use flotilla_rpc::{ClientSettings, ServerSettings};
+use flotilla_service::remote::RemoteSettings;
+use flotilla_service::{CommonSettings, SecretsSettings, ServiceSettings};
+use flotilla_telemetry::TelemetrySettings;
+
+use crate::Database;
 
 /// The deadline of anything that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,6 +35,20 @@ pub fn client_settings() -> ClientSettings {
         default_deadline: LONG,
         keepalive_timeout: LONG,
         ..ClientSettings::default()
+    }
+}
+
+/// The common sections of a service under test.
+#[must_use]
+pub fn common_settings(database: &Database, nats_url: impl Into<String>) -> CommonSettings {
+    CommonSettings {
+        service: ServiceSettings::default(),
+        telemetry: TelemetrySettings::default(),
+        remote: RemoteSettings::default(),
+        secrets: SecretsSettings::default(),
+        grpc: server_settings(),
+        postgres: database.settings(),
+        nats: NatsSettings { url: nats_url.into(), ..NatsSettings::default() },
     }
 }
 

@@ -5,12 +5,7 @@ use std::time::Duration;
 use flotilla_auth::MAX_CLOCK_SKEW;
 use flotilla_cgroup::Limits;
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
-use flotilla_messaging::NatsSettings;
-use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::ServerSettings;
-use flotilla_service::remote::RemoteSettings;
-use flotilla_service::{SecretsSettings, ServiceSettings};
-use flotilla_telemetry::TelemetrySettings;
+use flotilla_service::CommonSettings;
 
 use crate::domain::session::Lifetimes;
 
@@ -25,29 +20,12 @@ const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Everything that identity can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
 #[derive(Clone, Debug, Setting)]
 pub struct Settings {
-    /// Admin port and shutdown.
-    #[setting(default)]
-    pub service: ServiceSettings,
-    /// Logs and traces.
-    #[setting(default)]
-    pub telemetry: TelemetrySettings,
-    /// Settings and flags that change while it runs.
-    #[setting(default)]
-    pub remote: RemoteSettings,
-    /// Stores of secrets that other settings refer to.
-    #[setting(default)]
-    pub secrets: SecretsSettings,
-    /// The gRPC server.
-    #[setting(default)]
-    pub grpc: ServerSettings,
+    /// What every service has.
+    #[setting(flatten)]
+    pub common: CommonSettings,
     /// Tokens.
     #[setting(default)]
     pub auth: AuthSettings,
-    /// The database.
-    pub postgres: PostgresSettings,
-    /// The broker.
-    #[setting(default)]
-    pub nats: NatsSettings,
     /// The first operator.
     #[setting(default)]
     pub admin: AdminSettings,
@@ -192,9 +170,7 @@ impl PasswordSettings {
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        self.service.check_server(&self.grpc, problems);
-        self.nats.check_database(&self.postgres, problems);
-        if self.service.environment.is_production() {
+        if self.common.service.environment.is_production() {
             let work = u64::from(self.passwords.memory_kib) * u64::from(self.passwords.iterations);
             problems.require(
                 work >= LEAST_WORK,

@@ -25,12 +25,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use flotilla_auth::Authenticator;
 use flotilla_cgroup::Limits;
-use flotilla_messaging::{Messaging, StreamSpec};
-use flotilla_postgres::Pool;
 use flotilla_proto::events::streams;
 use flotilla_proto::identity::v1::{auth_service_server::AuthServiceServer, user_service_server::UserServiceServer};
-use flotilla_rpc::{AccessRules, Server};
-use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
+use flotilla_service::{Common, Infrastructure, Migrations, PageKey, Running, Service, migrations_with};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -60,27 +57,14 @@ impl Service for Identity {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common {
-            service: &settings.service,
-            telemetry: &settings.telemetry,
-            remote: &settings.remote,
-            postgres: Some(&settings.postgres),
-        }
+        settings.common.common()
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
-        let registry = telemetry.registry();
-        let postgres = &settings.postgres;
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
-        let faults = chassis.faults();
-        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(&faults);
-        let own = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(&faults);
-        let messaging =
-            Messaging::new(Self::NAME, StreamSpec::of(&streams::IDENTITY), system.clone(), &settings.nats, registry)
-                .await?;
-        let messaging = messaging.with_faults(&faults);
-        let ids = messaging.ids();
-        let users = Users::new(system.clone(), own.clone(), messaging.outbox(), ids.clone());
+        let mut base = Infrastructure::connect(&streams::IDENTITY, &settings.common, telemetry).await?;
+        let ids = base.ids();
+        let (system, own) = (base.system.clone(), base.user.clone());
+        let users = Users::new(system.clone(), own.clone(), base.outbox(), ids.clone());
 
         let sessions = Sessions::new(system.clone(), own.clone());
         let revoked = RevokedSessions::new(system.clone(), ids.clone());
@@ -93,14 +77,15 @@ impl Service for Identity {
         let keys = Arc::new(SigningKeys::new(&stored, &settings.auth, ids.clock())?);
         let authenticator = Authenticator::new(&settings.auth.verification(), keys.clone());
         let rotation = Rotation::new(keys, table.clone(), ids.clone(), &settings.auth);
-        let shutdown = chassis.shutdown();
-        chassis.spawn("signing keys", rotation.clone().follow(shutdown.clone()));
-        chassis.spawn("ended sessions", authenticator.watch_revocations(Arc::new(revoked.clone()), shutdown.clone()));
+        let shutdown = base.chassis.shutdown();
+        base.chassis.spawn("signing keys", rotation.clone().follow(shutdown.clone()));
+        base.chassis
+            .spawn("ended sessions", authenticator.watch_revocations(Arc::new(revoked.clone()), shutdown.clone()));
         let failed = FailedAttempts::new(system.clone());
-        let attempts = Attempts::new(failed.clone(), Arc::clone(&passwords), &settings.guessing, registry)?;
+        let attempts = Attempts::new(failed.clone(), Arc::clone(&passwords), &settings.guessing, base.registry())?;
         let attempts = Arc::new(attempts);
         let cleaning = Cleaning { sessions: sessions.clone(), attempts: failed, keys: table, ids: ids.clone() };
-        chassis.spawn("cleaning", cleaning.run(shutdown.clone()));
+        base.chassis.spawn("cleaning", cleaning.run(shutdown));
 
         let pages = || PageKey::new(system.clone());
         let checks = (Arc::clone(&passwords), Arc::clone(&attempts));
@@ -117,16 +102,9 @@ impl Service for Identity {
             page_key: pages(),
             ids,
         };
-        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
-            .add(UserServiceServer::new(user_api))
-            .add(AuthServiceServer::new(auth));
-
-        chassis.check_database("database", &system);
-        chassis.check_database("database as user", &own);
-        let broker = messaging.broker_probe();
-        chassis.check_link("broker", move || broker.state());
-        chassis.spawn("messaging", messaging.run(shutdown));
-        chassis.start(server, settings.grpc.listen).await
+        let server =
+            base.server_with(authenticator).add(UserServiceServer::new(user_api)).add(AuthServiceServer::new(auth));
+        base.start(server).await
     }
 
     fn migrations() -> Migrations {
@@ -137,9 +115,5 @@ impl Service for Identity {
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Migrations {
-    vec![
-        ("messaging_history", flotilla_messaging::migrations()),
-        ("service_history", flotilla_service::migrations()),
-        ("schema_history", embedded::migrations::runner()),
-    ]
+    migrations_with(embedded::migrations::runner())
 }

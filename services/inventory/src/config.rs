@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use flotilla_auth::AuthSettings;
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
-use flotilla_messaging::NatsSettings;
-use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::{ClientSettings, ServerSettings};
-use flotilla_service::remote::RemoteSettings;
-use flotilla_service::{SecretsSettings, ServiceSettings};
-use flotilla_telemetry::TelemetrySettings;
+use flotilla_service::{CallSettings, CommonSettings};
 
 /// What a transaction may take beyond the silence that an import allows.
 const LOST_GRACE: Duration = Duration::from_secs(30);
@@ -17,32 +11,12 @@ const LOST_GRACE: Duration = Duration::from_secs(30);
 /// All settings; only `postgres` has no default.
 #[derive(Debug, Clone, Setting)]
 pub struct Settings {
-    /// The process: admin address, grace.
-    #[setting(default)]
-    pub service: ServiceSettings,
-    /// Logs and traces.
-    #[setting(default)]
-    pub telemetry: TelemetrySettings,
-    /// Settings and flags that change while it runs.
-    #[setting(default)]
-    pub remote: RemoteSettings,
-    /// Stores of secrets that other settings refer to.
-    #[setting(default)]
-    pub secrets: SecretsSettings,
-    /// The gRPC server.
-    #[setting(default)]
-    pub grpc: ServerSettings,
-    /// Tokens.
-    #[setting(default)]
-    pub auth: AuthSettings,
-    /// Calls of other services.
-    #[setting(default)]
-    pub client: ClientSettings,
-    /// The database.
-    pub postgres: PostgresSettings,
-    /// The broker.
-    #[setting(default)]
-    pub nats: NatsSettings,
+    /// What every service has.
+    #[setting(flatten)]
+    pub common: CommonSettings,
+    /// Callers and calls.
+    #[setting(flatten)]
+    pub calls: CallSettings,
     /// Holds on stock.
     #[setting(default)]
     pub hold: HoldSettings,
@@ -154,9 +128,4 @@ impl Validate for HoldSettings {
     }
 }
 
-impl Validate for Settings {
-    fn validate(&self, problems: &mut Problems) {
-        self.service.check_server(&self.grpc, problems);
-        self.nats.check_database(&self.postgres, problems);
-    }
-}
+impl Validate for Settings {}

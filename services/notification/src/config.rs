@@ -1,47 +1,21 @@
 //! Notification's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
-use flotilla_auth::AuthSettings;
 use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_flags::FlagSettings;
-use flotilla_messaging::NatsSettings;
-use flotilla_postgres::PostgresSettings;
-use flotilla_rpc::{ClientSettings, ServerSettings};
-use flotilla_service::remote::RemoteSettings;
-use flotilla_service::{SecretsSettings, ServiceSettings};
-use flotilla_telemetry::TelemetrySettings;
+use flotilla_service::{CallSettings, CommonSettings};
 
 /// All settings; only `postgres` has no default.
 #[derive(Debug, Clone, Setting)]
 pub struct Settings {
-    /// The process: admin address, grace.
-    #[setting(default)]
-    pub service: ServiceSettings,
-    /// Logs and traces.
-    #[setting(default)]
-    pub telemetry: TelemetrySettings,
-    /// Settings and flags that change while it runs.
-    #[setting(default)]
-    pub remote: RemoteSettings,
-    /// Stores of secrets that other settings refer to.
-    #[setting(default)]
-    pub secrets: SecretsSettings,
+    /// What every service has.
+    #[setting(flatten)]
+    pub common: CommonSettings,
+    /// Callers and calls.
+    #[setting(flatten)]
+    pub calls: CallSettings,
     /// Feature flags.
     #[setting(default)]
     pub flags: FlagSettings,
-    /// The gRPC server.
-    #[setting(default)]
-    pub grpc: ServerSettings,
-    /// Tokens.
-    #[setting(default)]
-    pub auth: AuthSettings,
-    /// Calls of other services.
-    #[setting(default)]
-    pub client: ClientSettings,
-    /// The database.
-    pub postgres: PostgresSettings,
-    /// The broker.
-    #[setting(default)]
-    pub nats: NatsSettings,
     /// Recording and live feeds.
     #[setting(default)]
     pub feed: FeedSettings,
@@ -76,9 +50,4 @@ impl Validate for FeedSettings {
     }
 }
 
-impl Validate for Settings {
-    fn validate(&self, problems: &mut Problems) {
-        self.service.check_server(&self.grpc, problems);
-        self.nats.check_database(&self.postgres, problems);
-    }
-}
+impl Validate for Settings {}

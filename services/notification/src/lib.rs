@@ -13,14 +13,9 @@ pub mod feed;
 pub mod grpc;
 pub mod storage;
 
-use std::sync::Arc;
-
-use flotilla_messaging::{ConsumerSpec, Messaging, StreamSpec};
-use flotilla_postgres::Pool;
 use flotilla_proto::events::streams;
 use flotilla_proto::notification::v1::notification_service_server::NotificationServiceServer;
-use flotilla_rpc::{AccessRules, Server};
-use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
+use flotilla_service::{Common, Infrastructure, Migrations, PageKey, Running, Service, migrations_with};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -33,37 +28,18 @@ impl Service for Notification {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common {
-            service: &settings.service,
-            telemetry: &settings.telemetry,
-            remote: &settings.remote,
-            postgres: Some(&settings.postgres),
-        }
+        settings.common.common()
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
-        let registry = telemetry.registry();
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
-        let faults = chassis.faults();
-        let system = Pool::connect("system", &settings.postgres.system_url, &settings.postgres, registry)?;
-        let user = Pool::connect("user", &settings.postgres.user_url, &settings.postgres, registry)?;
-        let (system, user) = (system.with_faults(&faults), user.with_faults(&faults));
-        let messaging = Messaging::new(
-            Self::NAME,
-            StreamSpec::of(&streams::NOTIFICATION),
-            system.clone(),
-            &settings.nats,
-            registry,
-        )
-        .await?;
-        let mut messaging = messaging.with_faults(&faults);
-        let (ids, broker) = (messaging.ids(), messaging.broker_probe());
+        let mut base = Infrastructure::connect(&streams::NOTIFICATION, &settings.common, telemetry).await?;
+        let ids = base.ids();
+        let (system, user) = (base.system.clone(), base.user.clone());
 
-        let single = events::SingleNotice::new(chassis.flags(&settings.flags, &settings.remote).await?);
+        let single = events::SingleNotice::new(base.chassis.flags(&settings.flags, &settings.common.remote).await?);
         let hub = feed::Hub::new(settings.feed.listeners_each);
-        for recorder in events::Recorder::of_each_consumer(&ids, &hub, &single, registry)? {
-            let spec = ConsumerSpec::of(recorder.consumer(), settings.feed.max_batch);
-            messaging.consume(spec, Arc::new(recorder))?;
+        for recorder in events::Recorder::of_each_consumer(&ids, &hub, &single, base.registry())? {
+            base.consume(recorder.consumer(), settings.feed.max_batch, recorder)?;
         }
 
         let feeds = storage::Feeds::new(system.clone(), user.clone());
@@ -76,24 +52,15 @@ impl Service for Notification {
             settings.feed.page,
             ids,
         );
-        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
-        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
-            .add(NotificationServiceServer::new(api));
+        let server = base.server(&settings.calls)?.add(NotificationServiceServer::new(api));
 
-        chassis.check_database("database", &system);
-        chassis.check_database("database as user", &user);
-        chassis.check_link("broker", move || broker.state());
-        chassis.spawn("messaging", messaging.run(chassis.shutdown()));
-        chassis.spawn("feeds", hub.watch(feeds, settings.feed.poll.clone(), chassis.shutdown()));
-        chassis.start(server, settings.grpc.listen).await
+        let shutdown = base.chassis.shutdown();
+        base.chassis.spawn("feeds", hub.watch(feeds, settings.feed.poll.clone(), shutdown));
+        base.start(server).await
     }
 
     fn migrations() -> Migrations {
-        vec![
-            ("messaging_history", flotilla_messaging::migrations()),
-            ("service_history", flotilla_service::migrations()),
-            ("schema_history", migrations::runner()),
-        ]
+        migrations_with(migrations::runner())
     }
 }
 

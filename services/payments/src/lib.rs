@@ -19,13 +19,10 @@ pub mod top_up;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flotilla_messaging::{ConsumerSpec, Messaging, StreamSpec};
 use flotilla_money::Currency;
-use flotilla_postgres::Pool;
 use flotilla_proto::events::{consumers, streams};
 use flotilla_proto::payments::v1::payment_service_server::PaymentServiceServer;
-use flotilla_rpc::{AccessRules, Server};
-use flotilla_service::{Chassis, Common, Migrations, PageKey, Running, Service};
+use flotilla_service::{Common, Infrastructure, Migrations, PageKey, Running, Service, migrations_with};
 use flotilla_telemetry::Telemetry;
 
 pub use config::Settings;
@@ -51,53 +48,32 @@ impl Service for Payments {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common {
-            service: &settings.service,
-            telemetry: &settings.telemetry,
-            remote: &settings.remote,
-            postgres: Some(&settings.postgres),
-        }
+        settings.common.common()
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
-        let registry = telemetry.registry();
-        let postgres = &settings.postgres;
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
-        let faults = chassis.faults();
+        let mut base = Infrastructure::connect(&streams::PAYMENTS, &settings.common, telemetry).await?;
         let currency = Currency::parse(&settings.currency).context("the currency is not known")?;
-        let system = Pool::connect("system", &postgres.system_url, postgres, registry)?.with_faults(&faults);
-        let own = Pool::connect("user", &postgres.user_url, postgres, registry)?.with_faults(&faults);
-        let messaging =
-            Messaging::new(Self::NAME, StreamSpec::of(&streams::PAYMENTS), system.clone(), &settings.nats, registry)
-                .await?;
-        let mut messaging = messaging.with_faults(&faults);
-        let (ids, outbox) = (messaging.ids(), messaging.outbox());
-        let metrics = Metrics::new(registry)?;
+        let (ids, outbox) = (base.ids(), base.outbox());
+        let (system, own) = (base.system.clone(), base.user.clone());
+        let metrics = Metrics::new(base.registry())?;
         let accounts = Accounts::new(system.clone(), own.clone());
         let arrivals = Arc::new(Arrivals::new(accounts.clone()));
         let (top_ups, top_up_writers) = TopUps::new(system.clone(), outbox, ids.clone(), metrics.clone());
-        let commands = Commands::new(ids.clone(), metrics).with_faults(&faults);
+        let commands = Commands::new(ids.clone(), metrics).with_faults(&base.chassis.faults());
         let users = UserEvents::new(currency, Arc::clone(&arrivals));
-        let consumer = |consumer| ConsumerSpec::of(consumer, events::MAX_EVENTS);
-        messaging.consume(consumer(&consumers::PAYMENTS_ORDERS), Arc::new(commands))?;
-        messaging.consume(consumer(&consumers::PAYMENTS_IDENTITY), Arc::new(users))?;
+        base.consume(&consumers::PAYMENTS_ORDERS, events::MAX_EVENTS, commands)?;
+        base.consume(&consumers::PAYMENTS_IDENTITY, events::MAX_EVENTS, users)?;
 
-        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
         let statement = Statement::new(system.clone(), own.clone());
         let api =
             PaymentApi::new(accounts, statement, top_ups, Arc::clone(&arrivals), PageKey::new(system.clone()), ids);
-        let server = Server::new(&settings.grpc, Some(authenticator), AccessRules::declared(), registry)
-            .add(PaymentServiceServer::new(api));
+        let server = base.server(&settings.calls)?.add(PaymentServiceServer::new(api));
 
-        chassis.check_database("database", &system);
-        chassis.check_database("database as user", &own);
-        let broker = messaging.broker_probe();
-        chassis.check_link("broker", move || broker.state());
-        let shutdown = chassis.shutdown();
-        chassis.spawn("top-ups", top_up_writers.run(shutdown.clone()));
-        chassis.spawn("arrivals", arrivals.run(shutdown.clone()));
-        chassis.spawn("messaging", messaging.run(shutdown));
-        chassis.start(server, settings.grpc.listen).await
+        let shutdown = base.chassis.shutdown();
+        base.chassis.spawn("top-ups", top_up_writers.run(shutdown.clone()));
+        base.chassis.spawn("arrivals", arrivals.run(shutdown));
+        base.start(server).await
     }
 
     fn migrations() -> Migrations {
@@ -108,9 +84,5 @@ impl Service for Payments {
 /// All migrations, in their order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Migrations {
-    vec![
-        ("messaging_history", flotilla_messaging::migrations()),
-        ("service_history", flotilla_service::migrations()),
-        ("schema_history", embedded::migrations::runner()),
-    ]
+    migrations_with(embedded::migrations::runner())
 }

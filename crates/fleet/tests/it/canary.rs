@@ -113,7 +113,7 @@ fn assert_searched(sinks: &[Sink], receiver: &Receiver) {
 /// Returns what was said to whoever sent it.
 async fn plant_everywhere(home: &Home, state: &State, databases: &Databases) -> Vec<Sink> {
     let api = Api::of(&workload::fleet(home).unwrap()).unwrap();
-    let operator = api.operator(&workload::fleet(&home).unwrap()).await.unwrap();
+    let operator = api.operator(&workload::fleet(home).unwrap()).await.unwrap();
     let token = operator.authorization().to_str().unwrap().to_owned();
     let gateway = &state.member("gateway").unwrap().address;
 

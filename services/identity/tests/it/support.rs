@@ -18,8 +18,7 @@ use flotilla_proto::identity::v1::{
     user_service_client::UserServiceClient,
 };
 use flotilla_rpc::Channel;
-use flotilla_service::ServiceSettings;
-use flotilla_telemetry::{Registry, TelemetrySettings};
+use flotilla_telemetry::Registry;
 use flotilla_testkit::{Database, PATIENCE, ServiceHarness, Stack, assert_nothing_left, eventually, stack};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -145,14 +144,8 @@ impl World {
 
 pub fn settings(database: &Database, nats: &str) -> Settings {
     Settings {
-        service: ServiceSettings::default(),
-        telemetry: TelemetrySettings::default(),
-        remote: Default::default(),
-        secrets: Default::default(),
-        grpc: flotilla_testkit::server_settings(),
+        common: flotilla_testkit::common_settings(database, nats),
         auth: AuthSettings::default(),
-        postgres: database.settings(),
-        nats: NatsSettings { url: nats.to_owned(), ..NatsSettings::default() },
         admin: AdminSettings {
             email: Some(ADMIN_EMAIL.to_owned()),
             password: Some(SecretString::from(PASSWORD.to_owned())),

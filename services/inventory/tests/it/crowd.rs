@@ -42,8 +42,8 @@ async fn a_hundred_orders_are_decided_in_far_fewer_transactions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_and_repeats_in_any_order_leave_the_books_balanced() {
     let world = World::start_with(|settings| {
-        settings.nats.parked.poll = flotilla_config::HumanDuration::from_millis(50);
-        settings.nats.parked.backoff = flotilla_config::HumanDuration::from_millis(50);
+        settings.common.nats.parked.poll = flotilla_config::HumanDuration::from_millis(50);
+        settings.common.nats.parked.backoff = flotilla_config::HumanDuration::from_millis(50);
         settings.hold.max_batch = 40;
     })
     .await;

@@ -252,7 +252,7 @@ async fn a_bucket_that_is_wiped_is_filled_again_and_readers_go_on() {
     let mut reader = Reader::open(&world.service, "", "").await;
     reader.next().await;
     let token = reader.next().await.resume_token;
-    let context = jetstream::new(nats_client(&world.settings.nats.url).await);
+    let context = jetstream::new(nats_client(&world.settings.common.nats.url).await);
     context.delete_key_value("prices").await.unwrap();
     eventually("the bucket is filled", PATIENCE, || async {
         let bucket = context.get_key_value("prices").await.map_err(|error| error.to_string())?;
@@ -313,7 +313,7 @@ async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in
     world.product("b", 0).await;
     until_told(&world.service, "a", 100).await;
     until_told(&world.service, "b", 100).await;
-    let context = jetstream::new(nats_client(&world.settings.nats.url).await);
+    let context = jetstream::new(nats_client(&world.settings.common.nats.url).await);
     let created = async || context.get_stream("KV_prices").await.ok().map(|bucket| bucket.cached_info().created);
     let before = created().await;
     eventually("what was written is noted", PATIENCE, || async {

@@ -112,8 +112,8 @@ async fn a_commit_ships_what_was_held_and_has_no_reply() {
 #[tokio::test]
 async fn a_commit_that_overtook_its_reserve_is_tried_again_until_it_ships() {
     let world = World::start_with(|settings| {
-        settings.nats.parked.poll = HumanDuration::from_millis(50);
-        settings.nats.parked.backoff = HumanDuration::from_millis(100);
+        settings.common.nats.parked.poll = HumanDuration::from_millis(50);
+        settings.common.nats.parked.backoff = HumanDuration::from_millis(100);
     })
     .await;
     world.product("tea", 5).await;

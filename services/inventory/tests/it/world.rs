@@ -4,7 +4,7 @@ use flotilla_auth::Role;
 use flotilla_clock::Ids;
 use flotilla_inventory::config::HoldSettings;
 use flotilla_inventory::{Inventory, Settings};
-use flotilla_messaging::{Event, NatsSettings, frame};
+use flotilla_messaging::{Event, frame};
 use flotilla_proto::events::{Published, streams};
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
@@ -48,22 +48,15 @@ impl World {
         let database = stack.database(Inventory::NAME, Vec::new()).await;
         let identity = TestIdentity::start().await;
         let mut settings = Settings {
-            service: Default::default(),
-            telemetry: Default::default(),
-            remote: Default::default(),
-            secrets: Default::default(),
-            grpc: flotilla_testkit::server_settings(),
-            auth: identity.auth_settings(),
-            client: flotilla_testkit::client_settings(),
-            postgres: database.settings(),
-            nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
+            common: flotilla_testkit::common_settings(&database, stack.nats_url()),
+            calls: identity.call_settings(),
             hold: HoldSettings::default(),
             imports: Default::default(),
             prices: Default::default(),
         };
         adjust(&mut settings);
         Inventory::migrate(&settings).await.unwrap();
-        let orders = Streams::connect(&settings.nats.url).await;
+        let orders = Streams::connect(&settings.common.nats.url).await;
         orders.create(streams::ORDERS.name, streams::ORDERS.subjects).await;
         let service = ServiceHarness::start::<Inventory>(settings.clone()).await;
         let ids = Ids::system();
@@ -184,7 +177,7 @@ impl World {
 
     /// Everything was published, acked and applied, and the books balance.
     pub async fn finish(self) {
-        assert_nothing_left(&[&self.database], &self.settings.nats.url, &["ORDERS", "INVENTORY"]).await;
+        assert_nothing_left(&[&self.database], &self.settings.common.nats.url, &["ORDERS", "INVENTORY"]).await;
         self.check_books().await;
         self.service.stop().await;
     }

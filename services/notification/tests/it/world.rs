@@ -2,7 +2,7 @@
 
 use flotilla_auth::Role;
 use flotilla_clock::Ids;
-use flotilla_messaging::{Event, NatsSettings};
+use flotilla_messaging::Event;
 use flotilla_notification::config::FeedSettings;
 use flotilla_notification::{Notification, Settings};
 use flotilla_proto::events::{Published, Stream, streams};
@@ -46,21 +46,14 @@ impl World {
         let database = stack.database(Notification::NAME, Vec::new()).await;
         let identity = TestIdentity::start().await;
         let mut settings = Settings {
-            service: Default::default(),
-            telemetry: Default::default(),
-            remote: Default::default(),
-            secrets: Default::default(),
+            common: flotilla_testkit::common_settings(&database, stack.nats_url()),
+            calls: identity.call_settings(),
             flags: Default::default(),
-            grpc: flotilla_testkit::server_settings(),
-            auth: identity.auth_settings(),
-            client: flotilla_testkit::client_settings(),
-            postgres: database.settings(),
-            nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             feed: FeedSettings::default(),
         };
         adjust(&mut settings);
         Notification::migrate(&settings).await.unwrap();
-        let others = Streams::connect(&settings.nats.url).await;
+        let others = Streams::connect(&settings.common.nats.url).await;
         for stream in STREAMS {
             others.create(stream.name, stream.subjects).await;
         }
@@ -137,7 +130,7 @@ impl World {
 
     /// Everything was published, acked and applied, and every customer's sequences have no gap.
     pub async fn finish(self) {
-        let url = &self.settings.nats.url;
+        let url = &self.settings.common.nats.url;
         assert_nothing_left(&[&self.database], url, &STREAMS.map(|stream| stream.name)).await;
         self.check_sequences().await;
         self.service.stop().await;

@@ -121,7 +121,7 @@ async fn a_dead_letter_is_counted_once_however_often_it_comes() {
     eventually("counted", PATIENCE, || async { value(&world, series) == 1.0 }).await;
     world.others.say(&[stranger.clone(), stranger]).await;
     // Bytes that are no event can't be claimed: they are known by their hash.
-    let nats = flotilla_testkit::nats_client(&world.settings.nats.url).await;
+    let nats = flotilla_testkit::nats_client(&world.settings.common.nats.url).await;
     for _ in 0..2 {
         nats.publish("flotilla.inventory.replies", "not a frame".into()).await.unwrap();
     }

@@ -80,11 +80,12 @@ async fn orders_can_be_paused_for_some_customers_alone() {
 #[tokio::test]
 async fn a_switch_in_the_bucket_holds_while_the_bucket_is_lost_and_is_there_again_after_it() {
     let world = World::start_with(|settings| {
-        settings.remote = RemoteSettings { nats_url: settings.nats.url.clone(), ..RemoteSettings::default() };
+        settings.common.remote =
+            RemoteSettings { nats_url: settings.common.nats.url.clone(), ..RemoteSettings::default() };
     })
     .await;
     let lines = [("apple", 2)];
-    let jetstream = jetstream::new(nats_client(&world.settings.nats.url).await);
+    let jetstream = jetstream::new(nats_client(&world.settings.common.nats.url).await);
     let bucket = jetstream.get_key_value(BUCKET).await.unwrap();
     let order = |key: &'static str| world.place(key, &lines);
     order("before").await.unwrap();

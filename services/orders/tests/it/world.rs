@@ -3,7 +3,6 @@
 use flotilla_auth::Role;
 use flotilla_clock::Ids;
 use flotilla_config::HumanDuration;
-use flotilla_messaging::NatsSettings;
 use flotilla_orders::config::{CatalogueSettings, PlacingSettings, SagaSettings, WatchSettings};
 use flotilla_orders::{Orders, Settings};
 use flotilla_proto::orders::v1::order_service_client::OrderServiceClient;
@@ -11,7 +10,7 @@ use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, Order, OrderState, PlaceOrderLine, PlaceOrderRequest,
 };
 use flotilla_rpc::Channel;
-use flotilla_service::Service as _;
+use flotilla_service::{CommonSettings, Service as _};
 use flotilla_testkit::{Database, ServiceHarness, Stack, TestIdentity, assert_nothing_left, eventually, stack};
 use tonic::Status;
 use uuid::Uuid;
@@ -51,17 +50,13 @@ impl World {
         let catalogue = TestCatalogue::start().await;
         let hour = HumanDuration::from_secs(3_600);
         let mut settings = Settings {
-            service: Default::default(),
-            telemetry: Default::default(),
-            remote: Default::default(),
-            secrets: Default::default(),
+            common: CommonSettings {
+                // In most tests one customer places all orders, many at once.
+                grpc: flotilla_rpc::ServerSettings { max_calls_per_user: 0, ..flotilla_testkit::server_settings() },
+                ..flotilla_testkit::common_settings(&database, stack.nats_url())
+            },
+            calls: identity.call_settings(),
             flags: Default::default(),
-            // In most tests one customer places all orders, many at once.
-            grpc: flotilla_rpc::ServerSettings { max_calls_per_user: 0, ..flotilla_testkit::server_settings() },
-            auth: identity.auth_settings(),
-            client: flotilla_testkit::client_settings(),
-            postgres: database.settings(),
-            nats: NatsSettings { url: stack.nats_url(), ..NatsSettings::default() },
             catalogue: CatalogueSettings {
                 inventory_url: catalogue.url.clone(),
                 lookup_timeout: HumanDuration(PATIENCE),
@@ -73,7 +68,7 @@ impl World {
         };
         adjust(&mut settings);
         Orders::migrate(&settings).await.unwrap();
-        let others = Participants::start(&settings.nats.url).await;
+        let others = Participants::start(&settings.common.nats.url).await;
         let service = ServiceHarness::start::<Orders>(settings.clone()).await;
         others.listen().await;
         for (id, minor, currency) in
@@ -167,7 +162,7 @@ impl World {
 
     /// Checks that no work is left undone and stops the service.
     pub async fn stop(self) {
-        assert_nothing_left(&[&self.database], &self.settings.nats.url, &["INVENTORY", "PAYMENTS"]).await;
+        assert_nothing_left(&[&self.database], &self.settings.common.nats.url, &["INVENTORY", "PAYMENTS"]).await;
         self.service.stop().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use flotilla_auth::Role;
 use flotilla_clock::Ids;
-use flotilla_messaging::{Event, NatsSettings, StreamSpec};
+use flotilla_messaging::{Event, StreamSpec};
 use flotilla_payments::{Payments, Settings};
 use flotilla_proto::{
     events::streams,
@@ -14,8 +14,6 @@ use flotilla_proto::{
     },
 };
 use flotilla_rpc::Channel;
-use flotilla_service::ServiceSettings;
-use flotilla_telemetry::TelemetrySettings;
 use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_left, eventually, stack};
 use tonic::Status;
 use uuid::Uuid;
@@ -123,15 +121,8 @@ impl World {
 
 pub fn settings(database: &Database, nats: &str, tokens: &TestIdentity) -> Settings {
     Settings {
-        service: ServiceSettings::default(),
-        telemetry: TelemetrySettings::default(),
-        remote: Default::default(),
-        secrets: Default::default(),
-        grpc: flotilla_testkit::server_settings(),
-        auth: tokens.auth_settings(),
-        client: flotilla_testkit::client_settings(),
-        postgres: database.settings(),
-        nats: NatsSettings { url: nats.to_owned(), ..NatsSettings::default() },
+        common: flotilla_testkit::common_settings(database, nats),
+        calls: tokens.call_settings(),
         currency: "USD".to_owned(),
     }
 }
