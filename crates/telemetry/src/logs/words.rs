@@ -7,7 +7,7 @@ use flotilla_config::{nearest, unknown};
 pub(crate) const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Crates whose events may be in the services' logs: the workspace's own, and the libraries below it that log.
-const CRATES: [&str; 72] = [
+const CRATES: [&str; 77] = [
     "async_nats",
     "aws_config",
     "aws_runtime",
@@ -22,11 +22,13 @@ const CRATES: [&str; 72] = [
     "deadpool_postgres",
     "flagd_evaluation_engine",
     "flotilla",
+    "flotilla_auth",
     "flotilla_backup",
     "flotilla_cache",
     "flotilla_call",
     "flotilla_cgroup",
     "flotilla_checker",
+    "flotilla_clock",
     "flotilla_config",
     "flotilla_config_derive",
     "flotilla_fault",
@@ -35,7 +37,9 @@ const CRATES: [&str; 72] = [
     "flotilla_gateway",
     "flotilla_identity",
     "flotilla_inventory",
+    "flotilla_listing",
     "flotilla_messaging",
+    "flotilla_money",
     "flotilla_notification",
     "flotilla_orders",
     "flotilla_payments",
@@ -50,6 +54,7 @@ const CRATES: [&str; 72] = [
     "flotilla_telemetry",
     "flotilla_terminal",
     "flotilla_testkit",
+    "flotilla_validate",
     "flotilla_workload",
     "fred",
     "h2",
@@ -176,7 +181,7 @@ mod tests {
             ("info,orders=debug", "unknown module \"orders\"; did you mean flotilla_orders?"),
             ("info,ordres::saga=debug", "unknown module \"ordres\"; did you mean flotilla_orders?"),
             ("info,tonci=debug", "unknown module \"tonci\"; did you mean tonic?"),
-            ("info,flotilla_shipping=debug", "unknown module \"flotilla_shipping\"; use one of flotilla_cache,"),
+            ("info,flotilla_shipping=debug", "unknown module \"flotilla_shipping\"; use one of flotilla_auth,"),
             ("verbose", "unknown log level \"verbose\"; use one of off, error, warn, info, debug, trace; for a module"),
             ("info,flotilla_orders=", "unknown log level \"\""),
             ("", "an empty filter"),
