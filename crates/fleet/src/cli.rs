@@ -259,7 +259,7 @@ mod tests {
     fn a_switch_is_on_or_off_and_nothing_in_between() {
         assert_eq!(["1", "TRUE", "on"].map(switch), [Ok(true), Ok(true), Ok(true)]);
         assert_eq!(["", "0", "No"].map(switch), [Ok(false), Ok(false), Ok(false)]);
-        assert_eq!(switch("flase").unwrap_err(), "unknown value \"flase\"; use one of true, false");
+        assert_eq!(switch("flase").unwrap_err(), "unknown value \"flase\"; use one of true, false, yes, no, on, off");
         assert!(switch("maybe").is_err());
     }
 
