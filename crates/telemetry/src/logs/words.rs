@@ -118,7 +118,9 @@ pub(crate) fn module(path: &str) -> Result<(), String> {
     match meant {
         Some(meant) => Err(format!("unknown module {first:?}; did you mean {meant}?")),
         None if first.starts_with(OWN) => {
-            Err(unknown("module", first, CRATES.into_iter().filter(|known| known.starts_with(OWN))))
+            // The shared prefix would make each of them look like what was meant.
+            let known: Vec<&str> = CRATES.into_iter().filter(|known| known.starts_with(OWN)).collect();
+            Err(format!("unknown module {first:?}; use one of {}", known.join(", ")))
         }
         None => Ok(()),
     }
