@@ -15,16 +15,17 @@ const PAGE: &str = "docs/events.md";
 
 const INTRODUCTION: &str = "# Events
 
-Every message on the broker, made from the contracts in `proto/` by `UPDATE_DOCS=1 cargo test -p flotilla-proto --test events_page`.
+<!-- Generated from the contracts in `proto/`: `UPDATE_DOCS=1 cargo test -p flotilla-proto --test events_page`. -->
 
-A message's option `(flotilla.options.v1.event)` says on which subject it is published and which resource it is about. A service's
-`events.proto` declares its stream and its durable consumers (`(flotilla.options.v1.messaging)`). Producers, consumers, the relay,
-`fleet check`, the permissions of NATS' users and this page all read these options, so that they can't disagree. Names of commands
-are imperative, names of events are in the past tense. [architecture.md](architecture.md) describes how messages travel.
+All messages that services publish to the broker. A message's option `(flotilla.options.v1.event)` declares its subject and the
+resource that it is about. A service's `events.proto` declares its stream and its durable consumers
+(`(flotilla.options.v1.messaging)`). Producers, consumers, the relay, `fleet check`, the permissions of NATS users and this page
+all use these options, so they can't disagree. Commands are named in the imperative, events in the past tense.
+[architecture.md](architecture.md) describes how messages are delivered.
 
 ## Streams and consumers
 
-| stream | written by the relay of | subjects | durable consumers |
+| stream | producer | subjects | durable consumers |
 |---|---|---|---|
 ";
 
@@ -38,14 +39,14 @@ fn page() -> String {
         let subjects = stream.subjects.iter().map(|subject| format!("`{subject}`")).collect::<Vec<_>>().join(", ");
         writeln!(page, "| `{}` | {} | {subjects} | {durables} |", stream.name, stream.service).unwrap();
     }
-    page += "\nEach stream also holds `flotilla.<service>.dead_letters`: copies of what the service has parked as dead letters.\n";
+    page += "\nEach stream also contains the subject `flotilla.<service>.dead_letters`: copies of the service's dead letters.\n";
     let events = events(&pool);
     for stream in streams::ALL {
         for subject in stream.subjects {
             let read_by: Vec<&Consumer> =
                 of_stream(stream).filter(|consumer| consumer.subjects.contains(subject)).collect();
             let readers = match &read_by[..] {
-                [] => "no service of the fleet; it is for yours".to_owned(),
+                [] => "no service of the fleet; available to your own services".to_owned(),
                 some => some
                     .iter()
                     .map(|consumer| format!("{} (`{}`)", consumer.service, consumer.durable))
@@ -53,7 +54,7 @@ fn page() -> String {
                     .join(", "),
             };
             write!(page, "\n## `{subject}`\n\nPublished by {}; consumed by {readers}.\n\n", stream.service).unwrap();
-            page += "| message | key | fields | |\n|---|---|---|---|\n";
+            page += "| message | key | fields | description |\n|---|---|---|---|\n";
             for (message, aggregate) in &events[*subject] {
                 let fields = message.fields().map(|field| format!("`{}`", field.name())).collect::<Vec<_>>().join(", ");
                 let (name, comment) = (message.full_name(), comment(message));

@@ -19,32 +19,32 @@ use schemas::Schemas;
 
 /// What stands above all.
 const ABOUT: &str =
-    "Orders, stock, money and notices of the Flotilla fleet. The same methods answer gRPC, gRPC-Web and \
-Connect on this port.
+    "Orders, stock, payments and notifications of the Flotilla fleet. The same methods are available as gRPC, gRPC-Web \
+and Connect on this port.
 
 - **Tokens**: `POST /v1/auth:login`, then `Authorization: Bearer ...`.
-- **Repeats**: an `Idempotency-Key` makes a repeated request return what the first one did.
-- **Changes**: `If-Match` with a resource's `ETag` makes a change depend on it; `If-None-Match` makes a read answer 304.
-- **Deadlines**: `X-Request-Timeout: 2s` or `Prefer: wait=2` shorten how long a request may take.
-- **Streams**: server-sent events, or JSON lines with `Accept: application/x-ndjson`; `Last-Event-ID` resumes.
-- **Numbers** of 64 bits are strings in answers; requests may write them either way. `null` stands for \"not given\".
-- **Errors** are problem details (RFC 9457); `reason` is stable and for programs.";
+- **Retries**: a repeated request with the same `Idempotency-Key` returns the result of the first one.
+- **Updates**: `If-Match` with a resource's `ETag` makes an update conditional; with `If-None-Match` a read may return 304.
+- **Deadlines**: `X-Request-Timeout: 2s` or `Prefer: wait=2` shorten the time that a request may take.
+- **Streams**: server-sent events, or JSON lines with `Accept: application/x-ndjson`; `Last-Event-ID` resumes a stream.
+- **64-bit numbers** are strings in responses; requests may use strings or numbers. `null` means \"not given\".
+- **Errors** are problem details (RFC 9457); `reason` is stable and meant for programs.";
 
 /// Statuses of errors with what they mean.
 const ERRORS: &[(&str, &str)] = &[
-    ("400", "The request is wrong, or can't be done in the present state; `violations` names the fields at fault."),
-    ("401", "There is no valid token, or the credentials are wrong."),
-    ("403", "The caller may not do this."),
-    ("404", "There is no such thing."),
+    ("400", "The request is invalid, or not possible in the current state; `violations` names the invalid fields."),
+    ("401", "The token is missing or invalid, or the credentials are wrong."),
+    ("403", "The caller isn't allowed to do this."),
+    ("404", "The resource doesn't exist."),
     ("408", "The body did not arrive in time."),
-    ("409", "It exists already, or has changed in the meantime."),
+    ("409", "The resource already exists, or has changed in the meantime."),
     ("413", "The body is too large."),
-    ("415", "The body is of a type or in a packing that isn't known."),
-    ("429", "Too many requests; `Retry-After` says when to come back."),
-    ("431", "The request's head is too large."),
-    ("500", "A fault of the fleet's own; it is logged under the request's id."),
-    ("503", "A service is away; `Retry-After` says when to come back."),
-    ("504", "The deadline has passed; what was asked may have been done."),
+    ("415", "The content type or content encoding of the body is not supported."),
+    ("429", "Too many requests; retry after `Retry-After`."),
+    ("431", "The request headers are too large."),
+    ("500", "An internal error; it is logged with the request id."),
+    ("503", "A service is unavailable; retry after `Retry-After`."),
+    ("504", "The deadline was exceeded; the request may have been processed."),
 ];
 
 /// The description of the routes' methods.
@@ -78,7 +78,7 @@ pub fn document(routes: &RouteTable) -> Value {
             "schemas": schemas.into_components(),
             "responses": errors(),
             "headers": {
-                "ETag": {"description": "The resource's tag.", "schema": {"type": "string"}},
+                "ETag": {"description": "The resource's etag.", "schema": {"type": "string"}},
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
             },
             "securitySchemes": {
@@ -118,25 +118,25 @@ fn problem() -> Value {
     let text = |about: &str| json!({"type": "string", "description": about});
     json!({
         "type": "object",
-        "description": "What went wrong (RFC 9457).",
+        "description": "An error (RFC 9457).",
         "properties": {
             "type": {"type": "string", "description": "A URN made from the reason.", "examples": ["urn:flotilla:problem:not-found"]},
             "title": text("The code, for people."),
             "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status."},
-            "detail": text("What went wrong, for people."),
-            "code": {"type": "string", "description": "gRPC's code.", "examples": ["NOT_FOUND"]},
-            "reason": {"type": "string", "description": "Why, for programs; stable.", "examples": ["NOT_FOUND"]},
+            "detail": text("The error message, for people."),
+            "code": {"type": "string", "description": "The gRPC code.", "examples": ["NOT_FOUND"]},
+            "reason": {"type": "string", "description": "The reason, for programs; stable.", "examples": ["NOT_FOUND"]},
             "violations": {
                 "type": "array",
-                "description": "The fields at fault.",
+                "description": "The invalid fields.",
                 "items": {
                     "type": "object",
                     "properties": {"field": text("Path of the field."), "description": text("What is wrong with it.")},
                     "required": ["field", "description"],
                 },
             },
-            "metadata": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Further facts."},
-            "requestId": text("The request's id, as in the logs."),
+            "metadata": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Further details."},
+            "requestId": text("The request id, as in the logs."),
         },
         "required": ["type", "title", "status", "detail", "code", "reason", "requestId"],
     })

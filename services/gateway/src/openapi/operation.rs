@@ -62,7 +62,7 @@ fn description(binding: &Binding) -> String {
         Access::Operator | Access::Peer => "Needs an operator's token.",
     };
     let told = if method.comment.contains(access) { String::new() } else { format!("\n\n{access}") };
-    format!("{}{told}\n\nThe same as gRPC's and Connect's `{}`.", method.comment, method.name)
+    format!("{}{told}\n\nIn gRPC and Connect: `{}`.", method.comment, method.name)
 }
 
 /// Fields that come from elsewhere than the body.
@@ -104,7 +104,7 @@ fn body(schemas: &mut Schemas, binding: &Binding) -> Option<Value> {
     };
     let mut body = json!({"required": required, "content": {media_type: {"schema": schema}}});
     if method.client_streaming {
-        body["description"] = "One JSON value a line; the schema is that of a line.".into();
+        body["description"] = "One JSON value per line; the schema describes a line.".into();
     }
     Some(body)
 }
@@ -115,17 +115,19 @@ fn header_parameters(binding: &Binding) -> Vec<Value> {
     if let Some(path) = special.request_id() {
         let key = path.numbers.first().and_then(|number| field(&binding.method.input, *number));
         let required = key.is_some_and(|key| rules::is_required(&key));
-        let told = "Makes a repeat of the request return what the first one did. Beside `requestId` it must be equal.";
+        let told = "A repeated request with the same key returns the result of the first. Must equal `requestId` if both are given.";
         all.push(header("Idempotency-Key", told, required, "^[!-~]([ -~]{0,126}[!-~])?$", "order-2026-11-22-1"));
     }
     // A resource that is being made has no tag yet.
     let makes = binding.verb == http::Method::POST && matches!(binding.body, BodyRule::Field(_));
     if special.etag().is_some() && !makes {
-        let told = "The change is made only if this is still the resource's tag. Beside `etag` it must be equal.";
+        let told =
+            "The update is applied only if this is still the resource's etag. Must equal `etag` if both are given.";
         all.push(header("If-Match", told, false, "^$|^(\"[0-9]{1,18}(-[0-9a-f]{8})?\"|\\*)$", "\"1-6dac2dd4\""));
     }
     if special.resume_token().is_some() {
-        let told = "Resumes after the response with this token. In an event stream it goes before `resumeToken`.";
+        let told =
+            "Resumes after the response with this token. In an event stream it takes precedence over `resumeToken`.";
         all.push(header("Last-Event-ID", told, false, "^$|^[!-~]([ -~]{0,254}[!-~])?$", "1"));
     }
     all
@@ -147,13 +149,13 @@ fn responses(schemas: &mut Schemas, binding: &Binding) -> Value {
             "type": "object",
             "description": "A server-sent event.",
             "properties": {
-                "event": {"enum": ["message", "error", "end"], "description": "An answer, a problem, or the end."},
-                "data": {"type": "string", "contentMediaType": "application/json", "description": "What it is."},
+                "event": {"enum": ["message", "error", "end"], "description": "A response, a problem, or the end."},
+                "data": {"type": "string", "contentMediaType": "application/json", "description": "The response or problem."},
                 "id": {"type": "string", "description": "The token to resume from."},
                 "retry": {"type": ["integer", "string"], "description": "Milliseconds to wait before resuming."},
             },
         });
-        success.insert("description".to_owned(), "A stream, for as long as the client stays.".into());
+        success.insert("description".to_owned(), "A stream of responses.".into());
         json!({
             "text/event-stream": {"schema": event},
             LINES[0]: {"schema": schema},
@@ -168,7 +170,7 @@ fn responses(schemas: &mut Schemas, binding: &Binding) -> Value {
     }
     let mut responses = Map::from_iter([("200".to_owned(), Value::Object(success))]);
     if tagged && binding.verb == http::Method::GET {
-        responses.insert("304".to_owned(), json!({"description": "The client has it already (`If-None-Match`)."}));
+        responses.insert("304".to_owned(), json!({"description": "Not modified (`If-None-Match`)."}));
     }
     for status in statuses(binding) {
         responses.insert(status.to_owned(), json!({"$ref": format!("#/components/responses/{status}")}));

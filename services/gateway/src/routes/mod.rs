@@ -187,7 +187,7 @@ mod tests {
         let watch = table.method("/flotilla.orders.v1.OrderService/WatchOrder").unwrap();
         assert_eq!(watch.backend, "orders");
         assert!(watch.server_streaming && !watch.client_streaming);
-        assert_eq!(watch.summary, "Streams an order's states until it ends; first the present one.");
+        assert_eq!(watch.summary, "Streams an order's states until it ends, beginning with the current one.");
         assert!(table.method("/flotilla.orders.v1.OrderService/Nope").is_none());
     }
 
