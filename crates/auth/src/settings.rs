@@ -15,11 +15,11 @@ pub struct AuthSettings {
     pub issuer: String,
     /// Expected `aud`.
     pub audience: String,
-    /// gRPC address of identity, from which the keys are fetched.
+    /// gRPC address of identity, to fetch the keys.
     pub identity_url: String,
-    /// Verified tokens remembered until they expire.
+    /// Maximum number of verified tokens cached until they expire.
     pub token_cache: usize,
-    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`.
+    /// Tolerated clock skew: a token stays valid for this long after it expires. At most `5m`.
     pub clock_skew: HumanDuration,
 }
 

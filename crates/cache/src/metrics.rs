@@ -20,8 +20,8 @@ impl CacheMetrics {
         let counter = |metric: &str, help: &str| {
             IntCounterVec::new(Opts::new(metric, help).const_label("cache", name), &["outcome"])
         };
-        let requests = counter("flotilla_cache_requests_total", "Values asked for, by what came of it.")?;
-        let writes = counter("flotilla_cache_writes_total", "Values set or deleted, by what came of it.")?;
+        let requests = counter("flotilla_cache_requests_total", "Cache reads, by outcome.")?;
+        let writes = counter("flotilla_cache_writes_total", "Cache writes and deletions, by outcome.")?;
         register_once(registry, requests.clone())?;
         register_once(registry, writes.clone())?;
         Ok(Self {
@@ -41,7 +41,7 @@ pub(crate) fn register_up(
     is_up: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Result<(), prometheus::Error> {
     let gauge = IntGauge::with_opts(
-        Opts::new("flotilla_cache_up", "Whether the cache is connected and answers.").const_label("cache", name),
+        Opts::new("flotilla_cache_up", "Whether the cache is connected and responds.").const_label("cache", name),
     )?;
     register_once(registry, Up { gauge, is_up })
 }

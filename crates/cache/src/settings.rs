@@ -11,10 +11,10 @@ const LONGEST: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Setting)]
 #[setting(default)]
 pub struct CacheSettings {
-    /// Address of Redis or Valkey, such as `redis://localhost:6379`; without one everything is a miss.
+    /// Address of Redis or Valkey, such as `redis://localhost:6379`; without it nothing is cached.
     #[setting(alias = "REDIS_URL")]
     pub redis_url: Option<SecretString>,
-    /// Longest wait for an answer.
+    /// Maximum wait for a response.
     pub command_timeout: HumanDuration,
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct ActiveFaults {
 
 impl ActiveFaults {
     pub(crate) fn new(faults: Faults) -> Result<Self, prometheus::Error> {
-        let opts = Opts::new("flotilla_fault_active", "1 while a fault was switched on here for exercise");
+        let opts = Opts::new("flotilla_fault_active", "1 while a fault is switched on in this process for practice");
         Ok(Self { faults, gauge: IntGaugeVec::new(opts, &["fault"])? })
     }
 }

@@ -8,11 +8,11 @@ use crate::FlagDefinitions;
 #[derive(Debug, Clone, Default, Setting)]
 #[setting(default)]
 pub struct FlagSettings {
-    /// Definitions in flagd's JSON format: `{"flags": {...}}`. A definition in the bucket of the remote source is
-    /// stronger.
+    /// Definitions in flagd's JSON format: `{"flags": {...}}`. A definition in the remote source's bucket takes
+    /// precedence.
     pub definitions: Live<FlagDefinitions>,
-    /// A flagd that is asked first: `http://host:8015` (its sync port), or `file:///path/of/flags.json`. Needs a build
-    /// with the feature `flagd`.
+    /// A flagd that takes precedence: `http://host:8015` (its sync port), or `file:///path/of/flags.json`. Needs a
+    /// build with the feature `flagd`.
     pub flagd: String,
 }
 

@@ -25,37 +25,37 @@ use crate::{
     supervisor, variables,
 };
 
-/// Runs, shows, drives and checks a Flotilla on this machine.
+/// Run, inspect, load-test and verify a Flotilla fleet on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "fleet", version, propagate_version = true)]
 pub struct Cli {
-    /// Folder of the fleet's data, logs and state.
+    /// Folder with the fleet's data, logs and state.
     #[arg(long, global = true, default_value = home::DEFAULT, env = "FLOTILLA_HOME")]
     pub home: PathBuf,
-    /// Folder of another fleet whose fetched servers are to be used; data stays apart.
+    /// Folder of another fleet whose downloaded servers are used; data stay separate.
     #[arg(long, global = true, env = "FLOTILLA_SERVERS")]
     pub servers: Option<PathBuf>,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What `fleet` can do.
+/// The commands of `fleet`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Get the servers, start everything, wait until it is ready. Does nothing if the fleet is up.
+    /// Install the servers, start everything and wait until it is ready. Does nothing if the fleet is already up.
     Up {
-        /// Where to run: native or compose; `make up RUNTIME=k8s` is a script.
+        /// Where to run: native or compose. For Kubernetes use `make up RUNTIME=k8s`.
         #[arg(long, default_value = "native", env = "RUNTIME")]
         runtime: String,
-        /// With mutual TLS between all services and TLS at the gateway. Remembered until the next `up`.
+        /// Use mutual TLS between all services and TLS at the gateway. Remembered until the next `up`.
         #[arg(long, env = "FLOTILLA_TLS", value_parser = switch)]
         tls: bool,
-        /// Let `fleet fault` switch faults on in the services. Remembered until the next `up`.
+        /// Allow `fleet fault` to switch on faults in the services. Remembered until the next `up`.
         #[arg(long, env = "FLOTILLA_FAULTS", value_parser = switch)]
         faults: bool,
-        /// With Prometheus, Alertmanager, the Collector, Zipkin and Jaeger, as far as they are on this machine.
-        /// Remembered until the next `up`.
+        /// Also start Prometheus, Alertmanager, the Collector, Zipkin and Jaeger, if they are installed. Remembered until
+        /// the next `up`.
         #[arg(long, env = "FLOTILLA_OBSERVABILITY", value_parser = switch)]
         observability: bool,
     },
@@ -65,22 +65,22 @@ pub enum Command {
     Restart(restart::Options),
     /// Show services and servers with addresses, process ids and memory.
     Status {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Print logs: of all, or of one service or server.
+    /// Print the logs of everything, or of one service or server.
     Logs {
-        /// Service, server or "supervisor"; all where absent.
+        /// Service, server or "supervisor" (default: all).
         name: Option<String>,
-        /// Go on as lines are added, until Ctrl-C.
+        /// Follow the logs until Ctrl-C.
         #[arg(long, short)]
         follow: bool,
-        /// Lines to show of each log.
+        /// Number of lines to show from each log.
         #[arg(long, short = 'n', default_value_t = 40)]
         lines: usize,
     },
-    /// Show or change what services log while they run: everything, one module, one user's calls.
+    /// Show or change log levels of running services: for everything, one module, or one user's calls.
     Logging(logging::Options),
     /// Stop one service or server and leave it stopped.
     Stop {
@@ -92,46 +92,46 @@ pub enum Command {
         /// Service or server.
         name: String,
     },
-    /// Delete all data of a stopped fleet, except fetched servers. Says what will be lost, and asks for confirmation.
+    /// Delete all data of a stopped fleet, except downloaded servers. Lists what will be lost and asks for confirmation.
     Reset(Confirmation),
-    /// Take a base backup of the databases and archive their WAL from then on; list, name moments, stop.
+    /// Take a base backup of the databases and archive their WAL from then on; list backups, name restore points, stop.
     Backup(backup::Options),
     /// Restore the databases of a stopped fleet to a point in time, from a backup.
     Restore(restore::Options),
-    /// Get the servers' binaries without starting anything.
+    /// Download the servers' binaries without starting anything.
     Fetch,
-    /// Make the development authority and the certificates of services and tools, and show how long they are valid.
-    /// What is missing or expires soon is issued; running services reload changed files by themselves.
+    /// Create the development certificate authority and the certificates of services and tools, and show when they expire.
+    /// Issues those that are missing or expire soon; running services reload changed files automatically.
     Certs(certs::Options),
-    /// Make the secrets of a fleet in Kubernetes where there are none yet; runs in a pod, and touches no local fleet.
+    /// Create the missing secrets of a fleet in Kubernetes. Runs in a pod and doesn't touch a local fleet.
     ClusterSecrets(kubernetes::secrets::Options),
     /// Print an access token, for tools: for the operator, or for the user in --as.
     Token(token::Options),
-    /// A shop's day: catalogue, customers, orders; then outcomes, latencies and invariants.
+    /// Simulate a shop's day (catalogue, customers, orders), then report outcomes and latencies and check the invariants.
     Demo(demo::Options),
-    /// Place the orders of CSV files and compare the outcome with them.
+    /// Place the orders from CSV files and compare the outcome with them.
     Replay(replay::Options),
-    /// Check the invariants from the databases.
+    /// Verify the invariants from the databases and streams.
     Check(check::Options),
     /// Kill services, nats-server and Redis at random during a demo, then check the invariants.
     Chaos(chaos::Options),
-    /// Drive the fleet at a fixed rate and measure; `--baseline` compares with bare PostgreSQL.
+    /// Place orders at a fixed rate and measure; `--baseline` compares with bare PostgreSQL.
     Load(load::Options),
-    /// Switch faults on for exercise: each has an alert, a place where it shows and a page that helps.
+    /// Switch on faults for practice. Each has an alert, a dashboard and a runbook.
     Fault(fault::Options),
-    /// Show one order's way through the services.
+    /// Show the path of one order through the services.
     Timeline {
         /// The order: `orders/<uuid>` or the UUID.
         order: String,
     },
-    /// Show and switch the feature flags, for all users or a share of them.
+    /// Show and set feature flags, for all users or a percentage of them.
     Flag(flag::Options),
-    /// Show and change settings of services that run.
+    /// Show and change settings of running services.
     Config(settings::Options),
     /// Receive spans and logs over OTLP and discard them, to measure what sending them costs.
     #[command(hide = true)]
     OtlpReceiver(otlp_receiver::Options),
-    /// Look after servers and services; started by `up`.
+    /// Supervise servers and services; started by `up`.
     #[command(hide = true)]
     Supervise,
 }

@@ -64,31 +64,34 @@ impl Metrics {
         let metrics = Self {
             published: IntCounter::with_opts(opts("flotilla_relay_published_total", "Events published by the relay"))?,
             frames: IntCounter::with_opts(opts("flotilla_relay_frames_total", "Frames published by the relay"))?,
-            outbox_age: Gauge::with_opts(opts("flotilla_outbox_age_seconds", "Age of the oldest waiting outbox row"))?,
+            outbox_age: Gauge::with_opts(opts(
+                "flotilla_outbox_age_seconds",
+                "Age of the oldest unpublished outbox row",
+            ))?,
             outbox_pending: IntGauge::with_opts(opts(
                 "flotilla_outbox_pending",
-                "Waiting outbox rows, counted up to ten thousand",
+                "Unpublished outbox rows, counted up to ten thousand",
             ))?,
             rebuilds: IntCounter::with_opts(opts(
                 "flotilla_stream_rebuilds_total",
-                "Times a lost stream was filled again",
+                "Number of times that a lost stream was refilled",
             ))?,
             stream_refuses: IntGauge::with_opts(opts(
                 "flotilla_stream_refuses_messages",
-                "1 while the stream takes no messages although the broker answers",
+                "1 while the stream stores no messages although the broker responds",
             ))?,
             reset_blocked: IntGauge::with_opts(opts(
                 "flotilla_stream_reset_blocked",
-                "1 while a stream that refuses messages can't be recreated without a loss",
+                "1 while a stream that refuses messages can't be recreated without losing some",
             ))?,
             resets: IntCounter::with_opts(opts(
                 "flotilla_stream_resets_total",
-                "Times a stream that refused messages was recreated",
+                "Number of times that a stream that refused messages was recreated",
             ))?,
             lost: IntGaugeVec::new(
                 opts(
                     "flotilla_consumer_lost_frames",
-                    "Frames that a consumer had not acked and that neither stream nor outbox has",
+                    "Frames that a consumer had not acked and that neither the stream nor the outbox has any more",
                 ),
                 &["consumer"],
             )?,
@@ -98,11 +101,15 @@ impl Metrics {
                 &["consumer", "outcome"],
             )?,
             batch: HistogramVec::new(
-                histogram("flotilla_consumer_batch_events", "Events in a consumer's transaction", &sizes),
+                histogram("flotilla_consumer_batch_events", "Events per transaction of a consumer", &sizes),
                 &["consumer"],
             )?,
             lag: HistogramVec::new(
-                histogram("flotilla_consumer_lag_seconds", "From an event's time to its being applied", &seconds),
+                histogram(
+                    "flotilla_consumer_lag_seconds",
+                    "Time from an event's creation until it is applied",
+                    &seconds,
+                ),
                 &["consumer"],
             )?,
             redeliveries: IntCounterVec::new(
@@ -110,13 +117,13 @@ impl Metrics {
                 &["consumer"],
             )?,
             retries: IntCounterVec::new(
-                opts("flotilla_consumer_retries_total", "Batches tried again whole"),
+                opts("flotilla_consumer_retries_total", "Batches retried as a whole"),
                 &["consumer"],
             )?,
             pending: IntGaugeVec::new(
                 opts(
                     "flotilla_consumer_pending",
-                    "Frames at the broker that a consumer has not acked, over all replicas",
+                    "Frames in the stream that a consumer has not acked, over all replicas",
                 ),
                 &["consumer"],
             )?,
@@ -127,7 +134,7 @@ impl Metrics {
             parked: IntGaugeVec::new(opts("flotilla_parked_messages", "Parked messages by state"), &["state"])?,
             publish: Histogram::with_opts(histogram(
                 "flotilla_relay_publish_seconds",
-                "Until a batch of frames was acked",
+                "Time until a batch of frames was acked",
                 &seconds,
             ))?,
         };

@@ -9,26 +9,26 @@ use flotilla_postgres::PostgresSettings;
 #[derive(Clone, Setting)]
 #[setting(default)]
 pub struct NatsSettings {
-    /// Where the server listens, with the service's name and password if it requires them: `nats://127.0.0.1:4222`.
+    /// Address of the server, with the service's name and password if it requires them, such as
+    /// `nats://127.0.0.1:4222`.
     #[setting(alias = "NATS_URL")]
     pub url: String,
-    /// The wait for a connection.
+    /// Maximum wait for a connection.
     pub connect_timeout: HumanDuration,
-    /// The wait for an answer of the JetStream API and for the acks of a batch. Below half of the relay's lease, so
-    /// that no relay publishes past its lease.
+    /// Maximum wait for a response of the JetStream API and for the acks of a batch. Must be below half of the relay's
+    /// lease, so that no relay publishes after its lease has expired.
     pub request_timeout: HumanDuration,
     /// How long a stream keeps its messages. At least as long as `retention.outbox`.
     pub stream_max_age: HumanDuration,
-    /// Copies of each stream in a JetStream cluster.
+    /// Number of replicas of each stream in a JetStream cluster.
     pub stream_replicas: usize,
-    /// How long the server waits for an ack before it delivers again.
+    /// How long the server waits for an ack before it redelivers.
     pub ack_wait: HumanDuration,
-    /// The most frames of one consumer that may be delivered and not yet acked; beyond it the server holds delivery
-    /// back.
+    /// Maximum number of delivered but unacked frames per consumer; beyond it the server pauses delivery.
     pub max_ack_pending: i64,
-    /// Frames fetched ahead of a consumer's transaction.
+    /// Number of frames fetched ahead of a consumer's transaction.
     pub prefetch_frames: usize,
-    /// The largest event that the outbox takes; the server's `max_payload` must be above it.
+    /// Maximum size of an event in the outbox; the server's `max_payload` must be larger.
     pub max_event_bytes: ByteSize,
     /// The relay.
     pub relay: RelaySettings,
@@ -42,18 +42,18 @@ pub struct NatsSettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct RelaySettings {
-    /// How long a lease lasts unless renewed.
+    /// Duration of a lease unless it is renewed.
     pub lease: HumanDuration,
-    /// Reads are at least this far apart, so that frames fill under load; a commit after a quiet moment is read at
-    /// once.
+    /// Minimum pause between reads of the outbox, so that frames fill under load; a commit after an idle period is read
+    /// at once.
     pub gather: HumanDuration,
-    /// The pause between reads that nobody asked for.
+    /// Pause between reads of the outbox that no commit has triggered.
     pub poll: HumanDuration,
-    /// The most rows in one read.
+    /// Maximum number of rows per read.
     pub batch: usize,
-    /// How often the stream is compared with the record of it.
+    /// How often the stream is compared with its recorded state.
     pub check: HumanDuration,
-    /// How often a cursor move is also kept as a checkpoint to go back to.
+    /// How often a cursor move is also stored as a checkpoint to republish from.
     pub checkpoint: HumanDuration,
 }
 
@@ -61,11 +61,11 @@ pub struct RelaySettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct ParkedSettings {
-    /// How often due messages are looked for.
+    /// How often parked messages are checked for due retries.
     pub poll: HumanDuration,
-    /// The wait before the second attempt; doubled for each one after it.
+    /// Pause before the second attempt; doubles with each further one.
     pub backoff: HumanDuration,
-    /// Attempts (the first delivery counts as one) before a message becomes a dead letter.
+    /// Number of attempts, including the first delivery, before a message becomes a dead letter.
     pub max_attempts: i32,
 }
 
@@ -73,9 +73,9 @@ pub struct ParkedSettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct RetentionSettings {
-    /// How long outbox rows are kept after they were published. At most `stream_max_age`.
+    /// How long published outbox rows are kept. At most `stream_max_age`.
     pub outbox: HumanDuration,
-    /// How often partitions are made ahead and dropped.
+    /// How often partitions are created in advance and dropped.
     pub interval: HumanDuration,
 }
 

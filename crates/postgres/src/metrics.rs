@@ -56,12 +56,12 @@ impl PoolMetrics {
         let metrics = Self {
             transactions: histogram(
                 "flotilla_postgres_transaction_seconds",
-                "Time from the begin of a transaction to its end.",
+                "Time from the beginning of a transaction to its end.",
                 &["end"],
             )?,
             acquire: histogram(
                 "flotilla_postgres_acquire_seconds",
-                "Time that a caller waited for a connection.",
+                "Time that callers waited for a connection.",
                 &["outcome"],
             )?,
         };
@@ -102,10 +102,10 @@ impl PoolSize {
         let gauge = |metric: &str, help: &str| IntGauge::with_opts(Opts::new(metric, help).const_label("pool", name));
         Ok(Self {
             pool,
-            limit: gauge("flotilla_postgres_pool_limit", "Most connections that the pool may open.")?,
-            open: gauge("flotilla_postgres_pool_connections", "Connections that are open.")?,
-            available: gauge("flotilla_postgres_pool_available", "Open connections that nobody uses.")?,
-            waiting: gauge("flotilla_postgres_pool_waiting", "Callers that wait for a connection.")?,
+            limit: gauge("flotilla_postgres_pool_limit", "Maximum number of connections of the pool.")?,
+            open: gauge("flotilla_postgres_pool_connections", "Open connections.")?,
+            available: gauge("flotilla_postgres_pool_available", "Open connections that are idle.")?,
+            waiting: gauge("flotilla_postgres_pool_waiting", "Callers that are waiting for a connection.")?,
         })
     }
 

@@ -14,33 +14,33 @@ const GRACE: Duration = Duration::from_secs(1);
 /// (`FLOTILLA__POSTGRES__SYSTEM_URL_FILE`) or from a store of secrets, and may change while the service runs.
 #[derive(Clone, Debug, Setting)]
 pub struct PostgresSettings {
-    /// Address as the owner of the database. Only `migrate` uses it: give it to nobody who serves.
+    /// Address as the owner of the database. Only `migrate` uses it: don't set it for serving processes.
     #[setting(default)]
     pub owner_url: Live<Option<SecretString>>,
     /// Address as `<service>_system`: batches, relay, saga.
     pub system_url: Live<SecretString>,
-    /// Address as `<service>_user`: customers' calls, bound by row-level security.
+    /// Address as `<service>_user`: customers' calls, under row-level security.
     pub user_url: Live<SecretString>,
-    /// Address as a superuser. Where it is set, `migrate` first makes the database and the three roles, where they are
-    /// missing, with the passwords in the other addresses.
+    /// Address as a superuser. If set, `migrate` first creates the database and the three roles if they are missing,
+    /// with the passwords from the other addresses.
     #[setting(default)]
     pub superuser_url: Option<SecretString>,
-    /// Most connections of each pool; no more than four for each processor.
+    /// Maximum number of connections per pool; at most four per CPU.
     #[setting(default = "default_pool_size")]
     pub pool_size: usize,
-    /// Longest wait for a new connection.
+    /// Maximum wait for a new connection.
     #[setting(default = "default_connect_timeout")]
     pub connect_timeout: HumanDuration,
-    /// Longest run of one statement, enforced by the server and watched by the client.
+    /// Maximum duration of a statement, enforced by the server and checked by the client.
     #[setting(default = "default_statement_timeout")]
     pub statement_timeout: HumanDuration,
-    /// Longest wait for a free connection of the pool.
+    /// Maximum wait for a free connection of the pool.
     #[setting(default = "default_acquire_timeout")]
     pub acquire_timeout: HumanDuration,
-    /// Age at which a connection is replaced when next asked for.
+    /// Age at which a connection is replaced when it is next requested.
     #[setting(default = "default_max_lifetime")]
     pub max_lifetime: HumanDuration,
-    /// Longest wait of `await-migrations`.
+    /// Maximum wait of `await-migrations`.
     #[setting(default = "default_migration_wait")]
     pub migration_wait: HumanDuration,
 }

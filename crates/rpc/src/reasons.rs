@@ -69,21 +69,18 @@ pub fn page() -> String {
     let mut page = String::from(
         "# Errors\n\n\
          <!-- Generated from `crates/rpc/src/reasons/table.rs`: `UPDATE_DOCS=1 cargo test -p flotilla-rpc errors_page`. -->\n\n\
-         Every error carries a gRPC code, a message for people and a `google.rpc.ErrorInfo` with a stable reason in the\n\
-         domain `flotilla`, which programs compare. Over REST the same comes as `application/problem+json`: the reason in\n\
-         `reason`, the code in `code`.\n\n\
-         | detail | when |\n|---|---|\n\
-         | `BadRequest` | fields are at fault: each with its path and what is wrong |\n\
-         | `PreconditionFailure` | the state of something stands in the way: its kind and its name |\n\
+         Every error has a gRPC code, a message for people, and a `google.rpc.ErrorInfo` with a stable reason in the domain\n\
+         `flotilla` for programs. REST returns the same as `application/problem+json`, with the reason in `reason` and the\n\
+         code in `code`.\n\n\
+         | detail | meaning |\n|---|---|\n\
+         | `BadRequest` | fields are invalid: the path and the problem of each |\n\
+         | `PreconditionFailure` | the state of a resource prevents the call: its type and name |\n\
          | `QuotaFailure` | a quota is used up: whose, and which |\n\
-         | `RetryInfo` | a repeat may succeed after this time (`Retry-After` over REST) |\n\n\
-         A call may be repeated as it is where the table says so and the method is idempotent or carries a `request_id`.\n",
+         | `RetryInfo` | a retry may succeed after this time (`Retry-After` in REST) |\n\n\
+         Retry a call unchanged if the table says so and the method is idempotent or has a `request_id`.\n",
     );
     for group in REASONS {
-        page.push_str(&format!(
-            "\n## {}\n\n| reason | code | HTTP | repeat | what has happened | what to do |\n",
-            group.title
-        ));
+        page.push_str(&format!("\n## {}\n\n| reason | code | HTTP | retry | meaning | what to do |\n", group.title));
         page.push_str("|---|---|---|---|---|---|\n");
         for reason in group.reasons {
             let Reason { name, code, http, retryable, meaning, remedy } = reason;

@@ -15,36 +15,36 @@ use crate::tls::TlsSettings;
 pub struct ServerSettings {
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Largest request message in bytes.
+    /// Maximum size of a request message in bytes.
     pub max_message_bytes: usize,
-    /// Deadline of a unary call that brings none, and the longest that one may ask for.
+    /// Deadline of unary calls without one, and the maximum deadline.
     pub default_deadline: HumanDuration,
-    /// Whether the reflection service answers. Default: yes, but in production (`service.environment`) no.
+    /// Whether reflection is enabled. Default: yes, except in production (`service.environment`).
     pub reflection: Option<bool>,
-    /// Responses of so many bytes and more are compressed for clients that accept gzip; below it they would gain no
-    /// packet. 0: never.
+    /// Responses of at least this size are compressed for clients that accept gzip; smaller ones would save no packet.
+    /// 0: never.
     pub compress_above_bytes: ByteSize,
     /// How often one user or one address may call.
     pub rate_limit: RateLimitSettings,
-    /// Connections served at once; further ones wait to be accepted.
+    /// Maximum number of connections; further ones wait to be accepted.
     pub max_connections: usize,
-    /// Calls in flight on one connection.
+    /// Maximum number of calls in flight per connection.
     pub max_calls_per_connection: u32,
-    /// Most unary calls in flight over all connections; further ones are refused. Where memory is limited, at most one
-    /// for each 256 KiB.
+    /// Maximum number of unary calls in flight over all connections; further ones are refused. If memory is limited, at
+    /// most one per 256 KiB.
     pub max_calls: usize,
-    /// Open streams over all connections; further ones are refused. Where memory is limited, at most one for each 256
-    /// KiB.
+    /// Maximum number of open streams over all connections; further ones are refused. If memory is limited, at most one
+    /// per 256 KiB.
     pub max_streams: usize,
-    /// Unary calls that one user may have in flight; further ones are refused. 0: no limit.
+    /// Maximum number of unary calls in flight per user; further ones are refused. 0: no limit.
     pub max_calls_per_user: usize,
-    /// Streams that one user may have open; further ones are refused. 0: no limit.
+    /// Maximum number of open streams per user; further ones are refused. 0: no limit.
     pub max_streams_per_user: usize,
     /// HTTP/2 ping interval.
     pub keepalive_interval: HumanDuration,
-    /// How long a ping may stay unanswered.
+    /// Maximum wait for the response to a ping.
     pub keepalive_timeout: HumanDuration,
-    /// How long calls in flight may take after shutdown began.
+    /// How long calls in flight may take once the shutdown has begun.
     pub drain_grace: HumanDuration,
     /// Certificate of the server; without it the port is plain. Clients must then show one of their own, which tells
     /// who they are; of the gateway's public port they needn't.
@@ -113,12 +113,12 @@ impl Default for ServerSettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct RateLimitSettings {
-    /// Calls a second of one user; 0: no limit.
+    /// Calls per second per user; 0: no limit.
     pub per_user: Live<u32>,
-    /// Calls a second without a good token from one address; 0: no limit. Behind a gateway without mutual TLS, the
-    /// gateway's address is everybody's.
+    /// Calls per second without a valid token per address; 0: no limit. Behind a gateway without mutual TLS, all such
+    /// calls have the gateway's address.
     pub per_address: Live<u32>,
-    /// Users, and addresses, that are told apart; beyond it those are forgotten that called longest ago.
+    /// Maximum number of users, and of addresses, that are tracked; beyond it the least recent callers are forgotten.
     pub keys: usize,
 }
 

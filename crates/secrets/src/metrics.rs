@@ -36,8 +36,7 @@ impl Outcome {
 
 impl Refreshes {
     pub fn new() -> Self {
-        let options =
-            Opts::new("flotilla_secret_refreshes_total", "Secrets read again from their store, by what came of it");
+        let options = Opts::new("flotilla_secret_refreshes_total", "Secret refreshes, by result");
         Self(IntCounterVec::new(options, &["store", "result"]).expect("the name and the labels are well formed"))
     }
 

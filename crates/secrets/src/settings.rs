@@ -8,9 +8,9 @@ use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Url, Valid
 #[derive(Clone, Debug, Setting)]
 #[setting(default)]
 pub struct SecretsSettings {
-    /// Longest wait for one answer of a store; default `5s`.
+    /// Maximum wait for a response of a store; default `5s`.
     pub deadline: HumanDuration,
-    /// How often a secret that has no lease is read again; default `1m`.
+    /// How often secrets without a lease are refreshed; default `1m`.
     pub refresh: HumanDuration,
     /// Vault or OpenBao.
     pub vault: VaultSettings,
@@ -52,28 +52,28 @@ pub struct VaultSettings {
     /// Its address, such as `https://vault:8200`.
     #[setting(alias = "VAULT_ADDR")]
     pub address: Option<Url>,
-    /// The namespace that every request is made in.
+    /// Namespace of every request.
     #[setting(alias = "VAULT_NAMESPACE")]
     pub namespace: Option<String>,
-    /// File of the authorities (PEM) that its certificate is checked against; default: the machine's.
+    /// CA file (PEM) that verifies its certificate; default: the system's.
     #[setting(alias = "VAULT_CACERT")]
     pub ca: Option<PathBuf>,
     /// How to log in: `token`, `approle` or `kubernetes`; default `token`.
     pub auth: VaultAuth,
-    /// Where that way of logging in is mounted; default `approle` or `kubernetes`.
+    /// Mount point of the auth method; default `approle` or `kubernetes`.
     pub auth_mount: Option<String>,
     /// The token.
     #[setting(alias = "VAULT_TOKEN")]
     pub token: Option<SecretString>,
-    /// File with the token, read anew at each login: an agent may replace it.
+    /// File with the token, read again at each login, because an agent may replace it.
     pub token_path: Option<PathBuf>,
     /// Id of the role to log in as, for `approle`.
     pub role_id: Option<SecretString>,
-    /// The secret id to log in with, for `approle`.
+    /// Secret id to log in with, for `approle`.
     pub secret_id: Option<SecretString>,
     /// Name of the role to log in as, for `kubernetes`.
     pub role: Option<String>,
-    /// File with the service account's token, for `kubernetes`; default where Kubernetes mounts it.
+    /// File with the service account's token, for `kubernetes`; default: where Kubernetes mounts it.
     pub service_account: Option<PathBuf>,
 }
 
@@ -82,10 +82,10 @@ pub struct VaultSettings {
 #[derive(Clone, Debug, Default, Setting)]
 #[setting(default)]
 pub struct AwsSettings {
-    /// The region; default where AWS's own tools look for it.
+    /// The region; default: as determined by AWS's own tools.
     #[setting(alias = "AWS_REGION")]
     pub region: Option<String>,
-    /// Another address than the region's own.
+    /// Overrides the region's address.
     #[setting(alias = "AWS_ENDPOINT_URL_SECRETS_MANAGER")]
     pub endpoint: Option<Url>,
 }
@@ -96,9 +96,9 @@ pub struct AwsSettings {
 pub struct KubernetesSettings {
     /// Its address; default `https://kubernetes.default.svc`.
     pub address: Option<Url>,
-    /// File of the authorities (PEM) that its certificate is checked against.
+    /// CA file (PEM) that verifies its certificate.
     pub ca: Option<PathBuf>,
-    /// File with the service account's token, read for each request, because Kubernetes replaces it.
+    /// File with the service account's token, read for each request because Kubernetes replaces it.
     pub token_path: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! The command line of a service: `serve`, `migrate`, `await-migrations`, `healthcheck`, and what there is to set.
+//! The command line of a service: `serve`, `migrate`, `await-migrations`, `healthcheck`, and its settings.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -79,16 +79,17 @@ fn help(name: &str) -> String {
     format!(
         "The {name} service of Flotilla.\n\n\
          Usage: {name} [serve | migrate | await-migrations | healthcheck | settings] [--section.field=value ...]\n\n\
-         \x20 serve             serves until SIGTERM or SIGINT, then drains (the default); SIGHUP reloads the settings\n\
-         \x20 migrate           brings the database up to date\n\
-         \x20 await-migrations  waits until another process has done so\n\
-         \x20 healthcheck       asks the running service whether it is ready\n\
-         \x20 settings          lists every setting: what it takes, its default, how it is set\n\
-         \x20 --print-config    prints what each setting holds and where it comes from (=json: as JSON), secrets masked\n\
-         \x20 --version         prints the version\n\n\
-         Settings, weakest first: defaults, FLOTILLA_CONFIG_DIR, FLOTILLA_CONFIG_FILE, the remote source, .env,\n\
-         variables such as FLOTILLA__SERVICE__GRACE=10s, FLOTILLA_SECRETS_DIR, variables such as\n\
-         FLOTILLA__POSTGRES__SYSTEM_URL_FILE=path, flags such as --service.grace=10s."
+         \x20 serve             serve until SIGTERM or SIGINT, then drain (default); SIGHUP reloads the settings\n\
+         \x20 migrate           migrate the database\n\
+         \x20 await-migrations  wait until another process has migrated the database\n\
+         \x20 healthcheck       check whether the running service is ready\n\
+         \x20 settings          list all settings with their values, defaults and names\n\
+         \x20 --print-config    print the effective settings and their sources (=json: as JSON); secrets are masked\n\
+         \x20 --version         print the version\n\n\
+         Settings are read from these sources, in ascending order of precedence: defaults, FLOTILLA_CONFIG_DIR,\n\
+         FLOTILLA_CONFIG_FILE, the remote source, .env, variables such as FLOTILLA__SERVICE__GRACE=10s,\n\
+         FLOTILLA_SECRETS_DIR, variables such as FLOTILLA__POSTGRES__SYSTEM_URL_FILE=path, flags such as\n\
+         --service.grace=10s."
     )
 }
 

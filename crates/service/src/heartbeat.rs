@@ -30,7 +30,7 @@ impl Heartbeat {
     /// # Errors
     /// The registry has one already.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let help = "How late a timer of half a second was: what a task waits that is ready";
+        let help = "Lateness of a timer of half a second: how long a ready task waits for a worker";
         let delay = HistogramOpts::new("flotilla_runtime_delay_seconds", help).buckets(DELAYS.to_vec());
         let delay = Histogram::with_opts(delay)?;
         registry.register(Box::new(delay.clone()))?;

@@ -16,7 +16,7 @@ pub struct Running {
     pub name: &'static str,
     /// Address of the public port.
     pub grpc: SocketAddr,
-    /// Address of the admin endpoints.
+    /// Address of the admin port.
     pub admin: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) readiness: Readiness,

@@ -20,10 +20,10 @@ pub struct CommonSettings {
     /// Logs and traces.
     #[setting(default)]
     pub telemetry: TelemetrySettings,
-    /// Settings and flags that change while it runs.
+    /// Settings and flags that change at run time.
     #[setting(default)]
     pub remote: RemoteSettings,
-    /// Stores of secrets that other settings refer to.
+    /// Secret stores that other settings refer to.
     #[setting(default)]
     pub secrets: SecretsSettings,
     /// The gRPC server.

@@ -30,15 +30,14 @@ impl Environment {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct ServiceSettings {
-    /// Address of the admin endpoints.
+    /// Address of the admin port.
     pub admin_listen: SocketAddr,
-    /// How long a shutdown may take.
+    /// Maximum duration of a shutdown.
     pub grace: Live<HumanDuration>,
-    /// Where it runs. In production, reflection is off unless `grpc.reflection` is set.
+    /// The environment. In production, reflection is disabled unless `grpc.reflection` is set.
     #[setting(alias = "FLOTILLA_ENVIRONMENT")]
     pub environment: Environment,
-    /// Whether an operator may switch faults on (`fleet fault`), to see what alerts and runbooks are worth. Refused in
-    /// production.
+    /// Whether an operator may switch on faults (`fleet fault`) to test alerts and runbooks. Refused in production.
     pub faults: bool,
 }
 

@@ -37,7 +37,8 @@ pub struct Telemetry {
 /// A filter or an endpoint that can't be understood, or telemetry was started before.
 pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telemetry, TelemetryError> {
     let registry = metrics::registry(service)?;
-    let dropped = IntCounter::new("flotilla_log_lines_dropped_total", "Log lines that nobody read in time.")?;
+    let dropped =
+        IntCounter::new("flotilla_log_lines_dropped_total", "Log lines dropped because their reader was too slow.")?;
     registry.register(Box::new(dropped.clone()))?;
     let (control, live) = logs::control(settings, env::var("RUST_LOG").ok().as_deref())?;
     let writer = LogWriter::start(io::stdout(), settings.log_queue, dropped).map_err(TelemetryError::Writer)?;

@@ -31,7 +31,7 @@ pub(crate) fn registry(service: &str) -> Result<Registry, TelemetryError> {
         registry.register(Box::new(runtime::RuntimeCollector::new(handle)?))?;
     }
     let build = IntGaugeVec::new(
-        Opts::new("flotilla_build_info", "Always 1; what runs here is in the labels."),
+        Opts::new("flotilla_build_info", "Always 1; the labels identify the build."),
         &["service", "version", "commit"],
     )?;
     let commit = option_env!("FLOTILLA_COMMIT").unwrap_or("unknown");

@@ -19,7 +19,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where the logs go.
+/// Destination of the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Setting)]
 #[setting(rename_all = "lowercase")]
 pub enum LogOutput {
@@ -49,11 +49,11 @@ impl LogOutput {
 pub struct TelemetrySettings {
     /// Format of the logs.
     pub format: LogFormat,
-    /// Where the logs go.
+    /// Destination of the logs.
     pub output: LogOutput,
-    /// Which events are logged, in the syntax of `RUST_LOG`.
+    /// Filter of logged events, in the syntax of `RUST_LOG`.
     pub filter: Live<String>,
-    /// Most log lines (and as many records) that wait to be written; further ones are dropped and counted.
+    /// Maximum number of log lines (and of records) waiting to be written; further ones are dropped and counted.
     pub log_queue: usize,
     /// Which traces are kept.
     pub traces: TraceSettings,
@@ -63,7 +63,8 @@ pub struct TelemetrySettings {
 #[derive(Clone, Copy, Debug, Setting)]
 #[setting(default)]
 pub struct TraceSettings {
-    /// The share of the traces begun here that are sampled, from 0 to 1; default 1, for a collector that decides itself.
+    /// Share of the traces started in this process that are sampled, from 0 to 1. The default 1 is for a collector that
+    /// samples.
     pub ratio: f64,
 }
 

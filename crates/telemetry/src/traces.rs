@@ -36,7 +36,7 @@ impl ExportMetrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, TelemetryError> {
         let counter = |name: &str, text: &str| IntCounterVec::new(Opts::new(name, text), &["signal"]);
         let metrics = Self {
-            failures: counter("flotilla_telemetry_export_failures_total", "Exports that the collector didn't take.")?,
+            failures: counter("flotilla_telemetry_export_failures_total", "Exports that the collector didn't accept.")?,
             dropped: counter("flotilla_telemetry_dropped_total", "Spans and log records that could not be exported.")?,
         };
         for counter in [&metrics.failures, &metrics.dropped] {

@@ -16,33 +16,33 @@ use crate::client_address::TrustedProxies;
 /// All sections. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
 #[derive(Debug, Clone, Setting)]
 pub struct Settings {
-    /// The chassis.
+    /// Settings of the process.
     #[setting(default)]
     pub service: ServiceSettings,
     /// Logs and traces.
     #[setting(default)]
     pub telemetry: TelemetrySettings,
-    /// Settings and flags that change while it runs.
+    /// Settings and flags that change at run time.
     #[setting(default)]
     pub remote: RemoteSettings,
-    /// Stores of secrets that other settings refer to.
+    /// Secret stores that other settings refer to.
     #[setting(default)]
     pub secrets: SecretsSettings,
-    /// The public port, for REST and gRPC alike: address, limits, default deadline.
+    /// The port for calls: address, limits, default deadline.
     #[setting(default)]
     pub grpc: ServerSettings,
     /// Which tokens are accepted.
     #[setting(default)]
     pub auth: AuthSettings,
-    /// Connections to the services.
+    /// Connections to other services.
     #[setting(default)]
     pub client: ClientSettings,
-    /// Where the services are.
+    /// Addresses of the services.
     pub backends: BackendSettings,
     /// The cache of product reads.
     #[setting(default)]
     pub cache: CacheSettings,
-    /// What is the edge's own.
+    /// The gateway's own settings.
     #[setting(default)]
     pub edge: EdgeSettings,
 }
@@ -83,45 +83,45 @@ const LEAST_MEMORY: ByteSize = ByteSize::mib(1);
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct EdgeSettings {
-    /// Memory that connections, requests and responses may take together. Where memory is limited, at most a third.
+    /// Maximum memory of connections, requests and responses together. If memory is limited, at most a third of it.
     pub memory: ByteSize,
-    /// Whether one address (IPv6: one /64) may hold only as much of connections, slots and memory as stays free for
-    /// others. Turn it off behind a proxy that hides the clients' addresses.
+    /// Whether one address (IPv6: one /64) may hold only as many connections, slots and as much memory as stay free for
+    /// others. Disable it behind a proxy that hides the clients' addresses.
     pub address_shares: bool,
-    /// How long a client may take to send a request's headers, and the first bytes of a connection; a quarter of it
-    /// while more than three quarters of all connections are taken. An idle HTTP/1.1 connection is closed after it.
+    /// Maximum time for a client to send a request's headers, and the first bytes of a connection; a quarter of it
+    /// while more than three quarters of all connections are in use. An idle HTTP/1.1 connection is closed after it.
     pub header_timeout: HumanDuration,
-    /// How long an HTTP/2 connection may be without a call; less when its slot is needed.
+    /// How long an HTTP/2 connection may be idle; less if its slot is needed.
     pub idle_timeout: HumanDuration,
-    /// How long a client may leave an answer untaken before its connection is closed.
+    /// How long a client may leave a response unread before its connection is closed.
     pub send_timeout: HumanDuration,
-    /// Connections from one address at once; another one replaces an idle one of that address, or is closed.
+    /// Maximum number of connections per address; a further one replaces an idle one of that address, or is closed.
     pub max_connections_per_address: usize,
-    /// Requests whose body hasn't arrived; another one evicts the oldest. Where memory is limited, at most one for each
-    /// 240 KiB.
+    /// Maximum number of requests whose body hasn't arrived; a further one evicts the oldest. If memory is limited, at
+    /// most one per 240 KiB.
     pub max_arriving: usize,
-    /// How many calls of one caller (a user, or an address without a token) each service works on at a time, for each
-    /// processor that the gateway may use, and at least 3 in all. Further ones wait for their turn.
+    /// Number of calls of one caller (a user, or an address without a token) that each service processes at a time, per
+    /// CPU of the gateway, and at least 3 in total. Further ones wait for their turn.
     pub concurrency_per_core: usize,
-    /// Unary calls of one user in flight.
+    /// Maximum number of unary calls in flight per user.
     pub max_calls_per_user: usize,
-    /// Open streams from one address.
+    /// Maximum number of open streams per address.
     pub max_streams_per_address: usize,
-    /// Open streams of one user.
+    /// Maximum number of open streams per user.
     pub max_streams_per_user: usize,
-    /// Open streams of one user about the same resource.
+    /// Maximum number of open streams per user on the same resource.
     pub max_watches_per_user: usize,
-    /// Calls that a client may cancel on one connection within ten seconds; on all connections of its address ten times as
-    /// many.
+    /// Maximum number of calls that a client may cancel on one connection within ten seconds; ten times as many on all
+    /// connections of its address.
     pub max_resets: u32,
-    /// Pause after which an idle event stream gets a comment, so that proxies keep it open.
+    /// Idle time after which an event stream gets a comment, so that proxies keep it open.
     pub heartbeat: HumanDuration,
-    /// How long a cached product may be served after a change that didn't pass this gateway.
+    /// How long a cached product may be served after a change that didn't pass through this gateway.
     pub product_ttl: Live<HumanDuration>,
-    /// Origins (`https://shop.example`) whose pages may call from a browser; `*` for all.
+    /// Origins (`https://shop.example`) whose pages may send calls from a browser; `*` for all.
     pub cors_origins: Vec<String>,
-    /// Trusted proxies before the gateway, as addresses or networks (`10.0.0.0/8`): the client's address is then the
-    /// one that they added to `x-forwarded-for`. It is used by the limits of addresses and passed to the services.
+    /// Trusted proxies in front of the gateway, as addresses or networks (`10.0.0.0/8`). The client's address is then
+    /// the one that they added to `x-forwarded-for`; it is used for limits per address and passed to the services.
     pub trusted_proxies: Vec<String>,
 }
 

@@ -53,16 +53,16 @@ impl Metrics {
     /// # Errors
     /// Another part of the process has taken one of the names.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let time = HistogramOpts::new("flotilla_gateway_request_seconds", "Time to the end of a request")
+        let time = HistogramOpts::new("flotilla_gateway_request_seconds", "Time until a request ended")
             .buckets(BUCKETS.to_vec());
         let metrics = Self {
             requests: IntCounterVec::new(
-                Opts::new("flotilla_gateway_requests_total", "Requests that ended, by route and status"),
+                Opts::new("flotilla_gateway_requests_total", "Requests that have ended, by route and status"),
                 &["protocol", "route", "method", "status"],
             )?,
             duration: ExemplarHistogramVec::register(time, &["protocol", "route", "method"], registry)?,
-            in_flight: IntGauge::new("flotilla_gateway_in_flight", "Requests in flight, streams included")?,
-            panics: IntCounter::new("flotilla_gateway_panics_total", "Panics caught while answering")?,
+            in_flight: IntGauge::new("flotilla_gateway_in_flight", "Requests in flight, including streams")?,
+            panics: IntCounter::new("flotilla_gateway_panics_total", "Panics caught while handling requests")?,
             connections: IntGauge::new("flotilla_gateway_connections", "Open connections")?,
             refused_connections: IntCounterVec::new(
                 Opts::new(

@@ -113,7 +113,7 @@ impl Attempts {
         settings: &GuessingSettings,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
-        let help = "Passwords and refresh tokens that were shown, by what came of it";
+        let help = "Attempts with passwords and refresh tokens, by outcome";
         let counted = IntCounterVec::new(Opts::new("flotilla_identity_attempts_total", help), &["secret", "outcome"])?;
         for secret in ["password", "refresh_token"] {
             for outcome in ["right", "wrong", "refused"] {

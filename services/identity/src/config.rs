@@ -29,10 +29,10 @@ pub struct Settings {
     /// The first operator.
     #[setting(default)]
     pub admin: AdminSettings,
-    /// The work on passwords.
+    /// Password hashing.
     #[setting(default)]
     pub passwords: PasswordSettings,
-    /// How soon wrong passwords are throttled.
+    /// Free failures before wrong passwords are throttled.
     #[setting(default)]
     pub guessing: GuessingSettings,
 }
@@ -45,17 +45,17 @@ pub struct AuthSettings {
     pub issuer: String,
     /// `aud` of tokens.
     pub audience: String,
-    /// How long an access token lives.
+    /// Lifetime of an access token.
     pub token_lifetime: HumanDuration,
-    /// How long a session lives that isn't carried on, and with it its refresh token.
+    /// Lifetime of a session, and of its refresh token, unless it is extended.
     pub session_lifetime: HumanDuration,
-    /// How long a new signing key is published before it signs, so that every replica knows it by then.
+    /// How long a new signing key is published before it is used, so that every replica knows it by then.
     pub key_lead: HumanDuration,
-    /// How far apart the clocks of the fleet may be: a token counts for so long after its end. At most `5m`.
+    /// Tolerated clock skew: a token stays valid for this long after it expires. At most `5m`.
     pub clock_skew: HumanDuration,
-    /// Not used: identity has the keys itself. Taken so that all services can share one environment.
+    /// Ignored: identity has the keys itself. Accepted so that all services can share one environment.
     pub identity_url: String,
-    /// Verified tokens remembered until they expire.
+    /// Maximum number of verified tokens cached until they expire.
     pub token_cache: usize,
 }
 
@@ -107,13 +107,13 @@ pub struct AdminSettings {
 #[derive(Clone, Copy, Debug, Setting)]
 #[setting(default)]
 pub struct GuessingSettings {
-    /// For one account from one network (an IPv4 address, an IPv6 /64). One failure expires each hour. The longest wait
+    /// For one account from one network (an IPv4 address, an IPv6 /64). One failure expires per hour. The maximum delay
     /// is an hour.
     pub per_account_and_network: u32,
-    /// From one network (an IPv4 address, an IPv6 /48), whatever the account. One failure expires each minute. The
-    /// longest wait is 15 minutes.
+    /// From one network (an IPv4 address, an IPv6 /48), whatever the account. One failure expires per minute. The
+    /// maximum delay is 15 minutes.
     pub per_network: u32,
-    /// For one account, whatever the network. One failure expires every five minutes. The longest wait is 15 minutes.
+    /// For one account, whatever the network. One failure expires every five minutes. The maximum delay is 15 minutes.
     pub per_account: u32,
 }
 
@@ -129,13 +129,13 @@ impl Default for GuessingSettings {
 pub struct PasswordSettings {
     /// Memory of one hash, in KiB.
     pub memory_kib: u32,
-    /// Passes over it.
+    /// Number of passes.
     pub iterations: u32,
-    /// Lanes.
+    /// Number of lanes.
     pub parallelism: u32,
-    /// Most hashes at the same time; fewer where the control group allows less than a processor and 39 MiB for each.
+    /// Maximum number of concurrent hashes; fewer if the control group has less than a CPU and 39 MiB for each.
     pub concurrent: usize,
-    /// Callers that may wait for theirs.
+    /// Maximum number of callers that wait for a hash.
     pub queue: usize,
 }
 

@@ -32,13 +32,13 @@ pub struct Settings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct ImportSettings {
-    /// Most rows in one transaction.
+    /// Maximum number of rows per transaction.
     pub chunk: usize,
-    /// Most rows in one import.
+    /// Maximum number of rows per import.
     pub max_rows: i64,
-    /// Longest silence between two rows.
+    /// Maximum wait for the next row.
     pub idle: HumanDuration,
-    /// Most imports at once in one process.
+    /// Maximum number of concurrent imports per process.
     pub concurrent: usize,
 }
 
@@ -69,7 +69,7 @@ impl Validate for ImportSettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct PriceSettings {
-    /// How often the bucket of prices is looked after.
+    /// How often the bucket of prices is checked.
     pub check: HumanDuration,
 }
 
@@ -85,21 +85,21 @@ impl Validate for PriceSettings {
     }
 }
 
-/// Holds on stock.
+/// Stock reservations.
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct HoldSettings {
-    /// How long stock is held before orders is asked what is to become of it.
+    /// How long stock stays reserved before orders is asked whether to release or commit it.
     pub time: HumanDuration,
-    /// How often expired holds are looked for.
+    /// How often reservations are checked for expiry.
     pub poll: HumanDuration,
-    /// Most holds asked about in one transaction.
+    /// Maximum number of expired reservations per transaction.
     pub notice_batch: u32,
-    /// Wait before a question is repeated; doubles each time.
+    /// Pause before orders is asked again; doubles each time.
     pub notice_backoff: HumanDuration,
-    /// Longest such wait.
+    /// Maximum of this pause.
     pub notice_backoff_max: HumanDuration,
-    /// Most commands in one transaction.
+    /// Maximum number of commands per transaction.
     pub max_batch: usize,
 }
 

@@ -25,13 +25,13 @@ pub struct Settings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct FeedSettings {
-    /// How often deliveries that other replicas recorded are looked for.
+    /// How often deliveries recorded by other replicas are checked.
     pub poll: Live<HumanDuration>,
-    /// Deliveries that a live feed reads at once.
+    /// Number of deliveries that a live feed reads at a time.
     pub page: u32,
-    /// Most live feeds of one customer in one replica.
+    /// Maximum number of live feeds per customer and replica.
     pub listeners_each: usize,
-    /// Most messages in one transaction.
+    /// Maximum number of messages per transaction.
     pub max_batch: usize,
 }
 

@@ -38,13 +38,13 @@ pub struct Settings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct CatalogueSettings {
-    /// gRPC address of inventory, which is asked for unknown products.
+    /// gRPC address of inventory, to look up unknown products.
     pub inventory_url: String,
-    /// Longest wait for inventory's answer.
+    /// Maximum wait for inventory's response.
     pub lookup_timeout: HumanDuration,
-    /// Most calls that ask inventory at once; further ones wait, and profit from the answers.
+    /// Maximum number of concurrent lookups; further ones wait and share the responses.
     pub lookups: usize,
-    /// How often the table is looked at for what other replicas have heard.
+    /// How often the table is checked for changes by other replicas.
     pub poll: Live<HumanDuration>,
 }
 
@@ -52,14 +52,15 @@ pub struct CatalogueSettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct PlacingSettings {
-    /// Most orders of one transaction.
+    /// Maximum number of orders per transaction.
     pub max_batch: Live<usize>,
-    /// Most orders that wait for one; further ones are refused.
+    /// Maximum number of orders that wait for a transaction; further ones are refused.
     pub queue: usize,
-    /// Orders that one customer may place in a second; bursts may be twice as large. Further ones are refused. 0: no
+    /// Maximum number of orders per customer and second; bursts may be twice as large. Further ones are refused. 0: no
     /// limit.
     pub per_customer: Live<u32>,
-    /// Transactions at the same time. Default 1: a second one halves the batches, and costs more syncs and CPU than it saves waiting.
+    /// Number of concurrent transactions. The default is 1: a second one halves the batches and costs more syncs and
+    /// CPU than the waiting time it saves.
     pub writers: usize,
 }
 
@@ -67,17 +68,17 @@ pub struct PlacingSettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct SagaSettings {
-    /// How often silent steps are looked for.
+    /// How often steps without a reply are checked.
     pub tick: Live<HumanDuration>,
-    /// Wait before a silent step is sent again; doubles each time.
+    /// Pause before a step without a reply is re-sent; doubles each time.
     pub backoff: Live<HumanDuration>,
-    /// Longest such wait.
+    /// Maximum of this pause.
     pub backoff_max: Live<HumanDuration>,
-    /// Re-sends before a step is given up; compensations never are.
+    /// Number of re-sends before a step is given up; compensations never are.
     pub resends: Live<u32>,
-    /// Most sagas of one look's transaction.
+    /// Maximum number of sagas per check.
     pub batch: Live<u32>,
-    /// Most replies of one transaction.
+    /// Maximum number of replies per transaction.
     pub max_events: usize,
 }
 
@@ -85,9 +86,9 @@ pub struct SagaSettings {
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct WatchSettings {
-    /// How often watched orders are looked at for what other replicas have done.
+    /// How often watched orders are checked for changes by other replicas.
     pub poll: Live<HumanDuration>,
-    /// Streams that one user may have open for one order; further ones are refused.
+    /// Maximum number of open streams per user and order; further ones are refused.
     pub streams_each: usize,
 }
 

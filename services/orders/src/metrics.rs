@@ -60,25 +60,32 @@ impl Metrics {
         let times = |name: &str, help: &str, buckets: &[f64], label: &str| {
             ExemplarHistogramVec::register(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &[label], registry)
         };
-        let stuck = IntGauge::new("flotilla_sagas_stuck", "Open sagas sent more often than a step's re-sends")?;
+        let stuck = IntGauge::new(
+            "flotilla_sagas_stuck",
+            "Open sagas with a step that was sent more often than the maximum number of re-sends",
+        )?;
         registry.register(Box::new(stuck.clone()))?;
         let help = "Requests to place an order by outcome";
         let placed = counters("flotilla_orders_placed_total", help, "outcome")?;
         for outcome in ["accepted", "refused", "paused", "key_reused", "overloaded", "limited", "failed"] {
             placed.with_label_values(&[outcome]);
         }
-        let ended = counters("flotilla_orders_ended_total", "Orders ended by state", "state")?;
-        let settled =
-            times("flotilla_order_settle_seconds", "From an order's acceptance to its end", &SETTLE, "state")?;
+        let ended = counters("flotilla_orders_ended_total", "Ended orders by final state", "state")?;
+        let settled = times(
+            "flotilla_order_settle_seconds",
+            "Time from an order's acceptance to its final state",
+            &SETTLE,
+            "state",
+        )?;
         let end = |state: &str| End {
             ended: ended.with_label_values(&[state]),
             settled: settled.with_label_values(&[state]),
         };
-        let steps = times("flotilla_saga_step_seconds", "From a step's command to the answer", &STEP, "step")?;
-        let revenue = "Totals of confirmed orders, in minor units of their currency";
+        let steps = times("flotilla_saga_step_seconds", "Time from a step's command to its reply", &STEP, "step")?;
+        let revenue = "Total amount of confirmed orders, in minor units of their currency";
         Ok(Self {
             stuck,
-            given_up: counter("flotilla_saga_given_up_total", "Steps given up after their re-sends")?,
+            given_up: counter("flotilla_saga_given_up_total", "Steps given up after the maximum number of re-sends")?,
             placed,
             confirmed: end("confirmed"),
             rejected: end("rejected"),
@@ -88,11 +95,8 @@ impl Metrics {
             charging: steps.with_label_values(&["charging"]),
             compensating: steps.with_label_values(&["compensating"]),
             revenue: counters("flotilla_revenue_minor_units_total", revenue, "currency")?,
-            resends: counter("flotilla_saga_resends_total", "Steps forward that were sent again")?,
-            compensation_resends: counter(
-                "flotilla_saga_compensation_resends_total",
-                "Compensations that were sent again",
-            )?,
+            resends: counter("flotilla_saga_resends_total", "Re-sent forward steps")?,
+            compensation_resends: counter("flotilla_saga_compensation_resends_total", "Re-sent compensations")?,
         })
     }
 

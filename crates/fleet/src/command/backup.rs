@@ -22,21 +22,21 @@ use crate::{
 /// Options of `fleet backup`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The backup's folder: of one fleet, from its first backup to its next restore.
+    /// Folder of the backup. It holds one fleet's history, from its first backup to its next restore.
     pub folder: PathBuf,
-    /// Take the base backup alone: without archiving WAL from then on, only its own end can be restored.
+    /// Take only a base backup, without archiving WAL: only the time at which it ended can be restored.
     #[arg(long, conflicts_with_all = ["mark", "list", "stop"])]
     pub once: bool,
-    /// Give the present moment a name to restore to, and take no base backup.
+    /// Name the current moment as a restore point, without a base backup.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["list", "stop"])]
     pub mark: Option<String>,
     /// Show what can be restored from the folder.
     #[arg(long, conflicts_with = "stop")]
     pub list: bool,
-    /// Stop archiving WAL. What the folder holds stays.
+    /// Stop archiving WAL. The content of the folder is kept.
     #[arg(long)]
     pub stop: bool,
-    /// Base backups to keep; older ones go, with the WAL that only they need.
+    /// Number of base backups to keep; older ones are removed, with the WAL that only they need.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: u16,
     /// Whether base backups may be removed without asking.

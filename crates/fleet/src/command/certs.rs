@@ -13,11 +13,11 @@ use crate::{
 /// Options of `fleet certs`.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Options {
-    /// Issue every certificate anew, not only those that are missing or end within 8 hours.
+    /// Reissue every certificate, not only those that are missing or expire within 8 hours.
     #[arg(long)]
     pub renew: bool,
-    /// Make a new authority, and issue every certificate anew by it. The authority before it stays trusted until the
-    /// next one is made, so that a fleet that is up goes on without a break.
+    /// Create a new authority and reissue every certificate with it. The previous authority stays trusted until the
+    /// next one is created, so that a running fleet continues without interruption.
     #[arg(long)]
     pub renew_authority: bool,
 }

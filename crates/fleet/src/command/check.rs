@@ -11,10 +11,10 @@ use crate::home::{Home, state::State};
 /// Options of `fleet check`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Wait so many seconds for orders and messages that are still on their way.
+    /// Seconds to wait for orders and messages that are still in progress.
     #[arg(long, default_value_t = 30)]
     pub wait: u64,
-    /// Parked messages that were planted on purpose.
+    /// Number of parked messages that were planted on purpose.
     #[arg(long, default_value_t = 0)]
     pub planted: i64,
 }

@@ -24,7 +24,7 @@ use crate::{
 /// `fleet flag`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -32,11 +32,11 @@ pub struct Options {
 /// What can be done with flags.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the flags that services ask, and what is set.
+    /// List the flags that services use, and their values.
     List,
-    /// Set a flag, for all users or for a share of them.
+    /// Set a flag, for all users or a percentage of them.
     Set(SetOptions),
-    /// Take a flag's setting back: what the services' own settings say holds again, else their default.
+    /// Remove a flag's value; the services' own configuration or default applies again.
     Clear {
         /// The flag.
         flag: String,
@@ -48,12 +48,12 @@ pub enum Command {
 pub struct SetOptions {
     /// The flag.
     pub flag: String,
-    /// on, off, a share of the users such as 25% or 0.5%, or @FILE with a definition in flagd's JSON format.
+    /// on, off, a percentage of users such as 25% or 0.5%, or @FILE with a definition in flagd's JSON format.
     pub value: String,
-    /// On for this user in any case (the id, or `users/<id>`); may be repeated.
+    /// Always on for this user (`users/<id>` or the id); can be repeated.
     #[arg(long = "user", value_name = "USER")]
     pub users: Vec<String>,
-    /// Write it although no service asks a flag of this name.
+    /// Set it even if no service uses a flag with this name.
     #[arg(long)]
     pub any: bool,
 }

@@ -14,10 +14,10 @@ use crate::{
 /// `fleet logging`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
-    /// The service; all where absent.
+    /// The service (default: all).
     #[arg(long, short, global = true)]
     pub service: Option<String>,
 }
@@ -25,26 +25,26 @@ pub struct Options {
 /// What can be done with levels.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the filter of each service and the rules over it.
+    /// Show the filter and the rules of each service.
     Show,
-    /// Log more, or less, for a time; then it falls back by itself.
+    /// Change the level for a limited time; it reverts automatically.
     Set(SetOptions),
-    /// Take all rules back.
+    /// Remove all rules.
     Reset,
 }
 
 /// A rule.
 #[derive(Debug, Args)]
 pub struct SetOptions {
-    /// A level; where neither a module nor a user is named a whole filter, as in `info,flotilla_orders=debug`.
+    /// A level; without --module and --user also a whole filter, such as `info,flotilla_orders=debug`.
     pub level: String,
-    /// For this module and those below it alone, such as flotilla_orders::saga.
+    /// Only for this module and those below it, such as flotilla_orders::saga.
     #[arg(long, short, conflicts_with = "user")]
     pub module: Option<String>,
-    /// For this user's calls alone: `users/<id>`.
+    /// Only for this user's calls: `users/<id>`.
     #[arg(long, short)]
     pub user: Option<String>,
-    /// How long it lasts: a day at most.
+    /// How long it lasts, at most a day.
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub r#for: String,
 }

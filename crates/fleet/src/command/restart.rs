@@ -15,9 +15,9 @@ use crate::{
 /// Options of `fleet restart`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Service or server; the whole fleet where absent.
+    /// Service or server (default: the whole fleet).
     pub name: Option<String>,
-    /// Another build of the services' binary, `flotilla`, that the service runs from now on, until `reset`.
+    /// Path of another `flotilla` binary, which the service runs from now on, until `reset`.
     #[arg(long, requires = "name")]
     pub binary: Option<PathBuf>,
 }

@@ -27,15 +27,16 @@ use crate::{
 /// Options of `fleet restore`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The backup's folder.
+    /// Folder of the backup.
     pub folder: PathBuf,
-    /// To the last transaction that was committed by then: `2026-01-31T12:00:00Z`. To the end of the archive where absent.
+    /// Restore to the last transaction committed by this time, such as `2026-01-31T12:00:00Z` (default: the end of the
+    /// archive).
     #[arg(long, value_name = "TIME", conflicts_with = "to_name")]
     pub to: Option<String>,
-    /// To a restore point that `fleet backup --mark` made.
+    /// Restore to a restore point created with `fleet backup --mark`.
     #[arg(long, value_name = "NAME")]
     pub to_name: Option<String>,
-    /// Whether present data may be replaced without asking.
+    /// Whether current data may be replaced without asking.
     #[command(flatten)]
     pub confirmation: Confirmation,
 }

@@ -23,7 +23,7 @@ use crate::{
 /// `fleet config`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -31,21 +31,21 @@ pub struct Options {
 /// What can be done with settings.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what is set in the bucket; with a service, all its settings that can change while it runs.
+    /// List the settings in the bucket; with a service, all of its settings that can change at run time.
     List {
         /// The service.
         service: Option<String>,
     },
-    /// Set a live setting of a service, or of all.
+    /// Set a live setting of one service, or of all.
     Set {
         /// The service, or "all".
         service: String,
         /// The setting, such as saga.tick.
         setting: String,
-        /// Its value, written as in a variable.
+        /// The value, in the same format as in a variable.
         value: String,
     },
-    /// Take a setting back: what the service's other sources say holds again.
+    /// Remove a setting; the service's other sources apply again.
     Clear {
         /// The service, or "all".
         service: String,

@@ -131,7 +131,7 @@ fn list(metrics: &BTreeMap<String, Metric>) -> String {
 }
 
 fn table(metrics: &BTreeMap<String, Metric>) -> String {
-    let mut text = String::from("| metric | type | labels | services | what it tells |\n|---|---|---|---|---|\n");
+    let mut text = String::from("| metric | type | labels | services | description |\n|---|---|---|---|---|\n");
     let join = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
     for Metric { name, r#type, labels, services, help } in metrics.values() {
         let services = if services.len() == 6 { "all".to_owned() } else { join(services) };

@@ -34,11 +34,11 @@ fn page() -> String {
     let mut page = String::from(
         "# Settings\n\n\
          <!-- Generated from the types: `UPDATE_DOCS=1 cargo test -p flotilla-fleet --test settings`. -->\n\n\
-         Every setting of every service. `saga.tick` is set by the variable `FLOTILLA__SAGA__TICK`, by the flag\n\
-         `--saga.tick=1s`, in a file's section `[saga]`, or by one of the other ways that\n\
-         [configuration.md](configuration.md) explains. A setting that is `live` changes at a reload; any other needs a\n\
-         restart, and a reload that would change it is refused. The same list, for one service: `flotilla orders\n\
-         settings`; what holds in it, and why: `flotilla orders --print-config`.\n",
+         Every setting of every service. To set `saga.tick`, use the variable `FLOTILLA__SAGA__TICK`, the flag\n\
+         `--saga.tick=1s`, the section `[saga]` of a file, or one of the other sources that\n\
+         [configuration.md](configuration.md) describes. A setting marked `live` can change with a reload; any other needs\n\
+         a restart, and a reload that would change it is refused. `flotilla orders settings` prints the same list for one\n\
+         service; `flotilla orders --print-config` prints its effective values and their sources.\n",
     );
     for told in sections() {
         let title = if told.name.is_empty() { "without a section".to_owned() } else { format!("`{}`", told.name) };

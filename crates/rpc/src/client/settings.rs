@@ -10,40 +10,40 @@ use crate::tls::TlsSettings;
 #[derive(Debug, Clone, Setting)]
 #[setting(default)]
 pub struct ClientSettings {
-    /// How long a connection attempt may take, TLS and the server's first word included.
+    /// Maximum duration of a connection attempt, including TLS and the server's first frame.
     pub connect_timeout: HumanDuration,
-    /// Longest pause between attempts to reconnect that no call waits for.
+    /// Maximum pause between attempts to reconnect while no call is waiting.
     pub reconnect_pause: HumanDuration,
-    /// Deadline of a unary call made outside of any other call, where the method declares none.
+    /// Deadline of a unary call outside any other call, if the method declares none.
     pub default_deadline: HumanDuration,
-    /// HTTP/2 ping interval, also while idle: finds silent partitions.
+    /// HTTP/2 ping interval, even while idle; detects network partitions.
     pub keepalive_interval: HumanDuration,
-    /// How long a ping may stay unanswered before the connection is given up.
+    /// Maximum wait for the response to a ping before the connection is abandoned.
     pub keepalive_timeout: HumanDuration,
-    /// Connections to one address for unary calls; another one is opened when all are full.
+    /// Maximum number of connections per address for unary calls; another one is opened when all are full.
     pub call_connections: usize,
-    /// Connections to one address for streams, which never share one with unary calls; another one is opened when all
-    /// are full. Beyond this number streams are refused.
+    /// Maximum number of connections per address for streams, which never share one with unary calls; another one is
+    /// opened when all are full. Beyond it streams are refused.
     pub stream_connections: usize,
-    /// Streams on one connection, if the server allows as many.
+    /// Maximum number of streams per connection, if the server allows as many.
     pub streams_per_connection: u32,
-    /// How often names are resolved again; also done when a connection fails.
+    /// How often names are resolved again; this also happens when a connection fails.
     pub resolve_interval: HumanDuration,
-    /// How often a call that may be repeated is tried, the first time included.
+    /// Maximum number of attempts of a retryable call, including the first.
     pub retry_attempts: u32,
-    /// Retries for each hundred calls, on top of a small reserve.
+    /// Retry budget: retries per hundred calls, plus a small reserve.
     pub retry_percent: u32,
-    /// Longest pause before the first retry; doubles with each further one.
+    /// Maximum pause before the first retry; doubles with each further one.
     pub retry_pause: HumanDuration,
-    /// Failures in a row after which an address is left alone for a while.
+    /// Consecutive failures after which an address is ejected.
     pub eject_after: u32,
-    /// For how long at first; doubles each time, up to 30 times as long.
+    /// Duration of the first ejection; doubles each time, up to 30 times as long.
     pub eject_for: HumanDuration,
-    /// Failed calls of a hundred at which a service isn't called for a while.
+    /// Percentage of failed calls at which the circuit breaker opens.
     pub breaker_percent: u32,
-    /// Calls within ten seconds below which the share of failures says nothing.
+    /// Minimum number of calls within ten seconds for the circuit breaker to open.
     pub breaker_calls: u32,
-    /// How long a service isn't called before one call tries whether it has recovered.
+    /// How long the circuit breaker stays open before a trial call.
     pub breaker_pause: HumanDuration,
     /// Certificate to show to servers at `https://` addresses, and the authority to judge theirs by.
     pub tls: Option<TlsSettings>,

@@ -49,7 +49,7 @@ impl RpcMetrics {
     pub fn register(registry: &Registry) -> Self {
         let labels = &["service", "method"];
         let requests = IntCounterVec::new(
-            Opts::new("flotilla_rpc_requests_total", "gRPC calls that ended, by code"),
+            Opts::new("flotilla_rpc_requests_total", "gRPC calls that have ended, by code"),
             &["service", "method", "code"],
         );
         let opts = HistogramOpts::new("flotilla_rpc_request_duration_seconds", "Time until a gRPC call ended")
@@ -64,7 +64,7 @@ impl RpcMetrics {
         let shed = IntCounter::new("flotilla_rpc_shed_total", "gRPC calls refused because of load");
         let limited = IntCounter::new(
             "flotilla_rpc_rate_limited_total",
-            "gRPC calls refused because their caller makes too many",
+            "gRPC calls refused because their caller sends too many",
         );
         let panics = IntCounter::new("flotilla_rpc_panics_total", "Panics caught in gRPC handlers");
         let valid = "names and labels are constants that follow the rules";

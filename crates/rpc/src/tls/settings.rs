@@ -15,11 +15,11 @@ use super::TlsError;
 /// PEM files of one end of mutual TLS. They may be replaced at any time.
 #[derive(Debug, Clone, PartialEq, Eq, Setting)]
 pub struct TlsSettings {
-    /// Own certificate, followed by the certificates between it and the authority's, if any.
+    /// The own certificate, followed by intermediate certificates, if any.
     pub certificate: PathBuf,
     /// The certificate's private key.
     pub key: PathBuf,
-    /// Certificates of the authorities whose word counts.
+    /// Certificates of the trusted authorities.
     pub authority: PathBuf,
 }
 

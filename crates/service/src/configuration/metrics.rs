@@ -11,7 +11,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub fn new() -> Self {
-        let opts = Opts::new("flotilla_config_reloads_total", "Reloads of the configuration, by what became of them");
+        let opts = Opts::new("flotilla_config_reloads_total", "Configuration reloads, by result");
         let reloads = IntCounterVec::new(opts, &["result"]).ok();
         for result in ["applied", "unchanged", "refused"] {
             if let Some(reloads) = &reloads {
@@ -19,7 +19,7 @@ impl Metrics {
             }
         }
         let version =
-            IntGauge::new("flotilla_config_version", "Configurations applied so far, the first included").ok();
+            IntGauge::new("flotilla_config_version", "Configurations applied so far, including the first").ok();
         version.iter().for_each(|version| version.set(1));
         Self { reloads, version }
     }

@@ -15,9 +15,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Clone, Setting)]
 #[setting(default)]
 pub struct RemoteSettings {
-    /// The NATS server with the bucket `flotilla_settings`: `nats://127.0.0.1:4222`. Default: none, nothing is remote.
+    /// Address of the NATS server with the bucket `flotilla_settings`, such as `nats://127.0.0.1:4222`. If empty, there
+    /// is no remote source.
     pub nats_url: String,
-    /// Longest wait for the bucket at the start; without it the service starts all the same. Default `2s`.
+    /// Maximum wait for the bucket at start-up; without it the service starts anyway. Default `2s`.
     pub start_timeout: HumanDuration,
     /// The process's one watcher, once it runs.
     #[setting(skip)]

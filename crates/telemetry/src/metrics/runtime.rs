@@ -9,10 +9,14 @@ use tokio::runtime::Handle;
 /// Name, kind and help of each figure.
 const FIGURES: [(&str, MetricType, &str); 5] = [
     ("flotilla_runtime_workers", MetricType::GAUGE, "Worker threads of the async runtime"),
-    ("flotilla_runtime_tasks", MetricType::GAUGE, "Tasks that are alive"),
-    ("flotilla_runtime_queue_depth", MetricType::GAUGE, "Tasks that are ready and wait in the global queue"),
-    ("flotilla_runtime_busy_seconds_total", MetricType::COUNTER, "Time that the workers were busy, summed over them"),
-    ("flotilla_runtime_parks_total", MetricType::COUNTER, "Times that a worker had nothing left to do"),
+    ("flotilla_runtime_tasks", MetricType::GAUGE, "Live tasks"),
+    ("flotilla_runtime_queue_depth", MetricType::GAUGE, "Ready tasks that wait in the global queue"),
+    (
+        "flotilla_runtime_busy_seconds_total",
+        MetricType::COUNTER,
+        "Time that workers were busy, summed over all workers",
+    ),
+    ("flotilla_runtime_parks_total", MetricType::COUNTER, "Times that a worker became idle"),
 ];
 
 /// Tells of one runtime.

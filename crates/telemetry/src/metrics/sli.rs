@@ -72,7 +72,8 @@ impl SliEvents {
             opts("flotilla_sli_events_total", "Events of a service level indicator, good and bad"),
             &["result"],
         )?;
-        let objective = Gauge::with_opts(opts("flotilla_slo_objective_ratio", "Share of events promised to be good"))?;
+        let objective =
+            Gauge::with_opts(opts("flotilla_slo_objective_ratio", "Objective for the share of good events"))?;
         objective.set(sli.objective());
         registry.register(Box::new(events.clone()))?;
         registry.register(Box::new(objective))?;

@@ -24,16 +24,16 @@ use crate::{
 /// Options of `fleet chaos`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The demo that runs meanwhile.
+    /// Options of the demo that runs meanwhile.
     #[command(flatten)]
     pub demo: demo::Options,
-    /// Milliseconds between two kills, at the most.
+    /// Maximum number of milliseconds between two kills.
     #[arg(long, default_value_t = 800)]
     pub every_ms: u64,
-    /// Spare nats-server and its messages.
+    /// Don't kill nats-server or lose its messages.
     #[arg(long)]
     pub spare_nats: bool,
-    /// Only lose messages of the broker; kill nothing except the broker when its files are damaged.
+    /// Only lose messages in the broker; kill nothing except the broker when its files are damaged.
     #[arg(long, conflicts_with = "spare_nats")]
     pub only_losses: bool,
 }

@@ -26,19 +26,19 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
 /// Options of `fleet demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Products of the catalogue.
+    /// Number of products in the catalogue.
     #[arg(long, default_value_t = 240)]
     pub products: usize,
-    /// Customers.
+    /// Number of customers.
     #[arg(long, default_value_t = 50)]
     pub customers: usize,
-    /// Orders to place.
+    /// Number of orders to place.
     #[arg(long, default_value_t = 2000)]
     pub orders: usize,
-    /// Orders in flight at a time.
+    /// Number of orders in flight at a time.
     #[arg(long, default_value_t = 64)]
     pub concurrency: usize,
-    /// Seed of everything random; printed, and chosen at random where absent.
+    /// Seed of all random choices (default: random); it is printed.
     #[arg(long)]
     pub seed: Option<u64>,
 }

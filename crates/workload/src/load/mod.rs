@@ -52,10 +52,10 @@ const KEEPS_UP: f64 = 0.92;
 /// Options of `fleet load`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Seconds of each measurement.
+    /// Duration of each measurement in seconds.
     #[arg(long, default_value_t = 10)]
     pub seconds: u64,
-    /// Offer so many orders a second in place of looking for the maximum.
+    /// Place this many orders per second instead of searching for the maximum.
     #[arg(long)]
     pub rate: Option<f64>,
     /// Measure bare PostgreSQL first, for the ratio.
@@ -64,19 +64,19 @@ pub struct Options {
     /// Fail when a settled order costs more database syncs than this at full load.
     #[arg(long)]
     pub most_syncs: Option<f64>,
-    /// Orders in flight while the maximum is looked for.
+    /// Orders in flight while searching for the maximum.
     #[arg(long, default_value_t = 512)]
     pub in_flight: usize,
-    /// Envoy's program, to compare its transcoding with the gateway's.
+    /// Path of Envoy, to compare its transcoding with the gateway's.
     #[arg(long, value_name = "PROGRAM")]
     pub envoy: Option<PathBuf>,
-    /// Measure what the edge costs, and nothing else.
+    /// Measure only the cost of the gateway.
     #[arg(long)]
     pub only_edge: bool,
-    /// Measure orders at full load and nothing else, and print one line of JSON.
+    /// Measure only orders at full load, and print one line of JSON.
     #[arg(long, conflicts_with = "only_edge")]
     pub only_orders: bool,
-    /// With --only-orders: read the metrics of every service each second meanwhile.
+    /// With --only-orders: scrape the metrics of every service each second meanwhile.
     #[arg(long, requires = "only_orders")]
     pub scrape: bool,
 }

@@ -21,7 +21,7 @@ const EMPTY: &[u8] = &[0; 5];
 /// Options of `fleet otlp-receiver`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Where to listen; a free port where it is 0. The address is printed.
+    /// Address to listen on; port 0 selects a free port. The address is printed.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
 }

@@ -42,34 +42,34 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
 /// Options of `fleet replay`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Products: product,name,unit_price,currency,stock.
+    /// CSV file of products: product,name,unit_price,currency,stock.
     #[arg(long)]
     pub products: PathBuf,
-    /// Customers: customer,name,country.
+    /// CSV file of customers: customer,name,country.
     #[arg(long)]
     pub customers: PathBuf,
-    /// Lines of orders: order,placed_at,customer,product,quantity.
+    /// CSV file of order lines: order,placed_at,customer,product,quantity.
     #[arg(long)]
     pub orders: PathBuf,
-    /// So many times faster than the orders were placed, or "max".
+    /// Speed relative to the recorded times, such as 1000, or "max".
     #[arg(long, default_value = "max")]
     pub speed: Speed,
-    /// Place only so many orders.
+    /// Maximum number of orders to place.
     #[arg(long)]
     pub limit: Option<u64>,
-    /// Every customer's balance, such as 1000.00; enough for their orders where absent.
+    /// Balance of every customer, such as 1000.00 (default: enough for their orders).
     #[arg(long)]
     pub balance: Option<String>,
-    /// Orders in flight at a time.
+    /// Number of orders in flight at a time.
     #[arg(long, default_value_t = 64)]
     pub concurrency: usize,
-    /// Kill services at random meanwhile; orders are placed at most 250 a second then.
+    /// Kill services at random meanwhile; limits the rate to 250 orders per second.
     #[arg(long)]
     pub chaos: bool,
-    /// Seed of the kills; printed, and chosen at random where absent.
+    /// Seed of the kills (default: random); it is printed.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Parked messages that were planted on purpose.
+    /// Number of parked messages that were planted on purpose.
     #[arg(long, default_value_t = 0)]
     pub planted: i64,
 }

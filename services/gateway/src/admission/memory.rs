@@ -74,9 +74,11 @@ impl Memory {
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         let (budget, held) = (Arc::clone(&self.budget), Arc::clone(&self.budget));
         let name = "flotilla_gateway_memory_budget_bytes";
-        gauges::register(registry, name, "What connections, requests and responses may take", move || budget.total())?;
+        gauges::register(registry, name, "Memory budget of connections, requests and responses", move || {
+            budget.total()
+        })?;
         let name = "flotilla_gateway_memory_held_bytes";
-        gauges::register(registry, name, "What connections, requests and responses take", move || held.used())
+        gauges::register(registry, name, "Memory used by connections, requests and responses", move || held.used())
     }
 
     /// Reserves memory for a connection.

@@ -117,7 +117,7 @@ impl Admission {
         memory.register(registry)?;
         let turns = Turns::new(edge.concurrency(), CANCELLED);
         let waiting = turns.clone();
-        let help = "Calls that wait for their turn: their callers have as many at work as they may";
+        let help = "Calls that wait for earlier calls of the same caller";
         gauges::register(registry, "flotilla_gateway_waiting_calls", help, move || waiting.waiting() as u64)?;
         let arriving = Limits::of_process().pieces(edge.max_arriving, ARRIVING, ARRIVING_PART);
         let streams = server.max_streams as u64;

@@ -77,12 +77,12 @@ impl Refusals {
         let refusals = Self {
             shed: vector(
                 "flotilla_gateway_shed_total",
-                "Requests refused because of load, by what was short",
+                "Requests refused because of load, by exhausted resource",
                 "limit",
             )?,
             limited: vector(
                 "flotilla_gateway_limited_total",
-                "Requests refused because their caller or address holds its share, by what it is a share of",
+                "Requests refused because their caller or address has used up its share, by resource",
                 "limit",
             )?,
         };

@@ -31,12 +31,10 @@ impl Commands {
     /// # Errors
     /// The registry knows these metrics already.
     pub fn new(ids: Ids, hold: Duration, registry: &Registry) -> Result<Self, prometheus::Error> {
-        let verdicts = IntCounterVec::new(
-            Opts::new("flotilla_stock_verdicts_total", "Commands on stock by what became of them"),
-            &["verdict"],
-        )?;
+        let verdicts =
+            IntCounterVec::new(Opts::new("flotilla_stock_verdicts_total", "Stock commands by verdict"), &["verdict"])?;
         registry.register(Box::new(verdicts.clone()))?;
-        let help = "Reservations refused because a product had too few units";
+        let help = "Reservations rejected because a product had too little stock";
         let stock_outs = IntCounter::new("flotilla_stock_outs_total", help)?;
         registry.register(Box::new(stock_outs.clone()))?;
         Ok(Self { messages: super::commands(), ids, hold, verdicts, stock_outs })

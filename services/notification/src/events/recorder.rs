@@ -37,10 +37,8 @@ impl Recorder {
         single: &SingleNotice,
         registry: &Registry,
     ) -> Result<Vec<Self>, prometheus::Error> {
-        let recorded = IntCounterVec::new(
-            Opts::new("flotilla_deliveries_total", "Deliveries written, by what they tell"),
-            &["kind"],
-        )?;
+        let recorded =
+            IntCounterVec::new(Opts::new("flotilla_deliveries_total", "Deliveries recorded, by kind"), &["kind"])?;
         registry.register(Box::new(recorded.clone()))?;
         let recorder = |messages| Self {
             messages,

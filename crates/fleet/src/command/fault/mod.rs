@@ -27,7 +27,7 @@ use crate::{
 /// `fleet fault`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -35,20 +35,20 @@ pub struct Options {
 /// What can be done with faults.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show each fault: where it is on, the alert that answers it, where it shows, and the page that helps.
+    /// List all faults: where each is on, its alert, its dashboard and its runbook.
     List,
-    /// Switch a fault on; it ends by itself.
+    /// Switch a fault on; it ends automatically.
     On(OnOptions),
     /// Switch a fault off, or all of them.
     Off {
-        /// The fault; all where absent.
+        /// The fault (default: all).
         #[arg(value_parser = named)]
         fault: Option<Fault>,
-        /// The service; all where absent.
+        /// The service (default: all).
         #[arg(long)]
         service: Option<String>,
     },
-    /// Forget the damaged copies that poison-messages has left among the parked messages; the true events were applied.
+    /// Remove the damaged copies that poison-messages has left among the parked messages; the real events were applied.
     Heal,
 }
 
@@ -58,16 +58,16 @@ pub struct OnOptions {
     /// The fault.
     #[arg(value_parser = named)]
     pub fault: Fault,
-    /// The service; by default the one in which it is best tried.
+    /// The service (default: the one that shows the fault best).
     #[arg(long)]
     pub service: Option<String>,
-    /// How long it lasts: at most 1h; by default 60s.
+    /// How long it lasts (default: 60s, at most 1h).
     #[arg(long, value_name = "TIME")]
     pub r#for: Option<String>,
-    /// How long each transaction waits (slow-database): at most 4s; by default 1s.
+    /// How long each transaction waits, for slow-database (default: 1s, at most 4s).
     #[arg(long, value_name = "TIME")]
     pub delay: Option<String>,
-    /// How much is struck, in percent: of transactions, charges, events or connections.
+    /// Percentage of transactions, charges, events or connections that are affected.
     #[arg(long, value_name = "PERCENT")]
     pub share: Option<u8>,
 }

@@ -30,28 +30,28 @@ pub struct Options {
     /// Host and port of PostgreSQL in the addresses.
     #[arg(long, default_value = "postgres:5432")]
     pub postgres: String,
-    /// Leave the superuser's secret out: somebody else runs PostgreSQL.
+    /// Omit the superuser's secret, if PostgreSQL is operated elsewhere.
     #[arg(long)]
     pub without_superuser: bool,
     /// Host and port of NATS in the addresses.
     #[arg(long, default_value = "nats:4222")]
     pub nats: String,
-    /// Host and port of Redis in its address.
+    /// Host and port of Redis in the address.
     #[arg(long, default_value = "redis:6379")]
     pub redis: String,
-    /// Print the secrets instead of making them: `... --print | kubectl create -f -`.
+    /// Print the secrets instead of creating them: `... --print | kubectl create -f -`.
     #[arg(long)]
     pub print: bool,
-    /// Namespace; the pod's own where absent.
+    /// Namespace (default: the pod's own).
     #[arg(long)]
     pub namespace: Option<String>,
     /// Address of the API server.
     #[arg(long, default_value = "https://kubernetes.default.svc")]
     pub server: String,
-    /// File of the authorities that the API server's certificate is checked against; the pod's own where absent.
+    /// CA file that verifies the API server's certificate (default: the pod's own).
     #[arg(long)]
     pub authority: Option<PathBuf>,
-    /// File with the token to ask with; that of the pod's service account where absent.
+    /// File with the access token (default: that of the pod's service account).
     #[arg(long)]
     pub token: Option<PathBuf>,
 }

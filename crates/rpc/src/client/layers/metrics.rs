@@ -49,27 +49,33 @@ impl ClientMetrics {
     pub fn register(registry: &Registry) -> Self {
         let valid = "names and labels are constants that follow the rules";
         let labels = &["service", "method"];
-        let buckets = HistogramOpts::new("flotilla_rpc_client_request_duration_seconds", "Time until a call ended")
-            .buckets(BUCKETS.to_vec());
+        let buckets = HistogramOpts::new(
+            "flotilla_rpc_client_request_duration_seconds",
+            "Time until an outgoing gRPC call ended",
+        )
+        .buckets(BUCKETS.to_vec());
         let opts = Opts::new;
         let metrics = Self {
             requests: IntCounterVec::new(
-                opts("flotilla_rpc_client_requests_total", "gRPC calls made that ended, by code"),
+                opts("flotilla_rpc_client_requests_total", "Outgoing gRPC calls that have ended, by code"),
                 &["service", "method", "code"],
             )
             .expect(valid),
             duration: HistogramVec::new(buckets, labels).expect(valid),
-            in_flight: IntGaugeVec::new(opts("flotilla_rpc_client_in_flight", "gRPC calls made, in flight"), labels)
+            in_flight: IntGaugeVec::new(opts("flotilla_rpc_client_in_flight", "Outgoing gRPC calls in flight"), labels)
                 .expect(valid),
             retries: IntCounterVec::new(
-                opts("flotilla_rpc_client_retries_total", "Attempts after the first at gRPC calls"),
+                opts("flotilla_rpc_client_retries_total", "Retries of outgoing gRPC calls"),
                 labels,
             )
             .expect(valid),
-            ejections: IntCounter::new("flotilla_rpc_client_ejections_total", "Addresses left alone for a while")
+            ejections: IntCounter::new("flotilla_rpc_client_ejections_total", "Ejections of failing addresses")
                 .expect(valid),
-            broken: IntCounter::new("flotilla_rpc_client_broken_total", "gRPC calls not made: the breaker was open")
-                .expect(valid),
+            broken: IntCounter::new(
+                "flotilla_rpc_client_broken_total",
+                "gRPC calls refused by the client because the circuit breaker was open",
+            )
+            .expect(valid),
         };
         for collector in metrics.collectors() {
             if let Err(error) = registry.register(collector) {

@@ -6,13 +6,13 @@ use super::{NO, over_http, reason};
 use crate::reasons::Group;
 
 pub(super) const GROUP: Group = Group {
-    title: "REST alone",
+    title: "REST only",
     reasons: &[
         reason("BASE64_BROKEN", Code::InvalidArgument, NO, "a gRPC-Web text body isn't base64", "send valid base64"),
-        reason("BODY_BROKEN", Code::InvalidArgument, NO, "the request's body was broken off", "send it whole"),
+        reason("BODY_BROKEN", Code::InvalidArgument, NO, "the request body was cut off", "send the whole body"),
         over_http(
             408,
-            reason("BODY_TIMEOUT", Code::DeadlineExceeded, NO, "the request's body took too long", "send it faster"),
+            reason("BODY_TIMEOUT", Code::DeadlineExceeded, NO, "the request body took too long", "send it faster"),
         ),
         over_http(
             413,
@@ -20,16 +20,16 @@ pub(super) const GROUP: Group = Group {
                 "BODY_TOO_LARGE",
                 Code::ResourceExhausted,
                 NO,
-                "the request's body is larger than allowed",
-                "send less",
+                "the request body is too large",
+                "send a smaller body",
             ),
         ),
         reason(
             "HTTP2_REQUIRED",
             Code::InvalidArgument,
             NO,
-            "gRPC was spoken over HTTP/1.1",
-            "speak HTTP/2, or gRPC-Web or Connect",
+            "gRPC was used over HTTP/1.1",
+            "use HTTP/2, or gRPC-Web or Connect",
         ),
         reason(
             "INVALID_HEADER",
@@ -43,7 +43,7 @@ pub(super) const GROUP: Group = Group {
             "INVALID_TIMEOUT",
             Code::InvalidArgument,
             NO,
-            "a timeout in a header can't be read",
+            "a timeout in a header is invalid",
             "send a duration such as `2s`",
         ),
         reason("INVALID_UTF8", Code::InvalidArgument, NO, "the body isn't UTF-8", "send UTF-8"),
@@ -51,7 +51,7 @@ pub(super) const GROUP: Group = Group {
             "MALFORMED_JSON",
             Code::InvalidArgument,
             NO,
-            "the body isn't the JSON that was expected",
+            "the body isn't valid JSON for this request",
             "correct the body",
         ),
         over_http(
@@ -60,7 +60,7 @@ pub(super) const GROUP: Group = Group {
                 "METHOD_NOT_ALLOWED",
                 Code::Unimplemented,
                 NO,
-                "the path knows other HTTP methods; they are in `allow`",
+                "the path supports other HTTP methods, listed in `allow`",
                 "use one of them",
             ),
         ),
@@ -71,7 +71,7 @@ pub(super) const GROUP: Group = Group {
                 "UNSUPPORTED_MEDIA_TYPE",
                 Code::InvalidArgument,
                 NO,
-                "the body has a content type that isn't understood",
+                "the body's content type is not supported",
                 "send JSON",
             ),
         ),
