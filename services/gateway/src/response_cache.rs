@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use flotilla_cache::Cache;
 use flotilla_config::{HumanDuration, Live};
+use flotilla_transcode::wire;
 
 use crate::routes::{RouteTable, RpcMethod};
-use crate::transcode::wire;
 
 /// Longer names are not kept.
 const MAX_NAME: usize = 256;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flotilla_rpc::RpcError;
+use flotilla_transcode::{Refusal, Violation};
 use tonic::{Code, Status};
 
 use crate::routes::RpcMethod;
-use crate::transcode::Refusal;
 
 /// The codecs of content types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn refused(refusal: Refusal) -> RpcError {
             RpcError::new(Code::InvalidArgument, "MALFORMED_JSON", format!("the message is not JSON: {why}"))
         }
         Refusal::Violations(violations) => {
-            let told = |violation: &crate::transcode::Violation| match violation.field.as_str() {
+            let told = |violation: &Violation| match violation.field.as_str() {
                 "" => violation.description.clone(),
                 field => format!("{field}: {}", violation.description),
             };

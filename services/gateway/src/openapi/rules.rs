@@ -1,12 +1,11 @@
 //! What the contracts' options say of a field, as JSON Schema says it.
 
+use flotilla_transcode::behavior::{REQUIRED, behaves};
 use flotilla_validate::rules::field_rules::Type;
 use flotilla_validate::rules::string_rules::WellKnown;
 use flotilla_validate::rules::{FieldRules, Ignore, StringRules};
 use prost_reflect::{EnumDescriptor, FieldDescriptor};
 use serde_json::{Map, Value, json};
-
-use crate::transcode::behavior::{REQUIRED, behaves};
 
 /// Full name of the option with a field's validation rules.
 const RULES: &str = "buf.validate.field";

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_transcode::behavior::{IDENTIFIER, INPUT_ONLY, OUTPUT_ONLY, behaves};
 use flotilla_validate::rules::FieldRules;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::{example, rules};
 use crate::routes::comment;
-use crate::transcode::behavior::{IDENTIFIER, INPUT_ONLY, OUTPUT_ONLY, behaves};
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 use regex::Regex;
 
 use super::*;
-use crate::transcode::toy;
 
 fn routes() -> RouteTable {
     RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap()).unwrap()
@@ -173,11 +173,20 @@ fn rules_and_behaviour_become_limits() {
     assert_eq!((&key["name"], &key["required"]), (&json!("Idempotency-Key"), &json!(true)));
 }
 
+/// A message with a field of every kind, which the transcoder's tests read too.
+fn toy() -> MessageDescriptor {
+    let text = include_str!("../../../../crates/transcode/tests/toy.proto");
+    let file = protox::file::File::from_source("toy.proto", text).unwrap();
+    let mut pool = DescriptorPool::global();
+    pool.add_file_descriptor_proto(file.into()).unwrap();
+    pool.get_message_by_name("toy.v1.Toy").unwrap()
+}
+
 #[test]
 fn a_field_of_every_kind_can_be_described() {
     let mut schemas = Schemas::default();
     for side in [schemas::Side::Input, schemas::Side::Patch, schemas::Side::Output] {
-        schemas.message(&toy::toy(), side);
+        schemas.message(&toy(), side);
     }
     let toy = &schemas.into_components()["ToyInput"];
     assert_eq!(toy["properties"]["square"]["anyOf"][0]["$ref"], "#/components/schemas/ToyInput");

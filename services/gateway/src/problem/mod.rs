@@ -8,6 +8,7 @@ use std::time::Duration;
 use flotilla_auth::AuthError;
 use flotilla_rpc::{Details, RpcError, code_name};
 use flotilla_telemetry::redact::scrub;
+use flotilla_transcode::{Refusal, Violation};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
@@ -15,7 +16,6 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::rest::full;
-use crate::transcode::{Refusal, Violation};
 
 pub use mapping::http_status;
 

@@ -14,6 +14,7 @@ use tonic::body::Body;
 use uuid::Uuid;
 
 use super::lines::Lines;
+use super::request::{self, Headers, Input};
 use super::stream::{Answers, Format};
 use super::upload::{Kept, Source};
 use super::{body, deadline, reply, text};
@@ -27,7 +28,6 @@ use crate::problem::Problem;
 use crate::request_id;
 use crate::routes::{Binding, Path};
 use crate::trace;
-use crate::transcode::{self, Headers, Input};
 
 /// How long it may take to tell a service that an upload is broken off.
 const BREAK: Duration = Duration::from_millis(500);
@@ -165,7 +165,7 @@ impl Call<'_> {
         let body = self.edge.admission.receive(self.client(None), received).await??;
         let (segments, query, headers) = (&self.path.segments, self.query(), self.given()?);
         let input = Input { segments, query, headers, body: body.as_ref().map(body::Text::as_str) };
-        let message = transcode::request(self.edge.routes.schema(), self.binding, input)?;
+        let message = request::message(self.edge.routes.schema(), self.binding, input)?;
         if let Some(memory) = memory {
             memory.grow(message.len())?;
         }

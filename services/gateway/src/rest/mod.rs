@@ -6,6 +6,7 @@ mod deadline;
 mod index;
 mod lines;
 mod reply;
+mod request;
 mod stream;
 mod upload;
 

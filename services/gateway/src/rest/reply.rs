@@ -1,13 +1,13 @@
 //! A whole answer: JSON with its tag, not sent again to who has it, packed where that is worth it and wanted.
 
 use bytes::Bytes;
+use flotilla_transcode::Answer;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use tonic::body::Body;
 
 use crate::message::{Packing, pack};
-use crate::transcode::Answer;
 
 /// Media type of answers.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -18,8 +18,8 @@ pub fn full(body: Bytes) -> Response<Body> {
 }
 
 /// The response to a request with these headers.
-pub fn answer(method: &Method, request: &HeaderMap, answer: Answer) -> Response<Body> {
-    let tag = answer.etag.and_then(|etag| HeaderValue::try_from(etag).ok());
+pub fn answer(method: &Method, request: &HeaderMap, answer: Answer<'_>) -> Response<Body> {
+    let tag = answer.etag.and_then(quoted);
     let mut response = match &tag {
         Some(tag) if is_known(method, request, tag) => not_modified(),
         _ => packed(request, JSON, answer.json.into()),
@@ -31,6 +31,12 @@ pub fn answer(method: &Method, request: &HeaderMap, answer: Answer) -> Response<
         headers.insert(ETAG, tag);
     }
     response
+}
+
+/// An entity tag as HTTP writes it.
+fn quoted(tag: &str) -> Option<HeaderValue> {
+    let is_quoted = tag.starts_with('"') || tag.starts_with("W/");
+    if is_quoted { HeaderValue::from_str(tag).ok() } else { HeaderValue::try_from(format!("\"{tag}\"")).ok() }
 }
 
 /// 304.
@@ -74,8 +80,8 @@ mod tests {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
     }
 
-    fn tagged(length: usize) -> Answer {
-        Answer { json: vec![b'1'; length], etag: Some("\"7\"".to_owned()), resume_token: None }
+    fn tagged(length: usize) -> Answer<'static> {
+        Answer { json: vec![b'1'; length], etag: Some("\"7\""), resume_token: None }
     }
 
     #[test]
@@ -103,5 +109,11 @@ mod tests {
             assert!(!plain.headers().contains_key(CONTENT_ENCODING));
             assert_eq!(plain.headers()[VARY], "accept-encoding");
         }
+    }
+
+    #[test]
+    fn a_tag_is_quoted_once() {
+        assert_eq!(quoted("5").unwrap(), "\"5\"");
+        assert_eq!(quoted("\"5\"").unwrap(), "\"5\"");
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flotilla_rpc::RpcError;
+use flotilla_transcode::Answer;
 use futures::Stream;
 use futures::stream::unfold;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
@@ -30,7 +31,6 @@ use crate::edge::Edge;
 use crate::grpc::shutting_down;
 use crate::metrics::Timer;
 use crate::problem::Problem;
-use crate::transcode::Answer;
 
 /// Media type of server-sent events.
 const EVENTS: &str = "text/event-stream";
@@ -95,7 +95,7 @@ impl Format {
     }
 
     /// A message. JSON holds no line break, and a token with one would be two lines: it is left out.
-    fn message(self, answer: Answer) -> Bytes {
+    fn message(self, answer: Answer<'_>) -> Bytes {
         let mut json = answer.json;
         if self == Self::Lines {
             json.push(b'\n');
@@ -199,8 +199,8 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn answer(token: Option<&str>) -> Answer {
-        Answer { json: b"{}".to_vec(), etag: None, resume_token: token.map(str::to_owned) }
+    fn answer(token: Option<&str>) -> Answer<'_> {
+        Answer { json: b"{}".to_vec(), etag: None, resume_token: token }
     }
 
     #[test]

@@ -16,10 +16,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::lines::Lines;
+use super::request::{self, Headers, Input};
 use crate::edge::Edge;
 use crate::problem::Problem;
 use crate::routes::Path;
-use crate::transcode::{self, Headers, Input};
 
 /// The headers that stand for fields, kept for as long as the upload lasts.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl Source {
         };
         let input = Input { segments: &self.segments, query: &self.query, headers, body: Some(line.as_str()) };
         let routes = &self.edge.routes;
-        let message = transcode::request(routes.schema(), routes.binding(self.binding), input);
+        let message = request::message(routes.schema(), routes.binding(self.binding), input);
         message.map(Some).map_err(|refusal| Problem::from(refusal).at_line(self.lines.number()))
     }
 }

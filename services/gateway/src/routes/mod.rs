@@ -2,6 +2,7 @@
 //! REST where a `google.api.http` option gives it one. Methods for the fleet's own services aren't here at all.
 
 mod annotations;
+mod fields;
 mod matcher;
 mod template;
 mod types;
@@ -10,17 +11,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flotilla_proto::policy::{self, Access, MethodPolicy};
+use flotilla_transcode::{Renderer, Schema};
 use http::Method as HttpMethod;
 use prost_reflect::DescriptorPool;
 
 pub use annotations::comment;
 
 use annotations::Rule;
+pub use fields::{BodyRule, Special};
 pub use matcher::{Found, NotUtf8, Path};
 pub use template::{Segment, Template};
-pub use types::{Binding, BodyRule, RouteError, RpcMethod, rpc_name};
-
-use crate::transcode::{Renderer, Schema, Special};
+pub use types::{Binding, RouteError, RpcMethod, rpc_name};
 
 /// Packages of the fleet's own services.
 const FLEET: &str = "flotilla.";

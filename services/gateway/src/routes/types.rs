@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flotilla_proto::policy::{Access, Idempotency};
+use flotilla_transcode::{FieldPath, Reader, Renderer, Schema, wire};
 use http::Method as HttpMethod;
 use http::uri::PathAndQuery;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
 use super::annotations::{comment, summary};
+use super::fields::{BodyRule, Special};
 use super::template::{Template, TemplateError};
-use crate::transcode::{FieldPath, Reader, Renderer, Schema, Special, wire};
 
 /// The expected response size of a method that hasn't been called yet.
 const FIRST_EXPECTED: usize = 64 * 1024;
@@ -54,17 +55,6 @@ pub struct RpcMethod {
     pub reader: Reader,
     /// Writes its responses as JSON.
     pub renderer: Renderer,
-}
-
-/// What an HTTP body holds.
-#[derive(Debug, Clone)]
-pub enum BodyRule {
-    /// Nothing: a body is refused.
-    None,
-    /// The request message.
-    Whole,
-    /// One field of it.
-    Field(FieldPath),
 }
 
 /// One way to call a method over HTTP.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 #[cfg(test)]
 use prost_reflect::MessageDescriptor;
 
-use super::read::{self, Refusal};
-use super::schema::Schema;
+use crate::read::{self, Refusal};
+use crate::schema::Schema;
 
 /// Reads requests of one method that come as JSON without a path, query or headers that say something too.
 #[derive(Debug, Clone)]

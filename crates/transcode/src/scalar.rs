@@ -6,8 +6,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost_reflect::{DeserializeOptions, DynamicMessage};
 use serde_json::Value;
 
-use super::schema::{Enum, Field, Kind, Scalar, Schema};
-use super::wire::{self, Raw};
+use crate::schema::{Enum, Field, FieldPath, Kind, Scalar, Schema};
+use crate::wire::{self, Raw};
 
 const PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -107,6 +107,17 @@ pub fn put_text(schema: &Schema, field: &Field, text: &str, always: bool, out: &
     if always || !raw.is_zero() {
         wire::put_raw(out, field.number, raw);
     }
+    Ok(())
+}
+
+/// Puts text into a message as the value of the field that a path leads to.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn put(schema: &Schema, path: &FieldPath, text: &str, out: &mut Vec<u8>) -> Result<(), String> {
+    let mut encoded = Vec::with_capacity(text.len() + 6);
+    put_text(schema, schema.at(path), text, false, &mut encoded)?;
+    wire::insert(out, path.parents(), &encoded);
     Ok(())
 }
 

@@ -44,7 +44,7 @@ impl<'a> Call<'a> {
         let Found::Binding(index) = table.find(&verb.parse().unwrap(), &path) else { panic!("{}", self.line) };
         let body = self.body.map(|body| body.to_string());
         let input = Input { segments: &path.segments, query, headers: self.headers, body: body.as_deref() };
-        request(table.schema(), table.binding(index), input)
+        super::message(table.schema(), table.binding(index), input)
     }
 
     fn read<M: prost::Message + Default>(self) -> M {

@@ -1,14 +1,17 @@
 //! Builds the request message from everything that an HTTP request says: body, then query, path and headers, each
-//! written into the encoded message.
+//! written into the encoded message. A body that contradicts the path, or a header that contradicts the field that it
+//! stands for, is refused.
+
+mod header_fields;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use flotilla_transcode::{Field, FieldPath, Refusal, Schema, Violation, query, read, wire};
 
-use super::read::{self, Refusal};
-use super::schema::{Field, FieldPath, Schema};
-use super::{Headers, Violation, header_fields, query, scalar, wire};
 use crate::routes::{Binding, BodyRule};
+
+pub use header_fields::Headers;
 
 /// What an HTTP request says.
 #[derive(Debug, Clone, Copy)]
@@ -27,11 +30,11 @@ pub struct Input<'a> {
 ///
 /// # Errors
 /// Every field at fault, or why the body is no JSON.
-pub fn request(schema: &Schema, binding: &Binding, input: Input<'_>) -> Result<Bytes, Refusal> {
-    let message = binding.method.input_index;
+pub fn message(schema: &Schema, binding: &Binding, input: Input<'_>) -> Result<Bytes, Refusal> {
+    let input_index = binding.method.input_index;
     let mut out = Vec::with_capacity(input.body.map_or(0, str::len) + 64);
     let named = body(schema, binding, input.body, &mut out)?;
-    query::apply(schema, message, input.query, &mut out).map_err(Refusal::Violations)?;
+    query::apply(schema, input_index, input.query, &mut out).map_err(Refusal::Violations)?;
     for (path, range) in &binding.variables {
         bind(schema, path, &input.segments[range.clone()], &mut out)?;
     }
@@ -69,7 +72,6 @@ fn bind(schema: &Schema, path: &FieldPath, segments: &[Cow<'_, str>], out: &mut 
         [one] => Cow::Borrowed(one.as_ref()),
         many => Cow::Owned(many.join("/")),
     };
-    let field = schema.at(path);
     let contradiction = || Violation::new(schema.json_path(path), format!("contradicts the path, which says {text:?}"));
     if let Some(given) = wire::text(out, &path.numbers) {
         return if given == text { Ok(()) } else { Err(contradiction()) };
@@ -77,11 +79,8 @@ fn bind(schema: &Schema, path: &FieldPath, segments: &[Cow<'_, str>], out: &mut 
     if wire::has(out, &path.numbers) {
         return Err(contradiction());
     }
-    let mut encoded = Vec::with_capacity(text.len() + 6);
-    scalar::put_text(schema, field, &text, false, &mut encoded)
-        .map_err(|description| Violation::new(schema.json_path(path), description))?;
-    wire::insert(out, path.parents(), &encoded);
-    Ok(())
+    flotilla_transcode::put(schema, path, &text, out)
+        .map_err(|description| Violation::new(schema.json_path(path), description))
 }
 
 /// The update mask of a PATCH that brings none: the fields that its body names. Those that only the server sets are

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind as Described, MessageDescriptor};
 
-use super::behavior::{IDENTIFIER, INPUT_ONLY, OUTPUT_ONLY, behaves};
+use crate::behavior::{IDENTIFIER, INPUT_ONLY, OUTPUT_ONLY, behaves};
 
 /// All messages that the methods need.
 #[derive(Debug, Default)]
@@ -222,6 +222,14 @@ impl Schema {
             };
         }
         Some(found)
+    }
+
+    /// The same, where it leads to a single text.
+    pub fn resolve_text(&self, message: usize, path: &str) -> Option<FieldPath> {
+        let found = self.resolve(message, path)?;
+        let field = self.at(&found);
+        let fits = matches!(field.kind, Kind::Scalar(Scalar::String)) && field.label == Label::Singular;
+        fits.then_some(found)
     }
 
     /// A path as JSON names: `product.displayName`.

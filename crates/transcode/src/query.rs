@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::schema::{FieldPath, Form, Kind, Label, Scalar, Schema};
-use super::{Violation, scalar, wire};
+use crate::schema::{FieldPath, Form, Kind, Label, Scalar, Schema};
+use crate::{Violation, scalar, wire};
 
 /// More parameters than this are refused.
 const MAX_PARAMETERS: usize = 1100;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn applied(message: &str, query: &str) -> Result<Value, Vec<String>> {
-        let descriptor = crate::transcode::toy::message(message);
+        let descriptor = crate::toy::message(message);
         let mut schema = Schema::default();
         let index = schema.add(&descriptor);
         let mut out = Vec::new();

@@ -6,9 +6,9 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Writer;
-use crate::transcode::RenderError;
-use crate::transcode::schema::{Field, Kind, Scalar};
-use crate::transcode::wire::{self, Raw};
+use crate::RenderError;
+use crate::schema::{Field, Kind, Scalar};
+use crate::wire::{self, Raw};
 
 impl Writer<'_, '_> {
     pub(super) fn bytes(&mut self, field: &Field, value: &[u8]) -> Result<(), RenderError> {

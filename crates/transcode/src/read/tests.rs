@@ -2,7 +2,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::json;
 
 use super::*;
-use crate::transcode::toy;
+use crate::toy;
 
 fn read(descriptor: &MessageDescriptor, json: &str) -> Result<DynamicMessage, Refusal> {
     let mut schema = Schema::default();

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::{Fields, State, Step, well_known};
-use crate::transcode::scalar::{self, Number};
-use crate::transcode::schema::{Field, Form, Kind, Label, Message, Scalar};
-use crate::transcode::wire;
+use crate::scalar::{self, Number};
+use crate::schema::{Field, Form, Kind, Label, Message, Scalar};
+use crate::wire;
 
 /// The value of a field; or one item of it, which can't be null and is written even if it is a default. Gives back
 /// whether there was a value.

@@ -8,8 +8,8 @@ use prost::Message as _;
 use prost_reflect::{DeserializeOptions, DynamicMessage};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::Violation;
-use super::schema::{Field, Form, Label, Message, Schema};
+use crate::Violation;
+use crate::schema::{Field, Form, Label, Message, Schema};
 use value::Value;
 
 /// Unknown fields told in one answer.

@@ -7,7 +7,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::transcode::{Reader, Renderer, toy};
+use crate::{Reader, Renderer, toy};
 
 /// What prost-reflect writes.
 fn expected(message: &DynamicMessage) -> Json {

@@ -8,15 +8,34 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use prost_types::Timestamp;
 
-use super::RenderError;
-use super::schema::{Field, Form, Kind, Label, Message, Scalar, Schema};
-use super::wire::{self, Value};
+use crate::schema::{Field, Form, Kind, Label, Message, Scalar, Schema};
+use crate::wire::{self, Value};
 use value::{check, is_wide, unpack, width};
 
 /// Messages nested deeper are refused.
 const MAX_DEPTH: usize = 100;
 /// First and last second that RFC 3339 can write.
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// A response that isn't what the contract says.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The bytes aren't the message.
+    #[error("response can't be decoded: {0}")]
+    Decode(#[from] prost::DecodeError),
+    /// Text in it isn't UTF-8.
+    #[error("response holds text that is not utf-8")]
+    NotUtf8,
+    /// A time that no clock shows: before the year 1 or after 9999.
+    #[error("response holds a time that can't be written")]
+    Time,
+    /// Messages in messages beyond all bounds.
+    #[error("response is nested too deeply")]
+    Deep,
+    /// The message has no JSON form.
+    #[error("response can't be written as json: {0}")]
+    Encode(#[from] serde_json::Error),
+}
 
 /// Writes a message.
 ///

@@ -4,11 +4,9 @@
 //! reconnects to its original URL and sends its position in the header. Any other difference is refused with a
 //! violation that names the field and the header; nothing is dropped silently.
 
-use http::Method;
+use flotilla_transcode::{FieldPath, Schema, Violation, wire};
 
-use super::schema::{FieldPath, Kind, Label, Scalar, Schema};
-use super::{Violation, wire};
-use crate::routes::BodyRule;
+use crate::routes::Special;
 
 /// Headers that stand for fields.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,58 +19,6 @@ pub struct Headers<'a> {
     pub last_event_id: Option<&'a str>,
     /// Whether the response is an event stream, in which `Last-Event-ID` replaces the field.
     pub event_stream: bool,
-}
-
-/// The fields of a message that the headers stand for, and its update mask.
-#[derive(Debug, Default)]
-pub struct Special {
-    request_id: Option<FieldPath>,
-    resume_token: Option<FieldPath>,
-    etag: Option<FieldPath>,
-    mask: Option<FieldPath>,
-}
-
-impl Special {
-    /// Finds these fields in a message of a request with `verb`, whose HTTP body is mapped by `body`.
-    pub fn find(schema: &Schema, message: usize, verb: &Method, body: &BodyRule) -> Self {
-        let text = |path: &str| {
-            let found = schema.resolve(message, path)?;
-            let field = schema.at(&found);
-            let fits = matches!(field.kind, Kind::Scalar(Scalar::String)) && field.label == Label::Singular;
-            fits.then_some(found)
-        };
-        let inner = match body {
-            // A resource that is being created has no tag yet.
-            BodyRule::Field(path) if verb != Method::POST => text(&format!("{}.etag", schema.at(path).name)),
-            BodyRule::Field(_) | BodyRule::None | BodyRule::Whole => None,
-        };
-        Self {
-            request_id: text("request_id"),
-            resume_token: text("resume_token"),
-            etag: text("etag").or(inner),
-            mask: schema.resolve(message, "update_mask"),
-        }
-    }
-
-    /// The field for `Idempotency-Key`.
-    pub fn request_id(&self) -> Option<&FieldPath> {
-        self.request_id.as_ref()
-    }
-
-    /// The field for `If-Match`.
-    pub fn etag(&self) -> Option<&FieldPath> {
-        self.etag.as_ref()
-    }
-
-    /// The field for `Last-Event-ID`.
-    pub fn resume_token(&self) -> Option<&FieldPath> {
-        self.resume_token.as_ref()
-    }
-
-    /// The update mask.
-    pub fn mask(&self) -> Option<&FieldPath> {
-        self.mask.as_ref()
-    }
 }
 
 /// How a header and its field may relate if both are given.
