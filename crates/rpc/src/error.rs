@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use flotilla_telemetry::redact::scrub;
+use flotilla_wire::{UnknownEncoding, WireError};
 use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
 
@@ -205,6 +206,24 @@ impl Violations {
         let mut error = RpcError::new(Code::InvalidArgument, "INVALID_ARGUMENT", message);
         error.0.violations = self.0;
         Err(error)
+    }
+}
+
+impl From<WireError> for RpcError {
+    fn from(error: WireError) -> Self {
+        let (code, reason) = match error {
+            WireError::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+            WireError::Incomplete => (Code::InvalidArgument, "MESSAGE_INCOMPLETE"),
+            WireError::NotGzip => (Code::InvalidArgument, "COMPRESSION_BROKEN"),
+        };
+        let told = Self::new(code, reason, error.to_string());
+        if let WireError::TooLarge { limit } = error { told.metadata("limit_bytes", limit.to_string()) } else { told }
+    }
+}
+
+impl From<UnknownEncoding> for RpcError {
+    fn from(unknown: UnknownEncoding) -> Self {
+        Self::new(Code::Unimplemented, "COMPRESSION_UNKNOWN", unknown.to_string())
     }
 }
 

@@ -9,6 +9,8 @@ use std::io::{Cursor, Read as _};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use flotilla_rpc::RpcError;
+use flotilla_wire::{Encoding, gzip};
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, REFERRER_POLICY,
     VARY, X_CONTENT_TYPE_OPTIONS,
@@ -19,7 +21,7 @@ use tonic::body::Body;
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 
-use crate::message::{Packing, pack, unpack};
+use crate::message::WORTH;
 use crate::openapi;
 use crate::problem::Problem;
 use crate::rest::{JSON, full, is_known, not_modified};
@@ -124,8 +126,8 @@ impl Site {
         let mut response = if is_known(&request.method, &request.headers, &tag) {
             not_modified()
         } else {
-            let accepted = Packing::accepted(request.headers.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes));
-            content.response(accepted == Packing::Gzip)?
+            let accepted = Encoding::accepted(request.headers.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes));
+            content.response(accepted == Encoding::Gzip)?
         };
         let headers = response.headers_mut();
         let media_type = if page.source == Source::Openapi { JSON } else { HeaderValue::from_static(page.media_type) };
@@ -143,17 +145,20 @@ impl Site {
 
 impl Content {
     fn plain(bytes: Bytes) -> Self {
-        Self { packed: pack(&bytes), tag: tag(&bytes), plain: Some(bytes) }
+        Self { packed: gzip::deflate(&bytes, WORTH).map(Bytes::from), tag: tag(&bytes), plain: Some(bytes) }
     }
 
     fn response(self, packed: bool) -> Result<Response<Body>, Problem> {
         match (self.plain, self.packed) {
             (Some(plain), None) => Ok(full(plain)),
             (Some(plain), Some(_)) if !packed => Ok(full(plain)),
-            (None, Some(bytes)) if !packed => Ok(full(unpack(&bytes, LARGEST)?)),
+            (None, Some(bytes)) if !packed => {
+                let plain = gzip::inflate(&bytes, LARGEST).map_err(RpcError::from)?;
+                Ok(full(plain.into()))
+            }
             (_, Some(bytes)) => {
                 let mut response = full(bytes);
-                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(Packing::GZIP));
+                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(Encoding::GZIP));
                 Ok(response)
             }
             (None, None) => Err(Problem::no_route()),
@@ -203,7 +208,7 @@ mod tests {
         let archived = PAGES.iter().filter(|page| matches!(page.source, Source::Archive(_))).count();
         assert_eq!(files.len(), archived);
         for (path, content) in files {
-            let plain = unpack(content.packed.as_ref().unwrap(), LARGEST).unwrap();
+            let plain = gzip::inflate(content.packed.as_ref().unwrap(), LARGEST).unwrap();
             assert!(plain.len() > 50_000 && std::str::from_utf8(&plain).is_ok(), "{path}");
         }
     }

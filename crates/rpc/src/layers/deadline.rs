@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use flotilla_wire::timeout;
+use http::{HeaderMap, Request, Response};
 use http_body::SizeHint;
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
@@ -25,14 +26,6 @@ use super::trace::traceparent;
 use super::{method_of, refuse};
 use crate::methods::Method;
 use crate::{CallContext, Deadline, RequestId, RpcError};
-
-/// How long the call may take, in gRPC's own notation.
-pub(crate) static TIMEOUT_HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
-
-/// gRPC allows eight digits.
-const MAX_DIGITS: u128 = 99_999_999;
-/// Longer timeouts count as none.
-const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The layer.
 #[derive(Debug, Clone)]
@@ -48,7 +41,7 @@ impl<S> Deadlines<S> {
 
     /// A unary call has the shorter of its own timeout and the longest allowed, a stream only its own.
     fn timeout(&self, headers: &HeaderMap, method: Option<&Arc<Method>>) -> Option<Duration> {
-        let asked = parse_timeout(headers);
+        let asked = timeout::read(headers);
         if method.is_some_and(|method| method.is_stream()) {
             return asked;
         }
@@ -158,71 +151,4 @@ impl http_body::Body for TimedBody {
 
 fn exceeded() -> RpcError {
     RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed")
-}
-
-/// The timeout that headers ask for; `None` if there is none or it can't be read.
-pub(crate) fn parse_timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(&TIMEOUT_HEADER)?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    let timeout = match unit {
-        "H" => Duration::from_secs(count.checked_mul(3600)?),
-        "M" => Duration::from_secs(count.checked_mul(60)?),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    };
-    (timeout <= MAX_TIMEOUT).then_some(timeout)
-}
-
-/// A timeout as a header value, in the finest unit that eight digits can hold.
-pub(crate) fn format_timeout(timeout: Duration) -> HeaderValue {
-    let units = [(timeout.as_nanos(), 'n'), (timeout.as_micros(), 'u'), (timeout.as_millis(), 'm')];
-    let text = units
-        .into_iter()
-        .find(|(count, _)| *count <= MAX_DIGITS)
-        .map_or_else(|| format!("{}S", timeout.as_secs().min(99_999_999)), |(count, unit)| format!("{count}{unit}"));
-    HeaderValue::try_from(text).expect("digits and a letter may stand in a header")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(text: &str) -> Option<Duration> {
-        let mut headers = HeaderMap::new();
-        headers.insert(&TIMEOUT_HEADER, HeaderValue::from_str(text).unwrap());
-        parse_timeout(&headers)
-    }
-
-    #[test]
-    fn timeouts_of_every_unit_are_read() {
-        for (text, expected) in [
-            ("2H", Duration::from_secs(7200)),
-            ("3M", Duration::from_secs(180)),
-            ("4S", Duration::from_secs(4)),
-            ("5m", Duration::from_millis(5)),
-            ("6u", Duration::from_micros(6)),
-            ("7n", Duration::from_nanos(7)),
-        ] {
-            assert_eq!(parsed(text), Some(expected));
-        }
-        for text in ["", "S", "1", "-1S", "1.5S", "123456789S", "1s", "99999999H"] {
-            assert_eq!(parsed(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_written_timeout_reads_the_same_or_a_little_shorter() {
-        for nanos in [0, 1, 99_999_999, 100_000_000, 1_234_567_891, 99_999_999_999_999, 3_600_000_000_000_000] {
-            let timeout = Duration::from_nanos(nanos);
-            let read = parsed(format_timeout(timeout).to_str().unwrap()).unwrap();
-            assert!(read <= timeout && timeout - read < Duration::from_secs(1), "{timeout:?} {read:?}");
-        }
-    }
 }

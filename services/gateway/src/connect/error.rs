@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
+use flotilla_wire::prefixed;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use prost::Message as _;
@@ -15,7 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::stream;
-use crate::message::{Codec, framed};
+use crate::message::Codec;
 use crate::metadata;
 use crate::rest::full;
 
@@ -129,7 +130,7 @@ pub fn end(trailers: &HeaderMap, pool: Option<&DescriptorPool>) -> Bytes {
         error: (status.code() != Code::Ok).then(|| ErrorJson::new(&status, pool)),
         metadata: passed.keys().map(|name| (name.as_str(), values(name))).collect(),
     };
-    framed(END_OF_STREAM, &serde_json::to_vec(&json).expect("strings and JSON can be written as JSON"))
+    prefixed(END_OF_STREAM, &serde_json::to_vec(&json).expect("strings and JSON can be written as JSON"))
 }
 
 /// The name of a code as Connect writes it.
@@ -175,10 +176,10 @@ fn http_status(code: Code) -> StatusCode {
 #[cfg(test)]
 mod tests {
     use flotilla_rpc::RpcError;
+    use flotilla_wire::PREFIX;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::message::PREFIX;
 
     fn trailers(status: &Status) -> HeaderMap {
         let mut trailers = HeaderMap::new();

@@ -5,9 +5,10 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use flotilla_rpc::{RpcError, invalid};
+use flotilla_wire::Encoding;
 use percent_encoding::percent_decode;
 
-use crate::message::{Codec, Packing};
+use crate::message::Codec;
 
 /// base64 as URLs carry it, padded or not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -21,7 +22,7 @@ pub struct Query {
     /// How the message is written.
     pub codec: Codec,
     /// How it is packed.
-    pub packing: Packing,
+    pub encoding: Encoding,
     /// The message.
     pub message: Bytes,
 }
@@ -41,14 +42,14 @@ impl Query {
             Some(_) => return Err(invalid("encoding", "must be json or proto")),
             None => return Err(invalid("encoding", "must be given")),
         };
-        let packing = Packing::named(value(query, "compression").as_deref())?;
+        let encoding = Encoding::named(value(query, "compression").as_deref()).map_err(RpcError::from)?;
         let message = value(query, "message").ok_or_else(|| invalid("message", "must be given"))?;
         let message = match value(query, "base64").as_deref() {
             Some(b"1") => BASE64.decode(message).map_err(|_| invalid("message", "is not URL-safe base64"))?,
             None | Some(b"" | b"0") => message,
             Some(_) => return Err(invalid("base64", "must be 0 or 1")),
         };
-        Ok(Self { codec, packing, message: message.into() })
+        Ok(Self { codec, encoding, message: message.into() })
     }
 }
 
@@ -72,8 +73,8 @@ mod tests {
             let query = format!("encoding=proto&base64=1&message={message}&compression=gzip");
             let proto = Query::read(&query).unwrap();
             assert_eq!(
-                (proto.codec, proto.packing, &proto.message[..]),
-                (Codec::Proto, Packing::Gzip, &[0xfb, 0xff][..])
+                (proto.codec, proto.encoding, &proto.message[..]),
+                (Codec::Proto, Encoding::Gzip, &[0xfb, 0xff][..])
             );
         }
         assert!(Query::read("encoding=proto&message=").unwrap().message.is_empty());

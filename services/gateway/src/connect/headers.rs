@@ -1,9 +1,11 @@
 //! What Connect says in headers.
 
+use std::time::Duration;
+
 use flotilla_rpc::{RpcError, invalid};
+use flotilla_wire::timeout::{self, TIMEOUT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::grpc::{TIMEOUT, millis};
 use crate::metadata;
 
 const VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
@@ -24,7 +26,8 @@ pub fn forwarded(headers: &HeaderMap) -> Result<HeaderMap, RpcError> {
         let unreadable = || invalid("connect-timeout-ms", "must be a number of milliseconds, of at most 10 digits");
         let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let text = text.filter(|text| text.len() <= TIMEOUT_DIGITS).ok_or_else(unreadable)?;
-        forwarded.insert(TIMEOUT, millis(text.parse().map_err(|_| unreadable())?));
+        let timeout = Duration::from_millis(text.parse().map_err(|_| unreadable())?);
+        forwarded.insert(TIMEOUT, timeout::value(timeout));
     }
     Ok(forwarded)
 }
@@ -44,7 +47,10 @@ mod tests {
 
     #[test]
     fn the_timeout_becomes_grpcs() {
-        assert_eq!(with(TIMEOUT_MS, "250").unwrap()[TIMEOUT], "250m");
+        for (millis, seconds) in [("250", 0.25), ("0", 0.0), ("9999999999", 9_999_999.0)] {
+            let forwarded = timeout::read(&with(TIMEOUT_MS, millis).unwrap());
+            assert_eq!(forwarded.map(|timeout| timeout.as_secs_f64()), Some(seconds), "{millis}");
+        }
         for wrong in ["-1", "soon", "", "12345678901", "1.5"] {
             assert!(with(TIMEOUT_MS, wrong).is_err(), "{wrong}");
         }

@@ -1,5 +1,7 @@
 //! Streams, in either direction or both: messages in frames, and a last frame that tells how the stream ended.
 
+use flotilla_rpc::RpcError;
+use flotilla_wire::Encoding;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
@@ -9,7 +11,7 @@ use tonic::body::Body;
 use super::error::{end, stream_error};
 use super::headers::{bytes, forwarded};
 use crate::grpc::{self, Call};
-use crate::message::{Codec, Coder, Packing, Unit, answers, lend, requests};
+use crate::message::{Codec, Coder, Unit, answers, lend, requests};
 use crate::metadata;
 use crate::rest::full;
 
@@ -24,9 +26,9 @@ pub async fn stream(call: &Call<'_>, request: Request<Incoming>, codec: Codec) -
 
 async fn answered(call: &Call<'_>, request: Request<Body>, codec: Codec) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
-    let accepted = Packing::accepted(bytes(&parts.headers, &ACCEPTED));
-    let packing = Packing::named(bytes(&parts.headers, &ENCODING));
-    let (packing, headers) = match packing.and_then(|packing| Ok((packing, forwarded(&parts.headers)?))) {
+    let accepted = Encoding::accepted(bytes(&parts.headers, &ACCEPTED));
+    let encoding = Encoding::named(bytes(&parts.headers, &ENCODING)).map_err(RpcError::from);
+    let (encoding, headers) = match encoding.and_then(|encoding| Ok((encoding, forwarded(&parts.headers)?))) {
         Ok(ready) => ready,
         Err(error) => {
             let status = call.edge.limits.told(error.into());
@@ -37,7 +39,7 @@ async fn answered(call: &Call<'_>, request: Request<Body>, codec: Codec) -> Resp
     parts.headers = headers;
     let coder = Coder::new(codec, call.method);
     let memory = parts.extensions.get().cloned();
-    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body, memory };
+    let unit = Unit { coder: coder.clone(), encoding, limit: call.edge.limits.max_body, memory };
     let response = call.make(Request::from_parts(parts, requests(body, unit))).await;
     let pool = call.method.input.parent_pool().clone();
     let (parts, body) = response.into_parts();
@@ -51,8 +53,8 @@ async fn answered(call: &Call<'_>, request: Request<Body>, codec: Codec) -> Resp
     let headers = response.headers_mut();
     *headers = metadata::response(&parts.headers);
     headers.insert(CONTENT_TYPE, content_type(codec));
-    if accepted == Packing::Gzip {
-        headers.insert(ENCODING, HeaderValue::from_static(Packing::GZIP));
+    if accepted == Encoding::Gzip {
+        headers.insert(ENCODING, HeaderValue::from_static(Encoding::GZIP));
     }
     response
 }

@@ -1,5 +1,7 @@
 //! Unary calls: one message without a frame, errors by HTTP's status, trailers as headers that begin with `trailer-`.
 
+use bytes::Bytes;
+use flotilla_wire::{Encoding, gzip};
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -14,7 +16,7 @@ use super::error;
 use super::get::Query;
 use super::headers::{bytes, forwarded};
 use crate::grpc::Call;
-use crate::message::{Codec, Coder, Frames, Packing, Unit, lend, one_request, pack};
+use crate::message::{Codec, Coder, MessageReader, Unit, WORTH, lend, one_request};
 use crate::metadata;
 use crate::rest::full;
 
@@ -25,8 +27,8 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 pub async fn post(call: &Call<'_>, request: Request<Incoming>, codec: Codec) -> Response<Body> {
     let (request, remainder) = lend(request);
     let (parts, body) = request.into_parts();
-    let packing = Packing::named(bytes(&parts.headers, &CONTENT_ENCODING));
-    let asked = packing.map(|packing| Asked { codec, packing, body });
+    let encoding = Encoding::named(bytes(&parts.headers, &CONTENT_ENCODING)).map_err(RpcError::from);
+    let asked = encoding.map(|encoding| Asked { codec, encoding, body });
     remainder.settle(answered(call, Request::from_parts(parts, ()), asked).await).await
 }
 
@@ -35,7 +37,7 @@ pub async fn get(call: &Call<'_>, request: Request<Incoming>) -> Response<Body> 
     let request = request.map(|_| ());
     let asked = Query::read(request.uri().query().unwrap_or_default()).map(|query| Asked {
         codec: query.codec,
-        packing: query.packing,
+        encoding: query.encoding,
         body: Body::new(Full::new(query.message)),
     });
     let mut response = answered(call, request, asked).await;
@@ -49,14 +51,14 @@ pub async fn get(call: &Call<'_>, request: Request<Incoming>) -> Response<Body> 
 /// What a client asks, however it came.
 struct Asked {
     codec: Codec,
-    packing: Packing,
+    encoding: Encoding,
     body: Body,
 }
 
 async fn answered(call: &Call<'_>, request: Request<()>, asked: Result<Asked, RpcError>) -> Response<Body> {
     let pool = call.method.input.parent_pool();
     let (mut parts, ()) = request.into_parts();
-    let accepted = Packing::accepted(bytes(&parts.headers, &ACCEPT_ENCODING));
+    let accepted = Encoding::accepted(bytes(&parts.headers, &ACCEPT_ENCODING));
     let ready = asked.and_then(|asked| Ok((asked, forwarded(&parts.headers)?)));
     let (asked, headers) = match ready {
         Ok(ready) => ready,
@@ -68,8 +70,8 @@ async fn answered(call: &Call<'_>, request: Request<()>, asked: Result<Asked, Rp
     };
     parts.headers = headers;
     let coder = Coder::new(asked.codec, call.method);
-    let (packing, memory) = (asked.packing, parts.extensions.get().cloned());
-    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body, memory };
+    let (encoding, memory) = (asked.encoding, parts.extensions.get().cloned());
+    let unit = Unit { coder: coder.clone(), encoding, limit: call.edge.limits.max_body, memory };
     let response = call.make(Request::from_parts(parts, one_request(asked.body, unit))).await;
     let (parts, body) = response.into_parts();
     let answer = Answer { headers: parts.headers, codec: asked.codec, coder, accepted };
@@ -85,7 +87,7 @@ struct Answer {
     headers: HeaderMap,
     codec: Codec,
     coder: Coder,
-    accepted: Packing,
+    accepted: Encoding,
 }
 
 impl Answer {
@@ -98,25 +100,25 @@ impl Answer {
                 return response;
             }
         };
-        let packed = if self.accepted == Packing::Gzip { pack(&message) } else { None };
+        let packed = if self.accepted == Encoding::Gzip { gzip::deflate(&message, WORTH) } else { None };
         let is_packed = packed.is_some();
-        let mut response = full(packed.unwrap_or(message));
+        let mut response = full(packed.map_or(message, Bytes::from));
         self.add_metadata(&mut response, &trailers);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, content_type(self.codec));
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
         if is_packed {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(Packing::GZIP));
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(Encoding::GZIP));
         }
         response
     }
 
     /// The one message and the trailers, or the status of an error with them.
-    async fn gathered(&self, body: Body) -> Result<(HeaderMap, bytes::Bytes), (Status, HeaderMap)> {
+    async fn gathered(&self, body: Body) -> Result<(HeaderMap, Bytes), (Status, HeaderMap)> {
         if let Some(status) = Status::from_header_map(&self.headers).filter(|status| status.code() != Code::Ok) {
             return Err((status, HeaderMap::new()));
         }
-        let mut frames = Frames::new(body, MAX_ANSWER);
+        let mut frames = MessageReader::new(body, MAX_ANSWER);
         let mut messages = Vec::new();
         loop {
             match frames.next().await {

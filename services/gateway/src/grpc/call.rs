@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_rpc::code_name;
+use flotilla_wire::{COMPRESSED, PREFIX, gzip, timeout};
 use futures::FutureExt as _;
 use futures::future::Either;
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
@@ -18,12 +19,11 @@ use tracing::Instrument as _;
 
 use super::call_body::{CallBody, Cut, Watch, reason_of, shutting_down};
 use super::message::{Checked, collect, late_body};
-use super::timeout;
 use crate::admission::{Client, Place, RequestMemory, delay_refusal};
 use crate::backend::{exceeded, lost, settle};
 use crate::client_address;
 use crate::edge::{Edge, address};
-use crate::message::{COMPRESSED, Fault, PREFIX, unpack};
+use crate::message::Fault;
 use crate::routes::RpcMethod;
 use crate::trace::{self, Asked};
 
@@ -99,7 +99,7 @@ impl Call<'_> {
         client_address::pass_on(&parts.extensions, &mut parts.headers);
         parts.extensions = http::Extensions::new();
         parts.version = Version::HTTP_2;
-        let asked = timeout::asked(&parts.headers);
+        let asked = timeout::read(&parts.headers);
         let limit = edge.limits.max_body;
         if method.client_streaming {
             let place = edge.admission.stream(client, None).await?;
@@ -219,7 +219,7 @@ impl Call<'_> {
         let message = framed.slice(PREFIX.min(framed.len())..);
         match framed.first()? {
             0 => Some(message),
-            &COMPRESSED if packed => unpack(&message, self.edge.limits.max_body).ok(),
+            &COMPRESSED if packed => gzip::inflate(&message, self.edge.limits.max_body).ok().map(Bytes::from),
             _ => None,
         }
     }

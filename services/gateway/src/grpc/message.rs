@@ -4,65 +4,14 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flotilla_rpc::RpcError;
+use flotilla_wire::Lengths;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
 use crate::admission::RequestMemory;
-use crate::message::{Fault, PREFIX, broken, incomplete, largest, too_large};
-
-/// Follows the framing of a body.
-#[derive(Debug)]
-struct Lengths {
-    limit: usize,
-    prefix: [u8; PREFIX],
-    /// Bytes of the prefix seen so far.
-    seen: usize,
-    /// Bytes of the current message still to come.
-    rest: usize,
-    /// Messages begun.
-    messages: usize,
-}
-
-impl Lengths {
-    /// Allows messages of at most `limit` bytes.
-    fn new(limit: usize) -> Self {
-        Self { limit, prefix: [0; PREFIX], seen: 0, rest: 0, messages: 0 }
-    }
-
-    /// Looks at the next bytes.
-    ///
-    /// # Errors
-    /// A message is larger than allowed.
-    fn pass(&mut self, mut data: &[u8]) -> Result<(), RpcError> {
-        while !data.is_empty() {
-            let skipped = self.rest.min(data.len());
-            self.rest -= skipped;
-            data = &data[skipped..];
-            let taken = (PREFIX - self.seen).min(data.len());
-            self.prefix[self.seen..self.seen + taken].copy_from_slice(&data[..taken]);
-            self.seen += taken;
-            data = &data[taken..];
-            if self.seen == PREFIX {
-                let [flags, a, b, c, d] = self.prefix;
-                self.rest = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-                self.seen = 0;
-                self.messages += 1;
-                if self.rest > largest(flags, self.limit) {
-                    return Err(too_large(self.limit));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the body may end here.
-    fn end(&self) -> Result<(), RpcError> {
-        if self.seen == 0 && self.rest == 0 { Ok(()) } else { Err(incomplete()) }
-    }
-}
+use crate::message::{Fault, broken};
 
 /// What gRPC wants for a number of messages that the method doesn't take.
 fn not_one() -> RpcError {
@@ -79,38 +28,25 @@ pub fn late_body() -> RpcError {
 /// # Errors
 /// If the message is too large, incomplete or missing, if there is more than one, if it doesn't fit into `memory`, or
 /// if the client cancelled.
-pub async fn collect<B>(mut body: B, limit: usize, memory: Option<&RequestMemory>) -> Result<Bytes, Status>
+pub async fn collect<B>(body: B, limit: usize, memory: Option<&RequestMemory>) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut lengths = Lengths::new(limit);
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| broken(error.into()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        lengths.pass(&data)?;
-        if lengths.messages > 1 {
+    let admit = |_, data: &[u8]| {
+        lengths.pass(data).map_err(RpcError::from)?;
+        if lengths.messages() > 1 {
             return Err(not_one().into());
         }
-        if let Some(memory) = memory {
-            memory.grow(data.len())?;
-        }
-        if first.is_empty() && all.is_empty() {
-            first = data;
-            continue;
-        }
-        if all.is_empty() {
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
-        all.extend_from_slice(&data);
-    }
-    lengths.end()?;
-    if lengths.messages == 0 {
+        memory.map_or(Ok(()), |memory| memory.grow(data.len()).map_err(Status::from))
+    };
+    let message = flotilla_wire::collect(body, admit, |error| broken(error.into())).await?;
+    lengths.end().map_err(RpcError::from)?;
+    if lengths.messages() == 0 {
         return Err(not_one().into());
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    Ok(message)
 }
 
 /// The body of a client's stream: each message is checked as it passes, and what breaks it is noted.
@@ -146,14 +82,14 @@ where
             None => {
                 return match self.lengths.end() {
                     Ok(()) => Poll::Ready(None),
-                    Err(error) => self.broken(error.into()),
+                    Err(error) => self.broken(RpcError::from(error).into()),
                 };
             }
             Some(Err(error)) => return self.broken(broken(error.into())),
             Some(Ok(frame)) => frame,
         };
         match frame.data_ref().map(|data| self.lengths.pass(data)) {
-            Some(Err(error)) => self.broken(error.into()),
+            Some(Err(error)) => self.broken(RpcError::from(error).into()),
             Some(Ok(())) => Poll::Ready(Some(Ok(frame))),
             // A client's trailers mean nothing to gRPC.
             None => Poll::Ready(Some(Ok(Frame::data(Bytes::new())))),
@@ -169,13 +105,13 @@ where
 mod tests {
     use std::convert::Infallible;
 
-    use http_body_util::StreamBody;
+    use flotilla_wire::prefixed;
+    use http_body_util::{BodyExt as _, StreamBody};
 
     use super::*;
-    use crate::message::framed;
 
     fn message(length: usize) -> Vec<u8> {
-        framed(0, &vec![1; length]).to_vec()
+        prefixed(0, &vec![1; length]).to_vec()
     }
 
     fn body(bytes: &[u8], size: usize) -> impl Body<Data = Bytes, Error = Infallible> + Unpin + use<> {

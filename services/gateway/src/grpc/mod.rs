@@ -9,10 +9,11 @@ mod call;
 mod call_body;
 mod message;
 mod system;
-mod timeout;
 
 use std::sync::Arc;
 
+use flotilla_rpc::RpcError;
+use flotilla_wire::Encoding;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Frame;
@@ -20,19 +21,18 @@ use hyper::body::Incoming;
 use tonic::body::Body;
 
 use crate::edge::Edge;
-use crate::message::{Codec, Coder, Packing, Unit, answers, requests};
+use crate::message::{Codec, Coder, Unit, answers, requests};
 use crate::problem::Problem;
 
 pub use call::{Call, is_over};
 pub use call_body::shutting_down;
 
 pub use system::System;
-pub use timeout::{TIMEOUT, millis};
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-const GZIP: HeaderValue = HeaderValue::from_static(Packing::GZIP);
+const GZIP: HeaderValue = HeaderValue::from_static(Encoding::GZIP);
 
 /// Answers a gRPC request.
 pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, id: &HeaderValue, codec: Codec) -> Response<Body> {
@@ -66,22 +66,22 @@ pub async fn system(edge: &Edge, request: Request<Body>) -> Response<Body> {
 /// Makes a call whose messages are JSON in frames of gRPC.
 pub async fn transcoded(call: &Call<'_>, mut request: Request<Body>) -> Response<Body> {
     let headers = request.headers_mut();
-    let packing = match Packing::named(headers.remove(ENCODING).as_ref().map(HeaderValue::as_bytes)) {
-        Ok(packing) => packing,
-        Err(error) => return call.refuse(error.into()),
+    let encoding = match Encoding::named(headers.remove(ENCODING).as_ref().map(HeaderValue::as_bytes)) {
+        Ok(encoding) => encoding,
+        Err(unknown) => return call.refuse(RpcError::from(unknown).into()),
     };
-    let accepted = Packing::accepted(headers.remove(ACCEPTED).as_ref().map(HeaderValue::as_bytes));
+    let accepted = Encoding::accepted(headers.remove(ACCEPTED).as_ref().map(HeaderValue::as_bytes));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     // That of the JSON.
     headers.remove(CONTENT_LENGTH);
     let coder = Coder::new(Codec::Json, call.method);
     let memory = request.extensions().get().cloned();
-    let unit = Unit { coder: coder.clone(), packing, limit: call.edge.limits.max_body, memory };
+    let unit = Unit { coder: coder.clone(), encoding, limit: call.edge.limits.max_body, memory };
     let mut response = call.make(request.map(|body| requests(body, unit))).await;
     if is_over(response.headers()) {
         return response;
     }
-    if accepted == Packing::Gzip {
+    if accepted == Encoding::Gzip {
         response.headers_mut().insert(ENCODING, GZIP);
     }
     response.map(|body| answers(body, coder, accepted, Frame::trailers))

@@ -4,12 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use flotilla_wire::prefixed;
 use http::HeaderMap;
 use http_body::Frame;
 use tonic::Status;
 use tonic::body::Body;
-
-use crate::message::framed;
 
 /// Flag of the frame that holds the trailers.
 const TRAILERS: u8 = 0x80;
@@ -50,7 +49,7 @@ fn block(trailers: &HeaderMap) -> Bytes {
         lines.extend_from_slice(value.as_bytes());
         lines.extend_from_slice(b"\r\n");
     }
-    framed(TRAILERS, &lines)
+    prefixed(TRAILERS, &lines)
 }
 
 #[cfg(test)]
@@ -66,11 +65,11 @@ mod tests {
         trailers.insert("grpc-status", HeaderValue::from_static("0"));
         trailers.append("x-own", HeaderValue::from_static("a"));
         trailers.append("x-own", HeaderValue::from_static("b"));
-        let frames = [Frame::data(framed(0, b"hi")), Frame::trailers(trailers)].map(Ok::<_, Status>);
+        let frames = [Frame::data(prefixed(0, b"hi")), Frame::trailers(trailers)].map(Ok::<_, Status>);
         let inner = Body::new(StreamBody::new(futures::stream::iter(frames)));
         let all = Inlined::new(inner, |data| data).collect().await.unwrap();
         assert!(all.trailers().is_none());
-        let expected = framed(TRAILERS, b"grpc-status: 0\r\nx-own: a\r\nx-own: b\r\n");
-        assert_eq!(all.to_bytes(), [framed(0, b"hi"), expected].concat());
+        let expected = prefixed(TRAILERS, b"grpc-status: 0\r\nx-own: a\r\nx-own: b\r\n");
+        assert_eq!(all.to_bytes(), [prefixed(0, b"hi"), expected].concat());
     }
 }

@@ -5,13 +5,14 @@
 //! differs is how a stream ends, and that is their own modules' to say. A message in protobuf is never decoded here.
 
 mod codec;
-mod frames;
-mod gzip;
+mod reader;
 mod remainder;
 mod translate;
 
 pub use codec::{Codec, Coder};
-pub use frames::{COMPRESSED, Fault, Frames, PREFIX, broken, framed, incomplete, largest, too_large};
-pub use gzip::{Packing, pack, unpack};
+pub use reader::{Fault, MessageReader, broken};
 pub use remainder::{lend, throw_away};
 pub use translate::{Unit, answers, one_request, requests};
+
+/// Smaller messages and answers aren't worth compressing, in bytes.
+pub const WORTH: usize = 1024;

@@ -1,19 +1,20 @@
 //! Bodies translated message by message, between how a client writes them and how the services do: uncompressed
-//! protobuf in frames of gRPC.
+//! protobuf behind the prefixes of gRPC.
 
 use bytes::Bytes;
 use flotilla_rpc::RpcError;
+use flotilla_wire::{COMPRESSED, Encoding, WireError, gzip, largest, prefixed};
 use futures::stream::{once, try_unfold, unfold};
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::StreamBody;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::admission::RequestMemory;
 
-use super::frames::{broken, largest, too_large};
-use super::{COMPRESSED, Coder, Frames, Packing, framed, pack, unpack};
+use super::reader::{MessageReader, broken};
+use super::{Coder, WORTH};
 
 /// Largest answer that is taken apart.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -24,7 +25,7 @@ pub struct Unit {
     /// Protobuf or JSON.
     pub coder: Coder,
     /// Their compression.
-    pub packing: Packing,
+    pub encoding: Encoding,
     /// The largest, in bytes, once unpacked.
     pub limit: usize,
     /// Where the arrived bytes are counted.
@@ -33,10 +34,10 @@ pub struct Unit {
 
 impl Unit {
     fn read(&self, flags: u8, message: Bytes) -> Result<Bytes, Status> {
-        let message = match (flags, self.packing) {
+        let message = match (flags, self.encoding) {
             (0, _) => message,
-            (COMPRESSED, Packing::Gzip) => unpack(&message, self.limit)?,
-            (COMPRESSED, Packing::Identity) => {
+            (COMPRESSED, Encoding::Gzip) => gzip::inflate(&message, self.limit).map_err(RpcError::from)?.into(),
+            (COMPRESSED, Encoding::Identity) => {
                 let text = "a message is marked as compressed, but no compression was named";
                 return Err(RpcError::new(Code::Internal, "COMPRESSION_UNNAMED", text).into());
             }
@@ -52,11 +53,11 @@ impl Unit {
 /// A body of frames, as the services read it.
 pub fn requests(body: Body, unit: Unit) -> Body {
     let messages = try_unfold(
-        (Frames::new(body, unit.limit).counted(unit.memory.clone()), unit),
+        (MessageReader::new(body, unit.limit).counted(unit.memory.clone()), unit),
         |(mut frames, unit)| async move {
             let Some((flags, message)) = frames.next().await? else { return Ok::<_, Status>(None) };
             let message = unit.read(flags, message)?;
-            Ok(Some((Frame::data(framed(0, &message)), (frames, unit))))
+            Ok(Some((Frame::data(prefixed(0, &message)), (frames, unit))))
         },
     );
     Body::new(StreamBody::new(messages))
@@ -65,53 +66,40 @@ pub fn requests(body: Body, unit: Unit) -> Body {
 /// A body that is one message without a frame, as the services read it.
 pub fn one_request(body: Body, unit: Unit) -> Body {
     let message = async move {
-        let flags = if unit.packing == Packing::Gzip { COMPRESSED } else { 0 };
+        let flags = if unit.encoding == Encoding::Gzip { COMPRESSED } else { 0 };
         let message = whole(body, largest(flags, unit.limit), &unit).await?;
         // Nothing at all can't have been compressed.
         let flags = if message.is_empty() { 0 } else { flags };
-        Ok::<_, Status>(Frame::data(framed(0, &unit.read(flags, message)?)))
+        Ok::<_, Status>(Frame::data(prefixed(0, &unit.read(flags, message)?)))
     };
     Body::new(StreamBody::new(once(message)))
 }
 
-async fn whole(mut body: Body, most: usize, unit: &Unit) -> Result<Bytes, Status> {
-    let mut first = Bytes::new();
-    let mut all = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|status| broken(status.into()))?.into_data() else { continue };
-        if first.len() + all.len() + data.len() > most {
-            return Err(too_large(unit.limit).into());
+async fn whole(body: Body, most: usize, unit: &Unit) -> Result<Bytes, Status> {
+    let admit = |before: usize, data: &[u8]| {
+        if before + data.len() > most {
+            return Err(RpcError::from(WireError::TooLarge { limit: unit.limit }).into());
         }
-        if let Some(memory) = &unit.memory {
-            memory.grow(data.len())?;
-        }
-        match (first.is_empty(), all.is_empty()) {
-            (true, true) => first = data,
-            (_, false) => all.extend_from_slice(&data),
-            (false, true) => {
-                all.extend_from_slice(&std::mem::take(&mut first));
-                all.extend_from_slice(&data);
-            }
-        }
-    }
-    Ok(if all.is_empty() { first } else { all.into() })
+        unit.memory.as_ref().map_or(Ok(()), |memory| memory.grow(data.len()).map_err(Status::from))
+    };
+    flotilla_wire::collect(body, admit, |status| broken(status.into())).await
 }
 
 /// A service's answer, as the client reads it. `end` writes the trailers, which hold the status.
-pub fn answers<E>(body: Body, coder: Coder, packing: Packing, end: E) -> Body
+pub fn answers<E>(body: Body, coder: Coder, encoding: Encoding, end: E) -> Body
 where
     E: Fn(HeaderMap) -> Frame<Bytes> + Send + 'static,
 {
     if body.is_end_stream() {
         return Body::empty();
     }
-    let state = Some((Frames::new(body, MAX_ANSWER), coder, end));
+    let state = Some((MessageReader::new(body, MAX_ANSWER), coder, end));
     let frames = unfold(state, move |state| async move {
         let (mut frames, coder, end) = state?;
         let ended = match frames
             .next()
             .await
-            .and_then(|next| next.map(|(flags, message)| answer(flags, message, &coder, packing)).transpose())
+            .and_then(|next| next.map(|(flags, message)| answer(flags, message, &coder, encoding)).transpose())
         {
             Ok(Some(frame)) => return Some((Ok::<_, Status>(frame), Some((frames, coder, end)))),
             Ok(None) => frames.trailers().unwrap_or_default(),
@@ -122,13 +110,13 @@ where
     Body::new(StreamBody::new(frames))
 }
 
-fn answer(flags: u8, message: Bytes, coder: &Coder, packing: Packing) -> Result<Frame<Bytes>, Status> {
+fn answer(flags: u8, message: Bytes, coder: &Coder, encoding: Encoding) -> Result<Frame<Bytes>, Status> {
     if flags != 0 {
         return Err(RpcError::internal().into());
     }
     let message = coder.write(message)?;
-    let packed = if packing == Packing::Gzip { pack(&message) } else { None };
-    Ok(Frame::data(packed.map_or_else(|| framed(0, &message), |packed| framed(COMPRESSED, &packed))))
+    let packed = if encoding == Encoding::Gzip { gzip::deflate(&message, WORTH) } else { None };
+    Ok(Frame::data(packed.map_or_else(|| prefixed(0, &message), |packed| prefixed(COMPRESSED, &packed))))
 }
 
 fn written(status: &Status) -> HeaderMap {

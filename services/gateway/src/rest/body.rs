@@ -3,16 +3,15 @@
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use flotilla_wire::{Encoding, WireError, gzip};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::Code;
 
 use crate::admission::RequestMemory;
-use crate::message::{Packing, unpack};
 use crate::problem::Problem;
 
 /// How much of a body that is refused is still read, and for how long: clients that first send everything would
@@ -87,20 +86,20 @@ where
     Err(refused)
 }
 
-/// How a body is packed.
+/// How a body is compressed.
 ///
 /// # Errors
-/// In a way that the gateway can't unpack.
-pub fn packing(headers: &HeaderMap) -> Result<Packing, Problem> {
-    Packing::named(headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes)).map_err(|_| Problem::encoding())
+/// In a way that isn't known here.
+pub fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
+    Encoding::named(headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes)).map_err(|_| Problem::encoding())
 }
 
 fn unpacked(headers: &HeaderMap, bytes: Bytes, limit: usize) -> Result<Bytes, Problem> {
-    match packing(headers)? {
-        Packing::Identity => Ok(bytes),
-        Packing::Gzip => unpack(&bytes, limit).map_err(|error| match error.code() {
-            Code::ResourceExhausted => Problem::too_large(limit),
-            _ => Problem::bad_request("COMPRESSION_BROKEN", "the body is not gzip"),
+    match encoding(headers)? {
+        Encoding::Identity => Ok(bytes),
+        Encoding::Gzip => gzip::inflate(&bytes, limit).map(Bytes::from).map_err(|error| match error {
+            WireError::TooLarge { .. } => Problem::too_large(limit),
+            WireError::NotGzip | WireError::Incomplete => not_gzip(),
         }),
     }
 }
@@ -109,28 +108,22 @@ fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// All of a body. Mostly it comes in one piece, which is not copied.
-async fn collect<B>(mut body: Pin<&mut B>, limit: usize, memory: Option<&RequestMemory>) -> Result<Bytes, Problem>
+async fn collect<B>(body: Pin<&mut B>, limit: usize, memory: Option<&RequestMemory>) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
 {
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
-        if first.len() + all.len() + data.len() > limit {
+    let admit = |before: usize, data: &[u8]| {
+        if before + data.len() > limit {
             return Err(Problem::too_large(limit));
         }
-        if let Some(memory) = memory {
-            memory.grow(data.len())?;
-        }
-        if first.is_empty() && all.is_empty() {
-            first = data;
-            continue;
-        }
-        all.extend_from_slice(&std::mem::take(&mut first));
-        all.extend_from_slice(&data);
-    }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+        memory.map_or(Ok(()), |memory| memory.grow(data.len()).map_err(Problem::from))
+    };
+    flotilla_wire::collect(body, admit, |_| broken()).await
+}
+
+/// It says that it is gzip, and isn't.
+pub fn not_gzip() -> Problem {
+    Problem::bad_request("COMPRESSION_BROKEN", "the body is not gzip")
 }
 
 /// The client went away in the middle.
@@ -179,7 +172,7 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
-    use crate::message::pack;
+    use crate::message::WORTH;
 
     async fn read(
         headers: &[(&'static str, &'static str)],
@@ -206,7 +199,7 @@ mod tests {
     async fn what_cannot_be_read_is_refused_with_its_reason() {
         let json = ("content-type", "application/json");
         let gzip = ("content-encoding", "gzip");
-        let bomb = pack(&[b' '; 100_000]).unwrap();
+        let bomb = Bytes::from(gzip::deflate(&[b' '; 100_000], WORTH).unwrap());
         assert!(bomb.len() > 64, "it is refused unpacked, not packed: {}", bomb.len());
         let cases: Vec<(Vec<_>, Bytes, u16, &str)> = vec![
             (vec![json], Bytes::from_static(b"{\"a\":\"\xff\"}"), 400, "INVALID_UTF8"),
@@ -228,7 +221,7 @@ mod tests {
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (CONTENT_ENCODING, HeaderValue::from_static("gzip")),
         ]);
-        let packed = pack(&[b' '; 2000]).unwrap();
+        let packed = Bytes::from(gzip::deflate(&[b' '; 2000], WORTH).unwrap());
         let deadline = Instant::now() + Duration::from_secs(5);
         let read = |limit| super::json(&headers, Full::new(packed.clone()), limit, deadline, None);
         assert_eq!(read(2000).await.unwrap().unwrap().as_str().len(), 2000);

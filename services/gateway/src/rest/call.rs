@@ -93,7 +93,7 @@ impl Call<'_> {
         if !body::is_lines(headers) {
             return Err(Problem::media_type(body::LINES[0]));
         }
-        let lines = Lines::new(body, body::packing(headers)?, edge.limits.max_body);
+        let lines = Lines::new(body, body::encoding(headers)?, edge.limits.max_body);
         let given = self.given()?;
         let kept = Kept {
             idempotency_key: given.idempotency_key.map(str::to_owned),

@@ -1,25 +1,21 @@
 //! Cuts an upload into its lines as it arrives: no more of it is in memory than a line and what came with its end.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
+use flotilla_wire::Encoding;
+use flotilla_wire::gzip::Inflater;
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use std::io::Write as _;
 
-use super::body::{Text, broken};
-use crate::message::Packing;
+use super::body::{Text, broken, not_gzip};
 use crate::problem::Problem;
-
-/// Packed bytes are unpacked in such portions: one swells to a megabyte at most.
-const PORTION: usize = 1024;
 
 /// The lines of a body.
 #[derive(Debug)]
 pub struct Lines<B> {
     body: B,
     limit: usize,
-    unpacker: Option<MultiGzDecoder<Vec<u8>>>,
-    /// Arrived and packed still.
+    inflater: Option<Inflater>,
+    /// Arrived and compressed still.
     packed: Bytes,
     /// Arrived, and no line was cut from it yet.
     buffer: BytesMut,
@@ -35,10 +31,10 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     /// Lines of at most `limit` bytes.
-    pub fn new(body: B, packing: Packing, limit: usize) -> Self {
-        let unpacker = (packing == Packing::Gzip).then(|| MultiGzDecoder::new(Vec::new()));
+    pub fn new(body: B, encoding: Encoding, limit: usize) -> Self {
+        let inflater = (encoding == Encoding::Gzip).then(Inflater::default);
         let (packed, buffer) = (Bytes::new(), BytesMut::new());
-        Self { body, limit, unpacker, packed, buffer, searched: 0, count: 0, ended: false }
+        Self { body, limit, inflater, packed, buffer, searched: 0, count: 0, ended: false }
     }
 
     /// The number of the line that was given last, from 1.
@@ -96,7 +92,7 @@ where
             match self.body.frame().await {
                 None => return self.end(),
                 Some(Err(_)) => return Err(broken().at_line(self.count + 1)),
-                Some(Ok(frame)) => match (frame.into_data(), &self.unpacker) {
+                Some(Ok(frame)) => match (frame.into_data(), &self.inflater) {
                     (Err(_), _) => return Ok(()),
                     (Ok(data), Some(_)) => self.packed = data,
                     (Ok(data), None) => {
@@ -106,46 +102,40 @@ where
                 },
             }
         }
-        if let Some(unpacker) = &mut self.unpacker {
-            let portion = &self.packed[..self.packed.len().min(PORTION)];
-            let taken = unpacker.write(portion).and_then(|taken| unpacker.flush().map(|()| taken));
-            let taken = taken.ok().filter(|taken| *taken > 0).ok_or_else(not_gzip)?;
+        if let Some(inflater) = &mut self.inflater {
+            let taken = inflater.push(&self.packed).map_err(|_| not_gzip())?;
             self.packed.advance(taken);
-            self.buffer.extend_from_slice(unpacker.get_ref());
-            unpacker.get_mut().clear();
+            inflater.take(&mut self.buffer);
         }
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Problem> {
         self.ended = true;
-        if let Some(mut unpacker) = self.unpacker.take() {
-            unpacker.try_finish().map_err(|_| not_gzip())?;
-            self.buffer.extend_from_slice(unpacker.get_ref());
+        if let Some(mut inflater) = self.inflater.take() {
+            inflater.finish().map_err(|_| not_gzip())?;
+            inflater.take(&mut self.buffer);
         }
         Ok(())
     }
-}
-
-fn not_gzip() -> Problem {
-    Problem::bad_request("COMPRESSION_BROKEN", "the body is not gzip")
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
+    use flotilla_wire::gzip::deflate;
     use futures::stream;
     use http_body::Frame;
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::message::pack;
+    use crate::message::WORTH;
 
-    async fn lines(bytes: &[u8], size: usize, packing: Packing, limit: usize) -> (Vec<String>, Option<&'static str>) {
+    async fn lines(bytes: &[u8], size: usize, encoding: Encoding, limit: usize) -> (Vec<String>, Option<&'static str>) {
         let frames: Vec<_> =
             bytes.chunks(size).map(|chunk| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(chunk)))).collect();
-        let mut lines = Lines::new(StreamBody::new(stream::iter(frames)), packing, limit);
+        let mut lines = Lines::new(StreamBody::new(stream::iter(frames)), encoding, limit);
         let mut found = Vec::new();
         loop {
             match lines.next().await {
@@ -168,15 +158,15 @@ mod tests {
         let text = b"{\"a\":1}\r\n\n  \n{\"b\":2}\nlast";
         let expected = ["1 {\"a\":1}\r", "4 {\"b\":2}", "5 last"];
         for size in [1, 2, 7, 100] {
-            assert_eq!(lines(text, size, Packing::Identity, 10).await, (expected.map(str::to_owned).to_vec(), None));
+            assert_eq!(lines(text, size, Encoding::Identity, 10).await, (expected.map(str::to_owned).to_vec(), None));
         }
         let long = b"{\"a\":1}\n".repeat(1000);
-        let packed = pack(&long).unwrap();
+        let packed = deflate(&long, WORTH).unwrap();
         for size in [1, 64, 100_000] {
-            let (found, problem) = lines(&packed, size, Packing::Gzip, 10).await;
+            let (found, problem) = lines(&packed, size, Encoding::Gzip, 10).await;
             assert_eq!((found.len(), problem), (1000, None), "pieces of {size}");
         }
-        assert_eq!(lines(b"", 1, Packing::Identity, 10).await, (vec![], None));
+        assert_eq!(lines(b"", 1, Encoding::Identity, 10).await, (vec![], None));
     }
 
     #[tokio::test]
@@ -184,16 +174,16 @@ mod tests {
         let text = b"ok\n12345678901\n";
         for size in [1, 100] {
             let expected = (vec!["1 ok".to_owned()], Some("BODY_TOO_LARGE"));
-            assert_eq!(lines(text, size, Packing::Identity, 10).await, expected);
+            assert_eq!(lines(text, size, Encoding::Identity, 10).await, expected);
         }
-        assert_eq!(lines(&[b'x'; 5000], 100, Packing::Identity, 10).await.1, Some("BODY_TOO_LARGE"));
+        assert_eq!(lines(&[b'x'; 5000], 100, Encoding::Identity, 10).await.1, Some("BODY_TOO_LARGE"));
     }
 
     #[tokio::test]
     async fn what_is_no_text_or_no_gzip_is_refused() {
-        assert_eq!(lines(b"ok\n\xff\n", 100, Packing::Identity, 10).await.1, Some("INVALID_UTF8"));
-        assert_eq!(lines(b"no gzip", 100, Packing::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
-        let packed = pack(&[b'\n'; 5000]).unwrap();
-        assert_eq!(lines(&packed[..packed.len() - 4], 100, Packing::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
+        assert_eq!(lines(b"ok\n\xff\n", 100, Encoding::Identity, 10).await.1, Some("INVALID_UTF8"));
+        assert_eq!(lines(b"no gzip", 100, Encoding::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
+        let packed = deflate(&[b'\n'; 5000], WORTH).unwrap();
+        assert_eq!(lines(&packed[..packed.len() - 4], 100, Encoding::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
     }
 }

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use flotilla_transcode::Answer;
+use flotilla_wire::{Encoding, gzip};
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use tonic::body::Body;
 
-use crate::message::{Packing, pack};
+use crate::message::WORTH;
 
 /// Media type of answers.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -57,17 +58,17 @@ pub fn is_known(method: &Method, request: &HeaderMap, tag: &HeaderValue) -> bool
     lists.flat_map(|list| list.split(',')).any(|known| known.trim() == "*" || strong(known) == tag)
 }
 
-/// A body in the packing that the client accepts.
+/// A body in the encoding that the client accepts.
 pub fn packed(request: &HeaderMap, media_type: HeaderValue, body: Bytes) -> Response<Body> {
-    let wanted = Packing::accepted(request.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes));
-    let smaller = if wanted == Packing::Gzip { pack(&body) } else { None };
+    let wanted = Encoding::accepted(request.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes));
+    let smaller = if wanted == Encoding::Gzip { gzip::deflate(&body, WORTH) } else { None };
     let is_packed = smaller.is_some();
-    let mut response = full(smaller.unwrap_or(body));
+    let mut response = full(smaller.map_or(body, Bytes::from));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, media_type);
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if is_packed {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(Packing::GZIP));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(Encoding::GZIP));
     }
     response
 }

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use flotilla_call::Deadline;
+use flotilla_wire::timeout;
 use http::HeaderMap;
 
 use super::{Layer, Outcome, Outgoing};
 use crate::ClientSettings;
 use crate::client::methods::Method;
 use crate::client::outcome::{Failure, is_late};
-use crate::layers::deadline::{TIMEOUT_HEADER, format_timeout, parse_timeout};
 
 /// Sends on how long the call may take, and returns when it ends. Streams have none but their own.
 pub(crate) fn send_on(
@@ -19,7 +19,7 @@ pub(crate) fn send_on(
     settings: &ClientSettings,
     headers: &mut HeaderMap,
 ) -> Option<Deadline> {
-    let (asked, left) = (parse_timeout(headers), served.map(Deadline::remaining));
+    let (asked, left) = (timeout::read(headers), served.map(Deadline::remaining));
     let declared = || match method.deadline {
         Some(deadline) => Some(deadline),
         None if method.is_stream() => None,
@@ -37,7 +37,7 @@ pub(crate) fn send_on(
 
 /// Sets how long the call may take.
 pub(crate) fn write(timeout: Duration, headers: &mut HeaderMap) {
-    headers.insert(TIMEOUT_HEADER.clone(), format_timeout(timeout));
+    headers.insert(timeout::TIMEOUT, timeout::value(timeout));
 }
 
 /// The layer.
@@ -83,7 +83,7 @@ mod tests {
         }
         let served = served.map(|secs| Deadline::after(Duration::from_secs(secs)));
         let kept = send_on(served, methods.find(path), &settings, &mut headers);
-        let sent = parse_timeout(&headers);
+        let sent = timeout::read(&headers);
         let seconds = |duration: Duration| duration.as_secs_f64().round() as u64;
         assert_eq!(sent.map(seconds), kept.map(|deadline| seconds(deadline.remaining())));
         sent.map(seconds)

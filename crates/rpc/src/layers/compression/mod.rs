@@ -5,7 +5,6 @@
 //! servers' own switch would have to be set for each, and would compress the smallest message. Where neither side asks,
 //! a call passes untouched.
 
-mod frames;
 mod recode;
 mod request;
 mod response;
@@ -15,9 +14,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use flotilla_wire::Encoding;
+use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
-use tonic::Code;
 use tonic::body::Body;
 use tower::Service;
 
@@ -30,7 +29,6 @@ use crate::RpcError;
 static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 static STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GZIP: &str = "gzip";
 
 /// The layer.
 #[derive(Debug, Clone)]
@@ -61,15 +59,16 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let above = (self.above > 0 && accepts_gzip(request.headers())).then_some(self.above);
-        match request.headers_mut().remove(&ENCODING) {
-            None => {}
-            Some(encoding) if encoding == "identity" => {}
-            Some(encoding) if encoding == GZIP => {
+        let accepted = Encoding::accepted(request.headers().get(&ACCEPT_ENCODING).map(HeaderValue::as_bytes));
+        let above = (self.above > 0 && accepted == Encoding::Gzip).then_some(self.above);
+        let encoding = request.headers_mut().remove(&ENCODING);
+        match Encoding::named(encoding.as_ref().map(HeaderValue::as_bytes)) {
+            Ok(Encoding::Identity) => {}
+            Ok(Encoding::Gzip) => {
                 let limit = self.limit;
                 request = request.map(|inner| Body::new(Recoded::new(inner, Inflate { limit })));
             }
-            Some(_) => return Answered::Refused { response: Some(unknown()) },
+            Err(unknown) => return Answered::Refused { response: Some(refused(unknown.into())) },
         }
         Answered::called(Compressing { inner: self.inner.call(request), above })
     }
@@ -98,40 +97,14 @@ where
         if response.headers().contains_key(&STATUS) || response.headers().contains_key(&ENCODING) {
             return Poll::Ready(Ok(response));
         }
-        response.headers_mut().insert(ENCODING.clone(), HeaderValue::from_static(GZIP));
+        response.headers_mut().insert(ENCODING.clone(), HeaderValue::from_static(Encoding::GZIP));
         Poll::Ready(Ok(response.map(|inner| Body::new(Recoded::new(inner, Deflate { above })))))
     }
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(&ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|list| list.split(',').any(|encoding| encoding.trim() == GZIP))
-}
-
 /// Says what is understood, as gRPC wants it.
-fn unknown() -> Response<Body> {
-    let text = "requests may be compressed by gzip, or not at all";
-    let mut response = super::refuse(RpcError::new(Code::Unimplemented, "COMPRESSION_UNKNOWN", text));
+fn refused(unknown: RpcError) -> Response<Body> {
+    let mut response = super::refuse(unknown);
     response.headers_mut().insert(ACCEPT_ENCODING.clone(), HeaderValue::from_static("gzip,identity"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_found_among_what_a_client_accepts() {
-        for (header, accepted) in [
-            ("gzip", true),
-            ("identity, gzip", true),
-            ("deflate,gzip,zstd", true),
-            ("identity", false),
-            ("xgzip", false),
-        ] {
-            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING.clone(), HeaderValue::from_static(header))]);
-            assert_eq!(accepts_gzip(&headers), accepted, "{header}");
-        }
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
 }

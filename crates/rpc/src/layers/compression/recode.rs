@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use flotilla_wire::{COMPRESSED, Messages, PREFIX, head};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::frames::Frames;
 use crate::RpcError;
 
 /// What is done to messages.
@@ -19,7 +19,7 @@ pub(super) trait Work {
     fn may_pass(&self, data: &[u8]) -> bool;
 
     /// Appends a message as it goes on to `out`.
-    fn message(&self, compressed: bool, message: &[u8], out: &mut BytesMut) -> Result<(), RpcError>;
+    fn message(&self, flags: u8, message: &[u8], out: &mut BytesMut) -> Result<(), RpcError>;
 }
 
 pin_project! {
@@ -28,7 +28,7 @@ pin_project! {
         #[pin]
         inner: Body,
         work: W,
-        frames: Frames,
+        messages: Messages,
         // What follows the last whole message.
         after: VecDeque<Frame<Bytes>>,
     }
@@ -36,7 +36,8 @@ pin_project! {
 
 impl<W> Recoded<W> {
     pub fn new(inner: Body, work: W) -> Self {
-        Self { inner, work, frames: Frames::default(), after: VecDeque::new() }
+        // What is too large was refused outside.
+        Self { inner, work, messages: Messages::new(usize::MAX), after: VecDeque::new() }
     }
 }
 
@@ -47,9 +48,9 @@ impl<W: Work> http_body::Body for Recoded<W> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut this = self.project();
         loop {
-            if let Some((compressed, message)) = this.frames.next() {
+            if let Some((flags, message)) = this.messages.next().map_err(RpcError::from)? {
                 let mut out = BytesMut::new();
-                let done = this.work.message(compressed, &message, &mut out);
+                let done = this.work.message(flags, &message, &mut out);
                 return Poll::Ready(Some(done.map(|()| Frame::data(out.freeze())).map_err(Status::from)));
             }
             if let Some(frame) = this.after.pop_front() {
@@ -57,27 +58,58 @@ impl<W: Work> http_body::Body for Recoded<W> {
             }
             match ready!(this.inner.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if this.frames.is_empty() && this.work.may_pass(&data) => {
+                    Ok(data) if this.messages.is_empty() && this.work.may_pass(&data) => {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
-                    Ok(data) => this.frames.push(&data),
+                    Ok(data) => this.messages.push(&data),
                     Err(trailers) => {
                         // A message that was cut off goes on as it is: the receiver says what is wrong with it.
-                        this.after.extend(this.frames.rest().map(Frame::data));
+                        this.after.extend(this.messages.rest().map(Frame::data));
                         this.after.push_back(trailers);
                     }
                 },
-                None => return Poll::Ready(this.frames.rest().map(|rest| Ok(Frame::data(rest)))),
+                None => return Poll::Ready(this.messages.rest().map(|rest| Ok(Frame::data(rest)))),
                 Some(Err(status)) => return Poll::Ready(Some(Err(status))),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.is_empty() && self.after.is_empty() && self.inner.is_end_stream()
+        self.messages.is_empty() && self.after.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
+    }
+}
+
+/// Whether `data` is whole messages, none of them compressed or of `above` bytes or more: such data may pass as it is.
+pub(super) fn may_pass(mut data: &[u8], above: usize) -> bool {
+    while !data.is_empty() {
+        match head(data) {
+            Some((flags, length)) if flags & COMPRESSED == 0 && length < above && data.len() - PREFIX >= length => {
+                data = &data[PREFIX + length..];
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_wire::prefixed;
+
+    use super::*;
+
+    #[test]
+    fn only_small_whole_and_plain_messages_may_pass() {
+        let message = |flags, length| prefixed(flags, &vec![0; length]);
+        assert!(may_pass(&message(0, 9), 10));
+        assert!(may_pass(&[message(0, 9), message(0, 0)].concat(), 10));
+        assert!(!may_pass(&message(0, 10), 10));
+        assert!(!may_pass(&message(COMPRESSED, 9), 10));
+        assert!(!may_pass(&message(0, 9)[..12], 10));
+        assert!(!may_pass(&[0, 0], 10));
     }
 }

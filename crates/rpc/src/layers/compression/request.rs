@@ -1,17 +1,10 @@
 //! Inflates requests.
 
-use std::io::Read as _;
-
 use bytes::BytesMut;
-use flate2::read::GzDecoder;
-use tonic::Code;
+use flotilla_wire::{COMPRESSED, gzip, put};
 
-use super::frames;
-use super::recode::Work;
+use super::recode::{self, Work};
 use crate::RpcError;
-
-/// What is read out of the decoder at once.
-const STEP: usize = 16 * 1024;
 
 /// Makes messages plain again, none larger than the limit.
 #[derive(Debug, Clone, Copy)]
@@ -21,35 +14,16 @@ pub(super) struct Inflate {
 
 impl Work for Inflate {
     fn may_pass(&self, data: &[u8]) -> bool {
-        frames::may_pass(data, usize::MAX)
+        recode::may_pass(data, usize::MAX)
     }
 
-    fn message(&self, compressed: bool, message: &[u8], out: &mut BytesMut) -> Result<(), RpcError> {
-        if compressed {
-            frames::put(false, &inflate(message, self.limit)?, out);
+    fn message(&self, flags: u8, message: &[u8], out: &mut BytesMut) -> Result<(), RpcError> {
+        if flags & COMPRESSED == 0 {
+            put(flags, message, out);
         } else {
-            frames::put(false, message, out);
+            put(0, &gzip::inflate(message, self.limit)?, out);
         }
         Ok(())
-    }
-}
-
-/// Inflates a message; stops where it grows beyond the limit.
-fn inflate(message: &[u8], limit: usize) -> Result<Vec<u8>, RpcError> {
-    let mut decoder = GzDecoder::new(message);
-    let mut plain = Vec::with_capacity(message.len().saturating_mul(2).min(limit));
-    let mut step = [0; STEP];
-    loop {
-        let broken = |_| RpcError::new(Code::InvalidArgument, "COMPRESSION_BROKEN", "the message is not valid gzip");
-        match decoder.read(&mut step).map_err(broken)? {
-            0 => return Ok(plain),
-            read if plain.len() + read > limit => {
-                let text = "the message is larger than allowed once it is inflated";
-                return Err(RpcError::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", text)
-                    .metadata("limit_bytes", limit.to_string()));
-            }
-            read => plain.extend_from_slice(&step[..read]),
-        }
     }
 }
 
@@ -59,6 +33,8 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use flotilla_wire::PREFIX;
+    use tonic::Code;
 
     use super::*;
 
@@ -66,6 +42,12 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(plain).unwrap();
         encoder.finish().unwrap()
+    }
+
+    fn inflate(message: &[u8], limit: usize) -> Result<Vec<u8>, RpcError> {
+        let mut out = BytesMut::new();
+        Inflate { limit }.message(COMPRESSED, message, &mut out)?;
+        Ok(out[PREFIX..].to_vec())
     }
 
     #[test]

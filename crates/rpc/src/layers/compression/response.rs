@@ -1,13 +1,9 @@
 //! Compresses responses.
 
-use std::io::Write as _;
-
 use bytes::BytesMut;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flotilla_wire::{COMPRESSED, gzip, put};
 
-use super::frames;
-use super::recode::Work;
+use super::recode::{self, Work};
 use crate::RpcError;
 
 /// Makes messages smaller that are `above` bytes or more.
@@ -18,38 +14,32 @@ pub(super) struct Deflate {
 
 impl Work for Deflate {
     fn may_pass(&self, data: &[u8]) -> bool {
-        frames::may_pass(data, self.above)
+        recode::may_pass(data, self.above)
     }
 
-    fn message(&self, compressed: bool, message: &[u8], out: &mut BytesMut) -> Result<(), RpcError> {
-        match (!compressed && message.len() >= self.above).then(|| deflate(message)).flatten() {
-            Some(deflated) => frames::put(true, &deflated, out),
-            None => frames::put(compressed, message, out),
+    fn message(&self, flags: u8, message: &[u8], out: &mut BytesMut) -> Result<(), RpcError> {
+        let plain = flags & COMPRESSED == 0;
+        match plain.then(|| gzip::deflate(message, self.above)).flatten() {
+            Some(deflated) => put(flags | COMPRESSED, &deflated, out),
+            None => put(flags, message, out),
         }
         Ok(())
     }
 }
 
-/// The message compressed, if that makes it smaller.
-fn deflate(message: &[u8]) -> Option<Vec<u8>> {
-    // The fastest level: most of the gain at a third of the time.
-    let mut encoder = GzEncoder::new(Vec::with_capacity(message.len() / 2), Compression::fast());
-    encoder.write_all(message).ok()?;
-    encoder.finish().ok().filter(|deflated| deflated.len() < message.len())
-}
-
 #[cfg(test)]
 mod tests {
+    use flotilla_wire::Messages;
+
     use super::*;
-    use crate::layers::compression::frames::Frames;
 
     fn sent(message: &[u8]) -> (bool, usize) {
         let mut out = BytesMut::new();
-        Deflate { above: 1000 }.message(false, message, &mut out).unwrap();
-        let mut frames = Frames::default();
-        frames.push(&out);
-        let (compressed, message) = frames.next().unwrap();
-        (compressed, message.len())
+        Deflate { above: 1000 }.message(0, message, &mut out).unwrap();
+        let mut messages = Messages::new(usize::MAX);
+        messages.push(&out);
+        let (flags, message) = messages.next().unwrap().unwrap();
+        (flags == COMPRESSED, message.len())
     }
 
     #[test]

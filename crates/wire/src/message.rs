@@ -1,0 +1,132 @@
+//! Messages behind a prefix: a byte of flags, the length in four bytes (big endian), the message.
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+
+use crate::WireError;
+
+/// Bytes before each message.
+pub const PREFIX: usize = 5;
+/// Flag of a message that is compressed.
+pub const COMPRESSED: u8 = 1;
+/// What compression may add to a message that doesn't shrink.
+const SLACK: usize = 1024;
+
+/// Flags and length of the message that `data` begins with; `None` where its prefix isn't whole.
+#[inline]
+pub fn head(data: &[u8]) -> Option<(u8, usize)> {
+    let [flags, a, b, c, d] = *data.first_chunk::<PREFIX>()?;
+    Some((flags, usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX)))
+}
+
+/// The longest that a message with these flags may be where none may hold more than `limit` bytes.
+#[inline]
+pub fn largest(flags: u8, limit: usize) -> usize {
+    if flags & COMPRESSED == 0 { limit } else { limit.saturating_add(limit / 64 + SLACK) }
+}
+
+/// Appends a message and its prefix to `out`.
+///
+/// # Panics
+/// The message has 4 GiB or more.
+pub fn put(flags: u8, message: &[u8], out: &mut BytesMut) {
+    out.reserve(PREFIX + message.len());
+    out.put_u8(flags);
+    out.put_u32(u32::try_from(message.len()).expect("a message's length has 32 bits"));
+    out.put_slice(message);
+}
+
+/// A message behind its prefix.
+///
+/// # Panics
+/// As [`put`].
+pub fn prefixed(flags: u8, message: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(PREFIX + message.len());
+    put(flags, message, &mut out);
+    out.freeze()
+}
+
+/// Gathers a body's bytes and gives whole messages.
+#[derive(Debug)]
+pub struct Messages {
+    limit: usize,
+    buffer: BytesMut,
+}
+
+impl Messages {
+    /// Messages that hold at most `limit` bytes; [`largest`] says what that means for a compressed one.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, buffer: BytesMut::new() }
+    }
+
+    /// Takes in what comes next.
+    pub fn push(&mut self, data: &[u8]) {
+        self.buffer.extend_from_slice(data);
+    }
+
+    /// The next message with its flags; `None` until it is whole.
+    ///
+    /// # Errors
+    /// It is larger than allowed.
+    pub fn next(&mut self) -> Result<Option<(u8, Bytes)>, WireError> {
+        let Some((flags, length)) = head(&self.buffer) else { return Ok(None) };
+        if length > largest(flags, self.limit) {
+            return Err(WireError::TooLarge { limit: self.limit });
+        }
+        if self.buffer.len() - PREFIX < length {
+            return Ok(None);
+        }
+        self.buffer.advance(PREFIX);
+        Ok(Some((flags, self.buffer.split_to(length).freeze())))
+    }
+
+    /// Bytes that no message was cut from yet.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether a message begins with what comes next.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// What is left when the body has ended: a message that was cut off.
+    pub fn rest(&mut self) -> Option<Bytes> {
+        (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_out_whole_however_they_are_cut() {
+        let mut body = BytesMut::new();
+        put(0, b"one", &mut body);
+        put(COMPRESSED, b"", &mut body);
+        put(2, b"three", &mut body);
+        for size in 1..=body.len() {
+            let mut messages = Messages::new(5);
+            let mut found = Vec::new();
+            for chunk in body.chunks(size) {
+                messages.push(chunk);
+                found.extend(std::iter::from_fn(|| messages.next().unwrap()));
+            }
+            let expected = [(0, &b"one"[..]), (1, b""), (2, b"three")];
+            assert_eq!(found, expected.map(|(flags, text)| (flags, Bytes::from_static(text))), "chunks of {size}");
+            assert_eq!(messages.rest(), None);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_is_refused_and_one_that_is_cut_off_is_left() {
+        let mut messages = Messages::new(10);
+        messages.push(&prefixed(0, &[1; 11])[..PREFIX]);
+        assert_eq!(messages.next(), Err(WireError::TooLarge { limit: 10 }));
+        let mut messages = Messages::new(10);
+        messages.push(&prefixed(0, &[1; 10])[..9]);
+        assert_eq!((messages.next(), messages.len()), (Ok(None), 9));
+        assert_eq!(messages.rest().unwrap().len(), 9);
+        assert!(messages.is_empty());
+    }
+}
