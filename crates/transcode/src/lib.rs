@@ -28,5 +28,5 @@ pub use reader::Reader;
 pub use renderer::{Answer, Renderer};
 pub use scalar::put;
 pub use schema::{Enum, Field, FieldPath, Form, Kind, Label, Message, Scalar, Schema};
-pub use violation::Violation;
+pub use violation::{Violation, sentence};
 pub use write::RenderError;

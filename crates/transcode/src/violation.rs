@@ -1,5 +1,7 @@
 //! What is wrong with a field of a request.
 
+use std::fmt;
+
 /// A field at fault, named as the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -9,9 +11,24 @@ pub struct Violation {
     pub description: String,
 }
 
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() {
+            f.write_str(&self.description)
+        } else {
+            write!(f, "{}: {}", self.field, self.description)
+        }
+    }
+}
+
 impl Violation {
     /// A violation.
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into() }
     }
+}
+
+/// All of them in one sentence.
+pub fn sentence(violations: &[Violation]) -> String {
+    violations.iter().map(Violation::to_string).collect::<Vec<_>>().join("; ")
 }

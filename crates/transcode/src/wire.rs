@@ -7,7 +7,7 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 
 /// A value that isn't length-delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Raw {
+pub(crate) enum Raw {
     /// A varint.
     Varint(u64),
     /// Four bytes.
@@ -50,7 +50,7 @@ impl Raw {
 }
 
 /// Writes a number with its key.
-pub fn put_raw(out: &mut Vec<u8>, number: u32, raw: Raw) {
+pub(crate) fn put_raw(out: &mut Vec<u8>, number: u32, raw: Raw) {
     encode_key(number, raw.wire_type(), out);
     raw.put(out);
 }
@@ -84,7 +84,7 @@ pub fn close(out: &mut Vec<u8>, start: usize) {
 
 /// A value on the wire: a number, or where in the message its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// A number.
     Raw(Raw),
     /// Text, bytes, a message or packed numbers.
@@ -93,7 +93,7 @@ pub enum Value {
 
 /// One field of a message.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its number.
     pub number: u32,
     /// Its value.
@@ -106,18 +106,18 @@ pub struct Entry {
 
 /// Walks over the fields of an encoded message.
 #[derive(Debug)]
-pub struct Entries<'a> {
+pub(crate) struct Entries<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 /// The fields of an encoded message.
-pub fn entries(bytes: &[u8]) -> Entries<'_> {
+pub(crate) fn entries(bytes: &[u8]) -> Entries<'_> {
     entries_from(bytes, 0)
 }
 
 /// The fields from a place on where one begins.
-pub fn entries_from(bytes: &[u8], at: usize) -> Entries<'_> {
+pub(crate) fn entries_from(bytes: &[u8], at: usize) -> Entries<'_> {
     Entries { bytes, at }
 }
 
@@ -153,7 +153,7 @@ impl Entries<'_> {
 }
 
 /// The bytes aren't what they should be.
-pub fn broken() -> DecodeError {
+pub(crate) fn broken() -> DecodeError {
     // The error has no public constructor: an empty buffer where a varint should be makes one.
     decode_varint(&mut [0x80_u8].as_slice()).expect_err("a varint without an end")
 }
@@ -183,7 +183,7 @@ pub fn has(bytes: &[u8], path: &[u32]) -> bool {
 }
 
 /// The text or bytes at a path of field numbers; `None` where there are none.
-pub fn find<'a>(bytes: &'a [u8], path: &[u32]) -> Option<&'a [u8]> {
+pub(crate) fn find<'a>(bytes: &'a [u8], path: &[u32]) -> Option<&'a [u8]> {
     let (number, rest) = path.split_first()?;
     let Value::Bytes(range) = last(bytes, *number)?.value else { return None };
     if rest.is_empty() { Some(&bytes[range]) } else { find(&bytes[range], rest) }

@@ -63,20 +63,35 @@ impl Messages {
         self.buffer.extend_from_slice(data);
     }
 
+    /// The message that `data` is, where it is just one and nothing came before it: it needs no buffer and isn't copied.
+    ///
+    /// # Errors
+    /// It is larger than allowed.
+    pub fn alone(&self, data: &Bytes) -> Result<Option<(u8, Bytes)>, WireError> {
+        match head(data) {
+            Some((flags, length)) if self.is_empty() && data.len() - PREFIX == length => {
+                self.check(flags, length).map(|()| Some((flags, data.slice(PREFIX..))))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The next message with its flags; `None` until it is whole.
     ///
     /// # Errors
     /// It is larger than allowed.
-    pub fn next(&mut self) -> Result<Option<(u8, Bytes)>, WireError> {
+    pub fn cut(&mut self) -> Result<Option<(u8, Bytes)>, WireError> {
         let Some((flags, length)) = head(&self.buffer) else { return Ok(None) };
-        if length > largest(flags, self.limit) {
-            return Err(WireError::TooLarge { limit: self.limit });
-        }
+        self.check(flags, length)?;
         if self.buffer.len() - PREFIX < length {
             return Ok(None);
         }
         self.buffer.advance(PREFIX);
         Ok(Some((flags, self.buffer.split_to(length).freeze())))
+    }
+
+    fn check(&self, flags: u8, length: usize) -> Result<(), WireError> {
+        if length > largest(flags, self.limit) { Err(WireError::TooLarge { limit: self.limit }) } else { Ok(()) }
     }
 
     /// Bytes that no message was cut from yet.
@@ -110,7 +125,7 @@ mod tests {
             let mut found = Vec::new();
             for chunk in body.chunks(size) {
                 messages.push(chunk);
-                found.extend(std::iter::from_fn(|| messages.next().unwrap()));
+                found.extend(std::iter::from_fn(|| messages.cut().unwrap()));
             }
             let expected = [(0, &b"one"[..]), (1, b""), (2, b"three")];
             assert_eq!(found, expected.map(|(flags, text)| (flags, Bytes::from_static(text))), "chunks of {size}");
@@ -119,13 +134,26 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_comes_alone_is_not_copied() {
+        let alone = prefixed(2, b"three");
+        let mut messages = Messages::new(5);
+        let (flags, message) = messages.alone(&alone).unwrap().unwrap();
+        assert_eq!((flags, &message[..], message.as_ptr()), (2, &b"three"[..], alone[PREFIX..].as_ptr()));
+        assert_eq!(messages.alone(&alone.slice(..9)), Ok(None), "it isn't whole");
+        assert_eq!(messages.alone(&[alone.clone(), alone.clone()].concat().into()), Ok(None), "there are two");
+        assert!(Messages::new(4).alone(&alone).is_err(), "it is too large");
+        messages.push(&alone[..3]);
+        assert_eq!(messages.alone(&alone), Ok(None), "another came before");
+    }
+
+    #[test]
     fn a_message_that_is_too_large_is_refused_and_one_that_is_cut_off_is_left() {
         let mut messages = Messages::new(10);
         messages.push(&prefixed(0, &[1; 11])[..PREFIX]);
-        assert_eq!(messages.next(), Err(WireError::TooLarge { limit: 10 }));
+        assert_eq!(messages.cut(), Err(WireError::TooLarge { limit: 10 }));
         let mut messages = Messages::new(10);
         messages.push(&prefixed(0, &[1; 10])[..9]);
-        assert_eq!((messages.next(), messages.len()), (Ok(None), 9));
+        assert_eq!((messages.cut(), messages.len()), (Ok(None), 9));
         assert_eq!(messages.rest().unwrap().len(), 9);
         assert!(messages.is_empty());
     }

@@ -1,37 +1,22 @@
-//! The services behind the gateway: one lazy channel to each, and calls with encoded messages.
+//! The services behind the gateway: one lazy channel to each.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes};
 use flotilla_rpc::{Channel, ChannelBuilder, ChannelError, ClientMetrics, ClientSettings, RpcError};
-use futures::Stream;
-use http::HeaderMap;
-use tokio::time::{Instant, timeout_at};
-use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
-use tonic::metadata::MetadataMap;
+use http::{Request, Response};
+use tonic::body::Body;
 use tonic::{Code, Status};
+use tower::ServiceExt as _;
 
 use crate::routes::RpcMethod;
 
-/// Largest response that is transcoded.
-const MAX_RESPONSE: usize = 16 * 1024 * 1024;
 /// When a call that found its service gone should be repeated.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Channels by service name.
 #[derive(Debug)]
 pub struct Backends(HashMap<&'static str, Channel>);
-
-/// What goes with a call.
-#[derive(Debug)]
-pub struct CallOptions {
-    /// Token, trace and request id.
-    pub headers: HeaderMap,
-    /// When the caller stops waiting; for streams: for the first answer.
-    pub deadline: Instant,
-}
 
 impl Backends {
     /// Channels to these services, their calls counted; nothing is connected yet.
@@ -52,79 +37,24 @@ impl Backends {
         self.0.iter().map(|(name, channel)| (*name, channel))
     }
 
-    /// The channel to a method's service.
-    ///
-    /// # Errors
-    /// `UNIMPLEMENTED` where no such service is configured.
-    pub fn channel(&self, method: &RpcMethod) -> Result<Channel, RpcError> {
+    /// The channel to a method's service; `UNIMPLEMENTED` where no such service is configured.
+    fn channel(&self, method: &RpcMethod) -> Result<Channel, RpcError> {
         self.0.get(method.backend.as_str()).cloned().ok_or_else(|| {
             RpcError::new(Code::Unimplemented, "NO_BACKEND", format!("no service answers for {}", method.name))
         })
     }
 
-    /// Calls a method that answers once.
+    /// Sends a request to a method's service, and waits for the beginning of its answer.
     ///
     /// # Errors
-    /// The service's own status, or why it couldn't be asked.
-    pub async fn unary(&self, method: &RpcMethod, message: Bytes, options: CallOptions) -> Result<Bytes, Status> {
-        let deadline = options.deadline;
-        let mut client = self.client(method)?;
-        let call = async {
-            client.ready().await.map_err(lost)?;
-            let request = request(message, options, true);
-            client.unary(request, method.path.clone(), RawCodec).await.map_err(settle)
-        };
-        Ok(timeout_at(deadline, call).await.map_err(|_| exceeded())??.into_inner())
+    /// The service's own status where it has no headers, or why it couldn't be asked.
+    pub async fn send(&self, method: &RpcMethod, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let channel = self.channel(method)?;
+        channel.oneshot(request).await.map_err(|error| match Status::try_from_error(error.into()) {
+            Ok(status) => settle(status),
+            Err(error) => lost(error).into(),
+        })
     }
-
-    /// Calls a method that answers with a stream. Waits for its beginning, at most until the deadline.
-    ///
-    /// # Errors
-    /// As [`unary`](Self::unary); errors after the beginning are in the stream.
-    pub async fn stream(
-        &self,
-        method: &RpcMethod,
-        message: Bytes,
-        options: CallOptions,
-    ) -> Result<Streaming<Bytes>, Status> {
-        let deadline = options.deadline;
-        let mut client = self.client(method)?;
-        let call = async {
-            client.ready().await.map_err(lost)?;
-            let request = request(message, options, false);
-            client.server_streaming(request, method.path.clone(), RawCodec).await.map_err(settle)
-        };
-        Ok(timeout_at(deadline, call).await.map_err(|_| exceeded())??.into_inner())
-    }
-
-    /// Calls a method that takes a stream, and waits for its answer: without a deadline, which is the caller's to have.
-    /// `None` breaks the stream off with an error: a call that is only dropped may look to the service like an end.
-    ///
-    /// # Errors
-    /// As [`unary`](Self::unary).
-    pub async fn upload<S>(&self, method: &RpcMethod, messages: S, headers: HeaderMap) -> Result<Bytes, Status>
-    where
-        S: Stream<Item = Option<Bytes>> + Send + 'static,
-    {
-        let mut client = self.client(method)?;
-        client.ready().await.map_err(lost)?;
-        let mut request = tonic::Request::new(messages);
-        *request.metadata_mut() = MetadataMap::from_headers(headers);
-        Ok(client.client_streaming(request, method.path.clone(), UploadCodec).await.map_err(settle)?.into_inner())
-    }
-
-    fn client(&self, method: &RpcMethod) -> Result<Grpc<Channel>, Status> {
-        Ok(Grpc::new(self.channel(method)?).max_decoding_message_size(MAX_RESPONSE))
-    }
-}
-
-fn request(message: Bytes, options: CallOptions, timed: bool) -> tonic::Request<Bytes> {
-    let mut request = tonic::Request::new(message);
-    *request.metadata_mut() = MetadataMap::from_headers(options.headers);
-    if timed {
-        request.set_timeout(options.deadline.saturating_duration_since(Instant::now()));
-    }
-    request
 }
 
 /// `DEADLINE_EXCEEDED`.
@@ -140,7 +70,7 @@ pub fn lost(cause: impl std::fmt::Display) -> RpcError {
 }
 
 /// Tells the service's own status from what the transport made up on the way: only the latter has a source.
-pub fn settle(status: Status) -> Status {
+fn settle(status: Status) -> Status {
     if std::error::Error::source(&status).is_none() {
         return status;
     }
@@ -149,73 +79,6 @@ pub fn settle(status: Status) -> Status {
         return exceeded().into();
     }
     lost(status.message()).into()
-}
-
-/// Passes encoded messages through.
-#[derive(Debug, Clone, Copy, Default)]
-struct RawCodec;
-
-impl Codec for RawCodec {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-/// Passes encoded messages through until the stream is broken off.
-#[derive(Debug, Clone, Copy, Default)]
-struct UploadCodec;
-
-impl Codec for UploadCodec {
-    type Encode = Option<Bytes>;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = RawCodec;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-}
-
-impl Encoder for UploadCodec {
-    type Item = Option<Bytes>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Option<Bytes>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item.ok_or_else(|| Status::aborted("the upload was broken off"))?);
-        Ok(())
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }
 
 #[cfg(test)]

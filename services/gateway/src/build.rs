@@ -20,13 +20,13 @@ use crate::client_address::TrustedProxies;
 use crate::config::Settings;
 use crate::cors::Cors;
 use crate::edge::{Edge, Limits};
-use crate::grpc::System;
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 use crate::response_cache::ResponseCache;
 use crate::routes::RouteTable;
 use crate::server::{self, PublicPort};
 use crate::site::Site;
+use crate::system::System;
 
 /// How long a service may take to say how it is.
 const PROBE: Duration = Duration::from_millis(800);

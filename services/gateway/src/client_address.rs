@@ -4,11 +4,13 @@
 //! It is the connection's address, unless that is a trusted proxy's: a proxy appends the address that it saw to
 //! `x-forwarded-for`. Entries before that may come from the client and are ignored.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use flotilla_rpc::CLIENT_ADDRESS;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
+/// An IPv6 customer usually has a whole /64.
+const V6_NETWORK: u128 = !0 << 64;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client's address behind trusted proxies; an extension of each request.
@@ -62,6 +64,19 @@ fn bits_of(address: IpAddr) -> u128 {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),
     }
+}
+
+/// The network that usually belongs to one customer.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & V6_NETWORK)),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// The network that a request came from, which the limits count by.
+pub fn network_of(known: &Extensions) -> Option<IpAddr> {
+    known.get::<ClientAddress>().map(|ClientAddress(address)| network(*address))
 }
 
 /// Sets the header with the client's address on a request to a service, replacing whatever the client sent.
@@ -119,5 +134,14 @@ mod tests {
         for bad in ["10.0.0.0/33", "ten", "10.0.0.0/x"] {
             assert_eq!(TrustedProxies::parse(&[bad.to_owned()]).unwrap_err(), bad);
         }
+    }
+
+    #[test]
+    fn a_network_of_one_customer_counts_as_one_address() {
+        let network_of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network_of("::ffff:10.0.0.1"), network_of("10.0.0.1"), "an IPv4 address written as IPv6");
+        assert_ne!(network_of("10.0.0.2"), network_of("10.0.0.1"));
+        assert_eq!(network_of("2001:db8::1"), network_of("2001:db8::ffff:1"));
+        assert_ne!(network_of("2001:db8::1"), network_of("2001:db8:0:1::1"));
     }
 }

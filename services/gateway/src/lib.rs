@@ -1,7 +1,11 @@
 //! The public edge: all services on one port, as REST, gRPC, gRPC-Web and Connect.
 //!
 //! Owns nothing and keeps nothing: no tables, no subjects; Redis holds copies of product reads for a while. There is
-//! no `domain/`, `storage/` or `events/` here; `routes` is the pure part, with the crate `flotilla-transcode`. Guarantees:
+//! no `domain/`, `storage/` or `events/` here; `routes` is the pure part, with the crate `flotilla-transcode`.
+//!
+//! A request goes from `server` (connections) to `dispatch`, which looks its method up once and hands both to the protocol:
+//! `rest`, `grpc`, `grpc_web` or `connect`. Each reads and writes its own form; between, all make a `call`, which takes the
+//! same steps whatever it came by. `edge` is the state that they share. Guarantees:
 //! * Only methods whose policy in the contracts lets callers in are public; REST has those with a `google.api.http` option.
 //! * Bad input is refused with an error that names the field, in the protocol's own form, and never with a 5xx.
 //! * What can't be taken on is refused at once (429, `RESOURCE_EXHAUSTED`) and never half done.
@@ -12,18 +16,23 @@ pub mod config;
 mod admission;
 mod backend;
 mod build;
+mod call;
 mod client_address;
 mod connect;
 mod cors;
+mod dispatch;
 mod edge;
+mod end;
 mod grpc;
 mod grpc_web;
+mod media_type;
 mod message;
 mod metadata;
 mod metrics;
 mod openapi;
 mod problem;
 mod protocol;
+mod reply;
 mod request_id;
 mod response_cache;
 mod rest;
@@ -32,6 +41,7 @@ mod server;
 mod site;
 mod sli;
 mod standalone;
+mod system;
 mod trace;
 
 pub use build::Gateway;

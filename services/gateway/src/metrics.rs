@@ -16,6 +16,7 @@ use flotilla_telemetry::{ExemplarHistogram, ExemplarHistogramVec, SampledTrace, 
 use parking_lot::RwLock;
 use prometheus::{HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
 
+use crate::end::End;
 use crate::sli::{Kind, Slis, Verdict};
 use crate::trace;
 
@@ -195,25 +196,26 @@ impl Timer {
         &self.span
     }
 
-    /// The request has ended with this status.
-    pub fn end(self, status: &str) {
-        self.end_because(status, None);
+    /// The request has ended so.
+    pub fn end(self, end: End) {
+        self.end_because(end, None);
     }
 
-    /// The request has ended with this status, for this reason.
-    pub fn end_because(mut self, status: &str, reason: Option<&str>) {
-        self.count(status, reason);
+    /// The request has ended so, for this reason.
+    pub fn end_because(mut self, end: End, reason: Option<&str>) {
+        self.count(end, reason);
     }
 
-    fn count(&mut self, status: &str, reason: Option<&str>) {
+    fn count(&mut self, end: End, reason: Option<&str>) {
         self.ended = true;
+        let status = end.label();
         let took = self.started.elapsed();
         self.in_flight.dec();
         let _traced = self.span.enter();
-        trace::ended(&self.span, status, reason);
+        trace::ended(&self.span, end, reason);
         self.endpoint.duration.observe_with(took.as_secs_f64(), SampledTrace::of(&self.span));
         self.endpoint.count(status);
-        self.slis.ended(self.kind, Verdict::of(status, reason), took);
+        self.slis.ended(self.kind, Verdict::of(end, reason), took);
         let [protocol, route, method] = &self.endpoint.labels;
         tracing::debug!(
             protocol,
@@ -229,20 +231,22 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         if !self.ended {
-            self.count("CANCELLED", None);
+            self.count(End::GONE, None);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]
     fn a_request_is_counted_once_by_its_end_or_by_its_drop() {
         let metrics = Metrics::register(&Registry::new()).unwrap();
-        metrics.begin("rest", "/v1/orders", "POST").end("200");
-        metrics.begin("rest", "/v1/orders", "POST").end("200");
+        metrics.begin("rest", "/v1/orders", "POST").end(End::Http(StatusCode::OK));
+        metrics.begin("rest", "/v1/orders", "POST").end(End::Http(StatusCode::OK));
         drop(metrics.begin("rest", "/v1/orders", "POST"));
         let count = |status| metrics.requests.with_label_values(&["rest", "/v1/orders", "POST", status]).get();
         assert_eq!((count("200"), count("CANCELLED"), metrics.in_flight.get()), (2, 1, 0));
@@ -252,7 +256,9 @@ mod tests {
     fn what_isnt_known_shares_one_series() {
         let metrics = Metrics::register(&Registry::new()).unwrap();
         for number in 0..100 {
-            metrics.begin_aside(&format!("p{number}"), "none", &format!("VERB{number}")).end("404");
+            metrics
+                .begin_aside(&format!("p{number}"), "none", &format!("VERB{number}"))
+                .end(End::Http(StatusCode::NOT_FOUND));
         }
         assert_eq!(metrics.requests.with_label_values(&["other", "none", "other", "404"]).get(), 100);
     }

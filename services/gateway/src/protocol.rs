@@ -1,15 +1,15 @@
 //! Which protocol a request speaks: told by its content type and, where it is for a method of the public API, by its
 //! HTTP method.
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
+use flotilla_proto::policy::Idempotency;
+use http::header::{ALLOW, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use tonic::Status;
 use tonic::body::Body;
 
-use crate::connect;
-use crate::grpc_web;
+use crate::media_type::MediaType;
 use crate::message::Codec;
 use crate::problem::Problem;
+use crate::routes::RpcMethod;
 
 /// Content types that methods take, for a client that sent another.
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
@@ -20,28 +20,41 @@ const TYPES: HeaderValue = HeaderValue::from_static(
      application/grpc-web-text+proto",
 );
 
-/// What a request speaks.
+/// What a request speaks, and the method `M` that it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// gRPC.
-    Grpc(Codec),
-    /// gRPC-Web; `text`: in base64.
-    GrpcWeb {
-        /// How messages are written.
-        codec: Codec,
-        /// Whether bodies are base64.
-        text: bool,
-    },
+pub enum Protocol<M> {
+    /// gRPC; a service of the gateway's own where it is for no public method.
+    Grpc(Codec, Option<M>),
+    /// gRPC-Web; likewise.
+    GrpcWeb(WebForm, Option<M>),
     /// Connect, one message each way.
-    ConnectUnary(Codec),
+    ConnectUnary(Codec, M),
     /// Connect, one message each way, asked for in the URL.
-    ConnectGet,
-    /// Connect, streams in frames.
-    ConnectStream(Codec),
+    ConnectGet(M),
+    /// Connect, streams of messages behind prefixes.
+    ConnectStream(Codec, M),
     /// A method of the public API, asked in a way that it can't be.
-    Unspoken(Unspoken),
+    Unspoken(Unspoken, M),
     /// HTTP.
     Rest,
+}
+
+/// How the bodies of gRPC-Web are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebForm {
+    /// Their messages.
+    pub codec: Codec,
+    /// Whether they are base64.
+    pub text: bool,
+}
+
+/// What a content type stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Grpc(Codec),
+    GrpcWeb(WebForm),
+    ConnectUnary(Codec),
+    ConnectStream(Codec),
 }
 
 /// Why a method can't be called so.
@@ -65,28 +78,48 @@ pub struct Target {
     pub reads: bool,
 }
 
-impl Protocol {
-    /// The protocol of a request for `target`, or for something that is no method of the public API.
-    pub fn of(verb: &Method, headers: &HeaderMap, target: Option<Target>) -> Self {
+impl Target {
+    /// What matters of a method.
+    pub fn of(method: &RpcMethod) -> Self {
+        let streaming = method.client_streaming || method.server_streaming;
+        Self { streaming, reads: method.idempotency == Idempotency::NoSideEffects }
+    }
+}
+
+impl<M> Protocol<M> {
+    /// The protocol of a request for a method, or for something that is no method of the public API.
+    pub fn of(verb: &Method, headers: &HeaderMap, method: Option<(M, Target)>) -> Self {
         let essence = essence(headers);
-        let by_type = Self::by_type(&essence);
+        let form = Form::of(&essence);
         let is_grpc = essence.starts_with("application/grpc");
-        let Some(target) = target else {
+        let Some((method, target)) = method else {
             // The system's services are called by gRPC, and whoever speaks it gets its errors.
-            return by_type.filter(|_| is_grpc && verb == Method::POST).unwrap_or(Self::Rest);
+            return match form {
+                Some(Form::Grpc(codec)) if verb == Method::POST => Self::Grpc(codec, None),
+                Some(Form::GrpcWeb(form)) if verb == Method::POST => Self::GrpcWeb(form, None),
+                _ => Self::Rest,
+            };
         };
-        match by_type {
-            _ if verb == Method::GET && !is_grpc && target.reads && !target.streaming => Self::ConnectGet,
-            _ if verb != Method::POST => Self::Unspoken(Unspoken::Verb { get: target.reads && !target.streaming }),
-            // One message alone is no stream, and frames are no single message.
-            Some(Self::ConnectUnary(_)) if target.streaming => Self::Unspoken(Unspoken::MediaType),
-            Some(Self::ConnectStream(_)) if !target.streaming => Self::Unspoken(Unspoken::MediaType),
-            Some(protocol) => protocol,
-            None => Self::Unspoken(Unspoken::MediaType),
+        let gettable = target.reads && !target.streaming;
+        if verb == Method::GET && !is_grpc && gettable {
+            return Self::ConnectGet(method);
+        }
+        if verb != Method::POST {
+            return Self::Unspoken(Unspoken::Verb { get: gettable }, method);
+        }
+        match form {
+            Some(Form::Grpc(codec)) => Self::Grpc(codec, Some(method)),
+            Some(Form::GrpcWeb(form)) => Self::GrpcWeb(form, Some(method)),
+            // One message alone is no stream, and messages behind prefixes are no single message.
+            Some(Form::ConnectUnary(codec)) if !target.streaming => Self::ConnectUnary(codec, method),
+            Some(Form::ConnectStream(codec)) if target.streaming => Self::ConnectStream(codec, method),
+            Some(Form::ConnectUnary(_) | Form::ConnectStream(_)) | None => Self::Unspoken(Unspoken::MediaType, method),
         }
     }
+}
 
-    fn by_type(essence: &str) -> Option<Self> {
+impl Form {
+    fn of(essence: &str) -> Option<Self> {
         let codec = |suffix: &str| match suffix {
             "" | "+proto" => Some(Codec::Proto),
             "+json" => Some(Codec::Json),
@@ -99,25 +132,15 @@ impl Protocol {
             "connect+proto" => Some(Self::ConnectStream(Codec::Proto)),
             "connect+json" => Some(Self::ConnectStream(Codec::Json)),
             _ => {
+                let web = |text| move |codec| Self::GrpcWeb(WebForm { codec, text });
                 if let Some(suffix) = rest.strip_prefix("grpc-web-text") {
-                    return codec(suffix).map(|codec| Self::GrpcWeb { codec, text: true });
+                    return codec(suffix).map(web(true));
                 }
                 if let Some(suffix) = rest.strip_prefix("grpc-web") {
-                    return codec(suffix).map(|codec| Self::GrpcWeb { codec, text: false });
+                    return codec(suffix).map(web(false));
                 }
                 codec(rest.strip_prefix("grpc")?).map(Self::Grpc)
             }
-        }
-    }
-
-    /// An error as this protocol tells it.
-    pub fn error(self, status: Status, id: &str) -> Response<Body> {
-        match self {
-            Self::Grpc(_) => status.into_http(),
-            Self::GrpcWeb { codec, text } => grpc_web::error(&status, codec, text),
-            Self::ConnectUnary(_) | Self::ConnectGet => connect::unary_error(&status),
-            Self::ConnectStream(codec) => connect::stream_error(&status, codec),
-            Self::Unspoken(_) | Self::Rest => Problem::from(status).into_response(id),
         }
     }
 }
@@ -144,46 +167,44 @@ impl Unspoken {
     }
 }
 
-/// The content type without its parameters, in lower case. JSON that isn't UTF-8 is another type.
+/// The content type. JSON that isn't UTF-8 is another type.
 fn essence(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
-    let foreign = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("charset") && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
-    let essence = essence.trim().to_ascii_lowercase();
-    if foreign && essence.ends_with("json") { String::new() } else { essence }
+    let MediaType { essence, utf8 } = MediaType::of(headers);
+    if !utf8 && essence.ends_with("json") { String::new() } else { essence }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::CONTENT_TYPE;
+
     use super::*;
 
-    fn of(verb: &str, content_type: &str, target: Option<Target>) -> Protocol {
+    fn of(verb: &str, content_type: &str, target: Option<Target>) -> Protocol<()> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-        Protocol::of(&verb.parse().unwrap(), &headers, target)
+        Protocol::of(&verb.parse().unwrap(), &headers, target.map(|target| ((), target)))
     }
 
     #[test]
     fn a_methods_protocol_is_told_by_its_content_type() {
         let unary = Some(Target::default());
         let stream = Some(Target { streaming: true, reads: true });
-        let web = |codec, text| Protocol::GrpcWeb { codec, text };
+        let web = |codec, text| Protocol::GrpcWeb(WebForm { codec, text }, Some(()));
+        let wrong_type = Protocol::Unspoken(Unspoken::MediaType, ());
         for (content_type, target, expected) in [
-            ("application/grpc", unary, Protocol::Grpc(Codec::Proto)),
-            ("application/grpc+proto; x=y", stream, Protocol::Grpc(Codec::Proto)),
-            ("application/grpc+json", unary, Protocol::Grpc(Codec::Json)),
-            ("application/grpc+foo", unary, Protocol::Unspoken(Unspoken::MediaType)),
+            ("application/grpc", unary, Protocol::Grpc(Codec::Proto, Some(()))),
+            ("application/grpc+proto; x=y", stream, Protocol::Grpc(Codec::Proto, Some(()))),
+            ("application/grpc+json", unary, Protocol::Grpc(Codec::Json, Some(()))),
+            ("application/grpc+foo", unary, wrong_type),
             ("application/grpc-web", unary, web(Codec::Proto, false)),
             ("application/grpc-web+json", stream, web(Codec::Json, false)),
             ("application/grpc-web-text", unary, web(Codec::Proto, true)),
-            ("Application/JSON; charset=UTF-8", unary, Protocol::ConnectUnary(Codec::Json)),
-            ("application/json; charset=latin1", unary, Protocol::Unspoken(Unspoken::MediaType)),
-            ("application/proto", unary, Protocol::ConnectUnary(Codec::Proto)),
-            ("application/json", stream, Protocol::Unspoken(Unspoken::MediaType)),
-            ("application/connect+json", stream, Protocol::ConnectStream(Codec::Json)),
-            ("application/connect+proto", unary, Protocol::Unspoken(Unspoken::MediaType)),
-            ("image/jpeg", unary, Protocol::Unspoken(Unspoken::MediaType)),
+            ("Application/JSON; charset=UTF-8", unary, Protocol::ConnectUnary(Codec::Json, ())),
+            ("application/json; charset=latin1", unary, wrong_type),
+            ("application/proto", unary, Protocol::ConnectUnary(Codec::Proto, ())),
+            ("application/json", stream, wrong_type),
+            ("application/connect+json", stream, Protocol::ConnectStream(Codec::Json, ())),
+            ("application/connect+proto", unary, wrong_type),
+            ("image/jpeg", unary, wrong_type),
         ] {
             assert_eq!(of("POST", content_type, target), expected, "{content_type}");
         }
@@ -191,8 +212,8 @@ mod tests {
 
     #[test]
     fn only_what_reads_can_be_got() {
-        let unspoken = |get| Protocol::Unspoken(Unspoken::Verb { get });
-        assert_eq!(of("GET", "text/plain", Some(Target { streaming: false, reads: true })), Protocol::ConnectGet);
+        let unspoken = |get| Protocol::Unspoken(Unspoken::Verb { get }, ());
+        assert_eq!(of("GET", "text/plain", Some(Target { streaming: false, reads: true })), Protocol::ConnectGet(()));
         assert_eq!(of("GET", "text/plain", Some(Target { streaming: true, reads: true })), unspoken(false));
         assert_eq!(of("GET", "text/plain", Some(Target::default())), unspoken(false));
         assert_eq!(of("DELETE", "application/json", Some(Target { streaming: false, reads: true })), unspoken(true));
@@ -203,8 +224,11 @@ mod tests {
     fn what_is_no_method_is_rest_unless_it_speaks_grpc() {
         assert_eq!(of("POST", "application/json", None), Protocol::Rest);
         assert_eq!(of("POST", "application/proto", None), Protocol::Rest);
-        assert_eq!(of("POST", "application/grpc", None), Protocol::Grpc(Codec::Proto));
+        assert_eq!(of("POST", "application/grpc", None), Protocol::Grpc(Codec::Proto, None));
         assert_eq!(of("GET", "application/grpc", None), Protocol::Rest);
-        assert_eq!(of("POST", "application/grpc-web", None), Protocol::GrpcWeb { codec: Codec::Proto, text: false });
+        assert_eq!(
+            of("POST", "application/grpc-web", None),
+            Protocol::GrpcWeb(WebForm { codec: Codec::Proto, text: false }, None)
+        );
     }
 }

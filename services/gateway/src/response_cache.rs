@@ -75,6 +75,11 @@ impl ResponseCache {
         key(request, self.reads.get(&method.name)?)
     }
 
+    /// Whether a method's responses are kept.
+    pub fn is_read(&self, method: &RpcMethod) -> bool {
+        self.reads.contains_key(&method.name)
+    }
+
     /// Whether a method's calls make kept responses stale.
     pub fn is_change(&self, method: &RpcMethod) -> bool {
         self.changes.contains_key(&method.name)

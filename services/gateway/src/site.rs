@@ -21,10 +21,11 @@ use tonic::body::Body;
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 
+use crate::media_type::JSON;
 use crate::message::WORTH;
 use crate::openapi;
 use crate::problem::Problem;
-use crate::rest::{JSON, full, is_known, not_modified};
+use crate::reply::{full, is_known, not_modified};
 use crate::routes::RouteTable;
 
 /// The page loads and calls nothing but its own origin. The styles of single elements are the page's script's own.

@@ -17,7 +17,11 @@
 use std::time::Duration;
 
 use flotilla_telemetry::{Sli, SliEvents};
+use http::StatusCode;
 use prometheus::Registry;
+use tonic::Code;
+
+use crate::end::End;
 
 /// The methods that accept an order, as routes are called.
 const ACCEPT: [(&str, &str); 2] = [("POST", "flotilla.orders.v1.OrderService/PlaceOrder"), ("POST", "/v1/orders")];
@@ -99,18 +103,33 @@ impl Slis {
 }
 
 impl Verdict {
-    /// The verdict on a status, by its code's name in gRPC or by its number in HTTP, and the reason beside it.
-    pub fn of(status: &str, reason: Option<&str>) -> Self {
-        match (status, reason) {
+    /// The verdict on an end, and the reason beside it.
+    pub fn of(end: End, reason: Option<&str>) -> Self {
+        match (end, reason) {
             (_, Some("SERVER_DRAINING" | "BODY_TIMEOUT")) => Self::Uncounted,
             (_, Some("OVERLOADED")) => Self::Bad,
-            ("OK" | "NOT_FOUND" | "ALREADY_EXISTS" | "ABORTED" | "FAILED_PRECONDITION", _) => Self::Good,
-            ("404" | "409" | "412", _) => Self::Good,
-            ("CANCELLED" | "499", _) => Self::GaveUp,
-            ("DEADLINE_EXCEEDED" | "504", _) => Self::BadIfPatient,
-            ("UNKNOWN" | "INTERNAL" | "DATA_LOSS" | "UNAVAILABLE" | "UNIMPLEMENTED", _) => Self::Bad,
-            (status, _) if status.starts_with(['2', '3']) => Self::Good,
-            (status, _) if status.starts_with('5') => Self::Bad,
+            (End::Grpc(code), _) => Self::of_code(code),
+            (End::Http(status), _) => Self::of_status(status),
+        }
+    }
+
+    fn of_code(code: Code) -> Self {
+        match code {
+            Code::Ok | Code::NotFound | Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => Self::Good,
+            Code::Cancelled => Self::GaveUp,
+            Code::DeadlineExceeded => Self::BadIfPatient,
+            Code::Unknown | Code::Internal | Code::DataLoss | Code::Unavailable | Code::Unimplemented => Self::Bad,
+            _ => Self::Uncounted,
+        }
+    }
+
+    fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 | 409 | 412 => Self::Good,
+            499 => Self::GaveUp,
+            504 => Self::BadIfPatient,
+            200..=399 => Self::Good,
+            500.. => Self::Bad,
             _ => Self::Uncounted,
         }
     }
@@ -122,6 +141,12 @@ mod tests {
 
     fn slis() -> Slis {
         Slis::register(&Registry::new()).unwrap()
+    }
+
+    /// An end by its label.
+    fn end(label: &str) -> End {
+        let code = || (0..17).map(Code::from_i32).find(|code| flotilla_rpc::code_name(*code) == label).unwrap();
+        label.parse().map_or_else(|_| End::Grpc(code()), End::Http)
     }
 
     #[test]
@@ -144,7 +169,7 @@ mod tests {
             (&["DEADLINE_EXCEEDED", "504"], None, Verdict::BadIfPatient),
         ] {
             for status in statuses {
-                assert_eq!(Verdict::of(status, reason), verdict, "{status} {reason:?}");
+                assert_eq!(Verdict::of(end(status), reason), verdict, "{status} {reason:?}");
             }
         }
     }

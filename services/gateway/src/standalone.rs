@@ -18,13 +18,13 @@ use crate::client_address::TrustedProxies;
 use crate::config::EdgeSettings;
 use crate::cors::Cors;
 use crate::edge::{Edge, Limits};
-use crate::grpc::System;
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 use crate::response_cache::ResponseCache;
 use crate::routes::RouteTable;
 use crate::server::{self, PublicPort};
 use crate::site::Site;
+use crate::system::System;
 
 /// An edge in the making.
 #[derive(Debug)]

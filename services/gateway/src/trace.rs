@@ -11,6 +11,7 @@ use flotilla_telemetry::{KeyValue, Parent, Span, sampled};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
+use crate::end::End;
 use crate::request_id;
 
 /// W3C trace context.
@@ -18,7 +19,7 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Its companion of vendors' values.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// B3's headers: read here, and never passed on as they are.
-const B3: [HeaderName; 6] = [
+pub const B3: [HeaderName; 6] = [
     HeaderName::from_static("b3"),
     HeaderName::from_static("x-b3-traceid"),
     HeaderName::from_static("x-b3-spanid"),
@@ -73,29 +74,20 @@ pub fn span(asked: &Asked<'_>, headers: &HeaderMap) -> Span {
     span
 }
 
-/// How a request ended: an HTTP status or a gRPC code. Only faults of the fleet are errors.
-pub fn ended(span: &Span, status: &str, reason: Option<&str>) {
+/// How a request ended. Only faults of the fleet are errors.
+pub fn ended(span: &Span, end: End, reason: Option<&str>) {
     if !span.is_recorded() {
         return;
     }
-    let fault = match status.parse::<i64>() {
-        Ok(code) => {
-            span.set("http.response.status_code", code);
-            code >= 500
-        }
-        Err(_) => {
-            span.set("rpc.response.status_code", status.to_owned());
-            matches!(
-                status,
-                "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS"
-            )
-        }
-    };
+    match end {
+        End::Http(status) => span.set("http.response.status_code", i64::from(status.as_u16())),
+        End::Grpc(_) => span.set("rpc.response.status_code", end.label().to_owned()),
+    }
     if let Some(reason) = reason {
         span.event("refused", [KeyValue::new("reason", reason.to_owned())]);
     }
-    if fault {
-        span.fail(status.to_owned(), reason.unwrap_or(status).to_owned());
+    if end.is_fault() {
+        span.fail(end.label().to_owned(), reason.unwrap_or(end.label()).to_owned());
     }
 }
 

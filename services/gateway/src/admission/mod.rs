@@ -1,7 +1,7 @@
 //! Decides which requests are accepted: only as many as there is room for, and none that would keep others out.
 //!
 //! A request passes these steps in order:
-//! 1. the rate limit of its address (`edge`), and a reservation in [`memory`] for its headers;
+//! 1. the rate limit of its address (`dispatch`), and a reservation in [`memory`] for its headers;
 //! 2. a turn among the requests of its address that begin ([`Admission::begin`]);
 //! 3. its body: until it has arrived, the request counts against a bound of its own ([`Arrivals`]) and takes no slot;
 //! 4. a slot among the calls or the streams, held until the end of the request;

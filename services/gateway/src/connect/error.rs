@@ -15,10 +15,9 @@ use serde::Serialize;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::stream;
 use crate::message::Codec;
 use crate::metadata;
-use crate::rest::full;
+use crate::reply::full;
 
 /// What precedes a type's name in `Any`.
 const TYPE_PREFIX: char = '/';
@@ -108,26 +107,44 @@ pub fn unary(status: &Status, pool: Option<&DescriptorPool>) -> Response<Body> {
 }
 
 /// A stream's error, where nothing came before it.
-pub fn stream_error(status: &Status, codec: Codec) -> Response<Body> {
-    let mut trailers = HeaderMap::new();
-    // Metadata that can't be written is left out; the code is in the frame either way.
-    let _ = status.add_header(&mut trailers);
-    let mut response = full(end(&trailers, None));
-    response.headers_mut().insert(CONTENT_TYPE, stream::content_type(codec));
+pub fn stream_error(status: &Status, codec: Codec, pool: Option<&DescriptorPool>) -> Response<Body> {
+    stream_over(failed(status, pool), codec)
+}
+
+/// A stream that is over before its first message.
+pub fn stream_over(end: Bytes, codec: Codec) -> Response<Body> {
+    let mut response = full(end);
+    response.headers_mut().insert(CONTENT_TYPE, content_type(codec));
     response
 }
 
-/// The frame that ends a stream with the status and metadata of these trailers.
+/// The content type of streams.
+pub fn content_type(codec: Codec) -> HeaderValue {
+    HeaderValue::from_static(match codec {
+        Codec::Proto => "application/connect+proto",
+        Codec::Json => "application/connect+json",
+    })
+}
+
+/// What ends a stream with the status and metadata of these trailers.
 pub fn end(trailers: &HeaderMap, pool: Option<&DescriptorPool>) -> Bytes {
     let status =
         Status::from_header_map(trailers).unwrap_or_else(|| Status::unknown("the stream ended without a status"));
-    let passed = metadata::response(trailers);
+    ended(&status, &metadata::response(trailers), pool)
+}
+
+/// What ends a stream with an error of the edge's own.
+pub fn failed(status: &Status, pool: Option<&DescriptorPool>) -> Bytes {
+    ended(status, &HeaderMap::new(), pool)
+}
+
+fn ended(status: &Status, passed: &HeaderMap, pool: Option<&DescriptorPool>) -> Bytes {
     let values = |name| {
         let values = passed.get_all(name).iter();
         values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
     };
     let json = EndJson {
-        error: (status.code() != Code::Ok).then(|| ErrorJson::new(&status, pool)),
+        error: (status.code() != Code::Ok).then(|| ErrorJson::new(status, pool)),
         metadata: passed.keys().map(|name| (name.as_str(), values(name))).collect(),
     };
     prefixed(END_OF_STREAM, &serde_json::to_vec(&json).expect("strings and JSON can be written as JSON"))

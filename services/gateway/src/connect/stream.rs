@@ -1,4 +1,4 @@
-//! Streams, in either direction or both: messages in frames, and a last frame that tells how the stream ended.
+//! Streams, in either direction or both: messages behind prefixes, and a last one that tells how the stream ended.
 
 use flotilla_rpc::RpcError;
 use flotilla_wire::Encoding;
@@ -6,14 +6,15 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
+use tonic::Status;
 use tonic::body::Body;
 
-use super::error::{end, stream_error};
+use super::error::{content_type, end, failed, stream_error, stream_over};
 use super::headers::{bytes, forwarded};
-use crate::grpc::{self, Call};
+use crate::call::Call;
+use crate::grpc;
 use crate::message::{Codec, Coder, Unit, answers, lend, requests};
 use crate::metadata;
-use crate::rest::full;
 
 const ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
 const ACCEPTED: HeaderName = HeaderName::from_static("connect-accept-encoding");
@@ -28,27 +29,29 @@ async fn answered(call: &Call<'_>, request: Request<Body>, codec: Codec) -> Resp
     let (mut parts, body) = request.into_parts();
     let accepted = Encoding::accepted(bytes(&parts.headers, &ACCEPTED));
     let encoding = Encoding::named(bytes(&parts.headers, &ENCODING)).map_err(RpcError::from);
+    let pool = call.method.input.parent_pool().clone();
     let (encoding, headers) = match encoding.and_then(|encoding| Ok((encoding, forwarded(&parts.headers)?))) {
         Ok(ready) => ready,
-        Err(error) => {
-            let status = call.edge.limits.told(error.into());
-            call.refuse(status.clone());
-            return stream_error(&status, codec);
-        }
+        Err(error) => return stream_error(&call.refuse(error), codec, None),
     };
     parts.headers = headers;
     let coder = Coder::new(codec, call.method);
     let memory = parts.extensions.get().cloned();
     let unit = Unit { coder: coder.clone(), encoding, limit: call.edge.limits.max_body, memory };
-    let response = call.make(Request::from_parts(parts, requests(body, unit))).await;
-    let pool = call.method.input.parent_pool().clone();
-    let (parts, body) = response.into_parts();
+    let answer = match call.make(Request::from_parts(parts, requests(body, unit))).await {
+        Ok(answer) => answer,
+        Err(status) => return stream_error(&status, codec, Some(&pool)),
+    };
+    let (parts, body) = answer.into_response().into_parts();
     if grpc::is_over(&parts.headers) {
-        let mut response = full(end(&parts.headers, Some(&pool)));
-        response.headers_mut().insert(CONTENT_TYPE, content_type(codec));
-        return response;
+        return stream_over(end(&parts.headers, Some(&pool)), codec);
     }
-    let ended = move |trailers: HeaderMap| Frame::data(end(&trailers, Some(&pool)));
+    let ended = move |ended: Result<HeaderMap, Status>| {
+        Frame::data(match ended {
+            Ok(trailers) => end(&trailers, Some(&pool)),
+            Err(status) => failed(&status, Some(&pool)),
+        })
+    };
     let mut response = Response::new(answers(body, coder, accepted, ended));
     let headers = response.headers_mut();
     *headers = metadata::response(&parts.headers);
@@ -57,12 +60,4 @@ async fn answered(call: &Call<'_>, request: Request<Body>, codec: Codec) -> Resp
         headers.insert(ENCODING, HeaderValue::from_static(Encoding::GZIP));
     }
     response
-}
-
-/// The content type of streams.
-pub fn content_type(codec: Codec) -> HeaderValue {
-    HeaderValue::from_static(match codec {
-        Codec::Proto => "application/connect+proto",
-        Codec::Json => "application/connect+json",
-    })
 }

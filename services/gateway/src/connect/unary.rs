@@ -1,27 +1,22 @@
 //! Unary calls: one message without a frame, errors by HTTP's status, trailers as headers that begin with `trailer-`.
 
 use bytes::Bytes;
+use flotilla_rpc::RpcError;
 use flotilla_wire::{Encoding, gzip};
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use prost_reflect::DescriptorPool;
 use tonic::body::Body;
-use tonic::{Code, Status};
-
-use flotilla_rpc::RpcError;
 
 use super::error;
 use super::get::Query;
 use super::headers::{bytes, forwarded};
-use crate::grpc::Call;
-use crate::message::{Codec, Coder, MessageReader, Unit, WORTH, lend, one_request};
+use crate::call::{Call, Whole};
+use crate::message::{Codec, Coder, Unit, WORTH, lend, one_request};
 use crate::metadata;
-use crate::rest::full;
-
-/// Largest answer that is gathered.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+use crate::reply::full;
 
 /// Answers a call by POST.
 pub async fn post(call: &Call<'_>, request: Request<Incoming>, codec: Codec) -> Response<Body> {
@@ -62,90 +57,41 @@ async fn answered(call: &Call<'_>, request: Request<()>, asked: Result<Asked, Rp
     let ready = asked.and_then(|asked| Ok((asked, forwarded(&parts.headers)?)));
     let (asked, headers) = match ready {
         Ok(ready) => ready,
-        Err(error) => {
-            let status = call.edge.limits.told(error.into());
-            call.refuse(status.clone());
-            return error::unary(&status, Some(pool));
-        }
+        Err(error) => return error::unary(&call.refuse(error), Some(pool)),
     };
     parts.headers = headers;
     let coder = Coder::new(asked.codec, call.method);
     let (encoding, memory) = (asked.encoding, parts.extensions.get().cloned());
     let unit = Unit { coder: coder.clone(), encoding, limit: call.edge.limits.max_body, memory };
-    let response = call.make(Request::from_parts(parts, one_request(asked.body, unit))).await;
-    let (parts, body) = response.into_parts();
-    let answer = Answer { headers: parts.headers, codec: asked.codec, coder, accepted };
-    let response = answer.written(body, pool).await;
-    if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
-        call.method.answers.note(usize::try_from(length).unwrap_or(usize::MAX));
+    match call.make(Request::from_parts(parts, one_request(asked.body, unit))).await {
+        Ok(answer) => written(answer.whole().await, asked.codec, &coder, accepted, pool),
+        Err(status) => error::unary(&status, Some(pool)),
     }
+}
+
+/// What a service says, as the client reads it.
+fn written(whole: Whole, codec: Codec, coder: &Coder, accepted: Encoding, pool: &DescriptorPool) -> Response<Body> {
+    let Whole { headers, trailers, message } = whole;
+    let mut response = match message.and_then(|message| coder.write(message)) {
+        Err(status) => error::unary(&status, Some(pool)),
+        Ok(message) => {
+            let smaller = if accepted == Encoding::Gzip { gzip::deflate(&message, WORTH) } else { None };
+            let is_smaller = smaller.is_some();
+            let mut response = full(smaller.map_or(message, Bytes::from));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, content_type(codec));
+            headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+            if is_smaller {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(Encoding::GZIP));
+            }
+            response
+        }
+    };
+    let written = response.headers_mut();
+    metadata::append(written, &metadata::response(&headers), |name| Some(name.clone()));
+    let trailer = |name: &HeaderName| HeaderName::try_from(format!("trailer-{name}")).ok();
+    metadata::append(written, &metadata::response(&trailers), trailer);
     response
-}
-
-/// The answer of the service and what the client can read.
-struct Answer {
-    headers: HeaderMap,
-    codec: Codec,
-    coder: Coder,
-    accepted: Encoding,
-}
-
-impl Answer {
-    async fn written(self, body: Body, pool: &DescriptorPool) -> Response<Body> {
-        let (trailers, message) = match self.gathered(body).await {
-            Ok(gathered) => gathered,
-            Err((status, trailers)) => {
-                let mut response = error::unary(&status, Some(pool));
-                self.add_metadata(&mut response, &trailers);
-                return response;
-            }
-        };
-        let packed = if self.accepted == Encoding::Gzip { gzip::deflate(&message, WORTH) } else { None };
-        let is_packed = packed.is_some();
-        let mut response = full(packed.map_or(message, Bytes::from));
-        self.add_metadata(&mut response, &trailers);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, content_type(self.codec));
-        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-        if is_packed {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(Encoding::GZIP));
-        }
-        response
-    }
-
-    /// The one message and the trailers, or the status of an error with them.
-    async fn gathered(&self, body: Body) -> Result<(HeaderMap, Bytes), (Status, HeaderMap)> {
-        if let Some(status) = Status::from_header_map(&self.headers).filter(|status| status.code() != Code::Ok) {
-            return Err((status, HeaderMap::new()));
-        }
-        let mut frames = MessageReader::new(body, MAX_ANSWER);
-        let mut messages = Vec::new();
-        loop {
-            match frames.next().await {
-                Ok(Some((0, message))) if messages.is_empty() => messages.push(message),
-                Ok(None) => break,
-                Ok(Some(_)) => return Err((RpcError::internal().into(), HeaderMap::new())),
-                Err(status) => return Err((status, HeaderMap::new())),
-            }
-        }
-        let trailers = frames.trailers().unwrap_or_default();
-        let told = Status::from_header_map(&trailers).or_else(|| Status::from_header_map(&self.headers));
-        match (told, messages.pop()) {
-            (Some(status), Some(message)) if status.code() == Code::Ok => match self.coder.write(message) {
-                Ok(message) => Ok((trailers, message)),
-                Err(status) => Err((status, trailers)),
-            },
-            (Some(status), _) if status.code() != Code::Ok => Err((status, trailers)),
-            _ => Err((RpcError::internal().into(), trailers)),
-        }
-    }
-
-    fn add_metadata(&self, response: &mut Response<Body>, trailers: &HeaderMap) {
-        let headers = response.headers_mut();
-        metadata::append(headers, &metadata::response(&self.headers), |name| Some(name.clone()));
-        let trailer = |name: &HeaderName| HeaderName::try_from(format!("trailer-{name}")).ok();
-        metadata::append(headers, &metadata::response(trailers), trailer);
-    }
 }
 
 fn content_type(codec: Codec) -> HeaderValue {

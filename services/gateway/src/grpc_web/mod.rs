@@ -13,50 +13,53 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::call::Call;
 use crate::edge::Edge;
-use crate::grpc::{self, Call};
+use crate::grpc;
 use crate::message::{Codec, lend};
 use crate::metadata;
+use crate::protocol::WebForm;
+use crate::routes::RpcMethod;
 
-/// Answers a gRPC-Web request.
+/// Answers a gRPC-Web request for a public method, or for a service of the gateway's own.
 pub async fn handle(
     edge: &Arc<Edge>,
     request: Request<Incoming>,
     id: &HeaderValue,
-    codec: Codec,
-    text: bool,
+    form: WebForm,
+    method: Option<&Arc<RpcMethod>>,
 ) -> Response<Body> {
     let (request, remainder) = lend(request);
     let (mut parts, body) = request.into_parts();
     parts.headers = metadata::request(&parts.headers, &[]);
     parts.version = Version::HTTP_2;
-    let request = Request::from_parts(parts, if text { text::decoded(body) } else { body });
-    let response = match edge.routes.method(request.uri().path()) {
+    let request = Request::from_parts(parts, if form.text { text::decoded(body) } else { body });
+    let response = match method {
         None => grpc::system(edge, request).await,
         Some(method) => {
-            let call = Call { edge, method, protocol: "grpc-web", verb: "POST", id };
-            match codec {
-                Codec::Proto => call.make(request).await,
+            let call = Call::by_name(edge, method, "grpc-web", "POST", id);
+            match form.codec {
+                Codec::Proto => grpc::written(call.make(request).await),
                 Codec::Json => grpc::transcoded(&call, request).await,
             }
         }
     };
-    remainder.settle(written(response, codec, text)).await
+    remainder.settle(written(response, form)).await
 }
 
 /// An error in this protocol.
-pub fn error(status: &Status, codec: Codec, text: bool) -> Response<Body> {
-    written(status.clone().into_http(), codec, text)
+pub fn error(status: &Status, form: WebForm) -> Response<Body> {
+    written(grpc::error(status), form)
 }
 
 /// gRPC's answer as gRPC-Web writes it.
-fn written(response: Response<Body>, codec: Codec, text: bool) -> Response<Body> {
+fn written(response: Response<Body>, form: WebForm) -> Response<Body> {
     let over = grpc::is_over(response.headers());
     let (mut parts, body) = response.into_parts();
     parts.version = Version::default();
     parts.headers.remove(http::header::TRAILER);
-    parts.headers.insert(CONTENT_TYPE, content_type(codec, text));
-    let body = match (over, text) {
+    parts.headers.insert(CONTENT_TYPE, content_type(form));
+    let body = match (over, form.text) {
         (true, _) => Body::empty(),
         (false, false) => Body::new(trailers::Inlined::new(body, |frame| frame)),
         (false, true) => Body::new(trailers::Inlined::new(body, |frame: Bytes| text::encoded(&frame))),
@@ -64,8 +67,8 @@ fn written(response: Response<Body>, codec: Codec, text: bool) -> Response<Body>
     Response::from_parts(parts, body)
 }
 
-fn content_type(codec: Codec, text: bool) -> HeaderValue {
-    HeaderValue::from_static(match (codec, text) {
+fn content_type(form: WebForm) -> HeaderValue {
+    HeaderValue::from_static(match (form.codec, form.text) {
         (Codec::Proto, false) => "application/grpc-web+proto",
         (Codec::Proto, true) => "application/grpc-web-text+proto",
         (Codec::Json, false) => "application/grpc-web+json",

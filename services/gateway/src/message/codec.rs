@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flotilla_rpc::RpcError;
-use flotilla_transcode::{Refusal, Violation};
+use flotilla_transcode::{Refusal, sentence};
 use tonic::{Code, Status};
 
 use crate::routes::RpcMethod;
@@ -67,12 +67,7 @@ fn refused(refusal: Refusal) -> RpcError {
             RpcError::new(Code::InvalidArgument, "MALFORMED_JSON", format!("the message is not JSON: {why}"))
         }
         Refusal::Violations(violations) => {
-            let told = |violation: &Violation| match violation.field.as_str() {
-                "" => violation.description.clone(),
-                field => format!("{field}: {}", violation.description),
-            };
-            let text = violations.iter().map(told).collect::<Vec<_>>().join("; ");
-            let error = RpcError::new(Code::InvalidArgument, "INVALID_ARGUMENT", text);
+            let error = RpcError::new(Code::InvalidArgument, "INVALID_ARGUMENT", sentence(&violations));
             violations.into_iter().fold(error, |error, violation| error.field(violation.field, violation.description))
         }
     }

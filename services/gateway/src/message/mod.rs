@@ -11,8 +11,10 @@ mod translate;
 
 pub use codec::{Codec, Coder};
 pub use reader::{Fault, MessageReader, broken};
-pub use remainder::{lend, throw_away};
+pub use remainder::{drain, lend, throw_away};
 pub use translate::{Unit, answers, one_request, requests};
 
+/// Largest answer that is taken apart or put together here, in bytes.
+pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// Smaller messages and answers aren't worth compressing, in bytes.
 pub const WORTH: usize = 1024;

@@ -68,7 +68,7 @@ where
     /// A message is too large or incomplete, or the body broke.
     pub async fn next(&mut self) -> Result<Option<(u8, Bytes)>, Status> {
         loop {
-            if let Some(message) = self.messages.next().map_err(RpcError::from)? {
+            if let Some(message) = self.messages.cut().map_err(RpcError::from)? {
                 return Ok(Some(message));
             }
             match self.body.frame().await {
@@ -77,8 +77,11 @@ where
                 Some(Err(error)) => return Err(broken(error.into())),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
+                        self.count(self.messages.len() + data.len())?;
+                        if let Some(message) = self.messages.alone(&data).map_err(RpcError::from)? {
+                            return Ok(Some(message));
+                        }
                         self.messages.push(&data);
-                        self.count()?;
                     }
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
@@ -91,8 +94,8 @@ where
         self.trailers.take()
     }
 
-    fn count(&mut self) -> Result<(), Status> {
-        let more = self.messages.len().saturating_sub(self.counted);
+    fn count(&mut self, size: usize) -> Result<(), Status> {
+        let more = size.saturating_sub(self.counted);
         if let Some(memory) = self.memory.as_ref().filter(|_| more > 0) {
             memory.grow(more)?;
             self.counted += more;

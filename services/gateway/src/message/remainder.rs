@@ -72,16 +72,32 @@ where
 {
     let all = async {
         // Nobody sends where the body came to its end.
-        let Ok(mut body) = left.await else { return };
-        let mut seen = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            seen += frame.data_ref().map_or(0, Bytes::len);
-            if seen > MOST {
-                return;
-            }
+        if let Ok(body) = left.await {
+            read_off(body).await;
         }
     };
     timeout(LONGEST, all).map(drop).await;
+}
+
+/// Reads and throws away what is left of a body, within bounds.
+pub async fn drain<B>(body: B)
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    timeout(LONGEST, read_off(body)).map(drop).await;
+}
+
+async fn read_off<B>(mut body: B)
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        seen += frame.data_ref().map_or(0, Bytes::len);
+        if seen > MOST {
+            return;
+        }
+    }
 }
 
 /// Reads and throws away the body of a request that isn't answered by what it says.
@@ -90,10 +106,7 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     if version < Version::HTTP_2 && !headers.contains_key(EXPECT) {
-        let (back, left) = oneshot::channel();
-        // The other end is right here.
-        let _ = back.send(body);
-        discard(left).await;
+        drain(body).await;
     }
 }
 

@@ -6,7 +6,7 @@ use flotilla_rpc::RpcError;
 use flotilla_wire::{COMPRESSED, Encoding, WireError, gzip, largest, prefixed};
 use futures::stream::{once, try_unfold, unfold};
 use http::HeaderMap;
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use http_body_util::StreamBody;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -14,10 +14,7 @@ use tonic::{Code, Status};
 use crate::admission::RequestMemory;
 
 use super::reader::{MessageReader, broken};
-use super::{Coder, WORTH};
-
-/// Largest answer that is taken apart.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+use super::{Coder, MAX_ANSWER, WORTH};
 
 /// How a client's messages are written and packed.
 #[derive(Debug, Clone)]
@@ -85,25 +82,27 @@ async fn whole(body: Body, most: usize, unit: &Unit) -> Result<Bytes, Status> {
     flotilla_wire::collect(body, admit, |status| broken(status.into())).await
 }
 
-/// A service's answer, as the client reads it. `end` writes the trailers, which hold the status.
-pub fn answers<E>(body: Body, coder: Coder, encoding: Encoding, end: E) -> Body
+/// A service's answer, as the client reads it. `end` writes how it ended: trailers, which hold the status, or an error of
+/// the edge's own.
+pub fn answers<B, E>(body: B, coder: Coder, encoding: Encoding, end: E) -> Body
 where
-    E: Fn(HeaderMap) -> Frame<Bytes> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static,
+    E: Fn(Result<HeaderMap, Status>) -> Frame<Bytes> + Send + 'static,
 {
     if body.is_end_stream() {
         return Body::empty();
     }
     let state = Some((MessageReader::new(body, MAX_ANSWER), coder, end));
     let frames = unfold(state, move |state| async move {
-        let (mut frames, coder, end) = state?;
-        let ended = match frames
+        let (mut messages, coder, end) = state?;
+        let next = messages
             .next()
             .await
-            .and_then(|next| next.map(|(flags, message)| answer(flags, message, &coder, encoding)).transpose())
-        {
-            Ok(Some(frame)) => return Some((Ok::<_, Status>(frame), Some((frames, coder, end)))),
-            Ok(None) => frames.trailers().unwrap_or_default(),
-            Err(status) => written(&status),
+            .and_then(|next| next.map(|(flags, message)| answer(flags, message, &coder, encoding)).transpose());
+        let ended = match next {
+            Ok(Some(frame)) => return Some((Ok::<_, Status>(frame), Some((messages, coder, end)))),
+            Ok(None) => Ok(messages.trailers().unwrap_or_default()),
+            Err(status) => Err(status),
         };
         Some((Ok(end(ended)), None))
     });
@@ -117,12 +116,4 @@ fn answer(flags: u8, message: Bytes, coder: &Coder, encoding: Encoding) -> Resul
     let message = coder.write(message)?;
     let packed = if encoding == Encoding::Gzip { gzip::deflate(&message, WORTH) } else { None };
     Ok(Frame::data(packed.map_or_else(|| prefixed(0, &message), |packed| prefixed(COMPRESSED, &packed))))
-}
-
-fn written(status: &Status) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    if status.add_header(&mut trailers).is_err() {
-        trailers.insert("grpc-status", http::HeaderValue::from_static("13"));
-    }
-    trailers
 }

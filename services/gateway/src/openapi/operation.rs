@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::parameters::{header, path_parameters, query_parameters};
 use super::rules;
 use super::schemas::{Schemas, Side};
-use crate::rest::LINES;
+use crate::media_type::LINES;
 use crate::routes::{Binding, BodyRule};
 
 /// The path of a binding as OpenAPI writes it, with the names of its parameters.

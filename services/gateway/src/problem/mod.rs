@@ -8,14 +8,14 @@ use std::time::Duration;
 use flotilla_auth::AuthError;
 use flotilla_rpc::{Details, RpcError, code_name};
 use flotilla_telemetry::redact::scrub;
-use flotilla_transcode::{Refusal, Violation};
+use flotilla_transcode::{Refusal, Violation, sentence};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::rest::full;
+use crate::reply::full;
 
 pub use mapping::http_status;
 
@@ -94,12 +94,7 @@ impl Problem {
 
     /// 400 naming the fields at fault.
     pub fn violations(violations: Vec<Violation>) -> Self {
-        let told = |violation: &Violation| match violation.field.as_str() {
-            "" => violation.description.clone(),
-            field => format!("{field}: {}", violation.description),
-        };
-        let detail = violations.iter().map(told).collect::<Vec<_>>().join("; ");
-        let mut problem = Self::bad_request("INVALID_ARGUMENT", detail);
+        let mut problem = Self::bad_request("INVALID_ARGUMENT", sentence(&violations));
         problem.0.violations = violations;
         problem
     }

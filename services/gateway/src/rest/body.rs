@@ -1,26 +1,18 @@
 //! Reads a JSON body: in time, within the limit, unpacked, as UTF-8, and only where it says that it is JSON.
 
 use std::pin::{Pin, pin};
-use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_wire::{Encoding, WireError, gzip};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http_body::Body;
-use http_body_util::BodyExt as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::admission::RequestMemory;
+use crate::media_type::{LINES, MediaType};
+use crate::message::drain;
 use crate::problem::Problem;
-
-/// How much of a body that is refused is still read, and for how long: clients that first send everything would
-/// otherwise see a broken connection instead of the answer.
-const DRAINED: usize = 16 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(2);
-
-/// Media types of JSON, one value a line.
-pub const LINES: [&str; 3] = ["application/x-ndjson", "application/jsonl", "application/ndjson"];
 
 /// Bytes that are UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +73,8 @@ where
             Ok(Err(problem)) => problem,
         }
     };
-    // Late or broken off: the answer is the same.
-    let _ = timeout(DRAIN_TIME, drain(body)).await;
+    // A client that first sends everything would otherwise see a broken connection instead of the answer.
+    drain(body).await;
     Err(refused)
 }
 
@@ -131,44 +123,24 @@ pub fn broken() -> Problem {
     Problem::bad_request("BODY_BROKEN", "the body was broken off")
 }
 
-async fn drain<B>(mut body: Pin<&mut B>)
-where
-    B: Body<Data = Bytes>,
-{
-    let mut seen = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        seen += frame.data_ref().map_or(0, Bytes::len);
-        if seen > DRAINED {
-            return;
-        }
-    }
-}
-
 /// Whether the content type is JSON, in UTF-8 where it says so.
 fn is_json(headers: &HeaderMap) -> bool {
-    is_type(headers, |essence| {
+    MediaType::of(headers).is_utf8(|essence| {
         essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
     })
 }
 
 /// Whether the content type is JSON, one value a line.
 pub fn is_lines(headers: &HeaderMap) -> bool {
-    is_type(headers, |essence| LINES.contains(&essence))
-}
-
-fn is_type(headers: &HeaderMap, fits: impl Fn(&str) -> bool) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let mut parts = value.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    fits(&essence)
-        && parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
-            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
+    MediaType::of(headers).is_utf8(|essence| LINES.contains(&essence))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
     use http_body_util::Full;
 
     use super::*;

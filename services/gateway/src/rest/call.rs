@@ -1,30 +1,33 @@
-//! A request that has found its binding: admitted, given a place, read, passed on and answered.
+//! A request that has found its binding: its message is made from all that HTTP says, its call takes the steps of all, and
+//! the answer is written as JSON.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_rpc::RpcError;
+use flotilla_wire::prefixed;
+use http::header::{CONTENT_TYPE, TE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tonic::body::Body;
-use uuid::Uuid;
 
 use super::lines::Lines;
 use super::request::{self, Headers, Input};
 use super::stream::{Answers, Format};
 use super::upload::{Kept, Source};
-use super::{body, deadline, reply, text};
-use crate::admission::{Client, RequestMemory};
-use crate::backend::CallOptions;
-use crate::client_address;
-use crate::edge::{Edge, address};
-use crate::grpc::shutting_down;
+use super::{body, deadline, text};
+use crate::admission::RequestMemory;
+use crate::call::{Call, Patience, Placed, shutting_down};
+use crate::media_type::LINES;
+use crate::message::{MAX_ANSWER, MessageReader};
 use crate::metrics::Timer;
 use crate::problem::Problem;
+use crate::reply;
 use crate::request_id;
 use crate::routes::{Binding, Path};
 use crate::trace;
@@ -33,9 +36,9 @@ use crate::trace;
 const BREAK: Duration = Duration::from_millis(500);
 
 /// The request.
-pub struct Call<'a> {
-    /// The edge that answers.
-    pub edge: &'a Arc<Edge>,
+pub struct RestCall<'a> {
+    /// The call that it asks for.
+    pub call: &'a Call<'a>,
     /// What it has found.
     pub binding: &'a Binding,
     /// The binding's place in the table.
@@ -46,52 +49,26 @@ pub struct Call<'a> {
     pub path: &'a Path<'a>,
 }
 
-impl Call<'_> {
+impl<'a> RestCall<'a> {
     /// One message each way.
-    pub async fn unary(&self, body: Incoming) -> Result<Response<Body>, Problem> {
-        let (edge, method) = (self.edge, &self.binding.method);
-        let user = edge.admit(method.access, &self.parts.headers).await?;
-        let deadline = self.deadline()?;
-        let request = self.message(body, deadline).await?;
-        let client = self.client(user);
-        let _place = edge.admission.call(client).await?;
-        if let Some(memory) = self.memory() {
-            memory.expect(method.answers.expected())?;
-        }
-        let read_key = edge.cache.read_key(method, &request);
-        if let Some(key) = &read_key
-            && let Some(kept) = edge.cache.get(key).await
+    pub async fn unary(&self, head: Parts, body: Incoming) -> Result<Response<Body>, Problem> {
+        let patience = Patience { told: true, ..self.patience()? };
+        let mut placed = self.placed(head, body, patience).await?;
+        if let Some(kept) = placed.kept().await
             && let Ok(response) = self.respond(&kept)
         {
             return Ok(response);
         }
-        let stale_key = edge.cache.stale_key(method, &request);
-        let options = CallOptions { headers: self.headers(), deadline };
-        let answering = edge.backends.unary(method, request, options);
-        let answer = edge.admission.in_turn(client, &method.backend, deadline, answering).await;
-        if let Some(key) = stale_key {
-            // Whatever the answer says: a call that timed out may still have done its work.
-            edge.cache.forget(&key).await;
-        }
-        let answer = answer?;
-        method.answers.note(answer.len());
-        if let Some(key) = read_key {
-            edge.cache.put(&key, answer.clone()).await;
-        }
-        self.respond(&answer)
+        self.respond(&placed.send(patience).await?.whole().await.message?)
     }
 
     /// A stream of messages to the service, and its one answer.
-    pub async fn upload(&self, body: Incoming) -> Result<Response<Body>, Problem> {
-        let (edge, method, headers) = (self.edge, &self.binding.method, &self.parts.headers);
-        let user = edge.admit(method.access, headers).await?;
-        let _place = edge.admission.stream(self.client(user), None).await?;
-        if let Some(memory) = self.memory() {
-            memory.grow(edge.limits.stream_window)?;
-        }
+    pub async fn upload(&self, head: Parts, body: Incoming) -> Result<Response<Body>, Problem> {
+        let (edge, headers) = (self.call.edge, &self.parts.headers);
         let patience = deadline::asked(headers, edge.limits.deadline)?;
+        let admitted = self.call.admit(head).await?;
         if !body::is_lines(headers) {
-            return Err(Problem::media_type(body::LINES[0]));
+            return Err(Problem::media_type(LINES[0]));
         }
         let lines = Lines::new(body, body::encoding(headers)?, edge.limits.max_body);
         let given = self.given()?;
@@ -101,7 +78,7 @@ impl Call<'_> {
             last_event_id: given.last_event_id.map(str::to_owned),
         };
         let (source, watch) = Source::new(edge, self.index, self.path, self.query(), kept, lines);
-        let mut uploading = pin!(edge.backends.upload(method, source.into_stream(), self.headers()));
+        let mut uploading = pin!(async { admitted.stream(source.into_body(), None).await?.whole().await.message });
         tokio::select! {
             biased;
             () = edge.draining.cancelled() => Err(shutting_down().into()),
@@ -117,32 +94,25 @@ impl Call<'_> {
     /// One message to the service, and its stream of answers. The timer goes with the stream.
     pub async fn stream(
         &self,
+        head: Parts,
         body: Incoming,
         timer: Timer,
-        id: &HeaderValue,
     ) -> (Option<Timer>, Result<Response<Body>, Problem>) {
-        let (edge, method) = (self.edge, &self.binding.method);
         let format = Format::wanted(&self.parts.headers);
         let opened = async {
-            let user = edge.admit(method.access, &self.parts.headers).await?;
-            let deadline = self.deadline()?;
-            let request = self.message(body, deadline).await?;
-            let watched = method.watched(&request);
-            let client = self.client(user);
-            let place = edge.admission.stream(client, Some((&method.name, &watched))).await?;
+            let patience = self.patience()?;
+            let placed = self.placed(head, body, patience).await?;
             if self.parts.method == Method::HEAD {
                 return Ok(None);
             }
-            let options = CallOptions { headers: self.headers(), deadline };
-            let answering = edge.backends.stream(method, request, options);
-            let stream = edge.admission.in_turn(client, &method.backend, deadline, answering).await?;
-            Ok::<_, Problem>(Some((place, stream)))
+            Ok::<_, Problem>(Some(placed.send(patience).await?.begun()?))
         };
         match opened.await {
-            Ok(Some((place, messages))) => {
-                let request_id = id.to_str().unwrap_or_default().to_owned();
-                let (edge, binding) = (Arc::clone(edge), self.index);
-                let answers = Answers { edge, binding, format, messages, request_id, timer, place };
+            Ok(Some(response)) => {
+                let request_id = self.call.id.to_str().unwrap_or_default().to_owned();
+                let (edge, binding) = (Arc::clone(self.call.edge), self.index);
+                let messages = MessageReader::new(response.into_body(), MAX_ANSWER);
+                let answers = Answers { edge, binding, format, messages, request_id, timer };
                 (None, Ok(answers.into_response()))
             }
             Ok(None) => (Some(timer), Ok(format.head())),
@@ -150,34 +120,33 @@ impl Call<'_> {
         }
     }
 
-    fn deadline(&self) -> Result<Instant, Problem> {
-        Ok(Instant::now() + deadline::asked(&self.parts.headers, self.edge.limits.deadline)?)
+    /// The steps to the place of a call with one message.
+    async fn placed(&self, head: Parts, body: Incoming, patience: Patience) -> Result<Placed<'a>, Problem> {
+        let admitted = self.call.admit(head).await?;
+        let received = admitted.receive(self.message(body, patience.until, admitted.memory())).await?;
+        Ok(admitted.place(received).await?)
+    }
+
+    fn patience(&self) -> Result<Patience, Problem> {
+        let asked = deadline::asked(&self.parts.headers, self.call.edge.limits.deadline)?;
+        Ok(Patience { until: Instant::now() + asked, end: None, told: false })
     }
 
     fn query(&self) -> &str {
         self.parts.uri.query().unwrap_or_default()
     }
 
-    /// The request message, encoded.
-    async fn message(&self, body: Incoming, deadline: Instant) -> Result<Bytes, Problem> {
-        let (memory, limit) = (self.memory(), self.edge.limits.max_body);
-        let received = body::json(&self.parts.headers, body, limit, deadline, memory);
-        let body = self.edge.admission.receive(self.client(None), received).await??;
+    /// The request's message, behind its prefix.
+    async fn message(&self, body: Incoming, until: Instant, memory: Option<&RequestMemory>) -> Result<Bytes, Problem> {
+        let (edge, headers) = (self.call.edge, &self.parts.headers);
+        let body = body::json(headers, body, edge.limits.max_body, until, memory).await?;
         let (segments, query, headers) = (&self.path.segments, self.query(), self.given()?);
         let input = Input { segments, query, headers, body: body.as_ref().map(body::Text::as_str) };
-        let message = request::message(self.edge.routes.schema(), self.binding, input)?;
+        let message = request::message(edge.routes.schema(), self.binding, input)?;
         if let Some(memory) = memory {
             memory.grow(message.len())?;
         }
-        Ok(message)
-    }
-
-    fn client(&self, user: Option<Uuid>) -> Client {
-        Client { address: address(&self.parts.extensions), user }
-    }
-
-    fn memory(&self) -> Option<&RequestMemory> {
-        self.parts.extensions.get()
+        Ok(prefixed(0, &message))
     }
 
     fn given(&self) -> Result<Headers<'_>, Problem> {
@@ -190,29 +159,32 @@ impl Call<'_> {
         })
     }
 
-    /// Only the token, trace, request id and the client's address are passed on.
-    fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for name in PASSED {
-            if let Some(value) = self.parts.headers.get(&name) {
-                headers.insert(name, value.clone());
+    /// The head with which the call goes on by gRPC: only the token, the trace and the request's id are passed on.
+    pub fn head(&self, known: Extensions) -> Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = Method::POST;
+        head.uri = Uri::from(self.binding.method.path.clone());
+        head.extensions = known;
+        for name in PASSED.iter().chain(&trace::B3) {
+            if let Some(value) = self.parts.headers.get(name) {
+                head.headers.insert(name, value.clone());
             }
         }
-        trace::pass_on(trace::given(&self.parts.headers).as_ref(), &mut headers);
-        client_address::pass_on(&self.parts.extensions, &mut headers);
-        headers
+        head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        head
     }
 
     fn respond(&self, message: &[u8]) -> Result<Response<Body>, Problem> {
         let answer = self.binding.renderer.render(message).map_err(|error| {
             tracing::error!(%error, method = self.binding.method.name, "response can't be transcoded");
-            Problem::from(Status::from(flotilla_rpc::RpcError::internal()))
+            Problem::from(Status::from(RpcError::internal()))
         })?;
         Ok(reply::answer(&self.parts.method, &self.parts.headers, answer))
     }
 }
 
-/// Headers that reach the service.
+/// Headers that reach the service, beside B3's, from which its trace is made.
 const PASSED: [HeaderName; 4] =
     [http::header::AUTHORIZATION, trace::TRACEPARENT, trace::TRACESTATE, request_id::HEADER];
 

@@ -5,8 +5,9 @@ use http::{Method, Response};
 use serde::Serialize;
 use tonic::body::Body;
 
-use super::reply::{JSON, packed};
+use crate::media_type::JSON;
 use crate::problem::Problem;
+use crate::reply::packed;
 use crate::routes::{BodyRule, RouteTable};
 
 #[derive(Serialize)]

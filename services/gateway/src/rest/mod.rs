@@ -5,7 +5,6 @@ mod call;
 mod deadline;
 mod index;
 mod lines;
-mod reply;
 mod request;
 mod stream;
 mod upload;
@@ -14,21 +13,19 @@ use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tracing::Instrument as _;
 
+use crate::call::Call;
 use crate::edge::Edge;
+use crate::end::End;
 use crate::metrics::Timer;
 use crate::problem::Problem;
 use crate::routes::{Found, NotUtf8, Path};
-use crate::trace::{self, Asked};
 
-pub use body::LINES;
-pub use reply::{JSON, full, is_known, not_modified};
-
-use call::Call;
+use call::RestCall;
 
 /// Route of requests that find none, in metrics.
 const NO_ROUTE: &str = "none";
@@ -36,15 +33,16 @@ const NO_ROUTE: &str = "none";
 /// Answers a request.
 pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
     let head = request.method() == Method::HEAD;
-    let (parts, body) = request.into_parts();
-    let (mut timer, answered) = answer(edge, &parts, body, id).await;
+    let (mut parts, body) = request.into_parts();
+    let known = std::mem::take(&mut parts.extensions);
+    let (mut timer, answered) = answer(edge, &parts, known, body, id).await;
     let id = id.to_str().unwrap_or_default();
     if let (Some(timer), Err(problem)) = (timer.take_if(|_| answered.is_err()), &answered) {
-        timer.end_because(problem.status().as_str(), Some(problem.reason()));
+        timer.end_because(End::Http(problem.status()), Some(problem.reason()));
     }
     let mut response = answered.unwrap_or_else(|problem| problem.into_response(id));
     if let Some(timer) = timer {
-        timer.end(response.status().as_str());
+        timer.end(End::Http(response.status()));
     }
     if head {
         let length = http_body::Body::size_hint(response.body()).exact();
@@ -60,6 +58,7 @@ pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, id: &HeaderVal
 async fn answer(
     edge: &Arc<Edge>,
     parts: &Parts,
+    known: Extensions,
     body: Incoming,
     id: &HeaderValue,
 ) -> (Option<Timer>, Result<Response<Body>, Problem>) {
@@ -89,25 +88,27 @@ async fn answer(
         Ok(found) => found,
         Err(problem) => return (Some(begin_aside(edge, NO_ROUTE, parts)), Err(problem)),
     };
-    let asked = Asked {
+    let call = Call {
+        edge,
+        method: &binding.method,
         protocol: "rest",
         verb: parts.method.as_str(),
         route: &binding.pattern,
+        pattern: &binding.pattern,
         path: parts.uri.path(),
-        method: &binding.method.name,
         id,
     };
-    let timer = edge.metrics.begin("rest", &binding.pattern, parts.method.as_str());
-    let timer = timer.traced(trace::span(&asked, &parts.headers));
-    let (scope, span) = (trace::scope(&binding.method.name, id), timer.span().handle());
-    let call = Call { edge, binding, index, parts, path: &path };
+    let timer = call.begin(&parts.headers);
+    let (scope, span) = (call.scope(), timer.span().handle());
+    let call = RestCall { call: &call, binding, index, parts, path: &path };
+    let head = call.head(known);
     if binding.method.server_streaming {
-        return span.within(call.stream(body, timer, id)).instrument(scope).await;
+        return span.within(call.stream(head, body, timer)).instrument(scope).await;
     }
     if binding.method.client_streaming {
-        return (Some(timer), span.within(call.upload(body)).instrument(scope).await);
+        return (Some(timer), span.within(call.upload(head, body)).instrument(scope).await);
     }
-    (Some(timer), span.within(call.unary(body)).instrument(scope).await)
+    (Some(timer), span.within(call.unary(head, body)).instrument(scope).await)
 }
 
 fn begin_aside(edge: &Edge, route: &str, parts: &Parts) -> Timer {

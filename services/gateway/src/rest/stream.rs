@@ -16,19 +16,18 @@ use flotilla_transcode::Answer;
 use futures::Stream;
 use futures::stream::unfold;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::time::sleep;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codec::Streaming;
 
-use super::body::LINES;
-use crate::admission::Place;
-use crate::backend::settle;
+use crate::call::{CallBody, refusal};
 use crate::edge::Edge;
-use crate::grpc::shutting_down;
+use crate::end::End;
+use crate::media_type::LINES;
+use crate::message::MessageReader;
 use crate::metrics::Timer;
 use crate::problem::Problem;
 
@@ -117,7 +116,7 @@ impl Format {
     }
 }
 
-/// A stream under way. Holds its place until it is dropped.
+/// A stream under way. Its messages hold its place until they end.
 pub struct Answers {
     /// The edge that serves it.
     pub edge: Arc<Edge>,
@@ -125,15 +124,12 @@ pub struct Answers {
     pub binding: usize,
     /// How it is written.
     pub format: Format,
-    /// What the service sends.
-    pub messages: Streaming<Bytes>,
+    /// What the service sends, until it or the gateway ends the stream.
+    pub messages: MessageReader<CallBody>,
     /// Told in errors.
     pub request_id: String,
     /// Counts the end.
     pub timer: Timer,
-    /// Its place among the streams.
-    #[expect(dead_code, reason = "given back when the stream ends")]
-    pub place: Place,
 }
 
 /// How far a stream has come.
@@ -166,31 +162,34 @@ impl Answers {
     async fn next(mut self) -> (Bytes, State) {
         let message = tokio::select! {
             biased;
-            () = self.edge.draining.cancelled() => return self.failed(shutting_down().into()),
-            message = self.messages.message() => message,
+            message = self.messages.next() => message,
             () = sleep(self.edge.limits.heartbeat) => {
                 return (Bytes::from(self.format.heartbeat()), State::Open(self));
             }
         };
         match message {
-            Ok(Some(message)) => match self.edge.routes.binding(self.binding).renderer.render(&message) {
+            Ok(Some((0, message))) => match self.edge.routes.binding(self.binding).renderer.render(&message) {
                 Ok(answer) => (self.format.message(answer), State::Open(self)),
                 Err(error) => {
                     tracing::error!(%error, "message of a stream can't be transcoded");
                     self.failed(RpcError::internal().into())
                 }
             },
-            Ok(None) => {
-                self.timer.end("200");
-                (Bytes::from(self.format.end()), State::Ended)
-            }
-            Err(status) => self.failed(settle(status)),
+            Ok(Some(_)) => self.failed(RpcError::internal().into()),
+            Ok(None) => match self.messages.trailers().as_ref().and_then(refusal) {
+                Some(status) => self.failed(status),
+                None => {
+                    self.timer.end(End::Http(StatusCode::OK));
+                    (Bytes::from(self.format.end()), State::Ended)
+                }
+            },
+            Err(status) => self.failed(status),
         }
     }
 
     fn failed(self, status: Status) -> (Bytes, State) {
         let problem = Problem::from(status);
-        self.timer.end_because(problem.status().as_str(), Some(problem.reason()));
+        self.timer.end_because(End::Http(problem.status()), Some(problem.reason()));
         (self.format.error(&problem.json(&self.request_id)), State::Ended)
     }
 }

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use flotilla_wire::prefixed;
 use futures::stream::unfold;
+use http_body::{Body, Frame};
+use http_body_util::StreamBody;
 use hyper::body::Incoming;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
+use tonic::Status;
 
 use super::lines::Lines;
 use super::request::{self, Headers, Input};
@@ -69,21 +72,20 @@ impl Source {
         (Self { edge, binding, segments, query, headers, lines, moved, fault }, Watch { moved: watched, fault: told })
     }
 
-    /// The messages; `None` after a fault, which breaks the stream off.
-    pub fn into_stream(self) -> impl Stream<Item = Option<Bytes>> + Send + 'static {
-        unfold(self, |mut source| async move {
+    /// The messages as a body of gRPC; an error after a fault, which breaks the stream off: a body that only ended would
+    /// look to the service like the end.
+    pub fn into_body(self) -> impl Body<Data = Bytes, Error = Status> + Unpin + Send + 'static {
+        let frames = unfold(self, |mut source| async move {
             match source.next().await {
-                Ok(message) => message.map(|message| (Some(message), source)),
-                Err(problem) => match source.fault.take() {
-                    Some(fault) => {
-                        // Whoever doesn't listen any more has given the call up.
-                        let _ = fault.send(problem);
-                        Some((None, source))
-                    }
-                    None => None,
-                },
+                Ok(message) => message.map(|message| (Ok(Frame::data(prefixed(0, &message))), source)),
+                // Whoever doesn't listen any more has given the call up.
+                Err(problem) => source.fault.take().map(|fault| {
+                    let _ = fault.send(problem);
+                    (Err(Status::aborted("the upload was broken off")), source)
+                }),
             }
-        })
+        });
+        StreamBody::new(Box::pin(frames))
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {

@@ -4,7 +4,7 @@ use flotilla_proto::google::api::{HttpRule, http_rule::Pattern};
 use http::Method as HttpMethod;
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, FileDescriptor, MethodDescriptor, Value};
 
-use super::{RouteError, rpc_name};
+use super::error::RouteError;
 
 /// Full name of the option.
 const OPTION: &str = "google.api.http";
@@ -65,4 +65,9 @@ pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
 /// The first sentence of a comment.
 pub(super) fn summary(comment: &str) -> String {
     comment.split_once(". ").map_or_else(|| comment.to_owned(), |(first, _)| format!("{first}."))
+}
+
+/// `package.Service/Method`.
+pub(super) fn rpc_name(method: &MethodDescriptor) -> String {
+    format!("{}/{}", method.parent_service().full_name(), method.name())
 }

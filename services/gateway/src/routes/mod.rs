@@ -2,6 +2,7 @@
 //! REST where a `google.api.http` option gives it one. Methods for the fleet's own services aren't here at all.
 
 mod annotations;
+mod error;
 mod fields;
 mod matcher;
 mod template;
@@ -18,10 +19,11 @@ use prost_reflect::DescriptorPool;
 pub use annotations::comment;
 
 use annotations::Rule;
+pub use error::RouteError;
 pub use fields::{BodyRule, Special};
 pub use matcher::{Found, NotUtf8, Path};
 pub use template::{Segment, Template};
-pub use types::{Binding, RouteError, RpcMethod, rpc_name};
+pub use types::{Binding, RpcMethod};
 
 /// Packages of the fleet's own services.
 const FLEET: &str = "flotilla.";

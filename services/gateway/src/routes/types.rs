@@ -1,4 +1,4 @@
-//! What the route table holds: methods, the bindings that lead to them, and why some can't be had.
+//! What the route table holds: methods, and the bindings that lead to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,9 +9,10 @@ use http::Method as HttpMethod;
 use http::uri::PathAndQuery;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
-use super::annotations::{comment, summary};
+use super::annotations::{comment, rpc_name, summary};
+use super::error::RouteError;
 use super::fields::{BodyRule, Special};
-use super::template::{Template, TemplateError};
+use super::template::Template;
 
 /// The expected response size of a method that hasn't been called yet.
 const FIRST_EXPECTED: usize = 64 * 1024;
@@ -78,49 +79,6 @@ pub struct Binding {
     pub response_body: Option<String>,
     /// Writes the method's responses.
     pub renderer: Renderer,
-}
-
-/// Why the contracts can't be served.
-#[derive(Debug, thiserror::Error)]
-pub enum RouteError {
-    /// The descriptor set lacks the option's definition or holds one that can't be read.
-    #[error("{0}: the http option can't be read")]
-    Option(String),
-    /// The path template is wrong.
-    #[error("{method}: {template}: {error}")]
-    Template {
-        /// The method.
-        method: String,
-        /// Its template.
-        template: String,
-        /// What is wrong with it.
-        error: TemplateError,
-    },
-    /// A field that the option names isn't there or can't be bound.
-    #[error("{method}: field {field} can't be bound")]
-    Field {
-        /// The method.
-        method: String,
-        /// The field.
-        field: String,
-    },
-    /// Two methods want the same place.
-    #[error("{method}: {template} is taken by another method")]
-    Taken {
-        /// The second method.
-        method: String,
-        /// The place.
-        template: String,
-    },
-    /// Nobody said who may call it.
-    #[error("{0}: no access rule")]
-    NoAccessRule(String),
-    /// It is for services alone and has a path all the same.
-    #[error("{0}: only peers may call it, but it has an http option")]
-    Peer(String),
-    /// Both sides stream, which HTTP can't.
-    #[error("{0}: a bidirectional stream has no http form")]
-    Bidirectional(String),
 }
 
 impl RpcMethod {
@@ -190,9 +148,4 @@ fn subject(request: &MessageDescriptor) -> Vec<u32> {
     let is_subject =
         |field: &FieldDescriptor| field.kind() == Kind::String && !field.is_list() && field.name() != "resume_token";
     request.fields().filter(is_subject).map(|field| field.number()).collect()
-}
-
-/// `package.Service/Method`.
-pub fn rpc_name(method: &MethodDescriptor) -> String {
-    format!("{}/{}", method.parent_service().full_name(), method.name())
 }

@@ -26,10 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Fault};
 use super::answer::Answer;
-use super::listener::{PeerAddress, network};
+use super::listener::PeerAddress;
 use super::replay::Replay;
 use super::{Accepted, Shared};
 use crate::admission::{RequestMemory, Windows};
+use crate::client_address::network;
+use crate::dispatch;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -139,7 +141,7 @@ impl Connection<'_> {
             let (edge, call) = (Arc::clone(edge), self.activity.begin(network(client.0)));
             request.extensions_mut().insert(client);
             async move {
-                let mut response = edge.handle(request).await;
+                let mut response = dispatch::handle(edge, request).await;
                 let memory = response.extensions_mut().remove::<RequestMemory>();
                 Ok::<_, Infallible>(response.map(|body| Answer::new(body, call, memory)))
             }

@@ -1,7 +1,7 @@
 //! The public port: accepts connections and serves HTTP/1.1 and HTTP/2 (prior knowledge or ALPN) on them.
 //!
 //! It has its own accept loop so that abusive clients don't affect honest ones:
-//! * `listener`: accepts connections, and maps an address to its network.
+//! * `listener`: accepts connections.
 //! * `connections`: limits connections in total and by address, and evicts unused ones for new ones.
 //! * `connection`: the limits of both versions of HTTP; a drain lets requests in flight end.
 //! * `activity`: closes a connection that is idle, whose client doesn't read responses, or whose client cancels call
@@ -26,13 +26,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client_address::network;
 use crate::config::EdgeSettings;
 use crate::edge::Edge;
 
 use activity::{Activity, Timeouts};
 use connections::{Connections, OpenConnection};
 use listener::PeerAddress;
-pub use listener::network;
 
 /// While most slots are taken, the deadlines of a connection's start are divided by this.
 const CROWDED: u32 = 4;

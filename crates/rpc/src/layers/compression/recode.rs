@@ -48,7 +48,7 @@ impl<W: Work> http_body::Body for Recoded<W> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut this = self.project();
         loop {
-            if let Some((flags, message)) = this.messages.next().map_err(RpcError::from)? {
+            if let Some((flags, message)) = this.messages.cut().map_err(RpcError::from)? {
                 let mut out = BytesMut::new();
                 let done = this.work.message(flags, &message, &mut out);
                 return Poll::Ready(Some(done.map(|()| Frame::data(out.freeze())).map_err(Status::from)));

@@ -38,7 +38,7 @@ mod tests {
         Deflate { above: 1000 }.message(0, message, &mut out).unwrap();
         let mut messages = Messages::new(usize::MAX);
         messages.push(&out);
-        let (flags, message) = messages.next().unwrap().unwrap();
+        let (flags, message) = messages.cut().unwrap().unwrap();
         (flags == COMPRESSED, message.len())
     }
 

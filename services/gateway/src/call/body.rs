@@ -1,15 +1,15 @@
 //! The answer of a call on its way to the client: passed on as it is, and watched for its end.
 //!
-//! When the service goes away in the middle, the deadline passes or the gateway drains, the client gets a proper status
-//! in the trailers instead of a broken connection. Whoever reads this body to its end finds trailers with a status,
-//! unless the headers had it.
+//! When the service goes away in the middle, the deadline passes or the gateway drains, the body ends with an error that
+//! says so, as clients are told it. Whoever reads this body to its end finds trailers with a status or such an error,
+//! unless the headers had the status.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use flotilla_rpc::{Details, RpcError, code_name};
+use flotilla_rpc::{Details, RpcError};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tonic::body::Body;
@@ -18,6 +18,7 @@ use tonic::{Code, Status};
 use crate::admission::Place;
 use crate::backend::lost;
 use crate::edge::Limits;
+use crate::end::End;
 use crate::message::Fault;
 use crate::metrics::Timer;
 
@@ -44,7 +45,7 @@ pub struct CallBody {
     inner: Body,
     /// The status, where the headers had it already, and its reason.
     early: Option<(Code, Option<String>)>,
-    open: Option<(Timer, Place)>,
+    open: Option<(Option<Timer>, Place)>,
     fault: Fault,
     cut: Option<Cut>,
     /// Whether `inner` may go on for ever.
@@ -54,10 +55,17 @@ pub struct CallBody {
 
 impl CallBody {
     /// Watches `inner`, whose headers were `headers`.
-    pub fn new(inner: Body, headers: &HeaderMap, open: (Timer, Place), watch: Watch) -> Self {
+    pub fn new(inner: Body, headers: &HeaderMap, place: Place, watch: Watch) -> Self {
         let Watch { fault, cut, endless, limits } = watch;
         let early = code_in(headers).map(|code| (code, reason_in(code, headers)));
-        Self { inner, early, open: Some(open), fault, cut, endless, limits }
+        Self { inner, early, open: Some((None, place)), fault, cut, endless, limits }
+    }
+
+    /// Ends the timer with the answer.
+    pub fn time(&mut self, timer: Timer) {
+        if let Some((open, _place)) = &mut self.open {
+            *open = Some(timer);
+        }
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Option<Status> {
@@ -68,8 +76,8 @@ impl CallBody {
     }
 
     fn end(&mut self, code: Code, reason: Option<&str>) {
-        if let Some((timer, _place)) = self.open.take() {
-            timer.end_because(code_name(code), reason);
+        if let Some((Some(timer), _place)) = self.open.take() {
+            timer.end_because(End::Grpc(code), reason);
         }
     }
 
@@ -77,9 +85,7 @@ impl CallBody {
     fn break_off(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Status>> {
         self.end(status.code(), reason_of(status).as_deref());
         self.inner = Body::empty();
-        let mut trailers = HeaderMap::new();
-        let status = self.limits.told(status.clone());
-        Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers)))
+        Some(Err(self.limits.told(status.clone())))
     }
 
     fn broken(&mut self, cause: &str) -> Option<Result<Frame<Bytes>, Status>> {
@@ -100,7 +106,8 @@ fn reason_in(code: Code, headers: &HeaderMap) -> Option<String> {
         .flatten()
 }
 
-fn code_in(headers: &HeaderMap) -> Option<Code> {
+/// The code that headers or trailers tell.
+pub fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 

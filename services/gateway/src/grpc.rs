@@ -5,47 +5,46 @@
 //! forwarding of headers and body. The exception are calls that make cached responses stale: their requests are read for
 //! the name of what they change. Messages in JSON are transcoded.
 
-mod call;
-mod call_body;
-mod message;
-mod system;
-
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use flotilla_rpc::RpcError;
+use bytes::Bytes;
 use flotilla_wire::Encoding;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Request, Response, Version};
-use http_body::Frame;
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use tonic::Status;
 use tonic::body::Body;
 
+use crate::call::{Answer, Call, CallBody, STATUS};
 use crate::edge::Edge;
 use crate::message::{Codec, Coder, Unit, answers, requests};
 use crate::problem::Problem;
-
-pub use call::{Call, is_over};
-pub use call_body::shutting_down;
-
-pub use system::System;
+use crate::routes::RpcMethod;
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GZIP: HeaderValue = HeaderValue::from_static(Encoding::GZIP);
 
-/// Answers a gRPC request.
-pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, id: &HeaderValue, codec: Codec) -> Response<Body> {
+/// Answers a gRPC request for a public method, or for a service of the gateway's own.
+pub async fn handle(
+    edge: &Arc<Edge>,
+    request: Request<Incoming>,
+    id: &HeaderValue,
+    codec: Codec,
+    method: Option<&Arc<RpcMethod>>,
+) -> Response<Body> {
     if request.version() != Version::HTTP_2 {
         let problem = Problem::bad_request("HTTP2_REQUIRED", "gRPC needs HTTP/2");
         return problem.into_response(id.to_str().unwrap_or_default());
     }
-    let Some(method) = edge.routes.method(request.uri().path()) else {
-        return system(edge, request.map(Body::new)).await;
-    };
-    let call = Call { edge, method, protocol: "grpc", verb: "POST", id };
+    let Some(method) = method else { return system(edge, request.map(Body::new)).await };
+    let call = Call::by_name(edge, method, "grpc", "POST", id);
     match codec {
-        Codec::Proto => call.make(request).await,
+        Codec::Proto => written(call.make(request).await),
         Codec::Json => {
             let mut response = transcoded(&call, request.map(Body::new)).await;
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+json"));
@@ -63,12 +62,12 @@ pub async fn system(edge: &Edge, request: Request<Body>) -> Response<Body> {
     response
 }
 
-/// Makes a call whose messages are JSON in frames of gRPC.
+/// Makes a call whose messages are JSON behind gRPC's prefixes.
 pub async fn transcoded(call: &Call<'_>, mut request: Request<Body>) -> Response<Body> {
     let headers = request.headers_mut();
     let encoding = match Encoding::named(headers.remove(ENCODING).as_ref().map(HeaderValue::as_bytes)) {
         Ok(encoding) => encoding,
-        Err(unknown) => return call.refuse(RpcError::from(unknown).into()),
+        Err(unknown) => return error(&call.refuse(unknown)),
     };
     let accepted = Encoding::accepted(headers.remove(ACCEPTED).as_ref().map(HeaderValue::as_bytes));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -77,12 +76,65 @@ pub async fn transcoded(call: &Call<'_>, mut request: Request<Body>) -> Response
     let coder = Coder::new(Codec::Json, call.method);
     let memory = request.extensions().get().cloned();
     let unit = Unit { coder: coder.clone(), encoding, limit: call.edge.limits.max_body, memory };
-    let mut response = call.make(request.map(|body| requests(body, unit))).await;
+    let mut response = match call.make(request.map(|body| requests(body, unit))).await {
+        Ok(answer) => answer.into_response(),
+        Err(status) => return error(&status),
+    };
     if is_over(response.headers()) {
-        return response;
+        return response.map(Body::new);
     }
     if accepted == Encoding::Gzip {
         response.headers_mut().insert(ENCODING, GZIP);
     }
-    response.map(|body| answers(body, coder, accepted, Frame::trailers))
+    let end = |ended: Result<_, _>| Frame::trailers(ended.unwrap_or_else(|status| trailers(&status)));
+    response.map(|body| answers(body, coder, accepted, end))
+}
+
+/// An answer as gRPC writes it.
+pub fn written(made: Result<Answer<'_>, Status>) -> Response<Body> {
+    match made {
+        Ok(answer) => answer.into_response().map(|body| Body::new(Written(body))),
+        Err(status) => error(&status),
+    }
+}
+
+/// An error as gRPC writes it, where nothing came before it.
+pub fn error(status: &Status) -> Response<Body> {
+    status.clone().into_http()
+}
+
+/// Whether an answer has its status in its headers, with nothing to come.
+pub fn is_over(headers: &HeaderMap) -> bool {
+    headers.contains_key(STATUS)
+}
+
+/// The trailers that tell a status.
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert(STATUS, HeaderValue::from_static("13"));
+    }
+    trailers
+}
+
+/// The body of an answer, whose end is always told by trailers.
+struct Written(CallBody);
+
+impl http_body::Body for Written {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.0)
+            .poll_frame(cx)
+            .map(|frame| frame.map(|frame| Ok(frame.unwrap_or_else(|status| Frame::trailers(trailers(&status))))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }

@@ -1,4 +1,4 @@
-//! A whole answer: JSON with its tag, not sent again to who has it, packed where that is worth it and wanted.
+//! Whole HTTP responses: JSON with its tag, not sent again to who has it, compressed where that is worth it and wanted.
 
 use bytes::Bytes;
 use flotilla_transcode::Answer;
@@ -8,10 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use tonic::body::Body;
 
+use crate::media_type::JSON;
 use crate::message::WORTH;
-
-/// Media type of answers.
-pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A response whose body is there.
 pub fn full(body: Bytes) -> Response<Body> {
