@@ -75,7 +75,7 @@ async fn what_another_replica_recorded_is_found() {
     let ada = world.ids.next();
     // Only this one consumes: the streams of the other are in an account where nobody writes.
     let mut deaf = world.settings.clone();
-    deaf.nats.url = flotilla_testkit::stack().await.nats_url();
+    deaf.common.nats.url = flotilla_testkit::stack().await.nats_url();
     let deaf = ServiceHarness::start::<Notification>(deaf).await;
     let token = world.identity.token(ada, Role::Customer);
     let mut client = NotificationServiceClient::new(deaf.channel_as(&token));
