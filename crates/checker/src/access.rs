@@ -39,6 +39,7 @@ fn no_database(service: &str) -> String {
 pub struct Databases {
     clients: BTreeMap<String, Client>,
     drivers: Vec<JoinHandle<()>>,
+    stores: Stores,
     /// URL of NATS, with the name and password of the fleet's own commands.
     pub nats_url: String,
 }
@@ -49,19 +50,11 @@ impl Databases {
     /// # Errors
     /// When one doesn't answer.
     pub async fn open(stores: &Stores) -> Result<Self> {
-        let mut all = Self { clients: BTreeMap::new(), drivers: Vec::new(), nats_url: stores.nats_url.clone() };
+        let (clients, drivers, nats_url) = (BTreeMap::new(), Vec::new(), stores.nats_url.clone());
+        let mut all = Self { clients, drivers, stores: stores.clone(), nats_url };
         for (name, url) in &stores.databases {
-            let (client, connection) = tokio_postgres::connect(url, NoTls)
-                .await
-                .with_context(|| format!("the database {name} doesn't answer"))?;
-            let database = name.clone();
-            all.drivers.push(tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(database, %error, "connection of the checker ended");
-                }
-            }));
-            // Every check reads whole tables: a plan that looks rows up one by one takes minutes where joins take moments.
-            client.batch_execute("SET enable_nestloop = off; SET jit = off").await?;
+            let (client, driver) = connect(name, url).await?;
+            all.drivers.push(driver);
             all.clients.insert(name.clone(), client);
         }
         Ok(all)
@@ -98,6 +91,18 @@ impl Databases {
         rows.with_context(|| format!("{service}: {sql}"))
     }
 
+    /// The rows of a query one by one, over a connection of their own: two queries of one connection are answered one
+    /// after the other, so that neither's rows could be read while the other's wait.
+    ///
+    /// # Errors
+    /// When the database doesn't answer or the query fails; the text says which.
+    pub async fn stream_apart(&self, service: &str, sql: &str) -> Result<RowStream> {
+        let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
+        // The connection ends after the last row, since its client is dropped.
+        let (client, _) = connect(service, self.stores.database(service)?).await?;
+        client.query_raw(sql, none).await.with_context(|| format!("{service}: {sql}"))
+    }
+
     /// The only number that a query returns.
     ///
     /// # Errors
@@ -115,6 +120,21 @@ impl Databases {
         let rows = self.rows(service, sql).await?;
         rows.iter().map(|row| row.try_get(0).map_err(anyhow::Error::from)).collect()
     }
+}
+
+/// A connection, and the task that drives it until the client and all rows are dropped.
+async fn connect(database: &str, url: &str) -> Result<(Client, JoinHandle<()>)> {
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.with_context(|| format!("the database {database} doesn't answer"))?;
+    let name = database.to_owned();
+    let driver = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(database = name, %error, "connection of the checker ended");
+        }
+    });
+    // Every check reads whole tables: a plan that looks rows up one by one takes minutes where joins take moments.
+    client.batch_execute("SET enable_nestloop = off; SET jit = off").await?;
+    Ok((client, driver))
 }
 
 impl Drop for Databases {
