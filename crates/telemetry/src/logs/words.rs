@@ -7,7 +7,7 @@ use flotilla_config::{nearest, unknown};
 pub(crate) const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Crates whose events may be in the services' logs: the workspace's own, and the libraries below it that log.
-const CRATES: [&str; 77] = [
+const CRATES: [&str; 79] = [
     "async_nats",
     "aws_config",
     "aws_runtime",
@@ -54,7 +54,9 @@ const CRATES: [&str; 77] = [
     "flotilla_telemetry",
     "flotilla_terminal",
     "flotilla_testkit",
+    "flotilla_transcode",
     "flotilla_validate",
+    "flotilla_wire",
     "flotilla_workload",
     "fred",
     "h2",
