@@ -17,7 +17,7 @@ pub struct Settings {
     /// Callers and calls.
     #[setting(flatten)]
     pub calls: CallSettings,
-    /// Holds on stock.
+    /// Stock reservations.
     #[setting(default)]
     pub hold: HoldSettings,
     /// Imports of products and prices.
