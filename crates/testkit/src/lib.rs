@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
 
+pub mod contract;
 pub mod frames;
 pub mod memory;
 pub mod otlp;

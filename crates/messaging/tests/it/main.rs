@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod broker;
 mod fixtures;
 mod frames;
 mod log;
 mod memory;
 mod real;
+mod store;

@@ -20,6 +20,9 @@ use tokio::time::Instant;
 
 pub use reading::{MemoryDelivery, MemoryPings, MemorySubscription};
 
+/// The most bytes of a message, as of a server with the usual settings.
+const MAX_MESSAGE_BYTES: usize = 1_024 * 1_024;
+
 /// A broker. Clones are connections to the same one.
 #[derive(Clone)]
 pub struct MemoryBroker {
@@ -194,6 +197,7 @@ impl Broker for MemoryBroker {
             messages: BTreeMap::new(),
             consumers: HashMap::new(),
         });
+        found.subjects.clone_from(&stream.subjects);
         Ok(found.state())
     }
 
@@ -204,7 +208,8 @@ impl Broker for MemoryBroker {
 
     async fn deleted(&self, stream: &str) -> Result<Ranges, BrokerError> {
         tokio::task::yield_now().await;
-        Ok(self.reach()?.streams.get(stream).map(Stream::deleted).unwrap_or_default())
+        let state = self.reach()?;
+        state.streams.get(stream).map(Stream::deleted).ok_or_else(|| BrokerError::NoStream(stream.to_owned()))
     }
 
     async fn consumers(&self, stream: &str) -> Result<Vec<ConsumerState>, BrokerError> {
@@ -245,6 +250,9 @@ impl Broker for MemoryBroker {
             if !found.subjects.iter().any(|pattern| matches(pattern, &frame.subject)) {
                 return Err(BrokerError::NoStream(frame.subject));
             }
+            if frame.payload.len() > MAX_MESSAGE_BYTES {
+                return Err(BrokerError::Refused(format!("{} bytes in one message", frame.payload.len())));
+            }
             // As the real one does: each frame by itself, and an expected zero is none.
             if found.last == expected || expected == 0 {
                 sequences.push(found.store(frame.subject, frame.payload));
@@ -278,12 +286,8 @@ impl Broker for MemoryBroker {
         let Some(stream) = state.streams.get_mut(spec.stream) else {
             return Err(BrokerError::NoStream(spec.stream.to_owned()));
         };
-        stream.consumers.entry(spec.name).or_insert(Durable {
-            created,
-            subjects: spec.subjects,
-            next: 1,
-            pending: BTreeMap::new(),
-        });
+        let new = Durable { created, subjects: spec.subjects, next: 1, pending: BTreeMap::new() };
+        stream.consumers.entry(spec.name).or_insert(new).subjects = spec.subjects;
         Ok(MemorySubscription { broker: self.clone(), stream: spec.stream, consumer: spec.name })
     }
 

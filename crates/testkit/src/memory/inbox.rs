@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_messaging::store::{DueMessage, Effects, InboxStore, ParkedCounts, ParkedStore, Verdict};
-use flotilla_messaging::{Error, Event, StoreError, dead_letter_subject};
+use flotilla_messaging::{Error, Event, StoreError, dead_letter_subject, frame};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -12,6 +12,8 @@ use super::store::{MemoryStore, MemoryTx, ParkedRow, StoreFault, broken};
 
 /// The wait before the second attempt at a parked message.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The most bytes of an encoded event, as services set it by default.
+const MAX_EVENT_BYTES: usize = 1_000_000;
 
 impl InboxStore for MemoryStore {
     type Tx = MemoryTx;
@@ -52,6 +54,7 @@ impl InboxStore for MemoryStore {
 
     async fn write(&self, tx: &mut MemoryTx, consumer: &'static str, effects: &Effects) -> Result<u64, Error> {
         tokio::task::yield_now().await;
+        fit(&effects.events)?;
         tx.append(&effects.events);
         for (command, reply) in &effects.replies {
             tx.writes.replies.push((consumer, *command, effects.events[*reply].clone()));
@@ -114,23 +117,43 @@ impl InboxStore for MemoryStore {
 
 impl MemoryStore {
     fn copy(&self, event: &Event) -> Event {
-        Event { subject: dead_letter_subject(self.shared.service), ..event.clone() }
+        let mut copy = Event { subject: dead_letter_subject(self.shared.service), ..event.clone() };
+        let attributes = [&copy.kind, &copy.source, &copy.aggregate, &copy.partition_key];
+        let attributes: usize = attributes.map(String::len).iter().sum();
+        copy.data.truncate(MAX_EVENT_BYTES.saturating_sub(attributes + 4_096));
+        copy
     }
+}
+
+/// Refuses an event that no frame can hold.
+fn fit(events: &[Event]) -> Result<(), Error> {
+    let mut encoded = Vec::new();
+    for event in events {
+        encoded.clear();
+        frame::encode(event, "", &[], &mut encoded);
+        if encoded.len() > MAX_EVENT_BYTES {
+            let (id, kind, bytes) = (event.id, event.kind.clone(), encoded.len());
+            return Err(Error::TooLarge { id, kind, bytes, limit: MAX_EVENT_BYTES });
+        }
+    }
+    Ok(())
 }
 
 impl ParkedStore for MemoryStore {
     async fn due(&self, tx: &mut MemoryTx, consumers: &[&'static str]) -> Result<Option<DueMessage>, StoreError> {
-        if tx.claim.is_none() {
-            tx.claim = Some(Arc::clone(&self.shared.claims).lock_owned().await);
-        }
+        tokio::task::yield_now().await;
         let now = Instant::now();
-        let state = self.shared.state.lock();
+        let mut state = self.shared.state.lock();
         let due = state
             .parked
             .iter()
             .filter(|((consumer, _), row)| !row.dead && row.due <= now && consumers.contains(consumer))
+            .filter(|(key, _)| !state.locked.contains(key))
             .min_by_key(|(_, row)| row.due);
-        Ok(due.map(|((consumer, _), row)| DueMessage { consumer, event: row.event.clone(), attempts: row.attempts }))
+        let Some((key, row)) = due.map(|(key, row)| (*key, row.clone())) else { return Ok(None) };
+        state.locked.insert(key);
+        tx.locked.push(key);
+        Ok(Some(DueMessage { consumer: key.0, event: row.event, attempts: row.attempts }))
     }
 
     async fn settle(&self, tx: &mut MemoryTx, message: &DueMessage) -> Result<(), StoreError> {

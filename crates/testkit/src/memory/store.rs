@@ -67,6 +67,8 @@ pub(super) struct State {
     pub(super) inbox: HashSet<(&'static str, Uuid)>,
     pub(super) replies: HashMap<(&'static str, Uuid), Event>,
     pub(super) parked: BTreeMap<(&'static str, Uuid), ParkedRow>,
+    /// Parked messages that a transaction is trying.
+    pub(super) locked: HashSet<(&'static str, Uuid)>,
     pub(super) values: BTreeMap<String, i64>,
     pub(super) faults: VecDeque<StoreFault>,
 }
@@ -105,6 +107,7 @@ pub struct MemoryTx {
     pub(super) writes: Writes,
     pub(super) savepoint: Option<Writes>,
     pub(super) claim: Option<OwnedMutexGuard<()>>,
+    pub(super) locked: Vec<(&'static str, Uuid)>,
 }
 
 impl MemoryStore {
@@ -128,6 +131,7 @@ impl MemoryStore {
             writes: Writes::default(),
             savepoint: None,
             claim: None,
+            locked: Vec::new(),
         }
     }
 
@@ -282,7 +286,9 @@ impl State {
             self.outbox.insert(Cursor { generation, xid, id: entry.event.id }, entry);
         }
         self.inbox.extend(writes.inbox);
-        self.replies.extend(writes.replies.into_iter().map(|(consumer, id, reply)| ((consumer, id), reply)));
+        for (consumer, id, reply) in writes.replies {
+            self.replies.entry((consumer, id)).or_insert(reply);
+        }
         for (consumer, id, row) in writes.parked {
             match row {
                 Some(row) => self.parked.insert((consumer, id), row),
@@ -297,8 +303,12 @@ impl State {
 
 impl Drop for MemoryTx {
     fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
         if let Some(xid) = self.xid {
-            self.shared.state.lock().running.remove(&xid);
+            state.running.remove(&xid);
+        }
+        for message in &self.locked {
+            state.locked.remove(message);
         }
     }
 }

@@ -40,6 +40,8 @@ impl NatsBroker {
             let handle = self.shared.jetstream.get_stream_no_info(stream).await.map_err(unavailable)?;
             let info = handle.info_builder().with_deleted(true).fetch().await.map_err(unavailable)?;
             let mut deleted = info.info.state.deleted.unwrap_or_default();
+            // The server lists sequence zero for a stream that never held a message.
+            deleted.retain(|sequence| *sequence > 0);
             deleted.sort_unstable();
             Ok(Ranges::from_sorted(deleted))
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_messaging::RelaySettings;
-use flotilla_messaging::store::{Checkpoint, Cursor, OutboxStore, Rewind, StreamMark, StreamRecord};
+use flotilla_messaging::store::OutboxStore;
 use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::StoreFault;
 use uuid::Uuid;
@@ -101,27 +101,6 @@ async fn another_relay_takes_over_when_the_lease_runs_out() {
     assert_eq!(world.streamed(), [first.id], "the lease of a dead holder still counts");
     eventually("taken over", || world.streamed() == [first.id, second.id]).await;
     world.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stale_epoch_moves_nothing() {
-    let world = World::new(7);
-    let lease = Duration::from_secs(5);
-    let old = world.orders.acquire("old", lease).await.unwrap().unwrap();
-    assert!(world.orders.acquire("new", lease).await.unwrap().is_none());
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let new = world.orders.acquire("new", lease).await.unwrap().unwrap();
-    assert!(new.epoch > old.epoch);
-    let cursor = Cursor { generation: 1, xid: 9, id: Uuid::max() };
-    let mark = StreamMark { created: 1, sequence: 9 };
-    assert!(!world.orders.advance(old.epoch, cursor, mark, true, lease).await.unwrap());
-    let record = StreamRecord::default();
-    let to = Checkpoint { sequence: 1, cursor };
-    let rewind = Rewind { to, stream: mark, record: &record, losses: &[], lost_from: 1 };
-    assert!(!world.orders.rewind(old.epoch, rewind).await.unwrap());
-    assert!(!world.orders.keep_record(old.epoch, &record).await.unwrap());
-    assert!(!world.orders.renew(old.epoch, lease).await.unwrap());
-    assert_eq!(world.orders.cursor(), None);
 }
 
 #[tokio::test(start_paused = true)]

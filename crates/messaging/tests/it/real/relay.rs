@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_messaging::postgres::PgStore;
-use flotilla_messaging::ranges::Ranges;
-use flotilla_messaging::store::{Checkpoint, Cursor, KnownConsumer, OutboxStore, Rewind, StreamMark, StreamRecord};
+use flotilla_messaging::store::{Cursor, OutboxStore};
 use flotilla_postgres::Pool;
 use flotilla_testkit::{Database, assert_outbox_published, eventually, stack};
 use prometheus::Registry;
-use uuid::Uuid;
 
 use super::{
     CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, Recording, database, eventually_applied, ids_of, settings, streamed,
@@ -110,97 +108,6 @@ async fn only_the_holder_of_the_lease_publishes_and_another_takes_over() {
     })
     .await;
     second.stop().await;
-}
-
-#[tokio::test]
-async fn a_stale_epoch_moves_neither_cursor_nor_lease() {
-    let db = database("orders").await;
-    let store = store(&db);
-    let lease = Duration::from_millis(200);
-    let old = store.acquire("old", lease).await.unwrap().unwrap();
-    assert!(store.acquire("new", lease).await.unwrap().is_none());
-    let new = eventually("lease free", PATIENCE, || async { store.acquire("new", lease).await.unwrap() }).await;
-    assert!(new.epoch > old.epoch);
-    let cursor = Cursor { generation: 1, xid: 9, id: Uuid::max() };
-    let mark = StreamMark { created: 1, sequence: 9 };
-    assert!(!store.renew(old.epoch, lease).await.unwrap());
-    assert!(!store.advance(old.epoch, cursor, mark, true, lease).await.unwrap());
-    let record = StreamRecord::default();
-    let to = Checkpoint { sequence: 9, cursor };
-    let rewind = Rewind { to, stream: mark, record: &record, losses: &[], lost_from: 1 };
-    assert!(!store.rewind(old.epoch, rewind).await.unwrap());
-    store.release(old.epoch).await.unwrap();
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM relay_checkpoint", &[]).await, 0);
-    assert!(store.advance(new.epoch, cursor, mark, true, lease).await.unwrap());
-    assert_eq!(store.acquire("new", lease).await.unwrap().unwrap().cursor, Some(cursor));
-}
-
-#[tokio::test]
-async fn checkpoints_above_a_loss_are_forgotten_and_stay_in_order() {
-    let db = database("orders").await;
-    let store = store(&db);
-    let lease = Duration::from_secs(60);
-    let grant = store.acquire("me", lease).await.unwrap().unwrap();
-    let at = |xid| Cursor { generation: 1, xid, id: Uuid::nil() };
-    let mark = |sequence| StreamMark { created: 7, sequence };
-    let point = |sequence, xid| Some(Checkpoint { sequence, cursor: at(xid) });
-    for step in 1..=5 {
-        assert!(store.advance(grant.epoch, at(step * 10), mark(step), true, lease).await.unwrap());
-    }
-    assert_eq!(store.checkpoint(mark(3)).await.unwrap(), point(3, 30));
-    assert_eq!(store.checkpoint(StreamMark { created: 8, sequence: 9 }).await.unwrap(), None);
-    assert_eq!(store.oldest_checkpoint(7).await.unwrap(), Some(1));
-    assert_eq!(store.oldest_checkpoint(8).await.unwrap(), None);
-    let record = StreamRecord::default();
-    let back = |sequence, xid, end| Rewind {
-        to: Checkpoint { sequence, cursor: at(xid) },
-        stream: mark(end),
-        record: &record,
-        losses: &[],
-        lost_from: 7,
-    };
-    // The tail is lost.
-    assert!(store.rewind(grant.epoch, back(3, 30, 3)).await.unwrap());
-    assert_eq!(store.checkpoint(mark(5)).await.unwrap(), point(3, 30));
-    assert!(store.advance(grant.epoch, at(40), mark(4), true, lease).await.unwrap());
-    // Messages before the end are lost: those published up to four are republished above four.
-    assert!(store.rewind(grant.epoch, back(2, 20, 4)).await.unwrap());
-    assert_eq!(store.checkpoint(mark(3)).await.unwrap(), point(2, 20));
-    assert_eq!(store.checkpoint(mark(9)).await.unwrap(), point(4, 20));
-    let stale = store.rewind(grant.epoch - 1, back(1, 10, 4)).await.unwrap();
-    assert!(!stale);
-    assert_eq!(store.checkpoint(mark(9)).await.unwrap(), point(4, 20));
-}
-
-#[tokio::test]
-async fn what_is_known_of_the_stream_is_kept_under_the_lease() {
-    let db = database("orders").await;
-    let store = store(&db);
-    assert!(store.stream_record().await.unwrap().is_none());
-    let grant = store.acquire("me", Duration::from_secs(60)).await.unwrap().unwrap();
-    let known = |floor| KnownConsumer { created: 3, floor, seen: tokio::time::Instant::now() };
-    let mut record = StreamRecord {
-        created: 7,
-        gone: Ranges::from_sorted([1, 2, 3, 9, 12, 13]),
-        covered: Ranges::one(20, 30),
-        unlisted: 5,
-        consumers: [("a".to_owned(), known(4)), ("b".to_owned(), known(8))].into(),
-    };
-    assert!(!store.keep_record(grant.epoch + 1, &record).await.unwrap());
-    assert!(store.stream_record().await.unwrap().is_none());
-    assert!(store.keep_record(grant.epoch, &record).await.unwrap());
-    let found = store.stream_record().await.unwrap().unwrap();
-    assert_eq!((found.created, &found.gone, &found.covered, found.unlisted), (7, &record.gone, &record.covered, 5));
-    assert_eq!(
-        found.consumers.iter().map(|(name, known)| (name.as_str(), known.floor)).collect::<Vec<_>>(),
-        [("a", 4), ("b", 8)]
-    );
-    record.consumers.remove("a");
-    record.gone = Ranges::default();
-    assert!(store.keep_record(grant.epoch, &record).await.unwrap());
-    let found = store.stream_record().await.unwrap().unwrap();
-    assert!(found.gone.is_empty());
-    assert_eq!(found.consumers.keys().collect::<Vec<_>>(), ["b"]);
 }
 
 #[tokio::test]
