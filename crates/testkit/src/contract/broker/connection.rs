@@ -1,0 +1,25 @@
+//! The connection itself: pings, and whether it is up.
+
+use bytes::Bytes;
+use flotilla_messaging::broker::{Broker, Pings};
+
+use crate::PATIENCE;
+
+/// Each of them, and no others; nobody stores it.
+pub async fn a_ping_reaches_those_who_wait_for_its_subject(broker: &impl Broker) {
+    broker.ping("contract.pings", Bytes::from_static(b"early")).await.unwrap();
+    let mut first = broker.pings("contract.pings").await.unwrap();
+    let mut second = broker.pings("contract.pings").await.unwrap();
+    broker.ping("contract.elsewhere", Bytes::from_static(b"other")).await.unwrap();
+    broker.ping("contract.pings", Bytes::from_static(b"ping")).await.unwrap();
+    for pings in [&mut first, &mut second] {
+        assert_eq!(tokio::time::timeout(PATIENCE, pings.next()).await.unwrap(), "ping");
+    }
+}
+
+/// Both without asking for more.
+pub async fn a_connected_broker_is_up_and_flushes(broker: &impl Broker) {
+    assert!(broker.is_up());
+    broker.flush().await.unwrap();
+    assert!(broker.is_up());
+}

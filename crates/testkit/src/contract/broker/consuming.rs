@@ -1,0 +1,157 @@
+//! Durable consumers: what they read, in which order, and what the broker reports about them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_messaging::broker::{Broker, Delivery, Subscription};
+use flotilla_messaging::frame::Frame;
+use flotilla_messaging::{BrokerError, ConsumerSpec};
+use tokio::time::Instant;
+
+use super::{OTHER, READER, STREAM, SUBJECT, assert_silent, create, frame, frames, publish, read, reader, take, text};
+use crate::{PATIENCE, eventually};
+
+/// It is an error, and no durable is left.
+pub async fn a_consumer_of_a_stream_that_does_not_exist_is_refused(broker: &impl Broker) {
+    assert!(broker.subscribe(&READER).await.is_err());
+    create(broker).await;
+    assert_eq!(broker.consumers(STREAM).await.unwrap(), []);
+}
+
+/// Whatever was published before it existed, too.
+pub async fn a_consumer_reads_from_the_first_message_on_and_in_order(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a", "b"])).await;
+    let mut subscription = broker.subscribe(&READER).await.unwrap();
+    publish(broker, frames(&["c", "d", "e"])).await;
+    assert_eq!(read(&mut subscription, 5).await, ["a", "b", "c", "d", "e"]);
+}
+
+/// Byte for byte, under its subject, and not as a redelivery.
+pub async fn a_frame_arrives_as_it_was_published(broker: &impl Broker) {
+    create(broker).await;
+    let payload: Bytes = (0..=u8::MAX).cycle().take(64 * 1_024).collect();
+    publish(broker, vec![Frame { subject: SUBJECT.to_owned(), payload: payload.clone(), events: 1 }]).await;
+    let mut subscription = broker.subscribe(&READER).await.unwrap();
+    let came = take(&mut subscription, 1).await;
+    assert!(*came[0].payload() == payload, "the payload differs");
+    assert_eq!((came[0].subject(), came[0].redelivered()), (SUBJECT, false));
+}
+
+/// Without subjects it reads all of the stream's.
+pub async fn a_consumer_reads_its_own_subjects_alone(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, vec![frame(OTHER, "a"), frame(SUBJECT, "b"), frame(OTHER, "c"), frame(SUBJECT, "d")]).await;
+    let mut own = broker.subscribe(&READER).await.unwrap();
+    let all = ConsumerSpec { name: "contract-all", subjects: &[], ..READER };
+    let mut all = broker.subscribe(&all).await.unwrap();
+    assert_eq!(read(&mut own, 2).await, ["b", "d"]);
+    assert_eq!(read(&mut all, 4).await, ["a", "b", "c", "d"]);
+    assert_silent(&mut own).await;
+}
+
+/// A later version of a service reads more subjects under the same name, from where it stands.
+pub async fn a_consumer_takes_on_added_subjects(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a"])).await;
+    let mut old = broker.subscribe(&READER).await.unwrap();
+    assert_eq!(read(&mut old, 1).await, ["a"]);
+    broker.flush().await.unwrap();
+    drop(old);
+    let more = ConsumerSpec { subjects: &[SUBJECT, OTHER], ..READER };
+    let mut new = broker.subscribe(&more).await.unwrap();
+    publish(broker, vec![frame(OTHER, "b"), frame(SUBJECT, "c")]).await;
+    assert_eq!(read(&mut new, 2).await, ["b", "c"]);
+}
+
+/// What is left comes with the next call.
+pub async fn no_more_frames_are_taken_than_asked_for(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a", "b", "c"])).await;
+    let mut subscription = broker.subscribe(&READER).await.unwrap();
+    let mut texts = Vec::new();
+    while texts.len() < 3 {
+        let came = subscription.next(1, PATIENCE).await.unwrap();
+        assert_eq!(came.len(), 1);
+        came[0].ack().await.unwrap();
+        texts.push(text(&came[0]));
+    }
+    assert_eq!(texts, ["a", "b", "c"]);
+}
+
+/// The wait ends when its time is up, without an error.
+pub async fn nothing_comes_of_an_empty_stream(broker: &impl Broker) {
+    create(broker).await;
+    let mut subscription = broker.subscribe(&READER).await.unwrap();
+    let started = Instant::now();
+    assert!(subscription.next(8, Duration::from_millis(200)).await.unwrap().is_empty());
+    assert!(started.elapsed() >= Duration::from_millis(200), "it returned after {:?}", started.elapsed());
+}
+
+/// Two services: an ack of one says nothing about the other.
+pub async fn two_durables_each_read_everything(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a", "b"])).await;
+    let mut first = broker.subscribe(&READER).await.unwrap();
+    assert_eq!(read(&mut first, 2).await, ["a", "b"]);
+    let mut second = broker.subscribe(&ConsumerSpec { name: "contract-second", ..READER }).await.unwrap();
+    assert_eq!(read(&mut second, 2).await, ["a", "b"]);
+    let mut names: Vec<String> =
+        broker.consumers(STREAM).await.unwrap().into_iter().map(|consumer| consumer.name).collect();
+    names.sort();
+    assert_eq!(names, [READER.name, "contract-second"]);
+}
+
+/// What waits or is unacked keeps it from being idle, and its floor below.
+pub async fn a_consumer_that_has_acked_everything_is_idle(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a", "b", "c"])).await;
+    let mut subscription = broker.subscribe(&READER).await.unwrap();
+    let created = reader(broker).await.created;
+    let held = take(&mut subscription, 3).await;
+    held[0].ack().await.unwrap();
+    eventually("the first is acked", PATIENCE, || async { reader(broker).await.floor == 1 }).await;
+    assert!(!reader(broker).await.idle);
+    for delivery in &held[1..] {
+        delivery.ack().await.unwrap();
+    }
+    eventually("all are acked", PATIENCE, || async { reader(broker).await.idle }).await;
+    let state = reader(broker).await;
+    assert_eq!((state.name.as_str(), state.created, state.floor), (READER.name, created, 3));
+}
+
+/// By an error that makes it subscribe again.
+pub async fn a_reader_learns_that_its_stream_is_gone(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a"])).await;
+    let mut subscription = broker.subscribe(&READER).await.unwrap();
+    assert_eq!(read(&mut subscription, 1).await, ["a"]);
+    broker.delete_stream(STREAM).await.unwrap();
+    assert!(matches!(gone(&mut subscription).await, BrokerError::ConsumerGone(_)));
+}
+
+/// Their readers learn it; the stream keeps its messages.
+pub async fn deleted_consumers_begin_anew_at_the_first_message(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a", "b"])).await;
+    let mut old = broker.subscribe(&READER).await.unwrap();
+    assert_eq!(read(&mut old, 2).await, ["a", "b"]);
+    let before = reader(broker).await.created;
+    broker.delete_consumers(STREAM).await.unwrap();
+    assert_eq!(broker.consumers(STREAM).await.unwrap(), []);
+    assert!(matches!(gone(&mut old).await, BrokerError::ConsumerGone(_)));
+    let mut new = broker.subscribe(&READER).await.unwrap();
+    assert!(reader(broker).await.created > before);
+    assert_eq!(read(&mut new, 2).await, ["a", "b"]);
+}
+
+/// Waits for the error that a reader gets.
+async fn gone(subscription: &mut impl Subscription) -> BrokerError {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match subscription.next(1, Duration::from_secs(1)).await {
+            Err(error) => return error,
+            Ok(_) => assert!(Instant::now() < end, "no error within {PATIENCE:?}"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What every [`Broker`] does. Streams, subjects and durables have the same names in all behaviours: each runs on a
+//! broker, or an account of one, that nobody else uses.
+
+mod connection;
+mod consuming;
+mod publishing;
+mod redelivery;
+mod streams;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_messaging::ConsumerSpec;
+use flotilla_messaging::broker::{Broker, ConsumerState, Delivery, StreamConfig, StreamState, Subscription};
+use flotilla_messaging::frame::Frame;
+use tokio::time::Instant;
+
+use crate::PATIENCE;
+
+pub use connection::*;
+pub use consuming::*;
+pub use publishing::*;
+pub use redelivery::*;
+pub use streams::*;
+
+/// The ack wait of a broker under test.
+pub const ACK_WAIT: Duration = Duration::from_secs(2);
+/// How long a frame that must not come is waited for. Longer than the ack wait, so that a redelivery would show.
+const SILENCE: Duration = Duration::from_secs(3);
+
+const STREAM: &str = "CONTRACT";
+const SUBJECT: &str = "contract.events";
+const OTHER: &str = "contract.others";
+const ADDED: &str = "contract.added";
+const READER: ConsumerSpec =
+    ConsumerSpec { name: "contract-reader", stream: STREAM, subjects: &[SUBJECT], events: &[], max_events: 64 };
+
+fn config(subjects: &[&str]) -> StreamConfig {
+    StreamConfig { name: STREAM, subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect() }
+}
+
+async fn create(broker: &impl Broker) -> StreamState {
+    broker.ensure_stream(&config(&[SUBJECT, OTHER])).await.unwrap()
+}
+
+fn frame(subject: &str, payload: &str) -> Frame {
+    Frame { subject: subject.to_owned(), payload: Bytes::copy_from_slice(payload.as_bytes()), events: 1 }
+}
+
+fn frames(payloads: &[&str]) -> Vec<Frame> {
+    payloads.iter().map(|payload| frame(SUBJECT, payload)).collect()
+}
+
+/// Publishes at the stream's end.
+async fn publish(broker: &impl Broker, frames: Vec<Frame>) -> Vec<u64> {
+    let last = broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence;
+    broker.publish(STREAM, last, frames).await.unwrap()
+}
+
+fn text(delivery: &impl Delivery) -> String {
+    String::from_utf8(delivery.payload().to_vec()).unwrap()
+}
+
+/// Takes frames until there are `count`.
+async fn take<S: Subscription>(subscription: &mut S, count: usize) -> Vec<S::Delivery> {
+    let end = Instant::now() + PATIENCE;
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        taken.extend(subscription.next(count - taken.len(), Duration::from_secs(1)).await.unwrap());
+        assert!(Instant::now() < end, "{} of {count} frames came within {PATIENCE:?}", taken.len());
+    }
+    taken
+}
+
+/// Takes frames and acks them; says what they hold.
+async fn read(subscription: &mut impl Subscription, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    for delivery in take(subscription, count).await {
+        delivery.ack().await.unwrap();
+        texts.push(text(&delivery));
+    }
+    texts
+}
+
+async fn assert_silent(subscription: &mut impl Subscription) {
+    let came = subscription.next(1, SILENCE).await.unwrap();
+    assert!(came.is_empty(), "{} came", text(&came[0]));
+}
+
+async fn reader(broker: &impl Broker) -> ConsumerState {
+    let consumers = broker.consumers(STREAM).await.unwrap();
+    assert_eq!(consumers.len(), 1, "{consumers:?}");
+    consumers.into_iter().next().unwrap()
+}

@@ -1,0 +1,71 @@
+//! Publishing: at the expected last sequence or not at all.
+
+use flotilla_messaging::BrokerError;
+use flotilla_messaging::broker::Broker;
+
+use super::{STREAM, create, frame, frames, publish};
+
+/// More than any broker takes in one message.
+const TOO_LARGE: usize = 16 * 1_024 * 1_024;
+
+/// The sequences say where each frame stands.
+pub async fn frames_get_consecutive_sequences(broker: &impl Broker) {
+    create(broker).await;
+    assert_eq!(broker.publish(STREAM, 0, frames(&["a", "b", "c"])).await.unwrap(), [1, 2, 3]);
+    assert_eq!(broker.publish(STREAM, 3, frames(&["d"])).await.unwrap(), [4]);
+    assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 4);
+}
+
+/// Too high a number, as after the loss of a tail, and too low a one, as after a foreign writer.
+pub async fn a_wrong_last_sequence_is_refused(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a", "b"])).await;
+    for wrong in [1, 3, 9] {
+        let refused = broker.publish(STREAM, wrong, frames(&["c"])).await;
+        assert!(matches!(refused, Err(BrokerError::WrongLastSequence(_))), "{wrong}: {refused:?}");
+    }
+    assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 2);
+    assert_eq!(broker.publish(STREAM, 2, frames(&["c"])).await.unwrap(), [3]);
+}
+
+/// A stream that lost its tail takes none of the frames that were to follow.
+pub async fn a_wrong_last_sequence_stores_none_of_several_frames(broker: &impl Broker) {
+    create(broker).await;
+    publish(broker, frames(&["a"])).await;
+    let refused = broker.publish(STREAM, 5, frames(&["b", "c", "d"])).await;
+    assert!(matches!(refused, Err(BrokerError::WrongLastSequence(_))), "{refused:?}");
+    assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 1);
+}
+
+/// The error says that the stream is missing, which the relay answers by creating it.
+pub async fn a_stream_that_does_not_exist_is_not_published_to(broker: &impl Broker) {
+    let refused = broker.publish(STREAM, 0, frames(&["a"])).await;
+    assert!(matches!(refused, Err(BrokerError::NoStream(_))), "{refused:?}");
+}
+
+/// No stream holds the subject.
+pub async fn an_unknown_subject_is_refused(broker: &impl Broker) {
+    create(broker).await;
+    let refused = broker.publish(STREAM, 0, vec![frame("elsewhere.events", "a")]).await;
+    assert!(matches!(refused, Err(BrokerError::NoStream(_))), "{refused:?}");
+    assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 0);
+}
+
+/// Such a frame is refused for good: another attempt would end the same way.
+pub async fn a_frame_beyond_the_brokers_limit_is_refused(broker: &impl Broker) {
+    create(broker).await;
+    let refused = broker.publish(STREAM, 0, frames(&[&"x".repeat(TOO_LARGE)])).await;
+    assert!(matches!(refused, Err(BrokerError::Refused(_))), "{refused:?}");
+    assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 0);
+}
+
+/// It stores in a stream of its own, which goes with it.
+pub async fn a_probe_leaves_nothing_behind(broker: &impl Broker) {
+    let before = create(broker).await;
+    for _ in 0..2 {
+        broker.probe("contract.probe", 1_024).await.unwrap();
+    }
+    assert_eq!(broker.stream_state(STREAM).await.unwrap(), Some(before));
+    let refused = broker.publish(STREAM, 0, vec![frame("contract.probe", "a")]).await;
+    assert!(matches!(refused, Err(BrokerError::NoStream(_))), "{refused:?}");
+}
