@@ -28,7 +28,7 @@ impl Chassis {
         let flags = builder.configuration(&settings.definitions).build(self.registry()).await.context("flags")?;
         let (followed, shutdown) = (flags.clone(), self.shutdown());
         self.spawn("flags", async move {
-            // The watcher may end before the service does.
+            // The follower may end before the service does.
             if shutdown.run_until_cancelled(followed.follow()).await.is_some() {
                 shutdown.cancelled().await;
             }
@@ -37,7 +37,7 @@ impl Chassis {
         Ok(flags)
     }
 
-    /// The process's watcher of the remote source: the one that the command line has started, else one of our own.
+    /// The process's follower of the remote source: the one that the command line has started, else one of our own.
     async fn remote(&mut self, settings: &RemoteSettings) -> anyhow::Result<Option<Remote>> {
         if let Some(remote) = settings.link.remote() {
             return Ok(Some(remote));
@@ -45,8 +45,8 @@ impl Chassis {
         if !settings.is_on() {
             return Ok(None);
         }
-        let (remote, watcher) = Remote::watch(self.name(), settings).await?;
-        self.spawn("remote settings", watcher.run(self.shutdown()));
+        let (remote, follower) = Remote::follow(self.name(), settings).await?;
+        self.spawn("remote settings", follower.run(self.shutdown()));
         if !remote.is_read_within(settings.start_timeout.get()).await {
             tracing::warn!("remote settings could not be read in time, the service starts without them");
         }

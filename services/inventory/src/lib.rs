@@ -47,8 +47,8 @@ impl Service for Inventory {
         base.consume(&consumers::INVENTORY_ORDERS, settings.hold.max_batch, commands)?;
 
         let board = Arc::new(prices::Board::new());
-        let door = prices::Door::new(base.messaging().bucket(prices::BUCKET));
-        let changes = events::Prices::new(Arc::clone(&board), door.clone());
+        let open_bucket = prices::OpenBucketSlot::new();
+        let changes = events::Prices::new(Arc::clone(&board), open_bucket.clone());
         base.consume(&consumers::INVENTORY_PRICES, prices::MAX_CHANGES, changes)?;
         let expiry = expiry::ExpiryWorker::new(system.clone(), outbox.clone(), ids.clone(), &settings.hold);
 
@@ -56,7 +56,13 @@ impl Service for Inventory {
         let (desk, closer) =
             imports::Closer::new(storage::Imports::new(system.clone(), outbox.clone(), ids.clone(), lost_after));
         let catalogue = storage::Catalogue::new(system.clone(), user.clone(), outbox, ids);
-        let keeper = prices::Keeper::new(Arc::clone(&board), door, catalogue.clone(), settings.prices.check.get());
+        let follower = prices::PriceFollower::new(
+            Arc::clone(&board),
+            (base.messaging().bucket(prices::BUCKET), open_bucket),
+            catalogue.clone(),
+            settings.prices.check.get(),
+            base.ids().random(),
+        );
         let page_key = PageKey::new(system.clone());
         let server = base
             .server(&settings.calls)?
@@ -70,7 +76,7 @@ impl Service for Inventory {
 
         let shutdown = base.chassis.shutdown();
         base.chassis.spawn("expiry", expiry.run(shutdown.clone()));
-        base.chassis.spawn("prices", keeper.run(shutdown.clone()));
+        base.chassis.spawn("prices", follower.run(shutdown.clone()));
         base.chassis.spawn("imports", closer.run(shutdown));
         base.start(server).await
     }

@@ -143,7 +143,7 @@ impl<T: Settings> Configuration<T> {
         self.state().settings.clone()
     }
 
-    /// The watcher of the remote source, if there is one.
+    /// The follower of the remote source, if there is one.
     pub fn remote(&self) -> Option<Remote> {
         self.remote.as_ref().map(|following| following.remote.clone())
     }
@@ -260,9 +260,9 @@ async fn read<T: Settings>(
 
 impl Following {
     async fn start(service: &'static str, settings: &RemoteSettings) -> anyhow::Result<Self> {
-        let (remote, watcher) = Remote::watch(service, settings).await.context("remote source")?;
+        let (remote, follower) = Remote::follow(service, settings).await.context("remote source")?;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(watcher.run(stop.clone()));
+        let task = tokio::spawn(follower.run(stop.clone()));
         if !remote.is_read_within(settings.start_timeout.get()).await {
             tracing::warn!(service, "remote settings are away, the service starts without them");
         }
@@ -276,7 +276,7 @@ impl Following {
             Some(task) => Some(task.await),
             None => None,
         } {
-            tracing::warn!(%error, "watcher of remote settings failed");
+            tracing::warn!(%error, "follower of remote settings failed");
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Settings and flags from a key-value bucket that the whole fleet shares: one watcher a process.
+//! Settings and flags from a key-value bucket that the whole fleet shares: one follower a process.
 //!
 //! The bucket is `flotilla_settings`. Its keys: `config.<service>.<setting>`, `config.all.<setting>` (weaker), and
-//! `flags.<flag>`. The watcher keeps a copy, comes back by itself, and tells what changes to the remote layer of the
+//! `flags.<flag>`. The follower keeps a copy, reconnects by itself, and publishes changes to the remote layer of the
 //! configuration and to the provider of flags. Guarantees:
 //! * A service starts without the bucket, after at most `remote.start_timeout`.
-//! * While the bucket is away, and after it was lost, what was known last holds; a bucket that lost it is filled again.
+//! * While the bucket is away, and after it was lost, the last known values hold; they are written back to a bucket
+//!   that lost them.
 //! * Memory is bounded: by the number of keys, and the size of a value.
 
-mod book;
+mod follower;
 mod settings;
-mod watcher;
+mod snapshot;
 
+pub use follower::{Remote, RemoteFollower};
 pub use settings::{RemoteLink, RemoteSettings};
-pub use watcher::{Remote, Watcher};
 
 /// The bucket.
 pub const BUCKET: &str = "flotilla_settings";

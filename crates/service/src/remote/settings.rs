@@ -20,7 +20,7 @@ pub struct RemoteSettings {
     pub nats_url: String,
     /// Maximum wait for the bucket at start-up; without it the service starts anyway. Default `2s`.
     pub start_timeout: HumanDuration,
-    /// The process's one watcher, once it runs.
+    /// The process's one follower, once it runs.
     #[setting(skip)]
     pub link: RemoteLink,
 }
@@ -58,18 +58,18 @@ impl Validate for RemoteSettings {
     }
 }
 
-/// How the watcher that the command line has started reaches the service that is then built: both share one. Not a
+/// How the follower that the command line has started reaches the service that is then built: both share one. Not a
 /// setting; clones share it.
 #[derive(Clone, Default)]
 pub struct RemoteLink(Arc<Mutex<Option<Remote>>>);
 
 impl RemoteLink {
-    /// Hands the watcher over.
+    /// Hands the follower over.
     pub fn attach(&self, remote: Remote) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(remote);
     }
 
-    /// The watcher, if one was handed over.
+    /// The follower, if one was handed over.
     pub fn remote(&self) -> Option<Remote> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! The consumer of the catalogue's own changes: brings each one's price to the bucket that all replicas watch.
+//! The consumer of the catalogue's own changes: writes each one's price to the bucket that all replicas watch.
 //!
 //! Of the database it writes only how far the bucket was written. Coming again is harmless: stale news change nothing.
 
@@ -14,7 +14,7 @@ use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
 
 use crate::domain::price::News;
 use crate::domain::product::ProductId;
-use crate::prices::{Board, Door, offer};
+use crate::prices::{Board, OpenBucketSlot, write};
 use crate::storage::price_bucket;
 
 /// The catalogue's changes. `ProductChanged` says all; `PriceChanged` comes beside it and says no more.
@@ -23,18 +23,18 @@ fn changes() -> Registry<Option<News>> {
     Registry::of(&consumers::INVENTORY_PRICES).on(read).ignore::<PriceChanged>()
 }
 
-/// Brings prices to the bucket.
+/// Writes prices to the bucket.
 pub struct Prices {
     registry: Registry<Option<News>>,
     board: Arc<Board>,
-    door: Door,
+    open_bucket: OpenBucketSlot,
 }
 
 impl Prices {
-    /// Through this door; `board` tells what is behind it already.
+    /// Writes to the open bucket; `board` tells what it holds already.
     #[must_use]
-    pub fn new(board: Arc<Board>, door: Door) -> Self {
-        Self { registry: changes(), board, door }
+    pub fn new(board: Arc<Board>, open_bucket: OpenBucketSlot) -> Self {
+        Self { registry: changes(), board, open_bucket }
     }
 }
 
@@ -49,10 +49,10 @@ impl Handler<Tx> for Prices {
         if newest.is_empty() {
             return Ok(outcomes);
         }
-        let bucket = self.door.enter().await;
+        let bucket = self.open_bucket.get().await;
         let bucket = bucket.ok_or_else(|| HandlerError::Other("the bucket of prices is not open".to_owned()))?;
         let news = newest.into_values().collect();
-        let written = offer(&bucket, &self.board, news).await;
+        let written = write(&bucket, &self.board, news).await;
         if let Some(revision) = written.map_err(|error| HandlerError::Other(error.to_string()))? {
             price_bucket::note(tx, &bucket, revision).await?;
         }

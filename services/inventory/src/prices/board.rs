@@ -9,7 +9,7 @@ use std::ops::Bound;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::Price;
+use super::BucketPrice;
 use crate::domain::price::{Latest, News};
 use crate::domain::product::ProductId;
 
@@ -120,7 +120,7 @@ impl Board {
     }
 
     /// Takes in what the watched bucket keeps.
-    pub fn tell(&self, product: &ProductId, price: Price, revision: u64) {
+    pub fn observe(&self, product: &ProductId, price: BucketPrice, revision: u64) {
         let mut state = self.state.lock();
         state.revision = state.revision.max(revision);
         let known = state.products.get(product).map(|entry| entry.latest);
@@ -133,10 +133,10 @@ impl Board {
 
     /// What this bucket keeps of a product, as far as it is known, with its revision.
     #[must_use]
-    pub fn kept(&self, epoch: i64, product: &ProductId) -> Option<(Price, u64)> {
+    pub fn kept(&self, epoch: i64, product: &ProductId) -> Option<(BucketPrice, u64)> {
         let state = self.state.lock();
         let entry = state.products.get(product).filter(|entry| entry.epoch == epoch && entry.revision > 0)?;
-        Some((Price { latest: entry.latest, at: entry.at }, entry.revision))
+        Some((BucketPrice { latest: entry.latest, at: entry.at }, entry.revision))
     }
 
     /// The content of the board.
@@ -237,9 +237,9 @@ mod tests {
         ProductId::parse(&format!("p{number}")).expect("an id")
     }
 
-    fn price(minor: i64, version: i64, at: u64) -> Price {
+    fn price(minor: i64, version: i64, at: u64) -> BucketPrice {
         let price = Amount { minor, currency: Currency::parse("USD").expect("known") };
-        Price { latest: Latest { price, deleted: false, since: version, seen: version }, at }
+        BucketPrice { latest: Latest { price, deleted: false, since: version, seen: version }, at }
     }
 
     fn read(board: &Board, mut place: u64) -> Vec<(String, i64)> {
@@ -257,7 +257,7 @@ mod tests {
         board.begin(1);
         for change in 1..=10_000_u64 {
             let minor = i64::try_from(change).expect("small");
-            board.tell(&id(change % 5), price(minor, minor, change), change);
+            board.observe(&id(change % 5), price(minor, minor, change), change);
         }
         assert_eq!(board.state.lock().places.len(), 5);
         let latest = [("p1", 9_996), ("p2", 9_997), ("p3", 9_998), ("p4", 9_999), ("p0", 10_000)];
@@ -268,11 +268,11 @@ mod tests {
     fn what_is_told_again_moves_nothing() {
         let board = Board::new();
         board.begin(1);
-        board.tell(&id(1), price(100, 1, 1), 1);
-        board.tell(&id(2), price(100, 1, 2), 2);
+        board.observe(&id(1), price(100, 1, 1), 1);
+        board.observe(&id(2), price(100, 1, 2), 2);
         let place = board.mark().place;
-        board.tell(&id(1), price(100, 1, 1), 1);
-        board.tell(&id(1), price(100, 2, 1), 3);
+        board.observe(&id(1), price(100, 1, 1), 1);
+        board.observe(&id(1), price(100, 2, 1), 3);
         assert_eq!(read(&board, place), []);
         assert_eq!(board.mark().revision, 3);
         assert_eq!(board.kept(1, &id(1)).expect("kept").1, 3);
@@ -284,7 +284,7 @@ mod tests {
         let news = News { product: id(1), price: price(300, 3, 0).latest.price, deleted: false, version: 3 };
         board.load(&[news]);
         board.begin(1);
-        board.tell(&id(1), price(200, 2, 1), 1);
+        board.observe(&id(1), price(200, 2, 1), 1);
         assert_eq!(read(&board, 0), [("p1".to_owned(), 300)]);
         assert_eq!(board.kept(1, &id(1)), None, "what the bucket keeps is another price");
     }
@@ -293,8 +293,8 @@ mod tests {
     fn a_price_that_was_undone_is_replaced_and_told() {
         let board = Board::new();
         board.begin(1);
-        board.tell(&id(1), price(500, 5, 1), 1);
-        board.tell(&id(2), price(200, 1, 2), 2);
+        board.observe(&id(1), price(500, 5, 1), 1);
+        board.observe(&id(2), price(200, 1, 2), 2);
         let place = board.mark().place;
         let now = News { product: id(1), price: price(300, 3, 0).latest.price, deleted: false, version: 3 };
         assert!(board.correct(&id(1), Some(&now)) && board.correct(&id(2), None));
@@ -309,12 +309,12 @@ mod tests {
     fn a_bucket_made_anew_changes_no_price_and_outdates_all_revisions() {
         let board = Board::new();
         board.begin(1);
-        board.tell(&id(1), price(100, 1, 7), 7);
+        board.observe(&id(1), price(100, 1, 7), 7);
         assert!(board.is_ahead_of(1, 6) && !board.is_ahead_of(1, 7) && !board.is_ahead_of(2, 0));
         let place = board.mark().place;
         board.begin(2);
         assert_eq!(board.kept(2, &id(1)), None);
-        board.tell(&id(1), price(100, 1, 1), 1);
+        board.observe(&id(1), price(100, 1, 1), 1);
         assert_eq!(read(&board, place), []);
         assert_eq!(board.next_change(0).map(|told| (told.epoch, told.at)), Some((2, 1)));
     }

@@ -8,12 +8,14 @@
 //! latest price of a product and not those that it missed.
 
 mod board;
-mod keeper;
-mod kept;
+mod bucket_price;
+mod follower;
+mod slot;
 
 pub use board::{Board, Mark, Told};
-pub use keeper::Keeper;
-pub use kept::{Door, Price, offer};
+pub use bucket_price::{BucketPrice, write};
+pub use follower::PriceFollower;
+pub use slot::OpenBucketSlot;
 
 /// The bucket.
 pub const BUCKET: &str = "prices";

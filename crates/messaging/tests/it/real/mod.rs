@@ -2,6 +2,7 @@
 
 mod broker;
 mod bucket;
+mod bucket_follower;
 mod consumer;
 mod dump;
 #[cfg(target_os = "linux")]

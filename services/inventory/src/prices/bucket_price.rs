@@ -1,12 +1,9 @@
-//! A price as the bucket keeps it, and how news get there.
+//! A price as the bucket holds it, and how a newer one is written there.
 
-use std::time::Duration;
-
-use flotilla_messaging::{Bucket, Error as MessagingError, Kept, OpenBucket};
+use flotilla_messaging::{Error as MessagingError, Kept, OpenBucket};
 use flotilla_money::{Amount, Currency};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use super::Board;
 use crate::domain::price::{Latest, News};
@@ -15,12 +12,10 @@ use crate::domain::price::{Latest, News};
 const ATTEMPTS: usize = 16;
 /// Writes under way at once.
 const WRITES: usize = 32;
-/// Longest wait for the bucket to be open.
-const OPENING: Duration = Duration::from_secs(3);
 
 /// A price with its place in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Price {
+pub struct BucketPrice {
     /// The price.
     pub latest: Latest,
     /// The revision that brought it; later ones may have said the same.
@@ -39,7 +34,7 @@ struct Value {
     at: u64,
 }
 
-impl Price {
+impl BucketPrice {
     /// Reads a value that was written at `revision`; `None` if it isn't one of ours.
     #[must_use]
     pub fn read(value: &[u8], revision: u64) -> Option<Self> {
@@ -64,71 +59,36 @@ impl Price {
     }
 }
 
-/// The bucket, while it is open.
-#[derive(Clone)]
-pub struct Door {
-    bucket: Bucket,
-    open: watch::Sender<Option<OpenBucket>>,
-}
-
-impl Door {
-    /// Of this bucket, which the keeper opens.
-    #[must_use]
-    pub fn new(bucket: Bucket) -> Self {
-        Self { bucket, open: watch::Sender::new(None) }
-    }
-
-    /// Opens the bucket for itself alone.
-    ///
-    /// # Errors
-    /// The broker's.
-    pub(super) async fn open(&self) -> Result<OpenBucket, MessagingError> {
-        Ok(self.bucket.open().await?)
-    }
-
-    /// Lets others in, or keeps them out.
-    pub(super) fn set(&self, open: Option<OpenBucket>) {
-        self.open.send_replace(open);
-    }
-
-    /// The open bucket; waits a little for it.
-    pub async fn enter(&self) -> Option<OpenBucket> {
-        let mut open = self.open.subscribe();
-        let found = tokio::time::timeout(OPENING, open.wait_for(Option::is_some)).await.ok()?.ok()?;
-        found.clone()
-    }
-}
-
-/// Brings news to the bucket, many at once. Returns the last revision that was written, if any was.
+/// Writes prices to the bucket, many at once. Returns the last revision that was written, if any was.
 ///
 /// # Errors
-/// The broker is away, or others write without end. Some may have been brought.
-pub async fn offer(bucket: &OpenBucket, board: &Board, news: Vec<News>) -> Result<Option<u64>, MessagingError> {
-    let writes = stream::iter(news).map(|news| async move { offer_one(bucket, board, &news).await });
+/// The broker is away, or others write without end. Some may have been written.
+pub async fn write(bucket: &OpenBucket, board: &Board, news: Vec<News>) -> Result<Option<u64>, MessagingError> {
+    let writes = stream::iter(news).map(|news| async move { write_one(bucket, board, &news).await });
     writes.buffer_unordered(WRITES).try_fold(None, |last, written| async move { Ok(last.max(written)) }).await
 }
 
-/// Brings one piece of news. A write that another one overtook looks again; stale news change nothing.
-async fn offer_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<Option<u64>, MessagingError> {
+/// Writes one price. Where another writer was faster, its value is read and compared; a stale price changes nothing.
+async fn write_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<Option<u64>, MessagingError> {
     let key = news.product.as_str();
     // What the board has seen is most often what is there.
     let (mut price, mut revision) = match board.kept(bucket.created, &news.product) {
         Some((price, revision)) => (Some(price), revision),
-        None => look(bucket, key).await?,
+        None => read(bucket, key).await?,
     };
     for _ in 0..ATTEMPTS {
-        let Some(next) = Price::hearing(price.as_ref(), news) else { return Ok(None) };
+        let Some(next) = BucketPrice::hearing(price.as_ref(), news) else { return Ok(None) };
         if let Some(written) = bucket.put(key, next.write().into(), revision).await? {
             return Ok(Some(written));
         }
-        (price, revision) = look(bucket, key).await?;
+        (price, revision) = read(bucket, key).await?;
     }
     Err(MessagingError::Broker(flotilla_messaging::BrokerError::Unavailable(format!("{key} is written without end"))))
 }
 
-async fn look(bucket: &OpenBucket, key: &str) -> Result<(Option<Price>, u64), MessagingError> {
+async fn read(bucket: &OpenBucket, key: &str) -> Result<(Option<BucketPrice>, u64), MessagingError> {
     Ok(match bucket.get(key).await? {
-        Some(Kept { value, revision, .. }) => (value.and_then(|value| Price::read(&value, revision)), revision),
+        Some(Kept { value, revision, .. }) => (value.and_then(|value| BucketPrice::read(&value, revision)), revision),
         None => (None, 0),
     })
 }
@@ -145,18 +105,18 @@ mod tests {
 
     #[test]
     fn a_value_is_read_as_it_was_written() {
-        let price = Price::hearing(None, &news(3, 125)).expect("news");
-        assert_eq!(Price::read(&price.write(), 9), Some(Price { at: 9, ..price }));
+        let price = BucketPrice::hearing(None, &news(3, 125)).expect("news");
+        assert_eq!(BucketPrice::read(&price.write(), 9), Some(BucketPrice { at: 9, ..price }));
         for rubbish in ["", "{}", r#"{"price_minor":1,"currency":"XXX","deleted":false,"since":1,"seen":1,"at":1}"#] {
-            assert_eq!(Price::read(rubbish.as_bytes(), 9), None, "{rubbish}");
+            assert_eq!(BucketPrice::read(rubbish.as_bytes(), 9), None, "{rubbish}");
         }
     }
 
     #[test]
     fn a_version_that_leaves_the_price_keeps_the_revision_that_brought_it() {
-        let found = Price { at: 9, ..Price::hearing(None, &news(3, 125)).expect("news") };
-        assert_eq!(Price::hearing(Some(&found), &news(4, 125)).expect("news").at, 9);
-        assert_eq!(Price::hearing(Some(&found), &news(4, 126)).expect("news").at, 0);
-        assert_eq!(Price::hearing(Some(&found), &news(3, 127)), None);
+        let found = BucketPrice { at: 9, ..BucketPrice::hearing(None, &news(3, 125)).expect("news") };
+        assert_eq!(BucketPrice::hearing(Some(&found), &news(4, 125)).expect("news").at, 9);
+        assert_eq!(BucketPrice::hearing(Some(&found), &news(4, 126)).expect("news").at, 0);
+        assert_eq!(BucketPrice::hearing(Some(&found), &news(3, 127)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of the bucket: every key's latest value, and what a bucket that lost something must be given back.
+//! What is known of the bucket: every key's latest value, and what must be restored in a bucket that lost something.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) struct Entry {
 
 /// All keys of one bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Book {
+pub(super) struct Snapshot {
     /// When the bucket was made; 0: none has been seen.
     pub created: i64,
     pub entries: BTreeMap<String, Entry>,
@@ -32,15 +32,22 @@ pub(super) struct Book {
 
 /// A value that a bucket has lost, to be written over the revision that it has now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct LostValue {
     pub key: String,
     pub value: Bytes,
     pub over: u64,
 }
 
-impl Book {
-    /// Takes a value in.
-    pub fn hear(&mut self, kept: Kept) {
+impl Snapshot {
+    /// Takes in a value that was restored, unless a later one of its key has been observed meanwhile.
+    pub fn add_restored(&mut self, kept: Kept) {
+        if self.entries.get(&kept.key).is_none_or(|entry| entry.revision < kept.revision) {
+            self.observe(kept);
+        }
+    }
+
+    /// Takes in a value.
+    pub fn observe(&mut self, kept: Kept) {
         if self.entries.len() >= MAX_KEYS && !self.entries.contains_key(&kept.key) {
             tracing::warn!(key = kept.key, "remote settings have too many keys, this one is left out");
             return;
@@ -53,9 +60,9 @@ impl Book {
         self.entries.values().map(|entry| entry.revision).max().unwrap_or(0)
     }
 
-    /// What a bucket has lost, as far as this book knows: the newest values of the same bucket, or all of an earlier
-    /// one, unless another watcher has written them back already. `last` is the bucket's last revision.
-    pub fn lost(&self, found: &Self, last: u64) -> Vec<Lost> {
+    /// What a bucket has lost, as far as this snapshot shows: the newest values of the same bucket, or all of an earlier
+    /// one, unless another follower has written them back already. `last` is the bucket's last revision.
+    pub fn lost(&self, found: &Self, last: u64) -> Vec<LostValue> {
         if self.created == 0 {
             return Vec::new();
         }
@@ -67,11 +74,11 @@ impl Book {
             if same { entry.revision > last } else { !found.entries.contains_key(key) }
         };
         let over = |key: &str| found.entries.get(key).map_or(0, |entry| entry.revision);
-        let mut lost: Vec<Lost> = self
+        let mut lost: Vec<LostValue> = self
             .entries
             .iter()
             .filter(|(key, entry)| *key != RESTORED && is_lost(key, entry))
-            .map(|(key, entry)| Lost {
+            .map(|(key, entry)| LostValue {
                 key: key.clone(),
                 value: entry.value.clone().unwrap_or_default(),
                 over: over(key),
@@ -79,7 +86,7 @@ impl Book {
             .collect();
         if !same {
             // Last: whoever breaks off before leaves the rest to the others.
-            lost.push(Lost { key: RESTORED.to_owned(), value: Bytes::from_static(b"1"), over: 0 });
+            lost.push(LostValue { key: RESTORED.to_owned(), value: Bytes::from_static(b"1"), over: 0 });
         }
         lost
     }
@@ -116,20 +123,20 @@ impl Book {
 mod tests {
     use super::*;
 
-    fn book(created: i64, entries: &[(&str, &str, u64)]) -> Book {
+    fn snapshot(created: i64, entries: &[(&str, &str, u64)]) -> Snapshot {
         let entry = |(key, value, revision): &(&str, &str, u64)| {
             ((*key).to_owned(), Entry { value: Some(Bytes::copy_from_slice(value.as_bytes())), revision: *revision })
         };
-        Book { created, entries: entries.iter().map(entry).collect() }
+        Snapshot { created, entries: entries.iter().map(entry).collect() }
     }
 
-    fn told(lost: &[Lost]) -> Vec<(&str, &[u8], u64)> {
+    fn values(lost: &[LostValue]) -> Vec<(&str, &[u8], u64)> {
         lost.iter().map(|lost| (lost.key.as_str(), lost.value.as_ref(), lost.over)).collect()
     }
 
     #[test]
     fn a_services_own_setting_is_stronger_than_that_of_all() {
-        let book = book(
+        let snapshot = snapshot(
             1,
             &[
                 ("config.all.saga.tick", "1s", 1),
@@ -140,32 +147,42 @@ mod tests {
                 ("flags.accept-orders", "{}", 6),
             ],
         );
-        let layer = book.layer("orders");
+        let layer = snapshot.layer("orders");
         let values: Vec<_> = layer.values().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(values, [("grpc.max_calls", "9"), ("saga.tick", "2s")]);
-        let flags = book.flags(true);
+        let flags = snapshot.flags(true);
         assert_eq!((flags.ready, flags.version, flags.flags.len()), (true, 6, 1));
     }
 
     #[test]
-    fn a_bucket_made_anew_is_given_everything_back_and_then_marked() {
-        let known = book(1, &[("flags.a", "A", 7), ("flags.b", "B", 9)]);
-        let lost = known.lost(&book(2, &[("flags.b", "new", 1)]), 1);
-        assert_eq!(told(&lost), [("flags.a", &b"A"[..], 0), (RESTORED, b"1", 0)]);
+    fn everything_is_restored_in_a_bucket_made_anew_which_is_then_marked() {
+        let known = snapshot(1, &[("flags.a", "A", 7), ("flags.b", "B", 9)]);
+        let lost = known.lost(&snapshot(2, &[("flags.b", "new", 1)]), 1);
+        assert_eq!(values(&lost), [("flags.a", &b"A"[..], 0), (RESTORED, b"1", 0)]);
     }
 
     #[test]
-    fn a_copy_older_than_the_restoration_brings_nothing_back() {
-        let known = book(1, &[("flags.a", "A", 7)]);
-        assert_eq!(known.lost(&book(2, &[(RESTORED, "1", 1)]), 1), []);
-        assert_eq!(Book::default().lost(&book(2, &[]), 0), [], "who knows nothing marks nothing");
+    fn a_copy_older_than_the_restoration_restores_nothing() {
+        let known = snapshot(1, &[("flags.a", "A", 7)]);
+        assert_eq!(known.lost(&snapshot(2, &[(RESTORED, "1", 1)]), 1), []);
+        assert_eq!(Snapshot::default().lost(&snapshot(2, &[]), 0), [], "who knows nothing marks nothing");
     }
 
     #[test]
-    fn a_bucket_that_lost_its_newest_values_is_given_them_back() {
-        let known = book(1, &[("flags.a", "A2", 9), ("flags.b", "B", 3), ("flags.c", "", 8)]);
-        let found = book(1, &[("flags.a", "A1", 2), ("flags.b", "B", 3)]);
-        assert_eq!(told(&known.lost(&found, 4)), [("flags.a", &b"A2"[..], 2), ("flags.c", b"", 0)]);
+    fn a_restored_value_replaces_no_later_one() {
+        let mut known = snapshot(1, &[("flags.a", "A2", 9)]);
+        let kept = |value, revision| Kept { key: "flags.a".to_owned(), value: Some(value), revision };
+        known.add_restored(kept(Bytes::from_static(b"A1"), 8));
+        assert_eq!(known, snapshot(1, &[("flags.a", "A2", 9)]));
+        known.add_restored(kept(Bytes::from_static(b"A3"), 10));
+        assert_eq!(known, snapshot(1, &[("flags.a", "A3", 10)]));
+    }
+
+    #[test]
+    fn the_newest_values_are_restored_in_a_bucket_that_lost_them() {
+        let known = snapshot(1, &[("flags.a", "A2", 9), ("flags.b", "B", 3), ("flags.c", "", 8)]);
+        let found = snapshot(1, &[("flags.a", "A1", 2), ("flags.b", "B", 3)]);
+        assert_eq!(values(&known.lost(&found, 4)), [("flags.a", &b"A2"[..], 2), ("flags.c", b"", 0)]);
         assert_eq!(known.lost(&known, 9), [], "nothing is lost");
     }
 }

@@ -1,0 +1,205 @@
+//! The follower of the bucket: fills a replica's board from the database, then follows the bucket for as long as the
+//! service runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_clock::{Backoff, Random};
+use flotilla_messaging::{
+    BrokerError, Bucket, BucketFollower, BucketObserver, Error as MessagingError, FollowError, Kept, OpenBucket,
+};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{Board, BucketPrice, OpenBucketSlot, write};
+use crate::domain::price::News;
+use crate::domain::product::ProductId;
+use crate::storage::Catalogue;
+
+/// Prices read at once.
+const PAGE: u32 = 2_000;
+/// Pause after a failure; doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Fills the board and keeps it up to date.
+pub struct PriceFollower {
+    observer: PriceObserver,
+    bucket: Bucket,
+    check: Duration,
+    random: Arc<dyn Random>,
+}
+
+/// Puts what the bucket holds on the board, and repairs the bucket by the database.
+struct PriceObserver {
+    board: Arc<Board>,
+    slot: OpenBucketSlot,
+    catalogue: Catalogue,
+    /// The run of the database's server against which the bucket was repaired.
+    run: Mutex<Option<i64>>,
+}
+
+/// Why the bucket is opened again.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("broker: {0}")]
+    Messaging(#[from] MessagingError),
+    #[error("database: {0}")]
+    Store(#[from] flotilla_postgres::Error),
+    #[error("the bucket has lost values and was thrown away")]
+    Lost,
+    #[error("the bucket had prices that a restore of the database has undone and was thrown away")]
+    Undone,
+    #[error("the database's server was started again, perhaps on restored data")]
+    AnotherRun,
+}
+
+impl From<BrokerError> for Fault {
+    fn from(error: BrokerError) -> Self {
+        Self::Messaging(error.into())
+    }
+}
+
+impl PriceFollower {
+    /// Follows `bucket` for `board` and puts it in `slot` while it is open; checks every `check` whether it is the same.
+    #[must_use]
+    pub fn new(
+        board: Arc<Board>,
+        (bucket, slot): (Bucket, OpenBucketSlot),
+        catalogue: Catalogue,
+        check: Duration,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let observer = PriceObserver { board, slot, catalogue, run: Mutex::default() };
+        Self { observer, bucket, check, random }
+    }
+
+    /// Works until the shutdown.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { observer, bucket, check, random } = self;
+        let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut pauses = backoff.clone();
+        loop {
+            let Some(loaded) = shutdown.run_until_cancelled(observer.load()).await else { return };
+            let Err(error) = loaded else { break };
+            tracing::warn!(%error, "prices not loaded yet");
+            if !pauses.wait(&*random, &shutdown).await {
+                return;
+            }
+        }
+        observer.board.set_loaded();
+        BucketFollower::new(bucket, observer, check, backoff, random).run(shutdown).await;
+    }
+}
+
+impl BucketObserver for PriceObserver {
+    type Error = Fault;
+
+    async fn verify(&self, bucket: &OpenBucket) -> Result<(), Fault> {
+        if self.board.is_ahead_of(bucket.created, bucket.last) || self.catalogue.outran(bucket).await? {
+            bucket.throw_away().await?;
+            return Err(Fault::Lost);
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, bucket: &OpenBucket) -> Result<(), Fault> {
+        let run = self.catalogue.server_run().await?;
+        *self.run.lock() = Some(run);
+        self.board.begin(bucket.created);
+        self.slot.set(Some(bucket.clone()));
+        Ok(())
+    }
+
+    fn observe(&self, kept: Kept) {
+        let product = ProductId::parse(&kept.key);
+        let price = kept.value.and_then(|value| BucketPrice::read(&value, kept.revision));
+        if let (Some(product), Some(price)) = (product, price) {
+            self.board.observe(&product, price, kept.revision);
+        }
+    }
+
+    async fn caught_up(&self, bucket: &OpenBucket) -> Result<(), Fault> {
+        self.repair(bucket).await
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        // While the database is unavailable nothing is known.
+        let run = self.catalogue.server_run().await.ok();
+        if run.is_some() && run != *self.run.lock() {
+            return Err(Fault::AnotherRun);
+        }
+        Ok(())
+    }
+
+    fn interrupted(&self, error: &FollowError<Fault>, repeated: bool) {
+        self.slot.set(None);
+        // The broker may be away for long: a warning once.
+        if repeated {
+            tracing::debug!(%error, "prices are not followed");
+        } else {
+            tracing::warn!(%error, "prices are not followed");
+        }
+    }
+}
+
+impl PriceObserver {
+    async fn load(&self) -> Result<(), Fault> {
+        let mut after = String::new();
+        loop {
+            let page = self.catalogue.prices(&after, PAGE).await?;
+            self.board.load(&page);
+            match page.last() {
+                Some(last) if page.len() == PAGE as usize => after = last.product.to_string(),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Compares the bucket, as far as the board has seen it, with the database, and writes what is missing. A bucket
+    /// with prices that a restore of the database has undone is deleted.
+    async fn repair(&self, bucket: &OpenBucket) -> Result<(), Fault> {
+        // Taken before the database is read: the database must have each of these versions, or a later one.
+        let mut known = self.board.all();
+        let (mut after, mut written, mut undone, mut revision) = (String::new(), 0, false, None);
+        loop {
+            let page = self.catalogue.prices(&after, PAGE).await?;
+            for news in &page {
+                if known.remove(&news.product).is_some_and(|known| known.is_undone_by(Some(news))) {
+                    undone |= self.board.correct(&news.product, Some(news));
+                }
+            }
+            self.board.load(&page);
+            let full = page.len() == PAGE as usize;
+            let last = page.last().filter(|_| full).map(|news| news.product.to_string());
+            let lacking: Vec<News> = page.into_iter().filter(|news| !self.has(bucket, news)).collect();
+            written += lacking.len();
+            revision = revision.max(write(bucket, &self.board, lacking).await?);
+            match last {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        if let Some(revision) = revision {
+            self.catalogue.note_written(bucket, revision).await?;
+        }
+        for product in known.keys() {
+            undone |= self.board.correct(product, None);
+        }
+        if undone {
+            if bucket.is_same().await? {
+                bucket.throw_away().await?;
+            }
+            return Err(Fault::Undone);
+        }
+        if written > 0 {
+            tracing::info!(products = written, "prices filled from the database");
+        }
+        Ok(())
+    }
+
+    fn has(&self, bucket: &OpenBucket, news: &News) -> bool {
+        self.board.kept(bucket.created, &news.product).is_some_and(|(price, _)| price.latest.seen >= news.version)
+    }
+}
