@@ -14,7 +14,7 @@ use flotilla_clock::{Backoff, Random};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::nats::{Bucket, Kept, OpenBucket};
+use crate::broker::nats::{Bucket, BucketEntry, OpenBucket};
 use crate::error::BrokerError;
 
 /// What is done with the values of a bucket. Of one attempt the order is `verify`, `begin`, `observe` for each value
@@ -32,7 +32,7 @@ pub trait BucketObserver: Send + Sync {
     fn begin(&self, bucket: &OpenBucket) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Takes in a value.
-    fn observe(&self, kept: Kept);
+    fn observe(&self, entry: BucketEntry);
 
     /// All values that the bucket held when it was opened have been observed. Further ones are observed, and checks
     /// made, while this runs; the bucket counts as followed once it has succeeded.
@@ -107,7 +107,7 @@ impl<O: BucketObserver> BucketFollower<O> {
         let mut caught_up = pin!(observer.caught_up(&bucket));
         loop {
             tokio::select! {
-                kept = watch.next() => observer.observe(kept?),
+                entry = watch.next() => observer.observe(entry?),
                 done = &mut caught_up, if watch.is_current() && !*followed => {
                     done.map_err(FollowError::Observer)?;
                     *followed = true;

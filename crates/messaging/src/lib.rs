@@ -30,7 +30,7 @@ mod settings;
 mod spec;
 pub mod store;
 
-pub use broker::nats::{Bucket, BucketWatch, Kept, OpenBucket};
+pub use broker::nats::{Bucket, BucketEntry, BucketWatch, OpenBucket};
 pub use error::{BrokerError, Error, StoreError};
 pub use event::Event;
 pub use follower::{BucketFollower, BucketObserver, FollowError};

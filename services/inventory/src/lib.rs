@@ -46,9 +46,9 @@ impl Service for Inventory {
         let commands = events::Commands::new(ids.clone(), settings.hold.time.get(), base.registry())?;
         base.consume(&consumers::INVENTORY_ORDERS, settings.hold.max_batch, commands)?;
 
-        let board = Arc::new(prices::Board::new());
+        let log = Arc::new(prices::PriceLog::new());
         let open_bucket = prices::OpenBucketSlot::new();
-        let changes = events::Prices::new(Arc::clone(&board), open_bucket.clone());
+        let changes = events::Prices::new(Arc::clone(&log), open_bucket.clone());
         base.consume(&consumers::INVENTORY_PRICES, prices::MAX_CHANGES, changes)?;
         let expiry = expiry::ExpiryWorker::new(system.clone(), outbox.clone(), ids.clone(), &settings.hold);
 
@@ -57,8 +57,9 @@ impl Service for Inventory {
             imports::Closer::new(storage::Imports::new(system.clone(), outbox.clone(), ids.clone(), lost_after));
         let catalogue = storage::Catalogue::new(system.clone(), user.clone(), outbox, ids);
         let follower = prices::PriceFollower::new(
-            Arc::clone(&board),
-            (base.messaging().bucket(prices::BUCKET), open_bucket),
+            base.messaging().bucket(prices::BUCKET),
+            Arc::clone(&log),
+            open_bucket,
             catalogue.clone(),
             settings.prices.check.get(),
             base.ids().random(),
@@ -69,7 +70,7 @@ impl Service for Inventory {
             .add(CatalogServiceServer::new(grpc::CatalogApi::new(
                 catalogue,
                 page_key,
-                board,
+                log,
                 grpc::ImportApi::new(desk, &settings.imports),
             )))
             .add(StockServiceServer::new(grpc::StockApi::new(storage::Shelves::new(system.clone()))));

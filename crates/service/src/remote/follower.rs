@@ -8,7 +8,9 @@ use flotilla_clock::{Backoff, OsRandom};
 use flotilla_config::RemoteLayer;
 use flotilla_flags::Published;
 use flotilla_messaging::broker::nats::NatsBroker;
-use flotilla_messaging::{BrokerError, BucketFollower, BucketObserver, FollowError, Kept, NatsSettings, OpenBucket};
+use flotilla_messaging::{
+    BrokerError, BucketEntry, BucketFollower, BucketObserver, FollowError, NatsSettings, OpenBucket,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -108,12 +110,12 @@ impl BucketObserver for RemoteObserver {
         Ok(())
     }
 
-    fn observe(&self, kept: Kept) {
+    fn observe(&self, entry: BucketEntry) {
         let mut state = self.state();
         if let Some(reading) = &mut state.reading {
-            reading.observe(kept);
+            reading.observe(entry);
         } else {
-            state.known.observe(kept);
+            state.known.observe(entry);
             self.publish(&state.known, true);
         }
     }
@@ -125,8 +127,8 @@ impl BucketObserver for RemoteObserver {
         }
         for value in lost {
             let restored = restore(bucket, value).await?;
-            if let (Some(kept), Some(reading)) = (restored, &mut self.state().reading) {
-                reading.add_restored(kept);
+            if let (Some(entry), Some(reading)) = (restored, &mut self.state().reading) {
+                reading.add_restored(entry);
             }
         }
         let mut state = self.state();
@@ -177,10 +179,10 @@ impl State {
 }
 
 /// Writes a lost value, unless another writer was faster. Returns what the bucket holds now.
-async fn restore(bucket: &OpenBucket, lost: LostValue) -> Result<Option<Kept>, BrokerError> {
+async fn restore(bucket: &OpenBucket, lost: LostValue) -> Result<Option<BucketEntry>, BrokerError> {
     let LostValue { key, value, over } = lost;
     match bucket.put(&key, value.clone(), over).await? {
-        Some(revision) => Ok(Some(Kept { key, value: Some(value), revision })),
+        Some(revision) => Ok(Some(BucketEntry { key, value: Some(value), revision })),
         None => bucket.get(&key).await,
     }
 }

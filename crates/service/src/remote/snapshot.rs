@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use flotilla_config::RemoteLayer;
 use flotilla_flags::Published;
-use flotilla_messaging::Kept;
+use flotilla_messaging::BucketEntry;
 
 use super::{ALL, BUCKET, CONFIG, FLAGS};
 
@@ -40,14 +40,14 @@ pub(super) struct LostValue {
 
 impl Snapshot {
     /// Takes in a value that was restored, unless a later one of its key has been observed meanwhile.
-    pub fn add_restored(&mut self, kept: Kept) {
+    pub fn add_restored(&mut self, kept: BucketEntry) {
         if self.entries.get(&kept.key).is_none_or(|entry| entry.revision < kept.revision) {
             self.observe(kept);
         }
     }
 
     /// Takes in a value.
-    pub fn observe(&mut self, kept: Kept) {
+    pub fn observe(&mut self, kept: BucketEntry) {
         if self.entries.len() >= MAX_KEYS && !self.entries.contains_key(&kept.key) {
             tracing::warn!(key = kept.key, "remote settings have too many keys, this one is left out");
             return;
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_restored_value_replaces_no_later_one() {
         let mut known = snapshot(1, &[("flags.a", "A2", 9)]);
-        let kept = |value, revision| Kept { key: "flags.a".to_owned(), value: Some(value), revision };
+        let kept = |value, revision| BucketEntry { key: "flags.a".to_owned(), value: Some(value), revision };
         known.add_restored(kept(Bytes::from_static(b"A1"), 8));
         assert_eq!(known, snapshot(1, &[("flags.a", "A2", 9)]));
         known.add_restored(kept(Bytes::from_static(b"A3"), 10));

@@ -1,4 +1,4 @@
-//! The latest price of a product, out of news that may come late, twice or in any order.
+//! The latest price of a product, out of updates that may come late, twice or in any order.
 
 use flotilla_money::Amount;
 
@@ -6,7 +6,7 @@ use super::product::ProductId;
 
 /// What the catalogue says of a product's price at one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
+pub struct PriceUpdate {
     /// The product.
     pub product: ProductId,
     /// Its price.
@@ -26,34 +26,34 @@ pub struct Latest {
     pub deleted: bool,
     /// The version that brought the price.
     pub since: i64,
-    /// The latest version heard of; what is older is stale, whatever it says.
+    /// The latest version known of; what is older is stale, whatever it says.
     pub seen: i64,
 }
 
 impl Latest {
-    /// What the first news says.
+    /// The price of the first update.
     #[must_use]
-    pub fn first(news: &News) -> Self {
-        Self { price: news.price, deleted: news.deleted, since: news.version, seen: news.version }
+    pub fn first(update: &PriceUpdate) -> Self {
+        Self { price: update.price, deleted: update.deleted, since: update.version, seen: update.version }
     }
 
-    /// The latest price with the news; `None` if they are stale.
+    /// The latest price with the update; `None` if that is stale.
     #[must_use]
-    pub fn hearing(&self, news: &News) -> Option<Self> {
-        if news.version <= self.seen {
+    pub fn updated(&self, update: &PriceUpdate) -> Option<Self> {
+        if update.version <= self.seen {
             return None;
         }
-        let fresh = Self::first(news);
+        let fresh = Self::first(update);
         Some(if self.same(&fresh) { Self { since: self.since, ..fresh } } else { fresh })
     }
 
     /// Whether a later read of the catalogue shows that this version doesn't exist: a restore has undone it.
     #[must_use]
-    pub fn is_undone_by(&self, now: Option<&News>) -> bool {
+    pub fn is_undone_by(&self, now: Option<&PriceUpdate>) -> bool {
         now.is_none_or(|now| now.version < self.seen || (now.version == self.seen && !self.same(&Self::first(now))))
     }
 
-    /// Whether a reader would be told the same.
+    /// Whether a reader would see the same.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.price == other.price && self.deleted == other.deleted
@@ -67,26 +67,33 @@ mod tests {
 
     use super::*;
 
-    fn news(version: i64, minor: i64, deleted: bool) -> News {
+    fn update(version: i64, minor: i64, deleted: bool) -> PriceUpdate {
         let currency = Currency::parse("USD").expect("known");
-        News { product: ProductId::parse("tea").expect("an id"), price: Amount { minor, currency }, deleted, version }
+        PriceUpdate {
+            product: ProductId::parse("tea").expect("an id"),
+            price: Amount { minor, currency },
+            deleted,
+            version,
+        }
     }
 
     #[test]
     fn a_version_that_leaves_the_price_makes_no_new_price_and_still_outdates_older_ones() {
-        let latest = Latest::first(&news(2, 200, false)).hearing(&news(4, 200, false)).expect("newer");
+        let latest = Latest::first(&update(2, 200, false)).updated(&update(4, 200, false)).expect("newer");
         assert_eq!((latest.since, latest.seen), (2, 4));
-        assert_eq!(latest.hearing(&news(3, 100, false)), None);
-        assert_eq!(latest.hearing(&news(4, 300, false)), None);
+        assert_eq!(latest.updated(&update(3, 100, false)), None);
+        assert_eq!(latest.updated(&update(4, 300, false)), None);
     }
 
     #[test]
     fn what_the_catalogue_no_longer_says_was_undone() {
-        let latest = Latest::first(&news(4, 200, false));
-        for undone in [None, Some(news(3, 200, false)), Some(news(4, 300, false)), Some(news(4, 200, true))] {
+        let latest = Latest::first(&update(4, 200, false));
+        for undone in [None, Some(update(3, 200, false)), Some(update(4, 300, false)), Some(update(4, 200, true))] {
             assert!(latest.is_undone_by(undone.as_ref()), "{undone:?}");
         }
-        assert!(!latest.is_undone_by(Some(&news(4, 200, false))) && !latest.is_undone_by(Some(&news(5, 300, false))));
+        assert!(
+            !latest.is_undone_by(Some(&update(4, 200, false))) && !latest.is_undone_by(Some(&update(5, 300, false)))
+        );
     }
 
     proptest! {
@@ -95,13 +102,13 @@ mod tests {
             prices in prop::collection::vec((1_i64..4, any::<bool>()), 1..12),
             order in prop::collection::vec(any::<prop::sample::Index>(), 1..40),
         ) {
-            let all: Vec<News> = prices.iter().zip(1..).map(|((minor, deleted), version)| news(version, *minor, *deleted)).collect();
-            let heard: Vec<&News> = order.iter().map(|index| index.get(&all)).collect();
-            let mut latest = Latest::first(heard[0]);
-            for news in &heard {
-                latest = latest.hearing(news).unwrap_or(latest);
+            let all: Vec<PriceUpdate> = prices.iter().zip(1..).map(|((minor, deleted), version)| update(version, *minor, *deleted)).collect();
+            let applied: Vec<&PriceUpdate> = order.iter().map(|index| index.get(&all)).collect();
+            let mut latest = Latest::first(applied[0]);
+            for update in &applied {
+                latest = latest.updated(update).unwrap_or(latest);
             }
-            let newest = heard.iter().max_by_key(|news| news.version).expect("some");
+            let newest = applied.iter().max_by_key(|update| update.version).expect("some");
             prop_assert_eq!((latest.price, latest.deleted, latest.seen), (newest.price, newest.deleted, newest.version));
             prop_assert!(latest.since <= latest.seen);
         }

@@ -1,6 +1,7 @@
 //! The consumer of the catalogue's own changes: writes each one's price to the bucket that all replicas watch.
 //!
-//! Of the database it writes only how far the bucket was written. Coming again is harmless: stale news change nothing.
+//! In the database it writes only how far the bucket was written. A redelivery is harmless: a stale update changes
+//! nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,29 +13,29 @@ use flotilla_postgres::Tx;
 use flotilla_proto::events::consumers;
 use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
 
-use crate::domain::price::News;
+use crate::domain::price::PriceUpdate;
 use crate::domain::product::ProductId;
-use crate::prices::{Board, OpenBucketSlot, write};
+use crate::prices::{OpenBucketSlot, PriceLog, write};
 use crate::storage::price_bucket;
 
 /// The catalogue's changes. `ProductChanged` says all; `PriceChanged` comes beside it and says no more.
 #[must_use]
-fn changes() -> Registry<Option<News>> {
+fn changes() -> Registry<Option<PriceUpdate>> {
     Registry::of(&consumers::INVENTORY_PRICES).on(read).ignore::<PriceChanged>()
 }
 
 /// Writes prices to the bucket.
 pub struct Prices {
-    registry: Registry<Option<News>>,
-    board: Arc<Board>,
+    registry: Registry<Option<PriceUpdate>>,
+    log: Arc<PriceLog>,
     open_bucket: OpenBucketSlot,
 }
 
 impl Prices {
-    /// Writes to the open bucket; `board` tells what it holds already.
+    /// Writes to the open bucket; `log` knows what it holds already.
     #[must_use]
-    pub fn new(board: Arc<Board>, open_bucket: OpenBucketSlot) -> Self {
-        Self { registry: changes(), board, open_bucket }
+    pub fn new(log: Arc<PriceLog>, open_bucket: OpenBucketSlot) -> Self {
+        Self { registry: changes(), log, open_bucket }
     }
 }
 
@@ -51,8 +52,8 @@ impl Handler<Tx> for Prices {
         }
         let bucket = self.open_bucket.get().await;
         let bucket = bucket.ok_or_else(|| HandlerError::Other("the bucket of prices is not open".to_owned()))?;
-        let news = newest.into_values().collect();
-        let written = write(&bucket, &self.board, news).await;
+        let updates = newest.into_values().collect();
+        let written = write(&bucket, &self.log, updates).await;
         if let Some(revision) = written.map_err(|error| HandlerError::Other(error.to_string()))? {
             price_bucket::note(tx, &bucket, revision).await?;
         }
@@ -61,14 +62,17 @@ impl Handler<Tx> for Prices {
 }
 
 /// The newest price of each product among the events, whatever their order, and the outcome of each event.
-fn newest(registry: &Registry<Option<News>>, events: &[Event]) -> (HashMap<ProductId, News>, Vec<Outcome>) {
-    let mut newest: HashMap<ProductId, News> = HashMap::new();
+fn newest(
+    registry: &Registry<Option<PriceUpdate>>,
+    events: &[Event],
+) -> (HashMap<ProductId, PriceUpdate>, Vec<Outcome>) {
+    let mut newest: HashMap<ProductId, PriceUpdate> = HashMap::new();
     let mut outcomes = Vec::with_capacity(events.len());
     for event in events {
         outcomes.push(match registry.read(event) {
-            Ok(Some(news)) => {
-                if newest.get(&news.product).is_none_or(|known| known.version < news.version) {
-                    newest.insert(news.product.clone(), news);
+            Ok(Some(update)) => {
+                if newest.get(&update.product).is_none_or(|known| known.version < update.version) {
+                    newest.insert(update.product.clone(), update);
                 }
                 Outcome::Done(Vec::new())
             }
@@ -79,11 +83,16 @@ fn newest(registry: &Registry<Option<News>>, events: &[Event]) -> (HashMap<Produ
     (newest, outcomes)
 }
 
-fn read(message: &ProductChanged) -> Result<Option<News>, Unreadable> {
+fn read(message: &ProductChanged) -> Result<Option<PriceUpdate>, Unreadable> {
     let ProductChanged { product_id, price_minor, currency_code, version, deleted, .. } = message;
     let product = ProductId::parse(product_id).ok_or("product_id is not an id")?;
     let currency = Currency::parse(currency_code).ok_or("currency_code is not known")?;
-    Ok(Some(News { product, price: Amount { minor: *price_minor, currency }, deleted: *deleted, version: *version }))
+    Ok(Some(PriceUpdate {
+        product,
+        price: Amount { minor: *price_minor, currency },
+        deleted: *deleted,
+        version: *version,
+    }))
 }
 
 #[cfg(test)]
@@ -110,10 +119,10 @@ mod tests {
         let frame = [("tea", 2), ("tea", 5), ("cup", 1), ("tea", 4), ("tea", 3)];
         let events: Vec<Event> = frame.iter().map(|(product, version)| changed(product, *version)).collect();
         let (newest, outcomes) = newest(&changes(), &events);
-        let mut told: Vec<_> =
-            newest.values().map(|news| (news.product.as_str(), news.version, news.price.minor)).collect();
-        told.sort_unstable();
-        assert_eq!(told, [("cup", 1, 100), ("tea", 5, 500)]);
+        let mut found: Vec<_> =
+            newest.values().map(|update| (update.product.as_str(), update.version, update.price.minor)).collect();
+        found.sort_unstable();
+        assert_eq!(found, [("cup", 1, 100), ("tea", 5, 500)]);
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done(events) if events.is_empty())));
     }
 

@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::prices::{self, Reader};
 use super::{ImportApi, convert};
 use crate::error::Error;
-use crate::prices::Board;
+use crate::prices::PriceLog;
 use crate::storage::Catalogue;
 
 /// Products in a page where the request doesn't say.
@@ -47,15 +47,15 @@ static SCHEMA: Schema = Schema {
 pub struct CatalogApi {
     catalogue: Catalogue,
     page_key: PageKey,
-    board: Arc<Board>,
+    log: Arc<PriceLog>,
     imports: ImportApi,
 }
 
 impl CatalogApi {
     /// The service over this catalogue, its prices and its imports.
     #[must_use]
-    pub fn new(catalogue: Catalogue, page_key: PageKey, board: Arc<Board>, imports: ImportApi) -> Self {
-        Self { catalogue, page_key, board, imports }
+    pub fn new(catalogue: Catalogue, page_key: PageKey, log: Arc<PriceLog>, imports: ImportApi) -> Self {
+        Self { catalogue, page_key, log, imports }
     }
 }
 
@@ -140,8 +140,8 @@ impl CatalogService for CatalogApi {
         let seen = tokens
             .resume(&resume_token, &query)
             .map_err(|_| invalid("resume_token", "is not a token of this method and filter"))?;
-        tokio::time::timeout(LOADING, self.board.loaded()).await.map_err(|_| Error::PricesLoading)?;
-        let reader = Reader::new(Arc::clone(&self.board), asked, tokens, query, seen);
+        tokio::time::timeout(LOADING, self.log.loaded()).await.map_err(|_| Error::PricesLoading)?;
+        let reader = Reader::new(Arc::clone(&self.log), asked, tokens, query, seen);
         Ok(Response::new(reader.into_stream().boxed()))
     }
 }

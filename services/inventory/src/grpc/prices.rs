@@ -1,4 +1,4 @@
-//! `WatchPrices`: a reader of the board. It has a position, not a queue: nothing is read before the client takes it.
+//! `WatchPrices`: a reader of the log. It has a position, not a queue: nothing is read before the client takes it.
 //!
 //! A resume token names the bucket, a revision up to which all prices were sent and, within the first round, the last
 //! product sent. With a token of another bucket, or ahead of this one, all present prices are sent again. A product
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use crate::domain::product::ProductId;
-use crate::prices::{Board, Told};
+use crate::prices::{PriceEntry, PriceLog};
 
 /// What may be asked of a price.
 pub static SCHEMA: Schema = Schema {
@@ -24,7 +24,7 @@ pub static SCHEMA: Schema = Schema {
     order: "",
 };
 
-/// What a reader has been told.
+/// What a reader has been sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The bucket.
@@ -36,9 +36,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Whether a reader who has seen so much must still be told this.
-    fn lacks(&self, told: &Told) -> bool {
-        self.is_before(&told.product) || self.epoch != told.epoch || told.at > self.revision
+    /// Whether a reader who has seen so much must still be sent this.
+    fn lacks(&self, entry: &PriceEntry) -> bool {
+        self.is_before(&entry.product) || self.epoch != entry.epoch || entry.at > self.revision
     }
 
     /// Whether the first round has yet to come to the product.
@@ -48,35 +48,35 @@ impl Seen {
 }
 
 /// Where a reader stands.
-enum Place {
-    /// In the round through all products, after this one; changes after the place come later.
-    Round { after: Option<ProductId>, place: u64, end: Seen },
-    /// Among the changes, after this place.
+enum Position {
+    /// In the round through all products, after this one; changes after the position come later.
+    Round { after: Option<ProductId>, position: u64, end: Seen },
+    /// Among the changes, after this position.
     Changes(u64),
 }
 
 /// A reader.
 pub struct Reader {
-    board: Arc<Board>,
+    log: Arc<PriceLog>,
     filter: Filter,
     tokens: PageTokens,
     query: String,
     seen: Seen,
-    place: Place,
-    /// Products told with a price that the filter let through.
+    position: Position,
+    /// Products sent with a price that the filter let through.
     inside: HashSet<ProductId>,
 }
 
 impl Reader {
     /// A reader of what the filter lets through. `query` binds its tokens, `seen` is what an earlier one ended with.
     #[must_use]
-    pub fn new(board: Arc<Board>, filter: Filter, tokens: PageTokens, query: String, seen: Option<Seen>) -> Self {
-        let mark = board.mark();
+    pub fn new(log: Arc<PriceLog>, filter: Filter, tokens: PageTokens, query: String, seen: Option<Seen>) -> Self {
+        let mark = log.mark();
         let end = Seen { epoch: mark.epoch, revision: mark.revision, up_to: None };
         let seen = seen.filter(|seen| seen.epoch == mark.epoch && seen.revision <= mark.revision);
         let seen = seen.unwrap_or_else(|| Seen { up_to: Some(String::new()), ..end.clone() });
-        let place = Place::Round { after: None, place: mark.place, end };
-        Self { board, filter, tokens, query, seen, place, inside: HashSet::new() }
+        let position = Position::Round { after: None, position: mark.position, end };
+        Self { log, filter, tokens, query, seen, position, inside: HashSet::new() }
     }
 
     /// The prices as responses; never ends by itself.
@@ -91,67 +91,67 @@ impl Reader {
         loop {
             // A long way through what nobody asked for must not keep others from their turn.
             tokio::task::consume_budget().await;
-            let told = match &mut self.place {
-                Place::Round { .. } => self.next_of_round(),
-                Place::Changes(place) => {
-                    let place = *place;
-                    let told = self.board.next_change(place);
-                    if told.is_none() {
-                        self.board.beyond(place).await;
+            let entry = match &mut self.position {
+                Position::Round { .. } => self.next_of_round(),
+                Position::Changes(position) => {
+                    let position = *position;
+                    let entry = self.log.next_change(position);
+                    if entry.is_none() {
+                        self.log.beyond(position).await;
                     }
-                    told.inspect(|told| {
-                        self.place = Place::Changes(told.place);
-                        self.seen = Seen { epoch: told.epoch, revision: told.at, up_to: None };
+                    entry.inspect(|entry| {
+                        self.position = Position::Changes(entry.position);
+                        self.seen = Seen { epoch: entry.epoch, revision: entry.at, up_to: None };
                     })
                 }
             };
-            if let Some(told) = told.filter(|told| self.is_asked_for(told)) {
-                return self.response(&told);
+            if let Some(entry) = entry.filter(|entry| self.is_asked_for(entry)) {
+                return self.response(&entry);
             }
         }
     }
 
     /// The next product of the round that the reader lacks, if this one is; nothing ends the round.
-    fn next_of_round(&mut self) -> Option<Told> {
-        let Place::Round { after, place, end } = &mut self.place else { return None };
-        let Some(told) = self.board.next_product(after.as_ref(), *place) else {
-            (self.seen, self.place) = (end.clone(), Place::Changes(*place));
+    fn next_of_round(&mut self) -> Option<PriceEntry> {
+        let Position::Round { after, position, end } = &mut self.position else { return None };
+        let Some(entry) = self.log.next_product(after.as_ref(), *position) else {
+            (self.seen, self.position) = (end.clone(), Position::Changes(*position));
             return None;
         };
-        *after = Some(told.product.clone());
-        let lacks = self.seen.lacks(&told);
-        if self.seen.is_before(&told.product) {
-            self.seen.up_to = Some(told.product.to_string());
-            // Who was never told of a product need not learn that it is gone.
-            return Some(told).filter(|told| !told.latest.deleted);
+        *after = Some(entry.product.clone());
+        let lacks = self.seen.lacks(&entry);
+        if self.seen.is_before(&entry.product) {
+            self.seen.up_to = Some(entry.product.to_string());
+            // A reader that was never sent a product need not learn that it is gone.
+            return Some(entry).filter(|entry| !entry.latest.deleted);
         }
-        Some(told).filter(|_| lacks)
+        Some(entry).filter(|_| lacks)
     }
 
-    fn is_asked_for(&mut self, told: &Told) -> bool {
+    fn is_asked_for(&mut self, entry: &PriceEntry) -> bool {
         let price = |field: &str| match field {
-            "name" => Some(Value::from(told.product.as_str())),
-            "price" => Some(Value::from(told.latest.price)),
-            "currency_code" => Some(Value::from(told.latest.price.currency.code())),
+            "name" => Some(Value::from(entry.product.as_str())),
+            "price" => Some(Value::from(entry.latest.price)),
+            "currency_code" => Some(Value::from(entry.latest.price.currency.code())),
             _ => None,
         };
         // Without a filter there is nothing to leave, and nothing to remember.
         if self.filter.condition().is_none() {
             return true;
         }
-        if self.filter.matches(&price) && !told.latest.deleted {
-            self.inside.insert(told.product.clone());
+        if self.filter.matches(&price) && !entry.latest.deleted {
+            self.inside.insert(entry.product.clone());
             return true;
         }
-        self.inside.remove(&told.product) || (told.latest.deleted && self.filter.matches(&price))
+        self.inside.remove(&entry.product) || (entry.latest.deleted && self.filter.matches(&price))
     }
 
-    fn response(&self, told: &Told) -> WatchPricesResponse {
+    fn response(&self, entry: &PriceEntry) -> WatchPricesResponse {
         WatchPricesResponse {
-            product: format!("products/{}", told.product),
-            price: (!told.latest.deleted).then(|| told.latest.price.into()),
-            version: told.latest.since,
-            deleted: told.latest.deleted,
+            product: format!("products/{}", entry.product),
+            price: (!entry.latest.deleted).then(|| entry.latest.price.into()),
+            version: entry.latest.since,
+            deleted: entry.latest.deleted,
             resume_token: self.tokens.sign(&self.seen, &self.query),
         }
     }

@@ -1,19 +1,19 @@
 //! A price as the bucket holds it, and how a newer one is written there.
 
-use flotilla_messaging::{Error as MessagingError, Kept, OpenBucket};
+use flotilla_messaging::{BucketEntry, Error as MessagingError, OpenBucket};
 use flotilla_money::{Amount, Currency};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::Board;
-use crate::domain::price::{Latest, News};
+use super::PriceLog;
+use crate::domain::price::{Latest, PriceUpdate};
 
 /// Attempts at one write; each one lost means that another writer's has succeeded.
 const ATTEMPTS: usize = 16;
 /// Writes under way at once.
 const WRITES: usize = 32;
 
-/// A price with its place in the bucket.
+/// A price with its revision in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketPrice {
     /// The price.
@@ -44,10 +44,10 @@ impl BucketPrice {
         Some(Self { latest: Latest { price, deleted, since, seen }, at })
     }
 
-    /// The price to write after the news, if they are news; `at` is 0 where they bring another price.
-    fn hearing(found: Option<&Self>, news: &News) -> Option<Self> {
-        let Some(found) = found else { return Some(Self { latest: Latest::first(news), at: 0 }) };
-        let latest = found.latest.hearing(news)?;
+    /// The price to write after the update; `None` if it is stale. `at` is 0 where it brings another price.
+    fn updated(found: Option<&Self>, update: &PriceUpdate) -> Option<Self> {
+        let Some(found) = found else { return Some(Self { latest: Latest::first(update), at: 0 }) };
+        let latest = found.latest.updated(update)?;
         Some(Self { latest, at: if latest.same(&found.latest) { found.at } else { 0 } })
     }
 
@@ -63,21 +63,25 @@ impl BucketPrice {
 ///
 /// # Errors
 /// The broker is away, or others write without end. Some may have been written.
-pub async fn write(bucket: &OpenBucket, board: &Board, news: Vec<News>) -> Result<Option<u64>, MessagingError> {
-    let writes = stream::iter(news).map(|news| async move { write_one(bucket, board, &news).await });
+pub async fn write(
+    bucket: &OpenBucket,
+    log: &PriceLog,
+    updates: Vec<PriceUpdate>,
+) -> Result<Option<u64>, MessagingError> {
+    let writes = stream::iter(updates).map(|update| async move { write_one(bucket, log, &update).await });
     writes.buffer_unordered(WRITES).try_fold(None, |last, written| async move { Ok(last.max(written)) }).await
 }
 
 /// Writes one price. Where another writer was faster, its value is read and compared; a stale price changes nothing.
-async fn write_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<Option<u64>, MessagingError> {
-    let key = news.product.as_str();
-    // What the board has seen is most often what is there.
-    let (mut price, mut revision) = match board.kept(bucket.created, &news.product) {
+async fn write_one(bucket: &OpenBucket, log: &PriceLog, update: &PriceUpdate) -> Result<Option<u64>, MessagingError> {
+    let key = update.product.as_str();
+    // What the log knows is most often what is there.
+    let (mut price, mut revision) = match log.in_bucket(bucket.created, &update.product) {
         Some((price, revision)) => (Some(price), revision),
         None => read(bucket, key).await?,
     };
     for _ in 0..ATTEMPTS {
-        let Some(next) = BucketPrice::hearing(price.as_ref(), news) else { return Ok(None) };
+        let Some(next) = BucketPrice::updated(price.as_ref(), update) else { return Ok(None) };
         if let Some(written) = bucket.put(key, next.write().into(), revision).await? {
             return Ok(Some(written));
         }
@@ -88,7 +92,9 @@ async fn write_one(bucket: &OpenBucket, board: &Board, news: &News) -> Result<Op
 
 async fn read(bucket: &OpenBucket, key: &str) -> Result<(Option<BucketPrice>, u64), MessagingError> {
     Ok(match bucket.get(key).await? {
-        Some(Kept { value, revision, .. }) => (value.and_then(|value| BucketPrice::read(&value, revision)), revision),
+        Some(BucketEntry { value, revision, .. }) => {
+            (value.and_then(|value| BucketPrice::read(&value, revision)), revision)
+        }
         None => (None, 0),
     })
 }
@@ -98,14 +104,14 @@ mod tests {
     use super::*;
     use crate::domain::product::ProductId;
 
-    fn news(version: i64, minor: i64) -> News {
+    fn update(version: i64, minor: i64) -> PriceUpdate {
         let price = Amount { minor, currency: Currency::parse("EUR").expect("known") };
-        News { product: ProductId::parse("tea").expect("an id"), price, deleted: false, version }
+        PriceUpdate { product: ProductId::parse("tea").expect("an id"), price, deleted: false, version }
     }
 
     #[test]
     fn a_value_is_read_as_it_was_written() {
-        let price = BucketPrice::hearing(None, &news(3, 125)).expect("news");
+        let price = BucketPrice::updated(None, &update(3, 125)).expect("newer");
         assert_eq!(BucketPrice::read(&price.write(), 9), Some(BucketPrice { at: 9, ..price }));
         for rubbish in ["", "{}", r#"{"price_minor":1,"currency":"XXX","deleted":false,"since":1,"seen":1,"at":1}"#] {
             assert_eq!(BucketPrice::read(rubbish.as_bytes(), 9), None, "{rubbish}");
@@ -114,9 +120,9 @@ mod tests {
 
     #[test]
     fn a_version_that_leaves_the_price_keeps_the_revision_that_brought_it() {
-        let found = BucketPrice { at: 9, ..BucketPrice::hearing(None, &news(3, 125)).expect("news") };
-        assert_eq!(BucketPrice::hearing(Some(&found), &news(4, 125)).expect("news").at, 9);
-        assert_eq!(BucketPrice::hearing(Some(&found), &news(4, 126)).expect("news").at, 0);
-        assert_eq!(BucketPrice::hearing(Some(&found), &news(3, 127)), None);
+        let found = BucketPrice { at: 9, ..BucketPrice::updated(None, &update(3, 125)).expect("newer") };
+        assert_eq!(BucketPrice::updated(Some(&found), &update(4, 125)).expect("newer").at, 9);
+        assert_eq!(BucketPrice::updated(Some(&found), &update(4, 126)).expect("newer").at, 0);
+        assert_eq!(BucketPrice::updated(Some(&found), &update(3, 127)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The follower of the bucket: fills a replica's board from the database, then follows the bucket for as long as the
+//! The follower of the bucket: fills a replica's log from the database, then follows the bucket for as long as the
 //! service runs.
 
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use flotilla_clock::{Backoff, Random};
 use flotilla_messaging::{
-    BrokerError, Bucket, BucketFollower, BucketObserver, Error as MessagingError, FollowError, Kept, OpenBucket,
+    BrokerError, Bucket, BucketEntry, BucketFollower, BucketObserver, Error as MessagingError, FollowError, OpenBucket,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Board, BucketPrice, OpenBucketSlot, write};
-use crate::domain::price::News;
+use super::{BucketPrice, OpenBucketSlot, PriceLog, write};
+use crate::domain::price::PriceUpdate;
 use crate::domain::product::ProductId;
 use crate::storage::Catalogue;
 
@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Fills the board and keeps it up to date.
+/// Fills the log and keeps it up to date.
 pub struct PriceFollower {
     observer: PriceObserver,
     bucket: Bucket,
@@ -31,9 +31,9 @@ pub struct PriceFollower {
     random: Arc<dyn Random>,
 }
 
-/// Puts what the bucket holds on the board, and repairs the bucket by the database.
+/// Takes what the bucket holds into the log, and repairs the bucket by the database.
 struct PriceObserver {
-    board: Arc<Board>,
+    log: Arc<PriceLog>,
     slot: OpenBucketSlot,
     catalogue: Catalogue,
     /// The run of the database's server against which the bucket was repaired.
@@ -62,16 +62,17 @@ impl From<BrokerError> for Fault {
 }
 
 impl PriceFollower {
-    /// Follows `bucket` for `board` and puts it in `slot` while it is open; checks every `check` whether it is the same.
+    /// Follows `bucket` for `log` and puts it in `slot` while it is open; checks every `check` whether it is the same.
     #[must_use]
     pub fn new(
-        board: Arc<Board>,
-        (bucket, slot): (Bucket, OpenBucketSlot),
+        bucket: Bucket,
+        log: Arc<PriceLog>,
+        slot: OpenBucketSlot,
         catalogue: Catalogue,
         check: Duration,
         random: Arc<dyn Random>,
     ) -> Self {
-        let observer = PriceObserver { board, slot, catalogue, run: Mutex::default() };
+        let observer = PriceObserver { log, slot, catalogue, run: Mutex::default() };
         Self { observer, bucket, check, random }
     }
 
@@ -88,7 +89,7 @@ impl PriceFollower {
                 return;
             }
         }
-        observer.board.set_loaded();
+        observer.log.set_loaded();
         BucketFollower::new(bucket, observer, check, backoff, random).run(shutdown).await;
     }
 }
@@ -97,8 +98,8 @@ impl BucketObserver for PriceObserver {
     type Error = Fault;
 
     async fn verify(&self, bucket: &OpenBucket) -> Result<(), Fault> {
-        if self.board.is_ahead_of(bucket.created, bucket.last) || self.catalogue.outran(bucket).await? {
-            bucket.throw_away().await?;
+        if self.log.is_ahead_of(bucket.created, bucket.last) || self.catalogue.outran(bucket).await? {
+            bucket.delete().await?;
             return Err(Fault::Lost);
         }
         Ok(())
@@ -107,16 +108,16 @@ impl BucketObserver for PriceObserver {
     async fn begin(&self, bucket: &OpenBucket) -> Result<(), Fault> {
         let run = self.catalogue.server_run().await?;
         *self.run.lock() = Some(run);
-        self.board.begin(bucket.created);
+        self.log.begin(bucket.created);
         self.slot.set(Some(bucket.clone()));
         Ok(())
     }
 
-    fn observe(&self, kept: Kept) {
-        let product = ProductId::parse(&kept.key);
-        let price = kept.value.and_then(|value| BucketPrice::read(&value, kept.revision));
+    fn observe(&self, entry: BucketEntry) {
+        let product = ProductId::parse(&entry.key);
+        let price = entry.value.and_then(|value| BucketPrice::read(&value, entry.revision));
         if let (Some(product), Some(price)) = (product, price) {
-            self.board.observe(&product, price, kept.revision);
+            self.log.observe(&product, price, entry.revision);
         }
     }
 
@@ -149,7 +150,7 @@ impl PriceObserver {
         let mut after = String::new();
         loop {
             let page = self.catalogue.prices(&after, PAGE).await?;
-            self.board.load(&page);
+            self.log.load(&page);
             match page.last() {
                 Some(last) if page.len() == PAGE as usize => after = last.product.to_string(),
                 _ => return Ok(()),
@@ -157,25 +158,25 @@ impl PriceObserver {
         }
     }
 
-    /// Compares the bucket, as far as the board has seen it, with the database, and writes what is missing. A bucket
+    /// Compares the bucket, as far as the log knows it, with the database, and writes what is missing. A bucket
     /// with prices that a restore of the database has undone is deleted.
     async fn repair(&self, bucket: &OpenBucket) -> Result<(), Fault> {
         // Taken before the database is read: the database must have each of these versions, or a later one.
-        let mut known = self.board.all();
+        let mut known = self.log.all();
         let (mut after, mut written, mut undone, mut revision) = (String::new(), 0, false, None);
         loop {
             let page = self.catalogue.prices(&after, PAGE).await?;
-            for news in &page {
-                if known.remove(&news.product).is_some_and(|known| known.is_undone_by(Some(news))) {
-                    undone |= self.board.correct(&news.product, Some(news));
+            for update in &page {
+                if known.remove(&update.product).is_some_and(|known| known.is_undone_by(Some(update))) {
+                    undone |= self.log.correct(&update.product, Some(update));
                 }
             }
-            self.board.load(&page);
+            self.log.load(&page);
             let full = page.len() == PAGE as usize;
-            let last = page.last().filter(|_| full).map(|news| news.product.to_string());
-            let lacking: Vec<News> = page.into_iter().filter(|news| !self.has(bucket, news)).collect();
+            let last = page.last().filter(|_| full).map(|update| update.product.to_string());
+            let lacking: Vec<PriceUpdate> = page.into_iter().filter(|update| !self.has(bucket, update)).collect();
             written += lacking.len();
-            revision = revision.max(write(bucket, &self.board, lacking).await?);
+            revision = revision.max(write(bucket, &self.log, lacking).await?);
             match last {
                 Some(last) => after = last,
                 None => break,
@@ -185,11 +186,11 @@ impl PriceObserver {
             self.catalogue.note_written(bucket, revision).await?;
         }
         for product in known.keys() {
-            undone |= self.board.correct(product, None);
+            undone |= self.log.correct(product, None);
         }
         if undone {
             if bucket.is_same().await? {
-                bucket.throw_away().await?;
+                bucket.delete().await?;
             }
             return Err(Fault::Undone);
         }
@@ -199,7 +200,9 @@ impl PriceObserver {
         Ok(())
     }
 
-    fn has(&self, bucket: &OpenBucket, news: &News) -> bool {
-        self.board.kept(bucket.created, &news.product).is_some_and(|(price, _)| price.latest.seen >= news.version)
+    fn has(&self, bucket: &OpenBucket, update: &PriceUpdate) -> bool {
+        self.log
+            .in_bucket(bucket.created, &update.product)
+            .is_some_and(|(price, _)| price.latest.seen >= update.version)
     }
 }

@@ -11,7 +11,7 @@ use flotilla_money::{Amount, Currency};
 use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 
 use super::{patience, price_bucket};
-use crate::domain::price::News;
+use crate::domain::price::PriceUpdate;
 use crate::domain::product::{Details, Patch, Product, ProductId};
 use crate::error::Error;
 use crate::events::products;
@@ -77,10 +77,10 @@ impl Catalogue {
     ///
     /// # Errors
     /// The database's.
-    pub async fn prices(&self, after: &str, limit: u32) -> Result<Vec<News>, StoreError> {
+    pub async fn prices(&self, after: &str, limit: u32) -> Result<Vec<PriceUpdate>, StoreError> {
         let limit = i64::from(limit);
         let rows = self.system.query(include_str!("../../queries/list_prices.sql"), &[&after, &limit]).await?;
-        rows.iter().map(news).collect()
+        rows.iter().map(price_update).collect()
     }
 
     /// The present run of the database's server.
@@ -241,9 +241,9 @@ fn price(row: &Row) -> Result<Amount, StoreError> {
     Ok(Amount { minor: row.get("price_minor")?, currency })
 }
 
-fn news(row: &Row) -> Result<News, StoreError> {
+fn price_update(row: &Row) -> Result<PriceUpdate, StoreError> {
     let (deleted, version) = (row.get("deleted")?, row.get("version")?);
-    Ok(News { product: id(row)?, price: price(row)?, deleted, version })
+    Ok(PriceUpdate { product: id(row)?, price: price(row)?, deleted, version })
 }
 
 /// Reads a product's row.

@@ -38,7 +38,7 @@ pub struct Bucket {
 
 /// What a bucket holds under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct BucketEntry {
     /// The key.
     pub key: String,
     /// The value; nothing where it was deleted.
@@ -123,7 +123,7 @@ impl OpenBucket {
     ///
     /// # Errors
     /// The broker is away.
-    pub async fn get(&self, key: &str) -> Result<Option<Kept>, BrokerError> {
+    pub async fn get(&self, key: &str) -> Result<Option<BucketEntry>, BrokerError> {
         let entry = self.bucket.broker.within("bucket read", self.store.entry(key)).await?.map_err(unavailable)?;
         Ok(entry.map(kept))
     }
@@ -168,7 +168,7 @@ impl OpenBucket {
     ///
     /// # Errors
     /// The broker is away.
-    pub async fn throw_away(&self) -> Result<(), BrokerError> {
+    pub async fn delete(&self) -> Result<(), BrokerError> {
         let jetstream = &self.bucket.broker.shared.jetstream;
         let deleted =
             self.bucket.broker.within("bucket deletion", jetstream.delete_key_value(self.bucket.name)).await?;
@@ -193,7 +193,7 @@ impl BucketWatch {
     ///
     /// # Errors
     /// The watch broke off.
-    pub async fn next(&mut self) -> Result<Kept, BrokerError> {
+    pub async fn next(&mut self) -> Result<BucketEntry, BrokerError> {
         let next = async { self.watch.next().await };
         let next = if self.is_current {
             next.await
@@ -214,7 +214,7 @@ impl BucketWatch {
     }
 }
 
-fn kept(entry: kv::Entry) -> Kept {
+fn kept(entry: kv::Entry) -> BucketEntry {
     let value = (entry.operation == Operation::Put).then_some(entry.value);
-    Kept { key: entry.key, value, revision: entry.revision }
+    BucketEntry { key: entry.key, value, revision: entry.revision }
 }

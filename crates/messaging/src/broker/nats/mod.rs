@@ -28,7 +28,7 @@ use async_nats::{
         stream,
     },
 };
-pub use bucket::{Bucket, BucketWatch, Kept, OpenBucket};
+pub use bucket::{Bucket, BucketEntry, BucketWatch, OpenBucket};
 use bytes::Bytes;
 pub use delivery::{NatsDelivery, NatsPings, NatsSubscription};
 use futures::FutureExt;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flotilla_messaging::{Bucket, BucketWatch, Kept, Messaging, OpenBucket};
+use flotilla_messaging::{Bucket, BucketEntry, BucketWatch, Messaging, OpenBucket};
 use flotilla_postgres::Pool;
 use flotilla_testkit::{Stack, eventually, stack};
 use prometheus::Registry;
@@ -22,7 +22,8 @@ pub(super) async fn replica(nats_url: &str) -> Bucket {
 }
 
 async fn next(watch: &mut BucketWatch) -> String {
-    let Kept { key, value, .. } = timeout(PATIENCE, watch.next()).await.expect("the bucket tells something").unwrap();
+    let BucketEntry { key, value, .. } =
+        timeout(PATIENCE, watch.next()).await.expect("the bucket tells something").unwrap();
     format!("{key}={}", String::from_utf8_lossy(&value.unwrap_or_default()))
 }
 
@@ -72,7 +73,7 @@ async fn a_bucket_made_anew_or_seen_over_another_connection_is_not_the_same() {
     let old = bucket.open().await.unwrap();
     old.put("a", "1".into(), 0).await.unwrap();
     assert!(old.is_same().await.unwrap());
-    old.throw_away().await.unwrap();
+    old.delete().await.unwrap();
     assert!(!old.is_same().await.unwrap());
     let fresh = bucket.open().await.unwrap();
     assert_ne!(fresh.created, old.created);

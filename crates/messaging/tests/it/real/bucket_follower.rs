@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_clock::{Backoff, OsRandom};
-use flotilla_messaging::{BrokerError, BucketFollower, BucketObserver, FollowError, Kept, OpenBucket};
+use flotilla_messaging::{BrokerError, BucketEntry, BucketFollower, BucketObserver, FollowError, OpenBucket};
 use flotilla_testkit::stack;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -30,8 +30,8 @@ impl BucketObserver for Recorder {
         Ok(())
     }
 
-    fn observe(&self, kept: Kept) {
-        self.record(format!("{}={}", kept.key, String::from_utf8_lossy(&kept.value.unwrap_or_default())));
+    fn observe(&self, entry: BucketEntry) {
+        self.record(format!("{}={}", entry.key, String::from_utf8_lossy(&entry.value.unwrap_or_default())));
     }
 
     async fn caught_up(&self, bucket: &OpenBucket) -> Result<(), BrokerError> {
@@ -68,7 +68,7 @@ async fn a_follower_observes_old_values_then_changes_and_starts_over_with_anothe
     open.put("c", "1".into(), 0).await.unwrap().expect("nobody else writes");
     expect(&mut calls, &["c=1"]).await;
 
-    open.throw_away().await.unwrap();
+    open.delete().await.unwrap();
     let interrupted = "interrupted, changed: true, repeated: false";
     expect(&mut calls, &[interrupted, "begin", "caught up", "mine=1"]).await;
     shutdown.cancel();

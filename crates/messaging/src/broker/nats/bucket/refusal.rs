@@ -55,6 +55,6 @@ impl OpenBucket {
             return false;
         }
         warn!(bucket = name, error = %error, "the bucket takes no values although the broker writes, it is thrown away");
-        self.throw_away().await.is_ok()
+        self.delete().await.is_ok()
     }
 }
