@@ -3,7 +3,7 @@ WITH made AS (
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, display_name, description, price_minor, currency, version, created_at, updated_at
-), shelf AS (
+), added_stock AS (
     INSERT INTO stock (product_id)
     SELECT id FROM made
 )

@@ -5,7 +5,7 @@ WITH made AS (
         AS n (id, display_name, description, price_minor, currency)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, display_name, description, price_minor, currency, version, created_at, updated_at
-), shelf AS (
+), added_stock AS (
     INSERT INTO stock (product_id)
     SELECT id FROM made
 )

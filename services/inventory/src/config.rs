@@ -43,7 +43,7 @@ pub struct ImportSettings {
 }
 
 impl ImportSettings {
-    /// How long a stream may show no sign of life before it is taken for broken off.
+    /// How long a stream may be inactive before it counts as broken off.
     #[must_use]
     pub fn lost_after(&self) -> Duration {
         self.idle.get() + LOST_GRACE

@@ -1,4 +1,4 @@
-//! Why inventory refuses a call, and how that reads in gRPC. Whether a repeat may help is said by each error.
+//! Why inventory refuses a call, and how that reads in gRPC. Each error knows whether a retry may succeed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::domain::product::ProductId;
 use crate::domain::stock::AdjustFault;
 
-/// When to ask again for prices that are being loaded.
+/// Retry delay while the prices are still being loaded; retry in a second.
 const LOADING_RETRY: Duration = Duration::from_secs(1);
 
 /// Why a call is refused.
@@ -19,7 +19,7 @@ pub enum Error {
     #[error("products/{0} does not exist")]
     NotFound(ProductId),
     /// The id is taken, perhaps by a product that was deleted.
-    #[error("products/{0} exists already")]
+    #[error("products/{0} already exists")]
     Exists(ProductId),
     /// The request id was used for another adjustment.
     #[error("the request id was used for another adjustment of products/{0}")]
@@ -34,7 +34,7 @@ pub enum Error {
     #[error("imports/{0} was taken over by another stream")]
     ImportTaken(String),
     /// The process has just started and hasn't read the prices yet.
-    #[error("the prices are being loaded")]
+    #[error("the prices are still being loaded; retry in a second")]
     PricesLoading,
     /// The stock can't be adjusted so.
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! The expiry worker: says `ReservationExpired` for holds that have lasted too long, again with growing pauses until
-//! orders answers. It frees nothing: only a release or a commit ends a hold.
+//! The expiry worker: publishes `ReservationExpired` for expired reservations, again with growing pauses until orders
+//! replies. It frees nothing: only a release or a commit ends a reservation.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::events::replies;
 use crate::storage::{Backoff, sweep, take_due};
 
-/// Looks for expired holds.
+/// Publishes the expired reservations.
 pub struct ExpiryWorker {
     pool: Pool,
     outbox: Outbox,
@@ -51,7 +51,7 @@ impl ExpiryWorker {
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.round(&shutdown).await {
-                tracing::warn!(error = %error, "expired holds not looked for");
+                tracing::warn!(error = %error, "expired reservations could not be read");
             }
         }
     }
@@ -59,11 +59,11 @@ impl ExpiryWorker {
     async fn round(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         sweep(&self.pool, self.hold).await?;
         // A full batch is followed by the next without a pause: the backlog is finite, each hold's notice moves on.
-        while self.say_expired().await? == self.batch as usize && !shutdown.is_cancelled() {}
+        while self.publish_expired().await? == self.batch as usize && !shutdown.is_cancelled() {}
         Ok(())
     }
 
-    async fn say_expired(&self) -> Result<usize, Error> {
+    async fn publish_expired(&self) -> Result<usize, Error> {
         let tx = self.pool.begin().await?;
         let due = take_due(&tx, self.batch, self.backoff).await?;
         if due.is_empty() {
@@ -74,7 +74,7 @@ impl ExpiryWorker {
         self.outbox.append(&tx, &events).await?;
         tx.commit().await?;
         self.outbox.wake();
-        tracing::info!(holds = due.len(), "holds expired");
+        tracing::info!(reservations = due.len(), "reservations expired");
         Ok(due.len())
     }
 }

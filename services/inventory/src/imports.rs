@@ -1,5 +1,5 @@
-//! Imports under way: a stream's rows gather into chunks, and a stream that ends early, however it does, leaves what it
-//! had to the closer.
+//! Running imports: a stream's rows gather into chunks, and a stream that ends early, however it does, leaves what it
+//! had to the worker that closes broken imports.
 //!
 //! Guarantees: no more than a chunk of rows is in memory for each import; the next rows are read when the chunk is
 //! committed; every import that began ends as completed or as broken off.
@@ -13,25 +13,25 @@ use crate::domain::import::{Import, Item, State};
 use crate::error::Error;
 use crate::storage::{Imports, Run};
 
-/// Streams that may break off at once before some are only found by their silence.
-const LEFT: usize = 256;
+/// Maximum number of broken imports that wait for the worker; further ones are closed by their timeout.
+const MAX_BROKEN: usize = 256;
 
-/// What a stream left when it broke off.
+/// An import whose stream broke off, with the rows that weren't applied.
 #[derive(Debug)]
-pub struct Left {
+pub struct BrokenImport {
     run: Run,
     items: Vec<Item>,
 }
 
-/// An import that a stream works on. Dropped before its end, it is left to the closer.
-pub struct Under {
+/// An import that a stream works on. If it is dropped before it is complete, [`BrokenImportWorker`] closes it.
+pub struct RunningImport {
     imports: Imports,
-    closer: mpsc::Sender<Left>,
+    broken: mpsc::Sender<BrokenImport>,
     run: Option<Run>,
     items: Vec<Item>,
 }
 
-impl Under {
+impl RunningImport {
     /// The line of the next row, from 1.
     #[must_use]
     pub fn line(&self) -> i64 {
@@ -61,7 +61,7 @@ impl Under {
         Ok(())
     }
 
-    /// All rows came in.
+    /// Completes the import: all rows have arrived.
     ///
     /// # Errors
     /// Another stream works on the import, or the database's.
@@ -75,32 +75,37 @@ impl Under {
     }
 }
 
-impl Drop for Under {
+impl Drop for RunningImport {
     fn drop(&mut self) {
         if let Some(run) = self.run.take() {
-            let left = Left { run, items: std::mem::take(&mut self.items) };
-            if let Err(error) = self.closer.try_send(left) {
-                tracing::warn!(error = %error, "a broken import is closed by its silence alone");
+            let left = BrokenImport { run, items: std::mem::take(&mut self.items) };
+            if let Err(error) = self.broken.try_send(left) {
+                tracing::warn!(error = %error, "broken import is closed only by its timeout");
             }
         }
     }
 }
 
-/// Begins imports.
+/// Starts imports and reads them.
 #[derive(Clone)]
-pub struct Desk {
+pub struct ImportStarter {
     imports: Imports,
-    closer: mpsc::Sender<Left>,
+    broken: mpsc::Sender<BrokenImport>,
 }
 
-impl Desk {
+impl ImportStarter {
     /// Begins an import, a new one where no id is given.
     ///
     /// # Errors
     /// A stream works on it already, or the database's.
-    pub async fn begin(&self, id: Option<String>, by: uuid::Uuid) -> Result<Under, Error> {
+    pub async fn begin(&self, id: Option<String>, by: uuid::Uuid) -> Result<RunningImport, Error> {
         let run = self.imports.begin(id, by).await?;
-        Ok(Under { imports: self.imports.clone(), closer: self.closer.clone(), run: Some(run), items: Vec::new() })
+        Ok(RunningImport {
+            imports: self.imports.clone(),
+            broken: self.broken.clone(),
+            run: Some(run),
+            items: Vec::new(),
+        })
     }
 
     /// An import as it stands.
@@ -112,18 +117,18 @@ impl Desk {
     }
 }
 
-/// Closes imports whose streams broke off: applies the rows that had come in, and says so.
-pub struct Closer {
+/// Closes imports whose streams broke off: applies the rows that arrived and records the end.
+pub struct BrokenImportWorker {
     imports: Imports,
-    left: mpsc::Receiver<Left>,
+    left: mpsc::Receiver<BrokenImport>,
 }
 
-impl Closer {
-    /// A desk and its closer.
+impl BrokenImportWorker {
+    /// The starter of imports, and the worker for those that break off.
     #[must_use]
-    pub fn new(imports: Imports) -> (Desk, Self) {
-        let (closer, left) = mpsc::channel(LEFT);
-        (Desk { imports: imports.clone(), closer }, Self { imports, left })
+    pub fn new(imports: Imports) -> (ImportStarter, Self) {
+        let (broken, left) = mpsc::channel(MAX_BROKEN);
+        (ImportStarter { imports: imports.clone(), broken }, Self { imports, left })
     }
 
     /// Works until the shutdown, and then through what is left.
@@ -136,20 +141,20 @@ impl Closer {
         }
     }
 
-    async fn close(&self, mut left: Left) {
+    async fn close(&self, mut left: BrokenImport) {
         let done = async {
             self.imports.apply(&mut left.run, &left.items).await?;
             self.imports.end(&left.run, State::BrokenOff).await
         };
         match done.await {
             Ok(_) => tracing::info!(import = left.run.id, rows = left.run.received, "import broke off"),
-            // Taken over by another stream, or found by its silence.
+            // Taken over by another stream, or closed by its timeout.
             Err(error) => tracing::warn!(import = left.run.id, error = %error, "broken import not closed"),
         }
     }
 }
 
-/// That too many imports run.
+/// The error while too many imports run.
 #[must_use]
 pub fn busy() -> RpcError {
     RpcError::new(Code::ResourceExhausted, "IMPORTS_BUSY", "too many imports are running")

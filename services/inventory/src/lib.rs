@@ -1,11 +1,11 @@
-//! Inventory: the catalogue, the stock, and what orders hold of it.
+//! Inventory: the catalogue, the stock, and the reservations of orders.
 //!
 //! Owns the tables `products`, `stock`, `stock_adjustments`, `reservations`, `imports` and `import_rejections`, and the
 //! bucket `prices`, which is derived from the products. Consumes the commands `ReserveStock`,
-//! `ReleaseStock` and `CommitStock` of orders; says `StockReserved`, `StockRejected`, `StockReleased`,
-//! `ReservationExpired`, `ProductChanged` and `PriceChanged`. Guarantees: an order holds all of its lines or none,
-//! nothing is oversold, an expired hold stays until it is released or committed, and a release that comes before its
-//! reserve refuses it for ever.
+//! `ReleaseStock` and `CommitStock` of orders; publishes `StockReserved`, `StockRejected`, `StockReleased`,
+//! `ReservationExpired`, `ProductChanged` and `PriceChanged`. Guarantees: an order reserves all of its lines or none,
+//! nothing is oversold, an expired reservation stays until it is released or committed, and a reserve that arrives after
+//! its release is refused.
 
 pub mod config;
 pub mod domain;
@@ -53,8 +53,12 @@ impl Service for Inventory {
         let expiry = expiry::ExpiryWorker::new(system.clone(), outbox.clone(), ids.clone(), &settings.hold);
 
         let lost_after = settings.imports.lost_after();
-        let (desk, closer) =
-            imports::Closer::new(storage::Imports::new(system.clone(), outbox.clone(), ids.clone(), lost_after));
+        let (imports, broken) = imports::BrokenImportWorker::new(storage::Imports::new(
+            system.clone(),
+            outbox.clone(),
+            ids.clone(),
+            lost_after,
+        ));
         let catalogue = storage::Catalogue::new(system.clone(), user.clone(), outbox, ids);
         let follower = prices::PriceFollower::new(
             base.messaging().bucket(prices::BUCKET),
@@ -73,7 +77,7 @@ impl Service for Inventory {
                 log,
                 grpc::ImportApi::new(desk, &settings.imports),
             )))
-            .add(StockServiceServer::new(grpc::StockApi::new(storage::Shelves::new(system.clone()))));
+            .add(StockServiceServer::new(grpc::StockApi::new(storage::StockStore::new(system.clone()))));
 
         let shutdown = base.chassis.shutdown();
         base.chassis.spawn("expiry", expiry.run(shutdown.clone()));

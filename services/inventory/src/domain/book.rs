@@ -1,7 +1,7 @@
 //! The book of a batch: the locked rows in memory, over which commands are decided one after the other.
 //!
-//! It is opened with every reservation and every shelf that the batch's commands may touch, applies the commands in
-//! the order of their messages, and tells at the end which rows to write. A hot product costs one row however many
+//! It is opened with every reservation and every stock row that the batch's commands may change, applies the commands
+//! in the order of their messages, and returns at the end which rows to write. A hot product costs one row however many
 //! orders of the batch want it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +15,7 @@ use super::stock::Level;
 
 /// A product's stock as locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shelf {
+pub struct LockedStock {
     /// Its units.
     pub level: Level,
     /// Whether the product is still in the catalogue.
@@ -27,7 +27,7 @@ pub struct Shelf {
 pub struct Book {
     now: SystemTime,
     hold: Duration,
-    shelves: HashMap<ProductId, Shelf>,
+    stock: HashMap<ProductId, LockedStock>,
     reservations: HashMap<Uuid, Reservation>,
     touched: BTreeSet<ProductId>,
     made: BTreeSet<Uuid>,
@@ -51,18 +51,10 @@ impl Book {
     pub fn open(
         now: SystemTime,
         hold: Duration,
-        shelves: HashMap<ProductId, Shelf>,
+        stock: HashMap<ProductId, LockedStock>,
         reservations: HashMap<Uuid, Reservation>,
     ) -> Self {
-        Self {
-            now,
-            hold,
-            shelves,
-            reservations,
-            touched: BTreeSet::new(),
-            made: BTreeSet::new(),
-            moved: BTreeSet::new(),
-        }
+        Self { now, hold, stock, reservations, touched: BTreeSet::new(), made: BTreeSet::new(), moved: BTreeSet::new() }
     }
 
     /// Decides one command.
@@ -80,7 +72,7 @@ impl Book {
     /// What is to be written.
     #[must_use]
     pub fn close(mut self) -> Changes {
-        let levels = self.touched.into_iter().filter_map(|id| self.shelves.get(&id).map(|shelf| (id, shelf.level)));
+        let levels = self.touched.into_iter().filter_map(|id| self.stock.get(&id).map(|stock| (id, stock.level)));
         Changes {
             levels: levels.collect(),
             made: self.made.into_iter().filter_map(|order| self.reservations.remove(&order)).collect(),
@@ -89,11 +81,11 @@ impl Book {
     }
 
     fn reserve(&mut self, order: Uuid, lines: &Lines) -> Verdict {
-        let unknown = self.unfit(lines, |shelf, _| shelf.is_some_and(|shelf| shelf.sellable));
+        let unknown = self.unfit(lines, |stock, _| stock.is_some_and(|stock| stock.sellable));
         if !unknown.is_empty() {
             return self.reject(order, Rejection::UnknownProduct, unknown);
         }
-        let short = self.unfit(lines, |shelf, quantity| shelf.is_some_and(|s| s.level.reserve(quantity).is_some()));
+        let short = self.unfit(lines, |stock, quantity| stock.is_some_and(|s| s.level.reserve(quantity).is_some()));
         if !short.is_empty() {
             return self.reject(order, Rejection::OutOfStock, short);
         }
@@ -134,10 +126,10 @@ impl Book {
             return Verdict::TooEarly("nothing was reserved for the order yet");
         };
         let broken = !self
-            .unfit(&reservation.lines, |shelf, quantity| shelf.is_some_and(|s| change(s.level, quantity).is_some()))
+            .unfit(&reservation.lines, |stock, quantity| stock.is_some_and(|s| change(s.level, quantity).is_some()))
             .is_empty();
         let verdict = if broken {
-            Verdict::Absurd("the stock holds less than the reservation says")
+            Verdict::Absurd("the stock has fewer reserved units than the reservation")
         } else {
             self.change_levels(&reservation.lines, change);
             reservation.state = state;
@@ -151,10 +143,10 @@ impl Book {
     }
 
     /// The products of lines that aren't fit.
-    fn unfit(&self, lines: &Lines, fit: impl Fn(Option<&Shelf>, i64) -> bool) -> Vec<ProductId> {
+    fn unfit(&self, lines: &Lines, fit: impl Fn(Option<&LockedStock>, i64) -> bool) -> Vec<ProductId> {
         lines
             .iter()
-            .filter(|(product, quantity)| !fit(self.shelves.get(product), *quantity))
+            .filter(|(product, quantity)| !fit(self.stock.get(product), *quantity))
             .map(|(product, _)| product.clone())
             .collect()
     }
@@ -162,10 +154,10 @@ impl Book {
     /// Changes the stock of every line. The caller has made sure that each one can be changed.
     fn change_levels(&mut self, lines: &Lines, change: fn(Level, i64) -> Option<Level>) {
         for (product, quantity) in lines.iter() {
-            if let Some(shelf) = self.shelves.get_mut(product)
-                && let Some(level) = change(shelf.level, quantity)
+            if let Some(stock) = self.stock.get_mut(product)
+                && let Some(level) = change(stock.level, quantity)
             {
-                shelf.level = level;
+                stock.level = level;
                 if !self.touched.contains(product) {
                     self.touched.insert(product.clone());
                 }
@@ -210,9 +202,9 @@ mod tests {
     }
 
     fn book(stock: &[(&str, i64, i64)]) -> Book {
-        let shelf = |on_hand, reserved| Shelf { level: Level { on_hand, reserved }, sellable: true };
-        let shelves = stock.iter().map(|(product, on_hand, reserved)| (id(product), shelf(*on_hand, *reserved)));
-        Book::open(SystemTime::UNIX_EPOCH, HOLD, shelves.collect(), HashMap::new())
+        let locked = |on_hand, reserved| LockedStock { level: Level { on_hand, reserved }, sellable: true };
+        let stock = stock.iter().map(|(product, on_hand, reserved)| (id(product), locked(*on_hand, *reserved)));
+        Book::open(SystemTime::UNIX_EPOCH, HOLD, stock.collect(), HashMap::new())
     }
 
     fn reserve(order: u128, lines: &[(&str, i64)]) -> Command {
@@ -237,7 +229,7 @@ mod tests {
     }
 
     fn level(book: &Book, product: &str) -> (i64, i64) {
-        let level = book.shelves[&id(product)].level;
+        let level = book.stock[&id(product)].level;
         (level.on_hand, level.reserved)
     }
 
@@ -266,7 +258,7 @@ mod tests {
     #[test]
     fn a_product_that_is_gone_or_never_was_is_unknown() {
         let mut book = book(&[("a", 5, 0), ("b", 5, 0)]);
-        book.shelves.get_mut(&id("b")).expect("there").sellable = false;
+        book.stock.get_mut(&id("b")).expect("there").sellable = false;
         let verdict = book.apply(&reserve(1, &[("a", 9), ("b", 1), ("c", 1)]));
         assert_eq!(verdict, rejected(Rejection::UnknownProduct, &["b", "c"]));
     }
@@ -324,7 +316,7 @@ mod tests {
     fn a_hold_larger_than_the_stock_says_is_left_for_someone_to_look_at() {
         let mut book = book(&[("a", 5, 0), ("b", 5, 0)]);
         book.apply(&reserve(1, &[("a", 1), ("b", 1)]));
-        book.shelves.get_mut(&id("b")).expect("there").level.reserved = 0;
+        book.stock.get_mut(&id("b")).expect("there").level.reserved = 0;
         assert!(matches!(book.apply(&commit(1)), Verdict::Absurd(_)));
         assert_eq!(level(&book, "a"), (5, 1));
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::book::{Book, Shelf};
+use super::book::{Book, LockedStock};
 use super::product::ProductId;
 use super::reservation::{Command, Lines, Reservation, State, Verdict};
 use super::stock::Level;
@@ -24,7 +24,7 @@ enum Step {
 /// The rows as the database would have them.
 #[derive(Default)]
 struct World {
-    shelves: HashMap<ProductId, Shelf>,
+    stock: HashMap<ProductId, LockedStock>,
     reservations: HashMap<Uuid, Reservation>,
     adjusted: HashMap<ProductId, i64>,
 }
@@ -51,26 +51,26 @@ impl World {
     fn new() -> Self {
         let mut world = Self::default();
         for product in 0..PRODUCTS.len() {
-            world.shelves.insert(id(product), Shelf { level: Level::default(), sellable: true });
+            world.stock.insert(id(product), LockedStock { level: Level::default(), sellable: true });
         }
         world
     }
 
     fn adjust(&mut self, product: usize, delta: i64) {
-        let shelf = self.shelves.get_mut(&id(product)).expect("a shelf");
-        if let Ok(level) = shelf.level.adjust(delta) {
-            shelf.level = level;
+        let stock = self.stock.get_mut(&id(product)).expect("a stock");
+        if let Ok(level) = stock.level.adjust(delta) {
+            stock.level = level;
             *self.adjusted.entry(id(product)).or_default() += delta;
         }
     }
 
     fn run(&mut self, commands: &[Command]) -> Vec<Verdict> {
         let now = SystemTime::UNIX_EPOCH;
-        let mut book = Book::open(now, Duration::from_secs(9), self.shelves.clone(), self.reservations.clone());
+        let mut book = Book::open(now, Duration::from_secs(9), self.stock.clone(), self.reservations.clone());
         let verdicts = commands.iter().map(|command| book.apply(command)).collect();
         let changes = book.close();
         for (product, level) in changes.levels {
-            self.shelves.get_mut(&product).expect("a shelf").level = level;
+            self.stock.get_mut(&product).expect("a stock").level = level;
         }
         for made in changes.made {
             assert!(self.reservations.insert(made.order, made).is_none(), "a reservation was made twice");
@@ -82,12 +82,12 @@ impl World {
     }
 
     fn check(&self) {
-        for (product, shelf) in &self.shelves {
+        for (product, stock) in &self.stock {
             let sum = |wanted: &State| -> i64 {
                 let of = |r: &Reservation| r.lines.iter().filter(|(id, _)| *id == product).map(|(_, q)| q).sum::<i64>();
                 self.reservations.values().filter(|r| r.state == *wanted).map(of).sum()
             };
-            let Level { on_hand, reserved } = shelf.level;
+            let Level { on_hand, reserved } = stock.level;
             let adjusted = self.adjusted.get(product).copied().unwrap_or_default();
             assert!(0 <= reserved && reserved <= on_hand, "{product} is oversold: {reserved} of {on_hand}");
             assert_eq!(reserved, sum(&State::Held), "reserved units of {product} are the open holds");
@@ -119,7 +119,7 @@ proptest! {
         let all: Vec<_> = (0..ORDERS).map(|order| Command::Release { order: Uuid::from_u128(order) }).collect();
         world.run(&all);
         world.check();
-        prop_assert!(world.shelves.values().all(|shelf| shelf.level.reserved == 0), "nothing stays held");
+        prop_assert!(world.stock.values().all(|stock| stock.level.reserved == 0), "nothing stays held");
     }
 
     #[test]
@@ -136,7 +136,7 @@ proptest! {
         let verdicts = together.run(&commands);
         let one_by_one: Vec<_> = commands.iter().flat_map(|command| single.run(std::slice::from_ref(command))).collect();
         prop_assert_eq!(verdicts, one_by_one);
-        prop_assert_eq!(together.shelves, single.shelves);
+        prop_assert_eq!(together.stock, single.stock);
         prop_assert_eq!(together.reservations, single.reservations);
     }
 }

@@ -1,4 +1,4 @@
-//! Imports: what a row does to the catalogue, and what is said of one that does nothing.
+//! Imports: what a row changes in the catalogue, and why a row is rejected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
@@ -69,7 +69,7 @@ impl Reason {
     }
 }
 
-/// A row that does nothing.
+/// A rejected row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// Its place in the stream, from 1.
@@ -98,19 +98,19 @@ impl Rejection {
     }
 }
 
-/// A row as far as it can be judged by itself.
+/// A validated row, or its rejection.
 pub type Item = Result<Row, Rejection>;
 
-/// What became of rows.
+/// How many rows had which result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ImportCounts {
     /// Rows that came in.
     pub received: i64,
     /// Products that were added.
     pub created: i64,
     /// Rows that changed a product.
     pub updated: i64,
-    /// Rows that said what was so already.
+    /// Rows that changed nothing.
     pub unchanged: i64,
     /// Rows that were rejected.
     pub rejected: i64,
@@ -125,31 +125,31 @@ pub enum Known {
     Deleted,
 }
 
-/// What a chunk of rows comes to. Each product is written once, as its last row has it.
+/// The result of a chunk of rows. Each product is written once, as its last row has it.
 #[derive(Debug, Default)]
-pub struct Judged {
+pub struct ChunkResult {
     /// Products to add, by id.
     pub made: BTreeMap<ProductId, Details>,
     /// Products to change, by id: what they were, and what they become.
     pub changed: BTreeMap<ProductId, (Product, Details)>,
-    /// Rows that do nothing, in order.
+    /// Rejected rows, in order.
     pub rejections: Vec<Rejection>,
     /// The count.
-    pub tally: Tally,
+    pub counts: ImportCounts,
 }
 
-/// Judges rows in their order over what the catalogue has.
+/// Applies rows in their order to the products that the catalogue has.
 #[must_use]
-pub fn judge(items: &[Item], known: &HashMap<ProductId, Known>) -> Judged {
-    let mut judged = Judged::default();
+pub fn judge(items: &[Item], known: &HashMap<ProductId, Known>) -> ChunkResult {
+    let mut judged = ChunkResult::default();
     for item in items {
-        judged.tally.received += 1;
+        judged.counts.received += 1;
         let verdict = match item {
             Ok(row) => judged.apply(row, known.get(&row.product)),
             Err(rejection) => Err(rejection.clone()),
         };
         if let Err(rejection) = verdict {
-            judged.tally.rejected += 1;
+            judged.counts.rejected += 1;
             judged.rejections.push(rejection);
         }
     }
@@ -158,7 +158,7 @@ pub fn judge(items: &[Item], known: &HashMap<ProductId, Known>) -> Judged {
     judged
 }
 
-impl Judged {
+impl ChunkResult {
     fn apply(&mut self, row: &Row, known: Option<&Known>) -> Result<(), Rejection> {
         let Row { line, product, display_name, description, price } = row;
         let patch = Patch { display_name: display_name.clone(), description: description.clone(), price: Some(*price) };
@@ -166,7 +166,7 @@ impl Judged {
         let earlier = self.made.get_mut(product).or(self.changed.get_mut(product).map(|(_, details)| details));
         if let Some(details) = earlier {
             let after = patch.apply(details);
-            *(if after == *details { &mut self.tally.unchanged } else { &mut self.tally.updated }) += 1;
+            *(if after == *details { &mut self.counts.unchanged } else { &mut self.counts.updated }) += 1;
             *details = after;
             return Ok(());
         }
@@ -177,9 +177,9 @@ impl Judged {
             Some(Known::Product(before)) => {
                 let after = patch.apply(&before.details);
                 if after == before.details {
-                    self.tally.unchanged += 1;
+                    self.counts.unchanged += 1;
                 } else {
-                    self.tally.updated += 1;
+                    self.counts.updated += 1;
                     self.changed.insert(product.clone(), (before.clone(), after));
                 }
                 Ok(())
@@ -190,7 +190,7 @@ impl Judged {
                 };
                 let description = description.clone().unwrap_or_default();
                 self.made.insert(product.clone(), Details { display_name, description, price: *price });
-                self.tally.created += 1;
+                self.counts.created += 1;
                 Ok(())
             }
         }
@@ -216,7 +216,7 @@ pub struct Import {
     /// Where it stands.
     pub state: State,
     /// The count so far.
-    pub tally: Tally,
+    pub counts: ImportCounts,
     /// The first rejected rows.
     pub rejections: Vec<Rejection>,
     /// When it began.
@@ -250,13 +250,13 @@ mod tests {
         (id(product), Known::Product(Product { id: id(product), details, version: 1, created_at, updated_at }))
     }
 
-    fn counts(judged: &Judged) -> (i64, i64, i64, i64, i64) {
-        let Tally { received, created, updated, unchanged, rejected } = judged.tally;
+    fn counts(judged: &ChunkResult) -> (i64, i64, i64, i64, i64) {
+        let ImportCounts { received, created, updated, unchanged, rejected } = judged.counts;
         (received, created, updated, unchanged, rejected)
     }
 
     #[test]
-    fn a_row_adds_changes_or_says_what_is_so() {
+    fn a_row_adds_changes_or_leaves_a_product() {
         let rows = [row(1, "new", Some("New"), 1), row(2, "tea", None, 2), row(3, "cup", Some("Tea"), 100)];
         let judged = judge(&rows, &HashMap::from([known("tea", 100), known("cup", 100)]));
         assert_eq!(counts(&judged), (3, 1, 1, 1, 0));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_does_nothing_is_told_with_line_field_and_reason() {
+    fn a_rejected_row_is_reported_with_line_field_and_reason() {
         let rows = [
             row(1, "gone", Some("Gone"), 1),
             row(2, "new", None, 1),
@@ -291,12 +291,13 @@ mod tests {
         ];
         let judged = judge(&rows, &HashMap::from([(id("gone"), Known::Deleted)]));
         assert_eq!(counts(&judged), (3, 0, 0, 0, 3));
-        let told: Vec<_> = judged.rejections.iter().map(|r| (r.line, r.field.as_str(), r.reason.as_str())).collect();
+        let reported: Vec<_> =
+            judged.rejections.iter().map(|r| (r.line, r.field.as_str(), r.reason.as_str())).collect();
         let wanted = [
             (1, "product_id", "PRODUCT_DELETED"),
             (2, "display_name", "MISSING_DISPLAY_NAME"),
             (3, "product_id", "INVALID_FIELD"),
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(reported, wanted);
     }
 }

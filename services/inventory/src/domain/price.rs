@@ -4,7 +4,7 @@ use flotilla_money::Amount;
 
 use super::product::ProductId;
 
-/// What the catalogue says of a product's price at one version.
+/// A product's price at one version of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriceUpdate {
     /// The product.

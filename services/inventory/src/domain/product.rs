@@ -1,4 +1,4 @@
-//! Products: their ids, what is said of them, and how that changes.
+//! Products: their ids, their details, and how those change.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -36,7 +36,7 @@ impl fmt::Display for ProductId {
     }
 }
 
-/// What an operator says of a product.
+/// The details of a product that operators set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
     /// Name that people see.
@@ -52,7 +52,7 @@ pub struct Details {
 pub struct Product {
     /// Its id.
     pub id: ProductId,
-    /// What is said of it.
+    /// Its details.
     pub details: Details,
     /// Counts the changes, from 1.
     pub version: i64,

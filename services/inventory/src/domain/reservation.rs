@@ -1,4 +1,4 @@
-//! Reservations: what an order asks for, what became of it, and the words of that conversation.
+//! Reservations: an order's command, its verdict, and the reservation's state.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use super::product::ProductId;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lines(BTreeMap<ProductId, i64>);
 
-/// Why lines are refused: the sender is at fault.
+/// Why lines are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinesFault {
     /// There are none.
@@ -67,7 +67,7 @@ impl Lines {
     }
 }
 
-/// What orders asks of inventory.
+/// A command of orders to inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Hold all lines or none.
@@ -110,7 +110,7 @@ pub enum Rejection {
     Released,
 }
 
-/// What became of an order's reservation.
+/// The state of an order's reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Its lines are held.
@@ -139,11 +139,11 @@ pub struct Reservation {
     pub state: State,
     /// What is or was held; none where nothing ever was.
     pub lines: Lines,
-    /// When inventory asks what is to become of the hold; `None` where nothing ever was held.
+    /// When the reservation expires; `None` if nothing was ever reserved.
     pub expires_at: Option<SystemTime>,
 }
 
-/// What is answered to a command.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// All lines are held.
@@ -163,11 +163,11 @@ pub enum Verdict {
         /// Whether anything had been.
         held: bool,
     },
-    /// Shipped; nobody waits for an answer.
+    /// Shipped; no reply is needed.
     Committed,
-    /// The command makes no sense yet: it may be early.
+    /// The command can't be applied yet: it may have arrived early.
     TooEarly(&'static str),
-    /// The command contradicts what happened; someone should look at it.
+    /// The command contradicts the reservation's history; it needs an operator.
     Absurd(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! The stock of one product: units on the shelves and units held of them.
+//! The stock of one product: units on hand and units reserved of them.
 
 /// Most units of one product: sums over many products stay far from 64 bits.
 pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
@@ -6,9 +6,9 @@ pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
 /// Units of one product. `0 <= reserved <= on_hand` holds in every value that this module makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Level {
-    /// Units on the shelves, held ones included.
+    /// Units on hand, including the reserved ones.
     pub on_hand: i64,
-    /// Units held for orders.
+    /// Units reserved for orders.
     pub reserved: i64,
 }
 

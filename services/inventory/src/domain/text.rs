@@ -1,5 +1,5 @@
-//! What people write: something, and no control characters that a database or a terminal would choke on. How long it may
-//! be is said by the contracts.
+//! Text from people: not blank, and without control characters that a database or a terminal can't handle. The
+//! contracts limit its length.
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -18,7 +18,7 @@ use crate::domain::product::ProductId;
 use crate::prices::{OpenBucketSlot, PriceLog, write};
 use crate::storage::price_bucket;
 
-/// The catalogue's changes. `ProductChanged` says all; `PriceChanged` comes beside it and says no more.
+/// The catalogue's changes. `ProductChanged` has everything; `PriceChanged` is published with it and adds nothing.
 #[must_use]
 fn changes() -> Registry<Option<PriceUpdate>> {
     Registry::of(&consumers::INVENTORY_PRICES).on(read).ignore::<PriceChanged>()

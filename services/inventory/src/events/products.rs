@@ -1,4 +1,4 @@
-//! The catalogue's changes, for those who keep a copy of it.
+//! The events of the catalogue's changes, for services that keep a copy of it.
 
 use flotilla_clock::Ids;
 use flotilla_messaging::Event;

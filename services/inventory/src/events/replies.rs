@@ -1,4 +1,4 @@
-//! The answers to commands, and the question about an expired hold.
+//! The replies to commands, and the event about an expired reservation.
 
 use flotilla_clock::Ids;
 use flotilla_messaging::{Event, Outcome};
@@ -29,7 +29,7 @@ pub fn outcome(ids: &Ids, command: &Event, order: Uuid, verdict: Verdict) -> Out
     Outcome::Replied { reply: reply.caused_by(command), more: Vec::new() }
 }
 
-/// Asks what is to become of a hold; `notice` counts the questions.
+/// Asks orders whether to release or commit a reservation; `notice` counts the repeats.
 #[must_use]
 pub fn expired(ids: &Ids, order: Uuid, notice: i32) -> Event {
     let message = ReservationExpired { order_id: order.to_string() };

@@ -5,7 +5,7 @@ use flotilla_telemetry::KeyValue;
 
 use crate::domain::reservation::{Command, Rejection, Verdict};
 
-/// Tells of a command and its verdict; nothing where the order's trace isn't sampled.
+/// Adds a command and its verdict to the order's trace, if that is sampled.
 pub(super) fn decided(event: &Event, command: &Command, verdict: &Verdict) {
     let name = match command {
         Command::Reserve { .. } => "reserve stock",

@@ -23,14 +23,14 @@ use crate::error::Error;
 use crate::prices::PriceLog;
 use crate::storage::Catalogue;
 
-/// Products in a page where the request doesn't say.
+/// Default page size.
 const PAGE: u32 = 50;
-/// Most products in a page.
+/// Maximum page size.
 const MAX_PAGE: u32 = 1_000;
 /// Longest wait for the prices of a process that has just started.
 const LOADING: Duration = Duration::from_secs(5);
 
-/// What `ListProducts` may be asked.
+/// The fields that `ListProducts` filters and sorts by.
 static SCHEMA: Schema = Schema {
     key: Field::name("name", "id", "products").sortable(),
     fields: &[

@@ -1,4 +1,4 @@
-//! `ImportProducts` and `GetImport`: rows are judged as they come, applied by chunks, and read no faster than that.
+//! `ImportProducts` and `GetImport`: rows are validated as they arrive and applied in chunks; the next rows are read when a chunk is committed.
 
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ use crate::config::ImportSettings;
 use crate::domain::import::{Import, Item, Reason, Rejection, Row, State};
 use crate::domain::product::ProductId;
 use crate::domain::text;
-use crate::imports::{Desk, Under, busy};
+use crate::imports::{ImportStarter, RunningImport, busy};
 
 /// Longest time that a row waits for others to share its transaction.
 const GATHERING: Duration = Duration::from_millis(500);
 
 /// Imports over gRPC.
 pub struct ImportApi {
-    desk: Desk,
+    imports: ImportStarter,
     settings: ImportSettings,
     places: Semaphore,
 }
 
 impl ImportApi {
-    /// Imports at this desk.
+    /// The service over these imports.
     #[must_use]
-    pub fn new(desk: Desk, settings: &ImportSettings) -> Self {
-        Self { desk, settings: settings.clone(), places: Semaphore::new(settings.concurrent) }
+    pub fn new(imports: ImportStarter, settings: &ImportSettings) -> Self {
+        Self { imports, settings: settings.clone(), places: Semaphore::new(settings.concurrent) }
     }
 
-    /// Takes in a stream of rows.
+    /// Imports a stream of rows.
     ///
     /// # Errors
     /// The stream's, too many rows or too long a silence, another stream on the same import, or the database's.
@@ -43,7 +43,7 @@ impl ImportApi {
         let _place = self.places.try_acquire().map_err(|_| busy())?;
         let first = self.next(&mut rows).await?;
         let id = first.as_ref().map(|first| first.import_id.clone()).filter(|id| !id.is_empty());
-        let mut import = self.desk.begin(id, by).await?;
+        let mut import = self.imports.begin(id, by).await?;
         if let Some(first) = first {
             self.take(&mut import, first, &mut rows).await?;
         }
@@ -56,13 +56,13 @@ impl ImportApi {
     /// There is none, or the database's.
     pub async fn get(&self, name: &str) -> Result<v1::Import, Status> {
         let id = flotilla_rpc::name::parse("name", "imports", name)?;
-        Ok(answer(self.desk.get(&id).await?))
+        Ok(answer(self.imports.get(&id).await?))
     }
 
     /// Takes all rows from the first on.
     async fn take(
         &self,
-        import: &mut Under,
+        import: &mut RunningImport,
         first: ImportProductsRequest,
         rows: &mut Streaming<ImportProductsRequest>,
     ) -> Result<(), Status> {
@@ -72,7 +72,7 @@ impl ImportApi {
                 return Err(self.too_many().into());
             }
             let line = import.line();
-            import.gather(judge(line, request));
+            import.gather(validate(line, request));
             if import.gathered() == 1 {
                 due = Instant::now() + GATHERING;
             }
@@ -114,13 +114,13 @@ impl ImportApi {
     }
 }
 
-/// Judges a row by itself.
-fn judge(line: i64, request: ImportProductsRequest) -> Item {
+/// Validates a single row.
+fn validate(line: i64, request: ImportProductsRequest) -> Item {
     let Some(row) = request.row else {
         return Err(Rejection::new(line, "", "row", Reason::MissingRow, "must be set"));
     };
     let reject = |field: &str, reason, text: String| {
-        // What was sent is told back, cut where it is long.
+        // The report repeats what was sent, shortened if it is long.
         let product: String = row.product_id.chars().filter(|c| !c.is_control()).take(63).collect();
         Rejection::new(line, &product, field, reason, text)
     };
@@ -131,8 +131,8 @@ fn judge(line: i64, request: ImportProductsRequest) -> Item {
         .ok_or_else(|| reject("product_id", Reason::InvalidField, "is not a product's id".to_owned()))?;
     let price = price(row.price.as_ref()).map_err(|(field, reason, text)| reject(field, reason, text))?;
     let ImportRow { display_name, description, .. } = &row;
-    let said = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let (display_name, description) = (said(display_name), said(description));
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let (display_name, description) = (given(display_name), given(description));
     for (field, fault) in [
         ("display_name", display_name.as_ref().map(|name| text::required(name))),
         ("description", description.as_ref().map(|lines| text::lines(lines))),
@@ -178,11 +178,11 @@ fn answer(import: Import) -> v1::Import {
     v1::Import {
         name: format!("imports/{}", import.id),
         state: state.into(),
-        received: import.tally.received,
-        created: import.tally.created,
-        updated: import.tally.updated,
-        unchanged: import.tally.unchanged,
-        rejected: import.tally.rejected,
+        received: import.counts.received,
+        created: import.counts.created,
+        updated: import.counts.updated,
+        unchanged: import.counts.unchanged,
+        rejected: import.counts.rejected,
         rejected_rows: import.rejections.into_iter().map(rejected).collect(),
         create_time: Some(import.created_at.into()),
         end_time: import.ended_at.map(Into::into),

@@ -1,5 +1,5 @@
-//! Inventory's gRPC services: they check what the contracts can't say, ask storage, and put what goes out into words.
-//! Who may call what, and what a request must look like, is said by the contracts.
+//! Inventory's gRPC services: they check what the contracts can't express, call storage, and convert the results.
+//! The contracts declare who may call what, and what a request must look like.
 
 mod catalog;
 mod convert;

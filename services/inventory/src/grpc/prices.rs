@@ -17,7 +17,7 @@ use tonic::Status;
 use crate::domain::product::ProductId;
 use crate::prices::{PriceEntry, PriceLog};
 
-/// What may be asked of a price.
+/// The fields that `WatchPrices` filters by.
 pub static SCHEMA: Schema = Schema {
     key: Field::name("name", "id", "products"),
     fields: &[Field::money("price", "price_minor", "currency"), Field::text("currency_code", "currency")],
@@ -89,7 +89,7 @@ impl Reader {
 
     async fn next(&mut self) -> WatchPricesResponse {
         loop {
-            // A long way through what nobody asked for must not keep others from their turn.
+            // A long run of products that don't match the filter must not block other tasks.
             tokio::task::consume_budget().await;
             let entry = match &mut self.position {
                 Position::Round { .. } => self.next_of_round(),

@@ -10,18 +10,18 @@ use super::convert;
 use crate::domain::product::ProductId;
 use crate::domain::stock::Level;
 use crate::domain::text;
-use crate::storage::{Adjustment, Shelves};
+use crate::storage::{Adjustment, StockStore};
 
 /// Stock over gRPC.
 pub struct StockApi {
-    shelves: Shelves,
+    store: StockStore,
 }
 
 impl StockApi {
-    /// The service over these shelves.
+    /// The service over this store.
     #[must_use]
-    pub fn new(shelves: Shelves) -> Self {
-        Self { shelves }
+    pub fn new(store: StockStore) -> Self {
+        Self { store }
     }
 }
 
@@ -33,14 +33,14 @@ impl StockService for StockApi {
             .strip_suffix("/stock")
             .ok_or_else(|| invalid("name", "must be products/{product}/stock"))
             .and_then(|product| convert::product_id("name", product))?;
-        let level = self.shelves.get(&product).await?;
+        let level = self.store.get(&product).await?;
         Ok(Response::new(stock(&product, level)))
     }
 
     async fn adjust_stock(&self, request: Request<AdjustStockRequest>) -> Result<Response<Stock>, Status> {
         let by = caller(&request)?.user;
         let adjustment = adjustment(request.into_inner(), by)?;
-        let level = self.shelves.adjust(&adjustment).await?;
+        let level = self.store.adjust(&adjustment).await?;
         Ok(Response::new(stock(&adjustment.product, level)))
     }
 }

@@ -89,7 +89,8 @@ impl Catalogue {
     /// The database's.
     pub async fn server_run(&self) -> Result<i64, StoreError> {
         let rows = self.system.query(include_str!("../../queries/server_run.sql"), &[]).await?;
-        let row = rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the server doesn't say its start"))?;
+        let row =
+            rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the database returned no start time"))?;
         row.get("run")
     }
 
@@ -111,7 +112,7 @@ impl Catalogue {
         tx.commit().await
     }
 
-    /// Adds a product and its empty shelf.
+    /// Adds a product with its empty stock row.
     ///
     /// # Errors
     /// [`Error::Exists`], or the database's.
@@ -135,7 +136,7 @@ impl Catalogue {
         .await
     }
 
-    /// Changes a product. A change that changes nothing isn't one.
+    /// Changes a product. A patch that changes nothing adds no version and publishes nothing.
     ///
     /// # Errors
     /// [`Error::NotFound`], another etag, or the database's.
@@ -190,7 +191,7 @@ impl Catalogue {
         .await
     }
 
-    /// Runs a transaction, again if it may succeed then; a refusal is an answer and isn't repeated.
+    /// Runs a transaction and retries what may succeed; a refusal isn't retried.
     async fn write<T, F, Fut>(&self, op: F) -> Result<T, Error>
     where
         F: FnMut() -> Fut,
@@ -201,8 +202,8 @@ impl Catalogue {
         done
     }
 
-    /// Appends the events and commits. A commit of unknown outcome isn't repeated: the repeat would take its own
-    /// product for another's, or its own version for a change in between.
+    /// Appends the events and commits. A commit of unknown outcome isn't retried: the retry would mistake its own
+    /// product or version for another caller's.
     async fn finish(
         &self,
         tx: Tx,

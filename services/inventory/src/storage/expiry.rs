@@ -1,4 +1,4 @@
-//! Holds that have lasted too long.
+//! Expired reservations.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
 use uuid::Uuid;
 
 use super::{catalogue, patience};
-use crate::domain::import::{Import, Item, Judged, Known, REPORTED, Rejection, State, Tally, judge};
+use crate::domain::import::{ChunkResult, Import, ImportCounts, Item, Known, REPORTED, Rejection, State, judge};
 use crate::domain::product::{Details, Product, ProductId};
 use crate::error::Error;
 use crate::events::products;
@@ -36,13 +36,13 @@ pub struct Imports {
 }
 
 impl Imports {
-    /// The imports in this pool. A stream that shows no sign of life for `lost_after` is taken for broken off.
+    /// The imports in this pool. A stream without activity for `lost_after` counts as broken off.
     #[must_use]
     pub fn new(pool: Pool, outbox: Outbox, ids: Ids, lost_after: Duration) -> Self {
         Self { pool, outbox, ids, lost_after }
     }
 
-    /// Begins an import, anew where one of that id has ended.
+    /// Begins an import; an ended one with the same id starts again.
     ///
     /// # Errors
     /// [`Error::ImportRunning`], or the database's.
@@ -88,7 +88,7 @@ impl Imports {
         };
         if received != run.received {
             tx.rollback().await?;
-            // A commit whose answer was lost has been here before.
+            // An earlier attempt's commit succeeded, but its response was lost.
             let done = received == run.received + count(items.len());
             return Ok(if done { Ok(()) } else { Err(Error::ImportTaken(run.id.clone())) });
         }
@@ -96,7 +96,7 @@ impl Imports {
         let judged = judge(items, &known);
         let events = self.write_products(&tx, &judged).await?;
         write_rejections(&tx, &run.id, rejected, &judged.rejections).await?;
-        let Tally { received, created, updated, unchanged, rejected } = judged.tally;
+        let ImportCounts { received, created, updated, unchanged, rejected } = judged.counts;
         let advance = include_str!("../../queries/advance_import.sql");
         tx.execute(advance, &[&run.id, &received, &created, &updated, &unchanged, &rejected]).await?;
         self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres)?;
@@ -104,13 +104,13 @@ impl Imports {
         Ok(Ok(()))
     }
 
-    async fn write_products(&self, tx: &Tx, judged: &Judged) -> Result<Vec<Event>, StoreError> {
+    async fn write_products(&self, tx: &Tx, judged: &ChunkResult) -> Result<Vec<Event>, StoreError> {
         let mut events = Vec::new();
         if !judged.made.is_empty() {
             let columns = Columns::of(judged.made.iter());
             let rows = columns.run(tx, include_str!("../../queries/insert_products.sql")).await?;
             if rows.len() != judged.made.len() {
-                // Someone else added one in the meantime: the rows are judged again, over what there is now.
+                // Another call added one in the meantime: the rows are validated again.
                 return Err(StoreError::new(ErrorKind::Conflict, "a product was added by another call"));
             }
             for product in rows {
@@ -165,12 +165,12 @@ async fn lock_products(tx: &Tx, items: &[Item]) -> Result<HashMap<ProductId, Kno
 
 async fn write_rejections(tx: &Tx, id: &str, before: i64, rejections: &[Rejection]) -> Result<(), StoreError> {
     let room = REPORTED.saturating_sub(usize::try_from(before).unwrap_or(REPORTED));
-    let told = &rejections[..rejections.len().min(room)];
-    if told.is_empty() {
+    let reported = &rejections[..rejections.len().min(room)];
+    if reported.is_empty() {
         return Ok(());
     }
-    let text = |read: fn(&Rejection) -> &str| told.iter().map(read).collect::<Vec<_>>();
-    let lines: Vec<i64> = told.iter().map(|rejection| rejection.line).collect();
+    let text = |read: fn(&Rejection) -> &str| reported.iter().map(read).collect::<Vec<_>>();
+    let lines: Vec<i64> = reported.iter().map(|rejection| rejection.line).collect();
     let (products, fields) = (text(|rejection| &rejection.product_id), text(|rejection| &rejection.field));
     let (reasons, descriptions) = (text(|rejection| &rejection.reason), text(|rejection| &rejection.description));
     let insert = include_str!("../../queries/insert_rejections.sql");
@@ -213,9 +213,14 @@ fn import(row: &Row, rejections: Vec<Rejection>) -> Result<Import, StoreError> {
         "running" => State::Running,
         "completed" => State::Completed,
         "broken_off" => State::BrokenOff,
-        other => return Err(StoreError::new(ErrorKind::Other, format!("an import has the state {other}"))),
+        other => {
+            return Err(StoreError::new(
+                ErrorKind::Other,
+                format!("unknown import state {other:?}; known are running, completed and broken_off"),
+            ));
+        }
     };
-    let tally = Tally {
+    let counts = ImportCounts {
         received: row.get("received")?,
         created: row.get("created")?,
         updated: row.get("updated")?,
@@ -223,7 +228,7 @@ fn import(row: &Row, rejections: Vec<Rejection>) -> Result<Import, StoreError> {
         rejected: row.get("rejected")?,
     };
     let (created_at, ended_at) = (row.get("created_at")?, row.get("ended_at")?);
-    Ok(Import { id: row.get("id")?, state, tally, rejections, created_at, ended_at })
+    Ok(Import { id: row.get("id")?, state, counts, rejections, created_at, ended_at })
 }
 
 fn rejection(row: &Row) -> Result<Rejection, StoreError> {

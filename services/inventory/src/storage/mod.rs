@@ -11,7 +11,7 @@ pub use catalogue::Catalogue;
 pub use expiry::{Backoff, sweep, take_due};
 pub use imports::{Imports, Run};
 pub use reservations::{open_book, write_changes};
-pub use stock::{Adjustment, Shelves};
+pub use stock::{Adjustment, StockStore};
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use flotilla_postgres::{Error, ErrorKind, Row, Tx};
 use futures::future::{try_join, try_join3};
 use uuid::Uuid;
 
-use crate::domain::book::{Book, Changes, Shelf};
+use crate::domain::book::{Book, Changes, LockedStock};
 use crate::domain::product::ProductId;
 use crate::domain::reservation::{Command, Lines, Rejection, Reservation, State};
 use crate::domain::stock::Level;
@@ -30,9 +30,9 @@ pub async fn open_book(tx: &Tx, commands: &[Command], hold: Duration) -> Result<
         let reservation = read_reservation(row)?;
         reservations.insert(reservation.order, reservation);
     }
-    let shelves = lock_shelves(tx, &wanted(commands, &reservations)).await?;
+    let stock = lock_stock(tx, &wanted(commands, &reservations)).await?;
     let now: SystemTime = clock.get("now")?;
-    Ok(Book::open(now, hold, shelves, reservations))
+    Ok(Book::open(now, hold, stock, reservations))
 }
 
 /// The products whose stock the commands may change, in order.
@@ -50,17 +50,17 @@ fn wanted<'a>(commands: &'a [Command], reservations: &'a HashMap<Uuid, Reservati
     products.into_iter().collect()
 }
 
-async fn lock_shelves(tx: &Tx, products: &[&str]) -> Result<HashMap<ProductId, Shelf>, Error> {
+async fn lock_stock(tx: &Tx, products: &[&str]) -> Result<HashMap<ProductId, LockedStock>, Error> {
     if products.is_empty() {
         return Ok(HashMap::new());
     }
     let rows = tx.query(include_str!("../../queries/lock_stock.sql"), &[&products]).await?;
-    let mut shelves = HashMap::with_capacity(rows.len());
+    let mut stock = HashMap::with_capacity(rows.len());
     for row in &rows {
         let level = Level { on_hand: row.get("on_hand")?, reserved: row.get("reserved")? };
-        shelves.insert(product_id(row.get("product_id")?)?, Shelf { level, sellable: row.get("sellable")? });
+        stock.insert(product_id(row.get("product_id")?)?, LockedStock { level, sellable: row.get("sellable")? });
     }
-    Ok(shelves)
+    Ok(stock)
 }
 
 /// Writes what the batch changed.

@@ -9,9 +9,9 @@ use crate::domain::product::ProductId;
 use crate::domain::stock::Level;
 use crate::error::Error;
 
-/// The shelves.
+/// The stock's tables.
 #[derive(Clone)]
-pub struct Shelves {
+pub struct StockStore {
     system: Pool,
 }
 
@@ -30,8 +30,8 @@ pub struct Adjustment {
     pub by: Uuid,
 }
 
-impl Shelves {
-    /// The shelves in this pool.
+impl StockStore {
+    /// The stock in this database.
     #[must_use]
     pub fn new(system: Pool) -> Self {
         Self { system }
@@ -59,12 +59,12 @@ impl Shelves {
         let Adjustment { product, request_id, delta, reason, by } = adjustment;
         let id = product.as_str();
         let tx = self.system.begin().await?;
-        let shelf = tx.query_opt(include_str!("../../queries/lock_stock_of_product.sql"), &[&id]).await?;
-        let Some(before) = shelf.as_ref().map(read).transpose()? else {
+        let row = tx.query_opt(include_str!("../../queries/lock_stock_of_product.sql"), &[&id]).await?;
+        let Some(before) = row.as_ref().map(read).transpose()? else {
             tx.rollback().await?;
             return Ok(Err(Error::NotFound(product.clone())));
         };
-        // Asked after the lock: whoever used the key before us has committed.
+        // Read after the lock: a transaction that used the key before this one has committed.
         let earlier = tx.query_opt(include_str!("../../queries/find_adjustment.sql"), &[&id, request_id]).await?;
         let answer = match &earlier {
             Some(row) => {

@@ -86,20 +86,20 @@ async fn a_bad_change_is_refused_and_changes_nothing() {
 async fn a_bad_name_is_refused_and_a_good_one_of_nothing_is_not_found() {
     let world = World::start().await;
     let mut catalogue = world.catalogue();
-    let mut shelves = world.shelves();
+    let mut client = world.stock_client();
     for name in ["", "products/", "products", "orders/tea", "products/Tea", "products/a/b", "tea", "products/a\0"] {
         let get = GetProductRequest { name: name.into() };
         assert_eq!(faults(catalogue.get_product(get).await), ["name"], "{name:?}");
         let delete = DeleteProductRequest { name: name.into(), etag: String::new() };
         assert_eq!(faults(catalogue.delete_product(delete).await), ["name"], "{name:?}");
         let stock = GetStockRequest { name: format!("{name}/stock") };
-        assert_eq!(faults(shelves.get_stock(stock).await), ["name"], "{name:?}");
+        assert_eq!(faults(client.get_stock(stock).await), ["name"], "{name:?}");
     }
     let get = GetProductRequest { name: "products/ghost".into() };
     assert_eq!(catalogue.get_product(get).await.unwrap_err().code(), Code::NotFound);
     let stock = GetStockRequest { name: "products/ghost/stock".into() };
-    assert_eq!(shelves.get_stock(stock).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(faults(shelves.get_stock(GetStockRequest { name: "products/tea".into() }).await), ["name"]);
+    assert_eq!(client.get_stock(stock).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(faults(client.get_stock(GetStockRequest { name: "products/tea".into() }).await), ["name"]);
     world.finish().await;
 }
 
@@ -141,7 +141,7 @@ async fn a_bad_adjustment_is_refused_and_burns_no_key() {
         reason: "test".into(),
         request_id: "key".into(),
     };
-    let mut shelves = world.shelves();
+    let mut client = world.stock_client();
     let cases = [
         (AdjustStockRequest { delta: 0, ..good.clone() }, "delta"),
         (AdjustStockRequest { delta: i64::MAX, ..good.clone() }, "delta"),
@@ -154,12 +154,12 @@ async fn a_bad_adjustment_is_refused_and_burns_no_key() {
         (AdjustStockRequest { product: "tea".into(), ..good.clone() }, "product"),
     ];
     for (request, field) in cases {
-        assert_eq!(faults(shelves.adjust_stock(request.clone()).await), [field], "{request:?}");
+        assert_eq!(faults(client.adjust_stock(request.clone()).await), [field], "{request:?}");
     }
-    let least = shelves.adjust_stock(AdjustStockRequest { delta: i64::MIN, ..good.clone() }).await;
+    let least = client.adjust_stock(AdjustStockRequest { delta: i64::MIN, ..good.clone() }).await;
     assert_eq!(least.unwrap_err().code(), Code::FailedPrecondition);
-    let ghost = shelves.adjust_stock(AdjustStockRequest { product: "products/ghost".into(), ..good.clone() }).await;
+    let ghost = client.adjust_stock(AdjustStockRequest { product: "products/ghost".into(), ..good.clone() }).await;
     assert_eq!(ghost.unwrap_err().code(), Code::NotFound);
-    assert_eq!(shelves.adjust_stock(good).await.unwrap().into_inner().on_hand, 11);
+    assert_eq!(client.adjust_stock(good).await.unwrap().into_inner().on_hand, 11);
     world.finish().await;
 }

@@ -62,12 +62,13 @@ async fn every_change_is_said_with_its_version_and_a_new_price_apart() {
     catalogue.update_product(update(dearer, &["price"])).await.unwrap();
     catalogue.delete_product(DeleteProductRequest { name: made.name, etag: String::new() }).await.unwrap();
 
-    let said: Vec<ProductChanged> =
-        world.said::<ProductChanged>().await.iter().map(|event| event.decode().unwrap()).collect();
-    let versions: Vec<_> = said.iter().map(|change| (change.version, change.price_minor, change.deleted)).collect();
+    let published: Vec<ProductChanged> =
+        world.published::<ProductChanged>().await.iter().map(|event| event.decode().unwrap()).collect();
+    let versions: Vec<_> =
+        published.iter().map(|change| (change.version, change.price_minor, change.deleted)).collect();
     assert_eq!(versions, [(1, 100, false), (2, 100, false), (3, 200, false), (4, 200, true)]);
-    assert_eq!(said[1].display_name, "Green tea");
-    let prices = world.said::<PriceChanged>().await;
+    assert_eq!(published[1].display_name, "Green tea");
+    let prices = world.published::<PriceChanged>().await;
     assert_eq!(prices.len(), 1, "only one change was of the price");
     assert_eq!((prices[0].aggregate.as_str(), prices[0].aggregate_version), ("products/tea", 3));
     world.finish().await;
@@ -161,6 +162,6 @@ async fn a_catalogue_of_two_hundred_is_imported_by_many_calls_at_once() {
         })
         .await;
     println!("200 products with stock took {:?}", started.elapsed());
-    assert_eq!(world.said::<ProductChanged>().await.len(), 200);
+    assert_eq!(world.published::<ProductChanged>().await.len(), 200);
     world.finish().await;
 }

@@ -25,7 +25,7 @@ async fn an_expired_hold_is_asked_about_until_answered_and_frees_nothing() {
     let order = world.ids.next();
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 2)])).await;
     let questions = eventually("the question is repeated", PATIENCE, || async {
-        let questions = world.said::<ReservationExpired>().await;
+        let questions = world.published::<ReservationExpired>().await;
         if questions.len() >= 3 { Ok(questions) } else { Err(format!("asked {} times", questions.len())) }
     })
     .await;
@@ -68,7 +68,7 @@ async fn a_hold_of_an_earlier_setting_is_asked_about_when_its_own_time_is_over()
     })
     .await;
     eventually("the other is asked about", PATIENCE, || async {
-        let asked = world.said::<ReservationExpired>().await;
+        let asked = world.published::<ReservationExpired>().await;
         asked.iter().any(|question| question.aggregate == format!("orders/{other}"))
     })
     .await;
@@ -84,8 +84,10 @@ async fn a_release_after_the_expiry_gives_everything_back() {
     world.product("tea", 5).await;
     let order = world.ids.next();
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 2)])).await;
-    eventually("the question is asked", PATIENCE, || async { !world.said::<ReservationExpired>().await.is_empty() })
-        .await;
+    eventually("the question is asked", PATIENCE, || async {
+        !world.published::<ReservationExpired>().await.is_empty()
+    })
+    .await;
     let released: StockReleased = world.ask(&world.release(order)).await;
     assert!(released.held);
     assert_eq!(world.level("tea").await, (5, 0));

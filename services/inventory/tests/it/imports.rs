@@ -43,7 +43,7 @@ fn counts(import: &Import) -> (i64, i64, i64, i64, i64) {
     (import.received, import.created, import.updated, import.unchanged, import.rejected)
 }
 
-fn told(import: &Import) -> Vec<(i64, &str, &str, &str)> {
+fn rejected_rows(import: &Import) -> Vec<(i64, &str, &str, &str)> {
     let rows = import.rejected_rows.iter();
     rows.map(|row| (row.line, row.product_id.as_str(), row.field.as_str(), row.reason.as_str())).collect()
 }
@@ -93,18 +93,18 @@ async fn ten_thousand_rows_are_imported_and_the_bad_ones_are_told() {
         (503, "p502", "price.nanos", "PRICE_TOO_FINE"),
         (10_000, "p9999", "display_name", "MISSING_DISPLAY_NAME"),
     ];
-    assert_eq!(told(&done), wanted);
+    assert_eq!(rejected_rows(&done), wanted);
     assert!(done.rejected_rows.iter().all(|row| !row.description.is_empty()));
     assert_eq!((done.state(), done.end_time.is_some()), (ImportState::Completed, true));
     assert_eq!(progress(&world).await, done, "the report is kept");
-    assert_eq!(world.database.value::<i64>("SELECT count(*) FROM stock", &[]).await, 9_993, "each has its shelf");
-    assert_eq!(world.said::<ProductChanged>().await.len(), 1 + 9_993);
-    assert_eq!(world.said::<PriceChanged>().await.len(), 1, "p5 costs five cents now");
+    assert_eq!(world.database.value::<i64>("SELECT count(*) FROM stock", &[]).await, 9_993, "each has its stock row");
+    assert_eq!(world.published::<ProductChanged>().await.len(), 1 + 9_993);
+    assert_eq!(world.published::<PriceChanged>().await.len(), 1, "p5 costs five cents now");
 
     let again = import(&world, rows).await;
     assert_eq!(counts(&again), (10_000, 0, 0, 9_993, 7), "an import that is repeated changes nothing");
-    assert_eq!(told(&again), wanted);
-    assert_eq!(world.said::<ProductChanged>().await.len(), 1 + 9_993, "and says nothing");
+    assert_eq!(rejected_rows(&again), wanted);
+    assert_eq!(world.published::<ProductChanged>().await.len(), 1 + 9_993, "and publishes nothing");
     world.finish().await;
 }
 
@@ -129,7 +129,7 @@ async fn later_rows_win_and_what_is_absent_is_kept() {
     ];
     let done = import(&world, rows).await;
     assert_eq!(counts(&done), (7, 1, 3, 2, 1));
-    assert_eq!(told(&done), [(5, "old", "product_id", "PRODUCT_DELETED")]);
+    assert_eq!(rejected_rows(&done), [(5, "old", "product_id", "PRODUCT_DELETED")]);
     let get = |id: &str| GetProductRequest { name: format!("products/{id}") };
     let cup = world.public().get_product(get("cup")).await.unwrap().into_inner();
     assert_eq!((cup.display_name.as_str(), cup.price, cup.version), ("Mug", Some(usd(3, 0)), 2), "one version a chunk");
@@ -249,7 +249,7 @@ async fn imports_are_for_operators_and_an_empty_one_is_one() {
     assert_eq!((empty.state(), counts(&empty)), (ImportState::Completed, (0, 0, 0, 0, 0)));
     let unnamed = ImportProductsRequest { row: None, import_id: String::new() };
     let unnamed = world.catalogue().import_products(stream::iter([unnamed])).await.unwrap().into_inner();
-    assert_eq!(told(&unnamed), [(1, "", "row", "MISSING_ROW")]);
+    assert_eq!(rejected_rows(&unnamed), [(1, "", "row", "MISSING_ROW")]);
     assert_ne!(unnamed.name, empty.name);
     let named = ImportProductsRequest { row: None, import_id: "Not an id".into() };
     assert_eq!(refusal(world.catalogue().import_products(stream::iter([named])).await).0, Code::InvalidArgument);

@@ -170,15 +170,15 @@ async fn nothing_that_a_client_writes_becomes_part_of_a_statement() {
     world.finish().await;
 }
 
-/// The products whose present prices a reader with this filter is told.
+/// The products whose present prices a reader with this filter receives.
 async fn watched(world: &World, filter: &str) -> BTreeSet<String> {
     let watch = WatchPricesRequest { filter: filter.into(), resume_token: String::new() };
     let mut stream = world.public().watch_prices(watch).await.unwrap().into_inner();
-    let mut told = BTreeSet::new();
+    let mut received = BTreeSet::new();
     while let Ok(next) = timeout(Duration::from_millis(150), stream.message()).await {
-        told.insert(next.unwrap().unwrap().product.replace("products/", ""));
+        received.insert(next.unwrap().unwrap().product.replace("products/", ""));
     }
-    told
+    received
 }
 
 #[tokio::test]
@@ -202,8 +202,8 @@ async fn memory_and_database_judge_alike() {
         let listed: BTreeSet<String> = list(&world, filter, "", 0).await.unwrap().into_iter().collect();
         // The board follows the database by a little.
         eventually(filter, PATIENCE, || async {
-            let told = watched(&world, filter).await;
-            if told == listed { Ok(()) } else { Err(format!("{told:?}, not {listed:?}")) }
+            let received = watched(&world, filter).await;
+            if received == listed { Ok(()) } else { Err(format!("{received:?}, not {listed:?}")) }
         })
         .await;
     }

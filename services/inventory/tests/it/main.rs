@@ -1,10 +1,10 @@
 //! Inventory on real servers: one file a behaviour.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "tests fail by a panic")]
 
 mod bad_input;
 mod catalogue;
-mod crowd;
+mod contention;
 mod expiry;
 mod imports;
 mod list;

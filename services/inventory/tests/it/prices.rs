@@ -1,4 +1,4 @@
-//! Live prices: every reader of every replica is told, whatever happens to the broker.
+//! Live prices: every reader of every replica gets them, whatever happens to the broker.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,8 +32,8 @@ impl Reader {
 
     /// The next price as product and cents; deleted ones cost nothing.
     async fn price(&mut self) -> (String, i64) {
-        let told = self.next().await;
-        (told.product.replace("products/", ""), cents(&told))
+        let sent = self.next().await;
+        (sent.product.replace("products/", ""), cents(&sent))
     }
 
     async fn says_nothing_more(&mut self) {
@@ -42,8 +42,8 @@ impl Reader {
     }
 }
 
-fn cents(told: &WatchPricesResponse) -> i64 {
-    told.price.as_ref().map_or(-1, |price| price.units * 100 + i64::from(price.nanos) / 10_000_000)
+fn cents(price: &WatchPricesResponse) -> i64 {
+    price.price.as_ref().map_or(-1, |price| price.units * 100 + i64::from(price.nanos) / 10_000_000)
 }
 
 fn price(product: &str, cents: i64) -> (String, i64) {
@@ -68,8 +68,8 @@ async fn until_gone(service: &ServiceHarness, product: &str, later: &str) {
         let mut reader = Reader::open(service, "", "").await;
         loop {
             match reader.price().await {
-                (told, _) if told == product => return Err("it is told"),
-                (told, _) if told == later => return Ok(()),
+                (sent, _) if sent == product => return Err("it was sent"),
+                (sent, _) if sent == later => return Ok(()),
                 _ => {}
             }
         }
@@ -95,16 +95,16 @@ async fn a_reader_is_told_the_present_prices_and_then_each_change() {
     assert_eq!(present, [price("cup", 100), price("tea", 100)]);
 
     world.set_price("tea", 250).await;
-    let told = reader.next().await;
-    assert_eq!((told.product.as_str(), told.price, told.version), ("products/tea", Some(usd(2, 50)), 2));
+    let sent = reader.next().await;
+    assert_eq!((sent.product.as_str(), sent.price, sent.version), ("products/tea", Some(usd(2, 50)), 2));
     let renamed = Product { name: "products/tea".into(), display_name: "Green".into(), ..Product::default() };
     let mask = FieldMask { paths: vec!["display_name".into()] };
     let rename = UpdateProductRequest { product: Some(renamed), update_mask: Some(mask) };
     world.catalogue().update_product(rename).await.unwrap();
     delete(&world, "cup").await;
-    let told = reader.next().await;
+    let sent = reader.next().await;
     assert_eq!(
-        (told.product.as_str(), told.deleted, told.price),
+        (sent.product.as_str(), sent.deleted, sent.price),
         ("products/cup", true, None),
         "a new name is no new price"
     );
@@ -207,7 +207,7 @@ async fn a_reader_resumes_with_what_has_changed() {
     assert_eq!(
         [round.price().await, round.price().await],
         [price("a", 150), price("b", 200)],
-        "what was not told yet, and what changed"
+        "what was not sent yet, and what changed"
     );
 
     for (filter, token) in [("price < 1", last.resume_token.as_str()), ("", "rubbish"), ("", &last.resume_token[1..])] {
@@ -261,7 +261,7 @@ async fn a_bucket_that_is_wiped_is_filled_again_and_readers_go_on() {
     })
     .await;
     world.set_price("a", 300).await;
-    assert_eq!(reader.price().await, price("a", 300), "the stream stayed open and told nothing twice");
+    assert_eq!(reader.price().await, price("a", 300), "the stream stayed open and sent nothing twice");
     let mut resumed = Reader::open(&world.service, "", &token).await;
     assert_eq!(
         [resumed.price().await, resumed.price().await],

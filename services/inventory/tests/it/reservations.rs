@@ -36,7 +36,7 @@ async fn a_repeated_command_gets_the_same_reply_and_reserves_once() {
     let command = world.reserve(order, &[("tea", 2)]);
     let _: StockReserved = world.ask(&command).await;
     let answered = async |times: usize| {
-        eventually("the reply is said again", PATIENCE, || async {
+        eventually("the reply is published again", PATIENCE, || async {
             let answers = world.answers(&command).await;
             if answers.len() >= times { Ok(answers) } else { Err(format!("{} times", answers.len())) }
         })

@@ -48,7 +48,7 @@ async fn what_is_held_cannot_be_taken_away() {
     assert_eq!(refusal(refused), (Code::FailedPrecondition, "INSUFFICIENT_STOCK".into()));
     let taken = world.adjust("tea", -4, "too much").await.unwrap();
     assert_eq!((taken.on_hand, taken.available), (6, 0), "a refusal burns no key");
-    let seen = world.shelves().get_stock(stock_of("tea")).await.unwrap().into_inner();
+    let seen = world.stock_client().get_stock(stock_of("tea")).await.unwrap().into_inner();
     assert_eq!(seen, taken);
     world.finish().await;
 }
@@ -60,7 +60,7 @@ async fn the_stock_of_a_deleted_product_stays_on_the_books() {
     let delete = DeleteProductRequest { name: "products/tea".into(), etag: String::new() };
     world.catalogue().delete_product(delete).await.unwrap();
     assert_eq!(world.adjust("tea", -10, "written off").await.unwrap().on_hand, 0);
-    assert_eq!(world.shelves().get_stock(stock_of("tea")).await.unwrap().into_inner().on_hand, 0);
+    assert_eq!(world.stock_client().get_stock(stock_of("tea")).await.unwrap().into_inner().on_hand, 0);
     world.finish().await;
 }
 

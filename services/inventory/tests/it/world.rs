@@ -87,7 +87,7 @@ impl World {
             .unwrap();
     }
 
-    pub fn shelves(&self) -> StockServiceClient<Channel> {
+    pub fn stock_client(&self) -> StockServiceClient<Channel> {
         StockServiceClient::new(self.as_operator())
     }
 
@@ -106,7 +106,7 @@ impl World {
             reason: "test".to_owned(),
             request_id: request_id.to_owned(),
         };
-        self.shelves().adjust_stock(request).await.map(tonic::Response::into_inner)
+        self.stock_client().adjust_stock(request).await.map(tonic::Response::into_inner)
     }
 
     /// On hand and reserved.
@@ -144,14 +144,14 @@ impl World {
         self.orders.publish(commands).await;
     }
 
-    /// Everything that inventory has said of this kind, in the order of the outbox.
-    pub async fn said<M: prost::Name>(&self) -> Vec<Event> {
+    /// Every event of this type that inventory has published, in the order of the outbox.
+    pub async fn published<M: prost::Name>(&self) -> Vec<Event> {
         let sql = "SELECT subject, event FROM outbox WHERE kind = $1 ORDER BY xid, id";
         let rows = self.database.query(sql, &[&M::full_name()]).await;
         rows.iter().map(|row| decode(row.get(0), row.get(1))).collect()
     }
 
-    /// Everything said in answer to a command, repeats included.
+    /// Every reply to a command, repeats included.
     pub async fn answers(&self, command: &Event) -> Vec<Event> {
         let rows = self.database.query("SELECT subject, event FROM outbox ORDER BY xid, id", &[]).await;
         let all = rows.iter().map(|row| decode(row.get(0), row.get(1)));

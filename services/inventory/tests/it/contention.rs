@@ -17,11 +17,11 @@ async fn one_unit_is_sold_once_to_a_thousand_buyers() {
     let commands: Vec<Event> = (0..1_000).map(|_| world.reserve(world.ids.next(), &[("last", 1)])).collect();
     world.send(&commands).await;
     eventually("everyone is answered", PATIENCE, || async {
-        let answered = world.said::<StockReserved>().await.len() + world.said::<StockRejected>().await.len();
+        let answered = world.published::<StockReserved>().await.len() + world.published::<StockRejected>().await.len();
         if answered == 1_000 { Ok(()) } else { Err(format!("{answered} are")) }
     })
     .await;
-    assert_eq!(world.said::<StockReserved>().await.len(), 1);
+    assert_eq!(world.published::<StockReserved>().await.len(), 1);
     assert_eq!(world.level("last").await, (1, 1));
     world.finish().await;
 }
@@ -32,7 +32,8 @@ async fn a_hundred_orders_are_decided_in_far_fewer_transactions() {
     world.product("tea", 1_000).await;
     let commands: Vec<Event> = (0..100).map(|_| world.reserve(world.ids.next(), &[("tea", 1)])).collect();
     world.send(&commands).await;
-    eventually("everyone is answered", PATIENCE, || async { world.said::<StockReserved>().await.len() == 100 }).await;
+    eventually("everyone is answered", PATIENCE, || async { world.published::<StockReserved>().await.len() == 100 })
+        .await;
     let transactions: i64 = world.database.value("SELECT count(DISTINCT xmin::text) FROM reservations", &[]).await;
     assert!(transactions <= 25, "{transactions} transactions for 100 orders in four frames");
     world.finish().await;
@@ -72,11 +73,11 @@ async fn two_replicas_and_repeats_in_any_order_leave_the_books_balanced() {
     eventually("every order has ended", PATIENCE, || async {
         let ended: i64 = world.database.value(of_orders, &[]).await;
         let distinct: std::collections::HashSet<Uuid> =
-            world.said::<StockReleased>().await.iter().map(|event| event.id).collect();
+            world.published::<StockReleased>().await.iter().map(|event| event.id).collect();
         if ended == 300 && distinct.len() == 300 {
             Ok(())
         } else {
-            Err(format!("{ended} ended, {} said", distinct.len()))
+            Err(format!("{ended} ended, {} published", distinct.len()))
         }
     })
     .await;
