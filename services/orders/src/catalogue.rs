@@ -1,7 +1,7 @@
 //! The copy of inventory's catalogue in memory, by which orders are priced.
 //!
 //! Loaded from the table `catalogue`, kept by this replica's own consumer and, for what other replicas consume, by a
-//! poll that reads only what has changed. A product that isn't known is asked of inventory, once a call. Bounded by
+//! poll that reads only what has changed. An unknown product is looked up in inventory, once per call. Bounded by
 //! the size of the catalogue itself.
 
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ use crate::{
     storage::catalogue::{Changes, Price, Product, Since, changes, upsert},
 };
 
-/// Longest time to keep in the table what inventory answered.
+/// Maximum time to store inventory's response in the table.
 const KEEPING: Duration = Duration::from_secs(2);
 
 /// The catalogue as orders knows it.
@@ -36,7 +36,7 @@ pub struct Catalogue {
     loaded: AtomicBool,
     pool: Pool,
     inventory: CatalogServiceClient<Channel>,
-    /// Bounds what customers with unknown products can ask of inventory at once.
+    /// Bounds the concurrent lookups in inventory.
     lookups: Semaphore,
     lookup_timeout: Duration,
 }
@@ -70,10 +70,10 @@ impl Catalogue {
         self.take(products.iter().map(price));
     }
 
-    /// Prices a basket; asks inventory once for what isn't known.
+    /// Prices a basket; looks unknown products up in inventory once.
     ///
     /// # Errors
-    /// The basket has no price, or inventory couldn't be asked.
+    /// The basket has no price, or the lookup in inventory failed.
     pub async fn price(&self, basket: &Basket) -> Result<Priced, Error> {
         match self.price_by_copy(basket) {
             Err(PricingError::UnknownProducts(lines)) => {
@@ -126,14 +126,14 @@ impl Catalogue {
         price(basket, |id| known.get(id).filter(|price| !price.deleted).map(|price| price.unit))
     }
 
-    /// The products that were never heard of; those taken out of the catalogue needn't be asked for.
+    /// The unknown products; deleted ones need no lookup.
     fn strangers(&self, lines: &[BasketLine]) -> Vec<String> {
         let known = self.prices.read();
         let stranger = |line: &&BasketLine| !known.contains_key(&line.product_id);
         lines.iter().filter(stranger).map(|line| format!("products/{}", line.product_id)).collect()
     }
 
-    /// Asks inventory and keeps its answer. Of many who wait for one new product, the first few ask for all.
+    /// Looks products up in inventory and stores the result. Concurrent lookups of one new product share the first few calls.
     async fn look_up(&self, lines: &[BasketLine]) -> Result<(), Error> {
         let patience = Deadline::at_most(self.lookup_timeout);
         let asking = async {

@@ -225,9 +225,9 @@ mod tests {
     #[test]
     fn every_bad_setting_is_named() {
         let wrong = [("PLACING__WRITERS", "0"), ("SAGA__BACKOFF", "2m"), ("WATCH__POLL", "0s")];
-        let told = load(&wrong).unwrap_err().to_string();
+        let error = load(&wrong).unwrap_err().to_string();
         for name in ["placing.writers", "saga.backoff_max", "watch.poll"] {
-            assert!(told.contains(name), "{told}");
+            assert!(error.contains(name), "{error}");
         }
         assert!(load(&[("SAGA__SPEED", "9")]).is_err());
     }

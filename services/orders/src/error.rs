@@ -27,25 +27,25 @@ pub enum Error {
     /// There is no such order, or it is another customer's.
     #[error("orders/{0} does not exist")]
     NotFound(Uuid),
-    /// The order can't be cancelled any more.
-    #[error("orders/{id} is {state} and can't be cancelled any more")]
+    /// The order can no longer be cancelled.
+    #[error("orders/{id} is {state} and can no longer be cancelled")]
     Ended {
         /// The order.
         id: Uuid,
-        /// Where it stands.
+        /// Its state.
         state: &'static str,
     },
-    /// Inventory couldn't be asked for a product.
-    #[error("the catalogue can't be asked for the product: {0}")]
+    /// The lookup of a product in inventory failed.
+    #[error("the lookup in inventory failed: {0}")]
     Catalogue(String),
     /// New orders are switched off.
-    #[error("no new orders are taken just now")]
+    #[error("new orders are paused; retry later")]
     Paused,
     /// The customer places too many orders; holds the time until the next one is allowed.
-    #[error("too many orders; slow down")]
+    #[error("too many orders; retry after the given delay")]
     TooManyOrders(std::time::Duration),
     /// The user has too many streams of the order.
-    #[error("the order is watched too often by this user")]
+    #[error("too many watches of this order by this user; close one first")]
     TooManyWatches,
     /// The queue of the group commit.
     #[error(transparent)]
@@ -78,8 +78,8 @@ impl From<Error> for RpcError {
                 Self::new(Code::FailedPrecondition, "ORDER_ENDED", message).metadata("state", state)
             }
             Error::Catalogue(cause) => {
-                tracing::warn!(cause, "inventory could not be asked for products");
-                Self::new(Code::Unavailable, "CATALOGUE_UNAVAILABLE", "the catalogue can't be asked just now")
+                tracing::warn!(cause, "products could not be looked up in inventory");
+                Self::new(Code::Unavailable, "CATALOGUE_UNAVAILABLE", "the catalogue is unavailable; retry in a second")
                     .retry_after(std::time::Duration::from_secs(1))
             }
             Error::Paused => Self::new(Code::Unavailable, "ORDERS_PAUSED", message).retry_after(PAUSE),
@@ -96,7 +96,7 @@ impl From<Error> for RpcError {
     }
 }
 
-/// When to ask again while new orders are switched off. Longer than clients in between wait: the caller decides.
+/// Retry delay while new orders are switched off. Longer than intermediate clients wait: the caller decides.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The retry delay for a refused watch.

@@ -1,8 +1,8 @@
 //! Orders: accepts them, prices them and carries each through its saga to exactly one end.
 //!
-//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal` and `catalogue`; writes the
+//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal` and `catalogue`; publishes to the
 //! stream `ORDERS` (commands to inventory and payments, events of orders). Guarantees: one order a request id; what was
-//! accepted reaches one end whatever dies; a cancelled or rejected order holds no stock and no money.
+//! accepted reaches exactly one end, whichever process or server fails; a cancelled or rejected order holds no stock and no money.
 
 pub mod catalogue;
 pub mod config;

@@ -43,7 +43,7 @@ pub struct Placement {
     pub traceparent: Option<String>,
 }
 
-/// What became of a request: the key's order, or that the key is another request's.
+/// The outcome of a request: the key's order, or that the key is another request's.
 pub type Outcome = Result<Order, KeyReused>;
 
 /// Writes batches.
@@ -58,7 +58,7 @@ pub struct Placing {
 }
 
 impl Placing {
-    /// Accepts a batch; one outcome for each request, in their order. A failure of the database is everyone's.
+    /// Accepts a batch; one outcome for each request, in their order. A failure of the database fails all of them.
     pub async fn accept(&self, placements: Vec<Placement>) -> Vec<Result<Outcome, Error>> {
         // One transaction for all: a trace of its own, linked to every request that is sampled.
         let members = placements.iter().filter_map(|placement| placement.traceparent.as_deref());
@@ -139,7 +139,7 @@ async fn holders(tx: &Tx, losers: &[&Candidate<'_>]) -> Result<HashMap<Key, (Ord
     read_holders(tx, losers).await
 }
 
-/// Hands everyone of a key the order that holds it, or tells that their request was another.
+/// Gives each request of a key the order that holds it, or the error that its body differs.
 fn outcomes(
     placements: &[Placement],
     folds: &[Fold],

@@ -3,7 +3,7 @@
 use flotilla_flags::{Context, Flags};
 use uuid::Uuid;
 
-/// Whether new orders are taken. Off: `PlaceOrder` answers `ORDERS_PAUSED`, and what was accepted goes on.
+/// Whether new orders are accepted. Off: `PlaceOrder` answers `ORDERS_PAUSED`, and what was accepted goes on.
 const ACCEPT_ORDERS: &str = "accept-orders";
 
 /// What is switched on, for whom.
@@ -19,7 +19,7 @@ impl Switches {
         Self { flags }
     }
 
-    /// Whether a customer may place new orders. Where nobody says otherwise: yes.
+    /// Whether a customer may place new orders. Yes unless a flag says otherwise.
     pub async fn accept_orders(&self, customer: Uuid) -> bool {
         self.flags.boolean(ACCEPT_ORDERS, &Context::user(customer), true).await
     }

@@ -73,7 +73,7 @@ impl Watches {
         Ok(Watch { order, standing, shared: Arc::clone(&self.shared), _share: share })
     }
 
-    /// Says that orders have moved, or will have when a transaction commits in a moment.
+    /// Notifies that orders have changed, or will when a transaction commits in a moment.
     pub fn changed(&self, orders: impl Iterator<Item = Uuid>) {
         let mut watched = self.shared.orders.lock();
         if watched.standings.is_empty() {
@@ -109,7 +109,7 @@ impl Watches {
                 continue;
             }
             if let Err(error) = self.look(&reader).await {
-                tracing::warn!(error = %error, "watched orders could not be looked at");
+                tracing::warn!(error = %error, "watched orders could not be read");
             }
             let poll = poll.get().get();
             quick = if self.is_hinted() { quick * 2 } else { FIRST };

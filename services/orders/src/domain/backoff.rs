@@ -1,8 +1,8 @@
-//! When a silent participant is asked again.
+//! When a command without a reply is re-sent.
 
 use std::time::Duration;
 
-/// How often and how fast a step is sent again.
+/// How often and how fast a step is re-sent.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Schedule {
     /// Wait after the first sending.
@@ -24,7 +24,7 @@ pub enum Due {
 
 impl Schedule {
     /// Wait after the publication of an attempt (from 1). `chance` in 0..1 spreads waits by a quarter either way,
-    /// so that sagas that fell silent together aren't asked again together.
+    /// so that sagas of one outage aren't re-sent together.
     #[must_use]
     pub fn wait(&self, attempt: u32, chance: f64) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));

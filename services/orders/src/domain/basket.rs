@@ -1,6 +1,6 @@
 //! What a customer asks for: lines by product, the key of the request and the total that was shown.
 //!
-//! How many lines, units and characters a request may have is said in its contract and checked before it comes here.
+//! The contract limits lines, units and characters; that is checked before this.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ impl Basket {
         })
     }
 
-    /// Tells requests apart that come under one key: the same for the same products, units and expected total.
+    /// Distinguishes requests with the same key: the same for the same products, units and expected total.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();

@@ -1,20 +1,20 @@
-//! The words under which states, reasons and commands are kept and told.
+//! The names of states, reasons and commands in tables and in the API.
 
 use flotilla_proto::orders::v1::{OrderReason, OrderState};
 
 use super::saga::{Command, Compensation, Message, Outcome, Progress, Reason, State};
 
-/// Defines both directions between a type's values and their words.
+/// Defines both directions between a type's values and their names.
 macro_rules! words {
     ($type:ty, $($value:pat => $word:literal = $made:expr),+ $(,)?) => {
         impl $type {
-            /// The word for it.
+            /// Its name.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $($value => $word),+ }
             }
 
-            /// What the word stands for.
+            /// The value with this name.
             #[must_use]
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some($made),)+ _ => None }
@@ -40,12 +40,12 @@ words!(Command,
     Command::RefundPayment => "RefundPayment" = Command::RefundPayment,
 );
 
-/// Word for the reason of a cancelled order.
+/// Name of the reason of a cancelled order.
 const CANCELLED: &str = "cancelled";
 
-/// A state in the words of a row.
+/// A state as a row stores it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Words<'a> {
+pub struct StoredState<'a> {
     /// The state.
     pub state: &'a str,
     /// How a compensation ends.
@@ -59,7 +59,7 @@ pub struct Words<'a> {
 }
 
 impl State {
-    /// The word for it.
+    /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -82,18 +82,19 @@ impl State {
         }
     }
 
-    /// The state in words.
+    /// The state as a row stores it.
     #[must_use]
-    pub fn words(self) -> Words<'static> {
-        let plain = Words { state: self.name(), outcome: None, reason: None, stock_done: false, payment_done: false };
+    pub fn stored(self) -> StoredState<'static> {
+        let plain =
+            StoredState { state: self.name(), outcome: None, reason: None, stock_done: false, payment_done: false };
         match self {
-            Self::Rejected(reason) => Words { reason: Some(reason.name()), ..plain },
+            Self::Rejected(reason) => StoredState { reason: Some(reason.name()), ..plain },
             Self::Compensating(compensation) => {
                 let (outcome, reason) = match compensation.outcome {
                     Outcome::Rejected(reason) => ("rejected", Some(reason.name())),
                     Outcome::Cancelled => (CANCELLED, None),
                 };
-                Words {
+                StoredState {
                     outcome: Some(outcome),
                     reason,
                     stock_done: compensation.stock == Progress::Done,
@@ -105,9 +106,9 @@ impl State {
         }
     }
 
-    /// The state that the words stand for.
+    /// The state that a row stores.
     #[must_use]
-    pub fn from_words(words: Words<'_>) -> Option<Self> {
+    pub fn from_stored(words: StoredState<'_>) -> Option<Self> {
         let reason = || words.reason.and_then(Reason::parse);
         let progress = |done| if done { Progress::Done } else { Progress::Pending };
         Some(match words.state {
@@ -127,7 +128,7 @@ impl State {
 }
 
 impl Message {
-    /// The word for it in the journal.
+    /// Its name in the journal.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -163,7 +164,7 @@ pub fn order_state(word: &str) -> OrderState {
 pub fn order_reason(word: Option<&str>) -> OrderReason {
     match word {
         Some(CANCELLED) => OrderReason::Cancelled,
-        Some(word) => Reason::parse(word).map_or(OrderReason::Unspecified, Reason::told),
+        Some(word) => Reason::parse(word).map_or(OrderReason::Unspecified, Reason::to_proto),
         None => OrderReason::Unspecified,
     }
 }
@@ -171,7 +172,7 @@ pub fn order_reason(word: Option<&str>) -> OrderReason {
 impl Reason {
     /// The reason as clients know it.
     #[must_use]
-    pub fn told(self) -> OrderReason {
+    pub fn to_proto(self) -> OrderReason {
         match self {
             Self::OutOfStock => OrderReason::OutOfStock,
             Self::UnknownProduct => OrderReason::UnknownProduct,
@@ -208,7 +209,7 @@ mod tests {
             }
         }
         for state in states {
-            assert_eq!(State::from_words(state.words()), Some(state));
+            assert_eq!(State::from_stored(state.stored()), Some(state));
             assert_ne!(order_state(state.name()), OrderState::Unspecified);
         }
     }
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn every_reason_has_a_name_for_clients() {
         for reason in REASONS {
-            assert_eq!(order_reason(Some(reason.name())), reason.told());
+            assert_eq!(order_reason(Some(reason.name())), reason.to_proto());
         }
         assert_eq!(order_reason(State::Cancelled.end_reason()), OrderReason::Cancelled);
         assert_eq!(order_reason(None), OrderReason::Unspecified);
@@ -224,9 +225,9 @@ mod tests {
 
     #[test]
     fn unknown_words_stand_for_nothing() {
-        let words = Words { state: "lost", outcome: None, reason: None, stock_done: false, payment_done: false };
-        assert_eq!(State::from_words(words), None);
-        assert_eq!(State::from_words(Words { state: "rejected", ..words }), None);
+        let words = StoredState { state: "lost", outcome: None, reason: None, stock_done: false, payment_done: false };
+        assert_eq!(State::from_stored(words), None);
+        assert_eq!(State::from_stored(StoredState { state: "rejected", ..words }), None);
         assert_eq!(Command::parse("BuyStock"), None);
     }
 }

@@ -44,7 +44,7 @@ pub enum PricingError {
 /// Prices a basket; `price_of` is the catalogue.
 ///
 /// # Errors
-/// [`PricingError`]; unknown products come first, all of them at once, so that they can be asked for.
+/// [`PricingError`]; unknown products come first, all of them at once, so that they can be looked up.
 pub fn price(basket: &Basket, price_of: impl Fn(&str) -> Option<Amount>) -> Result<Priced, PricingError> {
     let prices: Vec<Option<Amount>> = basket.lines.iter().map(|line| price_of(&line.product_id)).collect();
     let unknown: Vec<BasketLine> =

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{domain::saga::Message, storage::catalogue::Product};
 
-/// Inventory's answers.
+/// Inventory's replies.
 #[must_use]
 pub fn inventory() -> Registry<Option<Reply>> {
     Registry::of(&consumers::ORDERS_INVENTORY)
@@ -31,7 +31,7 @@ pub fn inventory() -> Registry<Option<Reply>> {
         .on(reservation_expired::read)
 }
 
-/// Payments' answers.
+/// Payments' replies.
 #[must_use]
 pub fn payments() -> Registry<Option<Reply>> {
     Registry::of(&consumers::ORDERS_PAYMENTS)
@@ -47,7 +47,7 @@ pub fn catalogue() -> Registry<Option<Product>> {
     Registry::of(&consumers::ORDERS_CATALOGUE).on(product_changed::read).ignore::<PriceChanged>()
 }
 
-/// An answer to one order's saga.
+/// A reply to one order's saga.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reply {
     /// The order.
@@ -56,7 +56,7 @@ pub struct Reply {
     pub message: Message,
 }
 
-/// Reads an answer about an order.
+/// Reads a reply about an order.
 fn reply(order_id: &str, message: Message) -> Result<Option<Reply>, Unreadable> {
     Ok(Some(Reply { order: uuid("order_id", order_id)?, message }))
 }

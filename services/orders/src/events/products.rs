@@ -1,4 +1,4 @@
-//! The handler of the catalogue's changes: they are kept in the table, and then in memory.
+//! The handler of the catalogue's changes: it stores them in the table, then in memory.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::{
     storage::catalogue::{Product, upsert},
 };
 
-/// Keeps the copy of the catalogue.
+/// Updates the copy of the catalogue.
 pub struct Products {
-    /// What is understood.
+    /// The messages that it consumes.
     pub registry: Registry<Option<Product>>,
     /// The copy in memory.
     pub catalogue: Arc<Catalogue>,
@@ -38,7 +38,7 @@ impl Handler<Tx> for Products {
             }
         }
         upsert(tx, &products).await?;
-        // Before the commit, which can only fail for reasons that don't make inventory's word less true.
+        // Before the commit: even if that fails, inventory's change remains true.
         self.catalogue.learn(&products);
         Ok(outcomes)
     }

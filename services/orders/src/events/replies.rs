@@ -1,4 +1,4 @@
-//! The handler of participants' answers: a batch of them moves its sagas on in one transaction.
+//! The handler of participants' replies: a batch of them advances its sagas in one transaction.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use crate::{
     watches::Watches,
 };
 
-/// Moves sagas on.
+/// Advances sagas.
 pub struct Replies {
-    /// What is understood.
+    /// The messages that it consumes.
     pub registry: Registry<Option<Reply>>,
     /// Ids of commands.
     pub ids: Ids,
-    /// Told of the new states.
+    /// Notified of the new states.
     pub watches: Watches,
     /// Counts.
     pub metrics: Metrics,

@@ -10,7 +10,7 @@ use crate::domain::{
     order::Order,
 };
 
-/// An order in the words of the proto.
+/// An order as its protobuf message.
 pub fn order(order: Order) -> proto::Order {
     let currency = order.currency();
     let line = |line: crate::domain::pricing::PricedLine| OrderLine {

@@ -1,4 +1,4 @@
-//! `ListOrders`: by pages, newest first unless asked otherwise.
+//! `ListOrders`: pages, newest first by default.
 
 use flotilla_auth::Caller;
 use flotilla_listing::page;
@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{error::Error, storage::orders::Scope};
 
-/// Orders of a page where the request doesn't say.
+/// Default page size.
 const DEFAULT: u32 = 50;
-/// Most orders of a page.
+/// Maximum page size.
 const MOST: u32 = 1_000;
 
 /// States, as clients and as rows spell them.
@@ -38,7 +38,7 @@ const REASONS: &[(&str, &str)] = &[
     ("TIMED_OUT", "timed_out"),
 ];
 
-/// What may be asked of orders. Ids are made in the order of time, so the newest are those with the greatest.
+/// The fields that `ListOrders` filters and sorts by. Ids are ordered by time, so the newest orders have the greatest.
 static ORDERS: Schema = Schema {
     key: Field::uuid_name("name", "o.id", "orders").internal(),
     fields: &[
@@ -89,7 +89,7 @@ mod tests {
         for filter in asked.chain(reasons.iter().map(|reason| format!("reason = {reason}"))) {
             assert!(ORDERS.filter(&filter).is_ok(), "{filter}");
         }
-        // The spelling of the rows: the saga's own words.
+        // As stored: the names that the saga uses.
         for (asked, stored) in REASONS {
             assert!(Reason::parse(stored).is_some() || State::Cancelled.end_reason() == Some(stored), "{asked}");
         }

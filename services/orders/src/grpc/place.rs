@@ -17,8 +17,8 @@ use crate::{
     placing::Placement,
 };
 
-/// The longest that the refusal is delayed for a customer who places too many orders.
-const HOLD: Duration = Duration::from_millis(250);
+/// Maximum delay of the refusal for a customer who places too many orders.
+const MAX_REFUSAL_DELAY: Duration = Duration::from_millis(250);
 
 /// The outcome where the service is at fault.
 const FAILED: &str = "failed";
@@ -27,7 +27,7 @@ const FAILED: &str = "failed";
 pub async fn place(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> Result<Order, Error> {
     let span = Span::child(Kind::Internal, "place order");
     let outcome = span.within(accept(api, customer, request)).await;
-    tell(&span, &outcome);
+    record(&span, &outcome);
     api.metrics.placed(label(&outcome));
     outcome
 }
@@ -36,7 +36,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
     // An order goes through three services: a flood by one customer would fill them all.
     if let Err(wait) = api.customers.take(customer) {
         // The delay makes immediate retries cheap. The customer's calls in flight are bounded.
-        tokio::time::sleep(wait.min(HOLD)).await;
+        tokio::time::sleep(wait.min(MAX_REFUSAL_DELAY)).await;
         return Err(Error::TooManyOrders(wait));
     }
     let basket = Basket::read(request)?;
@@ -57,7 +57,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
     Ok(api.placing.submit(customer, placement).await???)
 }
 
-/// Whatever stands in the way now, the order may have been accepted before: a repeat gets its order all the same.
+/// The request may be refused now and yet have been accepted earlier: a repeat still gets its order.
 async fn repeated(api: &OrderApi, key: Key, fingerprint: &Fingerprint, refusal: Error) -> Result<Order, Error> {
     match api.reader.by_key(&key).await? {
         Some((order, ordered)) => {
@@ -68,8 +68,8 @@ async fn repeated(api: &OrderApi, key: Key, fingerprint: &Fingerprint, refusal: 
     }
 }
 
-/// Tells of the outcome in the trace.
-fn tell(span: &Span, outcome: &Result<Order, Error>) {
+/// Records the outcome in the trace.
+fn record(span: &Span, outcome: &Result<Order, Error>) {
     match outcome {
         _ if !span.is_recorded() => {}
         Ok(order) => {

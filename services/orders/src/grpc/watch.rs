@@ -32,7 +32,7 @@ struct Watching {
     watch: Watch,
     /// The token of the last state sent; empty before the first.
     seen: String,
-    /// Read and not yet told.
+    /// Read and not yet sent.
     present: Option<Order>,
     over: bool,
 }
@@ -90,7 +90,7 @@ fn resume(token: &str) -> Result<&str, Error> {
     if token.is_empty() || (is_version && state.is_none_or(is_state)) {
         return Ok(token);
     }
-    Err(invalid("resume_token", "is not a token of this stream").into())
+    Err(invalid("resume_token", "is not a resume token of this stream").into())
 }
 
 impl Watching {

@@ -147,7 +147,7 @@ impl<'a> Batch<'a> {
 }
 
 impl Entry {
-    /// Takes over the state that was decided; says whether a step begins: its attempts are counted anew, and its clock.
+    /// Takes over the state that was decided; returns whether a step begins, which resets its attempts and its clock.
     fn begin(&mut self, decision: &Decision) -> bool {
         if decision.next == self.row.state {
             return false;

@@ -30,7 +30,7 @@ pub struct Canceller {
     pub outbox: Outbox,
     /// Ids of commands.
     pub ids: Ids,
-    /// Told of the new state.
+    /// Notified of the new state.
     pub watches: Watches,
 }
 

@@ -85,7 +85,7 @@ pub fn notice(notice: Notice, id: Uuid, row: &SagaRow, now: SystemTime) -> Event
             Event::new(id, &message, order, version, now)
         }
         Notice::Rejected(reason) => {
-            let reason = reason.told().as_str_name().to_owned();
+            let reason = reason.to_proto().as_str_name().to_owned();
             Event::new(id, &OrderRejected { order_id, customer_id, reason }, order, version, now)
         }
         Notice::Cancelled => Event::new(id, &OrderCancelled { order_id, customer_id }, order, version, now),

@@ -1,7 +1,7 @@
-//! Carrying the saga out: [`crate::domain::saga`] decides, this writes down and sends.
+//! Running the saga: [`crate::domain::saga`] decides, this module stores the result and sends the commands.
 //!
 //! Every change happens under the lock of the saga's row, in the transaction that also takes the journal and the
-//! outbox. A command keeps its id over all re-sends, so that its participant answers a repeat and doesn't run it again.
+//! outbox. A command keeps its id over all re-sends, so that its participant repeats the reply and doesn't run it again.
 
 mod batch;
 mod cancel;

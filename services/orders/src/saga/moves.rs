@@ -1,4 +1,4 @@
-//! What a batch did, for those who count once it is committed.
+//! The transitions of a batch, for the metrics that count them after the commit.
 
 use std::time::{Duration, SystemTime};
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::saga::{Decision, Message, State};
 
-/// Tells of a move; nothing where the order's trace isn't sampled.
+/// Adds a move to the order's trace, if that is sampled.
 pub(super) fn advanced(traceparent: Option<&str>, order: Uuid, before: State, message: Message, decision: &Decision) {
     let span = Span::follow(Kind::Internal, "advance saga", traceparent);
     if !span.is_recorded() {

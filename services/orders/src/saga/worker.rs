@@ -1,4 +1,4 @@
-//! The saga's clock: silent steps are sent again, and given up when that didn't help.
+//! The saga's clock: steps without a reply are re-sent, and given up after the last re-send.
 //!
 //! A step's clock starts when the relay has published its commands, which a look finds out once the step has been
 //! waiting for the first backoff; it stands still while the broker is down. Several replicas may look at once: rows
@@ -34,15 +34,15 @@ const ROUNDS: u32 = 20;
 /// Looks between two counts of the stuck sagas.
 const LOOKS_PER_COUNT: u32 = 20;
 
-/// Sends silent steps again.
+/// Re-sends steps without a reply.
 pub struct Worker {
     /// The system role's pool.
     pub pool: Pool,
     /// Where commands are sent from.
     pub outbox: Outbox,
-    /// Ids, time and chance.
+    /// Ids, time and randomness.
     pub ids: Ids,
-    /// Told of the new states.
+    /// Notified of the new states.
     pub watches: Watches,
     /// Counts.
     pub metrics: Metrics,
@@ -59,7 +59,7 @@ impl Worker {
         while shutdown.run_until_cancelled(tick.passed_since(last, rest)).await.is_some() {
             let began = Instant::now();
             if let Err(error) = self.look(looks.is_multiple_of(LOOKS_PER_COUNT)).await {
-                tracing::warn!(error = %error, "saga worker could not look for silent steps");
+                tracing::warn!(error = %error, "sagas without a reply could not be read");
             }
             looks = looks.wrapping_add(1);
             last = Instant::now();
@@ -88,7 +88,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Starts the clocks of steps that have been published; says how many sagas that were.
+    /// Starts the clocks of steps that have been published; returns the number of sagas.
     async fn start_clocks(&self) -> Result<usize, Error> {
         let schedule = self.settings.schedule();
         let waiting = schedule.first;
@@ -104,7 +104,7 @@ impl Worker {
         Ok(waits.len())
     }
 
-    /// Sends again what is due, in one transaction; says how many sagas that were.
+    /// Re-sends what is due, in one transaction; returns the number of sagas.
     async fn send_again(&self) -> Result<usize, Error> {
         let tx = self.pool.begin().await?;
         let rows = sagas::lock_due(&tx, self.limit()).await?;

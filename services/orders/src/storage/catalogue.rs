@@ -5,7 +5,7 @@ use flotilla_postgres::{Error, Pool, Row, Tx};
 
 use super::{sql, unreadable};
 
-/// A product as last heard of.
+/// A product at its latest known version.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Product {
     /// Last part of its name.
@@ -47,7 +47,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Keeps what is newer than what is kept.
+/// Stores the products that are newer than the stored ones.
 ///
 /// # Errors
 /// The statement's.

@@ -18,24 +18,24 @@ pub struct Journal {
     traces: Vec<Option<String>>,
 }
 
-/// Where an order stands when something is journalled.
+/// The state of an order when something is journalled.
 #[derive(Clone, Copy, Debug)]
 pub struct At {
     /// The order.
     pub order_id: Uuid,
-    /// The state's word.
+    /// The state's name.
     pub step: &'static str,
     /// How often the step was sent.
     pub attempt: i32,
 }
 
 impl Journal {
-    /// Notes what came in: a reply, or a decision of ours under an id of its own.
+    /// Records what came in: a reply, or a decision of this service under an id of its own.
     pub fn came_in(&mut self, at: At, id: Uuid, kind: &str, traceparent: Option<&str>) {
         self.push(at, id, "in", kind, traceparent);
     }
 
-    /// Notes what goes out.
+    /// Records what goes out.
     pub fn goes_out(&mut self, at: At, event: &Event) {
         let kind = event.kind.rsplit('.').next().unwrap_or(&event.kind);
         self.push(at, event.id, "out", kind, event.traceparent.as_deref());

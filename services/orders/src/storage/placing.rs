@@ -28,8 +28,8 @@ pub struct Candidate<'a> {
     pub priced: &'a Priced,
 }
 
-/// Inserts the candidates whose keys are free and says when each was accepted. A key that another transaction is just
-/// taking is waited for. Candidates must come sorted by key.
+/// Inserts the candidates whose keys are free and returns when each was accepted. Waits for a key that another transaction is
+/// taking. Candidates must come sorted by key.
 ///
 /// # Errors
 /// The statement's.
@@ -75,10 +75,10 @@ pub async fn insert_sagas(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Err
     Ok(())
 }
 
-/// The orders that hold the keys of those who lost, with the fingerprints of their requests.
+/// The orders that hold the keys of the candidates that lost, with the fingerprints of their requests.
 ///
 /// # Errors
-/// The statement's, or a key that nobody holds.
+/// The statement's, or a key that no order holds.
 pub async fn read_holders(tx: &Tx, losers: &[&Candidate<'_>]) -> Result<HashMap<Key, (Order, Vec<u8>)>, Error> {
     let keys: Vec<&Key> = losers.iter().map(|loser| loser.key).collect();
     let holders: HashMap<Key, (Order, Vec<u8>)> = by_keys_within(tx, &keys)

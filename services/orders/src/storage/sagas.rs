@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{sql, unreadable};
 use crate::domain::{
-    names::Words,
+    names::StoredState,
     saga::{Command, Participant, State},
 };
 
@@ -32,7 +32,7 @@ pub struct SagaRow {
     pub currency: String,
     /// The total in minor units.
     pub total_minor: i64,
-    /// Where the order stands.
+    /// The state.
     pub state: State,
     /// Counts the changes of the state.
     pub version: i64,
@@ -96,7 +96,7 @@ pub async fn lock_due(tx: &Tx, limit: i64) -> Result<Vec<SagaRow>, Error> {
     rows.iter().map(saga).collect()
 }
 
-/// Locks open sagas whose step has been waiting for `waiting` and was published since, and says how often each was
+/// Locks open sagas whose step has been waiting for `waiting` and was published since, with the number of times that each was
 /// sent. Orders with ids from `youngest` on are left out.
 ///
 /// # Errors
@@ -136,8 +136,8 @@ async fn write_sagas(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
     fn pick<'a, T>(changes: &'a [Change<'_>], part: impl Fn(&'a SagaRow) -> T) -> Vec<T> {
         changes.iter().map(|change| part(change.row)).collect()
     }
-    let words: Vec<Words<'static>> = pick(changes, |row| row.state.words());
-    let word = |part: fn(&Words<'static>) -> Option<&'static str>| words.iter().map(part).collect::<Vec<_>>();
+    let words: Vec<StoredState<'static>> = pick(changes, |row| row.state.stored());
+    let word = |part: fn(&StoredState<'static>) -> Option<&'static str>| words.iter().map(part).collect::<Vec<_>>();
     let sent: Vec<Option<Uuid>> = changes.iter().map(|change| change.sent_id).collect();
     tx.execute(
         sql::UPDATE_SAGAS,
@@ -202,7 +202,7 @@ pub async fn stuck(tx: &Tx, attempts: i32) -> Result<i64, Error> {
 }
 
 fn saga(row: &Row) -> Result<SagaRow, Error> {
-    let words = Words {
+    let words = StoredState {
         state: row.get("state")?,
         outcome: row.get("outcome")?,
         reason: row.get("reason")?,
@@ -214,7 +214,7 @@ fn saga(row: &Row) -> Result<SagaRow, Error> {
         customer_id: row.get("customer_id")?,
         currency: row.get("currency")?,
         total_minor: row.get("total_minor")?,
-        state: State::from_words(words).ok_or_else(|| unreadable("state of a saga"))?,
+        state: State::from_stored(words).ok_or_else(|| unreadable("state of a saga"))?,
         version: row.get("version")?,
         stock: sent(row.get("stock_command")?, row.get("stock_command_id")?)?,
         payment: sent(row.get("payment_command")?, row.get("payment_command_id")?)?,

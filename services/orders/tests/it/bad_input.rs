@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use crate::world::{World, request};
 
-/// What an error must say: reason and field.
+/// What an error must contain: reason and field.
 struct Expected(&'static str, &'static str);
 
 #[track_caller]

@@ -30,11 +30,11 @@ async fn orders_are_accepted_and_their_clocks_stand_still_while_the_broker_is_do
     stack.restart_nats().await.unwrap();
     world.others.listen().await;
     // The clock runs now: the step is sent again, under its id.
-    let sent = world.others.hear_times(order, "ReserveStock", 2).await;
+    let sent = world.others.wait_for_times(order, "ReserveStock", 2).await;
     assert_eq!(sent[0].id, sent[1].id);
-    world.others.hear(order, "ReleaseStock").await;
-    world.others.say(&[world.others.released(order)]).await;
-    world.others.say(&[world.others.refunded(order)]).await;
+    world.others.wait_for(order, "ReleaseStock").await;
+    world.others.publish(&[world.others.released(order)]).await;
+    world.others.publish(&[world.others.refunded(order)]).await;
     world.until(order, OrderState::Rejected).await;
     world.stop().await;
 }
@@ -49,7 +49,7 @@ async fn a_clock_stands_still_while_the_broker_is_down_though_others_were_publis
     })
     .await;
     let published = world.order().await;
-    world.others.hear(published, "ReserveStock").await;
+    world.others.wait_for(published, "ReserveStock").await;
     let clock_runs: &'static str = "SELECT published_at IS NOT NULL FROM sagas WHERE order_id = $1";
     let holds = |sql, order| {
         let world = &world;

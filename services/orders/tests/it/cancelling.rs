@@ -12,12 +12,12 @@ use crate::world::{PATIENCE, World};
 
 /// Answers both compensations and sees the order cancelled.
 async fn undone(world: &World, order: Uuid) {
-    world.others.hear(order, "ReleaseStock").await;
-    world.others.hear(order, "RefundPayment").await;
-    world.others.say(&[world.others.refunded(order)]).await;
-    world.others.say(&[world.others.released(order)]).await;
+    world.others.wait_for(order, "ReleaseStock").await;
+    world.others.wait_for(order, "RefundPayment").await;
+    world.others.publish(&[world.others.refunded(order)]).await;
+    world.others.publish(&[world.others.released(order)]).await;
     assert_eq!(world.until(order, OrderState::Cancelled).await.reason(), OrderReason::Cancelled);
-    world.others.hear(order, "OrderCancelled").await;
+    world.others.wait_for(order, "OrderCancelled").await;
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn a_cancelled_order_gives_stock_and_money_back_whatever_is_known() {
     let charging = world.charging().await;
     assert_eq!(world.cancel(charging).await.unwrap().state(), OrderState::Compensating);
     // Late successes of the steps that were under way don't stop it.
-    world.others.say(&[world.others.charged(charging)]).await;
+    world.others.publish(&[world.others.charged(charging)]).await;
     undone(&world, charging).await;
     world.stop().await;
 }
@@ -39,10 +39,10 @@ async fn a_cancelled_order_gives_stock_and_money_back_whatever_is_known() {
 async fn cancelling_a_rejection_under_way_ends_as_cancelled() {
     let world = World::start().await;
     let order = world.charging().await;
-    world.others.say(&[world.others.declined(order)]).await;
+    world.others.publish(&[world.others.declined(order)]).await;
     world.until(order, OrderState::Compensating).await;
     world.cancel(order).await.unwrap();
-    world.others.say(&[world.others.released(order)]).await;
+    world.others.publish(&[world.others.released(order)]).await;
     assert_eq!(world.until(order, OrderState::Cancelled).await.reason(), OrderReason::Cancelled);
     world.stop().await;
 }
@@ -55,7 +55,7 @@ async fn cancelling_again_changes_nothing() {
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|order| order.etag.starts_with("\"2-"))));
     undone(&world, order).await;
     assert_eq!(world.cancel(order).await.unwrap().state(), OrderState::Cancelled);
-    assert_eq!(world.others.heard(order, "ReleaseStock").len(), 1);
+    assert_eq!(world.others.received(order, "ReleaseStock").len(), 1);
     world.stop().await;
 }
 
@@ -64,7 +64,7 @@ async fn an_order_that_has_ended_otherwise_cannot_be_cancelled() {
     let world = World::start().await;
     let confirmed = world.confirmed().await;
     let rejected = world.order().await;
-    world.others.say(&[world.others.rejected(rejected, StockRejection::OutOfStock)]).await;
+    world.others.publish(&[world.others.rejected(rejected, StockRejection::OutOfStock)]).await;
     world.until(rejected, OrderState::Rejected).await;
     for (order, state) in [(confirmed, "confirmed"), (rejected, "rejected")] {
         let before = world.get(order).await;
@@ -98,18 +98,18 @@ async fn of_a_cancellation_and_a_payment_at_once_one_wins_cleanly() {
     for _ in 0..5 {
         let order = world.charging().await;
         let charged = [world.others.charged(order)];
-        let (cancelled, ()) = tokio::join!(world.cancel(order), world.others.say(&charged));
+        let (cancelled, ()) = tokio::join!(world.cancel(order), world.others.publish(&charged));
         match cancelled {
             Ok(_) => undone(&world, order).await,
             Err(status) => {
                 assert_eq!(status.code(), Code::FailedPrecondition);
                 world.until(order, OrderState::Confirmed).await;
-                assert!(world.others.heard(order, "ReleaseStock").is_empty());
+                assert!(world.others.received(order, "ReleaseStock").is_empty());
             }
         }
         let ends = ["OrderConfirmed", "OrderCancelled"];
-        eventually("one end told", PATIENCE, || async {
-            ends.iter().map(|end| world.others.heard(order, end).len()).sum::<usize>() == 1
+        eventually("one end published", PATIENCE, || async {
+            ends.iter().map(|end| world.others.received(order, end).len()).sum::<usize>() == 1
         })
         .await;
     }

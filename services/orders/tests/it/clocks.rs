@@ -26,15 +26,15 @@ const IN_AN_HOUR: &str = "clock_timestamp() + interval '1 hour'";
 async fn a_new_step_has_a_clock_of_its_own() {
     let world = World::start().await;
     let order = world.order().await;
-    world.others.hear(order, "ReserveStock").await;
+    world.others.wait_for(order, "ReserveStock").await;
     set_clock(&world, order, IN_AN_HOUR).await;
-    world.others.say(&[world.others.reserved(order)]).await;
+    world.others.publish(&[world.others.reserved(order)]).await;
     world.until(order, OrderState::Charging).await;
     assert_eq!(clock(&world, order).await, (false, false), "the clock of the step before goes on");
 
     // An ended saga has no clock.
     set_clock(&world, order, IN_AN_HOUR).await;
-    world.others.say(&[world.others.charged(order)]).await;
+    world.others.publish(&[world.others.charged(order)]).await;
     world.until(order, OrderState::Confirmed).await;
     assert!(!clock(&world, order).await.1, "an order that has ended is due");
     world.stop().await;
@@ -44,13 +44,13 @@ async fn a_new_step_has_a_clock_of_its_own() {
 async fn a_step_that_is_sent_again_waits_for_its_publication_again() {
     let world = World::start_with(|settings| settings.saga.tick = HumanDuration::from_millis(20).into()).await;
     let order = world.order().await;
-    world.others.hear(order, "ReserveStock").await;
+    world.others.wait_for(order, "ReserveStock").await;
     set_clock(&world, order, "clock_timestamp()").await;
     let attempt = "SELECT attempt = 2 FROM sagas WHERE order_id = $1";
     eventually("sent again", PATIENCE, || async { world.database.value::<bool>(attempt, &[&order]).await }).await;
     // For an hour, the shortest wait of a step, nothing checks whether it is published.
     assert_eq!(clock(&world, order).await, (false, false), "the clock of the attempt before goes on");
-    world.others.hear_times(order, "ReserveStock", 2).await;
+    world.others.wait_for_times(order, "ReserveStock", 2).await;
     world.stop().await;
 }
 
@@ -58,14 +58,14 @@ async fn a_step_that_is_sent_again_waits_for_its_publication_again() {
 async fn an_answer_that_begins_no_step_leaves_the_clock_alone() {
     let world = World::start().await;
     let order = world.charging().await;
-    world.others.say(&[world.others.declined(order)]).await;
+    world.others.publish(&[world.others.declined(order)]).await;
     world.until(order, OrderState::Compensating).await;
     set_clock(&world, order, IN_AN_HOUR).await;
     // The command already in transit answers it.
-    world.others.say(&[world.others.expired(order)]).await;
-    world.others.hear_times(order, "ReleaseStock", 2).await;
+    world.others.publish(&[world.others.expired(order)]).await;
+    world.others.wait_for_times(order, "ReleaseStock", 2).await;
     assert_eq!(clock(&world, order).await, (true, true), "a repeat has stopped the clock");
-    world.others.say(&[world.others.released(order)]).await;
+    world.others.publish(&[world.others.released(order)]).await;
     world.until(order, OrderState::Rejected).await;
     world.stop().await;
 }

@@ -9,12 +9,12 @@ use crate::world::World;
 async fn a_saga_goes_on_from_where_another_transaction_leaves_it() {
     let world = World::start().await;
     let order = world.order().await;
-    world.others.hear(order, "ReserveStock").await;
+    world.others.wait_for(order, "ReserveStock").await;
     let moved = format!(
         "UPDATE sagas SET version = 7 WHERE order_id = '{order}'; UPDATE orders SET version = 7 WHERE id = '{order}'"
     );
     let other = world.database.hold(&moved).await;
-    world.others.say(&[world.others.reserved(order)]).await;
+    world.others.publish(&[world.others.reserved(order)]).await;
     other.awaited().await;
     other.commit().await;
     let etag = world.until(order, OrderState::Charging).await.etag;

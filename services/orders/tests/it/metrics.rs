@@ -45,11 +45,11 @@ async fn a_redelivered_confirmation_earns_no_money_twice() {
     let world = World::start().await;
     let order = world.charging().await;
     let charged = world.others.charged(order);
-    world.others.say(std::slice::from_ref(&charged)).await;
+    world.others.publish(std::slice::from_ref(&charged)).await;
     world.until(order, OrderState::Confirmed).await;
-    // The same message, and the same word under another id.
-    world.others.say(&[charged.clone(), charged]).await;
-    world.others.say(&[world.others.charged(order)]).await;
+    // The same message, and the same reply under another id.
+    world.others.publish(&[charged.clone(), charged]).await;
+    world.others.publish(&[world.others.charged(order)]).await;
     until_journalled(&world, "PaymentCharged", 2).await;
     assert_one_confirmed(&world);
     world.stop().await;
@@ -73,7 +73,7 @@ async fn a_batch_whose_commit_fails_counts_once_it_is_through() {
     ] {
         world.database.query(sql, &[]).await;
     }
-    world.others.say(&[world.others.charged(order)]).await;
+    world.others.publish(&[world.others.charged(order)]).await;
     world.until(order, OrderState::Confirmed).await;
     let commits: i64 = world.database.value("SELECT last_value FROM commits", &[]).await;
     assert_eq!(commits, 2, "one commit failed, one went through");
@@ -89,13 +89,13 @@ async fn a_batch_whose_commit_fails_counts_once_it_is_through() {
 async fn ends_and_compensations_are_told_apart_and_a_cancellation_is_nobodys_delay() {
     let world = World::start().await;
     let rejected = world.order().await;
-    world.others.say(&[world.others.rejected(rejected, StockRejection::OutOfStock)]).await;
+    world.others.publish(&[world.others.rejected(rejected, StockRejection::OutOfStock)]).await;
     world.until(rejected, OrderState::Rejected).await;
     let cancelled = world.charging().await;
     world.cancel(cancelled).await.unwrap();
-    world.others.hear(cancelled, "RefundPayment").await;
-    world.others.say(&[world.others.released(cancelled)]).await;
-    world.others.say(&[world.others.refunded(cancelled)]).await;
+    world.others.wait_for(cancelled, "RefundPayment").await;
+    world.others.publish(&[world.others.released(cancelled)]).await;
+    world.others.publish(&[world.others.refunded(cancelled)]).await;
     world.until(cancelled, OrderState::Cancelled).await;
     eventually("both counted", PATIENCE, || async {
         value(&world, "flotilla_orders_ended_total{state=\"cancelled\"}") == 1.0
@@ -117,9 +117,9 @@ async fn a_dead_letter_is_counted_once_however_often_it_comes() {
     let series = "flotilla_dead_letters_total{consumer=\"orders-inventory\",service=\"orders\"}";
     assert!(world.service.metrics().contains(&format!("{series} 0")), "the series is there before the first");
     let stranger = world.others.reserved(world.ids.next());
-    world.others.say(std::slice::from_ref(&stranger)).await;
+    world.others.publish(std::slice::from_ref(&stranger)).await;
     eventually("counted", PATIENCE, || async { value(&world, series) == 1.0 }).await;
-    world.others.say(&[stranger.clone(), stranger]).await;
+    world.others.publish(&[stranger.clone(), stranger]).await;
     // Bytes that are no event can't be claimed: they are known by their hash.
     let nats = flotilla_testkit::nats_client(&world.settings.common.nats.url).await;
     for _ in 0..2 {
@@ -133,7 +133,7 @@ async fn a_dead_letter_is_counted_once_however_often_it_comes() {
     })
     .await;
     assert_eq!(value(&world, series), 2.0);
-    world.others.say(&[world.others.charged(order)]).await;
+    world.others.publish(&[world.others.charged(order)]).await;
     world.until(order, OrderState::Confirmed).await;
     world.service.stop().await;
 }

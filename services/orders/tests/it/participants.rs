@@ -1,4 +1,5 @@
-//! The test in the place of inventory and payments: hears the commands of orders on the real broker and answers by hand.
+//! The test in the place of inventory and payments: consumes the commands of orders from the real broker and publishes the
+//! replies itself.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,8 +22,8 @@ use crate::world::PATIENCE;
 pub struct Participants {
     streams: Streams,
     ids: Ids,
-    heard: Arc<Mutex<Vec<Event>>>,
-    ear: Mutex<Option<JoinHandle<()>>>,
+    received: Arc<Mutex<Vec<Event>>>,
+    consumer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Participants {
@@ -31,7 +32,7 @@ impl Participants {
         let streams = Streams::connect(nats_url).await;
         streams.create(streams::INVENTORY.name, streams::INVENTORY.subjects).await;
         streams.create(streams::PAYMENTS.name, streams::PAYMENTS.subjects).await;
-        Self { streams, ids: Ids::system(), heard: Arc::default(), ear: Mutex::default() }
+        Self { streams, ids: Ids::system(), received: Arc::default(), consumer: Mutex::default() }
     }
 
     /// Listens to the stream of orders, once its relay has created it.
@@ -39,36 +40,36 @@ impl Participants {
         let stream = eventually("stream of orders", PATIENCE, || self.streams.get("ORDERS")).await;
         let config = pull::Config { ack_policy: AckPolicy::None, ..Default::default() };
         let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
-        let heard = Arc::clone(&self.heard);
-        let ear = tokio::spawn(async move {
+        let received = Arc::clone(&self.received);
+        let consumer = tokio::spawn(async move {
             while let Some(Ok(message)) = messages.next().await {
                 let events = frame::decode(&message.subject, &message.payload).unwrap();
-                heard.lock().unwrap().extend(events.into_iter().map(Result::unwrap));
+                received.lock().unwrap().extend(events.into_iter().map(Result::unwrap));
             }
         });
-        *self.ear.lock().unwrap() = Some(ear);
+        *self.consumer.lock().unwrap() = Some(consumer);
     }
 
-    /// What orders has said of an order so far, by short type.
-    pub fn heard(&self, order: Uuid, kind: &str) -> Vec<Event> {
+    /// The messages that orders has published about an order so far, by short type.
+    pub fn received(&self, order: Uuid, kind: &str) -> Vec<Event> {
         let aggregate = format!("orders/{order}");
-        let heard = self.heard.lock().unwrap();
+        let received = self.received.lock().unwrap();
         let of_kind = |event: &&Event| event.aggregate == aggregate && event.kind.rsplit('.').next() == Some(kind);
-        heard.iter().filter(of_kind).cloned().collect()
+        received.iter().filter(of_kind).cloned().collect()
     }
 
-    /// Waits until orders has said so that often.
-    pub async fn hear_times(&self, order: Uuid, kind: &str, times: usize) -> Vec<Event> {
+    /// Waits until orders has published the message that often.
+    pub async fn wait_for_times(&self, order: Uuid, kind: &str, times: usize) -> Vec<Event> {
         eventually(&format!("{times} {kind} of {order}"), PATIENCE, || async {
-            let heard = self.heard(order, kind);
-            if heard.len() >= times { Ok(heard) } else { Err(format!("{} heard", heard.len())) }
+            let received = self.received(order, kind);
+            if received.len() >= times { Ok(received) } else { Err(format!("{} received", received.len())) }
         })
         .await
     }
 
     /// Waits for a message of an order.
-    pub async fn hear(&self, order: Uuid, kind: &str) -> Event {
-        self.hear_times(order, kind, 1).await.remove(0)
+    pub async fn wait_for(&self, order: Uuid, kind: &str) -> Event {
+        self.wait_for_times(order, kind, 1).await.remove(0)
     }
 
     pub fn reserved(&self, order: Uuid) -> Event {
@@ -112,15 +113,15 @@ impl Participants {
     }
 
     /// Publishes events as the participants' relays do.
-    pub async fn say(&self, events: &[Event]) {
+    pub async fn publish(&self, events: &[Event]) {
         self.streams.publish(events).await;
     }
 }
 
 impl Drop for Participants {
     fn drop(&mut self) {
-        if let Some(ear) = self.ear.lock().unwrap().take() {
-            ear.abort();
+        if let Some(consumer) = self.consumer.lock().unwrap().take() {
+            consumer.abort();
         }
     }
 }

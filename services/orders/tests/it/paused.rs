@@ -44,10 +44,10 @@ async fn new_orders_are_refused_and_accepted_ones_go_on() {
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     assert_eq!(world.count("orders").await, 1, "a refused request leaves nothing");
 
-    world.others.hear(id, "ReserveStock").await;
-    world.others.say(&[world.others.reserved(id)]).await;
-    world.others.hear(id, "ChargePayment").await;
-    world.others.say(&[world.others.charged(id)]).await;
+    world.others.wait_for(id, "ReserveStock").await;
+    world.others.publish(&[world.others.reserved(id)]).await;
+    world.others.wait_for(id, "ChargePayment").await;
+    world.others.publish(&[world.others.charged(id)]).await;
     world.until(id, OrderState::Confirmed).await;
     let watched = world.client().watch_order(WatchOrderRequest { name: first.name, resume_token: String::new() }).await;
     assert!(watched.is_ok(), "what was accepted can be watched");

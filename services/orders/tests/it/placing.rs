@@ -23,10 +23,10 @@ async fn an_accepted_order_is_durable_with_its_saga_and_its_first_command() {
     assert_eq!(lines, [("products/apple", 5), ("products/pear", 1)]);
     assert_eq!(order.total.as_ref().map(|total| (total.units, total.nanos)), Some((2, 250_000_000)));
 
-    let reserve = world.others.hear(id, "ReserveStock").await.decode::<ReserveStock>().unwrap();
+    let reserve = world.others.wait_for(id, "ReserveStock").await.decode::<ReserveStock>().unwrap();
     let asked: Vec<_> = reserve.lines.iter().map(|line| (line.product_id.as_str(), line.quantity)).collect();
     assert_eq!(asked, [("apple", 5), ("pear", 1)]);
-    let placed = world.others.hear(id, "OrderPlaced").await.decode::<OrderPlaced>().unwrap();
+    let placed = world.others.wait_for(id, "OrderPlaced").await.decode::<OrderPlaced>().unwrap();
     assert_eq!((placed.total_minor, placed.currency_code.as_str()), (225, "USD"));
     let journal = world.database.query("SELECT kind FROM saga_journal ORDER BY message_id", &[]).await;
     let kinds: Vec<String> = journal.iter().map(|row| row.get(0)).collect();
@@ -41,8 +41,8 @@ async fn the_same_key_with_the_same_body_gives_the_same_order_as_it_stands_now()
     let again = world.place("key", &[("pear", 1), ("apple", 1), ("apple", 1)]).await.unwrap();
     assert_eq!(first, again);
     let id = id_of(&first);
-    world.others.hear(id, "ReserveStock").await;
-    world.others.say(&[world.others.reserved(id)]).await;
+    world.others.wait_for(id, "ReserveStock").await;
+    world.others.publish(&[world.others.reserved(id)]).await;
     world.until(id, OrderState::Charging).await;
     let later = world.place("key", &[("apple", 2), ("pear", 1)]).await.unwrap();
     assert_eq!((later.name, later.state), (first.name, OrderState::Charging.into()));

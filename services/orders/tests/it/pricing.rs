@@ -27,10 +27,10 @@ fn changed(id: &str, price_minor: i64, version: i64) -> ProductChanged {
     }
 }
 
-async fn hear_of(world: &World, product: ProductChanged) {
+async fn wait_for_all_of(world: &World, product: ProductChanged) {
     let (id, version) = (product.product_id.clone(), product.version);
-    world.others.say(&[world.others.product(&product)]).await;
-    eventually("product kept", PATIENCE, || async {
+    world.others.publish(&[world.others.product(&product)]).await;
+    eventually("product stored", PATIENCE, || async {
         let rows = world.database.query("SELECT version FROM catalogue WHERE product_id = $1", &[&id]).await;
         rows.first().is_some_and(|row| row.get::<_, i64>(0) == version)
     })
@@ -40,13 +40,13 @@ async fn hear_of(world: &World, product: ProductChanged) {
 #[tokio::test]
 async fn an_order_is_priced_from_the_copy_that_events_keep() {
     let world = World::start().await;
-    hear_of(&world, changed("kiwi", 70, 3)).await;
+    wait_for_all_of(&world, changed("kiwi", 70, 3)).await;
     let order = world.place("one", &[("kiwi", 2)]).await.unwrap();
     assert_eq!(order.total, Some(usd(140)));
     // Lower versions, and the message again, change nothing.
-    world.others.say(&[world.others.product(&changed("kiwi", 10, 2))]).await;
-    hear_of(&world, changed("fig", 1, 1)).await;
-    hear_of(&world, changed("kiwi", 80, 4)).await;
+    world.others.publish(&[world.others.product(&changed("kiwi", 10, 2))]).await;
+    wait_for_all_of(&world, changed("fig", 1, 1)).await;
+    wait_for_all_of(&world, changed("kiwi", 80, 4)).await;
     assert_eq!(world.place("two", &[("kiwi", 1)]).await.unwrap().total, Some(usd(80)));
     assert_eq!(world.get(id_of(&order)).await.total, Some(usd(140)), "prices are frozen in the order");
     assert_eq!(world.catalogue.asked(), 0);
@@ -60,11 +60,11 @@ async fn an_older_version_changes_neither_the_table_nor_the_prices_in_memory() {
         settings.catalogue.poll = flotilla_config::HumanDuration::from_secs(3_600).into();
     })
     .await;
-    hear_of(&world, changed("kiwi", 70, 3)).await;
+    wait_for_all_of(&world, changed("kiwi", 70, 3)).await;
     // In sequence, each read before the product that follows. The same version with another price is ignored too.
     for (older, next) in [(changed("kiwi", 10, 2), "fig"), (changed("kiwi", 20, 3), "plum")] {
-        world.others.say(&[world.others.product(&older)]).await;
-        hear_of(&world, changed(next, 1, 1)).await;
+        world.others.publish(&[world.others.product(&older)]).await;
+        wait_for_all_of(&world, changed(next, 1, 1)).await;
     }
     let kept = "SELECT version, price_minor FROM catalogue WHERE product_id = 'kiwi'";
     let row = world.database.query(kept, &[]).await.remove(0);
@@ -73,8 +73,8 @@ async fn an_older_version_changes_neither_the_table_nor_the_prices_in_memory() {
 
     // Of several versions in one frame the newest wins, whatever its position.
     let mixed = [changed("kiwi", 50, 5), changed("kiwi", 60, 6), changed("kiwi", 40, 4), changed("lime", 1, 1)];
-    world.others.say(&mixed.each_ref().map(|product| world.others.product(product))).await;
-    hear_of(&world, changed("date", 1, 1)).await;
+    world.others.publish(&mixed.each_ref().map(|product| world.others.product(product))).await;
+    wait_for_all_of(&world, changed("date", 1, 1)).await;
     let row = world.database.query(kept, &[]).await.remove(0);
     assert_eq!((row.get(0), row.get(1)), (6_i64, 60_i64), "in the table");
     assert_eq!(world.place("two", &[("kiwi", 1)]).await.unwrap().total, Some(usd(60)), "in memory");
@@ -107,7 +107,7 @@ async fn a_product_that_inventory_does_not_know_is_refused_by_line() {
 #[tokio::test]
 async fn a_product_taken_out_of_the_catalogue_cannot_be_ordered_and_is_not_asked_for() {
     let world = World::start().await;
-    hear_of(&world, ProductChanged { deleted: true, ..changed("apple", 25, 9) }).await;
+    wait_for_all_of(&world, ProductChanged { deleted: true, ..changed("apple", 25, 9) }).await;
     let status = world.place("one", &[("apple", 1)]).await.unwrap_err();
     assert_eq!(Details::of(&status).reason.as_deref(), Some("UNKNOWN_PRODUCT"));
     assert_eq!(world.catalogue.asked(), 0);
@@ -117,7 +117,7 @@ async fn a_product_taken_out_of_the_catalogue_cannot_be_ordered_and_is_not_asked
 #[tokio::test]
 async fn while_inventory_is_away_known_products_sell_and_unknown_ones_are_unavailable() {
     let world = World::start_with(|settings| settings.catalogue.inventory_url = "http://127.0.0.1:9".into()).await;
-    hear_of(&world, changed("kiwi", 70, 1)).await;
+    wait_for_all_of(&world, changed("kiwi", 70, 1)).await;
     world.place("one", &[("kiwi", 1)]).await.unwrap();
     let status = world.place("two", &[("apple", 1)]).await.unwrap_err();
     let details = Details::of(&status);
@@ -138,7 +138,7 @@ async fn an_expected_total_that_differs_is_refused_with_the_new_one() {
     world.assert_nothing_written().await;
     let order = world.client().place_order(shown(usd(50))).await.unwrap().into_inner();
     // A repeat gets its order, though the price has changed since.
-    hear_of(&world, changed("apple", 30, 2)).await;
+    wait_for_all_of(&world, changed("apple", 30, 2)).await;
     let again = world.client().place_order(shown(usd(50))).await.unwrap().into_inner();
     assert_eq!(order, again);
     let other = world.client().place_order(shown(usd(60))).await.unwrap_err();
@@ -169,9 +169,9 @@ async fn a_replica_that_did_not_hear_of_a_product_finds_it_in_the_table() {
 async fn after_a_restore_to_an_earlier_point_orders_are_priced_by_the_copy_of_then() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |_| {}).await;
-    hear_of(&world, changed("kiwi", 70, 3)).await;
+    wait_for_all_of(&world, changed("kiwi", 70, 3)).await;
     stack.save_postgres().await.unwrap();
-    hear_of(&world, changed("kiwi", 80, 4)).await;
+    wait_for_all_of(&world, changed("kiwi", 80, 4)).await;
     let placed = async |key: &str| world.place(key, &[("kiwi", 1)]).await.map(|order| order.total);
     assert_eq!(placed("of a lost time").await.unwrap(), Some(usd(80)));
     stack.restore_postgres().await.unwrap();
@@ -183,7 +183,7 @@ async fn after_a_restore_to_an_earlier_point_orders_are_priced_by_the_copy_of_th
     })
     .await;
     // The lost version now belongs to another price.
-    hear_of(&world, changed("kiwi", 90, 4)).await;
+    wait_for_all_of(&world, changed("kiwi", 90, 4)).await;
     assert_eq!(placed("anew").await.unwrap(), Some(usd(90)));
     world.service.stop().await;
 }

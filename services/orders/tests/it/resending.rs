@@ -18,15 +18,15 @@ fn hurried(settings: &mut Settings) {
 async fn a_silent_step_is_sent_again_under_the_same_id_with_the_same_content() {
     let world = World::start_with(hurried).await;
     let order = world.order().await;
-    let sent = world.others.hear_times(order, "ReserveStock", 3).await;
+    let sent = world.others.wait_for_times(order, "ReserveStock", 3).await;
     assert!(sent.iter().all(|event| event.id == sent[0].id));
     let first = sent[0].decode::<ReserveStock>().unwrap();
     assert!(sent.iter().all(|event| event.decode::<ReserveStock>().unwrap() == first));
-    world.others.say(&[world.others.reserved(order)]).await;
-    let charges = world.others.hear_times(order, "ChargePayment", 2).await;
+    world.others.publish(&[world.others.reserved(order)]).await;
+    let charges = world.others.wait_for_times(order, "ChargePayment", 2).await;
     assert_eq!(charges[0].id, charges[1].id);
     assert_ne!(charges[0].id, sent[0].id);
-    world.others.say(&[world.others.charged(order)]).await;
+    world.others.publish(&[world.others.charged(order)]).await;
     world.until(order, OrderState::Confirmed).await;
     let attempts: i32 = world
         .database
@@ -40,25 +40,25 @@ async fn a_silent_step_is_sent_again_under_the_same_id_with_the_same_content() {
 async fn after_twenty_resends_a_step_is_given_up_and_compensated_until_it_answers() {
     let world = World::start_with(hurried).await;
     let order = world.order().await;
-    world.others.hear(order, "ReleaseStock").await;
-    world.others.hear(order, "RefundPayment").await;
+    world.others.wait_for(order, "ReleaseStock").await;
+    world.others.wait_for(order, "RefundPayment").await;
     let sql = "SELECT count(*), min(attempt), max(attempt), count(DISTINCT message_id) FROM saga_journal
                WHERE order_id = $1 AND kind = 'ReserveStock'";
     let row = world.database.query(sql, &[&order]).await.remove(0);
     assert_eq!((row.get(0), row.get(1), row.get(2), row.get(3)), (21_i64, 1_i32, 21_i32, 1_i64));
 
-    // More often than a step forward would be, with a gauge that tells of it.
-    let releases = world.others.hear_times(order, "ReleaseStock", 23).await;
+    // More often than a step forward would be, and a gauge counts it.
+    let releases = world.others.wait_for_times(order, "ReleaseStock", 23).await;
     assert!(releases.iter().all(|event| event.id == releases[0].id));
-    flotilla_testkit::eventually("stuck saga told", crate::world::PATIENCE, || async {
+    flotilla_testkit::eventually("stuck saga counted", crate::world::PATIENCE, || async {
         world.service.metrics().contains("flotilla_sagas_stuck 1")
     })
     .await;
     // One side that has answered isn't asked again.
-    world.others.say(&[world.others.released(order)]).await;
-    let refunds = world.others.heard(order, "RefundPayment").len();
-    world.others.hear_times(order, "RefundPayment", refunds + 5).await;
-    world.others.say(&[world.others.refunded(order)]).await;
+    world.others.publish(&[world.others.released(order)]).await;
+    let refunds = world.others.received(order, "RefundPayment").len();
+    world.others.wait_for_times(order, "RefundPayment", refunds + 5).await;
+    world.others.publish(&[world.others.refunded(order)]).await;
     assert_eq!(world.until(order, OrderState::Rejected).await.reason(), OrderReason::TimedOut);
     world.stop().await;
 }
@@ -71,12 +71,12 @@ async fn a_charge_that_stays_silent_is_given_up_too() {
     })
     .await;
     let order = world.order().await;
-    world.others.hear(order, "ReserveStock").await;
-    world.others.say(&[world.others.reserved(order)]).await;
-    world.others.hear(order, "RefundPayment").await;
-    assert_eq!(world.others.heard(order, "ChargePayment").len(), 3);
-    world.others.say(&[world.others.released(order)]).await;
-    world.others.say(&[world.others.refunded(order)]).await;
+    world.others.wait_for(order, "ReserveStock").await;
+    world.others.publish(&[world.others.reserved(order)]).await;
+    world.others.wait_for(order, "RefundPayment").await;
+    assert_eq!(world.others.received(order, "ChargePayment").len(), 3);
+    world.others.publish(&[world.others.released(order)]).await;
+    world.others.publish(&[world.others.refunded(order)]).await;
     assert_eq!(world.until(order, OrderState::Rejected).await.reason(), OrderReason::TimedOut);
     world.stop().await;
 }
@@ -94,10 +94,10 @@ async fn two_replicas_send_a_silent_step_again_no_more_often_than_one() {
         orders.push(world.order().await);
     }
     for order in &orders {
-        world.others.hear(*order, "ReleaseStock").await;
-        assert_eq!(world.others.heard(*order, "ReserveStock").len(), 6);
-        world.others.say(&[world.others.released(*order)]).await;
-        world.others.say(&[world.others.refunded(*order)]).await;
+        world.others.wait_for(*order, "ReleaseStock").await;
+        assert_eq!(world.others.received(*order, "ReserveStock").len(), 6);
+        world.others.publish(&[world.others.released(*order)]).await;
+        world.others.publish(&[world.others.refunded(*order)]).await;
     }
     for order in orders {
         world.until(order, OrderState::Rejected).await;

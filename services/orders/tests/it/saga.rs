@@ -11,19 +11,19 @@ use crate::world::{PATIENCE, World};
 async fn an_order_is_reserved_charged_confirmed_and_its_stock_committed() {
     let world = World::start().await;
     let order = world.order().await;
-    let reserve = world.others.hear(order, "ReserveStock").await;
+    let reserve = world.others.wait_for(order, "ReserveStock").await;
     let reserved = world.others.reserved(order);
-    world.others.say(std::slice::from_ref(&reserved)).await;
-    let charge = world.others.hear(order, "ChargePayment").await;
+    world.others.publish(std::slice::from_ref(&reserved)).await;
+    let charge = world.others.wait_for(order, "ChargePayment").await;
     assert_eq!(charge.causation_id, Some(reserved.id));
     let asked = charge.decode::<ChargePayment>().unwrap();
     assert_eq!((asked.amount_minor, asked.currency_code.as_str()), (50, "USD"));
     assert_eq!(asked.customer_id, world.customer.to_string());
     assert!(world.until(order, OrderState::Charging).await.etag.starts_with("\"2-"));
 
-    world.others.say(&[world.others.charged(order)]).await;
-    world.others.hear(order, "CommitStock").await;
-    let confirmed = world.others.hear(order, "OrderConfirmed").await;
+    world.others.publish(&[world.others.charged(order)]).await;
+    world.others.wait_for(order, "CommitStock").await;
+    let confirmed = world.others.wait_for(order, "OrderConfirmed").await;
     assert_eq!(confirmed.decode::<OrderConfirmed>().unwrap().total_minor, 50);
     assert_eq!((confirmed.aggregate_version, reserve.aggregate_version), (3, 1));
     let found = world.until(order, OrderState::Confirmed).await;
@@ -59,11 +59,11 @@ async fn a_refused_reservation_rejects_the_order_with_its_reason() {
         (StockRejection::UnknownProduct, OrderReason::UnknownProduct),
     ] {
         let order = world.order().await;
-        world.others.say(&[world.others.rejected(order, rejection)]).await;
+        world.others.publish(&[world.others.rejected(order, rejection)]).await;
         assert_eq!(world.until(order, OrderState::Rejected).await.reason(), reason);
-        let told = world.others.hear(order, "OrderRejected").await.decode::<OrderRejected>().unwrap();
-        assert_eq!(told.reason, reason.as_str_name());
-        assert!(world.others.heard(order, "ReleaseStock").is_empty());
+        let rejected = world.others.wait_for(order, "OrderRejected").await.decode::<OrderRejected>().unwrap();
+        assert_eq!(rejected.reason, reason.as_str_name());
+        assert!(world.others.received(order, "ReleaseStock").is_empty());
     }
     world.stop().await;
 }
@@ -72,13 +72,13 @@ async fn a_refused_reservation_rejects_the_order_with_its_reason() {
 async fn a_declined_payment_gives_the_stock_back_and_rejects_the_order() {
     let world = World::start().await;
     let order = world.charging().await;
-    world.others.say(&[world.others.declined(order)]).await;
-    world.others.hear(order, "ReleaseStock").await;
+    world.others.publish(&[world.others.declined(order)]).await;
+    world.others.wait_for(order, "ReleaseStock").await;
     let undoing = world.until(order, OrderState::Compensating).await;
-    assert_eq!(undoing.reason(), OrderReason::Unspecified, "a reason is told at the end");
-    world.others.say(&[world.others.released(order)]).await;
+    assert_eq!(undoing.reason(), OrderReason::Unspecified, "the reason is set at the end");
+    world.others.publish(&[world.others.released(order)]).await;
     assert_eq!(world.until(order, OrderState::Rejected).await.reason(), OrderReason::InsufficientFunds);
-    assert!(world.others.heard(order, "RefundPayment").is_empty());
+    assert!(world.others.received(order, "RefundPayment").is_empty());
     world.stop().await;
 }
 
@@ -86,20 +86,20 @@ async fn a_declined_payment_gives_the_stock_back_and_rejects_the_order() {
 async fn an_expired_hold_is_released_or_committed() {
     let world = World::start().await;
     let order = world.charging().await;
-    world.others.say(&[world.others.expired(order)]).await;
-    let release = world.others.hear(order, "ReleaseStock").await;
-    world.others.hear(order, "RefundPayment").await;
+    world.others.publish(&[world.others.expired(order)]).await;
+    let release = world.others.wait_for(order, "ReleaseStock").await;
+    world.others.wait_for(order, "RefundPayment").await;
     // Asked again, the answer is the same command.
-    world.others.say(&[world.others.expired(order)]).await;
-    assert_eq!(world.others.hear_times(order, "ReleaseStock", 2).await[1].id, release.id);
-    world.others.say(&[world.others.released(order)]).await;
-    world.others.say(&[world.others.refunded(order)]).await;
+    world.others.publish(&[world.others.expired(order)]).await;
+    assert_eq!(world.others.wait_for_times(order, "ReleaseStock", 2).await[1].id, release.id);
+    world.others.publish(&[world.others.released(order)]).await;
+    world.others.publish(&[world.others.refunded(order)]).await;
     assert_eq!(world.until(order, OrderState::Rejected).await.reason(), OrderReason::ReservationExpired);
 
     let order = world.confirmed().await;
-    let commit = world.others.hear(order, "CommitStock").await;
-    world.others.say(&[world.others.expired(order)]).await;
-    assert_eq!(world.others.hear_times(order, "CommitStock", 2).await[1].id, commit.id);
+    let commit = world.others.wait_for(order, "CommitStock").await;
+    world.others.publish(&[world.others.expired(order)]).await;
+    assert_eq!(world.others.wait_for_times(order, "CommitStock", 2).await[1].id, commit.id);
     world.stop().await;
 }
 
@@ -108,19 +108,19 @@ async fn a_reply_that_comes_twice_is_applied_once() {
     let world = World::start().await;
     let order = world.order().await;
     let reserved = world.others.reserved(order);
-    world.others.say(std::slice::from_ref(&reserved)).await;
-    world.others.say(&[reserved.clone(), reserved.clone()]).await;
-    // The same word under another id: a repeat that the inbox doesn't know.
-    world.others.say(&[world.others.reserved(order)]).await;
-    world.others.hear(order, "ChargePayment").await;
+    world.others.publish(std::slice::from_ref(&reserved)).await;
+    world.others.publish(&[reserved.clone(), reserved.clone()]).await;
+    // The same reply under another id: a repeat that the inbox doesn't know.
+    world.others.publish(&[world.others.reserved(order)]).await;
+    world.others.wait_for(order, "ChargePayment").await;
     eventually("both replies journalled", PATIENCE, || async {
         let sql = "SELECT count(*) FROM saga_journal WHERE kind = 'StockReserved'";
         world.database.value::<i64>(sql, &[]).await == 2
     })
     .await;
-    world.others.say(&[world.others.charged(order)]).await;
-    world.others.hear(order, "OrderConfirmed").await;
-    assert_eq!(world.others.heard(order, "ChargePayment").len(), 1);
+    world.others.publish(&[world.others.charged(order)]).await;
+    world.others.wait_for(order, "OrderConfirmed").await;
+    assert_eq!(world.others.received(order, "ChargePayment").len(), 1);
     assert!(world.get(order).await.etag.starts_with("\"3-"));
     world.stop().await;
 }
@@ -133,14 +133,14 @@ async fn many_replies_in_one_frame_move_many_orders_in_few_transactions() {
         orders.push(world.order().await);
     }
     let replies: Vec<_> = orders.iter().map(|order| world.others.reserved(*order)).collect();
-    world.others.say(&replies).await;
+    world.others.publish(&replies).await;
     for order in &orders {
-        world.others.hear(*order, "ChargePayment").await;
+        world.others.wait_for(*order, "ChargePayment").await;
     }
     let transactions: i64 = world.database.value("SELECT count(DISTINCT sent_xid::text) FROM sagas", &[]).await;
     assert_eq!(transactions, 1);
     let charges: Vec<_> = orders.iter().map(|order| world.others.charged(*order)).collect();
-    world.others.say(&charges).await;
+    world.others.publish(&charges).await;
     for order in &orders {
         world.until(*order, OrderState::Confirmed).await;
     }
@@ -152,12 +152,12 @@ async fn many_replies_in_one_frame_move_many_orders_in_few_transactions() {
 async fn a_late_hold_of_an_ended_order_is_released_and_a_late_charge_refunded() {
     let world = World::start().await;
     let order = world.order().await;
-    world.others.say(&[world.others.rejected(order, StockRejection::OutOfStock)]).await;
+    world.others.publish(&[world.others.rejected(order, StockRejection::OutOfStock)]).await;
     world.until(order, OrderState::Rejected).await;
-    world.others.say(&[world.others.reserved(order)]).await;
-    world.others.hear(order, "ReleaseStock").await;
-    world.others.say(&[world.others.charged(order)]).await;
-    world.others.hear(order, "RefundPayment").await;
+    world.others.publish(&[world.others.reserved(order)]).await;
+    world.others.wait_for(order, "ReleaseStock").await;
+    world.others.publish(&[world.others.charged(order)]).await;
+    world.others.wait_for(order, "RefundPayment").await;
     assert!(world.get(order).await.etag.starts_with("\"2-"));
     world.stop().await;
 }
@@ -169,8 +169,8 @@ async fn poison_is_parked_and_leaves_its_neighbours_alone() {
     let mut garbled = world.others.reserved(order);
     garbled.data = vec![0xff, 0xff].into();
     let stranger = world.others.reserved(world.ids.next());
-    world.others.say(&[garbled.clone(), world.others.reserved(order), stranger.clone()]).await;
-    world.others.hear(order, "ChargePayment").await;
+    world.others.publish(&[garbled.clone(), world.others.reserved(order), stranger.clone()]).await;
+    world.others.wait_for(order, "ChargePayment").await;
     let rows = world.database.query("SELECT message_id FROM parked WHERE state = 'dead' ORDER BY 1", &[]).await;
     let parked: Vec<uuid::Uuid> = rows.iter().map(|row| row.get(0)).collect();
     let mut planted = vec![garbled.id, stranger.id];

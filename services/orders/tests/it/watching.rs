@@ -34,10 +34,10 @@ async fn a_watch_tells_each_state_and_ends_with_the_order() {
     let order = world.order().await;
     let mut stream = watch(&mut world.client(), order, "").await;
     assert_eq!(next(&mut stream).await.unwrap(), Some((OrderState::Reserving, "1".into())));
-    world.others.hear(order, "ReserveStock").await;
-    world.others.say(&[world.others.reserved(order)]).await;
+    world.others.wait_for(order, "ReserveStock").await;
+    world.others.publish(&[world.others.reserved(order)]).await;
     assert_eq!(next(&mut stream).await.unwrap(), Some((OrderState::Charging, "2".into())));
-    world.others.say(&[world.others.charged(order)]).await;
+    world.others.publish(&[world.others.charged(order)]).await;
     assert_eq!(next(&mut stream).await.unwrap(), Some((OrderState::Confirmed, "3".into())));
     assert_eq!(next(&mut stream).await.unwrap(), None);
 
@@ -55,7 +55,7 @@ async fn a_resumed_watch_waits_for_what_it_has_not_seen() {
     let order = world.order().await;
     let mut stream = watch(&mut world.client(), order, "1").await;
     let quiet = tokio::time::timeout(Duration::from_millis(300), stream.message()).await;
-    assert!(quiet.is_err(), "nothing new was to be told");
+    assert!(quiet.is_err(), "nothing new was to be sent");
     world.cancel(order).await.unwrap();
     assert_eq!(next(&mut stream).await.unwrap(), Some((OrderState::Compensating, "2".into())));
     world.stop().await;
@@ -83,8 +83,8 @@ async fn after_a_restore_to_an_earlier_point_a_watch_tells_what_the_order_is_the
     let world = World::start_on(&stack, |_| {}).await;
     let order = world.order().await;
     stack.save_postgres().await.unwrap();
-    world.others.hear(order, "ReserveStock").await;
-    world.others.say(&[world.others.reserved(order)]).await;
+    world.others.wait_for(order, "ReserveStock").await;
+    world.others.publish(&[world.others.reserved(order)]).await;
     world.until(order, OrderState::Charging).await;
     let lost = token(&mut watch(&mut world.client(), order, "").await).await;
     let mut open = watch(&mut world.client(), order, &lost).await;
@@ -99,7 +99,7 @@ async fn after_a_restore_to_an_earlier_point_a_watch_tells_what_the_order_is_the
     // A stream that survived the restore sends it too, unless it broke and got it that way.
     match next(&mut open).await {
         Ok(Some((OrderState::Reserving, _))) => assert_eq!(next(&mut open).await.unwrap(), compensating),
-        Ok(told) => assert_eq!(told, compensating),
+        Ok(state) => assert_eq!(state, compensating),
         Err(status) => assert_eq!(status.code(), Code::Unavailable),
     }
     drop((open, resumed));

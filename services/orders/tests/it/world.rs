@@ -135,16 +135,16 @@ impl World {
     /// Leads an order to its charge.
     pub async fn charging(&self) -> Uuid {
         let order = self.order().await;
-        self.others.hear(order, "ReserveStock").await;
-        self.others.say(&[self.others.reserved(order)]).await;
-        self.others.hear(order, "ChargePayment").await;
+        self.others.wait_for(order, "ReserveStock").await;
+        self.others.publish(&[self.others.reserved(order)]).await;
+        self.others.wait_for(order, "ChargePayment").await;
         order
     }
 
     /// Leads an order to its confirmation.
     pub async fn confirmed(&self) -> Uuid {
         let order = self.charging().await;
-        self.others.say(&[self.others.charged(order)]).await;
+        self.others.publish(&[self.others.charged(order)]).await;
         self.until(order, OrderState::Confirmed).await;
         order
     }
