@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_type_is_told_from_its_parameters() {
+    fn a_content_type_is_separated_from_its_parameters() {
         for (value, essence, utf8) in [
             ("application/json", "application/json", true),
             ("Application/JSON; charset=UTF-8", "application/json", true),

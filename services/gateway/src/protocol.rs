@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_methods_protocol_is_told_by_its_content_type() {
+    fn a_methods_protocol_follows_from_its_content_type() {
         let unary = Some(Target::default());
         let stream = Some(Target { streaming: true, reads: true });
         let web = |codec, text| Protocol::GrpcWeb(WebForm { codec, text }, Some(()));

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_answer_is_told_so_and_only_when_reading() {
+    fn a_client_with_the_current_response_gets_304_for_reads_only() {
         for (value, method, status) in [
             ("\"7\"", Method::GET, 304),
             ("\"6\", W/\"7\"", Method::HEAD, 304),

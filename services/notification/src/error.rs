@@ -29,7 +29,7 @@ pub enum Error {
     /// The call's deadline passed while the feed was open.
     #[error("the deadline has passed")]
     DeadlineExceeded,
-    /// The client's side of a feed broke off, or said something that is no request.
+    /// The client's side of a feed broke off, or sent something that isn't a request.
     #[error("the client's stream broke off")]
     Stream(Status),
     /// Others changed the preferences again and again.

@@ -40,7 +40,7 @@ struct Latest {
     runs: u64,
 }
 
-/// A customer listens to as many feeds as may be.
+/// The customer has the maximum number of listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyListeners;
 
@@ -67,7 +67,7 @@ impl Hub {
         Ok(Listener { hub: self.clone(), customer, latest, runs })
     }
 
-    /// Says that a customer's feed goes as far as `sequence`, or will when a transaction commits.
+    /// Announces that a customer's feed reaches `sequence`, or will when a transaction commits.
     pub fn announce(&self, customer: Uuid, sequence: i64) {
         if let Some(topic) = self.topics.lock().get(&customer) {
             topic.latest.send_if_modified(|latest| {
@@ -85,7 +85,7 @@ impl Hub {
         }
     }
 
-    /// Looks for what other replicas recorded, until the shutdown.
+    /// Polls for deliveries that other replicas recorded, until the shutdown.
     pub async fn watch(self, feeds: Feeds, poll: Live<HumanDuration>, shutdown: CancellationToken) {
         let (mut last, mut run) = (None, None);
         loop {
@@ -107,7 +107,7 @@ impl Hub {
                     }
                     found.sequences.into_iter().for_each(|(customer, last)| self.announce(customer, last));
                 }
-                Err(error) => tracing::warn!(error = %error, listeners = customers.len(), "feeds not looked at"),
+                Err(error) => tracing::warn!(error = %error, listeners = customers.len(), "feeds could not be read"),
             }
         }
     }
@@ -120,7 +120,7 @@ async fn due(poll: &Live<HumanDuration>, last: Option<Instant>) {
     }
 }
 
-/// One who listens to a customer's feed.
+/// A listener of a customer's feed.
 pub struct Listener {
     hub: Hub,
     customer: Uuid,
@@ -169,7 +169,7 @@ mod tests {
     const ADA: Uuid = Uuid::from_u128(1);
 
     #[tokio::test]
-    async fn a_listener_hears_of_its_own_feed_only() {
+    async fn a_listener_is_notified_of_its_own_feed_only() {
         let hub = Hub::new(2);
         let mut listener = hub.listen(ADA).expect("room");
         hub.announce(Uuid::from_u128(2), 9);
@@ -188,7 +188,7 @@ mod tests {
         assert!(listener.beyond(100).await);
         assert!(tokio::time::timeout(Duration::from_millis(5), listener.beyond(50)).await.is_err());
         hub.announce(ADA, 51);
-        assert!(!listener.beyond(50).await, "lower than before, and told");
+        assert!(!listener.beyond(50).await, "lower than before, and announced");
     }
 
     #[test]

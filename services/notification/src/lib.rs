@@ -1,6 +1,6 @@
-//! Notification: what customers are told, once each, in order.
+//! Notification: notices to customers, each delivered once, in order.
 //!
-//! Owns the tables `deliveries`, `feeds`, `shown`, `preferences` and `order_notices`. Consumes the events of orders, payments and identity; says
+//! Owns the tables `deliveries`, `feeds`, `shown`, `preferences` and `order_notices`. Consumes the events of orders, payments and identity; publishes
 //! `DeliveryRecorded`. Guarantees: each terminal state of an order, each payment and each welcome is recorded exactly
 //! once; each customer's deliveries are numbered from 1 without a gap and become visible in that order, so that a live
 //! feed resumed from any token misses none.

@@ -4,7 +4,7 @@ use flotilla_config::{Problems, Setting, Validate};
 use flotilla_money::Currency;
 use flotilla_service::{CallSettings, CommonSettings};
 
-/// Everything that payments can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
+/// All settings of payments. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
 #[derive(Clone, Debug, Setting)]
 pub struct Settings {
     /// What every service has.

@@ -1,4 +1,4 @@
-//! What can go wrong in payments, and what clients are told of it.
+//! Payments' errors, and their form for clients.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn top_up(account: Uuid, refusal: TopUpRefusal) -> RpcError {
     match refusal {
         TopUpRefusal::UnknownAccount => not_found(account),
         TopUpRefusal::Closed => {
-            RpcError::new(Code::FailedPrecondition, "ACCOUNT_CLOSED", "the account is closed: its user is gone")
+            RpcError::new(Code::FailedPrecondition, "ACCOUNT_CLOSED", "the account is closed: its user was deleted")
         }
         TopUpRefusal::CurrencyMismatch => {
             RpcError::new(Code::InvalidArgument, "CURRENCY_MISMATCH", "the account has another currency")
@@ -64,8 +64,10 @@ fn top_up(account: Uuid, refusal: TopUpRefusal) -> RpcError {
             RpcError::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", "the request id was used for another amount")
                 .field("request_id", "was used for another amount")
         }
-        TopUpRefusal::TooLarge => {
-            RpcError::new(Code::FailedPrecondition, "BALANCE_TOO_LARGE", "the balance would be too large")
-        }
+        TopUpRefusal::TooLarge => RpcError::new(
+            Code::FailedPrecondition,
+            "BALANCE_TOO_LARGE",
+            "the balance would exceed the maximum of an account",
+        ),
     }
 }

@@ -6,7 +6,7 @@
 //! to zero; no customer's balance goes below zero; an order is charged at most once, and never after its refund; a
 //! top-up counts once for its request id.
 
-pub mod arrivals;
+pub mod account_waits;
 pub mod config;
 pub mod domain;
 pub mod error;
@@ -28,7 +28,7 @@ use flotilla_telemetry::Telemetry;
 pub use config::Settings;
 
 use crate::{
-    arrivals::Arrivals,
+    account_waits::AccountWaits,
     events::{Commands, UserEvents},
     grpc::PaymentApi,
     metrics::Metrics,
@@ -53,26 +53,32 @@ impl Service for Payments {
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let mut base = Infrastructure::connect(&streams::PAYMENTS, &settings.common, telemetry).await?;
-        let currency = Currency::parse(&settings.currency).context("the currency is not known")?;
+        let currency = Currency::parse(&settings.currency).context("currency: must be a known ISO 4217 code")?;
         let (ids, outbox) = (base.ids(), base.outbox());
         let (system, own) = (base.system.clone(), base.user.clone());
         let metrics = Metrics::new(base.registry())?;
         let accounts = Accounts::new(system.clone(), own.clone());
-        let arrivals = Arc::new(Arrivals::new(accounts.clone()));
+        let account_waits = Arc::new(AccountWaits::new(accounts.clone()));
         let (top_ups, top_up_writers) = TopUps::new(system.clone(), outbox, ids.clone(), metrics.clone());
         let commands = Commands::new(ids.clone(), metrics).with_faults(&base.chassis.faults());
-        let users = UserEvents::new(currency, Arc::clone(&arrivals));
+        let users = UserEvents::new(currency, Arc::clone(&account_waits));
         base.consume(&consumers::PAYMENTS_ORDERS, events::MAX_EVENTS, commands)?;
         base.consume(&consumers::PAYMENTS_IDENTITY, events::MAX_EVENTS, users)?;
 
         let statement = Statement::new(system.clone(), own.clone());
-        let api =
-            PaymentApi::new(accounts, statement, top_ups, Arc::clone(&arrivals), PageKey::new(system.clone()), ids);
+        let api = PaymentApi::new(
+            accounts,
+            statement,
+            top_ups,
+            Arc::clone(&account_waits),
+            PageKey::new(system.clone()),
+            ids,
+        );
         let server = base.server(&settings.calls)?.add(PaymentServiceServer::new(api));
 
         let shutdown = base.chassis.shutdown();
         base.chassis.spawn("top-ups", top_up_writers.run(shutdown.clone()));
-        base.chassis.spawn("arrivals", arrivals.run(shutdown));
+        base.chassis.spawn("account-waits", account_waits.run(shutdown));
         base.start(server).await
     }
 

@@ -1,4 +1,4 @@
-//! What became of charges, refunds and top-ups, as counters.
+//! The counters of charges, refunds and top-ups.
 //!
 //! Decisions are counted after the commit that holds them: neither a redelivery nor a rollback counts twice.
 
@@ -17,7 +17,7 @@ pub struct Metrics {
     refused: IntCounter,
 }
 
-/// What one batch of commands came to.
+/// The results of one batch of commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decisions {
     paid: u64,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_watch_tells_each_state_and_ends_with_the_order() {
+async fn a_watch_sends_each_state_and_ends_with_the_order() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(100, 50).await);
     let order = customer.place_order(vec![(product, 1)], "watched").await.unwrap();

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_code_message_and_details() {
+    fn an_error_has_code_message_and_details() {
         let status = Status::from(RpcError::new(Code::Aborted, "TOTAL_CHANGED", "the total has changed"));
         let told = serde_json::to_value(ErrorJson::new(&status, None)).unwrap();
         assert_eq!((&told["code"], &told["message"]), (&json!("aborted"), &json!("the total has changed")));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_of_a_known_type_is_told_for_people_too() {
+    fn a_detail_of_a_known_type_is_readable_too() {
         let pool = flotilla_proto::descriptors::pool().unwrap();
         let order = flotilla_proto::orders::v1::GetOrderRequest { name: "orders/o".into() };
         let detail = Detail {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_stream_tells_its_error_and_its_trailers() {
+    fn the_end_of_a_stream_has_its_error_and_its_trailers() {
         let mut ended = trailers(&Status::not_found("no such order"));
         ended.append("x-own", HeaderValue::from_static("a"));
         ended.append("x-own", HeaderValue::from_static("b"));

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_the_json_alone_and_an_error_is_told_apart() {
+    fn a_line_is_the_json_alone_and_an_error_is_marked() {
         assert_eq!(Format::Lines.message(answer(Some("7"))), "{}\n");
         assert_eq!(Format::Lines.error(b"{\"status\":503}"), "{\"error\":{\"status\":503}}\n");
     }

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_paths_find_nothing_and_other_methods_are_told() {
+    fn unknown_paths_find_nothing_and_other_methods_are_listed() {
         for path in ["/", "/v1", "/v1/", "/v1/products/", "/v1/products/a/b", "/v2/products", "/v1/products:nope"] {
             assert_eq!(find("GET", path), Found::Nothing, "{path}");
         }

@@ -65,7 +65,7 @@ async fn bodies_that_cannot_be_read_are_refused() {
 }
 
 #[tokio::test]
-async fn paths_and_methods_that_do_not_exist_are_told_apart() {
+async fn paths_and_methods_that_do_not_exist_have_different_errors() {
     let fixture = Fixture::start().await;
     for line in [
         "GET /v1/order",

@@ -229,7 +229,7 @@ async fn bad_input_is_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_how_it_ended() {
+async fn a_stream_ends_with_its_status() {
     let fixture = Fixture::start().await;
     let watch = |name: &str| {
         post(&fixture, WATCH_ORDER)

@@ -131,7 +131,7 @@ async fn messages_may_be_json() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_told_by_a_status() {
+async fn what_cannot_be_answered_ends_with_a_status() {
     let fixture = Fixture::start().await;
     let refused = |body: Vec<u8>| call(&fixture, GET_ORDER, "application/grpc-web", &body).send();
     for (body, code) in [

@@ -58,7 +58,7 @@ async fn an_address_that_has_its_share_of_connections_in_use_gets_no_more() {
 }
 
 #[tokio::test]
-async fn an_address_that_asks_too_often_is_told_when_to_come_again() {
+async fn an_address_that_calls_too_often_gets_a_retry_delay() {
     let fixture = Fixture::with(|settings| settings.grpc.rate_limit.per_address = 1.into()).await;
     let rest = fixture.call("GET /v1/products");
     let grpc = fixture

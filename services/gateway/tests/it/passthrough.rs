@@ -228,7 +228,7 @@ async fn a_page_can_be_listed_without_fields() {
 }
 
 #[tokio::test]
-async fn a_service_is_told_the_clients_address_whatever_the_protocol_and_not_what_the_client_says_of_it() {
+async fn a_service_gets_the_clients_real_address_whatever_the_protocol() {
     const NAME: &str = "flotilla-client-address";
     const GET_ORDER: &str = "/flotilla.orders.v1.OrderService/GetOrder";
     let fixture = Fixture::start().await;

@@ -95,7 +95,7 @@ async fn the_index_lists_every_route() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_is_told_whole() {
+async fn an_error_of_the_service_arrives_whole() {
     let fixture = Fixture::start().await;
     let reply = fixture.as_customer("POST /v1/orders").json(&order()).key("changed").send().await;
     let problem = reply.problem();

@@ -64,7 +64,7 @@ async fn requests_whose_body_never_comes_take_no_place_from_others() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_on_its_way_too_long_is_displaced_and_told_so() {
+async fn a_request_that_takes_too_long_is_displaced_with_an_error() {
     let fixture = Fixture::start().await;
     let mut opener = Opener::local(fixture.address()).await;
     opener.send(login(fixture.address(), 0), false).await;

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_tells_sign_ups_apart_but_not_the_case_of_their_address() {
+    fn the_hash_distinguishes_sign_ups_but_not_the_case_of_their_address() {
         let (sign_up, _) = SignUp::from_request(&request()).expect("valid");
         let shouted = SignUp { email: "ANN@EXAMPLE.COM".to_owned().into(), ..sign_up.clone() };
         let renamed = SignUp { display_name: "Ann".to_owned().into(), ..sign_up.clone() };

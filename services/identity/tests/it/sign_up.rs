@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::support::{PASSWORD, World, sign_up};
 
 #[tokio::test]
-async fn anyone_signs_up_as_a_customer_and_all_are_told() {
+async fn anyone_signs_up_as_a_customer_and_an_event_is_published() {
     let world = World::start().await;
     let mut listener = world.listen().await;
     let user = world.anyone().create_user(sign_up("Ann@example.com")).await.unwrap().into_inner();

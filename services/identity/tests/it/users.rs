@@ -137,7 +137,7 @@ async fn operators_ask_for_some_users_in_an_order() {
 }
 
 #[tokio::test]
-async fn an_update_changes_the_masked_fields_and_all_are_told() {
+async fn an_update_changes_the_masked_fields_and_publishes_an_event() {
     let world = World::start().await;
     let mut listener = world.listen().await;
     let (ann, mut own) = world.customer("ann@example.com").await;
@@ -197,7 +197,7 @@ async fn an_update_cannot_take_anothers_address_or_a_role() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_is_gone_and_all_are_told() {
+async fn a_deleted_user_is_gone_and_an_event_is_published() {
     let world = World::start().await;
     let mut listener = world.listen().await;
     let (ann, mut own) = world.customer("ann@example.com").await;

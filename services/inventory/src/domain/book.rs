@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_larger_than_the_stock_says_is_left_for_someone_to_look_at() {
+    fn a_reservation_larger_than_the_reserved_stock_is_a_dead_letter() {
         let mut book = book(&[("a", 5, 0), ("b", 5, 0)]);
         book.apply(&reserve(1, &[("a", 1), ("b", 1)]));
         book.stock.get_mut(&id("b")).expect("there").level.reserved = 0;

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         let patch =
             Patch { display_name: Some(" ".into()), description: Some("bell\u{7}".into()), price: Some(usd(-1)) };
         let fields: Vec<_> = patch.faults().into_iter().map(|(field, _)| field).collect();

@@ -48,7 +48,7 @@ async fn a_product_is_added_read_changed_and_taken_out() {
 }
 
 #[tokio::test]
-async fn every_change_is_said_with_its_version_and_a_new_price_apart() {
+async fn every_change_is_published_with_its_version_and_a_new_price_as_another_event() {
     let world = World::start().await;
     let mut catalogue = world.catalogue();
     let made = catalogue.create_product(create("tea", 100)).await.unwrap().into_inner();

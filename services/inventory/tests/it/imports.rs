@@ -69,7 +69,7 @@ impl Feed {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_rows_are_imported_and_the_bad_ones_are_told() {
+async fn ten_thousand_rows_are_imported_and_the_bad_ones_are_reported() {
     let world = World::start().await;
     world.product("p5", 0).await;
     let mut rows: Vec<ImportRow> = (0..10_000).map(|n| row(&format!("p{n}"), &format!("Product {n}"), n)).collect();

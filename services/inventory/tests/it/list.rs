@@ -48,7 +48,7 @@ async fn list(world: &World, filter: &str, order_by: &str, page_size: i32) -> Re
 }
 
 #[tokio::test]
-async fn filters_find_what_they_say() {
+async fn filters_find_what_matches() {
     let world = shop().await;
     for (filter, wanted) in [
         ("", vec!["cup", "ink", "lamp", "pen", "rug", "tea"]),

@@ -56,7 +56,7 @@ async fn delete(world: &World, product: &str) {
 }
 
 /// Waits until this replica's readers get a price.
-async fn until_told(service: &ServiceHarness, product: &str, wanted: i64) {
+async fn until_sent(service: &ServiceHarness, product: &str, wanted: i64) {
     let mut reader = Reader::open(service, &format!("name = products/{product}"), "").await;
     while reader.price().await.1 != wanted {}
 }
@@ -78,15 +78,15 @@ async fn until_gone(service: &ServiceHarness, product: &str, later: &str) {
 }
 
 #[tokio::test]
-async fn a_reader_is_told_the_present_prices_and_then_each_change() {
+async fn a_reader_gets_the_present_prices_and_then_each_change() {
     let world = World::start().await;
     for product in ["tea", "cup", "old"] {
         world.product(product, 0).await;
     }
-    until_told(&world.service, "old", 100).await;
+    until_sent(&world.service, "old", 100).await;
     delete(&world, "old").await;
     for product in ["tea", "cup"] {
-        until_told(&world.service, product, 100).await;
+        until_sent(&world.service, product, 100).await;
     }
     until_gone(&world.service, "old", "tea").await;
     let mut reader = Reader::open(&world.service, "", "").await;
@@ -120,8 +120,8 @@ async fn every_replica_sees_every_change() {
     let world = World::start().await;
     world.product("tea", 0).await;
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
-    until_told(&world.service, "tea", 100).await;
-    until_told(&replica, "tea", 100).await;
+    until_sent(&world.service, "tea", 100).await;
+    until_sent(&replica, "tea", 100).await;
     let mut readers = [Reader::open(&world.service, "", "").await, Reader::open(&replica, "", "").await];
     for reader in &mut readers {
         assert_eq!(reader.price().await, price("tea", 100));
@@ -162,7 +162,7 @@ async fn a_slow_reader_gets_the_latest_prices_and_no_queue() {
     let mut reader = Reader(slow.watch_prices(WatchPricesRequest::default()).await.unwrap().into_inner());
     for cents in 1..=10 {
         import(cents).await;
-        until_told(&world.service, "p999", i64::from(cents)).await;
+        until_sent(&world.service, "p999", i64::from(cents)).await;
     }
     let (mut latest, mut read) = (BTreeMap::new(), 0);
     while latest.len() < 1_000 || latest.values().any(|cents| *cents != 10) {
@@ -185,7 +185,7 @@ async fn a_reader_resumes_with_what_has_changed() {
         world.product(product, 0).await;
     }
     for (service, product) in [(&world.service, "a"), (&world.service, "b"), (&world.service, "c"), (&replica, "c")] {
-        until_told(service, product, 100).await;
+        until_sent(service, product, 100).await;
     }
     let mut reader = Reader::open(&world.service, "", "").await;
     assert_eq!(reader.price().await, price("a", 100));
@@ -198,7 +198,7 @@ async fn a_reader_resumes_with_what_has_changed() {
 
     world.set_price("b", 200).await;
     delete(&world, "c").await;
-    until_told(&replica, "b", 200).await;
+    until_sent(&replica, "b", 200).await;
     // At another replica as well.
     let mut resumed = Reader::open(&replica, "", &last.resume_token).await;
     assert_eq!([resumed.price().await, resumed.price().await], [price("b", 200), price("c", -1)]);
@@ -221,11 +221,11 @@ async fn a_reader_resumes_with_what_has_changed() {
 }
 
 #[tokio::test]
-async fn a_price_that_leaves_the_filter_is_told_once() {
+async fn a_price_that_leaves_the_filter_is_sent_once() {
     let world = World::start().await;
     for product in ["a", "b"] {
         world.product(product, 0).await;
-        until_told(&world.service, product, 100).await;
+        until_sent(&world.service, product, 100).await;
     }
     let mut reader = Reader::open(&world.service, "price < 2.00 AND name = products/a", "").await;
     assert_eq!(reader.price().await, price("a", 100));
@@ -233,7 +233,7 @@ async fn a_price_that_leaves_the_filter_is_told_once() {
     world.set_price("a", 250).await;
     assert_eq!(reader.price().await, price("a", 250), "it left");
     world.set_price("a", 260).await;
-    until_told(&world.service, "a", 260).await;
+    until_sent(&world.service, "a", 260).await;
     world.set_price("a", 199).await;
     assert_eq!(reader.price().await, price("a", 199), "and came back");
     let request = WatchPricesRequest { filter: "prize < 2".into(), resume_token: String::new() };
@@ -247,7 +247,7 @@ async fn a_bucket_that_is_wiped_is_filled_again_and_readers_go_on() {
     let world = World::start_with(|settings| settings.prices.check = Duration::from_millis(200).into()).await;
     for product in ["a", "b"] {
         world.product(product, 0).await;
-        until_told(&world.service, product, 100).await;
+        until_sent(&world.service, product, 100).await;
     }
     let mut reader = Reader::open(&world.service, "", "").await;
     reader.next().await;
@@ -273,18 +273,18 @@ async fn a_bucket_that_is_wiped_is_filled_again_and_readers_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_restore_to_an_earlier_point_readers_are_told_the_prices_of_then() {
+async fn after_a_restore_to_an_earlier_point_readers_get_the_restored_prices() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| settings.prices.check = Duration::from_millis(200).into()).await;
     for product in ["a", "z"] {
         world.product(product, 0).await;
-        until_told(&world.service, product, 100).await;
+        until_sent(&world.service, product, 100).await;
     }
     stack.save_postgres().await.unwrap();
     world.set_price("a", 500).await;
     world.product("lost", 0).await;
     for (product, cents) in [("a", 500), ("lost", 100)] {
-        until_told(&world.service, product, cents).await;
+        until_sent(&world.service, product, cents).await;
     }
     let mut reader = Reader::open(&world.service, "", "").await;
     assert_eq!(reader.price().await, price("a", 500));
@@ -295,11 +295,11 @@ async fn after_a_restore_to_an_earlier_point_readers_are_told_the_prices_of_then
     let mut corrected = vec![reader.price().await, reader.price().await];
     corrected.sort();
     assert_eq!(corrected, [price("a", 100), price("lost", -1)], "a reader that outlived the restore");
-    until_told(&world.service, "a", 100).await;
+    until_sent(&world.service, "a", 100).await;
     let mut resumed = Reader::open(&world.service, "", &token).await;
     assert_eq!(resumed.price().await, price("a", 100), "a token of the lost time");
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
-    until_told(&replica, "a", 100).await;
+    until_sent(&replica, "a", 100).await;
     until_gone(&replica, "lost", "z").await;
     drop((reader, resumed));
     replica.stop().await;
@@ -311,8 +311,8 @@ async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in
     let world = World::start().await;
     world.product("a", 0).await;
     world.product("b", 0).await;
-    until_told(&world.service, "a", 100).await;
-    until_told(&world.service, "b", 100).await;
+    until_sent(&world.service, "a", 100).await;
+    until_sent(&world.service, "b", 100).await;
     let context = jetstream::new(nats_client(&world.settings.common.nats.url).await);
     let created = async || context.get_stream("KV_prices").await.ok().map(|bucket| bucket.cached_info().created);
     let before = created().await;
@@ -327,7 +327,7 @@ async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in
     world.database.query("UPDATE price_bucket SET revision = revision + 5", &[]).await;
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
     eventually("another bucket", PATIENCE, || async { created().await.is_some_and(|now| Some(now) != before) }).await;
-    until_told(&replica, "b", 100).await;
+    until_sent(&replica, "b", 100).await;
     eventually("what the repair has written is noted", PATIENCE, || async {
         world.database.value::<i64>("SELECT max(revision) FROM price_bucket", &[]).await == 2
     })
@@ -348,20 +348,20 @@ async fn a_broker_that_loses_everything_costs_no_reader_a_price() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| settings.prices.check = Duration::from_millis(200).into()).await;
     world.product("a", 0).await;
-    until_told(&world.service, "a", 100).await;
+    until_sent(&world.service, "a", 100).await;
     let mut reader = Reader::open(&world.service, "", "").await;
     assert_eq!(reader.price().await, price("a", 100));
     stack.wipe_nats().await.unwrap();
     world.set_price("a", 200).await;
     // A replica that starts now has only the database.
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
-    until_told(&replica, "a", 200).await;
+    until_sent(&replica, "a", 200).await;
     reader.says_nothing_more().await;
     stack.restart_nats().await.unwrap();
     assert_eq!(reader.price().await, price("a", 200));
     world.set_price("a", 300).await;
     assert_eq!(reader.price().await, price("a", 300));
-    until_told(&replica, "a", 300).await;
+    until_sent(&replica, "a", 300).await;
     drop(reader);
     replica.stop().await;
     world.service.stop().await;

@@ -1,4 +1,4 @@
-//! What customers are told: pure, without I/O and without a clock.
+//! The rules of notices: pure, without I/O and without a clock.
 
 pub mod batch;
 pub mod notice;

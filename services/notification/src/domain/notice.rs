@@ -1,4 +1,4 @@
-//! A notice: what one event means to one customer, in words.
+//! A notice: the message to one customer about one event.
 
 use flotilla_money::{Amount, Currency};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// Longest name in a text, in characters.
 const MAX_NAME: usize = 200;
 
-/// What a notice tells.
+/// The kind of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Welcome to a new user.
@@ -55,7 +55,7 @@ impl Kind {
         }
     }
 
-    /// Whether it tells of a step on an order's way, not of its end.
+    /// Whether it is about a step of an order, not its end.
     #[must_use]
     pub fn is_step(self) -> bool {
         matches!(self, Self::PaymentCharged | Self::PaymentDeclined | Self::PaymentRefunded)
@@ -74,12 +74,12 @@ impl Kind {
     }
 }
 
-/// What one customer is to be told.
+/// A message to one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The customer.
     pub customer: Uuid,
-    /// What it tells.
+    /// Its kind.
     pub kind: Kind,
     /// The order, where there is one.
     pub order: Option<Uuid>,
@@ -92,7 +92,7 @@ pub struct Notice {
 pub enum Cause {
     /// Too few units.
     OutOfStock,
-    /// A product is gone.
+    /// A product does not exist.
     UnknownProduct,
     /// The balance was too low.
     InsufficientFunds,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::notice::Kind;
 
-/// Unacknowledged notices where the client doesn't say.
+/// Default number of unacknowledged notices.
 pub const DEFAULT_UNACKNOWLEDGED: usize = 100;
 /// Acknowledgements kept of deliveries that this feed hasn't sent yet.
 const MAX_EARLY: usize = 1_000;

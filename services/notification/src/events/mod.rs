@@ -1,4 +1,4 @@
-//! The messages that notification consumes: one file for each message that customers are told of, and the registry of each
+//! The messages that notification consumes: one file for each message that makes a notice, and the registry of each
 //! consumer. It publishes `DeliveryRecorded`.
 
 mod account_topped_up;

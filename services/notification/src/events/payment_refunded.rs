@@ -1,4 +1,4 @@
-//! `PaymentRefunded`: an order has no money of the customer any more; told only where it had some.
+//! `PaymentRefunded`: an order has no money of the customer any more; makes a notice only if it had some.
 
 use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::payments::v1::PaymentRefunded;

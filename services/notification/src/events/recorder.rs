@@ -1,4 +1,4 @@
-//! The consumer of everything that customers are told: a batch is recorded by one statement.
+//! The handler of every message that makes a notice: a batch is recorded by one statement.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::feed::Hub;
 use crate::grpc::wire_kind;
 use crate::storage::{self, Delivery};
 
-/// Records what customers are told of by the messages of one consumer.
+/// Records the notices of the messages of one consumer.
 pub struct Recorder {
     messages: Messages<Option<Notice>>,
     ids: Ids,
@@ -67,8 +67,8 @@ impl Recorder {
         Event::new(self.ids.next(), &message, customer, sequence, self.ids.now()).caused_by(cause)
     }
 
-    /// The deliveries without those that their customers have muted, and without the steps of orders whose customers are
-    /// told once.
+    /// The deliveries without those that their customers have muted, and without the steps of orders with a single
+    /// notice.
     async fn wanted(&self, tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
         if deliveries.is_empty() {
             return Ok(deliveries);
@@ -76,7 +76,7 @@ impl Recorder {
         let customers: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
         let customers: Vec<Uuid> = customers.into_iter().collect();
         let muted = async { storage::muted(tx, &customers).await.map_err(HandlerError::from) };
-        let (muted, mut deliveries) = futures::try_join!(muted, self.single.sift(tx, deliveries))?;
+        let (muted, mut deliveries) = futures::try_join!(muted, self.single.without_steps(tx, deliveries))?;
         deliveries.retain(|delivery| {
             let notice = &delivery.notice;
             !muted.get(&notice.customer).is_some_and(|kinds| kinds.contains(&notice.kind))
@@ -114,14 +114,14 @@ impl Handler<Tx> for Recorder {
                     // One that isn't wanted has no delivery: the next one is another event's.
                     let delivered = recorded.next_if(|(delivery, _)| delivery.event == event.id);
                     trace::noticed(event, &notice, delivered.as_ref().map(|(delivery, _)| *delivery));
-                    let said = delivered.map(|(delivery, sequence)| {
+                    let published = delivered.map(|(delivery, sequence)| {
                         kinds.push(notice.kind.as_str());
                         // Inside the transaction: listeners look until they see it, which takes them a few
                         // milliseconds; after a rollback they find nothing.
                         self.hub.announce(notice.customer, sequence);
                         self.event(event, delivery, sequence)
                     });
-                    Outcome::Done(said.into_iter().collect())
+                    Outcome::Done(published.into_iter().collect())
                 }
             })
             .collect();

@@ -1,7 +1,7 @@
-//! The flag `single-notice`: a customer is told once of an order, at its end, and not of each step of its payment.
+//! The flag `single-notice`: a customer gets one notice of an order, at its end, and none for the steps of its payment.
 //!
 //! Guarantees: one order is treated one way through its whole life, whatever happens to the flag meanwhile: the first
-//! step decides, in the transaction that tells of it (or doesn't). Where the flag was never defined, nothing is written.
+//! step decides, in the transaction that records its notice (or doesn't). Where the flag was never defined, nothing is written.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::storage::{self, Delivery, Step};
 
-/// Whether a customer is told of orders once.
+/// The flag: whether a customer gets one notice per order.
 const SINGLE_NOTICE: &str = "single-notice";
 
-/// Holds back what is told of an order before its end, where its customer is told once.
+/// Drops the notices of steps for customers who get one notice per order.
 #[derive(Debug, Clone)]
 pub struct SingleNotice {
     flags: Flags,
@@ -28,29 +28,33 @@ impl SingleNotice {
         Self { flags }
     }
 
-    /// The deliveries without the steps of orders that are told of once.
-    pub(super) async fn sift(&self, tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
+    /// The deliveries without the steps of orders that get one notice.
+    pub(super) async fn without_steps(
+        &self,
+        tx: &Tx,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Delivery>, HandlerError> {
         let steps = steps(&deliveries);
         if steps.is_empty() {
             return Ok(deliveries);
         }
         let orders: Vec<Uuid> = steps.keys().copied().collect();
         if self.flags.defines(SINGLE_NOTICE) {
-            storage::decide(tx, &self.wishes(steps).await).await?;
+            storage::decide(tx, &self.decisions(steps).await).await?;
         }
         let single = storage::single(tx, &orders).await?;
         if single.is_empty() {
             return Ok(deliveries);
         }
-        let is_told = |delivery: &Delivery| step(delivery).is_none_or(|(order, _)| !single.contains(&order));
-        Ok(deliveries.into_iter().filter(is_told).collect())
+        let is_kept = |delivery: &Delivery| step(delivery).is_none_or(|(order, _)| !single.contains(&order));
+        Ok(deliveries.into_iter().filter(is_kept).collect())
     }
 
-    /// What the flag wants for each order, asked once for each customer.
-    async fn wishes(&self, steps: BTreeMap<Uuid, Step>) -> Vec<Step> {
+    /// The value of the flag for each order, evaluated once for each customer.
+    async fn decisions(&self, steps: BTreeMap<Uuid, Step>) -> Vec<Step> {
         let mut wanted: BTreeMap<Uuid, bool> = BTreeMap::new();
-        let mut wishes: Vec<Step> = steps.into_values().collect();
-        for step in &mut wishes {
+        let mut decisions: Vec<Step> = steps.into_values().collect();
+        for step in &mut decisions {
             step.single = match wanted.get(&step.customer) {
                 Some(single) => *single,
                 None => {
@@ -60,17 +64,17 @@ impl SingleNotice {
                 }
             };
         }
-        wishes
+        decisions
     }
 }
 
-/// The order of a delivery that tells of a step, and whether that is a refund.
+/// The order of a delivery for a step, and whether that is a refund.
 fn step(delivery: &Delivery) -> Option<(Uuid, bool)> {
     let notice = &delivery.notice;
     notice.kind.is_step().then_some((notice.order?, notice.kind.is_refund()))
 }
 
-/// The orders of which steps are told, each once: a batch may hold several steps of one.
+/// The orders with steps in the batch, each once.
 fn steps(deliveries: &[Delivery]) -> BTreeMap<Uuid, Step> {
     let mut steps = BTreeMap::new();
     for delivery in deliveries {

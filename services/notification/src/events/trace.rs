@@ -1,11 +1,11 @@
-//! Notices in the traces of what they tell of. Neither customer nor text is told.
+//! Notices in the traces of their causes, without customer and text.
 
 use flotilla_messaging::Event;
 
 use crate::domain::notice::Notice;
 use crate::storage::Delivery;
 
-/// Tells of a notice, and whether it was delivered; nothing where the trace isn't sampled.
+/// Adds a notice to the trace, and whether it was delivered, if the trace is sampled.
 pub(super) fn noticed(event: &Event, notice: &Notice, delivery: Option<&Delivery>) {
     let span = event.span("record notice");
     if !span.is_recorded() {

@@ -24,11 +24,11 @@ pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
 pub struct Live {
     /// Where deliveries are read.
     pub feeds: Feeds,
-    /// What tells of new ones.
+    /// Announces new ones.
     pub listener: Listener,
     /// After the last delivery read.
     pub position: Position,
-    /// The position wasn't in the feed: it restarts from the beginning, and the next response says so.
+    /// The position wasn't in the feed: it restarts from the beginning, and the next response has the flag.
     pub restarted: bool,
     /// Deliveries read at once.
     pub page: u32,
@@ -41,7 +41,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// The feed as a stream of responses. It ends only with an error that says how to go on.
+    /// The feed as a stream of responses. It ends only with an error that names the next step.
     pub fn into_stream(self) -> impl Stream<Item = Result<StreamDeliveriesResponse, Status>> + Send + 'static {
         stream::try_unfold(self, |mut live| async move {
             let recorded = live.next().await?;

@@ -1,4 +1,4 @@
-//! Notification's gRPC service: a customer's deliveries by pages, live, and both ways; and what they want to be told.
+//! Notification's gRPC service: a customer's deliveries in pages, live, and both ways; and the customer's preferences.
 
 mod convert;
 mod live;

@@ -27,12 +27,12 @@ use crate::error::Error;
 use crate::feed::Hub;
 use crate::storage::{Feeds, PreferenceStore};
 
-/// Deliveries in a page where the request doesn't say.
+/// Default page size.
 const PAGE: u32 = 50;
 /// Most deliveries in a page.
 const MAX_PAGE: u32 = 1_000;
 
-/// What may be asked of deliveries. A customer's sequences are given in the order of time.
+/// The fields that `ListDeliveries` filters and sorts by. A customer's sequences are ordered by time.
 static DELIVERIES: Schema = Schema {
     key: Field::integer("sequence", "d.sequence").internal(),
     fields: &[

@@ -1,4 +1,4 @@
-//! A two-way feed: the client says what it wants and acknowledges what it has shown; what it hasn't comes again in its
+//! A two-way feed: the client subscribes and acknowledges what it has shown; what it hasn't comes again in its
 //! next feed.
 //!
 //! At most a window of notices is open at a time, so that a client that never acknowledges costs one window of memory
@@ -25,11 +25,11 @@ use crate::error::Error;
 use crate::feed::Listener;
 use crate::storage::{Feeds, Recorded, Wanted};
 
-/// How long a client may take to say what it wants.
-const FIRST_WISH: Duration = Duration::from_secs(10);
+/// Maximum wait for the first request.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a client hears that doesn't.
-const FIRST: &str = "the first request must say what is wanted";
+/// The error for a client that sends something else first.
+const MISSING_SUBSCRIPTION: &str = "the first request must have a subscription";
 
 /// Until when a feed may go on.
 pub struct Bounds {
@@ -46,9 +46,9 @@ pub struct Subscription {
     listener: Listener,
     page: u32,
     bounds: Bounds,
-    /// When the client must have said what it wants.
+    /// When the subscription must have arrived.
     patience: Instant,
-    /// `None` until the client has said what it wants.
+    /// `None` until the subscription has arrived.
     window: Option<Window>,
     /// A wish to be confirmed.
     confirm: Option<Wish>,
@@ -73,13 +73,13 @@ impl Subscription {
         page: u32,
         bounds: Bounds,
     ) -> Self {
-        let patience = Instant::now() + FIRST_WISH;
+        let patience = Instant::now() + FIRST_REQUEST_TIMEOUT;
         let (window, confirm, after, ready) = (None, None, 0, VecDeque::new());
         Self { commands, feeds, listener, page, bounds, patience, window, confirm, after, ready }
     }
 
-    /// The feed as a stream of responses. It ends when the client has ended its side, or with an error that says how to
-    /// go on.
+    /// The feed as a stream of responses. It ends when the client has ended its side, or with an error that names
+    /// the next step.
     pub fn into_stream(self) -> impl Stream<Item = Result<SubscribeResponse, Status>> + Send + 'static {
         stream::try_unfold(self, |mut feed| async move { Ok(feed.next().await?.map(|response| (response, feed))) })
             .map_err(|error: Error| error.into())
@@ -92,7 +92,7 @@ impl Subscription {
             }
             match self.step().await? {
                 Step::Send(response) => return Ok(Some(*response)),
-                Step::Take(Some(request)) => self.obey(request).await?,
+                Step::Take(Some(request)) => self.apply(request).await?,
                 Step::Take(None) => return Ok(None),
             }
         }
@@ -111,7 +111,7 @@ impl Subscription {
                 Some(window) => notice(feeds, listener, window, *page, after, ready).await,
                 None => {
                     tokio::time::sleep_until(*patience).await;
-                    Err(invalid("subscription", FIRST).into())
+                    Err(invalid("subscription", MISSING_SUBSCRIPTION).into())
                 }
             }
         };
@@ -124,7 +124,7 @@ impl Subscription {
         }
     }
 
-    async fn obey(&mut self, request: SubscribeRequest) -> Result<(), Error> {
+    async fn apply(&mut self, request: SubscribeRequest) -> Result<(), Error> {
         match (request.command, &mut self.window) {
             (Some(Command::Subscription(wish)), window) => {
                 let (kinds, most) =
@@ -146,7 +146,7 @@ impl Subscription {
                 }
             }
             (Some(Command::Acknowledgement(_)), None) => {
-                return Err(invalid("subscription", FIRST).into());
+                return Err(invalid("subscription", MISSING_SUBSCRIPTION).into());
             }
             (None, _) => return Err(invalid("command", "must be set").into()),
         }

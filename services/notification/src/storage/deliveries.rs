@@ -17,9 +17,9 @@ use crate::domain::resume::Position;
 pub struct Delivery {
     /// Its id.
     pub id: Uuid,
-    /// The event that it tells of.
+    /// The event that caused it.
     pub event: Uuid,
-    /// What it tells.
+    /// The notice.
     pub notice: Notice,
 }
 
@@ -30,7 +30,7 @@ pub struct Recorded {
     pub id: Uuid,
     /// The customer's sequence.
     pub sequence: i64,
-    /// What it tells.
+    /// The notice.
     pub kind: Kind,
     /// The order, where there is one.
     pub order: Option<Uuid>,
@@ -148,7 +148,7 @@ impl Feeds {
         Ok(rows.first().map(|row| row.get("last_sequence")).transpose()?.unwrap_or(0))
     }
 
-    /// At most `limit` of a customer's deliveries after a sequence that nobody has acknowledged, oldest first, each with
+    /// At most `limit` of a customer's deliveries after a sequence that are not acknowledged, oldest first, each with
     /// how often it was shown, this time included.
     ///
     /// # Errors

@@ -1,24 +1,24 @@
-//! Which orders' customers are told once, at the order's end.
+//! Which orders get a single notice, at their end.
 
 use std::collections::HashSet;
 
 use flotilla_postgres::{Error, Tx};
 use uuid::Uuid;
 
-/// An order of which a step was heard.
+/// An order of which a step was consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// The order.
     pub order: Uuid,
     /// Whose it is.
     pub customer: Uuid,
-    /// Whether its customer is to be told once.
+    /// Whether it gets a single notice.
     pub single: bool,
     /// Whether the step is a refund, the second of an order.
     pub refund: bool,
 }
 
-/// Decides for each order that nobody has decided yet. Locks the new orders in the order of their ids.
+/// Stores the decision for each order that has none yet. Locks the new orders in the order of their ids.
 ///
 /// # Errors
 /// The database's.
@@ -31,7 +31,7 @@ pub async fn decide(tx: &Tx, steps: &[Step]) -> Result<(), Error> {
     tx.execute(sql, &[&orders, &customers, &singles, &refunds]).await.map(drop)
 }
 
-/// Those of the orders whose customers are told once.
+/// Those of the orders that get a single notice.
 ///
 /// # Errors
 /// The database's.

@@ -1,4 +1,4 @@
-//! What users don't want to be told.
+//! The kinds of notices that users have muted.
 
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::domain::notice::Kind;
 pub struct Preferences {
     /// Kinds that are not recorded.
     pub muted: Vec<Kind>,
-    /// Counts the changes; 0: never said.
+    /// Counts the changes; 0: never set.
     pub version: i64,
     /// When they were last changed.
     pub updated_at: Option<SystemTime>,

@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::world::{PATIENCE, World, sequences, take};
 
 #[tokio::test]
-async fn a_feed_tells_what_was_and_then_what_comes() {
+async fn a_feed_sends_past_deliveries_and_then_new_ones() {
     let world = World::start().await;
     let (ada, order) = (world.ids.next(), world.ids.next());
     world.send_until(&[world.signed_up(ada)], 1).await;
@@ -57,7 +57,7 @@ async fn a_feed_that_reconnects_again_and_again_misses_nothing_and_repeats_nothi
 }
 
 #[tokio::test]
-async fn what_this_replica_records_is_told_at_once() {
+async fn what_this_replica_records_is_sent_at_once() {
     let world = World::start_with(|settings| settings.feed.poll = HumanDuration::from_secs(3_600).into()).await;
     let ada = world.ids.next();
     let mut feed = world.listen(ada, "").await;

@@ -57,7 +57,7 @@ async fn a_muted_notice_of_one_doesnt_hold_anothers_back() {
     let mut feed = world.listen(bob, "").await;
     // One frame, so one batch: bob's delivery is the only one of two events.
     world.send(&[world.charged(ada, world.ids.next()), world.charged(bob, world.ids.next())]).await;
-    assert_eq!(sequences(&take(&mut feed, 1).await), [1], "told at once, not by the next poll");
+    assert_eq!(sequences(&take(&mut feed, 1).await), [1], "sent at once, not at the next poll");
     drop(feed);
     world.finish().await;
 }

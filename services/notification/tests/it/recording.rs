@@ -1,4 +1,4 @@
-//! What customers are told is recorded once, in order.
+//! Deliveries are recorded once, in order.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::world::{PATIENCE, World};
 
 #[tokio::test]
-async fn everything_that_a_customer_cares_about_is_told() {
+async fn a_customer_is_notified_of_every_relevant_event() {
     let world = World::start().await;
     let (ada, order) = (world.ids.next(), world.ids.next());
     let (customer_id, order_id) = (ada.to_string(), order.to_string());
@@ -99,16 +99,19 @@ async fn what_customers_need_not_know_is_passed_over() {
 }
 
 #[tokio::test]
-async fn every_delivery_is_said_on_the_stream() {
+async fn every_delivery_is_published() {
     let world = World::start().await;
     let ada = world.ids.next();
     let event = world.signed_up(ada);
     world.send_until(std::slice::from_ref(&event), 1).await;
     let rows = world.database.query("SELECT subject, event FROM outbox", &[]).await;
     let payload: Vec<u8> = rows[0].get(1);
-    let said = flotilla_messaging::frame::decode(rows[0].get(0), &payload.into()).unwrap().remove(0).unwrap();
-    assert_eq!((said.subject.as_str(), said.causation_id), ("flotilla.notification.deliveries", Some(event.id)));
-    let recorded: DeliveryRecorded = said.decode().unwrap();
+    let published = flotilla_messaging::frame::decode(rows[0].get(0), &payload.into()).unwrap().remove(0).unwrap();
+    assert_eq!(
+        (published.subject.as_str(), published.causation_id),
+        ("flotilla.notification.deliveries", Some(event.id))
+    );
+    let recorded: DeliveryRecorded = published.decode().unwrap();
     assert_eq!((recorded.sequence, recorded.kind.as_str()), (1, "DELIVERY_KIND_WELCOME"));
     assert_eq!(recorded.customer_id, ada.to_string());
     let id: Uuid = world.database.value("SELECT id FROM deliveries", &[]).await;
@@ -142,9 +145,9 @@ async fn repeats_and_concurrent_consumers_leave_no_gap_and_no_double() {
         world.database.value("SELECT max(sequence) FROM deliveries WHERE customer_id = $1", &[&customers[0]]).await;
     assert_eq!(per_customer, 1 + 60 + 60);
     replica.stop().await;
-    let (database, said) = (world.database.clone(), "SELECT count(DISTINCT id) FROM outbox");
+    let (database, published) = (world.database.clone(), "SELECT count(DISTINCT id) FROM outbox");
     world.finish().await;
-    assert_eq!(database.value::<i64>(said, &[]).await, distinct, "each is said once");
+    assert_eq!(database.value::<i64>(published, &[]).await, distinct, "each is published once");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Tokens that don't match the present feed: ahead of it, of an earlier release, or from a period that a restore has
-//! undone. The feed restarts and says so; no notice is skipped.
+//! undone. The feed restarts and flags it; no notice is skipped.
 
 use flotilla_proto::notification::v1::StreamDeliveriesResponse;
 use flotilla_testkit::Stack;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::subscription::Feed;
 use crate::world::{World, sequences, take};
 
-/// The sequences, and which responses say that the feed restarted.
-fn told(responses: &[StreamDeliveriesResponse]) -> Vec<(i64, bool)> {
+/// The sequences, and which responses have the flag `restarted`.
+fn restarts(responses: &[StreamDeliveriesResponse]) -> Vec<(i64, bool)> {
     let restarted = responses.iter().map(|response| response.restarted);
     sequences(responses).into_iter().zip(restarted).collect()
 }
@@ -21,17 +21,17 @@ async fn confirm(world: &World, customer: Uuid, orders: usize, recorded: i64) {
 }
 
 #[tokio::test]
-async fn a_token_ahead_of_its_feed_starts_anew_and_is_told_so() {
+async fn a_token_ahead_of_its_feed_restarts_it_with_a_flag() {
     let world = World::start().await;
     let ada = world.ids.next();
     confirm(&world, ada, 1, 1).await;
     let mut old = world.listen(ada, "s3").await;
     let mut new = world.listen(ada, &format!("s3.{}", world.ids.next().simple())).await;
-    assert_eq!(told(&take(&mut old, 1).await), [(1, true)]);
-    assert_eq!(told(&take(&mut new, 1).await), [(1, true)]);
+    assert_eq!(restarts(&take(&mut old, 1).await), [(1, true)]);
+    assert_eq!(restarts(&take(&mut new, 1).await), [(1, true)]);
     confirm(&world, ada, 2, 3).await;
-    assert_eq!(told(&take(&mut old, 2).await), [(2, false), (3, false)]);
-    assert_eq!(told(&take(&mut new, 2).await), [(2, false), (3, false)]);
+    assert_eq!(restarts(&take(&mut old, 2).await), [(2, false), (3, false)]);
+    assert_eq!(restarts(&take(&mut new, 2).await), [(2, false), (3, false)]);
     drop((old, new));
     world.finish().await;
 }
@@ -42,20 +42,20 @@ async fn a_token_of_an_earlier_release_goes_on_where_the_feed_reaches_that_far()
     let ada = world.ids.next();
     confirm(&world, ada, 3, 3).await;
     let mut feed = world.listen(ada, "s2").await;
-    assert_eq!(told(&take(&mut feed, 1).await), [(3, false)]);
+    assert_eq!(restarts(&take(&mut feed, 1).await), [(3, false)]);
     drop(feed);
     world.finish().await;
 }
 
 #[tokio::test]
-async fn a_token_of_another_customer_tells_nothing_of_theirs_and_starts_anew() {
+async fn a_token_of_another_customer_reveals_nothing_and_restarts_the_feed() {
     let world = World::start().await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     confirm(&world, ada, 2, 2).await;
     confirm(&world, bob, 2, 4).await;
     let token = take(&mut world.listen(ada, "").await, 2).await.pop().unwrap().resume_token;
     let mut feed = world.listen(bob, &token).await;
-    assert_eq!(told(&take(&mut feed, 2).await), [(1, true), (2, false)]);
+    assert_eq!(restarts(&take(&mut feed, 2).await), [(1, true), (2, false)]);
     drop(feed);
     world.finish().await;
 }
@@ -77,13 +77,13 @@ async fn after_a_restore_to_an_earlier_point_no_feed_passes_over_what_comes() {
     // The feed grows past the lost sequence while a stream that survived the restore is open.
     confirm(&world, ada, 4, 6).await;
     let anew = [(1, true), (2, false), (3, false), (4, false), (5, false), (6, false)];
-    assert_eq!(told(&take(&mut world.listen(ada, &lost).await, 6).await), anew, "of a lost time");
+    assert_eq!(restarts(&take(&mut world.listen(ada, &lost).await, 6).await), anew, "of a lost time");
     let after_two = [(3, false), (4, false), (5, false), (6, false)];
-    assert_eq!(told(&take(&mut world.listen(ada, &kept).await, 4).await), after_two, "of the time before");
+    assert_eq!(restarts(&take(&mut world.listen(ada, &kept).await, 4).await), after_two, "of the time before");
     if let Ok(Some(next)) = open.message().await {
         let mut rest = vec![next];
         rest.extend(take(&mut open, 5).await);
-        assert_eq!(told(&rest), anew, "open through the restore");
+        assert_eq!(restarts(&rest), anew, "open through the restore");
     }
     drop(open);
     world.service.stop().await;

@@ -1,4 +1,4 @@
-//! The flag `single-notice`: a customer is told of an order once, at its end, and every order is treated one way.
+//! The flag `single-notice`: a customer gets one notice of an order, at its end, and every order is treated one way.
 
 use std::collections::HashMap;
 
@@ -42,8 +42,8 @@ impl World {
         self.event(&OrderCancelled { order_id: order.to_string(), customer_id: customer.to_string() })
     }
 
-    /// Sends events, and waits until all of them are applied: a last one that is always told says so.
-    async fn tell(&self, events: &[Event], recorded: i64) {
+    /// Sends events, and waits until all of them are applied: the last one always makes a delivery.
+    async fn send_and_wait(&self, events: &[Event], recorded: i64) {
         self.send(events).await;
         let applied = i64::try_from(events.len()).unwrap();
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
@@ -63,7 +63,7 @@ const CONFIRMED: &str = "Your order over 12.34 USD is confirmed.";
 const CANCELLED: &str = "Your order is cancelled.";
 
 #[tokio::test]
-async fn each_order_is_told_of_once_at_its_end() {
+async fn each_order_has_one_notice_at_its_end() {
     let world = World::start().await;
     world.roll_out(100);
     let ada = world.ids.next();
@@ -78,11 +78,11 @@ async fn each_order_is_told_of_once_at_its_end() {
         customer_id: ada.to_string(),
         reason: OrderReason::InsufficientFunds.as_str_name().into(),
     });
-    world.tell(&[world.charged(ada, confirmed), declined, world.charged(ada, cancelled)], 0).await;
-    world.tell(&[world.refunded(ada, cancelled)], 0).await;
-    world.tell(&[world.confirmed(ada, confirmed)], 1).await;
-    world.tell(&[rejection], 2).await;
-    world.tell(&[world.cancelled(ada, cancelled), world.signed_up(ada)], 4).await;
+    world.send_and_wait(&[world.charged(ada, confirmed), declined, world.charged(ada, cancelled)], 0).await;
+    world.send_and_wait(&[world.refunded(ada, cancelled)], 0).await;
+    world.send_and_wait(&[world.confirmed(ada, confirmed)], 1).await;
+    world.send_and_wait(&[rejection], 2).await;
+    world.send_and_wait(&[world.cancelled(ada, cancelled), world.signed_up(ada)], 4).await;
     let texts = world.texts(ada).await;
     let rejected = "Your order could not be fulfilled: your balance is too low.";
     assert_eq!(texts[..2], [CONFIRMED, rejected]);
@@ -96,19 +96,19 @@ async fn an_order_is_treated_one_way_whatever_happens_to_the_flag_meanwhile() {
     let [before, quiet, late, reversed] = [(); 4].map(|()| (world.ids.next(), world.ids.next()));
 
     // Nobody has defined the flag yet.
-    world.tell(&[world.charged(before.0, before.1)], 1).await;
+    world.send_and_wait(&[world.charged(before.0, before.1)], 1).await;
     world.roll_out(100);
-    world.tell(&[world.charged(quiet.0, quiet.1), world.refunded(before.0, before.1)], 2).await;
+    world.send_and_wait(&[world.charged(quiet.0, quiet.1), world.refunded(before.0, before.1)], 2).await;
     world.roll_out(0);
-    world.tell(&[world.charged(late.0, late.1), world.refunded(quiet.0, quiet.1)], 3).await;
-    world.tell(&[world.refunded(reversed.0, reversed.1)], 4).await;
+    world.send_and_wait(&[world.charged(late.0, late.1), world.refunded(quiet.0, quiet.1)], 3).await;
+    world.send_and_wait(&[world.refunded(reversed.0, reversed.1)], 4).await;
     world.roll_out(100);
-    world.tell(&[world.refunded(late.0, late.1), world.charged(reversed.0, reversed.1)], 6).await;
+    world.send_and_wait(&[world.refunded(late.0, late.1), world.charged(reversed.0, reversed.1)], 6).await;
     world.settings.flags.definitions.set(FlagDefinitions::default());
     let repeat = world.refunded(quiet.0, quiet.1);
     let ends: Vec<Event> =
         [before, quiet, late, reversed].iter().map(|(customer, order)| world.cancelled(*customer, *order)).collect();
-    world.tell(&[vec![repeat], ends].concat(), 10).await;
+    world.send_and_wait(&[vec![repeat], ends].concat(), 10).await;
 
     let texts: [Vec<String>; 4] = [
         world.texts(before.0).await,
@@ -116,15 +116,15 @@ async fn an_order_is_treated_one_way_whatever_happens_to_the_flag_meanwhile() {
         world.texts(late.0).await,
         world.texts(reversed.0).await,
     ];
-    assert_eq!(texts[0], [CHARGED, REFUNDED, CANCELLED], "told of step by step before the rollout began");
-    assert_eq!(texts[1], [CANCELLED], "told of once");
+    assert_eq!(texts[0], [CHARGED, REFUNDED, CANCELLED], "a notice for each step before the rollout began");
+    assert_eq!(texts[1], [CANCELLED], "one notice");
     assert_eq!(texts[2], [CHARGED, REFUNDED, CANCELLED], "the rollout came back too late for it");
     assert_eq!(texts[3], [REFUNDED, CHARGED, CANCELLED], "whatever step comes first decides");
     world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_share_of_the_customers_is_told_once_and_replicas_agree() {
+async fn a_share_of_the_customers_gets_one_notice_and_replicas_agree() {
     let world = World::start_with(|settings| settings.feed.max_batch = 20).await;
     world.roll_out(50);
     let replica = ServiceHarness::start::<Notification>(world.settings.clone()).await;
@@ -140,18 +140,18 @@ async fn a_share_of_the_customers_is_told_once_and_replicas_agree() {
     world.send(&events).await;
     events.reverse();
     world.send(&events).await;
-    world.tell(&events, counted(&world, &customers).await).await;
-    let told = "SELECT customer_id, count(*) FROM deliveries GROUP BY customer_id";
-    let rows = world.database.query(told, &[]).await;
-    let told: HashMap<Uuid, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let once = customers.iter().filter(|customer| told[customer] == 3).count();
-    assert!(told.values().all(|count| [3, 9].contains(count)), "{told:?}");
-    assert!((6..=34).contains(&once), "{once} of 40 are told once");
+    world.send_and_wait(&events, counted(&world, &customers).await).await;
+    let sql = "SELECT customer_id, count(*) FROM deliveries GROUP BY customer_id";
+    let rows = world.database.query(sql, &[]).await;
+    let counts: HashMap<Uuid, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let once = customers.iter().filter(|customer| counts[customer] == 3).count();
+    assert!(counts.values().all(|count| [3, 9].contains(count)), "{counts:?}");
+    assert!((6..=34).contains(&once), "{once} of 40 get one notice");
     replica.stop().await;
     world.finish().await;
 }
 
-/// How many deliveries there are to be: three for each customer who is told once, else nine.
+/// How many deliveries there are to be: three for each customer with single notices, else nine.
 async fn counted(world: &World, customers: &[Uuid]) -> i64 {
     use flotilla_flags::{Context, Flags};
     let definitions = &world.settings.flags.definitions;

@@ -17,8 +17,8 @@ use crate::world::{PATIENCE, World};
 
 /// The client's side of a feed.
 pub struct Feed {
-    say: mpsc::Sender<SubscribeRequest>,
-    hear: Streaming<SubscribeResponse>,
+    requests: mpsc::Sender<SubscribeRequest>,
+    responses: Streaming<SubscribeResponse>,
 }
 
 fn wish(kinds: &[DeliveryKind], max_unacknowledged: i32) -> Command {
@@ -26,12 +26,12 @@ fn wish(kinds: &[DeliveryKind], max_unacknowledged: i32) -> Command {
 }
 
 impl Feed {
-    /// Opens a feed and says something first.
+    /// Opens a feed with a first command.
     async fn open(world: &World, user: Uuid, first: Command) -> Self {
-        let (say, commands) = mpsc::channel(16);
-        say.send(SubscribeRequest { command: Some(first) }).await.unwrap();
+        let (requests, commands) = mpsc::channel(16);
+        requests.send(SubscribeRequest { command: Some(first) }).await.unwrap();
         let answer = world.customer(user).subscribe(ReceiverStream::new(commands)).await.unwrap();
-        Self { say, hear: answer.into_inner() }
+        Self { requests, responses: answer.into_inner() }
     }
 
     /// Opens a feed of everything.
@@ -43,7 +43,7 @@ impl Feed {
     }
 
     async fn next(&mut self) -> Result<Option<SubscribeResponse>, Status> {
-        tokio::time::timeout(PATIENCE, self.hear.message()).await.expect("the feed says something")
+        tokio::time::timeout(PATIENCE, self.responses.message()).await.expect("the feed sends something")
     }
 
     async fn confirmed(&mut self) -> Subscription {
@@ -70,13 +70,13 @@ impl Feed {
         seen
     }
 
-    async fn say(&self, command: Command) {
-        self.say.send(SubscribeRequest { command: Some(command) }).await.unwrap();
+    async fn send(&self, command: Command) {
+        self.requests.send(SubscribeRequest { command: Some(command) }).await.unwrap();
     }
 
     pub async fn acknowledge(&self, notices: &[Notice]) {
         let deliveries = notices.iter().map(|notice| notice.delivery.as_ref().unwrap().name.clone()).collect();
-        self.say(Command::Acknowledgement(Acknowledgement { deliveries })).await;
+        self.send(Command::Acknowledgement(Acknowledgement { deliveries })).await;
     }
 }
 
@@ -124,7 +124,10 @@ async fn a_client_that_never_acknowledges_is_sent_one_window() {
     assert_eq!(feed.confirmed().await.max_unacknowledged, 3);
     let first = feed.notice().await;
     assert_eq!(feed.notices(2).await, [(2, 1), (3, 1)]);
-    assert!(tokio::time::timeout(Duration::from_millis(300), feed.hear.message()).await.is_err(), "the window is full");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), feed.responses.message()).await.is_err(),
+        "the window is full"
+    );
     feed.acknowledge(&[first]).await;
     assert_eq!(feed.notices(1).await, [(4, 1)], "one acknowledged, one more sent");
     drop(feed);
@@ -142,7 +145,7 @@ async fn a_client_changes_what_it_wants_while_the_feed_is_open() {
     assert_eq!(feed.notices(1).await, [(2, 1)]);
     world.send(&[world.charged(ada, world.ids.next())]).await;
     world.wait_for(3).await;
-    feed.say(wish(&[], 0)).await;
+    feed.send(wish(&[], 0)).await;
     assert_eq!(feed.confirmed().await.kinds.len(), 8);
     assert_eq!(
         feed.notices(2).await,
@@ -180,8 +183,8 @@ async fn bad_requests_end_the_feed_and_name_the_field() {
         (None, "command"),
     ];
     for (command, field) in cases {
-        let (say, commands) = mpsc::channel(1);
-        say.send(SubscribeRequest { command }).await.unwrap();
+        let (requests, commands) = mpsc::channel(1);
+        requests.send(SubscribeRequest { command }).await.unwrap();
         let mut feed = world.customer(ada).subscribe(ReceiverStream::new(commands)).await.unwrap().into_inner();
         let status = tokio::time::timeout(PATIENCE, feed.message()).await.unwrap().unwrap_err();
         assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec![field.to_owned()]));
@@ -200,7 +203,7 @@ async fn nobody_acknowledges_for_another() {
     let mut adas = Feed::all(&world, ada).await;
     let notice = adas.notice().await;
     let mut bobs = Feed::all(&world, bob).await;
-    // Read first: what is said while a page is being read has it read again, and counted as shown again.
+    // Read first: a command while a page is being read has it read again, and counted as shown again.
     let own = bobs.notice().await;
     assert_eq!((own.delivery.as_ref().unwrap().sequence, own.attempt), (1, 1), "bob's own");
     bobs.acknowledge(std::slice::from_ref(&notice)).await;

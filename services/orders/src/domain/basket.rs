@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_tells_bodies_apart_but_not_their_order() {
+    fn the_fingerprint_distinguishes_bodies_but_not_their_order() {
         let print = |lines: &[(&str, i64)]| Basket::read(&request(lines)).unwrap().fingerprint();
         assert_eq!(print(&[("products/a", 1), ("products/b", 2)]), print(&[("products/b", 2), ("products/a", 1)]));
         assert_ne!(print(&[("products/a", 1)]), print(&[("products/a", 2)]));

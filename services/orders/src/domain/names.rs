@@ -198,7 +198,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_state_survives_its_words() {
+    fn every_state_survives_its_row() {
         let mut states = vec![State::Reserving, State::Charging, State::Confirmed, State::Cancelled];
         for reason in REASONS {
             states.push(State::Rejected(reason));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_stand_for_nothing() {
+    fn unknown_names_have_no_state() {
         let words = StoredState { state: "lost", outcome: None, reason: None, stock_done: false, payment_done: false };
         assert_eq!(State::from_stored(words), None);
         assert_eq!(State::from_stored(StoredState { state: "rejected", ..words }), None);

@@ -86,7 +86,7 @@ async fn a_batch_whose_commit_fails_counts_once_it_is_through() {
 }
 
 #[tokio::test]
-async fn ends_and_compensations_are_told_apart_and_a_cancellation_is_nobodys_delay() {
+async fn ends_and_compensations_are_counted_apart_and_a_cancellation_is_no_delay() {
     let world = World::start().await;
     let rejected = world.order().await;
     world.others.publish(&[world.others.rejected(rejected, StockRejection::OutOfStock)]).await;

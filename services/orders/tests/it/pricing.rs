@@ -147,7 +147,7 @@ async fn an_expected_total_that_differs_is_refused_with_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_replica_that_did_not_hear_of_a_product_finds_it_in_the_table() {
+async fn a_replica_that_missed_a_product_finds_it_in_the_table() {
     let world = World::start_with(|settings| {
         settings.catalogue.inventory_url = "http://127.0.0.1:9".into();
         settings.catalogue.poll = flotilla_config::HumanDuration::from_millis(50).into();

@@ -29,7 +29,7 @@ async fn token(stream: &mut Streaming<WatchOrderResponse>) -> String {
 }
 
 #[tokio::test]
-async fn a_watch_tells_each_state_and_ends_with_the_order() {
+async fn a_watch_sends_each_state_and_ends_with_the_order() {
     let world = World::start().await;
     let order = world.order().await;
     let mut stream = watch(&mut world.client(), order, "").await;
@@ -62,7 +62,7 @@ async fn a_resumed_watch_waits_for_what_it_has_not_seen() {
 }
 
 #[tokio::test]
-async fn a_token_ahead_of_its_order_tells_the_present_state() {
+async fn a_token_ahead_of_its_order_gets_the_present_state() {
     let world = World::start().await;
     let order = world.order().await;
     let ahead = watch(&mut world.client(), order, "99").await;
@@ -78,7 +78,7 @@ async fn a_token_ahead_of_its_order_tells_the_present_state() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_restore_to_an_earlier_point_a_watch_tells_what_the_order_is_then() {
+async fn after_a_restore_to_an_earlier_point_a_watch_sends_the_restored_state() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |_| {}).await;
     let order = world.order().await;
@@ -107,7 +107,7 @@ async fn after_a_restore_to_an_earlier_point_a_watch_tells_what_the_order_is_the
 }
 
 #[tokio::test]
-async fn a_change_made_by_another_replica_is_told() {
+async fn a_change_made_by_another_replica_is_sent() {
     let world = World::start().await;
     let replica = world.replica().await;
     let order = world.order().await;

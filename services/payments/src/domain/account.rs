@@ -21,7 +21,7 @@ pub struct Account {
     pub currency: Currency,
     /// Balance in minor units; never negative.
     pub balance_minor: i64,
-    /// Whether the user is gone: nothing is charged or added any more, refunds still arrive.
+    /// Whether the user was deleted: nothing is charged or added any more, refunds still arrive.
     pub closed: bool,
 }
 

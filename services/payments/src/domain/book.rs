@@ -13,13 +13,13 @@ use super::{
     transfer::{Transfer, TransferKind},
 };
 
-/// Why a refund can't be decided: a broken command or ledger, for a person to look at.
+/// Why a refund can't be decided: a broken command or ledger, which needs an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRefund {
     /// The command names another customer than the one who was charged.
     #[error("the order was charged to another customer")]
     OtherCustomer,
-    /// The account of a charged order is gone.
+    /// The account of a charged order does not exist.
     #[error("the charged account does not exist")]
     NoAccount,
     /// The balance would leave 64 bits.
@@ -43,7 +43,7 @@ pub struct TopUp {
 pub enum TopUpRefusal {
     /// There is no such account, or not yet.
     UnknownAccount,
-    /// The user is gone.
+    /// The user was deleted.
     Closed,
     /// The account has another currency.
     CurrencyMismatch,
@@ -53,13 +53,13 @@ pub enum TopUpRefusal {
     TooLarge,
 }
 
-/// A row in the book, and whether it has to be written.
-struct Kept<T> {
+/// A locked row, and whether it has to be written.
+struct LockedRow<T> {
     row: T,
     changed: bool,
 }
 
-impl<T> Kept<T> {
+impl<T> LockedRow<T> {
     fn read(row: T) -> Self {
         Self { row, changed: false }
     }
@@ -81,8 +81,8 @@ pub struct Entries {
 /// The accounts and charges of a batch, in memory.
 pub struct Book<'ids> {
     ids: &'ids dyn Fn() -> Uuid,
-    accounts: BTreeMap<Uuid, Kept<Account>>,
-    known: BTreeMap<Uuid, Kept<Charge>>,
+    accounts: BTreeMap<Uuid, LockedRow<Account>>,
+    known: BTreeMap<Uuid, LockedRow<Charge>>,
     opened: BTreeMap<Uuid, Charge>,
     top_ups: BTreeMap<(Uuid, String), Amount>,
     transfers: Vec<Transfer>,
@@ -98,8 +98,8 @@ impl<'ids> Book<'ids> {
     ) -> Self {
         Self {
             ids,
-            accounts: accounts.into_iter().map(|account| (account.customer, Kept::read(account))).collect(),
-            known: charges.into_iter().map(|charge| (charge.order, Kept::read(charge))).collect(),
+            accounts: accounts.into_iter().map(|account| (account.customer, LockedRow::read(account))).collect(),
+            known: charges.into_iter().map(|charge| (charge.order, LockedRow::read(charge))).collect(),
             opened: BTreeMap::new(),
             top_ups: top_ups.into_iter().map(|known| ((known.customer, known.request_id), known.amount)).collect(),
             transfers: Vec::new(),
@@ -177,7 +177,7 @@ impl<'ids> Book<'ids> {
     /// Adds money to an account, once for each (customer, request id); returns the account as it then stands.
     ///
     /// # Errors
-    /// [`TopUpRefusal`] says why nothing was added.
+    /// [`TopUpRefusal`] is the reason.
     pub fn top_up(&mut self, top_up: TopUp) -> Result<Account, TopUpRefusal> {
         let TopUp { customer, request_id, amount } = top_up;
         let account = self.accounts.get_mut(&customer).ok_or(TopUpRefusal::UnknownAccount)?;
@@ -215,18 +215,18 @@ impl<'ids> Book<'ids> {
     }
 
     fn find(&self, order: Uuid) -> Option<&Charge> {
-        self.opened.get(&order).or_else(|| self.known.get(&order).map(|kept| &kept.row))
+        self.opened.get(&order).or_else(|| self.known.get(&order).map(|locked| &locked.row))
     }
 
     fn replace(&mut self, charge: Charge) {
         if let Some(known) = self.known.get_mut(&charge.order) {
-            *known = Kept { row: charge, changed: true };
+            *known = LockedRow { row: charge, changed: true };
         } else {
             self.opened.insert(charge.order, charge);
         }
     }
 
-    /// Lowers a balance, or says why it can't be.
+    /// Lowers a balance, or returns the reason why it can't.
     fn take(&mut self, customer: Uuid, amount: Amount) -> Result<(), PaymentDecline> {
         // A user's account that isn't open yet holds nothing.
         let account = self.accounts.get_mut(&customer).ok_or(PaymentDecline::InsufficientFunds)?;
@@ -258,6 +258,6 @@ impl<'ids> Book<'ids> {
     }
 }
 
-fn written<T>(rows: BTreeMap<Uuid, Kept<T>>) -> impl Iterator<Item = T> {
-    rows.into_values().filter(|kept| kept.changed).map(|kept| kept.row)
+fn written<T>(rows: BTreeMap<Uuid, LockedRow<T>>) -> impl Iterator<Item = T> {
+    rows.into_values().filter(|locked| locked.changed).map(|locked| locked.row)
 }

@@ -26,7 +26,7 @@ pub struct Charge {
     pub customer: Uuid,
     /// Where it stands.
     pub state: ChargeState,
-    /// What was asked for; none on a tombstone.
+    /// The amount of the command; none on a tombstone.
     pub amount: Option<Amount>,
     /// The transfer that took the money.
     pub charge_transfer: Option<Uuid>,
@@ -51,7 +51,7 @@ pub struct Refunded {
 }
 
 impl Charge {
-    /// What a charge of this order is answered once the record exists: the same, however often it is asked.
+    /// The reply to a charge of this order once the record exists: the same for every repeat.
     #[must_use]
     pub fn answer_to_charge(&self) -> Charged {
         match (self.state, self.amount) {

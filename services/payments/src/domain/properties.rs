@@ -187,7 +187,7 @@ fn check(tables: &Tables, answers: &Answers) {
                 Charged::Declined(_) => None,
             })
             .collect();
-        assert!(paid.len() <= 1, "each repeat says the same amount");
+        assert!(paid.len() <= 1, "each repeat has the same amount");
         let returned: BTreeSet<Option<i64>> = answers
             .refunded
             .get(order)
@@ -195,7 +195,7 @@ fn check(tables: &Tables, answers: &Answers) {
             .flatten()
             .map(|answer| answer.returned.map(|amount| amount.minor))
             .collect();
-        assert!(returned.len() <= 1, "each repeat of a refund says the same");
+        assert!(returned.len() <= 1, "each repeat of a refund has the same amount");
         if let Some(returned) = returned.first() {
             assert_eq!(*returned, paid.first().copied(), "what was charged comes back, and nothing else");
         }

@@ -1,4 +1,4 @@
-//! What became of an order's money, in its trace. Amounts aren't told.
+//! Charges and refunds in their order's trace, without amounts.
 
 use flotilla_messaging::Event;
 use flotilla_telemetry::{KeyValue, Span};
@@ -6,7 +6,7 @@ use flotilla_telemetry::{KeyValue, Span};
 use super::commands::Target;
 use crate::domain::{Charged, Refunded};
 
-/// Tells of a charge; nothing where the order's trace isn't sampled.
+/// Adds a charge to the order's trace, if that is sampled.
 pub(super) fn charged(event: &Event, target: Target, answer: Charged) {
     let span = begun(event, "charge payment", target);
     match answer {
@@ -21,7 +21,7 @@ pub(super) fn charged(event: &Event, target: Target, answer: Charged) {
     }
 }
 
-/// Tells of a refund.
+/// Adds a refund to the order's trace.
 pub(super) fn refunded(event: &Event, target: Target, answer: Refunded) {
     let span = begun(event, "refund payment", target);
     span.event("refunded", [KeyValue::new("returned", answer.returned.is_some())]);

@@ -9,9 +9,9 @@ use flotilla_money::Currency;
 use flotilla_postgres::Tx;
 use uuid::Uuid;
 
-use crate::{arrivals::Arrivals, storage::Accounts};
+use crate::{account_waits::AccountWaits, storage::Accounts};
 
-/// What an event says about an account.
+/// What an event does to an account.
 #[derive(Clone, Copy, Debug)]
 pub enum UserEvent {
     /// It opens.
@@ -24,13 +24,13 @@ pub enum UserEvent {
 pub struct UserEvents {
     registry: Registry<Option<UserEvent>>,
     currency: Currency,
-    arrivals: Arc<Arrivals>,
+    account_waits: Arc<AccountWaits>,
 }
 
 impl UserEvents {
-    /// New accounts have this currency; calls that wait for them are told by `arrivals`.
-    pub fn new(currency: Currency, arrivals: Arc<Arrivals>) -> Self {
-        Self { registry: super::users(), currency, arrivals }
+    /// New accounts get this currency; `account_waits` notifies the calls that wait for them.
+    pub fn new(currency: Currency, account_waits: Arc<AccountWaits>) -> Self {
+        Self { registry: super::users(), currency, account_waits }
     }
 }
 
@@ -59,7 +59,7 @@ impl Handler<Tx> for UserEvents {
         Accounts::open(tx, &opened, self.currency).await?;
         Accounts::close(tx, &closed, self.currency).await?;
         if !opened.is_empty() {
-            self.arrivals.hint();
+            self.account_waits.hint();
         }
         Ok(outcomes)
     }

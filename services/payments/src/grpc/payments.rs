@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{convert, request};
 use crate::{
-    arrivals::Arrivals,
+    account_waits::AccountWaits,
     domain::{TopUpRefusal, may_still_open},
     error::Error,
     storage::{AccountView, Accounts, Statement},
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// What is left of the deadline for the answer, once a wait was in vain.
 const RESERVE: Duration = Duration::from_millis(200);
 
-/// What may be asked of postings. Ids of transfers are made in the order of time.
+/// The fields that statements filter and sort by. Ids of transfers are ordered by time.
 static POSTINGS: Schema = Schema {
     key: Field::uuid_name("name", "p.transfer_id", "postings").internal(),
     fields: &[
@@ -54,22 +54,22 @@ pub struct PaymentApi {
     accounts: Accounts,
     statement: Statement,
     top_ups: TopUps,
-    arrivals: Arc<Arrivals>,
+    account_waits: Arc<AccountWaits>,
     page_key: PageKey,
     ids: Ids,
 }
 
 impl PaymentApi {
-    /// Over the tables; `page_key` signs the page tokens, `ids` tells the time.
+    /// Over the tables; `page_key` signs the page tokens, `ids` has the clock.
     pub fn new(
         accounts: Accounts,
         statement: Statement,
         top_ups: TopUps,
-        arrivals: Arc<Arrivals>,
+        account_waits: Arc<AccountWaits>,
         page_key: PageKey,
         ids: Ids,
     ) -> Self {
-        Self { accounts, statement, top_ups, arrivals, page_key, ids }
+        Self { accounts, statement, top_ups, account_waits, page_key, ids }
     }
 
     /// Reads are repeated while the database is away: a failover is no error within the deadline.
@@ -132,7 +132,7 @@ impl PaymentApi {
         if !may_still_open(customer, self.ids.now()) {
             return Err(Error::NotFound(customer));
         }
-        if self.arrivals.wait(customer, patience).await { Ok(()) } else { Err(Error::NotYet(customer)) }
+        if self.account_waits.wait(customer, patience).await { Ok(()) } else { Err(Error::NotYet(customer)) }
     }
 }
 

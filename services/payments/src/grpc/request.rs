@@ -1,4 +1,4 @@
-//! From the contract to the domain: what the contract's own rules can't say is checked here.
+//! From the contract to the domain: checks what the contract's own rules can't express.
 
 use flotilla_money::Amount;
 use flotilla_proto::payments::v1::TopUpAccountRequest;
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
+    fn all_mistakes_are_reported_at_once() {
         let bad = TopUpAccountRequest { name: "accounts/x".into(), amount: None, ..request() };
         assert_eq!(fields(bad), ["name", "amount"]);
     }

@@ -28,7 +28,7 @@ pub async fn lock_charges(tx: &Tx, orders: &[Uuid]) -> Result<Vec<Charge>, Error
     tx.query(LOCK_CHARGES, &[&orders]).await?.iter().map(charge).collect()
 }
 
-/// Earlier top-ups under these keys. To be asked after their accounts are locked: every top-up locks its account.
+/// Earlier top-ups under these keys. Must be read after their accounts are locked: every top-up locks its account.
 pub async fn find_top_ups(tx: &Tx, customers: &[Uuid], request_ids: &[&str]) -> Result<Vec<TopUp>, Error> {
     let rows = tx.query(FIND_TOP_UPS, &[&customers, &request_ids]).await?;
     let top_up = |row: &Row| {

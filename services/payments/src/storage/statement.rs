@@ -1,4 +1,4 @@
-//! Statements: an account's postings, newest first unless asked otherwise.
+//! Statements: an account's postings, newest first by default.
 
 use std::time::SystemTime;
 

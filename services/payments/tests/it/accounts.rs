@@ -58,7 +58,7 @@ async fn an_old_unknown_account_is_not_found_at_once_and_a_young_one_within_the_
 }
 
 #[tokio::test]
-async fn a_crowd_of_new_users_is_waited_for_together() {
+async fn many_new_users_are_waited_for_together() {
     let world = World::start().await;
     let users: Vec<_> = (0..100).map(|_| world.identity.ids.next()).collect();
     let waits = users.iter().map(|user| {

@@ -3,7 +3,7 @@
 use flotilla_proto::payments::v1::{PaymentDecline, payment_service_client::PaymentServiceClient};
 use flotilla_testkit::eventually;
 
-use crate::support::{PATIENCE, Said, World, charge, charge_in, get, said, user_deleted};
+use crate::support::{PATIENCE, Reply, World, charge, charge_in, get, read_reply, user_deleted};
 
 #[tokio::test]
 async fn an_order_is_charged_once_and_a_repeat_gets_the_same_reply_again() {
@@ -13,7 +13,7 @@ async fn an_order_is_charged_once_and_a_repeat_gets_the_same_reply_again() {
     let command = charge(ids, order, customer, 1_234);
     world.orders.send(std::slice::from_ref(&command)).await;
     let reply = world.orders.reply(&command).await;
-    assert_eq!(said(&reply), Said::Charged(1_234));
+    assert_eq!(read_reply(&reply), Reply::Charged(1_234));
     assert_eq!(reply.causation_id, Some(command.id));
     assert_eq!(world.balance(customer).await, 8_766);
 
@@ -30,7 +30,7 @@ async fn an_order_is_charged_once_and_a_repeat_gets_the_same_reply_again() {
     world.orders.send(std::slice::from_ref(&other)).await;
     let again = world.orders.reply(&other).await;
     assert_ne!(again.id, reply.id);
-    assert_eq!(said(&again), Said::Charged(1_234));
+    assert_eq!(read_reply(&again), Reply::Charged(1_234));
     assert_eq!(world.balance(customer).await, 8_766);
     assert_eq!(world.count("SELECT count(*) FROM transfers WHERE kind = 'charge'").await, 1);
 
@@ -58,14 +58,14 @@ async fn a_charge_is_declined_for_its_reason_and_moves_nothing() {
     let events: Vec<_> = commands.iter().map(|(command, _)| command.clone()).collect();
     world.orders.send(&events).await;
     for (command, decline) in &commands {
-        assert_eq!(said(&world.orders.reply(command).await), Said::Declined(*decline));
+        assert_eq!(read_reply(&world.orders.reply(command).await), Reply::Declined(*decline));
     }
     // Declined is for good: money that comes later changes nothing for the order.
     world.top_up(customer, 100, "later").await.unwrap();
     let (first, _) = &commands[0];
     let retry = flotilla_messaging::Event { id: ids.next(), ..first.clone() };
     world.orders.send(std::slice::from_ref(&retry)).await;
-    assert_eq!(said(&world.orders.reply(&retry).await), Said::Declined(PaymentDecline::InsufficientFunds));
+    assert_eq!(read_reply(&world.orders.reply(&retry).await), Reply::Declined(PaymentDecline::InsufficientFunds));
     assert_eq!(world.balance(customer).await, 200);
     assert_eq!(world.count("SELECT count(*) FROM transfers WHERE kind <> 'top_up'").await, 0);
     assert_eq!(world.count("SELECT count(*) FROM charges WHERE state = 'declined'").await, 4);
@@ -81,9 +81,9 @@ async fn hundreds_of_charges_of_one_account_are_decided_together_and_to_the_cent
     world.orders.send(&commands).await;
     let (mut charged, mut declined) = (0, 0);
     for command in &commands {
-        match said(&world.orders.reply(command).await) {
-            Said::Charged(10) => charged += 1,
-            Said::Declined(PaymentDecline::InsufficientFunds) => declined += 1,
+        match read_reply(&world.orders.reply(command).await) {
+            Reply::Charged(10) => charged += 1,
+            Reply::Declined(PaymentDecline::InsufficientFunds) => declined += 1,
             other => panic!("{other:?}"),
         }
     }
@@ -113,7 +113,7 @@ async fn two_replicas_charge_each_order_once() {
         world.orders.send(batch).await;
     }
     for pair in commands.chunks(2) {
-        assert_eq!(said(&world.orders.reply(&pair[0]).await), said(&world.orders.reply(&pair[1]).await));
+        assert_eq!(read_reply(&world.orders.reply(&pair[0]).await), read_reply(&world.orders.reply(&pair[1]).await));
     }
     assert_eq!(world.count("SELECT count(*) FROM transfers WHERE kind = 'charge'").await, 200);
     let token = world.tokens.token(ann, flotilla_auth::Role::Customer);
@@ -136,7 +136,7 @@ async fn a_command_that_makes_no_sense_is_a_dead_letter_and_holds_up_no_other() 
         ..charge(ids, ids.next(), customer, 1)
     };
     world.orders.send(&[broken, negative, unknown, sound.clone()]).await;
-    assert_eq!(said(&world.orders.reply(&sound).await), Said::Charged(1));
+    assert_eq!(read_reply(&world.orders.reply(&sound).await), Reply::Charged(1));
     world.counts("SELECT count(*) FROM parked WHERE state = 'dead'", 3).await;
     assert_eq!(world.balance(customer).await, 99);
     world.books_balance().await;

@@ -5,7 +5,7 @@ use flotilla_proto::payments::v1::PaymentDecline;
 use flotilla_testkit::{Held, Streams, eventually};
 use uuid::Uuid;
 
-use crate::support::{PATIENCE, Said, World, charge, said};
+use crate::support::{PATIENCE, Reply, World, charge, read_reply};
 
 /// Moves money in a transaction that is left open, as another replica would.
 async fn moved(world: &World, customer: Uuid, cents: i64) -> Held {
@@ -53,7 +53,7 @@ async fn a_charge_is_decided_by_what_another_transaction_leaves() {
     streams.publish(std::slice::from_ref(&command)).await;
     other.awaited().await;
     other.commit().await;
-    assert_eq!(said(&world.orders.reply(&command).await), Said::Declined(PaymentDecline::InsufficientFunds));
+    assert_eq!(read_reply(&world.orders.reply(&command).await), Reply::Declined(PaymentDecline::InsufficientFunds));
     assert_eq!(world.balance(customer).await, 20);
     world.finish().await;
 }

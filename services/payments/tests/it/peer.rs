@@ -1,4 +1,4 @@
-//! The other services as payments meets them: an outbox that feeds a stream, and an ear on payments' own.
+//! The other services as payments meets them: an outbox that feeds a stream, and a consumer of payments' stream.
 
 use std::{
     collections::HashMap,
@@ -23,29 +23,30 @@ pub struct Peer {
     pub ids: Ids,
     pool: Pool,
     outbox: Outbox,
-    heard: Heard,
+    received: Received,
     _running: DropGuard,
 }
 
 /// Replies by the message that caused them.
-type Heard = Arc<Mutex<HashMap<Uuid, Event>>>;
+type Received = Arc<Mutex<HashMap<Uuid, Event>>>;
 
 impl Peer {
-    /// The service `name` with its stream, hearing what payments says as the durable consumer `ear`.
-    pub async fn start(name: &'static str, stream: StreamSpec, ear: &'static str, nats: &str) -> Self {
+    /// The service `name` with its stream, consuming what payments publishes as the durable consumer `consumer`.
+    pub async fn start(name: &'static str, stream: StreamSpec, consumer: &'static str, nats: &str) -> Self {
         let database = stack().await.database(name, vec![("messaging_history", migrations())]).await;
         let settings = database.settings();
         let registry = Registry::new();
         let pool = Pool::connect("system", &settings.system_url, &settings, &registry).unwrap();
         let nats = NatsSettings { url: nats.to_owned(), ..NatsSettings::default() };
         let mut messaging = Messaging::new(name, stream, pool.clone(), &nats, &registry).await.unwrap();
-        let heard = Heard::default();
-        let spec = ConsumerSpec { name: ear, events: &[], ..ConsumerSpec::of(&consumers::NOTIFICATION_PAYMENTS, 256) };
-        messaging.consume(spec, Arc::new(Ear(Arc::clone(&heard)))).unwrap();
+        let received = Received::default();
+        let spec =
+            ConsumerSpec { name: consumer, events: &[], ..ConsumerSpec::of(&consumers::NOTIFICATION_PAYMENTS, 256) };
+        messaging.consume(spec, Arc::new(Recorder(Arc::clone(&received)))).unwrap();
         let (ids, outbox) = (messaging.ids(), messaging.outbox());
         let shutdown = CancellationToken::new();
         tokio::spawn(messaging.run(shutdown.clone()));
-        Self { database, ids, pool, outbox, heard, _running: shutdown.drop_guard() }
+        Self { database, ids, pool, outbox, received, _running: shutdown.drop_guard() }
     }
 
     /// Sends messages in one transaction.
@@ -59,27 +60,27 @@ impl Peer {
     /// The reply to a message, once it is there.
     pub async fn reply(&self, to: &Event) -> Event {
         let what = format!("reply to {}", to.kind);
-        eventually(&what, PATIENCE, || async { self.heard.lock().unwrap().get(&to.id).cloned() }).await
+        eventually(&what, PATIENCE, || async { self.received.lock().unwrap().get(&to.id).cloned() }).await
     }
 
-    /// What was said that no message caused, such as top-ups.
+    /// The events that no message caused, such as top-ups.
     pub fn uncaused(&self) -> Vec<Event> {
-        self.heard.lock().unwrap().values().filter(|event| event.causation_id.is_none()).cloned().collect()
+        self.received.lock().unwrap().values().filter(|event| event.causation_id.is_none()).cloned().collect()
     }
 }
 
-struct Ear(Heard);
+struct Recorder(Received);
 
 #[async_trait]
-impl Handler<Tx> for Ear {
+impl Handler<Tx> for Recorder {
     fn knows(&self, _: &str) -> bool {
         true
     }
 
     async fn handle(&self, _: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
-        let mut heard = self.0.lock().unwrap();
+        let mut received = self.0.lock().unwrap();
         for event in events {
-            heard.insert(event.causation_id.unwrap_or(event.id), event.clone());
+            received.insert(event.causation_id.unwrap_or(event.id), event.clone());
         }
         Ok(events.iter().map(|_| Outcome::Done(Vec::new())).collect())
     }

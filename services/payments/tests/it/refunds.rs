@@ -2,7 +2,7 @@
 
 use flotilla_proto::payments::v1::PaymentDecline;
 
-use crate::support::{Said, World, charge, refund, said, user_deleted};
+use crate::support::{Reply, World, charge, read_reply, refund, user_deleted};
 
 #[tokio::test]
 async fn a_refund_gives_the_money_back_once() {
@@ -16,12 +16,12 @@ async fn a_refund_gives_the_money_back_once() {
     for _ in 0..2 {
         let back = refund(ids, order, customer);
         world.orders.send(std::slice::from_ref(&back)).await;
-        assert_eq!(said(&world.orders.reply(&back).await), Said::Refunded(Some(300)));
+        assert_eq!(read_reply(&world.orders.reply(&back).await), Reply::Refunded(Some(300)));
         assert_eq!(world.balance(customer).await, 1_000);
     }
     let late = charge(ids, order, customer, 300);
     world.orders.send(std::slice::from_ref(&late)).await;
-    assert_eq!(said(&world.orders.reply(&late).await), Said::Declined(PaymentDecline::Refunded));
+    assert_eq!(read_reply(&world.orders.reply(&late).await), Reply::Declined(PaymentDecline::Refunded));
     assert_eq!(world.balance(customer).await, 1_000);
     world.finish().await;
 }
@@ -33,10 +33,10 @@ async fn a_refund_that_comes_first_leaves_a_tombstone_that_refuses_the_late_char
     let (ids, order) = (&world.orders.ids, world.orders.ids.next());
     let early = refund(ids, order, customer);
     world.orders.send(std::slice::from_ref(&early)).await;
-    assert_eq!(said(&world.orders.reply(&early).await), Said::Refunded(None));
+    assert_eq!(read_reply(&world.orders.reply(&early).await), Reply::Refunded(None));
     let late = charge(ids, order, customer, 300);
     world.orders.send(std::slice::from_ref(&late)).await;
-    assert_eq!(said(&world.orders.reply(&late).await), Said::Declined(PaymentDecline::Refunded));
+    assert_eq!(read_reply(&world.orders.reply(&late).await), Reply::Declined(PaymentDecline::Refunded));
     assert_eq!(world.count("SELECT count(*) FROM charges WHERE state = 'tombstone'").await, 1);
     assert_eq!(world.balance(customer).await, 1_000);
     world.finish().await;
@@ -78,8 +78,8 @@ async fn a_declined_order_has_nothing_to_refund_and_a_closed_account_still_gets_
     world.counts("SELECT count(*) FROM accounts WHERE closed_at IS NOT NULL", 1).await;
     let refunds = [refund(ids, declined, customer), refund(ids, paid, customer)];
     world.orders.send(&refunds).await;
-    assert_eq!(said(&world.orders.reply(&refunds[0]).await), Said::Refunded(None));
-    assert_eq!(said(&world.orders.reply(&refunds[1]).await), Said::Refunded(Some(100)));
+    assert_eq!(read_reply(&world.orders.reply(&refunds[0]).await), Reply::Refunded(None));
+    assert_eq!(read_reply(&world.orders.reply(&refunds[1]).await), Reply::Refunded(Some(100)));
     assert_eq!(world.balance(customer).await, 100);
     world.finish().await;
 }

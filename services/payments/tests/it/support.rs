@@ -165,21 +165,21 @@ pub fn refund(ids: &Ids, order: Uuid, customer: Uuid) -> Event {
     Event::new(ids.next(), &message, order, 1, ids.now())
 }
 
-/// What a reply says, in short.
+/// A reply, in short.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Reply {
     Charged(i64),
     Declined(PaymentDecline),
     Refunded(Option<i64>),
 }
 
-pub fn said(reply: &Event) -> Said {
+pub fn read_reply(reply: &Event) -> Reply {
     if reply.is::<PaymentCharged>() {
-        Said::Charged(reply.decode::<PaymentCharged>().unwrap().amount_minor)
+        Reply::Charged(reply.decode::<PaymentCharged>().unwrap().amount_minor)
     } else if reply.is::<PaymentDeclined>() {
-        Said::Declined(reply.decode::<PaymentDeclined>().unwrap().decline())
+        Reply::Declined(reply.decode::<PaymentDeclined>().unwrap().decline())
     } else {
         let refunded: PaymentRefunded = reply.decode().unwrap();
-        Said::Refunded(refunded.charged.then_some(refunded.amount_minor))
+        Reply::Refunded(refunded.charged.then_some(refunded.amount_minor))
     }
 }

@@ -34,8 +34,8 @@ async fn top_ups_at_once_all_count_and_repeats_among_them_do_not() {
     futures::future::join_all(calls).await;
     assert_eq!((world.balance(ann).await, world.balance(bob).await), (90, 90));
     assert_eq!(world.count("SELECT count(*) FROM transfers WHERE kind = 'top_up'").await, 60);
-    let heard = || async { world.orders.uncaused().len() == 60 };
-    eventually("sixty AccountToppedUp", PATIENCE, heard).await;
+    let received = || async { world.orders.uncaused().len() == 60 };
+    eventually("sixty AccountToppedUp", PATIENCE, received).await;
     for event in world.orders.uncaused() {
         let topped_up: AccountToppedUp = event.decode().unwrap();
         assert_eq!((topped_up.amount_minor, topped_up.currency_code.as_str()), (3, "USD"));

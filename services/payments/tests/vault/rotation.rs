@@ -52,7 +52,7 @@ async fn start(bao: &Bao, database: &Database, identity: &TestIdentity, folder: 
     )
 }
 
-/// Calls that read as the user and write as the system, until told to stop; any that fails is the result.
+/// Calls that read as the user and write as the system, until stopped; any that fails is the result.
 fn load(
     url: &str,
     identity: &TestIdentity,
@@ -118,11 +118,11 @@ async fn credentials_are_renewed_and_replaced_under_load_and_a_revoked_token_cos
     payments.until("ready again", async |payments| payments.is_ready().await).await;
     let shown = payments.config().await.to_string();
     assert!(payments.stop().await.success(), "{}", payments.output());
-    let said = format!("{}{shown}", payments.output());
+    let output = format!("{}{shown}", payments.output());
     for token in [&first, &second] {
-        assert!(!said.contains(token.as_str()), "a token is shown");
+        assert!(!output.contains(token.as_str()), "a token is shown");
     }
-    assert!(!said.contains("postgres://v-"), "an address with credentials is shown:\n{said}");
+    assert!(!output.contains("postgres://v-"), "an address with credentials is shown:\n{output}");
     assert!(payments.output().contains("configuration reload refused"));
     database.stop().await;
 }
@@ -136,9 +136,9 @@ async fn a_service_that_may_not_have_its_secrets_does_not_start_and_says_why() {
     std::fs::write(folder.path().join("token"), &token).unwrap();
     let mut payments = start(&bao, &database, &identity, folder.path()).await;
     assert!(!payments.ended().await.success());
-    let said = payments.output();
-    assert!(said.contains("postgres.user_url: its secret can't be had: Vault denies"), "{said}");
-    assert!(!said.contains("postgres.system_url"), "{said}");
-    assert!(!said.contains(&token), "{said}");
+    let output = payments.output();
+    assert!(output.contains("postgres.user_url: its secret can't be had: Vault denies"), "{output}");
+    assert!(!output.contains("postgres.system_url"), "{output}");
+    assert!(!output.contains(&token), "{output}");
     database.stop().await;
 }

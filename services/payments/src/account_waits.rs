@@ -1,6 +1,6 @@
 //! Waiting for accounts that are about to open: a user may act before the event of their sign-up has come through.
 //!
-//! One task asks the table for all that is waited for by one statement, so that a crowd of new users costs no more than
+//! One task looks all awaited accounts up with one statement, so that many new users cost no more than
 //! one of them. There are never more waits than calls in flight, which the server bounds.
 
 use std::{
@@ -16,13 +16,13 @@ use uuid::Uuid;
 
 use crate::storage::Accounts;
 
-/// The pause between two looks when nothing hints at an arrival.
+/// The pause between two lookups without a hint.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 /// The pause after a hint: the hinting transaction is about to commit.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// Accounts that calls wait for.
-pub struct Arrivals {
+pub struct AccountWaits {
     accounts: Accounts,
     /// Open as long as a call holds its end; cancelled once the account is there.
     waiting: Mutex<HashMap<Uuid, Weak<CancellationToken>>>,
@@ -30,25 +30,25 @@ pub struct Arrivals {
     hinted: Notify,
 }
 
-impl Arrivals {
-    /// Over the table of accounts; nothing arrives unless [`run`](Self::run) runs.
+impl AccountWaits {
+    /// Over the table of accounts; waits end only while [`run`](Self::run) runs.
     pub fn new(accounts: Accounts) -> Self {
         Self { accounts, waiting: Mutex::default(), begun: Notify::new(), hinted: Notify::new() }
     }
 
-    /// Waits until the account is there, at most for `patience`; tells whether it is.
+    /// Waits until the account is there, at most for `patience`; returns whether it is.
     pub async fn wait(&self, customer: Uuid, patience: Duration) -> bool {
         let latch = self.join(customer);
         self.begun.notify_one();
         tokio::time::timeout(patience, latch.cancelled()).await.is_ok()
     }
 
-    /// Says that a transaction of this process is opening accounts.
+    /// Hints that a transaction of this process is opening accounts.
     pub fn hint(&self) {
         self.hinted.notify_one();
     }
 
-    /// Looks for what is waited for until `shutdown`.
+    /// Looks awaited accounts up until `shutdown`.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(self.begun.notified()).await.is_some() {
             if shutdown.run_until_cancelled(self.look()).await.is_none() {
@@ -57,7 +57,7 @@ impl Arrivals {
         }
     }
 
-    /// Looks until nobody waits any more.
+    /// Looks accounts up until no call waits any more.
     async fn look(&self) {
         let mut pause = LONGEST_PAUSE;
         loop {
@@ -72,7 +72,7 @@ impl Arrivals {
                         latch.cancel();
                     }
                 }
-                Err(error) => tracing::warn!(%error, "accounts could not be looked for"),
+                Err(error) => tracing::warn!(%error, "awaited accounts could not be read"),
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
@@ -81,7 +81,7 @@ impl Arrivals {
         }
     }
 
-    /// What calls still wait for, sorted; what they gave up is forgotten.
+    /// What calls still wait for, sorted; abandoned waits are dropped.
     fn wanted(&self) -> Vec<Uuid> {
         let mut waiting = self.waiting.lock();
         waiting.retain(|_, latch| latch.strong_count() > 0);
