@@ -62,7 +62,7 @@ pub fn exceeded() -> RpcError {
     RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed")
 }
 
-/// `UNAVAILABLE` for a connection that can't be had or has gone; the cause is logged and not told.
+/// `UNAVAILABLE` for a connection that can't be opened or was lost; the cause is logged and not sent.
 pub fn lost(cause: impl std::fmt::Display) -> RpcError {
     tracing::debug!(%cause, "service can't be reached");
     RpcError::new(Code::Unavailable, "BACKEND_UNAVAILABLE", "the service can't be reached at the moment")

@@ -40,8 +40,9 @@ impl TrustedProxies {
     /// The client of a request that came over a connection from `peer`.
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
         let mut client = peer.ip().to_canonical();
-        let told: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-        for hop in told.iter().rev().flat_map(|value| value.rsplit(',')) {
+        let forwarded: Vec<&str> =
+            headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+        for hop in forwarded.iter().rev().flat_map(|value| value.rsplit(',')) {
             if !self.trusts(client) {
                 break;
             }

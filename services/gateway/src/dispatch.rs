@@ -27,7 +27,7 @@ use crate::rest;
 use crate::routes::RpcMethod;
 
 /// What a request speaks, and the method that it is for.
-type Spoken<'a> = Protocol<&'a Arc<RpcMethod>>;
+type RequestProtocol<'a> = Protocol<&'a Arc<RpcMethod>>;
 
 /// Answers a request; never fails and survives a panic.
 pub async fn handle(edge: Arc<Edge>, mut request: Request<Incoming>) -> Response<Body> {
@@ -80,7 +80,7 @@ fn admit(edge: &Edge, request: &mut Request<Incoming>) -> Result<(), RpcError> {
 /// Has a request answered by its protocol.
 async fn answer(
     edge: &Arc<Edge>,
-    protocol: Spoken<'_>,
+    protocol: RequestProtocol<'_>,
     request: Request<Incoming>,
     id: &HeaderValue,
 ) -> Response<Body> {
@@ -94,7 +94,7 @@ async fn answer(
         Protocol::ConnectStream(codec, method) => {
             connect::stream(&Call::by_name(edge, method, "connect", "POST", id), request, codec).await
         }
-        Protocol::Unspoken(why, method) => {
+        Protocol::Unsupported(why, method) => {
             let verb = if request.method() == Method::GET { "GET" } else { "POST" };
             let response = why.into_response(id.to_str().unwrap_or_default());
             edge.metrics.begin_aside("other", &method.name, verb).end(End::Http(response.status()));
@@ -107,13 +107,15 @@ async fn answer(
 }
 
 /// An error as the protocol tells it.
-fn error(protocol: Spoken<'_>, status: Status, id: &HeaderValue) -> Response<Body> {
+fn error(protocol: RequestProtocol<'_>, status: Status, id: &HeaderValue) -> Response<Body> {
     match protocol {
         Protocol::Grpc(..) => grpc::error(&status),
         Protocol::GrpcWeb(form, _) => grpc_web::error(&status, form),
         Protocol::ConnectUnary(..) | Protocol::ConnectGet(_) => connect::unary_error(&status),
         Protocol::ConnectStream(codec, _) => connect::stream_error(&status, codec, None),
-        Protocol::Unspoken(..) | Protocol::Rest => Problem::from(status).into_response(id.to_str().unwrap_or_default()),
+        Protocol::Unsupported(..) | Protocol::Rest => {
+            Problem::from(status).into_response(id.to_str().unwrap_or_default())
+        }
     }
 }
 

@@ -39,8 +39,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// An error of the edge's own, as clients are told it.
-    pub fn told(&self, status: Status) -> Status {
+    /// An error of the edge's own, as clients get it.
+    pub fn client_status(&self, status: Status) -> Status {
         if self.bare_errors { Status::new(status.code(), status.message()) } else { status }
     }
 }

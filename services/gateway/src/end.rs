@@ -15,7 +15,7 @@ pub enum End {
 
 impl End {
     /// The client went away.
-    pub const GONE: Self = Self::Grpc(Code::Cancelled);
+    pub const DISCONNECTED: Self = Self::Grpc(Code::Cancelled);
 
     /// How it is written in metrics, traces and logs.
     pub fn label(&self) -> &str {

@@ -108,7 +108,7 @@ pub fn is_over(headers: &HeaderMap) -> bool {
     headers.contains_key(STATUS)
 }
 
-/// The trailers that tell a status.
+/// The trailers of a status.
 fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if status.add_header(&mut trailers).is_err() {
@@ -117,7 +117,7 @@ fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// The body of an answer, whose end is always told by trailers.
+/// The body of an answer, which always ends with trailers.
 struct Written(CallBody);
 
 impl http_body::Body for Written {

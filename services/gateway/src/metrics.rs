@@ -24,9 +24,9 @@ use crate::trace;
 /// five.
 const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// The protocols that are told apart; the last stands for the rest.
+/// The protocols with their own label; the last stands for the rest.
 const PROTOCOLS: [&str; 5] = ["grpc", "grpc-web", "connect", "rest", "other"];
-/// The HTTP methods that are told apart; the last stands for the rest.
+/// The HTTP methods with their own label; the last stands for the rest.
 const METHODS: [&str; 8] = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 
 /// The metrics.
@@ -115,7 +115,7 @@ impl Metrics {
     }
 }
 
-/// Where a value stands among those that are told apart.
+/// The index of a value among the labels.
 fn place(known: &[&str], value: &str) -> usize {
     known.iter().position(|known| *known == value).unwrap_or(known.len() - 1)
 }
@@ -231,7 +231,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         if !self.ended {
-            self.count(End::GONE, None);
+            self.count(End::DISCONNECTED, None);
         }
     }
 }

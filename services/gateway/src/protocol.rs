@@ -1,4 +1,4 @@
-//! Which protocol a request speaks: told by its content type and, where it is for a method of the public API, by its
+//! The protocol of a request, by its content type and, where it is for a method of the public API, by its
 //! HTTP method.
 
 use flotilla_proto::policy::Idempotency;
@@ -34,7 +34,7 @@ pub enum Protocol<M> {
     /// Connect, streams of messages behind prefixes.
     ConnectStream(Codec, M),
     /// A method of the public API, asked in a way that it can't be.
-    Unspoken(Unspoken, M),
+    Unsupported(Unsupported, M),
     /// HTTP.
     Rest,
 }
@@ -59,7 +59,7 @@ enum Form {
 
 /// Why a method can't be called so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unspoken {
+pub enum Unsupported {
     /// 405; whether GET would do.
     Verb {
         /// It would.
@@ -105,7 +105,7 @@ impl<M> Protocol<M> {
             return Self::ConnectGet(method);
         }
         if verb != Method::POST {
-            return Self::Unspoken(Unspoken::Verb { get: gettable }, method);
+            return Self::Unsupported(Unsupported::Verb { get: gettable }, method);
         }
         match form {
             Some(Form::Grpc(codec)) => Self::Grpc(codec, Some(method)),
@@ -113,7 +113,9 @@ impl<M> Protocol<M> {
             // One message alone is no stream, and messages behind prefixes are no single message.
             Some(Form::ConnectUnary(codec)) if !target.streaming => Self::ConnectUnary(codec, method),
             Some(Form::ConnectStream(codec)) if target.streaming => Self::ConnectStream(codec, method),
-            Some(Form::ConnectUnary(_) | Form::ConnectStream(_)) | None => Self::Unspoken(Unspoken::MediaType, method),
+            Some(Form::ConnectUnary(_) | Form::ConnectStream(_)) | None => {
+                Self::Unsupported(Unsupported::MediaType, method)
+            }
         }
     }
 }
@@ -145,7 +147,7 @@ impl Form {
     }
 }
 
-impl Unspoken {
+impl Unsupported {
     /// The answer: plain HTTP, for it isn't known what the client would understand.
     pub fn into_response(self, id: &str) -> Response<Body> {
         match self {
@@ -189,7 +191,7 @@ mod tests {
         let unary = Some(Target::default());
         let stream = Some(Target { streaming: true, reads: true });
         let web = |codec, text| Protocol::GrpcWeb(WebForm { codec, text }, Some(()));
-        let wrong_type = Protocol::Unspoken(Unspoken::MediaType, ());
+        let wrong_type = Protocol::Unsupported(Unsupported::MediaType, ());
         for (content_type, target, expected) in [
             ("application/grpc", unary, Protocol::Grpc(Codec::Proto, Some(()))),
             ("application/grpc+proto; x=y", stream, Protocol::Grpc(Codec::Proto, Some(()))),
@@ -212,12 +214,12 @@ mod tests {
 
     #[test]
     fn only_what_reads_can_be_got() {
-        let unspoken = |get| Protocol::Unspoken(Unspoken::Verb { get }, ());
+        let unsupported = |get| Protocol::Unsupported(Unsupported::Verb { get }, ());
         assert_eq!(of("GET", "text/plain", Some(Target { streaming: false, reads: true })), Protocol::ConnectGet(()));
-        assert_eq!(of("GET", "text/plain", Some(Target { streaming: true, reads: true })), unspoken(false));
-        assert_eq!(of("GET", "text/plain", Some(Target::default())), unspoken(false));
-        assert_eq!(of("DELETE", "application/json", Some(Target { streaming: false, reads: true })), unspoken(true));
-        assert_eq!(of("DELETE", "application/grpc", Some(Target::default())), unspoken(false));
+        assert_eq!(of("GET", "text/plain", Some(Target { streaming: true, reads: true })), unsupported(false));
+        assert_eq!(of("GET", "text/plain", Some(Target::default())), unsupported(false));
+        assert_eq!(of("DELETE", "application/json", Some(Target { streaming: false, reads: true })), unsupported(true));
+        assert_eq!(of("DELETE", "application/grpc", Some(Target::default())), unsupported(false));
     }
 
     #[test]

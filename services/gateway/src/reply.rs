@@ -9,7 +9,7 @@ use http_body_util::Full;
 use tonic::body::Body;
 
 use crate::media_type::JSON;
-use crate::message::WORTH;
+use crate::message::MIN_COMPRESSED;
 
 /// A response whose body is there.
 pub fn full(body: Bytes) -> Response<Body> {
@@ -59,7 +59,7 @@ pub fn is_known(method: &Method, request: &HeaderMap, tag: &HeaderValue) -> bool
 /// A body in the encoding that the client accepts.
 pub fn packed(request: &HeaderMap, media_type: HeaderValue, body: Bytes) -> Response<Body> {
     let wanted = Encoding::accepted(request.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes));
-    let smaller = if wanted == Encoding::Gzip { gzip::deflate(&body, WORTH) } else { None };
+    let smaller = if wanted == Encoding::Gzip { gzip::deflate(&body, MIN_COMPRESSED) } else { None };
     let is_packed = smaller.is_some();
     let mut response = full(smaller.map_or(body, Bytes::from));
     let headers = response.headers_mut();

@@ -22,7 +22,7 @@ use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 
 use crate::media_type::JSON;
-use crate::message::WORTH;
+use crate::message::MIN_COMPRESSED;
 use crate::openapi;
 use crate::problem::Problem;
 use crate::reply::{full, is_known, not_modified};
@@ -34,7 +34,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 /// Nothing that is compiled in is larger.
-const LARGEST: usize = 16 * 1024 * 1024;
+const MAX_FILE: usize = 16 * 1024 * 1024;
 
 /// A page or what belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Site {
 
 impl Content {
     fn plain(bytes: Bytes) -> Self {
-        Self { packed: gzip::deflate(&bytes, WORTH).map(Bytes::from), tag: tag(&bytes), plain: Some(bytes) }
+        Self { packed: gzip::deflate(&bytes, MIN_COMPRESSED).map(Bytes::from), tag: tag(&bytes), plain: Some(bytes) }
     }
 
     fn response(self, packed: bool) -> Result<Response<Body>, Problem> {
@@ -154,7 +154,7 @@ impl Content {
             (Some(plain), None) => Ok(full(plain)),
             (Some(plain), Some(_)) if !packed => Ok(full(plain)),
             (None, Some(bytes)) if !packed => {
-                let plain = gzip::inflate(&bytes, LARGEST).map_err(RpcError::from)?;
+                let plain = gzip::inflate(&bytes, MAX_FILE).map_err(RpcError::from)?;
                 Ok(full(plain.into()))
             }
             (_, Some(bytes)) => {
@@ -209,7 +209,7 @@ mod tests {
         let archived = PAGES.iter().filter(|page| matches!(page.source, Source::Archive(_))).count();
         assert_eq!(files.len(), archived);
         for (path, content) in files {
-            let plain = gzip::inflate(content.packed.as_ref().unwrap(), LARGEST).unwrap();
+            let plain = gzip::inflate(content.packed.as_ref().unwrap(), MAX_FILE).unwrap();
             assert!(plain.len() > 50_000 && std::str::from_utf8(&plain).is_ok(), "{path}");
         }
     }

@@ -131,9 +131,9 @@ mod tests {
         let routes = RouteTable::from_pool(&pool).unwrap();
         let public = Public::new(&pool, &routes);
         assert!(public.services.contains(&"flotilla.orders.v1.OrderService".to_owned()));
-        let told = DescriptorPool::decode(public.encoded.as_slice()).unwrap();
-        assert!(told.get_message_by_name("flotilla.orders.v1.Order").is_some());
-        assert!(told.get_message_by_name("flotilla.orders.v1.OrderPlaced").is_none());
+        let reflected = DescriptorPool::decode(public.encoded.as_slice()).unwrap();
+        assert!(reflected.get_message_by_name("flotilla.orders.v1.Order").is_some());
+        assert!(reflected.get_message_by_name("flotilla.orders.v1.OrderPlaced").is_none());
         assert!(pool.get_message_by_name("flotilla.orders.v1.OrderPlaced").is_some());
         public.builder().build_v1().unwrap();
     }

@@ -28,7 +28,7 @@ pub const B3: [HeaderName; 6] = [
     HeaderName::from_static("x-b3-flags"),
 ];
 
-/// A request as its span tells of it.
+/// A request as its span records it.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The client's protocol.
@@ -45,7 +45,7 @@ pub struct Asked<'a> {
     pub id: &'a HeaderValue,
 }
 
-/// What every log line of a request says.
+/// The fields of every log line of a request.
 pub fn scope(name: &str, id: &HeaderValue) -> tracing::Span {
     tracing::info_span!("gateway", method = name, request_id = id.to_str().unwrap_or_default())
 }
@@ -91,14 +91,14 @@ pub fn ended(span: &Span, end: End, reason: Option<&str>) {
     }
 }
 
-/// The trace that a client has brought, where it isn't told of here.
+/// The trace that a client has brought, if this gateway doesn't record it.
 pub fn given(headers: &HeaderMap) -> Option<Parent> {
     if sampled() { None } else { parent(headers) }
 }
 
 /// Sees to it that the service's call is of this request's trace. In a sampled one the call's own span is sent on, by the
 /// channel; else what was `given` goes on, as W3C has it. A request without a trace gets a trace id all the same (not
-/// sampled), so that an order's journal can be told apart by it.
+/// sampled), so that an order's journal can be identified by it.
 pub fn pass_on(given: Option<&Parent>, headers: &mut HeaderMap) {
     for name in &B3 {
         headers.remove(name);

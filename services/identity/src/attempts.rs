@@ -1,7 +1,7 @@
 //! Attempts at secrets: wrong ones are throttled by growing waits, before any expensive work.
 //!
 //! Failures are counted for an account and a network, for a network over all accounts, and for an account over all
-//! networks (`docs/security.md` says why these three). A user's account is counted by the user, so that neither another
+//! networks (`docs/security.md` explains these three). A user's account is counted by the user, so that neither another
 //! spelling of the address nor a change of it brings fresh guesses; an unknown one by the address. Guarantees: an attempt during a wait costs no hash; failures for
 //! an account from elsewhere don't keep its user out of a network where they have signed in before; unknown accounts
 //! are counted like known ones; all replicas share the counters. Storage is bounded: a row is written only together

@@ -17,7 +17,7 @@ const LEAST_WORK: u64 = 35_840;
 /// Longest life of a session that isn't carried on.
 const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Everything that identity can be told. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
+/// All settings of identity. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
 #[derive(Clone, Debug, Setting)]
 pub struct Settings {
     /// What every service has.
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(fits(u32::MAX, None), Ok(()));
         let mut problems = Problems::default();
         PasswordSettings { memory_kib: u32::MAX, ..PasswordSettings::default() }.validate(&mut problems);
-        let told = problems.found();
-        assert!(told.iter().any(|problem| problem.message.contains("of the memory there is")), "{told:?}");
+        let found = problems.found();
+        assert!(found.iter().any(|problem| problem.message.contains("of the memory there is")), "{found:?}");
     }
 }

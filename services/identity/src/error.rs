@@ -1,4 +1,4 @@
-//! What can go wrong in identity, and what clients are told of it.
+//! What can go wrong in identity, and the errors that clients get.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub enum Error {
     #[error("session does not exist")]
     NoSession(Uuid),
     /// A refresh token that isn't exchanged.
-    #[error("{}", told(*.0))]
+    #[error("{}", message(*.0))]
     Refresh(Refusal),
     /// As many keys as may be published verify still.
     #[error("too many signing keys verify tokens still")]
@@ -78,28 +78,28 @@ impl From<ChangeRefusal> for Error {
 
 impl From<Error> for RpcError {
     fn from(error: Error) -> Self {
-        let told = error.to_string();
+        let text = error.to_string();
         match error {
             Error::Invalid(violations) => invalid(violations),
             Error::NotFound(user) => flotilla_rpc::not_found(&name::of("users", user)),
-            Error::EmailTaken => Self::new(Code::AlreadyExists, "EMAIL_TAKEN", told).field("user.email", "is taken"),
-            Error::KeyReused => Self::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", told)
+            Error::EmailTaken => Self::new(Code::AlreadyExists, "EMAIL_TAKEN", text).field("user.email", "is taken"),
+            Error::KeyReused => Self::new(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", text)
                 .field("request_id", "was used for another sign-up"),
             Error::RoleNeedsOperator => {
-                Self::new(Code::PermissionDenied, "ROLE_NEEDS_OPERATOR", told).field("user.role", "is set by operators")
+                Self::new(Code::PermissionDenied, "ROLE_NEEDS_OPERATOR", text).field("user.role", "is set by operators")
             }
             Error::NoSession(session) => flotilla_rpc::not_found(&name::of("sessions", session)),
-            Error::Refresh(refusal) => Self::new(Code::Unauthenticated, reason(refusal), told),
-            Error::TooManyKeys => Self::new(Code::FailedPrecondition, "TOO_MANY_SIGNING_KEYS", told),
+            Error::Refresh(refusal) => Self::new(Code::Unauthenticated, reason(refusal), text),
+            Error::TooManyKeys => Self::new(Code::FailedPrecondition, "TOO_MANY_SIGNING_KEYS", text),
             Error::Stale(error) => flotilla_service::internal_error(&error),
-            Error::BadCredentials => Self::new(Code::Unauthenticated, "BAD_CREDENTIALS", told),
-            Error::WrongCurrentPassword => Self::new(Code::PermissionDenied, "CURRENT_PASSWORD_WRONG", told)
+            Error::BadCredentials => Self::new(Code::Unauthenticated, "BAD_CREDENTIALS", text),
+            Error::WrongCurrentPassword => Self::new(Code::PermissionDenied, "CURRENT_PASSWORD_WRONG", text)
                 .field("user.current_password", "is not the password"),
             Error::TooManyAttempts(wait) => {
-                Self::new(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", told).retry_after(wait)
+                Self::new(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", text).retry_after(wait)
             }
             Error::Busy(_) => {
-                Self::new(Code::ResourceExhausted, "OVERLOADED", told).retry_after(Duration::from_secs(1))
+                Self::new(Code::ResourceExhausted, "OVERLOADED", text).retry_after(Duration::from_secs(1))
             }
             Error::Rpc(error) => error,
             Error::Store(error) => flotilla_service::storage_error(error),
@@ -113,7 +113,7 @@ impl From<Error> for Status {
     }
 }
 
-fn told(refusal: Refusal) -> &'static str {
+fn message(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Unknown => "the refresh token is not valid",
         Refusal::Expired => "the refresh token has expired",

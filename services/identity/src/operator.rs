@@ -56,8 +56,9 @@ fn sign_up(email: &str, password: &str) -> anyhow::Result<(SignUp, Secret<String
         anyhow::bail!("admin: {} {}", violation.field, violation.description);
     }
     SignUp::from_request(&request).map_err(|violations| {
-        let told: Vec<_> = violations.iter().map(|found| format!("{} {}", found.field, found.description)).collect();
-        anyhow::anyhow!("admin: {}", told.join(", "))
+        let problems: Vec<_> =
+            violations.iter().map(|found| format!("{} {}", found.field, found.description)).collect();
+        anyhow::anyhow!("admin: {}", problems.join(", "))
     })
 }
 

@@ -23,8 +23,8 @@ pub struct Patience {
     pub until: Instant,
     /// When a stream of answers ends, where the client has said so.
     pub end: Option<Instant>,
-    /// Whether the service is told how much is left: a client that speaks gRPC has told it by itself.
-    pub told: bool,
+    /// Whether to send the service the remaining time: a gRPC client has sent it itself.
+    pub sends_deadline: bool,
 }
 
 /// A call with its message and its place.
@@ -63,7 +63,7 @@ impl<'a> Placed<'a> {
         let (edge, method) = (call.edge, call.method);
         let until = patience.until;
         let answering = async {
-            if patience.told {
+            if patience.sends_deadline {
                 let left = until.saturating_duration_since(Instant::now());
                 head.headers.insert(timeout::TIMEOUT, timeout::value(left));
             }

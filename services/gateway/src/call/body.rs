@@ -1,7 +1,7 @@
 //! The answer of a call on its way to the client: passed on as it is, and watched for its end.
 //!
 //! When the service goes away in the middle, the deadline passes or the gateway drains, the body ends with an error that
-//! says so, as clients are told it. Whoever reads this body to its end finds trailers with a status or such an error,
+//! says so, as clients get it. Whoever reads this body to its end finds trailers with a status or such an error,
 //! unless the headers had the status.
 
 use std::future::Future;
@@ -36,7 +36,7 @@ pub struct Watch {
     pub cut: Option<Cut>,
     /// Whether the answer is a stream.
     pub endless: bool,
-    /// How errors are told.
+    /// How errors are sent.
     pub limits: Limits,
 }
 
@@ -85,7 +85,7 @@ impl CallBody {
     fn break_off(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Status>> {
         self.end(status.code(), reason_of(status).as_deref());
         self.inner = Body::empty();
-        Some(Err(self.limits.told(status.clone())))
+        Some(Err(self.limits.client_status(status.clone())))
     }
 
     fn broken(&mut self, cause: &str) -> Option<Result<Frame<Bytes>, Status>> {

@@ -98,7 +98,7 @@ impl<'a> Call<'a> {
     /// Makes a call that comes as gRPC or was translated into it, and times it to its end.
     ///
     /// # Errors
-    /// The edge's own, as clients are told it. That of the service is in the answer.
+    /// The edge's own, as clients get it. That of the service is in the answer.
     pub async fn make<B>(&self, request: Request<B>) -> Result<Answer<'_>, Status>
     where
         B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
@@ -110,16 +110,16 @@ impl<'a> Call<'a> {
             Ok(answer) => Ok(answer.timed(timer)),
             Err(status) => {
                 timer.end_because(End::Grpc(status.code()), reason_of(&status).as_deref());
-                Err(self.edge.limits.told(status))
+                Err(self.edge.limits.client_status(status))
             }
         }
     }
 
-    /// Counts a call that can't be made, and returns its error as clients are told it.
+    /// Counts a call that can't be made, and returns its error as clients get it.
     pub fn refuse(&self, error: impl Into<RpcError>) -> Status {
         let status = Status::from(error.into());
         self.edge.metrics.begin(self.protocol, self.route, self.verb).end(End::Grpc(status.code()));
-        self.edge.limits.told(status)
+        self.edge.limits.client_status(status)
     }
 
     /// Begins to time the call, in a span of its own.
@@ -148,7 +148,7 @@ impl<'a> Call<'a> {
         }
         let limits = &self.edge.limits;
         let longest = asked.unwrap_or(limits.deadline).min(limits.deadline);
-        let patience = Patience { until: now + longest + SLACK, end, told: false };
+        let patience = Patience { until: now + longest + SLACK, end, sends_deadline: false };
         let collected = async {
             let message = collect(body, limits.max_body, admitted.memory());
             timeout_at(patience.until, message).await.map_err(|_| Status::from(late_body()))?

@@ -207,9 +207,9 @@ mod tests {
     #[test]
     fn an_error_has_code_message_and_details() {
         let status = Status::from(RpcError::new(Code::Aborted, "TOTAL_CHANGED", "the total has changed"));
-        let told = serde_json::to_value(ErrorJson::new(&status, None)).unwrap();
-        assert_eq!((&told["code"], &told["message"]), (&json!("aborted"), &json!("the total has changed")));
-        let detail = &told["details"][0];
+        let json_error = serde_json::to_value(ErrorJson::new(&status, None)).unwrap();
+        assert_eq!((&json_error["code"], &json_error["message"]), (&json!("aborted"), &json!("the total has changed")));
+        let detail = &json_error["details"][0];
         assert_eq!(detail["type"], "google.rpc.ErrorInfo");
         let value = STANDARD_NO_PAD.decode(detail["value"].as_str().unwrap()).unwrap();
         assert!(String::from_utf8_lossy(&value).contains("TOTAL_CHANGED"));
@@ -225,8 +225,8 @@ mod tests {
             type_url: "type.googleapis.com/flotilla.orders.v1.GetOrderRequest".into(),
             value: order.encode_to_vec().into(),
         };
-        let told = serde_json::to_value(DetailJson::new(&detail, Some(&pool))).unwrap();
-        assert_eq!(told["debug"], json!({"name": "orders/o"}));
+        let json_error = serde_json::to_value(DetailJson::new(&detail, Some(&pool))).unwrap();
+        assert_eq!(json_error["debug"], json!({"name": "orders/o"}));
     }
 
     #[test]
@@ -236,9 +236,9 @@ mod tests {
         ended.append("x-own", HeaderValue::from_static("b"));
         let frame = end(&ended, None);
         assert_eq!(frame[0], END_OF_STREAM);
-        let told: Value = serde_json::from_slice(&frame[PREFIX..]).unwrap();
+        let json_error: Value = serde_json::from_slice(&frame[PREFIX..]).unwrap();
         assert_eq!(
-            told,
+            json_error,
             json!({"error": {"code": "not_found", "message": "no such order"}, "metadata": {"x-own": ["a", "b"]}})
         );
         let well: Value = serde_json::from_slice(&end(&trailers(&Status::ok("")), None)[PREFIX..]).unwrap();

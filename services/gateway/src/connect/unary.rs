@@ -14,7 +14,7 @@ use super::error;
 use super::get::Query;
 use super::headers::{bytes, forwarded};
 use crate::call::{Call, Whole};
-use crate::message::{Codec, Coder, Unit, WORTH, lend, one_request};
+use crate::message::{Codec, Coder, MIN_COMPRESSED, Unit, lend, one_request};
 use crate::metadata;
 use crate::reply::full;
 
@@ -75,7 +75,7 @@ fn written(whole: Whole, codec: Codec, coder: &Coder, accepted: Encoding, pool: 
     let mut response = match message.and_then(|message| coder.write(message)) {
         Err(status) => error::unary(&status, Some(pool)),
         Ok(message) => {
-            let smaller = if accepted == Encoding::Gzip { gzip::deflate(&message, WORTH) } else { None };
+            let smaller = if accepted == Encoding::Gzip { gzip::deflate(&message, MIN_COMPRESSED) } else { None };
             let is_smaller = smaller.is_some();
             let mut response = full(smaller.map_or(message, Bytes::from));
             let headers = response.headers_mut();

@@ -17,4 +17,4 @@ pub use translate::{Unit, answers, one_request, requests};
 /// Largest answer that is taken apart or put together here, in bytes.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// Smaller messages and answers aren't worth compressing, in bytes.
-pub const WORTH: usize = 1024;
+pub const MIN_COMPRESSED: usize = 1024;

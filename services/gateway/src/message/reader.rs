@@ -12,7 +12,7 @@ use tonic::Status;
 
 use crate::admission::RequestMemory;
 
-/// Why a request could not go on; told to the client when its call breaks because of it.
+/// Why a request could not go on; sent to the client when its call breaks because of it.
 #[derive(Debug, Clone, Default)]
 pub struct Fault(Arc<OnceLock<Status>>);
 

@@ -21,14 +21,14 @@ use tonic::Status;
 use tonic::body::Body;
 
 /// The most that is thrown away, and how long that may take.
-const MOST: usize = 16 * 1024 * 1024;
-const LONGEST: Duration = Duration::from_secs(2);
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_DURATION: Duration = Duration::from_secs(2);
 
 /// Waits for what the answering of a request leaves of its body.
 pub struct Remainder<B>(Option<oneshot::Receiver<B>>);
 
 /// A body that hands itself back when it is dropped before its end.
-struct Lent<B> {
+struct LentBody<B> {
     inner: Option<B>,
     back: Option<oneshot::Sender<B>>,
 }
@@ -44,7 +44,7 @@ where
         return (request.map(Body::new), Remainder(None));
     }
     let (back, remainder) = oneshot::channel();
-    (request.map(|inner| Body::new(Lent { inner: Some(inner), back: Some(back) })), Remainder(Some(remainder)))
+    (request.map(|inner| Body::new(LentBody { inner: Some(inner), back: Some(back) })), Remainder(Some(remainder)))
 }
 
 impl<B> Remainder<B>
@@ -76,7 +76,7 @@ where
             read_off(body).await;
         }
     };
-    timeout(LONGEST, all).map(drop).await;
+    timeout(MAX_DURATION, all).map(drop).await;
 }
 
 /// Reads and throws away what is left of a body, within bounds.
@@ -84,7 +84,7 @@ pub async fn drain<B>(body: B)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    timeout(LONGEST, read_off(body)).map(drop).await;
+    timeout(MAX_DURATION, read_off(body)).map(drop).await;
 }
 
 async fn read_off<B>(mut body: B)
@@ -94,7 +94,7 @@ where
     let mut seen = 0;
     while let Some(Ok(frame)) = body.frame().await {
         seen += frame.data_ref().map_or(0, Bytes::len);
-        if seen > MOST {
+        if seen > MAX_BYTES {
             return;
         }
     }
@@ -110,7 +110,7 @@ where
     }
 }
 
-impl<B> http_body::Body for Lent<B>
+impl<B> http_body::Body for LentBody<B>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -136,7 +136,7 @@ where
     }
 }
 
-impl<B> Drop for Lent<B> {
+impl<B> Drop for LentBody<B> {
     fn drop(&mut self) {
         if let (Some(inner), Some(back)) = (self.inner.take(), self.back.take()) {
             // Nobody waits for it where the client is gone.

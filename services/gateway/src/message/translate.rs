@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use crate::admission::RequestMemory;
 
 use super::reader::{MessageReader, broken};
-use super::{Coder, MAX_ANSWER, WORTH};
+use super::{Coder, MAX_ANSWER, MIN_COMPRESSED};
 
 /// How a client's messages are written and packed.
 #[derive(Debug, Clone)]
@@ -114,6 +114,6 @@ fn answer(flags: u8, message: Bytes, coder: &Coder, encoding: Encoding) -> Resul
         return Err(RpcError::internal().into());
     }
     let message = coder.write(message)?;
-    let packed = if encoding == Encoding::Gzip { gzip::deflate(&message, WORTH) } else { None };
+    let packed = if encoding == Encoding::Gzip { gzip::deflate(&message, MIN_COMPRESSED) } else { None };
     Ok(Frame::data(packed.map_or_else(|| prefixed(0, &message), |packed| prefixed(COMPRESSED, &packed))))
 }

@@ -61,8 +61,8 @@ fn description(binding: &Binding) -> String {
         Access::Authenticated => "Needs a token.",
         Access::Operator | Access::Peer => "Needs an operator's token.",
     };
-    let told = if method.comment.contains(access) { String::new() } else { format!("\n\n{access}") };
-    format!("{}{told}\n\nIn gRPC and Connect: `{}`.", method.comment, method.name)
+    let description = if method.comment.contains(access) { String::new() } else { format!("\n\n{access}") };
+    format!("{}{description}\n\nIn gRPC and Connect: `{}`.", method.comment, method.name)
 }
 
 /// Fields that come from elsewhere than the body.
@@ -115,20 +115,20 @@ fn header_parameters(binding: &Binding) -> Vec<Value> {
     if let Some(path) = special.request_id() {
         let key = path.numbers.first().and_then(|number| field(&binding.method.input, *number));
         let required = key.is_some_and(|key| rules::is_required(&key));
-        let told = "A repeated request with the same key returns the result of the first. Must equal `requestId` if both are given.";
-        all.push(header("Idempotency-Key", told, required, "^[!-~]([ -~]{0,126}[!-~])?$", "order-2026-11-22-1"));
+        let description = "A repeated request with the same key returns the result of the first. Must equal `requestId` if both are given.";
+        all.push(header("Idempotency-Key", description, required, "^[!-~]([ -~]{0,126}[!-~])?$", "order-2026-11-22-1"));
     }
     // A resource that is being made has no tag yet.
     let makes = binding.verb == http::Method::POST && matches!(binding.body, BodyRule::Field(_));
     if special.etag().is_some() && !makes {
-        let told =
+        let description =
             "The update is applied only if this is still the resource's etag. Must equal `etag` if both are given.";
-        all.push(header("If-Match", told, false, "^$|^(\"[0-9]{1,18}(-[0-9a-f]{8})?\"|\\*)$", "\"1-6dac2dd4\""));
+        all.push(header("If-Match", description, false, "^$|^(\"[0-9]{1,18}(-[0-9a-f]{8})?\"|\\*)$", "\"1-6dac2dd4\""));
     }
     if special.resume_token().is_some() {
-        let told =
+        let description =
             "Resumes after the response with this token. In an event stream it takes precedence over `resumeToken`.";
-        all.push(header("Last-Event-ID", told, false, "^$|^[!-~]([ -~]{0,254}[!-~])?$", "1"));
+        all.push(header("Last-Event-ID", description, false, "^$|^[!-~]([ -~]{0,254}[!-~])?$", "1"));
     }
     all
 }

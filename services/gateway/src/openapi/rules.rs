@@ -70,7 +70,7 @@ pub fn text(rules: &FieldRules, required: bool) -> Value {
     if least > 0 && !empty {
         schema.insert("minLength".to_owned(), least.into());
     }
-    // A character has one byte at least: whoever keeps to this may be told of the bytes all the same.
+    // A character has one byte at least: a value within this may still exceed the limit in bytes.
     if let Some(most) = text.max_len.or(text.max_bytes) {
         schema.insert("maxLength".to_owned(), most.into());
     }

@@ -101,9 +101,9 @@ impl Schemas {
             properties.insert(field.json_name().to_owned(), schema);
         }
         let mut schema = Map::from_iter([("type".to_owned(), Value::from("object"))]);
-        let told = comment(&message.parent_file(), message.path());
-        if !told.is_empty() {
-            schema.insert("description".to_owned(), told.into());
+        let description = comment(&message.parent_file(), message.path());
+        if !description.is_empty() {
+            schema.insert("description".to_owned(), description.into());
         }
         schema.insert("properties".to_owned(), properties.into());
         if !required.is_empty() {

@@ -100,22 +100,22 @@ fn operations_have_what_openapi_asks_for() {
     let mut ids = BTreeSet::new();
     let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].clone()).collect();
     for (verb, path, operation) in operations(&document) {
-        let told = format!("{verb} {path}");
-        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{told}: its id is taken");
-        assert!(tags.contains(&operation["tags"][0]), "{told}");
-        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{told}");
+        let name = format!("{verb} {path}");
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{name}: its id is taken");
+        assert!(tags.contains(&operation["tags"][0]), "{name}");
+        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{name}");
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let in_path: BTreeSet<_> =
             parameters.iter().filter(|one| one["in"] == "path").map(|one| one["name"].as_str().unwrap()).collect();
         let in_template: BTreeSet<_> =
             path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name).collect();
-        assert_eq!(in_path, in_template, "{told}");
+        assert_eq!(in_path, in_template, "{name}");
         let places: BTreeSet<_> =
             parameters.iter().map(|one| (one["in"].to_string(), one["name"].to_string())).collect();
-        assert_eq!(places.len(), parameters.len(), "{told}: a parameter stands twice");
-        assert!(parameters.iter().all(|one| one["schema"]["type"] != Value::Null), "{told}: {parameters:?}");
-        assert!(operation["responses"]["200"].is_object() && operation["security"].is_array(), "{told}");
-        assert!(!(verb == "get" && operation.get("requestBody").is_some()), "{told}");
+        assert_eq!(places.len(), parameters.len(), "{name}: a parameter stands twice");
+        assert!(parameters.iter().all(|one| one["schema"]["type"] != Value::Null), "{name}: {parameters:?}");
+        assert!(operation["responses"]["200"].is_object() && operation["security"].is_array(), "{name}");
+        assert!(!(verb == "get" && operation.get("requestBody").is_some()), "{name}");
     }
 }
 

@@ -172,7 +172,7 @@ impl Problem {
             request_id,
         };
         let text = serde_json::to_string(&document).expect("strings and numbers can be written as JSON");
-        // What the client sent may be told in it, and errors get about: into its logs, and from there anywhere.
+        // It may repeat what the client sent, and errors spread: into its logs, and from there anywhere.
         scrub(&text).into_owned().into_bytes()
     }
 
@@ -218,7 +218,7 @@ impl From<Status> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Malformed(told) => Self::bad_request("MALFORMED_JSON", format!("the body is not JSON: {told}")),
+            Refusal::Malformed(cause) => Self::bad_request("MALFORMED_JSON", format!("the body is not JSON: {cause}")),
             Refusal::Violations(violations) => Self::violations(violations),
         }
     }

@@ -60,7 +60,7 @@ where
     }
     let refused = if declared(headers).is_some_and(|length| length > limit as u64) {
         if headers.contains_key(EXPECT) {
-            // It waits for leave to send, doesn't get it, and hears the answer.
+            // It waits for `100 Continue`, doesn't get it, and gets the response.
             return Err(Problem::too_large(limit));
         }
         Problem::too_large(limit)
@@ -144,7 +144,7 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
-    use crate::message::WORTH;
+    use crate::message::MIN_COMPRESSED;
 
     async fn read(
         headers: &[(&'static str, &'static str)],
@@ -171,7 +171,7 @@ mod tests {
     async fn what_cannot_be_read_is_refused_with_its_reason() {
         let json = ("content-type", "application/json");
         let gzip = ("content-encoding", "gzip");
-        let bomb = Bytes::from(gzip::deflate(&[b' '; 100_000], WORTH).unwrap());
+        let bomb = Bytes::from(gzip::deflate(&[b' '; 100_000], MIN_COMPRESSED).unwrap());
         assert!(bomb.len() > 64, "it is refused unpacked, not packed: {}", bomb.len());
         let cases: Vec<(Vec<_>, Bytes, u16, &str)> = vec![
             (vec![json], Bytes::from_static(b"{\"a\":\"\xff\"}"), 400, "INVALID_UTF8"),
@@ -193,7 +193,7 @@ mod tests {
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (CONTENT_ENCODING, HeaderValue::from_static("gzip")),
         ]);
-        let packed = Bytes::from(gzip::deflate(&[b' '; 2000], WORTH).unwrap());
+        let packed = Bytes::from(gzip::deflate(&[b' '; 2000], MIN_COMPRESSED).unwrap());
         let deadline = Instant::now() + Duration::from_secs(5);
         let read = |limit| super::json(&headers, Full::new(packed.clone()), limit, deadline, None);
         assert_eq!(read(2000).await.unwrap().unwrap().as_str().len(), 2000);

@@ -19,7 +19,7 @@ use tonic::body::Body;
 use super::lines::Lines;
 use super::request::{self, Headers, Input};
 use super::stream::{Answers, Format};
-use super::upload::{Kept, Source};
+use super::upload::{Source, UploadHeaders};
 use super::{body, deadline, text};
 use crate::admission::RequestMemory;
 use crate::call::{Call, Patience, Placed, shutting_down};
@@ -32,8 +32,8 @@ use crate::request_id;
 use crate::routes::{Binding, Path};
 use crate::trace;
 
-/// How long it may take to tell a service that an upload is broken off.
-const BREAK: Duration = Duration::from_millis(500);
+/// Maximum time to notify a service that an upload was aborted.
+const ABORT_GRACE: Duration = Duration::from_millis(500);
 
 /// The request.
 pub struct RestCall<'a> {
@@ -52,7 +52,7 @@ pub struct RestCall<'a> {
 impl<'a> RestCall<'a> {
     /// One message each way.
     pub async fn unary(&self, head: Parts, body: Incoming) -> Result<Response<Body>, Problem> {
-        let patience = Patience { told: true, ..self.patience()? };
+        let patience = Patience { sends_deadline: true, ..self.patience()? };
         let mut placed = self.placed(head, body, patience).await?;
         if let Some(kept) = placed.kept().await
             && let Ok(response) = self.respond(&kept)
@@ -72,7 +72,7 @@ impl<'a> RestCall<'a> {
         }
         let lines = Lines::new(body, body::encoding(headers)?, edge.limits.max_body);
         let given = self.given()?;
-        let kept = Kept {
+        let kept = UploadHeaders {
             idempotency_key: given.idempotency_key.map(str::to_owned),
             if_match: given.if_match.map(str::to_owned),
             last_event_id: given.last_event_id.map(str::to_owned),
@@ -83,8 +83,8 @@ impl<'a> RestCall<'a> {
             biased;
             () = edge.draining.cancelled() => Err(shutting_down().into()),
             problem = watch.broken(patience) => {
-                // The service is to hear of it; whether it answers in time doesn't matter.
-                let _ = timeout(BREAK, uploading.as_mut()).await;
+                // The service is notified; whether it answers in time doesn't matter.
+                let _ = timeout(ABORT_GRACE, uploading.as_mut()).await;
                 Err(problem)
             }
             answer = uploading.as_mut() => self.respond(&answer?),
@@ -129,7 +129,7 @@ impl<'a> RestCall<'a> {
 
     fn patience(&self) -> Result<Patience, Problem> {
         let asked = deadline::asked(&self.parts.headers, self.call.edge.limits.deadline)?;
-        Ok(Patience { until: Instant::now() + asked, end: None, told: false })
+        Ok(Patience { until: Instant::now() + asked, end: None, sends_deadline: false })
     }
 
     fn query(&self) -> &str {
@@ -165,7 +165,7 @@ impl<'a> RestCall<'a> {
         head.method = Method::POST;
         head.uri = Uri::from(self.binding.method.path.clone());
         head.extensions = known;
-        for name in PASSED.iter().chain(&trace::B3) {
+        for name in FORWARDED_HEADERS.iter().chain(&trace::B3) {
             if let Some(value) = self.parts.headers.get(name) {
                 head.headers.insert(name, value.clone());
             }
@@ -185,7 +185,7 @@ impl<'a> RestCall<'a> {
 }
 
 /// Headers that reach the service, beside B3's, from which its trace is made.
-const PASSED: [HeaderName; 4] =
+const FORWARDED_HEADERS: [HeaderName; 4] =
     [http::header::AUTHORIZATION, trace::TRACEPARENT, trace::TRACESTATE, request_id::HEADER];
 
 /// The IETF draft writes the key as a quoted string; most clients don't.

@@ -130,7 +130,7 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::message::WORTH;
+    use crate::message::MIN_COMPRESSED;
 
     async fn lines(bytes: &[u8], size: usize, encoding: Encoding, limit: usize) -> (Vec<String>, Option<&'static str>) {
         let frames: Vec<_> =
@@ -142,10 +142,10 @@ mod tests {
                 Ok(Some(line)) => found.push(format!("{} {}", lines.number(), line.as_str())),
                 Ok(None) => return (found, None),
                 Err(problem) => {
-                    let told = String::from_utf8(problem.json("r")).unwrap();
+                    let text = String::from_utf8(problem.json("r")).unwrap();
                     assert!(
-                        told.contains(&format!("\"line\":\"{}\"", lines.number().max(1))) || told.contains("gzip"),
-                        "{told}"
+                        text.contains(&format!("\"line\":\"{}\"", lines.number().max(1))) || text.contains("gzip"),
+                        "{text}"
                     );
                     return (found, Some(problem.reason().to_owned().leak()));
                 }
@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(lines(text, size, Encoding::Identity, 10).await, (expected.map(str::to_owned).to_vec(), None));
         }
         let long = b"{\"a\":1}\n".repeat(1000);
-        let packed = deflate(&long, WORTH).unwrap();
+        let packed = deflate(&long, MIN_COMPRESSED).unwrap();
         for size in [1, 64, 100_000] {
             let (found, problem) = lines(&packed, size, Encoding::Gzip, 10).await;
             assert_eq!((found.len(), problem), (1000, None), "pieces of {size}");
@@ -183,7 +183,7 @@ mod tests {
     async fn what_is_no_text_or_no_gzip_is_refused() {
         assert_eq!(lines(b"ok\n\xff\n", 100, Encoding::Identity, 10).await.1, Some("INVALID_UTF8"));
         assert_eq!(lines(b"no gzip", 100, Encoding::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
-        let packed = deflate(&[b'\n'; 5000], WORTH).unwrap();
+        let packed = deflate(&[b'\n'; 5000], MIN_COMPRESSED).unwrap();
         assert_eq!(lines(&packed[..packed.len() - 4], 100, Encoding::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
     }
 }

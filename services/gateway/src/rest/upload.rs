@@ -26,7 +26,7 @@ use crate::routes::Path;
 
 /// The headers that stand for fields, kept for as long as the upload lasts.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct UploadHeaders {
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// `If-Match`.
@@ -41,7 +41,7 @@ pub struct Source {
     binding: usize,
     segments: Vec<Cow<'static, str>>,
     query: String,
-    headers: Kept,
+    headers: UploadHeaders,
     lines: Lines<Incoming>,
     moved: watch::Sender<Instant>,
     fault: Option<oneshot::Sender<Problem>>,
@@ -62,14 +62,14 @@ impl Source {
         binding: usize,
         path: &Path<'_>,
         query: &str,
-        headers: Kept,
+        headers: UploadHeaders,
         lines: Lines<Incoming>,
     ) -> (Self, Watch) {
         let (moved, watched) = watch::channel(Instant::now());
-        let (fault, told) = oneshot::channel();
+        let (fault, failed) = oneshot::channel();
         let segments = path.segments.iter().map(|segment| Cow::Owned(segment.clone().into_owned())).collect();
         let (edge, query, fault) = (Arc::clone(edge), query.to_owned(), Some(fault));
-        (Self { edge, binding, segments, query, headers, lines, moved, fault }, Watch { moved: watched, fault: told })
+        (Self { edge, binding, segments, query, headers, lines, moved, fault }, Watch { moved: watched, fault: failed })
     }
 
     /// The messages as a body of gRPC; an error after a fault, which breaks the stream off: a body that only ended would

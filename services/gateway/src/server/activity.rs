@@ -1,4 +1,4 @@
-//! Tracks a connection's calls, to tell good clients from bad ones.
+//! Tracks a connection's calls, to distinguish good clients from abusive ones.
 //!
 //! A call is in flight from its headers until its response has been written. Meanwhile either the gateway works on it
 //! (the response isn't ready, or a stream has nothing to send) or it waits for the client to read a piece of it. A

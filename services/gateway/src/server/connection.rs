@@ -55,7 +55,7 @@ pub enum End {
     Abused,
     #[error("an answer was not taken in time")]
     Stalled,
-    #[error("idle, and did not close when told to")]
+    #[error("idle, and did not close when asked to")]
     Idle,
     #[error("not in use, and its place was wanted")]
     Displaced,

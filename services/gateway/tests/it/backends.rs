@@ -18,7 +18,7 @@ use crate::fixture::Fixture;
 /// Longer than any step takes; a failing test fails by this timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
 const WATCH: &str = "/v1/products:watchPrices";
-/// A toy method whose prices never end.
+/// A test method whose prices never end.
 const FLOOD: &str = "/v1/products:watchPrices?filter=flood";
 
 async fn connect(fixture: &Fixture) -> SendRequest<Empty<Bytes>> {
@@ -51,9 +51,9 @@ async fn price_streams_that_are_never_read_stop_nobody_elses_calls() {
     }
     // When no more is sent, everything that fits into the windows has been sent.
     eventually("the streams to be full", PATIENCE, || async {
-        let before = fixture.toys.seen.lock().prices;
+        let before = fixture.test_services.seen.lock().prices;
         sleep(Duration::from_millis(300)).await;
-        before > 0 && fixture.toys.seen.lock().prices == before
+        before > 0 && fixture.test_services.seen.lock().prices == before
     })
     .await;
     others_are_served(&fixture).await;

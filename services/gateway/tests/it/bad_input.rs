@@ -38,7 +38,7 @@ async fn fields_at_fault_are_named() {
         assert_eq!(problem["violations"][0]["field"], field, "{told}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains(field));
     }
-    assert!(fixture.toys.seen.lock().calls.is_empty(), "no service was asked");
+    assert!(fixture.test_services.seen.lock().calls.is_empty(), "no service was asked");
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn bodies_that_cannot_be_read_are_refused() {
     }
     let nested = [b"{\"expectedTotal\": ".repeat(200), vec![b'['; 100_000]].concat();
     refused(&order(json, nested).send().await, 400, "MALFORMED_JSON");
-    assert!(fixture.toys.seen.lock().calls.is_empty(), "no service was asked");
+    assert!(fixture.test_services.seen.lock().calls.is_empty(), "no service was asked");
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn callers_who_may_not_are_stopped_at_the_edge() {
         refused(&reply, status, reason);
         assert_eq!(reply.headers.contains_key("www-authenticate"), status == 401);
     }
-    assert!(fixture.toys.seen.lock().calls.is_empty(), "no service was asked");
+    assert!(fixture.test_services.seen.lock().calls.is_empty(), "no service was asked");
     let public = fixture.call("GET /v1/products/tea").token(&fixture.expired_token()).send().await;
     assert_eq!(public.status, 200, "a public method asks for no token");
 }

@@ -19,9 +19,9 @@ async fn read(fixture: &Fixture) -> String {
 /// Reads until a read didn't reach the service.
 async fn warm(fixture: &Fixture) {
     eventually("a kept product", flotilla_testkit::PATIENCE, || async {
-        let before = fixture.toys.calls("GetProduct");
+        let before = fixture.test_services.calls("GetProduct");
         read(fixture).await;
-        fixture.toys.calls("GetProduct") == before
+        fixture.test_services.calls("GetProduct") == before
     })
     .await;
 }
@@ -35,9 +35,9 @@ async fn a_kept_product_is_served_without_asking_and_a_change_is_seen_at_once() 
     assert_eq!(read(&fixture).await, "after");
     warm(&fixture).await;
     assert_eq!(fixture.as_operator("DELETE /v1/products/tea").send().await.status, 200);
-    let before = fixture.toys.calls("GetProduct");
+    let before = fixture.test_services.calls("GetProduct");
     read(&fixture).await;
-    assert_eq!(fixture.toys.calls("GetProduct"), before + 1, "the deletion was noticed");
+    assert_eq!(fixture.test_services.calls("GetProduct"), before + 1, "the deletion was noticed");
     assert!(fixture.gateway.metrics().contains("outcome=\"hit\""));
 }
 
@@ -57,10 +57,10 @@ async fn without_redis_products_are_still_served() {
     let fixture = Fixture::with_redis(own.redis_url()).await;
     warm(&fixture).await;
     own.kill_redis().await;
-    let before = fixture.toys.calls("GetProduct");
+    let before = fixture.test_services.calls("GetProduct");
     for _ in 0..5 {
         assert_eq!(read(&fixture).await, "before");
     }
-    assert_eq!(fixture.toys.calls("GetProduct"), before + 5);
+    assert_eq!(fixture.test_services.calls("GetProduct"), before + 5);
     assert_eq!(fixture.as_operator("DELETE /v1/products/tea").send().await.status, 200);
 }

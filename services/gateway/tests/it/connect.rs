@@ -71,8 +71,8 @@ async fn a_unary_call_is_answered_in_the_codec_that_it_came_in() {
         assert_eq!(reply.headers["content-type"], "application/json");
         assert!(!reply.headers.contains_key("grpc-status"));
     }
-    assert_eq!(fixture.toys.metadata("x-own").as_deref(), Some("kept"));
-    assert_eq!(fixture.toys.metadata("connect-protocol-version"), None);
+    assert_eq!(fixture.test_services.metadata("x-own").as_deref(), Some("kept"));
+    assert_eq!(fixture.test_services.metadata("connect-protocol-version"), None);
     let request = GetOrderRequest { name: "orders/00000000-0000-7000-8000-000000000001".into() }.encode_to_vec();
     let reply = post(&fixture, GET_ORDER).header("content-type", "application/proto").bytes(request).send().await;
     assert_eq!(reply.headers["content-type"], "application/proto");
@@ -102,7 +102,7 @@ async fn what_only_reads_can_be_got() {
     let change =
         fixture.as_customer(&format!("GET {PLACE_ORDER}?connect=v1&encoding=json&message=%7B%7D")).send().await;
     assert_eq!((change.status.as_u16(), &change.headers["allow"]), (405, &"POST".parse().unwrap()));
-    assert_eq!(fixture.toys.calls("PlaceOrder"), 0);
+    assert_eq!(fixture.test_services.calls("PlaceOrder"), 0);
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn the_clients_patience_is_the_calls_deadline() {
             .send()
     };
     assert_eq!(error(&place("200").await), (504, "deadline_exceeded".to_owned()));
-    assert!(fixture.toys.metadata("grpc-timeout").is_some(), "the service knows of it");
+    assert!(fixture.test_services.metadata("grpc-timeout").is_some(), "the service knows of it");
     assert_eq!(error(&place("soon").await), (400, "invalid_argument".to_owned()));
     let watch = post(&fixture, WATCH_ORDER)
         .header("content-type", "application/connect+json")
@@ -214,7 +214,7 @@ async fn bad_input_is_the_callers_mistake() {
         .send()
         .await;
     assert_eq!(error(&version), (400, "invalid_argument".to_owned()));
-    assert_eq!(fixture.toys.calls("PlaceOrder"), 0);
+    assert_eq!(fixture.test_services.calls("PlaceOrder"), 0);
     for (content_type, path) in
         [("image/jpeg", GET_ORDER), ("application/connect+json", GET_ORDER), ("application/json", WATCH_ORDER)]
     {
@@ -280,7 +280,7 @@ async fn a_stream_that_cannot_begin_says_why() {
         let (messages, end) = stream(&call.send().await.body);
         assert_eq!((messages.len(), end["error"]["code"].as_str()), (0, Some(code)), "{body:?}");
     }
-    assert_eq!(fixture.toys.calls("WatchOrder"), 0);
+    assert_eq!(fixture.test_services.calls("WatchOrder"), 0);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn streams_end_cleanly_and_can_be_resumed_elsewhere() {
     for _ in 0..3 {
         grpc.message().await.unwrap().unwrap();
     }
-    let Fixture { gateway, toys, .. } = fixture;
+    let Fixture { gateway, test_services, .. } = fixture;
     let stopping = tokio::spawn(gateway.stop());
     assert!(ends(connect).await.contains(r#""code":"unavailable""#));
     assert!(ends(web).await.contains("grpc-status: 14"));
@@ -42,7 +42,7 @@ async fn streams_end_cleanly_and_can_be_resumed_elsewhere() {
     let status = grpc.message().await.unwrap_err();
     assert_eq!(Details::of(&status).reason.as_deref(), Some("SERVER_DRAINING"), "{status:?}");
     timeout(SOON, stopping).await.expect("a quick end").unwrap();
-    drop(toys);
+    drop(test_services);
 }
 
 /// The last words of a stream, as text.
@@ -61,12 +61,12 @@ async fn a_request_in_flight_is_answered() {
         .key("slow")
         .header("x-request-timeout", "1500ms");
     let answer = tokio::spawn(slow.send());
-    eventually("the call under way", SOON, || async { fixture.toys.calls("PlaceOrder") == 1 }).await;
+    eventually("the call under way", SOON, || async { fixture.test_services.calls("PlaceOrder") == 1 }).await;
     let address = fixture.address();
-    let Fixture { gateway, toys, .. } = fixture;
+    let Fixture { gateway, test_services, .. } = fixture;
     gateway.stop().await;
     let reply = answer.await.unwrap();
     assert_eq!(reply.status, 504, "the answer came although the gateway was stopping");
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
-    drop(toys);
+    drop(test_services);
 }

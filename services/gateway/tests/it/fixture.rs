@@ -1,4 +1,4 @@
-//! A gateway before toys, and callers.
+//! A gateway before test_services, and callers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use flotilla_testkit::{ServiceHarness, TestIdentity};
 use uuid::Uuid;
 
 use crate::http::Call;
-use crate::toys::Toys;
+use crate::test_services::TestServices;
 
 /// All that a test needs.
 pub struct Fixture {
     pub gateway: ServiceHarness,
-    pub toys: Toys,
+    pub test_services: TestServices,
     pub identity: TestIdentity,
     /// Signed once: a token holds the second of its making.
     customer: String,
@@ -34,9 +34,9 @@ impl Fixture {
 
     /// With settings changed.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let toys = Toys::start().await;
+        let test_services = TestServices::start().await;
         let identity = TestIdentity::start().await;
-        let url = || toys.url.clone();
+        let url = || test_services.url.clone();
         let mut settings = Settings {
             service: flotilla_service::ServiceSettings::default(),
             telemetry: flotilla_telemetry::TelemetrySettings::default(),
@@ -59,7 +59,7 @@ impl Fixture {
         change(&mut settings);
         let gateway = ServiceHarness::start::<Gateway>(settings).await;
         let (customer, operator) = (identity.token(USER, Role::Customer), identity.token(USER, Role::Operator));
-        Self { gateway, toys, identity, customer, operator }
+        Self { gateway, test_services, identity, customer, operator }
     }
 
     /// With responses kept in the Redis at `url`.

@@ -59,8 +59,8 @@ async fn a_unary_call_is_answered_over_both_versions_of_http() {
             ("orders/00000000-0000-7000-8000-000000000001", "0")
         );
     }
-    assert_eq!(fixture.toys.metadata("x-own").as_deref(), Some("kept"));
-    assert_eq!(fixture.toys.metadata("x-grpc-web"), None);
+    assert_eq!(fixture.test_services.metadata("x-own").as_deref(), Some("kept"));
+    assert_eq!(fixture.test_services.metadata("x-grpc-web"), None);
     let metrics = fixture.gateway.metrics();
     let series = r#"flotilla_gateway_requests_total{method="POST",protocol="grpc-web",route="flotilla.orders.v1.OrderService/GetOrder",status="OK"} 2"#;
     assert!(metrics.contains(series), "{metrics}");

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::attackers::{cancelled_calls, continue_on, reset_on};
 use crate::fixture::Fixture;
-use crate::opener::Opener;
+use crate::http2_client::Http2Client;
 
 /// A client behind a proxy.
 const CLIENT: &str = "203.0.113.7";
@@ -109,7 +109,8 @@ async fn calls_broken_off_while_a_service_works_count_too() {
         client = client.ready().await.unwrap();
         let (answer, mut body) = client.send_request(request, false).unwrap();
         body.send_data(Bytes::from_static(br#"{"lines":[{"product":"products/tea","quantity":1}]}"#), true).unwrap();
-        eventually("the call at its service", SOON, || async { fixture.toys.calls("PlaceOrder") == number }).await;
+        eventually("the call at its service", SOON, || async { fixture.test_services.calls("PlaceOrder") == number })
+            .await;
         drop((answer, body));
     }
     let _broken = timeout(SOON, driver).await.expect("the connection's end");
@@ -117,7 +118,7 @@ async fn calls_broken_off_while_a_service_works_count_too() {
 }
 
 /// Has a call that waits for its body cancelled.
-async fn cancel_one(opener: &mut Opener, address: SocketAddr) {
+async fn cancel_one(opener: &mut Http2Client, address: SocketAddr) {
     let login = Request::post(format!("http://{address}/v1/auth:login")).header("x-forwarded-for", CLIENT);
     opener.send(login.header("content-type", "application/json"), false).await;
     opener.settle().await;
@@ -131,7 +132,7 @@ async fn calls_cancelled_on_many_connections_count_for_their_address() {
     let fixture = Fixture::with(|settings| settings.edge.max_resets = MOST).await;
     let mut cancelled = 0;
     // Each connection cancels fewer than it may.
-    while let Some(mut opener) = Opener::try_connect(fixture.address(), [127, 0, 0, 2]).await {
+    while let Some(mut opener) = Http2Client::try_connect(fixture.address(), [127, 0, 0, 2]).await {
         assert!(cancelled < 20 * MOST, "an address that has cancelled {cancelled} calls may still connect");
         cancel_one(&mut opener, fixture.address()).await;
         cancelled += 1;
@@ -149,7 +150,7 @@ async fn calls_cancelled_through_a_proxy_count_for_their_client() {
     })
     .await;
     let call = |client| fixture.call("GET /v1/products").header("x-forwarded-for", client).send();
-    let mut proxy = Opener::local(fixture.address()).await;
+    let mut proxy = Http2Client::local(fixture.address()).await;
     let mut tries = 0;
     while call(CLIENT).await.status != 429 {
         assert!(tries < 100, "a client that has cancelled {tries} calls is served");
@@ -170,7 +171,7 @@ async fn calls_cancelled_before_they_are_looked_at_count_for_their_address() {
         let _goodbye = timeout(SOON, stream.read_to_end(&mut Vec::new())).await.expect("the connection's end");
     }
     eventually("an address that may not connect", SOON, || async {
-        Opener::try_connect(address, [127, 0, 0, 1]).await.is_none()
+        Http2Client::try_connect(address, [127, 0, 0, 1]).await.is_none()
     })
     .await;
     refused(&fixture, "resets").await;

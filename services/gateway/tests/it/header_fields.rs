@@ -51,7 +51,7 @@ async fn a_key_in_the_header_and_another_in_the_body_are_refused() {
     let (field, told) = violation(&place("b").send().await);
     assert_eq!(field, "requestId");
     assert!(told.contains("Idempotency-Key") && told.contains("\"b\""), "{told}");
-    assert_eq!(fixture.toys.calls("PlaceOrder"), 0, "nothing was placed");
+    assert_eq!(fixture.test_services.calls("PlaceOrder"), 0, "nothing was placed");
     assert_eq!(place("a").send().await.status, 200);
     assert_eq!(place("\"a\"").send().await.status, 200, "quoted as the draft has it");
 }
@@ -66,10 +66,14 @@ async fn a_tag_in_the_header_and_another_in_the_body_are_refused() {
     let (field, told) = violation(&patch("\"999\"").send().await);
     assert_eq!(field, "product.etag");
     assert!(told.contains("If-Match") && told.contains("999"), "{told}");
-    assert_eq!(fixture.toys.calls("UpdateProduct"), 0, "nothing was changed");
+    assert_eq!(fixture.test_services.calls("UpdateProduct"), 0, "nothing was changed");
     for fine in ["\"7\"", "7", "*", "\"6\", \"7\""] {
         assert_eq!(patch(fine).send().await.status, 200, "{fine}");
-        assert!(fixture.toys.request().contains(r#"etag: "\"7\"""#), "{fine}: {}", fixture.toys.request());
+        assert!(
+            fixture.test_services.request().contains(r#"etag: "\"7\"""#),
+            "{fine}: {}",
+            fixture.test_services.request()
+        );
     }
     let cancel = "POST /v1/orders/00000000-0000-7000-8000-000000000001:cancel";
     let reply = fixture.as_customer(cancel).json(&json!({"etag": "\"1\""})).header("if-match", "\"9\"").send().await;
@@ -89,7 +93,7 @@ async fn a_condition_that_cannot_be_checked_is_refused_and_not_dropped() {
     let create = fixture.as_operator("POST /v1/products?productId=tea").json(&body);
     let (_, told) = violation(&create.clone().header("if-match", "\"1\"").send().await);
     assert!(told.contains("If-Match"), "{told}");
-    assert_eq!(fixture.toys.calls("CreateProduct"), 0);
+    assert_eq!(fixture.test_services.calls("CreateProduct"), 0);
     assert_eq!(create.header("if-match", "*").send().await.status, 200);
     let read = fixture.call("GET /v1/products/tea").header("if-match", "\"1\"").send().await;
     assert_eq!(read.status, 200, "a read changes nothing");

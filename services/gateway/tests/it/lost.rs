@@ -85,14 +85,14 @@ async fn calls_in_flight_that_may_not_be_repeated_end_as_unavailable_and_later_o
     let slow = CreateProductRequest { product, product_id: "slow".into() };
     let mut catalog = CatalogServiceClient::new(fixture.gateway.channel_as(&fixture.operator_token()));
     let grpc = tokio::spawn(async move { catalog.create_product(slow).await });
-    eventually("all calls under way", SOON, || async { fixture.toys.calls("CreateProduct") == 3 }).await;
+    eventually("all calls under way", SOON, || async { fixture.test_services.calls("CreateProduct") == 3 }).await;
     line.cut();
     assert_lost(&grpc.await.unwrap().unwrap_err());
     let reply = rest.await.unwrap();
     assert_eq!((reply.status.as_u16(), reply.problem()["reason"].as_str()), (503, Some("BACKEND_UNAVAILABLE")));
     let reply = connect.await.unwrap();
     assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (503, Some("unavailable")), "{reply:?}");
-    assert_eq!(fixture.toys.calls("CreateProduct"), 3, "it may have been done");
+    assert_eq!(fixture.test_services.calls("CreateProduct"), 3, "it may have been done");
     eventually("a call that works", SOON, || async {
         fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001").send().await.status == 200
     })
@@ -109,7 +109,7 @@ async fn streams_end_with_an_error_that_says_so() {
         grpc.message().await.unwrap().unwrap();
     }
     let sse = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-00000000beef:watch").open().await;
-    eventually("both streams", SOON, || async { fixture.toys.calls("WatchOrder") == 2 }).await;
+    eventually("both streams", SOON, || async { fixture.test_services.calls("WatchOrder") == 2 }).await;
     line.cut();
     assert_lost(&grpc.message().await.unwrap_err());
     let text = events(sse, |_| false).await;

@@ -1,11 +1,10 @@
-//! The gateway before services that are toys: real servers on loopback, with known answers.
+//! The gateway before services that are test_services: real servers on loopback, with known answers.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "tests fail by a panic")]
 
 mod attackers;
 mod backends;
 mod bad_input;
-mod besieged;
 mod cache;
 mod connect;
 mod connections;
@@ -17,15 +16,16 @@ mod grpc_web;
 mod hardening;
 mod header_fields;
 mod http;
+mod http2_client;
 mod lost;
 mod memory;
 mod metrics;
-mod opener;
 mod passthrough;
 mod reloading;
 mod rest;
 mod shares;
+mod test_services;
 mod tls;
-mod toys;
+mod under_attack;
 mod upload;
 mod web;

@@ -8,8 +8,8 @@ use http::{Request, StatusCode};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
-use crate::besieged::{Gateway, SIEGE};
 use crate::http::Call;
+use crate::under_attack::{ATTACKS, Gateway};
 
 const SOON: Duration = Duration::from_secs(20);
 /// The gateway's budget, and by how much its memory may grow, in KiB: the first responses are larger than expected, and
@@ -62,7 +62,7 @@ async fn open(builder: &Builder, gateway: &Gateway, path: &str, count: usize) ->
 
 /// One address opens many connections with many streams each; another address is still served.
 async fn withstands(builder: Builder, path: &str, connections: usize, streams: usize) {
-    let _alone = SIEGE.lock().await;
+    let _alone = ATTACKS.lock().await;
     let (gateway, before) = warm().await;
     let mut held = Vec::new();
     for _ in 0..connections {

@@ -46,10 +46,10 @@ async fn a_call_passes_with_all_that_goes_with_it() {
     let answer = orders(&fixture).place_order(request).await.unwrap();
     assert_eq!(answer.metadata().get("x-request-id").unwrap(), "mine-2");
     assert_eq!(answer.into_inner().lines[0].quantity, 2);
-    let toys = &fixture.toys;
-    assert_eq!(toys.metadata("x-request-id").as_deref(), Some("mine-2"));
-    assert_eq!(toys.metadata("x-own").as_deref(), Some("kept"));
-    assert_eq!(toys.metadata("authorization"), Some(format!("Bearer {}", fixture.customer_token())));
+    let test_services = &fixture.test_services;
+    assert_eq!(test_services.metadata("x-request-id").as_deref(), Some("mine-2"));
+    assert_eq!(test_services.metadata("x-own").as_deref(), Some("kept"));
+    assert_eq!(test_services.metadata("authorization"), Some(format!("Bearer {}", fixture.customer_token())));
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_message_beyond_the_limit_is_refused() {
     let status = orders(&fixture).place_order(huge).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(Details::of(&status).reason.as_deref(), Some("MESSAGE_TOO_LARGE"));
-    assert_eq!(fixture.toys.calls("PlaceOrder"), 0);
+    assert_eq!(fixture.test_services.calls("PlaceOrder"), 0);
     orders(&fixture).place_order(order("after")).await.unwrap();
 }
 
@@ -235,8 +235,8 @@ async fn a_service_gets_the_clients_real_address_whatever_the_protocol() {
     let id = "00000000-0000-7000-8000-000000000001";
     let wanted = GetOrderRequest { name: format!("orders/{id}") };
     let told = |protocol: &str| {
-        assert_eq!(fixture.toys.metadata("x-request-id").as_deref(), Some(protocol), "the call has arrived");
-        assert_eq!(fixture.toys.metadata(NAME).as_deref(), Some("127.0.0.1"), "{protocol}");
+        assert_eq!(fixture.test_services.metadata("x-request-id").as_deref(), Some(protocol), "the call has arrived");
+        assert_eq!(fixture.test_services.metadata(NAME).as_deref(), Some("127.0.0.1"), "{protocol}");
     };
     let claim = |line: &str, protocol: &str| {
         fixture.as_customer(line).header(NAME, "192.0.2.1").header("x-request-id", protocol)
@@ -265,5 +265,5 @@ async fn behind_a_trusted_proxy_the_client_is_whom_the_proxy_saw() {
     let fixture = Fixture::with(|settings| settings.edge.trusted_proxies = vec!["127.0.0.0/8".to_owned()]).await;
     let call = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001");
     call.header("x-forwarded-for", "192.0.2.1, 198.51.100.7").send().await;
-    assert_eq!(fixture.toys.metadata("flotilla-client-address").as_deref(), Some("198.51.100.7"));
+    assert_eq!(fixture.test_services.metadata("flotilla-client-address").as_deref(), Some("198.51.100.7"));
 }

@@ -20,7 +20,7 @@ async fn an_order_is_placed_over_both_http_versions() {
         assert_eq!(placed["state"], "ORDER_STATE_RESERVING");
         assert_eq!(placed["lines"][0]["quantity"], "2", "64-bit integers are strings in proto3's JSON");
     }
-    assert!(fixture.toys.request().contains("request_id: \"k1\""));
+    assert!(fixture.test_services.request().contains("request_id: \"k1\""));
 }
 
 #[tokio::test]
@@ -36,19 +36,22 @@ async fn what_goes_with_a_call_reaches_the_service() {
         .send()
         .await;
     assert_eq!(reply.headers["x-request-id"], "mine-1");
-    let toys = &fixture.toys;
-    assert_eq!(toys.metadata("traceparent").as_deref(), Some(trace));
-    assert_eq!(toys.metadata("x-request-id").as_deref(), Some("mine-1"));
-    assert_eq!(toys.metadata("authorization"), Some(format!("Bearer {}", fixture.customer_token())));
-    assert!(toys.metadata("grpc-timeout").is_some());
-    assert_eq!(toys.metadata("x-secret"), None);
+    let test_services = &fixture.test_services;
+    assert_eq!(test_services.metadata("traceparent").as_deref(), Some(trace));
+    assert_eq!(test_services.metadata("x-request-id").as_deref(), Some("mine-1"));
+    assert_eq!(test_services.metadata("authorization"), Some(format!("Bearer {}", fixture.customer_token())));
+    assert!(test_services.metadata("grpc-timeout").is_some());
+    assert_eq!(test_services.metadata("x-secret"), None);
 }
 
 #[tokio::test]
 async fn a_request_without_an_id_gets_one() {
     let fixture = Fixture::start().await;
     let reply = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001").send().await;
-    assert_eq!(Some(reply.headers["x-request-id"].to_str().unwrap().to_owned()), fixture.toys.metadata("x-request-id"));
+    assert_eq!(
+        Some(reply.headers["x-request-id"].to_str().unwrap().to_owned()),
+        fixture.test_services.metadata("x-request-id")
+    );
 }
 
 #[tokio::test]
@@ -56,13 +59,17 @@ async fn path_query_and_patch_reach_their_fields() {
     let fixture = Fixture::start().await;
     let listed = fixture.call("GET /v1/products?pageSize=7&page_token=a%2Bb").send().await;
     assert_eq!(listed.status, 200);
-    assert!(fixture.toys.request().contains("page_size: 7, page_token: \"a+b\""), "{}", fixture.toys.request());
+    assert!(
+        fixture.test_services.request().contains("page_size: 7, page_token: \"a+b\""),
+        "{}",
+        fixture.test_services.request()
+    );
     let created = fixture.as_operator("POST /v1/products?productId=tea").json(&json!({"displayName": "Tea"}));
     assert_eq!(created.send().await.json()["name"], "products/tea");
     let patched = fixture.as_operator("PATCH /v1/products/tea").json(&json!({"display_name": "Green tea"}));
     assert_eq!(patched.header("if-match", "\"7\"").send().await.json()["displayName"], "Green tea");
-    assert!(fixture.toys.request().contains("update_mask: Some(FieldMask { paths: [\"display_name\"] })"));
-    assert!(fixture.toys.request().contains(r#"etag: "\"7\"""#), "{}", fixture.toys.request());
+    assert!(fixture.test_services.request().contains("update_mask: Some(FieldMask { paths: [\"display_name\"] })"));
+    assert!(fixture.test_services.request().contains(r#"etag: "\"7\"""#), "{}", fixture.test_services.request());
     let deleted = fixture.as_operator("DELETE /v1/products/tea").send().await;
     assert_eq!((deleted.status.as_u16(), deleted.json()), (200, json!({})));
 }
@@ -146,7 +153,7 @@ async fn requests_beyond_the_limit_are_refused_with_a_hint() {
     let slow = fixture.as_customer("POST /v1/orders").json(&order()).key("slow").header("x-request-timeout", "5s");
     let first = tokio::spawn(slow.send());
     flotilla_testkit::eventually("the first call", flotilla_testkit::PATIENCE, || async {
-        fixture.toys.calls("PlaceOrder") == 1
+        fixture.test_services.calls("PlaceOrder") == 1
     })
     .await;
     let refused = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001").send().await;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::fixture::Fixture;
 use crate::http::{Call, Reply};
-use crate::opener::Opener;
+use crate::http2_client::Http2Client;
 
 const SOON: Duration = Duration::from_secs(10);
 const ORDER: &str = "/v1/orders/00000000-0000-7000-8000-00000000beef:watch";
@@ -48,7 +48,7 @@ async fn requests_whose_body_never_comes_take_no_place_from_others() {
     let fixture = Fixture::with(|settings| settings.grpc.max_calls = 64).await;
     let mut openers = Vec::new();
     for _ in 0..10 {
-        let mut opener = Opener::local(fixture.address()).await;
+        let mut opener = Http2Client::local(fixture.address()).await;
         for number in 0..100 {
             opener.send(login(fixture.address(), number), false).await;
         }
@@ -66,14 +66,14 @@ async fn requests_whose_body_never_comes_take_no_place_from_others() {
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_displaced_with_an_error() {
     let fixture = Fixture::start().await;
-    let mut opener = Opener::local(fixture.address()).await;
+    let mut opener = Http2Client::local(fixture.address()).await;
     opener.send(login(fixture.address(), 0), false).await;
     opener.settle().await;
     let mut others = Vec::new();
     let (first, _body) = opener.open.pop().unwrap();
     let told = tokio::spawn(first);
     for _ in 0..15 {
-        let mut other = Opener::local(fixture.address()).await;
+        let mut other = Http2Client::local(fixture.address()).await;
         for number in 0..100 {
             other.send(login(fixture.address(), number), false).await;
         }
@@ -94,11 +94,11 @@ async fn idle_connections_make_room_for_new_ones_and_used_ones_stay() {
         settings.edge.max_connections_per_address = 8;
     })
     .await;
-    let mut busy = Opener::connect(fixture.address(), [127, 0, 0, 2]).await;
+    let mut busy = Http2Client::connect(fixture.address(), [127, 0, 0, 2]).await;
     assert_eq!(busy.watch(ORDER, &fixture.customer_token()).await, 200);
     let mut idle = Vec::new();
     for last in [1, 1, 1, 3, 3, 4, 5] {
-        idle.push(Opener::connect(fixture.address(), [127, 0, 0, last]).await);
+        idle.push(Http2Client::connect(fixture.address(), [127, 0, 0, last]).await);
     }
     for _ in 0..5 {
         let reply = fixture.call("GET /v1/products").http2().send().await;
@@ -113,13 +113,13 @@ async fn idle_connections_make_room_for_new_ones_and_used_ones_stay() {
 #[tokio::test]
 async fn one_address_leaves_streams_for_others() {
     let fixture = Fixture::with(|settings| settings.grpc.max_streams = 16).await;
-    let mut greedy = Opener::local(fixture.address()).await;
+    let mut greedy = Http2Client::local(fixture.address()).await;
     let mut opened = 0;
     for user in 0..20 {
         let token = fixture.identity.token(Uuid::from_u128(100 + user), Role::Customer);
         opened += usize::from(greedy.watch(ORDER, &token).await == 200);
     }
-    let mut other = Opener::connect(fixture.address(), [127, 0, 0, 2]).await;
+    let mut other = Http2Client::connect(fixture.address(), [127, 0, 0, 2]).await;
     assert_eq!(other.watch(ORDER, &fixture.customer_token()).await, 200, "{opened} of another address");
     assert!(opened >= 4, "{opened}");
 }
@@ -127,7 +127,7 @@ async fn one_address_leaves_streams_for_others() {
 #[tokio::test]
 async fn one_customer_leaves_streams_for_others_at_the_same_address() {
     let fixture = Fixture::start().await;
-    let mut greedy = Opener::local(fixture.address()).await;
+    let mut greedy = Http2Client::local(fixture.address()).await;
     let token = fixture.identity.token(Uuid::from_u128(100), Role::Customer);
     let mut refused = 0;
     for number in 0..120 {
@@ -135,14 +135,14 @@ async fn one_customer_leaves_streams_for_others_at_the_same_address() {
         refused += usize::from(greedy.watch(&path, &token).await == 429);
     }
     assert_eq!(refused, 20, "a hundred are allowed");
-    let mut other = Opener::local(fixture.address()).await;
+    let mut other = Http2Client::local(fixture.address()).await;
     assert_eq!(other.watch(ORDER, &fixture.customer_token()).await, 200);
 }
 
 #[tokio::test]
 async fn one_thing_is_watched_so_often_by_one_customer() {
     let fixture = Fixture::start().await;
-    let mut opener = Opener::local(fixture.address()).await;
+    let mut opener = Http2Client::local(fixture.address()).await;
     let token = fixture.customer_token();
     let mut refused = 0;
     for _ in 0..40 {
@@ -164,7 +164,7 @@ async fn assert_few_at_work(order: impl Fn(&Fixture, &str) -> Call) {
     let token = fixture.identity.token(Uuid::from_u128(100), Role::Customer);
     let send = || tokio::spawn(order(&fixture, "slow").token(&token).send());
     let slow: Vec<_> = (0..at_work).map(|_| send()).collect();
-    eventually("calls at work", SOON, || async { fixture.toys.calls("PlaceOrder") == at_work }).await;
+    eventually("calls at work", SOON, || async { fixture.test_services.calls("PlaceOrder") == at_work }).await;
     let _waiting = [send(), send()];
     eventually("calls that wait for their turn", SOON, || async {
         fixture.gateway.metrics().contains("flotilla_gateway_waiting_calls 2\n")
@@ -172,10 +172,10 @@ async fn assert_few_at_work(order: impl Fn(&Fixture, &str) -> Call) {
     .await;
     assert_eq!(order(&fixture, "k").send().await.status, 200, "another customer");
     assert_eq!(fixture.call("GET /v1/products").token(&token).send().await.status, 200, "another service");
-    assert_eq!(fixture.toys.calls("PlaceOrder"), at_work + 1);
+    assert_eq!(fixture.test_services.calls("PlaceOrder"), at_work + 1);
     // When their clients leave, the next ones begin.
     slow.iter().for_each(tokio::task::JoinHandle::abort);
-    eventually("the others' turn", SOON, || async { fixture.toys.calls("PlaceOrder") == at_work + 3 }).await;
+    eventually("the others' turn", SOON, || async { fixture.test_services.calls("PlaceOrder") == at_work + 3 }).await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn each_line_becomes_a_message() {
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!((&reply.json()["name"], &reply.json()["received"]), (&json!("imports/nightly"), &json!("3")));
     }
-    let rows = fixture.toys.seen.lock().rows.clone();
+    let rows = fixture.test_services.seen.lock().rows.clone();
     assert!(rows[1].contains("product_id: \"cup\"") && rows[1].contains("import_id: \"nightly\""), "{}", rows[1]);
 }
 
@@ -44,7 +44,7 @@ async fn a_wrong_line_is_named_and_the_service_sees_no_end() {
         assert_eq!(problem["metadata"]["line"], "2");
     }
     assert_eq!(import(&fixture, row("tea")).send().await.status, 200);
-    assert_eq!(fixture.toys.seen.lock().imported, 1, "the others had no end");
+    assert_eq!(fixture.test_services.seen.lock().imported, 1, "the others had no end");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn what_is_no_upload_is_refused_before_the_service_is_asked() {
     assert_eq!((plain.status.as_u16(), &plain.problem()["reason"]), (415, &json!("UNSUPPORTED_MEDIA_TYPE")));
     let customer = fixture.as_customer("POST /v1/products:import").header("content-type", "application/x-ndjson");
     assert_eq!(customer.bytes(row("tea")).send().await.status, 403);
-    assert!(fixture.toys.seen.lock().rows.is_empty());
+    assert!(fixture.test_services.seen.lock().rows.is_empty());
 }
 
 #[tokio::test]

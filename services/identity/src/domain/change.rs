@@ -67,7 +67,7 @@ impl Change {
     /// The user as it would be, or nothing where all stays as it is (a new password is always a change).
     ///
     /// # Errors
-    /// [`ChangeRefusal`] says why the caller may not make it.
+    /// [`ChangeRefusal`] is the reason why the caller may not make it.
     pub fn apply(&self, user: &User, by_operator: bool) -> Result<Option<User>, ChangeRefusal> {
         let role = self.role.unwrap_or(user.role);
         if role != user.role && !by_operator {

@@ -18,7 +18,7 @@ pub struct Limit {
 const FIRST: f64 = 1.0;
 
 impl Limit {
-    /// For one account from one network: a person who has forgotten a password, or an attacker at their desk. At most
+    /// For one account from one network: a person who has forgotten a password, or an attacker on the same network. At most
     /// 24 guesses a day in the long run.
     #[must_use]
     pub const fn of_account_and_network(free: u32) -> Self {

@@ -39,7 +39,7 @@ impl SignUp {
         Ok((Self { email, display_name, role, request_id }, password))
     }
 
-    /// The hash of what was asked for, by which a repeat is told from a reuse of its key. The password isn't in it:
+    /// The hash of what was asked for, which distinguishes a repeat from a reuse of its key. The password isn't in it:
     /// a fast hash of one must never be stored, so a repeat's is checked against the slow hash.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {

@@ -37,7 +37,7 @@ impl Role {
         [Self::Customer, Self::Operator].into_iter().find(|role| role.as_str() == text)
     }
 
-    /// Reads the role of a request; nothing where it isn't said. The contract lets no other number through.
+    /// Reads the role of a request; `None` if it is not set. The contract lets no other number through.
     #[must_use]
     pub fn from_proto(role: i32) -> Option<Self> {
         match proto::Role::try_from(role) {
@@ -152,10 +152,10 @@ mod tests {
     #[test]
     fn a_new_password_is_prepared_and_long_enough_afterwards() {
         assert_eq!(check_password("cafe\u{301} au lait"), Ok("caf\u{e9} au lait".to_owned().into()));
-        let told = |password| check_password(password).map_err(|violation| violation.description);
-        assert_eq!(told(""), Err("must be set".to_owned()));
-        assert_eq!(told("correct\0horse"), Err("must not contain U+0000".to_owned()));
-        assert_eq!(told(&"e\u{301}".repeat(4)), Err("must have at least 8 characters".to_owned()));
+        let problem = |password| check_password(password).map_err(|violation| violation.description);
+        assert_eq!(problem(""), Err("must be set".to_owned()));
+        assert_eq!(problem("correct\0horse"), Err("must not contain U+0000".to_owned()));
+        assert_eq!(problem(&"e\u{301}".repeat(4)), Err("must have at least 8 characters".to_owned()));
     }
 
     #[test]

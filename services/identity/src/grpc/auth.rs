@@ -34,7 +34,7 @@ use crate::{
     storage::{BadCursor, Carried, Credentials, Exchange, NewSession, RevokedSessions, Sessions, Users},
 };
 
-/// Sessions of a page where the request doesn't say, and at most.
+/// Default and maximum page size of sessions.
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
 
@@ -186,7 +186,7 @@ impl Auth {
         let tokens = retry(deadline, || self.page_key.tokens()).await?;
         let before = tokens.resume::<Uuid>(&request.page_token, &query)?.unwrap_or(Uuid::max());
         let now = self.ids.now();
-        // One more than asked for tells whether there is a next page.
+        // One more than requested shows whether there is a next page.
         let list = || self.sessions.list_own(caller.user, before, now, i64::from(size) + 1);
         let mut sessions = retry(deadline, list).await?;
         let next_page_token = tokens.cut(&mut sessions, size, &query, |last| last.id);

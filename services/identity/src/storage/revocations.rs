@@ -20,12 +20,12 @@ const LIST: &str = include_str!("../../queries/list_revoked_sessions.sql");
 /// Sessions of one answer.
 pub const PAGE: usize = 1000;
 
-/// Where a follower stands.
+/// The position of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// The server run in which the transactions are valid; `None` at the beginning, and in cursors of earlier releases.
     run: Option<Uuid>,
-    /// Sessions ended by this transaction or a later one are still to be told.
+    /// Sessions ended by this transaction or a later one are still to be returned.
     from: u64,
     /// Amid a long answer.
     amid: Option<Amid>,
@@ -33,13 +33,13 @@ pub struct Cursor {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Amid {
-    /// The last that was told.
+    /// The last one returned.
     after: (u64, Uuid),
-    /// Where to go on once all are told.
+    /// The next transaction once all are returned.
     then: u64,
 }
 
-/// Not a cursor of ours.
+/// An invalid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a cursor of an earlier response")]
 pub struct BadCursor;
@@ -101,16 +101,16 @@ impl RevokedSessions {
 
     /// What was ended since `cursor`, and where to go on; at most `PAGE` sessions.
     pub async fn since(&self, cursor: Cursor) -> Result<(Vec<Revoked>, Cursor), StoreError> {
-        let (told, snapshot) = self.read(cursor).await?;
+        let (ended, snapshot) = self.read(cursor).await?;
         if cursor == Cursor::default() || cursor.run == Some(snapshot.run) {
-            return Ok(onward(cursor, told, snapshot));
+            return Ok(with_next_cursor(cursor, ended, snapshot));
         }
         // The cursor's run is another or unknown: sessions ended before its transaction may be new to the caller.
-        let (told, snapshot) = self.read(Cursor::default()).await?;
-        Ok(onward(Cursor::default(), told, snapshot))
+        let (ended, snapshot) = self.read(Cursor::default()).await?;
+        Ok(with_next_cursor(Cursor::default(), ended, snapshot))
     }
 
-    async fn read(&self, cursor: Cursor) -> Result<(Vec<Told>, Snapshot), StoreError> {
+    async fn read(&self, cursor: Cursor) -> Result<(Vec<EndedSession>, Snapshot), StoreError> {
         let (transaction, session) = cursor.amid.map_or((0, Uuid::nil()), |amid| amid.after);
         let (from, transaction) = (cursor.from.to_string(), transaction.to_string());
         let living = self.ids.now() - MAX_CLOCK_SKEW;
@@ -118,18 +118,18 @@ impl RevokedSessions {
         let rows = self.system.query(LIST, &[&from, &transaction, &session, &living, &limit]).await?;
         let first = rows.first().ok_or_else(|| StoreError::new(ErrorKind::Other, "the snapshot has no bounds"))?;
         let snapshot = Snapshot { run: run(first)?, begin: xid(first, "xmin")? };
-        let mut told = Vec::with_capacity(rows.len());
+        let mut ended = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.get::<Option<Uuid>>("id")?.is_some() {
-                told.push((xid(row, "xid")?, revoked(row)?));
+                ended.push((xid(row, "xid")?, revoked(row)?));
             }
         }
-        Ok((told, snapshot))
+        Ok((ended, snapshot))
     }
 }
 
 /// A session with the transaction that ended it.
-type Told = (u64, Revoked);
+type EndedSession = (u64, Revoked);
 
 #[derive(Clone, Copy)]
 struct Snapshot {
@@ -139,16 +139,16 @@ struct Snapshot {
     begin: u64,
 }
 
-fn onward(cursor: Cursor, told: Vec<Told>, snapshot: Snapshot) -> (Vec<Revoked>, Cursor) {
+fn with_next_cursor(cursor: Cursor, ended: Vec<EndedSession>, snapshot: Snapshot) -> (Vec<Revoked>, Cursor) {
     let run = Some(snapshot.run);
     let then = cursor.amid.map_or(snapshot.begin, |amid| amid.then);
-    let next = match told.last() {
-        Some((transaction, last)) if told.len() == PAGE => {
+    let next = match ended.last() {
+        Some((transaction, last)) if ended.len() == PAGE => {
             Cursor { run, amid: Some(Amid { after: (*transaction, last.session), then }), ..cursor }
         }
         _ => Cursor { run, from: then, amid: None },
     };
-    (told.into_iter().map(|(_, revoked)| revoked).collect(), next)
+    (ended.into_iter().map(|(_, revoked)| revoked).collect(), next)
 }
 
 /// Identifies a server run: the cluster and the server's start time in microseconds.
@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    fn told(count: usize) -> Vec<Told> {
+    fn ended(count: usize) -> Vec<EndedSession> {
         let until = SystemTime::UNIX_EPOCH;
         (1..=count).map(|n| (n as u64, Revoked { session: Uuid::from_u128(n as u128), until })).collect()
     }
@@ -208,10 +208,10 @@ mod tests {
     fn a_full_answer_goes_on_where_it_broke_off_and_a_short_one_at_its_first_snapshot() {
         let run = Uuid::from_u128(9);
         let begun = Cursor { run: None, from: 3, amid: None };
-        let (sessions, amid) = onward(begun, told(PAGE), Snapshot { run, begin: 5000 });
+        let (sessions, amid) = with_next_cursor(begun, ended(PAGE), Snapshot { run, begin: 5000 });
         assert_eq!((sessions.len(), amid.to_string().starts_with("3.1000.")), (PAGE, true));
         // What commits during the answer is at or after the first snapshot's begin, and comes with the next question.
-        let (_, done) = onward(amid, told(7), Snapshot { run, begin: 6000 });
+        let (_, done) = with_next_cursor(amid, ended(7), Snapshot { run, begin: 6000 });
         assert_eq!(done, Cursor { run: Some(run), from: 5000, amid: None });
     }
 }

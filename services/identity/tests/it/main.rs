@@ -1,6 +1,6 @@
 //! Identity on real servers: one file a behaviour.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "tests fail by a panic")]
 
 mod bad_input;
 mod guessing;

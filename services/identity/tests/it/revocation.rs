@@ -87,43 +87,44 @@ async fn a_follower_misses_nothing_though_transactions_commit_out_of_order() {
     let (fast, fast_token) = session(&world, "fast@example.com").await;
     let (later, later_token) = session(&world, "later@example.com").await;
     let revoked = RevokedSessions::new(world.system(), Ids::system());
-    let (told, cursor) = revoked.since(Cursor::default()).await.unwrap();
-    assert_eq!(told, []);
+    let (revocations, cursor) = revoked.since(Cursor::default()).await.unwrap();
+    assert_eq!(revocations, []);
 
-    // The earlier transaction commits after the later one was told.
+    // The earlier transaction commits after the later one was returned.
     let pool = world.system();
     let tx = pool.begin().await.unwrap();
     let end = "UPDATE sessions SET revoked_xid = pg_current_xact_id() WHERE id = $1";
     tx.execute(end, &[&slow]).await.unwrap();
     log_out(&world, &fast_token).await;
-    let told_of = |told: Vec<flotilla_auth::Revoked>| told.iter().map(|one| one.session).collect::<BTreeSet<_>>();
-    let (told, cursor) = revoked.since(cursor).await.unwrap();
-    assert_eq!(told_of(told), BTreeSet::from([fast]), "told although an older transaction is under way");
+    let sessions_of =
+        |revocations: Vec<flotilla_auth::Revoked>| revocations.iter().map(|one| one.session).collect::<BTreeSet<_>>();
+    let (revocations, cursor) = revoked.since(cursor).await.unwrap();
+    assert_eq!(sessions_of(revocations), BTreeSet::from([fast]), "returned although an older transaction is under way");
     tx.commit().await.unwrap();
-    let (told, cursor) = revoked.since(cursor).await.unwrap();
-    assert!(told_of(told).contains(&slow));
+    let (revocations, cursor) = revoked.since(cursor).await.unwrap();
+    assert!(sessions_of(revocations).contains(&slow));
 
     log_out(&world, &later_token).await;
-    let (told, mut cursor) = revoked.since(cursor).await.unwrap();
-    assert!(told_of(told).contains(&later));
-    // While transactions are under way anywhere on the server, what was told may come again; then no more.
+    let (revocations, mut cursor) = revoked.since(cursor).await.unwrap();
+    assert!(sessions_of(revocations).contains(&later));
+    // While transactions are under way anywhere on the server, what was returned may be repeated; then no more.
     let settled = async {
         loop {
-            let (told, next) = revoked.since(cursor).await.unwrap();
+            let (revocations, next) = revoked.since(cursor).await.unwrap();
             cursor = next;
-            if told.is_empty() {
+            if revocations.is_empty() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), settled).await.expect("nothing is told again and again");
+    tokio::time::timeout(Duration::from_secs(60), settled).await.expect("nothing is returned again and again");
 
     // A cursor without a server run, or with another one: everything is returned again.
     for old in ["18446744073709551615", "18446744073709551615.0.00000000000000000000000000000001.18446744073709551615"]
     {
         let old: Cursor = old.parse().unwrap();
-        assert_eq!(told_of(revoked.since(old).await.unwrap().0), BTreeSet::from([slow, fast, later]));
+        assert_eq!(sessions_of(revoked.since(old).await.unwrap().0), BTreeSet::from([slow, fast, later]));
     }
     world.finish().await;
 }
@@ -143,8 +144,8 @@ async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afte
     pass_transactions(&world, 1_000).await;
     let pool = world.system();
     let revoked = RevokedSessions::new(pool.clone(), Ids::system());
-    let (told, cursor) = revoked.since(Cursor::default()).await.unwrap();
-    assert_eq!(told, []);
+    let (revocations, cursor) = revoked.since(Cursor::default()).await.unwrap();
+    assert_eq!(revocations, []);
 
     stack.restore_postgres().await.unwrap();
     let ended = eventually("the session is ended", PATIENCE, || async {
@@ -155,8 +156,8 @@ async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afte
     // The new log outgrows the cursor before the next request.
     pass_transactions(&world, 2_000).await;
     let asked = || async { revoked.since(cursor).await.map_err(|error| error.to_string()) };
-    let (told, next) = eventually("the database answers", PATIENCE, asked).await;
-    assert_eq!(told.len(), 1, "the cursor was {cursor}, the next is {next}");
+    let (revocations, next) = eventually("the database answers", PATIENCE, asked).await;
+    assert_eq!(revocations.len(), 1, "the cursor was {cursor}, the next is {next}");
     world.service.stop().await;
 }
 
@@ -172,19 +173,19 @@ async fn long_answers_come_in_parts_and_what_can_no_longer_matter_is_left_out() 
             RETURNING 1
         ) SELECT count(*) FROM filled";
     assert_eq!(world.count(fill).await, 3000);
-    let (mut told, mut cursor, mut parts) = (BTreeSet::new(), String::new(), 0);
+    let (mut revocations, mut cursor, mut parts) = (BTreeSet::new(), String::new(), 0);
     loop {
         let answer =
             world.auth().list_revoked_sessions(ListRevokedSessionsRequest { cursor }).await.unwrap().into_inner();
         parts += 1;
         let full = answer.sessions.len() == 1000;
-        told.extend(answer.sessions.into_iter().map(|session| session.session_id));
+        revocations.extend(answer.sessions.into_iter().map(|session| session.session_id));
         cursor = answer.cursor;
         if !full {
             break;
         }
     }
-    assert_eq!((told.len(), parts), (2500, 3));
+    assert_eq!((revocations.len(), parts), (2500, 3));
 
     let bad = ListRevokedSessionsRequest { cursor: "rubbish".into() };
     assert_eq!(fields(&world.auth().list_revoked_sessions(bad).await.unwrap_err()), ["cursor"]);

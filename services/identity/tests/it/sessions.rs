@@ -158,13 +158,13 @@ async fn one_sees_ones_own_living_sessions_newest_first() {
     }
     let [_, laptop, tablet] = pairs.as_slice() else { panic!("three sessions") };
     world.auth_as(&tablet.access_token).logout(LogoutRequest {}).await.unwrap();
-    let told: Vec<_> = list(&world, &laptop.access_token)
+    let listed: Vec<_> = list(&world, &laptop.access_token)
         .await
         .into_iter()
         .map(|session| (session.client_label, session.current))
         .collect();
     let expected = [("laptop", true), ("phone", false), ("test", false)];
-    assert_eq!(told, expected.map(|(label, current)| (label.to_owned(), current)));
+    assert_eq!(listed, expected.map(|(label, current)| (label.to_owned(), current)));
 
     let mut own = world.auth_as(&laptop.access_token);
     let request = ListSessionsRequest { page_size: 2, ..ListSessionsRequest::default() };

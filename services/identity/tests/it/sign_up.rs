@@ -16,7 +16,7 @@ async fn anyone_signs_up_as_a_customer_and_an_event_is_published() {
     assert_eq!(user.password, "");
     assert!(user.etag.starts_with("\"1-"), "{}", user.etag);
     assert!(user.create_time.is_some());
-    let (event, created) = listener.hear::<UserCreated>(&user.name).await;
+    let (event, created) = listener.next_event::<UserCreated>(&user.name).await;
     assert_eq!((created.user.as_str(), created.role.as_str()), (user.name.as_str(), "customer"));
     assert_eq!((event.partition_key.as_str(), event.aggregate_version), (user.name.as_str(), 1));
     let hash: String =
@@ -65,7 +65,7 @@ async fn a_repeat_under_its_request_id_returns_the_same_user() {
     let users = futures::future::join_all(calls).await;
     assert!(users.iter().all(|user| user == &users[0]), "{users:?}");
 
-    // Another body or another password under the same key is a conflict, and says so.
+    // Another body or another password under the same key is a conflict.
     let user = request.user.clone().unwrap();
     let others = [
         User { email: "other@example.com".into(), ..user.clone() },

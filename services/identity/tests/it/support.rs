@@ -170,7 +170,7 @@ pub fn sign_up(email: &str) -> CreateUserRequest {
 
 /// Another service that follows identity's stream.
 pub struct Listener {
-    heard: mpsc::UnboundedReceiver<Event>,
+    received: mpsc::UnboundedReceiver<Event>,
     _running: DropGuard,
 }
 
@@ -183,7 +183,7 @@ impl Listener {
         let stream = StreamSpec::of(&streams::PAYMENTS);
         let nats = NatsSettings { url: nats.to_owned(), ..NatsSettings::default() };
         let mut messaging = Messaging::new("payments", stream, pool, &nats, &registry).await.unwrap();
-        let (hear, heard) = mpsc::unbounded_channel();
+        let (sender, received) = mpsc::unbounded_channel();
         let spec = ConsumerSpec {
             name: "payments-identity",
             stream: streams::IDENTITY.name,
@@ -191,31 +191,31 @@ impl Listener {
             events: &[],
             max_events: 64,
         };
-        messaging.consume(spec, Arc::new(Ear(hear))).unwrap();
+        messaging.consume(spec, Arc::new(Recorder(sender))).unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(messaging.run(shutdown.clone()));
-        Self { heard, _running: shutdown.drop_guard() }
+        Self { received, _running: shutdown.drop_guard() }
     }
 
     /// The next message of this type about this user.
-    pub async fn hear<M: prost::Message + prost::Name + Default>(&mut self, user: &str) -> (Event, M) {
-        let heard = async {
+    pub async fn next_event<M: prost::Message + prost::Name + Default>(&mut self, user: &str) -> (Event, M) {
+        let received = async {
             loop {
-                let event = self.heard.recv().await.unwrap();
+                let event = self.received.recv().await.unwrap();
                 if event.is::<M>() && event.aggregate == user {
                     let message = event.decode().unwrap();
                     return (event, message);
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("no {} of {user}", M::NAME))
+        tokio::time::timeout(PATIENCE, received).await.unwrap_or_else(|_| panic!("no {} of {user}", M::NAME))
     }
 }
 
-struct Ear(mpsc::UnboundedSender<Event>);
+struct Recorder(mpsc::UnboundedSender<Event>);
 
 #[async_trait]
-impl Handler<Tx> for Ear {
+impl Handler<Tx> for Recorder {
     fn knows(&self, _: &str) -> bool {
         true
     }

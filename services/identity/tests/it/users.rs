@@ -151,7 +151,7 @@ async fn an_update_changes_the_masked_fields_and_publishes_an_event() {
     let changed = own.update_user(update(given.clone(), &["display_name"])).await.unwrap().into_inner();
     assert_eq!((changed.display_name.as_str(), changed.email.as_str()), ("Anna", "ann@example.com"));
     assert!(changed.etag.starts_with("\"2-"), "{}", changed.etag);
-    let (event, updated) = listener.hear::<UserUpdated>(&ann.name).await;
+    let (event, updated) = listener.next_event::<UserUpdated>(&ann.name).await;
     assert_eq!((updated.display_name.as_str(), event.aggregate_version), ("Anna", 2));
 
     let stale = own.update_user(update(given, &["display_name"])).await.unwrap_err();
@@ -205,7 +205,7 @@ async fn a_deleted_user_is_gone_and_an_event_is_published() {
     assert_eq!(reason(&own.delete_user(stale).await.unwrap_err()), "ETAG_MISMATCH");
     let delete = DeleteUserRequest { name: ann.name.clone(), etag: ann.etag };
     own.delete_user(delete.clone()).await.unwrap();
-    let (event, deleted) = listener.hear::<UserDeleted>(&ann.name).await;
+    let (event, deleted) = listener.next_event::<UserDeleted>(&ann.name).await;
     assert_eq!((deleted.user.as_str(), event.aggregate_version), (ann.name.as_str(), 2));
 
     assert_eq!(reason(&own.get_user(get(&ann.name)).await.unwrap_err()), "SESSION_REVOKED");

@@ -72,8 +72,8 @@ fn a_header_may_repeat_its_field_but_not_contradict_it() {
     let order: PlaceOrderRequest = call("POST /v1/orders").body(json!({"requestId": ""})).key("mine").read();
     assert_eq!(order.request_id, "mine", "an empty field isn't set");
     let refused = call("POST /v1/orders").body(json!({"requestId": "mine"})).key("other").refused();
-    let told = r#"contradicts the header Idempotency-Key, which says "other""#;
-    assert_eq!(refused, [("requestId".to_owned(), told.to_owned())]);
+    let text = r#"contradicts the header Idempotency-Key, which says "other""#;
+    assert_eq!(refused, [("requestId".to_owned(), text.to_owned())]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::attackers::{self, Attack};
 use crate::http::Call;
-use crate::toys::Toys;
+use crate::test_services::TestServices;
 
 const SOON: Duration = Duration::from_secs(30);
 /// Calls of an honest client in each measurement.
@@ -25,13 +25,13 @@ const TRIES: usize = 3;
 const GROWTH: u64 = 32 * 1024;
 
 /// One siege at a time: each measures.
-pub static SIEGE: Mutex<()> = Mutex::const_new(());
+pub static ATTACKS: Mutex<()> = Mutex::const_new(());
 
 /// The gateway's process.
 pub struct Gateway {
     process: Child,
     pub address: SocketAddr,
-    _toys: Toys,
+    _toys: TestServices,
 }
 
 impl Gateway {
@@ -41,21 +41,21 @@ impl Gateway {
 
     /// Starts it with further variables.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
-        let toys = Toys::start().await;
+        let test_services = TestServices::start().await;
         let address = free_port().await;
         let admin = free_port().await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_flotilla-gateway"));
         command
             .env("FLOTILLA__GRPC__LISTEN", address.to_string())
             .env("FLOTILLA__SERVICE__ADMIN_LISTEN", admin.to_string())
-            .env("FLOTILLA__AUTH__IDENTITY_URL", &toys.url)
+            .env("FLOTILLA__AUTH__IDENTITY_URL", &test_services.url)
             .env("FLOTILLA__EDGE__HEADER_TIMEOUT", "1s")
             .envs(variables.iter().copied());
         for service in ["IDENTITY", "INVENTORY", "ORDERS", "PAYMENTS", "NOTIFICATION"] {
-            command.env(format!("FLOTILLA__BACKENDS__{service}"), &toys.url);
+            command.env(format!("FLOTILLA__BACKENDS__{service}"), &test_services.url);
         }
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let gateway = Self { process, address, _toys: toys };
+        let gateway = Self { process, address, _toys: test_services };
         eventually("the gateway", SOON, || async { TcpStream::connect(address).await.is_ok() }).await;
         gateway
     }
@@ -100,7 +100,7 @@ fn felt(quiet: [Duration; 2], during: [Duration; 2]) -> bool {
 
 /// Honest clients before, during and after the attack.
 async fn withstands(attack: impl FnOnce(SocketAddr) -> Attack) {
-    let _alone = SIEGE.lock().await;
+    let _alone = ATTACKS.lock().await;
     let gateway = Gateway::start().await;
     // Pools, caches and the allocator fill up.
     gateway.latencies().await;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A connection with streams that stay open.
-pub struct Opener {
+pub struct Http2Client {
     address: SocketAddr,
     requests: SendRequest<Bytes>,
     /// Ends with the connection.
@@ -25,7 +25,7 @@ pub struct Opener {
     pub open: Vec<(ResponseFuture, SendStream<Bytes>)>,
 }
 
-impl Opener {
+impl Http2Client {
     /// Connects from an address of this machine's loopback network.
     pub async fn connect(address: SocketAddr, from: [u8; 4]) -> Self {
         Self::try_connect(address, from).await.expect("a connection that is let in")

@@ -1,4 +1,4 @@
-//! Toy services: they answer by the names that they are asked for, and note what came with a call.
+//! Test services: they reply by the requested names, and record what came with a call.
 
 mod catalog;
 mod orders;
@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
-/// The toys check no tokens: the gateway does, here.
+/// The test services check no tokens: the gateway does, here.
 const ORDERS: &[&str] = &[
     "/flotilla.orders.v1.OrderService/PlaceOrder",
     "/flotilla.orders.v1.OrderService/GetOrder",
@@ -34,7 +34,7 @@ const CATALOG: &[&str] = &[
     "/flotilla.inventory.v1.CatalogService/WatchPrices",
 ];
 
-/// What the toys have seen.
+/// What the test_services have seen.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Metadata of the last call.
@@ -51,8 +51,8 @@ pub struct Seen {
     pub imported: usize,
 }
 
-/// Running toys. Dropped, they end.
-pub struct Toys {
+/// Running test_services. Dropped, they end.
+pub struct TestServices {
     pub url: String,
     pub seen: Arc<Mutex<Seen>>,
     _server: DropGuard,
@@ -78,7 +78,7 @@ impl Notes {
     }
 }
 
-impl Toys {
+impl TestServices {
     pub async fn start() -> Self {
         let notes = Notes::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -89,7 +89,7 @@ impl Toys {
         let server = Server::new(&flotilla_testkit::server_settings(), None, rules, &Registry::new())
             .add(OrderServiceServer::new(orders::Orders(notes.clone())))
             .add(CatalogServiceServer::new(catalog::Catalog::new(notes.clone())));
-        // Not drained: a test that ends takes its toys along.
+        // Not drained: a test that ends takes its test_services along.
         let end = shutdown.clone();
         tokio::spawn(async move {
             tokio::select! {

@@ -89,7 +89,7 @@ impl CatalogService for Catalog {
     }
 
     async fn get_import(&self, _: Request<GetImportRequest>) -> Result<Response<Import>, Status> {
-        Err(Status::unimplemented("not in the toy"))
+        Err(Status::unimplemented("not in the test service"))
     }
 
     type WatchPricesStream = Pin<Box<dyn Stream<Item = Result<WatchPricesResponse, Status>> + Send>>;
