@@ -31,7 +31,7 @@ pub static ATTACKS: Mutex<()> = Mutex::const_new(());
 pub struct Gateway {
     process: Child,
     pub address: SocketAddr,
-    _toys: TestServices,
+    _test_services: TestServices,
 }
 
 impl Gateway {
@@ -55,7 +55,7 @@ impl Gateway {
             command.env(format!("FLOTILLA__BACKENDS__{service}"), &test_services.url);
         }
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let gateway = Self { process, address, _toys: test_services };
+        let gateway = Self { process, address, _test_services: test_services };
         eventually("the gateway", SOON, || async { TcpStream::connect(address).await.is_ok() }).await;
         gateway
     }

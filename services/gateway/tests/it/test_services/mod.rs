@@ -34,7 +34,7 @@ const CATALOG: &[&str] = &[
     "/flotilla.inventory.v1.CatalogService/WatchPrices",
 ];
 
-/// What the test_services have seen.
+/// What the test services have seen.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Metadata of the last call.
@@ -89,7 +89,7 @@ impl TestServices {
         let server = Server::new(&flotilla_testkit::server_settings(), None, rules, &Registry::new())
             .add(OrderServiceServer::new(orders::Orders(notes.clone())))
             .add(CatalogServiceServer::new(catalog::Catalog::new(notes.clone())));
-        // Not drained: a test that ends takes its test_services along.
+        // Not drained: a test that ends takes its test services along.
         let end = shutdown.clone();
         tokio::spawn(async move {
             tokio::select! {
