@@ -75,14 +75,14 @@ impl Service for Inventory {
                 catalogue,
                 page_key,
                 log,
-                grpc::ImportApi::new(desk, &settings.imports),
+                grpc::ImportApi::new(imports, &settings.imports),
             )))
             .add(StockServiceServer::new(grpc::StockApi::new(storage::StockStore::new(system.clone()))));
 
         let shutdown = base.chassis.shutdown();
         base.chassis.spawn("expiry", expiry.run(shutdown.clone()));
         base.chassis.spawn("prices", follower.run(shutdown.clone()));
-        base.chassis.spawn("imports", closer.run(shutdown));
+        base.chassis.spawn("imports", broken.run(shutdown));
         base.start(server).await
     }
 
