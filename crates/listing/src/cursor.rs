@@ -1,11 +1,11 @@
-//! Reading a text from left to right.
+//! Reads a text from left to right.
 
-use super::fault::{Fault, quoted};
+use super::parse_error::{ParseError, quoted};
 
-/// What a bare literal may have besides letters and digits.
+/// Characters that an unquoted literal may have besides letters and digits.
 const BARE: &str = "_-+.:/@*";
 
-/// A place in a text. Cheap to copy, so that a reader may look ahead.
+/// A position in a text. Cheap to copy, so that a reader can look ahead.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     rest: &'a str,
@@ -17,7 +17,7 @@ impl<'a> Cursor<'a> {
         Self { rest: text, at: 0 }
     }
 
-    /// Characters before this place, spaces skipped.
+    /// Number of characters before this position, after spaces.
     pub fn at(&mut self) -> usize {
         self.skip_spaces();
         self.at
@@ -62,7 +62,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a literal: quoted, or bare.
-    pub fn literal(&mut self) -> Result<String, Fault> {
+    pub fn literal(&mut self) -> Result<String, ParseError> {
         self.skip_spaces();
         let at = self.at;
         match self.rest.chars().next() {
@@ -70,21 +70,24 @@ impl<'a> Cursor<'a> {
             _ => {
                 let bare = self.run(|c| c.is_ascii_alphanumeric() || BARE.contains(c));
                 if bare.is_empty() {
-                    return Err(Fault::new(at, format!("a value is missing{}; texts stand in quotes", self.instead())));
+                    return Err(ParseError::new(
+                        at,
+                        format!("a value is missing{}; put text in quotes", self.instead()),
+                    ));
                 }
                 Ok(bare.to_owned())
             }
         }
     }
 
-    /// What stands here, for an error: ` before "..."`.
+    /// The next token, for an error message: ` before "..."`.
     pub fn instead(&mut self) -> String {
         self.skip_spaces();
         let next: String = self.rest.split_whitespace().next().unwrap_or_default().to_owned();
         if next.is_empty() { String::new() } else { format!(" before {}", quoted(&next)) }
     }
 
-    fn quoted(&mut self, quote: char) -> Result<String, Fault> {
+    fn quoted(&mut self, quote: char) -> Result<String, ParseError> {
         let opened = self.at;
         let mut text = String::new();
         let mut escaped = false;
@@ -93,7 +96,7 @@ impl<'a> Cursor<'a> {
                 '"' | '\'' | '\\' if escaped => text.push(c),
                 _ if escaped => {
                     let at = opened + self.rest[..index].chars().count();
-                    return Err(Fault::new(at, r#"only \", \' and \\ may follow a backslash"#));
+                    return Err(ParseError::new(at, r#"only \", \' and \\ may follow a backslash"#));
                 }
                 '\\' => {}
                 c if c == quote => {
@@ -104,7 +107,7 @@ impl<'a> Cursor<'a> {
             }
             escaped = c == '\\' && !escaped;
         }
-        Err(Fault::new(opened, "the quote is not closed"))
+        Err(ParseError::new(opened, "the quote is not closed"))
     }
 
     fn run(&mut self, fits: impl Fn(char) -> bool) -> &'a str {
@@ -126,13 +129,13 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Refuses what has no place in any filter or order: too many bytes, control characters.
-pub(super) fn check(text: &str, longest: usize) -> Result<(), Fault> {
+/// Refuses texts that are too long for any filter or order, and control characters.
+pub(super) fn check(text: &str, longest: usize) -> Result<(), ParseError> {
     if text.len() > longest {
-        return Err(Fault::new(longest, format!("it has more than {longest} bytes")));
+        return Err(ParseError::new(longest, format!("more than {longest} bytes")));
     }
     match text.chars().position(char::is_control) {
-        Some(at) => Err(Fault::new(at, "control characters are not allowed")),
+        Some(at) => Err(ParseError::new(at, "control characters are not allowed")),
         None => Ok(()),
     }
 }

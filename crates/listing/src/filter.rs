@@ -1,7 +1,7 @@
 //! Reading a filter into a tree of known fields and typed values.
 
 use super::cursor::{self, Cursor};
-use super::fault::{Fault, unknown};
+use super::parse_error::{ParseError, unknown};
 use super::schema::{Field, Kind, Schema};
 use super::value::Value;
 use super::{MAX_DEPTH, MAX_FILTER, MAX_TERMS};
@@ -52,7 +52,7 @@ pub enum Condition {
     Present(&'static Field),
 }
 
-/// A filter; the empty one lets everything through.
+/// A filter; the empty one matches every row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(pub(super) Option<Condition>);
 
@@ -65,10 +65,10 @@ impl Filter {
 }
 
 pub(crate) fn parse(schema: &'static Schema, text: &str) -> Result<Filter, RpcError> {
-    read(schema, text).map(Filter).map_err(|fault| fault.of("filter"))
+    read(schema, text).map(Filter).map_err(|error| error.into_rpc("filter"))
 }
 
-fn read(schema: &'static Schema, text: &str) -> Result<Option<Condition>, Fault> {
+fn read(schema: &'static Schema, text: &str) -> Result<Option<Condition>, ParseError> {
     cursor::check(text, MAX_FILTER)?;
     let mut reader = Reader { schema, cursor: Cursor::new(text), terms: 0 };
     if reader.cursor.is_end() {
@@ -80,8 +80,8 @@ fn read(schema: &'static Schema, text: &str) -> Result<Option<Condition>, Fault>
     }
     let at = reader.cursor.at();
     let closing = reader.cursor.peek() == Some(')');
-    let missing = if closing { "a parenthesis is closed that isn't open" } else { "AND or OR is missing" };
-    Err(Fault::new(at, format!("{missing}{}", reader.cursor.instead())))
+    let missing = if closing { "unmatched closing parenthesis" } else { "AND or OR is missing" };
+    Err(ParseError::new(at, format!("{missing}{}", reader.cursor.instead())))
 }
 
 struct Reader<'a> {
@@ -91,7 +91,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn filter(&mut self, depth: usize) -> Result<Condition, Fault> {
+    fn filter(&mut self, depth: usize) -> Result<Condition, ParseError> {
         let mut all = vec![self.factor(depth)?];
         while self.cursor.eat_word("AND") {
             all.push(self.factor(depth)?);
@@ -99,7 +99,7 @@ impl Reader<'_> {
         Ok(joined(all, Condition::All))
     }
 
-    fn factor(&mut self, depth: usize) -> Result<Condition, Fault> {
+    fn factor(&mut self, depth: usize) -> Result<Condition, ParseError> {
         let mut any = vec![self.term(depth)?];
         while self.cursor.eat_word("OR") {
             any.push(self.term(depth)?);
@@ -107,10 +107,10 @@ impl Reader<'_> {
         Ok(joined(any, Condition::Any))
     }
 
-    fn term(&mut self, depth: usize) -> Result<Condition, Fault> {
+    fn term(&mut self, depth: usize) -> Result<Condition, ParseError> {
         let at = self.cursor.at();
         if depth > MAX_DEPTH {
-            return Err(Fault::new(at, format!("it is nested more than {MAX_DEPTH} deep")));
+            return Err(ParseError::new(at, format!("the filter is nested more than {MAX_DEPTH} deep")));
         }
         if self.cursor.eat_word("NOT") || self.cursor.eat("-") {
             return Ok(Condition::Not(Box::new(self.term(depth + 1)?)));
@@ -120,21 +120,24 @@ impl Reader<'_> {
         }
         let inner = self.filter(depth + 1)?;
         if !self.cursor.eat(")") {
-            return Err(Fault::new(at, format!("the parenthesis is not closed{}", self.cursor.instead())));
+            return Err(ParseError::new(at, format!("the parenthesis is not closed{}", self.cursor.instead())));
         }
         Ok(inner)
     }
 
-    fn restriction(&mut self) -> Result<Condition, Fault> {
+    fn restriction(&mut self) -> Result<Condition, ParseError> {
         let field = self.field()?;
         let at = self.cursor.at();
         let Some((_, operator)) = OPERATORS.into_iter().find(|(sign, _)| self.cursor.eat(sign)) else {
             let instead = self.cursor.instead();
-            return Err(Fault::new(at, format!("one of = != < <= > >= : is missing after {}{instead}", field.name)));
+            return Err(ParseError::new(
+                at,
+                format!("one of = != < <= > >= : is missing after {}{instead}", field.name),
+            ));
         };
         self.terms += 1;
         if self.terms > MAX_TERMS {
-            return Err(Fault::new(at, format!("it has more than {MAX_TERMS} comparisons")));
+            return Err(ParseError::new(at, format!("the filter has more than {MAX_TERMS} comparisons")));
         }
         let at_value = self.cursor.at();
         let is_quoted = matches!(self.cursor.peek(), Some('"' | '\''));
@@ -142,13 +145,13 @@ impl Reader<'_> {
         if operator == Operator::Has && literal == "*" && !is_quoted {
             return Ok(Condition::Present(field));
         }
-        fits(field, operator).map_err(|message| Fault::new(at, message))?;
+        fits(field, operator).map_err(|message| ParseError::new(at, message))?;
         let value = Value::read(field.kind, &literal)
-            .map_err(|message| Fault::new(at_value, format!("{}: {message}", field.name)))?;
+            .map_err(|message| ParseError::new(at_value, format!("{}: {message}", field.name)))?;
         Ok(Condition::Compare(field, operator, value))
     }
 
-    fn field(&mut self) -> Result<&'static Field, Fault> {
+    fn field(&mut self) -> Result<&'static Field, ParseError> {
         let at = self.cursor.at();
         let known = || self.schema.all().filter(|field| field.filterable);
         let word = self.cursor.word();
@@ -158,17 +161,17 @@ impl Reader<'_> {
         let message = match word {
             "" => {
                 let names: Vec<&str> = known().map(|field| field.name).collect();
-                format!("a field is missing{}; fields: {}", self.cursor.instead(), names.join(", "))
+                format!("a field is missing{}; use one of {}", self.cursor.instead(), names.join(", "))
             }
-            "and" | "or" | "not" => format!("{} is written in capitals", word.to_uppercase()),
+            "and" | "or" | "not" => format!("write {} in capital letters", word.to_uppercase()),
             "AND" | "OR" => format!("a comparison is missing before {word}"),
             word => unknown(word, known()),
         };
-        Err(Fault::new(at, message))
+        Err(ParseError::new(at, message))
     }
 }
 
-/// Whether a field of this kind can be compared so.
+/// Whether a field of this kind can be compared with this operator.
 fn fits(field: &Field, operator: Operator) -> Result<(), String> {
     let only = |signs: &str| Err(format!("{} takes only {signs}", field.name));
     match (field.kind, operator) {
@@ -179,7 +182,7 @@ fn fits(field: &Field, operator: Operator) -> Result<(), String> {
     }
 }
 
-/// One condition stands by itself.
+/// A single condition needs no list around it.
 fn joined(mut conditions: Vec<Condition>, join: fn(Vec<Condition>) -> Condition) -> Condition {
     match conditions.len() {
         1 => conditions.remove(0),

@@ -65,11 +65,11 @@
 
 mod cursor;
 pub mod etag;
-mod fault;
 mod filter;
 mod matches;
 mod order_by;
 pub mod page;
+mod parse_error;
 mod schema;
 mod sql;
 mod value;

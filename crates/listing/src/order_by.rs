@@ -1,7 +1,7 @@
-//! Reading an order: fields and directions, ended by the key so that it tells any two rows apart.
+//! Parses an order: fields and directions. The key is appended, so that the order of any two rows is defined.
 
 use super::cursor::{self, Cursor};
-use super::fault::{Fault, unknown};
+use super::parse_error::{ParseError, unknown};
 use super::schema::{Field, Schema};
 use super::{MAX_ORDER_BY, MAX_SORTS};
 use flotilla_rpc::RpcError;
@@ -16,11 +16,11 @@ pub struct Sort {
 }
 
 pub(crate) fn parse(schema: &'static Schema, text: &str) -> Result<Vec<Sort>, RpcError> {
-    let mut sorts = read(schema, text, |field| field.sortable).map_err(|fault| fault.of("order_by"))?;
+    let mut sorts = read(schema, text, |field| field.sortable).map_err(|error| error.into_rpc("order_by"))?;
     if sorts.is_empty() {
-        // The schema's own order may name what clients may not.
-        sorts = read(schema, schema.order, |_| true).map_err(|fault| {
-            tracing::error!(order = schema.order, fault = fault.message, "schema's own order can't be read");
+        // The schema's default order may name fields that clients may not.
+        sorts = read(schema, schema.order, |_| true).map_err(|error| {
+            tracing::error!(order = schema.order, error = error.message, "schema's default order can't be read");
             RpcError::internal()
         })?;
     }
@@ -35,7 +35,7 @@ pub(crate) fn parse(schema: &'static Schema, text: &str) -> Result<Vec<Sort>, Rp
     Ok(sorts)
 }
 
-fn read(schema: &'static Schema, text: &str, fits: impl Fn(&Field) -> bool) -> Result<Vec<Sort>, Fault> {
+fn read(schema: &'static Schema, text: &str, fits: impl Fn(&Field) -> bool) -> Result<Vec<Sort>, ParseError> {
     cursor::check(text, MAX_ORDER_BY)?;
     let mut cursor = Cursor::new(text);
     let mut sorts: Vec<Sort> = Vec::new();
@@ -47,13 +47,13 @@ fn read(schema: &'static Schema, text: &str, fits: impl Fn(&Field) -> bool) -> R
         let word = cursor.word();
         let known = || schema.all().filter(|field| fits(field));
         let Some(field) = known().find(|field| field.name == word) else {
-            return Err(Fault::new(at, unknown(word, known())));
+            return Err(ParseError::new(at, unknown(word, known())));
         };
         if sorts.iter().any(|sort| sort.field == field) {
-            return Err(Fault::new(at, format!("{word} is named twice")));
+            return Err(ParseError::new(at, format!("{word} is named twice")));
         }
         if sorts.len() == MAX_SORTS {
-            return Err(Fault::new(at, format!("it has more than {MAX_SORTS} fields")));
+            return Err(ParseError::new(at, format!("the order has more than {MAX_SORTS} fields")));
         }
         sorts.push(Sort { field, descending: direction(&mut cursor)? });
         if cursor.is_end() {
@@ -61,12 +61,12 @@ fn read(schema: &'static Schema, text: &str, fits: impl Fn(&Field) -> bool) -> R
         }
         let at = cursor.at();
         if !cursor.eat(",") {
-            return Err(Fault::new(at, format!("a comma is missing{}", cursor.instead())));
+            return Err(ParseError::new(at, format!("a comma is missing{}", cursor.instead())));
         }
     }
 }
 
-fn direction(cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
+fn direction(cursor: &mut Cursor<'_>) -> Result<bool, ParseError> {
     let at = cursor.at();
     let word = cursor.word();
     if word.is_empty() || word.eq_ignore_ascii_case("asc") {
@@ -75,5 +75,5 @@ fn direction(cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
     if word.eq_ignore_ascii_case("desc") {
         return Ok(true);
     }
-    Err(Fault::new(at, "only asc, desc or a comma may follow a field"))
+    Err(ParseError::new(at, "only asc, desc or a comma may follow a field"))
 }

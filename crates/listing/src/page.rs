@@ -35,7 +35,7 @@ impl Listing {
         let after: Option<Vec<String>> = tokens.resume(page_token, &query)?;
         // A token of an earlier release, whose order had other keys.
         if after.as_ref().is_some_and(|keys| keys.len() != sorts.len()) {
-            return Err(invalid("page_token", "is not a token of this query"));
+            return Err(invalid("page_token", "invalid page token: it belongs to another query"));
         }
         Ok(Page { tokens: tokens.clone(), query, filter, sorts, after, size })
     }

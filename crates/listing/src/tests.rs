@@ -44,10 +44,10 @@ fn refused(parsed: Result<impl std::fmt::Debug, RpcError>) -> (String, String) {
     parsed.expect_err("it is refused").violations()[0].clone()
 }
 
-fn fault(filter: &str) -> String {
-    let (field, fault) = refused(PRODUCTS.parse(filter, ""));
+fn filter_error(filter: &str) -> String {
+    let (field, error) = refused(PRODUCTS.parse(filter, ""));
     assert_eq!(field, "filter");
-    fault
+    error
 }
 
 #[test]
@@ -144,48 +144,48 @@ fn a_token_of_another_filter_order_or_owner_is_refused() {
 }
 
 #[test]
-fn a_wrong_filter_is_told_where_and_how_to_mend_it() {
+fn a_wrong_filter_gets_an_error_with_its_position_and_the_fix() {
     for (filter, wanted) in [
         (
             "prise < 3",
-            "at character 1: \"prise\" is no field of it; fields: name, display_name, price, state, version, create_time, order; did you mean price?",
+            "at character 1: unknown field \"prise\"; did you mean \"price\"? Fields: name, display_name, price, state, version, create_time, order",
         ),
         (
             "secret = x",
-            "at character 1: \"secret\" is no field of it; fields: name, display_name, price, state, version, create_time, order",
+            "at character 1: unknown field \"secret\"; use one of name, display_name, price, state, version, create_time, order",
         ),
         ("version", "at character 8: one of = != < <= > >= : is missing after version"),
         ("version 3", "at character 9: one of = != < <= > >= : is missing after version before \"3\""),
-        ("version =", "at character 10: a value is missing; texts stand in quotes"),
+        ("version =", "at character 10: a value is missing; put text in quotes"),
         ("version = x", "at character 11: version: \"x\" is not a whole number"),
-        ("state = LIFE", "at character 9: state: \"LIFE\" is none of LIVE, GONE; did you mean LIVE?"),
+        ("state = LIFE", "at character 9: state: unknown value \"LIFE\"; did you mean LIVE? Values: LIVE, GONE"),
         ("state < LIVE", "at character 7: state takes only =, != and :*"),
         ("version : 3", "at character 9: version takes only =, !=, <, <=, >, >= and :*"),
         ("version = 1 version = 2", "at character 13: AND or OR is missing before \"version\""),
         ("version = 1 and version = 2", "at character 13: AND or OR is missing before \"and\""),
         (
             "version = 1 AND",
-            "at character 16: a field is missing; fields: name, display_name, price, state, version, create_time, order",
+            "at character 16: a field is missing; use one of name, display_name, price, state, version, create_time, order",
         ),
         ("AND version = 1", "at character 1: a comparison is missing before AND"),
-        ("not version = 1", "at character 1: NOT is written in capitals"),
+        ("not version = 1", "at character 1: write NOT in capital letters"),
         ("(version = 1", "at character 1: the parenthesis is not closed"),
-        ("version = 1)", "at character 12: a parenthesis is closed that isn't open before \")\""),
+        ("version = 1)", "at character 12: unmatched closing parenthesis before \")\""),
         ("display_name = \"x", "at character 16: the quote is not closed"),
         ("display_name = \"ä\\n\"", "at character 19: only \\\", \\' and \\\\ may follow a backslash"),
         ("display_name = \"\0\"", "at character 17: control characters are not allowed"),
     ] {
-        assert_eq!(fault(filter), wanted, "{filter:?}");
+        assert_eq!(filter_error(filter), wanted, "{filter:?}");
     }
 }
 
 #[test]
-fn a_wrong_order_is_told_where_and_how_to_mend_it() {
-    let sortable = "fields: name, display_name, price, create_time";
+fn a_wrong_order_gets_an_error_with_its_position_and_the_fix() {
+    let sortable = "name, display_name, price, create_time";
     for (order_by, wanted) in [
-        ("version", format!("at character 1: \"version\" is no field of it; {sortable}")),
-        ("prise", format!("at character 1: \"prise\" is no field of it; {sortable}; did you mean price?")),
-        ("name,", format!("at character 6: \"\" is no field of it; {sortable}")),
+        ("version", format!("at character 1: unknown field \"version\"; use one of {sortable}")),
+        ("prise", format!("at character 1: unknown field \"prise\"; did you mean \"price\"? Fields: {sortable}")),
+        ("name,", format!("at character 6: a field is missing; use one of {sortable}")),
         ("name up", "at character 6: only asc, desc or a comma may follow a field".to_owned()),
         ("name asc desc", "at character 10: a comma is missing before \"desc\"".to_owned()),
         ("name, name desc", "at character 7: name is named twice".to_owned()),
@@ -198,12 +198,12 @@ fn a_wrong_order_is_told_where_and_how_to_mend_it() {
 fn length_depth_and_number_of_comparisons_are_bounded() {
     let nested = |depth: usize| format!("{}version = 1{}", "(".repeat(depth), ")".repeat(depth));
     assert!(PRODUCTS.filter(&nested(MAX_DEPTH)).is_ok());
-    assert!(fault(&nested(MAX_DEPTH + 1)).contains("nested more than 8 deep"));
-    assert!(fault(&format!("{}version = 1", "NOT ".repeat(200))).contains("nested more than 8 deep"));
+    assert!(filter_error(&nested(MAX_DEPTH + 1)).contains("nested more than 8 deep"));
+    assert!(filter_error(&format!("{}version = 1", "NOT ".repeat(200))).contains("nested more than 8 deep"));
     let many = |terms: usize| vec!["version = 1"; terms].join(" AND ");
     assert!(PRODUCTS.filter(&many(MAX_TERMS)).is_ok());
-    assert!(fault(&many(MAX_TERMS + 1)).contains("more than 32 comparisons"));
-    assert!(fault(&" ".repeat(MAX_FILTER + 1)).contains("more than 1024 bytes"));
+    assert!(filter_error(&many(MAX_TERMS + 1)).contains("more than 32 comparisons"));
+    assert!(filter_error(&" ".repeat(MAX_FILTER + 1)).contains("more than 1024 bytes"));
     assert!(refused(PRODUCTS.parse("", &"x".repeat(MAX_ORDER_BY + 1))).1.contains("more than 256 bytes"));
 }
 

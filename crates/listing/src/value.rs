@@ -7,7 +7,7 @@ use flotilla_money::Amount;
 use prost_types::Timestamp;
 use uuid::Uuid;
 
-use super::fault::{closest, quoted};
+use super::parse_error::{closest, quoted};
 use super::schema::Kind;
 
 /// Digits after the point that a decimal may have: no currency has more.
@@ -159,10 +159,9 @@ fn choice(prefix: &str, values: &'static [(&str, &str)], literal: &str) -> Resul
         return Ok((*stored).into());
     }
     let words: Vec<&str> = values.iter().map(|(known, _)| *known).collect();
-    let message = format!("{} is none of {}", quoted(literal), words.join(", "));
     Err(match closest(&word.to_uppercase(), &words) {
-        Some(meant) => format!("{message}; did you mean {meant}?"),
-        None => message,
+        Some(meant) => format!("unknown value {}; did you mean {meant}? Values: {}", quoted(literal), words.join(", ")),
+        None => format!("unknown value {}; use one of {}", quoted(literal), words.join(", ")),
     })
 }
 
@@ -206,7 +205,7 @@ mod tests {
         assert_eq!(Value::read(role, "OPERATOR"), Ok("operator".into()));
         assert_eq!(Value::read(role, "ROLE_OPERATOR"), Ok("operator".into()));
         let wrong = Value::read(role, "operators").expect_err("no such role");
-        assert_eq!(wrong, r#""operators" is none of OPERATOR, CUSTOMER; did you mean OPERATOR?"#);
+        assert_eq!(wrong, r#"unknown value "operators"; did you mean OPERATOR? Values: OPERATOR, CUSTOMER"#);
     }
 
     #[test]

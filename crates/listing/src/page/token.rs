@@ -11,7 +11,7 @@ use flotilla_rpc::{RpcError, invalid};
 
 /// Bytes of the signature that a token carries.
 const MAC: usize = 16;
-/// Longest token that is looked at.
+/// Maximum length of a token that is decoded.
 const MAX_TOKEN: usize = 2048;
 
 /// Signs and checks page tokens with one key. All replicas of a service share the key.
@@ -26,8 +26,8 @@ impl PageTokens {
         Self { mac: Hmac::new_from_slice(key.as_ref()).expect("HMAC takes keys of any length") }
     }
 
-    /// A token that leads on from `cursor` in the query that `query` tells apart from all others (method, filter,
-    /// order and owner; see [`fingerprint`]).
+    /// A token that continues after `cursor` in the query that `query` identifies (method, filter, order and owner;
+    /// see [`fingerprint`]).
     pub fn sign<T: Serialize>(&self, cursor: &T, query: &str) -> String {
         let payload = serde_json::to_vec(cursor).expect("a cursor is plain data");
         let mut token = self.mac(&payload, query).to_vec();
@@ -40,13 +40,14 @@ impl PageTokens {
     /// # Errors
     /// `INVALID_ARGUMENT` naming `page_token` if the token isn't ours, was changed or belongs to another query.
     pub fn verify<T: DeserializeOwned>(&self, token: &str, query: &str) -> Result<T, RpcError> {
-        let wrong = || invalid("page_token", "is not a token of this query");
+        let wrong = || invalid("page_token", "invalid page token: use a next_page_token as it was returned");
+        let other = || invalid("page_token", "invalid page token: it belongs to another query");
         if token.len() > MAX_TOKEN {
             return Err(wrong());
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;
         let (mac, payload) = bytes.split_at_checked(MAC).ok_or_else(wrong)?;
-        self.start(payload, query).verify_truncated_left(mac).map_err(|_| wrong())?;
+        self.start(payload, query).verify_truncated_left(mac).map_err(|_| other())?;
         serde_json::from_slice(payload).map_err(|_| wrong())
     }
 

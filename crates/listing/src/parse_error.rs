@@ -1,4 +1,4 @@
-//! What is wrong with a filter or an order, told so that it can be mended: where, and what would be right.
+//! Errors in a filter or an order: where the error is, what is wrong and what is allowed.
 
 use super::schema::Field;
 use flotilla_rpc::{RpcError, invalid};
@@ -8,22 +8,22 @@ const QUOTED: usize = 40;
 /// Most changes by which a word may differ from the field that it is taken for.
 const NEAR: usize = 2;
 
-/// A fault at a place in the text.
+/// An error at a position in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// Characters before it.
+pub(super) struct ParseError {
+    /// Number of characters before the error.
     pub at: usize,
     /// What is wrong.
     pub message: String,
 }
 
-impl Fault {
+impl ParseError {
     pub fn new(at: usize, message: impl Into<String>) -> Self {
         Self { at, message: message.into() }
     }
 
-    /// The fault as clients see it; `field` is the request's.
-    pub fn of(self, field: &'static str) -> RpcError {
+    /// The error as clients see it; `field` is the request's field.
+    pub fn into_rpc(self, field: &'static str) -> RpcError {
         invalid(field, format!("at character {}: {}", self.at + 1, self.message))
     }
 }
@@ -37,16 +37,18 @@ pub(super) fn quoted(input: &str) -> String {
     format!("{shown:?}")
 }
 
-/// That there is no such field, which ones there are, and which may have been meant.
+/// The message for an unknown field: the field that is probably meant, and all that are allowed.
 pub(super) fn unknown<'a>(word: &str, known: impl Iterator<Item = &'a Field>) -> String {
     let names: Vec<&str> = known.map(|field| field.name).collect();
-    // Half an address that was taken for a filter must not be told; a word that a field could be called may.
+    if word.is_empty() {
+        return format!("a field is missing; use one of {}", names.join(", "));
+    }
+    // Only what could be a field's name is quoted: part of an e-mail address may have been read as a field.
     let plain = word.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
-    let word_shown = if plain { quoted(word) } else { "this".to_owned() };
-    let message = format!("{word_shown} is no field of it; fields: {}", names.join(", "));
+    let shown = if plain { format!("unknown field {}", quoted(word)) } else { "unknown field".to_owned() };
     match closest(word, &names) {
-        Some(name) => format!("{message}; did you mean {name}?"),
-        None => message,
+        Some(name) => format!("{shown}; did you mean {name:?}? Fields: {}", names.join(", ")),
+        None => format!("{shown}; use one of {}", names.join(", ")),
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_told_from_another_word() {
+    fn a_misspelt_field_is_found_and_another_word_is_not() {
         let names = ["price", "display_name", "create_time"];
         assert_eq!(closest("prize", &names), Some("price"));
         assert_eq!(closest("displayname", &names), Some("display_name"));
