@@ -73,7 +73,7 @@ impl Plan {
             base: self.base.cluster(),
             archive: self.folder.archived()?.is_some().then(|| self.folder.wal()),
             target: self.target.clone(),
-            patience: PATIENCE,
+            start_timeout: PATIENCE,
         })
     }
 }

@@ -71,7 +71,7 @@ impl Limits {
 
     /// The memory limit in bytes: the control group's, or else the machine's; `None` if neither is known.
     #[must_use]
-    pub fn memory_there_is(&self) -> Option<u64> {
+    pub fn available_memory(&self) -> Option<u64> {
         let machine = || values::machine(&std::fs::read_to_string("/proc/meminfo").ok()?);
         self.memory.or_else(machine)
     }

@@ -22,7 +22,7 @@ pub(crate) fn derive(input: &DeriveInput, attributes: &Attributes, data: &DataEn
     let read = quote! {
         match given.text()?.trim() {
             #(#words => ::core::result::Result::Ok(Self::#idents),)*
-            _ => ::core::result::Result::Err(::flotilla_config::Unfit::Kind),
+            _ => ::core::result::Result::Err(::flotilla_config::ValueError::Kind),
         }
     };
     let shown = quote!(match self { #(Self::#idents => #words),* }.to_owned());
@@ -34,7 +34,7 @@ pub(crate) fn parsed(input: &DeriveInput, kind: &str) -> TokenStream {
     let read = quote! {
         given.text()?.parse().map_err(|error| {
             let error: <Self as ::core::str::FromStr>::Err = error;
-            ::flotilla_config::Unfit::Because(::std::string::ToString::to_string(&error))
+            ::flotilla_config::ValueError::Because(::std::string::ToString::to_string(&error))
         })
     };
     let kind = quote!(::flotilla_config::Kind::Other(#kind));
@@ -53,7 +53,7 @@ fn value(input: &DeriveInput, kind: &TokenStream, read: &TokenStream, shown: &To
 
             fn read(
                 given: ::flotilla_config::Given<'_>,
-            ) -> ::core::result::Result<Self, ::flotilla_config::Unfit> {
+            ) -> ::core::result::Result<Self, ::flotilla_config::ValueError> {
                 #read
             }
 

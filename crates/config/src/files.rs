@@ -40,7 +40,7 @@ pub(crate) fn layer(directory: &Path, stem: &str) -> Vec<PathBuf> {
 
 /// Files in a directory of layers that nothing reads although they look like a layer: the name resembles a layer's, or
 /// has another extension. `layers` are the names that this process or other processes read.
-pub(crate) fn mistaken(directory: &Path, layers: &[&str]) -> Vec<(PathBuf, String)> {
+pub(crate) fn unused_files(directory: &Path, layers: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for path in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let part = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).unwrap_or_default().to_owned();

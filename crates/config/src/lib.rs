@@ -62,5 +62,5 @@ pub use size::{ByteSize, SizeSyntax};
 pub use sources::Sources;
 pub use suggest::{nearest, unknown};
 pub use url::{Url, UrlSyntax};
-pub use value::{Given, SettingValue, Unfit};
+pub use value::{Given, SettingValue, ValueError};
 pub use watched::Fingerprint;

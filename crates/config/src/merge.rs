@@ -47,30 +47,30 @@ impl<'a> Merging<'a> {
 
     fn merge(mut self, remote: &RemoteLayer) -> Result<Merged, ConfigError> {
         let (dotenv, place) = self.dotenv()?;
-        let places = self.sources.places(&dotenv);
+        let paths = self.sources.paths(&dotenv);
         let problems = &mut self.merged.problems;
         let weaker = Variables::pick(&dotenv, &place, self.reference, problems);
         let stronger = Variables::pick(&self.sources.environment, "", self.reference, problems);
         let flags = arguments::flags(&self.sources.arguments, self.reference, problems);
 
         let mut own = tree::empty();
-        for path in &places.files {
+        for path in &paths.files {
             self.file(path, &mut own)?;
         }
-        if let Some(directory) = &places.directory {
+        if let Some(directory) = &paths.directory {
             let flag = flags.iter().find(|flag| flag.setting == ENVIRONMENT).map(|flag| flag.value.as_str());
             let variable = |of: &'_ Variables| of.values.get(ENVIRONMENT).map(|set| set.text.clone());
             let named = flag.map(str::to_owned).or_else(|| variable(&stronger)).or_else(|| variable(&weaker));
             let named = named.or_else(|| tree::find(&own, ENVIRONMENT).map(tree::written));
             self.directory(directory, named)?;
         }
-        lay_kept(&mut self.merged.tree, &own);
+        merge_kept(&mut self.merged.tree, &own);
         for (name, text) in remote.values().iter().filter(|(_, text)| !text.is_empty()) {
             self.put(name, &Text { origin: remote.origin().to_owned(), text: text.clone() });
         }
         self.variables(&weaker, true);
         self.variables(&stronger, false);
-        if let Some(directory) = &places.secrets {
+        if let Some(directory) = &paths.secrets {
             self.mounted(directory)?;
         }
         stronger.files.iter().for_each(|(name, file)| self.secret(name, file));
@@ -114,18 +114,18 @@ impl<'a> Merging<'a> {
                 self.file(&path, &mut tree)?;
             }
         }
-        lay_kept(&mut self.merged.tree, &tree);
-        self.refuse_mistaken(directory);
+        merge_kept(&mut self.merged.tree, &tree);
+        self.refuse_unused_files(directory);
         Ok(())
     }
 
     /// A misspelt layer would be ignored silently.
-    fn refuse_mistaken(&mut self, directory: &Path) {
+    fn refuse_unused_files(&mut self, directory: &Path) {
         let environments = self.reference.find(ENVIRONMENT).into_iter().flat_map(|setting| setting.kind.choices());
         let mut layers: Vec<&str> = environments.copied().collect();
         layers.push("base");
         layers.extend(self.sources.service.as_deref());
-        for (path, message) in files::mistaken(directory, &layers) {
+        for (path, message) in files::unused_files(directory, &layers) {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             self.merged.problems.push(Problem::new(&name, message).at(&directory.display().to_string()));
         }
@@ -182,7 +182,7 @@ impl<'a> Merging<'a> {
 }
 
 /// Lays a tree whose values know where they come from upon another.
-fn lay_kept(under: &mut Value, over: &Value) {
+fn merge_kept(under: &mut Value, over: &Value) {
     for name in tree::leaves(over) {
         // Only files are below, and a tree of files has a place for each name.
         if let Some(value) = tree::find(over, &name) {

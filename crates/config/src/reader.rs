@@ -12,7 +12,7 @@ use crate::resolve::{Secrets, scheme_of};
 use crate::shown::without_password;
 use crate::suggest::{like, unknown};
 use crate::tree;
-use crate::value::{Given, SettingValue, Unfit};
+use crate::value::{Given, SettingValue, ValueError};
 
 /// More of what was given isn't shown.
 const LONGEST_GIVEN: usize = 80;
@@ -121,11 +121,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A value that doesn't fit its type.
-    fn unfit(&mut self, name: &str, kind: &Kind, unfit: &Unfit) {
+    fn unfit(&mut self, name: &str, kind: &Kind, unfit: &ValueError) {
         let message = unfit.message(kind);
         self.note(name, |origin, given| match (kind, unfit, given) {
             // The last part of a setting's name says what its words are: an environment, a format.
-            (Kind::Choice(words), Unfit::Kind, Some(given)) => {
+            (Kind::Choice(words), ValueError::Kind, Some(given)) => {
                 let noun = name.rsplit('.').next().unwrap_or(name).replace('_', " ");
                 let message = unknown(&noun, &given, words.iter().copied());
                 Problem { origin, ..Problem::new(name, message) }

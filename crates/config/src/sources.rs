@@ -98,7 +98,7 @@ impl Sources {
     }
 
     /// Where to look, as the environment or else the file of variables says.
-    pub(crate) fn places(&self, dotenv: &[(String, String)]) -> Places {
+    pub(crate) fn paths(&self, dotenv: &[(String, String)]) -> SourcePaths {
         let further = |name: &str| dotenv.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let named = |name: &str| self.variable(name).or_else(|| further(name)).filter(|value| !value.is_empty());
         let files = match &self.file {
@@ -111,12 +111,16 @@ impl Sources {
                 .map(PathBuf::from)
                 .collect(),
         };
-        Places { files, directory: named(DIRECTORY).map(PathBuf::from), secrets: named(SECRETS).map(PathBuf::from) }
+        SourcePaths {
+            files,
+            directory: named(DIRECTORY).map(PathBuf::from),
+            secrets: named(SECRETS).map(PathBuf::from),
+        }
     }
 }
 
 /// Files and directories to read.
-pub(crate) struct Places {
+pub(crate) struct SourcePaths {
     pub files: Vec<PathBuf>,
     pub directory: Option<PathBuf>,
     pub secrets: Option<PathBuf>,

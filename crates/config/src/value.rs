@@ -13,7 +13,7 @@ pub trait SettingValue: Sized {
     ///
     /// # Errors
     /// It is no value of this kind.
-    fn read(given: Given<'_>) -> Result<Self, Unfit>;
+    fn read(given: Given<'_>) -> Result<Self, ValueError>;
 
     /// The value as a person would write it; a secret's mask.
     fn shown(&self) -> String;
@@ -46,10 +46,10 @@ impl<'a> Given<'a> {
     ///
     /// # Errors
     /// It is something else.
-    pub fn text(self) -> Result<&'a str, Unfit> {
+    pub fn text(self) -> Result<&'a str, ValueError> {
         match self.0 {
             Form::Text(text) => Ok(text),
-            Form::Typed(_) => Err(Unfit::Kind),
+            Form::Typed(_) => Err(ValueError::Kind),
         }
     }
 
@@ -57,12 +57,12 @@ impl<'a> Given<'a> {
     ///
     /// # Errors
     /// It is something else.
-    pub fn integer(self) -> Result<i128, Unfit> {
+    pub fn integer(self) -> Result<i128, ValueError> {
         match self.0 {
-            Form::Text(text) => text.trim().parse().map_err(|_| Unfit::Kind),
+            Form::Text(text) => text.trim().parse().map_err(|_| ValueError::Kind),
             Form::Typed(ValueKind::I64(number)) => Ok((*number).into()),
             Form::Typed(ValueKind::U64(number)) => Ok((*number).into()),
-            Form::Typed(_) => Err(Unfit::Kind),
+            Form::Typed(_) => Err(ValueError::Kind),
         }
     }
 
@@ -71,12 +71,12 @@ impl<'a> Given<'a> {
     /// # Errors
     /// It is something else.
     #[expect(clippy::cast_precision_loss, reason = "a setting that is a fraction has no use for 2^53")]
-    pub fn number(self) -> Result<f64, Unfit> {
+    pub fn number(self) -> Result<f64, ValueError> {
         match self.0 {
-            Form::Text(text) => text.trim().parse().map_err(|_| Unfit::Kind),
+            Form::Text(text) => text.trim().parse().map_err(|_| ValueError::Kind),
             Form::Typed(ValueKind::Float(number)) => Ok(*number),
             Form::Typed(ValueKind::I64(number)) => Ok(*number as f64),
-            Form::Typed(_) => Err(Unfit::Kind),
+            Form::Typed(_) => Err(ValueError::Kind),
         }
     }
 
@@ -84,14 +84,14 @@ impl<'a> Given<'a> {
     ///
     /// # Errors
     /// It is something else.
-    pub fn flag(self) -> Result<bool, Unfit> {
+    pub fn flag(self) -> Result<bool, ValueError> {
         match self.0 {
             Form::Typed(ValueKind::Boolean(value)) => Ok(*value),
-            Form::Typed(_) => Err(Unfit::Kind),
+            Form::Typed(_) => Err(ValueError::Kind),
             Form::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => Ok(true),
                 "false" | "0" | "no" | "off" => Ok(false),
-                _ => Err(Unfit::Kind),
+                _ => Err(ValueError::Kind),
             },
         }
     }
@@ -100,10 +100,10 @@ impl<'a> Given<'a> {
     ///
     /// # Errors
     /// It is something else.
-    pub fn list(self) -> Result<Vec<Given<'a>>, Unfit> {
+    pub fn list(self) -> Result<Vec<Given<'a>>, ValueError> {
         match self.0 {
             Form::Typed(ValueKind::Array(values)) => Ok(values.iter().map(|value| Given::of(&value.kind)).collect()),
-            Form::Typed(_) => Err(Unfit::Kind),
+            Form::Typed(_) => Err(ValueError::Kind),
             Form::Text(text) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Ok(parts.map(|part| Given(Form::Text(part))).collect())
@@ -114,7 +114,7 @@ impl<'a> Given<'a> {
 
 /// Why a value isn't of its setting's kind. It never holds the value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum ValueError {
     /// It is of another kind.
     Kind,
     /// It is of the kind but out of this range: `from 0 to 255`.
@@ -122,10 +122,10 @@ pub enum Unfit {
     /// It is of the kind but wrong: why.
     Because(String),
     /// The element at this place of a list, from 0, is.
-    Element(usize, Box<Unfit>),
+    Element(usize, Box<ValueError>),
 }
 
-impl Unfit {
+impl ValueError {
     /// What is wrong, and what is allowed.
     pub(crate) fn message(&self, kind: &Kind) -> String {
         match self {

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::kind::Kind;
 use crate::shown::MASK;
-use crate::value::{Given, SettingValue, Unfit};
+use crate::value::{Given, SettingValue, ValueError};
 use crate::{ByteSize, HumanDuration, Url};
 
 macro_rules! integers {
@@ -17,8 +17,8 @@ macro_rules! integers {
                 Kind::Integer
             }
 
-            fn read(given: Given<'_>) -> Result<Self, Unfit> {
-                let range = |_| Unfit::Range(format!("from {} to {}", Self::MIN, Self::MAX));
+            fn read(given: Given<'_>) -> Result<Self, ValueError> {
+                let range = |_| ValueError::Range(format!("from {} to {}", Self::MIN, Self::MAX));
                 Self::try_from(given.integer()?).map_err(range)
             }
 
@@ -36,8 +36,8 @@ macro_rules! parsed {
                 Kind::$kind
             }
 
-            fn read(given: Given<'_>) -> Result<Self, Unfit> {
-                given.text()?.trim().parse().map_err(|_| Unfit::Kind)
+            fn read(given: Given<'_>) -> Result<Self, ValueError> {
+                given.text()?.trim().parse().map_err(|_| ValueError::Kind)
             }
 
             fn shown(&self) -> String {
@@ -55,7 +55,7 @@ impl SettingValue for bool {
         Kind::Flag
     }
 
-    fn read(given: Given<'_>) -> Result<Self, Unfit> {
+    fn read(given: Given<'_>) -> Result<Self, ValueError> {
         given.flag()
     }
 
@@ -69,7 +69,7 @@ impl SettingValue for f64 {
         Kind::Number
     }
 
-    fn read(given: Given<'_>) -> Result<Self, Unfit> {
+    fn read(given: Given<'_>) -> Result<Self, ValueError> {
         given.number()
     }
 
@@ -83,7 +83,7 @@ impl SettingValue for String {
         Kind::Text
     }
 
-    fn read(given: Given<'_>) -> Result<Self, Unfit> {
+    fn read(given: Given<'_>) -> Result<Self, ValueError> {
         given.text().map(str::to_owned)
     }
 
@@ -97,7 +97,7 @@ impl SettingValue for PathBuf {
         Kind::Path
     }
 
-    fn read(given: Given<'_>) -> Result<Self, Unfit> {
+    fn read(given: Given<'_>) -> Result<Self, ValueError> {
         given.text().map(Self::from)
     }
 
@@ -115,11 +115,11 @@ impl SettingValue for ByteSize {
         Kind::Size
     }
 
-    fn read(given: Given<'_>) -> Result<Self, Unfit> {
+    fn read(given: Given<'_>) -> Result<Self, ValueError> {
         // A file may give a plain number.
         match given.text() {
-            Ok(text) => text.parse().map_err(|_| Unfit::Kind),
-            Err(_) => u64::try_from(given.integer()?).map(Self).map_err(|_| Unfit::Kind),
+            Ok(text) => text.parse().map_err(|_| ValueError::Kind),
+            Err(_) => u64::try_from(given.integer()?).map(Self).map_err(|_| ValueError::Kind),
         }
     }
 
@@ -133,7 +133,7 @@ impl SettingValue for SecretString {
         Kind::Secret
     }
 
-    fn read(given: Given<'_>) -> Result<Self, Unfit> {
+    fn read(given: Given<'_>) -> Result<Self, ValueError> {
         given.text().map(Self::from)
     }
 
@@ -151,8 +151,8 @@ impl<T: SettingValue> SettingValue for Vec<T> {
         Kind::List(Box::new(T::kind()))
     }
 
-    fn read(given: Given<'_>) -> Result<Self, Unfit> {
-        let read = |(at, element)| T::read(element).map_err(|unfit| Unfit::Element(at, Box::new(unfit)));
+    fn read(given: Given<'_>) -> Result<Self, ValueError> {
+        let read = |(at, element)| T::read(element).map_err(|unfit| ValueError::Element(at, Box::new(unfit)));
         given.list()?.into_iter().enumerate().map(read).collect()
     }
 

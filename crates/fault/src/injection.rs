@@ -92,7 +92,7 @@ pub enum Refused {
     #[error("faults are not allowed here: set service.faults, outside of production")]
     NotAllowed,
     /// Nothing in this service is struck by it.
-    #[error("{0} strikes nothing in this service")]
+    #[error("{0} has no effect in this service")]
     StrikesNothing(Fault),
     /// A value is out of bounds.
     #[error("{parameter} must be {allowed}")]

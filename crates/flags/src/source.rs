@@ -121,7 +121,7 @@ impl Source {
         }
     }
 
-    /// Whether its changes are heard at present.
+    /// Whether the source is connected.
     pub fn is_connected(&self) -> bool {
         match self {
             Self::Configuration(_) => true,
@@ -134,7 +134,7 @@ impl Source {
 #[derive(Clone)]
 pub(crate) struct KeyValue {
     held: Arc<RwLock<Held>>,
-    told: watch::Receiver<Arc<Published>>,
+    changes: watch::Receiver<Arc<Published>>,
 }
 
 #[derive(Default)]
@@ -149,22 +149,22 @@ struct Held {
 }
 
 impl KeyValue {
-    pub fn new(mut told: watch::Receiver<Arc<Published>>) -> Self {
-        let first = Arc::clone(&told.borrow_and_update());
-        let held = Held::default().hearing(&first);
-        Self { held: Arc::new(RwLock::new(held)), told }
+    pub fn new(mut changes: watch::Receiver<Arc<Published>>) -> Self {
+        let first = Arc::clone(&changes.borrow_and_update());
+        let held = Held::default().updated(&first);
+        Self { held: Arc::new(RwLock::new(held)), changes }
     }
 
     /// Follows the bucket until its watcher ends.
     pub async fn follow(mut self) {
-        while self.told.changed().await.is_ok() {
-            let published = Arc::clone(&self.told.borrow_and_update());
+        while self.changes.changed().await.is_ok() {
+            let published = Arc::clone(&self.changes.borrow_and_update());
             // Read outside of the lock: rules are compiled here.
             let next = {
                 let held = self.held.read();
                 Held { set: Arc::clone(&held.set), texts: held.texts.clone(), ..Held::default() }
             }
-            .hearing(&published);
+            .updated(&published);
             for (flag, why) in &next.refused {
                 tracing::warn!(flag, why, "definition of a flag refused, the earlier one holds");
             }
@@ -175,7 +175,7 @@ impl KeyValue {
 
 impl Held {
     /// What holds after the news. A definition that can't be read leaves the one before it.
-    fn hearing(&self, published: &Published) -> Self {
+    fn updated(&self, published: &Published) -> Self {
         let Published { ready, connected, version, .. } = *published;
         let mut next = Self { ready, connected, version, ..Self::default() };
         let mut set = FlagSet::default();

@@ -40,11 +40,11 @@ impl Outbox {
     }
 }
 
-/// How committers and relay meet: a bell, and the highest transaction id that has appended something and rung, by
-/// which the relay knows that rows are still held back by a transaction with a lower id.
+/// Connects committers and the relay: a notification, and the highest transaction id that has appended and committed, by
+/// which the relay knows that rows are still hidden by a transaction with a lower id.
 #[derive(Clone, Default)]
 pub struct Waker {
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
     appended: Arc<AtomicU64>,
     committed: Arc<AtomicU64>,
 }
@@ -55,15 +55,15 @@ impl Waker {
         self.appended.fetch_max(xid, Ordering::Relaxed);
     }
 
-    /// Rings: what was noted before is committed, or nearly so.
+    /// Wakes the relay: what was noted before is committed, or is about to be.
     pub fn wake(&self) {
         self.committed.fetch_max(self.appended.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.bell.notify_one();
+        self.notify.notify_one();
     }
 
-    /// Waits for the next ring; one that came before the wait counts.
-    pub async fn rung(&self) {
-        self.bell.notified().await;
+    /// Waits for the next wake-up; one that came before the wait counts.
+    pub async fn woken(&self) {
+        self.notify.notified().await;
     }
 
     /// The transaction id that the relay should reach.

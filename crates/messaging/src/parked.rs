@@ -162,13 +162,13 @@ impl<S: ParkedStore> ParkedRetry<S> {
         let place = self.names.iter().position(|name| *name == message.consumer).unwrap_or_default();
         let handler = self.handlers[place].as_ref();
         if !handler.knows(&message.event.kind) {
-            return self.bury(tx, message, "unknown type".to_owned()).await;
+            return self.dead_letter(tx, message, "unknown type".to_owned()).await;
         }
         let events = std::slice::from_ref(&message.event);
         let outcome = decide(handler, tx, events).await?.into_iter().next();
         match outcome {
             Some(Outcome::RetryLater(reason)) => self.fail(tx, message, reason).await,
-            Some(Outcome::DeadLetter(reason)) => self.bury(tx, message, reason).await,
+            Some(Outcome::DeadLetter(reason)) => self.dead_letter(tx, message, reason).await,
             Some(outcome) => {
                 let mut effects = Effects::default();
                 collect(&message.event, outcome, &mut effects);
@@ -183,7 +183,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
     async fn fail(&self, tx: &mut S::Tx, message: &DueMessage, reason: String) -> Result<Attempted, Failure> {
         let attempts = message.attempts + 1;
         if attempts >= self.settings.max_attempts {
-            return self.bury(tx, message, reason).await;
+            return self.dead_letter(tx, message, reason).await;
         }
         let doubled = self.settings.backoff.0.saturating_mul(1 << message.attempts.clamp(0, 20)).min(LONGEST_WAIT);
         let wait = doubled.mul_f64(0.75 + unit(self.random.as_ref()) / 2.0);
@@ -191,7 +191,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
         Ok(("parked", reason))
     }
 
-    async fn bury(&self, tx: &mut S::Tx, message: &DueMessage, reason: String) -> Result<Attempted, Failure> {
+    async fn dead_letter(&self, tx: &mut S::Tx, message: &DueMessage, reason: String) -> Result<Attempted, Failure> {
         self.store.fail(tx, message, &reason, Verdict::Bury).await?;
         Ok((DEAD, reason))
     }

@@ -21,7 +21,7 @@ const ROLES_LOCK: i64 = 0x666c_6f74_726f_6c65;
 /// The space of the locks under which a database is set up ("flot"); the other half is the name's hash.
 const DATABASE_LOCKS: i32 = 0x666c_6f74;
 /// Longest set-up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The addresses of one service's database, one for each of its roles.
 #[derive(Clone, Debug)]
@@ -139,7 +139,7 @@ async fn set_up(
         let inside = Session::open(inside).await?;
         own_schema(&inside.client, service).await
     };
-    tokio::time::timeout(PATIENCE, work)
+    tokio::time::timeout(TIMEOUT, work)
         .await
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the set-up of the database took too long")))?;
     let url = |role: &str, password: Option<&SecretString>| {

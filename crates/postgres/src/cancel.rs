@@ -13,13 +13,13 @@ use tokio::sync::Semaphore;
 use tokio_postgres::{CancelToken, NoTls};
 use tokio_util::sync::CancellationToken;
 
-/// How long a request may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum duration of a request.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sends requests to cancel, a few at a time.
 #[derive(Clone)]
 pub(crate) struct Cancels {
-    /// Beyond these a storm of leavers would itself be a load: the others' statements run into their limit.
+    /// Limits the load when many callers leave at once; the statements of the others run into their time limit.
     places: Arc<Semaphore>,
     closed: CancellationToken,
 }
@@ -33,14 +33,14 @@ impl Cancels {
     }
 
     /// Asks the server to cancel what runs on the connection that `token` belongs to. Returns at once; the request ends
-    /// by itself within its patience, or with the pool.
+    /// by itself within its timeout, or with the pool.
     pub fn send(&self, token: CancelToken) {
         let (Ok(place), Ok(runtime)) = (Arc::clone(&self.places).try_acquire_owned(), Handle::try_current()) else {
             return;
         };
         let closed = self.closed.clone();
         runtime.spawn(async move {
-            let request = tokio::time::timeout(PATIENCE, token.cancel_query(NoTls));
+            let request = tokio::time::timeout(TIMEOUT, token.cancel_query(NoTls));
             match closed.run_until_cancelled(request).await {
                 Some(Ok(Ok(()))) => tracing::debug!("statement without a caller was cancelled"),
                 Some(Ok(Err(error))) => tracing::debug!(%error, "statement without a caller could not be cancelled"),

@@ -38,7 +38,7 @@ impl PoolFaults {
 
     /// Lets a transaction that has just begun wait in the server, where it is struck.
     #[inline]
-    pub(crate) async fn hold_up(&self, tx: &Tx) -> Result<(), Error> {
+    pub(crate) async fn delay_commit(&self, tx: &Tx) -> Result<(), Error> {
         match self.faults.strikes(Fault::SlowDatabase) {
             None => Ok(()),
             Some(Injection { delay, .. }) => {

@@ -1,4 +1,4 @@
-//! A pooled connection on loan.
+//! A connection that is checked out of the pool.
 //!
 //! Guarantees that a connection is given back only by [`Lease::give_back`], which is called when the server has
 //! answered everything. Anything else (an error of the connection, a future that was dropped half way, a panic)
@@ -21,15 +21,15 @@ use crate::trace;
 pub(crate) struct Lease {
     object: Option<PooledSession>,
     /// How long to wait for an answer. Longer than the server's own limit, which should strike first.
-    patience: Duration,
+    answer_timeout: Duration,
     /// Statements that the server has not answered.
     running: AtomicU32,
     cancels: Cancels,
 }
 
 impl Lease {
-    pub(crate) fn new(object: PooledSession, patience: Duration, cancels: Cancels) -> Self {
-        Self { object: Some(object), patience, running: AtomicU32::new(0), cancels }
+    pub(crate) fn new(object: PooledSession, answer_timeout: Duration, cancels: Cancels) -> Self {
+        Self { object: Some(object), answer_timeout, running: AtomicU32::new(0), cancels }
     }
 
     pub(crate) fn client(&self) -> &PooledSession {
@@ -49,7 +49,7 @@ impl Lease {
         result
     }
 
-    /// Waits for the answer to a statement within this connection's patience, and no longer than the call that this task
+    /// Waits for the answer to a statement within this connection's timeout, and no longer than the call that this task
     /// serves. Where the trace is sampled, that is a span.
     pub(crate) async fn within<T>(
         &self,
@@ -72,7 +72,7 @@ impl Lease {
     ) -> Result<T, Error> {
         self.running.fetch_add(1, Ordering::Relaxed);
         // Not counted down where this future is dropped or gives up: the statement may still run.
-        let Ok(result) = tokio::time::timeout(Deadline::at_most(self.patience), answer).await else {
+        let Ok(result) = tokio::time::timeout(Deadline::at_most(self.answer_timeout), answer).await else {
             return Err(Error::slow(what));
         };
         self.running.fetch_sub(1, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 /// The lock that migrations of one database take ("flotilla" in ASCII).
 const LOCK: i64 = 0x666c_6f74_696c_6c61;
 /// Longest wait for another process's migrations, and half the longest for ours.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How often a database is looked at that isn't migrated yet.
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// one applied earlier, an older one that the program doesn't have.
 pub async fn migrate(owner_url: &SecretString, sets: Vec<(&'static str, Runner)>) -> Result<Vec<String>, Error> {
     with_client(owner_url, "flotilla-migrate", async |client| {
-        tokio::time::timeout(PATIENCE * 2, apply(client, sets))
+        tokio::time::timeout(TIMEOUT * 2, apply(client, sets))
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "migrations took too long")))
     })
@@ -43,11 +43,11 @@ pub async fn migrate(owner_url: &SecretString, sets: Vec<(&'static str, Runner)>
 /// reached yet, or whose histories may not be read yet, is waited for as well.
 ///
 /// # Errors
-/// It hasn't after `patience`: what is missing.
+/// It hasn't after `timeout`: what is missing.
 pub async fn await_migrations(
     system_url: &SecretString,
     sets: &[(&'static str, Runner)],
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), Error> {
     let mut missing = "no connection".to_owned();
     let wait = async {
@@ -63,10 +63,10 @@ pub async fn await_migrations(
             tracing::debug!(missing, "migrations are waited for");
         }
     };
-    if tokio::time::timeout(patience, wait).await.is_ok() {
+    if tokio::time::timeout(timeout, wait).await.is_ok() {
         return Ok(());
     }
-    let waited = patience.as_secs();
+    let waited = timeout.as_secs();
     Err(Error::new(ErrorKind::Timeout, format!("the database wasn't migrated within {waited} s: {missing}")))
 }
 
@@ -95,7 +95,7 @@ async fn apply(client: &mut Client, sets: Vec<(&'static str, Runner)>) -> Result
         .batch_execute(&format!(
             "SET client_connection_check_interval = '1s'; SET statement_timeout = 0; SET lock_timeout = {}; SELECT pg_advisory_lock({LOCK}); \
              SET lock_timeout = '10s'; SET client_min_messages = warning",
-            PATIENCE.as_millis()
+            TIMEOUT.as_millis()
         ))
         .await?;
     let mut applied = Vec::new();
@@ -111,13 +111,13 @@ async fn apply(client: &mut Client, sets: Vec<(&'static str, Runner)>) -> Result
             tracing::info!(history, migration = %migration, "migration applied");
             applied.push(format!("{history}/{migration}"));
         }
-        client.batch_execute(&let_read(history)).await?;
+        client.batch_execute(&grant_read(history)).await?;
     }
     Ok(applied)
 }
 
 /// Whoever serves may see what was applied, and needs no owner for it.
-fn let_read(history: &str) -> String {
+fn grant_read(history: &str) -> String {
     format!(
         "DO $$ BEGIN
             EXECUTE format('GRANT SELECT ON {history} TO %I', current_setting('flotilla.service') || '_system');

@@ -48,7 +48,7 @@ struct Inner {
     /// The session's own limit of a statement.
     limit: Duration,
     /// How long the client waits for an answer.
-    patience: Duration,
+    answer_timeout: Duration,
     cancels: Cancels,
 }
 
@@ -79,8 +79,8 @@ impl Pool {
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool can't be built", error))?;
         let metrics = PoolMetrics::register(name, pool.clone(), registry)
             .map_err(|error| Error::with_source(ErrorKind::Other, "the pool's metrics can't be registered", error))?;
-        let (limit, patience) = (settings.statement_timeout.get(), settings.patience());
-        let inner = Inner { name, pool, metrics, limit, patience, cancels: Cancels::new(size) };
+        let (limit, answer_timeout) = (settings.statement_timeout.get(), settings.answer_timeout());
+        let inner = Inner { name, pool, metrics, limit, answer_timeout, cancels: Cancels::new(size) };
         Ok(Self { inner: Arc::new(inner), faults: PoolFaults::default() })
     }
 
@@ -207,7 +207,7 @@ impl Pool {
         match lease.within("begin", lease.client().batch_execute(begin)).await {
             Ok(()) => {
                 let tx = Tx::new(lease, self.inner.metrics.clone());
-                self.faults.hold_up(&tx).await?;
+                self.faults.delay_commit(&tx).await?;
                 Ok(tx)
             }
             Err(error) => lease.settle(Err(error)),
@@ -226,7 +226,7 @@ impl Pool {
         self.faults.leak_of(&self.inner.pool).await;
         let result = self.inner.pool.get().await.map_err(Error::from);
         self.inner.metrics.acquired(&result, asked.elapsed());
-        Ok(Lease::new(result?, self.inner.patience, self.inner.cancels.clone()))
+        Ok(Lease::new(result?, self.inner.answer_timeout, self.inner.cancels.clone()))
     }
 }
 

@@ -112,8 +112,8 @@ impl Sessions {
             return Some(now);
         }
         // Well within the time that the pool allows for opening one, so that the refusal is what is told.
-        let patience = self.settings.connect_timeout.get() / 2;
-        let _ = tokio::time::timeout(patience, url.changed()).await;
+        let timeout = self.settings.connect_timeout.get() / 2;
+        let _ = tokio::time::timeout(timeout, url.changed()).await;
         self.adopt();
         let now = self.read(|current| Arc::clone(&current.credentials));
         (!std::ptr::eq(&*now, refused)).then_some(now)
@@ -197,6 +197,6 @@ fn session(mut config: Config, name: &str, settings: &PostgresSettings) -> Confi
     config.keepalives_idle(Duration::from_secs(15));
     config.keepalives_interval(Duration::from_secs(5));
     config.keepalives_retries(3);
-    config.tcp_user_timeout(settings.patience());
+    config.tcp_user_timeout(settings.answer_timeout());
     config
 }

@@ -64,7 +64,7 @@ impl PostgresSettings {
     }
 
     /// How long a client waits for the answer to a statement: a little longer than the server works on it.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn answer_timeout(&self) -> Duration {
         self.statement_timeout.get() + GRACE
     }
 

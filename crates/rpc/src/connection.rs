@@ -36,7 +36,7 @@ pub(crate) struct Connection {
     wire: Wire,
     peer: Option<PeerIdentity>,
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The end of the client's patience and what it still owes; gone once it has sent enough.
+    /// When the client must have sent enough, and how much is missing; gone once it has.
     handshake: Option<(Pin<Box<Sleep>>, usize)>,
     /// The deadline for the client's close; set once the server's side is shut down.
     linger: Option<Pin<Box<Sleep>>>,
@@ -209,8 +209,8 @@ impl Connection {
     /// Reads until the client closes, within a bound. Closing a socket with unread bytes resets it, and the client
     /// would lose what it hasn't read yet: the status of its last call.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let patience = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        if patience.as_mut().poll(cx).is_ready() || self.kill.as_mut().poll(cx).is_ready() {
+        let timer = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        if timer.as_mut().poll(cx).is_ready() || self.kill.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         let mut unread = [0; 1024];
@@ -231,8 +231,8 @@ impl AsyncRead for Connection {
             self.count(buf.filled().len() - before);
             return ready;
         }
-        if let Some((patience, _)) = &mut self.handshake
-            && patience.as_mut().poll(cx).is_ready()
+        if let Some((timer, _)) = &mut self.handshake
+            && timer.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }

@@ -14,7 +14,6 @@ pub mod reasons;
 pub mod tls;
 
 mod access;
-mod arrivals;
 mod caller;
 mod capacity;
 mod client;
@@ -26,6 +25,7 @@ mod error;
 mod health;
 mod layers;
 mod methods;
+mod pending_bodies;
 mod rate;
 mod reflection;
 mod remote_keys;
@@ -36,7 +36,6 @@ mod share;
 mod turns;
 
 pub use access::{Access, AccessRules};
-pub use arrivals::{Arrival, Arrivals};
 pub use caller::caller;
 pub use capacity::{Capacity, Permit, Shortage};
 pub use client::{
@@ -47,6 +46,7 @@ pub use details::{Details, FieldViolation, Precondition, Quota, code_name};
 pub use error::{DOMAIN, RpcError, Violations, invalid, not_found};
 pub use flotilla_call::{CallContext, Deadline, RequestId, current_traceparent};
 pub use health::HealthHandle;
+pub use pending_bodies::{PendingBodies, PendingBody};
 pub use rate::{Rate, RateLimiter};
 pub use remote_keys::RemoteKeys;
 pub use server::{ServeError, Server};

@@ -174,7 +174,7 @@ impl Validate for ServerSettings {
             let fits = !duration.0.is_zero() && duration.0 <= longest;
             problems.require(fits, name, format!("must be longer than 0s and at most {}", HumanDuration(longest)));
         }
-        let room = message_room(Limits::of_process().memory_there_is());
+        let room = message_room(Limits::of_process().available_memory());
         problems.require(
             u64::try_from(self.max_message_bytes).is_ok_and(|bytes| bytes <= room),
             "max_message_bytes",

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use flotilla_config::{ExposeSecret as _, ResolveError, SecretString};
 use tokio::sync::OnceCell;
 
-use crate::client::{Client, Unanswered};
+use crate::client::{Client, RequestError};
 use crate::metrics::Outcome;
 use crate::reference::{Reference, Wanted};
 use crate::secret::{Content, Secret, fields_of};
@@ -143,7 +143,7 @@ impl HttpConnector for Http {
     }
 }
 
-fn failed(error: Unanswered) -> ConnectorError {
+fn failed(error: RequestError) -> ConnectorError {
     if error.retriable { ConnectorError::io(error.into()) } else { ConnectorError::user(error.into()) }
 }
 

@@ -26,13 +26,13 @@ const LONGEST: usize = 1024 * 1024;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unanswered {
+pub(crate) struct RequestError {
     message: String,
     /// Whether it may be answered later.
     pub retriable: bool,
 }
 
-impl Unanswered {
+impl RequestError {
     fn later(message: String) -> Self {
         Self { message, retriable: true }
     }
@@ -42,13 +42,13 @@ impl Unanswered {
     }
 }
 
-impl fmt::Display for Unanswered {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Unanswered {}
+impl std::error::Error for RequestError {}
 
 /// Sends requests to absolute addresses. Cheap to clone.
 #[derive(Clone)]
@@ -65,52 +65,52 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Trusts the authorities of the file `ca`, else those of the machine.
-    pub fn new(ca: Option<&Path>, deadline: Duration) -> Result<Self, Unanswered> {
+    pub fn new(ca: Option<&Path>, deadline: Duration) -> Result<Self, RequestError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| Unanswered::never(format!("TLS can't be set up: {error}")))?
+            .map_err(|error| RequestError::never(format!("TLS can't be set up: {error}")))?
             .with_root_certificates(authorities(ca)?)
             .with_no_client_auth();
         Ok(Self { tls: Arc::new(tls), deadline })
     }
 
     /// Sends a request whose target is an absolute address, and reads the whole answer.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unanswered> {
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError> {
         let place = Place::of(request.uri())?;
         let answer = tokio::time::timeout(self.deadline, self.exchange(&place, request)).await;
-        answer.unwrap_or_else(|_| Err(Unanswered::later(format!("{place} didn't answer in time"))))
+        answer.unwrap_or_else(|_| Err(RequestError::later(format!("{place} didn't answer in time"))))
     }
 
-    async fn exchange(&self, place: &Place, request: Request<Bytes>) -> Result<Response<Bytes>, Unanswered> {
+    async fn exchange(&self, place: &Place, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError> {
         let unreachable = |error: std::io::Error| match error.kind() {
             // A certificate that isn't trusted today won't be in a second.
-            std::io::ErrorKind::InvalidData => Unanswered::never(format!("{place} isn't trusted: {error}")),
-            _ => Unanswered::later(format!("{place} can't be reached: {error}")),
+            std::io::ErrorKind::InvalidData => RequestError::never(format!("{place} isn't trusted: {error}")),
+            _ => RequestError::later(format!("{place} can't be reached: {error}")),
         };
         let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(unreachable)?;
         if !place.tls {
-            return talk(place, stream, request).await;
+            return exchange_over(place, stream, request).await;
         }
         let name = ServerName::try_from(place.host.clone())
-            .map_err(|_| Unanswered::never(format!("{place} has a name that no certificate can bear")))?;
+            .map_err(|_| RequestError::never(format!("{place} has a name that no certificate can bear")))?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
-        talk(place, connector.connect(name, stream).await.map_err(unreachable)?, request).await
+        exchange_over(place, connector.connect(name, stream).await.map_err(unreachable)?, request).await
     }
 }
 
 /// One request and its answer on a connection of their own.
-async fn talk<S>(place: &Place, stream: S, request: Request<Bytes>) -> Result<Response<Bytes>, Unanswered>
+async fn exchange_over<S>(place: &Place, stream: S, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: hyper::Error| Unanswered::later(format!("{place} broke off: {error}"));
+    let broken = |error: hyper::Error| RequestError::later(format!("{place} broke off: {error}"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let exchange = async move {
         let response = sender.send_request(relative(place, request)?).await.map_err(broken)?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, LONGEST).collect().await;
-        let body = body.map_err(|_| Unanswered::later(format!("{place} broke off, or answered without an end")))?;
+        let body = body.map_err(|_| RequestError::later(format!("{place} broke off, or answered without an end")))?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     };
     tokio::pin!(exchange);
@@ -126,8 +126,8 @@ where
 }
 
 /// The request as it goes over the connection: its target without the host, which is a header.
-fn relative(place: &Place, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, Unanswered> {
-    let malformed = || Unanswered::never(format!("a request to {place} can't be put together"));
+fn relative(place: &Place, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, RequestError> {
+    let malformed = || RequestError::never(format!("a request to {place} can't be put together"));
     let (mut parts, body) = request.into_parts();
     if !parts.headers.contains_key(HOST) {
         let host = parts.uri.authority().ok_or_else(malformed)?.as_str();
@@ -146,13 +146,13 @@ struct Place {
 }
 
 impl Place {
-    fn of(uri: &Uri) -> Result<Self, Unanswered> {
+    fn of(uri: &Uri) -> Result<Self, RequestError> {
         let tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(Unanswered::never("the address of a store begins with https:// or http://".to_owned())),
+            _ => return Err(RequestError::never("the address of a store begins with https:// or http://".to_owned())),
         };
-        let host = uri.host().ok_or_else(|| Unanswered::never("the address of a store names no host".to_owned()))?;
+        let host = uri.host().ok_or_else(|| RequestError::never("the address of a store names no host".to_owned()))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), tls })
     }
@@ -164,7 +164,7 @@ impl fmt::Display for Place {
     }
 }
 
-fn authorities(file: Option<&Path>) -> Result<RootCertStore, Unanswered> {
+fn authorities(file: Option<&Path>) -> Result<RootCertStore, RequestError> {
     let mut roots = RootCertStore::empty();
     let Some(file) = file else {
         // Those that can't be read are left out; a server that needs them is told as not trusted.
@@ -172,7 +172,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, Unanswered> {
         return Ok(roots);
     };
     let unusable = |what: &dyn fmt::Display| {
-        Unanswered::never(format!("the authorities in {} can't be used: {what}", file.display()))
+        RequestError::never(format!("the authorities in {} can't be used: {what}", file.display()))
     };
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
         let certificate = certificate.map_err(|error| unusable(&error))?;
@@ -183,9 +183,9 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, Unanswered> {
 
 /// A bearer's header, marked as a secret.
 #[cfg_attr(not(any(feature = "vault", feature = "cluster")), allow(dead_code, reason = "AWS signs its requests"))]
-pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, Unanswered> {
+pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, RequestError> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| Unanswered::never("the token has characters that no header can carry".to_owned()))?;
+        .map_err(|_| RequestError::never("the token has characters that no header can carry".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::attempts::repeated;
-use crate::client::{Client, Unanswered, secret_header};
+use crate::client::{Client, RequestError, secret_header};
 use crate::settings::SecretsSettings;
 
 /// Where a pod finds what it needs to talk to the API server.
@@ -91,14 +91,14 @@ impl Cluster {
     /// One request with a body of JSON or none.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Bytes>, ResolveError> {
         let client = self.client.get_or_try_init(|| async { Client::new(Some(&self.ca), self.deadline) });
-        let client = client.await.map_err(|error| unanswered(&error))?;
+        let client = client.await.map_err(|error| request_error(&error))?;
         let token = read(&self.token).await?;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.address))
             .header(
                 AUTHORIZATION,
-                secret_header(&format!("Bearer {}", token.trim())).map_err(|error| unanswered(&error))?,
+                secret_header(&format!("Bearer {}", token.trim())).map_err(|error| request_error(&error))?,
             )
             .header(ACCEPT, "application/json");
         if !body.is_empty() {
@@ -107,7 +107,7 @@ impl Cluster {
         let request = request
             .body(body)
             .map_err(|_| ResolveError::permanent("the address of Kubernetes and this path make no request"))?;
-        client.send(request).await.map_err(|error| unanswered(&error))
+        client.send(request).await.map_err(|error| request_error(&error))
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn refusal(status: StatusCode, verb: &str, namespace: &str, name: &st
     }
 }
 
-fn unanswered(error: &Unanswered) -> ResolveError {
+fn request_error(error: &RequestError) -> ResolveError {
     let message = format!("Kubernetes: {error}");
     if error.retriable { ResolveError::transient(message) } else { ResolveError::permanent(message) }
 }

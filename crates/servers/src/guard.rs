@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
 /// Seconds between the polite signal and SIGKILL.
-const PATIENCE: &str = "8";
+const GRACE: &str = "8";
 
 /// First line in: the server's pid. Then a line means that the server has ended, and the end of the file that the
 /// parent has. The server may already be gone: then the signal fails and so does the guard, silently.
@@ -39,7 +39,7 @@ impl Guard {
     /// `shell` runs /bin/sh as a user who may signal the server.
     pub(crate) fn start(mut shell: Command, polite: Signal) -> Result<Self> {
         let mut shell = shell
-            .args(["-c", SCRIPT, "guard", &polite.as_raw().to_string(), PATIENCE])
+            .args(["-c", SCRIPT, "guard", &polite.as_raw().to_string(), GRACE])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -45,7 +45,7 @@ pub trait Kind: Send + Sync + 'static {
     /// The folder that a wipe empties.
     fn wiped(&self) -> PathBuf;
     /// How long it may take to answer after a start.
-    fn patience(&self) -> Duration {
+    fn start_timeout(&self) -> Duration {
         START_DEADLINE
     }
 }
@@ -207,8 +207,8 @@ impl<K: Kind> Server<K> {
         let mut process = Process::spawn(&self.layout, command, &self.log(), K::STOP)?;
         self.pid = process.pid();
         self.note_pid()?;
-        let patience = self.kind.patience();
-        match timeout(patience, self.until_ready(&mut process)).await {
+        let start_timeout = self.kind.start_timeout();
+        match timeout(start_timeout, self.until_ready(&mut process)).await {
             Ok(Ok(None)) => {
                 self.start_time = began.elapsed();
                 tracing::debug!(server = self.name, port = self.port, pid = self.pid, "server started");
@@ -222,7 +222,7 @@ impl<K: Kind> Server<K> {
             Err(_) => {
                 let lines = process.last_lines();
                 process.kill().await;
-                bail!("{} doesn't answer within {} s; its log:\n{lines}", self.name, patience.as_secs())
+                bail!("{} doesn't answer within {} s; its log:\n{lines}", self.name, start_timeout.as_secs())
             }
         }
     }

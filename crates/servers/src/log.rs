@@ -166,10 +166,10 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
 pub(crate) struct Drained(Mutex<Receiver<()>>);
 
 impl Drained {
-    /// Waits for it, blocking, but not longer than `patience`.
-    pub(crate) fn wait(&self, patience: Duration) {
+    /// Waits for it, blocking, but not longer than `timeout`.
+    pub(crate) fn wait(&self, timeout: Duration) {
         // Disconnected means that it is done; so does a timeout, for us.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(patience);
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(timeout);
     }
 }
 

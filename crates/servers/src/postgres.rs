@@ -37,7 +37,7 @@ pub struct PostgresKind {
     cluster: Cluster,
     preload: bool,
     options: PostgresOptions,
-    patience: Duration,
+    start_timeout: Duration,
 }
 
 impl Server<PostgresKind> {
@@ -52,19 +52,20 @@ impl Server<PostgresKind> {
         Self::run(binaries, layout, name, cluster, options, START_DEADLINE, claim).await
     }
 
-    /// Starts a server on a cluster; it may take as long as `patience` to answer.
+    /// Starts a server on a cluster; it may take as long as `start_timeout` to answer.
     pub(crate) async fn run(
         binaries: &Binaries,
         layout: &Layout,
         name: &str,
         cluster: Cluster,
         options: PostgresOptions,
-        patience: Duration,
+        start_timeout: Duration,
         claim: File,
     ) -> Result<Self> {
         let preload = has_statement_statistics(&binaries.postgres);
         let wanted = options.port;
-        let kind = PostgresKind { program: binaries.postgres.join("postgres"), cluster, preload, options, patience };
+        let kind =
+            PostgresKind { program: binaries.postgres.join("postgres"), cluster, preload, options, start_timeout };
         Self::launch(kind, layout, name, wanted, claim).await
     }
 
@@ -142,8 +143,8 @@ impl Kind for PostgresKind {
         self.cluster.folder().to_owned()
     }
 
-    fn patience(&self) -> Duration {
-        self.patience
+    fn start_timeout(&self) -> Duration {
+        self.start_timeout
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Recovery {
     /// How far.
     pub target: Target,
     /// The longest that the replay may take.
-    pub patience: Duration,
+    pub start_timeout: Duration,
 }
 
 impl Layout {
@@ -109,7 +109,7 @@ impl Server<PostgresKind> {
         } else if recovery.target != Target::End {
             bail!("there is no archive of WAL: only the end of the backup can be reached");
         }
-        Self::run(binaries, layout, name, cluster, options, recovery.patience, claim).await
+        Self::run(binaries, layout, name, cluster, options, recovery.start_timeout, claim).await
     }
 
     /// Puts a recovered cluster, whose server has been stopped, in the place of the instance's present one, which is put

@@ -55,7 +55,7 @@ pub(crate) async fn all_gone(pids: &[u32], deadline: Duration) -> bool {
 pub(crate) async fn end_leftover(pid: u32, program: &str, folder: &Path, polite: Signal) {
     let is_it = || is_alive(pid) && is_server(pid, program, folder);
     let steps = [(None, 3), (Some(polite), 10), (Some(Signal::KILL), 5)];
-    for (step, patience) in steps {
+    for (step, grace) in steps {
         if !is_it() {
             return;
         }
@@ -63,7 +63,7 @@ pub(crate) async fn end_leftover(pid: u32, program: &str, folder: &Path, polite:
             tracing::warn!(pid, program, signal = step.as_raw(), "ending a server that an earlier run left");
             signal(pid, step);
         }
-        all_gone(&[pid], Duration::from_secs(patience)).await;
+        all_gone(&[pid], Duration::from_secs(grace)).await;
     }
 }
 

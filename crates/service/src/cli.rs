@@ -42,12 +42,12 @@ enum Command {
 
 /// What to do, and the flags that set settings.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct Invocation {
     command: Command,
     flags: Vec<String>,
 }
 
-fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
+fn parse(args: impl Iterator<Item = String>) -> Result<Invocation, String> {
     let mut args = args.peekable();
     let named = args.next_if(|arg| !arg.starts_with('-'));
     let mut command = match named.as_deref() {
@@ -72,7 +72,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
             other => return Err(format!("unexpected argument {other:?}; set a setting by --section.field=value")),
         }
     }
-    Ok(Asked { command, flags })
+    Ok(Invocation { command, flags })
 }
 
 fn help(name: &str) -> String {
@@ -95,8 +95,8 @@ fn help(name: &str) -> String {
 
 /// The `main` of a service: does what `args` (without the program's name) say and returns the exit code.
 pub async fn run<S: Service>(args: impl Iterator<Item = String>) -> ExitCode {
-    let Asked { command, flags } = match parse(args) {
-        Ok(asked) => asked,
+    let Invocation { command, flags } = match parse(args) {
+        Ok(invocation) => invocation,
         Err(error) => {
             eprintln!("{}\n\n{}", scrub(&error), help(S::NAME));
             return ExitCode::from(USAGE);
@@ -104,9 +104,9 @@ pub async fn run<S: Service>(args: impl Iterator<Item = String>) -> ExitCode {
     };
     let sources = Sources::of_process().service(S::NAME).arguments(flags);
     let done = match command {
-        Command::Help => say(&help(S::NAME)),
-        Command::Version => say(&format!("{} {}", S::NAME, env!("CARGO_PKG_VERSION"))),
-        Command::Settings => say(&configuration::describe::<S::Settings>(S::NAME)),
+        Command::Help => print(&help(S::NAME)),
+        Command::Version => print(&format!("{} {}", S::NAME, env!("CARGO_PKG_VERSION"))),
+        Command::Settings => print(&configuration::describe::<S::Settings>(S::NAME)),
         Command::Print(shape) => print_config::<S>(sources, shape).await,
         Command::Healthcheck => healthcheck::<S>(&sources).await,
         Command::Serve | Command::Migrate | Command::AwaitMigrations => with_telemetry::<S>(command, sources).await,
@@ -120,7 +120,7 @@ pub async fn run<S: Service>(args: impl Iterator<Item = String>) -> ExitCode {
     }
 }
 
-fn say(text: &str) -> anyhow::Result<()> {
+fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     // Not println: whoever reads the first lines only, as `head` does, is no reason to panic.
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {
@@ -134,7 +134,7 @@ async fn print_config<S: Service>(sources: Sources, shape: Shape) -> anyhow::Res
     let configuration = Configuration::<S::Settings>::load(S::NAME, sources).await?;
     let printed = configuration.print(shape);
     configuration.close().await;
-    say(&printed?)
+    print(&printed?)
 }
 
 fn provide_cryptography() {
@@ -209,7 +209,7 @@ async fn until_signal(running: Running, signals: &mut Signals) -> anyhow::Result
     tokio::pin!(ended);
     tokio::select! {
         ended = &mut ended => return ended,
-        signal = signals.next() => tracing::info!(signal, "asked to stop"),
+        signal = signals.next() => tracing::info!(signal, "invocation to stop"),
     }
     stop.cancel();
     tokio::select! {
@@ -219,7 +219,7 @@ async fn until_signal(running: Running, signals: &mut Signals) -> anyhow::Result
 }
 
 async fn healthcheck<S: Service>(sources: &Sources) -> anyhow::Result<()> {
-    // One section is enough: no secret is needed to ask, and no store is asked for one.
+    // One section is enough: no secret is needed to ask, and no store is invocation for one.
     let merged = sources.merge(&Reference::of::<S::Settings>(), &RemoteLayer::default())?;
     let settings: ServiceSettings = merged.section("service")?;
     let address = reachable(settings.admin_listen);
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn parsed(args: &[&str]) -> Result<Command, String> {
-        parse(args.iter().map(ToString::to_string)).map(|asked| asked.command)
+        parse(args.iter().map(ToString::to_string)).map(|invocation| invocation.command)
     }
 
     #[test]
@@ -282,8 +282,8 @@ mod tests {
     #[test]
     fn flags_may_have_their_values_behind_them() {
         let args = ["migrate", "--saga.tick", "1s", "--currency=EUR"].map(str::to_owned);
-        let asked = parse(args.into_iter()).unwrap();
-        assert_eq!((asked.command, asked.flags.len()), (Command::Migrate, 3));
+        let invocation = parse(args.into_iter()).unwrap();
+        assert_eq!((invocation.command, invocation.flags.len()), (Command::Migrate, 3));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// What can be said with a `PUT`; all of it may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Wish {
+struct FaultRequest {
     /// After this long the fault ends by itself.
     r#for: Option<HumanDuration>,
     /// How long what is struck waits.
@@ -49,12 +49,14 @@ async fn turn_on(State(faults): State<Faults>, Path(name): Path<String>, body: B
         Ok(fault) => fault,
         Err(_) => return refusal(StatusCode::NOT_FOUND, &unknown_fault(&name)),
     };
-    let wish = if body.is_empty() { Ok(Wish::default()) } else { serde_json::from_slice::<Wish>(&body) };
-    let wish = match wish {
-        Ok(wish) => wish,
+    let requested =
+        if body.is_empty() { Ok(FaultRequest::default()) } else { serde_json::from_slice::<FaultRequest>(&body) };
+    let requested = match requested {
+        Ok(requested) => requested,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error),
     };
-    let injection = Injection::of(fault, wish.r#for.map(|it| it.0), wish.delay.map(|it| it.0), wish.share);
+    let injection =
+        Injection::of(fault, requested.r#for.map(|it| it.0), requested.delay.map(|it| it.0), requested.share);
     match injection.and_then(|injection| faults.turn_on(fault, injection).map(|()| injection)) {
         Ok(Injection { lasts, delay, share }) => {
             tracing::warn!(%fault, ?lasts, ?delay, share, "fault switched on");

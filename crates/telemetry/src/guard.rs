@@ -17,7 +17,7 @@ use crate::writer::LogWriter;
 use crate::{logs, metrics, panics, traces};
 
 /// Longest that stopping waits for spans to be sent, and as long again for logs to be written.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The running telemetry of a process; keep it until the end of `main`.
 pub struct Telemetry {
@@ -107,18 +107,18 @@ impl Telemetry {
             drop(keeping.await);
         }
         if let Some(export) = export {
-            export.stop(PATIENCE).await;
+            export.stop(FLUSH_TIMEOUT).await;
         }
         let flush = tokio::task::spawn_blocking(move || {
             if let Some(records) = records {
-                records.stop(PATIENCE);
+                records.stop(FLUSH_TIMEOUT);
             }
             if let Some(writer) = writer {
-                writer.flush(PATIENCE);
+                writer.flush(FLUSH_TIMEOUT);
             }
         });
         // The closure doesn't panic; were it to, there would be nothing left to tell about it.
-        let _ = tokio::time::timeout(PATIENCE * 2, flush).await;
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT * 2, flush).await;
     }
 }
 
@@ -129,7 +129,7 @@ impl Drop for Telemetry {
             keeping.abort();
         }
         if let Some(writer) = self.writer.take() {
-            writer.flush(PATIENCE);
+            writer.flush(FLUSH_TIMEOUT);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Which events are logged and what they look like.
 
 mod control;
+mod event_filter;
 mod filter;
 mod ids;
 mod otlp;
-mod sieve;
 mod words;
 
 use std::env;

@@ -97,11 +97,11 @@ impl Export {
         span::set_source(self.tracer(), self.follows);
     }
 
-    /// Sends what waits, for as long as `patience`; what is left then is counted as dropped.
-    pub(crate) async fn stop(self, patience: Duration) {
+    /// Sends what waits, for as long as `max_wait`; what is left then is counted as dropped.
+    pub(crate) async fn stop(self, max_wait: Duration) {
         // No span that ends from now on gets in.
         let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
-        self.sender.stop(patience).await;
+        self.sender.stop(max_wait).await;
     }
 }
 

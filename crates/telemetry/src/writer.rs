@@ -35,14 +35,14 @@ impl LogWriter {
         Ok(Self { queue: sender, dropped })
     }
 
-    /// Waits until the lines handed over so far are written, but not longer than `patience`.
-    pub(crate) fn flush(&self, patience: Duration) {
+    /// Waits until the lines handed over so far are written, but not longer than `max_wait`.
+    pub(crate) fn flush(&self, max_wait: Duration) {
         let (done, wait) = channel();
         // A full queue means that nobody reads; there is no point in waiting for room.
         if self.queue.try_send(Message::Flush(done)).is_ok() {
             // Both outcomes end the wait: disconnected is "written", the timeout is the bound.
             let (Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) | Ok(())) =
-                wait.recv_timeout(patience);
+                wait.recv_timeout(max_wait);
         }
     }
 }

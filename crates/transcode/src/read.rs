@@ -13,7 +13,7 @@ use crate::schema::{Field, Form, Label, Message, Schema};
 use value::Value;
 
 /// Unknown fields told in one answer.
-const MAX_TOLD: usize = 20;
+const MAX_VIOLATIONS: usize = 20;
 
 /// Why JSON can't become a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl<'s, 'o> State<'s, 'o> {
     }
 
     fn violation(&mut self, name: Option<&str>, description: &str) {
-        if self.violations.len() < MAX_TOLD {
+        if self.violations.len() < MAX_VIOLATIONS {
             let mut path = self.path();
             if let Some(name) = name {
                 dotted(&mut path, name);

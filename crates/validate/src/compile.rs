@@ -219,7 +219,7 @@ impl Compiler<'_> {
 
     fn text(&self, field: &FieldDescriptor, rules: &StringRules) -> Result<Rule, RuleError> {
         let pattern = match (&rules.pattern, rules.well_known) {
-            (Some(pattern), None) => Some((pattern.clone(), self.told(field, pattern))),
+            (Some(pattern), None) => Some((pattern.clone(), self.pattern_text(field, pattern))),
             (None, None) => None,
             (None, Some(WellKnown::Uuid(_))) => {
                 Some(("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$".to_owned(), "must be a UUID".to_owned()))
@@ -243,7 +243,7 @@ impl Compiler<'_> {
     }
 
     /// What a person is told who breaks a pattern.
-    fn told(&self, field: &FieldDescriptor, pattern: &str) -> String {
+    fn pattern_text(&self, field: &FieldDescriptor, pattern: &str) -> String {
         match self.shape(field) {
             Some(shape) => format!("must be {shape}"),
             None if pattern == PRINTABLE => "must not have control characters".to_owned(),

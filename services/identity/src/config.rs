@@ -222,7 +222,7 @@ impl Validate for PasswordSettings {
         problems.require(self.iterations <= 100, "iterations", "must be at most 100: a log-in would take minutes");
         let taken = argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None).is_ok();
         problems.require(taken, "memory_kib", "is, with iterations and parallelism, outside of what Argon2 takes");
-        if let Err(message) = self.fits(Limits::of_process().memory_there_is()) {
+        if let Err(message) = self.fits(Limits::of_process().available_memory()) {
             problems.add("memory_kib", message);
         }
     }

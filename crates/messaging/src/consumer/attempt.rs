@@ -251,14 +251,14 @@ pub(crate) async fn decide<T: Send + 'static>(
     events: &[Event],
 ) -> Result<Vec<Outcome>, Failure> {
     let answer = AssertUnwindSafe(handler.handle(tx, events)).catch_unwind().await;
-    let outcomes = answer.map_err(|panic| Failure::Panic(said(panic.as_ref())))??;
+    let outcomes = answer.map_err(|panic| Failure::Panic(panic_message(panic.as_ref())))??;
     if outcomes.len() != events.len() {
         return Err(Failure::Outcomes { given: outcomes.len(), wanted: events.len() });
     }
     Ok(outcomes)
 }
 
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),
         (_, Some(text)) => text.clone(),

@@ -45,7 +45,7 @@ pub struct ConsumerParts<S: InboxStore, B> {
     pub ids: Ids,
     /// The most frames taken at once.
     pub prefetch: usize,
-    /// The broker's patience for an ack.
+    /// How long the broker waits for an ack.
     pub ack_wait: Duration,
     /// How far back the inbox remembers.
     pub horizon: Duration,

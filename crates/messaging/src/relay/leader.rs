@@ -239,7 +239,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         let draining = shutdown.is_cancelled();
         tokio::select! {
             () = tokio::time::sleep_until(until) => {}
-            () = self.parts.waker.rung() => self.seeks = 0,
+            () = self.parts.waker.woken() => self.seeks = 0,
             ping = self.pings.next() => {
                 let target = ping.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default();
                 self.pinged = self.pinged.max(target);

@@ -19,7 +19,7 @@ const MOST_RANGES: usize = 4_096;
 
 /// What the broker must still be asked for, if anything.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum LossCheck {
     /// Nothing: these sequences are gone.
     Gone(Ranges),
     /// The list of deleted messages.
@@ -33,21 +33,21 @@ impl StreamRecord {
     }
 
     /// The sequences that are gone, as far as the counts allow to tell.
-    pub(super) fn look(&self, found: &StreamState) -> Look {
+    pub(super) fn check(&self, found: &StreamState) -> LossCheck {
         let mut gone = self.gone.clone();
         gone.insert(1, found.first - 1);
         let known = gone.count(found.first, found.mark.sequence);
         if known == found.deleted || (self.unlisted > 0 && found.deleted > 0 && found.deleted <= self.unlisted) {
-            return Look::Gone(gone);
+            return LossCheck::Gone(gone);
         }
         if found.deleted == 0 {
-            return Look::Gone(Ranges::one(1, found.first - 1));
+            return LossCheck::Gone(Ranges::one(1, found.first - 1));
         }
         if found.deleted > MOST_LISTED {
             // Any of them may be gone.
-            return Look::Gone(Ranges::one(1, found.mark.sequence));
+            return LossCheck::Gone(Ranges::one(1, found.mark.sequence));
         }
-        Look::List
+        LossCheck::List
     }
 
     /// The sequences that are gone, from the list of deleted messages.

@@ -168,7 +168,7 @@ impl<S: OutboxStore, B: Broker> Relay<S, B> {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep_until(until) => return,
-                () = self.parts.waker.rung() => {}
+                () = self.parts.waker.woken() => {}
             }
             let target = Bytes::copy_from_slice(&self.parts.waker.target().to_be_bytes());
             if let Err(error) = self.parts.broker.ping(&self.parts.pings, target).await {

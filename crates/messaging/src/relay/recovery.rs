@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::Stop;
 use super::leader::Leader;
-use super::loss::Look;
+use super::loss::LossCheck;
 use crate::broker::{Broker, ConsumerState, StreamState};
 use crate::ranges::Ranges;
 use crate::store::{Checkpoint, Cursor, OutboxStore, Rewind, StreamMark, StreamRecord};
@@ -92,9 +92,9 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
     }
 
     async fn gone(&self, found: &StreamState) -> Result<Ranges, Stop> {
-        match self.record.look(found) {
-            Look::Gone(gone) => Ok(gone),
-            Look::List => {
+        match self.record.check(found) {
+            LossCheck::Gone(gone) => Ok(gone),
+            LossCheck::List => {
                 let deleted = self.parts.broker.deleted(self.parts.stream.name).await?;
                 Ok(StreamRecord::listed(found, deleted))
             }

@@ -24,7 +24,7 @@ use super::endpoint::{Endpoint, Wiring};
 use super::layers::metrics::ClientMetrics;
 use super::pool::{Found, Lane};
 use super::target::Target;
-use super::verdict::{speaks_against, waited_in_vain};
+use super::verdict::{counts_as_failure, timed_out};
 
 /// The addresses of a channel. Dropped, it ends their tasks.
 pub(crate) struct Balancer {
@@ -61,7 +61,11 @@ impl Balancer {
     ///
     /// # Errors
     /// If no address is connected and the next attempt at each has failed, or if all are full.
-    pub async fn acquire(self: &Arc<Self>, class: Class, tried: &[SocketAddr]) -> Result<(Sender, Lease), NoPlace> {
+    pub async fn acquire(
+        self: &Arc<Self>,
+        class: Class,
+        tried: &[SocketAddr],
+    ) -> Result<(Sender, Lease), NoConnection> {
         self.start();
         if let Some(found) = self.pick(class, tried)? {
             return Ok(found);
@@ -74,11 +78,11 @@ impl Balancer {
                 return Ok(found);
             }
             if let Some(cause) = self.hopeless_since(class, began) {
-                return Err(NoPlace::Unreachable(cause));
+                return Err(NoConnection::Unreachable(cause));
             }
             self.wake();
             if changes.changed().await.is_err() {
-                return Err(NoPlace::Unreachable(Arc::new(io::ErrorKind::NotConnected.into())));
+                return Err(NoConnection::Unreachable(Arc::new(io::ErrorKind::NotConnected.into())));
             }
         }
     }
@@ -86,7 +90,7 @@ impl Balancer {
     /// The connected address with the fewest calls of this class in flight; ties are broken at random. An address that
     /// was tried for this call or is ejected is used only if there is nothing better. `None` if the call has to wait
     /// for a connection.
-    fn pick(self: &Arc<Self>, class: Class, tried: &[SocketAddr]) -> Result<Option<(Sender, Lease)>, NoPlace> {
+    fn pick(self: &Arc<Self>, class: Class, tried: &[SocketAddr]) -> Result<Option<(Sender, Lease)>, NoConnection> {
         let now = Instant::now();
         let endpoints = self.endpoints.read();
         let mut best: Option<((u8, usize), &Arc<Endpoint>)> = None;
@@ -103,7 +107,7 @@ impl Balancer {
         }
         let Some((_, best)) = best else { return Ok(None) };
         let others = endpoints.iter().filter(|endpoint| endpoint.is_ready() && !Arc::ptr_eq(endpoint, best));
-        let mut none = NoPlace::Full;
+        let mut none = NoConnection::Full;
         // The others are tried only if the best has no room.
         for endpoint in std::iter::once(best).chain(others) {
             match endpoint.take(class) {
@@ -113,7 +117,7 @@ impl Balancer {
                 }
                 Found::Opening => return Ok(None),
                 Found::Full => {}
-                Found::Failed(cause) => none = NoPlace::Unreachable(cause),
+                Found::Failed(cause) => none = NoConnection::Unreachable(cause),
             }
         }
         Err(none)
@@ -206,7 +210,7 @@ impl Balancer {
 
 /// Why a call gets no slot.
 #[derive(Debug)]
-pub(crate) enum NoPlace {
+pub(crate) enum NoConnection {
     /// No address can be connected to.
     Unreachable(Arc<io::Error>),
     /// All connections carry as many calls as they may.
@@ -242,7 +246,7 @@ impl Lease {
 
     /// Notes how the call ended. A code that says nothing of the server is as good as success.
     pub fn ended(&mut self, code: Code) {
-        self.judge(speaks_against(code, self.began.elapsed()));
+        self.judge(counts_as_failure(code, self.began.elapsed()));
     }
 
     /// The call never left: nobody is at fault.
@@ -266,7 +270,7 @@ impl Drop for Lease {
         if endpoint.pool(*class).give_back(lane) {
             self.balancer.wiring.changes.send_replace(());
         }
-        if !self.judged && waited_in_vain(self.deadline, self.began.elapsed()) {
+        if !self.judged && timed_out(self.deadline, self.began.elapsed()) {
             self.judge(true);
         }
     }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::verdict::{speaks_against, waited_in_vain};
+use super::verdict::{counts_as_failure, timed_out};
 use crate::ClientSettings;
 
 /// Over how long failures are counted, in slices.
@@ -135,9 +135,9 @@ impl Ticket {
         self.breaker.judge(Instant::now(), self.trial, failed);
     }
 
-    /// The call ended with `code`. A caller without patience doesn't speak against the server.
+    /// The call ended with `code`. A short timeout of the caller doesn't count as a failure of the server.
     pub fn ended(&mut self, code: Code) {
-        self.judge(speaks_against(code, self.began.elapsed()));
+        self.judge(counts_as_failure(code, self.began.elapsed()));
     }
 }
 
@@ -146,7 +146,7 @@ impl Drop for Ticket {
         if self.judged {
             return;
         }
-        if waited_in_vain(self.deadline, self.began.elapsed()) {
+        if timed_out(self.deadline, self.began.elapsed()) {
             self.judge(true);
         } else if self.trial {
             self.breaker.release(Instant::now());

@@ -1,7 +1,7 @@
-//! One HTTP/2 connection: made, and proven by the server's first word.
+//! One HTTP/2 connection: established, and proven by the server's first SETTINGS frame.
 //!
 //! A connection that the kernel has accepted proves little: a stopped process or a silent proxy has a queue of them. It
-//! counts once the server has spoken (its settings are the first that it sends).
+//! counts once the server has sent a frame (its settings are the first that it sends).
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ pub(crate) struct Established {
     pub sender: Sender,
     /// How many concurrent streams the server accepts; `None`: unlimited.
     pub most_streams: Option<u32>,
-    pub connection: Connection<TokioIo<Heard>, Outbound, TokioExecutor>,
+    pub connection: Connection<TokioIo<SettingsReader>, Outbound, TokioExecutor>,
 }
 
 /// Connects within the connect timeout.
@@ -57,9 +57,9 @@ pub(crate) async fn establish(
     bounds: Bounds,
 ) -> io::Result<Established> {
     let connecting = async {
-        let (first_word, spoken) = oneshot::channel();
+        let (settings_frame, received) = oneshot::channel();
         let io = connector.connect(target, address).await?;
-        let io = Heard { io, first_word: Some(FirstWord { read: Vec::new(), told: first_word }) };
+        let io = SettingsReader { io, settings_frame: Some(SettingsFrame { read: Vec::new(), found: settings_frame }) };
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(bounds.stream_window)
@@ -72,8 +72,8 @@ pub(crate) async fn establish(
             .handshake(TokioIo::new(io))
             .await
             .map_err(io::Error::other)?;
-        let closed = |_| io::Error::new(io::ErrorKind::ConnectionReset, "closed before a word was said");
-        let most_streams = spoken.await.map_err(closed)?;
+        let closed = |_| io::Error::new(io::ErrorKind::ConnectionReset, "closed before the first SETTINGS frame");
+        let most_streams = received.await.map_err(closed)?;
         Ok(Established { sender, most_streams, connection })
     };
     match tokio::time::timeout(settings.connect_timeout.0, connecting).await {
@@ -83,27 +83,27 @@ pub(crate) async fn establish(
 }
 
 /// A byte stream that also extracts the peer's first SETTINGS frame.
-pub(crate) struct Heard {
+pub(crate) struct SettingsReader {
     io: Box<dyn Io>,
-    first_word: Option<FirstWord>,
+    settings_frame: Option<SettingsFrame>,
 }
 
 /// Collects the server's SETTINGS frame until it is complete.
-struct FirstWord {
+struct SettingsFrame {
     read: Vec<u8>,
-    told: oneshot::Sender<Option<u32>>,
+    found: oneshot::Sender<Option<u32>>,
 }
 
-impl Heard {
+impl SettingsReader {
     fn note(&mut self, bytes: &[u8]) {
-        let Some(word) = &mut self.first_word else { return };
-        let room = (FRAME_HEAD + LONGEST_SETTINGS).saturating_sub(word.read.len());
-        word.read.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if let Some(most_streams) = most_streams(&word.read)
-            && let Some(word) = self.first_word.take()
+        let Some(frame) = &mut self.settings_frame else { return };
+        let room = (FRAME_HEAD + LONGEST_SETTINGS).saturating_sub(frame.read.len());
+        frame.read.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if let Some(most_streams) = most_streams(&frame.read)
+            && let Some(frame) = self.settings_frame.take()
         {
             // There is no receiver if the attempt was given up.
-            let _ = word.told.send(most_streams);
+            let _ = frame.found.send(most_streams);
         }
     }
 }
@@ -124,18 +124,18 @@ fn most_streams(read: &[u8]) -> Option<Option<u32>> {
     Some(most.next_back())
 }
 
-impl AsyncRead for Heard {
+impl AsyncRead for SettingsReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        if self.first_word.is_some() {
+        if self.settings_frame.is_some() {
             self.note(&buf.filled()[before..]);
         }
         polled
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for SettingsReader {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }

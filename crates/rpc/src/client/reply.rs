@@ -33,7 +33,7 @@ pub(crate) struct Reply {
     pub call: Option<OpenCall>,
     /// When the caller stops waiting.
     pub deadline: Option<Deadline>,
-    patience: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Reply {
@@ -47,7 +47,7 @@ impl Reply {
             lease: Some(lease),
             call: None,
             deadline: None,
-            patience: None,
+            timer: None,
         }
     }
 
@@ -117,8 +117,8 @@ impl Reply {
         if polled.is_pending()
             && let Some(deadline) = self.deadline
         {
-            let patience = self.patience.get_or_insert_with(|| Box::pin(sleep_until(deadline.0)));
-            ready!(patience.as_mut().poll(cx));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.0)));
+            ready!(timer.as_mut().poll(cx));
             self.rest = None;
             self.ended(Code::DeadlineExceeded);
             return Poll::Ready(Some(Err(late())));

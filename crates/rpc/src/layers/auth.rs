@@ -1,7 +1,7 @@
-//! Authentication: who calls, told by the bearer token. It refuses nobody: what it found is for the layers inside.
+//! Authentication: identifies the caller by the bearer token. It refuses nothing: the layers inside decide.
 //!
-//! A caller whose token is good stands in the request's extensions as [`Caller`]; what is wrong with a bad one stands
-//! there as [`AuthError`]. Methods that nobody may call are not worth a check.
+//! The caller of a valid token is in the request's extensions as [`Caller`]; the error of an invalid one is
+//! there as [`AuthError`]. Tokens of methods that nobody may call are not checked.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -38,7 +38,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Told<S::Future>;
+    type Future = AuthFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -47,21 +47,21 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let matters = method_of(&request).is_some_and(|method| !method.system && method.rule.access.is_some());
         let (Some(authenticator), Some(token), true) = (&self.authenticator, bearer(request.headers()), matters) else {
-            return Told::Called { inner: self.inner.call(request) };
+            return AuthFuture::Called { inner: self.inner.call(request) };
         };
         if let Some(answer) = authenticator.recall(token) {
-            tell(answer, &mut request);
-            return Told::Called { inner: self.inner.call(request) };
+            record_caller(answer, &mut request);
+            return AuthFuture::Called { inner: self.inner.call(request) };
         }
         let authenticator = authenticator.clone();
         let token = token.to_owned();
         // The instance that was polled ready makes the call; its clone stays.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        Told::Verifying {
+        AuthFuture::Verifying {
             done: Box::pin(async move {
                 let answer = authenticator.verify(&token).await;
-                tell(answer, &mut request);
+                record_caller(answer, &mut request);
                 inner.call(request).await
             }),
         }
@@ -69,9 +69,9 @@ where
 }
 
 pin_project! {
-    /// A call whose caller is known, or that is being looked at.
-    #[project = ToldProjection]
-    pub(crate) enum Told<F> {
+    /// A call whose caller is known, or whose token is being verified.
+    #[project = AuthFutureProjection]
+    pub(crate) enum AuthFuture<F> {
         Called {
             #[pin]
             inner: F,
@@ -82,7 +82,7 @@ pin_project! {
     }
 }
 
-impl<F> Future for Told<F>
+impl<F> Future for AuthFuture<F>
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
 {
@@ -90,13 +90,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            ToldProjection::Called { inner } => inner.poll(cx),
-            ToldProjection::Verifying { done } => done.as_mut().poll(cx),
+            AuthFutureProjection::Called { inner } => inner.poll(cx),
+            AuthFutureProjection::Verifying { done } => done.as_mut().poll(cx),
         }
     }
 }
 
-fn tell(answer: Result<Caller, AuthError>, request: &mut Request<Body>) {
+fn record_caller(answer: Result<Caller, AuthError>, request: &mut Request<Body>) {
     match answer {
         Ok(caller) => {
             flotilla_telemetry::caller_is(&caller.user);

@@ -2,7 +2,7 @@
 //! hint when to retry, so that clients reconnect, to another replica or to this one's successor.
 //!
 //! A stream from the server gets what its handler has ready, within a bound, and is then cut. A stream from the client
-//! alone is told to its handler as an error of its next message, so that the handler can finish what it has received.
+//! alone is reported to its handler as an error of its next message, so that the handler can finish what it has received.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,7 +26,7 @@ use crate::RpcError;
 /// When to come back: another replica serves already.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// Frames that a draining stream may still hand over, so that one that is about to end by itself does.
-const COURTESY: u32 = 64;
+const MAX_DRAINING_FRAMES: u32 = 64;
 
 type Cancelled = Pin<Box<WaitForCancellationFutureOwned>>;
 
@@ -67,7 +67,7 @@ where
             _ if self.draining.is_cancelled() => Draining::Refused,
             (true, false) => {
                 let draining = Some(self.cancelled());
-                let request = request.map(|inner| Body::new(Asking { inner, draining }));
+                let request = request.map(|inner| Body::new(RequestStream { inner, draining }));
                 Draining::Unary { inner: self.inner.call(request) }
             }
             (_, true) => Draining::Stream { inner: self.inner.call(request), draining: Some(self.cancelled()) },
@@ -75,8 +75,8 @@ where
     }
 }
 
-/// What clients of a draining server are told.
-fn told() -> RpcError {
+/// The error that clients of a draining server get.
+fn draining_error() -> RpcError {
     RpcError::new(Code::Unavailable, "SERVER_DRAINING", "the server is shutting down; call again")
         .retry_after(RETRY_AFTER)
 }
@@ -107,19 +107,23 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             DrainingProjection::Unary { inner } => inner.poll(cx),
-            DrainingProjection::Refused => Poll::Ready(Ok(refuse(told()))),
+            DrainingProjection::Refused => Poll::Ready(Ok(refuse(draining_error()))),
             DrainingProjection::Stream { inner, draining } => {
                 if let Poll::Ready(Ok(response)) = inner.poll(cx) {
                     let Some(draining) = draining.take() else { return Poll::Ready(Ok(response)) };
                     if http_body::Body::is_end_stream(response.body()) {
                         return Poll::Ready(Ok(response));
                     }
-                    let answer =
-                        |inner| Answer { inner: Ending::new(inner), draining, over: false, courtesy: COURTESY };
+                    let answer = |inner| ResponseStream {
+                        inner: Ending::new(inner),
+                        draining,
+                        over: false,
+                        frames_left: MAX_DRAINING_FRAMES,
+                    };
                     return Poll::Ready(Ok(response.map(|inner| Body::new(answer(inner)))));
                 }
                 match draining {
-                    Some(cancelled) => cancelled.as_mut().poll(cx).map(|()| Ok(refuse(told()))),
+                    Some(cancelled) => cancelled.as_mut().poll(cx).map(|()| Ok(refuse(draining_error()))),
                     None => Poll::Pending,
                 }
             }
@@ -129,14 +133,14 @@ where
 
 pin_project! {
     /// The body that a client streams: breaks off once the server drains.
-    struct Asking {
+    struct RequestStream {
         #[pin]
         inner: Body,
         draining: Option<Cancelled>,
     }
 }
 
-impl http_body::Body for Asking {
+impl http_body::Body for RequestStream {
     type Data = Bytes;
     type Error = Status;
 
@@ -145,7 +149,7 @@ impl http_body::Body for Asking {
         let Some(cancelled) = this.draining else { return Poll::Ready(None) };
         if cancelled.as_mut().poll(cx).is_ready() {
             *this.draining = None;
-            return Poll::Ready(Some(Err(told().into())));
+            return Poll::Ready(Some(Err(draining_error().into())));
         }
         this.inner.poll_frame(cx)
     }
@@ -159,16 +163,16 @@ impl http_body::Body for Asking {
     }
 }
 
-/// The stream that a server answers with.
-struct Answer {
+/// The stream of a response.
+struct ResponseStream {
     inner: Ending,
     draining: Cancelled,
     /// The drain has begun.
     over: bool,
-    courtesy: u32,
+    frames_left: u32,
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for ResponseStream {
     type Data = Bytes;
     type Error = Status;
 
@@ -182,12 +186,12 @@ impl http_body::Body for Answer {
         // Trailers pass always: they end the stream.
         if let Poll::Ready(frame) = self.inner.poll(cx) {
             let data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
-            if !data || self.courtesy > 0 {
-                self.courtesy = self.courtesy.saturating_sub(1);
+            if !data || self.frames_left > 0 {
+                self.frames_left = self.frames_left.saturating_sub(1);
                 return Poll::Ready(frame);
             }
         }
-        self.inner.end(told())
+        self.inner.end(draining_error())
     }
 
     fn is_end_stream(&self) -> bool {

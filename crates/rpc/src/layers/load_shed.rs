@@ -1,7 +1,7 @@
 //! Refuses calls beyond the bound of calls in flight, at once and with a retry delay. A refused call has no effect.
 //!
 //! A call takes its slot when its request has arrived. Until then it counts against a bounded number of arriving
-//! requests, of which the oldest is evicted when there are too many ([`Arrivals`]). A stream of requests takes its slot
+//! requests, of which the oldest is evicted when there are too many ([`PendingBodies`]). A stream of requests takes its slot
 //! when it begins.
 
 use std::convert::Infallible;
@@ -22,8 +22,8 @@ use tower::Service;
 
 use super::method_of;
 use super::metrics::RpcMetrics;
-use super::placed::Placed;
-use crate::{Arrival, Arrivals, RpcError};
+use super::slot::SlotFuture;
+use crate::{PendingBodies, PendingBody, RpcError};
 
 /// When a refused client should come back.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ pub(crate) struct LoadShed<S> {
 struct Bounds {
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    arrivals: Arc<Arrivals>,
+    pending: Arc<PendingBodies>,
     metrics: Arc<RpcMetrics>,
 }
 
@@ -65,8 +65,8 @@ impl Bounds {
 impl<S> LoadShed<S> {
     pub fn new(inner: S, calls: usize, streams: usize, metrics: Arc<RpcMetrics>) -> Self {
         let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        let (calls, streams, arrivals) = (places(calls), places(streams), Arrivals::new(calls));
-        Self { inner, bounds: Arc::new(Bounds { calls, streams, arrivals, metrics }) }
+        let (calls, streams, pending) = (places(calls), places(streams), PendingBodies::new(calls));
+        Self { inner, bounds: Arc::new(Bounds { calls, streams, pending, metrics }) }
     }
 }
 
@@ -79,7 +79,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Placed<S::Future, Place>;
+    type Future = SlotFuture<S::Future, Place>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -87,15 +87,15 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Some(method) = method_of(&request).filter(|method| !method.system).cloned() else {
-            return Placed::without(self.inner.call(request));
+            return SlotFuture::without(self.inner.call(request));
         };
         let (place, streaming) = (Place::default(), method.rule.server_streaming);
         if method.rule.client_streaming {
             match self.bounds.take(true) {
                 Ok(permit) => drop(place.set(permit)),
-                Err(error) => return Placed::refused(error),
+                Err(error) => return SlotFuture::refused(error),
             }
-            return Placed::at(place, self.inner.call(request), streaming);
+            return SlotFuture::at(place, self.inner.call(request), streaming);
         }
         let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
         let arriving = Arriving {
@@ -103,10 +103,10 @@ where
             place: Arc::clone(&place),
             stream: method.is_stream(),
             peer: peer.map(|address| address.ip()),
-            arrival: None,
+            pending_body: None,
         };
         let request = request.map(|inner| Body::new(Received { inner, arriving }));
-        Placed::at(place, self.inner.call(request), streaming)
+        SlotFuture::at(place, self.inner.call(request), streaming)
     }
 }
 
@@ -116,21 +116,21 @@ struct Arriving {
     place: Place,
     stream: bool,
     peer: Option<std::net::IpAddr>,
-    arrival: Option<Arrival>,
+    pending_body: Option<PendingBody>,
 }
 
 impl Arriving {
     /// Resolves if the request is evicted before it has arrived.
     fn poll_displaced(&mut self, cx: &mut Context<'_>) -> Poll<RpcError> {
-        let arrival = self.arrival.get_or_insert_with(|| self.bounds.arrivals.enter(self.peer));
-        ready!(arrival.poll_displaced(cx));
-        self.arrival = None;
+        let pending_body = self.pending_body.get_or_insert_with(|| self.bounds.pending.enter(self.peer));
+        ready!(pending_body.poll_displaced(cx));
+        self.pending_body = None;
         Poll::Ready(self.bounds.displaced())
     }
 
     /// The request has arrived: takes its slot.
     fn received(&mut self) -> Result<(), RpcError> {
-        self.arrival = None;
+        self.pending_body = None;
         if self.place.get().is_none() {
             // Nothing else sets it.
             let _ = self.place.set(self.bounds.take(self.stream)?);

@@ -31,10 +31,10 @@ pub(crate) mod message_size;
 pub(crate) mod metrics;
 pub(crate) mod observe;
 pub(crate) mod panic;
-pub(crate) mod placed;
 pub(crate) mod rate_limit;
 pub(crate) mod request_id;
 pub(crate) mod share;
+pub(crate) mod slot;
 pub(crate) mod trace;
 
 use std::sync::Arc;

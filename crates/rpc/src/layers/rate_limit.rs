@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::method_of;
 use super::metrics::RpcMetrics;
-use super::placed::Placed;
+use super::slot::SlotFuture;
 use crate::rate::RateLimiter;
 use crate::share::{Share, Shares};
 use crate::tls::PeerIdentity;
@@ -60,7 +60,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Placed<S::Future, Share<Uuid>>;
+    type Future = SlotFuture<S::Future, Share<Uuid>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -68,11 +68,11 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.limits.check(&request) {
-            Ok(()) => Placed::without(self.inner.call(request)),
+            Ok(()) => SlotFuture::without(self.inner.call(request)),
             Err(error) => {
                 self.metrics.limited.inc();
                 let user = request.extensions().get::<Caller>().map(|caller| caller.user);
-                Placed::refused_later(error, user.and_then(|user| self.held.take(user)))
+                SlotFuture::refused_later(error, user.and_then(|user| self.held.take(user)))
             }
         }
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::method_of;
 use super::metrics::RpcMetrics;
-use super::placed::Placed;
+use super::slot::SlotFuture;
 use crate::share::{Share as Taken, Shares};
 use crate::{RpcError, ServerSettings};
 use flotilla_auth::Caller;
@@ -50,7 +50,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Placed<S::Future, Taken<Uuid>>;
+    type Future = SlotFuture<S::Future, Taken<Uuid>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -60,14 +60,14 @@ where
         let (stream, streaming) =
             method_of(&request).map_or((false, false), |method| (method.is_stream(), method.rule.server_streaming));
         let Some(caller) = request.extensions().get::<Caller>() else {
-            return Placed::without(self.inner.call(request));
+            return SlotFuture::without(self.inner.call(request));
         };
         let shares = if stream { &self.streams } else { &self.calls };
         match shares.take(caller.user) {
-            Some(share) => Placed::at(share, self.inner.call(request), streaming),
+            Some(share) => SlotFuture::at(share, self.inner.call(request), streaming),
             None => {
                 self.metrics.limited.inc();
-                Placed::refused_later(too_many(stream), self.held.take(caller.user))
+                SlotFuture::refused_later(too_many(stream), self.held.take(caller.user))
             }
         }
     }

@@ -49,7 +49,7 @@ impl ClientTls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let stream = shake(&self.configs.get().http2, connection, host).await?;
+        let stream = handshake(&self.configs.get().http2, connection, host).await?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the server doesn't speak HTTP/2"));
         }
@@ -64,7 +64,7 @@ impl ClientTls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        shake(&self.configs.get().http1, connection, host).await
+        handshake(&self.configs.get().http1, connection, host).await
     }
 }
 
@@ -74,7 +74,7 @@ impl fmt::Debug for ClientTls {
     }
 }
 
-async fn shake<IO>(config: &Arc<ClientConfig>, connection: IO, host: &str) -> io::Result<ConnectedTls<IO>>
+async fn handshake<IO>(config: &Arc<ClientConfig>, connection: IO, host: &str) -> io::Result<ConnectedTls<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {

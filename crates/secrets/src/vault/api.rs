@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::client::{Client, Unanswered, secret_header};
+use crate::client::{Client, RequestError, secret_header};
 use crate::settings::SecretsSettings;
 
 /// Of what Vault says about a refusal, so much is told.
@@ -71,8 +71,8 @@ impl Refusal {
     }
 }
 
-impl From<Unanswered> for Refusal {
-    fn from(error: Unanswered) -> Self {
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
         if error.retriable { Self::Later(error.to_string()) } else { Self::Bad(error.to_string()) }
     }
 }
@@ -115,11 +115,11 @@ impl Api {
         let request = request.body(body).map_err(|_| malformed())?;
         let client = self.client.get_or_try_init(|| async { Client::new(self.ca.as_deref(), self.deadline) });
         let answer = client.await?.send(request).await?;
-        understood(answer.status(), answer.body())
+        parse_reply(answer.status(), answer.body())
     }
 }
 
-fn understood(status: StatusCode, body: &[u8]) -> Result<Reply, Refusal> {
+fn parse_reply(status: StatusCode, body: &[u8]) -> Result<Reply, Refusal> {
     match status.as_u16() {
         204 => Ok(Reply::default()),
         // The parser's own message might quote the answer.
@@ -155,7 +155,7 @@ mod tests {
     fn a_refusal_tells_whether_it_may_work_later() {
         let refused = |status: u16| {
             let body = br#"{"errors":["1 error occurred:\n\t* no\n\n"]}"#;
-            understood(StatusCode::from_u16(status).unwrap(), body).err().unwrap().about("secret/orders")
+            parse_reply(StatusCode::from_u16(status).unwrap(), body).err().unwrap().about("secret/orders")
         };
         for status in [412, 429, 473, 500, 502, 503] {
             assert!(refused(status).is_retriable(), "{status}");
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_isnt_understood_is_not_quoted() {
-        let refusal = understood(StatusCode::OK, br#"{"data":"hunter2"}"#).err().unwrap();
+        let refusal = parse_reply(StatusCode::OK, br#"{"data":"hunter2"}"#).err().unwrap();
         assert!(!refusal.about("secret/orders").to_string().contains("hunter2"));
     }
 }

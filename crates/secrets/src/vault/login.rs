@@ -114,12 +114,12 @@ impl Logins {
         match state.session.take() {
             Some(session) if !session.is_due() => Ok(keep(&mut state, session)),
             Some(session) => {
-                let seen_to = self.see_to(&mut state, session.clone()).await;
-                if seen_to.is_err() && !session.is_over() {
+                let renewed = self.renew_if_due(&mut state, session.clone()).await;
+                if renewed.is_err() && !session.is_over() {
                     // What is left of it may be of use yet.
                     state.session = Some(session);
                 }
-                seen_to
+                renewed
             }
             None => self.log_in(&mut state).await,
         }
@@ -143,7 +143,7 @@ impl Logins {
     }
 
     /// Renews a login, or makes another.
-    async fn see_to(&self, state: &mut State, session: Session) -> Result<Session, ResolveError> {
+    async fn renew_if_due(&self, state: &mut State, session: Session) -> Result<Session, ResolveError> {
         if session.renewable {
             let body = json!({});
             let renewed = self.api.call(&Method::PUT, "auth/token/renew-self", Some(&session.token), Some(&body)).await;

@@ -54,7 +54,7 @@ async fn a_wish_that_makes_no_sense_is_refused_and_named() {
     for (name, body, status, said) in [
         ("slow-disk", "", 404, r#"unknown fault \"slow-disk\"; use one of"#),
         ("slow-databse", "", 404, "use one of slow-database"),
-        ("declined-payments", "", 404, "strikes nothing in this service"),
+        ("declined-payments", "", 404, "has no effect in this service"),
         ("slow-database", r#"{"for":"2h"}"#, 400, "for must be"),
         ("slow-database", r#"{"delay":"1m"}"#, 400, "delay must be"),
         ("slow-database", r#"{"share":0}"#, 400, "share must be"),

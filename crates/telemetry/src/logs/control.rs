@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::event_filter::EventFilter;
 use super::filter::{InForce, LogFilter, Shared};
-use super::sieve::Sieve;
 use super::words;
 use crate::error::TelemetryError;
 
@@ -79,7 +79,7 @@ impl Rules {
             LogScope::User(user) => Some((user.clone(), level.parse().ok()?)),
             _ => None,
         });
-        Ok(InForce { sieve: Sieve::parse(filter, modules)?, users: users.collect() })
+        Ok(InForce { event_filter: EventFilter::parse(filter, modules)?, users: users.collect() })
     }
 }
 

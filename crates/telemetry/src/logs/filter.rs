@@ -15,7 +15,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::sieve::{Sieve, is_muted};
+use super::event_filter::{EventFilter, is_muted};
 use crate::span::SPANS;
 
 /// An event of this target tells who calls; it is never logged.
@@ -28,7 +28,7 @@ pub fn caller_is(user: &dyn std::fmt::Display) {
 
 /// What holds at the moment.
 pub(crate) struct InForce {
-    pub sieve: Sieve,
+    pub event_filter: EventFilter,
     /// Users that are watched, and how closely.
     pub users: HashMap<String, LevelFilter>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     in_force: RwLock<InForce>,
     /// Whether a user is watched.
     watching: AtomicBool,
-    /// Whether the sieve follows spans.
+    /// Whether the event_filter follows spans.
     follows: AtomicBool,
 }
 
@@ -46,7 +46,7 @@ impl Shared {
     pub(crate) fn new(in_force: InForce) -> Self {
         Self {
             watching: AtomicBool::new(!in_force.users.is_empty()),
-            follows: AtomicBool::new(matches!(in_force.sieve, Sieve::Spans(_))),
+            follows: AtomicBool::new(matches!(in_force.event_filter, EventFilter::Spans(_))),
             in_force: RwLock::new(in_force),
         }
     }
@@ -56,7 +56,7 @@ impl Shared {
         {
             let mut held = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
             self.watching.store(!in_force.users.is_empty(), Ordering::Relaxed);
-            self.follows.store(matches!(in_force.sieve, Sieve::Spans(_)), Ordering::Relaxed);
+            self.follows.store(matches!(in_force.event_filter, EventFilter::Spans(_)), Ordering::Relaxed);
             *held = in_force;
         }
         tracing::callsite::rebuild_interest_cache();
@@ -87,9 +87,9 @@ impl InForce {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        match &self.sieve {
-            Sieve::Targets(targets) => Filter::enabled(targets, metadata, context),
-            Sieve::Spans(spans) => Filter::enabled(&**spans, metadata, context),
+        match &self.event_filter {
+            EventFilter::Targets(targets) => Filter::enabled(targets, metadata, context),
+            EventFilter::Spans(spans) => Filter::enabled(&**spans, metadata, context),
         }
     }
 }
@@ -106,9 +106,9 @@ where
             _ => {}
         }
         let in_force = self.0.read();
-        let interest = match &in_force.sieve {
-            Sieve::Targets(targets) => Filter::<S>::callsite_enabled(targets, metadata),
-            Sieve::Spans(spans) => Filter::<S>::callsite_enabled(&**spans, metadata),
+        let interest = match &in_force.event_filter {
+            EventFilter::Targets(targets) => Filter::<S>::callsite_enabled(targets, metadata),
+            EventFilter::Spans(spans) => Filter::<S>::callsite_enabled(&**spans, metadata),
         };
         let more = self.0.is_watching() && may_be_watched(metadata, in_force.closest());
         if more && !interest.is_always() { Interest::sometimes() } else { interest }
@@ -140,7 +140,7 @@ where
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         // `caller_is` traces: it must be heard while users are watched.
-        if self.0.is_watching() { Some(LevelFilter::TRACE) } else { Some(self.0.read().sieve.max_level()) }
+        if self.0.is_watching() { Some(LevelFilter::TRACE) } else { Some(self.0.read().event_filter.max_level()) }
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -167,7 +167,7 @@ where
 impl LogFilter {
     fn following(&self, tell: impl FnOnce(&tracing_subscriber::EnvFilter)) {
         if self.0.follows.load(Ordering::Relaxed)
-            && let Sieve::Spans(spans) = &self.0.read().sieve
+            && let EventFilter::Spans(spans) = &self.0.read().event_filter
         {
             tell(spans);
         }

@@ -22,7 +22,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::sieve::is_muted;
+use super::event_filter::is_muted;
 use crate::error::TelemetryError;
 use crate::redact::{scrub, scrub_value};
 use crate::traces::ExportMetrics;
@@ -75,10 +75,10 @@ impl LogExport {
         }
     }
 
-    /// Sends what waits. Blocks, at most for `patience`.
-    pub(crate) fn stop(&self, patience: Duration) {
+    /// Sends what waits. Blocks, at most for `max_wait`.
+    pub(crate) fn stop(&self, max_wait: Duration) {
         // It can't be told over what has just failed.
-        drop(self.provider.shutdown_with_timeout(patience));
+        drop(self.provider.shutdown_with_timeout(max_wait));
     }
 }
 

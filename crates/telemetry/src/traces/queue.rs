@@ -99,12 +99,12 @@ impl SpanProcessor for Queue {
 }
 
 impl Sender {
-    /// Sends what waits, for as long as `patience`.
-    pub(super) async fn stop(self, patience: Duration) {
-        let end = Instant::now() + patience;
+    /// Sends what waits, for as long as `max_wait`.
+    pub(super) async fn stop(self, max_wait: Duration) {
+        let end = Instant::now() + max_wait;
         self.stop.send_replace(Some(end));
         // The task minds the end itself; a little later it is left alone.
-        let _ = timeout(patience + Duration::from_millis(100), self.task).await;
+        let _ = timeout(max_wait + Duration::from_millis(100), self.task).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The queue with collectors of every temper.
+//! The queue with collectors of every mode.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,13 +12,13 @@ use super::*;
 /// A collector that takes, refuses or never answers.
 #[derive(Clone, Debug)]
 struct Collector {
-    temper: Temper,
+    mode: CollectorMode,
     taken: Arc<Mutex<Vec<SpanData>>>,
     asked: watch::Sender<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Temper {
+enum CollectorMode {
     Kind,
     Refusing,
     Silent,
@@ -27,10 +27,10 @@ enum Temper {
 impl SpanExporter for Collector {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.asked.send_modify(|asked| *asked += 1);
-        match self.temper {
-            Temper::Kind => self.taken.lock().unwrap().extend(batch),
-            Temper::Refusing => return Err(OTelSdkError::InternalFailure("full".to_owned())),
-            Temper::Silent => std::future::pending().await,
+        match self.mode {
+            CollectorMode::Kind => self.taken.lock().unwrap().extend(batch),
+            CollectorMode::Refusing => return Err(OTelSdkError::InternalFailure("full".to_owned())),
+            CollectorMode::Silent => std::future::pending().await,
         }
         Ok(())
     }
@@ -43,9 +43,9 @@ struct World {
     metrics: ExportMetrics,
 }
 
-fn world(temper: Temper, limits: Limits) -> World {
+fn world(mode: CollectorMode, limits: Limits) -> World {
     let metrics = ExportMetrics::register(&Registry::new()).unwrap();
-    let collector = Collector { temper, taken: Arc::default(), asked: watch::Sender::new(0) };
+    let collector = Collector { mode, taken: Arc::default(), asked: watch::Sender::new(0) };
     let (queue, sender) = Queue::start(collector.clone(), limits, &metrics, &Handle::current());
     let provider = SdkTracerProvider::builder().with_span_processor(queue).build();
     World { provider, collector, sender, metrics }
@@ -73,7 +73,7 @@ const LIMITS: Limits =
 
 #[tokio::test(start_paused = true)]
 async fn spans_go_out_in_batches_and_the_last_ones_at_shutdown() {
-    let world = world(Temper::Kind, LIMITS);
+    let world = world(CollectorMode::Kind, LIMITS);
     world.end_spans(25);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 2).await.unwrap();
     assert_eq!(world.collector.taken.lock().unwrap().len(), 20);
@@ -85,7 +85,7 @@ async fn spans_go_out_in_batches_and_the_last_ones_at_shutdown() {
 
 #[tokio::test(start_paused = true)]
 async fn a_span_waits_for_others_no_longer_than_the_delay() {
-    let world = world(Temper::Kind, LIMITS);
+    let world = world(CollectorMode::Kind, LIMITS);
     let began = Instant::now();
     world.end_spans(1);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 1).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_span_waits_for_others_no_longer_than_the_delay() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_batch_costs_its_spans_and_is_counted() {
-    let world = world(Temper::Refusing, LIMITS);
+    let world = world(CollectorMode::Refusing, LIMITS);
     world.end_spans(20);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 2).await.unwrap();
     tokio::task::yield_now().await;
@@ -102,8 +102,8 @@ async fn a_refused_batch_costs_its_spans_and_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_collector_costs_a_queue_and_shutdown_its_patience() {
-    let world = world(Temper::Silent, LIMITS);
+async fn a_silent_collector_costs_a_queue_and_shutdown_its_timeout() {
+    let world = world(CollectorMode::Silent, LIMITS);
     world.end_spans(10);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 1).await.unwrap();
     // The queue takes so many while the first batch hangs, and no more.
@@ -117,7 +117,7 @@ async fn a_silent_collector_costs_a_queue_and_shutdown_its_patience() {
 
 #[tokio::test(start_paused = true)]
 async fn what_must_not_be_told_is_masked_before_it_leaves() {
-    let world = world(Temper::Kind, LIMITS);
+    let world = world(CollectorMode::Kind, LIMITS);
     let card = "4111 1111 1111 1111";
     let mut span = world.provider.tracer("test").build(
         opentelemetry::trace::SpanBuilder::from_name(format!("pay {card}"))

@@ -3,7 +3,7 @@
 //! A request passes these steps in order:
 //! 1. the rate limit of its address (`dispatch`), and a reservation in [`memory`] for its headers;
 //! 2. a turn among the requests of its address that begin ([`Admission::begin`]);
-//! 3. its body: until it has arrived, the request counts against a bound of its own ([`Arrivals`]) and takes no slot;
+//! 3. its body: until it has arrived, the request counts against a bound of its own ([`PendingBodies`]) and takes no slot;
 //! 4. a slot among the calls or the streams, held until the end of the request;
 //! 5. a turn among the calls of its caller ([`Turns`]), held until the service has answered.
 //!
@@ -24,7 +24,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use flotilla_cgroup::Limits;
-use flotilla_rpc::{Arrivals, Capacity, Details, Permit, RpcError, ServerSettings, Shortage, Turns};
+use flotilla_rpc::{Capacity, Details, PendingBodies, Permit, RpcError, ServerSettings, Shortage, Turns};
 use futures::poll;
 use prometheus::Registry;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -71,7 +71,7 @@ pub struct Admission {
     pub memory: Memory,
     /// Counts refusals.
     pub refusals: Refusals,
-    arrivals: Arc<Arrivals>,
+    pending: Arc<PendingBodies>,
     calls: Arc<Capacity<Caller>>,
     calls_by_user: Arc<Capacity<Uuid>>,
     streams_by_address: Arc<Capacity<IpAddr>>,
@@ -124,7 +124,7 @@ impl Admission {
         Ok(Self {
             memory,
             refusals,
-            arrivals: Arrivals::new(arriving),
+            pending: PendingBodies::new(arriving),
             calls: Capacity::new(server.calls_at_once() as u64, u64::MAX),
             calls_by_user: Capacity::new(u64::MAX, edge.max_calls_per_user as u64),
             streams_by_address: Capacity::new(streams, edge.max_streams_per_address as u64),
@@ -157,11 +157,11 @@ impl Admission {
         if let Poll::Ready(received) = poll!(body.as_mut()) {
             return Ok(received);
         }
-        let mut arrival = self.arrivals.enter(self.memory.key(client.address));
+        let mut pending_body = self.pending.enter(self.memory.key(client.address));
         tokio::select! {
             biased;
             received = body => Ok(received),
-            () = arrival.displaced() => Err(self.refusals.refuse(Limit::Arriving, Shortage::Caller)),
+            () = pending_body.displaced() => Err(self.refusals.refuse(Limit::Arriving, Shortage::Caller)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The latest value of each key, for all replicas of a service to see: a JetStream key-value bucket.
 //!
 //! What is in a bucket is derived: its service can fill it anew from its database at any time. So a bucket that is
-//! gone is made again, and one that has lost its newest values is thrown away. A value is written only over the revision
+//! gone is made again, and one that has lost its newest values is deleted. A value is written only over the revision
 //! that its writer saw. A bucket made anew has another [`created`](OpenBucket::created), within which revisions count.
 
 mod refusal;
@@ -21,12 +21,12 @@ use self::refusal::Refusal;
 use super::{NatsBroker, unavailable};
 use crate::error::BrokerError;
 
-/// The most that a value may take.
+/// Maximum size of a value.
 const MAX_VALUE: i32 = 64 * 1_024;
 /// Every key. Watched with history: a plain watch begins with the next write.
 const ALL: &str = ">";
-/// Longest wait for the next word of a watch that still has old values to tell.
-const WORD: Duration = Duration::from_secs(5);
+/// Longest wait for the next value of a watch that has not delivered all current values yet.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bucket by name.
 #[derive(Clone)]
@@ -119,7 +119,7 @@ pub struct OpenBucket {
 }
 
 impl OpenBucket {
-    /// What is kept under a key.
+    /// The value under a key.
     ///
     /// # Errors
     /// The broker is away.
@@ -150,7 +150,11 @@ impl OpenBucket {
     pub async fn watch(&self) -> Result<BucketWatch, BrokerError> {
         let watch = self.bucket.broker.within("bucket watch", self.store.watch_with_history(ALL)).await?;
         let is_empty = self.info().await?.is_some_and(|info| info.state.messages == 0);
-        Ok(BucketWatch { watch: watch.map_err(unavailable)?, is_current: is_empty, patience: Instant::now() + WORD })
+        Ok(BucketWatch {
+            watch: watch.map_err(unavailable)?,
+            is_current: is_empty,
+            deadline: Instant::now() + WATCH_TIMEOUT,
+        })
     }
 
     /// Whether this still is the bucket, seen over the same connection. A watch that outlives its connection may have
@@ -184,8 +188,8 @@ impl OpenBucket {
 pub struct BucketWatch {
     watch: kv::Watch,
     is_current: bool,
-    /// By when old values must go on being told.
-    patience: Instant,
+    /// Until when the next current value must arrive.
+    deadline: Instant,
 }
 
 impl BucketWatch {
@@ -198,17 +202,17 @@ impl BucketWatch {
         let next = if self.is_current {
             next.await
         } else {
-            let late = |_| BrokerError::Unavailable("the bucket tells nothing".to_owned());
-            tokio::time::timeout_at(self.patience, next).await.map_err(late)?
+            let late = |_| BrokerError::Unavailable("the watch of the bucket timed out".to_owned());
+            tokio::time::timeout_at(self.deadline, next).await.map_err(late)?
         };
         let entry = next.ok_or_else(|| BrokerError::ConsumerGone("the watch ended".to_owned()))?;
         let entry = entry.map_err(|error| BrokerError::ConsumerGone(error.to_string()))?;
         self.is_current |= entry.seen_current;
-        self.patience = Instant::now() + WORD;
+        self.deadline = Instant::now() + WATCH_TIMEOUT;
         Ok(kept(entry))
     }
 
-    /// Whether all values that there were have been told.
+    /// Whether all values that existed when the watch began have been delivered.
     pub fn is_current(&self) -> bool {
         self.is_current
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Layer, Outcome, Outgoing};
-use crate::client::balancer::{Balancer, NoPlace};
+use crate::client::balancer::{Balancer, NoConnection};
 use crate::client::bounds::Class;
 use crate::client::outcome::{Failure, Sent, head_verdict};
 use crate::client::reply::Reply;
@@ -24,8 +24,8 @@ impl Layer for Balance {
         let Outgoing { mut request, method, deadline, tried, .. } = call;
         let (mut sender, mut lease) = match self.balancer.acquire(Class::of(&method), &tried).await {
             Ok(place) => place,
-            Err(NoPlace::Unreachable(cause)) => return Err(Failure::unreachable(cause, request)),
-            Err(NoPlace::Full) => return Err(Failure::full()),
+            Err(NoConnection::Unreachable(cause)) => return Err(Failure::unreachable(cause, request)),
+            Err(NoConnection::Full) => return Err(Failure::full()),
         };
         lease.deadline = deadline;
         let uri = std::mem::take(request.uri_mut());

@@ -81,19 +81,20 @@ impl<S: Layer> Layer for Retry<S> {
             };
             let mut outcome = self.inner.call(sending).await;
             if repeatable && !method.server_streaming {
-                outcome = look_to_the_end(outcome).await;
+                outcome = read_to_end(outcome).await;
             }
-            let Some((given_back, wish)) = self.verdict(&mut outcome, repeatable) else { return outcome };
+            let Some((given_back, retry_time)) = self.verdict(&mut outcome, repeatable) else { return outcome };
             let Some(request) = given_back.or(copy).filter(|_| !last) else { return outcome };
             tried.extend(address(&outcome));
-            let pause = match wish {
-                Wish::Elsewhere if attempt == 1 => Duration::ZERO,
-                Wish::Elsewhere | Wish::Soon => self.backoff(attempt),
-                Wish::After(wait) => wait + self.backoff(1),
+            let pause = match retry_time {
+                RetryTime::Elsewhere if attempt == 1 => Duration::ZERO,
+                RetryTime::Elsewhere | RetryTime::Soon => self.backoff(attempt),
+                RetryTime::After(wait) => wait + self.backoff(1),
             };
             // Paid for last: what isn't repeated anyway costs nothing.
             let worth_it = pause <= LONGEST_WAIT && leaves_time(deadline, pause);
-            if !worth_it || !(matches!(wish, Wish::Elsewhere) || self.budget.lock().withdraw(Instant::now())) {
+            if !worth_it || !(matches!(retry_time, RetryTime::Elsewhere) || self.budget.lock().withdraw(Instant::now()))
+            {
                 return outcome;
             }
             // What the last attempt holds is given back before the next begins.
@@ -119,25 +120,27 @@ impl<S> Retry<S> {
     }
 
     /// Whether and when an attempt may be repeated, and the request where it came back untouched.
-    fn verdict(&self, outcome: &mut Outcome, repeatable: bool) -> Option<(Option<Request<Outbound>>, Wish)> {
+    fn verdict(&self, outcome: &mut Outcome, repeatable: bool) -> Option<(Option<Request<Outbound>>, RetryTime)> {
         match outcome {
             // Another address doesn't help: all connections are full.
             Err(failure) if failure.status.code() == Code::ResourceExhausted => None,
             Err(Failure { sent: Sent::Never(request), .. }) => {
-                Some((request.take().map(|request| *request), Wish::Elsewhere))
+                Some((request.take().map(|request| *request), RetryTime::Elsewhere))
             }
-            Err(failure) => (repeatable && failure.status.code() == Code::Unavailable).then_some((None, Wish::Soon)),
+            Err(failure) => {
+                (repeatable && failure.status.code() == Code::Unavailable).then_some((None, RetryTime::Soon))
+            }
             Ok(response) => {
                 let trailers = response.body().trailers();
-                let told = trailers.filter(|trailers| trailers.contains_key("grpc-status"));
-                let headers = told.unwrap_or(response.headers());
+                let grpc_status = trailers.filter(|trailers| trailers.contains_key("grpc-status"));
+                let headers = grpc_status.unwrap_or(response.headers());
                 let code = head_code(response).or_else(|| code_in(headers))?;
                 if !repeatable || code == Code::Ok {
                     return None;
                 }
                 match wait_of(headers) {
-                    Some(wait) => Some((None, Wish::After(wait))),
-                    None => (code == Code::Unavailable).then_some((None, Wish::Soon)),
+                    Some(wait) => Some((None, RetryTime::After(wait))),
+                    None => (code == Code::Unavailable).then_some((None, RetryTime::Soon)),
                 }
             }
         }
@@ -146,17 +149,17 @@ impl<S> Retry<S> {
 
 /// When to try again.
 #[derive(Debug, Clone, Copy)]
-enum Wish {
-    /// At once, for it never left.
+enum RetryTime {
+    /// At once, because the request was never sent.
     Elsewhere,
     /// After a short pause.
     Soon,
-    /// When the server says.
+    /// After the delay that the server names.
     After(Duration),
 }
 
-/// Reads a short response to its end, where its status may stand.
-async fn look_to_the_end(outcome: Outcome) -> Outcome {
+/// Reads a short response to its end, because its status may be in the trailers.
+async fn read_to_end(outcome: Outcome) -> Outcome {
     let mut response = outcome?;
     if head_code(&response).is_none() {
         let address = response.body().address;

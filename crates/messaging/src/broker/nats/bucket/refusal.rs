@@ -13,7 +13,7 @@ use crate::broker::Broker as _;
 use crate::error::BrokerError;
 
 /// How long a bucket must have refused values before it is deleted.
-const PATIENCE: Duration = Duration::from_secs(3);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// More than a server buffers in memory before it writes.
 const PROBE_BYTES: usize = 256 * 1024;
 
@@ -38,7 +38,7 @@ impl OpenBucket {
         let mark = super::super::state(&info).mark;
         match *refusal {
             Some(first) if (first.created, first.last) == (mark.created, mark.sequence) => {
-                if first.since.elapsed() >= PATIENCE && self.replace(&error).await {
+                if first.since.elapsed() >= REFUSAL_TIMEOUT && self.replace(&error).await {
                     *refusal = None;
                 }
             }
@@ -51,10 +51,10 @@ impl OpenBucket {
     async fn replace(&self, error: &BrokerError) -> bool {
         let name = self.bucket.name;
         if let Err(error) = self.bucket.broker.probe(&format!("flotilla-bucket.{name}.probe"), PROBE_BYTES).await {
-            warn!(bucket = name, error = %error, "the broker can't write, the bucket is left as it is");
+            warn!(bucket = name, error = %error, "the broker can't write, keeping the bucket");
             return false;
         }
-        warn!(bucket = name, error = %error, "the bucket takes no values although the broker writes, it is thrown away");
+        warn!(bucket = name, error = %error, "deleting a bucket that refuses values although the broker can write");
         self.delete().await.is_ok()
     }
 }

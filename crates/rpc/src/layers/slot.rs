@@ -18,12 +18,12 @@ use super::refuse;
 use crate::RpcError;
 
 /// How long the refusal is delayed for a caller that makes too many calls.
-const HOLD: Duration = Duration::from_millis(250);
+const REFUSAL_DELAY: Duration = Duration::from_millis(250);
 
 pin_project! {
     /// The running call, or the refusal.
-    #[project = PlacedProjection]
-    pub(crate) enum Placed<F, P> {
+    #[project = SlotFutureProjection]
+    pub(crate) enum SlotFuture<F, P> {
         Called {
             #[pin]
             inner: F,
@@ -38,7 +38,7 @@ pin_project! {
     }
 }
 
-impl<F, P> Placed<F, P> {
+impl<F, P> SlotFuture<F, P> {
     /// A call that needs no slot.
     pub fn without(inner: F) -> Self {
         Self::Called { inner, place: None, streaming: false }
@@ -57,12 +57,12 @@ impl<F, P> Placed<F, P> {
     /// A call that is refused because its caller makes too many. The refusal is delayed if one of the caller's slots
     /// for delayed refusals is free, so that immediate retries don't cost more than the calls themselves.
     pub fn refused_later(error: RpcError, held: Option<P>) -> Self {
-        let delay = held.as_ref().map(|_| Box::pin(sleep(HOLD)));
+        let delay = held.as_ref().map(|_| Box::pin(sleep(REFUSAL_DELAY)));
         Self::Refused { response: Some(refuse(error)), delay, held }
     }
 }
 
-impl<F, P> Future for Placed<F, P>
+impl<F, P> Future for SlotFuture<F, P>
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
     P: Send + 'static,
@@ -71,16 +71,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            PlacedProjection::Called { inner, place, streaming } => {
+            SlotFutureProjection::Called { inner, place, streaming } => {
                 let Ok(response) = ready!(inner.poll(cx));
                 let place = place.take();
                 if !*streaming || http_body::Body::is_end_stream(response.body()) {
                     return Poll::Ready(Ok(response));
                 }
                 // A stream keeps its slot until it ends.
-                Poll::Ready(Ok(response.map(|inner| Body::new(PlacedBody { inner, _place: place }))))
+                Poll::Ready(Ok(response.map(|inner| Body::new(SlotBody { inner, _place: place }))))
             }
-            PlacedProjection::Refused { response, delay, held } => {
+            SlotFutureProjection::Refused { response, delay, held } => {
                 if let Some(delay) = delay {
                     ready!(delay.as_mut().poll(cx));
                 }
@@ -93,14 +93,14 @@ where
 
 pin_project! {
     /// A body that holds a slot.
-    struct PlacedBody<P> {
+    struct SlotBody<P> {
         #[pin]
         inner: Body,
         _place: Option<P>,
     }
 }
 
-impl<P> http_body::Body for PlacedBody<P> {
+impl<P> http_body::Body for SlotBody<P> {
     type Data = Bytes;
     type Error = Status;
 

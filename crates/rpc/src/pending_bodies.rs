@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 /// The arriving requests of a server.
 #[derive(Debug)]
-pub struct Arrivals {
+pub struct PendingBodies {
     most: usize,
     state: Mutex<State>,
 }
@@ -29,14 +29,14 @@ struct State {
     waiting: HashMap<Option<IpAddr>, BTreeMap<u64, oneshot::Sender<()>>>,
 }
 
-impl Arrivals {
+impl PendingBodies {
     /// At most `most` at once.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most: most.max(1), state: Mutex::default() })
     }
 
     /// Adds a request from `address`; evicts an older one if there are too many.
-    pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Arrival {
+    pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> PendingBody {
         let (displace, displaced) = oneshot::channel();
         let mut state = self.state.lock();
         let id = state.next;
@@ -47,7 +47,7 @@ impl Arrivals {
         state.waiting.entry(address).or_default().insert(id, displace);
         state.count += 1;
         drop(state);
-        Arrival { arrivals: Arc::clone(self), address, id, displaced }
+        PendingBody { pending: Arc::clone(self), address, id, displaced }
     }
 }
 
@@ -75,14 +75,14 @@ impl State {
 
 /// An arriving request. It is dropped when the request has arrived or was given up.
 #[derive(Debug)]
-pub struct Arrival {
-    arrivals: Arc<Arrivals>,
+pub struct PendingBody {
+    pending: Arc<PendingBodies>,
     address: Option<IpAddr>,
     id: u64,
     displaced: oneshot::Receiver<()>,
 }
 
-impl Arrival {
+impl PendingBody {
     /// Waits until the request is evicted.
     pub async fn displaced(&mut self) {
         poll_fn(|cx| self.poll_displaced(cx)).await;
@@ -98,9 +98,9 @@ impl Arrival {
     }
 }
 
-impl Drop for Arrival {
+impl Drop for PendingBody {
     fn drop(&mut self) {
-        self.arrivals.state.lock().remove(self.address, self.id);
+        self.pending.state.lock().remove(self.address, self.id);
     }
 }
 
@@ -114,33 +114,33 @@ mod tests {
         Some(text.parse().unwrap())
     }
 
-    fn is_displaced(arrival: &mut Arrival) -> bool {
-        arrival.displaced().now_or_never().is_some()
+    fn is_displaced(pending_body: &mut PendingBody) -> bool {
+        pending_body.displaced().now_or_never().is_some()
     }
 
     #[test]
     fn the_oldest_of_the_address_that_has_the_most_makes_room() {
-        let arrivals = Arrivals::new(4);
-        let mut other = arrivals.enter(ip("10.0.0.2"));
-        let mut flood: Vec<_> = (0..3).map(|_| arrivals.enter(ip("10.0.0.1"))).collect();
+        let pending = PendingBodies::new(4);
+        let mut other = pending.enter(ip("10.0.0.2"));
+        let mut flood: Vec<_> = (0..3).map(|_| pending.enter(ip("10.0.0.1"))).collect();
         assert!(!flood.iter_mut().any(is_displaced));
-        flood.push(arrivals.enter(ip("10.0.0.1")));
-        flood.push(arrivals.enter(ip("10.0.0.1")));
+        flood.push(pending.enter(ip("10.0.0.1")));
+        flood.push(pending.enter(ip("10.0.0.1")));
         let displaced: Vec<_> = flood.iter_mut().map(is_displaced).collect();
         assert_eq!(displaced, [true, true, false, false, false]);
-        let mut newcomer = arrivals.enter(ip("10.0.0.3"));
+        let mut newcomer = pending.enter(ip("10.0.0.3"));
         assert!(is_displaced(&mut flood[2]) && !is_displaced(&mut newcomer) && !is_displaced(&mut other));
     }
 
     #[test]
     fn what_has_arrived_or_was_displaced_is_forgotten() {
-        let arrivals = Arrivals::new(1);
-        let first = arrivals.enter(None);
-        let second = arrivals.enter(None);
+        let pending = PendingBodies::new(1);
+        let first = pending.enter(None);
+        let second = pending.enter(None);
         drop(first);
-        assert_eq!(arrivals.state.lock().count, 1);
+        assert_eq!(pending.state.lock().count, 1);
         drop(second);
-        let state = arrivals.state.lock();
+        let state = pending.state.lock();
         assert!(state.count == 0 && state.waiting.is_empty());
     }
 }

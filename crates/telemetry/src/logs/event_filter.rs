@@ -16,12 +16,12 @@ pub(crate) fn is_muted(target: &str) -> bool {
 
 /// Decides by target and level alone, at no cost once a callsite is known; where spans are named in the filter it has to
 /// follow them.
-pub(crate) enum Sieve {
+pub(crate) enum EventFilter {
     Targets(Targets),
     Spans(Box<EnvFilter>),
 }
 
-impl Sieve {
+impl EventFilter {
     /// Muted libraries speak only in warnings unless `filter` names them; `further` directives count over it.
     pub(crate) fn parse(filter: &str, further: impl Iterator<Item = String>) -> Result<Self, String> {
         words::filter(filter)?;
@@ -52,15 +52,19 @@ mod tests {
 
     #[test]
     fn a_filter_without_spans_is_decided_by_target_and_level() {
-        let Ok(Sieve::Targets(targets)) = Sieve::parse("warn,flotilla_orders=debug", std::iter::empty()) else {
+        let Ok(EventFilter::Targets(targets)) = EventFilter::parse("warn,flotilla_orders=debug", std::iter::empty())
+        else {
             panic!()
         };
         assert!(targets.would_enable("flotilla_orders::saga", &tracing::Level::DEBUG));
         assert!(!targets.would_enable("flotilla_inventory", &tracing::Level::INFO));
-        let sieve = Sieve::parse("info", ["flotilla_inventory=trace".to_owned()].into_iter()).unwrap();
-        assert_eq!(sieve.max_level(), LevelFilter::TRACE);
-        assert!(matches!(Sieve::parse("info,flotilla_orders[place]=debug", std::iter::empty()), Ok(Sieve::Spans(_))));
-        assert!(Sieve::parse("info,=,=", std::iter::empty()).is_err());
+        let event_filter = EventFilter::parse("info", ["flotilla_inventory=trace".to_owned()].into_iter()).unwrap();
+        assert_eq!(event_filter.max_level(), LevelFilter::TRACE);
+        assert!(matches!(
+            EventFilter::parse("info,flotilla_orders[place]=debug", std::iter::empty()),
+            Ok(EventFilter::Spans(_))
+        ));
+        assert!(EventFilter::parse("info,=,=", std::iter::empty()).is_err());
         assert!(is_muted("h2") && is_muted("h2::codec") && !is_muted("h2o"));
     }
 }
