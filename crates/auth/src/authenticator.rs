@@ -31,7 +31,7 @@ struct Inner {
     verified: Verified,
 }
 
-/// What a token says. Times are whole seconds; text in their place is refused.
+/// The claims of a token. Times are whole seconds; text in their place is refused.
 #[derive(Deserialize)]
 struct Claims {
     sub: Uuid,

@@ -3,7 +3,7 @@
 //!
 //! [`TokenSigner`] issues a token, [`Authenticator`] verifies it and returns the [`Caller`]. Keys come from a [`KeySource`],
 //! ended sessions from a [`RevocationSource`]; both are passed in. Verified tokens are remembered by their hash until they
-//! expire or their session ends. Nothing here knows a transport.
+//! expire or their session ends. Nothing here depends on a transport.
 
 mod authenticator;
 mod keyring;
@@ -71,7 +71,7 @@ impl FromStr for Role {
 #[error("unknown role")]
 pub struct UnknownRole;
 
-/// Who calls, as their token says.
+/// The caller, as its token identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// The user.

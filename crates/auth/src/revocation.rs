@@ -103,7 +103,7 @@ impl Watch {
             self.authenticator.forget_ended();
             match &outcome {
                 Ok(()) if self.failing => tracing::info!("ended sessions are known again"),
-                Err(error) if !self.failing => tracing::warn!(%error, "ended sessions can't be learnt"),
+                Err(error) if !self.failing => tracing::warn!(%error, "ended sessions could not be read"),
                 _ => {}
             }
             self.failing = outcome.is_err();

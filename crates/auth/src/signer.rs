@@ -67,7 +67,7 @@ impl TokenSigner {
     /// A signer with a private key in PKCS #8 (DER), version 1 or 2.
     ///
     /// # Errors
-    /// The bytes are no Ed25519 key.
+    /// The bytes are not an Ed25519 key.
     pub fn from_pkcs8(der: &[u8], kid: &str, issuer: &str, audience: &str) -> Result<Self, TokenError> {
         let end = PREFIX.len() + SEED;
         if der.get(SHARED..PREFIX.len()) != Some(&PREFIX[SHARED..]) || der.len() < end {

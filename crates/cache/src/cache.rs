@@ -57,7 +57,7 @@ impl Cache {
         let redis = settings.redis_url.as_ref().and_then(|url| {
             let redis = Redis::connect(name, url, settings.command_timeout.get());
             if redis.is_none() {
-                tracing::error!(cache = name, "the address of Redis can't be used, all values will be misses");
+                tracing::error!(cache = name, "invalid address of Redis, all reads miss");
             }
             redis
         });
@@ -221,7 +221,7 @@ async fn watch(name: &'static str, client: Client) {
         tokio::select! {
             error = errors.recv() => match error {
                 Ok((error, _)) if !told_down => {
-                    tracing::warn!(cache = name, error = %error, "redis is in trouble, values may be misses");
+                    tracing::warn!(cache = name, error = %error, "redis is failing, reads may miss");
                     told_down = true;
                 }
                 Ok(_) | Err(RecvError::Lagged(_)) => {}

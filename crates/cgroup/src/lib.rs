@@ -1,4 +1,4 @@
-//! What the control group allows this process: processors and memory.
+//! The limits of this process's control group: processors and memory.
 //!
 //! Reads `/proc/self/cgroup`, `/proc/self/mountinfo` and the limits of the process's group and of all groups around
 //! it, of both versions (a machine may have version 1's controllers beside an empty version 2). Owns nothing, changes

@@ -1,4 +1,4 @@
-//! What attributes say: doc comments, and our own.
+//! Reads attributes: doc comments and the derive's own.
 
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Path, Token};

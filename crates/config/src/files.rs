@@ -1,4 +1,4 @@
-//! Files of settings: TOML and YAML, told apart by their names. Their text is never quoted by an error: it may hold
+//! Files of settings: TOML and YAML, distinguished by their extension. Their text is never quoted by an error: it may hold
 //! secrets.
 
 use std::fs;

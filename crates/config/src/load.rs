@@ -1,4 +1,4 @@
-//! Loading in one go, for whoever neither reloads nor asks where a value comes from.
+//! Loads settings in one call, for programs that don't reload and don't need the sources of values.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Findings about settings, gathered so that all of them are told at once.
+//! Problems with settings, collected so that all are reported at once.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a type of settings can do: tell which settings it has, read and check them, and tell which may change.
+//! The trait of a section: lists its settings, reads and checks them, and reports which may change.
 
 use crate::Live;
 use crate::problems::Problems;

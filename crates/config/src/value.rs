@@ -1,4 +1,4 @@
-//! What a type needs to be the type of one setting: its kind, how it is read, and how it is shown.
+//! The trait of a setting's type: its kind, how it is read and how it is shown.
 
 use config::ValueKind;
 

@@ -1,4 +1,4 @@
-//! Whether files have changed, by what the file system says of them.
+//! Detects changed files by their metadata.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

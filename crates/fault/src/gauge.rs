@@ -1,4 +1,4 @@
-//! The metric `flotilla_fault_active{fault}`: 1 while a fault is on, 0 for each other one that could strike here.
+//! The metric `flotilla_fault_active{fault}`: 1 while a fault is on, 0 for each other one that this service supports.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;

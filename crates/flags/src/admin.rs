@@ -1,4 +1,4 @@
-//! `GET /flags` on the admin port: what is defined where, and what was refused.
+//! `GET /flags` on the admin port: the definitions with their sources, and those that were refused.
 
 use axum::extract::State;
 use axum::routing::get;

@@ -203,7 +203,7 @@ fn variants(given: Option<&Value>) -> Result<Vec<Variant>, BadDefinition> {
     for (name, value) in given {
         check_name("a variant", name)?;
         let Ok(value) = FlagValue::try_from(value) else {
-            return bad(format!("has no usable value in variant {name:?}"));
+            return bad(format!("has an invalid value in variant {name:?}"));
         };
         variants.push(Variant { name: name.clone(), value });
     }

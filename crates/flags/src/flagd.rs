@@ -1,4 +1,4 @@
-//! flagd's own provider, which evaluates in this process what flagd, or a file, tells.
+//! flagd's own provider, which evaluates in this process the flags that flagd, or a file, provides.
 
 use open_feature_flagd::{FlagdOptions, FlagdProvider, ResolverType};
 
@@ -31,7 +31,7 @@ pub async fn connect(address: &str) -> Result<FlagdProvider, FlagdError> {
             options.target_uri = None;
             let (host, port) = place.rsplit_once(':').ok_or_else(|| failed("a port is missing".to_owned()))?;
             options.host = host.to_owned();
-            options.port = port.parse().map_err(|_| failed("the port is no number".to_owned()))?;
+            options.port = port.parse().map_err(|_| failed("the port is not a number".to_owned()))?;
         }
         _ => return Err(failed("not http://, https:// or file:///".to_owned())),
     }

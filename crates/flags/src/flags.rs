@@ -1,4 +1,4 @@
-//! The handle that is passed to who asks flags.
+//! The handle through which code evaluates flags.
 
 use std::fmt;
 use std::future::Future;

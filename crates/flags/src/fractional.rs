@@ -163,7 +163,7 @@ fn check_one(shares: &Value, variants: &[&str]) -> Result<(), BadDefinition> {
         count += 1;
     }
     if count == 0 || total == 0 || total > MAX_WEIGHT {
-        return wrong("whose weights sum to nothing, or to more than 2147483647");
+        return wrong("whose weights sum to 0 or to more than 2147483647");
     }
     Ok(())
 }

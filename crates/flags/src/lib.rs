@@ -1,4 +1,4 @@
-//! Feature flags: what the program does for whom, changed while it runs.
+//! Feature flags: switch behaviour by user while the program runs.
 //!
 //! The API is OpenFeature's: providers for definitions from the configuration (section `flags`), from a key-value bucket
 //! and from flagd (feature `flagd`) stand behind one handle, [`Flags`], that is passed in; nothing is global. All read

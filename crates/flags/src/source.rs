@@ -166,7 +166,7 @@ impl KeyValue {
             }
             .updated(&published);
             for (flag, why) in &next.refused {
-                tracing::warn!(flag, why, "definition of a flag refused, the earlier one holds");
+                tracing::warn!(flag, why, "invalid flag definition, keeping the previous one");
             }
             *self.held.write() = next;
         }

@@ -49,13 +49,12 @@ impl Targeting {
     pub fn compile(rule: &Value, variants: &[&str]) -> Result<Self, BadDefinition> {
         let text = rule.to_string();
         if text.contains("$flagd.timestamp") {
-            return Err(BadDefinition("has a rule that asks for the time, which isn't told here".to_owned()));
+            return Err(BadDefinition("has a rule that uses the time, which isn't supported".to_owned()));
         }
         check_operators(rule)?;
         check_shares(rule, variants)?;
-        let logic = ENGINE
-            .compile(text.as_str())
-            .map_err(|error| BadDefinition(format!("has a rule that can't be understood: {error}")))?;
+        let logic =
+            ENGINE.compile(text.as_str()).map_err(|error| BadDefinition(format!("has an invalid rule: {error}")))?;
         Ok(Self(logic))
     }
 
@@ -80,7 +79,7 @@ fn check_operators(rule: &Value) -> Result<(), BadDefinition> {
         Value::Object(fields) => {
             let [(operator, inner)] = &fields.iter().collect::<Vec<_>>()[..] else {
                 let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
-                return Err(BadDefinition(format!("has a rule with not one operator, but: {}", keys.join(", "))));
+                return Err(BadDefinition(format!("has a rule without exactly one operator: {}", keys.join(", "))));
             };
             if !ENGINE.has_custom_operator(operator) && !ENGINE.builtin_operator_names().any(|known| known == *operator)
             {

@@ -42,7 +42,7 @@ impl Listing {
 }
 
 impl Page {
-    /// The statement that reads it, and one row more, which tells whether another page follows. `own` are the
+    /// The statement that reads it, and one row more, which shows whether another page follows. `own` are the
     /// parameters of the select's own condition.
     #[must_use]
     pub fn statement(&self, select: &Select, own: &[Value]) -> Statement {

@@ -1,4 +1,4 @@
-//! What a list method may be asked: its fields, what they are, and which column answers.
+//! The fields of a list method: their kinds and their columns.
 
 use super::filter::{self, Filter};
 use super::order_by::{self, Sort};

@@ -1,4 +1,4 @@
-//! The grammar as a whole: what is read and rendered, what is refused, and that nothing else ever happens.
+//! The whole grammar: what is parsed and rendered, and what is refused.
 
 mod random;
 

@@ -39,7 +39,7 @@ impl Value {
         Self::Decimal(i128::from(thousandths))
     }
 
-    /// Reads a literal as this kind of field has it; the text says what would be right.
+    /// Reads a literal as this kind of field has it; the error says what is allowed.
     pub(super) fn read(kind: Kind, literal: &str) -> Result<Self, String> {
         let wrong = |wanted: &str| format!("{} is not {wanted}", quoted(literal));
         match kind {

@@ -1,4 +1,4 @@
-//! The crate's errors: of the store, of the broker, and of what is handed to them.
+//! The crate's errors: store, broker and invalid input.
 
 use flotilla_postgres::ErrorKind;
 

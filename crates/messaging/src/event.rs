@@ -1,4 +1,4 @@
-//! The event: one message with everything the fleet needs to know about it, in memory.
+//! An event in memory: one message with its attributes.
 //!
 //! On the wire it is a CloudEvent ([`crate::frame`]). Its id is stable over every re-send; the inbox removes repeats
 //! by it.
@@ -20,7 +20,7 @@ pub struct Event {
     pub id: Uuid,
     /// The full protobuf name with its major version, such as `flotilla.orders.v1.OrderPlaced`.
     pub kind: String,
-    /// Who said it, as a URI reference: `/flotilla/orders`. Filled in by the outbox when empty.
+    /// Its producer, as a URI reference: `/flotilla/orders`. Filled in by the outbox when empty.
     pub source: String,
     /// The NATS subject.
     pub subject: String,
@@ -37,7 +37,7 @@ pub struct Event {
     /// When it happened, in whole milliseconds.
     pub time: SystemTime,
     /// Until when it is of use, in whole milliseconds, where that has an end. It says nothing of what is owed: a late
-    /// message is delivered, handed over and applied once like any other, and no command of a saga is ever dropped for
+    /// message is delivered, handled and applied once like any other, and no command of a saga is ever dropped for
     /// it. A handler may ask ([`is_late`](Self::is_late)) and spare itself work that nobody waits for, and bounds its
     /// own calls by it ([`context`](Self::context)).
     pub deadline: Option<SystemTime>,
@@ -92,14 +92,14 @@ impl Event {
         self
     }
 
-    /// Says until when it is of use.
+    /// Sets until when it is of use.
     #[must_use]
     pub fn until(mut self, deadline: SystemTime) -> Self {
         self.deadline = Some(whole_millis(deadline));
         self
     }
 
-    /// Says that it is of use as long as the call that this task serves; without end where that has no deadline.
+    /// Sets that it is of use as long as the call that this task serves; without end where that has no deadline.
     #[must_use]
     pub fn within_call(self, now: SystemTime) -> Self {
         match Deadline::current() {

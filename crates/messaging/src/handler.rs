@@ -1,4 +1,4 @@
-//! What a service brings to a consumer: one method that decides over a batch inside a transaction.
+//! The handler of a consumer: one method that processes a batch in a transaction.
 
 use async_trait::async_trait;
 
@@ -12,7 +12,7 @@ use crate::event::Event;
 /// rollback, so it keeps no state of its own.
 #[async_trait]
 pub trait Handler<T: Send>: Send + Sync + 'static {
-    /// Whether messages of this type are understood; others are parked as dead letters and never handed over.
+    /// Whether messages of this type are understood; others are parked as dead letters and never handled.
     fn knows(&self, kind: &str) -> bool;
 
     /// One outcome for each event, in the same order.
@@ -46,7 +46,7 @@ pub enum HandlerError {
     /// message.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
-    /// The message inside an event isn't what its type says.
+    /// The message inside an event doesn't match its type.
     #[error("undecodable message: {0}")]
     Decode(#[from] prost::DecodeError),
     /// One of the events can't be applied, and which one isn't known: the batch is split until it is found.

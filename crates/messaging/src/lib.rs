@@ -1,4 +1,4 @@
-//! Lossless messaging between services over a database that owns the truth and a broker that may be thrown away.
+//! Lossless messaging between services over a database that owns the truth and a broker whose data is disposable.
 //!
 //! A service appends events to its outbox in the transaction that makes them true ([`Outbox`]). Its relay publishes
 //! them in frames to its stream. Other services' consumers pull the frames, remove repeats by their inbox and hand

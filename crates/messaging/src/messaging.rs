@@ -53,7 +53,7 @@ impl BrokerProbe {
             return Err("not connected".to_owned());
         }
         if self.health.refuses() {
-            return Err(format!("stream {} takes no messages although the broker answers", self.stream));
+            return Err(format!("stream {} refuses messages although the broker answers", self.stream));
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Messaging {
         Bucket::new(self.broker.clone(), name)
     }
 
-    /// Whether the broker can be used. Asks nobody.
+    /// Whether the broker can be used. Makes no request.
     pub fn broker_is_up(&self) -> bool {
         self.broker.is_up()
     }

@@ -33,7 +33,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Tells the relay that a transaction with appended events has committed. Without it they wait for the relay's
+    /// Notifies the relay that a transaction with appended events has committed. Without it they wait for the relay's
     /// next poll.
     pub fn wake(&self) {
         self.waker.wake();

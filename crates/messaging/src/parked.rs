@@ -24,7 +24,7 @@ use flotilla_clock::{Random, unit};
 
 /// Attempts in one round; the rest waits for the next.
 const ROUND: usize = 64;
-/// What becomes of a message that is tried no more.
+/// What happens to a message that isn't retried any more.
 const DEAD: &str = "dead";
 /// What becomes of one that is tried with success.
 const APPLIED: &str = "applied";
@@ -102,7 +102,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
         }
     }
 
-    /// Tries what is due; says how many attempts were made.
+    /// Retries the messages that are due; returns the number of attempts.
     ///
     /// # Errors
     /// A fault that is no message's; it counts against none.

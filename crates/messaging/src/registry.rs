@@ -87,7 +87,7 @@ impl<T: 'static> Registry<Option<T>> {
 /// The id in a field of a message.
 ///
 /// # Errors
-/// It is no UUID.
+/// It is not a UUID.
 pub fn uuid(field: &str, id: &str) -> Result<Uuid, Unreadable> {
     Uuid::try_parse(id).map_err(|_| format!("{field} is not a UUID"))
 }

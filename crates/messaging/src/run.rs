@@ -65,13 +65,13 @@ pub(crate) async fn run(messaging: Messaging, shutdown: CancellationToken) {
         report(ended);
     }
     if let Err(error) = messaging.broker.flush().await {
-        debug!(error = %error, "broker not flushed, unacked frames will come again");
+        debug!(error = %error, "broker not flushed, unacked frames will be redelivered");
     }
 }
 
 fn unexpected(ended: Result<(), tokio::task::JoinError>, shutdown: &CancellationToken) {
     if !shutdown.is_cancelled() {
-        error!("a part of messaging ended by itself, stopping the rest");
+        error!("a messaging task ended unexpectedly, stopping the others");
     }
     report(ended);
     shutdown.cancel();
@@ -79,7 +79,7 @@ fn unexpected(ended: Result<(), tokio::task::JoinError>, shutdown: &Cancellation
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        error!(error = %error, "a part of messaging failed");
+        error!(error = %error, "a messaging task failed");
     }
 }
 
@@ -164,7 +164,7 @@ async fn retain(retention: Retention, epoch: Arc<AtomicI64>, interval: Duration,
     }
 }
 
-/// Asks the broker what each consumer has before it: its own loop couldn't tell while it is stuck.
+/// Reads each consumer's pending messages from the broker: its own loop can't report them while it is stuck.
 async fn pending(broker: NatsBroker, specs: Vec<ConsumerSpec>, metrics: Metrics, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(PENDING_INTERVAL)).await.is_some() {
         for spec in &specs {

@@ -170,7 +170,7 @@ pub trait InboxStore: Send + Sync + 'static {
         ids: &[Uuid],
     ) -> impl Future<Output = Result<Vec<Uuid>, StoreError>> + Send;
 
-    /// Appends the kept replies of these commands to the outbox again, under their own ids; says how many there were.
+    /// Appends the kept replies of these commands to the outbox again, under their own ids; returns how many there were.
     fn repeat_replies(
         &self,
         tx: &mut Self::Tx,
@@ -202,7 +202,7 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Commits.
     fn commit(&self, tx: Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Tells the relay that a commit has appended something.
+    /// Notifies the relay that a commit has appended something.
     fn wake(&self);
 }
 

@@ -1,4 +1,4 @@
-//! Cancels the statements of those who have left.
+//! Cancels statements whose callers no longer wait.
 //!
 //! A connection that is closed doesn't stop its statement: the server works on and finds out when it answers. So when a
 //! statement is given up half way (its caller left, its deadline passed), the server is asked to cancel it, by a short

@@ -1,4 +1,4 @@
-//! Faults of a database, switched on for exercise: slow transactions, and connections that are taken and kept.
+//! Faults of a database, injected for exercises: slow transactions, and connections that are held.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! Transactions without a lifetime.
 //!
 //! A [`Tx`] holds its pooled connection until it ends. Dropped unfinished, its connection is closed, so that the
-//! server rolls back and nobody meets a dirty session.
+//! server rolls back and no later caller gets a dirty session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

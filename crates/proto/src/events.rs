@@ -1,4 +1,4 @@
-//! What the contracts say of the broker: the services' streams, their durable consumers, and where each message is
+//! The contracts' declarations for the broker: the services' streams, their durable consumers, and where each message is
 //! published.
 //!
 //! Generated from the options in the protos (`flotilla.options.v1.messaging` and `event`), so that producers, consumers,

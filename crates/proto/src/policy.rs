@@ -1,4 +1,4 @@
-//! What the contracts say of each method: who may call it, how long it may take, whether it may be repeated.
+//! Each method's policy in the contracts: who may call it, its deadline, and whether it may be retried.
 //!
 //! Read from the options in the descriptors (`flotilla.options.v1.policy` and protobuf's own `idempotency_level`), so
 //! that servers, clients and the gateway go by one truth.
@@ -39,7 +39,7 @@ pub enum Access {
 /// What repeating a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Idempotency {
-    /// Not said: maybe its work twice.
+    /// Not declared: a repeat may do its work twice.
     Unknown,
     /// Nothing: the method only reads.
     NoSideEffects,

@@ -1,4 +1,4 @@
-//! What must not be told: types that don't show what they hold, and the filter for what slips through.
+//! Redaction: types that mask their values, and a filter for what they don't cover.
 //!
 //! [`Personal`] and [`Secret`] mask at the source: whoever logs a value of theirs logs a mask. [`scrub`] is the last
 //! line: every log line and all that is exported passes it, and patterns of cards, tokens, addresses and passwords are

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use flotilla_proto::policy::Access;
 use flotilla_proto::policy::{self, MethodPolicy};
 
-/// What is said of one method.
+/// The rule of one method.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rule {
     /// Who may call it; `None`: nobody.

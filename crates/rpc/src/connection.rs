@@ -166,8 +166,8 @@ async fn accept(
         let Some(stream) = waiting.take() else { continue };
         match (place, stream.set_nodelay(true)) {
             (Some(place), Ok(())) => return (stream, place),
-            (None, _) => tracing::debug!("connection refused: all are in use"),
-            (_, Err(error)) => tracing::debug!(%error, "connection went away before it was served"),
+            (None, _) => tracing::debug!("connection refused: the maximum is in use"),
+            (_, Err(error)) => tracing::debug!(%error, "connection closed before it was served"),
         }
     }
 }

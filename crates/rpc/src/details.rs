@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// What a status says beyond code and message. Empty where the status carries no details or broken ones.
+/// The details of a status beside code and message. Empty where the status carries no details or broken ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
     /// Stable reason.

@@ -45,7 +45,7 @@ impl RpcError {
         }))
     }
 
-    /// An `INTERNAL` error that tells nothing of its cause; log the cause beside it.
+    /// An `INTERNAL` error that doesn't reveal its cause; log the cause beside it.
     pub fn internal() -> Self {
         Self::new(Code::Internal, "INTERNAL", "internal error")
     }
@@ -78,7 +78,7 @@ impl RpcError {
         self
     }
 
-    /// Says when a repeat may succeed (`google.rpc.RetryInfo`).
+    /// Sets when a retry may succeed (`google.rpc.RetryInfo`).
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
@@ -160,7 +160,7 @@ pub fn not_found(resource: &str) -> RpcError {
     RpcError::new(Code::NotFound, "NOT_FOUND", format!("{resource} does not exist")).metadata("resource", resource)
 }
 
-/// Collects every field at fault, so that a client learns of all at once.
+/// Collects every field at fault, so that a client gets all at once.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<(String, String)>);
 

@@ -14,7 +14,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::not_found;
 
-/// Switches what the health service says. Starts as not serving. Cheap to clone.
+/// Sets the state that the health service reports. Starts as not serving. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct HealthHandle(Arc<watch::Sender<bool>>);
 
@@ -23,12 +23,12 @@ impl HealthHandle {
         Self(Arc::new(watch::Sender::new(false)))
     }
 
-    /// Says whether the server should get calls.
+    /// Sets whether the server should get calls.
     pub fn set_serving(&self, serving: bool) {
         self.0.send_if_modified(|current| std::mem::replace(current, serving) != serving);
     }
 
-    /// Whether the server says that it serves.
+    /// Whether the server reports that it serves.
     pub fn is_serving(&self) -> bool {
         *self.0.borrow()
     }

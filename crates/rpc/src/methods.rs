@@ -1,4 +1,4 @@
-//! What a server knows of each of its methods: labels, kind, access, deadline and metrics, looked up once for a call.
+//! A server's methods: labels, kind, access, deadline and metrics, looked up once for each call.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Every reason that an error of the fleet may carry: the one list of them, from which `docs/errors.md` is made.
 //!
-//! A reason is stable: programs compare it. Tests see to it that the code uses no reason that isn't here, and none with
-//! another code than here.
+//! A reason is stable: programs compare it. Tests check that the code uses only reasons listed here, each with
+//! the code given here.
 
 mod table;
 

@@ -95,7 +95,7 @@ impl Server {
         self
     }
 
-    /// Says whether this is production: reflection is off there unless the settings ask for it.
+    /// Sets whether this is production: reflection is off there unless the settings ask for it.
     #[must_use]
     pub fn in_production(mut self, production: bool) -> Self {
         self.settings.reflection.get_or_insert(!production);
@@ -117,7 +117,7 @@ impl Server {
     ///
     /// # Errors
     /// The descriptors for reflection are broken.
-    #[allow(clippy::type_complexity, reason = "a tower service, all of its bounds told")]
+    #[allow(clippy::type_complexity, reason = "a tower service, all of its bounds given")]
     pub fn into_service(
         self,
         shutdown: &CancellationToken,
@@ -181,7 +181,7 @@ impl Server {
             ended = &mut serving => return Ok(ended?),
             () = overdue => {}
         }
-        tracing::warn!("calls in flight outlived the drain grace and are broken off");
+        tracing::warn!("aborting the calls that did not end within the drain grace");
         kill.cancel();
         match tokio::time::timeout(KILL_GRACE, serving).await {
             Ok(ended) => Ok(ended?),

@@ -178,7 +178,7 @@ impl Validate for ServerSettings {
         problems.require(
             u64::try_from(self.max_message_bytes).is_ok_and(|bytes| bytes <= room),
             "max_message_bytes",
-            format!("must be at most {room}, an eighth of the memory there is"),
+            format!("must be at most {room}, an eighth of the available memory"),
         );
     }
 }

@@ -20,7 +20,7 @@ where
     loop {
         match what().await {
             Err(error) if error.is_retriable() && attempt + 1 < ATTEMPTS => {
-                tracing::debug!(attempt, %error, "store of secrets asked again");
+                tracing::debug!(attempt, %error, "retrying the secret store");
                 tokio::time::sleep(wait(attempt, std::process::id())).await;
                 attempt += 1;
             }

@@ -97,7 +97,7 @@ impl Store for SecretsManager {
     }
 }
 
-/// What a failure means. Of the store's answer only its code is told.
+/// What a failure means. Only the code of the store's answer is shown.
 fn refused(name: &str, error: &SdkError<GetSecretValueError>) -> ResolveError {
     let why = match error {
         SdkError::TimeoutError(_) => "it didn't answer in time".to_owned(),
@@ -106,7 +106,7 @@ fn refused(name: &str, error: &SdkError<GetSecretValueError>) -> ResolveError {
             cause.map_or_else(|| "it can't be reached, or there are no credentials".to_owned(), ToString::to_string)
         }
         SdkError::ConstructionFailure(_) => "the request can't be put together: is a region set?".to_owned(),
-        error => error.code().unwrap_or("it answered what can't be understood").to_owned(),
+        error => error.code().unwrap_or("it answered with an invalid body").to_owned(),
     };
     let permanent = match error {
         SdkError::ConstructionFailure(_) => true,
@@ -147,7 +147,7 @@ fn failed(error: RequestError) -> ConnectorError {
     if error.retriable { ConnectorError::io(error.into()) } else { ConnectorError::user(error.into()) }
 }
 
-/// A request whose body isn't at hand.
+/// A request whose body isn't in memory.
 #[derive(Debug)]
 struct Streamed;
 

@@ -93,7 +93,7 @@ impl Client {
             return exchange_over(place, stream, request).await;
         }
         let name = ServerName::try_from(place.host.clone())
-            .map_err(|_| RequestError::never(format!("{place} has a name that no certificate can bear")))?;
+            .map_err(|_| RequestError::never(format!("{place} is not a valid name for a certificate")))?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         exchange_over(place, connector.connect(name, stream).await.map_err(unreachable)?, request).await
     }
@@ -104,13 +104,14 @@ async fn exchange_over<S>(place: &Place, stream: S, request: Request<Bytes>) -> 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: hyper::Error| RequestError::later(format!("{place} broke off: {error}"));
+    let broken = |error: hyper::Error| RequestError::later(format!("{place} closed the connection: {error}"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let exchange = async move {
         let response = sender.send_request(relative(place, request)?).await.map_err(broken)?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, LONGEST).collect().await;
-        let body = body.map_err(|_| RequestError::later(format!("{place} broke off, or answered without an end")))?;
+        let body =
+            body.map_err(|_| RequestError::later(format!("{place} closed the connection, or its answer is too long")))?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     };
     tokio::pin!(exchange);
@@ -127,7 +128,7 @@ where
 
 /// The request as it goes over the connection: its target without the host, which is a header.
 fn relative(place: &Place, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, RequestError> {
-    let malformed = || RequestError::never(format!("a request to {place} can't be put together"));
+    let malformed = || RequestError::never(format!("a request to {place} can't be built"));
     let (mut parts, body) = request.into_parts();
     if !parts.headers.contains_key(HOST) {
         let host = parts.uri.authority().ok_or_else(malformed)?.as_str();
@@ -152,7 +153,7 @@ impl Place {
             Some("http") => false,
             _ => return Err(RequestError::never("the address of a store begins with https:// or http://".to_owned())),
         };
-        let host = uri.host().ok_or_else(|| RequestError::never("the address of a store names no host".to_owned()))?;
+        let host = uri.host().ok_or_else(|| RequestError::never("the address of a store has no host".to_owned()))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), tls })
     }
@@ -185,7 +186,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, RequestError> {
 #[cfg_attr(not(any(feature = "vault", feature = "cluster")), allow(dead_code, reason = "AWS signs its requests"))]
 pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, RequestError> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| RequestError::never("the token has characters that no header can carry".to_owned()))?;
+        .map_err(|_| RequestError::never("the token has characters that are not allowed in a header".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }

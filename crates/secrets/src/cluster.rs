@@ -118,7 +118,7 @@ pub(crate) fn refusal(status: StatusCode, verb: &str, namespace: &str, name: &st
         StatusCode::UNAUTHORIZED => ResolveError::permanent("Kubernetes refuses the service account's token"),
         StatusCode::FORBIDDEN => ResolveError::permanent(format!("the service account may not {verb} {secret}")),
         StatusCode::NOT_FOUND => ResolveError::permanent(format!("Kubernetes doesn't have {secret}")),
-        StatusCode::TOO_MANY_REQUESTS => ResolveError::transient("Kubernetes is asked too often"),
+        StatusCode::TOO_MANY_REQUESTS => ResolveError::transient("Kubernetes rate-limits the requests"),
         status if status.is_server_error() => ResolveError::transient(format!("Kubernetes fails with {status}")),
         status => ResolveError::permanent(format!("Kubernetes answers {status} for {secret}")),
     }

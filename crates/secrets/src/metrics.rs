@@ -1,4 +1,4 @@
-//! How often secrets were asked for, and with what result.
+//! Metrics of secret reads, by outcome.
 
 use prometheus::{IntCounterVec, Opts, Registry};
 

@@ -1,4 +1,4 @@
-//! What a reference says: where the secret lies, and what of it is wanted.
+//! A reference to a secret: its store, its path and the part of it that is used.
 //!
 //! `scheme://path#key`: one field of the secret. `scheme://path#template`: a text in which `{field}` stands for a field,
 //! percent-encoded, as the parts of an address have to be: `vault://database/creds/orders#postgres://{username}:{password}@db/orders`.

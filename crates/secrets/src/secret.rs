@@ -17,7 +17,7 @@ use crate::reference::{Part, Reference, Wanted};
 /// Fields by name; nothing for one that isn't a text.
 pub(crate) type Fields = BTreeMap<String, Option<SecretString>>;
 
-/// What lies at a path.
+/// The content of a path.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// One text.
@@ -41,7 +41,7 @@ impl Content {
     pub fn take(&self, reference: &Reference) -> Result<SecretString, ResolveError> {
         match (self, reference.wanted()) {
             (Self::Text(text), Wanted::Whole) => Ok(text.clone()),
-            (Self::Text(_), _) => Err(ResolveError::permanent("the secret is a bare text: it has no fields")),
+            (Self::Text(_), _) => Err(ResolveError::permanent("the secret is plain text without fields")),
             (Self::Fields(fields), Wanted::Whole) => match fields.len() {
                 1 => fields.keys().next().map_or_else(|| Err(absent("", fields)), |only| field(fields, only)),
                 _ => Err(ResolveError::permanent(format!("name one of its fields behind `#`: {}", names(fields)))),

@@ -18,7 +18,7 @@ pub(crate) trait Store: Send + Sync {
     /// The scheme of its references.
     const SCHEME: &'static str;
 
-    /// What lies at the reference's path.
+    /// The secret at the reference's path.
     async fn read(&self, reference: &Reference) -> Result<Secret, ResolveError>;
 }
 

@@ -34,7 +34,7 @@ impl Cluster {
     pub(crate) fn new(bin: PathBuf, layout: Layout, name: &str, password: Option<String>) -> Result<Self> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if password.as_ref().is_some_and(|password| password.is_empty() || !password.chars().all(plain)) {
-            bail!("the superuser's password is made of letters, digits, '-' and '_'");
+            bail!("the superuser's password may have only letters, digits, '-' and '_'");
         }
         let folder = layout.data(name)?.join(FOLDER);
         Ok(Self { bin, layout, name: name.to_owned(), folder, password })
@@ -56,7 +56,7 @@ impl Cluster {
             let version = self.version().await?;
             if major.trim() != version.major.to_string() {
                 bail!(
-                    "the data of {} is of PostgreSQL {}, the server is {version}; start afresh with make reset",
+                    "the data of {} is of PostgreSQL {}, the server is {version}; start anew with make reset",
                     self.name,
                     major.trim()
                 );
@@ -121,14 +121,14 @@ impl Cluster {
             None => command.args(["-A", "trust"]),
         };
         let output = command.stdin(Stdio::null()).output();
-        timeout(INITDB_DEADLINE, output).await.context("initdb takes too long")?.context("cannot run initdb")
+        timeout(INITDB_DEADLINE, output).await.context("initdb timed out")?.context("cannot run initdb")
     }
 
     async fn version(&self) -> Result<Version> {
         let output = self.layout.command(&self.bin.join("postgres")).arg("--version").stdin(Stdio::null()).output();
-        let output = timeout(Duration::from_secs(20), output).await.context("postgres --version takes too long")??;
+        let output = timeout(Duration::from_secs(20), output).await.context("postgres --version timed out")??;
         let text = String::from_utf8_lossy(&output.stdout);
-        Version::find(&text).with_context(|| format!("postgres --version says no version: {text:?}"))
+        Version::find(&text).with_context(|| format!("postgres --version prints no version: {text:?}"))
     }
 }
 

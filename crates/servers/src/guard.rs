@@ -1,4 +1,4 @@
-//! The guard beside a server: ends it when the process that started it is gone, however that went.
+//! The guard beside a server: stops it when the process that started it has ended, for any reason.
 //!
 //! A tiny shell that reads a pipe whose other end only the parent holds. The kernel closes that end even on SIGKILL, the
 //! read returns, and the guard ends the server. It stands beside the server, not above it, so the server stays the

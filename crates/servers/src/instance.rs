@@ -23,7 +23,7 @@ pub(crate) const START_DEADLINE: Duration = Duration::from_secs(20);
 const PORT_DEADLINE: Duration = Duration::from_secs(10);
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
-/// Other ports tried when somebody else is quicker.
+/// Other ports tried if another process takes one first.
 const MOVES: u32 = 8;
 
 /// What sets one kind of server apart.
@@ -65,7 +65,7 @@ pub struct Server<K: Kind> {
 
 enum Start {
     Ready(Box<Process>),
-    /// Somebody else has the port.
+    /// Another process has the port.
     PortTaken(String),
 }
 
@@ -134,7 +134,7 @@ impl<K: Kind> Server<K> {
         self.process.as_mut().is_some_and(|process| process.ended().is_none())
     }
 
-    /// Waits until the server ends by itself, and says how; at once when it isn't running. May be cancelled.
+    /// Waits until the server ends by itself, and returns how; at once when it isn't running. May be cancelled.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
         match &mut self.process {
             Some(process) => process.wait().await.ok(),

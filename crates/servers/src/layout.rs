@@ -1,4 +1,4 @@
-//! The folders: what is kept where, for whom, and which of it is in use.
+//! The folders of data, caches and logs: their paths, owners and locks.
 //!
 //! ```text
 //! .flotilla/            0700 (as root 0710 with the servers' group when it holds their home)

@@ -33,7 +33,7 @@ pub(crate) fn try_lock(path: &Path) -> Result<Option<File>> {
             return Ok(Some(file));
         }
     }
-    bail!("the lock file {} vanishes again and again", path.display())
+    bail!("the lock file {} was removed repeatedly", path.display())
 }
 
 /// Waits for the lock; `waiting` is called once if it isn't free at first.
@@ -48,7 +48,7 @@ pub(crate) async fn lock_within(path: &Path, deadline: Duration, waiting: impl F
             waiting();
         }
         if Instant::now() >= until {
-            bail!("another process holds {} for more than {} s", path.display(), deadline.as_secs());
+            bail!("another process has held {} for more than {} s", path.display(), deadline.as_secs());
         }
         tokio::time::sleep(POLL).await;
     }
@@ -62,7 +62,7 @@ pub(crate) fn lock_briefly(path: &Path, deadline: Duration) -> Result<File> {
             return Ok(file);
         }
         if Instant::now() >= until {
-            bail!("another process holds {} for more than {} s", path.display(), deadline.as_secs());
+            bail!("another process has held {} for more than {} s", path.display(), deadline.as_secs());
         }
         #[expect(clippy::disallowed_methods, reason = "no runtime here, and the wait is bounded")]
         std::thread::sleep(POLL);

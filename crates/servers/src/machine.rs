@@ -35,7 +35,7 @@ pub(crate) async fn find(layout: &Layout, need: Need) -> Option<(PathBuf, Versio
     best
 }
 
-/// What the server says of its version, run as the user that it will run as: `None` when that fails.
+/// The version that the server prints, run as the user that it will run as: `None` when that fails.
 pub(crate) async fn version(layout: &Layout, need: Need, path: &Path) -> Option<Version> {
     let program = if need == Need::Postgres { path.join("postgres") } else { path.to_owned() };
     let output = layout.command(&program).arg("--version").stdin(Stdio::null()).output();

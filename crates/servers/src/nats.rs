@@ -60,9 +60,9 @@ pub fn authorization(users: &[NatsUser]) -> String {
 pub struct NatsOptions {
     /// The users. If empty, everyone on this machine may connect.
     pub users: Vec<NatsUser>,
-    /// A wish; another is chosen when it is taken.
+    /// The preferred port; another is chosen if it is taken.
     pub port: Option<u16>,
-    /// A wish for the port of the monitoring endpoint.
+    /// The preferred port of the monitoring endpoint.
     pub monitor_port: Option<u16>,
     /// Streams kept on disk.
     pub jetstream: bool,

@@ -1,4 +1,4 @@
-//! pip, wherever this machine has it. The user's own settings for index, proxy and certificates hold: none is set here.
+//! Finds and runs pip. The user's settings for index, proxy and certificates apply: none is set here.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -116,7 +116,7 @@ async fn run(words: &[OsString], deadline: Duration) -> Result<Output> {
     let name = program.display();
     timeout(deadline, output)
         .await
-        .with_context(|| format!("{name} takes longer than {} s", deadline.as_secs()))?
+        .with_context(|| format!("{name} did not end within {} s", deadline.as_secs()))?
         .with_context(|| format!("cannot run {name}"))
 }
 

@@ -18,7 +18,7 @@ use crate::tree;
 /// How an instance is set up. Durable unless the settings say otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
-    /// A wish; another is chosen when it is taken.
+    /// The preferred port; another is chosen if it is taken.
     pub port: Option<u16>,
     /// Settings as in `postgresql.conf`, which go before the defaults.
     pub settings: Vec<(String, String)>,

@@ -89,7 +89,7 @@ impl Process {
     /// Waits for the process to end by itself. May be cancelled.
     ///
     /// # Errors
-    /// When the system doesn't tell.
+    /// When the system doesn't report it.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         let status = self.child.wait().await?;
         self.guard = None;
@@ -106,7 +106,7 @@ impl Process {
         if self.ended().is_none() {
             tree::signal(self.pid, polite);
             if timeout(STOP_DEADLINE, self.child.wait()).await.is_err() {
-                tracing::warn!(pid = self.pid, "server ignored the signal to stop and is killed");
+                tracing::warn!(pid = self.pid, "server ignored the stop signal, killing it");
                 self.strike();
             }
         }
@@ -157,10 +157,10 @@ impl Process {
 
     async fn reap(mut self, children: Vec<u32>) {
         if timeout(KILL_DEADLINE, self.child.wait()).await.is_err() {
-            tracing::error!(pid = self.pid, "server survives its killing");
+            tracing::error!(pid = self.pid, "server still runs after SIGKILL");
         }
         if !tree::all_gone(&children, KILL_DEADLINE).await {
-            tracing::error!(pid = self.pid, "children of the server survive their killing");
+            tracing::error!(pid = self.pid, "children of the server still run after SIGKILL");
         }
         if let Some(guard) = self.guard.take() {
             guard.release().await;

@@ -48,7 +48,7 @@ struct Found {
 /// millisecond when an earlier run has settled it. With `FLOTILLA_OFFLINE=1` nothing but the cache is used.
 ///
 /// # Errors
-/// When a server can't be had; the message says what was tried and which commands help.
+/// When a server can't be provided; the message says what was tried and which commands help.
 pub async fn provision(layout: &Layout, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Binaries> {
     if let Some(binaries) = settled(layout) {
         return Ok(binaries);
@@ -149,7 +149,7 @@ fn is_offline(value: Option<&str>) -> Result<bool> {
     match value.unwrap_or_default().to_lowercase().as_str() {
         "" | "0" | "false" | "no" | "off" => Ok(false),
         "1" | "true" | "yes" | "on" => Ok(true),
-        other => bail!("FLOTILLA_OFFLINE={other}: choose 1 or 0"),
+        other => bail!("FLOTILLA_OFFLINE={other}: use 1 or 0"),
     }
 }
 
@@ -178,7 +178,7 @@ fn titles(needs: &[Need]) -> String {
 
 /// What was tried, and what helps.
 fn advice(lacking: &[Need], failures: &[(Need, String)]) -> String {
-    let mut text = String::from("these servers could not be had:\n");
+    let mut text = String::from("these servers are missing:\n");
     for need in lacking {
         text += &format!("  {} {} or newer", need.title(), need.least());
         if let Some((_, reason)) = failures.iter().find(|(failed, _)| failed == need) {
@@ -212,7 +212,7 @@ mod tests {
         for off in [None, Some(""), Some("0"), Some("off"), Some("No"), Some("false")] {
             assert!(!is_offline(off).unwrap(), "{off:?}");
         }
-        assert!(is_offline(Some("ture")).unwrap_err().to_string().contains("choose 1 or 0"));
+        assert!(is_offline(Some("ture")).unwrap_err().to_string().contains("use 1 or 0"));
     }
 
     #[test]

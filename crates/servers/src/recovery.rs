@@ -67,7 +67,7 @@ impl Layout {
         let Some(user) = self.run_as() else { return Ok(folder) };
         let is_theirs = std::fs::metadata(&folder)?.uid() == user.uid;
         if !is_theirs && std::fs::read_dir(&folder)?.next().is_some() {
-            bail!("{} holds something already: choose a new folder", folder.display());
+            bail!("{} is not empty: choose a new folder", folder.display());
         }
         if folder.parent().is_some_and(|parent| !user.may_reach(parent)) {
             bail!(
@@ -107,7 +107,7 @@ impl Server<PostgresKind> {
             layout.give(&signal)?;
             options.settings.extend(settings(archive, &recovery.target)?);
         } else if recovery.target != Target::End {
-            bail!("there is no archive of WAL: only the end of the backup can be reached");
+            bail!("no WAL archive: only the end of the backup can be restored");
         }
         Self::run(binaries, layout, name, cluster, options, recovery.start_timeout, claim).await
     }
@@ -136,7 +136,7 @@ impl Server<PostgresKind> {
 
 /// What makes a server with `recovery.signal` replay up to the target and go on from there.
 fn settings(archive: &Path, target: &Target) -> Result<Vec<(String, String)>> {
-    let archive = archive.to_str().context("the archive's path is no text")?;
+    let archive = archive.to_str().context("the archive's path is not UTF-8")?;
     // Quoted for the shell, and then for PostgreSQL, to whom a percent sign means something.
     let archive = format!("'{}'", archive.replace('\'', r"'\''")).replace('%', "%%");
     let mut settings = vec![
@@ -206,7 +206,7 @@ mod tests {
         let used = place.path().join("used");
         std::fs::create_dir(&used).unwrap();
         std::fs::write(used.join("file"), b"").unwrap();
-        assert!(layout.lend(&used).unwrap_err().to_string().contains("holds something"));
+        assert!(layout.lend(&used).unwrap_err().to_string().contains("is not empty"));
         assert_eq!(std::fs::metadata(&used).unwrap().uid(), 0);
         let closed = place.path().join("closed");
         std::fs::create_dir(&closed).unwrap();

@@ -16,7 +16,7 @@ use crate::provision::Binaries;
 /// How an instance is set up.
 #[derive(Clone, Default)]
 pub struct RedisOptions {
-    /// A wish; another is chosen when it is taken.
+    /// The preferred port; another is chosen if it is taken.
     pub port: Option<u16>,
     /// Settings as in `redis.conf`, such as `("maxmemory", "64mb")`.
     pub settings: Vec<(String, String)>,
@@ -116,7 +116,7 @@ impl Kind for RedisKind {
         }
     }
 
-    /// The server says its process id itself.
+    /// The server reports its process id itself.
     async fn answers(&self, port: u16, pid: u32) -> Result<bool> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         if let Some(password) = &self.password {

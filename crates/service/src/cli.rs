@@ -145,7 +145,7 @@ fn provide_cryptography() {
 async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyhow::Result<()> {
     provide_cryptography();
     // Before anything takes time: a signal that nobody listens to doesn't reach the first process of a container.
-    let mut signals = Signals::listen().context("signals can't be listened to")?;
+    let mut signals = Signals::listen().context("signal handlers can't be installed")?;
     let configuration = unless(&mut signals, Configuration::<S::Settings>::load(S::NAME, sources)).await??;
     let settings = configuration.settings();
     let telemetry = flotilla_telemetry::init(S::NAME, S::common(&settings).telemetry)?;
@@ -177,7 +177,7 @@ async fn serve<S: Service>(
     telemetry: &Telemetry,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
-    let follower = Follower::new(configuration).context("signals can't be listened to")?;
+    let follower = Follower::new(configuration).context("signal handlers can't be installed")?;
     configuration.register(telemetry.registry())?;
     let settings = configuration.settings();
     let limits = Limits::of_process();

@@ -1,4 +1,4 @@
-//! How what happens inside of a service looks from outside. Causes are logged, never told.
+//! Maps a service's internal errors to the errors that clients get. Causes are logged, never sent.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const DATABASE_RETRY: Duration = Duration::from_secs(1);
 const QUEUE_RETRY: Duration = Duration::from_millis(500);
 
 /// An error of the database as an error of the call. What isn't the caller's to mend is logged under the request id
-/// and told as `INTERNAL`; no SQL leaks.
+/// and returned as `INTERNAL`; no SQL leaks.
 #[allow(clippy::needless_pass_by_value, reason = "fits map_err")]
 pub fn storage_error(error: flotilla_postgres::Error) -> RpcError {
     match error.kind() {

@@ -1,6 +1,6 @@
 //! Faults on the admin port: `GET /faults`, `PUT` and `DELETE /faults/{name}`.
 //!
-//! Mounted only where faults are allowed, so that elsewhere nobody can even ask.
+//! Mounted only where faults are allowed, so that the endpoint doesn't exist elsewhere.
 
 use axum::Router;
 use axum::body::Bytes;

@@ -48,7 +48,7 @@ impl Chassis {
         let (remote, follower) = Remote::follow(self.name(), settings).await?;
         self.spawn("remote settings", follower.run(self.shutdown()));
         if !remote.is_read_within(settings.start_timeout.get()).await {
-            tracing::warn!("remote settings could not be read in time, the service starts without them");
+            tracing::warn!("remote settings could not be read in time, starting without them");
         }
         Ok(Some(remote))
     }

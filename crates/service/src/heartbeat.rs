@@ -1,5 +1,5 @@
-//! Proof that the runtime turns: a task that notes the time, how late it was called for it, and whoever asks how long
-//! ago.
+//! Proof that the runtime makes progress: a task that notes the time and how late it ran; callers read how long ago
+//! that was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What every service with a database and a stream stands on: two pools, messaging, its checks and its faults, put
+//! The infrastructure of every service with a database and a stream: two pools, messaging, its checks and its faults, put
 //! together in one way.
 
 use std::net::SocketAddr;

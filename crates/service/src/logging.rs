@@ -1,4 +1,4 @@
-//! What is logged, shown and changed on the admin port: `GET`, `PUT` and `DELETE /logging`.
+//! Shows and changes what is logged, on the admin port: `GET`, `PUT` and `DELETE /logging`.
 //!
 //! A change is about everything (`{"filter":"info,flotilla_orders=debug"}`), one module or one user's calls
 //! (`{"user":"users/018f...","level":"debug"}`), and lasts `for` a time, ten minutes unless it says otherwise.
@@ -62,7 +62,7 @@ async fn set(State(control): State<LogControl>, body: Bytes) -> Response {
 
 async fn reset(State(control): State<LogControl>) -> Response {
     control.reset();
-    tracing::info!("log rules taken back");
+    tracing::info!("log rules deleted");
     show(State(control)).await
 }
 

@@ -45,7 +45,7 @@ pub fn runtime(neighbours: usize) -> std::io::Result<Runtime> {
 fn wanted(value: Option<&str>) -> std::io::Result<Option<usize>> {
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
     let threads = value.parse().ok().filter(|threads| (1..=MOST).contains(threads));
-    let refusal = || std::io::Error::other(format!("{THREADS}={value}: a whole number from 1 to {MOST} is wanted"));
+    let refusal = || std::io::Error::other(format!("{THREADS}={value}: expected a whole number from 1 to {MOST}"));
     threads.map(Some).ok_or_else(refusal)
 }
 

@@ -1,4 +1,4 @@
-//! What a service tells the chassis about itself.
+//! The description of a service that the chassis runs.
 
 use std::future::Future;
 

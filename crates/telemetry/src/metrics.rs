@@ -1,4 +1,4 @@
-//! Metrics of a process: its registry, what every process shows in it, and how it is told to a scraper.
+//! Metrics of a process: its registry, the metrics that every process has, and their export to a scraper.
 //!
 //! Metrics are registered with the `prometheus` crate. What it lacks is here: histograms that remember the trace of an
 //! observation ([`ExemplarHistogram`]), the OpenMetrics text that can carry it ([`expose`]), the service level

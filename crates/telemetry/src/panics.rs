@@ -1,4 +1,4 @@
-//! What a process says when it panics: a log line like any other, so that nothing in it is told that mustn't be.
+//! Logs panics: a log line like any other, so that secrets in it are masked.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
@@ -6,7 +6,7 @@ use std::panic::{self, PanicHookInfo};
 use crate::redact::scrub;
 
 /// Logs panics from now on, also those that are caught. Where the logs don't go to standard output (`aside`), standard
-/// error is told as well.
+/// error gets them as well.
 pub(crate) fn log_them(aside: bool) {
     panic::set_hook(Box::new(move |info| {
         let location = info.location().map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The context of a trace on its way between processes: W3C Trace Context, and B3 for those who speak it.
+//! Propagates trace contexts between processes: W3C Trace Context, and B3 for peers that use it.
 //!
 //! What comes in may be either, in B3's case in one header or in several; where both are there W3C counts. What goes out
 //! is W3C unless `OTEL_PROPAGATORS` says otherwise. Baggage isn't carried.

@@ -1,4 +1,4 @@
-//! Which traces are kept: decided once, at the head, and followed by everybody behind it.
+//! Which traces are kept: decided once, at the head, and followed by all later spans.
 //!
 //! A span with a parent does as its parent does; a root is sampled by the ratio of its trace's id; a root that gathers
 //! others by links (a batch) is sampled where one of them is. `OTEL_TRACES_SAMPLER` and its `_ARG` choose otherwise.
@@ -41,7 +41,7 @@ impl Head {
             "always_on" => Sampler::AlwaysOn,
             "always_off" => Sampler::AlwaysOff,
             "traceidratio" => Sampler::TraceIdRatioBased(ratio),
-            _ => return Err(wrong(format!("OTEL_TRACES_SAMPLER names no sampler that there is: {name}"))),
+            _ => return Err(wrong(format!("OTEL_TRACES_SAMPLER names an unknown sampler: {name}"))),
         };
         Ok(Self { root, follows })
     }

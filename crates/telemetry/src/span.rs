@@ -1,4 +1,4 @@
-//! Spans: what the crates and services say of their work, where somebody wants to know.
+//! Spans of the crates' and services' work, recorded where a trace is sampled.
 //!
 //! Guarantees: no span is made where traces aren't exported or the trace isn't sampled, and asking costs a load and a
 //! look at the thread; a [`Span`] that isn't recorded does nothing. The one decision is made where a request comes in
@@ -90,14 +90,14 @@ fn ids(context: &Context) -> Option<SpanIds> {
     ids.is_sampled().then(|| SpanIds { trace: ids.trace_id().to_bytes(), span: ids.span_id().to_bytes() })
 }
 
-/// Says that something happened in the current span, if it is sampled.
+/// Adds an event to the current span, if it is sampled.
 pub fn event(name: &'static str, attributes: impl IntoIterator<Item = KeyValue>) {
     if sampled() {
         Context::map_current(|context| context.span().add_event(name, attributes.into_iter().collect()));
     }
 }
 
-/// Work that is timed and told of; ends when it is dropped.
+/// A span of work; ends when it is dropped.
 #[derive(Debug, Default)]
 #[must_use = "a span ends when it is dropped"]
 pub struct Span(Option<Context>);
@@ -188,21 +188,21 @@ impl Span {
         self.0.as_ref().map(|context| traceparent(context.span().span_context()))
     }
 
-    /// Says an attribute.
+    /// Sets an attribute.
     pub fn set(&self, key: &'static str, value: impl Into<Value>) {
         if let Some(context) = &self.0 {
             context.span().set_attribute(KeyValue::new(key, value));
         }
     }
 
-    /// Says that something happened.
+    /// Adds an event.
     pub fn event(&self, name: &'static str, attributes: impl IntoIterator<Item = KeyValue>) {
         if let Some(context) = &self.0 {
             context.span().add_event(name, attributes.into_iter().collect());
         }
     }
 
-    /// Says that the work has failed. `kind` is a word of few (`error.type`), `why` is for people.
+    /// Marks the work as failed. `kind` is a word of few (`error.type`), `why` is for people.
     pub fn fail(&self, kind: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) {
         if let Some(context) = &self.0 {
             let span = context.span();
@@ -211,7 +211,7 @@ impl Span {
         }
     }
 
-    /// Says that the work has failed by an error, which becomes an event with its text.
+    /// Marks the work as failed by an error, which becomes an event with its text.
     pub fn error(&self, kind: impl Into<Cow<'static, str>>, error: &(dyn Error + 'static)) {
         if let Some(context) = &self.0 {
             context.span().record_error(error);

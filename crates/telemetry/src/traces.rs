@@ -27,7 +27,7 @@ pub(crate) use resource::resource;
 pub(crate) struct ExportMetrics {
     /// Requests that the collector didn't take.
     pub failures: IntCounterVec,
-    /// Spans or records that nobody will see.
+    /// Spans or records that were dropped.
     pub dropped: IntCounterVec,
 }
 

@@ -12,13 +12,13 @@ use crate::Violation;
 use crate::schema::{Field, Form, Label, Message, Schema};
 use value::Value;
 
-/// Unknown fields told in one answer.
+/// Maximum number of unknown fields reported in one answer.
 const MAX_VIOLATIONS: usize = 20;
 
 /// Why JSON can't become a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is no JSON at all.
+    /// It is not JSON.
     Malformed(String),
     /// Fields at fault.
     Violations(Vec<Violation>),

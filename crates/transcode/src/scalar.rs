@@ -14,7 +14,7 @@ const PADDING: GeneralPurposeConfig =
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDING);
 
-/// What a number that doesn't fit is told.
+/// The error for a number that is out of range.
 const RANGE: &str = "number too large or too small: out of range";
 
 /// A number as JSON's parser gives it.

@@ -1,4 +1,4 @@
-//! What is wrong with a field of a request.
+//! A violation: a field of a request and what is wrong with it.
 
 use std::fmt;
 

@@ -31,7 +31,7 @@ impl Raw {
         }
     }
 
-    /// How it is told on the wire.
+    /// Its encoding on the wire.
     pub fn wire_type(self) -> WireType {
         match self {
             Self::Varint(_) => WireType::Varint,

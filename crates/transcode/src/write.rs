@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 100;
 /// First and last second that RFC 3339 can write.
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// A response that isn't what the contract says.
+/// A response that violates the contract.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The bytes aren't the message.

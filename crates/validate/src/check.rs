@@ -6,7 +6,7 @@ use crate::Violation;
 use crate::compile::{Field, Items, Plan, Plans, Rule, Text};
 use crate::encoded::{Fields, Value, varint};
 
-/// As many violations as are told; a request with more is wrong beyond listing.
+/// Maximum number of violations that are reported.
 const MAX_VIOLATIONS: usize = 50;
 /// Messages within messages; deeper ones are left to the decoder, which refuses them.
 const MAX_DEPTH: usize = 64;
@@ -20,7 +20,7 @@ struct Seen<'a> {
     last: Option<Value<'a>>,
 }
 
-/// The way to a field, told only when something is wrong.
+/// The path to a field, rendered only for an error.
 #[derive(Clone, Copy)]
 struct Path<'a> {
     parent: Option<&'a Path<'a>>,
@@ -124,7 +124,7 @@ impl Check<'_> {
         } else if count > items.max {
             self.note(path, &format!("must have at most {}", counted(items.max, "item")));
         } else if items.unique && twice(field, encoded) {
-            self.note(path, "must not name anything twice");
+            self.note(path, "must not have duplicates");
         }
     }
 
@@ -162,7 +162,7 @@ impl Check<'_> {
                 let number = number.cast_signed() as i32;
                 let known = defined.as_ref().is_none_or(|defined| defined.contains(&number));
                 if !known {
-                    self.note(path, &format!("{number} is no known value"));
+                    self.note(path, &format!("unknown value {number}"));
                 } else if not_in.contains(&number) {
                     self.note(path, "must be set to one of the values");
                 }

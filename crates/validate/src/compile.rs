@@ -242,7 +242,7 @@ impl Compiler<'_> {
         })))
     }
 
-    /// What a person is told who breaks a pattern.
+    /// The description of a pattern in an error.
     fn pattern_text(&self, field: &FieldDescriptor, pattern: &str) -> String {
         match self.shape(field) {
             Some(shape) => format!("must be {shape}"),

@@ -89,7 +89,7 @@ impl Default for Inflater {
 }
 
 impl Inflater {
-    /// Inflates the beginning of `data`, and says how much of it that was.
+    /// Inflates the beginning of `data`, and returns how much of it that was.
     ///
     /// # Errors
     /// It is not gzip.

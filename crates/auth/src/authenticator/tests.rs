@@ -1,4 +1,4 @@
-//! Which tokens get in, and when keys are asked for.
+//! Which tokens are accepted, and when keys are fetched.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;

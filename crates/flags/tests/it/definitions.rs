@@ -41,7 +41,7 @@ fn a_bad_definition_says_what_is_wrong() {
         (switch(&json!({ "fractional": "on" })), "without a list"),
         (switch(&json!({ "fractional": [["on", 1, 2]] })), "isn't [variant, weight]"),
         (switch(&json!({ "$ref": "staff" })), "isn't among $evaluators"),
-        (switch(&json!({ ">": [{ "var": "$flagd.timestamp" }, 1] })), "asks for the time"),
+        (switch(&json!({ ">": [{ "var": "$flagd.timestamp" }, 1] })), "uses the time"),
     ] {
         let told = refusal(&definition);
         assert!(told.contains(words), "{definition}: {told}");

@@ -1,4 +1,4 @@
-//! What is put together at random is refused or rendered, and nothing else ever happens.
+//! Random input is refused or rendered, and never panics or gets into a statement.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The seam to the broker: streams, frames with acks, durable pull consumers, and pings that nobody stores.
+//! The seam to the broker: streams, frames with acks, durable pull consumers, and pings that aren't stored.
 //!
 //! [`nats`] implements it for production, the testkit in memory for simulation.
 
@@ -52,7 +52,7 @@ pub struct ConsumerState {
 pub trait Broker: Clone + Send + Sync + 'static {
     /// A durable consumer being read.
     type Subscription: Subscription;
-    /// Pings being heard.
+    /// A subscription to pings.
     type Pings: Pings;
 
     /// Creates the stream if it doesn't exist; never touches its messages. Returns its state.
@@ -67,14 +67,14 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// The stream's durable consumers; a missing stream has none.
     fn consumers(&self, stream: &str) -> impl Future<Output = Result<Vec<ConsumerState>, BrokerError>> + Send;
 
-    /// Deletes the stream with its messages and consumers; a missing stream is no error.
+    /// Deletes the stream with its messages and consumers; a missing stream is not an error.
     fn delete_stream(&self, stream: &str) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
     /// Tests whether the broker can store messages: stores one of `bytes` in a temporary stream with `subject`, then
     /// deletes that stream.
     fn probe(&self, subject: &str, bytes: usize) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Publishes all frames without waiting in between, then awaits all acks; says the frames' sequences. Frame by
+    /// Publishes all frames without waiting in between, then awaits all acks; returns the frames' sequences. Frame by
     /// frame, the stream's last sequence must be `last`, `last + 1` and so on, else the frame is refused and the whole
     /// is an error: so a stream that lost its tail takes none of them. (Zero need not be checked: of such a stream
     /// nothing was acked.) After an error any of them may have been stored.
@@ -94,13 +94,13 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Sends a ping; it may be lost.
     fn ping(&self, subject: &str, payload: Bytes) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Hears pings from now on.
+    /// Subscribes to pings.
     fn pings(&self, subject: &str) -> impl Future<Output = Result<Self::Pings, BrokerError>> + Send;
 
     /// Sends out what is still on its way, such as acks.
     fn flush(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Whether the broker is connected and usable. Asks nobody.
+    /// Whether the broker is connected and usable. Makes no request.
     fn is_up(&self) -> bool;
 }
 
@@ -133,7 +133,7 @@ pub trait Delivery: Send + Sync {
     fn progress(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
 }
 
-/// Pings being heard.
+/// A subscription to pings.
 pub trait Pings: Send {
     /// The next one. Never ends; a broker that is away is silent.
     fn next(&mut self) -> impl Future<Output = Bytes> + Send;

@@ -31,7 +31,7 @@ pub(crate) enum Failure {
     Write(#[from] Error),
     #[error("the handler panicked: {0}")]
     Panic(String),
-    #[error("the handler gave {given} outcomes for {wanted} events")]
+    #[error("the handler returned {given} outcomes for {wanted} events")]
     Outcomes { given: usize, wanted: usize },
 }
 

@@ -11,7 +11,7 @@ use crate::frame::{self, Undecodable};
 use crate::store::Parked;
 use flotilla_clock::time_of;
 
-/// The type under which bytes that are no event are parked.
+/// The type under which bytes that aren't an event are parked.
 pub const UNDECODABLE: &str = "flotilla.messaging.Undecodable";
 
 /// One part of a frame.

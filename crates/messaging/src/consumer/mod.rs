@@ -190,12 +190,12 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
                 Ok(()) => return true,
                 Err(error) if error.is_data() && !carefully => {
                     spans.retried(&error);
-                    debug!(consumer = self.parts.spec.name, error = %error, "a message is at fault, looking for it");
+                    debug!(consumer = self.parts.spec.name, error = %error, "batch failed because of one message, splitting it");
                     carefully = true;
                 }
                 Err(error) => {
                     spans.retried(&error);
-                    warn!(consumer = self.parts.spec.name, error = %error, events = batch.len(), "batch will be tried again");
+                    warn!(consumer = self.parts.spec.name, error = %error, events = batch.len(), "batch failed, retrying");
                     self.parts.metrics.retries.with_label_values(&[self.parts.spec.name]).inc();
                     if !backoff.wait(random.as_ref(), shutdown).await {
                         return false;

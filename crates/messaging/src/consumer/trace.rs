@@ -43,7 +43,7 @@ impl Spans {
         Self { batch: span, events }
     }
 
-    /// Whether anything is told of this batch.
+    /// Whether this batch is traced.
     pub fn are_recorded(&self) -> bool {
         self.batch.is_recorded()
     }
@@ -55,7 +55,7 @@ impl Spans {
         }
     }
 
-    /// Says which events were repeats and which were set aside, and why.
+    /// Records which events were repeats and which were parked, and why.
     pub fn applied(&self, repeats: &[Uuid], aside: &[(Uuid, String)]) {
         let of = |id: &Uuid| self.events.iter().find(|(event, _)| event == id).map(|(_, span)| span);
         for span in repeats.iter().filter_map(of) {

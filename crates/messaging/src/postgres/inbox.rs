@@ -99,7 +99,7 @@ impl InboxStore for PgStore {
 }
 
 impl PgStore {
-    /// Parks; says which were not parked before.
+    /// Parks; returns those that were not parked before.
     async fn park(&self, tx: &Tx, consumer: &'static str, parked: &[Parked]) -> Result<Vec<Uuid>, Error> {
         let mut ids = Vec::new();
         let mut subjects = Vec::new();

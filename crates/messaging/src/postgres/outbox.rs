@@ -69,7 +69,7 @@ impl OutboxWriter {
         self.max_event_bytes
     }
 
-    /// Appends; says the transaction's id, or nothing if there was nothing to append.
+    /// Appends; returns the transaction's id, or nothing if there was nothing to append.
     pub(crate) async fn append(&self, tx: &Tx, events: &[Event]) -> Result<Option<u64>, Error> {
         if events.is_empty() {
             return Ok(None);

@@ -18,7 +18,7 @@ OR (recorded_at < now() - interval '10 minutes' AND (stream_created, sequence) N
     SELECT stream_created, max(sequence) FROM relay_checkpoint GROUP BY stream_created, date_trunc('minute', recorded_at)
     UNION ALL SELECT stream_created, min(sequence) FROM relay_checkpoint GROUP BY stream_created))";
 
-/// Keeps the tables from growing for ever.
+/// Bounds the size of the tables.
 #[derive(Clone)]
 pub struct Retention {
     pool: Pool,
@@ -41,7 +41,7 @@ impl Retention {
         rows.first().map_or(Ok(0), |row| row.get(0))
     }
 
-    /// Drops what has had its time, if the epoch still holds; says which partitions went. The inbox keeps a day more
+    /// Drops what has had its time, if the epoch is still valid; returns the dropped partitions. The inbox keeps a day more
     /// than its horizon, for clocks that differ.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Faults of a relay, switched on for exercise: publications that wait, and copies of events that nobody can read.
+//! Faults of a relay, injected for exercises: delayed publications, and damaged copies of events.
 //!
 //! Neither costs an event. What isn't published stays in the outbox; a damaged copy goes out beside the true event,
 //! under an id of its own, so that consumers park it and apply the true one.
@@ -16,7 +16,7 @@ pub const POISON_SOURCE: &str = "/flotilla/fault";
 /// No message of any type: the first varint is longer than a varint may be.
 const UNREADABLE: &[u8] = &[0xff; 11];
 
-/// What strikes a relay.
+/// The faults of a relay.
 pub(super) struct RelayFaults {
     faults: Faults,
     ids: Option<Ids>,

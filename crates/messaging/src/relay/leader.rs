@@ -145,7 +145,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         }
         let place = self.generations.iter().position(|generation| *generation == self.cursor.generation);
         let next = self.generations[place.map_or(0, |place| place + 1)];
-        debug!(generation = next, "relay goes on with the next generation");
+        debug!(generation = next, "relay continues with the next generation");
         self.advance(Cursor::start_of(next)).await?;
         Ok(true)
     }

@@ -130,7 +130,7 @@ impl<S: OutboxStore, B: Broker> Relay<S, B> {
                 Stop::Shutdown => break,
                 Stop::LeaseLost => info!(stream = parts.stream.name, "relay lost its lease"),
                 error => {
-                    warn!(error = %error, stream = parts.stream.name, "relay stopped, will go on");
+                    warn!(error = %error, stream = parts.stream.name, "relay stopped, retrying");
                     backoff.wait(parts.random.as_ref(), &shutdown).await;
                 }
             }

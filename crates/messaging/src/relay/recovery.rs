@@ -72,7 +72,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
             let frames = lost.count(1, found.mark.sequence);
             warn!(
                 stream = self.parts.stream.name,
-                lowest, frames, "messages were lost that a consumer needs, publishing again"
+                lowest, frames, "messages that a consumer needs were lost, publishing them again"
             );
             let to = self.checkpoint_below(lowest).await?;
             self.record.settle(found, gone);
@@ -116,7 +116,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
     /// Recovers from the loss of the stream or its tail.
     pub(super) async fn rebuild(&mut self, recorded: StreamMark) -> Result<(), Stop> {
         let stream = self.parts.stream.name;
-        warn!(stream, recorded = recorded.sequence, "the stream was lost or cut, publishing again");
+        warn!(stream, recorded = recorded.sequence, "the stream lost messages, publishing them again");
         // Stream and consumers may be changed only under the lease.
         self.confirm_lease().await?;
         self.parts.broker.delete_consumers(stream).await?;
@@ -169,7 +169,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.looked_at = 0;
         if !lost.is_empty() {
             let (sequence, xid) = (to.sequence, to.cursor.xid);
-            info!(stream = self.parts.stream.name, sequence, xid, "relay goes back to the last checkpoint that holds");
+            info!(stream = self.parts.stream.name, sequence, xid, "relay goes back to the last valid checkpoint");
             self.parts.metrics.rebuilds.inc();
         }
         Ok(())

@@ -80,7 +80,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
             return Ok(());
         }
         if !self.parts.health.refuses() {
-            warn!(stream = self.parts.stream.name, error = %error, "the stream takes no messages although the broker answers");
+            warn!(stream = self.parts.stream.name, error = %error, "the stream refuses messages although the broker answers");
         }
         self.set_refuses(true);
         if Instant::now() >= self.refusals.next_reset {
@@ -94,7 +94,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
     pub(super) fn accepted(&mut self) {
         if self.refusals.count > 0 {
             if self.parts.health.refuses() {
-                info!(stream = self.parts.stream.name, "the stream takes messages again");
+                info!(stream = self.parts.stream.name, "the stream accepts messages again");
             }
             self.set_refuses(false);
             self.parts.metrics.reset_blocked.set(0);

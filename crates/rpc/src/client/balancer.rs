@@ -200,7 +200,7 @@ impl Balancer {
         // At most half of the addresses: the others would drown.
         let room = (ejected + 1) * 2 <= all;
         if endpoint.ejection.lock().failed(now, self.rules, room) {
-            tracing::warn!(address = %endpoint.address, "address fails again and again and is left alone for a while");
+            tracing::warn!(address = %endpoint.address, "address ejected after repeated failures");
             if let Some(metrics) = &self.metrics {
                 metrics.ejections.inc();
             }
@@ -244,12 +244,12 @@ impl Lease {
         &self.at.endpoint
     }
 
-    /// Notes how the call ended. A code that says nothing of the server is as good as success.
+    /// Notes how the call ended. A code that isn't a failure of the server counts as success.
     pub fn ended(&mut self, code: Code) {
         self.judge(counts_as_failure(code, self.began.elapsed()));
     }
 
-    /// The call never left: nobody is at fault.
+    /// The call was never sent: no server failed.
     pub fn unused(&mut self) {
         self.judged = true;
     }

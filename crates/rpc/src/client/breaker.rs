@@ -1,7 +1,7 @@
 //! The circuit breaker of a service, by `grpc-status`: once most calls fail although their retries were used up, no
 //! further ones are made for a while; then one call at a time tries, and its success lets all of them through again.
 //!
-//! Calls that never left say nothing: whether a server can be reached is the balancer's affair.
+//! Calls that were never sent don't count: the balancer handles servers that can't be reached.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Breaker {
         }
     }
 
-    /// Lets a call through, or says when to ask again.
+    /// Lets a call through, or returns when to try again.
     pub fn admit(self: &Arc<Self>, now: Instant, deadline: Option<Deadline>) -> Result<Ticket, Duration> {
         let mut state = self.state.lock();
         let trial = match *state {
@@ -89,7 +89,7 @@ impl Breaker {
                     let pause = (*pause * 2).min(self.pause * LONGEST);
                     State::Open { until: now + pause, pause }
                 } else {
-                    tracing::info!(service = self.service, "service has recovered and is called again");
+                    tracing::info!(service = self.service, "service has recovered, calling it again");
                     CLOSED
                 };
             }

@@ -48,7 +48,7 @@ pub(crate) struct Established {
 /// Connects within the connect timeout.
 ///
 /// # Errors
-/// Nobody is there, or whoever is there doesn't speak HTTP/2 in time.
+/// Nothing accepts connections there, or the peer doesn't complete the HTTP/2 handshake in time.
 pub(crate) async fn establish(
     connector: &dyn Connector,
     target: &Target,

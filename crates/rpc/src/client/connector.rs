@@ -1,4 +1,4 @@
-//! From an address to a stream of bytes: TCP, with TLS where the URL asks for it.
+//! Connects to an address: TCP, with TLS if the URL's scheme requires it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub trait Connector: Send + Sync + 'static {
     /// Connects to `address`, one of those that `target` has. May be given up at any time.
     ///
     /// # Errors
-    /// Nobody is there.
+    /// Nothing accepts connections at the address.
     fn connect(&self, target: &Target, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Io>>>;
 }
 

@@ -1,4 +1,4 @@
-//! Looks names up again and again: at an interval, and when connections fail. What is known stays while nobody answers.
+//! Resolves names at an interval and when connections fail. The last addresses are kept while resolution fails.
 
 use std::io;
 use std::net::SocketAddr;

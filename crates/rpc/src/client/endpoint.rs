@@ -33,9 +33,9 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Wiring {
     pub connector: Arc<dyn Connector>,
     pub settings: ClientSettings,
-    /// Told when a call that waits should look again.
+    /// Notified when a waiting call should check again.
     pub changes: watch::Sender<()>,
-    /// Told when a connection failed: names may have new addresses.
+    /// Notified when a connection failed: names may have new addresses.
     pub trouble: Notify,
     pub jitter: Jitter,
 }

@@ -1,4 +1,4 @@
-//! What a channel knows of each method, from the contracts: looked up once for a call.
+//! The methods that a channel calls, as the contracts declare them, looked up once for each call.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::breaker::Breaker;
 use super::layers::metrics::{ClientMetrics, MethodMetrics};
 use crate::ClientSettings;
 
-/// A method, or the stand-in for all that nobody has described.
+/// A method, or the default for methods without a description.
 pub(crate) struct Method {
     /// `flotilla.orders.v1.OrderService/PlaceOrder`, or `unknown`.
     pub name: String,

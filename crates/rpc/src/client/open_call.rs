@@ -1,4 +1,4 @@
-//! A call from its begin to its end, wherever that comes: counted, logged and told to the trace once.
+//! A call from its start to its end, wherever it ends: counted, logged and recorded in the trace once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl OpenCall {
         Self { method, span, started: Instant::now(), code: Code::Cancelled }
     }
 
-    /// Says in the trace who answered, or didn't.
+    /// Records in the trace which server answered.
     pub fn answered(&self, address: Option<SocketAddr>) {
         if let Some(address) = address.filter(|_| self.span.is_recorded()) {
             self.span.set("server.address", address.ip().to_string());

@@ -55,7 +55,7 @@ impl Outbound {
         Ok(Self::Whole(whole.freeze()))
     }
 
-    /// The same body once more, if all of it is at hand.
+    /// A copy of the body, if all of it is in memory.
     pub fn again(&self) -> Option<Self> {
         match self {
             Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),

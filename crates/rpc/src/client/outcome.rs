@@ -1,4 +1,4 @@
-//! How an attempt ended, if not with a response: what the caller is told, and whether the server may have seen it.
+//! How an attempt without a response ended: the caller's error, and whether the server may have received the request.
 
 use std::error::Error;
 use std::io;
@@ -22,7 +22,7 @@ const STATUS_HEADER: &str = "grpc-status";
 
 /// An attempt, or a call, without a response.
 pub(crate) struct Failure {
-    /// What the caller is told. Its source is set where the transport failed and not the server.
+    /// The caller's status. Its source is set where the transport failed and not the server.
     pub status: Status,
     /// Whether the request has left.
     pub sent: Sent,
@@ -73,7 +73,7 @@ impl Failure {
     }
 }
 
-/// The status that headers or trailers tell.
+/// The status in headers or trailers.
 pub(crate) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(STATUS_HEADER).map(|value| Code::from_bytes(value.as_bytes()))
 }
@@ -123,7 +123,7 @@ pub(crate) fn is_late(deadline: Option<Deadline>) -> bool {
     deadline.is_some_and(|deadline| deadline.remaining().is_zero())
 }
 
-/// What a caller is told of an error of the transport. The cause, with its addresses, is in the source alone.
+/// The caller's status for an error of the transport. The cause, with its addresses, is in the source alone.
 pub(crate) fn status_of(error: hyper::Error) -> Status {
     if let Some(own) = find::<Status>(&error) {
         return own.clone();

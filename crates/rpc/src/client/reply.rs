@@ -18,7 +18,7 @@ use super::balancer::Lease;
 use super::open_call::OpenCall;
 use super::outcome::{code_in, late, status_of};
 
-/// A response's body. Whoever waits for the call's end learns of it here.
+/// A response's body. Observers of the call's end are notified here.
 pub(crate) struct Reply {
     /// What was read ahead: mostly one piece, which needs no queue.
     first: Option<Bytes>,
@@ -100,7 +100,7 @@ impl Reply {
         }
     }
 
-    /// Tells all who watch the call how it ended.
+    /// Notifies all observers of the call how it ended.
     pub fn ended(&mut self, code: Code) {
         if let Some(mut lease) = self.lease.take() {
             lease.ended(code);

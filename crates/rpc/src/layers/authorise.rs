@@ -26,7 +26,7 @@ pub(crate) struct Authorise<S> {
     guard: Guard,
 }
 
-/// What the server can tell of its callers.
+/// How the server can identify its callers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guard {
     /// Tokens are checked.

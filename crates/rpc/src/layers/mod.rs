@@ -1,4 +1,4 @@
-//! The stack around every call, unary or stream, one file a layer, put together here and nowhere else.
+//! The stack around every call, unary or stream, one file a layer, assembled only here.
 //!
 //! From the outside in:
 //! 1. [`observe`]: request id ([`request_id`]), span ([`trace`]), counts and times ([`metrics`]), one line
@@ -7,7 +7,7 @@
 //! 3. [`drain`]: streams end once the server shuts down.
 //! 4. [`load_shed`]: what doesn't fit is refused at once.
 //! 5. [`deadline`]: the call's end, and its context for whatever it calls.
-//! 6. [`auth`]: who calls.
+//! 6. [`auth`]: identifies the caller.
 //! 7. [`rate_limit`]: how often they may.
 //! 8. [`share`]: how many calls and streams of theirs may be in flight.
 //! 9. [`authorise`]: whether they may at all, by the contract's rule.

@@ -1,4 +1,4 @@
-//! Request ids: taken from `x-request-id` where it is sound, else made here; answered in the same header.
+//! Request ids: taken from `x-request-id` if it is valid, otherwise generated; returned in the same header.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

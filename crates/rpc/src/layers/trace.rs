@@ -14,12 +14,12 @@ use crate::methods::Method;
 /// W3C trace context.
 pub(crate) static TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
 
-/// What every log line of this call says. Its only creator.
+/// The fields of every log line of this call. Its only creator.
 pub(crate) fn scope(method: &Method, id: &RequestId) -> Span {
     tracing::info_span!("rpc", method = method.name.as_str(), request_id = id.as_str(), code = Empty)
 }
 
-/// The span in which everything of this call happens, where its trace is sampled. Health and reflection aren't told of.
+/// The span in which everything of this call happens, where its trace is sampled. Health and reflection get no span.
 pub(crate) fn span(method: &Method, id: &RequestId, headers: &HeaderMap) -> flotilla_telemetry::Span {
     if method.system {
         return flotilla_telemetry::Span::none();

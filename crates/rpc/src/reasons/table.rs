@@ -1,4 +1,4 @@
-//! The list, by what the reasons are about.
+//! The list of reasons, grouped by topic.
 
 mod access;
 mod arguments;

@@ -39,7 +39,7 @@ impl ClientTls {
         Ok(Arc::new(Self { configs: Reloading::load(settings, configs)? }))
     }
 
-    /// Shakes hands with the server `host` (a name or an IP address, as it stands in the URL) over `connection`, within
+    /// Does the TLS handshake with the server `host` (a name or an IP address, as it stands in the URL) over `connection`, within
     /// ten seconds, to speak HTTP/2.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, told by its certificate.
+//! The peer of a connection, identified by its certificate.
 
 use std::convert::Infallible;
 use std::sync::Arc;

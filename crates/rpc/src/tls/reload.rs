@@ -17,7 +17,7 @@ use super::settings::{Material, TlsSettings};
 /// How long the files are taken to be unchanged.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Tells one version of a file from another: inode, length and time of change.
+/// Identifies a version of a file: inode, length and time of change.
 type Stamp = [Option<(u64, u64, i64, i64)>; 3];
 
 /// Makes a configuration from what the files hold.
@@ -62,7 +62,7 @@ impl<T> Reloading<T> {
                     current.value = Arc::new(value);
                     tracing::info!(certificate = %self.settings.certificate.display(), "certificate reloaded");
                 }
-                Err(error) => tracing::warn!(%error, "certificate can't be reloaded, the one before it stays"),
+                Err(error) => tracing::warn!(%error, "certificate can't be reloaded, keeping the previous one"),
             }
         }
         Arc::clone(&current.value)

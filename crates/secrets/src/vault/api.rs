@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use crate::client::{Client, RequestError, secret_header};
 use crate::settings::SecretsSettings;
 
-/// Of what Vault says about a refusal, so much is told.
+/// Maximum length of Vault's reason for a refusal that is shown.
 const LONGEST_REASON: usize = 200;
 
 /// The server.
@@ -123,9 +123,7 @@ fn parse_reply(status: StatusCode, body: &[u8]) -> Result<Reply, Refusal> {
     match status.as_u16() {
         204 => Ok(Reply::default()),
         // The parser's own message might quote the answer.
-        200 => {
-            serde_json::from_slice(body).map_err(|_| Refusal::Later("it answers what can't be understood".to_owned()))
-        }
+        200 => serde_json::from_slice(body).map_err(|_| Refusal::Later("it answers with an invalid body".to_owned())),
         403 => Err(Refusal::Denied),
         404 => Err(Refusal::Absent),
         // Behind its other replicas; asked too often; a standby, not set up, or sealed.
@@ -134,7 +132,7 @@ fn parse_reply(status: StatusCode, body: &[u8]) -> Result<Reply, Refusal> {
     }
 }
 
-/// What Vault says about a refusal, on one line. It says what is wrong with a request, not what was in it.
+/// Vault's reason for a refusal, on one line. It says what is wrong with a request, not what was in it.
 fn reason(status: StatusCode, body: &[u8]) -> String {
     #[derive(Default, Deserialize)]
     struct Errors {

@@ -1,4 +1,4 @@
-//! Who we are to Vault: by a token, a role's id and secret id, or the pod's service account. A login that ends is renewed,
+//! Logs in to Vault: by a token, a role's id and secret id, or the pod's service account. A login that ends is renewed,
 //! or made anew, before it does.
 
 use std::path::{Path, PathBuf};
@@ -188,7 +188,7 @@ impl Logins {
         Ok(keep(state, Session::new(token, state.logins, seconds, renewable)))
     }
 
-    /// A token that was given to us: Vault tells how long it lasts.
+    /// A token that was given to us: Vault returns how long it lasts.
     async fn given(&self, token: SecretString) -> Result<(SecretString, u64, bool), ResolveError> {
         let path = "auth/token/lookup-self";
         let reply = self.api.call(&Method::GET, path, Some(&token), None).await.map_err(|refusal| match refusal {

@@ -76,7 +76,7 @@ impl Vault {
         }
     }
 
-    /// Asks as whoever we are logged in as; logs in anew where that login has ended.
+    /// Sends a request with the current login; logs in again if that login has ended.
     async fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<(Reply, Session), ResolveError> {
         repeated(|| self.ask_once(method, path, body)).await
     }
@@ -106,7 +106,8 @@ impl Vault {
         }
         let (reply, _) = self.ask(&Method::GET, &format!("sys/internal/ui/mounts/{path}"), None).await?;
         let engine: Result<Engine, _> = serde_json::from_value(Value::Object(reply.data.unwrap_or_default()));
-        let engine = engine.map_err(|_| ResolveError::permanent(format!("Vault doesn't tell what is at {path}")))?;
+        let engine =
+            engine.map_err(|_| ResolveError::permanent(format!("Vault doesn't allow reading the type of {path}")))?;
         self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.clone());
         Ok(engine)
     }
@@ -125,7 +126,7 @@ impl Vault {
         Secret { content: Content::Fields(fields), refresh_in, outcome: Outcome::Read }
     }
 
-    /// Whatever else lies at a path: a lease if Vault gives one.
+    /// Any other secret at a path: leased if Vault gives a lease.
     async fn read_leased(&self, path: &str) -> Result<Secret, ResolveError> {
         let slot = {
             let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,7 +169,7 @@ impl Vault {
             Ok(_) => Ok(false),
             Err(error) if error.is_retriable() => Err(error),
             Err(error) => {
-                tracing::warn!(%error, "lease not renewed: another credential is taken");
+                tracing::warn!(%error, "lease not renewed, reading a new credential");
                 Ok(false)
             }
         }

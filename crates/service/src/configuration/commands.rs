@@ -1,4 +1,4 @@
-//! What the command line tells of settings.
+//! The commands that print settings.
 
 use flotilla_config::Reference;
 

@@ -264,7 +264,7 @@ impl Following {
         let stop = CancellationToken::new();
         let task = tokio::spawn(follower.run(stop.clone()));
         if !remote.is_read_within(settings.start_timeout.get()).await {
-            tracing::warn!(service, "remote settings are away, the service starts without them");
+            tracing::warn!(service, "remote settings are unavailable, starting without them");
         }
         Ok(Self { remote, task: Mutex::new(Some(task)), stop })
     }

@@ -1,4 +1,4 @@
-//! Secrets by reference: asked of the stores that this build has.
+//! Resolves secret references with the stores that this build has.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct Secrets(Stores);
 #[derive(Default)]
 pub(crate) struct ResolvedSecrets {
     pub values: flotilla_config::Secrets,
-    /// By the setting: why its secret can't be had.
+    /// By the setting: why its secret can't be read.
     failures: BTreeMap<String, String>,
     /// When the first of them is due.
     pub refresh_in: Option<Duration>,
@@ -74,7 +74,7 @@ impl ResolvedSecrets {
     /// The problems, with the reason why a secret couldn't be had.
     pub fn explain(&self, problems: Vec<Problem>) -> Vec<Problem> {
         let explain = |problem: Problem| match self.failures.get(&problem.setting) {
-            Some(reason) => Problem { message: format!("its secret can't be had: {reason}"), ..problem },
+            Some(reason) => Problem { message: format!("its secret can't be read: {reason}"), ..problem },
             None => problem,
         };
         problems.into_iter().map(explain).collect()

@@ -1,4 +1,4 @@
-//! What is logged, changed while the process runs: for all, for one module, for one user's calls; each for a time.
+//! Changes what is logged while the process runs: for all, for one module, for one user's calls; each for a limited time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -174,7 +174,7 @@ impl LogControl {
                 () = until(next) => self.expire(),
                 filter = changed(&mut setting) => match self.set_filter(&filter) {
                     Ok(()) => tracing::info!(filter, "log filter changed"),
-                    Err(error) => tracing::warn!(filter, error, "log filter can't be understood, the old one holds"),
+                    Err(error) => tracing::warn!(filter, error, "invalid log filter, keeping the previous one"),
                 }
             }
         }
@@ -226,7 +226,7 @@ pub enum LogRuleError {
     #[error("invalid duration of a log rule; use one above 0s and at most 1d")]
     Duration,
     /// So many that each would be forgotten.
-    #[error("{RULES} log rules are in force, the most there may be; take them back with DELETE /logging")]
+    #[error("{RULES} log rules are in force, the maximum; delete them with DELETE /logging")]
     TooMany,
 }
 

@@ -21,7 +21,7 @@ use crate::span::SPANS;
 /// An event of this target tells who calls; it is never logged.
 const CALLER: &str = "flotilla::caller";
 
-/// Tells the logs who the caller of the current span's call is. Costs a comparison while no user is watched.
+/// Sets the caller of the current span's call for the logs. Costs a comparison while no user is watched.
 pub fn caller_is(user: &dyn std::fmt::Display) {
     tracing::trace!(target: CALLER, user = %user);
 }

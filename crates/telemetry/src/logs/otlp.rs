@@ -180,7 +180,7 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// Counts what leaves the queue, and the batches that nobody took.
+/// Counts what leaves the queue, and the batches that were not accepted.
 struct Counted<E> {
     inner: E,
     waiting: Arc<AtomicUsize>,

@@ -1,4 +1,4 @@
-//! Checks the words of a filter. The library's parser takes any word that isn't a level for a module, so `debgu` would
+//! Checks the levels and modules of a filter. The library's parser takes any word that isn't a level for a module, so `debgu` would
 //! log only a module of that name, and so nothing. Here likely typos are refused.
 
 use flotilla_config::{nearest, unknown};

@@ -1,4 +1,4 @@
-//! What a scraper gets: OpenMetrics where it asks for that, else Prometheus' text format.
+//! The response to a scraper: OpenMetrics if it accepts that, otherwise Prometheus' text format.
 
 use prometheus::{Registry, TextEncoder};
 

@@ -19,7 +19,7 @@ const FIGURES: [(&str, MetricType, &str); 5] = [
     ("flotilla_runtime_parks_total", MetricType::COUNTER, "Times that a worker became idle"),
 ];
 
-/// Tells of one runtime.
+/// The metrics of one runtime.
 pub(super) struct RuntimeCollector {
     runtime: Handle,
     descs: Vec<Desc>,

@@ -1,4 +1,4 @@
-//! Service level indicators: events that were good or bad, and what is promised of them.
+//! Service level indicators: good and bad events, and their objectives.
 //!
 //! An indicator is a counter of two series, so that its error ratio over any time is one division, and the budget that
 //! is left another. Who counts decides what an event is; the promises stand here, once.

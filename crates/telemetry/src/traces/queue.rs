@@ -1,4 +1,4 @@
-//! The queue between those who end spans and the collector.
+//! The queue between ended spans and the collector.
 //!
 //! Guarantees: ending a span never waits; no more than so many wait in memory, further ones are dropped and counted; a
 //! batch that the collector doesn't take is dropped and counted, not tried for ever. Span attributes and texts are
@@ -174,7 +174,7 @@ impl<E: SpanExporter> Exporting<E> {
     }
 }
 
-/// Masks what must not be told.
+/// Masks secrets.
 fn clean(span: &mut SpanData) {
     if let std::borrow::Cow::Owned(name) = scrub(&span.name) {
         span.name = name.into();

@@ -1,4 +1,4 @@
-//! Who we are, as attributes of everything that is exported.
+//! The attributes of this process on everything that is exported.
 
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;

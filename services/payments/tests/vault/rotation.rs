@@ -108,7 +108,7 @@ async fn credentials_are_renewed_and_replaced_under_load_and_a_revoked_token_cos
     payments.until("the refusal is counted", async |payments| payments.metric(REFUSED).await >= 1).await;
     let config = payments.config().await;
     let refused = config["refused"].as_str().unwrap_or_default();
-    assert!(refused.contains("postgres.system_url: its secret can't be had: Vault refuses the token"), "{config}");
+    assert!(refused.contains("postgres.system_url: its secret can't be read: Vault refuses the token"), "{config}");
     let version = config["version"].as_u64().unwrap();
     assert!(version >= 3, "what held before holds on: {config}");
 
@@ -137,7 +137,7 @@ async fn a_service_that_may_not_have_its_secrets_does_not_start_and_says_why() {
     let mut payments = start(&bao, &database, &identity, folder.path()).await;
     assert!(!payments.ended().await.success());
     let output = payments.output();
-    assert!(output.contains("postgres.user_url: its secret can't be had: Vault denies"), "{output}");
+    assert!(output.contains("postgres.user_url: its secret can't be read: Vault denies"), "{output}");
     assert!(!output.contains("postgres.system_url"), "{output}");
     assert!(!output.contains(&token), "{output}");
     database.stop().await;

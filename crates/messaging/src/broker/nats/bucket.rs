@@ -112,7 +112,7 @@ pub struct OpenBucket {
     bucket: Bucket,
     store: Store,
     connects: u64,
-    /// When the bucket was made, in nanoseconds since 1970; tells it from an earlier one of its name.
+    /// When the bucket was made, in nanoseconds since 1970; distinguishes it from an earlier one of its name.
     pub created: i64,
     /// The last revision when it was opened.
     pub last: u64,

@@ -45,9 +45,9 @@ use crate::{
     spec::ConsumerSpec,
 };
 
-/// Below it a consumer that is ahead of its stream stays stuck for ever.
+/// Below it a consumer that is ahead of its stream stays stuck.
 const OLDEST_SERVER: (u64, u64) = (2, 15);
-/// An idle pull request says that it lives this often; after two silent ones it is taken for lost.
+/// An idle pull request sends a heartbeat this often; after two silent ones it is taken for lost.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// A pull request is renewed after this long.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Asks the breaker of a call's service, and tells it how the call ended.
+//! Consults the breaker of the called service, and reports to it how the call ended.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What happens around every call, one file a layer, put together here and nowhere else.
+//! What happens around every call, one file a layer, assembled only here.
 //!
 //! First the head of the request: [`request_id`], [`trace`], [`token`] and the [`deadline`] that is sent on. Then, from
 //! the outside in: [`observe`] ([`metrics`], [`access_log`]), the [`deadline`] as it is kept here, [`breaker`], [`retry`]

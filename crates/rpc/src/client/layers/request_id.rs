@@ -1,4 +1,4 @@
-//! The id of the request that this task serves goes on with its calls.
+//! Propagates the id of the request that this task serves to its calls.
 
 use flotilla_call::CallContext;
 use http::HeaderMap;

@@ -177,7 +177,7 @@ fn address(outcome: &Outcome) -> Option<std::net::SocketAddr> {
     }
 }
 
-/// The same request once more, if all of it is at hand.
+/// A copy of the request, if all of it is in memory.
 fn again(request: &Request<Outbound>) -> Option<Request<Outbound>> {
     let mut copy = Request::new(request.body().again()?);
     *copy.method_mut() = request.method().clone();

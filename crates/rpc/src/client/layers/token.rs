@@ -1,4 +1,4 @@
-//! The channel's token goes with calls that bring none.
+//! Adds the channel's token to calls that have none.
 
 use http::header::{AUTHORIZATION, InvalidHeaderValue};
 use http::{HeaderMap, HeaderValue};

@@ -1,4 +1,4 @@
-//! The trace that this task is part of goes on with its calls, each of which is a span where it is sampled.
+//! Propagates the trace of this task to its calls, each of which is a span if the trace is sampled.
 
 use flotilla_telemetry::{Kind, Span, current_traceparent, sampled, write_headers};
 use http::{HeaderMap, HeaderName, HeaderValue};

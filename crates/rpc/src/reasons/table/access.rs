@@ -1,4 +1,4 @@
-//! Who the caller is, and what it may.
+//! Reasons about authentication and permissions.
 
 use tonic::Code;
 

@@ -1,4 +1,4 @@
-//! What is named, and what is said of it.
+//! Reasons about resources and arguments.
 
 use tonic::Code;
 

@@ -1,4 +1,4 @@
-//! What the shop's own rules refuse.
+//! Reasons from business rules.
 
 use tonic::Code;
 

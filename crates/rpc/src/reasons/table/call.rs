@@ -1,4 +1,4 @@
-//! What is wrong with a call whatever it asks for.
+//! Reasons that apply to any call.
 
 use tonic::Code;
 

@@ -1,4 +1,4 @@
-//! Who is away or has too much to do.
+//! Reasons about unavailability and overload.
 
 use tonic::Code;
 

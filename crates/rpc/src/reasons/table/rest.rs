@@ -1,4 +1,4 @@
-//! What only HTTP knows.
+//! Reasons that only HTTP has.
 
 use tonic::Code;
 
