@@ -164,7 +164,7 @@ impl PasswordSettings {
         if u64::from(self.memory_kib) <= most {
             return Ok(());
         }
-        Err(format!("must be at most {most}, half of the memory there is ({} MiB)", memory >> 20))
+        Err(format!("must be at most {most}, half of the available memory ({} MiB)", memory >> 20))
     }
 }
 
@@ -242,12 +242,12 @@ mod tests {
     fn a_hash_beyond_the_memory_there_is_is_refused() {
         let fits = |memory_kib, memory| PasswordSettings { memory_kib, ..PasswordSettings::default() }.fits(memory);
         assert_eq!(fits(19_456, Some(64 << 20)), Ok(()));
-        let refused = "must be at most 32768, half of the memory there is (64 MiB)";
+        let refused = "must be at most 32768, half of the available memory (64 MiB)";
         assert_eq!(fits(32_769, Some(64 << 20)), Err(refused.to_owned()));
         assert_eq!(fits(u32::MAX, None), Ok(()));
         let mut problems = Problems::default();
         PasswordSettings { memory_kib: u32::MAX, ..PasswordSettings::default() }.validate(&mut problems);
         let found = problems.found();
-        assert!(found.iter().any(|problem| problem.message.contains("of the memory there is")), "{found:?}");
+        assert!(found.iter().any(|problem| problem.message.contains("of the available memory")), "{found:?}");
     }
 }
