@@ -169,7 +169,7 @@ docs: ## Build the reference of all crates (cargo doc)
 
 proto: ## Lint the contracts and generate their code anew
 	@sh scripts/check/buf.sh
-	@touch crates/proto/build/main.rs crates/validate/build.rs
+	@touch crates/proto/build.rs crates/validate/build.rs
 	@$(CARGO) build --locked -p flotilla-proto
 
 generate: ## Generate a TypeScript and a Python client into .flotilla/clients

@@ -1,5 +1,6 @@
 //! Compiles `proto/` with protox (no protoc needed) into Rust types, clients, servers and a descriptor set.
 
+#[path = "build/events.rs"]
 mod events;
 
 use std::{env, error::Error, fs, path::PathBuf};
