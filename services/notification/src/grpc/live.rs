@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use flotilla_postgres::retry;
 use flotilla_proto::notification::v1::StreamDeliveriesResponse;
 use futures::{Stream, TryStreamExt as _, stream};
 use tokio::time::Instant;
@@ -19,6 +20,8 @@ use crate::storage::{Feeds, Recorded};
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// Longest such pause.
 pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
+/// How long a feed outlasts a database that restarts or fails over; then it ends and its client comes back.
+pub(super) const FAILOVER: Duration = Duration::from_secs(10);
 
 /// A live feed, starting at a position.
 pub struct Live {
@@ -74,7 +77,8 @@ impl Live {
             if let Some(recorded) = self.ready.pop_front() {
                 return Ok(recorded);
             }
-            let Some(page) = self.feeds.after(self.listener.customer(), self.position, self.page).await? else {
+            let page = retry(FAILOVER, || self.feeds.after(self.listener.customer(), self.position, self.page)).await?;
+            let Some(page) = page else {
                 (self.position, self.restarted) = (Position::default(), true);
                 continue;
             };

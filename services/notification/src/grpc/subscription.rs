@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use flotilla_postgres::retry;
 use flotilla_proto::notification::v1::subscribe_request::Command;
 use flotilla_proto::notification::v1::subscribe_response::Event;
 use flotilla_proto::notification::v1::{
@@ -19,7 +20,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::convert;
-use super::live::{FIRST_LOOK, LONGEST_LOOK};
+use super::live::{FAILOVER, FIRST_LOOK, LONGEST_LOOK};
 use crate::domain::window::Window;
 use crate::error::Error;
 use crate::feed::Listener;
@@ -142,7 +143,8 @@ impl Subscription {
             (Some(Command::Acknowledgement(acknowledgement)), Some(window)) => {
                 let acknowledged = window.acknowledge(&ids(&acknowledgement)?);
                 if !acknowledged.is_empty() {
-                    self.feeds.acknowledge(self.listener.customer(), &acknowledged).await?;
+                    let customer = self.listener.customer();
+                    retry(FAILOVER, || self.feeds.acknowledge(customer, &acknowledged)).await?;
                 }
             }
             (Some(Command::Acknowledgement(_)), None) => {
@@ -179,15 +181,16 @@ async fn notice(
                 let notice = Notice { delivery: Some(convert::delivery(recorded)), attempt };
                 return Ok(SubscribeResponse { event: Some(Event::Notice(notice)) });
             }
-            feeds.acknowledge(listener.customer(), &[(recorded.sequence, recorded.id)]).await?;
+            let open = [(recorded.sequence, recorded.id)];
+            retry(FAILOVER, || feeds.acknowledge(listener.customer(), &open)).await?;
         }
         // What is visible now is visible to the page that is read after it: sequences become visible in order.
-        let last = feeds.last_visible(listener.customer()).await?;
+        let last = retry(FAILOVER, || feeds.last_visible(listener.customer())).await?;
         if last > *after {
             let limit = page.min(u32::try_from(window.room()).unwrap_or(u32::MAX));
             let open = window.open();
             let wanted = Wanted { after: *after, kinds: window.kinds(), open: &open };
-            let found = feeds.show(listener.customer(), wanted, limit).await?;
+            let found = retry(FAILOVER, || feeds.show(listener.customer(), wanted, limit)).await?;
             *after = match found.last() {
                 Some((last, _)) if found.len() == limit as usize => last.sequence,
                 _ => last,
