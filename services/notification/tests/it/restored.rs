@@ -114,3 +114,24 @@ async fn an_acknowledgement_of_a_lost_notice_leaves_the_one_open_that_has_its_se
     drop((feed, again));
     world.service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_outlasts_a_restart_of_its_database() {
+    let stack = Stack::start().await.unwrap();
+    let world = World::start_on(&stack, |_| {}).await;
+    let ada = world.ids.next();
+    confirm(&world, ada, 1, 1).await;
+    let mut feed = Feed::all(&world, ada).await;
+    let first = feed.notice().await;
+    stack.kill_postgres().await;
+    // Needs the database, which is away: it must neither end the feed nor be lost.
+    feed.acknowledge(&[first]).await;
+    stack.restart_postgres().await.unwrap();
+    world.wait_for(1).await;
+    confirm(&world, ada, 1, 2).await;
+    assert_eq!(feed.notice().await.delivery.unwrap().sequence, 2);
+    let mut again = Feed::all(&world, ada).await;
+    assert_eq!(again.notice().await.delivery.unwrap().sequence, 2, "the first was acknowledged");
+    drop((feed, again));
+    world.service.stop().await;
+}
