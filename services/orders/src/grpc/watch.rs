@@ -4,9 +4,10 @@
 //! any other state, that is sent at once, whether it is a later one or, after a restore, an earlier one. States that
 //! follow each other faster than they are read are merged.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use flotilla_auth::Caller;
+use flotilla_postgres::retry;
 use flotilla_proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
 use flotilla_rpc::invalid;
 use futures::{StreamExt as _, stream, stream::BoxStream};
@@ -23,6 +24,9 @@ use crate::{
     storage::orders::{Reader, Scope},
     watches::Watch,
 };
+
+/// How long a watch outlasts a database that restarts or fails over; then it ends and its client resumes.
+const FAILOVER: Duration = Duration::from_secs(10);
 
 /// Where a stream is.
 struct Watching {
@@ -105,7 +109,7 @@ impl Watching {
                 continue;
             }
             self.watch.changed().await;
-            match self.reader.get(self.scope, self.id).await {
+            match retry(FAILOVER, || self.reader.get(self.scope, self.id)).await {
                 Ok(order) => self.present = order,
                 Err(error) => return Some(Err(self.end(Error::Store(error)))),
             }
