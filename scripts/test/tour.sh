@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the blocks of the README's tour as they stand, from top to bottom, in bash and in zsh, on a fleet of their own, and
-# looks at what came of them. Only the path of the file with variables is another: the README's is the checkout's fleet's.
+# looks at what came of them. Only two paths are others: that of the file with variables (the README's is the checkout's
+# fleet's), and that of the fleet command, which may be built in another profile.
 set -eu
 . scripts/lib/tool.sh
 shells="bash zsh"
@@ -23,7 +24,7 @@ fail() { echo "tour: $1" >&2; exit 1; }
 
 tour=$FLOTILLA_HOME/tour.sh
 awk '/^## /{ tour = /^## A first tour/ } /^```/{ block = tour && /^```sh/; next } block' README.md |
-    sed "s|^\. \.flotilla/env$|. '$FLOTILLA_HOME/env'|" >"$tour"
+    sed "s|^\. \.flotilla/env$|. '$FLOTILLA_HOME/env'|; s|target/release/fleet|$fleet|g" >"$tour"
 [ "$(wc -l <"$tour")" -gt 20 ] || fail "the README's tour has no blocks"
 # Pasted into an interactive zsh, a comment is a command that isn't found.
 if grep -n '\(^\|[[:space:]]\)#' "$tour"; then fail "comments in the tour's blocks"; fi
