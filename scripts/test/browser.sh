@@ -22,6 +22,7 @@ case $said in *SKIPPED*) echo "$said"; skip browser "there is no generated clien
 mkdir -p "$clients/browser"
 cp scripts/test/browser/page.ts scripts/test/browser/drive.mjs "$clients/browser/"
 cp scripts/test/browser/tsconfig.json "$clients/browser/"
+cp scripts/run/clients/tsconfig.json scripts/run/clients/package.json "$clients/"
 (cd "$clients" && node_modules/.bin/tsc --project browser/tsconfig.json &&
     node_modules/.bin/esbuild browser/page.ts --bundle --format=esm --log-level=warning --outfile=browser/page.js)
 
