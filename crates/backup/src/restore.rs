@@ -90,7 +90,7 @@ pub struct Restored {
 }
 
 /// Restores in a fleet that is down, whose lock the caller holds to the end. `password` is the superuser's in the backup;
-/// `broker` is asked for when the backup's credentials are in place; `show` gets a line at each step.
+/// `broker` is called once the backup's credentials are in place; `show` is called with a line for each step.
 ///
 /// # Errors
 /// When the base backup is damaged, the point can't be reached, or a server fails. Until the replay has succeeded the
@@ -130,14 +130,14 @@ fn target_of(folder: &Folder, point: &Point) -> Result<(Target, Option<OffsetDat
         Point::End => Ok((Target::End, None)),
         Point::Time(text) => {
             let time = OffsetDateTime::parse(text, &Rfc3339)
-                .with_context(|| format!("{text:?} is no time; write it as in 2026-01-31T12:00:00Z"))?;
+                .with_context(|| format!("{text:?} isn't a time; use the form 2026-01-31T12:00:00Z"))?;
             Ok((Target::Time(as_postgres_reads(time)?), Some(time)))
         }
         Point::Name(name) => {
             let marks = folder.restore_points()?;
             let Some(mark) = marks.iter().find(|mark| mark.name == *name) else {
                 let known: Vec<_> = marks.iter().map(|mark| mark.name.as_str()).collect();
-                bail!("there is no restore point {name:?} in reach; there are: {}", known.join(", "));
+                bail!("unknown restore point {name:?}; use one of {}", known.join(", "));
             };
             let point = mark.point.as_ref().unwrap_or(&mark.name);
             Ok((Target::Name(point.clone()), Some(mark.at)))

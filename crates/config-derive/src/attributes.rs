@@ -18,7 +18,7 @@ pub(crate) struct Attributes {
     pub doc: String,
     pub fallback: Option<Fallback>,
     pub rename: Option<String>,
-    /// It is no setting, and always its type's `Default`.
+    /// The field isn't a setting; its value is always its type's `Default`.
     pub skip: bool,
     /// Its settings stand in the section that it is a field of.
     pub flatten: bool,

@@ -3,7 +3,7 @@
 //! A struct with named fields is a section: each field's type is a setting or a section and says so itself. An enum of
 //! words is one setting. Attributes, all of them `#[setting(...)]`:
 //! * on a struct or a field, `default` or `default = "function"`: what holds where nothing is set;
-//! * on a field, `alias = "NATS_URL"`: another variable that sets it, may be repeated; `skip`: it is no setting;
+//! * on a field, `alias = "NATS_URL"`: another variable that sets it, may be repeated; `skip`: it isn't a setting;
 //!   `flatten`: the settings of its type stand in this section, without a name in between;
 //! * on a field or a variant, `rename = "..."`; on an enum, `rename_all = "lowercase"`;
 //! * on a struct, `kind = "a currency"`: it is one setting, read by `FromStr` and shown by `Display`.

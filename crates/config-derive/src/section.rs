@@ -116,7 +116,7 @@ pub(crate) fn derive(input: &DeriveInput, said: &Attributes, fields: &FieldsName
     })
 }
 
-/// What holds where nothing of the section is set, if that is said of the whole.
+/// The default of the whole section, if it has one.
 fn whole(said: &Attributes) -> TokenStream {
     match said.fallback.as_ref().map(value) {
         None => quote!(::core::option::Option::None),

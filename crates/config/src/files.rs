@@ -80,7 +80,7 @@ pub(crate) fn secret(path: &Path) -> Result<String, String> {
 }
 
 /// The files of a directory of mounted secrets. Kubernetes mounts each as a link to `..data/<name>`, and `..data` as a
-/// link that it swaps; what begins with a dot is no setting.
+/// link that it swaps; a name that begins with a dot isn't a setting.
 pub(crate) fn mounted(directory: &Path) -> Result<Vec<(String, PathBuf)>, ConfigError> {
     let fail = |error: std::io::Error| ConfigError::File { path: directory.to_owned(), message: error.to_string() };
     let mut files = Vec::new();

@@ -26,7 +26,7 @@ impl Sources {
     /// Reads all sources into one tree, in which each value knows where it comes from.
     ///
     /// # Errors
-    /// A file can't be read or understood. What is wrong with settings is told by [`Merged::read`].
+    /// A file can't be read or understood. [`Merged::read`] reports what is wrong with settings.
     pub fn merge(&self, reference: &Reference, remote: &RemoteLayer) -> Result<Merged, ConfigError> {
         Merging::new(self, reference).merge(remote)
     }
@@ -106,7 +106,7 @@ impl<'a> Merging<'a> {
         }
         let based = tree::find(&tree, ENVIRONMENT).map(tree::written);
         let environment = environment.or(based).unwrap_or_else(|| DEVELOPMENT.to_owned());
-        // A name with a path in it is no layer's: the setting's type refuses it.
+        // No layer knows a name with a path in it; the setting's type refuses it.
         let environment = environment.trim().to_ascii_lowercase();
         let plain = environment.bytes().all(|byte| byte.is_ascii_alphanumeric());
         for stem in [plain.then_some(environment), self.sources.service.clone()].into_iter().flatten() {

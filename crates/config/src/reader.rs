@@ -22,7 +22,7 @@ pub struct Reader<'a> {
     pub(crate) merged: Merged,
     reference: &'a Reference,
     pub(crate) problems: Vec<Problem>,
-    /// Settings that a problem was told about; what follows from it is not told again.
+    /// Settings with a reported problem; problems that follow from it are not reported again.
     told: BTreeSet<String>,
 }
 

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
+/// How long a stream to a client outlasts a database that restarts or fails over; then it ends and its client resumes.
+pub const FAILOVER: Duration = Duration::from_secs(10);
 /// The first pause; doubled up to the longest.
 const FIRST: Duration = Duration::from_millis(5);
 /// The longest pause.

@@ -174,7 +174,7 @@ async fn report_outcome(state: &State, service: &str, setting: &str, before: u64
     };
     match admin::until(state, service, "/config", outcome).await {
         Some(Ok(Some((value, source)))) => println!("{service}: {} = {} (from {source})", good(setting), value),
-        Some(Ok(None)) => println!("{service}: {setting} is no setting any more"),
+        Some(Ok(None)) => println!("{service}: {setting} is no longer a setting"),
         Some(Err(why)) => bail!("{service} refuses it, and keeps what it has: {why}"),
         None => {
             let config = config_of(state, service).await?;

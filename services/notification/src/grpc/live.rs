@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use flotilla_postgres::retry;
+use flotilla_postgres::{FAILOVER, retry};
 use flotilla_proto::notification::v1::StreamDeliveriesResponse;
 use futures::{Stream, TryStreamExt as _, stream};
 use tokio::time::Instant;
@@ -20,8 +20,6 @@ use crate::storage::{Feeds, Recorded};
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// Longest such pause.
 pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
-/// How long a feed outlasts a database that restarts or fails over; then it ends and its client comes back.
-pub(super) const FAILOVER: Duration = Duration::from_secs(10);
 
 /// A live feed, starting at a position.
 pub struct Live {

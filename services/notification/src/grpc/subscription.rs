@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use flotilla_postgres::retry;
+use flotilla_postgres::{FAILOVER, retry};
 use flotilla_proto::notification::v1::subscribe_request::Command;
 use flotilla_proto::notification::v1::subscribe_response::Event;
 use flotilla_proto::notification::v1::{
@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::convert;
-use super::live::{FAILOVER, FIRST_LOOK, LONGEST_LOOK};
+use super::live::{FIRST_LOOK, LONGEST_LOOK};
 use crate::domain::window::Window;
 use crate::error::Error;
 use crate::feed::Listener;

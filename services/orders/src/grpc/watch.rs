@@ -4,10 +4,10 @@
 //! any other state, that is sent at once, whether it is a later one or, after a restore, an earlier one. States that
 //! follow each other faster than they are read are merged.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use flotilla_auth::Caller;
-use flotilla_postgres::retry;
+use flotilla_postgres::{FAILOVER, retry};
 use flotilla_proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
 use flotilla_rpc::invalid;
 use futures::{StreamExt as _, stream, stream::BoxStream};
@@ -24,9 +24,6 @@ use crate::{
     storage::orders::{Reader, Scope},
     watches::Watch,
 };
-
-/// How long a watch outlasts a database that restarts or fails over; then it ends and its client resumes.
-const FAILOVER: Duration = Duration::from_secs(10);
 
 /// Where a stream is.
 struct Watching {
