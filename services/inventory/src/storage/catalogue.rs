@@ -1,7 +1,7 @@
 //! Products. Reads go through the user role, which sees nothing but the catalogue; writes put their events in the
 //! outbox of the same transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use flotilla_clock::Ids;
 use flotilla_listing::etag;
@@ -231,6 +231,16 @@ async fn lock(tx: &Tx, id: &ProductId, tag: &str) -> Result<Result<Product, Erro
 
 fn broken(what: &str) -> StoreError {
     StoreError::new(ErrorKind::Other, format!("a product row has a bad {what}"))
+}
+
+/// The prices of those of the products that the catalogue has, deleted ones included.
+///
+/// # Errors
+/// The database's.
+pub async fn prices_of(tx: &Tx, products: &BTreeSet<ProductId>) -> Result<Vec<PriceUpdate>, StoreError> {
+    let ids: Vec<&str> = products.iter().map(ProductId::as_str).collect();
+    let rows = tx.query(include_str!("../../queries/prices_of_products.sql"), &[&ids]).await?;
+    rows.iter().map(price_update).collect()
 }
 
 fn id(row: &Row) -> Result<ProductId, StoreError> {

@@ -1,6 +1,6 @@
 //! Inventory's SQL. Every statement is a file of `queries/`; rows are locked in the order of their keys.
 
-mod catalogue;
+pub(crate) mod catalogue;
 mod expiry;
 mod imports;
 pub mod price_bucket;

@@ -7,8 +7,8 @@ use async_nats::jetstream;
 use flotilla_inventory::Inventory;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::{
-    DeleteProductRequest, ImportProductsRequest, ImportRow, Product, UpdateProductRequest, WatchPricesRequest,
-    WatchPricesResponse,
+    DeleteProductRequest, ImportProductsRequest, ImportRow, Product, ProductChanged, UpdateProductRequest,
+    WatchPricesRequest, WatchPricesResponse,
 };
 use flotilla_testkit::{ServiceHarness, Stack, eventually, fields, nats_client, refusal};
 use futures::stream;
@@ -304,6 +304,29 @@ async fn after_a_restore_to_an_earlier_point_readers_get_the_restored_prices() {
     drop((reader, resumed));
     replica.stop().await;
     world.service.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_whose_change_a_restore_has_undone_brings_no_price_back() {
+    let world = World::start().await;
+    for product in ["a", "z"] {
+        world.product(product, 0).await;
+        until_sent(&world.service, product, 100).await;
+    }
+    let mut reader = Reader::open(&world.service, "", "").await;
+    assert_eq!([reader.price().await, reader.price().await], [price("a", 100), price("z", 100)]);
+    for (product, version) in [("a", 9), ("lost", 1)] {
+        let (product_id, currency_code) = (product.to_owned(), "USD".to_owned());
+        let undone =
+            ProductChanged { product_id, version, price_minor: 900, currency_code, ..ProductChanged::default() };
+        world.send(&[world.event(product, version, &undone)]).await;
+    }
+    world.set_price("z", 300).await;
+    assert_eq!(reader.price().await, price("z", 300), "the next change of the catalogue, and nothing before it");
+    world.set_price("a", 200).await;
+    assert_eq!(reader.price().await, price("a", 200));
+    drop(reader);
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -136,7 +136,11 @@ impl World {
     }
 
     pub fn command<M: prost::Message + Published>(&self, order: Uuid, message: &M) -> Event {
-        Event::new(self.ids.next(), message, order, 0, self.ids.now())
+        self.event(order, 0, message)
+    }
+
+    pub fn event<M: prost::Message + Published>(&self, key: impl std::fmt::Display, version: i64, message: &M) -> Event {
+        Event::new(self.ids.next(), message, key, version, self.ids.now())
     }
 
     /// Publishes commands as the relay of orders does.
