@@ -4,7 +4,7 @@ use async_nats::jetstream;
 use futures::TryStreamExt as _;
 
 use crate::database::Database;
-use crate::{PATIENCE, eventually, nats_client};
+use crate::{TIMEOUT, eventually, nats_client};
 
 /// Rows counted at most.
 const LIMIT: i32 = 100_000;
@@ -15,7 +15,7 @@ const LIMIT: i32 = 100_000;
 /// Rows are left.
 pub async fn assert_outbox_published(database: &Database) {
     let what = format!("outbox of {} published", database.name);
-    eventually(&what, PATIENCE, || async {
+    eventually(&what, TIMEOUT, || async {
         let rows = database
             .try_query("SELECT pending FROM outbox_backlog($1)", &[&LIMIT])
             .await
@@ -50,7 +50,7 @@ pub async fn assert_nothing_parked(database: &Database) {
 /// Messages are left, or the stream doesn't exist.
 pub async fn assert_no_pending_acks(nats_url: &str, stream: &str) {
     let context = jetstream::new(nats_client(nats_url).await);
-    eventually(&format!("{stream} acked"), PATIENCE, || async {
+    eventually(&format!("{stream} acked"), TIMEOUT, || async {
         let stream = context.get_stream(stream).await.map_err(|error| error.to_string())?;
         let consumers: Vec<_> = stream.consumers().try_collect().await.map_err(|error| error.to_string())?;
         let open: Vec<String> = consumers

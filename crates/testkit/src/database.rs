@@ -5,7 +5,7 @@ use flotilla_postgres::refinery::Runner;
 use flotilla_postgres::tokio_postgres::{self, Config, NoTls, Row, types::ToSql};
 use flotilla_postgres::{PostgresSettings, ServiceUrls, bootstrap, migrate};
 
-use crate::patience::{PATIENCE, patient};
+use crate::timeouts::{TIMEOUT, with_long_timeouts};
 
 /// Connections of a pool: many tests share one server.
 const POOL: usize = 4;
@@ -35,14 +35,14 @@ impl Database {
         let urls = bootstrap(superuser_url, service, name).await.context("bootstrap")?;
         migrate(&urls.owner, sets).await.context("migrations")?;
         let mut superuser: Config = superuser_url.parse()?;
-        superuser.dbname(name).connect_timeout(PATIENCE);
+        superuser.dbname(name).connect_timeout(TIMEOUT);
         Ok(Self { service, name: name.to_owned(), urls, superuser })
     }
 
     /// Settings for a service on this database, with timeouts that no test reaches.
     pub fn settings(&self) -> PostgresSettings {
         let ServiceUrls { owner, system, user } = self.urls.clone();
-        patient(PostgresSettings { pool_size: POOL, ..PostgresSettings::new(owner, system, user) })
+        with_long_timeouts(PostgresSettings { pool_size: POOL, ..PostgresSettings::new(owner, system, user) })
     }
 
     /// The addresses of its roles.
@@ -88,6 +88,6 @@ impl Database {
             let _ = connection.await;
             Ok(rows?)
         };
-        tokio::time::timeout(PATIENCE, work).await.context("no answer in time")?
+        tokio::time::timeout(TIMEOUT, work).await.context("no answer in time")?
     }
 }

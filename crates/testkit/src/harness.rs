@@ -6,7 +6,7 @@ use flotilla_rpc::{Channel, channel};
 use flotilla_service::{Readiness, Running, Service};
 use flotilla_telemetry::{Telemetry, render};
 
-use crate::{PATIENCE, client_settings, eventually};
+use crate::{TIMEOUT, client_settings, eventually};
 
 /// A running service and a channel to it.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl ServiceHarness {
     /// It doesn't in time; the panic has the checks.
     pub async fn wait_ready(&self) {
         let readiness: Readiness = self.running.readiness();
-        eventually(&format!("{} ready", self.running.name), PATIENCE, || async {
+        eventually(&format!("{} ready", self.running.name), TIMEOUT, || async {
             let report = readiness.report().await;
             if report.ready { Ok(()) } else { Err(format!("{report:?}")) }
         })

@@ -5,7 +5,7 @@ use flotilla_postgres::tokio_postgres::{Client, NoTls};
 use tokio::task::JoinHandle;
 
 use crate::database::Database;
-use crate::{PATIENCE, eventually};
+use crate::{TIMEOUT, eventually};
 
 /// An open transaction, as superuser. It is rolled back on drop.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Held {
             client.batch_execute(statements).await?;
             client.query_one("SELECT pg_backend_pid()", &[]).await
         };
-        let process = tokio::time::timeout(PATIENCE, work).await.context("no answer in time")??.get(0);
+        let process = tokio::time::timeout(TIMEOUT, work).await.context("no answer in time")??.get(0);
         Ok(Self { client, connection, database, process })
     }
 
@@ -53,7 +53,7 @@ impl Held {
     pub async fn awaited(&self) {
         let sql = "SELECT count(*) > 0 FROM pg_stat_activity
                    WHERE datname = current_database() AND $1 = ANY (pg_blocking_pids(pid))";
-        eventually("another transaction waits", PATIENCE, || async {
+        eventually("another transaction waits", TIMEOUT, || async {
             self.database.value::<bool>(sql, &[&self.process]).await
         })
         .await;
@@ -64,7 +64,7 @@ impl Held {
     /// # Panics
     /// If the commit fails.
     pub async fn commit(self) {
-        let committed = tokio::time::timeout(PATIENCE, self.client.batch_execute("COMMIT")).await;
+        let committed = tokio::time::timeout(TIMEOUT, self.client.batch_execute("COMMIT")).await;
         committed.expect("an answer in time").expect("a commit");
         drop(self.client);
         self.connection.await.expect("the connection ends");

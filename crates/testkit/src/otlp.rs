@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 mod received;
 
@@ -94,11 +94,11 @@ impl Receiver {
     /// They don't within a minute; the message has all of them.
     pub async fn wait_until(&self, condition: impl Fn(&[ReceivedSpan]) -> bool) -> Vec<ReceivedSpan> {
         let mut kept = self.kept.0.subscribe();
-        let met = timeout(PATIENCE, kept.wait_for(|kept| condition(&kept.spans))).await;
+        let met = timeout(TIMEOUT, kept.wait_for(|kept| condition(&kept.spans))).await;
         match met {
             Ok(kept) => kept.unwrap().spans.clone(),
             Err(_) => {
-                panic!("the spans expected have not come within {PATIENCE:?}; there are\n{}", tree(&self.spans()))
+                panic!("the spans expected have not come within {TIMEOUT:?}; there are\n{}", tree(&self.spans()))
             }
         }
     }
@@ -109,10 +109,10 @@ impl Receiver {
     /// They don't within a minute.
     pub async fn wait_until_logs(&self, condition: impl Fn(&[ReceivedLog]) -> bool) -> Vec<ReceivedLog> {
         let mut kept = self.kept.0.subscribe();
-        let met = timeout(PATIENCE, kept.wait_for(|kept| condition(&kept.logs))).await;
+        let met = timeout(TIMEOUT, kept.wait_for(|kept| condition(&kept.logs))).await;
         match met {
             Ok(kept) => kept.unwrap().logs.clone(),
-            Err(_) => panic!("the logs expected have not come within {PATIENCE:?}; there are\n{:#?}", self.logs()),
+            Err(_) => panic!("the logs expected have not come within {TIMEOUT:?}; there are\n{:#?}", self.logs()),
         }
     }
 }

@@ -19,18 +19,14 @@ mod nats {
     use flotilla_messaging::broker::Broker;
     use flotilla_messaging::broker::nats::NatsBroker;
     use flotilla_testkit::contract::broker::ACK_WAIT;
-    use flotilla_testkit::{PATIENCE, eventually, stack};
+    use flotilla_testkit::{TIMEOUT, eventually, stack};
 
     async fn new() -> NatsBroker {
         let url = stack().await.nats_url();
-        let settings = NatsSettings {
-            url,
-            ack_wait: ACK_WAIT.into(),
-            request_timeout: PATIENCE.into(),
-            ..NatsSettings::default()
-        };
+        let settings =
+            NatsSettings { url, ack_wait: ACK_WAIT.into(), request_timeout: TIMEOUT.into(), ..NatsSettings::default() };
         let broker = NatsBroker::connect("contract", &settings).await.unwrap();
-        eventually("connected", PATIENCE, || async { broker.is_up() }).await;
+        eventually("connected", TIMEOUT, || async { broker.is_up() }).await;
         broker
     }
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
-use crate::client_replica::{Act, PATIENCE, READ, Replica, WRITE, call, methods, quick, to, watch};
+use crate::client_replica::{Act, READ, Replica, TIMEOUT, WRITE, call, methods, quick, to, watch};
 
 /// Who answers so many calls made one after another.
 async fn answers(channel: &Channel, calls: usize) -> HashMap<u16, usize> {
@@ -34,7 +34,7 @@ async fn spread(channel: &Channel, replicas: &[&Replica]) {
         if replicas.iter().all(|replica| counts.get(&replica.address.port()).is_some_and(|count| *count >= fair)) {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "{counts:?}");
+        assert!(began.elapsed() < TIMEOUT, "{counts:?}");
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -58,7 +58,7 @@ async fn nothing_is_connected_before_the_first_call() {
     timeout(Duration::from_millis(100), listener.accept()).await.unwrap_err();
     let status = call(&channel, READ, "").await.unwrap_err();
     assert_eq!(Details::of(&status).reason.as_deref(), Some("UNREACHABLE"), "{status:?}");
-    timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    timeout(TIMEOUT, listener.accept()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_server_that_is_not_there_is_told_at_once_and_found_when_it_is() {
     let began = Instant::now();
     let status = call(&channel, WRITE, "").await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(began.elapsed() < PATIENCE / 2, "not at its deadline: {:?}", began.elapsed());
+    assert!(began.elapsed() < TIMEOUT / 2, "not at its deadline: {:?}", began.elapsed());
     replica.run();
     call(&channel, WRITE, "").await.unwrap();
 }
@@ -205,7 +205,7 @@ async fn a_name_is_looked_up_again_when_its_server_is_gone() {
     one.kill();
     let began = Instant::now();
     while call(&channel, READ, "").await.is_err() {
-        assert!(began.elapsed() < PATIENCE);
+        assert!(began.elapsed() < TIMEOUT);
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -226,7 +226,7 @@ async fn an_address_that_is_gone_gets_no_more_calls_and_ends_those_that_it_has()
     *addresses.lock() = vec![other.address];
     let began = Instant::now();
     while call(&channel, READ, "").await.unwrap() != other.address.port() {
-        assert!(began.elapsed() < PATIENCE);
+        assert!(began.elapsed() < TIMEOUT);
     }
     assert_eq!(answers(&channel, 20).await.len(), 1);
     assert_eq!(slow.await.unwrap().unwrap(), one.address.port());
@@ -257,6 +257,6 @@ async fn a_stream_outlives_its_channel() {
     assert!(stream.message().await.unwrap().is_some());
     timeout(Duration::from_millis(200), stream.message()).await.unwrap_err();
     drop(replica);
-    let status = timeout(PATIENCE, stream.message()).await.unwrap().unwrap_err();
+    let status = timeout(TIMEOUT, stream.message()).await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
 }

@@ -7,7 +7,7 @@ use flotilla_rpc::{ClientSettings, Details};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use crate::client_replica::{Act, PATIENCE, READ, Replica, WRITE, call, quick, to};
+use crate::client_replica::{Act, READ, Replica, TIMEOUT, WRITE, call, quick, to};
 
 #[tokio::test]
 async fn the_breaker_opens_when_calls_fail_and_one_that_succeeds_closes_it() {
@@ -72,7 +72,7 @@ async fn an_address_that_fails_is_ejected_and_comes_back() {
     assert_eq!(bad.calls() - before, 3);
     bad.act(Act::Answer);
     while bad.calls() - before == 3 {
-        assert!(ejected.elapsed() < PATIENCE, "it comes back");
+        assert!(ejected.elapsed() < TIMEOUT, "it comes back");
         call(&channel, READ, "").await.unwrap();
     }
 }

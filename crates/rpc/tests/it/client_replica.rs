@@ -26,7 +26,7 @@ pub const WRITE: &str = "/toy.Toy/Write";
 pub const WATCH: &str = "/toy.Toy/Watch";
 
 /// Longer than any call may take.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What the contracts would say of the service.
 pub fn methods() -> Vec<MethodPolicy> {
@@ -216,9 +216,9 @@ pub fn quick() -> ClientSettings {
         resolve_interval: flotilla_config::HumanDuration::from_millis(300),
         reconnect_pause: flotilla_config::HumanDuration::from_millis(200),
         breaker_calls: u32::MAX,
-        connect_timeout: PATIENCE.into(),
-        default_deadline: PATIENCE.into(),
-        keepalive_timeout: PATIENCE.into(),
+        connect_timeout: TIMEOUT.into(),
+        default_deadline: TIMEOUT.into(),
+        keepalive_timeout: TIMEOUT.into(),
         ..ClientSettings::default()
     }
 }
@@ -237,7 +237,7 @@ pub async fn call(channel: &Channel, path: &'static str, message: &str) -> Resul
 pub async fn call_with(channel: &Channel, path: &'static str, request: tonic::Request<Bytes>) -> Result<u16, Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await?;
-    let answer = timeout(PATIENCE, client.unary(request, path.parse().unwrap(), Raw)).await.expect("a call ends");
+    let answer = timeout(TIMEOUT, client.unary(request, path.parse().unwrap(), Raw)).await.expect("a call ends");
     let answer = answer?.into_inner();
     Ok(std::str::from_utf8(&answer).unwrap().parse().unwrap())
 }

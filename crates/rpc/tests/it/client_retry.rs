@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 
-use crate::client_replica::{Act, PATIENCE, READ, Replica, WRITE, call, call_with, methods, quick, to, watch};
+use crate::client_replica::{Act, READ, Replica, TIMEOUT, WRITE, call, call_with, methods, quick, to, watch};
 
 fn unavailable() -> Status {
     RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "not now").into()
@@ -161,7 +161,7 @@ async fn the_servers_wish_when_to_repeat_is_honoured() {
     let began = Instant::now();
     call(&channel, READ, "").await.unwrap();
     let took = began.elapsed();
-    assert!(took >= Duration::from_millis(400) && took < PATIENCE / 2, "{took:?}");
+    assert!(took >= Duration::from_millis(400) && took < TIMEOUT / 2, "{took:?}");
 }
 
 #[tokio::test]
@@ -169,13 +169,13 @@ async fn no_retry_goes_beyond_the_deadline() {
     let replica = Replica::start();
     let channel = to(&[&replica], &quick());
     call(&channel, READ, "").await.unwrap();
-    replica.act(Act::RefuseOnce(busy(PATIENCE * 2)));
+    replica.act(Act::RefuseOnce(busy(TIMEOUT * 2)));
     let mut request = Request::new(Bytes::new());
-    request.set_timeout(PATIENCE);
+    request.set_timeout(TIMEOUT);
     let began = Instant::now();
     let status = call_with(&channel, READ, request).await.unwrap_err();
     assert_eq!(Details::of(&status).reason.as_deref(), Some("OVERLOADED"), "the server's own word");
-    assert!(began.elapsed() < PATIENCE / 2, "told at once: {:?}", began.elapsed());
+    assert!(began.elapsed() < TIMEOUT / 2, "told at once: {:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -213,14 +213,14 @@ async fn a_server_that_does_not_answer_is_not_waited_for_beyond_the_deadline() {
     let settings = ClientSettings { default_deadline: HumanDuration::from_secs(1), ..quick() };
     let channel = to(&[&replica], &settings);
     let mut first = Request::new(Bytes::new());
-    first.set_timeout(PATIENCE);
+    first.set_timeout(TIMEOUT);
     call_with(&channel, READ, first).await.unwrap();
-    for (act, path) in [(Act::Slow(PATIENCE), READ), (Act::Hang, READ), (Act::Hang, WRITE)] {
+    for (act, path) in [(Act::Slow(TIMEOUT), READ), (Act::Hang, READ), (Act::Hang, WRITE)] {
         replica.act(act);
         let began = Instant::now();
         let status = call(&channel, path, "").await.unwrap_err();
         assert_eq!(Details::of(&status).reason.as_deref(), Some("DEADLINE_EXCEEDED"), "{status:?}");
-        assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+        assert!(began.elapsed() < TIMEOUT / 2, "{:?}", began.elapsed());
     }
 }
 
@@ -233,7 +233,7 @@ async fn a_stream_ends_at_its_own_deadline_and_at_no_other() {
     let mut bounded = watch(&channel, Some(Duration::from_secs(3))).await.unwrap();
     let mut free = watch(&channel, None).await.unwrap();
     assert!(bounded.message().await.unwrap().is_some());
-    let ended = tokio::time::timeout(PATIENCE, bounded.message()).await.expect("it ends");
+    let ended = tokio::time::timeout(TIMEOUT, bounded.message()).await.expect("it ends");
     assert_eq!(ended.unwrap_err().code(), Code::DeadlineExceeded);
     assert!(free.message().await.unwrap().is_some());
     tokio::time::timeout(Duration::from_millis(300), free.message()).await.unwrap_err();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
-use crate::client_replica::{PATIENCE, READ, Replica, WRITE, call, methods, quick, watch as open};
+use crate::client_replica::{READ, Replica, TIMEOUT, WRITE, call, methods, quick, watch as open};
 
 /// A proxy that can stop passing anything on, in both directions, and accepting. Nothing is closed: connections to it
 /// are still made, by the kernel.
@@ -100,7 +100,7 @@ async fn a_silent_peer_is_left_within_the_keepalive_time() {
             call(&channel, READ, "").await.unwrap();
         }
     };
-    timeout(PATIENCE, back).await.expect("it is used again once it speaks");
+    timeout(TIMEOUT, back).await.expect("it is used again once it speaks");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_call_that_may_not_be_repeated_and_a_stream_end_when_the_peer_falls_si
     let began = Instant::now();
     let status = call(&channel, WRITE, "").await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
-    let ended = timeout(PATIENCE, stream.message()).await.expect("it ends");
+    let ended = timeout(TIMEOUT, stream.message()).await.expect("it ends");
     assert_eq!(ended.unwrap_err().code(), Code::Unavailable);
     assert!(began.elapsed() < LEFT_WITHIN, "{:?}", began.elapsed());
 }

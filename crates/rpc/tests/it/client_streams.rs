@@ -18,7 +18,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use crate::pipes::{Toy, settings, stock};
 
 /// Longer than any step takes; a failing test fails by this timeout.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn methods() -> Vec<MethodPolicy> {
     let method = |name: &str, client_streaming, server_streaming| MethodPolicy {
@@ -57,7 +57,7 @@ async fn one(channel: &Channel, name: &str) -> Result<Stock, Status> {
 }
 
 async fn answered(channel: &Channel) {
-    let answer = timeout(PATIENCE, one(channel, "tea")).await.expect("a call is answered while streams go on");
+    let answer = timeout(TIMEOUT, one(channel, "tea")).await.expect("a call is answered while streams go on");
     assert_eq!(answer.unwrap().name, "tea");
 }
 
@@ -68,11 +68,11 @@ async fn down(channel: &Channel, name: &str) -> Result<Streaming<Stock>, Status>
         client.ready().await?;
         client.server_streaming(Request::new(stock(name)), path, StrictCodec::<Stock, Stock>::default()).await
     };
-    timeout(PATIENCE, begun).await.expect("a stream begins or is refused").map(Response::into_inner)
+    timeout(TIMEOUT, begun).await.expect("a stream begins or is refused").map(Response::into_inner)
 }
 
 async fn next(stream: &mut Streaming<Stock>) -> Stock {
-    timeout(PATIENCE, stream.message()).await.expect("in time").unwrap().unwrap()
+    timeout(TIMEOUT, stream.message()).await.expect("in time").unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -107,14 +107,14 @@ async fn an_upload_that_is_not_taken_stops_no_other() {
         let mut client = Grpc::new(channel.clone());
         client.ready().await.unwrap();
         let begun = client.streaming(Request::new(items), path, StrictCodec::<Stock, Stock>::default());
-        stuck.push(timeout(PATIENCE, begun).await.expect("begun").unwrap());
+        stuck.push(timeout(TIMEOUT, begun).await.expect("begun").unwrap());
     }
     let items = futures::stream::iter(vec![stock("x".repeat(1000)); 5000]);
     let path = PathAndQuery::from_static("/toy.v1.Pipes/Up");
     let mut client = Grpc::new(channel.clone());
     client.ready().await.unwrap();
     let up = client.client_streaming(Request::new(items), path, StrictCodec::<Stock, Stock>::default());
-    let count = timeout(PATIENCE, up).await.expect("five megabytes pass").unwrap().into_inner();
+    let count = timeout(TIMEOUT, up).await.expect("five megabytes pass").unwrap().into_inner();
     assert_eq!(count.name, "5000");
     answered(&channel).await;
 }
@@ -163,7 +163,7 @@ async fn calls_beyond_what_a_server_takes_on_one_connection_do_not_wait_for_it()
         async move { one(&channel, "wait").await }
     });
     toy.until(|seen| seen.open == 16).await;
-    let refused = timeout(PATIENCE, one(&channel, "tea")).await.expect("at once").unwrap_err();
+    let refused = timeout(TIMEOUT, one(&channel, "tea")).await.expect("at once").unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     waiting.into_iter().chain([last]).for_each(|call| call.abort());
 }

@@ -24,7 +24,7 @@ use tower::Service;
 
 use crate::authority::{Authority, Wanted};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers every call with nothing, if it is told who calls and from where.
@@ -98,7 +98,7 @@ impl Inventory {
 
 async fn batch_get(channel: Channel) -> Result<BatchGetProductsResponse, Status> {
     let request = BatchGetProductsRequest { names: vec!["products/a".to_owned()] };
-    timeout(PATIENCE, CatalogServiceClient::new(channel).batch_get_products(request))
+    timeout(TIMEOUT, CatalogServiceClient::new(channel).batch_get_products(request))
         .await
         .expect("an answer in time")
         .map(Response::into_inner)
@@ -144,7 +144,7 @@ async fn a_running_server_takes_up_a_new_certificate_and_open_connections_go_on(
     let before = inventory.shown(&client).await;
 
     inventory.authority.service("inventory");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while inventory.shown(&client).await == before {
         assert!(Instant::now() < deadline, "the server still shows its old certificate");
         sleep(PAUSE).await;

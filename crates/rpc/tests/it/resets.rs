@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::frames::{self, kind};
 use crate::toy::{Toy, settings};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls that are cancelled in the same write that begins them.
 const CANCELLED: u32 = 500;
 
@@ -44,6 +44,6 @@ async fn hundreds_of_calls_that_are_cancelled_at_once_end_no_connection() {
     }
     sent.extend(frames::frame(kind::PING, 0, 0, b"a server"));
     stream.write_all(&sent).await.unwrap();
-    let kinds = timeout(PATIENCE, until_pong(&mut stream)).await.expect("a pong or the connection's end");
+    let kinds = timeout(TIMEOUT, until_pong(&mut stream)).await.expect("a pong or the connection's end");
     assert!(kinds.contains(&kind::PING) && !kinds.contains(&kind::GOAWAY), "{kinds:?}");
 }

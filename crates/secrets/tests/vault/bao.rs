@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
 /// The server, as its operator sees it.
@@ -49,7 +49,7 @@ impl Bao {
             child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
             child.wait_with_output().await.unwrap()
         };
-        let output = tokio::time::timeout(PATIENCE, work).await.expect("the command ends in time");
+        let output = tokio::time::timeout(TIMEOUT, work).await.expect("the command ends in time");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()

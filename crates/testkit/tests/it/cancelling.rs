@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-const PATIENCE: Duration = flotilla_testkit::PATIENCE;
+const TIMEOUT: Duration = flotilla_testkit::TIMEOUT;
 const RUNNING: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE datname = $1 AND state = 'active' AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
 
@@ -40,7 +40,7 @@ impl StockService for Slow {
 }
 
 async fn until_running(database: &Database, count: i64) {
-    eventually("statements run, or have ended", PATIENCE, || async {
+    eventually("statements run, or have ended", TIMEOUT, || async {
         database.value::<i64>(RUNNING, &[&database.name]).await == count
     })
     .await;

@@ -14,7 +14,7 @@ use crate::echo::{Echo, Text, methods};
 
 const CHILD: &str = "TESTKIT_EXEMPLAR_CHILD";
 const FOUND: &str = "exemplar of the call: ";
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Does nothing unless it is started by the test below: serves one call and says what its histogram remembers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,7 +49,7 @@ async fn the_exemplar_of_a_call_leads_to_its_trace_at_the_collector() {
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(PATIENCE, child).await.unwrap().unwrap();
+    let output = tokio::time::timeout(TIMEOUT, child).await.unwrap().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
     let traces: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once(FOUND)?.1)).collect();

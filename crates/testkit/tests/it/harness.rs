@@ -100,7 +100,7 @@ async fn a_service_in_the_process_knows_its_callers() {
     let known = toy.channel_as(&identity.token_of(user, Role::Customer, session));
     StockServiceClient::new(known.clone()).get_stock(request()).await.unwrap();
     identity.end(session);
-    eventually("the session's end is known", flotilla_testkit::PATIENCE, || async {
+    eventually("the session's end is known", flotilla_testkit::TIMEOUT, || async {
         let status = StockServiceClient::new(known.clone()).get_stock(request()).await.err().ok_or("it enters")?;
         let reason = Details::of(&status).reason.unwrap_or_default();
         if reason == "SESSION_REVOKED" { Ok(()) } else { Err(reason) }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::echo::{Echo, Text, methods};
 
-const PATIENCE: Duration = flotilla_testkit::PATIENCE;
+const TIMEOUT: Duration = flotilla_testkit::TIMEOUT;
 
 struct World {
     registry: Registry,
@@ -68,11 +68,11 @@ async fn a_server_stream_brings_each_message_as_it_comes_and_is_told_of_a_drain(
         assert_eq!(stream.message().await.unwrap().as_deref(), Some(letter));
     }
     world.server.drain();
-    let status = timeout(PATIENCE, stream.message()).await.unwrap().unwrap_err();
+    let status = timeout(TIMEOUT, stream.message()).await.unwrap().unwrap_err();
     let details = Details::of(&status);
     assert_eq!((status.code(), details.reason.as_deref()), (Code::Unavailable, Some("SERVER_DRAINING")));
     assert!(details.retry_after.is_some());
-    timeout(PATIENCE, world.server.stop()).await.unwrap();
+    timeout(TIMEOUT, world.server.stop()).await.unwrap();
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn in_a_stream_both_ways_each_side_speaks_when_it_likes() {
         world.signed_in().streaming(Request::new(receiver), path("Talk"), Text).await.unwrap().into_inner();
     for message in ["one", "two"] {
         messages.send(message.to_owned()).await.unwrap();
-        let answer = timeout(PATIENCE, answers.message()).await.unwrap().unwrap();
+        let answer = timeout(TIMEOUT, answers.message()).await.unwrap().unwrap();
         assert_eq!(answer, Some(format!("echo {message}")), "before the next is sent");
     }
     messages.send("bad".to_owned()).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_stream_both_ways_ends_when_the_client_has_said_all() {
     let world = World::new().await;
     let messages = futures::stream::iter(["one", "two"].map(str::to_owned));
     let answers = world.signed_in().streaming(Request::new(messages), path("Talk"), Text).await.unwrap().into_inner();
-    let all: Vec<_> = timeout(PATIENCE, answers.collect::<Vec<_>>()).await.unwrap();
+    let all: Vec<_> = timeout(TIMEOUT, answers.collect::<Vec<_>>()).await.unwrap();
     assert_eq!(all.into_iter().map(Result::unwrap).collect::<Vec<_>>(), ["echo one", "echo two"]);
 }
 
@@ -130,5 +130,5 @@ async fn a_stream_that_the_client_drops_ends_at_the_server() {
     stream.message().await.unwrap();
     drop(stream);
     let idle = "flotilla_rpc_in_flight{method=\"Many\",service=\"toy.Echo\"} 0";
-    flotilla_testkit::eventually("the stream ends", PATIENCE, async || render(&world.registry).contains(idle)).await;
+    flotilla_testkit::eventually("the stream ends", TIMEOUT, async || render(&world.registry).contains(idle)).await;
 }

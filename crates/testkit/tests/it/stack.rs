@@ -70,7 +70,7 @@ async fn servers_of_ones_own_can_be_killed_and_come_back() {
     let database = own.database("orders", messaging()).await;
     own.kill_postgres().await;
     own.restart_postgres().await.unwrap();
-    eventually("database back", flotilla_testkit::PATIENCE, || async {
+    eventually("database back", flotilla_testkit::TIMEOUT, || async {
         database.value::<i64>("SELECT count(*) FROM outbox", &[]).await == 0
     })
     .await;

@@ -18,7 +18,7 @@ async fn read(fixture: &Fixture) -> String {
 
 /// Reads until a read didn't reach the service.
 async fn warm(fixture: &Fixture) {
-    eventually("a kept product", flotilla_testkit::PATIENCE, || async {
+    eventually("a kept product", flotilla_testkit::TIMEOUT, || async {
         let before = fixture.test_services.calls("GetProduct");
         read(fixture).await;
         fixture.test_services.calls("GetProduct") == before

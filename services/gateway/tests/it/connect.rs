@@ -293,7 +293,7 @@ async fn a_stream_that_is_left_is_given_up() {
     response.body_mut().frame().await.unwrap().unwrap();
     assert!(fixture.gateway.metrics().contains("flotilla_gateway_in_flight 1"));
     drop(response);
-    flotilla_testkit::eventually("the place given back", flotilla_testkit::PATIENCE, || async {
+    flotilla_testkit::eventually("the place given back", flotilla_testkit::TIMEOUT, || async {
         fixture.gateway.metrics().contains("flotilla_gateway_in_flight 0")
     })
     .await;

@@ -84,7 +84,7 @@ async fn streams_beyond_the_limit_are_refused() {
     let second = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-00000000beef:watch").send().await;
     assert_eq!(second.status, 429);
     drop(first);
-    flotilla_testkit::eventually("the place given back", flotilla_testkit::PATIENCE, || async {
+    flotilla_testkit::eventually("the place given back", flotilla_testkit::TIMEOUT, || async {
         fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-00000000beef:watch").open().await.status() == 200
     })
     .await;

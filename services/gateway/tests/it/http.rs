@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// No test waits longer for one answer.
-const DEADLINE: Duration = flotilla_testkit::PATIENCE;
+const DEADLINE: Duration = flotilla_testkit::TIMEOUT;
 
 /// A request in the making.
 #[derive(Debug, Clone)]

@@ -152,7 +152,7 @@ async fn requests_beyond_the_limit_are_refused_with_a_hint() {
     let fixture = Fixture::with(|settings| settings.grpc.max_calls = 1).await;
     let slow = fixture.as_customer("POST /v1/orders").json(&order()).key("slow").header("x-request-timeout", "5s");
     let first = tokio::spawn(slow.send());
-    flotilla_testkit::eventually("the first call", flotilla_testkit::PATIENCE, || async {
+    flotilla_testkit::eventually("the first call", flotilla_testkit::TIMEOUT, || async {
         fixture.test_services.calls("PlaceOrder") == 1
     })
     .await;

@@ -19,7 +19,7 @@ const ANN: &str = "ann@example.com";
 const HOME: &str = "198.51.100.7";
 const ATTACKER: &str = "192.0.2.1";
 const ELSEWHERE: &str = "203.0.113.9";
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn guarded(per_account_and_network: u32, per_network: u32, per_account: u32) -> GuessingSettings {
     GuessingSettings { per_account_and_network, per_network, per_account }
@@ -92,7 +92,7 @@ async fn each_failure_leads_to_its_wait_and_the_last_wait_stands_for_all_that_fo
     assert!(attempts.count(&key, &count, true).await.unwrap());
     let until: SystemTime = world.database.value("SELECT blocked_until FROM failed_attempts", &[]).await;
     assert!(
-        until >= before + Duration::from_secs(20) && until < before + Duration::from_secs(40) + PATIENCE,
+        until >= before + Duration::from_secs(20) && until < before + Duration::from_secs(40) + TIMEOUT,
         "{until:?}"
     );
     world.finish().await;
@@ -106,7 +106,7 @@ async fn a_wait_ends_and_the_right_password_forgets_the_failures() {
     assert_eq!(reasons[3], "TOO_MANY_ATTEMPTS");
     assert_eq!(right(&world, ATTACKER, ANN).await, Err("TOO_MANY_ATTEMPTS".to_owned()));
     world.database.query("UPDATE failed_attempts SET blocked_until = now()", &[]).await;
-    eventually("the wait is over", PATIENCE, || right(&world, ATTACKER, ANN)).await;
+    eventually("the wait is over", TIMEOUT, || right(&world, ATTACKER, ANN)).await;
     let left = "SELECT count(*) FROM failed_attempts WHERE forgotten_at > now() + interval '30 minutes'";
     assert_eq!(world.count(left).await, 0, "the count of the account and the network, which alone lasts for hours");
     world.finish().await;

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::support::{ADMIN_EMAIL, PASSWORD, World};
 
 /// The deadline of everything else.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// The stated time.
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -148,7 +148,7 @@ async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afte
     assert_eq!(revocations, []);
 
     stack.restore_postgres().await.unwrap();
-    let ended = eventually("the session is ended", PATIENCE, || async {
+    let ended = eventually("the session is ended", TIMEOUT, || async {
         world.auth_as(&token).logout(LogoutRequest {}).await.map_err(|status| status.to_string())?;
         Ok::<_, String>(())
     });
@@ -156,7 +156,7 @@ async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afte
     // The new log outgrows the cursor before the next request.
     pass_transactions(&world, 2_000).await;
     let asked = || async { revoked.since(cursor).await.map_err(|error| error.to_string()) };
-    let (revocations, next) = eventually("the database answers", PATIENCE, asked).await;
+    let (revocations, next) = eventually("the database answers", TIMEOUT, asked).await;
     assert_eq!(revocations.len(), 1, "the cursor was {cursor}, the next is {next}");
     world.service.stop().await;
 }

@@ -9,7 +9,7 @@ use flotilla_proto::identity::v1::{
     GetJsonWebKeySetRequest, RotateSigningKeyRequest, auth_service_client::AuthServiceClient,
 };
 use flotilla_rpc::{ClientSettings, RemoteKeys};
-use flotilla_testkit::{PATIENCE, ServiceHarness, eventually, refusal};
+use flotilla_testkit::{ServiceHarness, TIMEOUT, eventually, refusal};
 use tonic::Code;
 
 use crate::support::{ADMIN_EMAIL, PASSWORD, World};
@@ -64,7 +64,7 @@ async fn tokens_of_both_keys_pass_everywhere_while_keys_rotate_and_the_old_key_l
     assert!(by_old > 0, "the new key was published before it signed");
 
     for service in [&world.service, &replica] {
-        eventually("the old key has left", PATIENCE, || async {
+        eventually("the old key has left", TIMEOUT, || async {
             let published = published(service).await;
             if published == [new.clone()] { Ok(()) } else { Err(format!("{published:?}")) }
         })

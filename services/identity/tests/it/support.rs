@@ -19,7 +19,7 @@ use flotilla_proto::identity::v1::{
 };
 use flotilla_rpc::Channel;
 use flotilla_telemetry::Registry;
-use flotilla_testkit::{Database, PATIENCE, ServiceHarness, Stack, assert_nothing_left, eventually, stack};
+use flotilla_testkit::{Database, ServiceHarness, Stack, TIMEOUT, assert_nothing_left, eventually, stack};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
@@ -208,7 +208,7 @@ impl Listener {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, received).await.unwrap_or_else(|_| panic!("no {} of {user}", M::NAME))
+        tokio::time::timeout(TIMEOUT, received).await.unwrap_or_else(|_| panic!("no {} of {user}", M::NAME))
     }
 }
 
@@ -230,7 +230,7 @@ impl Handler<Tx> for Recorder {
 
 /// Waits until a count is as expected.
 pub async fn counts(world: &World, sql: &str, expected: i64) {
-    eventually(sql, PATIENCE, || async {
+    eventually(sql, TIMEOUT, || async {
         let count = world.count(sql).await;
         if count == expected { Ok(()) } else { Err(format!("{count} instead of {expected}")) }
     })

@@ -8,7 +8,7 @@ use flotilla_proto::inventory::v1::{StockRejected, StockReleased, StockReserved}
 use flotilla_testkit::{ServiceHarness, eventually};
 use uuid::Uuid;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_unit_is_sold_once_to_a_thousand_buyers() {
@@ -16,7 +16,7 @@ async fn one_unit_is_sold_once_to_a_thousand_buyers() {
     world.product("last", 1).await;
     let commands: Vec<Event> = (0..1_000).map(|_| world.reserve(world.ids.next(), &[("last", 1)])).collect();
     world.send(&commands).await;
-    eventually("everyone is answered", PATIENCE, || async {
+    eventually("everyone is answered", TIMEOUT, || async {
         let answered = world.published::<StockReserved>().await.len() + world.published::<StockRejected>().await.len();
         if answered == 1_000 { Ok(()) } else { Err(format!("{answered} are")) }
     })
@@ -32,7 +32,7 @@ async fn a_hundred_orders_are_decided_in_far_fewer_transactions() {
     world.product("tea", 1_000).await;
     let commands: Vec<Event> = (0..100).map(|_| world.reserve(world.ids.next(), &[("tea", 1)])).collect();
     world.send(&commands).await;
-    eventually("everyone is answered", PATIENCE, || async { world.published::<StockReserved>().await.len() == 100 })
+    eventually("everyone is answered", TIMEOUT, || async { world.published::<StockReserved>().await.len() == 100 })
         .await;
     let transactions: i64 = world.database.value("SELECT count(DISTINCT xmin::text) FROM reservations", &[]).await;
     assert!(transactions <= 25, "{transactions} transactions for 100 orders in four frames");
@@ -70,7 +70,7 @@ async fn two_replicas_and_repeats_in_any_order_leave_the_books_balanced() {
     let started = Instant::now();
     world.send(&commands).await;
     let of_orders = "SELECT count(*) FROM reservations WHERE state IN ('released', 'tombstone', 'rejected')";
-    eventually("every order has ended", PATIENCE, || async {
+    eventually("every order has ended", TIMEOUT, || async {
         let ended: i64 = world.database.value(of_orders, &[]).await;
         let distinct: std::collections::HashSet<Uuid> =
             world.published::<StockReleased>().await.iter().map(|event| event.id).collect();

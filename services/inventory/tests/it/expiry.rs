@@ -6,7 +6,7 @@ use flotilla_config::HumanDuration;
 use flotilla_proto::inventory::v1::{ReservationExpired, StockReleased, StockReserved};
 use flotilla_testkit::eventually;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 async fn impatient() -> World {
     World::start_with(|settings| {
@@ -24,7 +24,7 @@ async fn an_expired_hold_is_asked_about_until_answered_and_frees_nothing() {
     world.product("tea", 5).await;
     let order = world.ids.next();
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 2)])).await;
-    let questions = eventually("the question is repeated", PATIENCE, || async {
+    let questions = eventually("the question is repeated", TIMEOUT, || async {
         let questions = world.published::<ReservationExpired>().await;
         if questions.len() >= 3 { Ok(questions) } else { Err(format!("asked {} times", questions.len())) }
     })
@@ -41,7 +41,7 @@ async fn an_expired_hold_is_asked_about_until_answered_and_frees_nothing() {
     world.wait_for_state(order, "committed").await;
     assert_eq!(world.level("tea").await, (3, 0), "a commit after the expiry ships");
     let overdue = "SELECT count(*) FROM overdue";
-    eventually("nothing is left to ask about", PATIENCE, || async {
+    eventually("nothing is left to ask about", TIMEOUT, || async {
         world.database.value::<i64>(overdue, &[]).await == 0
     })
     .await;
@@ -63,11 +63,11 @@ async fn a_hold_of_an_earlier_setting_is_asked_about_when_its_own_time_is_over()
     world.database.query(sql, &[&longer]).await;
     let _: StockReserved = world.ask(&world.reserve(other, &[("tea", 1)])).await;
     let waits = "SELECT count(*) FROM overdue WHERE order_id = $1 AND notices = 0 AND notice_at > now()";
-    eventually("the longer hold waits", PATIENCE, || async {
+    eventually("the longer hold waits", TIMEOUT, || async {
         world.database.value::<i64>(waits, &[&longer]).await == 1
     })
     .await;
-    eventually("the other is asked about", PATIENCE, || async {
+    eventually("the other is asked about", TIMEOUT, || async {
         let asked = world.published::<ReservationExpired>().await;
         asked.iter().any(|question| question.aggregate == format!("orders/{other}"))
     })
@@ -84,7 +84,7 @@ async fn a_release_after_the_expiry_gives_everything_back() {
     world.product("tea", 5).await;
     let order = world.ids.next();
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 2)])).await;
-    eventually("the question is asked", PATIENCE, || async {
+    eventually("the question is asked", TIMEOUT, || async {
         !world.published::<ReservationExpired>().await.is_empty()
     })
     .await;

@@ -14,7 +14,7 @@ use futures::{SinkExt as _, stream};
 use tokio::task::JoinHandle;
 use tonic::{Code, Response, Status};
 
-use crate::world::{PATIENCE, World, usd};
+use crate::world::{TIMEOUT, World, usd};
 
 fn row(product: &str, name: &str, cents: i32) -> ImportRow {
     ImportRow {
@@ -143,7 +143,7 @@ async fn a_stream_that_breaks_off_leaves_its_rows_applied_and_says_so() {
     let world = World::start_with(|settings| settings.imports.chunk = 10).await;
     let mut feed = Feed::open(&world);
     feed.send((0..25).map(|n| row(&format!("p{n}"), "Product", n))).await;
-    eventually("progress shows while it runs", PATIENCE, || async {
+    eventually("progress shows while it runs", TIMEOUT, || async {
         let Ok(import) = world.catalogue().get_import(GetImportRequest { name: "imports/spring".into() }).await else {
             return Err("not begun".to_owned());
         };
@@ -158,7 +158,7 @@ async fn a_stream_that_breaks_off_leaves_its_rows_applied_and_says_so() {
     feed.send((25..28).map(|n| row(&format!("p{n}"), "Product", n))).await;
     feed.call.abort();
     drop(feed);
-    let left = eventually("it has broken off", PATIENCE, || async {
+    let left = eventually("it has broken off", TIMEOUT, || async {
         let import = progress(&world).await;
         if import.state() == ImportState::BrokenOff { Ok(import) } else { Err(format!("{import:?}")) }
     })
@@ -183,13 +183,13 @@ async fn a_stream_that_falls_silent_or_never_ends_is_broken_off() {
     feed.send([row("a", "A", 1)]).await;
     assert_eq!(refusal(feed.call.await.unwrap()), (Code::DeadlineExceeded, "IMPORT_IDLE".into()));
     let rows = stream::iter((0..4).map(|n| request(row(&format!("p{n}"), "P", n))).collect::<Vec<_>>());
-    eventually("the silent one is closed", PATIENCE, || async {
+    eventually("the silent one is closed", TIMEOUT, || async {
         progress(&world).await.state() == ImportState::BrokenOff
     })
     .await;
     let refused = world.catalogue().import_products(rows).await;
     assert_eq!(refusal(refused), (Code::OutOfRange, "IMPORT_TOO_LARGE".into()));
-    let left = eventually("the large one is closed", PATIENCE, || async {
+    let left = eventually("the large one is closed", TIMEOUT, || async {
         let import = progress(&world).await;
         if import.state() == ImportState::BrokenOff { Ok(import) } else { Err(format!("{import:?}")) }
     })
@@ -222,7 +222,7 @@ async fn a_drain_breaks_imports_off_and_keeps_what_came() {
     for n in 0..5 {
         rows.send(request(row(&format!("p{n}"), "P", n))).await.unwrap();
     }
-    eventually("it runs", PATIENCE, || async {
+    eventually("it runs", TIMEOUT, || async {
         world.catalogue().get_import(GetImportRequest { name: "imports/spring".into() }).await.is_ok()
     })
     .await;
@@ -253,5 +253,5 @@ async fn imports_are_for_operators_and_an_empty_one_is_one() {
     assert_ne!(unnamed.name, empty.name);
     let named = ImportProductsRequest { row: None, import_id: "Not an id".into() };
     assert_eq!(refusal(world.catalogue().import_products(stream::iter([named])).await).0, Code::InvalidArgument);
-    tokio::time::timeout(PATIENCE, world.finish()).await.unwrap();
+    tokio::time::timeout(TIMEOUT, world.finish()).await.unwrap();
 }

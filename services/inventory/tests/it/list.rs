@@ -9,7 +9,7 @@ use flotilla_testkit::{eventually, fields};
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 /// A catalogue in which prices in different currencies lie close together.
 async fn shop() -> World {
@@ -201,7 +201,7 @@ async fn memory_and_database_judge_alike() {
     ] {
         let listed: BTreeSet<String> = list(&world, filter, "", 0).await.unwrap().into_iter().collect();
         // The board follows the database by a little.
-        eventually(filter, PATIENCE, || async {
+        eventually(filter, TIMEOUT, || async {
             let received = watched(&world, filter).await;
             if received == listed { Ok(()) } else { Err(format!("{received:?}, not {listed:?}")) }
         })

@@ -16,7 +16,7 @@ use prost_types::FieldMask;
 use tokio::time::timeout;
 use tonic::{Code, Streaming};
 
-use crate::world::{PATIENCE, World, usd};
+use crate::world::{TIMEOUT, World, usd};
 
 struct Reader(Streaming<WatchPricesResponse>);
 
@@ -27,7 +27,7 @@ impl Reader {
     }
 
     async fn next(&mut self) -> WatchPricesResponse {
-        timeout(PATIENCE, self.0.message()).await.expect("a price in time").unwrap().expect("the stream goes on")
+        timeout(TIMEOUT, self.0.message()).await.expect("a price in time").unwrap().expect("the stream goes on")
     }
 
     /// The next price as product and cents; deleted ones cost nothing.
@@ -63,7 +63,7 @@ async fn until_sent(service: &ServiceHarness, product: &str, wanted: i64) {
 
 /// Waits until this replica's readers no longer get a product, but get another one with a later id.
 async fn until_gone(service: &ServiceHarness, product: &str, later: &str) {
-    eventually(&format!("{product} is gone"), PATIENCE, || async {
+    eventually(&format!("{product} is gone"), TIMEOUT, || async {
         // Present prices come in the order of the ids.
         let mut reader = Reader::open(service, "", "").await;
         loop {
@@ -254,7 +254,7 @@ async fn a_bucket_that_is_wiped_is_filled_again_and_readers_go_on() {
     let token = reader.next().await.resume_token;
     let context = jetstream::new(nats_client(&world.settings.common.nats.url).await);
     context.delete_key_value("prices").await.unwrap();
-    eventually("the bucket is filled", PATIENCE, || async {
+    eventually("the bucket is filled", TIMEOUT, || async {
         let bucket = context.get_key_value("prices").await.map_err(|error| error.to_string())?;
         let found = [bucket.get("a").await, bucket.get("b").await];
         if found.iter().all(|found| matches!(found, Ok(Some(_)))) { Ok(()) } else { Err(format!("{found:?}")) }
@@ -339,7 +339,7 @@ async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in
     let context = jetstream::new(nats_client(&world.settings.common.nats.url).await);
     let created = async || context.get_stream("KV_prices").await.ok().map(|bucket| bucket.cached_info().created);
     let before = created().await;
-    eventually("what was written is noted", PATIENCE, || async {
+    eventually("what was written is noted", TIMEOUT, || async {
         world.database.value::<i64>("SELECT coalesce(max(revision), 0) FROM price_bucket", &[]).await == 2
     })
     .await;
@@ -349,9 +349,9 @@ async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in
     // As if the broker's disk had come back from an earlier time while no replica ran: more was written than is there.
     world.database.query("UPDATE price_bucket SET revision = revision + 5", &[]).await;
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;
-    eventually("another bucket", PATIENCE, || async { created().await.is_some_and(|now| Some(now) != before) }).await;
+    eventually("another bucket", TIMEOUT, || async { created().await.is_some_and(|now| Some(now) != before) }).await;
     until_sent(&replica, "b", 100).await;
-    eventually("what the repair has written is noted", PATIENCE, || async {
+    eventually("what the repair has written is noted", TIMEOUT, || async {
         world.database.value::<i64>("SELECT max(revision) FROM price_bucket", &[]).await == 2
     })
     .await;

@@ -6,7 +6,7 @@ use flotilla_proto::inventory::v1::{
 };
 use flotilla_testkit::eventually;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 #[tokio::test]
 async fn an_order_holds_all_of_its_lines_or_none() {
@@ -36,7 +36,7 @@ async fn a_repeated_command_gets_the_same_reply_and_reserves_once() {
     let command = world.reserve(order, &[("tea", 2)]);
     let _: StockReserved = world.ask(&command).await;
     let answered = async |times: usize| {
-        eventually("the reply is published again", PATIENCE, || async {
+        eventually("the reply is published again", TIMEOUT, || async {
             let answers = world.answers(&command).await;
             if answers.len() >= times { Ok(answers) } else { Err(format!("{} times", answers.len())) }
         })
@@ -125,8 +125,7 @@ async fn a_commit_that_overtook_its_reserve_is_tried_again_until_it_ships() {
     let order = world.ids.next();
     world.send(&[world.commit(order)]).await;
     let parked = "SELECT count(*) FROM parked WHERE state = 'retrying'";
-    eventually("the commit is parked", PATIENCE, || async { world.database.value::<i64>(parked, &[]).await == 1 })
-        .await;
+    eventually("the commit is parked", TIMEOUT, || async { world.database.value::<i64>(parked, &[]).await == 1 }).await;
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 3)])).await;
     world.wait_for_state(order, "committed").await;
     assert_eq!(world.level("tea").await, (2, 0));
@@ -165,7 +164,7 @@ async fn a_malformed_command_is_set_aside_and_holds_nobody_up() {
     world.send(&bad).await;
     let _: StockReserved = world.ask(&world.reserve(order, &[("tea", 1)])).await;
     let dead = "SELECT count(*) FROM parked WHERE state = 'dead'";
-    eventually("all are dead letters", PATIENCE, || async { world.database.value::<i64>(dead, &[]).await == 6 }).await;
+    eventually("all are dead letters", TIMEOUT, || async { world.database.value::<i64>(dead, &[]).await == 6 }).await;
     assert_eq!(world.level("tea").await, (5, 1));
     world.finish_with_parked(6).await;
 }
@@ -180,10 +179,8 @@ async fn a_release_after_the_commit_frees_nothing_and_is_left_for_someone_to_loo
     world.wait_for_state(order, "committed").await;
     world.send(&[world.release(order)]).await;
     let dead = "SELECT count(*) FROM parked WHERE state = 'dead'";
-    eventually("the release is a dead letter", PATIENCE, || async {
-        world.database.value::<i64>(dead, &[]).await == 1
-    })
-    .await;
+    eventually("the release is a dead letter", TIMEOUT, || async { world.database.value::<i64>(dead, &[]).await == 1 })
+        .await;
     assert_eq!(world.level("tea").await, (2, 0));
     world.finish_with_parked(1).await;
 }

@@ -22,7 +22,7 @@ use flotilla_testkit::{
 use tonic::Status;
 use uuid::Uuid;
 
-pub use flotilla_testkit::PATIENCE;
+pub use flotilla_testkit::TIMEOUT;
 
 pub struct World {
     pub service: ServiceHarness,
@@ -166,14 +166,14 @@ impl World {
     pub async fn ask<M: prost::Message + prost::Name + Default>(&self, command: &Event) -> M {
         self.send(std::slice::from_ref(command)).await;
         let answer =
-            eventually("an answer", PATIENCE, || async { self.answers(command).await.into_iter().next() }).await;
+            eventually("an answer", TIMEOUT, || async { self.answers(command).await.into_iter().next() }).await;
         assert!(answer.is::<M>(), "{} came instead", answer.kind);
         answer.decode().unwrap()
     }
 
     pub async fn wait_for_state(&self, order: Uuid, state: &str) {
         let sql = "SELECT count(*) FROM reservations WHERE order_id = $1 AND state = $2";
-        eventually(&format!("the reservation is {state}"), PATIENCE, || async {
+        eventually(&format!("the reservation is {state}"), TIMEOUT, || async {
             self.database.value::<i64>(sql, &[&order, &state]).await == 1
         })
         .await;

@@ -11,7 +11,7 @@ use flotilla_proto::notification::v1::{DeliveryKind, StreamDeliveriesRequest};
 use flotilla_testkit::{ServiceHarness, refusal};
 use tonic::Code;
 
-use crate::world::{PATIENCE, World, sequences, take};
+use crate::world::{TIMEOUT, World, sequences, take};
 
 #[tokio::test]
 async fn a_feed_sends_past_deliveries_and_then_new_ones() {
@@ -109,7 +109,7 @@ async fn a_customers_open_feeds_are_bounded() {
     assert_eq!(refusal(refused), (Code::ResourceExhausted, "TOO_MANY_FEEDS".into()));
     drop(world.listen(bob, "").await);
     drop(feeds);
-    flotilla_testkit::eventually("there is room again", PATIENCE, || async {
+    flotilla_testkit::eventually("there is room again", TIMEOUT, || async {
         world.customer(ada).stream_deliveries(request()).await.map(|_| ())
     })
     .await;
@@ -123,7 +123,7 @@ async fn a_feed_ends_at_the_calls_deadline() {
     request.set_timeout(Duration::from_millis(300));
     let answer = world.customer(world.ids.next()).stream_deliveries(request).await;
     let ended = match answer {
-        Ok(feed) => tokio::time::timeout(PATIENCE, feed.into_inner().message()).await.unwrap().unwrap_err(),
+        Ok(feed) => tokio::time::timeout(TIMEOUT, feed.into_inner().message()).await.unwrap().unwrap_err(),
         Err(status) => status,
     };
     assert!(matches!(ended.code(), Code::DeadlineExceeded | Code::Cancelled), "{ended}");

@@ -10,7 +10,7 @@ use flotilla_testkit::{eventually, fields, refusal};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::world::{PATIENCE, World, sequences, take};
+use crate::world::{TIMEOUT, World, sequences, take};
 
 fn name(user: Uuid) -> String {
     format!("users/{user}/notificationPreferences")
@@ -74,7 +74,7 @@ async fn a_change_that_waits_for_another_of_the_same_version_is_not_made() {
     // It has read the version that the first one replaces, and waits for the row.
     let second = mute(&world, ada, &[DeliveryKind::Welcome], "\"1\"");
     let commit = async {
-        eventually("the second waits", PATIENCE, || async {
+        eventually("the second waits", TIMEOUT, || async {
             let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted";
             let waiting: i64 = world.database.value(sql, &[]).await;
             if waiting > 0 { Ok(()) } else { Err("nobody does") }

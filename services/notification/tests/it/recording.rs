@@ -12,7 +12,7 @@ use flotilla_testkit::{ServiceHarness, assert_outbox_published, eventually};
 use prost::Message as _;
 use uuid::Uuid;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 #[tokio::test]
 async fn a_customer_is_notified_of_every_relevant_event() {
@@ -170,7 +170,7 @@ async fn a_malformed_event_is_set_aside_and_holds_nobody_up() {
     world.send(&[foreign, broken, stranger, world.charged(ada, order)]).await;
     world.wait_for(1).await;
     let dead = "SELECT count(*) FROM parked WHERE state = 'dead'";
-    eventually("three dead letters", PATIENCE, || async { world.database.value::<i64>(dead, &[]).await == 3 }).await;
+    eventually("three dead letters", TIMEOUT, || async { world.database.value::<i64>(dead, &[]).await == 3 }).await;
     let distinct: HashSet<String> =
         world.database.query("SELECT reason FROM parked", &[]).await.iter().map(|row| row.get(0)).collect();
     assert_eq!(distinct.len(), 3, "each has its reason: {distinct:?}");

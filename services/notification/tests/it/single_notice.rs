@@ -47,7 +47,7 @@ impl World {
         self.send(events).await;
         let applied = i64::try_from(events.len()).unwrap();
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-        flotilla_testkit::eventually("all is applied", crate::world::PATIENCE, || async {
+        flotilla_testkit::eventually("all is applied", crate::world::TIMEOUT, || async {
             let sql = "SELECT count(*) FROM inbox WHERE message_id = ANY ($1)";
             let found: i64 = self.database.value(sql, &[&ids]).await;
             if found == applied { Ok(()) } else { Err(format!("{found} of {applied}")) }

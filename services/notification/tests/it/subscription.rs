@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 /// The client's side of a feed.
 pub struct Feed {
@@ -43,7 +43,7 @@ impl Feed {
     }
 
     async fn next(&mut self) -> Result<Option<SubscribeResponse>, Status> {
-        tokio::time::timeout(PATIENCE, self.responses.message()).await.expect("the feed sends something")
+        tokio::time::timeout(TIMEOUT, self.responses.message()).await.expect("the feed sends something")
     }
 
     async fn confirmed(&mut self) -> Subscription {
@@ -82,7 +82,7 @@ impl Feed {
 
 /// Waits until so many deliveries of a customer are acknowledged.
 async fn wait_acknowledged(world: &World, user: Uuid, count: usize) {
-    flotilla_testkit::eventually("the acknowledgements are stored", PATIENCE, || async {
+    flotilla_testkit::eventually("the acknowledgements are stored", TIMEOUT, || async {
         let all = ListDeliveriesRequest { page_size: 1_000, ..Default::default() };
         let page = world.customer(user).list_deliveries(all).await.unwrap().into_inner();
         let found = page.deliveries.iter().filter(|delivery| delivery.acknowledge_time.is_some()).count();
@@ -186,7 +186,7 @@ async fn bad_requests_end_the_feed_and_name_the_field() {
         let (requests, commands) = mpsc::channel(1);
         requests.send(SubscribeRequest { command }).await.unwrap();
         let mut feed = world.customer(ada).subscribe(ReceiverStream::new(commands)).await.unwrap().into_inner();
-        let status = tokio::time::timeout(PATIENCE, feed.message()).await.unwrap().unwrap_err();
+        let status = tokio::time::timeout(TIMEOUT, feed.message()).await.unwrap().unwrap_err();
         assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec![field.to_owned()]));
     }
     let early = Acknowledgement { deliveries: vec![format!("notifications/{ada}")] };

@@ -19,7 +19,7 @@ use flotilla_testkit::{
 use tonic::Streaming;
 use uuid::Uuid;
 
-pub use flotilla_testkit::PATIENCE;
+pub use flotilla_testkit::TIMEOUT;
 
 /// Streams with the subject that notification reads.
 const STREAMS: [Stream; 3] = [streams::ORDERS, streams::PAYMENTS, streams::IDENTITY];
@@ -109,7 +109,7 @@ impl World {
     }
 
     pub async fn wait_for(&self, recorded: i64) {
-        eventually(&format!("{recorded} deliveries are recorded"), PATIENCE, || async {
+        eventually(&format!("{recorded} deliveries are recorded"), TIMEOUT, || async {
             let found: i64 = self.database.value("SELECT count(*) FROM deliveries", &[]).await;
             if found == recorded { Ok(()) } else { Err(format!("{found} are")) }
         })
@@ -153,7 +153,7 @@ impl World {
 pub async fn take(feed: &mut Streaming<StreamDeliveriesResponse>, count: usize) -> Vec<StreamDeliveriesResponse> {
     let mut taken = Vec::new();
     while taken.len() < count {
-        let next = tokio::time::timeout(PATIENCE, feed.message()).await;
+        let next = tokio::time::timeout(TIMEOUT, feed.message()).await;
         taken.push(next.unwrap_or_else(|_| panic!("{} came of {count}", taken.len())).unwrap().unwrap());
     }
     taken

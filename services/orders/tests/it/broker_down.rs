@@ -6,7 +6,7 @@ use flotilla_config::HumanDuration;
 use flotilla_proto::orders::v1::OrderState;
 use flotilla_testkit::{Stack, eventually};
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 #[tokio::test]
 async fn orders_are_accepted_and_their_clocks_stand_still_while_the_broker_is_down() {
@@ -56,22 +56,22 @@ async fn a_clock_stands_still_while_the_broker_is_down_though_others_were_publis
         async move { world.database.value::<bool>(sql, &[&order]).await }
     };
     let runs = |order| holds(clock_runs, order);
-    eventually("the clock of what is published runs", PATIENCE, || runs(published)).await;
+    eventually("the clock of what is published runs", TIMEOUT, || runs(published)).await;
     stack.kill_nats().await;
     let order = world.order().await;
     let waited = "SELECT sent_at <= clock_timestamp() - interval '50 ms' FROM sagas WHERE order_id = $1";
-    eventually("long enough for its clock", PATIENCE, || holds(waited, order)).await;
+    eventually("long enough for its clock", TIMEOUT, || holds(waited, order)).await;
 
     // Proof that the worker has checked both since: it restarts the clock of the published one.
     let stop = "UPDATE sagas SET published_at = NULL, due_at = NULL, attempt = 1, sent_xid = '3' WHERE order_id = $1";
     world.database.query(stop, &[&published]).await;
     let again = "SELECT published_at IS NOT NULL OR attempt > 1 FROM sagas WHERE order_id = $1";
-    eventually("the worker has looked", PATIENCE, || holds(again, published)).await;
+    eventually("the worker has looked", TIMEOUT, || holds(again, published)).await;
     assert!(!runs(order).await, "a clock runs whose command is not published");
     let attempt: i32 = world.database.value("SELECT attempt FROM sagas WHERE order_id = $1", &[&order]).await;
     assert_eq!(attempt, 1);
 
     stack.restart_nats().await.unwrap();
-    eventually("its clock runs once it is published", PATIENCE, || runs(order)).await;
+    eventually("its clock runs once it is published", TIMEOUT, || runs(order)).await;
     world.service.stop().await;
 }

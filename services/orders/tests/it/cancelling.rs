@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 /// Answers both compensations and sees the order cancelled.
 async fn undone(world: &World, order: Uuid) {
@@ -108,7 +108,7 @@ async fn of_a_cancellation_and_a_payment_at_once_one_wins_cleanly() {
             }
         }
         let ends = ["OrderConfirmed", "OrderCancelled"];
-        eventually("one end published", PATIENCE, || async {
+        eventually("one end published", TIMEOUT, || async {
             ends.iter().map(|end| world.others.received(order, end).len()).sum::<usize>() == 1
         })
         .await;

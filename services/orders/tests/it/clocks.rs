@@ -5,7 +5,7 @@ use flotilla_proto::orders::v1::OrderState;
 use flotilla_testkit::eventually;
 use uuid::Uuid;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 /// Whether the present step counts as published, and whether it has a due time.
 async fn clock(world: &World, order: Uuid) -> (bool, bool) {
@@ -47,7 +47,7 @@ async fn a_step_that_is_sent_again_waits_for_its_publication_again() {
     world.others.wait_for(order, "ReserveStock").await;
     set_clock(&world, order, "clock_timestamp()").await;
     let attempt = "SELECT attempt = 2 FROM sagas WHERE order_id = $1";
-    eventually("sent again", PATIENCE, || async { world.database.value::<bool>(attempt, &[&order]).await }).await;
+    eventually("sent again", TIMEOUT, || async { world.database.value::<bool>(attempt, &[&order]).await }).await;
     // For an hour, the shortest wait of a step, nothing checks whether it is published.
     assert_eq!(clock(&world, order).await, (false, false), "the clock of the attempt before goes on");
     world.others.wait_for_times(order, "ReserveStock", 2).await;

@@ -30,7 +30,7 @@ async fn a_customer_watches_one_order_so_often_and_everything_else_goes_on() {
     let operator = WatchOrderRequest { name: name_of(order), ..WatchOrderRequest::default() };
     world.client_as(world.ids.next(), Role::Operator).watch_order(operator).await.expect("another user");
     watches.pop();
-    flotilla_testkit::eventually("a place", crate::world::PATIENCE, || async { watch(order).await.is_ok() }).await;
+    flotilla_testkit::eventually("a place", crate::world::TIMEOUT, || async { watch(order).await.is_ok() }).await;
     drop(watches);
     world.cancel(order).await.unwrap();
     world.cancel(other).await.unwrap();

@@ -4,7 +4,7 @@ use flotilla_proto::inventory::v1::StockRejection;
 use flotilla_proto::orders::v1::OrderState;
 use flotilla_testkit::eventually;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 /// The value of a series, by its name and labels; nought where it isn't there.
 fn value(world: &World, series: &str) -> f64 {
@@ -33,7 +33,7 @@ fn assert_one_confirmed(world: &World) {
 
 /// The replies in the journal, repeats that the inbox doesn't know included.
 async fn until_journalled(world: &World, kind: &str, times: i64) {
-    eventually(&format!("{times} {kind} journalled"), PATIENCE, || async {
+    eventually(&format!("{times} {kind} journalled"), TIMEOUT, || async {
         let sql = "SELECT count(*) FROM saga_journal WHERE kind = $1";
         world.database.value::<i64>(sql, &[&kind]).await == times
     })
@@ -77,7 +77,7 @@ async fn a_batch_whose_commit_fails_counts_once_it_is_through() {
     world.until(order, OrderState::Confirmed).await;
     let commits: i64 = world.database.value("SELECT last_value FROM commits", &[]).await;
     assert_eq!(commits, 2, "one commit failed, one went through");
-    eventually("counted", PATIENCE, || async {
+    eventually("counted", TIMEOUT, || async {
         value(&world, "flotilla_orders_ended_total{state=\"confirmed\"}") > 0.0
     })
     .await;
@@ -97,7 +97,7 @@ async fn ends_and_compensations_are_counted_apart_and_a_cancellation_is_no_delay
     world.others.publish(&[world.others.released(cancelled)]).await;
     world.others.publish(&[world.others.refunded(cancelled)]).await;
     world.until(cancelled, OrderState::Cancelled).await;
-    eventually("both counted", PATIENCE, || async {
+    eventually("both counted", TIMEOUT, || async {
         value(&world, "flotilla_orders_ended_total{state=\"cancelled\"}") == 1.0
     })
     .await;
@@ -118,7 +118,7 @@ async fn a_dead_letter_is_counted_once_however_often_it_comes() {
     assert!(world.service.metrics().contains(&format!("{series} 0")), "the series is there before the first");
     let stranger = world.others.reserved(world.ids.next());
     world.others.publish(std::slice::from_ref(&stranger)).await;
-    eventually("counted", PATIENCE, || async { value(&world, series) == 1.0 }).await;
+    eventually("counted", TIMEOUT, || async { value(&world, series) == 1.0 }).await;
     world.others.publish(&[stranger.clone(), stranger]).await;
     // Bytes that are no event can't be claimed: they are known by their hash.
     let nats = flotilla_testkit::nats_client(&world.settings.common.nats.url).await;
@@ -127,7 +127,7 @@ async fn a_dead_letter_is_counted_once_however_often_it_comes() {
     }
     nats.flush().await.unwrap();
     let order = world.charging().await;
-    eventually("both garbled frames seen", PATIENCE, || async {
+    eventually("both garbled frames seen", TIMEOUT, || async {
         let dead = "flotilla_consumer_events_total{consumer=\"orders-inventory\",outcome=\"dead\",service=\"orders\"}";
         value(&world, dead) == 3.0
     })

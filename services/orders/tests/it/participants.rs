@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::world::PATIENCE;
+use crate::world::TIMEOUT;
 
 /// Both participants.
 pub struct Participants {
@@ -37,7 +37,7 @@ impl Participants {
 
     /// Listens to the stream of orders, once its relay has created it.
     pub async fn listen(&self) {
-        let stream = eventually("stream of orders", PATIENCE, || self.streams.get("ORDERS")).await;
+        let stream = eventually("stream of orders", TIMEOUT, || self.streams.get("ORDERS")).await;
         let config = pull::Config { ack_policy: AckPolicy::None, ..Default::default() };
         let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
         let received = Arc::clone(&self.received);
@@ -60,7 +60,7 @@ impl Participants {
 
     /// Waits until orders has published the message that often.
     pub async fn wait_for_times(&self, order: Uuid, kind: &str, times: usize) -> Vec<Event> {
-        eventually(&format!("{times} {kind} of {order}"), PATIENCE, || async {
+        eventually(&format!("{times} {kind} of {order}"), TIMEOUT, || async {
             let received = self.received(order, kind);
             if received.len() >= times { Ok(received) } else { Err(format!("{} received", received.len())) }
         })

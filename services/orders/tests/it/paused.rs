@@ -11,7 +11,7 @@ use flotilla_service::remote::{BUCKET, RemoteSettings};
 use flotilla_testkit::{eventually, nats_client};
 use tonic::{Code, Status};
 
-use crate::world::{PATIENCE, World, id_of, request};
+use crate::world::{TIMEOUT, World, id_of, request};
 
 fn switch(variant: &str) -> String {
     format!(r#"{{"state":"ENABLED","variants":{{"on":true,"off":false}},"defaultVariant":"{variant}"}}"#)
@@ -90,7 +90,7 @@ async fn a_switch_in_the_bucket_holds_while_the_bucket_is_lost_and_is_there_agai
     let order = |key: &'static str| world.place(key, &lines);
     order("before").await.unwrap();
     bucket.put("flags.accept-orders", switch("off").into()).await.unwrap();
-    eventually("new orders are refused", PATIENCE, || async {
+    eventually("new orders are refused", TIMEOUT, || async {
         // Under keys of accepted orders nothing is refused, so each attempt takes its own.
         match world.place(&world.ids.next().to_string(), &lines).await {
             Err(status) => {
@@ -104,7 +104,7 @@ async fn a_switch_in_the_bucket_holds_while_the_bucket_is_lost_and_is_there_agai
 
     jetstream.delete_key_value(BUCKET).await.unwrap();
     assert_paused(&order("after").await.unwrap_err());
-    let again = eventually("the bucket is there again", PATIENCE, || async {
+    let again = eventually("the bucket is there again", TIMEOUT, || async {
         let bucket = jetstream.get_key_value(BUCKET).await.map_err(|_| "no bucket")?;
         let value = bucket.get("flags.accept-orders").await.ok().flatten().ok_or("no key")?;
         Ok::<_, &str>((bucket, value))
@@ -114,6 +114,6 @@ async fn a_switch_in_the_bucket_holds_while_the_bucket_is_lost_and_is_there_agai
     assert_paused(&order("after").await.unwrap_err());
 
     again.0.put("flags.accept-orders", switch("on").into()).await.unwrap();
-    eventually("new orders are accepted", PATIENCE, || async { order("after").await.map_err(|_| "refused") }).await;
+    eventually("new orders are accepted", TIMEOUT, || async { order("after").await.map_err(|_| "refused") }).await;
     world.stop().await;
 }

@@ -9,7 +9,7 @@ use flotilla_rpc::Details;
 use flotilla_testkit::{Stack, eventually};
 use tonic::Code;
 
-use crate::world::{PATIENCE, World, id_of, request};
+use crate::world::{TIMEOUT, World, id_of, request};
 
 fn usd(cents: i64) -> Money {
     let nanos = i32::try_from(cents % 100).unwrap() * 10_000_000;
@@ -30,7 +30,7 @@ fn changed(id: &str, price_minor: i64, version: i64) -> ProductChanged {
 async fn wait_for_all_of(world: &World, product: ProductChanged) {
     let (id, version) = (product.product_id.clone(), product.version);
     world.others.publish(&[world.others.product(&product)]).await;
-    eventually("product stored", PATIENCE, || async {
+    eventually("product stored", TIMEOUT, || async {
         let rows = world.database.query("SELECT version FROM catalogue WHERE product_id = $1", &[&id]).await;
         rows.first().is_some_and(|row| row.get::<_, i64>(0) == version)
     })
@@ -161,7 +161,7 @@ async fn a_replica_that_missed_a_product_finds_it_in_the_table() {
             &[],
         )
         .await;
-    eventually("kiwi sold", PATIENCE, || world.place("one", &[("kiwi", 1)])).await;
+    eventually("kiwi sold", TIMEOUT, || world.place("one", &[("kiwi", 1)])).await;
     world.stop().await;
 }
 
@@ -176,7 +176,7 @@ async fn after_a_restore_to_an_earlier_point_orders_are_priced_by_the_copy_of_th
     assert_eq!(placed("of a lost time").await.unwrap(), Some(usd(80)));
     stack.restore_postgres().await.unwrap();
     let attempt = AtomicUsize::new(0);
-    eventually("the price of then", PATIENCE, || async {
+    eventually("the price of then", TIMEOUT, || async {
         let key = attempt.fetch_add(1, Ordering::Relaxed).to_string();
         let total = placed(&key).await.map_err(|status| status.to_string())?;
         if total == Some(usd(70)) { Ok(()) } else { Err(format!("{total:?}")) }

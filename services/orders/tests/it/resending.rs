@@ -50,7 +50,7 @@ async fn after_twenty_resends_a_step_is_given_up_and_compensated_until_it_answer
     // More often than a step forward would be, and a gauge counts it.
     let releases = world.others.wait_for_times(order, "ReleaseStock", 23).await;
     assert!(releases.iter().all(|event| event.id == releases[0].id));
-    flotilla_testkit::eventually("stuck saga counted", crate::world::PATIENCE, || async {
+    flotilla_testkit::eventually("stuck saga counted", crate::world::TIMEOUT, || async {
         world.service.metrics().contains("flotilla_sagas_stuck 1")
     })
     .await;

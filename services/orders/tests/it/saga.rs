@@ -5,7 +5,7 @@ use flotilla_proto::orders::v1::{OrderConfirmed, OrderReason, OrderRejected, Ord
 use flotilla_proto::payments::v1::ChargePayment;
 use flotilla_testkit::eventually;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
 #[tokio::test]
 async fn an_order_is_reserved_charged_confirmed_and_its_stock_committed() {
@@ -113,7 +113,7 @@ async fn a_reply_that_comes_twice_is_applied_once() {
     // The same reply under another id: a repeat that the inbox doesn't know.
     world.others.publish(&[world.others.reserved(order)]).await;
     world.others.wait_for(order, "ChargePayment").await;
-    eventually("both replies journalled", PATIENCE, || async {
+    eventually("both replies journalled", TIMEOUT, || async {
         let sql = "SELECT count(*) FROM saga_journal WHERE kind = 'StockReserved'";
         world.database.value::<i64>(sql, &[]).await == 2
     })

@@ -8,7 +8,7 @@ use flotilla_testkit::Stack;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
-use crate::world::{Client, PATIENCE, World, name_of};
+use crate::world::{Client, TIMEOUT, World, name_of};
 
 async fn watch(client: &mut Client, order: Uuid, token: &str) -> Streaming<WatchOrderResponse> {
     let request = WatchOrderRequest { name: name_of(order), resume_token: token.to_owned() };
@@ -17,14 +17,14 @@ async fn watch(client: &mut Client, order: Uuid, token: &str) -> Streaming<Watch
 
 /// The next state with its version, which is the first part of the token.
 async fn next(stream: &mut Streaming<WatchOrderResponse>) -> Result<Option<(OrderState, String)>, Status> {
-    let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("a state in time")?;
+    let message = tokio::time::timeout(TIMEOUT, stream.message()).await.expect("a state in time")?;
     let version = |token: &str| token.split('.').next().unwrap().to_owned();
     Ok(message.map(|message| (message.order.unwrap().state(), version(&message.resume_token))))
 }
 
 /// The token of the next state.
 async fn token(stream: &mut Streaming<WatchOrderResponse>) -> String {
-    let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("a state in time");
+    let message = tokio::time::timeout(TIMEOUT, stream.message()).await.expect("a state in time");
     message.unwrap().unwrap().resume_token
 }
 
@@ -91,7 +91,7 @@ async fn after_a_restore_to_an_earlier_point_a_watch_sends_the_restored_state() 
 
     stack.restore_postgres().await.unwrap();
     // The order gets the lost version again, with another state.
-    flotilla_testkit::eventually("cancelled", PATIENCE, || async { world.cancel(order).await.map(drop) }).await;
+    flotilla_testkit::eventually("cancelled", TIMEOUT, || async { world.cancel(order).await.map(drop) }).await;
     assert!(world.get(order).await.etag.starts_with("\"2-"));
     let mut resumed = watch(&mut world.client(), order, &lost).await;
     let compensating = Some((OrderState::Compensating, "2".to_owned()));

@@ -15,7 +15,7 @@ use flotilla_testkit::{Database, ServiceHarness, Stack, TestIdentity, assert_not
 use tonic::Status;
 use uuid::Uuid;
 
-pub use flotilla_testkit::PATIENCE;
+pub use flotilla_testkit::TIMEOUT;
 
 use crate::catalogue::TestCatalogue;
 use crate::participants::Participants;
@@ -59,7 +59,7 @@ impl World {
             flags: Default::default(),
             catalogue: CatalogueSettings {
                 inventory_url: catalogue.url.clone(),
-                lookup_timeout: HumanDuration(PATIENCE),
+                lookup_timeout: HumanDuration(TIMEOUT),
                 ..CatalogueSettings::default()
             },
             placing: PlacingSettings { per_customer: 0.into(), ..PlacingSettings::default() },
@@ -125,7 +125,7 @@ impl World {
 
     /// Waits until an order is in a state.
     pub async fn until(&self, order: Uuid, state: OrderState) -> Order {
-        eventually(&format!("{order} {}", state.as_str_name()), PATIENCE, || async {
+        eventually(&format!("{order} {}", state.as_str_name()), TIMEOUT, || async {
             let found = self.get(order).await;
             if found.state() == state { Ok(found) } else { Err(found.state().as_str_name()) }
         })

@@ -3,7 +3,7 @@
 use flotilla_proto::payments::v1::{PaymentDecline, payment_service_client::PaymentServiceClient};
 use flotilla_testkit::eventually;
 
-use crate::support::{PATIENCE, Reply, World, charge, charge_in, get, read_reply, user_deleted};
+use crate::support::{Reply, TIMEOUT, World, charge, charge_in, get, read_reply, user_deleted};
 
 #[tokio::test]
 async fn an_order_is_charged_once_and_a_repeat_gets_the_same_reply_again() {
@@ -36,7 +36,7 @@ async fn an_order_is_charged_once_and_a_repeat_gets_the_same_reply_again() {
 
     // Two commands were decided, whatever was repeated.
     let paid = |times| format!("flotilla_payments_decisions_total{{kind=\"charge\",outcome=\"paid\"}} {times}\n");
-    eventually("counted", PATIENCE, || async { world.service.metrics().contains(&paid(2)) }).await;
+    eventually("counted", TIMEOUT, || async { world.service.metrics().contains(&paid(2)) }).await;
     world.finish().await;
 }
 

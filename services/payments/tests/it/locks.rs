@@ -5,7 +5,7 @@ use flotilla_proto::payments::v1::PaymentDecline;
 use flotilla_testkit::{Held, Streams, eventually};
 use uuid::Uuid;
 
-use crate::support::{PATIENCE, Reply, World, charge, read_reply};
+use crate::support::{Reply, TIMEOUT, World, charge, read_reply};
 
 /// Moves money in a transaction that is left open, as another replica would.
 async fn moved(world: &World, customer: Uuid, cents: i64) -> Held {
@@ -49,7 +49,7 @@ async fn a_charge_is_decided_by_what_another_transaction_leaves() {
     let command = charge(&world.orders.ids, world.orders.ids.next(), customer, 50);
     // Published directly: the relay publishes nothing while an older transaction runs.
     let streams = Streams::connect(&world.nats).await;
-    eventually("the stream of orders", PATIENCE, || streams.get("ORDERS")).await;
+    eventually("the stream of orders", TIMEOUT, || streams.get("ORDERS")).await;
     streams.publish(std::slice::from_ref(&command)).await;
     other.awaited().await;
     other.commit().await;

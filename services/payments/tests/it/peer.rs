@@ -13,7 +13,7 @@ use flotilla_messaging::{
 use flotilla_postgres::{Pool, Tx};
 use flotilla_proto::events::consumers;
 use flotilla_telemetry::Registry;
-use flotilla_testkit::{Database, PATIENCE, eventually, stack};
+use flotilla_testkit::{Database, TIMEOUT, eventually, stack};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ impl Peer {
     /// The reply to a message, once it is there.
     pub async fn reply(&self, to: &Event) -> Event {
         let what = format!("reply to {}", to.kind);
-        eventually(&what, PATIENCE, || async { self.received.lock().unwrap().get(&to.id).cloned() }).await
+        eventually(&what, TIMEOUT, || async { self.received.lock().unwrap().get(&to.id).cloned() }).await
     }
 
     /// The events that no message caused, such as top-ups.

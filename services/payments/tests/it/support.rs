@@ -18,7 +18,7 @@ use flotilla_testkit::{Database, ServiceHarness, TestIdentity, assert_nothing_le
 use tonic::Status;
 use uuid::Uuid;
 
-pub use flotilla_testkit::PATIENCE;
+pub use flotilla_testkit::TIMEOUT;
 
 use crate::peer::Peer;
 
@@ -90,7 +90,7 @@ impl World {
     }
 
     pub async fn counts(&self, sql: &str, expected: i64) {
-        eventually(sql, PATIENCE, || async {
+        eventually(sql, TIMEOUT, || async {
             let count = self.count(sql).await;
             if count == expected { Ok(()) } else { Err(format!("{count} instead of {expected}")) }
         })

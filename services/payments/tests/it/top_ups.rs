@@ -4,7 +4,7 @@ use flotilla_proto::payments::v1::AccountToppedUp;
 use flotilla_testkit::{eventually, reason};
 use tonic::Code;
 
-use crate::support::{PATIENCE, World, usd, user_deleted};
+use crate::support::{TIMEOUT, World, usd, user_deleted};
 
 #[tokio::test]
 async fn a_top_up_counts_once_for_its_request_id() {
@@ -35,7 +35,7 @@ async fn top_ups_at_once_all_count_and_repeats_among_them_do_not() {
     assert_eq!((world.balance(ann).await, world.balance(bob).await), (90, 90));
     assert_eq!(world.count("SELECT count(*) FROM transfers WHERE kind = 'top_up'").await, 60);
     let received = || async { world.orders.uncaused().len() == 60 };
-    eventually("sixty AccountToppedUp", PATIENCE, received).await;
+    eventually("sixty AccountToppedUp", TIMEOUT, received).await;
     for event in world.orders.uncaused() {
         let topped_up: AccountToppedUp = event.decode().unwrap();
         assert_eq!((topped_up.amount_minor, topped_up.currency_code.as_str()), (3, "USD"));

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running payments.
 pub struct Process {
@@ -74,7 +74,7 @@ impl Process {
 
     /// Waits for something, as long as the process lives.
     pub async fn until(&mut self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
-        let end = tokio::time::Instant::now() + PATIENCE;
+        let end = tokio::time::Instant::now() + TIMEOUT;
         while !is_so(self).await {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "it ended, {ended:?}, before {what}:\n{}", self.output());
@@ -92,6 +92,6 @@ impl Process {
 
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self) -> ExitStatus {
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends in time").unwrap()
+        tokio::time::timeout(TIMEOUT, self.child.wait()).await.expect("it ends in time").unwrap()
     }
 }

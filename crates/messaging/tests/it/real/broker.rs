@@ -13,7 +13,7 @@ use flotilla_testkit::{Stack, assert_outbox_published, eventually};
 use uuid::Uuid;
 
 use super::{
-    CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, database, eventually_applied, ids_of, prepare, settings, streamed,
+    CONSUMER, Node, ORDERS, PAYMENTS, TIMEOUT, database, eventually_applied, ids_of, prepare, settings, streamed,
 };
 use crate::fixtures::{KIND, event, events};
 
@@ -38,7 +38,7 @@ async fn a_wiped_broker_gets_everything_again_and_each_event_is_applied_once() {
     }
     eventually_applied(&payments_db, &sent).await;
     let wanted: Vec<Uuid> = ids_of(&sent);
-    eventually("republished", PATIENCE, || async {
+    eventually("republished", TIMEOUT, || async {
         let found = ids_of(&streamed(&nats, "ORDERS").await);
         wanted.iter().all(|id| found.contains(id))
     })
@@ -123,7 +123,7 @@ async fn a_lost_tail_is_published_again_from_the_last_record_that_holds() {
     orders.commit(std::slice::from_ref(&last)).await;
     sent.push(last);
     eventually_applied(&payments_db, &sent).await;
-    eventually("republished", PATIENCE, || async {
+    eventually("republished", TIMEOUT, || async {
         let found = ids_of(&streamed(&nats, "ORDERS").await);
         sent.iter().all(|event| found.contains(&event.id))
     })
@@ -163,7 +163,7 @@ async fn a_stream_that_is_shorter_than_expected_takes_no_frame() {
     let nats = flotilla_testkit::stack().await.nats_url();
     let broker = NatsBroker::connect("orders", &settings(&nats)).await.unwrap();
     let config = StreamConfig { name: "ORDERS", subjects: vec!["flotilla.orders.>".to_owned()] };
-    let mark = eventually("stream", PATIENCE, || async { broker.ensure_stream(&config).await }).await;
+    let mark = eventually("stream", TIMEOUT, || async { broker.ensure_stream(&config).await }).await;
     assert_eq!((mark.mark.sequence, mark.first, mark.deleted), (0, 1, 0));
     let frames = |count: usize| {
         let frame = Frame { subject: "flotilla.orders.events".to_owned(), payload: "x".into(), events: 1 };

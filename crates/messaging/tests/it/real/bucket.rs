@@ -8,7 +8,7 @@ use flotilla_testkit::{Stack, eventually, stack};
 use prometheus::Registry;
 use tokio::time::timeout;
 
-use super::{ORDERS, PATIENCE, database, settings};
+use super::{ORDERS, TIMEOUT, database, settings};
 
 /// The bucket as one replica of a service has it.
 pub(super) async fn replica(nats_url: &str) -> Bucket {
@@ -17,13 +17,13 @@ pub(super) async fn replica(nats_url: &str) -> Bucket {
     let pool = Pool::connect("system", &postgres.system_url, &postgres, &registry).unwrap();
     let messaging = Messaging::new("orders", ORDERS, pool, &settings(nats_url), &registry).await.unwrap();
     let bucket = messaging.bucket("latest");
-    eventually("connected", PATIENCE, || async { messaging.broker_is_up() }).await;
+    eventually("connected", TIMEOUT, || async { messaging.broker_is_up() }).await;
     bucket
 }
 
 async fn next(watch: &mut BucketWatch) -> String {
     let BucketEntry { key, value, .. } =
-        timeout(PATIENCE, watch.next()).await.expect("the bucket tells something").unwrap();
+        timeout(TIMEOUT, watch.next()).await.expect("the bucket tells something").unwrap();
     format!("{key}={}", String::from_utf8_lossy(&value.unwrap_or_default()))
 }
 
@@ -81,7 +81,7 @@ async fn a_bucket_made_anew_or_seen_over_another_connection_is_not_the_same() {
 
     fresh.put("a", "2".into(), 0).await.unwrap();
     stack.kill_nats().await;
-    eventually("the loss is noticed", PATIENCE, || async { fresh.is_same().await.is_err() }).await;
+    eventually("the loss is noticed", TIMEOUT, || async { fresh.is_same().await.is_err() }).await;
     stack.restart_nats().await.unwrap();
     let same = eventually("the broker is back", Duration::from_secs(60), || async { fresh.is_same().await.ok() }).await;
     assert!(!same, "the bucket is, the connection isn't");

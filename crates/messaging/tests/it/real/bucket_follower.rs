@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use super::bucket::replica;
 
 /// Sends each call; writes a value of its own before it has caught up.
@@ -46,7 +46,7 @@ impl BucketObserver for Recorder {
 
 async fn expect(calls: &mut UnboundedReceiver<String>, expected: &[&str]) {
     for expected in expected {
-        let call = timeout(PATIENCE, calls.recv()).await.expect("a call in time").expect("the follower runs");
+        let call = timeout(TIMEOUT, calls.recv()).await.expect("a call in time").expect("the follower runs");
         assert_eq!(call, *expected);
     }
 }
@@ -72,6 +72,6 @@ async fn a_follower_observes_old_values_then_changes_and_starts_over_with_anothe
     let interrupted = "interrupted, changed: true, repeated: false";
     expect(&mut calls, &[interrupted, "begin", "caught up", "mine=1"]).await;
     shutdown.cancel();
-    timeout(PATIENCE, running).await.expect("ends in time").unwrap();
+    timeout(TIMEOUT, running).await.expect("ends in time").unwrap();
     assert_eq!(calls.recv().await, None, "nothing is called after the shutdown");
 }

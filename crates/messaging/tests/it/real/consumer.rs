@@ -9,7 +9,7 @@ use flotilla_testkit::{Database, assert_no_pending_acks, assert_nothing_left, ev
 use uuid::Uuid;
 
 use super::{
-    CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, Recording, applied, database, eventually_applied, inject, settings,
+    CONSUMER, Node, ORDERS, PAYMENTS, Recording, TIMEOUT, applied, database, eventually_applied, inject, settings,
     streamed,
 };
 use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, UNKNOWN, event, events};
@@ -73,7 +73,7 @@ async fn a_repeated_command_is_not_run_again_and_its_reply_is_sent_again_under_t
         let all = streamed(&pair.nats, "PAYMENTS").await;
         all.into_iter().filter(|event| event.causation_id == Some(sent[1].id)).collect::<Vec<Event>>()
     };
-    eventually("reply repeated", PATIENCE, || async { replies().await.len() == 2 }).await;
+    eventually("reply repeated", TIMEOUT, || async { replies().await.len() == 2 }).await;
     let replies = replies().await;
     assert_eq!(replies[0], replies[1]);
     assert_eq!(replies[0].kind, REPLY);
@@ -95,9 +95,9 @@ async fn a_poison_event_is_parked_its_frame_mates_are_applied_and_it_ends_as_a_d
     assert_eq!((parked.len(), parked[0].0), (1, poison.id));
     assert!(parked[0].3.contains("23502"), "{}", parked[0].3);
     assert_no_pending_acks(&pair.nats, "ORDERS").await;
-    eventually("dead", PATIENCE, || async { pair.parked().await[0].1 == "dead" }).await;
+    eventually("dead", TIMEOUT, || async { pair.parked().await[0].1 == "dead" }).await;
     assert_eq!(pair.parked().await[0].2, 4);
-    let copy = eventually("a copy in the stream", PATIENCE, || async {
+    let copy = eventually("a copy in the stream", TIMEOUT, || async {
         streamed(&pair.nats, "PAYMENTS").await.into_iter().find(|event| event.id == poison.id)
     })
     .await;
@@ -114,7 +114,7 @@ async fn an_unknown_type_is_parked_as_a_dead_letter() {
     let unknown = event(&pair.orders.ids, &format!("{UNKNOWN}\0"), "what");
     pair.orders.commit(&sent).await;
     inject_when_there(&pair, &[sent.remove(0), unknown.clone()]).await;
-    let parked = eventually("parked", PATIENCE, || async { pair.parked().await.pop() }).await;
+    let parked = eventually("parked", TIMEOUT, || async { pair.parked().await.pop() }).await;
     assert_eq!((parked.0, parked.1.as_str()), (unknown.id, "dead"));
     assert_no_pending_acks(&pair.nats, "ORDERS").await;
     pair.stop().await;
@@ -132,7 +132,7 @@ async fn an_event_with_a_huge_attribute_is_parked_and_holds_nothing_up() {
     for bad in [huge, most, full] {
         inject(&pair.nats, SUBJECT, &[bad]).await;
     }
-    eventually("parked", PATIENCE, || async { pair.parked().await.len() == 3 }).await;
+    eventually("parked", TIMEOUT, || async { pair.parked().await.len() == 3 }).await;
     let more = events(&pair.orders.ids, KIND, 3);
     pair.orders.commit(&more).await;
     eventually_applied(&pair.payments_db, &[sent, more].concat()).await;
@@ -141,7 +141,7 @@ async fn an_event_with_a_huge_attribute_is_parked_and_holds_nothing_up() {
 }
 
 async fn inject_when_there(pair: &Pair, events: &[Event]) {
-    eventually("stream", PATIENCE, || async { !streamed(&pair.nats, "ORDERS").await.is_empty() }).await;
+    eventually("stream", TIMEOUT, || async { !streamed(&pair.nats, "ORDERS").await.is_empty() }).await;
     inject(&pair.nats, SUBJECT, events).await;
 }
 
@@ -187,7 +187,7 @@ async fn an_id_older_than_the_inbox_remembers_is_parked_and_never_applied() {
     let too_old = settings(&pair.nats).inbox_retention() + Duration::from_secs(3_600);
     old.id = Uuid::from_u128(old.id.as_u128() - (too_old.as_millis() << 80));
     inject(&pair.nats, SUBJECT, std::slice::from_ref(&old)).await;
-    let parked = eventually("parked", PATIENCE, || async { pair.parked().await.pop() }).await;
+    let parked = eventually("parked", TIMEOUT, || async { pair.parked().await.pop() }).await;
     assert_eq!((parked.0, parked.1.as_str()), (old.id, "dead"));
     assert!(!applied(&pair.payments_db).await.contains(&old.id));
     pair.stop().await;

@@ -8,7 +8,7 @@ use flotilla_servers::{Binaries, Layout, Postgres, PostgresOptions, provision};
 use flotilla_testkit::{eventually, stack};
 use tokio::io::AsyncWriteExt;
 
-use super::{Node, ORDERS, PATIENCE, database, ids_of, settings, streamed};
+use super::{Node, ORDERS, TIMEOUT, database, ids_of, settings, streamed};
 use crate::fixtures::{KIND, events};
 
 /// A cluster that no other test uses; gone with the test.
@@ -70,7 +70,7 @@ async fn a_dumped_database_goes_on_in_another_cluster_with_what_it_had_not_publi
     let node = Node::start(&db, ORDERS, &settings(&nats), vec![]).await;
     let published = events(&node.ids, KIND, 10);
     node.commit(&published).await;
-    eventually("published", PATIENCE, || async { streamed(&nats, "ORDERS").await.len() == 10 }).await;
+    eventually("published", TIMEOUT, || async { streamed(&nats, "ORDERS").await.len() == 10 }).await;
     node.stop().await;
     // The broker is away: these are in the outbox alone.
     let node = Node::start(&db, ORDERS, &settings("nats://127.0.0.1:9"), vec![]).await;
@@ -91,7 +91,7 @@ async fn a_dumped_database_goes_on_in_another_cluster_with_what_it_had_not_publi
     let node = Node::on("orders", &PostgresSettings::new(owner, system, user), ORDERS, &settings(&nats), vec![]).await;
     let new = events(&node.ids, KIND, 5);
     node.commit(&new).await;
-    eventually("published", PATIENCE, || async { streamed(&nats, "ORDERS").await.len() == 25 }).await;
+    eventually("published", TIMEOUT, || async { streamed(&nats, "ORDERS").await.len() == 25 }).await;
     assert_eq!(ids_of(&streamed(&nats, "ORDERS").await), ids_of(&[published, waiting, new].concat()));
     let generations =
         "SELECT (SELECT count(*) FROM outbox_generation), (SELECT count(DISTINCT generation) FROM outbox)";

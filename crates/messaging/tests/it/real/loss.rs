@@ -11,7 +11,7 @@ use flotilla_servers::Nats;
 use flotilla_testkit::{Database, assert_outbox_published, eventually, nats_client};
 
 use super::broker::own_nats;
-use super::{CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, database, eventually_applied, settings};
+use super::{CONSUMER, Node, ORDERS, PAYMENTS, TIMEOUT, database, eventually_applied, settings};
 use crate::fixtures::{KIND, event, events};
 
 /// Orders publishes; payments has applied `acked` frames and is down while more are published.
@@ -52,7 +52,7 @@ impl World {
     }
 
     async fn floor_is_known(&self, acked: usize) {
-        eventually("the relay knows what is acked", PATIENCE, || async {
+        eventually("the relay knows what is acked", TIMEOUT, || async {
             let rows = self.orders_db.query("SELECT floor FROM relay_consumer", &[]).await;
             rows.first().is_some_and(|row| row.get::<_, i64>(0) >= i64::try_from(acked).unwrap())
         })
@@ -66,10 +66,8 @@ impl World {
     /// Waits until the relay has noticed that the sequences are gone.
     async fn noticed(&self, sequences: &str) {
         let sql = "SELECT EXISTS (SELECT FROM relay_stream WHERE gone @> $1::text::int8multirange)";
-        eventually("the loss is noticed", PATIENCE, || async {
-            self.orders_db.value::<bool>(sql, &[&sequences]).await
-        })
-        .await;
+        eventually("the loss is noticed", TIMEOUT, || async { self.orders_db.value::<bool>(sql, &[&sequences]).await })
+            .await;
     }
 
     /// Payments comes back; asserts that everything is applied once.
@@ -216,12 +214,12 @@ async fn a_consumer_further_behind_than_the_outbox_is_recorded() {
     let db = &world.orders_db;
     db.query("UPDATE relay_checkpoint SET recorded_at = recorded_at - interval '3 days'", &[]).await;
     db.query("DELETE FROM outbox", &[]).await;
-    eventually("thinned", PATIENCE, || async {
+    eventually("thinned", TIMEOUT, || async {
         db.value::<i64>("SELECT count(*) FROM relay_checkpoint", &[]).await == 1
     })
     .await;
     world.stream().await.purge().await.unwrap();
     let sql = "SELECT EXISTS (SELECT FROM relay_loss WHERE (consumer, first_sequence, last_sequence) = ('payments-orders', 6, 13))";
-    eventually("recorded", PATIENCE, || async { db.value::<bool>(sql, &[]).await }).await;
+    eventually("recorded", TIMEOUT, || async { db.value::<bool>(sql, &[]).await }).await;
     world.orders.stop().await;
 }

@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 use crate::fixtures::{COMMAND, KIND, REPLY, event, text};
 
-pub use flotilla_testkit::PATIENCE;
+pub use flotilla_testkit::TIMEOUT;
 pub const ORDERS: StreamSpec = StreamSpec { name: "ORDERS", subjects: &["flotilla.orders.events"] };
 pub const PAYMENTS: StreamSpec = StreamSpec { name: "PAYMENTS", subjects: &["flotilla.payments.events"] };
 pub const CONSUMER: ConsumerSpec = ConsumerSpec {
@@ -191,7 +191,7 @@ pub async fn applied(database: &Database) -> Vec<Uuid> {
 pub async fn eventually_applied(database: &Database, events: &[Event]) {
     let mut wanted: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     wanted.sort();
-    eventually("applied", PATIENCE, || async {
+    eventually("applied", TIMEOUT, || async {
         let found = applied(database).await;
         if found == wanted { Ok(()) } else { Err(format!("{} rows of {}", found.len(), wanted.len())) }
     })

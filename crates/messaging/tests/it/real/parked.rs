@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flotilla_testkit::{Database, eventually, stack};
 
-use super::{CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, Recording, database, settings};
+use super::{CONSUMER, Node, ORDERS, PAYMENTS, Recording, TIMEOUT, database, settings};
 use crate::fixtures::{KIND, event};
 
 /// The back-off after the first failed attempt. Longer than any test may take.
@@ -14,7 +14,7 @@ const BACKOFF: Duration = Duration::from_secs(1_200);
 /// Waits for this many attempts at the only parked message, and returns the seconds until the next.
 async fn wait_after(database: &Database, attempts: i32) -> f64 {
     let sql = "SELECT attempts, extract(epoch FROM next_attempt_at - clock_timestamp())::float8 FROM parked";
-    let (made, wait) = eventually(&format!("{attempts} attempts"), PATIENCE, || async {
+    let (made, wait) = eventually(&format!("{attempts} attempts"), TIMEOUT, || async {
         let rows = database.query(sql, &[]).await;
         rows.first().map(|row| (row.get::<_, i32>(0), row.get::<_, f64>(1))).filter(|(made, _)| *made >= attempts)
     })
@@ -41,7 +41,7 @@ async fn a_parked_message_waits_longer_after_each_attempt() {
         assert!((at_least..=at_most).contains(&wait), "attempt {attempts} is followed by a wait of {wait} s");
         payments_db.query("UPDATE parked SET next_attempt_at = clock_timestamp()", &[]).await;
     }
-    eventually("dead", PATIENCE, || async {
+    eventually("dead", TIMEOUT, || async {
         payments_db.value::<String>("SELECT state FROM parked", &[]).await == "dead"
     })
     .await;

@@ -10,7 +10,7 @@ use flotilla_testkit::{Database, assert_outbox_published, eventually, stack};
 use prometheus::Registry;
 
 use super::{
-    CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, Recording, database, eventually_applied, ids_of, settings, streamed,
+    CONSUMER, Node, ORDERS, PAYMENTS, Recording, TIMEOUT, database, eventually_applied, ids_of, settings, streamed,
 };
 use crate::fixtures::{KIND, event, events};
 
@@ -47,7 +47,7 @@ async fn a_row_whose_transaction_began_earlier_and_commits_later_is_not_skipped(
     // The relay is at work before it is put to the test.
     let first = event(&orders.ids, KIND, "first");
     orders.commit(std::slice::from_ref(&first)).await;
-    eventually("published", PATIENCE, || async { ids_of(&streamed(&nats, "ORDERS").await) == [first.id] }).await;
+    eventually("published", TIMEOUT, || async { ids_of(&streamed(&nats, "ORDERS").await) == [first.id] }).await;
     let (early, late) = (event(&orders.ids, KIND, "early"), event(&orders.ids, KIND, "late"));
     let slow = orders.pool.begin().await.unwrap();
     orders.outbox.append(&slow, std::slice::from_ref(&early)).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_row_whose_transaction_began_earlier_and_commits_later_is_not_skipped(
     assert_eq!(streamed(&nats, "ORDERS").await.len(), 1, "a row above a running transaction must wait");
     slow.commit().await.unwrap();
     orders.outbox.wake();
-    eventually("both published", PATIENCE, || async {
+    eventually("both published", TIMEOUT, || async {
         ids_of(&streamed(&nats, "ORDERS").await) == [first.id, early.id, late.id]
     })
     .await;
@@ -78,7 +78,7 @@ async fn a_cursor_move_that_was_lost_only_repeats() {
     orders_db.query("UPDATE relay_cursor SET generation = NULL, xid = NULL, id = NULL, stream_created = NULL, stream_sequence = NULL", &[]).await;
     let orders = Node::start(&orders_db, ORDERS, &settings(&nats), vec![]).await;
     orders.commit(&sent[10..]).await;
-    eventually("published again", PATIENCE, || async { streamed(&nats, "ORDERS").await.len() == 30 }).await;
+    eventually("published again", TIMEOUT, || async { streamed(&nats, "ORDERS").await.len() == 30 }).await;
     eventually_applied(&payments_db, &sent).await;
     orders.stop().await;
     payments.stop().await;
@@ -103,7 +103,7 @@ async fn only_the_holder_of_the_lease_publishes_and_another_takes_over() {
     first.kill().await;
     let last = event(&second.ids, KIND, "last");
     second.commit(std::slice::from_ref(&last)).await;
-    eventually("taken over", PATIENCE, || async {
+    eventually("taken over", TIMEOUT, || async {
         streamed(&nats, "ORDERS").await.last().is_some_and(|event| event.id == last.id)
     })
     .await;
@@ -132,7 +132,7 @@ async fn an_older_generation_is_published_first() {
     assert_eq!(before.generations().await.unwrap()[0], 1);
 
     let node = Node::start(&db, ORDERS, &settings(&nats), vec![]).await;
-    eventually("published", PATIENCE, || async { streamed(&nats, "ORDERS").await.len() == 10 }).await;
+    eventually("published", TIMEOUT, || async { streamed(&nats, "ORDERS").await.len() == 10 }).await;
     assert_eq!(ids_of(&streamed(&nats, "ORDERS").await), ids_of(&[old, new].concat()));
     node.stop().await;
 }

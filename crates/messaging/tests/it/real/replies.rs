@@ -6,7 +6,7 @@ use flotilla_messaging::Event;
 use flotilla_testkit::{eventually, stack};
 
 use super::{
-    CONSUMER, Node, ORDERS, PATIENCE, PAYMENTS, Recording, database, eventually_applied, inject, settings, streamed,
+    CONSUMER, Node, ORDERS, PAYMENTS, Recording, TIMEOUT, database, eventually_applied, inject, settings, streamed,
 };
 use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, event};
 
@@ -25,7 +25,7 @@ async fn a_batch_of_events_with_and_without_replies_repeats_each_reply_as_it_was
 
     let commands: Vec<_> = sent.iter().filter(|event| event.kind == COMMAND).map(|event| event.id).collect();
     // One event for each, and each reply repeated once.
-    let all = eventually("replies repeated", PATIENCE, || async {
+    let all = eventually("replies repeated", TIMEOUT, || async {
         let all = streamed(&nats, "PAYMENTS").await;
         if all.len() == sent.len() + commands.len() { Ok(all) } else { Err(format!("{} events", all.len())) }
     })

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use flotilla_messaging::broker::{Broker, Pings};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 /// Each of them, and no others; nobody stores it.
 pub async fn a_ping_reaches_those_who_wait_for_its_subject(broker: &impl Broker) {
@@ -13,7 +13,7 @@ pub async fn a_ping_reaches_those_who_wait_for_its_subject(broker: &impl Broker)
     broker.ping("contract.elsewhere", Bytes::from_static(b"other")).await.unwrap();
     broker.ping("contract.pings", Bytes::from_static(b"ping")).await.unwrap();
     for pings in [&mut first, &mut second] {
-        assert_eq!(tokio::time::timeout(PATIENCE, pings.next()).await.unwrap(), "ping");
+        assert_eq!(tokio::time::timeout(TIMEOUT, pings.next()).await.unwrap(), "ping");
     }
 }
 

@@ -9,7 +9,7 @@ use flotilla_messaging::{BrokerError, ConsumerSpec};
 use tokio::time::Instant;
 
 use super::{OTHER, READER, STREAM, SUBJECT, assert_silent, create, frame, frames, publish, read, reader, take, text};
-use crate::{PATIENCE, eventually};
+use crate::{TIMEOUT, eventually};
 
 /// It is an error, and no durable is left.
 pub async fn a_consumer_of_a_stream_that_does_not_exist_is_refused(broker: &impl Broker) {
@@ -71,7 +71,7 @@ pub async fn no_more_frames_are_taken_than_asked_for(broker: &impl Broker) {
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     let mut texts = Vec::new();
     while texts.len() < 3 {
-        let came = subscription.next(1, PATIENCE).await.unwrap();
+        let came = subscription.next(1, TIMEOUT).await.unwrap();
         assert_eq!(came.len(), 1);
         came[0].ack().await.unwrap();
         texts.push(text(&came[0]));
@@ -110,12 +110,12 @@ pub async fn a_consumer_that_has_acked_everything_is_idle(broker: &impl Broker) 
     let created = reader(broker).await.created;
     let held = take(&mut subscription, 3).await;
     held[0].ack().await.unwrap();
-    eventually("the first is acked", PATIENCE, || async { reader(broker).await.floor == 1 }).await;
+    eventually("the first is acked", TIMEOUT, || async { reader(broker).await.floor == 1 }).await;
     assert!(!reader(broker).await.idle);
     for delivery in &held[1..] {
         delivery.ack().await.unwrap();
     }
-    eventually("all are acked", PATIENCE, || async { reader(broker).await.idle }).await;
+    eventually("all are acked", TIMEOUT, || async { reader(broker).await.idle }).await;
     let state = reader(broker).await;
     assert_eq!((state.name.as_str(), state.created, state.floor), (READER.name, created, 3));
 }
@@ -147,11 +147,11 @@ pub async fn deleted_consumers_begin_anew_at_the_first_message(broker: &impl Bro
 
 /// Waits for the error that a reader gets.
 async fn gone(subscription: &mut impl Subscription) -> BrokerError {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         match subscription.next(1, Duration::from_secs(1)).await {
             Err(error) => return error,
-            Ok(_) => assert!(Instant::now() < end, "no error within {PATIENCE:?}"),
+            Ok(_) => assert!(Instant::now() < end, "no error within {TIMEOUT:?}"),
         }
     }
 }

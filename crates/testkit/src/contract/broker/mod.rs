@@ -15,7 +15,7 @@ use flotilla_messaging::broker::{Broker, ConsumerState, Delivery, StreamConfig, 
 use flotilla_messaging::frame::Frame;
 use tokio::time::Instant;
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 pub use connection::*;
 pub use consuming::*;
@@ -63,11 +63,11 @@ fn text(delivery: &impl Delivery) -> String {
 
 /// Takes frames until there are `count`.
 async fn take<S: Subscription>(subscription: &mut S, count: usize) -> Vec<S::Delivery> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     let mut taken = Vec::new();
     while taken.len() < count {
         taken.extend(subscription.next(count - taken.len(), Duration::from_secs(1)).await.unwrap());
-        assert!(Instant::now() < end, "{} of {count} frames came within {PATIENCE:?}", taken.len());
+        assert!(Instant::now() < end, "{} of {count} frames came within {TIMEOUT:?}", taken.len());
     }
     taken
 }

@@ -6,7 +6,7 @@ use flotilla_messaging::broker::{Broker, Delivery, Subscription};
 use tokio::time::Instant;
 
 use super::{ACK_WAIT, READER, SUBJECT, assert_silent, create, frame, frames, publish, read, reader, take, text};
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 /// Not after the ack wait either, nor to a later reader.
 pub async fn an_acked_frame_does_not_come_again(broker: &impl Broker) {
@@ -104,7 +104,7 @@ pub async fn two_readers_of_one_durable_share_its_frames(broker: &impl Broker) {
     let wanted: Vec<String> = (0..40).map(|number| format!("{number:02}")).collect();
     publish(broker, wanted.iter().map(|text| frame(SUBJECT, text)).collect()).await;
     let mut came = Vec::new();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while came.len() < wanted.len() {
         for subscription in [&mut first, &mut second] {
             for delivery in subscription.next(2, Duration::from_millis(20)).await.unwrap() {
@@ -115,7 +115,7 @@ pub async fn two_readers_of_one_durable_share_its_frames(broker: &impl Broker) {
                 }
             }
         }
-        assert!(Instant::now() < end, "{} frames came within {PATIENCE:?}", came.len());
+        assert!(Instant::now() < end, "{} frames came within {TIMEOUT:?}", came.len());
     }
     came.sort();
     assert_eq!(came, wanted);

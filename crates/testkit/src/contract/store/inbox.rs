@@ -6,7 +6,7 @@ use flotilla_messaging::store::Effects;
 use uuid::Uuid;
 
 use super::{CONSUMER, RIVAL, Store, appending, claim, decoded, event, events, ids, row_ids, rows};
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 /// What was claimed before is not new, what wasn't is.
 pub async fn an_id_is_claimed_once(store: &impl Store) {
@@ -46,7 +46,7 @@ pub async fn a_rival_waits_for_a_claim_and_gets_what_is_left(store: &impl Store)
     let early = tokio::time::timeout(Duration::from_millis(300), rival.as_mut()).await;
     assert!(early.is_err(), "the rival got {early:?} while the claim was held");
     store.commit(first).await.unwrap();
-    assert_eq!(tokio::time::timeout(PATIENCE, rival).await.unwrap(), ids[2..]);
+    assert_eq!(tokio::time::timeout(TIMEOUT, rival).await.unwrap(), ids[2..]);
 }
 
 /// What came before it stays, what came after it is gone.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{LONG, Store};
-use crate::{PATIENCE, eventually};
+use crate::{TIMEOUT, eventually};
 
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -33,7 +33,7 @@ pub async fn a_lease_that_ran_out_is_taken_over(store: &impl Store) {
     let started = Instant::now();
     let old = store.acquire("first", SHORT).await.unwrap().unwrap();
     assert!(store.renew(old.epoch, SHORT * 2).await.unwrap());
-    let new = eventually("free", PATIENCE, || async { store.acquire("second", LONG).await.unwrap() }).await;
+    let new = eventually("free", TIMEOUT, || async { store.acquire("second", LONG).await.unwrap() }).await;
     assert!(started.elapsed() >= SHORT * 2, "taken over after {:?}", started.elapsed());
     assert!(new.epoch > old.epoch);
     assert!(!store.renew(old.epoch, LONG).await.unwrap());
@@ -71,7 +71,7 @@ pub async fn a_grant_tells_where_the_last_holder_stopped(store: &impl Store) {
 /// Neither cursor nor lease, checkpoints nor record.
 pub async fn a_stale_epoch_moves_nothing(store: &impl Store) {
     let old = store.acquire("old", SHORT).await.unwrap().unwrap();
-    let new = eventually("free", PATIENCE, || async { store.acquire("new", LONG).await.unwrap() }).await;
+    let new = eventually("free", TIMEOUT, || async { store.acquire("new", LONG).await.unwrap() }).await;
     let record = StreamRecord::default();
     let to = Checkpoint { sequence: 9, cursor: at(9) };
     let rewind = Rewind { to, stream: mark(9), record: &record, losses: &[], lost_from: 1 };

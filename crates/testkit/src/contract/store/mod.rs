@@ -13,7 +13,7 @@ use flotilla_messaging::store::{Cursor, Effects, InboxStore, OutboxRow, OutboxSt
 use flotilla_messaging::{Event, frame};
 use uuid::Uuid;
 
-use crate::{PATIENCE, eventually};
+use crate::{TIMEOUT, eventually};
 
 pub use inbox::*;
 pub use lease::*;
@@ -95,7 +95,7 @@ fn decoded(row: &impl OutboxRow) -> Event {
 /// Waits until the settled rows are these: transactions of others on the same server may hold them back.
 async fn eventually_settled(store: &impl Store, wanted: &[Uuid]) {
     let start = start(store).await;
-    eventually("settled", PATIENCE, || async {
+    eventually("settled", TIMEOUT, || async {
         let found = row_ids(&store.read(start, true, 1_000).await.unwrap());
         if found == wanted { Ok(()) } else { Err(format!("{found:?}, not {wanted:?}")) }
     })

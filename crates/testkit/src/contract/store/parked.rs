@@ -6,7 +6,7 @@ use flotilla_messaging::store::{DueMessage, Effects, OutboxRow, Parked, ParkedCo
 use flotilla_messaging::{Event, dead_letter_subject};
 
 use super::{CONSUMER, RIVAL, SERVICE, Store, decoded, event, rows};
-use crate::{PATIENCE, eventually};
+use crate::{TIMEOUT, eventually};
 
 fn counts(retrying: i64, dead: i64) -> ParkedCounts {
     ParkedCounts { retrying, dead }
@@ -26,7 +26,7 @@ async fn park(store: &impl Store, parked: Vec<Parked>) -> u64 {
 
 /// Waits for a due message, and ends its transaction without a change.
 async fn due(store: &impl Store) -> DueMessage {
-    eventually("due", PATIENCE, || async { peek(store, CONSUMER).await }).await
+    eventually("due", TIMEOUT, || async { peek(store, CONSUMER).await }).await
 }
 
 async fn peek(store: &impl Store, consumer: &'static str) -> Option<DueMessage> {
@@ -103,7 +103,7 @@ pub async fn a_due_message_is_given_to_one_transaction_at_a_time(store: &impl St
     let mut held = Vec::new();
     for tx in [&mut first, &mut second] {
         let message = loop {
-            let due = tokio::time::timeout(PATIENCE, store.due(tx, &[CONSUMER])).await.expect("it waits for others");
+            let due = tokio::time::timeout(TIMEOUT, store.due(tx, &[CONSUMER])).await.expect("it waits for others");
             match due.unwrap() {
                 Some(message) => break message,
                 None => tokio::time::sleep(Duration::from_millis(20)).await,

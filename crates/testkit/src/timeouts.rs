@@ -16,10 +16,10 @@ use flotilla_telemetry::TelemetrySettings;
 
 use crate::Database;
 
-/// The deadline of anything that a test waits for.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that a test waits for anything.
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-const LONG: HumanDuration = HumanDuration(PATIENCE);
+const LONG: HumanDuration = HumanDuration(TIMEOUT);
 
 /// Settings of a server under test.
 #[must_use]
@@ -52,7 +52,7 @@ pub fn common_settings(database: &Database, nats_url: impl Into<String>) -> Comm
     }
 }
 
-/// The same for connection pools.
-pub(crate) fn patient(settings: PostgresSettings) -> PostgresSettings {
+/// Settings of a connection pool under test.
+pub(crate) fn with_long_timeouts(settings: PostgresSettings) -> PostgresSettings {
     PostgresSettings { connect_timeout: LONG, statement_timeout: LONG, acquire_timeout: LONG, ..settings }
 }
