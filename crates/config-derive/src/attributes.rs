@@ -20,7 +20,7 @@ pub(crate) struct Attributes {
     pub rename: Option<String>,
     /// The field isn't a setting; its value is always its type's `Default`.
     pub skip: bool,
-    /// Its settings stand in the section that it is a field of.
+    /// Its settings belong to the section that it is a field of.
     pub flatten: bool,
     pub rename_all: Option<String>,
     pub aliases: Vec<String>,

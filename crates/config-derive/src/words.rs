@@ -1,4 +1,4 @@
-//! One setting: a choice among words, or anything that is read from a text and shown by `Display`.
+//! Types of one setting: a choice among words, or a type that implements `FromStr` and `Display`.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -11,7 +11,7 @@ pub(crate) fn derive(input: &DeriveInput, attributes: &Attributes, data: &DataEn
     let (mut idents, mut words) = (Vec::new(), Vec::new());
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) {
-            return Err(syn::Error::new_spanned(variant, "a choice has only words: variants without content"));
+            return Err(syn::Error::new_spanned(variant, "the variants of a setting have no fields"));
         }
         let own = attributes::read(&variant.attrs)?;
         let case = attributes.rename_all.as_deref();
@@ -29,7 +29,7 @@ pub(crate) fn derive(input: &DeriveInput, attributes: &Attributes, data: &DataEn
     Ok(value(input, &kind, &read, &shown))
 }
 
-/// A type with a text form.
+/// A type that implements `FromStr` and `Display`.
 pub(crate) fn parsed(input: &DeriveInput, kind: &str) -> TokenStream {
     let read = quote! {
         given.text()?.parse().map_err(|error| {

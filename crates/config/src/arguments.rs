@@ -6,7 +6,7 @@ use crate::problems::Problem;
 use crate::reference::Reference;
 use crate::resolve::scheme_of;
 
-/// Words that a switch's value may be, where it stands apart.
+/// Values of a switch that may follow it as a separate argument.
 const SWITCH: [&str; 8] = ["true", "false", "yes", "no", "on", "off", "1", "0"];
 
 /// A setting that a flag sets.

@@ -1,14 +1,14 @@
-//! Files of variables, as `.env` is written.
+//! Reads `.env` files.
 //!
-//! A line is `NAME=value`, `export` before it or not; empty lines and those that begin with `#` don't count. A plain
-//! value ends before ` #`; one in single quotes is taken as it stands; one in double quotes knows `\n`, `\t`, `\"`,
-//! `\\` and `\$`. Quoted values may span lines. Nothing is substituted: a `$` is a `$`.
+//! A line is `NAME=value` or `export NAME=value`; empty lines and lines that begin with `#` are ignored. A plain value
+//! ends before ` #`; a value in single quotes is literal; in double quotes, the escapes are `\n`, `\r`, `\t`, `\"`,
+//! `\\` and `\$`. Quoted values may span lines. Variables aren't expanded: a `$` is a `$`.
 
 use std::path::Path;
 
 use crate::error::ConfigError;
 
-/// Reads a file. One that isn't there has no variables, unless it must be.
+/// Reads a file. A file that doesn't exist has no variables, unless it is required.
 pub(crate) fn read(path: &Path, required: bool) -> Result<Vec<(String, String)>, ConfigError> {
     let fail = |message: String| ConfigError::File { path: path.to_owned(), message };
     match std::fs::read_to_string(path) {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_variable_is_told_by_its_number() {
+    fn an_invalid_line_is_reported_by_its_number() {
         for (text, line) in [("A=1\nhello", 2), ("A='1\nB=2", 1), ("A=\"x\" y", 1), ("a b=1", 1), ("=1", 1)] {
             assert_eq!(parse(text), Err(line), "{text:?}");
         }

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_read_back() {
+    fn a_printed_duration_parses_to_the_same_duration() {
         for millis in [0, 1, 999, 1_000, 61_001, 86_400_000, 90_061_001] {
             let duration = HumanDuration::from_millis(millis);
             assert_eq!(duration.to_string().parse(), Ok(duration));

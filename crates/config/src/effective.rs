@@ -1,4 +1,4 @@
-//! What holds, where it comes from, and which of it may change.
+//! Effective settings: their values, where these come from, and which of them can change.
 
 use std::fmt::Write as _;
 
@@ -10,16 +10,16 @@ use crate::setting::Setting;
 use crate::shown::{MASK, Shown};
 use crate::tree;
 
-/// Settings that were read, with what can be told of them.
+/// Settings that were read, with their values and sources.
 #[derive(Clone, Debug)]
 pub struct Loaded<T> {
     /// The settings.
     pub settings: T,
-    /// What they hold and where it comes from.
+    /// Their values and where these come from.
     pub effective: Effective,
 }
 
-/// What each setting holds and where it comes from; secrets are masked.
+/// The value of each setting and where it comes from; secrets are masked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Effective(Vec<EffectiveSetting>);
@@ -29,11 +29,11 @@ pub struct Effective(Vec<EffectiveSetting>);
 pub struct EffectiveSetting {
     /// The dotted name.
     pub setting: String,
-    /// What it holds; nothing if it has no value.
+    /// Its value; `None` if it has none.
     pub value: Option<String>,
-    /// A variable, a file, a flag, the remote source, or `default`.
+    /// Where the value comes from: a variable, a file, a flag, the remote source, or `default`.
     pub source: String,
-    /// Whether a reload may change it.
+    /// Whether a reload can change it.
     pub live: bool,
 }
 
@@ -53,13 +53,13 @@ impl Effective {
         Self(shown.into_iter().map(effective).collect())
     }
 
-    /// Each setting, in the order of declaration.
+    /// The settings, in the order of declaration.
     #[must_use]
     pub fn settings(&self) -> &[EffectiveSetting] {
         &self.0
     }
 
-    /// One line a setting: name, value, source.
+    /// One line per setting: name, value, source.
     #[must_use]
     pub fn text(&self) -> String {
         let value = |setting: &EffectiveSetting| setting.value.clone().unwrap_or_else(|| "-".to_owned());

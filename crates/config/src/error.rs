@@ -1,4 +1,4 @@
-//! The one way in which loading fails.
+//! The error of loading.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use crate::problems::Problem;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A file can't be read or understood.
+    /// A file can't be read or parsed.
     File {
         /// The file, or the directory.
         path: PathBuf,
         /// What is wrong with it.
         message: String,
     },
-    /// Settings are wrong: all of them.
+    /// Settings are invalid; every problem found.
     Settings(Vec<Problem>),
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for ConfigError {
         match self {
             Self::File { path, message } => write!(f, "settings file {}: {message}", path.display()),
             Self::Settings(problems) => {
-                write!(f, "{} wrong", if problems.len() == 1 { "a setting is" } else { "settings are" })?;
+                write!(f, "invalid setting{}:", if problems.len() == 1 { "" } else { "s" })?;
                 for problem in problems {
                     write!(f, "\n  {problem}")?;
                 }

@@ -1,12 +1,12 @@
-//! Settings of a process: read in layers, checked as a whole, reloaded while it runs, with secrets that never show.
+//! Settings of a process: read in layers, validated as a whole, reloaded at run time; secrets are never shown.
 //!
-//! Owns how a setting gets from a default, a file, a variable, a flag or a remote source into a typed value (see
-//! [`Sources`] for their order) and how it gets to know of a change ([`Live`]). Guarantees:
-//! * Every bad setting is named at once, with where it comes from, what was given and what is allowed; an unknown one
-//!   is refused.
-//! * A secret is never shown: by no error, no list of settings, no `Debug`.
-//! * The type says what may change: what isn't [`Live`] holds until the process ends.
-//! * Nothing here is global: two loads in one process know nothing of each other.
+//! Owns how a typed value is read from defaults, files, variables, flags and a remote source (see [`Sources`] for their
+//! order) and how it changes at run time ([`Live`]). Guarantees:
+//! * All invalid settings are reported at once, with their source, the value given and what is allowed; unknown settings
+//!   are refused.
+//! * A secret is never shown, neither in errors nor in lists of settings nor by `Debug`.
+//! * The type says what can change: only [`Live`] settings do; all others keep their value until the process ends.
+//! * Nothing here is global: two loads in one process are independent.
 
 extern crate self as flotilla_config;
 

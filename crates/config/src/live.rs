@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::HumanDuration;
 
-/// A setting that a reload may change. Clones share it: whoever holds one sees the change. A setting of any other type
-/// holds until the process ends.
+/// A setting that a reload can change. Clones share the value, so a change is visible in all of them. Settings of other
+/// types keep their value until the process ends.
 pub struct Live<T>(Arc<watch::Sender<T>>);
 
 impl<T> Live<T> {
@@ -20,25 +20,25 @@ impl<T> Live<T> {
         Self(Arc::new(watch::Sender::new(value)))
     }
 
-    /// Told of each change from now on; its first value is what holds now.
+    /// A receiver of all changes from now on; it starts with the current value.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<T> {
         self.0.subscribe()
     }
 
-    /// Reads the value without a clone. Keep it short: a change waits for it.
+    /// Reads the value without cloning it. Keep `read` short: it blocks changes.
     pub fn read<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         read(&self.0.borrow())
     }
 
-    /// Changes it for all who share it. Reloads do this, and tests.
+    /// Changes the value in all clones. Called by reloads and tests.
     pub fn set(&self, value: T) {
         self.0.send_replace(value);
     }
 }
 
 impl<T: Clone> Live<T> {
-    /// What holds now.
+    /// The current value.
     #[must_use]
     pub fn get(&self) -> T {
         self.0.borrow().clone()
@@ -46,15 +46,15 @@ impl<T: Clone> Live<T> {
 }
 
 impl Live<HumanDuration> {
-    /// Waits until as much time has passed since then as the setting says, but at least so long. A change counts at
-    /// once.
+    /// Waits until the setting's duration, or `at_least` if that is longer, has passed since `then`. A change takes
+    /// effect immediately.
     pub async fn passed_since(&self, then: Instant, at_least: Duration) {
         let mut changes = self.subscribe();
         loop {
             let wait = changes.borrow_and_update().get().max(at_least);
             tokio::select! {
                 () = tokio::time::sleep_until(then + wait) => return,
-                // It never ends: `self` is the other end.
+                // The sender can't be gone: `self` holds it.
                 _ = changes.changed() => {}
             }
         }
@@ -81,7 +81,7 @@ impl<T: Default> Default for Live<T> {
 
 impl<T: PartialEq> PartialEq for Live<T> {
     fn eq(&self, other: &Self) -> bool {
-        // Not both borrowed at once if they are the same: a writer in between would lock them out.
+        // The same lock must not be read twice at once: a writer that waits in between would deadlock both.
         Arc::ptr_eq(&self.0, &other.0) || *self.0.borrow() == *other.0.borrow()
     }
 }
@@ -97,17 +97,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_clone_sees_the_change_and_a_subscriber_is_told() {
+    async fn clones_and_subscribers_see_a_change() {
         let setting = Live::from(1);
-        let (clone, mut told) = (setting.clone(), setting.subscribe());
-        assert_eq!(*told.borrow_and_update(), 1);
+        let (clone, mut receiver) = (setting.clone(), setting.subscribe());
+        assert_eq!(*receiver.borrow_and_update(), 1);
         setting.set(2);
-        told.changed().await.unwrap();
-        assert_eq!((*told.borrow(), clone.get(), clone.read(|value| value + 1)), (2, 2, 3));
+        receiver.changed().await.unwrap();
+        assert_eq!((*receiver.borrow(), clone.get(), clone.read(|value| value + 1)), (2, 2, 3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_is_shortened_ends_at_once() {
+    async fn a_shortened_duration_ends_a_wait_early() {
         let pause = Live::new(HumanDuration::from_secs(3_600));
         let began = Instant::now();
         let waiting = pause.clone();

@@ -11,18 +11,18 @@ use crate::resolve::Secrets;
 use crate::setting::Setting;
 use crate::sources::Sources;
 
-/// Loads the settings of this process from all that [`Sources::of_process`] has.
+/// Loads the settings of this process from [`Sources::of_process`].
 ///
 /// # Errors
-/// Every setting that is missing, unknown or wrong.
+/// Every setting that is missing, unknown or invalid.
 pub fn load<T: Setting>() -> Result<T, ConfigError> {
     Sources::of_process().load().map(|loaded| loaded.settings)
 }
 
-/// Like [`load`] from a given environment and file; a file that is given wins over those that the environment names.
+/// Like [`load`], from the given environment and file; the file replaces those that the environment names.
 ///
 /// # Errors
-/// Every setting that is missing, unknown or wrong.
+/// Every setting that is missing, unknown or invalid.
 pub fn load_from<T: Setting>(
     environment: impl IntoIterator<Item = (String, String)>,
     file: Option<&Path>,
@@ -33,17 +33,17 @@ pub fn load_from<T: Setting>(
 }
 
 impl Sources {
-    /// Reads all sources, without a remote one and without stores of secrets.
+    /// Reads all sources except the remote one and the secret stores.
     ///
     /// # Errors
-    /// Every setting that is missing, unknown or wrong.
+    /// Every setting that is missing, unknown or invalid.
     pub fn load<T: Setting>(&self) -> Result<Loaded<T>, ConfigError> {
         let reference = Reference::of::<T>();
         self.merge(&reference, &RemoteLayer::default())?.read(&reference, &Secrets::new())
     }
 }
 
-/// The variable of a setting, for those who write references.
+/// The environment variable of a setting.
 #[must_use]
 pub fn variable_of(setting: &str) -> String {
     variable(setting)

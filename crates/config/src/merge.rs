@@ -1,4 +1,4 @@
-//! Laying the layers upon each other.
+//! Merges all layers.
 
 use std::path::{Path, PathBuf};
 
@@ -17,29 +17,29 @@ use crate::sources::Sources;
 use crate::tree;
 use crate::variables::{Text, Variables};
 
-/// The setting that names the environment, and with it a layer of files.
+/// The setting that selects the environment and its layer of files.
 const ENVIRONMENT: &str = "service.environment";
-/// What holds if it isn't set.
+/// The default environment.
 const DEVELOPMENT: &str = "development";
 
 impl Sources {
-    /// Reads all sources into one tree, in which each value knows where it comes from.
+    /// Reads all sources into one tree whose values remember their origin.
     ///
     /// # Errors
-    /// A file can't be read or understood. [`Merged::read`] reports what is wrong with settings.
+    /// A file can't be read or parsed. Invalid settings are reported later, by [`Merged::read`].
     pub fn merge(&self, reference: &Reference, remote: &RemoteLayer) -> Result<Merged, ConfigError> {
-        Merging::new(self, reference).merge(remote)
+        Merger::new(self, reference).merge(remote)
     }
 }
 
-/// The work of laying one layer upon the other.
-struct Merging<'a> {
+/// Merges one layer after the other.
+struct Merger<'a> {
     sources: &'a Sources,
     reference: &'a Reference,
     merged: Merged,
 }
 
-impl<'a> Merging<'a> {
+impl<'a> Merger<'a> {
     fn new(sources: &'a Sources, reference: &'a Reference) -> Self {
         let problems = sources.problems.clone();
         Self { sources, reference, merged: Merged { problems, ..Merged::empty() } }
@@ -64,7 +64,7 @@ impl<'a> Merging<'a> {
             let named = named.or_else(|| tree::find(&own, ENVIRONMENT).map(tree::written));
             self.directory(directory, named)?;
         }
-        merge_kept(&mut self.merged.tree, &own);
+        merge_with_origins(&mut self.merged.tree, &own);
         for (name, text) in remote.values().iter().filter(|(_, text)| !text.is_empty()) {
             self.put(name, &Text { origin: remote.origin().to_owned(), text: text.clone() });
         }
@@ -80,7 +80,7 @@ impl<'a> Merging<'a> {
         Ok(self.merged)
     }
 
-    /// The variables of the file for them, and what to say of where they stand.
+    /// The variables of the env file, and the suffix that names the file in their origin.
     fn dotenv(&mut self) -> Result<(Vec<(String, String)>, String), ConfigError> {
         let Some((path, required)) = self.sources.dotenv() else { return Ok((Vec::new(), String::new())) };
         self.merged.watched.push(path.clone());
@@ -89,14 +89,14 @@ impl<'a> Merging<'a> {
 
     fn file(&mut self, path: &Path, over: &mut Value) -> Result<(), ConfigError> {
         self.merged.watched.push(path.to_owned());
-        tree::lay(over, files::read(path)?, &path.display().to_string());
+        tree::merge(over, files::read(path)?, &path.display().to_string());
         Ok(())
     }
 
-    /// The layers of a directory: what all share, what the environment adds, what the service has of its own.
+    /// Merges the layers of a directory: `base`, the environment's, the service's.
     fn directory(&mut self, directory: &Path, environment: Option<String>) -> Result<(), ConfigError> {
         if !directory.is_dir() {
-            let message = "is not a directory of settings".to_owned();
+            let message = "is not a directory".to_owned();
             return Err(ConfigError::File { path: directory.to_owned(), message });
         }
         self.merged.watched.push(directory.to_owned());
@@ -106,7 +106,7 @@ impl<'a> Merging<'a> {
         }
         let based = tree::find(&tree, ENVIRONMENT).map(tree::written);
         let environment = environment.or(based).unwrap_or_else(|| DEVELOPMENT.to_owned());
-        // No layer knows a name with a path in it; the setting's type refuses it.
+        // A value with a path in it must not read other files; the setting's type refuses it later.
         let environment = environment.trim().to_ascii_lowercase();
         let plain = environment.bytes().all(|byte| byte.is_ascii_alphanumeric());
         for stem in [plain.then_some(environment), self.sources.service.clone()].into_iter().flatten() {
@@ -114,12 +114,12 @@ impl<'a> Merging<'a> {
                 self.file(&path, &mut tree)?;
             }
         }
-        merge_kept(&mut self.merged.tree, &tree);
+        merge_with_origins(&mut self.merged.tree, &tree);
         self.refuse_unused_files(directory);
         Ok(())
     }
 
-    /// A misspelt layer would be ignored silently.
+    /// Refuses misspelt layers, which would otherwise be ignored silently.
     fn refuse_unused_files(&mut self, directory: &Path) {
         let environments = self.reference.find(ENVIRONMENT).into_iter().flat_map(|setting| setting.kind.choices());
         let mut layers: Vec<&str> = environments.copied().collect();
@@ -138,7 +138,7 @@ impl<'a> Merging<'a> {
         }
     }
 
-    /// One file a setting.
+    /// Reads a directory with one file per setting.
     fn mounted(&mut self, directory: &Path) -> Result<(), ConfigError> {
         self.merged.watched.push(directory.to_owned());
         for (name, path) in files::mounted(directory)? {
@@ -156,7 +156,7 @@ impl<'a> Merging<'a> {
         Ok(())
     }
 
-    /// The value that a file holds.
+    /// Reads the value of a setting from a file.
     fn secret(&mut self, name: &str, file: &Text) {
         let path = PathBuf::from(&file.text);
         match files::secret(&path) {
@@ -173,7 +173,7 @@ impl<'a> Merging<'a> {
     }
 
     fn put(&mut self, name: &str, set: &Text) {
-        // Whatever it held before, from wherever: this one counts.
+        // The new value overrides the earlier one, and with it the earlier one's mask.
         self.merged.masked.remove(name);
         if !tree::put(&mut self.merged.tree, name, Some(tree::text(&set.origin, set.text.as_str()))) {
             self.merged.problems.push(Problem::new(name, "unknown setting").at(&set.origin));
@@ -181,10 +181,10 @@ impl<'a> Merging<'a> {
     }
 }
 
-/// Lays a tree whose values know where they come from upon another.
-fn merge_kept(under: &mut Value, over: &Value) {
+/// Merges `over` into `under`, keeping the origins of its values.
+fn merge_with_origins(under: &mut Value, over: &Value) {
     for name in tree::leaves(over) {
-        // Only files are below, and a tree of files has a place for each name.
+        // `put` can't fail: only files have been merged so far, so no part of the name is a value from a variable.
         if let Some(value) = tree::find(over, &name) {
             tree::put(under, &name, Some(value.clone()));
         }

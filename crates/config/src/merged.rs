@@ -1,4 +1,4 @@
-//! All layers as one tree.
+//! All layers merged into one tree.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::problems::Problem;
 use crate::resolve::scheme_of;
 use crate::tree;
 
-/// A setting whose text refers to a secret that is kept elsewhere.
+/// A setting whose value refers to a secret in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretReference {
     /// The dotted name.
@@ -23,7 +23,7 @@ pub struct SecretReference {
 pub struct Merged {
     pub(crate) tree: Value,
     pub(crate) problems: Vec<Problem>,
-    /// Settings that were read from where secrets are kept: masked, whatever their type.
+    /// Settings read from secret files or stores, which are masked whatever their type.
     pub(crate) masked: BTreeSet<String>,
     pub(crate) watched: Vec<PathBuf>,
 }
@@ -33,7 +33,7 @@ impl Merged {
         Self { tree: tree::empty(), problems: Vec::new(), masked: BTreeSet::new(), watched: Vec::new() }
     }
 
-    /// The text of a setting as it was given, before anything is checked.
+    /// The value of a setting as given, not validated.
     #[must_use]
     pub fn text(&self, setting: &str) -> Option<String> {
         tree::find(&self.tree, setting).map(tree::written)
@@ -51,7 +51,7 @@ impl Merged {
         tree::leaves(&self.tree).into_iter().filter_map(reference).collect()
     }
 
-    /// The files and directories that were read, or would have been had they been there.
+    /// The files and directories that were read, or would have been read if they existed.
     #[must_use]
     pub fn watched(&self) -> &[PathBuf] {
         &self.watched

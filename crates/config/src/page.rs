@@ -1,21 +1,21 @@
-//! The settings as people read them: on a terminal, and as a page of the documentation.
+//! Lists settings for people: on a terminal and as a page of the documentation.
 
 use std::fmt::Write as _;
 
 use crate::reference::{Description, Reference};
 
 impl Reference {
-    /// Every setting, for a terminal: what it takes, what it defaults to, how it is set.
+    /// All settings for a terminal: type, default, description, variables.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         for setting in self.settings() {
             // Writing into a String doesn't fail.
-            let _ = writeln!(text, "--{}  {}", setting.name, plain(&setting.kind.to_string()));
+            let _ = writeln!(text, "--{}  {}", setting.name, plain(&setting.kind.name()));
             let _ = writeln!(text, "    {}", plain(&setting.doc));
             let mut facts = vec![value(setting), setting.variable()];
             facts.extend(setting.aliases.iter().map(|alias| format!("or {alias}")));
-            facts.extend(setting.live.then(|| "live: changes at a reload".to_owned()));
+            facts.extend(setting.live.then(|| "live: changes with a reload".to_owned()));
             let _ = writeln!(text, "    {}", facts.join("; "));
         }
         text
@@ -24,7 +24,7 @@ impl Reference {
     /// The settings of one section as a table in Markdown.
     #[must_use]
     pub fn table(&self, section: &str) -> String {
-        let mut table = String::from("| setting | takes | default | reload | what it is |\n|---|---|---|---|---|\n");
+        let mut table = String::from("| setting | type | default | reload | description |\n|---|---|---|---|---|\n");
         for setting in self.settings().iter().filter(|setting| top(&setting.name) == section) {
             let names = setting
                 .aliases
@@ -33,17 +33,17 @@ impl Reference {
             let default = match &setting.default {
                 Some(default) if default.is_empty() => "empty".to_owned(),
                 Some(default) => format!("`{default}`"),
-                None if setting.required => "**must be set**".to_owned(),
+                None if setting.required => "**required**".to_owned(),
                 None => "none".to_owned(),
             };
             let reload = if setting.live { "live" } else { "restart" };
-            let (kind, doc) = (cell(&setting.kind.to_string()), cell(&setting.doc));
+            let (kind, doc) = (cell(&setting.kind.name()), cell(&setting.doc));
             let _ = writeln!(table, "| {names} | {kind} | {} | {reload} | {doc} |", cell(&default));
         }
         table
     }
 
-    /// The sections at the top, and what each is for; settings without a section are in one without a name.
+    /// The top-level sections, each with its description; settings outside a section are listed under an empty name.
     #[must_use]
     pub fn top_sections(&self) -> Vec<(String, String)> {
         let mut found: Vec<(String, String)> = Vec::new();
@@ -65,18 +65,18 @@ fn top(name: &str) -> &str {
 fn value(setting: &Description) -> String {
     match &setting.default {
         Some(default) if default.is_empty() => "default: empty".to_owned(),
-        Some(default) => format!("default {default}"),
-        None if setting.required => "must be set".to_owned(),
+        Some(default) => format!("default: {default}"),
+        None if setting.required => "required".to_owned(),
         None => "no default".to_owned(),
     }
 }
 
-/// Without the marks of Markdown and of links in documentation.
+/// Removes Markdown's marks.
 fn plain(text: &str) -> String {
     text.replace(['`', '[', ']'], "")
 }
 
-/// Fit for a cell of a table.
+/// Escapes a text for a cell of a table.
 fn cell(text: &str) -> String {
     text.replace("[`", "`").replace("`]", "`").replace('|', "\\|")
 }

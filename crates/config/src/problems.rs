@@ -11,9 +11,9 @@ pub struct Problem {
     pub setting: String,
     /// What is wrong with it, and what is allowed.
     pub message: String,
-    /// What was given; never a secret.
+    /// The value given; never a secret.
     pub given: Option<String>,
-    /// Where the value came from, a variable or a file, when known.
+    /// Where the value came from, such as a variable or a file, if known.
     pub origin: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl Problem {
         Self { setting: setting.to_owned(), message: message.into(), given: None, origin: None }
     }
 
-    /// With the place that the value came from.
+    /// With the origin of the value.
     #[must_use]
     pub fn at(self, origin: &str) -> Self {
         Self { origin: Some(origin.to_owned()), ..self }
@@ -44,7 +44,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The problems found so far, in the order of finding.
+/// The problems found so far, in the order they were found.
 #[derive(Clone, Debug, Default)]
 pub struct Problems {
     found: Vec<Problem>,
@@ -52,7 +52,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Reports that a setting is wrong. `setting` is relative to the section being checked.
+    /// Reports a problem with a setting. `setting` is relative to the section being checked.
     pub fn add(&mut self, setting: &str, message: impl Into<String>) {
         let setting = format!("{}{setting}", self.prefix);
         self.push(Problem::new(&setting, message));
@@ -65,7 +65,7 @@ impl Problems {
         }
     }
 
-    /// What `check` finds is named below `name`.
+    /// Runs `check` on the section `name`: the settings it reports are relative to that section.
     pub fn within(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
         let outer = self.prefix.len();
         self.prefix.push_str(name);
@@ -74,13 +74,13 @@ impl Problems {
         self.prefix.truncate(outer);
     }
 
-    /// Whether nothing was found.
+    /// Whether no problem was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// What was found.
+    /// The problems found.
     #[must_use]
     pub fn found(&self) -> &[Problem] {
         &self.found
@@ -91,8 +91,8 @@ impl Problems {
     }
 }
 
-/// What a section requires beyond the types of its settings. Each section has one, be it empty: `derive(Setting)` calls
-/// it, and those of the sections inside before it.
+/// Validates a section beyond the types of its settings. Every section implements it, if only as an empty `impl`:
+/// `derive(Setting)` calls it after those of the sections inside.
 pub trait Validate {
     /// Reports every problem of this section's own settings, and how they and the sections inside fit together. Settings
     /// are named relative to this section.
@@ -114,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sections_problem_carries_the_sections_name_and_its_variable() {
+    fn a_problem_in_a_section_names_the_section_and_the_variable() {
         let mut problems = Problems::default();
         problems.within("postgres", |problems| Pool { size: 0 }.validate(problems));
         problems.add("grace", "must be shorter");
-        let told: Vec<String> = problems.found().iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = problems.found().iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            lines,
             [
                 "postgres.size: must be at least 1 (set FLOTILLA__POSTGRES__SIZE)",
                 "grace: must be shorter (set FLOTILLA__GRACE)"

@@ -1,4 +1,4 @@
-//! From the tree of all layers to settings, or to everything that is wrong with them.
+//! Reads settings from the merged tree, and reports all problems with them.
 
 use crate::effective::{Effective, Loaded};
 use crate::error::ConfigError;
@@ -11,11 +11,11 @@ use crate::setting::Setting;
 use crate::tree;
 
 impl Merged {
-    /// Reads the tree as a settings type, and checks it as a whole where the types fit; `secrets` are what references
-    /// stand for.
+    /// Reads the tree as a settings type and, if every value has the right type, validates it as a whole. `secrets` are
+    /// the values of references.
     ///
     /// # Errors
-    /// Every setting that is missing, unknown or wrong.
+    /// Every setting that is missing, unknown or invalid.
     pub fn read<T: Setting>(&self, reference: &Reference, secrets: &Secrets) -> Result<Loaded<T>, ConfigError> {
         let mut reader = Reader::new(self.clone(), reference);
         reader.refuse_unknown();
@@ -31,11 +31,11 @@ impl Merged {
         Err(ConfigError::Settings(reader.problems))
     }
 
-    /// Reads one section ahead of the rest, such as the one that tells where secrets are. References in it stay texts,
-    /// and nothing but its types is checked.
+    /// Reads one section ahead of the rest, such as the one with the addresses of secret stores. References in it aren't
+    /// resolved, and only types are checked.
     ///
     /// # Errors
-    /// Every setting of it that is missing, unknown or wrong.
+    /// Every setting of the section that is missing, unknown or invalid.
     pub fn section<S: Setting>(&self, name: &str) -> Result<S, ConfigError> {
         let reference = Reference::below::<S>(name);
         let mut merged = Self::empty();
@@ -49,7 +49,7 @@ impl Merged {
     }
 }
 
-/// What the settings as a whole say is wrong.
+/// Validates the settings as a whole.
 fn check<T: Setting>(settings: &T, reader: &mut Reader<'_>) {
     let mut problems = Problems::default();
     settings.check(&mut problems);

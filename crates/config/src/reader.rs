@@ -1,4 +1,4 @@
-//! Reads settings out of the tree, each once, and notes everything that is wrong on the way.
+//! Reads each setting from the tree once, and collects the problems.
 
 use std::collections::BTreeSet;
 
@@ -14,33 +14,33 @@ use crate::suggest::{like, unknown};
 use crate::tree;
 use crate::value::{Given, SettingValue, ValueError};
 
-/// More of what was given isn't shown.
-const LONGEST_GIVEN: usize = 80;
+/// Maximum number of characters of a given value that errors show.
+const MAX_SHOWN: usize = 80;
 
-/// The tree of all layers, as settings read it.
+/// Reads settings from the merged tree.
 pub struct Reader<'a> {
     pub(crate) merged: Merged,
     reference: &'a Reference,
     pub(crate) problems: Vec<Problem>,
-    /// Settings with a reported problem; problems that follow from it are not reported again.
-    told: BTreeSet<String>,
+    /// Settings with a reported problem; further problems with them are not reported.
+    reported: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(mut merged: Merged, reference: &'a Reference) -> Self {
         let problems = std::mem::take(&mut merged.problems);
-        let told = problems.iter().map(|problem| problem.setting.clone()).collect();
-        Self { merged, reference, problems, told }
+        let reported = problems.iter().map(|problem| problem.setting.clone()).collect();
+        Self { merged, reference, problems, reported }
     }
 
-    /// Whether something stands at this name.
+    /// Whether the setting or section has a value.
     #[must_use]
     pub fn is_given(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
-    /// Whether the settings of this section can be read. A section that isn't there is an empty one.
-    pub fn enters(&mut self, section: &str) -> bool {
+    /// Whether the settings of this section can be read: it is a section or absent. Reports a value in its place.
+    pub fn check_section(&mut self, section: &str) -> bool {
         let value = if section.is_empty() { None } else { self.find(section) };
         if value.is_none_or(|value| matches!(value.kind, ValueKind::Table(_))) {
             return true;
@@ -49,25 +49,25 @@ impl<'a> Reader<'a> {
         let inside = self.reference.settings().iter().find(|setting| setting.name.starts_with(&below));
         let such = inside.map(|setting| format!(", such as {}", setting.name)).unwrap_or_default();
         let message = format!("is a section; set its settings{such}");
-        self.note(section, |origin, _| Problem { origin, ..Problem::new(section, message) });
+        self.report(section, |origin, _| Problem { origin, ..Problem::new(section, message) });
         false
     }
 
     /// Reads one setting.
     pub fn value<T: SettingValue>(&mut self, name: &str, default: Option<T>) -> Option<T> {
-        if self.told.contains(name) {
+        if self.reported.contains(name) {
             return None;
         }
         let read = self.find(name).map(|value| T::read(Given::of(&value.kind)));
         match read {
             Some(Ok(value)) => Some(value),
-            Some(Err(unfit)) => {
-                self.unfit(name, &T::kind(), &unfit);
+            Some(Err(error)) => {
+                self.invalid(name, &T::kind(), &error);
                 None
             }
             None => {
                 if default.is_none() {
-                    self.problems.push(Problem::new(name, format!("is missing: expected {}", T::kind())));
+                    self.problems.push(Problem::new(name, format!("is required; expected {}", T::kind())));
                 }
                 default
             }
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         tree::find(&self.merged.tree, name).filter(|value| !matches!(value.kind, ValueKind::Nil))
     }
 
-    /// Takes out what isn't a setting, and says what was probably meant.
+    /// Removes and reports what isn't a setting, and suggests what was probably meant.
     pub(crate) fn refuse_unknown(&mut self) {
         for name in tree::leaves(&self.merged.tree) {
             if self.reference.find(&name).is_some() || self.reference.is_section(&name) {
@@ -87,12 +87,12 @@ impl<'a> Reader<'a> {
             let meant = like(&name, self.reference);
             let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
             let message = format!("unknown setting{meant}");
-            self.note(&name, |origin, _| Problem { origin, ..Problem::new(&name, message) });
-            tree::take_out(&mut self.merged.tree, &name);
+            self.report(&name, |origin, _| Problem { origin, ..Problem::new(&name, message) });
+            tree::remove(&mut self.merged.tree, &name);
         }
     }
 
-    /// Puts secrets in the place of their references.
+    /// Replaces references by their secrets.
     pub(crate) fn substitute(&mut self, secrets: &Secrets) {
         use secrecy::ExposeSecret as _;
         for found in self.merged.references() {
@@ -105,12 +105,12 @@ impl<'a> Reader<'a> {
             } else {
                 let store = scheme_of(reference).unwrap_or_default();
                 let message = format!("refers to a secret in {store}, which was not resolved");
-                self.note(name, |origin, _| Problem { origin, ..Problem::new(name, message) });
+                self.report(name, |origin, _| Problem { origin, ..Problem::new(name, message) });
             }
         }
     }
 
-    /// Notes what the checks found, with where each value comes from and what was given, or what holds by default.
+    /// Reports what validation found, with the origin of each value and what was given, or else the default.
     pub(crate) fn checked(&mut self, found: &[Problem], default: impl Fn(&str) -> Option<String>) {
         for problem in found {
             let name = &problem.setting;
@@ -120,11 +120,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value that doesn't fit its type.
-    fn unfit(&mut self, name: &str, kind: &Kind, unfit: &ValueError) {
-        let message = unfit.message(kind);
-        self.note(name, |origin, given| match (kind, unfit, given) {
-            // The last part of a setting's name says what its words are: an environment, a format.
+    /// Reports a value that doesn't have the setting's type.
+    fn invalid(&mut self, name: &str, kind: &Kind, error: &ValueError) {
+        let message = error.message(kind);
+        self.report(name, |origin, given| match (kind, error, given) {
+            // The last part of a setting's name says what its words name: an environment, a format.
             (Kind::Choice(words), ValueError::Kind, Some(given)) => {
                 let noun = name.rsplit('.').next().unwrap_or(name).replace('_', " ");
                 let message = unknown(&noun, &given, words.iter().copied());
@@ -134,9 +134,9 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Notes a problem, made of the value's origin and of what was given, unless one is known.
-    fn note(&mut self, name: &str, problem: impl FnOnce(Option<String>, Option<String>) -> Problem) {
-        if self.told.insert(name.to_owned()) {
+    /// Reports a problem, made from the value's origin and what was given, unless the setting already has one.
+    fn report(&mut self, name: &str, problem: impl FnOnce(Option<String>, Option<String>) -> Problem) {
+        if self.reported.insert(name.to_owned()) {
             let origin = tree::origin(&self.merged.tree, name);
             self.problems.push(problem(origin, self.given(name)));
         }
@@ -146,11 +146,11 @@ impl<'a> Reader<'a> {
         self.merged.masked.contains(name) || self.reference.find(name).is_none_or(|setting| setting.secret)
     }
 
-    /// What was given for a setting that is known and no secret.
+    /// The value given for a setting; `None` if it is unknown or a secret.
     fn given(&self, name: &str) -> Option<String> {
         let value: &Value = tree::find(&self.merged.tree, name).filter(|_| !self.is_secret(name))?;
         let written = without_password(&tree::written(value));
-        match written.char_indices().nth(LONGEST_GIVEN) {
+        match written.char_indices().nth(MAX_SHOWN) {
             Some((end, _)) => Some(format!("{}...", &written[..end])),
             None => Some(written),
         }

@@ -1,11 +1,11 @@
-//! All settings that a type has: what each takes, what it defaults to, and in whose words it is explained.
+//! The reference of a settings type: the name, type, default and description of each setting.
 
 use std::collections::BTreeMap;
 
 use crate::kind::Kind;
 use crate::names::{join, variable};
 
-/// Where a description goes: the name, and what the field says about it.
+/// Where a setting or section is described: its name, and the field's doc comment and aliases.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     name: String,
@@ -18,7 +18,7 @@ impl Place {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// The place of a field of the section here.
+    /// The place of a field of this section.
     #[must_use]
     pub fn field(&self, key: &str, doc: &str, aliases: &[&str]) -> Self {
         let aliases = aliases.iter().map(ToString::to_string).collect();
@@ -33,13 +33,13 @@ pub struct Description {
     pub name: String,
     /// What it is for.
     pub doc: String,
-    /// What it takes.
+    /// The type of its value.
     pub kind: Kind,
-    /// What holds when it isn't set.
+    /// The default.
     pub default: Option<String>,
-    /// It must be set; a setting of a section that may be absent as a whole needn't.
+    /// It must be set. A setting of an optional section isn't required.
     pub required: bool,
-    /// A reload may change it.
+    /// A reload can change it.
     pub live: bool,
     /// Its value is masked wherever it is shown.
     pub secret: bool,
@@ -58,7 +58,7 @@ impl Description {
 /// A section of settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// The dotted name; empty for the settings as a whole.
+    /// The dotted name; empty for the root.
     pub name: String,
     /// What it is for.
     pub doc: String,
@@ -73,9 +73,9 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Adds a section; `doc` is its type's word where its field has none.
+    /// Adds a section; `doc` is its type's doc comment, used if its field has none.
     pub fn section(&mut self, at: &Place, doc: &str) {
-        // A flattened section stands in another one, which is known already.
+        // A flattened section is part of another one, which has been added already.
         if self.sections.iter().any(|known| known.name == at.name) {
             return;
         }
@@ -98,7 +98,7 @@ impl Reference {
         });
     }
 
-    /// Changes what is added by `add`.
+    /// Applies `mark` to the settings that `add` adds.
     pub(crate) fn mark(&mut self, add: impl FnOnce(&mut Self), mut mark: impl FnMut(&mut Description)) {
         let before = self.settings.len();
         add(self);
@@ -111,7 +111,7 @@ impl Reference {
         &self.settings
     }
 
-    /// The sections, likewise.
+    /// The sections, in the order of their declaration.
     #[must_use]
     pub fn sections(&self) -> &[Section] {
         &self.sections
@@ -123,12 +123,12 @@ impl Reference {
         self.places.get(name).map(|place| &self.settings[*place])
     }
 
-    /// Whether settings begin with this name.
+    /// Whether this is the name of a section.
     pub(crate) fn is_section(&self, name: &str) -> bool {
         self.sections.iter().any(|section| section.name == name)
     }
 
-    /// The setting that is also set by the variable `alias`.
+    /// The setting that has the variable `alias` as an alias.
     pub(crate) fn by_alias(&self, alias: &str) -> Option<&Description> {
         self.settings.iter().find(|setting| setting.aliases.iter().any(|known| known == alias))
     }

@@ -1,4 +1,4 @@
-//! The layer of settings that comes from elsewhere while the process runs.
+//! The layer of settings from a remote source, which can change at run time.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! Secrets by reference: a setting's text names a store and a key, and the store's resolver gives the value.
+//! Secrets by reference: a setting's value names a store and a key, and the store's resolver returns the secret.
 //!
-//! The loader never talks to a store: it tells which references are in use, whoever loads resolves them, and hands the
-//! values back. So loading stays synchronous, and a store that doesn't answer never leaves a half-loaded configuration.
+//! The loader never calls a store: it lists the references in use, and its caller resolves them and passes the secrets
+//! back. So loading stays synchronous, and an unavailable store never leaves a half-loaded configuration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,30 +12,30 @@ use secrecy::SecretString;
 /// Schemes of references that a value may begin with; any other text is the value itself.
 pub const SCHEMES: [&str; 3] = ["vault", "aws", "kubernetes"];
 
-/// Where secrets are kept.
+/// Resolves references to one secret store.
 #[async_trait]
 pub trait SecretResolver: Send + Sync {
     /// The scheme of its references, without `://`: `vault`.
     fn scheme(&self) -> &str;
 
-    /// Gives the value for a whole reference, such as `vault://secret/orders#password`. Asked again for the same
-    /// reference, it gives what holds by then: a dynamic credential is renewed, or made anew.
+    /// Returns the current value of a reference such as `vault://secret/orders#password`. Resolving a reference to a
+    /// dynamic credential again renews or replaces the credential.
     ///
     /// # Errors
-    /// The reference is malformed, denied, or the store doesn't answer.
+    /// The reference is malformed, access is denied, or the store doesn't respond.
     async fn resolve(&self, reference: &str) -> Result<Resolved, ResolveError>;
 }
 
-/// A secret and how long it may be relied on.
+/// A secret and how long it stays valid.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The value.
     pub value: SecretString,
-    /// When to ask again; `None`: only at a reload.
+    /// When to resolve it again; `None`: only on a reload.
     pub refresh_in: Option<Duration>,
 }
 
-/// A reference can't be resolved. The message names no secret.
+/// A reference can't be resolved. The message contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ResolveError {
@@ -44,29 +44,29 @@ pub struct ResolveError {
 }
 
 impl ResolveError {
-    /// It won't work however often it is tried: a malformed reference, a missing key, no permission.
+    /// An error that no retry can fix: a malformed reference, a missing key, no permission.
     #[must_use]
     pub fn permanent(message: impl Into<String>) -> Self {
         Self { message: message.into(), retriable: false }
     }
 
-    /// It may work later: the store doesn't answer.
+    /// An error that may pass: the store doesn't respond.
     #[must_use]
     pub fn transient(message: impl Into<String>) -> Self {
         Self { message: message.into(), retriable: true }
     }
 
-    /// Whether it may work later.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         self.retriable
     }
 }
 
-/// What references stand for: by the whole reference.
+/// Secrets by reference.
 pub type Secrets = BTreeMap<String, SecretString>;
 
-/// The scheme of a text that is a reference.
+/// The scheme of a reference; `None` if the text isn't one.
 #[must_use]
 pub fn scheme_of(text: &str) -> Option<&'static str> {
     let (scheme, rest) = text.split_once("://")?;

@@ -1,4 +1,4 @@
-//! The trait of a section: lists its settings, reads and checks them, and reports which may change.
+//! The trait of settings and sections: describes, reads, validates and compares them.
 
 use crate::Live;
 use crate::problems::Problems;
@@ -7,24 +7,24 @@ use crate::reference::{Place, Reference};
 use crate::shown::{Change, Shown};
 use crate::value::SettingValue;
 
-/// A setting, or a section of them, which derives it.
+/// A setting or a section of settings. Sections derive it.
 pub trait Setting: Sized {
-    /// Adds the settings at `at`, with what holds where nothing is set.
+    /// Adds the settings at `at`, with their defaults, to `out`.
     fn describe(at: &Place, default: Option<&Self>, out: &mut Reference);
 
-    /// Reads what is named `at`. `None` if something is wrong with it, which the reader then knows.
+    /// Reads the setting or section named `at`. Returns `None` if it is invalid; the reader then has the problem.
     fn read(at: &str, default: Option<Self>, from: &mut Reader<'_>) -> Option<Self>;
 
-    /// Reports what is wrong beyond the types: each section inside first, then this one.
+    /// Validates beyond types: first the sections inside, then this one.
     fn check(&self, problems: &mut Problems);
 
-    /// Adds what the settings hold, secrets masked.
+    /// Adds the values of the settings to `out`, secrets masked.
     fn values(&self, name: &str, out: &mut Vec<Shown>);
 
-    /// Adds the settings whose value in `new` differs.
+    /// Adds the settings whose value in `new` differs to `out`.
     fn differ(&self, new: &Self, name: &str, out: &mut Vec<Change>);
 
-    /// Takes over what `new` holds in settings that are [`Live`]; others stay.
+    /// Takes over the values of [`Live`] settings from `new`; others stay as they are.
     fn adopt(&self, new: &Self);
 }
 
@@ -35,7 +35,7 @@ impl Reference {
         Self::below::<T>("")
     }
 
-    /// All settings of the section `T` that is called `name`.
+    /// All settings of the section `T` named `name`.
     pub(crate) fn below<T: Setting>(name: &str) -> Self {
         let mut reference = Self::default();
         T::describe(&Place::named(name), None, &mut reference);
@@ -67,7 +67,7 @@ impl<T: SettingValue> Setting for T {
     fn adopt(&self, _: &Self) {}
 }
 
-/// Whatever has no settings.
+/// No settings.
 impl Setting for () {
     fn describe(_: &Place, _: Option<&Self>, _: &mut Reference) {}
     fn read(_: &str, _: Option<Self>, _: &mut Reader<'_>) -> Option<Self> {
@@ -145,7 +145,7 @@ impl<T: Setting + Clone> Setting for Live<T> {
     fn adopt(&self, new: &Self) {
         let mut changes = Vec::new();
         self.differ(new, "", &mut changes);
-        // Whoever subscribed hears only of changes.
+        // Subscribers are notified only of changes.
         if !changes.is_empty() {
             self.set(new.get());
         }

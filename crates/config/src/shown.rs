@@ -1,24 +1,24 @@
-//! What settings hold, fit to be seen, and how two configurations differ.
+//! Values of settings with secrets masked, and the difference between two configurations.
 
 use crate::kind::Kind;
 use crate::value::SettingValue;
 
-/// What stands in the place of a secret.
+/// Shown in place of a secret.
 pub(crate) const MASK: &str = "****";
 
-/// What a setting holds, fit to be seen.
+/// The value of a setting, masked if it is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The dotted name.
     pub name: String,
-    /// The value; nothing for a setting without one.
+    /// The value; `None` for a setting without one.
     pub value: Option<String>,
     /// Whether the value is a secret, and therefore masked.
     pub secret: bool,
 }
 
 impl Shown {
-    /// A value that anybody may see. A password within an address isn't.
+    /// A value that isn't a secret; a password in a URL is masked.
     #[must_use]
     pub fn plain(name: &str, value: impl AsRef<str>) -> Self {
         Self { name: name.to_owned(), value: Some(without_password(value.as_ref())), secret: false }
@@ -49,7 +49,7 @@ impl Change {
     }
 }
 
-/// A text whose address, if it is one, shows no password: `nats://user:****@host`.
+/// Masks the password if the text is a URL with one: `nats://user:****@host`.
 pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_in_an_address_is_masked() {
+    fn a_password_in_a_url_is_masked() {
         assert_eq!(without_password("nats://me:hunter2@host:1/x"), "nats://me:****@host:1/x");
         assert_eq!(without_password("nats://token@host"), "nats://****@host");
         assert_eq!(without_password("http://host/a@b"), "http://host/a@b");

@@ -31,7 +31,7 @@ impl ByteSize {
         Self(count << 20)
     }
 
-    /// The number of bytes, as much of it as this machine can address.
+    /// The number of bytes; `usize::MAX` if this machine can't address as many.
     #[must_use]
     pub fn bytes(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_people_write_them_and_printed_so_that_they_are_read_back() {
+    fn a_printed_size_parses_to_the_same_size() {
         for (text, bytes) in [("512", 512), ("64KiB", 65_536), ("1 MiB", 1_048_576), ("2gb", 2_000_000_000), ("0", 0)] {
             let size: ByteSize = text.parse().unwrap();
             assert_eq!(size.0, bytes, "{text}");

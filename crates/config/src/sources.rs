@@ -1,14 +1,14 @@
 //! Where the settings of a process come from.
 //!
-//! | weakest first | named by |
+//! | source, lowest precedence first | selected by |
 //! |---|---|
 //! | defaults | the type |
-//! | files of a directory: `base`, the environment's, the service's | `FLOTILLA_CONFIG_DIR` |
-//! | files, in their order | `FLOTILLA_CONFIG_FILE` |
+//! | layers in a directory: `base`, the environment's, the service's | `FLOTILLA_CONFIG_DIR` |
+//! | files, in the given order | `FLOTILLA_CONFIG_FILE` |
 //! | the remote source | [`RemoteLayer`] |
-//! | the `.env` file | `FLOTILLA_ENV_FILE`, else `./.env` if there is one |
-//! | the environment | `FLOTILLA__SECTION__FIELD`, an alias where the long name isn't set |
-//! | mounted secrets, one file a setting | `FLOTILLA_SECRETS_DIR` |
+//! | an env file | `FLOTILLA_ENV_FILE`, else `./.env` if it exists |
+//! | the environment | `FLOTILLA__SECTION__FIELD`, or an alias if the long name isn't set |
+//! | mounted secrets, one file per setting | `FLOTILLA_SECRETS_DIR` |
 //! | secret files | `FLOTILLA__SECTION__FIELD_FILE` |
 //! | flags | `--section.field=value` |
 
@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use crate::names::{DIRECTORY, FILES, PREFIX, SECRETS, VARIABLES};
 use crate::problems::Problem;
 
-/// That file, if none is named.
+/// The default env file.
 const DOTENV: &str = ".env";
 
-/// Everything that settings are read from; read again by each [`merge`](Self::merge), but for the environment and the
-/// flags, which a process keeps.
+/// All sources of settings. Each [`merge`](Self::merge) reads the files again; the environment and the flags of a
+/// process don't change.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub(crate) service: Option<String>,
@@ -33,7 +33,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The given environment and what it names. Nothing of this process takes part, so that tests can run side by side.
+    /// The given environment and the files it names. Independent of this process's environment, so tests can run in
+    /// parallel.
     #[must_use]
     pub fn of(environment: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { environment: environment.into_iter().collect(), ..Self::default() }
@@ -55,7 +56,7 @@ impl Sources {
         sources
     }
 
-    /// For this service: its file in the directory of layers counts.
+    /// With this service's file in the layer directory.
     #[must_use]
     pub fn service(mut self, name: &str) -> Self {
         self.service = Some(name.to_owned());
@@ -76,20 +77,20 @@ impl Sources {
         self
     }
 
-    /// With this file instead of those that the environment names.
+    /// With this file in place of those that the environment names.
     #[must_use]
     pub fn file(mut self, path: &Path) -> Self {
         self.file = Some(path.to_owned());
         self
     }
 
-    /// A variable of the environment that isn't empty.
+    /// A non-empty variable of the environment.
     fn variable(&self, name: &str) -> Option<&str> {
         let find = |(known, value): &&(String, String)| known == name && !value.is_empty();
         self.environment.iter().find(find).map(|(_, value)| value.as_str())
     }
 
-    /// The file of variables, and whether it must be there.
+    /// The env file, and whether it is required.
     pub(crate) fn dotenv(&self) -> Option<(PathBuf, bool)> {
         match self.variable(VARIABLES) {
             Some(path) => Some((PathBuf::from(path), true)),
@@ -97,10 +98,10 @@ impl Sources {
         }
     }
 
-    /// Where to look, as the environment or else the file of variables says.
+    /// The files and directories that the environment, or else the env file, names.
     pub(crate) fn paths(&self, dotenv: &[(String, String)]) -> SourcePaths {
-        let further = |name: &str| dotenv.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        let named = |name: &str| self.variable(name).or_else(|| further(name)).filter(|value| !value.is_empty());
+        let in_dotenv = |name: &str| dotenv.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let named = |name: &str| self.variable(name).or_else(|| in_dotenv(name)).filter(|value| !value.is_empty());
         let files = match &self.file {
             Some(file) => vec![file.clone()],
             None => named(FILES)

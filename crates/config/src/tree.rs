@@ -1,4 +1,4 @@
-//! The tree of values below a settings type. Each value remembers where it came from.
+//! The tree of values that settings are read from. Each value remembers its origin.
 
 use config::{Map, Value, ValueKind};
 
@@ -9,13 +9,13 @@ pub(crate) fn empty() -> Value {
     Value::new(None, Map::<String, Value>::new())
 }
 
-/// A text from somewhere.
+/// A string value with its origin.
 pub(crate) fn text(origin: &str, text: impl Into<String>) -> Value {
     Value::new(Some(&origin.to_owned()), text.into())
 }
 
-/// Lays `over` upon `under`: sections are merged, everything else is replaced, lists as a whole.
-pub(crate) fn lay(under: &mut Value, over: Value, origin: &str) {
+/// Merges `over` into `under`: sections are merged, everything else, including lists, is replaced.
+pub(crate) fn merge(under: &mut Value, over: Value, origin: &str) {
     match over.kind {
         ValueKind::Table(table) => {
             if !matches!(under.kind, ValueKind::Table(_)) {
@@ -23,7 +23,7 @@ pub(crate) fn lay(under: &mut Value, over: Value, origin: &str) {
             }
             if let ValueKind::Table(below) = &mut under.kind {
                 for (key, value) in table {
-                    lay(below.entry(key).or_insert_with(|| Value::new(None, ValueKind::Nil)), value, origin);
+                    merge(below.entry(key).or_insert_with(|| Value::new(None, ValueKind::Nil)), value, origin);
                 }
             }
         }
@@ -39,12 +39,12 @@ pub(crate) fn find<'a>(root: &'a Value, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// Where the value at a dotted name came from.
+/// The origin of the value at a dotted name.
 pub(crate) fn origin(root: &Value, name: &str) -> Option<String> {
     find(root, name).and_then(Value::origin).map(str::to_owned)
 }
 
-/// Sets the value at a dotted name, or removes it. False where a part of the name is a value already.
+/// Sets or removes the value at a dotted name. Returns false if a part of the name is already a value.
 pub(crate) fn put(root: &mut Value, name: &str, new: Option<Value>) -> bool {
     let (parents, key) = name.rsplit_once('.').map_or((None, name), |(parents, key)| (Some(parents), key));
     let mut at = root;
@@ -60,17 +60,17 @@ pub(crate) fn put(root: &mut Value, name: &str, new: Option<Value>) -> bool {
     true
 }
 
-/// Takes out a value, and the sections that are empty without it.
-pub(crate) fn take_out(root: &mut Value, name: &str) {
+/// Removes a value, and the sections that become empty.
+pub(crate) fn remove(root: &mut Value, name: &str) {
     put(root, name, None);
     if let Some((section, _)) = name.rsplit_once('.')
         && find(root, section).is_some_and(|left| matches!(&left.kind, ValueKind::Table(table) if table.is_empty()))
     {
-        take_out(root, section);
+        remove(root, section);
     }
 }
 
-/// The dotted names that have a value, sorted.
+/// The dotted names of all values, sorted.
 pub(crate) fn leaves(root: &Value) -> Vec<String> {
     fn walk(value: &Value, name: &str, found: &mut Vec<String>) {
         match &value.kind {
@@ -86,7 +86,7 @@ pub(crate) fn leaves(root: &Value) -> Vec<String> {
     found
 }
 
-/// A value as a person would have written it.
+/// A value as a user would write it.
 pub(crate) fn written(value: &Value) -> String {
     match &value.kind {
         ValueKind::Table(_) => "a section".to_owned(),

@@ -1,16 +1,16 @@
-//! Addresses of other processes.
+//! URLs of other processes.
 
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-/// An absolute address: a scheme and a host, such as `http://host:port`. Kept as it was written.
+/// A URL with a scheme and a host, such as `http://host:port`, kept as written.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Url(String);
 
-/// The text isn't an address.
+/// The text isn't such a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an address such as http://host:port")]
+#[error("expected a URL such as http://host:port")]
 pub struct UrlSyntax;
 
 impl Url {
@@ -46,7 +46,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// Without the password, if it has one.
+/// Masks the password, if any.
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&crate::shown::without_password(&self.0))
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_a_scheme_and_a_host() {
+    fn a_url_has_a_scheme_and_a_host() {
         for text in ["http://127.0.0.1:7101", "nats://user:pass@nats:4222", "redis://[::1]:6379/0"] {
             assert_eq!(text.parse::<Url>().unwrap().as_str(), text);
         }

@@ -1,30 +1,30 @@
-//! The trait of a setting's type: its kind, how it is read and how it is shown.
+//! The trait of the types that a setting's value can have.
 
 use config::ValueKind;
 
 use crate::kind::Kind;
 
-/// The type of one setting. Enums of words derive it with [`Setting`](crate::Setting).
+/// The type of a setting's value. Enums of words derive it with [`Setting`](crate::Setting).
 pub trait SettingValue: Sized {
-    /// What it takes.
+    /// The kind of its values, for references and errors.
     fn kind() -> Kind;
 
-    /// Reads what a source gives.
+    /// Reads a value from a source.
     ///
     /// # Errors
-    /// It is no value of this kind.
+    /// It isn't a value of this kind.
     fn read(given: Given<'_>) -> Result<Self, ValueError>;
 
-    /// The value as a person would write it; a secret's mask.
+    /// The value as a user would write it, or the mask if it is a secret.
     fn shown(&self) -> String;
 
-    /// Whether both are the same setting.
+    /// Whether both values are the same.
     fn same(&self, other: &Self) -> bool {
         self.shown() == other.shown()
     }
 }
 
-/// A value as its source gives it. A variable is a text whatever it holds; a file may say more.
+/// A value as given by its source. Variables are always strings; values in files have types.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a>(Form<'a>);
 
@@ -42,10 +42,10 @@ impl<'a> Given<'a> {
         })
     }
 
-    /// A text. Numbers of a file aren't: a password of digits needs its quotes.
+    /// A string. A number in a file isn't one, so a password of digits needs quotes.
     ///
     /// # Errors
-    /// It is something else.
+    /// It isn't a string.
     pub fn text(self) -> Result<&'a str, ValueError> {
         match self.0 {
             Form::Text(text) => Ok(text),
@@ -53,10 +53,10 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// A whole number.
+    /// An integer.
     ///
     /// # Errors
-    /// It is something else.
+    /// It isn't an integer.
     pub fn integer(self) -> Result<i128, ValueError> {
         match self.0 {
             Form::Text(text) => text.trim().parse().map_err(|_| ValueError::Kind),
@@ -69,8 +69,8 @@ impl<'a> Given<'a> {
     /// A number.
     ///
     /// # Errors
-    /// It is something else.
-    #[expect(clippy::cast_precision_loss, reason = "a setting that is a fraction has no use for 2^53")]
+    /// It isn't a number.
+    #[expect(clippy::cast_precision_loss, reason = "no setting that is a fraction needs integers above 2^53")]
     pub fn number(self) -> Result<f64, ValueError> {
         match self.0 {
             Form::Text(text) => text.trim().parse().map_err(|_| ValueError::Kind),
@@ -80,10 +80,10 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// True or false, in the words that people use for them.
+    /// A boolean: `true`, `1`, `yes` or `on`, and their opposites.
     ///
     /// # Errors
-    /// It is something else.
+    /// It isn't a boolean.
     pub fn flag(self) -> Result<bool, ValueError> {
         match self.0 {
             Form::Typed(ValueKind::Boolean(value)) => Ok(*value),
@@ -99,7 +99,7 @@ impl<'a> Given<'a> {
     /// The elements of a list; in a variable they are separated by commas.
     ///
     /// # Errors
-    /// It is something else.
+    /// It isn't a list.
     pub fn list(self) -> Result<Vec<Given<'a>>, ValueError> {
         match self.0 {
             Form::Typed(ValueKind::Array(values)) => Ok(values.iter().map(|value| Given::of(&value.kind)).collect()),
@@ -112,16 +112,16 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Why a value isn't of its setting's kind. It never holds the value, which may be a secret.
+/// Why a value doesn't have its setting's type. It never contains the value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueError {
-    /// It is of another kind.
+    /// It has another type.
     Kind,
-    /// It is of the kind but out of this range: `from 0 to 255`.
+    /// It is outside this range: `from 0 to 255`.
     Range(String),
-    /// It is of the kind but wrong: why.
+    /// It is invalid for this reason.
     Because(String),
-    /// The element at this place of a list, from 0, is.
+    /// The element at this index of a list is invalid.
     Element(usize, Box<ValueError>),
 }
 
@@ -132,9 +132,9 @@ impl ValueError {
             Self::Kind => format!("expected {kind}"),
             Self::Range(range) => format!("expected {kind} {range}"),
             Self::Because(reason) => format!("{reason}; expected {kind}"),
-            Self::Element(at, unfit) => {
+            Self::Element(index, error) => {
                 let each = if let Kind::List(each) = kind { each } else { kind };
-                format!("element {}: {}", at + 1, unfit.message(each))
+                format!("element {}: {}", index + 1, error.message(each))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The types that a setting may have.
+//! Implements [`SettingValue`] for the types that settings use.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ impl<T: SettingValue> SettingValue for Vec<T> {
     }
 
     fn read(given: Given<'_>) -> Result<Self, ValueError> {
-        let read = |(at, element)| T::read(element).map_err(|unfit| ValueError::Element(at, Box::new(unfit)));
+        let read = |(index, element)| T::read(element).map_err(|error| ValueError::Element(index, Box::new(error)));
         given.list()?.into_iter().enumerate().map(read).collect()
     }
 

@@ -1,4 +1,4 @@
-//! Settings by variables: long names, aliases, and those that name a file with the value.
+//! Settings from variables: long names, aliases, and names of files with the value.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use crate::problems::Problem;
 use crate::reference::Reference;
 use crate::suggest::nearest;
 
-/// A text and where it stands.
+/// A value and its origin.
 pub(crate) struct Text {
     pub origin: String,
     pub text: String,
 }
 
-/// The variables of one layer, by the setting.
+/// The variables of one layer, by setting.
 #[derive(Default)]
 pub(crate) struct Variables {
     pub values: BTreeMap<String, Text>,
-    /// Paths of files with the values.
+    /// Paths of files with a value.
     pub files: BTreeMap<String, Text>,
 }
 
 impl Variables {
-    /// Picks the settings' variables; others are none of our business. An empty one counts as one that isn't set:
-    /// compose files and shells can't unset one. `place` follows a variable's name where it is told.
+    /// Picks the variables that belong to settings and ignores others. An empty variable counts as unset, because
+    /// Compose files and shells can't unset one. `place` is appended to a variable's name to form its origin.
     pub fn pick(
         variables: &[(String, String)],
         place: &str,
@@ -58,15 +58,15 @@ impl Variables {
         for (name, set) in aliases {
             picked.values.entry(name).or_insert(set);
         }
-        picked.refuse_twice(problems);
+        picked.refuse_duplicates(problems);
         picked
     }
 
-    /// A value and a file with a value: it can't be told which is meant.
-    fn refuse_twice(&mut self, problems: &mut Vec<Problem>) {
+    /// Refuses settings with both a value and a file, because either could be meant.
+    fn refuse_duplicates(&mut self, problems: &mut Vec<Problem>) {
         for (name, file) in &self.files {
             if let Some(value) = self.values.get(name) {
-                let message = format!("is set twice: unset it or {}", file.origin);
+                let message = format!("is set twice; unset it or {}", file.origin);
                 problems.push(Problem::new(name, message).at(&value.origin));
             }
         }
@@ -74,11 +74,11 @@ impl Variables {
     }
 }
 
-/// The variable of ours that `variable` resembles. Variables that resemble none belong to other programs.
+/// The known variable that `variable` resembles. Variables that resemble none belong to other programs.
 fn meant(variable: &str, reference: &Reference) -> Option<String> {
     let name = variable.strip_prefix(OURS).filter(|_| !SOURCES.contains(&variable))?;
     if name.contains("__") {
-        // One underscore is missing, unless it is a setting of a single service, which the fleet passes on.
+        // An underscore is missing after the prefix. The fleet's `FLOTILLA_<SERVICE>__<SETTING>` matches no setting here.
         let dotted = setting_of(name)?;
         let base = dotted.strip_suffix(FILE).unwrap_or(&dotted);
         return reference.find(base).map(|_| format!("{PREFIX}{name}"));

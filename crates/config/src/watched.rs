@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// The state of files and directories at one time; equal states mean that nothing has changed. Links are followed, so
-/// that a link that is swapped, as Kubernetes does, is a change.
+/// The state of files and directories at one time; equal states mean that nothing has changed. Links are followed, so a
+/// swapped link, as Kubernetes uses for updates, is a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(Vec<(PathBuf, Option<Mark>)>);
 
@@ -13,7 +13,7 @@ pub struct Fingerprint(Vec<(PathBuf, Option<Mark>)>);
 type Mark = (u64, u64, u64, i64, i64);
 
 impl Fingerprint {
-    /// Looks at each file, and at each entry of each directory. It reads no content.
+    /// Reads the metadata of each file and of each directory's entries, but no content.
     #[must_use]
     pub fn of(paths: &[PathBuf]) -> Self {
         let mut marks = Vec::new();

@@ -1,7 +1,7 @@
-//! Where definitions come from: the configuration, and a key-value bucket.
+//! Sources of definitions: the configuration and a key-value bucket.
 //!
-//! A source always has a set of flags that was read whole and can be evaluated at once. What can't be read is refused
-//! by itself: the flag's earlier definition holds, and the source tells why.
+//! A source always has a complete set of parsed flags that can be evaluated immediately. An invalid definition is refused
+//! by itself: the flag's previous definition stays in effect, and the source reports the reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use crate::definition::{BadDefinition, Flag, FlagSet};
 
-/// A document of definitions as a setting: flagd's JSON, checked when the settings are.
+/// A document of definitions as a setting: flagd's JSON, validated with the settings.
 #[derive(Clone, Default, Setting)]
-#[setting(kind = "definitions of flags as JSON")]
+#[setting(kind = "flag definitions as JSON")]
 pub struct FlagDefinitions {
     text: String,
     set: Arc<FlagSet>,
@@ -57,12 +57,12 @@ impl PartialEq for FlagDefinitions {
     }
 }
 
-/// What a bucket holds about flags, as its watcher tells it.
+/// The flags of a bucket, as its watcher publishes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Published {
-    /// Whether the bucket has been seen at all.
+    /// Whether the bucket has been read at least once.
     pub ready: bool,
-    /// Whether it is followed at present; else what was known last holds.
+    /// Whether it is being followed; otherwise the last known definitions apply.
     pub connected: bool,
     /// The revision of the bucket.
     pub version: u64,
@@ -86,19 +86,19 @@ impl Source {
         }
     }
 
-    /// Whether it has been read at all.
+    /// Whether it has been read at least once.
     pub fn is_ready(&self) -> bool {
         match self {
             Self::Configuration(_) => true,
-            Self::KeyValue(bucket) => bucket.held.read().ready,
+            Self::KeyValue(bucket) => bucket.state.read().ready,
         }
     }
 
-    /// A flag's definition. Waits for nobody but a writer that swaps a pointer.
+    /// A flag's definition. Waits at most for a writer that swaps a pointer.
     pub fn get(&self, flag: &str) -> Option<Arc<Flag>> {
         match self {
             Self::Configuration(setting) => setting.read(|definitions| definitions.set.get(flag).cloned()),
-            Self::KeyValue(bucket) => bucket.held.read().set.get(flag).cloned(),
+            Self::KeyValue(bucket) => bucket.state.read().set.get(flag).cloned(),
         }
     }
 
@@ -106,17 +106,17 @@ impl Source {
     pub fn set(&self) -> Arc<FlagSet> {
         match self {
             Self::Configuration(setting) => setting.read(|definitions| Arc::clone(&definitions.set)),
-            Self::KeyValue(bucket) => Arc::clone(&bucket.held.read().set),
+            Self::KeyValue(bucket) => Arc::clone(&bucket.state.read().set),
         }
     }
 
-    /// The revision, where it counts them, and why which definitions were refused.
+    /// The revision, if the source has one, and the refused definitions with their reasons.
     pub fn report(&self) -> (Option<u64>, BTreeMap<String, String>) {
         match self {
             Self::Configuration(_) => (None, BTreeMap::new()),
             Self::KeyValue(bucket) => {
-                let held = bucket.held.read();
-                (Some(held.version), held.refused.clone())
+                let state = bucket.state.read();
+                (Some(state.version), state.refused.clone())
             }
         }
     }
@@ -125,7 +125,7 @@ impl Source {
     pub fn is_connected(&self) -> bool {
         match self {
             Self::Configuration(_) => true,
-            Self::KeyValue(bucket) => bucket.held.read().connected,
+            Self::KeyValue(bucket) => bucket.state.read().connected,
         }
     }
 }
@@ -133,17 +133,17 @@ impl Source {
 /// The flags of a bucket.
 #[derive(Clone)]
 pub(crate) struct KeyValue {
-    held: Arc<RwLock<Held>>,
+    state: Arc<RwLock<BucketState>>,
     changes: watch::Receiver<Arc<Published>>,
 }
 
 #[derive(Default)]
-struct Held {
+struct BucketState {
     ready: bool,
     connected: bool,
     version: u64,
     set: Arc<FlagSet>,
-    /// The text behind each flag of the set.
+    /// The JSON text of each flag in the set.
     texts: BTreeMap<String, String>,
     refused: BTreeMap<String, String>,
 }
@@ -151,30 +151,30 @@ struct Held {
 impl KeyValue {
     pub fn new(mut changes: watch::Receiver<Arc<Published>>) -> Self {
         let first = Arc::clone(&changes.borrow_and_update());
-        let held = Held::default().updated(&first);
-        Self { held: Arc::new(RwLock::new(held)), changes }
+        let state = BucketState::default().updated(&first);
+        Self { state: Arc::new(RwLock::new(state)), changes }
     }
 
     /// Follows the bucket until its watcher ends.
     pub async fn follow(mut self) {
         while self.changes.changed().await.is_ok() {
             let published = Arc::clone(&self.changes.borrow_and_update());
-            // Read outside of the lock: rules are compiled here.
+            // Outside the lock, because rules are compiled here.
             let next = {
-                let held = self.held.read();
-                Held { set: Arc::clone(&held.set), texts: held.texts.clone(), ..Held::default() }
+                let state = self.state.read();
+                BucketState { set: Arc::clone(&state.set), texts: state.texts.clone(), ..BucketState::default() }
             }
             .updated(&published);
             for (flag, why) in &next.refused {
                 tracing::warn!(flag, why, "invalid flag definition, keeping the previous one");
             }
-            *self.held.write() = next;
+            *self.state.write() = next;
         }
     }
 }
 
-impl Held {
-    /// What holds after the news. A definition that can't be read leaves the one before it.
+impl BucketState {
+    /// The state after an update. An invalid definition leaves the previous one in effect.
     fn updated(&self, published: &Published) -> Self {
         let Published { ready, connected, version, .. } = *published;
         let mut next = Self { ready, connected, version, ..Self::default() };

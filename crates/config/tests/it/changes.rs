@@ -1,11 +1,11 @@
-//! What a reload may change, and what it shows.
+//! What a reload can change, and what it shows.
 
 use flotilla_config::{Reference, RemoteLayer, Secrets, Setting};
 
-use crate::shop::{Shop, load, loaded, shown, sources, wrong};
+use crate::shop::{Shop, load, loaded, problems, shown, sources};
 
 #[test]
-fn the_type_tells_what_changes_live_and_what_needs_a_restart() {
+fn live_settings_change_with_a_reload_and_others_need_a_restart() {
     let old = loaded(&sources(&[])).settings;
     let new = loaded(&sources(&[("FLOTILLA__SAGA__TICK", "2s"), ("FLOTILLA__SAGA__WORKERS", "2")])).settings;
     let mut changes = Vec::new();
@@ -15,7 +15,7 @@ fn the_type_tells_what_changes_live_and_what_needs_a_restart() {
 }
 
 #[test]
-fn whoever_holds_a_live_setting_sees_what_is_adopted_and_only_changes_are_told() {
+fn adopting_settings_changes_all_clones_and_notifies_only_of_changes() {
     let old = loaded(&sources(&[])).settings;
     let (tick, mut ticks, mut batches) = (old.saga.tick.clone(), old.saga.tick.subscribe(), old.saga.batch.subscribe());
     ticks.mark_unchanged();
@@ -26,7 +26,7 @@ fn whoever_holds_a_live_setting_sees_what_is_adopted_and_only_changes_are_told()
 }
 
 #[test]
-fn a_reference_is_resolved_elsewhere_and_then_masked_wherever_it_is_used() {
+fn a_resolved_reference_is_masked_wherever_it_is_used() {
     let vault = "vault://secret/shop#password";
     let sources =
         sources(&[("FLOTILLA__BROKER__PASSWORD", vault), ("FLOTILLA__BROKER__URL", "vault://secret/shop#url")]);
@@ -36,7 +36,7 @@ fn a_reference_is_resolved_elsewhere_and_then_masked_wherever_it_is_used() {
     assert_eq!(found[0], ("broker.password".to_owned(), vault.to_owned()));
     let unresolved = "broker.password: refers to a secret in vault, which was not resolved (from \
                       FLOTILLA__BROKER__PASSWORD)";
-    assert_eq!(wrong(&sources)[0], unresolved);
+    assert_eq!(problems(&sources)[0], unresolved);
 
     let secrets = Secrets::from([
         (vault.to_owned(), "hunter2".to_owned().into()),
@@ -50,15 +50,15 @@ fn a_reference_is_resolved_elsewhere_and_then_masked_wherever_it_is_used() {
 }
 
 #[test]
-fn the_reference_tells_of_each_setting_what_its_field_says() {
+fn the_reference_describes_each_setting_as_its_field_does() {
     let reference = Reference::of::<Shop>();
     let tick = reference.find("saga.tick").unwrap();
-    assert_eq!((tick.doc.as_str(), tick.default.as_deref()), ("How often it looks.", Some("1s")));
+    assert_eq!((tick.doc.as_str(), tick.default.as_deref()), ("Interval of checks.", Some("1s")));
     assert!(tick.live && !tick.required && !tick.secret);
     let password = reference.find("broker.password").unwrap();
     assert!(password.secret && password.live && !password.required && password.default.is_none());
     let environment = reference.find("service.environment").unwrap();
     assert_eq!(environment.kind.choices(), ["development", "production"]);
     assert_eq!(environment.aliases, ["SHOP_ENVIRONMENT"]);
-    assert!(reference.table("saga").contains("| `saga.tick` | a duration"), "{}", reference.table("saga"));
+    assert!(reference.table("saga").contains("| `saga.tick` | duration |"), "{}", reference.table("saga"));
 }

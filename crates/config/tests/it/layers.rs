@@ -27,7 +27,7 @@ on = true
 "#;
 
 #[test]
-fn the_environment_wins_over_the_file_and_the_file_over_defaults() {
+fn the_environment_overrides_the_file_and_the_file_overrides_defaults() {
     let settings = with_file(FILE, &[("FLOTILLA__DATABASE__MODE", "fast"), ("FLOTILLA__LISTEN", "")]).unwrap();
     assert_eq!(settings.database.mode, Mode::Fast);
     assert_eq!(settings.database.size, 3);
@@ -41,7 +41,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_defaults() {
 }
 
 #[test]
-fn numbers_booleans_and_lists_are_read_from_variables_when_asked_for() {
+fn numbers_booleans_and_lists_are_read_from_variables() {
     let settings = load_with(&[
         ("FLOTILLA__DATABASE__SIZE", "12"),
         ("FLOTILLA__DATABASE__URL", "007"),
@@ -51,24 +51,24 @@ fn numbers_booleans_and_lists_are_read_from_variables_when_asked_for() {
     ])
     .unwrap();
     assert_eq!(settings.database.size, 12);
-    assert_eq!(settings.database.url.expose_secret(), "007", "digits stay a text");
+    assert_eq!(settings.database.url.expose_secret(), "007", "digits stay a string");
     assert_eq!(settings.cache.hosts, ["a", "b", "c"]);
     assert!(settings.cache.on && (settings.cache.share - 0.25).abs() < f64::EPSILON);
 }
 
 #[test]
-fn other_variables_are_none_of_our_business() {
+fn variables_of_other_programs_are_ignored() {
     assert!(load_with(&[("PATH", "/bin"), ("FLOTILLA_OFFLINE", "1"), ("flotilla__x", "1")]).is_ok());
 }
 
 #[test]
-fn a_file_that_isnt_there_is_an_error() {
+fn a_named_file_that_doesnt_exist_is_an_error() {
     let error = load_with(&[("FLOTILLA_CONFIG_FILE", "/nowhere/at/all.toml")]).unwrap_err().to_string();
     assert!(error.contains("/nowhere/at/all.toml"), "{error}");
 }
 
 #[test]
-fn a_file_that_isnt_toml_is_an_error_that_quotes_nothing() {
+fn the_error_for_invalid_toml_quotes_nothing() {
     let error = with_file("[database]\nurl = \"hunter2\n", &[]).unwrap_err().to_string();
     assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Loading of settings, as a service sees it.
+//! Loading of settings, as a service does it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -4,9 +4,9 @@ use std::os::unix::fs::symlink;
 
 use flotilla_config::{ExposeSecret, Fingerprint, Reference, RemoteLayer};
 
-use crate::shop::{Folder, Shop, loaded, shown, sources, wrong};
+use crate::shop::{Folder, Shop, loaded, problems, shown, sources};
 
-/// `..data` links to a directory with a date, each file links through it.
+/// `..data` links to a directory of one version, and each file links through it.
 fn mount(folder: &Folder, version: &str, password: &str) {
     folder.write(&format!("mounted/..{version}/broker.password"), password);
     let link = folder.path().join("mounted/..data_tmp");
@@ -19,7 +19,7 @@ fn mount(folder: &Folder, version: &str, password: &str) {
 }
 
 #[test]
-fn a_mounted_secret_is_read_through_its_links_masked_and_seen_to_change_when_they_are_swapped() {
+fn a_mounted_secret_is_read_through_links_and_masked_and_its_change_is_detected() {
     let folder = Folder::new();
     mount(&folder, "2024", "first\n");
     let at = folder.at("mounted");
@@ -38,7 +38,7 @@ fn a_mounted_secret_is_read_through_its_links_masked_and_seen_to_change_when_the
 }
 
 #[test]
-fn files_may_have_the_name_of_the_variable_and_what_begins_with_a_dot_is_no_setting() {
+fn a_mounted_file_can_be_named_like_the_variable_and_names_with_a_leading_dot_are_skipped() {
     let folder = Folder::new();
     folder.write("mounted/FLOTILLA__BROKER__PASSWORD", "one");
     folder.write("mounted/saga__batch", "7");
@@ -46,13 +46,17 @@ fn files_may_have_the_name_of_the_variable_and_what_begins_with_a_dot_is_no_sett
     let loaded = loaded(&sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))]));
     assert_eq!(loaded.settings.broker.password.get().unwrap().expose_secret(), "one");
     assert_eq!(loaded.settings.saga.batch.get(), 7);
-    assert_eq!(shown(&loaded, "saga.batch").0.unwrap(), "****", "whatever its type: it came from a secret");
+    assert_eq!(
+        shown(&loaded, "saga.batch").0.unwrap(),
+        "****",
+        "a value from a secret file is masked whatever its type"
+    );
 }
 
 #[test]
-fn an_empty_secret_is_told() {
+fn an_empty_secret_is_reported() {
     let folder = Folder::new();
     let file = folder.write("mounted/broker.password", "\n");
-    let told = wrong(&sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))]));
-    assert_eq!(told, [format!("broker.password: its file is empty (from {})", file.display())]);
+    let problems = problems(&sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))]));
+    assert_eq!(problems, [format!("broker.password: its file is empty (from {})", file.display())]);
 }

@@ -1,11 +1,11 @@
-//! Which source wins: each layer is put above the one before it, and from then on counts.
+//! Which source wins: each layer is added above the one before it, and overrides it.
 
 use flotilla_config::{ExposeSecret, RemoteLayer, Secrets};
 
 use crate::shop::{Folder, load, loaded, shown, sources, tick};
 
 #[test]
-fn each_layer_counts_more_than_the_one_below() {
+fn each_layer_overrides_the_one_below() {
     let folder = Folder::new();
     let mut variables: Vec<(String, String)> = Vec::new();
     let mut remote = RemoteLayer::default();
@@ -56,7 +56,7 @@ fn each_layer_counts_more_than_the_one_below() {
 }
 
 #[test]
-fn files_are_laid_upon_each_other_setting_by_setting_and_lists_as_a_whole() {
+fn a_later_file_overrides_single_settings_and_replaces_lists_as_a_whole() {
     let folder = Folder::new();
     let first = folder.write("1.toml", "[saga]\ntick = \"5s\"\nbatch = 3\n[broker]\ntopics = [\"a\", \"b\"]");
     let second = folder.write("2.yml", "saga: {batch: 4}\nbroker: {topics: [c]}\n");
@@ -68,7 +68,7 @@ fn files_are_laid_upon_each_other_setting_by_setting_and_lists_as_a_whole() {
 }
 
 #[test]
-fn an_alias_sets_what_its_long_name_sets_unless_that_is_set() {
+fn an_alias_sets_its_setting_unless_the_long_name_does() {
     let alias = ("SHOP_BROKER", "nats://short:1");
     let short = loaded(&sources(&[alias]));
     assert_eq!(shown(&short, "broker.url"), (Some("nats://short:1".to_owned()), "SHOP_BROKER".to_owned()));
@@ -77,7 +77,7 @@ fn an_alias_sets_what_its_long_name_sets_unless_that_is_set() {
 }
 
 #[test]
-fn dotenv_never_overrides_the_environment_not_even_by_a_file_or_an_alias() {
+fn dotenv_never_overrides_the_environment_not_even_through_a_file_or_an_alias() {
     let folder = Folder::new();
     let secret = folder.write("secret", "from the file");
     let text = format!("FLOTILLA__BROKER__PASSWORD_FILE={}\nSHOP_BROKER=nats://dotenv:1\n", secret.display());
@@ -93,7 +93,7 @@ fn dotenv_never_overrides_the_environment_not_even_by_a_file_or_an_alias() {
 }
 
 #[test]
-fn the_named_env_file_counts_instead_of_the_one_here_and_must_be_there() {
+fn a_named_env_file_replaces_the_default_one_and_must_exist() {
     let folder = Folder::new();
     folder.write(".env", "FLOTILLA__SAGA__TICK=7s");
     let named = folder.write("named.env", "FLOTILLA__SAGA__BATCH=7");
@@ -107,7 +107,7 @@ fn the_named_env_file_counts_instead_of_the_one_here_and_must_be_there() {
 }
 
 #[test]
-fn flags_take_their_value_with_or_without_an_equals_sign_and_switches_need_none() {
+fn a_flags_value_follows_an_equals_sign_or_a_space_and_switches_need_none() {
     let flags = ["--saga.tick", "2s", "--saga.batch=5", "--service.faults", "--broker.largest", "64KiB"];
     let loaded = loaded(&sources(&[]).arguments(flags.map(str::to_owned)));
     assert!(loaded.settings.service.faults);

@@ -1,8 +1,8 @@
 use super::{load, load_with, problems};
 
 #[test]
-fn every_problem_is_told_at_once() {
-    let told = problems(load(&[
+fn all_problems_are_reported_at_once() {
+    let found = problems(load(&[
         ("FLOTILLA__LISTEN", "nowhere"),
         ("FLOTILLA__DATABASE__SIZE", "many"),
         ("FLOTILLA__DATABASE__MODE", "medium"),
@@ -13,70 +13,69 @@ fn every_problem_is_told_at_once() {
     ]));
     for expected in [
         "listen: expected an address such as 127.0.0.1:8080, not \"nowhere\" (from FLOTILLA__LISTEN)",
-        "database.size: expected a whole number, not \"many\" (from FLOTILLA__DATABASE__SIZE)",
+        "database.size: expected an integer, not \"many\" (from FLOTILLA__DATABASE__SIZE)",
         "database.mode: unknown mode \"medium\"; use one of slow, fast (from FLOTILLA__DATABASE__MODE)",
         "database.pool: unknown setting (from FLOTILLA__DATABASE__POOL)",
-        "database.url: is missing: expected a secret (set FLOTILLA__DATABASE__URL)",
-        "database.patience: is missing: expected a duration such as 250ms, 5s, 2m or 1h30m (set FLOTILLA__DATABASE__PATIENCE)",
+        "database.url: is required; expected a secret (set FLOTILLA__DATABASE__URL)",
+        "database.patience: is required; expected a duration such as 250ms, 5s, 2m or 1h30m (set FLOTILLA__DATABASE__PATIENCE)",
         "cache.on: expected true or false, not \"maybe\" (from FLOTILLA__CACHE__ON)",
         "cache.colour: unknown setting (from FLOTILLA__CACHE__COLOUR)",
         "typo.url: unknown setting (from FLOTILLA__TYPO__URL)",
     ] {
-        assert!(told.iter().any(|problem| problem == expected), "{expected} is not in {told:#?}");
+        assert!(found.iter().any(|problem| problem == expected), "{expected} is not in {found:#?}");
     }
-    assert_eq!(told.len(), 9, "{told:#?}");
+    assert_eq!(found.len(), 9, "{found:#?}");
 }
 
 #[test]
-fn without_any_setting_all_that_are_needed_are_told() {
-    let told = problems(load(&[]));
-    let names: Vec<&str> = told.iter().map(|problem| problem.split(':').next().unwrap()).collect();
+fn without_any_setting_all_required_settings_are_reported() {
+    let found = problems(load(&[]));
+    let names: Vec<&str> = found.iter().map(|problem| problem.split(':').next().unwrap()).collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, ["database.mode", "database.patience", "database.url", "listen"]);
 }
 
 #[test]
-fn a_number_out_of_range_is_told_with_its_range() {
-    let told = problems(load_with(&[("FLOTILLA__DATABASE__SIZE", "70000")]));
+fn a_number_out_of_range_is_reported_with_the_range() {
+    let found = problems(load_with(&[("FLOTILLA__DATABASE__SIZE", "70000")]));
     assert_eq!(
-        told,
-        ["database.size: expected a whole number from 0 to 65535, not \"70000\" (from FLOTILLA__DATABASE__SIZE)"]
+        found,
+        ["database.size: expected an integer from 0 to 65535, not \"70000\" (from FLOTILLA__DATABASE__SIZE)"]
     );
 }
 
 #[test]
-fn checks_of_the_whole_follow_when_the_types_fit() {
-    let told = problems(load_with(&[("FLOTILLA__DATABASE__SIZE", "0")]));
-    assert_eq!(told, ["database.size: must be at least 1, not \"0\" (from FLOTILLA__DATABASE__SIZE)"]);
+fn settings_are_validated_once_all_types_are_right() {
+    let found = problems(load_with(&[("FLOTILLA__DATABASE__SIZE", "0")]));
+    assert_eq!(found, ["database.size: must be at least 1, not \"0\" (from FLOTILLA__DATABASE__SIZE)"]);
 }
 
 #[test]
-fn a_text_where_a_section_belongs_is_told() {
-    let told = problems(load_with(&[("FLOTILLA__CACHE", "redis")]));
-    assert_eq!(told, ["cache: is a section; set its settings, such as cache.url (from FLOTILLA__CACHE)"]);
+fn a_value_in_place_of_a_section_is_reported() {
+    let found = problems(load_with(&[("FLOTILLA__CACHE", "redis")]));
+    assert_eq!(found, ["cache: is a section; set its settings, such as cache.url (from FLOTILLA__CACHE)"]);
 }
 
 #[test]
-fn a_name_that_no_setting_can_have_is_told() {
-    let told = problems(load_with(&[("FLOTILLA__DATABASE____URL", "x")]));
-    assert_eq!(told, ["database..url: no setting can have this name (from FLOTILLA__DATABASE____URL)"]);
+fn a_name_that_no_setting_can_have_is_reported() {
+    let found = problems(load_with(&[("FLOTILLA__DATABASE____URL", "x")]));
+    assert_eq!(found, ["database..url: no setting can have this name (from FLOTILLA__DATABASE____URL)"]);
 }
 
 #[test]
-fn an_element_of_a_list_is_named_by_its_place() {
-    let told = problems(load_with(&[("FLOTILLA__CACHE__PORTS", "80, 443, https")]));
-    let expected =
-        "cache.ports: element 3: expected a whole number, not \"80, 443, https\" (from FLOTILLA__CACHE__PORTS)";
-    assert_eq!(told, [expected]);
+fn an_invalid_element_of_a_list_is_reported_by_its_position() {
+    let found = problems(load_with(&[("FLOTILLA__CACHE__PORTS", "80, 443, https")]));
+    let expected = "cache.ports: element 3: expected an integer, not \"80, 443, https\" (from FLOTILLA__CACHE__PORTS)";
+    assert_eq!(found, [expected]);
 }
 
 #[test]
-fn a_section_inside_a_section_that_may_be_absent_is_read_and_checked_where_it_is_there() {
+fn an_optional_section_inside_a_section_is_read_and_validated_if_present() {
     assert!(load_with(&[]).unwrap().cache.spare.is_none());
-    let told = problems(load_with(&[("FLOTILLA__CACHE__SPARE__MODE", "slow")]));
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told.concat().contains("cache.spare.url: is missing"), "{told:?}");
+    let found = problems(load_with(&[("FLOTILLA__CACHE__SPARE__MODE", "slow")]));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.concat().contains("cache.spare.url: is required"), "{found:?}");
     let spare = |size| {
         load_with(&[
             ("FLOTILLA__CACHE__SPARE__URL", "postgres://h/d"),
@@ -86,13 +85,13 @@ fn a_section_inside_a_section_that_may_be_absent_is_read_and_checked_where_it_is
         ])
     };
     assert_eq!(spare("3").unwrap().cache.spare.unwrap().size, 3);
-    let told = problems(spare("0"));
-    assert_eq!(told, ["cache.spare.size: must be at least 1, not \"0\" (from FLOTILLA__CACHE__SPARE__SIZE)"]);
+    let found = problems(spare("0"));
+    assert_eq!(found, ["cache.spare.size: must be at least 1, not \"0\" (from FLOTILLA__CACHE__SPARE__SIZE)"]);
 }
 
 #[test]
-fn what_is_skipped_is_no_setting() {
+fn a_skipped_field_is_not_a_setting() {
     assert_eq!(load_with(&[]).unwrap().cache.uses.0, 0);
-    let told = problems(load_with(&[("FLOTILLA__CACHE__USES", "1")]));
-    assert_eq!(told, ["cache.uses: unknown setting (from FLOTILLA__CACHE__USES)"]);
+    let found = problems(load_with(&[("FLOTILLA__CACHE__USES", "1")]));
+    assert_eq!(found, ["cache.uses: unknown setting (from FLOTILLA__CACHE__USES)"]);
 }

@@ -12,7 +12,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn a_value_may_come_from_a_file() {
+fn a_value_can_be_read_from_a_file() {
     let (_folder, path) = file("hunter3\n");
     let settings = load(&[
         ("FLOTILLA__LISTEN", "127.0.0.1:80"),
@@ -27,38 +27,38 @@ fn a_value_may_come_from_a_file() {
 }
 
 #[test]
-fn a_setting_that_ends_in_file_is_itself() {
+fn a_setting_whose_name_ends_in_file_is_set_by_its_own_variable() {
     let settings = load_with(&[("FLOTILLA__CACHE__READY_FILE", "/run/ready")]).unwrap();
     assert_eq!(settings.cache.ready_file.as_deref(), Some("/run/ready"));
 }
 
 #[test]
-fn a_file_that_cant_be_read_is_told_once() {
-    let told = problems(load(&[
+fn an_unreadable_file_is_reported_once() {
+    let found = problems(load(&[
         ("FLOTILLA__LISTEN", "127.0.0.1:80"),
         ("FLOTILLA__DATABASE__URL_FILE", "/nowhere/at/all"),
         ("FLOTILLA__DATABASE__PATIENCE", "5s"),
         ("FLOTILLA__DATABASE__MODE", "fast"),
     ]));
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("database.url: its file can't be read"), "{told:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("database.url: its file can't be read"), "{found:?}");
 }
 
 #[test]
-fn a_value_that_is_set_twice_is_refused() {
+fn a_setting_with_both_a_value_and_a_file_is_refused() {
     let (_folder, path) = file("hunter3");
-    let told = problems(load_with(&[("FLOTILLA__DATABASE__URL_FILE", &path)]));
+    let found = problems(load_with(&[("FLOTILLA__DATABASE__URL_FILE", &path)]));
     assert_eq!(
-        told,
-        ["database.url: is set twice: unset it or FLOTILLA__DATABASE__URL_FILE (from FLOTILLA__DATABASE__URL)"]
+        found,
+        ["database.url: is set twice; unset it or FLOTILLA__DATABASE__URL_FILE (from FLOTILLA__DATABASE__URL)"]
     );
 }
 
 #[test]
-fn a_file_for_no_setting_is_refused() {
+fn a_file_for_an_unknown_setting_is_refused() {
     let (_folder, path) = file("hunter3");
-    let told = problems(load_with(&[("FLOTILLA__DATABASE__PASSWORD_FILE", &path)]));
-    assert_eq!(told, ["database.password_file: unknown setting (from FLOTILLA__DATABASE__PASSWORD_FILE)"]);
+    let found = problems(load_with(&[("FLOTILLA__DATABASE__PASSWORD_FILE", &path)]));
+    assert_eq!(found, ["database.password_file: unknown setting (from FLOTILLA__DATABASE__PASSWORD_FILE)"]);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn no_secret_is_ever_shown() {
     let secret = "hunter2";
     let shown = format!("{:?}", load_with(&[]).unwrap());
     assert!(!shown.contains(secret), "{shown}");
-    // Wrong as an address, in a place where no setting is, and where a section belongs.
+    // In places where no setting is, and in place of a section.
     for variable in ["DATABASE__URL__X", "DATABASE__PASSWORD", "CACHE", "NO"] {
         let error = load_with(&[(&format!("FLOTILLA__{variable}"), secret)]).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
@@ -74,7 +74,7 @@ fn no_secret_is_ever_shown() {
 }
 
 #[test]
-fn what_is_printed_shows_no_secret_whichever_way_it_came() {
+fn printed_settings_contain_no_secret_from_any_source() {
     const SECRET: &str = "hunter2";
     let folder = Folder::new();
     let file = folder.write("secret", SECRET);
@@ -88,13 +88,13 @@ fn what_is_printed_shows_no_secret_whichever_way_it_came() {
         ("a variable", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD", SECRET)])),
         ("a file of settings", "broker.password", sources(&[("FLOTILLA_CONFIG_FILE", settings.to_str().unwrap())])),
         ("a file of its own", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD_FILE", file)])),
-        ("a file, in a text", "broker.topics", sources(&[("FLOTILLA__BROKER__TOPICS_FILE", file)])),
+        ("a file, in a string", "broker.topics", sources(&[("FLOTILLA__BROKER__TOPICS_FILE", file)])),
         ("a mounted folder", "broker.password", sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))])),
-        ("a mounted folder, in a text", "broker.topics", sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))])),
+        ("a mounted folder, in a string", "broker.topics", sources(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))])),
         ("a store", "broker.password", sources(&[("FLOTILLA__BROKER__PASSWORD", reference)])),
-        ("a store, in a text", "broker.topics", sources(&[("FLOTILLA__BROKER__TOPICS", reference)])),
-        ("an address's password", "broker.url", sources(&[("FLOTILLA__BROKER__URL", &address)])),
-        ("an address's token", "broker.url", sources(&[("SHOP_BROKER", &user)])),
+        ("a store, in a string", "broker.topics", sources(&[("FLOTILLA__BROKER__TOPICS", reference)])),
+        ("a URL's password", "broker.url", sources(&[("FLOTILLA__BROKER__URL", &address)])),
+        ("a URL's token", "broker.url", sources(&[("SHOP_BROKER", &user)])),
     ];
     let stores = Secrets::from([(reference.to_owned(), SECRET.to_owned().into())]);
     for (way, name, sources) in ways {

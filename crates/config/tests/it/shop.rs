@@ -1,4 +1,4 @@
-//! Settings with a bit of everything, and a folder for their files.
+//! Settings with all features, and a folder for their files.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub struct Process {
     /// Where it runs.
     #[setting(alias = "SHOP_ENVIRONMENT")]
     pub environment: Environment,
-    /// Whether it may be broken.
+    /// Whether faults may be injected.
     pub faults: bool,
 }
 
@@ -41,9 +41,9 @@ pub enum Environment {
 #[derive(Clone, Debug, Setting)]
 #[setting(default)]
 pub struct Saga {
-    /// How often it looks.
+    /// Interval of checks.
     pub tick: Live<HumanDuration>,
-    /// Steps at once.
+    /// Steps per batch.
     pub batch: Live<u32>,
     /// Workers.
     pub workers: usize,
@@ -133,8 +133,8 @@ pub fn shown(loaded: &Loaded<Shop>, name: &str) -> (Option<String>, String) {
     (setting.value.clone(), setting.source.clone())
 }
 
-/// What is wrong, told line by line.
-pub fn wrong(sources: &Sources) -> Vec<String> {
+/// The problems reported for `sources`, one line each.
+pub fn problems(sources: &Sources) -> Vec<String> {
     match load(sources, &RemoteLayer::default(), &Secrets::new()) {
         Err(ConfigError::Settings(problems)) => problems.iter().map(ToString::to_string).collect(),
         other => panic!("expected problems, got {other:?}"),

@@ -38,7 +38,10 @@ fn page() -> String {
          `--saga.tick=1s`, the section `[saga]` of a file, or one of the other sources that\n\
          [configuration.md](configuration.md) describes. A setting marked `live` can change with a reload; any other needs\n\
          a restart, and a reload that would change it is refused. `flotilla orders settings` prints the same list for one\n\
-         service; `flotilla orders --print-config` prints its effective values and their sources.\n",
+         service; `flotilla orders --print-config` prints its effective values and their sources.\n\n\
+         A duration is written like `250ms`, `5s`, `2m` or `1h30m`; a size in bytes like `512`, `64KiB` or `1MiB`; a URL\n\
+         like `http://host:port`; a list in a variable or flag is separated by commas. Secrets are strings that are never\n\
+         shown.\n",
     );
     for told in sections() {
         let title = if told.name.is_empty() { "without a section".to_owned() } else { format!("`{}`", told.name) };
