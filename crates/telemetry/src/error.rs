@@ -15,7 +15,7 @@ pub enum TelemetryError {
     /// The `OTEL_*` variables can't be used.
     #[error("the export can't be set up: {0}")]
     Export(String),
-    /// Logs are to go over OTLP, but nowhere.
+    /// Logs are exported over OTLP, but no endpoint is set.
     #[error("telemetry.output asks for OTLP, but OTEL_EXPORTER_OTLP_ENDPOINT names no collector")]
     Endpoint,
     /// A metric can't be registered.
@@ -24,7 +24,7 @@ pub enum TelemetryError {
     /// The thread that writes the logs can't be started.
     #[error("the log writer can't be started: {0}")]
     Writer(#[source] std::io::Error),
-    /// Something else has set the global subscriber.
+    /// A global subscriber is already set.
     #[error("telemetry was started before")]
     Started,
 }

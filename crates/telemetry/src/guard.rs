@@ -16,7 +16,7 @@ use crate::traces::{Export, ExportMetrics};
 use crate::writer::LogWriter;
 use crate::{logs, metrics, panics, traces};
 
-/// Longest that stopping waits for spans to be sent, and as long again for logs to be written.
+/// How long stopping waits for spans to be sent, and then for logs to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The running telemetry of a process; keep it until the end of `main`.
@@ -25,16 +25,16 @@ pub struct Telemetry {
     export: Option<Export>,
     records: Option<LogExport>,
     control: LogControl,
-    /// Lets log rules end.
-    keeping: Option<JoinHandle<()>>,
+    /// Expires log rules and follows the filter's setting.
+    control_task: Option<JoinHandle<()>>,
     writer: Option<LogWriter>,
 }
 
-/// Starts telemetry: sets the global subscriber, and the export of traces if the environment asks for it. To be called
+/// Starts telemetry: sets the global subscriber, and exports traces if the environment names a collector. Must be called
 /// once, by `main`, inside the runtime.
 ///
 /// # Errors
-/// A filter or an endpoint that can't be understood, or telemetry was started before.
+/// A filter or an endpoint is invalid, or telemetry was started before.
 pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telemetry, TelemetryError> {
     let registry = metrics::registry(service)?;
     let dropped =
@@ -71,10 +71,10 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telem
     if let Some(export) = &export {
         export.install();
     }
-    panics::log_them(!settings.output.is_stdout());
-    let keeping = tokio::runtime::Handle::try_current()
-        .map(|runtime| runtime.spawn(control.clone().keep(live.then(|| settings.filter.subscribe()))));
-    Ok(Telemetry { registry, export, records, control, keeping: keeping.ok(), writer: Some(writer) })
+    panics::install_hook(!settings.output.is_stdout());
+    let control_task = tokio::runtime::Handle::try_current()
+        .map(|runtime| runtime.spawn(control.clone().run(live.then(|| settings.filter.subscribe()))));
+    Ok(Telemetry { registry, export, records, control, control_task: control_task.ok(), writer: Some(writer) })
 }
 
 impl Telemetry {
@@ -83,10 +83,10 @@ impl Telemetry {
     pub fn quiet(service: &'static str) -> Self {
         let registry = metrics::registry(service).unwrap_or_default();
         let control = LogControl::new("info", "telemetry.filter").expect("a level is a filter");
-        Self { registry, export: None, records: None, control, keeping: None, writer: None }
+        Self { registry, export: None, records: None, control, control_task: None, writer: None }
     }
 
-    /// Changes what is logged.
+    /// The control that changes what is logged.
     #[must_use]
     pub fn log_control(&self) -> LogControl {
         self.control.clone()
@@ -101,10 +101,10 @@ impl Telemetry {
     /// Sends the last spans and writes the last log lines; takes two seconds at most.
     pub async fn shutdown(mut self) {
         let (export, records, writer) = (self.export.take(), self.records.take(), self.writer.take());
-        if let Some(keeping) = self.keeping.take() {
-            keeping.abort();
-            // It ends by being broken off.
-            drop(keeping.await);
+        if let Some(task) = self.control_task.take() {
+            task.abort();
+            // The result is the abort.
+            drop(task.await);
         }
         if let Some(export) = export {
             export.stop(FLUSH_TIMEOUT).await;
@@ -117,16 +117,16 @@ impl Telemetry {
                 writer.flush(FLUSH_TIMEOUT);
             }
         });
-        // The closure doesn't panic; were it to, there would be nothing left to tell about it.
+        // The closure doesn't panic, and a panic could no longer be logged anyway.
         let _ = tokio::time::timeout(FLUSH_TIMEOUT * 2, flush).await;
     }
 }
 
 impl Drop for Telemetry {
-    /// The last lines of a process that ends early are its most important ones.
+    /// Writes the last lines of a process that ends early, because they are its most important ones.
     fn drop(&mut self) {
-        if let Some(keeping) = self.keeping.take() {
-            keeping.abort();
+        if let Some(task) = self.control_task.take() {
+            task.abort();
         }
         if let Some(writer) = self.writer.take() {
             writer.flush(FLUSH_TIMEOUT);

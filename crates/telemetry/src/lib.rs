@@ -1,7 +1,7 @@
 //! Logs, traces and metrics of a process.
 //!
-//! Owns the one subscriber, the export of spans and the metrics registry; [`init`] is the only function of the
-//! workspace that sets a global and is called by `main` alone. Guarantees: a slow reader of the logs never holds up the
+//! Owns the global subscriber, the export of spans and the metrics registry; [`init`] is the only function in the
+//! workspace that sets a global, and only `main` calls it. Guarantees: a slow reader of the logs never delays the
 //! process; without an OTLP endpoint spans cost nothing beyond their log fields; shutting down waits at most two
 //! seconds.
 

@@ -24,7 +24,7 @@ pub use filter::caller_is;
 pub(crate) use otlp::LogExport;
 pub(crate) use words::filter as check_filter;
 
-/// The filter: `RUST_LOG` or else the setting. The second is whether it is the setting's, and changes with it.
+/// The filter from `RUST_LOG` or else the setting. The boolean is whether it is the setting's, and changes with it.
 pub(crate) fn control(
     settings: &TelemetrySettings,
     rust_log: Option<&str>,
@@ -35,7 +35,7 @@ pub(crate) fn control(
     }
 }
 
-/// How events become text on this process's standard output.
+/// The format of events on this process's standard output, and whether it is coloured.
 pub(crate) fn style(format: LogFormat) -> (LogFormat, bool) {
     let terminal = io::stdout().is_terminal();
     let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -56,7 +56,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let layer = fmt::layer().with_writer(writer).with_ansi(colour);
-    // A line with ids is written to memory first, which is no terminal: the format is told of the colours itself.
+    // A line with ids is written to memory first, so the format can't detect the terminal and colours are set explicitly.
     match format {
         LogFormat::Pretty => {
             layer.pretty().map_event_format(|inner| WithIds { inner: inner.with_ansi(colour), json: false }).boxed()

@@ -1,10 +1,10 @@
 //! Metrics of a process: its registry, the metrics that every process has, and their export to a scraper.
 //!
-//! Metrics are registered with the `prometheus` crate. What it lacks is here: histograms that remember the trace of an
-//! observation ([`ExemplarHistogram`]), the OpenMetrics text that can carry it ([`expose`]), the service level
-//! indicators ([`SliEvents`]) and the figures of the async runtime. `prometheus-client` has exemplars of its own, but a
-//! registry of its own too: two registries would have to be joined, and a histogram of its kind takes a lock for each
-//! observation. A wrapper for four histograms and an encoder is less.
+//! Metrics are registered with the `prometheus` crate. This module adds what it lacks: histograms with exemplars
+//! ([`ExemplarHistogram`]), the OpenMetrics format that can carry them ([`expose`]), service level indicators
+//! ([`SliEvents`]) and metrics of the async runtime. `prometheus-client` supports exemplars, but has its own registry,
+//! which would have to be merged with this one, and its histograms with exemplars take a lock for each observation. A
+//! wrapper for four histograms and an encoder is less code.
 
 mod exemplar;
 mod exposition;
@@ -22,7 +22,7 @@ pub use exposition::{Exposition, expose, render};
 pub use histogram::{ExemplarHistogram, ExemplarHistogramVec};
 pub use sli::{Sli, SliEvents};
 
-/// A registry with the process's own figures and what was built.
+/// A registry with the metrics of the process and of the build.
 pub(crate) fn registry(service: &str) -> Result<Registry, TelemetryError> {
     let registry = Registry::new();
     #[cfg(target_os = "linux")]
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_process_shows_what_it_is() {
+    fn a_registry_has_the_metrics_of_the_build_and_the_process() {
         let text = render(&registry("orders").unwrap());
         assert!(text.contains("flotilla_build_info{") && text.contains("service=\"orders\""), "{text}");
         #[cfg(target_os = "linux")]

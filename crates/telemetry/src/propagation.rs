@@ -1,7 +1,7 @@
 //! Propagates trace contexts between processes: W3C Trace Context, and B3 for peers that use it.
 //!
-//! What comes in may be either, in B3's case in one header or in several; where both are there W3C counts. What goes out
-//! is W3C unless `OTEL_PROPAGATORS` says otherwise. Baggage isn't carried.
+//! Incoming headers can be W3C or B3, B3 in one header or several; if both are present, W3C wins. Outgoing headers are
+//! W3C unless `OTEL_PROPAGATORS` lists others. Baggage isn't propagated.
 
 use std::sync::OnceLock;
 
@@ -20,7 +20,7 @@ const B3_FLAGS: &str = "x-b3-flags";
 /// Set once, by `init`.
 static OUTGOING: OnceLock<Outgoing> = OnceLock::new();
 
-/// In which words the trace goes out.
+/// The formats of outgoing trace headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outgoing {
     w3c: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     const W3C: Self = Self { w3c: true, b3: false, b3_multi: false };
 
-    /// What `OTEL_PROPAGATORS` lists; what isn't known in it (`baggage`) is passed over.
+    /// The formats that `OTEL_PROPAGATORS` lists; unknown ones (`baggage`) are ignored.
     pub(crate) fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let listed = variable("OTEL_PROPAGATORS").unwrap_or_default();
         if listed.trim().is_empty() {
@@ -41,9 +41,9 @@ impl Outgoing {
         Self { w3c: has("tracecontext"), b3: has("b3"), b3_multi: has("b3multi") }
     }
 
-    /// Makes it the process's.
+    /// Sets the formats of this process.
     pub(crate) fn set(self) {
-        // The first counts, as with the subscriber.
+        // Only the first call has an effect, as with the subscriber.
         let _ = OUTGOING.set(self);
     }
 
@@ -65,12 +65,12 @@ impl Outgoing {
     }
 }
 
-/// A span of any process, as others are told of it: whoever comes after it is its child.
+/// The context of a span in any process, from which child spans are created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parent(SpanContext);
 
 impl Parent {
-    /// Reads a `traceparent`. Nothing if the text isn't one.
+    /// Parses a `traceparent`; `None` if it is invalid.
     #[must_use]
     pub fn parse(traceparent: &str) -> Option<Self> {
         parse(traceparent).map(Self)
@@ -96,7 +96,7 @@ impl Parent {
         self.0.is_sampled()
     }
 
-    /// As W3C has it.
+    /// As a W3C `traceparent`.
     #[must_use]
     pub fn traceparent(&self) -> String {
         traceparent(&self.0)
@@ -107,7 +107,7 @@ impl Parent {
     }
 }
 
-/// Writes the headers of a request that belongs to `traceparent`, in the words that the process speaks.
+/// Writes the headers of a request that belongs to `traceparent`, in the process's formats.
 pub fn write_headers(traceparent: &str, mut header: impl FnMut(&'static str, String)) {
     match OUTGOING.get() {
         None | Some(&Outgoing::W3C) => header(TRACEPARENT, traceparent.to_owned()),
@@ -119,7 +119,7 @@ pub fn write_headers(traceparent: &str, mut header: impl FnMut(&'static str, Str
     }
 }
 
-/// Whether a `traceparent` is of a trace that is sampled. Reads one digit: not whether the rest is sound.
+/// Whether a `traceparent` belongs to a sampled trace. It reads one digit and doesn't validate the rest.
 #[must_use]
 pub fn is_sampled(traceparent: &str) -> bool {
     traceparent
@@ -128,7 +128,7 @@ pub fn is_sampled(traceparent: &str) -> bool {
         .is_some_and(|digit| matches!(digit, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
 }
 
-/// The `traceparent` of the current span, or `None` when there is none that is recorded.
+/// The `traceparent` of the current span; `None` if there is no recorded one.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
     Context::map_current(|context| {
@@ -138,8 +138,8 @@ pub fn current_traceparent() -> Option<String> {
     })
 }
 
-/// Makes `span` a part of the trace that `traceparent` names. Must be called before the span is entered. Does nothing
-/// when the text isn't a `traceparent` or traces aren't exported.
+/// Makes `span` a child of the span that `traceparent` names. Must be called before the span is entered. Does nothing if
+/// the `traceparent` is invalid or traces aren't exported.
 pub fn set_parent(span: &Span, traceparent: &str) {
     if let Some(parent) = parse(traceparent) {
         // It fails when no layer exports traces, which is fine.
@@ -171,7 +171,7 @@ fn parse_b3(single: &str) -> Option<SpanContext> {
     b3(trace, span, parts.next())
 }
 
-/// B3's trace ids may have half the digits. Who doesn't say whether it is sampled counts as not sampled.
+/// B3's trace ids may have half the digits. A missing sampling decision counts as not sampled.
 fn b3(trace: &str, span: &str, sampled: Option<&str>) -> Option<SpanContext> {
     let span = hex(span, 16)?;
     let sampled = match sampled {
@@ -191,7 +191,7 @@ fn context(trace: &str, span: &str, flags: TraceFlags) -> Option<SpanContext> {
     context.is_valid().then_some(context)
 }
 
-/// The text if it is that many lower case hexadecimal digits.
+/// The text if it has that many lower-case hexadecimal digits and nothing else.
 fn hex(text: &str, digits: usize) -> Option<&str> {
     let fine = text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     fine.then_some(text)

@@ -24,11 +24,11 @@ fn a_span_continues_the_trace_it_is_given() {
         let span = tracing::info_span!("call");
         set_parent(&span, PARENT);
         let _in = span.enter();
-        let told = current_traceparent().unwrap();
-        assert_eq!(told.len(), PARENT.len());
-        assert_eq!(told[..36], PARENT[..36], "same trace");
-        assert_ne!(told[36..52], PARENT[36..52], "a span of its own");
-        assert!(told.ends_with("-01"));
+        let current = current_traceparent().unwrap();
+        assert_eq!(current.len(), PARENT.len());
+        assert_eq!(current[..36], PARENT[..36], "same trace");
+        assert_ne!(current[36..52], PARENT[36..52], "a span of its own");
+        assert!(current.ends_with("-01"));
     });
 }
 
@@ -44,7 +44,7 @@ fn without_export_there_is_no_traceparent() {
 }
 
 #[test]
-fn what_isnt_a_traceparent_is_ignored() {
+fn an_invalid_traceparent_is_ignored() {
     for text in [
         "",
         "00",
@@ -95,7 +95,7 @@ fn b3_is_read_from_one_header_or_several_and_w3c_comes_first() {
 }
 
 #[test]
-fn the_trace_goes_out_in_the_words_asked_for() {
+fn outgoing_headers_have_the_listed_formats() {
     let written = |propagators: Option<&str>| {
         let outgoing = Outgoing::from_environment(|_| propagators.map(str::to_owned));
         let mut headers = BTreeMap::new();

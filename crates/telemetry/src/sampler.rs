@@ -1,7 +1,7 @@
-//! Which traces are kept: decided once, at the head, and followed by all later spans.
+//! Which traces are sampled: decided once, at the root (head sampling), and followed by all later spans.
 //!
-//! A span with a parent does as its parent does; a root is sampled by the ratio of its trace's id; a root that gathers
-//! others by links (a batch) is sampled where one of them is. `OTEL_TRACES_SAMPLER` and its `_ARG` choose otherwise.
+//! A span with a parent follows its parent; a root is sampled by ratio of its trace id; a root with links to others (a
+//! batch) is sampled if any of them is. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` can change that.
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -11,17 +11,17 @@ use crate::error::TelemetryError;
 
 /// The sampler of a process.
 #[derive(Clone, Debug)]
-pub(crate) struct Head {
+pub(crate) struct HeadSampler {
     root: Sampler,
-    /// Whether a parent's decision holds.
+    /// Whether spans follow their parent's decision.
     follows: bool,
 }
 
-impl Head {
-    /// What the environment (`variable`) asks for, else `ratio` of all roots.
+impl HeadSampler {
+    /// The sampler that the environment (`variable`) names, else `ratio` of all roots.
     ///
     /// # Errors
-    /// A sampler or an argument that can't be understood.
+    /// An unknown sampler or an invalid argument.
     pub(crate) fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
         ratio: f64,
@@ -29,7 +29,7 @@ impl Head {
         let set = |name: &str| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let ratio = match set("OTEL_TRACES_SAMPLER_ARG") {
             Some(given) => share(&given)
-                .ok_or_else(|| wrong(format!("OTEL_TRACES_SAMPLER_ARG is a number from 0 to 1, not {given}")))?,
+                .ok_or_else(|| wrong(format!("invalid OTEL_TRACES_SAMPLER_ARG {given:?}; use a number from 0 to 1")))?,
             None => ratio,
         };
         let Some(name) = set("OTEL_TRACES_SAMPLER") else { return Ok(Self::ratio(ratio)) };
@@ -46,7 +46,7 @@ impl Head {
         Ok(Self { root, follows })
     }
 
-    /// Follows the parent; `ratio` of the roots.
+    /// Samples `ratio` of the roots; other spans follow their parent.
     pub(crate) fn ratio(ratio: f64) -> Self {
         Self { root: Sampler::TraceIdRatioBased(ratio), follows: true }
     }
@@ -57,7 +57,7 @@ impl Head {
     }
 }
 
-impl ShouldSample for Head {
+impl ShouldSample for HeadSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -103,41 +103,41 @@ mod tests {
         SpanContext::new(TraceId::from(7), SpanId::from(9), flags, true, TraceState::default())
     }
 
-    fn sampled(head: &Head, parent: Option<SpanContext>, links: &[Link], trace: u128) -> bool {
+    fn sampled(head: &HeadSampler, parent: Option<SpanContext>, links: &[Link], trace: u128) -> bool {
         let parent = parent.map(|parent| Context::new().with_remote_span_context(parent));
         let trace = TraceId::from(trace);
         let result = head.should_sample(parent.as_ref(), trace, "x", &SpanKind::Internal, &[], links);
         result.decision == SamplingDecision::RecordAndSample
     }
 
-    fn chosen(variables: &[(&str, &str)]) -> Result<Head, TelemetryError> {
+    fn chosen(variables: &[(&str, &str)]) -> Result<HeadSampler, TelemetryError> {
         let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Head::from_environment(find, 0.5)
+        HeadSampler::from_environment(find, 0.5)
     }
 
     #[test]
-    fn children_do_as_their_parents_do_whatever_the_ratio() {
-        assert!(sampled(&Head::ratio(0.0), Some(span(true)), &[], 1));
-        assert!(!sampled(&Head::ratio(1.0), Some(span(false)), &[], 1));
+    fn children_follow_their_parents_whatever_the_ratio() {
+        assert!(sampled(&HeadSampler::ratio(0.0), Some(span(true)), &[], 1));
+        assert!(!sampled(&HeadSampler::ratio(1.0), Some(span(false)), &[], 1));
     }
 
     #[test]
-    fn a_batch_is_sampled_where_one_of_its_members_is() {
+    fn a_batch_is_sampled_if_any_of_its_members_is() {
         let link = |sampled| Link::with_context(span(sampled));
-        assert!(sampled(&Head::ratio(0.0), None, &[link(false), link(true)], 1));
-        assert!(!sampled(&Head::ratio(0.0), None, &[link(false)], 1));
+        assert!(sampled(&HeadSampler::ratio(0.0), None, &[link(false), link(true)], 1));
+        assert!(!sampled(&HeadSampler::ratio(0.0), None, &[link(false)], 1));
     }
 
     #[test]
-    fn roots_are_sampled_by_their_share() {
+    fn roots_are_sampled_by_ratio() {
         let step = u128::from(u64::MAX / 1_000);
-        let kept = |ratio| (0..1_000).filter(|n| sampled(&Head::ratio(ratio), None, &[], n * step)).count();
+        let kept = |ratio| (0..1_000).filter(|n| sampled(&HeadSampler::ratio(ratio), None, &[], n * step)).count();
         assert_eq!((kept(0.0), kept(1.0)), (0, 1_000));
         assert!((90..=110).contains(&kept(0.1)), "{}", kept(0.1));
     }
 
     #[test]
-    fn the_environment_chooses_the_sampler_and_its_mistakes_are_told() {
+    fn the_environment_selects_the_sampler_and_its_mistakes_are_reported() {
         assert!(sampled(&chosen(&[("OTEL_TRACES_SAMPLER", "always_on")]).unwrap(), Some(span(false)), &[], 1));
         assert!(!sampled(&chosen(&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")]).unwrap(), None, &[], 1));
         let ratio = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "1")];

@@ -4,18 +4,18 @@ use flotilla_config::{Live, Problems, Setting, Validate};
 
 use crate::logs::check_filter;
 
-/// What the logs look like.
+/// Format of the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Setting)]
 #[setting(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `pretty` on a terminal, `json` elsewhere.
     #[default]
     Auto,
-    /// Several lines for an event, for people at work on one service.
+    /// Several lines per event, for developing a service.
     Pretty,
-    /// One line for an event, for people.
+    /// One line per event.
     Compact,
-    /// One JSON object for an event, for machines.
+    /// One JSON object per event, for machines.
     Json,
 }
 
@@ -42,8 +42,8 @@ impl LogOutput {
     }
 }
 
-/// How the process reports what it does. The standard variables `RUST_LOG` (over `filter`), `NO_COLOR` and `OTEL_*` are
-/// honoured as well.
+/// Logs and traces of the process. The standard variables `RUST_LOG` (which overrides `filter`), `NO_COLOR` and `OTEL_*`
+/// have their usual meaning.
 #[derive(Clone, Debug, Setting)]
 #[setting(default)]
 pub struct TelemetrySettings {
@@ -55,11 +55,11 @@ pub struct TelemetrySettings {
     pub filter: Live<String>,
     /// Maximum number of log lines (and of records) waiting to be written; further ones are dropped and counted.
     pub log_queue: usize,
-    /// Which traces are kept.
+    /// Which traces are sampled.
     pub traces: TraceSettings,
 }
 
-/// Which traces are kept, where they are exported at all. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` count more.
+/// Which traces are sampled, if traces are exported. `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` take precedence.
 #[derive(Clone, Copy, Debug, Setting)]
 #[setting(default)]
 pub struct TraceSettings {
@@ -79,7 +79,7 @@ impl Validate for TelemetrySettings {
         if let Err(reason) = check_filter(&self.filter.get()) {
             problems.add("filter", reason);
         }
-        problems.require(self.log_queue > 0, "log_queue", "must be at least 1: without it no line is written");
+        problems.require(self.log_queue > 0, "log_queue", "must be at least 1, or no line could be written");
     }
 }
 

@@ -1,9 +1,9 @@
-//! Spans of the crates' and services' work, recorded where a trace is sampled.
+//! Spans of the crates' and services' work, recorded in sampled traces.
 //!
-//! Guarantees: no span is made where traces aren't exported or the trace isn't sampled, and asking costs a load and a
-//! look at the thread; a [`Span`] that isn't recorded does nothing. The one decision is made where a request comes in
-//! ([`Span::serve`]); everything behind it follows. Spans of `tracing` take part as well where their target is
-//! [`SPANS`]: they are children of whatever is current, and never seen in the logs.
+//! Guarantees: no span is created if traces aren't exported or the trace isn't sampled, and that check costs a load and a
+//! thread-local lookup; a [`Span`] that isn't recorded does nothing. Sampling is decided once, when a request is received
+//! ([`Span::serve`]); all further spans follow. `tracing`'s spans with the target [`SPANS`] are exported too: they are
+//! children of the current span and never logged.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -26,22 +26,22 @@ use crate::propagation::{Parent, is_sampled, traceparent};
 /// The target of `tracing`'s spans that are exported.
 pub const SPANS: &str = "flotilla::span";
 
-/// Most links of a span: a batch has no more members than this that anybody would follow.
-const LINKS: usize = 128;
+/// Maximum number of links of a span; nobody follows more members of a batch.
+const MAX_LINKS: usize = 128;
 
-/// Set once, by `init`, where traces are exported.
+/// Set once, by `init`, if traces are exported.
 static SOURCE: OnceLock<Source> = OnceLock::new();
 
-/// Where spans come from.
+/// Creates spans.
 struct Source {
     tracer: SdkTracer,
     /// Whether a parent that isn't sampled has no sampled children.
     follows: bool,
 }
 
-/// Makes `tracer` the process's.
+/// Sets the tracer of this process.
 pub(crate) fn set_source(tracer: SdkTracer, follows: bool) {
-    // The first counts, as with the subscriber.
+    // Only the first call has an effect, as with the subscriber.
     let _ = SOURCE.set(Source { tracer, follows });
 }
 
@@ -51,13 +51,13 @@ pub fn exported() -> bool {
     SOURCE.get().is_some()
 }
 
-/// Whether what happens now is part of a sampled trace that is exported.
+/// Whether the current span belongs to a sampled trace that is exported.
 #[must_use]
 pub fn sampled() -> bool {
     SOURCE.get().is_some() && Context::map_current(|context| context.span().span_context().is_sampled())
 }
 
-/// The ids of a span, for those who write them beside something else: log lines, exemplars.
+/// The ids of a span, as log lines and exemplars contain them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanIds {
     pub(crate) trace: [u8; 16],
@@ -108,8 +108,8 @@ impl Span {
         Self(None)
     }
 
-    /// A request that has come in, a child of what its sender named. Here is decided whether a trace is sampled. Neither
-    /// is asked for where nothing is exported.
+    /// The span of a received request, a child of the span that its sender named. Decides whether the trace is sampled.
+    /// The closures aren't called if nothing is exported.
     pub fn serve<N: Into<Cow<'static, str>>>(
         parent: impl FnOnce() -> Option<Parent>,
         name: impl FnOnce() -> N,
@@ -124,7 +124,7 @@ impl Span {
         source.start(source.tracer.span_builder(name()).with_kind(Kind::Server), &around)
     }
 
-    /// A part of the current span; none where that isn't sampled. Who has to make up the name asks [`sampled`] first.
+    /// A child of the current span; none if that isn't sampled. Call [`sampled`] first if the name has to be computed.
     pub fn child(kind: Kind, name: impl Into<Cow<'static, str>>) -> Self {
         match SOURCE.get() {
             Some(source) if sampled() => {
@@ -134,12 +134,12 @@ impl Span {
         }
     }
 
-    /// What came of the span that `parent` (a `traceparent`) names, here or elsewhere; none where that isn't sampled.
+    /// A child of the span that `parent` (a `traceparent`) names, of this or another process; none if that isn't sampled.
     pub fn follow(kind: Kind, name: impl Into<Cow<'static, str>>, parent: Option<&str>) -> Self {
         Self::follow_linked(kind, name, parent, &Self(None))
     }
 
-    /// As [`follow`](Self::follow), and linked to `other`.
+    /// Like [`follow`](Self::follow), with a link to `other`.
     pub fn follow_linked(kind: Kind, name: impl Into<Cow<'static, str>>, parent: Option<&str>, other: &Self) -> Self {
         let (Some(source), Some(parent)) = (SOURCE.get(), parent.filter(|parent| is_sampled(parent))) else {
             return Self(None);
@@ -153,8 +153,8 @@ impl Span {
         source.start(builder, &around)
     }
 
-    /// Work done at once for all that `members` (each a `traceparent`) name: a trace of its own, linked to those of them
-    /// that are sampled; none where no member is.
+    /// The span of work on a batch whose `members` are `traceparent`s: a trace of its own, linked to the sampled members;
+    /// none if no member is sampled.
     pub fn gather<'a, N: Into<Cow<'static, str>>>(
         kind: Kind,
         name: impl FnOnce() -> N,
@@ -162,7 +162,8 @@ impl Span {
     ) -> Self {
         let Some(source) = SOURCE.get() else { return Self(None) };
         let sampled = members.into_iter().filter(|member| is_sampled(member)).filter_map(Parent::parse);
-        let links: Vec<Link> = sampled.take(LINKS).map(|member| Link::with_context(member.context().clone())).collect();
+        let links: Vec<Link> =
+            sampled.take(MAX_LINKS).map(|member| Link::with_context(member.context().clone())).collect();
         if links.is_empty() {
             return Self(None);
         }
@@ -170,19 +171,19 @@ impl Span {
         source.start(builder, &Context::new())
     }
 
-    /// Whether anything is recorded.
+    /// Whether the span is recorded.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Its ids, for those who write them beside something else.
+    /// The ids of the span, if it is recorded.
     #[must_use]
     pub fn ids(&self) -> Option<SpanIds> {
         self.0.as_ref().and_then(ids)
     }
 
-    /// The `traceparent` of what comes of this span.
+    /// The `traceparent` for children of this span.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
         self.0.as_ref().map(|context| traceparent(context.span().span_context()))
@@ -202,7 +203,7 @@ impl Span {
         }
     }
 
-    /// Marks the work as failed. `kind` is a word of few (`error.type`), `why` is for people.
+    /// Marks the work as failed. `kind` is one of a few words (`error.type`), `why` is for people.
     pub fn fail(&self, kind: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) {
         if let Some(context) = &self.0 {
             let span = context.span();
@@ -211,7 +212,7 @@ impl Span {
         }
     }
 
-    /// Marks the work as failed by an error, which becomes an event with its text.
+    /// Marks the work as failed and records the error as an event.
     pub fn error(&self, kind: impl Into<Cow<'static, str>>, error: &(dyn Error + 'static)) {
         if let Some(context) = &self.0 {
             context.span().record_error(error);
@@ -219,36 +220,36 @@ impl Span {
         }
     }
 
-    /// Makes it the current span of this thread until the guard is dropped. Not to be held over an await.
+    /// Makes it the current span of this thread until the guard is dropped. The guard must not be held across an await.
     pub fn enter(&self) -> Entered {
         Entered { _guard: self.0.clone().map(Context::attach) }
     }
 
-    /// What makes it the current span, for those who can't keep the span itself.
+    /// A handle that can make it the current span without owning it.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle(self.0.clone())
     }
 
-    /// Makes it the current span wherever `future` runs.
+    /// Makes it the current span whenever `future` is polled.
     pub fn within<F: Future>(&self, future: F) -> Within<F> {
         Within { future, context: self.0.clone() }
     }
 }
 
-/// A way into a span that somebody else ends.
+/// A handle to a span that its owner ends.
 #[derive(Clone, Debug, Default)]
 pub struct Handle(Option<Context>);
 
 impl Handle {
-    /// As [`Span::within`].
+    /// Like [`Span::within`].
     pub fn within<F: Future>(self, future: F) -> Within<F> {
         Within { future, context: self.0 }
     }
 }
 
 impl Drop for Span {
-    /// Ends it, whoever else may still hold its context.
+    /// Ends it, even if its context is still held elsewhere.
     fn drop(&mut self) {
         if let Some(context) = &self.0 {
             context.span().end();
@@ -267,8 +268,8 @@ impl Source {
     }
 }
 
-/// A span is current as long as this lives.
-#[must_use = "dropped, the span is current no more"]
+/// The guard of an entered span, which is the current one until the guard is dropped.
+#[must_use = "the span is left when the guard is dropped"]
 pub struct Entered {
     _guard: Option<ContextGuard>,
 }

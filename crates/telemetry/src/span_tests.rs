@@ -7,13 +7,14 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanProcessor};
 
 use super::*;
-use crate::sampler::Head;
+use crate::sampler::HeadSampler;
 
-/// Spans that ended, of all tests of this process.
+/// Ended spans of all tests in this process.
 static ENDED: Mutex<Vec<SpanData>> = Mutex::new(Vec::new());
-/// No root is sampled: what is sampled follows somebody.
-static PROVIDER: LazyLock<SdkTracerProvider> =
-    LazyLock::new(|| SdkTracerProvider::builder().with_span_processor(Kept).with_sampler(Head::ratio(0.0)).build());
+/// Samples no roots, so that a sampled span must have a sampled parent.
+static PROVIDER: LazyLock<SdkTracerProvider> = LazyLock::new(|| {
+    SdkTracerProvider::builder().with_span_processor(Kept).with_sampler(HeadSampler::ratio(0.0)).build()
+});
 
 #[derive(Debug)]
 struct Kept;
@@ -53,7 +54,7 @@ fn request(traceparent: &str) -> Span {
 }
 
 #[tokio::test]
-async fn work_behind_a_sampled_request_is_a_tree() {
+async fn the_spans_of_a_sampled_request_are_a_tree() {
     exported();
     let trace = "11111111111111111111111111111111";
     let request = request(&parent(trace, true));
@@ -81,7 +82,7 @@ async fn work_behind_a_sampled_request_is_a_tree() {
 }
 
 #[test]
-fn nothing_is_recorded_of_a_trace_that_isnt_sampled() {
+fn nothing_is_recorded_in_an_unsampled_trace() {
     exported();
     let trace = "22222222222222222222222222222222";
     let unsampled = parent(trace, false);
@@ -93,7 +94,7 @@ fn nothing_is_recorded_of_a_trace_that_isnt_sampled() {
         Span::follow(Kind::Consumer, "follow", Some(&unsampled)),
         Span::follow(Kind::Consumer, "follow", None),
         Span::gather(Kind::Consumer, || "gather", [unsampled.as_str(), "rubbish"]),
-        Span::serve(|| None, || "root of a share of nought"),
+        Span::serve(|| None, || "root"),
     ] {
         assert!(!span.is_recorded() && span.traceparent().is_none(), "{span:?}");
         span.set("key", "value");
@@ -104,7 +105,7 @@ fn nothing_is_recorded_of_a_trace_that_isnt_sampled() {
 }
 
 #[test]
-fn a_batch_is_linked_to_its_sampled_members_and_each_member_to_it() {
+fn a_batch_and_its_sampled_members_are_linked_to_each_other() {
     exported();
     let (one, other) = ("33333333333333333333333333333333", "44444444444444444444444444444444");
     let members = [parent(one, true), parent(other, false)];
@@ -125,7 +126,7 @@ fn a_batch_is_linked_to_its_sampled_members_and_each_member_to_it() {
 }
 
 #[test]
-fn the_ids_of_the_current_span_are_told() {
+fn the_current_ids_are_those_of_the_current_span() {
     exported();
     let trace = "55555555555555555555555555555555";
     let request = request(&parent(trace, true));

@@ -1,7 +1,7 @@
 //! The export of spans over OTLP.
 //!
-//! Set up by the standard `OTEL_*` variables, and only when they name an endpoint. Guarantees: nobody waits for a
-//! collector ([`queue`]); what it can't take is counted; all that leaves is scrubbed.
+//! Configured by the standard `OTEL_*` variables, and active only if they name an endpoint. Guarantees: no caller waits
+//! for the collector ([`queue`]); spans that it doesn't accept are counted; everything sent is scrubbed.
 
 mod queue;
 mod resource;
@@ -16,23 +16,23 @@ use tracing_subscriber::filter::Targets;
 
 use crate::error::TelemetryError;
 use crate::propagation::Outgoing;
-use crate::sampler::Head;
+use crate::sampler::HeadSampler;
 use crate::span;
 
 use queue::{Limits, Queue, Sender};
 pub(crate) use resource::resource;
 
-/// What the export of one signal (`traces`, `logs`) comes to.
+/// Metrics of the exports, by signal (`traces`, `logs`).
 #[derive(Clone, Debug)]
 pub(crate) struct ExportMetrics {
-    /// Requests that the collector didn't take.
+    /// Requests that the collector didn't accept.
     pub failures: IntCounterVec,
     /// Spans or records that were dropped.
     pub dropped: IntCounterVec,
 }
 
 impl ExportMetrics {
-    /// Makes them and registers them, at nought.
+    /// Creates and registers them, starting at zero.
     pub(crate) fn register(registry: &Registry) -> Result<Self, TelemetryError> {
         let counter = |name: &str, text: &str| IntCounterVec::new(Opts::new(name, text), &["signal"]);
         let metrics = Self {
@@ -57,8 +57,8 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    /// Starts the export if the environment (`variable`) asks for it. Needs a tokio runtime then. `ratio` is the share of
-    /// the traces begun here that are sampled where the environment doesn't say.
+    /// Starts the export if the environment (`variable`) names a collector; it then needs a tokio runtime. `ratio` is the
+    /// share of traces started here that are sampled, unless the environment sets it.
     pub(crate) fn start(
         service: &'static str,
         ratio: f64,
@@ -70,7 +70,7 @@ impl Export {
         }
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| TelemetryError::Export("it needs a tokio runtime".to_owned()))?;
-        let sampler = Head::from_environment(&variable, ratio)?;
+        let sampler = HeadSampler::from_environment(&variable, ratio)?;
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()
             .build()
@@ -87,35 +87,35 @@ impl Export {
         Ok(Some(Self { provider, sender, follows }))
     }
 
-    /// What makes the spans.
+    /// The tracer that creates spans.
     pub(crate) fn tracer(&self) -> SdkTracer {
         self.provider.tracer("flotilla")
     }
 
-    /// Makes this the process's: spans are made from now on.
+    /// Makes this the process's export: spans are created from now on.
     pub(crate) fn install(&self) {
         span::set_source(self.tracer(), self.follows);
     }
 
-    /// Sends what waits, for as long as `max_wait`; what is left then is counted as dropped.
+    /// Sends queued spans for at most `max_wait`; the rest is counted as dropped.
     pub(crate) async fn stop(self, max_wait: Duration) {
-        // No span that ends from now on gets in.
+        // Spans that end from now on aren't queued.
         let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
         self.sender.stop(max_wait).await;
     }
 }
 
-/// In which words traces go out; independent of whether they are exported here.
+/// Sets the formats of outgoing trace headers, whether or not traces are exported here.
 pub(crate) fn set_propagators(variable: impl Fn(&str) -> Option<String>) {
     Outgoing::from_environment(variable).set();
 }
 
-/// The spans of `tracing` that are exported: those made for it.
+/// Selects the `tracing` spans that are exported: those with the target [`span::SPANS`].
 pub(crate) fn filter() -> Targets {
     Targets::new().with_target(span::SPANS, LevelFilter::TRACE)
 }
 
-/// Whether the environment names a collector for a signal (`TRACES`, `LOGS`) and doesn't switch it off.
+/// Whether the environment names a collector for a signal (`TRACES`, `LOGS`) and doesn't disable it.
 pub(crate) fn wanted(signal: &str, variable: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let endpoint = set(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")).or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_are_exported_only_when_an_endpoint_is_named() {
+    fn traces_are_exported_only_if_an_endpoint_is_set() {
         assert!(!wanted_with(&[]));
         assert!(!wanted_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]));
         assert!(wanted_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317")]));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unreachable_collector_holds_up_nobody_and_is_counted() {
+    async fn an_unreachable_collector_delays_no_caller_and_is_counted() {
         let endpoint = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:1".to_owned());
         let registry = Registry::new();
         let metrics = ExportMetrics::register(&registry).unwrap();

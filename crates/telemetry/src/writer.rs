@@ -1,7 +1,7 @@
 //! The thread that writes log lines.
 //!
-//! Owns standard output. Lines wait in a bounded queue; when it is full, because whoever reads the output is slow, a
-//! line is dropped and counted rather than holding up the caller. Every line is scrubbed here, off the caller's path.
+//! Owns standard output. Lines wait in a bounded queue; if it is full because the reader of the output is slow, lines are
+//! dropped and counted instead of delaying the caller. Every line is scrubbed here, on this thread.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -16,7 +16,7 @@ use crate::redact::scrub;
 
 enum Message {
     Line(Vec<u8>),
-    /// Everything before this has been written when the sender is dropped.
+    /// Drops the sender when everything queued before it has been written.
     Flush(Sender<()>),
 }
 
@@ -35,10 +35,10 @@ impl LogWriter {
         Ok(Self { queue: sender, dropped })
     }
 
-    /// Waits until the lines handed over so far are written, but not longer than `max_wait`.
+    /// Waits until the lines queued so far are written, for at most `max_wait`.
     pub(crate) fn flush(&self, max_wait: Duration) {
         let (done, wait) = channel();
-        // A full queue means that nobody reads; there is no point in waiting for room.
+        // A full queue means that the reader is stuck; waiting for room is pointless.
         if self.queue.try_send(Message::Flush(done)).is_ok() {
             // Both outcomes end the wait: disconnected is "written", the timeout is the bound.
             let (Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) | Ok(())) =
@@ -52,10 +52,10 @@ fn write_lines(lines: &Receiver<Message>, output: impl Write) {
     while let Ok(first) = lines.recv() {
         let mut next = Some(first);
         let mut waiting = Vec::new();
-        // What has gathered is written in one go; the lines of a quiet process appear at once.
+        // Queued lines are written in one go; a single line is written immediately.
         while let Some(message) = next {
             match message {
-                // Output that is closed is no reason to stop the process.
+                // Closed output must not stop the process.
                 Message::Line(line) => drop(output.write_all(scrubbed(&line).as_bytes())),
                 Message::Flush(done) => waiting.push(done),
             }
@@ -66,7 +66,7 @@ fn write_lines(lines: &Receiver<Message>, output: impl Write) {
     }
 }
 
-/// The last line of redaction. Lines are text; were one not, what isn't text in it is lost.
+/// Masks secrets in a line. Bytes that aren't UTF-8 are replaced.
 fn scrubbed(line: &[u8]) -> Cow<'_, str> {
     match String::from_utf8_lossy(line) {
         Cow::Borrowed(line) => scrub(line),
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    /// Output that is kept.
+    /// Output that keeps what is written.
     #[derive(Clone, Default)]
     pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_out_whole_and_in_order() {
+    fn lines_are_written_whole_and_in_order() {
         let kept = Kept::default();
         let mut writer = LogWriter::start(kept.clone(), 1_000, counter()).unwrap();
         for n in 0..500 {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stalls_costs_lines_and_not_time() {
+    fn lines_are_dropped_without_a_delay_while_the_reader_stalls() {
         struct Stalled(Receiver<()>);
         impl Write for Stalled {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -1,5 +1,5 @@
-//! A process with telemetry, as its collector and the reader of its logs see it. The process is this test again, with
-//! the variables that it needs: a test can't change its own.
+//! A process with telemetry, as its collector and the reader of its logs see it. The process is this test binary again,
+//! started with the variables that it needs, because a test can't change its own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -61,7 +61,7 @@ async fn run_child(variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Does nothing unless it is started by another test.
+/// Does nothing unless another test starts it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_process() {
     if std::env::var_os(CHILD).is_none() {

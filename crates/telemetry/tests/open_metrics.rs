@@ -1,6 +1,6 @@
-//! What a process tells in OpenMetrics is OpenMetrics, and leads from a time to its trace.
+//! The metrics of a process are valid OpenMetrics, and their exemplars name traces.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod grammar;
 
@@ -12,7 +12,7 @@ use tracing_subscriber::prelude::*;
 
 const ACCEPT: Option<&str> = Some("application/openmetrics-text;version=1.0.0");
 
-/// A histogram observed in a span whose trace is sampled, or not; then what the trace's id was.
+/// Observes a histogram outside and inside a span, and returns the span's trace id.
 fn observed(telemetry: &Telemetry, sampler: Sampler) -> String {
     let opts = HistogramOpts::new("flotilla_toy_seconds", "Time of a toy.").buckets(vec![0.25, 5.0]);
     let toys = ExemplarHistogramVec::register(opts, &["toy"], telemetry.registry()).unwrap();
@@ -29,13 +29,13 @@ fn observed(telemetry: &Telemetry, sampler: Sampler) -> String {
 }
 
 #[tokio::test]
-async fn an_observation_in_a_sampled_span_leaves_its_trace_in_its_bucket_and_no_other() {
+async fn an_observation_in_a_sampled_span_is_an_exemplar_of_its_bucket_only() {
     let telemetry = Telemetry::quiet("toys");
     let trace = observed(&telemetry, Sampler::AlwaysOn);
     SliEvents::register(Sli::Availability, telemetry.registry()).unwrap().count(true);
-    let told = expose(telemetry.registry(), ACCEPT);
-    assert!(told.content_type.starts_with("application/openmetrics-text; version=1.0.0"));
-    let families = grammar::read(&told.body);
+    let exposition = expose(telemetry.registry(), ACCEPT);
+    assert!(exposition.content_type.starts_with("application/openmetrics-text; version=1.0.0"));
+    let families = grammar::read(&exposition.body);
     let toy = &families["flotilla_toy_seconds"];
     assert_eq!((toy.kind.as_str(), toy.unit.as_str()), ("histogram", "seconds"));
     let buckets: Vec<_> = toy.samples.iter().filter(|sample| sample.name.ends_with("_bucket")).collect();
@@ -43,13 +43,13 @@ async fn an_observation_in_a_sampled_span_leaves_its_trace_in_its_bucket_and_no_
     let (labels, value, at) = buckets[0].exemplar.clone().unwrap();
     assert_eq!((labels["trace_id"].as_str(), value), (trace.as_str(), 0.2));
     assert!(at > 1.7e9, "{at} is a time in seconds");
-    assert_eq!((buckets[1].value, &buckets[1].exemplar), (2.0, &None), "outside of a span there is no trace");
+    assert_eq!((buckets[1].value, &buckets[1].exemplar), (2.0, &None), "outside a span there is no trace");
     assert_eq!(families["flotilla_sli_events"].samples.len(), 2);
     assert_eq!(families["process_cpu_seconds"].unit, "seconds");
 }
 
 #[test]
-fn a_trace_that_is_not_sampled_leaves_nothing() {
+fn an_observation_in_an_unsampled_trace_is_no_exemplar() {
     let telemetry = Telemetry::quiet("toys");
     observed(&telemetry, Sampler::AlwaysOff);
     let families = grammar::read(&expose(telemetry.registry(), ACCEPT).body);

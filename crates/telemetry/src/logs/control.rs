@@ -1,4 +1,4 @@
-//! Changes what is logged while the process runs: for all, for one module, for one user's calls; each for a limited time.
+//! Changes what is logged at run time: for everything, one module or one user's calls, each for a limited time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,43 +12,43 @@ use super::filter::{InForce, LogFilter, Shared};
 use super::words;
 use crate::error::TelemetryError;
 
-/// Most rules at a time.
-const RULES: usize = 64;
-/// Longest that a rule holds.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Maximum number of rules in force.
+const MAX_RULES: usize = 64;
+/// Maximum duration of a rule.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whom a rule is about.
+/// What a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogScope {
     /// Everything: the filter is replaced.
     All,
-    /// A module and those below it, as in `flotilla_orders::saga`.
+    /// A module and its submodules, such as `flotilla_orders::saga`.
     Module(String),
     /// The calls of one user, by id, with or without `users/`.
     User(String),
 }
 
-/// A rule, as it is shown.
+/// A rule in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogRule {
-    /// Whom it is about.
+    /// What it applies to.
     #[serde(flatten)]
     pub scope: LogScope,
-    /// The level; a whole filter where the rule is about everything.
+    /// The level, or a whole filter if it applies to everything.
     pub filter: String,
-    /// Seconds until it falls back.
+    /// Seconds until it expires.
     pub ends_in_s: u64,
 }
 
 /// What is logged, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogState {
-    /// The filter that holds without rules.
+    /// The filter without rules.
     pub filter: String,
     /// Where it comes from: `RUST_LOG` or `telemetry.filter`.
     pub origin: &'static str,
-    /// What was changed, the oldest first.
+    /// The rules in force, oldest first.
     pub rules: Vec<LogRule>,
 }
 
@@ -57,7 +57,7 @@ pub struct LogState {
 pub struct LogControl {
     rules: Arc<Mutex<Rules>>,
     shared: Arc<Shared>,
-    /// A rule came that may end sooner than the others.
+    /// Notified of a new rule, which may expire before the others.
     changed: Arc<Notify>,
 }
 
@@ -84,7 +84,7 @@ impl Rules {
 }
 
 impl LogControl {
-    /// What `filter` from `origin` lets through.
+    /// A control with this filter, which came from `origin`, and no rules.
     pub(crate) fn new(filter: &str, origin: &'static str) -> Result<Self, TelemetryError> {
         let rules = Rules { filter: filter.to_owned(), origin, rules: Vec::new() };
         let in_force = rules.in_force().map_err(|reason| TelemetryError::Filter { origin, reason })?;
@@ -97,7 +97,7 @@ impl LogControl {
         LogFilter(Arc::clone(&self.shared))
     }
 
-    /// What holds now.
+    /// The filter and the rules in force.
     #[must_use]
     pub fn state(&self) -> LogState {
         let rules = self.lock();
@@ -111,12 +111,12 @@ impl LogControl {
         LogState { filter: rules.filter.clone(), origin: rules.origin, rules: shown }
     }
 
-    /// Changes what is logged of `scope` for a time, a day at most; then it falls back by itself. A rule for the same
-    /// scope is replaced.
+    /// Sets the level or filter of `scope` for `duration`, a day at most; then the rule expires. Replaces a rule with the
+    /// same scope.
     ///
     /// # Errors
-    /// The level (for all: the filter) can't be understood, or there are too many rules.
-    pub fn set(&self, scope: LogScope, filter: &str, lasting: Duration) -> Result<(), LogRuleError> {
+    /// The level (for all: the filter), the scope or the duration is invalid, or there are too many rules.
+    pub fn set(&self, scope: LogScope, filter: &str, duration: Duration) -> Result<(), LogRuleError> {
         let scope = checked(scope)?;
         if scope != LogScope::All {
             words::level(filter).map_err(LogRuleError::Level)?;
@@ -124,16 +124,16 @@ impl LogControl {
         if let LogScope::Module(module) = &scope {
             words::module(module).map_err(LogRuleError::Module)?;
         }
-        if lasting.is_zero() || lasting > LONGEST {
+        if duration.is_zero() || duration > MAX_DURATION {
             return Err(LogRuleError::Duration);
         }
         let mut rules = self.lock();
         let mut kept = rules.rules.clone();
         kept.retain(|(other, ..)| *other != scope);
-        if kept.len() >= RULES {
+        if kept.len() >= MAX_RULES {
             return Err(LogRuleError::TooMany);
         }
-        kept.push((scope, filter.to_owned(), Instant::now() + lasting));
+        kept.push((scope, filter.to_owned(), Instant::now() + duration));
         let wanted = Rules { filter: rules.filter.clone(), origin: rules.origin, rules: kept };
         let in_force = wanted.in_force().map_err(LogRuleError::Filter)?;
         *rules = wanted;
@@ -143,15 +143,15 @@ impl LogControl {
         Ok(())
     }
 
-    /// Takes all rules back.
+    /// Removes all rules.
     pub fn reset(&self) {
         self.change(|rules| rules.rules.clear());
     }
 
-    /// Changes the filter that holds without rules.
+    /// Changes the filter without rules.
     ///
     /// # Errors
-    /// It can't be understood; the old one holds.
+    /// It is invalid; the previous one stays in force.
     pub(crate) fn set_filter(&self, filter: &str) -> Result<(), String> {
         let mut rules = self.lock();
         let before = std::mem::replace(&mut rules.filter, filter.to_owned());
@@ -165,8 +165,8 @@ impl LogControl {
         Ok(())
     }
 
-    /// Lets rules end in time and follows the setting, where it counts. Never ends by itself.
-    pub(crate) async fn keep(self, mut setting: Option<watch::Receiver<String>>) {
+    /// Expires rules and applies changes of the setting, if the filter comes from it. Never returns.
+    pub(crate) async fn run(self, mut setting: Option<watch::Receiver<String>>) {
         loop {
             let next = self.lock().rules.iter().map(|(_, _, ends)| *ends).min();
             tokio::select! {
@@ -183,13 +183,13 @@ impl LogControl {
     fn expire(&self) {
         let now = Instant::now();
         self.change(|rules| rules.rules.retain(|(_, _, ends)| *ends > now));
-        tracing::info!("a log rule has ended");
+        tracing::info!("log rule expired");
     }
 
     fn change(&self, change: impl FnOnce(&mut Rules)) {
         let mut rules = self.lock();
         change(&mut rules);
-        // With fewer rules, a filter that was understood is understood.
+        // A filter that is valid stays valid with fewer rules.
         if let Ok(in_force) = rules.in_force() {
             self.shared.replace(in_force);
         }
@@ -206,27 +206,27 @@ impl std::fmt::Debug for LogControl {
     }
 }
 
-/// A rule that can't be.
+/// An invalid rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogRuleError {
-    /// The level isn't one.
+    /// Unknown level.
     #[error("{0}")]
     Level(String),
-    /// No crate has such a module.
+    /// Unknown module.
     #[error("{0}")]
     Module(String),
-    /// The filter isn't one.
+    /// Invalid filter.
     #[error("invalid log filter: {0}")]
     Filter(String),
-    /// The module or the user isn't one.
+    /// Malformed module or user.
     #[error("{0}")]
     Scope(String),
     /// Too short or too long.
     #[error("invalid duration of a log rule; use one above 0s and at most 1d")]
     Duration,
-    /// So many that each would be forgotten.
-    #[error("{RULES} log rules are in force, the maximum; delete them with DELETE /logging")]
+    /// Too many rules in force.
+    #[error("{MAX_RULES} log rules are in force, the maximum; delete them with DELETE /logging")]
     TooMany,
 }
 
@@ -256,7 +256,7 @@ async fn until(instant: Option<Instant>) {
     }
 }
 
-/// The setting's next value; never, where it doesn't count or nobody can change it any more.
+/// The setting's next value. Never returns if there is no setting or it can't change any more.
 async fn changed(setting: &mut Option<watch::Receiver<String>>) -> String {
     if let Some(receiver) = setting {
         if receiver.changed().await.is_ok() {

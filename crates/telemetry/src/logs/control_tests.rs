@@ -8,7 +8,7 @@ fn control() -> LogControl {
     LogControl::new("info", "telemetry.filter").unwrap()
 }
 
-/// Two calls, each logged about from inside, from a span below and from outside.
+/// Two calls, each with events inside its span, in a span below and outside.
 fn calls() {
     for user in ["u-1", "u-2"] {
         let call = tracing::info_span!("rpc", user);
@@ -26,7 +26,7 @@ fn calls() {
 }
 
 #[test]
-fn one_users_calls_are_logged_closely_and_nobody_elses() {
+fn a_rule_for_a_user_logs_more_of_that_users_calls_only() {
     let control = control();
     let silent = logged_under(&control, LogFormat::Compact, calls);
     assert_eq!(silent.lines().count(), 1, "{silent}");
@@ -43,7 +43,7 @@ fn one_users_calls_are_logged_closely_and_nobody_elses() {
 }
 
 #[test]
-fn one_module_or_all_are_logged_closely() {
+fn a_rule_logs_more_of_one_module_or_of_all() {
     let control = control();
     let events = || {
         tracing::debug!(target: "flotilla_orders::saga", "saga");
@@ -59,9 +59,9 @@ fn one_module_or_all_are_logged_closely() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_falls_back_by_itself() {
+async fn a_rule_expires() {
     let control = control();
-    let keeping = tokio::spawn(control.clone().keep(None));
+    let task = tokio::spawn(control.clone().run(None));
     control.set(LogScope::All, "debug", 2 * MINUTE).unwrap();
     control.set(LogScope::User("u-1".to_owned()), "trace", MINUTE).unwrap();
     assert_eq!(control.state().rules.len(), 2);
@@ -73,14 +73,14 @@ async fn a_rule_falls_back_by_itself() {
     tokio::time::sleep(MINUTE).await;
     assert_eq!(control.state().rules, []);
     assert_eq!(logged_under(&control, LogFormat::Compact, debug), "");
-    keeping.abort();
+    task.abort();
 }
 
 #[tokio::test]
-async fn the_setting_is_followed_and_a_bad_one_is_not() {
+async fn a_changed_setting_is_applied_and_an_invalid_one_is_ignored() {
     let control = control();
     let setting = flotilla_config::Live::new("info".to_owned());
-    let keeping = tokio::spawn(control.clone().keep(Some(setting.subscribe())));
+    let task = tokio::spawn(control.clone().run(Some(setting.subscribe())));
     let until = async |wanted: &str| {
         while control.state().filter != wanted {
             tokio::task::yield_now().await;
@@ -92,39 +92,39 @@ async fn the_setting_is_followed_and_a_bad_one_is_not() {
     assert!(logged_under(&control, LogFormat::Compact, || tracing::debug!("fine")).contains("fine"));
     assert!(control.set_filter("=,=").is_err());
     assert_eq!(control.state().filter, "debug");
-    keeping.abort();
+    task.abort();
 }
 
 #[test]
-fn a_rule_that_cant_be_is_refused() {
+fn an_invalid_rule_is_refused() {
     let control = control();
     let user = || LogScope::User("u-1".to_owned());
-    for (wrong, said) in
+    for (wrong, expected) in
         [("debgu", "log level \"debgu\"; use one of"), ("loud", "use one of off, error"), ("", "unknown log level")]
     {
         let refusal = control.set(user(), wrong, MINUTE).unwrap_err().to_string();
-        assert!(refusal.contains(said), "{wrong}: {refusal}");
+        assert!(refusal.contains(expected), "{wrong}: {refusal}");
         assert!(control.set(LogScope::All, wrong, MINUTE).is_err(), "{wrong}");
     }
     let module = LogScope::Module("flotilla_order::saga".to_owned());
     assert!(control.set(module, "debug", MINUTE).unwrap_err().to_string().contains("did you mean flotilla_orders?"));
     assert_eq!(control.state().rules, []);
     assert_eq!(control.set(user(), "debug", Duration::ZERO), Err(LogRuleError::Duration));
-    assert_eq!(control.set(user(), "debug", LONGEST * 2), Err(LogRuleError::Duration));
-    for (scope, told) in [
+    assert_eq!(control.set(user(), "debug", MAX_DURATION * 2), Err(LogRuleError::Duration));
+    for (scope, reason) in [
         (LogScope::Module("a=b,c".to_owned()), "invalid module \"a=b,c\"; use a path such as flotilla_orders::saga"),
         (
             LogScope::User("ann@example.com".to_owned()),
             "invalid user \"ann@example.com\"; use an id such as users/018f...",
         ),
     ] {
-        assert_eq!(control.set(scope, "debug", MINUTE), Err(LogRuleError::Scope(told.to_owned())));
+        assert_eq!(control.set(scope, "debug", MINUTE), Err(LogRuleError::Scope(reason.to_owned())));
     }
     assert!(matches!(control.set(LogScope::All, "=,=", MINUTE), Err(LogRuleError::Filter(_))));
-    for number in 0..RULES {
+    for number in 0..MAX_RULES {
         control.set(LogScope::User(format!("u-{number}")), "debug", MINUTE).unwrap();
     }
     assert_eq!(control.set(LogScope::All, "debug", MINUTE), Err(LogRuleError::TooMany));
     control.set(LogScope::User("u-3".to_owned()), "trace", MINUTE).unwrap();
-    assert_eq!(control.state().rules.len(), RULES);
+    assert_eq!(control.state().rules.len(), MAX_RULES);
 }

@@ -1,4 +1,4 @@
-//! A filter in the syntax of `RUST_LOG`, made ready.
+//! A parsed filter in the syntax of `RUST_LOG`.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -6,30 +6,29 @@ use tracing_subscriber::filter::Targets;
 
 use super::words;
 
-/// Libraries that log each frame they move, or that would log about sending logs.
+/// Libraries that log every frame, or that log while they export logs.
 pub(crate) const MUTED: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
 
-/// Whether a target is a muted library's.
+/// Whether a target belongs to a muted library.
 pub(crate) fn is_muted(target: &str) -> bool {
     MUTED.iter().any(|muted| target.strip_prefix(muted).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
 }
 
-/// Decides by target and level alone, at no cost once a callsite is known; where spans are named in the filter it has to
-/// follow them.
+/// Decides by target and level, at no cost once a callsite is known. A filter that names spans has to follow them.
 pub(crate) enum EventFilter {
     Targets(Targets),
     Spans(Box<EnvFilter>),
 }
 
 impl EventFilter {
-    /// Muted libraries speak only in warnings unless `filter` names them; `further` directives count over it.
-    pub(crate) fn parse(filter: &str, further: impl Iterator<Item = String>) -> Result<Self, String> {
+    /// Muted libraries log only warnings unless `filter` names them; `overrides` are directives that override it.
+    pub(crate) fn parse(filter: &str, overrides: impl Iterator<Item = String>) -> Result<Self, String> {
         words::filter(filter)?;
         let mut directives: Vec<String> = MUTED.iter().map(|target| format!("{target}=warn")).collect();
         directives.extend(filter.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
-        directives.extend(further);
+        directives.extend(overrides);
         let text = directives.join(",");
-        // What EnvFilter refuses is refused, whichever of the two is used.
+        // Parsed in any case: what `EnvFilter` refuses is refused even if `Targets` is used.
         let spans = EnvFilter::builder().parse(&text).map_err(|error| error.to_string())?;
         if filter.contains('[') {
             return Ok(Self::Spans(Box::new(spans)));

@@ -1,7 +1,7 @@
-//! Which events reach the logs: what the filter in force lets through, and more of the calls of users that are watched.
+//! Which events are logged: those that the filter in force enables, and more from the calls of watched users.
 //!
-//! Nothing is decided twice: without watched users each callsite is asked once, and what isn't logged costs a comparison.
-//! With them, a call is marked where its caller becomes known, and what happens in it is logged down to the rule's level.
+//! Without watched users each callsite is decided once, and an event that isn't logged costs a comparison. With them, a
+//! call is marked when its caller becomes known, and its events are logged down to the rule's level.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,27 +18,27 @@ use tracing_subscriber::registry::LookupSpan;
 use super::event_filter::{EventFilter, is_muted};
 use crate::span::SPANS;
 
-/// An event of this target tells who calls; it is never logged.
+/// Target of the event that sets a call's user; it is never logged.
 const CALLER: &str = "flotilla::caller";
 
-/// Sets the caller of the current span's call for the logs. Costs a comparison while no user is watched.
+/// Sets the user of the current span's call for the logs. Costs a comparison while no user is watched.
 pub fn caller_is(user: &dyn std::fmt::Display) {
     tracing::trace!(target: CALLER, user = %user);
 }
 
-/// What holds at the moment.
+/// The filter and the watched users in force.
 pub(crate) struct InForce {
     pub event_filter: EventFilter,
-    /// Users that are watched, and how closely.
+    /// Watched users, and the level to which their calls are logged.
     pub users: HashMap<String, LevelFilter>,
 }
 
-/// Shared by the layers that log and by who changes it.
+/// Shared by the layers that log and the control that changes it.
 pub(crate) struct Shared {
     in_force: RwLock<InForce>,
     /// Whether a user is watched.
     watching: AtomicBool,
-    /// Whether the event_filter follows spans.
+    /// Whether the filter follows spans.
     follows: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ impl Shared {
         }
     }
 
-    /// Puts another in its place; what is decided already is decided anew.
+    /// Replaces it; callsites are decided anew.
     pub(crate) fn replace(&self, in_force: InForce) {
         {
             let mut held = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
@@ -75,11 +75,11 @@ impl Shared {
 #[derive(Clone)]
 pub(crate) struct LogFilter(pub Arc<Shared>);
 
-/// Stands at the outermost span of a watched user's call.
+/// Marks the outermost span of a watched user's call.
 struct Watched(LevelFilter);
 
 impl InForce {
-    fn closest(&self) -> LevelFilter {
+    fn most_verbose(&self) -> LevelFilter {
         self.users.values().copied().max().unwrap_or(LevelFilter::OFF)
     }
 
@@ -110,7 +110,7 @@ where
             EventFilter::Targets(targets) => Filter::<S>::callsite_enabled(targets, metadata),
             EventFilter::Spans(spans) => Filter::<S>::callsite_enabled(&**spans, metadata),
         };
-        let more = self.0.is_watching() && may_be_watched(metadata, in_force.closest());
+        let more = self.0.is_watching() && may_be_watched(metadata, in_force.most_verbose());
         if more && !interest.is_always() { Interest::sometimes() } else { interest }
     }
 
@@ -122,8 +122,8 @@ where
         }
         let in_force = self.0.read();
         in_force.lets_through(metadata, context)
-            // Whose event it is shows in `event_enabled`: it may belong to a span other than the current one.
-            || (self.0.is_watching() && may_be_watched(metadata, in_force.closest()))
+            // Whose event it is is decided in `event_enabled`: it may belong to a span other than the current one.
+            || (self.0.is_watching() && may_be_watched(metadata, in_force.most_verbose()))
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
@@ -139,7 +139,7 @@ where
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        // `caller_is` traces: it must be heard while users are watched.
+        // `caller_is` logs at level trace, which must be enabled while users are watched.
         if self.0.is_watching() { Some(LevelFilter::TRACE) } else { Some(self.0.read().event_filter.max_level()) }
     }
 
@@ -165,25 +165,25 @@ where
 }
 
 impl LogFilter {
-    fn following(&self, tell: impl FnOnce(&tracing_subscriber::EnvFilter)) {
+    fn following(&self, notify: impl FnOnce(&tracing_subscriber::EnvFilter)) {
         if self.0.follows.load(Ordering::Relaxed)
             && let EventFilter::Spans(spans) = &self.0.read().event_filter
         {
-            tell(spans);
+            notify(spans);
         }
     }
 }
 
-/// Spans are kept, so that a call has one to be marked at.
-fn may_be_watched(metadata: &Metadata<'_>, closest: LevelFilter) -> bool {
+/// Whether it can belong to a watched user's call. Spans down to `INFO` do, so that a call has one to mark.
+fn may_be_watched(metadata: &Metadata<'_>, most_verbose: LevelFilter) -> bool {
     if metadata.is_span() {
         *metadata.level() <= Level::INFO
     } else {
-        *metadata.level() <= closest && !is_muted(metadata.target())
+        *metadata.level() <= most_verbose && !is_muted(metadata.target())
     }
 }
 
-/// Marks the call whose caller is watched.
+/// Marks the call if its user is watched.
 fn mark<S>(in_force: &InForce, event: &Event<'_>, context: &Context<'_, S>)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

@@ -1,4 +1,4 @@
-//! The trace that a log line belongs to, in every line that belongs to one: `trace_id` and `span_id`.
+//! Adds `trace_id` and `span_id` to every log line within a trace.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Lines as `F` writes them, with the ids.
+/// Lines formatted by `F`, with the ids added.
 pub(super) struct WithIds<F> {
     pub inner: F,
     pub json: bool,

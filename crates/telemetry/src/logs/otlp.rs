@@ -1,8 +1,8 @@
 //! Log records over OTLP.
 //!
-//! A bridge of our own and not the one of the OpenTelemetry project: that one's records can't be changed once they are
-//! made, so nothing could be masked in them. Guarantees: what waits is bounded, and what finds no room is dropped and
-//! counted; nothing is sent that [`scrub`](crate::redact::scrub) hasn't seen; libraries that carry the export are silent here.
+//! This replaces the OpenTelemetry project's bridge, whose records can't be changed after their creation, so secrets
+//! couldn't be masked. Guarantees: the queue is bounded, and records that don't fit are dropped and counted; everything
+//! sent is scrubbed ([`scrub`](crate::redact::scrub)); events of the libraries that carry the export aren't exported.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::error::TelemetryError;
 use crate::redact::{scrub, scrub_value};
 use crate::traces::ExportMetrics;
 
-/// What its metrics are labelled with.
+/// Value of the label `signal`.
 const SIGNAL: &str = "logs";
 
 /// The running export of logs.
@@ -39,7 +39,7 @@ pub(crate) struct LogExport {
 }
 
 impl LogExport {
-    /// Starts the export to where the standard `OTEL_*` variables say. Needs a tokio runtime.
+    /// Starts the export, configured by the standard `OTEL_*` variables. Needs a tokio runtime.
     pub(crate) fn start(resource: Resource, queue: usize, metrics: &ExportMetrics) -> Result<Self, TelemetryError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(TelemetryError::Export("it needs a tokio runtime".to_owned()));
@@ -65,7 +65,7 @@ impl LogExport {
         Self { provider, waiting, queue, dropped: metrics.dropped.with_label_values(&[SIGNAL]) }
     }
 
-    /// The layer that hands events over.
+    /// The layer that exports events.
     pub(crate) fn layer(&self) -> OtlpLayer {
         OtlpLayer {
             logger: self.provider.logger("flotilla"),
@@ -75,14 +75,14 @@ impl LogExport {
         }
     }
 
-    /// Sends what waits. Blocks, at most for `max_wait`.
+    /// Sends the queued records. Blocks for at most `max_wait`.
     pub(crate) fn stop(&self, max_wait: Duration) {
-        // It can't be told over what has just failed.
+        // A failure can't be logged: the log's export is what failed.
         drop(self.provider.shutdown_with_timeout(max_wait));
     }
 }
 
-/// Makes records of events.
+/// Exports events as log records.
 pub(crate) struct OtlpLayer {
     logger: SdkLogger,
     waiting: Arc<AtomicUsize>,
@@ -96,11 +96,11 @@ where
 {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        // An export that logs about itself would never end.
+        // An export that exports its own events would never end.
         if is_muted(metadata.target()) || TelemetryContext::is_current_telemetry_suppressed() {
             return;
         }
-        // The queue's own bound is told to nobody; this one is the same and counts.
+        // The SDK's queue drops silently; this bound is the same and counts.
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.queue {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.dropped.inc();
@@ -111,7 +111,7 @@ where
         record.set_severity_number(severity);
         record.set_severity_text(text);
         record.set_target(metadata.target());
-        // The trace's ids are the SDK's to add: it takes those of the current span.
+        // The SDK adds the ids of the current span.
         event.record(&mut Fields(&mut record));
         self.logger.emit(record);
     }
@@ -154,7 +154,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        // A card's number is a number too.
+        // It may be a card number.
         if value.unsigned_abs() > 999_999_999_999 {
             let text = value.to_string();
             if scrub(&text) != text {
@@ -180,7 +180,7 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// Counts what leaves the queue, and the batches that were not accepted.
+/// Counts the records that leave the queue, and the batches that the collector didn't accept.
 struct Counted<E> {
     inner: E,
     waiting: Arc<AtomicUsize>,

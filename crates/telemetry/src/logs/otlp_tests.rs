@@ -3,7 +3,7 @@ use prometheus::Registry;
 use std::sync::Mutex;
 use tracing_subscriber::prelude::*;
 
-/// Keeps what it is given, as text; holds up while the gate is closed.
+/// Keeps the records as text; blocks while the gate is locked.
 #[derive(Clone, Debug, Default)]
 struct Kept {
     records: Arc<Mutex<Vec<String>>>,
@@ -44,13 +44,13 @@ fn records_are_scrubbed_and_carry_their_fields() {
 }
 
 #[test]
-fn what_finds_no_room_is_dropped_and_counted_and_nobody_waits() {
+fn records_beyond_the_queue_are_dropped_and_counted_without_a_wait() {
     let kept = Kept { fails: true, ..Kept::default() };
     let (export, metrics) = export(&kept, 8);
     let gate = kept.gate.lock().unwrap();
     crate::subscribed::under(tracing_subscriber::registry().with(export.layer()), || {
         for number in 0..100 {
-            tracing::info!(number, "much to tell");
+            tracing::info!(number, "one of many");
         }
     });
     assert_eq!(metrics.dropped.with_label_values(&["logs"]).get(), 92);

@@ -10,7 +10,7 @@ fn logged(rust_log: Option<&str>, format: LogFormat, events: impl FnOnce()) -> S
     logged_under(&control, format, events)
 }
 
-/// What is logged of `events` while `control` decides.
+/// The lines that `events` log under `control`.
 pub(super) fn logged_under(control: &LogControl, format: LogFormat, events: impl FnOnce()) -> String {
     let kept = Kept::default();
     let dropped = IntCounter::new("dropped", "dropped").unwrap();
@@ -93,7 +93,7 @@ fn spans_made_for_traces_are_not_in_the_logs() {
 }
 
 #[test]
-fn a_filter_that_cant_be_understood_names_its_origin() {
+fn the_error_for_an_invalid_filter_names_its_origin() {
     let error = control(&TelemetrySettings::default(), Some("info,=,=")).unwrap_err();
     assert!(error.to_string().contains("RUST_LOG"), "{error}");
 }

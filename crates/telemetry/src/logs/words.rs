@@ -1,5 +1,5 @@
-//! Checks the levels and modules of a filter. The library's parser takes any word that isn't a level for a module, so `debgu` would
-//! log only a module of that name, and so nothing. Here likely typos are refused.
+//! Refuses likely typos in the levels and modules of a filter. The library's parser takes any word that isn't a level for
+//! a module, so `debgu` would log only a module of that name, and so nothing.
 
 use flotilla_config::{nearest, unknown};
 
@@ -91,8 +91,8 @@ const CRATES: [&str; 79] = [
 
 /// The prefix of this workspace's crates: an unknown crate with it doesn't exist.
 const OWN: &str = "flotilla_";
-/// Shorter names resemble too many others.
-const TELLING: usize = 5;
+/// Shorter module names get no suggestion, because they resemble too many others.
+const MIN_SUGGESTED: usize = 5;
 
 /// Refuses an unknown level.
 pub(crate) fn level(word: &str) -> Result<(), String> {
@@ -103,7 +103,7 @@ pub(crate) fn level(word: &str) -> Result<(), String> {
     Err(unknown("log level", word, LEVELS))
 }
 
-/// Refuses a module of a crate that is unknown and probably misspelt; other programs have crates of their own.
+/// Refuses a module whose crate is unknown and probably misspelt. Other unknown crates are accepted.
 pub(crate) fn module(path: &str) -> Result<(), String> {
     let first = path.split("::").next().unwrap_or(path);
     if CRATES.contains(&first) {
@@ -112,7 +112,7 @@ pub(crate) fn module(path: &str) -> Result<(), String> {
     let own = || CRATES.into_iter().filter_map(|known| known.strip_prefix(OWN));
     let meant = match first.strip_prefix(OWN) {
         Some(bare) => nearest(bare, own()).map(|bare| format!("{OWN}{bare}")),
-        None if first.len() < TELLING => None,
+        None if first.len() < MIN_SUGGESTED => None,
         None => nearest(first, own())
             .map(|bare| format!("{OWN}{bare}"))
             .or_else(|| nearest(first, CRATES).map(str::to_owned)),
@@ -120,7 +120,7 @@ pub(crate) fn module(path: &str) -> Result<(), String> {
     match meant {
         Some(meant) => Err(format!("unknown module {first:?}; did you mean {meant}?")),
         None if first.starts_with(OWN) => {
-            // The shared prefix would make each of them look like what was meant.
+            // Because of the shared prefix, every crate would count as similar.
             let known: Vec<&str> = CRATES.into_iter().filter(|known| known.starts_with(OWN)).collect();
             Err(format!("unknown module {first:?}; use one of {}", known.join(", ")))
         }
@@ -132,7 +132,7 @@ pub(crate) fn module(path: &str) -> Result<(), String> {
 pub(crate) fn filter(text: &str) -> Result<(), String> {
     let mut parts = text.split(',').map(str::trim).filter(|part| !part.is_empty()).peekable();
     if parts.peek().is_none() {
-        return Err("an empty filter logs next to nothing; use off if that is meant".to_owned());
+        return Err("an empty filter logs only errors; use off to log nothing".to_owned());
     }
     parts.try_for_each(directive)
 }
@@ -146,7 +146,7 @@ fn directive(part: &str) -> Result<(), String> {
         }
         None => match part.split_once('=') {
             Some((target, wanted)) => (Some(target), Some(wanted)),
-            None => return alone(part),
+            None => return level_or_crate(part),
         },
     };
     target.map_or(Ok(()), module)?;
@@ -154,7 +154,7 @@ fn directive(part: &str) -> Result<(), String> {
 }
 
 /// A word without `=`: a level, or a known crate.
-fn alone(word: &str) -> Result<(), String> {
+fn level_or_crate(word: &str) -> Result<(), String> {
     let Err(refused) = level(word) else { return Ok(()) };
     let first = word.split("::").next().unwrap_or(word);
     if CRATES.contains(&first) {
@@ -172,8 +172,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_can_have_meant_is_refused_with_what_was_meant() {
-        for (text, said) in [
+    fn a_misspelt_filter_is_refused_with_a_suggestion() {
+        for (text, expected) in [
             ("debgu", "unknown log level \"debgu\"; use one of off, error, warn, info, debug, trace"),
             ("info,wran", "unknown log level \"wran\"; use one of off, error, warn"),
             (
@@ -192,12 +192,12 @@ mod tests {
             (" , ", "an empty filter"),
         ] {
             let refusal = filter(text).unwrap_err();
-            assert!(refusal.starts_with(said), "{text}: {refusal}");
+            assert!(refusal.starts_with(expected), "{text}: {refusal}");
         }
     }
 
     #[test]
-    fn what_may_be_meant_is_taken() {
+    fn a_valid_filter_is_accepted() {
         for text in [
             "info",
             "INFO",

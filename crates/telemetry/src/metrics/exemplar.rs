@@ -1,4 +1,4 @@
-//! The trace behind an observation, and the newest one of each bucket.
+//! Exemplars: the trace of an observation, and the newest exemplar of each bucket.
 
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -8,12 +8,12 @@ use opentelemetry::TraceId;
 use crate::propagation::Parent;
 use crate::span::{Span, SpanIds, current_ids};
 
-/// A trace that is sampled, and so will be found by its id.
+/// The id of a sampled trace, which can be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampledTrace(TraceId);
 
 impl SampledTrace {
-    /// The trace of the span that the caller is in. `None`, at the price of a look at the thread, where there is none.
+    /// The trace of the current span. If there is none, this costs one thread-local lookup.
     #[must_use]
     pub fn current() -> Option<Self> {
         current_ids().map(Self::from)
@@ -34,7 +34,7 @@ impl SampledTrace {
 }
 
 impl From<SpanIds> for SampledTrace {
-    /// Ids are told of sampled spans alone.
+    /// Only sampled spans have ids.
     fn from(ids: SpanIds) -> Self {
         Self(TraceId::from_bytes(ids.trace))
     }
@@ -68,17 +68,17 @@ impl Slots {
         Self { bounds: bounds.into(), newest }
     }
 
-    /// Keeps an observation. Waits for nobody: who finds the slot in use leaves it to the other, who is as new.
+    /// Keeps an observation. Never waits: if the slot is in use, the other observation, which is as new, is kept.
     pub fn keep(&self, value: f64, trace: SampledTrace) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         if let Ok(mut slot) = self.newest[bucket].try_lock() {
-            #[allow(clippy::disallowed_methods, reason = "told to people beside the trace; nothing is decided by it")]
+            #[allow(clippy::disallowed_methods, reason = "shown beside the trace; nothing is decided by it")]
             let at = SystemTime::now();
             *slot = Some(Exemplar { trace, value, at });
         }
     }
 
-    /// The exemplars there are, each with its bucket's upper bound.
+    /// All exemplars, each with its bucket's upper bound.
     pub fn all(&self) -> impl Iterator<Item = (f64, Exemplar)> {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         bounds.zip(&self.newest).filter_map(|(bound, slot)| Some((bound, (*slot.lock().ok()?)?)))
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_span_there_is_no_trace() {
+    fn outside_a_span_there_is_no_trace() {
         assert_eq!(SampledTrace::current(), None);
     }
 

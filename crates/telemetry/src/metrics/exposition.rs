@@ -17,7 +17,7 @@ pub struct Exposition {
     pub body: String,
 }
 
-/// All metrics in the format that the header `Accept` weighs most.
+/// All metrics in the format that the header `Accept` prefers.
 #[must_use]
 pub fn expose(registry: &Registry, accept: Option<&str>) -> Exposition {
     if accept.is_some_and(wants_open_metrics) {
@@ -39,7 +39,7 @@ pub fn render(registry: &Registry) -> String {
     text
 }
 
-/// Whether OpenMetrics, in a version that is spoken here, weighs at least as much as plain text.
+/// Whether OpenMetrics, in a supported version, has at least the weight of plain text.
 fn wants_open_metrics(accept: &str) -> bool {
     let weight = |wanted: &dyn Fn(&str, &str) -> bool| {
         let ranges = accept.split(',').filter_map(|range| {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scrapers_get_the_format_that_they_weigh_most() {
+    fn scrapers_get_the_format_that_they_prefer() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
             text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
@@ -88,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_wish_it_is_the_text_format() {
-        let told = expose(&Registry::new(), None);
-        assert_eq!((told.content_type, told.body.as_str()), (TEXT, ""));
-        let told = expose(&Registry::new(), Some("application/openmetrics-text"));
-        assert_eq!((told.content_type, told.body.as_str()), (open_metrics::CONTENT_TYPE, "# EOF\n"));
+    fn the_text_format_is_the_default() {
+        let exposition = expose(&Registry::new(), None);
+        assert_eq!((exposition.content_type, exposition.body.as_str()), (TEXT, ""));
+        let exposition = expose(&Registry::new(), Some("application/openmetrics-text"));
+        assert_eq!((exposition.content_type, exposition.body.as_str()), (open_metrics::CONTENT_TYPE, "# EOF\n"));
     }
 }

@@ -1,8 +1,8 @@
-//! Histograms whose buckets remember a trace.
+//! Histograms whose buckets have exemplars.
 //!
-//! The counts are those of the `prometheus` crate. The exemplars travel with them: a collector hands over a second
-//! family, named after the histogram with [`EXEMPLARS`] at its end, which the encoders take out again. So whoever
-//! holds the registry needs nothing else, and a name with a colon can't be another metric's.
+//! The counts are those of the `prometheus` crate. The exemplars are collected with them as a second family, named after
+//! the histogram plus [`EXEMPLARS`], which the encoders remove again. So the registry is all that an encoder needs, and
+//! because of the colon the name can't be another metric's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,12 +15,12 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 use super::exemplar::{Exemplar, SampledTrace, Slots};
 use super::open_metrics::bound;
 
-/// How the name of a family of exemplars ends.
+/// Suffix of the name of a family of exemplars.
 pub(super) const EXEMPLARS: &str = ":exemplars";
 /// The label that holds the trace's id.
 pub(super) const TRACE_ID: &str = "trace_id";
 
-/// A histogram that keeps, for each bucket, the trace of the newest observation made in a sampled one. Clones share it.
+/// A histogram that keeps for each bucket the newest observation within a sampled trace. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ExemplarHistogram {
     counts: Histogram,
@@ -28,12 +28,12 @@ pub struct ExemplarHistogram {
 }
 
 impl ExemplarHistogram {
-    /// Observes a value in the present span's trace.
+    /// Observes a value in the trace of the current span.
     pub fn observe(&self, value: f64) {
         self.observe_with(value, SampledTrace::current());
     }
 
-    /// Observes a value in a trace; without one this is what it costs anyway.
+    /// Observes a value in a trace, if there is one.
     pub fn observe_with(&self, value: f64, trace: Option<SampledTrace>) {
         self.counts.observe(value);
         if let Some(trace) = trace {
@@ -41,14 +41,14 @@ impl ExemplarHistogram {
         }
     }
 
-    /// How often it was observed.
+    /// Number of observations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.get_sample_count()
     }
 }
 
-/// Such histograms by label values. Clones share them.
+/// Histograms with exemplars by label values. Clones share them.
 #[derive(Clone, Debug)]
 pub struct ExemplarHistogramVec {
     counts: HistogramVec,
@@ -58,10 +58,10 @@ pub struct ExemplarHistogramVec {
 }
 
 impl ExemplarHistogramVec {
-    /// Makes histograms with these labels and registers them. The options must bring their buckets.
+    /// Creates histograms with these labels and registers them. The options must have buckets.
     ///
     /// # Errors
-    /// The options are wrong, or the registry has the name already.
+    /// The options are invalid, or the name is already registered.
     pub fn register(opts: HistogramOpts, labels: &[&str], registry: &Registry) -> Result<Self, prometheus::Error> {
         let bounds = opts.buckets.iter().copied().filter(|bound| bound.is_finite()).collect();
         let names = labels.iter().map(|name| (*name).to_owned()).collect();
@@ -70,7 +70,7 @@ impl ExemplarHistogramVec {
         Ok(vec)
     }
 
-    /// The histogram of these values, in the labels' order. To be called once for each and kept.
+    /// The histogram with these label values, in the labels' order. Call it once and keep the result.
     ///
     /// # Panics
     /// There are more or fewer values than labels.
@@ -83,7 +83,7 @@ impl ExemplarHistogramVec {
         ExemplarHistogram { counts, slots }
     }
 
-    /// The exemplars of one histogram as metrics: its labels, `le` and the trace; value and time are the observation's.
+    /// The exemplars of one histogram as metrics: its labels, `le`, the trace, and the observation's value and time.
     fn exemplars(&self, of: &Metric) -> Vec<Metric> {
         let value = |name: &String| of.get_label().iter().find(|pair| pair.name() == name).map(LabelPair::value);
         let key: Vec<String> = self.names.iter().filter_map(value).map(str::to_owned).collect();

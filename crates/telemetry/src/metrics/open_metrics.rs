@@ -1,8 +1,8 @@
-//! The text of OpenMetrics 1.0.
+//! Encodes metrics as OpenMetrics 1.0 text.
 //!
-//! As Prometheus' own format, but: a counter's family is named without `_total`; units are told; bounds are written as
-//! floating point numbers (`le="1.0"`, which is how Prometheus keeps them); buckets carry exemplars; the text has an
-//! end, so that half of one isn't taken for the whole.
+//! It differs from Prometheus' own format: a counter's family is named without `_total`; families have units; bounds are
+//! written as floating point numbers (`le="1.0"`, as Prometheus stores them); buckets have exemplars; an end mark shows
+//! that the text is complete.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,12 +13,12 @@ use super::histogram::{EXEMPLARS, TRACE_ID};
 
 /// The media type.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Units, as names of metrics end with them.
+/// Units, which are suffixes of metric names.
 const UNITS: [&str; 3] = ["seconds", "bytes", "ratio"];
-/// Up to here every whole number is a floating point number.
-const WHOLE: f64 = 9_007_199_254_740_992.0;
+/// Up to this bound (2^53) a floating point number can represent every integer.
+const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// Exemplars by the labels of their bucket, as they are written.
+/// Encoded exemplars by the encoded labels of their bucket.
 type Exemplars = HashMap<String, String>;
 
 /// The families as text.
@@ -108,7 +108,7 @@ fn samples(text: &mut String, name: &str, kind: MetricType, metric: &Metric, exe
     }
 }
 
-/// An exemplar as it follows its bucket, and the labels of that.
+/// The encoded labels of a bucket, and its encoded exemplar.
 fn exemplar(metric: &Metric) -> (String, String) {
     let (trace, bucket): (Vec<_>, Vec<_>) =
         metric.get_label().iter().cloned().partition(|pair| pair.name() == TRACE_ID);
@@ -138,9 +138,13 @@ fn seconds(millis: i64) -> String {
     format!("{}.{:03}", millis / 1_000, millis % 1_000)
 }
 
-/// A value: whole ones without a fraction.
+/// A value; integers without a fraction.
 fn number(value: f64) -> String {
-    if value.is_finite() && value.fract() == 0.0 && value.abs() < WHOLE { format!("{value:.0}") } else { bound(value) }
+    if value.is_finite() && value.fract() == 0.0 && value.abs() < MAX_INTEGER {
+        format!("{value:.0}")
+    } else {
+        bound(value)
+    }
 }
 
 /// A bound or quantile: always a floating point number.
@@ -148,7 +152,7 @@ pub(super) fn bound(value: f64) -> String {
     match value {
         f64::INFINITY => "+Inf".to_owned(),
         f64::NEG_INFINITY => "-Inf".to_owned(),
-        // Written by Debug, a whole number keeps its `.0`.
+        // `Debug` writes integers with `.0`.
         other => format!("{other:?}"),
     }
 }

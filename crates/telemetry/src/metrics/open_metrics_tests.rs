@@ -10,7 +10,7 @@ fn text(registry: &Registry) -> String {
 }
 
 #[test]
-fn a_counters_family_has_no_suffix_and_its_samples_have() {
+fn a_counters_family_has_no_suffix_but_its_samples_do() {
     let registry = Registry::new();
     let requests = IntCounterVec::new(Opts::new("requests_total", "Requests"), &["code"]).unwrap();
     requests.with_label_values(&["OK"]).inc_by(3);
@@ -25,7 +25,7 @@ fn a_counters_family_has_no_suffix_and_its_samples_have() {
 }
 
 #[test]
-fn units_are_told_and_texts_escaped() {
+fn units_are_written_and_texts_escaped() {
     let registry = Registry::new();
     let age = GaugeVec::new(Opts::new("age_seconds", "Its \"age\"\nby \\"), &["of"]).unwrap();
     age.with_label_values(&["a\"b\\c\nd"]).set(0.5);
@@ -38,7 +38,7 @@ fn units_are_told_and_texts_escaped() {
 }
 
 #[test]
-fn a_bucket_carries_the_exemplar_of_its_own_labels() {
+fn a_bucket_has_the_exemplar_of_its_own_labels() {
     let registry = Registry::new();
     let opts = HistogramOpts::new("took_seconds", "Time").buckets(vec![0.25, 5.0]);
     let took = ExemplarHistogramVec::register(opts, &["route"], &registry).unwrap();
@@ -67,7 +67,7 @@ fn a_bucket_carries_the_exemplar_of_its_own_labels() {
 }
 
 #[test]
-fn numbers_are_written_as_prometheus_keeps_them() {
+fn numbers_are_written_as_prometheus_stores_them() {
     for (value, written) in
         [(1.0, "1"), (0.25, "0.25"), (-3.0, "-3"), (1e17, "1e17"), (f64::NAN, "NaN"), (f64::INFINITY, "+Inf")]
     {

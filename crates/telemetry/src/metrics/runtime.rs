@@ -1,4 +1,4 @@
-//! The async runtime's own figures, read when they are asked for: whether its workers have time left.
+//! Metrics of the async runtime, read at each scrape. They show whether its workers have time left.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
 use tokio::runtime::Handle;
 
-/// Name, kind and help of each figure.
-const FIGURES: [(&str, MetricType, &str); 5] = [
+/// Name, type and help of each metric.
+const METRICS: [(&str, MetricType, &str); 5] = [
     ("flotilla_runtime_workers", MetricType::GAUGE, "Worker threads of the async runtime"),
     ("flotilla_runtime_tasks", MetricType::GAUGE, "Live tasks"),
     ("flotilla_runtime_queue_depth", MetricType::GAUGE, "Ready tasks that wait in the global queue"),
@@ -30,11 +30,11 @@ impl RuntimeCollector {
         let desc = |(name, _, help): (&str, MetricType, &str)| {
             Desc::new(name.to_owned(), help.to_owned(), Vec::new(), HashMap::new())
         };
-        Ok(Self { runtime, descs: FIGURES.into_iter().map(desc).collect::<Result<_, _>>()? })
+        Ok(Self { runtime, descs: METRICS.into_iter().map(desc).collect::<Result<_, _>>()? })
     }
 
-    /// The values in the order of [`FIGURES`].
-    fn values(&self) -> [f64; FIGURES.len()] {
+    /// The values in the order of [`METRICS`].
+    fn values(&self) -> [f64; METRICS.len()] {
         let metrics = self.runtime.metrics();
         let workers = 0..metrics.num_workers();
         let busy: f64 = workers.clone().map(|worker| metrics.worker_total_busy_duration(worker).as_secs_f64()).sum();
@@ -55,7 +55,7 @@ impl Collector for RuntimeCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        FIGURES.into_iter().zip(self.values()).map(|(figure, value)| family(figure, value)).collect()
+        METRICS.into_iter().zip(self.values()).map(|(figure, value)| family(figure, value)).collect()
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_busy_runtime_shows() {
+    async fn a_live_task_is_counted() {
         let collector = RuntimeCollector::new(Handle::current()).unwrap();
         let [workers, before, ..] = collector.values();
         assert_eq!(workers, 2.0);
@@ -92,6 +92,6 @@ mod tests {
         assert_eq!(collector.values()[1], before + 1.0);
         end.send(()).unwrap();
         waiting.await.unwrap().unwrap();
-        assert_eq!(collector.collect().len(), FIGURES.len());
+        assert_eq!(collector.collect().len(), METRICS.len());
     }
 }

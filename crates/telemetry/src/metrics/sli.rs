@@ -1,16 +1,16 @@
 //! Service level indicators: good and bad events, and their objectives.
 //!
-//! An indicator is a counter of two series, so that its error ratio over any time is one division, and the budget that
-//! is left another. Who counts decides what an event is; the promises stand here, once.
+//! An indicator is a counter with two series, so that its error ratio over any time is one division, and the remaining
+//! error budget another. The caller decides what an event is; the objectives are defined here only.
 
 use std::time::Duration;
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, Opts, Registry};
 
-/// What is promised to users.
+/// A service level indicator. Its objective is a promise to users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sli {
-    /// Requests are answered: 99.9% of those whose answer is ours to give.
+    /// Requests are answered: 99.9%, not counting failures that the client caused.
     Availability,
     /// An order is accepted within a quarter of a second: 99% of those accepted.
     AcceptLatency,
@@ -32,7 +32,7 @@ impl Sli {
         }
     }
 
-    /// The share of events that is to be good.
+    /// The objective for the share of good events.
     #[must_use]
     pub const fn objective(self) -> f64 {
         match self {
@@ -41,7 +41,7 @@ impl Sli {
         }
     }
 
-    /// The time within which an event is good, where that is what counts. Histograms of the same times have it as a
+    /// The time within which an event is good, for indicators of latency. Histograms of the same latency have it as a
     /// bound.
     #[must_use]
     pub const fn threshold(self) -> Option<Duration> {
@@ -62,10 +62,10 @@ pub struct SliEvents {
 }
 
 impl SliEvents {
-    /// Registers the indicator's counters, both at nought, and what is promised.
+    /// Registers the indicator's counters, starting at zero, and its objective.
     ///
     /// # Errors
-    /// The registry has this indicator already.
+    /// The indicator is already registered.
     pub fn register(sli: Sli, registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| Opts::new(name, help).const_label("sli", sli.name());
         let events = IntCounterVec::new(
@@ -92,7 +92,7 @@ impl SliEvents {
         if good { self.good.inc() } else { self.bad.inc() }
     }
 
-    /// Counts an event that took this long: good up to the threshold, and at it.
+    /// Counts an event that took this long. It is good up to and including the threshold.
     pub fn took(&self, time: Duration) {
         self.count(self.threshold.is_none_or(|threshold| time <= threshold));
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_holds_several_indicators_with_their_promises() {
+    fn a_registry_holds_several_indicators_with_their_objectives() {
         let registry = Registry::new();
         for sli in Sli::ALL {
             SliEvents::register(sli, &registry).unwrap();

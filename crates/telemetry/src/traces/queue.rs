@@ -1,8 +1,8 @@
 //! The queue between ended spans and the collector.
 //!
-//! Guarantees: ending a span never waits; no more than so many wait in memory, further ones are dropped and counted; a
-//! batch that the collector doesn't take is dropped and counted, not tried for ever. Span attributes and texts are
-//! scrubbed here, away from the work that they tell of.
+//! Guarantees: ending a span never waits; the queue is bounded, and further spans are dropped and counted; a batch that
+//! the collector doesn't accept is dropped and counted, not retried. Span attributes and texts are scrubbed here, outside
+//! the work that the span describes.
 
 use std::time::Duration;
 
@@ -22,18 +22,18 @@ use crate::redact::{scrub, scrub_value};
 /// Sizes and times, by the standard `OTEL_BSP_*` variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Most spans that wait.
+    /// Maximum number of queued spans.
     pub queue: usize,
-    /// Most spans in an export.
+    /// Maximum number of spans per export.
     pub batch: usize,
-    /// Longest that a span waits for others.
+    /// How long a span waits for others.
     pub delay: Duration,
-    /// Longest that an export takes.
+    /// Timeout of an export.
     pub timeout: Duration,
 }
 
 impl Limits {
-    /// What the variables say; a number that isn't one counts as not given.
+    /// Reads the variables; invalid numbers are ignored.
     pub(super) fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let number = |name: &str, default: u64| {
             variable(name).and_then(|text| text.trim().parse().ok()).filter(|number| *number > 0).unwrap_or(default)
@@ -49,7 +49,7 @@ impl Limits {
     }
 }
 
-/// Takes spans as they end.
+/// Queues spans as they end.
 #[derive(Debug)]
 pub(super) struct Queue {
     spans: mpsc::Sender<SpanData>,
@@ -59,7 +59,7 @@ pub(super) struct Queue {
 /// The task that exports them.
 pub(super) struct Sender {
     task: JoinHandle<()>,
-    /// Until when it may go on, once it has to end.
+    /// The deadline to finish by, once it has to stop.
     stop: watch::Sender<Option<Instant>>,
 }
 
@@ -75,7 +75,7 @@ impl Queue {
         let (stop, stopped) = watch::channel(None);
         let dropped = metrics.dropped.with_label_values(&["traces"]);
         let failures = metrics.failures.with_label_values(&["traces"]);
-        let export = Exporting { exporter, limits, waiting, stopped, dropped: dropped.clone(), failures };
+        let export = Exporter { exporter, limits, waiting, stopped, dropped: dropped.clone(), failures };
         (Self { spans, dropped }, Sender { task: runtime.spawn(export.run()), stop })
     }
 }
@@ -99,16 +99,16 @@ impl SpanProcessor for Queue {
 }
 
 impl Sender {
-    /// Sends what waits, for as long as `max_wait`.
+    /// Sends queued spans for at most `max_wait`.
     pub(super) async fn stop(self, max_wait: Duration) {
         let end = Instant::now() + max_wait;
         self.stop.send_replace(Some(end));
-        // The task minds the end itself; a little later it is left alone.
+        // The task keeps the deadline itself; this wait only guards against a task that doesn't.
         let _ = timeout(max_wait + Duration::from_millis(100), self.task).await;
     }
 }
 
-struct Exporting<E> {
+struct Exporter<E> {
     exporter: E,
     limits: Limits,
     waiting: mpsc::Receiver<SpanData>,
@@ -117,7 +117,7 @@ struct Exporting<E> {
     failures: IntCounter,
 }
 
-impl<E: SpanExporter> Exporting<E> {
+impl<E: SpanExporter> Exporter<E> {
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(self.limits.batch);
         while self.gather(&mut batch).await {
@@ -126,7 +126,7 @@ impl<E: SpanExporter> Exporting<E> {
         }
     }
 
-    /// Waits until a batch is full or its first span has waited long enough; false once all is done.
+    /// Waits until a batch is full or its first span has waited for the delay. Returns false when there is nothing left.
     async fn gather(&mut self, batch: &mut Vec<SpanData>) -> bool {
         let mut due = None;
         while batch.len() < self.limits.batch {
@@ -147,14 +147,14 @@ impl<E: SpanExporter> Exporting<E> {
                     Err(_) if batch.is_empty() => {}
                     Err(_) => break,
                 },
-                // Its sender gone, nobody waits for the end any more: the process is about to be over.
+                // The sender was dropped without a stop, so the process is about to end.
                 changed = self.stopped.changed() => if changed.is_err() { return false },
             }
         }
         !batch.is_empty()
     }
 
-    /// Exports a batch within the time there is, or drops it.
+    /// Exports a batch, or drops it at the timeout or the deadline.
     async fn send(&mut self, mut batch: Vec<SpanData>) {
         let spans = batch.len() as u64;
         batch.iter_mut().for_each(clean);

@@ -1,4 +1,4 @@
-//! The queue with collectors of every mode.
+//! The queue with collectors that accept, refuse or never answer.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use prometheus::Registry;
 
 use super::*;
 
-/// A collector that takes, refuses or never answers.
+/// A collector that accepts, refuses or never answers.
 #[derive(Clone, Debug)]
 struct Collector {
     mode: CollectorMode,
@@ -19,7 +19,7 @@ struct Collector {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum CollectorMode {
-    Kind,
+    Accepting,
     Refusing,
     Silent,
 }
@@ -28,7 +28,7 @@ impl SpanExporter for Collector {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.asked.send_modify(|asked| *asked += 1);
         match self.mode {
-            CollectorMode::Kind => self.taken.lock().unwrap().extend(batch),
+            CollectorMode::Accepting => self.taken.lock().unwrap().extend(batch),
             CollectorMode::Refusing => return Err(OTelSdkError::InternalFailure("full".to_owned())),
             CollectorMode::Silent => std::future::pending().await,
         }
@@ -72,8 +72,8 @@ const LIMITS: Limits =
     Limits { queue: 100, batch: 10, delay: Duration::from_secs(5), timeout: Duration::from_secs(10) };
 
 #[tokio::test(start_paused = true)]
-async fn spans_go_out_in_batches_and_the_last_ones_at_shutdown() {
-    let world = world(CollectorMode::Kind, LIMITS);
+async fn spans_are_sent_in_batches_and_the_last_ones_at_shutdown() {
+    let world = world(CollectorMode::Accepting, LIMITS);
     world.end_spans(25);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 2).await.unwrap();
     assert_eq!(world.collector.taken.lock().unwrap().len(), 20);
@@ -85,7 +85,7 @@ async fn spans_go_out_in_batches_and_the_last_ones_at_shutdown() {
 
 #[tokio::test(start_paused = true)]
 async fn a_span_waits_for_others_no_longer_than_the_delay() {
-    let world = world(CollectorMode::Kind, LIMITS);
+    let world = world(CollectorMode::Accepting, LIMITS);
     let began = Instant::now();
     world.end_spans(1);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 1).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_span_waits_for_others_no_longer_than_the_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_batch_costs_its_spans_and_is_counted() {
+async fn a_refused_batch_is_dropped_and_counted() {
     let world = world(CollectorMode::Refusing, LIMITS);
     world.end_spans(20);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 2).await.unwrap();
@@ -102,11 +102,11 @@ async fn a_refused_batch_costs_its_spans_and_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_collector_costs_a_queue_and_shutdown_its_timeout() {
+async fn with_a_silent_collector_the_queue_stays_bounded_and_shutdown_ends_at_its_timeout() {
     let world = world(CollectorMode::Silent, LIMITS);
     world.end_spans(10);
     world.collector.asked.subscribe().wait_for(|asked| *asked == 1).await.unwrap();
-    // The queue takes so many while the first batch hangs, and no more.
+    // The queue accepts 100 spans while the first batch hangs, and no more.
     world.end_spans(130);
     assert_eq!(world.dropped(), 30);
     let (metrics, began) = (world.metrics.clone(), Instant::now());
@@ -116,8 +116,8 @@ async fn a_silent_collector_costs_a_queue_and_shutdown_its_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_must_not_be_told_is_masked_before_it_leaves() {
-    let world = world(CollectorMode::Kind, LIMITS);
+async fn secrets_are_masked_before_export() {
+    let world = world(CollectorMode::Accepting, LIMITS);
     let card = "4111 1111 1111 1111";
     let mut span = world.provider.tracer("test").build(
         opentelemetry::trace::SpanBuilder::from_name(format!("pay {card}"))

@@ -1,7 +1,7 @@
-//! A reader of OpenMetrics 1.0 for tests, written from the standard's text and not from the encoder: it panics where a
-//! text breaks a rule.
+//! A parser of OpenMetrics 1.0 for tests, written from the specification and not from the encoder. It panics if a text
+//! breaks a rule.
 
-#![allow(clippy::unwrap_used, missing_docs, dead_code, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, missing_docs, dead_code, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub struct Sample {
     pub exemplar: Option<(BTreeMap<String, String>, f64, f64)>,
 }
 
-/// Reads a text whole.
+/// Parses a whole text.
 pub fn read(text: &str) -> BTreeMap<String, Family> {
     let body = text.strip_suffix("# EOF\n").expect("the text ends with # EOF");
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
@@ -82,7 +82,7 @@ fn check(name: &str, family: &Family) {
     }
 }
 
-/// Buckets rise, end with infinity, and agree with the count; an exemplar lies in its bucket.
+/// Buckets increase, end with infinity and match the count; an exemplar's value is within its bucket.
 fn histogram(name: &str, family: &Family) {
     let mut before: Option<(BTreeMap<String, String>, f64, f64)> = None;
     let mut infinite = BTreeMap::new();
@@ -160,7 +160,7 @@ fn labels_of(text: &str) -> (BTreeMap<String, String>, &str) {
     }
 }
 
-/// Takes the escapes out; a bare quote stays, so that who looks for one finds it.
+/// Removes escapes. An escaped quote becomes `'`, so that a bare `"` can still be found.
 fn escapes(text: &str) -> String {
     let mut out = String::new();
     let mut chars = text.chars();
