@@ -1,4 +1,4 @@
-//! Assertions that fail when work is left undone: rows in the outbox, parked messages, unacked messages.
+//! Assertions that fail if work is left undone: outbox rows, parked messages, unacked messages.
 
 use async_nats::jetstream;
 use futures::TryStreamExt as _;
@@ -6,13 +6,13 @@ use futures::TryStreamExt as _;
 use crate::database::Database;
 use crate::{TIMEOUT, eventually, nats_client};
 
-/// Rows counted at most.
+/// Maximum number of rows counted.
 const LIMIT: i32 = 100_000;
 
-/// The relay has published every row of the outbox, or does so now.
+/// Waits until the relay has published all outbox rows.
 ///
 /// # Panics
-/// Rows are left.
+/// Rows are left at the timeout.
 pub async fn assert_outbox_published(database: &Database) {
     let what = format!("outbox of {} published", database.name);
     eventually(&what, TIMEOUT, || async {
@@ -28,7 +28,7 @@ pub async fn assert_outbox_published(database: &Database) {
     .await;
 }
 
-/// No message is parked, neither for a retry nor as a dead letter.
+/// Asserts that no message is parked, neither for a retry nor as a dead letter.
 ///
 /// # Panics
 /// Messages are parked; the panic lists them.
@@ -44,10 +44,10 @@ pub async fn assert_nothing_parked(database: &Database) {
     assert!(parked.is_empty(), "messages parked in {}:\n{}", database.name, parked.join("\n"));
 }
 
-/// Every consumer of `stream` has got and acked every message, or does so now.
+/// Waits until every consumer of `stream` has received and acked every message.
 ///
 /// # Panics
-/// Messages are left, or the stream doesn't exist.
+/// Messages are left at the timeout, or the stream doesn't exist.
 pub async fn assert_no_pending_acks(nats_url: &str, stream: &str) {
     let context = jetstream::new(nats_client(nats_url).await);
     eventually(&format!("{stream} acked"), TIMEOUT, || async {
@@ -65,10 +65,10 @@ pub async fn assert_no_pending_acks(nats_url: &str, stream: &str) {
     .await;
 }
 
-/// Outbox published, nothing parked, and `streams` acked.
+/// Waits until the outboxes are published and `streams` acked, and asserts that nothing is parked.
 ///
 /// # Panics
-/// Anything is left.
+/// Any work is left.
 pub async fn assert_nothing_left(databases: &[&Database], nats_url: &str, streams: &[&str]) {
     for database in databases {
         assert_outbox_published(database).await;

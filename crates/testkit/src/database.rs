@@ -1,4 +1,4 @@
-//! A database of one test's own.
+//! A database for one test.
 
 use anyhow::{Context as _, Result};
 use flotilla_postgres::refinery::Runner;
@@ -7,10 +7,10 @@ use flotilla_postgres::{PostgresSettings, ServiceUrls, bootstrap, migrate};
 
 use crate::timeouts::{TIMEOUT, with_long_timeouts};
 
-/// Connections of a pool: many tests share one server.
+/// Connections per pool; few, because many tests share one server.
 const POOL: usize = 4;
 
-/// A fresh database with its roles and its settings.
+/// A new database with its roles and settings.
 #[derive(Debug, Clone)]
 pub struct Database {
     /// The service that it belongs to.
@@ -50,7 +50,7 @@ impl Database {
         &self.urls
     }
 
-    /// Runs one statement as superuser (row-level security doesn't bind it).
+    /// Runs one statement as superuser, to whom row-level security doesn't apply.
     ///
     /// # Panics
     /// The statement fails.
@@ -61,10 +61,10 @@ impl Database {
         }
     }
 
-    /// The single value that `sql` yields, as superuser.
+    /// The single value that `sql` returns, as superuser.
     ///
     /// # Panics
-    /// The statement fails, or yields anything but one row.
+    /// The statement fails, or doesn't return exactly one row.
     pub async fn value<T>(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> T
     where
         T: for<'a> tokio_postgres::types::FromSql<'a>,

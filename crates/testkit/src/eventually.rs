@@ -1,4 +1,4 @@
-//! Waiting for a condition, for so long and no longer.
+//! Waiting for a condition, with a timeout.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a probe may return: `bool`, `Option` or `Result`.
+/// The result of a probe: `bool`, `Option` or `Result`.
 pub trait Settled {
-    /// What there is once the condition holds.
+    /// The value once the condition holds.
     type Value;
 
     /// The value, or why there is none yet.
@@ -45,25 +45,25 @@ impl<T, E: Display> Settled for Result<T, E> {
     }
 }
 
-/// Asks `probe` until it settles, and returns what it settled on.
+/// Calls `probe` until its condition holds, and returns the value.
 ///
 /// # Panics
-/// It hasn't settled within `deadline`; the message has `what` and the probe's last answer.
-pub async fn eventually<P, Fut>(what: &str, deadline: Duration, mut probe: P) -> <Fut::Output as Settled>::Value
+/// The condition doesn't hold within `timeout`; the message has `what` and the probe's last answer.
+pub async fn eventually<P, Fut>(what: &str, timeout: Duration, mut probe: P) -> <Fut::Output as Settled>::Value
 where
     P: FnMut() -> Fut,
     Fut: Future<Output: Settled>,
 {
-    let end = Instant::now() + deadline;
+    let end = Instant::now() + timeout;
     let mut pause = FIRST_PAUSE;
     let mut last = "no answer yet".to_owned();
     loop {
         match timeout_at(end, probe()).await.map(Settled::settled) {
             Ok(Ok(value)) => return value,
             Ok(Err(reason)) => last = reason,
-            Err(_) => panic!("{what}: not within {deadline:?}; last: {last}"),
+            Err(_) => panic!("{what}: not within {timeout:?}; last: {last}"),
         }
-        assert!(Instant::now() < end, "{what}: not within {deadline:?}; last: {last}");
+        assert!(Instant::now() < end, "{what}: not within {timeout:?}; last: {last}");
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -74,11 +74,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_returns_what_the_probe_settles_on() {
-        let mut asked = 0;
+    async fn it_returns_the_probes_value() {
+        let mut calls = 0;
         let value = eventually("three", Duration::from_secs(5), || {
-            asked += 1;
-            std::future::ready((asked == 3).then_some(asked))
+            calls += 1;
+            std::future::ready((calls == 3).then_some(calls))
         })
         .await;
         assert_eq!(value, 3);
@@ -87,13 +87,13 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "stock: not within 20ms; last: two left")]
-    async fn it_tells_what_it_waited_for() {
+    async fn a_timeout_names_the_condition_and_the_last_answer() {
         eventually("stock", Duration::from_millis(20), || async { Err::<(), _>("two left") }).await;
     }
 
     #[tokio::test]
     #[should_panic(expected = "an answer: not within 20ms; last: no answer yet")]
-    async fn a_probe_that_hangs_is_given_up() {
+    async fn a_probe_that_hangs_times_out() {
         eventually("an answer", Duration::from_millis(20), std::future::pending::<bool>).await;
     }
 }

@@ -1,20 +1,20 @@
-//! Frames of HTTP/2 (RFC 9113, section 6), for clients that do what no library does: many calls, begun and cancelled, in
-//! one write.
+//! HTTP/2 frames (RFC 9113, section 6), for test clients that start and cancel many calls in one write, as no library
+//! does.
 
 use std::net::SocketAddr;
 
-/// The preface and empty settings: the beginning of a connection.
+/// The preface and empty settings, with which a connection starts.
 pub const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Types of frames.
 pub mod kind {
-    /// A piece of a body.
+    /// Part of a body.
     pub const DATA: u8 = 0;
-    /// The beginning of a message.
+    /// The headers of a message.
     pub const HEADERS: u8 = 1;
     /// The cancellation of a stream.
     pub const RST_STREAM: u8 = 3;
-    /// A ping or a pong.
+    /// A ping or its ack.
     pub const PING: u8 = 6;
     /// The end of a connection.
     pub const GOAWAY: u8 = 7;
@@ -24,7 +24,7 @@ const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const CANCEL: u32 = 8;
 
-/// A frame.
+/// Encodes a frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -38,12 +38,12 @@ pub fn call(address: SocketAddr, path: &str) -> Vec<u8> {
     [&post[..], &http, &field(&[0x04], path), &authority, &content_type].concat()
 }
 
-/// A field whose name has a number in the static table, not indexed (RFC 7541, section 6.2.2).
+/// A field whose name is in the static table, without indexing (RFC 7541, section 6.2.2).
 fn field(name: &[u8], value: &str) -> Vec<u8> {
     [name, &[u8::try_from(value.len()).unwrap()], value.as_bytes()].concat()
 }
 
-/// The call of `headers` with one empty message, as a whole.
+/// A complete call with `headers` and one empty message.
 pub fn begun(stream: u32, headers: &[u8]) -> Vec<u8> {
     [frame(kind::HEADERS, END_HEADERS, stream, headers), frame(kind::DATA, END_STREAM, stream, &[0; 5])].concat()
 }

@@ -1,4 +1,4 @@
-//! A service running in the test's process, on ports of its own.
+//! A service running in the test process, on its own ports.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ impl ServiceHarness {
         harness
     }
 
-    /// As [`start`](Self::start), without waiting for readiness.
+    /// Like [`start`](Self::start), without waiting for readiness.
     ///
     /// # Panics
     /// It doesn't start.
@@ -41,10 +41,10 @@ impl ServiceHarness {
         Self { running, telemetry, channel }
     }
 
-    /// Waits until the service says that it is ready.
+    /// Waits until the service reports that it is ready.
     ///
     /// # Panics
-    /// It doesn't in time; the panic has the checks.
+    /// It isn't ready in time; the panic has the checks.
     pub async fn wait_ready(&self) {
         let readiness: Readiness = self.running.readiness();
         eventually(&format!("{} ready", self.running.name), TIMEOUT, || async {
@@ -62,7 +62,7 @@ impl ServiceHarness {
     /// A channel that sends `token` with each call.
     ///
     /// # Panics
-    /// The token can't stand in a header.
+    /// The token isn't a valid header value.
     pub fn channel_as(&self, token: &str) -> Channel {
         self.channel.with_token(token).unwrap()
     }

@@ -20,11 +20,11 @@ use uuid::Uuid;
 
 use crate::server_settings;
 
-/// How long tokens last.
+/// Lifetime of tokens.
 const TOKEN: Duration = Duration::from_secs(3600);
 
-/// A signing key, and a server that publishes it, and the sessions that were ended, as identity does. Dropped, the
-/// server ends.
+/// A signing key and a server that publishes it and revoked sessions, as the identity service does. The server stops when
+/// it is dropped.
 pub struct TestIdentity {
     signer: TokenSigner,
     settings: AuthSettings,
@@ -33,7 +33,7 @@ pub struct TestIdentity {
 }
 
 impl TestIdentity {
-    /// A fresh key, published on a port of its own by tasks of this runtime.
+    /// A new key, published on its own port by tasks of this runtime.
     ///
     /// # Panics
     /// No port is free.
@@ -57,30 +57,30 @@ impl TestIdentity {
         CallSettings { auth: self.auth_settings(), client: crate::client_settings() }
     }
 
-    /// Settings by which a service accepts these tokens.
+    /// Settings with which a service accepts these tokens.
     pub fn auth_settings(&self) -> AuthSettings {
         self.settings.clone()
     }
 
-    /// A token of `user`, good for an hour, of a session of its own.
+    /// A token of `user` and a new session, valid for an hour.
     pub fn token(&self, user: Uuid, role: Role) -> String {
         self.token_of(user, role, Uuid::from_u128(rand::random()))
     }
 
-    /// A token of `user`, good for an hour, of `session`.
+    /// A token of `user` and `session`, valid for an hour.
     pub fn token_of(&self, user: Uuid, role: Role, session: Uuid) -> String {
         let now = SystemTime::now();
         self.signer.sign(&Caller { user, session, role, expires: now + TOKEN }, now)
     }
 
-    /// A token that has ended.
+    /// An expired token.
     pub fn expired_token(&self, user: Uuid, role: Role) -> String {
         let now = SystemTime::now();
         let session = Uuid::from_u128(rand::random());
         self.signer.sign(&Caller { user, session, role, expires: now - TOKEN }, now - 2 * TOKEN)
     }
 
-    /// Ends a session, as a log-out does: who watches learns of it.
+    /// Revokes a session and publishes the revocation, as a log-out does.
     ///
     /// # Panics
     /// Another test of this identity has panicked.
@@ -88,12 +88,12 @@ impl TestIdentity {
         self.ended.lock().unwrap().push(Revoked { session, until: SystemTime::now() + TOKEN });
     }
 
-    /// The key, without the way over the server.
+    /// The key, without the server.
     pub fn key_source(&self) -> Arc<dyn KeySource> {
         Arc::new(StaticKeys::new([self.signer.verifying_key()]))
     }
 
-    /// Checks these tokens, without the way over the server.
+    /// An authenticator for these tokens, without the server.
     pub fn authenticator(&self) -> Authenticator {
         Authenticator::new(&self.settings, self.key_source())
     }
@@ -105,17 +105,17 @@ impl std::fmt::Debug for TestIdentity {
     }
 }
 
-/// Sessions that were ended, in that order.
+/// Revoked sessions, in the order of their revocation.
 type Ended = Arc<Mutex<Vec<Revoked>>>;
 
-/// What identity publishes.
+/// The published key and revocations.
 struct Published {
     key: JsonWebKey,
     ended: Ended,
 }
 
-fn minted<T>() -> Result<Response<T>, Status> {
-    Err(Status::unimplemented("tests mint their tokens"))
+fn unimplemented<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("tests sign their own tokens"))
 }
 
 #[tonic::async_trait]
@@ -127,38 +127,38 @@ impl AuthService for Published {
         Ok(Response::new(JsonWebKeySet { keys: vec![self.key.clone()] }))
     }
 
-    /// The cursor counts the sessions told.
+    /// The cursor is the number of sessions listed so far.
     async fn list_revoked_sessions(
         &self,
         request: Request<ListRevokedSessionsRequest>,
     ) -> Result<Response<ListRevokedSessionsResponse>, Status> {
         let ended = self.ended.lock().unwrap();
-        let told = request.get_ref().cursor.parse().unwrap_or(0).min(ended.len());
-        let sessions = ended[told..].iter().map(|session| session.to_proto()).collect();
+        let listed = request.get_ref().cursor.parse().unwrap_or(0).min(ended.len());
+        let sessions = ended[listed..].iter().map(|session| session.to_proto()).collect();
         Ok(Response::new(ListRevokedSessionsResponse { sessions, cursor: ended.len().to_string() }))
     }
 
     async fn login(&self, _: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        minted()
+        unimplemented()
     }
 
     async fn refresh_token(&self, _: Request<RefreshTokenRequest>) -> Result<Response<LoginResponse>, Status> {
-        minted()
+        unimplemented()
     }
 
     async fn logout(&self, _: Request<LogoutRequest>) -> Result<Response<()>, Status> {
-        minted()
+        unimplemented()
     }
 
     async fn list_sessions(&self, _: Request<ListSessionsRequest>) -> Result<Response<ListSessionsResponse>, Status> {
-        minted()
+        unimplemented()
     }
 
     async fn delete_session(&self, _: Request<DeleteSessionRequest>) -> Result<Response<()>, Status> {
-        minted()
+        unimplemented()
     }
 
     async fn rotate_signing_key(&self, _: Request<RotateSigningKeyRequest>) -> Result<Response<JsonWebKey>, Status> {
-        minted()
+        unimplemented()
     }
 }

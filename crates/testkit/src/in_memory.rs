@@ -1,4 +1,4 @@
-//! A service in memory: the server's whole stack behind pipes, without a port.
+//! A server in memory: its whole stack behind pipes, without a port.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,19 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client_settings;
 
-/// What a pipe holds before its writer has to wait.
+/// Buffer size of a pipe.
 const PIPE_BYTES: usize = 64 * 1024;
-/// Connections that wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const WAITING: usize = 16;
 
-/// A server in memory. Dropped, it drains on its own; [`stop`](Self::stop) waits for it.
+/// A server in memory. It drains when it is dropped; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct InMemory {
     shutdown: CancellationToken,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
-/// Serves `server` in memory, with all of its layers, and returns a channel to it with all of a client's.
+/// Serves `server` in memory with all of its layers, and returns a channel with all of a client's layers.
 ///
 /// # Panics
 /// The server can't be built.
@@ -33,7 +33,7 @@ pub fn in_memory(server: Server) -> (Channel, InMemory) {
     in_memory_with(server, ChannelBuilder::new(&client_settings()))
 }
 
-/// As [`in_memory`], with a channel of one's own making.
+/// Like [`in_memory`], with the given channel builder.
 ///
 /// # Panics
 /// The server can't be built.
@@ -54,7 +54,7 @@ pub fn in_memory_with(server: Server, client: ChannelBuilder) -> (Channel, InMem
     (channel, InMemory { shutdown, serving: tokio::spawn(serving) })
 }
 
-/// Stands for an address, which a pipe doesn't have.
+/// A placeholder: a pipe has no address.
 fn address() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
@@ -75,7 +75,7 @@ impl Connector for Pipes {
 }
 
 impl InMemory {
-    /// Begins the drain: streams are told to end, and no more connections are taken.
+    /// Starts the drain: streams are asked to end, and no more connections are accepted.
     pub fn drain(&self) {
         self.shutdown.cancel();
     }

@@ -1,13 +1,13 @@
-//! What tests need: real servers of their own, fresh databases, callers with tokens, services in the process, and
-//! assertions that fail when work is left undone.
+//! Support for tests: private servers, new databases, callers with tokens, services in the test process, and assertions
+//! that fail if work is left undone.
 //!
 //! Guarantees:
-//! * Servers are private to the test process, listen on loopback only and die with it; nothing else on the machine is
-//!   touched.
-//! * Each database, NATS account and Redis database handed out is a test's own.
-//! * No wait is unbounded, and a failed one says what it waited for.
+//! * Servers are private to the test process, listen on loopback only and end with it; nothing else on the machine is
+//!   changed.
+//! * Each database, NATS account and Redis database belongs to one test.
+//! * Every wait has a timeout, and its error says what it waited for.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests fail by panicking and run in real time")]
 
 pub mod contract;
 pub mod frames;
@@ -18,10 +18,10 @@ mod assertions;
 mod database;
 mod eventually;
 mod harness;
-mod held;
 mod identity;
 mod in_memory;
 mod nats;
+mod open_transaction;
 mod refusal;
 mod servers;
 mod stack;
@@ -32,10 +32,10 @@ pub use assertions::{assert_no_pending_acks, assert_nothing_left, assert_nothing
 pub use database::Database;
 pub use eventually::{Settled, eventually};
 pub use harness::ServiceHarness;
-pub use held::Held;
 pub use identity::TestIdentity;
 pub use in_memory::{InMemory, in_memory, in_memory_with};
 pub use nats::nats_client;
+pub use open_transaction::OpenTransaction;
 pub use refusal::{fields, reason, refusal};
 pub use stack::{Stack, stack};
 pub use streams::Streams;

@@ -1,12 +1,12 @@
-//! One NATS server, many accounts: tests that run side by side don't see each other's streams.
+//! One NATS server with many accounts, so that parallel tests don't see each other's streams.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Accounts of a server, and thus isolated tests in one process.
+/// Number of accounts, and so of isolated tests in one process.
 const ACCOUNTS: usize = 256;
 
-/// Configuration lines that make the accounts. Who comes without a name gets the first.
+/// Configuration lines that define the accounts. Clients without credentials get the first.
 pub(crate) fn accounts() -> String {
     let mut lines = "no_auth_user: t0\naccounts {\n".to_owned();
     for number in 0..ACCOUNTS {
@@ -24,7 +24,7 @@ pub(crate) fn accounts() -> String {
 pub(crate) struct Accounts(AtomicUsize);
 
 impl Accounts {
-    /// The address of `server` (`nats://host:port`) in an account that nobody else uses.
+    /// The address of `server` (`nats://host:port`) with the credentials of an unused account.
     pub fn next(&self, server: &str) -> String {
         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(number < ACCOUNTS, "a test process has at most {} NATS accounts", ACCOUNTS - 1);
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_test_gets_an_account_of_its_own() {
+    fn every_test_gets_its_own_account() {
         let accounts = Accounts::default();
         assert_eq!(accounts.next("nats://127.0.0.1:1"), "nats://t1:t1@127.0.0.1:1");
         assert_eq!(accounts.next("nats://127.0.0.1:1"), "nats://t2:t2@127.0.0.1:1");

@@ -1,4 +1,4 @@
-//! Rows locked by a transaction of the test itself, so that two transactions can be stepped by hand.
+//! Rows locked by a transaction of the test itself, so that a test can control the order of two transactions.
 
 use anyhow::{Context as _, Result};
 use flotilla_postgres::tokio_postgres::{Client, NoTls};
@@ -9,7 +9,7 @@ use crate::{TIMEOUT, eventually};
 
 /// An open transaction, as superuser. It is rolled back on drop.
 #[derive(Debug)]
-pub struct Held {
+pub struct OpenTransaction {
     client: Client,
     connection: JoinHandle<()>,
     database: Database,
@@ -17,24 +17,24 @@ pub struct Held {
 }
 
 impl Database {
-    /// Begins a transaction as superuser, runs `statements` in it, and keeps their locks. If it has written, then until
-    /// it ends no relay of any database on the server publishes what is committed after it began.
+    /// Begins a transaction as superuser, runs `statements` in it, and keeps their locks. If it writes, no relay of any
+    /// database on the server publishes later commits until it ends.
     ///
     /// # Panics
-    /// If a statement fails.
-    pub async fn hold(&self, statements: &str) -> Held {
-        match Held::begin(self.clone(), statements).await {
-            Ok(held) => held,
+    /// A statement fails.
+    pub async fn hold(&self, statements: &str) -> OpenTransaction {
+        match OpenTransaction::begin(self.clone(), statements).await {
+            Ok(transaction) => transaction,
             Err(error) => panic!("{}: {statements}: {error:#}", self.name),
         }
     }
 }
 
-impl Held {
+impl OpenTransaction {
     async fn begin(database: Database, statements: &str) -> Result<Self> {
         let (client, connection) = database.superuser().connect(NoTls).await?;
         let connection = tokio::spawn(async move {
-            // A connection error shows in the statement that it breaks.
+            // A connection error also fails the statement.
             let _ = connection.await;
         });
         let work = async {
@@ -49,8 +49,8 @@ impl Held {
     /// Waits until another transaction waits for a lock of this one.
     ///
     /// # Panics
-    /// If none does.
-    pub async fn awaited(&self) {
+    /// None does within the timeout.
+    pub async fn wait_until_blocking(&self) {
         let sql = "SELECT count(*) > 0 FROM pg_stat_activity
                    WHERE datname = current_database() AND $1 = ANY (pg_blocking_pids(pid))";
         eventually("another transaction waits", TIMEOUT, || async {
@@ -62,7 +62,7 @@ impl Held {
     /// Commits, which releases the locks.
     ///
     /// # Panics
-    /// If the commit fails.
+    /// The commit fails.
     pub async fn commit(self) {
         let committed = tokio::time::timeout(TIMEOUT, self.client.batch_execute("COMMIT")).await;
         committed.expect("an answer in time").expect("a commit");

@@ -1,7 +1,7 @@
-//! A collector in the test: takes traces and logs over OTLP's gRPC, keeps them, and tells what came.
+//! A collector in the test process: receives traces and logs over OTLP's gRPC and keeps them.
 //!
-//! Guarantees: it listens on loopback, on a port of its own, and ends when it is dropped; what an exporter was answered
-//! is there to be read. Waiting has a deadline, and its failure shows every span that came.
+//! Guarantees: it listens on loopback, on its own port, and stops when it is dropped; accepted exports can be read at
+//! once. Every wait has a timeout, and its error shows all spans received.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,8 +26,8 @@ mod received;
 
 pub use received::{ReceivedEvent, ReceivedLink, ReceivedLog, ReceivedSpan};
 
-/// Largest request that is taken: a test's exporters may have gathered much.
-const LARGEST: usize = 64 * 1024 * 1024;
+/// Maximum size of a request; exporters may send large batches.
+const MAX_REQUEST: usize = 64 * 1024 * 1024;
 
 /// The collector.
 pub struct Receiver {
@@ -37,87 +37,87 @@ pub struct Receiver {
     _stop: DropGuard,
 }
 
-/// What came so far.
+/// Everything received so far.
 #[derive(Default)]
-struct Everything {
+struct Received {
     spans: Vec<ReceivedSpan>,
     logs: Vec<ReceivedLog>,
-    /// Every request as text, whatever is in it.
+    /// All requests as text.
     text: String,
 }
 
 #[derive(Clone)]
-struct Kept(Arc<watch::Sender<Everything>>);
+struct Kept(Arc<watch::Sender<Received>>);
 
 impl Receiver {
     /// Starts a collector.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let kept = Kept(Arc::new(watch::Sender::new(Everything::default())));
+        let kept = Kept(Arc::new(watch::Sender::new(Received::default())));
         let stop = CancellationToken::new();
         let server = Server::builder()
-            .add_service(TraceServiceServer::new(kept.clone()).max_decoding_message_size(LARGEST))
-            .add_service(LogsServiceServer::new(kept.clone()).max_decoding_message_size(LARGEST));
+            .add_service(TraceServiceServer::new(kept.clone()).max_decoding_message_size(MAX_REQUEST))
+            .add_service(LogsServiceServer::new(kept.clone()).max_decoding_message_size(MAX_REQUEST));
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped));
         Self { address, kept, _stop: stop.drop_guard() }
     }
 
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` has to be for traces and logs to come here.
+    /// The value of `OTEL_EXPORTER_OTLP_ENDPOINT` that sends traces and logs here.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The spans that came so far.
+    /// The spans received so far.
     #[must_use]
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.kept.0.borrow().spans.clone()
     }
 
-    /// The log records that came so far.
+    /// The log records received so far.
     #[must_use]
     pub fn logs(&self) -> Vec<ReceivedLog> {
         self.kept.0.borrow().logs.clone()
     }
 
-    /// All that came as text, every attribute and name of it: to be searched for what must not be there.
+    /// All requests received, as text, to search for what must not be exported.
     #[must_use]
     pub fn text(&self) -> String {
         self.kept.0.borrow().text.clone()
     }
 
-    /// Waits until the spans that came fulfil `condition`, and returns them.
+    /// Waits until the received spans meet `condition`, and returns them.
     ///
     /// # Panics
-    /// They don't within a minute; the message has all of them.
+    /// They don't within the timeout; the message has all of them.
     pub async fn wait_until(&self, condition: impl Fn(&[ReceivedSpan]) -> bool) -> Vec<ReceivedSpan> {
         let mut kept = self.kept.0.subscribe();
         let met = timeout(TIMEOUT, kept.wait_for(|kept| condition(&kept.spans))).await;
         match met {
             Ok(kept) => kept.unwrap().spans.clone(),
             Err(_) => {
-                panic!("the spans expected have not come within {TIMEOUT:?}; there are\n{}", tree(&self.spans()))
+                panic!("the expected spans didn't arrive within {TIMEOUT:?}; received:\n{}", tree(&self.spans()))
             }
         }
     }
 
-    /// Waits until the log records that came fulfil `condition`, and returns them.
+    /// Waits until the received log records meet `condition`, and returns them.
     ///
     /// # Panics
-    /// They don't within a minute.
+    /// They don't within the timeout.
     pub async fn wait_until_logs(&self, condition: impl Fn(&[ReceivedLog]) -> bool) -> Vec<ReceivedLog> {
         let mut kept = self.kept.0.subscribe();
         let met = timeout(TIMEOUT, kept.wait_for(|kept| condition(&kept.logs))).await;
         match met {
             Ok(kept) => kept.unwrap().logs.clone(),
-            Err(_) => panic!("the logs expected have not come within {TIMEOUT:?}; there are\n{:#?}", self.logs()),
+            Err(_) => panic!("the expected logs didn't arrive within {TIMEOUT:?}; received:\n{:#?}", self.logs()),
         }
     }
 }
 
-/// Spans as an indented tree, one line each: to be read where a test fails.
+/// Spans as an indented tree, one per line, for the output of a failed test.
 #[must_use]
 pub fn tree(spans: &[ReceivedSpan]) -> String {
     let mut children: BTreeMap<&str, Vec<&ReceivedSpan>> = BTreeMap::new();

@@ -1,14 +1,14 @@
-//! What a refused call says.
+//! Code, reason and fields of a refused call.
 
 use flotilla_rpc::Details;
 use tonic::{Code, Status};
 
-/// The reason that a status carries; empty if none.
+/// The reason of a status; empty if it has none.
 pub fn reason(status: &Status) -> String {
     Details::of(status).reason.unwrap_or_default()
 }
 
-/// The fields that a status names, in its order.
+/// The fields with violations, in the status' order.
 pub fn fields(status: &Status) -> Vec<String> {
     Details::of(status).violations.into_iter().map(|violation| violation.field).collect()
 }

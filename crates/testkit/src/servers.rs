@@ -18,18 +18,18 @@ use crate::nats;
 
 /// Where all test processes keep binaries, data and logs.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.flotilla");
-/// What the names of test servers begin with.
+/// Prefix of the names of test servers.
 const PREFIX: &str = "test-";
-/// Counts the stacks of this process: a name is used once.
+/// Number of stacks started in this process, so that each name is used once.
 static STACKS: AtomicUsize = AtomicUsize::new(0);
 
-/// A server that was started here, or one of the user's.
+/// A server that was started here, or one that the user runs.
 pub(crate) enum Place<S> {
     Own(Arc<Mutex<S>>),
     External,
 }
 
-/// Running servers. Each test has a runtime of its own that ends with it; these live on a thread of theirs.
+/// Running servers. Each test has its own runtime, which ends with it, so these run on a thread of their own.
 pub(crate) struct Servers {
     runtime: Handle,
     end: CancellationToken,
@@ -52,7 +52,7 @@ impl Servers {
             let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
             match runtime {
                 Ok(runtime) => runtime.block_on(async {
-                    // Without a receiver the test has given up, and the servers go with their values.
+                    // If the receiver is gone, the test has ended, and dropping the value stops the servers.
                     let _ = sender.send(launch(ended.clone()).await);
                     ended.cancelled().await;
                 }),
@@ -68,17 +68,17 @@ impl Servers {
         started
     }
 
-    /// Does something with a server on the servers' runtime, to which its processes belong.
-    pub async fn with<S, F, Fut, T>(&self, place: &Place<S>, what: F) -> T
+    /// Runs `action` with a server on the servers' runtime, to which its processes belong.
+    pub async fn with<S, F, Fut, T>(&self, place: &Place<S>, action: F) -> T
     where
         S: Send + 'static,
         F: FnOnce(tokio::sync::OwnedMutexGuard<S>) -> Fut + Send + 'static,
         Fut: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let Place::Own(server) = place else { panic!("the user's own servers are not to be stopped by tests") };
+        let Place::Own(server) = place else { panic!("tests must not stop the user's own servers") };
         let server = Arc::clone(server);
-        self.runtime.spawn(async move { what(server.lock_owned().await).await }).await.unwrap()
+        self.runtime.spawn(async move { action(server.lock_owned().await).await }).await.unwrap()
     }
 }
 
@@ -91,7 +91,7 @@ impl Drop for Servers {
 async fn launch(end: CancellationToken) -> Result<Servers> {
     let layout = Layout::open(Path::new(ROOT))?;
     if let Err(error) = layout.sweep(PREFIX) {
-        eprintln!("what earlier test runs left could not be removed: {error:#}");
+        eprintln!("leftovers of earlier test runs could not be removed: {error:#}");
     }
     let binaries = provision(&layout, &|line| eprintln!("{line}")).await?;
     let number = STACKS.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +134,7 @@ fn own<S>(server: S) -> Place<S> {
     Place::Own(Arc::new(Mutex::new(server)))
 }
 
-/// A crash of the machine need not be survived in tests; a kill of the server still loses nothing.
+/// Without fsync: tests don't need to survive a crash of the machine, and a killed server still loses nothing.
 fn postgres_options() -> PostgresOptions {
     let settings = [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "400")];
     PostgresOptions {

@@ -1,4 +1,4 @@
-//! The servers of a test process, and what of them is one test's own.
+//! The servers of a test process, and each test's share of them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::database::Database;
 use crate::nats::Accounts;
 use crate::servers::Servers;
 
-/// Databases of a Redis server.
+/// Number of databases of a Redis server.
 const REDIS_DATABASES: usize = 16;
 
 static STACK: OnceCell<Stack> = OnceCell::const_new();
@@ -32,7 +32,7 @@ pub async fn stack() -> &'static Stack {
         .await
 }
 
-/// PostgreSQL, NATS and Redis. Dropped, they are killed.
+/// PostgreSQL, NATS and Redis. They are killed on drop.
 pub struct Stack {
     servers: Servers,
     databases: AtomicUsize,
@@ -41,7 +41,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Servers of one's own, for tests that stop them.
+    /// Private servers, for tests that stop them.
     ///
     /// # Errors
     /// They can't be started.
@@ -55,21 +55,21 @@ impl Stack {
         })
     }
 
-    /// A fresh database of `service` with its roles, migrated by each of `sets` (history table and migrations).
+    /// A new database of `service` with its roles, migrated by each of `sets` (history table and migrations).
     ///
     /// # Panics
-    /// It can't be made.
+    /// It can't be created.
     pub async fn database(&self, service: &'static str, sets: Vec<(&'static str, Runner)>) -> Database {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("{service}_{}_{number}", std::process::id());
         match Database::create(&self.servers.postgres_url, service, &name, sets).await {
             Ok(database) => database,
-            Err(error) => panic!("database {name} could not be made: {error:#}"),
+            Err(error) => panic!("database {name} could not be created: {error:#}"),
         }
     }
 
-    /// The address of NATS in an account of the test's own: streams of other tests aren't seen. Services that are to
-    /// meet share one address.
+    /// The address of NATS with an account of its own, which doesn't see streams of other tests. Services that exchange
+    /// messages share one address.
     pub fn nats_url(&self) -> String {
         match &self.servers.nats {
             crate::servers::Place::Own(_) => self.accounts.next(&self.servers.nats_url),
@@ -77,7 +77,7 @@ impl Stack {
         }
     }
 
-    /// The address of Redis, each time with the next of its sixteen databases.
+    /// The address of Redis with the next of its sixteen databases.
     pub fn redis_url(&self) -> String {
         let number = self.redis_databases.fetch_add(1, Ordering::Relaxed) % REDIS_DATABASES;
         format!("{}/{number}", self.servers.redis_url)
@@ -88,7 +88,7 @@ impl Stack {
         &self.servers.postgres_url
     }
 
-    /// Kills PostgreSQL as a crash would. For stacks of one's own.
+    /// Kills PostgreSQL as a crash would. Only for private stacks.
     pub async fn kill_postgres(&self) {
         self.servers.with(&self.servers.postgres, |mut server| async move { server.kill().await }).await;
     }
@@ -96,13 +96,13 @@ impl Stack {
     /// Starts PostgreSQL again, on the same port.
     ///
     /// # Errors
-    /// It doesn't come up.
+    /// It doesn't start.
     pub async fn restart_postgres(&self) -> Result<()> {
         self.servers.with(&self.servers.postgres, |mut server| async move { server.restart().await }).await
     }
 
-    /// Copies PostgreSQL's data aside and restarts it: a backup to which [`restore_postgres`](Self::restore_postgres)
-    /// returns. Only for stacks that the test has to itself.
+    /// Stops PostgreSQL, copies its data and restarts it. [`restore_postgres`](Self::restore_postgres) returns to this
+    /// copy. Only for private stacks.
     ///
     /// # Errors
     /// If the data can't be copied, or the server doesn't start again.
@@ -116,8 +116,8 @@ impl Stack {
             .await
     }
 
-    /// Kills PostgreSQL and starts it with the saved data. Everything since is lost without a trace: the system
-    /// identifier and the timeline are the same as before, and transaction ids are reused.
+    /// Kills PostgreSQL and starts it with the saved data. All later changes are lost undetectably: the system identifier
+    /// and the timeline are the same as before, and transaction ids are reused.
     ///
     /// # Errors
     /// If the data can't be copied, or the server doesn't start.
@@ -131,7 +131,7 @@ impl Stack {
             .await
     }
 
-    /// Kills NATS as a crash would. For stacks of one's own.
+    /// Kills NATS as a crash would. Only for private stacks.
     pub async fn kill_nats(&self) {
         self.servers.with(&self.servers.nats, |mut server| async move { server.kill().await }).await;
     }
@@ -139,12 +139,12 @@ impl Stack {
     /// Starts NATS again, on the same port.
     ///
     /// # Errors
-    /// It doesn't come up.
+    /// It doesn't start.
     pub async fn restart_nats(&self) -> Result<()> {
         self.servers.with(&self.servers.nats, |mut server| async move { server.restart().await }).await
     }
 
-    /// Kills NATS and removes its streams, as a lost disk would. For stacks of one's own.
+    /// Kills NATS and removes its streams, as a lost disk would. Only for private stacks.
     ///
     /// # Errors
     /// The data can't be removed.
@@ -152,12 +152,12 @@ impl Stack {
         self.servers
             .with(&self.servers.nats, |mut server| async move {
                 server.kill().await;
-                server.data_wipe()
+                server.wipe_data()
             })
             .await
     }
 
-    /// Kills Redis as a crash would. For stacks of one's own.
+    /// Kills Redis as a crash would. Only for private stacks.
     pub async fn kill_redis(&self) {
         self.servers.with(&self.servers.redis, |mut server| async move { server.kill().await }).await;
     }
@@ -165,7 +165,7 @@ impl Stack {
     /// Starts Redis again, on the same port.
     ///
     /// # Errors
-    /// It doesn't come up.
+    /// It doesn't start.
     pub async fn restart_redis(&self) -> Result<()> {
         self.servers.with(&self.servers.redis, |mut server| async move { server.restart().await }).await
     }

@@ -1,19 +1,19 @@
-//! The streams of services that a test plays: made and written as their relays do, without a database behind them.
+//! Streams of services that a test simulates, created and published to as their relays do, without a database.
 
 use async_nats::jetstream::{self, stream};
 use flotilla_messaging::{Event, frame};
 
-/// Events in a frame: few, so that a crowd of them is several frames.
+/// Events per frame; few, so that many events need several frames.
 const FRAME: usize = 64;
-/// Whom the events come from.
+/// Source of the events.
 const SOURCE: &str = "/flotilla/tests";
 
-/// The broker as the services that a test plays use it.
+/// The broker as the simulated services use it.
 #[derive(Debug, Clone)]
 pub struct Streams(jetstream::Context);
 
 impl Streams {
-    /// Those of the server and account that `url` names.
+    /// Connects to the server and account that `url` names.
     ///
     /// # Panics
     /// It can't be reached.
@@ -21,7 +21,7 @@ impl Streams {
         Self(jetstream::new(crate::nats_client(url).await))
     }
 
-    /// Makes a stream.
+    /// Creates a stream.
     ///
     /// # Panics
     /// The broker refuses.
@@ -31,10 +31,10 @@ impl Streams {
         self.0.create_stream(config).await.unwrap();
     }
 
-    /// A stream, if it is there.
+    /// A stream.
     ///
     /// # Errors
-    /// It isn't, or the broker doesn't answer.
+    /// It doesn't exist, or the broker doesn't respond.
     pub async fn get(&self, name: &str) -> Result<stream::Stream, jetstream::context::GetStreamError> {
         self.0.get_stream(name).await
     }
@@ -42,7 +42,7 @@ impl Streams {
     /// Publishes events in frames, each under its subject, and waits until they are stored.
     ///
     /// # Panics
-    /// The broker doesn't take them.
+    /// The broker doesn't accept them.
     pub async fn publish(&self, events: &[Event]) {
         for chunk in events.chunks(FRAME) {
             let mut packer = frame::Packer::default();

@@ -1,8 +1,8 @@
-//! Timeouts that no test reaches, however busy the machine is: a test that isn't about a limit must not fail because of
-//! it.
+//! Timeouts that no test reaches, however busy the machine is: a test must not fail because of a timeout that it doesn't
+//! test.
 //!
-//! A machine that builds and tests other things meanwhile may be ten times slower. A wait ends as soon as its condition
-//! holds, so generous bounds cost nothing.
+//! A machine that also builds and runs other tests may be ten times slower. A wait ends as soon as its condition holds, so
+//! generous timeouts cost nothing.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! Contract suites: what every broker and every store does, each behaviour a named function over the seam's trait.
+//! Contract suites of brokers and stores. Each behaviour that all implementations share is a named function over their
+//! trait.
 //!
-//! An implementation needs a constructor alone. [`broker_contract!`](crate::broker_contract) and
-//! [`store_contract!`](crate::store_contract) make one test a behaviour from it, so that a failure names the behaviour
-//! and the implementation, such as `broker::nats::a_wrong_last_sequence_is_refused`:
+//! An implementation needs only a constructor. [`broker_contract!`](crate::broker_contract) and
+//! [`store_contract!`](crate::store_contract) generate one test for each behaviour from it, so that a failure names the
+//! behaviour and the implementation, such as `broker::nats::a_wrong_last_sequence_is_refused`:
 //!
 //! ```ignore
 //! mod memory {
@@ -13,14 +14,14 @@
 //! }
 //! ```
 //!
-//! The constructor makes a fresh and empty implementation for each test. A behaviour waits for conditions and knows no
-//! real time, so a paused clock makes it quick in memory.
+//! The constructor creates a new, empty implementation for each test. Behaviours wait for conditions in tokio's time, so
+//! a paused clock makes them fast in memory.
 
 pub mod broker;
 pub mod store;
 
-/// One test a behaviour of [`contract::broker`](crate::contract::broker): the attribute of a test, then the path of an
-/// async function without arguments that makes a connected broker whose ack wait is
+/// Generates one test for each behaviour of [`contract::broker`](crate::contract::broker). Takes the test attribute and
+/// the path of an async function without arguments that returns a connected broker with the ack wait
 /// [`ACK_WAIT`](crate::contract::broker::ACK_WAIT).
 #[macro_export]
 macro_rules! broker_contract {
@@ -28,43 +29,43 @@ macro_rules! broker_contract {
         $crate::contract_tests! { #[$test] broker $new;
             a_new_stream_is_empty
             a_stream_is_created_once_and_keeps_its_messages
-            a_stream_takes_on_added_subjects
+            subjects_can_be_added_to_a_stream
             a_stream_that_does_not_exist_has_no_state_and_no_consumers
-            a_deleted_stream_takes_its_messages_and_consumers_along
+            deleting_a_stream_deletes_its_messages_and_consumers
             a_stream_without_losses_has_no_missing_sequences
             frames_get_consecutive_sequences
             a_wrong_last_sequence_is_refused
             a_wrong_last_sequence_stores_none_of_several_frames
-            a_stream_that_does_not_exist_is_not_published_to
+            publishing_to_a_stream_that_does_not_exist_is_refused
             an_unknown_subject_is_refused
             a_frame_beyond_the_brokers_limit_is_refused
             a_probe_leaves_nothing_behind
             a_consumer_of_a_stream_that_does_not_exist_is_refused
-            a_consumer_reads_from_the_first_message_on_and_in_order
+            a_consumer_reads_all_messages_in_order
             a_frame_arrives_as_it_was_published
-            a_consumer_reads_its_own_subjects_alone
-            a_consumer_takes_on_added_subjects
-            no_more_frames_are_taken_than_asked_for
-            nothing_comes_of_an_empty_stream
-            two_durables_each_read_everything
+            a_consumer_reads_only_its_own_subjects
+            subjects_can_be_added_to_a_consumer
+            a_read_returns_at_most_the_requested_number_of_frames
+            a_read_of_an_empty_stream_returns_nothing
+            two_durable_consumers_each_read_everything
             a_consumer_that_has_acked_everything_is_idle
-            a_reader_learns_that_its_stream_is_gone
-            deleted_consumers_begin_anew_at_the_first_message
-            an_acked_frame_does_not_come_again
-            a_frame_that_is_not_acked_comes_again
-            a_frame_comes_again_after_its_nak
-            a_nak_waits_for_its_delay
-            progress_prolongs_the_ack_wait
-            what_a_dead_consumer_held_goes_to_the_next_one
-            two_readers_of_one_durable_share_its_frames
-            a_ping_reaches_those_who_wait_for_its_subject
+            a_read_fails_after_its_stream_was_deleted
+            a_recreated_consumer_starts_at_the_first_message
+            an_acked_frame_is_not_redelivered
+            an_unacked_frame_is_redelivered
+            a_frame_is_redelivered_after_a_nak
+            a_nak_delays_the_redelivery
+            progress_extends_the_ack_wait
+            unacked_frames_of_a_dead_consumer_are_redelivered_to_the_next_one
+            two_readers_of_one_durable_consumer_share_its_frames
+            a_ping_reaches_all_receivers_of_its_subject
             a_connected_broker_is_up_and_flushes
         }
     };
 }
 
-/// One test a behaviour of [`contract::store`](crate::contract::store): the attribute of a test, then the path of an
-/// async function without arguments that makes an empty store of the service
+/// Generates one test for each behaviour of [`contract::store`](crate::contract::store). Takes the test attribute and the
+/// path of an async function without arguments that returns an empty store of the service
 /// [`SERVICE`](crate::contract::store::SERVICE) whose parked messages wait at most a second for their second attempt.
 #[macro_export]
 macro_rules! store_contract {
@@ -72,45 +73,45 @@ macro_rules! store_contract {
         $crate::contract_tests! { #[$test] store $new;
             appended_events_are_read_in_order
             rows_are_read_after_the_cursor_and_up_to_the_limit
-            a_row_holds_the_event_as_it_was_encoded
-            what_is_rolled_back_is_not_appended
-            what_is_dropped_is_not_appended
+            a_row_contains_the_encoded_event
+            a_rolled_back_transaction_appends_nothing
+            a_dropped_transaction_appends_nothing
             a_row_above_a_running_transaction_is_not_settled
-            an_event_larger_than_a_frame_may_be_is_refused
-            the_backlog_counts_what_lies_after_the_cursor
+            an_event_too_large_for_a_frame_is_refused
+            the_backlog_counts_the_rows_after_the_cursor
             one_holder_has_the_lease_at_a_time
-            a_lease_that_ran_out_is_taken_over
-            a_lease_that_is_given_back_is_free_at_once
-            a_holder_gets_its_own_lease_again_with_a_higher_epoch
-            a_grant_tells_where_the_last_holder_stopped
-            a_stale_epoch_moves_nothing
+            an_expired_lease_is_taken_over
+            a_released_lease_is_free_at_once
+            a_holder_reacquires_its_own_lease_with_a_higher_epoch
+            a_grant_has_the_position_of_the_last_holder
+            a_stale_epoch_changes_nothing
             checkpoints_above_a_loss_are_forgotten_and_stay_in_order
             the_cursor_counts_as_a_checkpoint
-            what_is_known_of_the_stream_is_kept_under_the_lease
+            the_stream_record_is_written_under_the_lease_only
             an_id_is_claimed_once
             each_consumer_claims_for_itself
-            a_claim_that_is_rolled_back_is_free_again
-            a_rival_waits_for_a_claim_and_gets_what_is_left
-            undo_goes_back_to_the_savepoint
-            what_is_checked_stays
-            a_kept_reply_is_appended_again_as_it_was
-            the_first_reply_of_a_command_is_the_one_that_is_kept
+            a_rolled_back_claim_can_be_repeated
+            a_concurrent_claim_waits_and_gets_the_rest
+            undo_rolls_back_to_the_savepoint
+            checked_writes_survive_a_later_undo
+            a_kept_reply_is_appended_again_unchanged
+            the_first_reply_to_a_command_is_kept
             a_parked_message_is_due_after_its_wait
             a_message_is_parked_once
             a_dead_letter_is_counted_once_and_copied_to_the_outbox
-            a_large_dead_letters_copy_is_cut_to_fit
-            a_parked_message_is_due_for_its_consumer_alone
+            the_copy_of_a_large_dead_letter_is_truncated
+            a_parked_message_is_due_only_for_its_consumer
             a_due_message_is_given_to_one_transaction_at_a_time
-            a_settled_message_is_gone
+            a_settled_message_is_removed
             a_failed_attempt_is_counted
-            an_attempt_that_was_counted_meanwhile_counts_no_more
-            a_message_that_is_given_up_is_a_dead_letter
+            an_attempt_is_counted_once
+            a_buried_message_is_a_dead_letter
         }
     };
 }
 
-/// The tests of a suite; [`broker_contract!`](crate::broker_contract) and
-/// [`store_contract!`](crate::store_contract) use it.
+/// Generates the tests of a suite, for [`broker_contract!`](crate::broker_contract) and
+/// [`store_contract!`](crate::store_contract).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! contract_tests {
@@ -130,7 +131,7 @@ macro_rules! contract_tests {
 
 #[cfg(test)]
 mod tests {
-    /// Names in the lists above; a name stands on a line of its own.
+    /// The names in a list above; each is on a line of its own.
     fn listed(source: &str) -> Vec<&str> {
         let behaviours = source.lines().map(str::trim).skip_while(|line| !line.contains("$new;"));
         let behaviours = behaviours.skip(1).take_while(|line| *line != "}");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_behaviour_is_on_the_list_of_its_suite() {
+    fn every_behaviour_is_listed_in_its_suite() {
         let lists = include_str!("mod.rs");
         let (brokers, stores) = lists.split_once("macro_rules! store_contract").unwrap();
         let sources = [

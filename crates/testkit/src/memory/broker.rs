@@ -1,5 +1,4 @@
-//! The broker in memory: streams with sequences, durable consumers with an ack wait, and the ways in which a broker
-//! fails.
+//! The in-memory broker: streams with sequences, durable consumers with an ack wait, and a broker's failures.
 
 mod losing;
 mod reading;
@@ -20,10 +19,10 @@ use tokio::time::Instant;
 
 pub use reading::{MemoryDelivery, MemoryPings, MemorySubscription};
 
-/// The most bytes of a message, as of a server with the usual settings.
+/// Maximum size of a message, as of a server with default settings.
 const MAX_MESSAGE_BYTES: usize = 1_024 * 1_024;
 
-/// A broker. Clones are connections to the same one.
+/// A broker. Clones are connections to the same broker.
 #[derive(Clone)]
 pub struct MemoryBroker {
     shared: Arc<Shared>,
@@ -31,7 +30,7 @@ pub struct MemoryBroker {
 
 struct Shared {
     state: Mutex<State>,
-    /// Rings when something may have become deliverable.
+    /// Notified when frames may have become deliverable.
     changed: Notify,
     pings: broadcast::Sender<(String, Bytes)>,
     ack_wait: Duration,
@@ -51,9 +50,9 @@ struct State {
 struct Stream {
     created: i64,
     subjects: Vec<String>,
-    /// The first sequence: everything below is gone.
+    /// The first sequence; all messages below are gone.
     first: u64,
-    /// Refuses all messages, even if there is room.
+    /// Refuses all messages, even if there is space.
     refuses: bool,
     last: u64,
     messages: BTreeMap<u64, (String, Bytes)>,
@@ -64,7 +63,7 @@ struct Durable {
     created: i64,
     subjects: &'static [&'static str],
     next: u64,
-    /// Delivered and not acked: when they come again, and how often they came.
+    /// Delivered and unacked messages: the time of their redelivery, and their delivery count.
     pending: BTreeMap<u64, (Instant, u32)>,
 }
 
@@ -76,19 +75,19 @@ impl MemoryBroker {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes the broker away or brings it back.
+    /// Makes the broker unavailable or available.
     pub fn set_down(&self, down: bool) {
         self.shared.state.lock().down = down;
         self.shared.changed.notify_waiters();
     }
 
-    /// Forgets all streams and consumers, as when its directory is wiped.
+    /// Removes all streams and consumers, as if its directory were wiped.
     pub fn wipe(&self) {
         self.shared.state.lock().streams.clear();
         self.shared.changed.notify_waiters();
     }
 
-    /// The next publications are stored and their acks are lost.
+    /// Stores the next publications but loses their acks.
     pub fn lose_acks(&self, publications: u32) {
         self.shared.state.lock().lose_acks = publications;
     }
@@ -111,7 +110,7 @@ impl MemoryBroker {
         self.shared.changed.notify_waiters();
     }
 
-    /// Frames of a stream that some consumer has not acked yet, or not even been given.
+    /// Number of frames of a stream that are undelivered or unacked, summed over its consumers.
     pub fn unacked(&self, stream: &str) -> usize {
         let state = self.shared.state.lock();
         state.streams.get(stream).map_or(0, |stream| {
@@ -127,7 +126,7 @@ impl MemoryBroker {
         })
     }
 
-    /// How often a frame was delivered that had been delivered before.
+    /// Number of redeliveries.
     pub fn redeliveries(&self) -> u64 {
         self.shared.state.lock().redeliveries
     }
@@ -165,7 +164,7 @@ impl Durable {
     }
 }
 
-/// Whether a subject fits a pattern with `*` and `>`.
+/// Whether a subject matches a pattern with `*` and `>`.
 fn matches(pattern: &str, subject: &str) -> bool {
     let mut subject = subject.split('.');
     for part in pattern.split('.') {
@@ -253,7 +252,7 @@ impl Broker for MemoryBroker {
             if frame.payload.len() > MAX_MESSAGE_BYTES {
                 return Err(BrokerError::Refused(format!("{} bytes in one message", frame.payload.len())));
             }
-            // As the real one does: each frame by itself, and an expected zero is none.
+            // As in NATS: each frame is checked by itself, and an expected zero means no check.
             if found.last == expected || expected == 0 {
                 sequences.push(found.store(frame.subject, frame.payload));
             } else {
@@ -293,7 +292,7 @@ impl Broker for MemoryBroker {
 
     async fn ping(&self, subject: &str, payload: Bytes) -> Result<(), BrokerError> {
         drop(self.reach()?);
-        // Nobody listening is no error.
+        // A ping without receivers is no error.
         self.shared.pings.send((subject.to_owned(), payload)).ok();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A clock that follows tokio's time, so that it stands still and jumps with a paused runtime.
+//! A clock that follows tokio's time, which is virtual in a paused runtime.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! The consumers' and the retries' view of the store in memory.
+//! The in-memory store as consumers and retries use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::store::{MemoryStore, MemoryTx, ParkedRow, StoreFault, broken};
 
 /// The wait before the second attempt at a parked message.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The most bytes of an encoded event, as services set it by default.
+/// Maximum size of an encoded event, the services' default.
 const MAX_EVENT_BYTES: usize = 1_000_000;
 
 impl InboxStore for MemoryStore {
@@ -125,7 +125,7 @@ impl MemoryStore {
     }
 }
 
-/// Refuses an event that no frame can hold.
+/// Refuses an event that is too large for a frame.
 fn fit(events: &[Event]) -> Result<(), Error> {
     let mut encoded = Vec::new();
     for event in events {

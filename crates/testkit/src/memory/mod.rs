@@ -1,10 +1,9 @@
-//! The seams of messaging in memory: broker, store, clock and randomness, for simulation and for tests that must be
-//! quick.
+//! Messaging in memory: broker, store, clock and randomness, for simulation and fast tests.
 //!
-//! They keep the contracts that the real ones keep (transaction ids and their holding back, leases, savepoints,
-//! redelivery after the ack wait, streams that refuse an unexpected last sequence) and can be made to fail: the
-//! broker goes away, loses its streams or their tails; the store refuses, or commits and loses the answer. Time is
-//! tokio's, so a paused runtime makes it virtual.
+//! They pass the same contract suites as the real implementations (transaction ids that hold later rows back, leases,
+//! savepoints, redelivery after the ack wait, streams that refuse an unexpected last sequence) and can be made to fail:
+//! the broker becomes unavailable, loses streams or their tails; the store refuses, or commits and loses the response.
+//! Time is tokio's, so it is virtual in a paused runtime.
 
 mod broker;
 mod clock;

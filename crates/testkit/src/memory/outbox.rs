@@ -1,4 +1,4 @@
-//! The relay's view of the store in memory.
+//! The in-memory store as the relay uses it.
 
 use std::ops::Bound;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
-/// The same seed gives the same bytes.
+/// A random source that returns the same bytes for the same seed.
 pub struct SeededRandom(Mutex<StdRng>);
 
 impl SeededRandom {

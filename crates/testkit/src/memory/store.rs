@@ -1,4 +1,4 @@
-//! The database in memory: transactions with ids, savepoints and rollback over maps.
+//! The in-memory store: transactions with ids, savepoints and rollback over maps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How the store is to fail.
+/// A planted fault of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreFault {
     /// The next transaction doesn't begin.
     Begin(ErrorKind),
-    /// The next commit fails and nothing of it is kept.
+    /// The next commit fails and is rolled back.
     Commit(ErrorKind),
-    /// The next commit is kept, and its answer is lost.
+    /// The next commit succeeds, but its response is lost.
     CommitAnswer,
     /// The next move of the relay's cursor fails.
     Advance(ErrorKind),
 }
 
-/// A message set aside.
+/// A parked message.
 #[derive(Debug, Clone)]
 pub struct ParkedRow {
     /// The message.
     pub event: Event,
-    /// Why.
+    /// Why it is parked.
     pub reason: String,
-    /// Never tried again.
+    /// It is a dead letter, which isn't retried.
     pub dead: bool,
     /// Attempts so far.
     pub attempts: i32,
@@ -67,7 +67,7 @@ pub(super) struct State {
     pub(super) inbox: HashSet<(&'static str, Uuid)>,
     pub(super) replies: HashMap<(&'static str, Uuid), Event>,
     pub(super) parked: BTreeMap<(&'static str, Uuid), ParkedRow>,
-    /// Parked messages that a transaction is trying.
+    /// Parked messages that a transaction is processing.
     pub(super) locked: HashSet<(&'static str, Uuid)>,
     pub(super) values: BTreeMap<String, i64>,
     pub(super) faults: VecDeque<StoreFault>,
@@ -90,7 +90,7 @@ pub(super) struct LeaseRow {
     pub(super) stream: Option<StreamMark>,
 }
 
-/// What a transaction has written so far.
+/// The writes of a transaction so far.
 #[derive(Default, Clone)]
 pub(super) struct Writes {
     pub(super) outbox: Vec<Event>,
@@ -100,7 +100,7 @@ pub(super) struct Writes {
     pub(super) values: BTreeMap<String, i64>,
 }
 
-/// A transaction. Dropped, it is rolled back.
+/// A transaction. It is rolled back on drop.
 pub struct MemoryTx {
     pub(super) shared: Arc<Shared>,
     pub(super) xid: Option<u64>,
@@ -118,7 +118,7 @@ impl MemoryStore {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The bell that a relay of this store listens to.
+    /// The waker of this store's relay.
     pub fn waker(&self) -> Waker {
         self.shared.waker.clone()
     }
@@ -135,7 +135,7 @@ impl MemoryStore {
         }
     }
 
-    /// Lets the next matching operation fail; several faults wait in line.
+    /// Makes the next matching operation fail; several faults are queued.
     pub fn fail(&self, fault: StoreFault) {
         self.shared.state.lock().faults.push_back(fault);
     }
@@ -185,7 +185,7 @@ impl MemoryStore {
         self.shared.state.lock().lease.cursor
     }
 
-    /// Whether every outbox row lies at or below the cursor.
+    /// Whether every outbox row is at or before the cursor.
     pub fn all_published(&self) -> bool {
         let state = self.shared.state.lock();
         let last = state.outbox.keys().map(|key| (state.ordinal(key.generation), key.xid, key.id)).max();
@@ -193,7 +193,7 @@ impl MemoryStore {
         last <= cursor || last.is_none()
     }
 
-    /// The tables move to another cluster: a new generation of transaction ids begins, from low numbers on.
+    /// Moves the tables to another cluster: a new generation of transaction ids begins with low numbers.
     pub fn restore_elsewhere(&self, generation: i64) {
         let mut state = self.shared.state.lock();
         state.generation = generation;
@@ -206,7 +206,7 @@ impl State {
         self.generations.iter().position(|known| *known == generation).unwrap_or(usize::MAX)
     }
 
-    /// Takes the first waiting fault that `matches`.
+    /// Removes and returns the first queued fault that `matches`.
     pub(super) fn fault(&mut self, matches: impl Fn(StoreFault) -> bool) -> Option<StoreFault> {
         let place = self.faults.iter().position(|fault| matches(*fault))?;
         self.faults.remove(place)
@@ -238,7 +238,7 @@ impl MemoryTx {
         }
     }
 
-    /// Takes a transaction id, as the first write does.
+    /// Assigns a transaction id, as the first write does.
     pub fn begin_writing(&mut self) {
         if self.xid.is_none() {
             let mut state = self.shared.state.lock();
@@ -249,7 +249,7 @@ impl MemoryTx {
         }
     }
 
-    /// Commits, and rings the relay's bell.
+    /// Commits, and wakes the relay.
     ///
     /// # Errors
     /// A planted fault.

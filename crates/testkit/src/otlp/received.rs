@@ -1,4 +1,4 @@
-//! What came, in words that a test reads well: ids in hexadecimal digits, attributes as text.
+//! Received spans and log records in a form that is easy to test: ids as hexadecimal digits, attributes as text.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,11 +34,11 @@ pub struct ReceivedSpan {
     pub parent_id: Option<String>,
     /// Its attributes.
     pub attributes: Attributes,
-    /// What happened in it, in order.
+    /// Its events, in order.
     pub events: Vec<ReceivedEvent>,
-    /// The spans that it names beside its parent.
+    /// Its links to other spans.
     pub links: Vec<ReceivedLink>,
-    /// `Some` with the message (perhaps empty) where the span has failed.
+    /// The message (possibly empty) if the span failed.
     pub status: Option<String>,
     /// When it began, since the epoch.
     pub start: Duration,
@@ -84,13 +84,13 @@ pub struct ReceivedLog {
 }
 
 impl ReceivedSpan {
-    /// An attribute's text; empty where there is none.
+    /// An attribute's text; empty if there is none.
     #[must_use]
     pub fn attribute(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
     }
 
-    /// Whether this span names `other` beside its parent.
+    /// Whether this span has a link to `other`.
     #[must_use]
     pub fn links_to(&self, other: &Self) -> bool {
         self.links.iter().any(|link| link.trace_id == other.trace_id && link.span_id == other.span_id)

@@ -1,4 +1,4 @@
-//! A call that is given up stops its work, down to the statement in the database.
+//! A cancelled call stops its work, down to the statement in the database.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const TIMEOUT: Duration = flotilla_testkit::TIMEOUT;
 const RUNNING: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE datname = $1 AND state = 'active' AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
 
-/// Asks the database for something that takes a minute.
+/// Runs a statement that takes a minute.
 struct Slow(Pool);
 
 #[tonic::async_trait]
@@ -47,7 +47,7 @@ async fn until_running(database: &Database, count: i64) {
 }
 
 #[tokio::test]
-async fn a_call_that_is_given_up_leaves_no_statement_behind() {
+async fn a_cancelled_or_timed_out_call_leaves_no_statement_behind() {
     let database = stack().await.database("inventory", Vec::new()).await;
     let postgres = PostgresSettings { statement_timeout: Duration::from_secs(50).into(), ..database.settings() };
     let registry = Registry::new();
@@ -67,7 +67,7 @@ async fn a_call_that_is_given_up_leaves_no_statement_behind() {
         tokio::spawn(async move { client.get_stock(request).await })
     };
 
-    // The client leaves.
+    // The client cancels.
     let call = ask(Duration::from_secs(40));
     until_running(&database, 1).await;
     call.abort();

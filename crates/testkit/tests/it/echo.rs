@@ -1,4 +1,4 @@
-//! A made-up service with all four kinds of calls, whose messages are text.
+//! A test service with all four kinds of calls, whose messages are text.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -71,7 +71,7 @@ async fn one(request: Request<String>) -> Result<Response<String>, Status> {
 
 async fn many(request: Request<String>) -> Result<Response<Replies>, Status> {
     let letters: Vec<_> = request.into_inner().chars().map(|letter| Ok(letter.to_string())).collect();
-    // The stream stays open: it is for the server's drain, or the client, to end it.
+    // The stream stays open until the server drains or the client ends it.
     Ok(Response::new(futures::stream::iter(letters).chain(futures::stream::pending()).boxed()))
 }
 
@@ -91,7 +91,7 @@ async fn talk(request: Request<Streaming<String>>) -> Result<Response<Replies>, 
     Ok(Response::new(request.into_inner().and_then(answer).boxed()))
 }
 
-/// Text as it is.
+/// A codec of plain text.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Text;
 
@@ -126,6 +126,6 @@ impl Decoder for Text {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
-        String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| Status::invalid_argument("no text"))
+        String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| Status::invalid_argument("not UTF-8"))
     }
 }

@@ -1,4 +1,5 @@
-//! From a time in the metrics to its trace: the process under test is this test again, with the variables that it needs.
+//! An exemplar in the metrics leads to its trace. The process under test is this test binary again, started with the
+//! variables that it needs.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const CHILD: &str = "TESTKIT_EXEMPLAR_CHILD";
 const FOUND: &str = "exemplar of the call: ";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Does nothing unless it is started by the test below: serves one call and says what its histogram remembers.
+/// Does nothing unless the test below starts it: serves one call and prints the exemplars of its histogram.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_process() {
     if std::env::var_os(CHILD).is_none() {
@@ -29,8 +30,9 @@ async fn the_process() {
     let path = "/toy.Echo/One".parse().unwrap();
     Grpc::new(channel).unary(Request::new("tea".to_owned()), path, Text).await.unwrap();
     server.stop().await;
-    let told = expose(telemetry.registry(), Some("application/openmetrics-text"));
-    let buckets = told.body.lines().filter(|line| line.starts_with("flotilla_rpc_request_duration_seconds_bucket"));
+    let exposition = expose(telemetry.registry(), Some("application/openmetrics-text"));
+    let buckets =
+        exposition.body.lines().filter(|line| line.starts_with("flotilla_rpc_request_duration_seconds_bucket"));
     for bucket in buckets.filter(|bucket| bucket.contains("toy.Echo")) {
         if let Some((_, exemplar)) = bucket.split_once(" # {trace_id=\"") {
             println!("{FOUND}{}", &exemplar[..32]);
@@ -50,10 +52,10 @@ async fn the_exemplar_of_a_call_leads_to_its_trace_at_the_collector() {
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(TIMEOUT, child).await.unwrap().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}");
-    let traces: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once(FOUND)?.1)).collect();
-    let [trace] = traces[..] else { panic!("one bucket has an exemplar: {said}") };
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let traces: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(FOUND)?.1)).collect();
+    let [trace] = traces[..] else { panic!("one bucket has an exemplar: {text}") };
     let served = |kind: &str, id: &str| kind == "server" && id == trace;
     let spans = receiver.wait_until(|spans| spans.iter().any(|span| served(span.kind, &span.trace_id))).await;
     let span = spans.iter().find(|span| served(span.kind, &span.trace_id)).unwrap();

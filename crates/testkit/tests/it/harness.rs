@@ -1,4 +1,4 @@
-//! A service in the process, with callers that it knows by their tokens.
+//! A service in the test process that authenticates its callers.
 
 use flotilla_auth::{AuthSettings, Role};
 use flotilla_config::{Setting, Validate};
@@ -72,7 +72,7 @@ fn request() -> GetStockRequest {
 }
 
 #[tokio::test]
-async fn a_service_in_the_process_knows_its_callers() {
+async fn a_service_in_the_test_process_authenticates_its_callers() {
     let identity = TestIdentity::start().await;
     let database = stack().await.database("orders", Vec::new()).await;
     let toy = ServiceHarness::start::<Toy>(Settings {
@@ -100,8 +100,8 @@ async fn a_service_in_the_process_knows_its_callers() {
     let known = toy.channel_as(&identity.token_of(user, Role::Customer, session));
     StockServiceClient::new(known.clone()).get_stock(request()).await.unwrap();
     identity.end(session);
-    eventually("the session's end is known", flotilla_testkit::TIMEOUT, || async {
-        let status = StockServiceClient::new(known.clone()).get_stock(request()).await.err().ok_or("it enters")?;
+    eventually("the session is revoked", flotilla_testkit::TIMEOUT, || async {
+        let status = StockServiceClient::new(known.clone()).get_stock(request()).await.err().ok_or("accepted")?;
         let reason = Details::of(&status).reason.unwrap_or_default();
         if reason == "SESSION_REVOKED" { Ok(()) } else { Err(reason) }
     })

@@ -60,7 +60,7 @@ async fn a_unary_call_passes_all_layers() {
 }
 
 #[tokio::test]
-async fn a_server_stream_brings_each_message_as_it_comes_and_is_told_of_a_drain() {
+async fn a_server_stream_delivers_each_message_at_once_and_ends_at_a_drain() {
     let world = World::new().await;
     let stream = world.client().server_streaming(Request::new("tea".to_owned()), path("Many"), Text).await;
     let mut stream = stream.unwrap().into_inner();
@@ -76,7 +76,7 @@ async fn a_server_stream_brings_each_message_as_it_comes_and_is_told_of_a_drain(
 }
 
 #[tokio::test]
-async fn a_client_stream_is_answered_once_at_its_end() {
+async fn a_client_stream_gets_one_response_at_its_end() {
     let world = World::new().await;
     let (mut messages, receiver) = futures::channel::mpsc::channel(1);
     let sending = async move {
@@ -91,7 +91,7 @@ async fn a_client_stream_is_answered_once_at_its_end() {
 }
 
 #[tokio::test]
-async fn in_a_stream_both_ways_each_side_speaks_when_it_likes() {
+async fn in_a_bidirectional_stream_messages_are_answered_before_the_next_is_sent() {
     let world = World::new().await;
     let (mut messages, receiver) = futures::channel::mpsc::channel(1);
     let mut answers =
@@ -106,7 +106,7 @@ async fn in_a_stream_both_ways_each_side_speaks_when_it_likes() {
 }
 
 #[tokio::test]
-async fn a_stream_both_ways_ends_when_the_client_has_said_all() {
+async fn a_bidirectional_stream_ends_after_the_clients_last_message() {
     let world = World::new().await;
     let messages = futures::stream::iter(["one", "two"].map(str::to_owned));
     let answers = world.signed_in().streaming(Request::new(messages), path("Talk"), Text).await.unwrap().into_inner();

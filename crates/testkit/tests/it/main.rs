@@ -1,6 +1,6 @@
 //! The testkit on real servers.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests fail by panicking and run in real time")]
 
 mod cancelling;
 mod echo;

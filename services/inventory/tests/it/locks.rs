@@ -2,20 +2,20 @@
 //! hand.
 
 use flotilla_proto::inventory::v1::StockRejected;
-use flotilla_testkit::Held;
+use flotilla_testkit::OpenTransaction;
 
 use crate::world::World;
 
 /// Removes six units of tea in a transaction that is left open, as another replica would.
-async fn six_taken(world: &World) -> Held {
+async fn six_taken(world: &World) -> OpenTransaction {
     let statements = "UPDATE stock SET on_hand = on_hand - 6 WHERE product_id = 'tea';
         INSERT INTO stock_adjustments (product_id, request_id, delta, adjusted_by, on_hand_after, reserved_after)
         SELECT product_id, 'by hand', -6, gen_random_uuid(), on_hand, reserved FROM stock WHERE product_id = 'tea'";
     world.database.hold(statements).await
 }
 
-async fn step(other: Held) {
-    other.awaited().await;
+async fn step(other: OpenTransaction) {
+    other.wait_until_blocking().await;
     other.commit().await;
 }
 

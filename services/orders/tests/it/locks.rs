@@ -15,7 +15,7 @@ async fn a_saga_goes_on_from_where_another_transaction_leaves_it() {
     );
     let other = world.database.hold(&moved).await;
     world.others.publish(&[world.others.reserved(order)]).await;
-    other.awaited().await;
+    other.wait_until_blocking().await;
     other.commit().await;
     let etag = world.until(order, OrderState::Charging).await.etag;
     assert!(etag.starts_with("\"8-"), "{etag}");

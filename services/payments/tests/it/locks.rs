@@ -2,13 +2,13 @@
 //! hand.
 
 use flotilla_proto::payments::v1::PaymentDecline;
-use flotilla_testkit::{Held, Streams, eventually};
+use flotilla_testkit::{OpenTransaction, Streams, eventually};
 use uuid::Uuid;
 
 use crate::support::{Reply, TIMEOUT, World, charge, read_reply};
 
 /// Moves money in a transaction that is left open, as another replica would.
-async fn moved(world: &World, customer: Uuid, cents: i64) -> Held {
+async fn moved(world: &World, customer: Uuid, cents: i64) -> OpenTransaction {
     let (transfer, order) = (world.orders.ids.next(), world.orders.ids.next());
     let (kind, house, order, request) = if cents > 0 {
         ("top_up", "house:cash", "NULL".to_owned(), "'by hand'")
@@ -32,7 +32,7 @@ async fn a_top_up_adds_to_what_another_transaction_leaves() {
     let customer = world.account(100).await;
     let other = moved(&world, customer, 50).await;
     let stepped = async {
-        other.awaited().await;
+        other.wait_until_blocking().await;
         other.commit().await;
     };
     let (topped_up, ()) = tokio::join!(world.top_up(customer, 7, "key"), stepped);
@@ -51,7 +51,7 @@ async fn a_charge_is_decided_by_what_another_transaction_leaves() {
     let streams = Streams::connect(&world.nats).await;
     eventually("the stream of orders", TIMEOUT, || streams.get("ORDERS")).await;
     streams.publish(std::slice::from_ref(&command)).await;
-    other.awaited().await;
+    other.wait_until_blocking().await;
     other.commit().await;
     assert_eq!(read_reply(&world.orders.reply(&command).await), Reply::Declined(PaymentDecline::InsufficientFunds));
     assert_eq!(world.balance(customer).await, 20);

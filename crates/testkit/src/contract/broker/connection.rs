@@ -5,8 +5,8 @@ use flotilla_messaging::broker::{Broker, Pings};
 
 use crate::TIMEOUT;
 
-/// Each of them, and no others; nobody stores it.
-pub async fn a_ping_reaches_those_who_wait_for_its_subject(broker: &impl Broker) {
+/// All of them, and no receivers of other subjects. Pings aren't stored.
+pub async fn a_ping_reaches_all_receivers_of_its_subject(broker: &impl Broker) {
     broker.ping("contract.pings", Bytes::from_static(b"early")).await.unwrap();
     let mut first = broker.pings("contract.pings").await.unwrap();
     let mut second = broker.pings("contract.pings").await.unwrap();
@@ -17,7 +17,7 @@ pub async fn a_ping_reaches_those_who_wait_for_its_subject(broker: &impl Broker)
     }
 }
 
-/// Both without asking for more.
+/// Without a stream or consumer.
 pub async fn a_connected_broker_is_up_and_flushes(broker: &impl Broker) {
     assert!(broker.is_up());
     broker.flush().await.unwrap();

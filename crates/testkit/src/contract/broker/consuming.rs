@@ -11,15 +11,15 @@ use tokio::time::Instant;
 use super::{OTHER, READER, STREAM, SUBJECT, assert_silent, create, frame, frames, publish, read, reader, take, text};
 use crate::{TIMEOUT, eventually};
 
-/// It is an error, and no durable is left.
+/// With an error; no durable consumer is created.
 pub async fn a_consumer_of_a_stream_that_does_not_exist_is_refused(broker: &impl Broker) {
     assert!(broker.subscribe(&READER).await.is_err());
     create(broker).await;
     assert_eq!(broker.consumers(STREAM).await.unwrap(), []);
 }
 
-/// Whatever was published before it existed, too.
-pub async fn a_consumer_reads_from_the_first_message_on_and_in_order(broker: &impl Broker) {
+/// Including messages published before the consumer existed.
+pub async fn a_consumer_reads_all_messages_in_order(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a", "b"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
@@ -27,19 +27,19 @@ pub async fn a_consumer_reads_from_the_first_message_on_and_in_order(broker: &im
     assert_eq!(read(&mut subscription, 5).await, ["a", "b", "c", "d", "e"]);
 }
 
-/// Byte for byte, under its subject, and not as a redelivery.
+/// With the same bytes and subject, and not as a redelivery.
 pub async fn a_frame_arrives_as_it_was_published(broker: &impl Broker) {
     create(broker).await;
     let payload: Bytes = (0..=u8::MAX).cycle().take(64 * 1_024).collect();
     publish(broker, vec![Frame { subject: SUBJECT.to_owned(), payload: payload.clone(), events: 1 }]).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
-    let came = take(&mut subscription, 1).await;
-    assert!(*came[0].payload() == payload, "the payload differs");
-    assert_eq!((came[0].subject(), came[0].redelivered()), (SUBJECT, false));
+    let arrived = take(&mut subscription, 1).await;
+    assert!(*arrived[0].payload() == payload, "the payload differs");
+    assert_eq!((arrived[0].subject(), arrived[0].redelivered()), (SUBJECT, false));
 }
 
-/// Without subjects it reads all of the stream's.
-pub async fn a_consumer_reads_its_own_subjects_alone(broker: &impl Broker) {
+/// A consumer without subjects reads all subjects of the stream.
+pub async fn a_consumer_reads_only_its_own_subjects(broker: &impl Broker) {
     create(broker).await;
     publish(broker, vec![frame(OTHER, "a"), frame(SUBJECT, "b"), frame(OTHER, "c"), frame(SUBJECT, "d")]).await;
     let mut own = broker.subscribe(&READER).await.unwrap();
@@ -50,8 +50,8 @@ pub async fn a_consumer_reads_its_own_subjects_alone(broker: &impl Broker) {
     assert_silent(&mut own).await;
 }
 
-/// A later version of a service reads more subjects under the same name, from where it stands.
-pub async fn a_consumer_takes_on_added_subjects(broker: &impl Broker) {
+/// As for a later version of a service that reads more subjects under the same name; it continues at its position.
+pub async fn subjects_can_be_added_to_a_consumer(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let mut old = broker.subscribe(&READER).await.unwrap();
@@ -64,23 +64,23 @@ pub async fn a_consumer_takes_on_added_subjects(broker: &impl Broker) {
     assert_eq!(read(&mut new, 2).await, ["b", "c"]);
 }
 
-/// What is left comes with the next call.
-pub async fn no_more_frames_are_taken_than_asked_for(broker: &impl Broker) {
+/// The next call returns the rest.
+pub async fn a_read_returns_at_most_the_requested_number_of_frames(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a", "b", "c"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     let mut texts = Vec::new();
     while texts.len() < 3 {
-        let came = subscription.next(1, TIMEOUT).await.unwrap();
-        assert_eq!(came.len(), 1);
-        came[0].ack().await.unwrap();
-        texts.push(text(&came[0]));
+        let arrived = subscription.next(1, TIMEOUT).await.unwrap();
+        assert_eq!(arrived.len(), 1);
+        arrived[0].ack().await.unwrap();
+        texts.push(text(&arrived[0]));
     }
     assert_eq!(texts, ["a", "b", "c"]);
 }
 
-/// The wait ends when its time is up, without an error.
-pub async fn nothing_comes_of_an_empty_stream(broker: &impl Broker) {
+/// Without an error, after the whole wait.
+pub async fn a_read_of_an_empty_stream_returns_nothing(broker: &impl Broker) {
     create(broker).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     let started = Instant::now();
@@ -88,8 +88,8 @@ pub async fn nothing_comes_of_an_empty_stream(broker: &impl Broker) {
     assert!(started.elapsed() >= Duration::from_millis(200), "it returned after {:?}", started.elapsed());
 }
 
-/// Two services: an ack of one says nothing about the other.
-pub async fn two_durables_each_read_everything(broker: &impl Broker) {
+/// As for two services: an ack of one doesn't affect the other.
+pub async fn two_durable_consumers_each_read_everything(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a", "b"])).await;
     let mut first = broker.subscribe(&READER).await.unwrap();
@@ -102,7 +102,7 @@ pub async fn two_durables_each_read_everything(broker: &impl Broker) {
     assert_eq!(names, [READER.name, "contract-second"]);
 }
 
-/// What waits or is unacked keeps it from being idle, and its floor below.
+/// Waiting or unacked messages keep it from being idle and hold its ack floor back.
 pub async fn a_consumer_that_has_acked_everything_is_idle(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a", "b", "c"])).await;
@@ -120,8 +120,8 @@ pub async fn a_consumer_that_has_acked_everything_is_idle(broker: &impl Broker) 
     assert_eq!((state.name.as_str(), state.created, state.floor), (READER.name, created, 3));
 }
 
-/// By an error that makes it subscribe again.
-pub async fn a_reader_learns_that_its_stream_is_gone(broker: &impl Broker) {
+/// The error makes the consumer subscribe again.
+pub async fn a_read_fails_after_its_stream_was_deleted(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
@@ -130,8 +130,8 @@ pub async fn a_reader_learns_that_its_stream_is_gone(broker: &impl Broker) {
     assert!(matches!(gone(&mut subscription).await, BrokerError::ConsumerGone(_)));
 }
 
-/// Their readers learn it; the stream keeps its messages.
-pub async fn deleted_consumers_begin_anew_at_the_first_message(broker: &impl Broker) {
+/// Their reads fail; the stream keeps its messages.
+pub async fn a_recreated_consumer_starts_at_the_first_message(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a", "b"])).await;
     let mut old = broker.subscribe(&READER).await.unwrap();

@@ -1,5 +1,5 @@
-//! What every [`Broker`] does. Streams, subjects and durables have the same names in all behaviours: each runs on a
-//! broker, or an account of one, that nobody else uses.
+//! The behaviours of every [`Broker`]. Each runs on a broker, or an account of one, of its own, so all use the same names
+//! of streams, subjects and durable consumers.
 
 mod connection;
 mod consuming;
@@ -25,7 +25,7 @@ pub use streams::*;
 
 /// The ack wait of a broker under test.
 pub const ACK_WAIT: Duration = Duration::from_secs(2);
-/// How long a frame that must not come is waited for. Longer than the ack wait, so that a redelivery would show.
+/// How long to wait for a frame that must not arrive. Longer than the ack wait, so that a redelivery would be noticed.
 const SILENCE: Duration = Duration::from_secs(3);
 
 const STREAM: &str = "CONTRACT";
@@ -61,18 +61,18 @@ fn text(delivery: &impl Delivery) -> String {
     String::from_utf8(delivery.payload().to_vec()).unwrap()
 }
 
-/// Takes frames until there are `count`.
+/// Reads `count` frames.
 async fn take<S: Subscription>(subscription: &mut S, count: usize) -> Vec<S::Delivery> {
     let end = Instant::now() + TIMEOUT;
     let mut taken = Vec::new();
     while taken.len() < count {
         taken.extend(subscription.next(count - taken.len(), Duration::from_secs(1)).await.unwrap());
-        assert!(Instant::now() < end, "{} of {count} frames came within {TIMEOUT:?}", taken.len());
+        assert!(Instant::now() < end, "{} of {count} frames arrived within {TIMEOUT:?}", taken.len());
     }
     taken
 }
 
-/// Takes frames and acks them; says what they hold.
+/// Reads `count` frames, acks them, and returns their payloads.
 async fn read(subscription: &mut impl Subscription, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     for delivery in take(subscription, count).await {
@@ -83,8 +83,8 @@ async fn read(subscription: &mut impl Subscription, count: usize) -> Vec<String>
 }
 
 async fn assert_silent(subscription: &mut impl Subscription) {
-    let came = subscription.next(1, SILENCE).await.unwrap();
-    assert!(came.is_empty(), "{} came", text(&came[0]));
+    let arrived = subscription.next(1, SILENCE).await.unwrap();
+    assert!(arrived.is_empty(), "{} arrived", text(&arrived[0]));
 }
 
 async fn reader(broker: &impl Broker) -> ConsumerState {

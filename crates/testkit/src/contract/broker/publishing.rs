@@ -5,10 +5,10 @@ use flotilla_messaging::broker::Broker;
 
 use super::{STREAM, create, frame, frames, publish};
 
-/// More than any broker takes in one message.
+/// More than any broker accepts in one message.
 const TOO_LARGE: usize = 16 * 1_024 * 1_024;
 
-/// The sequences say where each frame stands.
+/// The response has the sequence of each frame.
 pub async fn frames_get_consecutive_sequences(broker: &impl Broker) {
     create(broker).await;
     assert_eq!(broker.publish(STREAM, 0, frames(&["a", "b", "c"])).await.unwrap(), [1, 2, 3]);
@@ -16,7 +16,7 @@ pub async fn frames_get_consecutive_sequences(broker: &impl Broker) {
     assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 4);
 }
 
-/// Too high a number, as after the loss of a tail, and too low a one, as after a foreign writer.
+/// One that is too high, as after the loss of a tail, and one that is too low, as after a foreign writer.
 pub async fn a_wrong_last_sequence_is_refused(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a", "b"])).await;
@@ -28,7 +28,7 @@ pub async fn a_wrong_last_sequence_is_refused(broker: &impl Broker) {
     assert_eq!(broker.publish(STREAM, 2, frames(&["c"])).await.unwrap(), [3]);
 }
 
-/// A stream that lost its tail takes none of the frames that were to follow.
+/// A stream that lost its tail accepts none of the frames.
 pub async fn a_wrong_last_sequence_stores_none_of_several_frames(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
@@ -37,13 +37,13 @@ pub async fn a_wrong_last_sequence_stores_none_of_several_frames(broker: &impl B
     assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 1);
 }
 
-/// The error says that the stream is missing, which the relay answers by creating it.
-pub async fn a_stream_that_does_not_exist_is_not_published_to(broker: &impl Broker) {
+/// With the error that makes the relay create the stream.
+pub async fn publishing_to_a_stream_that_does_not_exist_is_refused(broker: &impl Broker) {
     let refused = broker.publish(STREAM, 0, frames(&["a"])).await;
     assert!(matches!(refused, Err(BrokerError::NoStream(_))), "{refused:?}");
 }
 
-/// No stream holds the subject.
+/// No stream has the subject.
 pub async fn an_unknown_subject_is_refused(broker: &impl Broker) {
     create(broker).await;
     let refused = broker.publish(STREAM, 0, vec![frame("elsewhere.events", "a")]).await;
@@ -51,7 +51,7 @@ pub async fn an_unknown_subject_is_refused(broker: &impl Broker) {
     assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 0);
 }
 
-/// Such a frame is refused for good: another attempt would end the same way.
+/// With a permanent error, because a retry would fail too.
 pub async fn a_frame_beyond_the_brokers_limit_is_refused(broker: &impl Broker) {
     create(broker).await;
     let refused = broker.publish(STREAM, 0, frames(&[&"x".repeat(TOO_LARGE)])).await;
@@ -59,7 +59,7 @@ pub async fn a_frame_beyond_the_brokers_limit_is_refused(broker: &impl Broker) {
     assert_eq!(broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence, 0);
 }
 
-/// It stores in a stream of its own, which goes with it.
+/// It writes to a stream of its own, which it deletes.
 pub async fn a_probe_leaves_nothing_behind(broker: &impl Broker) {
     let before = create(broker).await;
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Acks, naks and the ack wait: what comes again, when, and to whom.
+//! Acks, naks and the ack wait: which frames are redelivered, when, and to whom.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::{ACK_WAIT, READER, SUBJECT, assert_silent, create, frame, frames, publish, read, reader, take, text};
 use crate::TIMEOUT;
 
-/// Not after the ack wait either, nor to a later reader.
-pub async fn an_acked_frame_does_not_come_again(broker: &impl Broker) {
+/// Neither after the ack wait nor to a later reader.
+pub async fn an_acked_frame_is_not_redelivered(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
@@ -22,8 +22,8 @@ pub async fn an_acked_frame_does_not_come_again(broker: &impl Broker) {
     assert_eq!(read(&mut later, 1).await, ["b"]);
 }
 
-/// After the ack wait, as a redelivery, until it is acked.
-pub async fn a_frame_that_is_not_acked_comes_again(broker: &impl Broker) {
+/// After each ack wait, until it is acked.
+pub async fn an_unacked_frame_is_redelivered(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
@@ -37,8 +37,8 @@ pub async fn a_frame_that_is_not_acked_comes_again(broker: &impl Broker) {
     assert!(started.elapsed() > ACK_WAIT * 2 - ACK_WAIT / 4, "twice after {:?}", started.elapsed());
 }
 
-/// At once, if it has no delay.
-pub async fn a_frame_comes_again_after_its_nak(broker: &impl Broker) {
+/// Immediately if the nak has no delay.
+pub async fn a_frame_is_redelivered_after_a_nak(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
@@ -50,8 +50,8 @@ pub async fn a_frame_comes_again_after_its_nak(broker: &impl Broker) {
     assert_silent(&mut subscription).await;
 }
 
-/// Also if it is longer than the ack wait.
-pub async fn a_nak_waits_for_its_delay(broker: &impl Broker) {
+/// Even if the delay is longer than the ack wait.
+pub async fn a_nak_delays_the_redelivery(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
@@ -60,27 +60,27 @@ pub async fn a_nak_waits_for_its_delay(broker: &impl Broker) {
     let started = Instant::now();
     first[0].nak(delay).await.unwrap();
     assert!(take(&mut subscription, 1).await[0].redelivered());
-    assert!(started.elapsed() > delay - ACK_WAIT / 4, "it came after {:?}", started.elapsed());
+    assert!(started.elapsed() > delay - ACK_WAIT / 4, "redelivered after {:?}", started.elapsed());
 }
 
-/// A frame that is worked on for longer than the ack wait stays with its reader.
-pub async fn progress_prolongs_the_ack_wait(broker: &impl Broker) {
+/// A frame that takes longer than the ack wait stays with its reader.
+pub async fn progress_extends_the_ack_wait(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     let held = take(&mut subscription, 1).await;
     for _ in 0..6 {
         held[0].progress().await.unwrap();
-        let came = subscription.next(1, ACK_WAIT / 4).await.unwrap();
-        assert!(came.is_empty(), "it came again while it was worked on");
+        let arrived = subscription.next(1, ACK_WAIT / 4).await.unwrap();
+        assert!(arrived.is_empty(), "it was redelivered while in progress");
     }
     held[0].ack().await.unwrap();
     broker.flush().await.unwrap();
     assert_silent(&mut subscription).await;
 }
 
-/// What it had acked doesn't come, what it held does, as a redelivery.
-pub async fn what_a_dead_consumer_held_goes_to_the_next_one(broker: &impl Broker) {
+/// Frames that it had acked aren't redelivered.
+pub async fn unacked_frames_of_a_dead_consumer_are_redelivered_to_the_next_one(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a", "b"])).await;
     let mut dead = broker.subscribe(&READER).await.unwrap();
@@ -89,35 +89,35 @@ pub async fn what_a_dead_consumer_held_goes_to_the_next_one(broker: &impl Broker
     broker.flush().await.unwrap();
     drop((held, dead));
     let mut next = broker.subscribe(&READER).await.unwrap();
-    let came = take(&mut next, 1).await;
-    assert_eq!((text(&came[0]).as_str(), came[0].redelivered()), ("b", true));
-    came[0].ack().await.unwrap();
+    let arrived = take(&mut next, 1).await;
+    assert_eq!((text(&arrived[0]).as_str(), arrived[0].redelivered()), ("b", true));
+    arrived[0].ack().await.unwrap();
     broker.flush().await.unwrap();
     assert_silent(&mut next).await;
 }
 
-/// Two replicas of a service: each frame goes to one of them.
-pub async fn two_readers_of_one_durable_share_its_frames(broker: &impl Broker) {
+/// As for two replicas of a service: each frame goes to one of them.
+pub async fn two_readers_of_one_durable_consumer_share_its_frames(broker: &impl Broker) {
     create(broker).await;
     let mut first = broker.subscribe(&READER).await.unwrap();
     let mut second = broker.subscribe(&READER).await.unwrap();
     let wanted: Vec<String> = (0..40).map(|number| format!("{number:02}")).collect();
     publish(broker, wanted.iter().map(|text| frame(SUBJECT, text)).collect()).await;
-    let mut came = Vec::new();
+    let mut arrived = Vec::new();
     let end = Instant::now() + TIMEOUT;
-    while came.len() < wanted.len() {
+    while arrived.len() < wanted.len() {
         for subscription in [&mut first, &mut second] {
             for delivery in subscription.next(2, Duration::from_millis(20)).await.unwrap() {
                 delivery.ack().await.unwrap();
-                // On a slow machine one may come again while it waits in the reader's buffer.
+                // On a slow machine a frame may be redelivered while it waits in the reader's buffer.
                 if !delivery.redelivered() {
-                    came.push(text(&delivery));
+                    arrived.push(text(&delivery));
                 }
             }
         }
-        assert!(Instant::now() < end, "{} frames came within {TIMEOUT:?}", came.len());
+        assert!(Instant::now() < end, "{} frames arrived within {TIMEOUT:?}", arrived.len());
     }
-    came.sort();
-    assert_eq!(came, wanted);
+    arrived.sort();
+    assert_eq!(arrived, wanted);
     assert_eq!(reader(broker).await.name, READER.name);
 }

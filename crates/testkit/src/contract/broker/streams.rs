@@ -5,14 +5,14 @@ use flotilla_messaging::ranges::Ranges;
 
 use super::{ADDED, OTHER, READER, STREAM, SUBJECT, config, create, frame, frames, publish};
 
-/// It ends at sequence zero, begins at one and lacks nothing.
+/// Its last sequence is zero, its first is one, and none is missing.
 pub async fn a_new_stream_is_empty(broker: &impl Broker) {
     let state = create(broker).await;
     assert_eq!((state.mark.sequence, state.first, state.deleted), (0, 1, 0));
     assert_eq!(broker.stream_state(STREAM).await.unwrap(), Some(state));
 }
 
-/// A second creation finds the first one's stream.
+/// A second creation returns the existing stream.
 pub async fn a_stream_is_created_once_and_keeps_its_messages(broker: &impl Broker) {
     let new = create(broker).await;
     publish(broker, frames(&["a", "b"])).await;
@@ -20,8 +20,8 @@ pub async fn a_stream_is_created_once_and_keeps_its_messages(broker: &impl Broke
     assert_eq!((found.mark.created, found.mark.sequence, found.first), (new.mark.created, 2, 1));
 }
 
-/// Subjects that are added to a stream's configuration are accepted from then on; the messages stay.
-pub async fn a_stream_takes_on_added_subjects(broker: &impl Broker) {
+/// It accepts them from then on and keeps its messages.
+pub async fn subjects_can_be_added_to_a_stream(broker: &impl Broker) {
     create(broker).await;
     publish(broker, frames(&["a"])).await;
     let state = broker.ensure_stream(&config(&[SUBJECT, OTHER, ADDED])).await.unwrap();
@@ -29,7 +29,7 @@ pub async fn a_stream_takes_on_added_subjects(broker: &impl Broker) {
     assert_eq!(publish(broker, vec![frame(ADDED, "b")]).await, [2]);
 }
 
-/// It can also be deleted, with its consumers, without an error.
+/// Deleting it and its consumers is no error.
 pub async fn a_stream_that_does_not_exist_has_no_state_and_no_consumers(broker: &impl Broker) {
     assert_eq!(broker.stream_state(STREAM).await.unwrap(), None);
     assert_eq!(broker.consumers(STREAM).await.unwrap(), []);
@@ -37,8 +37,8 @@ pub async fn a_stream_that_does_not_exist_has_no_state_and_no_consumers(broker: 
     broker.delete_stream(STREAM).await.unwrap();
 }
 
-/// The next stream of that name is another one, which its creation shows.
-pub async fn a_deleted_stream_takes_its_messages_and_consumers_along(broker: &impl Broker) {
+/// The next stream of that name is a new one with a later creation time.
+pub async fn deleting_a_stream_deletes_its_messages_and_consumers(broker: &impl Broker) {
     let old = create(broker).await;
     publish(broker, frames(&["a"])).await;
     drop(broker.subscribe(&READER).await.unwrap());
@@ -50,7 +50,7 @@ pub async fn a_deleted_stream_takes_its_messages_and_consumers_along(broker: &im
     assert_eq!(broker.consumers(STREAM).await.unwrap(), []);
 }
 
-/// A stream that doesn't exist can't say what it lacks.
+/// For a stream that doesn't exist, the query fails.
 pub async fn a_stream_without_losses_has_no_missing_sequences(broker: &impl Broker) {
     assert!(broker.deleted(STREAM).await.is_err());
     create(broker).await;

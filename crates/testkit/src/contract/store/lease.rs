@@ -20,7 +20,7 @@ fn mark(sequence: u64) -> StreamMark {
     StreamMark { created: 7, sequence }
 }
 
-/// Nobody else gets it while it runs, renewed or not.
+/// No other holder gets it before it expires, renewed or not.
 pub async fn one_holder_has_the_lease_at_a_time(store: &impl Store) {
     let grant = store.acquire("first", LONG).await.unwrap().unwrap();
     assert!(store.acquire("second", LONG).await.unwrap().is_none());
@@ -28,8 +28,8 @@ pub async fn one_holder_has_the_lease_at_a_time(store: &impl Store) {
     assert!(store.acquire("second", LONG).await.unwrap().is_none());
 }
 
-/// A dead holder's, and not before; a renewal counts from when it is made.
-pub async fn a_lease_that_ran_out_is_taken_over(store: &impl Store) {
+/// And not before it expires; a renewal extends it from the time of the renewal.
+pub async fn an_expired_lease_is_taken_over(store: &impl Store) {
     let started = Instant::now();
     let old = store.acquire("first", SHORT).await.unwrap().unwrap();
     assert!(store.renew(old.epoch, SHORT * 2).await.unwrap());
@@ -40,26 +40,26 @@ pub async fn a_lease_that_ran_out_is_taken_over(store: &impl Store) {
 }
 
 /// As at a shutdown.
-pub async fn a_lease_that_is_given_back_is_free_at_once(store: &impl Store) {
+pub async fn a_released_lease_is_free_at_once(store: &impl Store) {
     let old = store.acquire("first", LONG).await.unwrap().unwrap();
     store.release(old.epoch).await.unwrap();
     let new = store.acquire("second", LONG).await.unwrap().unwrap();
     assert!(new.epoch > old.epoch);
-    // A late release of the old holder takes nothing from the new one.
+    // A late release by the old holder doesn't affect the new one.
     store.release(old.epoch).await.unwrap();
     assert!(store.acquire("first", LONG).await.unwrap().is_none());
 }
 
 /// The old epoch ends, even if the holder's name is the same.
-pub async fn a_holder_gets_its_own_lease_again_with_a_higher_epoch(store: &impl Store) {
+pub async fn a_holder_reacquires_its_own_lease_with_a_higher_epoch(store: &impl Store) {
     let old = store.acquire("me", LONG).await.unwrap().unwrap();
     let new = store.acquire("me", LONG).await.unwrap().unwrap();
     assert!(new.epoch > old.epoch);
     assert!(!store.renew(old.epoch, LONG).await.unwrap());
 }
 
-/// Nothing before the first publication.
-pub async fn a_grant_tells_where_the_last_holder_stopped(store: &impl Store) {
+/// None before the first publication.
+pub async fn a_grant_has_the_position_of_the_last_holder(store: &impl Store) {
     let first = store.acquire("first", LONG).await.unwrap().unwrap();
     assert_eq!((first.cursor, first.stream), (None, None));
     assert!(store.advance(first.epoch, at(9), mark(4), false, LONG).await.unwrap());
@@ -68,8 +68,8 @@ pub async fn a_grant_tells_where_the_last_holder_stopped(store: &impl Store) {
     assert_eq!((second.cursor, second.stream), (Some(at(9)), Some(mark(4))));
 }
 
-/// Neither cursor nor lease, checkpoints nor record.
-pub async fn a_stale_epoch_moves_nothing(store: &impl Store) {
+/// Neither the cursor nor the lease, the checkpoints or the record.
+pub async fn a_stale_epoch_changes_nothing(store: &impl Store) {
     let old = store.acquire("old", SHORT).await.unwrap().unwrap();
     let new = eventually("free", TIMEOUT, || async { store.acquire("new", LONG).await.unwrap() }).await;
     let record = StreamRecord::default();
@@ -88,7 +88,7 @@ pub async fn a_stale_epoch_moves_nothing(store: &impl Store) {
     assert_eq!(store.acquire("new", LONG).await.unwrap().unwrap().cursor, Some(at(8)));
 }
 
-/// Whatever order losses and publications come in.
+/// In any order of losses and publications.
 pub async fn checkpoints_above_a_loss_are_forgotten_and_stay_in_order(store: &impl Store) {
     let grant = store.acquire("me", LONG).await.unwrap().unwrap();
     let point = |sequence, xid| Some(Checkpoint { sequence, cursor: at(xid) });
@@ -119,7 +119,7 @@ pub async fn checkpoints_above_a_loss_are_forgotten_and_stay_in_order(store: &im
     assert_eq!(store.checkpoint(mark(9)).await.unwrap(), point(4, 20));
 }
 
-/// Moves without a checkpoint leave only the newest place.
+/// Moves of the cursor without a checkpoint leave only the newest position.
 pub async fn the_cursor_counts_as_a_checkpoint(store: &impl Store) {
     let grant = store.acquire("me", LONG).await.unwrap().unwrap();
     assert!(store.advance(grant.epoch, at(10), mark(1), true, LONG).await.unwrap());
@@ -133,8 +133,8 @@ pub async fn the_cursor_counts_as_a_checkpoint(store: &impl Store) {
     assert_eq!(store.oldest_checkpoint(7).await.unwrap(), Some(1));
 }
 
-/// Consumers that the record lacks are forgotten; a rewind stores it too.
-pub async fn what_is_known_of_the_stream_is_kept_under_the_lease(store: &impl Store) {
+/// Consumers that a new record lacks are forgotten. A rewind writes the record too.
+pub async fn the_stream_record_is_written_under_the_lease_only(store: &impl Store) {
     assert!(store.stream_record().await.unwrap().is_none());
     let grant = store.acquire("me", LONG).await.unwrap().unwrap();
     let known = |floor| KnownConsumer { created: 3, floor, seen: Instant::now() };

@@ -1,4 +1,5 @@
-//! What every store does: the outbox as the relay reads it, the relay's lease and records, the inbox, parked messages.
+//! The behaviours of every store: the outbox as the relay reads it, the relay's lease and records, the inbox, parked
+//! messages.
 
 mod inbox;
 mod lease;
@@ -26,10 +27,10 @@ pub const SERVICE: &str = "orders";
 const CONSUMER: &str = "contract-reader";
 const RIVAL: &str = "contract-rival";
 const SUBJECT: &str = "flotilla.orders.events";
-/// A lease that no behaviour outlives.
+/// Longer than any behaviour takes.
 const LONG: Duration = Duration::from_secs(600);
 
-/// All that a store offers.
+/// All traits of a store.
 pub trait Store: OutboxStore + ParkedStore {}
 impl<S: OutboxStore + ParkedStore> Store for S {}
 
@@ -72,7 +73,7 @@ async fn append(store: &impl Store, events: &[Event]) {
     store.commit(tx).await.unwrap();
 }
 
-/// Before every row of the present generation.
+/// A cursor before all rows of the current generation.
 async fn start(store: &impl Store) -> Cursor {
     Cursor::start_of(*store.generations().await.unwrap().last().unwrap())
 }
@@ -92,7 +93,7 @@ fn decoded(row: &impl OutboxRow) -> Event {
     event.unwrap()
 }
 
-/// Waits until the settled rows are these: transactions of others on the same server may hold them back.
+/// Waits until the settled rows are these. Transactions of other tests on the same server can hold them back.
 async fn eventually_settled(store: &impl Store, wanted: &[Uuid]) {
     let start = start(store).await;
     eventually("settled", TIMEOUT, || async {
@@ -102,7 +103,7 @@ async fn eventually_settled(store: &impl Store, wanted: &[Uuid]) {
     .await;
 }
 
-/// Claims in a transaction of its own, and says which were new.
+/// Claims in a transaction of its own, and returns the ids that were new.
 async fn claim(store: &impl InboxStore, consumer: &'static str, ids: &[Uuid]) -> Vec<Uuid> {
     let mut tx = store.begin().await.unwrap();
     let mut fresh = store.claim(&mut tx, consumer, ids).await.unwrap();

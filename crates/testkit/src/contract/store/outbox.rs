@@ -1,4 +1,4 @@
-//! The outbox: what a transaction appends, and what the relay reads of it.
+//! The outbox: what transactions append, and what the relay reads.
 
 use flotilla_messaging::Error;
 use flotilla_messaging::store::{Cursor, OutboxRow, StreamMark};
@@ -7,7 +7,7 @@ use super::{
     CONSUMER, LONG, Store, append, appending, decoded, event, events, eventually_settled, ids, row_ids, rows, start,
 };
 
-/// By transactions, and within one by ids.
+/// In the order of transactions, and within one in the order of ids.
 pub async fn appended_events_are_read_in_order(store: &impl Store) {
     let sent = events(6);
     append(store, &[sent[1].clone(), sent[0].clone(), sent[2].clone()]).await;
@@ -18,7 +18,7 @@ pub async fn appended_events_are_read_in_order(store: &impl Store) {
     assert!(xids[0] == xids[2] && xids[2] < xids[3] && xids[3] == xids[5], "{xids:?}");
 }
 
-/// Also in the middle of a transaction's rows.
+/// Even in the middle of a transaction's rows.
 pub async fn rows_are_read_after_the_cursor_and_up_to_the_limit(store: &impl Store) {
     let sent = events(5);
     append(store, &sent).await;
@@ -32,8 +32,8 @@ pub async fn rows_are_read_after_the_cursor_and_up_to_the_limit(store: &impl Sto
     assert!(store.read(elsewhere, false, 100).await.unwrap().is_empty(), "of another generation");
 }
 
-/// The relay puts it into a frame without decoding it; its source is the service.
-pub async fn a_row_holds_the_event_as_it_was_encoded(store: &impl Store) {
+/// The relay puts it into a frame without decoding it. Its source is the service.
+pub async fn a_row_contains_the_encoded_event(store: &impl Store) {
     let sent = event("data");
     append(store, std::slice::from_ref(&sent)).await;
     let found = decoded(&rows(store).await[0]);
@@ -41,17 +41,17 @@ pub async fn a_row_holds_the_event_as_it_was_encoded(store: &impl Store) {
     assert_eq!(found.source, flotilla_messaging::source_of(super::SERVICE));
 }
 
-/// Not a row is left.
-pub async fn what_is_rolled_back_is_not_appended(store: &impl Store) {
+/// No row is visible, neither before nor after the rollback.
+pub async fn a_rolled_back_transaction_appends_nothing(store: &impl Store) {
     let mut tx = store.begin().await.unwrap();
     store.write(&mut tx, CONSUMER, &appending(&events(2))).await.unwrap();
-    assert!(rows(store).await.is_empty(), "seen before the commit");
+    assert!(rows(store).await.is_empty(), "visible before the commit");
     store.rollback(tx).await.unwrap();
     assert!(rows(store).await.is_empty());
 }
 
-/// A dropped transaction is rolled back, and holds later ones back no longer.
-pub async fn what_is_dropped_is_not_appended(store: &impl Store) {
+/// It is rolled back, and later rows are settled.
+pub async fn a_dropped_transaction_appends_nothing(store: &impl Store) {
     let mut tx = store.begin().await.unwrap();
     store.write(&mut tx, CONSUMER, &appending(&events(2))).await.unwrap();
     drop(tx);
@@ -60,7 +60,7 @@ pub async fn what_is_dropped_is_not_appended(store: &impl Store) {
     eventually_settled(store, &ids(&sent)).await;
 }
 
-/// Else it would be published, and what the other one appends skipped.
+/// Otherwise it would be published, and the rows that the running transaction appends would be skipped.
 pub async fn a_row_above_a_running_transaction_is_not_settled(store: &impl Store) {
     let sent = events(2);
     let mut early = store.begin().await.unwrap();
@@ -73,8 +73,8 @@ pub async fn a_row_above_a_running_transaction_is_not_settled(store: &impl Store
     eventually_settled(store, &ids(&sent)).await;
 }
 
-/// The error blames the data, so that the message behind it is parked and its neighbours are not.
-pub async fn an_event_larger_than_a_frame_may_be_is_refused(store: &impl Store) {
+/// With a data error, so that only the message that caused it is parked.
+pub async fn an_event_too_large_for_a_frame_is_refused(store: &impl Store) {
     let huge = event(&"x".repeat(1_100_000));
     let mut tx = store.begin().await.unwrap();
     let error = store.write(&mut tx, CONSUMER, &appending(std::slice::from_ref(&huge))).await.unwrap_err();
@@ -84,8 +84,8 @@ pub async fn an_event_larger_than_a_frame_may_be_is_refused(store: &impl Store) 
     assert!(rows(store).await.is_empty());
 }
 
-/// Their number and the oldest one's age.
-pub async fn the_backlog_counts_what_lies_after_the_cursor(store: &impl Store) {
+/// It has their number and the age of the oldest.
+pub async fn the_backlog_counts_the_rows_after_the_cursor(store: &impl Store) {
     let none = store.backlog().await.unwrap();
     assert_eq!((none.pending, none.age.as_nanos()), (0, 0));
     append(store, &events(5)).await;

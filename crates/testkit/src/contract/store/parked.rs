@@ -1,4 +1,4 @@
-//! Parked messages: set aside once, due after a wait, retried by one at a time, given up.
+//! Parked messages: parked once, due after a wait, retried by one transaction at a time, buried.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn parked(event: &Event, dead: bool) -> Parked {
     Parked { event: event.clone(), reason: "planted".to_owned(), dead }
 }
 
-/// Parks in one transaction; says how many are new dead letters.
+/// Parks in one transaction, and returns the number of new dead letters.
 async fn park(store: &impl Store, parked: Vec<Parked>) -> u64 {
     let mut tx = store.begin().await.unwrap();
     let dead = store.write(&mut tx, CONSUMER, &Effects { parked, ..Effects::default() }).await.unwrap();
@@ -24,7 +24,7 @@ async fn park(store: &impl Store, parked: Vec<Parked>) -> u64 {
     dead
 }
 
-/// Waits for a due message, and ends its transaction without a change.
+/// Waits for a due message without changing it.
 async fn due(store: &impl Store) -> DueMessage {
     eventually("due", TIMEOUT, || async { peek(store, CONSUMER).await }).await
 }
@@ -60,7 +60,7 @@ pub async fn a_parked_message_is_due_after_its_wait(store: &impl Store) {
     assert!(rows(store).await.is_empty(), "only a dead letter has a copy");
 }
 
-/// A message that is parked already stays as it is, even if it is to be a dead letter now.
+/// A parked message stays unchanged, even if it is parked again as a dead letter.
 pub async fn a_message_is_parked_once(store: &impl Store) {
     let message = event("data");
     park(store, vec![parked(&message, false), parked(&message, false)]).await;
@@ -69,7 +69,7 @@ pub async fn a_message_is_parked_once(store: &impl Store) {
     assert!(rows(store).await.is_empty());
 }
 
-/// Also if it comes twice in a batch, or again later.
+/// Even if it appears twice in a batch, or again later.
 pub async fn a_dead_letter_is_counted_once_and_copied_to_the_outbox(store: &impl Store) {
     let message = event("data");
     assert_eq!(park(store, vec![parked(&message, true), parked(&message, true)]).await, 1);
@@ -78,8 +78,8 @@ pub async fn a_dead_letter_is_counted_once_and_copied_to_the_outbox(store: &impl
     assert_copied(store, &message).await;
 }
 
-/// The whole is in the table; the copy has to pass the relay.
-pub async fn a_large_dead_letters_copy_is_cut_to_fit(store: &impl Store) {
+/// The table has the whole message; the copy must fit into a frame.
+pub async fn the_copy_of_a_large_dead_letter_is_truncated(store: &impl Store) {
     let message = event(&"x".repeat(1_020_000));
     assert_eq!(park(store, vec![parked(&message, true)]).await, 1);
     let found = rows(store).await;
@@ -88,14 +88,14 @@ pub async fn a_large_dead_letters_copy_is_cut_to_fit(store: &impl Store) {
     assert!(decoded(&found[0]).data.len() > 900_000);
 }
 
-/// A service retries the messages of consumers that it has.
-pub async fn a_parked_message_is_due_for_its_consumer_alone(store: &impl Store) {
+/// A service retries only the messages of its own consumers.
+pub async fn a_parked_message_is_due_only_for_its_consumer(store: &impl Store) {
     park(store, vec![parked(&event("data"), false)]).await;
     due(store).await;
     assert!(peek(store, RIVAL).await.is_none());
 }
 
-/// Another transaction passes over it without waiting, and gets the next one.
+/// Another transaction skips it without waiting, and gets the next one.
 pub async fn a_due_message_is_given_to_one_transaction_at_a_time(store: &impl Store) {
     park(store, vec![parked(&event("a"), false), parked(&event("b"), false)]).await;
     let (mut first, mut second, mut third) =
@@ -119,8 +119,8 @@ pub async fn a_due_message_is_given_to_one_transaction_at_a_time(store: &impl St
     store.rollback(third).await.unwrap();
 }
 
-/// It has been applied, in the same transaction.
-pub async fn a_settled_message_is_gone(store: &impl Store) {
+/// It was applied in the same transaction.
+pub async fn a_settled_message_is_removed(store: &impl Store) {
     park(store, vec![parked(&event("data"), false)]).await;
     let message = due(store).await;
     let mut tx = store.begin().await.unwrap();
@@ -133,7 +133,7 @@ pub async fn a_settled_message_is_gone(store: &impl Store) {
     assert_eq!(store.counts().await.unwrap(), counts(0, 0));
 }
 
-/// The next one comes after the wait.
+/// The next attempt is due after the wait.
 pub async fn a_failed_attempt_is_counted(store: &impl Store) {
     park(store, vec![parked(&event("data"), false)]).await;
     let message = due(store).await;
@@ -145,8 +145,8 @@ pub async fn a_failed_attempt_is_counted(store: &impl Store) {
     assert_eq!(store.counts().await.unwrap(), counts(1, 0));
 }
 
-/// Two replicas, or an answer that was lost.
-pub async fn an_attempt_that_was_counted_meanwhile_counts_no_more(store: &impl Store) {
+/// Even if two replicas report it, or the response of the first report was lost.
+pub async fn an_attempt_is_counted_once(store: &impl Store) {
     park(store, vec![parked(&event("data"), false)]).await;
     let message = due(store).await;
     fail(store, &message, Verdict::RetryAfter(Duration::ZERO)).await;
@@ -156,8 +156,8 @@ pub async fn an_attempt_that_was_counted_meanwhile_counts_no_more(store: &impl S
     assert!(rows(store).await.is_empty());
 }
 
-/// It is never due again; a copy goes to the stream of dead letters.
-pub async fn a_message_that_is_given_up_is_a_dead_letter(store: &impl Store) {
+/// It is never due again, and a copy is appended for the stream of dead letters.
+pub async fn a_buried_message_is_a_dead_letter(store: &impl Store) {
     let message = event("data");
     park(store, vec![parked(&message, false)]).await;
     fail(store, &due(store).await, Verdict::Bury).await;

@@ -1,5 +1,5 @@
-//! Losses of the in-memory broker, and what it reports about them: like a real broker, it advances a consumer's ack
-//! floor past whatever is gone.
+//! Losses of the in-memory broker, and what it reports about them. Like NATS, it advances a consumer's ack floor past
+//! lost messages.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -48,7 +48,8 @@ impl MemoryBroker {
         self.change(stream, |stream| stream.consumers.retain(|name, _| *name != consumer));
     }
 
-    /// Fills the disk or frees it. A stream that meets a full disk refuses messages until it is recreated.
+    /// Fills the disk or frees it. A stream that was published to while the disk was full refuses messages until it is
+    /// recreated.
     pub fn set_full(&self, full: bool) {
         self.shared.state.lock().full = full;
     }

@@ -1,4 +1,4 @@
-//! What is read from the broker in memory: deliveries of a durable consumer, and pings.
+//! Reads from the in-memory broker: deliveries of a durable consumer, and pings.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Subscription for MemorySubscription {
             let broker = self.broker.clone();
             let changed = broker.shared.changed.notified();
             tokio::pin!(changed);
-            // Enlisted before the look, so that a change right after it isn't missed.
+            // Registered before the read, so that a change right after it isn't missed.
             changed.as_mut().enable();
             let (frames, again) = self.take(max_frames)?;
             if !frames.is_empty() || Instant::now() >= until {
@@ -42,7 +42,7 @@ impl Subscription for MemorySubscription {
 }
 
 impl MemorySubscription {
-    /// What is deliverable now, and when the next redelivery is due.
+    /// The frames that are deliverable now, and the time of the next redelivery.
     fn take(&self, max_frames: usize) -> Result<(Vec<MemoryDelivery>, Option<Instant>), BrokerError> {
         let mut state = self.broker.reach()?;
         let gone = || BrokerError::ConsumerGone(self.consumer.to_owned());
@@ -141,7 +141,7 @@ impl Delivery for MemoryDelivery {
     }
 }
 
-/// Pings being heard.
+/// A subscription to pings.
 pub struct MemoryPings {
     pub(super) subject: String,
     pub(super) receiver: broadcast::Receiver<(String, Bytes)>,
