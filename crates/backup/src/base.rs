@@ -43,8 +43,8 @@ pub async fn take(paths: &FleetPaths, url: &str, session: &Session, folder: &Fol
 
 async fn fill(paths: &FleetPaths, url: &str, session: &Session, path: &Path) -> Result<BaseNote> {
     let (began, layout) = (Instant::now(), paths.layout()?);
-    layout.share(path)?;
-    let cluster = layout.lend(&path.join("cluster"))?;
+    layout.create_traversable(path)?;
+    let cluster = layout.create_writable(&path.join("cluster"))?;
     let segment = "SELECT pg_walfile_name(redo_lsn) FROM pg_control_checkpoint()";
     // The backup begins at a checkpoint that is still to come: this one is never too late.
     let first_segment: String = session.one(segment, &[]).await?.try_get(0)?;

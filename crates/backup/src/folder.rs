@@ -115,10 +115,10 @@ impl Folder {
         } else if path.exists() && fs::read_dir(path)?.next().is_some() {
             bail!("{} holds something else than backups: choose a new folder", path.display());
         }
-        layout.share(path)?;
+        layout.create_traversable(path)?;
         let folder = Self(path.canonicalize()?);
-        layout.share(&folder.base())?;
-        layout.lend(&folder.wal())?;
+        layout.create_traversable(&folder.base())?;
+        layout.create_writable(&folder.wal())?;
         if !note.exists() {
             folder.write(&Note { identity, marks: Vec::new() })?;
         }

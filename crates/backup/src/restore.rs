@@ -115,7 +115,7 @@ pub async fn run(
     // From here to the end the parts don't fit together: `up` refuses, and another restore goes over it again.
     write_whole(&unfinished_marker(&paths.folder), b"")?;
     let stamp = now().format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
-    let aside = postgres.take_place(&stamp)?;
+    let aside = postgres.replace_current(&stamp)?;
     take_over_secrets(paths, &plan.base, &stamp)?;
     let streams = streams::delete(paths, &binaries, broker()?).await?;
     archive::forget(&paths.folder)?;

@@ -1,7 +1,7 @@
-//! The content of PostgreSQL's data folder: made by initdb once, then copied.
+//! The content of PostgreSQL's data folder: created by initdb once, then copied.
 //!
-//! initdb takes most of a second, a copy of its result a tenth. So the first one is kept in the cache as a template for
-//! each version of PostgreSQL. Either way a folder appears complete or not at all.
+//! initdb takes most of a second, a copy of its result a tenth of that. So its first result is cached as a template for
+//! each version of PostgreSQL. Either way a data folder appears complete or not at all.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -20,7 +20,7 @@ pub(crate) const SUPERUSER: &str = "postgres";
 pub(crate) const FOLDER: &str = "cluster";
 const INITDB_DEADLINE: Duration = Duration::from_secs(120);
 
-/// One data folder, made of a build of PostgreSQL.
+/// A data folder of one build of PostgreSQL.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     bin: PathBuf,
@@ -40,7 +40,7 @@ impl Cluster {
         Ok(Self { bin, layout, name: name.to_owned(), folder, password })
     }
 
-    /// A cluster that is made of a backup, beside the one that the instance runs on.
+    /// A cluster to restore a backup into, beside the instance's current one.
     pub(crate) fn restored(bin: PathBuf, layout: Layout, name: &str) -> Result<Self> {
         let folder = layout.data(name)?.join("cluster.restored");
         Ok(Self { bin, layout, name: name.to_owned(), folder, password: None })
@@ -50,13 +50,13 @@ impl Cluster {
         &self.folder
     }
 
-    /// Fills the data folder unless it is filled.
+    /// Creates the data folder's content if it has none.
     pub(crate) async fn ensure(&self) -> Result<()> {
         if let Ok(major) = std::fs::read_to_string(self.folder.join("PG_VERSION")) {
             let version = self.version().await?;
             if major.trim() != version.major.to_string() {
                 bail!(
-                    "the data of {} is of PostgreSQL {}, the server is {version}; start anew with make reset",
+                    "the data of {} belongs to PostgreSQL {}, the server is {version}; delete it with make reset",
                     self.name,
                     major.trim()
                 );
@@ -81,7 +81,7 @@ impl Cluster {
         std::fs::rename(&new, &self.folder).context("cannot move the new data folder to its place")
     }
 
-    /// The template of this build, made on first use.
+    /// The template of this build, created on first use.
     async fn template(&self) -> Result<PathBuf> {
         let version = self.version().await?;
         let template = self.layout.cache().join(format!("cluster-{version}-{}", std::env::consts::ARCH));
@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     async fn initdb(&self, folder: &Path, password: Option<&Path>) -> Result<()> {
-        // Made beforehand, because the cache isn't the servers' to write in.
+        // Created beforehand, because the servers' user can't write to the cache.
         std::fs::create_dir(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         self.layout.give(folder)?;
         let mut failure = String::new();
@@ -132,7 +132,7 @@ impl Cluster {
     }
 }
 
-/// UTF-8 without the machine's locales: built in from 17, and before that the C library's, where it may be lacking.
+/// UTF-8 without the machine's locales: built in since version 17, before that the C library's, which may be missing.
 fn locales(version: Version) -> &'static [&'static [&'static str]] {
     if version.major >= 17 {
         &[&["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]]

@@ -1,6 +1,6 @@
 //! The user's own servers, named by the environment. This crate never starts, stops or changes them.
 
-/// Addresses of servers that the user runs; callers use them in place of starting private ones.
+/// Addresses of servers that the user runs; callers use them instead of starting private ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct External {
     /// `FLOTILLA_USE_POSTGRES_URL`: a superuser's URL.
@@ -18,7 +18,7 @@ impl External {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// For tests, which ignore the user's servers unless `FLOTILLA_TEST_USE=1` says otherwise.
+    /// For tests, which ignore the user's servers unless `FLOTILLA_TEST_USE=1`.
     #[must_use]
     pub fn for_tests() -> Self {
         if std::env::var("FLOTILLA_TEST_USE").is_ok_and(|value| value == "1") {

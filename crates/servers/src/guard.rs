@@ -1,8 +1,9 @@
-//! The guard beside a server: stops it when the process that started it has ended, for any reason.
+//! The guard of a server: stops the server when the process that started it has ended, for whatever reason.
 //!
-//! A tiny shell that reads a pipe whose other end only the parent holds. The kernel closes that end even on SIGKILL, the
-//! read returns, and the guard ends the server. It stands beside the server, not above it, so the server stays the
-//! parent's own child with its own pid and exit status. Needs only `/bin/sh` (dash and bash 3.2 do).
+//! It is a small shell script that reads from a pipe whose other end only the parent holds. The kernel closes that end
+//! even on SIGKILL, the read returns, and the guard stops the server. The guard is a sibling of the server, not its
+//! parent, so the server stays the parent's own child with its own pid and exit status. It needs only `/bin/sh` (dash or
+//! bash 3.2 suffice).
 
 use std::io::Write;
 use std::process::Stdio;
@@ -12,11 +13,11 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
-/// Seconds between the polite signal and SIGKILL.
+/// Seconds between the stop signal and SIGKILL.
 const GRACE: &str = "8";
 
-/// First line in: the server's pid. Then a line means that the server has ended, and the end of the file that the
-/// parent has. The server may already be gone: then the signal fails and so does the guard, silently.
+/// The first line is the server's pid. After that, a line means that the server has ended, and the end of input that the
+/// parent has. If the server is already gone, the signal fails and the guard exits silently.
 const SCRIPT: &str = "\
 read -r pid || exit 0
 read -r line && exit 0
@@ -34,9 +35,9 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Starts the guard before the server, so that the time in which the server is unguarded is that of one write.
+    /// Starts the guard. Called before the server starts, so that the server is unguarded only during one write.
     ///
-    /// `shell` runs /bin/sh as a user who may signal the server.
+    /// `shell` runs /bin/sh as a user who can signal the server.
     pub(crate) fn start(mut shell: Command, polite: Signal) -> Result<Self> {
         let mut shell = shell
             .args(["-c", SCRIPT, "guard", &polite.as_raw().to_string(), GRACE])
@@ -56,7 +57,7 @@ impl Guard {
         writeln!(self.pipe, "{pid}").context("the guard has ended")
     }
 
-    /// The server has ended: lets the guard go before its pid can be another's.
+    /// Ends the guard after the server has ended, before the server's pid can be reused.
     pub(crate) async fn release(mut self) {
         let _gone = writeln!(self.pipe);
         drop(self.pipe);

@@ -1,4 +1,4 @@
-//! The life of a server: started and awaited, stopped, killed, restarted. The same for all three kinds.
+//! The lifecycle of a server: start, stop, kill, restart. The same for all three kinds.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,40 +17,40 @@ use crate::ports;
 use crate::process::Process;
 use crate::tree;
 
-/// What a server may take to answer after its start.
+/// How long a server may take to respond after its start.
 pub(crate) const START_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a restart waits for its port to be free again.
 const PORT_DEADLINE: Duration = Duration::from_secs(10);
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
-/// Other ports tried if another process takes one first.
-const MOVES: u32 = 8;
+/// Number of ports to try if other processes take them first.
+const PORT_ATTEMPTS: u32 = 8;
 
-/// What sets one kind of server apart.
+/// The differences between the kinds of servers.
 pub trait Kind: Send + Sync + 'static {
-    /// Signal for an orderly end.
+    /// Signal for an orderly stop.
     const STOP: Signal;
     /// The server's binary.
     fn program(&self) -> &Path;
     /// Its arguments.
     fn arguments(&self, port: u16) -> Vec<OsString>;
-    /// Looks after what an earlier run may have left; called before each start.
+    /// Cleans up after earlier runs and writes files; called before each start.
     fn prepare(&mut self, port: u16) -> impl Future<Output = Result<()>> + Send;
-    /// Whether the server answers on the port, and is the process that we started.
+    /// Whether the server responds on the port and is the process that was started here.
     fn answers(&self, port: u16, pid: u32) -> impl Future<Output = Result<bool>> + Send;
-    /// Chooses anew what ports there are besides the main one.
+    /// Chooses new ports in place of those besides the main one.
     fn move_ports(&mut self) -> Result<()> {
         Ok(())
     }
     /// The folder that a wipe empties.
     fn wiped(&self) -> PathBuf;
-    /// How long it may take to answer after a start.
+    /// How long it may take to respond after a start.
     fn start_timeout(&self) -> Duration {
         START_DEADLINE
     }
 }
 
-/// A private server on loopback. Dropped, it is killed.
+/// A private server on loopback. It is killed on drop.
 #[derive(Debug)]
 pub struct Server<K: Kind> {
     pub(crate) kind: K,
@@ -70,7 +70,7 @@ enum Start {
 }
 
 impl<K: Kind> Server<K> {
-    /// Starts the server on the wanted port or, when that is taken or none is wanted, on a free one.
+    /// Starts the server on the wanted port or, if that is taken or none is wanted, on a free one.
     pub(crate) async fn launch(kind: K, layout: &Layout, name: &str, wanted: Option<u16>, claim: File) -> Result<Self> {
         let port = wanted.filter(|port| ports::is_free(*port)).map_or_else(ports::free_port, Ok)?;
         let mut server = Self {
@@ -84,7 +84,7 @@ impl<K: Kind> Server<K> {
             claim,
         };
         server.end_predecessor().await?;
-        for _ in 0..MOVES {
+        for _ in 0..PORT_ATTEMPTS {
             match server.try_start().await? {
                 Start::Ready(process) => {
                     server.process = Some(process);
@@ -96,7 +96,7 @@ impl<K: Kind> Server<K> {
                 }
             }
         }
-        bail!("{name} found no free port in {MOVES} attempts")
+        bail!("{name} found no free port in {PORT_ATTEMPTS} attempts")
     }
 
     /// The port it listens on, on 127.0.0.1.
@@ -105,7 +105,7 @@ impl<K: Kind> Server<K> {
         self.port
     }
 
-    /// The server's own process id (of its last run when it doesn't run).
+    /// The server's process id (of its last run if it isn't running).
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
@@ -123,7 +123,7 @@ impl<K: Kind> Server<K> {
         self.layout.log(&self.name)
     }
 
-    /// From the start of the process until it answered, at its last start.
+    /// How long the last start took, until the server responded.
     #[must_use]
     pub fn start_time(&self) -> Duration {
         self.start_time
@@ -134,7 +134,8 @@ impl<K: Kind> Server<K> {
         self.process.as_mut().is_some_and(|process| process.ended().is_none())
     }
 
-    /// Waits until the server ends by itself, and returns how; at once when it isn't running. May be cancelled.
+    /// Waits until the server ends by itself, and returns its exit status; returns at once if it isn't running. Safe to
+    /// cancel.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
         match &mut self.process {
             Some(process) => process.wait().await.ok(),
@@ -142,7 +143,7 @@ impl<K: Kind> Server<K> {
         }
     }
 
-    /// Ends the server in order and waits for it; one that doesn't obey within 20 s is killed. No error if it has ended.
+    /// Stops the server in an orderly way and waits; kills it after 20 s. No error if it has already ended.
     ///
     /// # Errors
     /// None at present.
@@ -153,7 +154,7 @@ impl<K: Kind> Server<K> {
         Ok(())
     }
 
-    /// SIGKILL to the whole instance, as a crash would do; returns when none of its processes is left.
+    /// Kills the whole instance with SIGKILL, as a crash would; returns when none of its processes is left.
     pub async fn kill(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill().await;
@@ -163,7 +164,7 @@ impl<K: Kind> Server<K> {
     /// Starts it again on the same port with the same data, after stopping it if it still runs.
     ///
     /// # Errors
-    /// When the server doesn't come up, or another process has taken the port and keeps it for 10 s.
+    /// The server doesn't start, or another process keeps the port for 10 s.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
         let until = Instant::now() + PORT_DEADLINE;
@@ -181,13 +182,13 @@ impl<K: Kind> Server<K> {
         }
     }
 
-    /// Removes the data while the server is stopped; the next start begins with none.
+    /// Removes the data of the stopped server; the next start begins without data.
     ///
     /// # Errors
-    /// When the server runs, or the folder can't be removed.
-    pub fn data_wipe(&mut self) -> Result<()> {
+    /// The server is running, or the folder can't be removed.
+    pub fn wipe_data(&mut self) -> Result<()> {
         if self.is_running() {
-            bail!("{} runs: stop it before its data is wiped", self.name);
+            bail!("{} is running; stop it before wiping its data", self.name);
         }
         let folder = self.kind.wiped();
         match std::fs::remove_dir_all(&folder) {
@@ -206,7 +207,7 @@ impl<K: Kind> Server<K> {
         let began = Instant::now();
         let mut process = Process::spawn(&self.layout, command, &self.log(), K::STOP)?;
         self.pid = process.pid();
-        self.note_pid()?;
+        self.write_pid()?;
         let start_timeout = self.kind.start_timeout();
         match timeout(start_timeout, self.until_ready(&mut process)).await {
             Ok(Ok(None)) => {
@@ -222,19 +223,19 @@ impl<K: Kind> Server<K> {
             Err(_) => {
                 let lines = process.last_lines();
                 process.kill().await;
-                bail!("{} doesn't answer within {} s; its log:\n{lines}", self.name, start_timeout.as_secs())
+                bail!("{} didn't respond within {} s; its log:\n{lines}", self.name, start_timeout.as_secs())
             }
         }
     }
 
-    /// Writes the pid into the claim, for an owner who comes after us should we be killed.
-    fn note_pid(&self) -> Result<()> {
+    /// Writes the pid into the lock file, for the next owner in case this process is killed.
+    fn write_pid(&self) -> Result<()> {
         self.claim.set_len(0)?;
-        self.claim.write_all_at(self.pid.to_string().as_bytes(), 0).context("cannot note the server's pid")
+        self.claim.write_all_at(self.pid.to_string().as_bytes(), 0).context("cannot write the server's pid")
     }
 
-    /// The server of an owner who was killed may still be ending: its guard is at it. Two on one data folder would
-    /// spoil it, so it is waited for, and ended by us if it stays.
+    /// Ends the server of a previous owner who was killed. Its guard may still be stopping it, and two servers on one data
+    /// folder would corrupt it; so this waits for its end, and kills it if it stays.
     async fn end_predecessor(&self) -> Result<()> {
         let note = std::fs::read_to_string(self.layout.lock_path(&self.name))?;
         let program = self.kind.program().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -244,7 +245,7 @@ impl<K: Kind> Server<K> {
         Ok(())
     }
 
-    /// `None` when the server answers, its exit status when it ends before.
+    /// Returns `None` when the server responds, or its exit status if it ends before that.
     async fn until_ready(&self, process: &mut Process) -> Result<Option<ExitStatus>> {
         loop {
             if let Some(status) = process.ended() {
@@ -253,7 +254,7 @@ impl<K: Kind> Server<K> {
             let probe = timeout(PROBE_DEADLINE, self.kind.answers(self.port, self.pid)).await;
             match probe {
                 Ok(Ok(true)) => return Ok(None),
-                Ok(Err(error)) => tracing::trace!(server = self.name, %error, "server doesn't answer yet"),
+                Ok(Err(error)) => tracing::trace!(server = self.name, %error, "server doesn't respond yet"),
                 Ok(Ok(false)) | Err(_) => {}
             }
             sleep(PROBE_PAUSE).await;
@@ -270,7 +271,7 @@ impl<K: Kind> Server<K> {
     }
 }
 
-/// Claims an instance's name, waiting for a process that is just ending.
+/// Claims an instance's name, waiting for an owner that is just ending.
 pub(crate) async fn claim(layout: &Layout, name: &str) -> Result<File> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {

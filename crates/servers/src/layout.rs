@@ -23,7 +23,7 @@ use self::record::{Record, as_root};
 use crate::lock;
 use crate::run_as::RunAs;
 
-/// Where binaries and data live, and as whom servers run.
+/// Where binaries and data are kept, and the user that servers run as.
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: PathBuf,
@@ -33,14 +33,14 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Opens the repository's `.flotilla` folder and creates what is missing of it.
+    /// Opens the repository's `.flotilla` folder and creates missing subfolders.
     ///
-    /// As an ordinary user everything is kept inside of it. As root an unprivileged user is chosen and recorded, and
-    /// when that user can't reach the folder (a clone under /root), binaries and data go to a fresh folder under
-    /// /var/tmp that is the user's own; its path is recorded too, and its ownership is checked on each later run.
+    /// For an ordinary user everything is kept inside it. For root, an unprivileged user is chosen and recorded; if that
+    /// user can't reach the folder (a clone under /root), binaries and data go to a new folder under /var/tmp that the user
+    /// owns. Its path is recorded too, and its ownership is checked on each later run.
     ///
     /// # Errors
-    /// When a folder can't be created or isn't ours, or root finds no user to run servers as.
+    /// A folder can't be created or belongs to another user, or root finds no user to run servers as.
     pub fn open(root: &Path) -> Result<Self> {
         let root = std::path::absolute(root)?;
         create_private(&root)?;
@@ -48,7 +48,7 @@ impl Layout {
         let me = rustix::process::geteuid();
         let owner = std::fs::metadata(&root)?.uid();
         if !me.is_root() && owner != me.as_raw() {
-            bail!("{} belongs to another user (was it made as root?): remove it and run again", root.display());
+            bail!("{} belongs to another user (was it created as root?); remove it and run again", root.display());
         }
         for folder in ["locks", "logs"] {
             create_private(&root.join(folder))?;
@@ -83,7 +83,7 @@ impl Layout {
         &self.cache
     }
 
-    /// As whom servers run; `None` for an ordinary user, whose servers are his own.
+    /// The user that servers run as; `None` for an ordinary user, whose servers run as that user.
     #[must_use]
     pub fn run_as(&self) -> Option<&RunAs> {
         self.run_as.as_ref()
@@ -92,7 +92,7 @@ impl Layout {
     /// The private data folder of an instance, created on first use and owned by the user that the servers run as.
     ///
     /// # Errors
-    /// When the name isn't a plain word or the folder can't be made.
+    /// The name isn't a plain word, or the folder can't be created.
     pub fn data(&self, name: &str) -> Result<PathBuf> {
         check_name(name)?;
         let folder = self.data_folder().join(name);
@@ -107,9 +107,9 @@ impl Layout {
         self.root.join("logs").join(format!("{name}.log"))
     }
 
-    /// A command that runs as the servers' user, in a folder that this user can read, and with nothing of the caller's
-    /// environment that changes how PostgreSQL's programs behave. Binaries of the cache are run by this alone, also the
-    /// tools among them (`psql`, `pgbench`): as root they would otherwise run with root's rights.
+    /// A command that runs as the servers' user, in a folder that this user can read, without the environment variables
+    /// that change how PostgreSQL's programs behave. All binaries in the cache must be run through this, including tools
+    /// (`psql`, `pgbench`): otherwise they would run with root's rights.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
@@ -124,10 +124,10 @@ impl Layout {
         command
     }
 
-    /// Removes the data, logs and locks of exactly these instances; a name that merely begins alike belongs to another.
+    /// Removes the data, logs and locks of exactly these instances, not of others whose names start with theirs.
     ///
     /// # Errors
-    /// If one of them still runs (then nothing is removed), or a folder can't be removed.
+    /// One of them is still running (then nothing is removed), or a folder can't be removed.
     pub fn forget(&self, names: &[String]) -> Result<()> {
         let mut claims = Vec::new();
         for name in names {
@@ -152,11 +152,11 @@ impl Layout {
         Some(self.data_folder().join(name)).filter(|folder| folder.exists())
     }
 
-    /// Removes the data, logs and locks of those instances whose name begins so and that no process uses: what test runs
-    /// left that were killed. Says how many.
+    /// Removes the data, logs and locks of instances whose name starts with `prefix` and that no process uses, such as
+    /// leftovers of killed test runs. Returns their number.
     ///
     /// # Errors
-    /// When a folder can't be read or removed.
+    /// A folder can't be read or removed.
     pub fn sweep(&self, prefix: &str) -> Result<usize> {
         let mut swept = 0;
         for name in self.instances(prefix)? {
@@ -169,14 +169,13 @@ impl Layout {
         Ok(swept)
     }
 
-    /// Makes an instance's name this process's own for as long as the file is held.
+    /// Claims an instance's name for this process for as long as the file is open; `None` if another process has it.
     pub(crate) fn claim(&self, name: &str) -> Result<Option<File>> {
         check_name(name)?;
         lock::try_lock(&self.lock_path(name))
     }
 
-    /// Gives a file or folder to the user that the servers run as. Replaces a file with one that only the servers' user
-    /// may read.
+    /// Replaces a file with one that only the servers' user can read.
     pub(crate) fn write_private(&self, path: &Path, text: &str) -> Result<()> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -193,6 +192,7 @@ impl Layout {
         self.give(path)
     }
 
+    /// Makes the user that the servers run as the owner of a file or folder.
     pub(crate) fn give(&self, path: &Path) -> Result<()> {
         self.run_as.as_ref().map_or(Ok(()), |user| user.own(path))
     }
@@ -216,7 +216,7 @@ impl Layout {
         Ok(names)
     }
 
-    /// Removes the log and the rotated ones.
+    /// Removes the log and its rotated files.
     fn forget_logs(&self, name: &str) -> Result<()> {
         let current = format!("{name}.log");
         for entry in std::fs::read_dir(self.root.join("logs"))? {
@@ -263,11 +263,11 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Names become file names and parts of commands: plain words only.
+/// Accepts plain words only, because names become file names and parts of commands.
 fn check_name(name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        bail!("an instance's name is 1 to 64 letters, digits, '-' or '_': {name:?}");
+        bail!("invalid instance name {name:?}; use 1 to 64 letters, digits, '-' or '_'");
     }
     Ok(())
 }

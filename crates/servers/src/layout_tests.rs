@@ -1,7 +1,7 @@
 use super::record::SHARED;
 use super::*;
 
-/// A layout in a folder of its own; a home outside of it is removed too.
+/// A layout in its own folder; a home outside it is removed too.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -40,7 +40,7 @@ fn an_instance_in_use_is_neither_swept_nor_forgotten() {
 }
 
 #[test]
-fn what_is_forgotten_is_what_is_named_and_nothing_that_begins_alike() {
+fn only_the_named_instances_are_forgotten_and_none_with_a_similar_prefix() {
     let place = Place::new();
     let layout = place.open();
     let (own, other) = (layout.data("ux-postgres").unwrap(), layout.data("ux-2-postgres").unwrap());
@@ -60,7 +60,7 @@ fn what_is_forgotten_is_what_is_named_and_nothing_that_begins_alike() {
 }
 
 #[test]
-fn data_is_private_and_a_second_opening_finds_the_same_places() {
+fn data_is_private_and_a_reopened_layout_has_the_same_folders() {
     let place = Place::new();
     let first = place.open();
     let data = first.data("nats").unwrap();
@@ -71,7 +71,7 @@ fn data_is_private_and_a_second_opening_finds_the_same_places() {
 }
 
 #[test]
-fn a_name_that_leaves_the_folder_is_refused() {
+fn a_name_with_a_path_is_refused() {
     assert!(check_name("../etc").is_err());
     assert!(check_name("").is_err());
     assert!(check_name("postgres-12_a").is_ok());

@@ -1,16 +1,16 @@
 //! PostgreSQL, nats-server and Redis (or Valkey) on a bare machine.
 //!
-//! Owns where the servers' binaries come from ([`provision`]), where they and their data live ([`Layout`]), and private
-//! instances of them on loopback ([`Postgres`], [`Nats`], [`Redis`]). Used by the fleet's supervisor and by the testkit,
-//! so that both start servers in one way.
+//! Owns the origin of the servers' binaries ([`provision`]), their folders and data ([`Layout`]), and private instances
+//! on loopback ([`Postgres`], [`Nats`], [`Redis`]). Used by the fleet's supervisor and by the testkit, so that both start
+//! servers in the same way.
 //!
 //! Guarantees:
-//! - Nothing is installed outside of the layout's folders, save `python3-pip` by apt as root, announced beforehand.
-//! - An instance answers when its `start` has returned, and it is that instance that answers, not a stranger on its port.
-//! - A taken port is no error: another is chosen and reported by `port()`.
+//! - Nothing is installed outside the layout's folders, except `python3-pip` with apt as root, announced beforehand.
+//! - When `start` returns, the instance responds, and it is this instance, not another process on its port.
+//! - A taken port is no error: another one is chosen and reported by `port()`.
 //! - An instance ends when it is stopped, killed or dropped, and also when the process that started it is killed: a
-//!   guard beside each server watches a pipe that closes with its parent.
-//! - As root the servers run as an unprivileged user, because PostgreSQL refuses root.
+//!   guard process per server watches a pipe that closes with the parent.
+//! - When started by root, the servers run as an unprivileged user, because PostgreSQL refuses to run as root.
 
 mod cluster;
 mod external;

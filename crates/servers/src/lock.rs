@@ -1,4 +1,4 @@
-//! File locks between processes that share a layout. The kernel drops them with their process, so none is ever stale.
+//! File locks between processes that share a layout. The kernel releases them with their process, so none is ever stale.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Takes the lock, or `None` when another holder has it.
+/// Takes the lock; `None` if another holder has it.
 pub(crate) fn try_lock(path: &Path) -> Result<Option<File>> {
-    // The file may be removed between opening and locking (a sweep does so): then the lock would guard nothing.
+    // If the file is removed between opening and locking (by a sweep), the lock would protect nothing.
     for _ in 0..16 {
         let file = OpenOptions::new()
             .create(true)
@@ -54,7 +54,7 @@ pub(crate) async fn lock_within(path: &Path, deadline: Duration, waiting: impl F
     }
 }
 
-/// As [`lock_within`] for callers outside of a runtime; meant for locks that are held for milliseconds.
+/// Like [`lock_within`], for callers without a runtime; for locks that are held for milliseconds.
 pub(crate) fn lock_briefly(path: &Path, deadline: Duration) -> Result<File> {
     let until = Instant::now() + deadline;
     loop {

@@ -1,10 +1,9 @@
-//! A log of bounded size.
+//! Log files of bounded size, with rotation.
 //!
-//! What a process writes comes through a pipe to a thread of ours, which alone writes the file: so it can be put aside
-//! when it is full without losing a line or tearing one in two, and without asking the process for anything. Guarantees:
-//! at most `kept` files are put aside (`x.log.1` is the newest), so all of them together take `size` times `kept + 1`,
-//! and a line more; the process never waits for longer than a write to a file takes, also where the disk is full: what
-//! can't be written then is lost.
+//! A process writes to a pipe, and a thread here is the only writer of the file. So the file can be rotated without losing
+//! or splitting a line, and without the process's help. Guarantees: at most `kept` rotated files exist (`x.log.1` is the
+//! newest), so all files together take at most `size` times `kept + 1`, plus a line; the process never waits longer than a
+//! file write takes, even if the disk is full: lines that can't be written are lost.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,17 +16,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-/// A longer line is written in parts.
-const LONGEST_LINE: usize = 1024 * 1024;
-/// What is read at once.
+/// Longer lines are written in parts.
+const MAX_LINE: usize = 1024 * 1024;
+/// Size of a read.
 const CHUNK: usize = 64 * 1024;
 
-/// How large logs get.
+/// Limits of a log's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// A file isn't made longer than this, in bytes.
+    /// Maximum size of a file, in bytes.
     pub size: u64,
-    /// So many files are kept beside the one that is written.
+    /// Number of rotated files that are kept.
     pub kept: u32,
 }
 
@@ -38,7 +37,7 @@ impl Default for Rotation {
 }
 
 impl Rotation {
-    /// The file of `log` that was put aside as the `number`th newest, from 1.
+    /// The path of the `number`th newest rotated file of `log`, from 1.
     #[must_use]
     pub fn aside(log: &Path, number: u32) -> PathBuf {
         let mut name = log.as_os_str().to_owned();
@@ -47,21 +46,21 @@ impl Rotation {
     }
 }
 
-/// A log that is put aside when it is full. Takes bytes as they come and writes whole lines.
+/// A log that is rotated when it is full. It accepts any bytes and writes whole lines.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
     rotation: Rotation,
     file: File,
     size: u64,
-    /// The beginning of a line whose end has yet to come.
+    /// The beginning of an incomplete line.
     partial: Vec<u8>,
-    /// The file ends in the middle of a line that was too long to wait for.
+    /// The file ends in the middle of a line that was too long to buffer.
     torn: bool,
 }
 
 impl Log {
-    /// Opens a log for appending, readable by its owner alone where it is new.
+    /// Opens a log for appending; a new one is readable only by its owner.
     ///
     /// # Errors
     /// When the file can't be opened.
@@ -82,7 +81,7 @@ impl Log {
             self.partial.clear();
         }
         self.partial.extend_from_slice(rest);
-        if self.partial.len() > LONGEST_LINE {
+        if self.partial.len() > MAX_LINE {
             let part = std::mem::take(&mut self.partial);
             self.lines(&part)?;
             self.torn = true;
@@ -90,7 +89,7 @@ impl Log {
         Ok(())
     }
 
-    /// Writes lines, as many into a file as fit. What a file lacks to be full is left free rather than filled by a half.
+    /// Writes lines, as many per file as fit. A line is never split to fill a file.
     fn lines(&mut self, mut lines: &[u8]) -> io::Result<()> {
         while !lines.is_empty() {
             let room = usize::try_from(self.rotation.size.saturating_sub(self.size)).unwrap_or(usize::MAX);
@@ -99,12 +98,12 @@ impl Log {
             } else {
                 lines[..room].iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
             };
-            // A line that is longer than a file has one for itself; the rest of a torn one stays with its beginning.
+            // A line longer than a file gets a file of its own; the rest of a partially written line stays with it.
             let line = lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1);
             let now = match fits {
                 0 if self.size == 0 || self.torn => line,
                 0 => {
-                    self.put_aside()?;
+                    self.rotate()?;
                     continue;
                 }
                 fits => fits,
@@ -117,7 +116,7 @@ impl Log {
         Ok(())
     }
 
-    fn put_aside(&mut self) -> io::Result<()> {
+    fn rotate(&mut self) -> io::Result<()> {
         for number in (1..self.rotation.kept).rev() {
             rename(&Rotation::aside(&self.path, number), &Rotation::aside(&self.path, number + 1))?;
         }
@@ -131,7 +130,7 @@ impl Log {
         Ok(())
     }
 
-    /// Ends a line that was begun, so that whoever comes next begins one.
+    /// Ends an incomplete line, so that the next writer starts a new one.
     fn end(&mut self) -> io::Result<()> {
         if self.partial.is_empty() && !self.torn {
             return Ok(());
@@ -161,20 +160,19 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Tells when everything is in the log that came through a pipe.
+/// Signals that everything from a pipe has been written to the log.
 #[derive(Debug)]
 pub(crate) struct Drained(Mutex<Receiver<()>>);
 
 impl Drained {
-    /// Waits for it, blocking, but not longer than `timeout`.
+    /// Blocks until then, for at most `timeout`.
     pub(crate) fn wait(&self, timeout: Duration) {
-        // Disconnected means that it is done; so does a timeout, for us.
+        // Disconnected means done; a timeout ends the wait too.
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(timeout);
     }
 }
 
-/// Writes what comes through `pipe` into `log` until its other end is closed, on a thread: nothing that the runtime is
-/// busy with may hold up a server.
+/// Copies `pipe` into `log` until its other end is closed. Runs on a thread, so that a busy runtime never blocks a server.
 pub(crate) fn drain(mut pipe: impl Read + Send + 'static, mut log: Log) -> Result<Drained> {
     let (done, drained) = channel::<()>();
     let work = move || {
@@ -196,7 +194,7 @@ pub(crate) fn drain(mut pipe: impl Read + Send + 'static, mut log: Log) -> Resul
         drop(log.end());
         drop(done);
     };
-    thread::Builder::new().name("log".to_owned()).spawn(work).context("cannot start the thread of a log")?;
+    thread::Builder::new().name("log".to_owned()).spawn(work).context("cannot start the log thread")?;
     Ok(Drained(Mutex::new(drained)))
 }
 

@@ -2,19 +2,19 @@ use super::*;
 
 const SMALL: Rotation = Rotation { size: 1_000, kept: 3 };
 
-/// The log and what was put aside, the oldest first.
+/// The contents of the log and its rotated files, oldest first.
 fn files(path: &Path) -> Vec<String> {
     let aside = (1..=10).rev().map(|number| Rotation::aside(path, number));
     aside.chain([path.to_owned()]).filter_map(|path| fs::read_to_string(path).ok()).collect()
 }
 
 #[test]
-fn lines_are_neither_lost_nor_torn_and_the_disk_is_bounded() {
+fn lines_are_neither_lost_nor_split_and_the_size_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.log");
     let mut log = Log::open(&path, SMALL).unwrap();
     let text: String = (0..1_000).map(|number| format!("line {number} {}\n", "x".repeat(number % 50))).collect();
-    // In pieces that end anywhere.
+    // In pieces that end in the middle of lines.
     for piece in text.as_bytes().chunks(77) {
         log.write_all(piece).unwrap();
     }
@@ -22,11 +22,11 @@ fn lines_are_neither_lost_nor_torn_and_the_disk_is_bounded() {
     assert_eq!(files.len(), 4);
     assert!(files.iter().all(|file| file.len() <= 1_000 && file.ends_with('\n')), "{files:?}");
     assert!(files[..3].iter().all(|file| file.len() > 900), "{files:?}");
-    assert!(text.ends_with(&files.concat()), "what is kept is the end of what was written");
+    assert!(text.ends_with(&files.concat()), "the newest lines are kept");
 }
 
 #[test]
-fn a_log_is_continued_and_an_unfinished_line_gets_its_end() {
+fn a_reopened_log_is_appended_to_and_an_incomplete_line_is_ended() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.log");
     for life in ["first\nkilled in the mid", "second\n"] {
@@ -38,7 +38,7 @@ fn a_log_is_continued_and_an_unfinished_line_gets_its_end() {
 }
 
 #[test]
-fn a_line_longer_than_a_file_is_kept_whole_and_an_endless_one_costs_no_memory() {
+fn a_line_longer_than_a_file_is_kept_whole_and_an_endless_one_needs_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.log");
     let mut log = Log::open(&path, SMALL).unwrap();
@@ -47,7 +47,7 @@ fn a_line_longer_than_a_file_is_kept_whole_and_an_endless_one_costs_no_memory() 
     assert_eq!(files(&path), ["before\n", &long, "after\n"]);
     for _ in 0..40 {
         log.write_all(&[b'z'; 64 * 1024]).unwrap();
-        assert!(log.partial.len() <= LONGEST_LINE + 64 * 1024);
+        assert!(log.partial.len() <= MAX_LINE + 64 * 1024);
     }
     log.write_all(b"\nlast\n").unwrap();
     let files = files(&path);

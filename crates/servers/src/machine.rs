@@ -10,7 +10,7 @@ use crate::layout::Layout;
 use crate::pins::Need;
 use crate::version::Version;
 
-/// Where builds of PostgreSQL keep their programs off the PATH; `*` stands for one folder.
+/// Folders of PostgreSQL's programs that aren't on the PATH; `*` stands for one folder.
 const POSTGRES_PLACES: [&str; 8] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -23,7 +23,7 @@ const POSTGRES_PLACES: [&str; 8] = [
 ];
 const PLACES: [&str; 4] = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"];
 
-/// The newest that is new enough, with its version.
+/// The newest installed server that is new enough, with its version.
 pub(crate) async fn find(layout: &Layout, need: Need) -> Option<(PathBuf, Version)> {
     let mut best: Option<(PathBuf, Version)> = None;
     for path in candidates(need) {
@@ -35,7 +35,7 @@ pub(crate) async fn find(layout: &Layout, need: Need) -> Option<(PathBuf, Versio
     best
 }
 
-/// The version that the server prints, run as the user that it will run as: `None` when that fails.
+/// The version that the server prints when run as the servers' user; `None` if that fails.
 pub(crate) async fn version(layout: &Layout, need: Need, path: &Path) -> Option<Version> {
     let program = if need == Need::Postgres { path.join("postgres") } else { path.to_owned() };
     let output = layout.command(&program).arg("--version").stdin(Stdio::null()).output();
@@ -53,7 +53,7 @@ fn candidates(need: Need) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = match need {
         Need::Postgres => {
             folders.extend(POSTGRES_PLACES.iter().flat_map(|place| expand(place)));
-            // Clients alone are often installed: a server has both.
+            // Often only the clients are installed.
             folders.retain(|folder| folder.join("postgres").is_file() && folder.join("initdb").is_file());
             folders
         }
@@ -73,7 +73,7 @@ fn programs(folders: &[PathBuf], names: &[&str]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Expands a pattern whose one `*` is at the end of a path's part, or all of it.
+/// Expands a pattern with one `*`, which is at the end of a path component.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else { return vec![PathBuf::from(pattern)] };
     let (parent, prefix) = before.rsplit_once('/').unwrap_or(("/", before));

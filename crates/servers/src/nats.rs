@@ -25,7 +25,7 @@ pub struct NatsUser {
     pub may_not_publish: Vec<String>,
 }
 
-/// Without the password.
+/// Omits the password.
 impl fmt::Debug for NatsUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsUser").field("name", &self.name).finish_non_exhaustive()
@@ -40,8 +40,8 @@ impl NatsUser {
     }
 }
 
-/// The lines of a configuration file that admit only these users. Streams are kept when a server gets its first users,
-/// because the users share its one account.
+/// Configuration lines that admit only these users. Streams are kept when users are added to a server without any,
+/// because they share its only account.
 #[must_use]
 pub fn authorization(users: &[NatsUser]) -> String {
     let mut text = "authorization {\n  users: [\n".to_owned();
@@ -55,18 +55,18 @@ pub fn authorization(users: &[NatsUser]) -> String {
     text + "  ]\n}\n"
 }
 
-/// How an instance is set up.
+/// Options of an instance.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
-    /// The users. If empty, everyone on this machine may connect.
+    /// The users. If empty, any local user can connect.
     pub users: Vec<NatsUser>,
     /// The preferred port; another is chosen if it is taken.
     pub port: Option<u16>,
     /// The preferred port of the monitoring endpoint.
     pub monitor_port: Option<u16>,
-    /// Streams kept on disk.
+    /// Enables JetStream, with streams on disk.
     pub jetstream: bool,
-    /// Syncs each write to the disk before it is acknowledged; otherwise a power cut may lose the last two minutes.
+    /// Syncs each write to disk before it is acked; otherwise a power failure can lose the last two minutes.
     pub sync_always: bool,
     /// Lines added to the configuration file.
     pub extra: String,
@@ -88,7 +88,7 @@ impl Default for NatsOptions {
 /// A private nats-server.
 pub type Nats = Server<NatsKind>;
 
-/// What sets nats-server apart.
+/// nats-server as a kind of server.
 #[derive(Debug)]
 pub struct NatsKind {
     program: PathBuf,
@@ -100,10 +100,10 @@ pub struct NatsKind {
 }
 
 impl Server<NatsKind> {
-    /// Starts nats-server and waits until it answers.
+    /// Starts nats-server and waits until it responds.
     ///
     /// # Errors
-    /// When the name is in use by another process, or the server doesn't come up; then with the end of its log.
+    /// The name is in use by another process, or the server doesn't start; the error then has the end of its log.
     pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: NatsOptions) -> Result<Self> {
         let claim = instance::claim(layout, name).await?;
         let monitor = options.monitor_port.filter(|port| ports::is_free(*port));
@@ -111,7 +111,7 @@ impl Server<NatsKind> {
             program: binaries.nats_server.clone(),
             layout: layout.clone(),
             data: layout.data(name)?,
-            // Told apart from any other server that may have got our port.
+            // Distinguishes it from another server that may have taken the port.
             server_name: format!("{name}-{}", std::process::id()),
             monitor_port: monitor.map_or_else(ports::free_port, Ok)?,
             options,
@@ -182,7 +182,7 @@ impl Kind for NatsKind {
         self.layout.write_private(&self.file(), &self.configuration(port))
     }
 
-    /// The greeting names the server; the port opens only when JetStream has recovered its streams.
+    /// The greeting has the server's name; the port opens only after JetStream has recovered its streams.
     async fn answers(&self, port: u16, _pid: u32) -> Result<bool> {
         let mut greeting = String::new();
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;

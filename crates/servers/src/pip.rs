@@ -1,4 +1,4 @@
-//! Finds and runs pip. The user's settings for index, proxy and certificates apply: none is set here.
+//! Finds and runs pip. The user's settings for index, proxy and certificates apply.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,25 +12,25 @@ use tokio::time::timeout;
 const ASK_DEADLINE: Duration = Duration::from_secs(30);
 const RUN_DEADLINE: Duration = Duration::from_secs(600);
 
-/// pip got no connection: asking again for less won't help.
+/// pip can't connect, so retrying with fewer packages is pointless.
 #[derive(Debug)]
 pub(crate) struct Unreachable;
 
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("pip can't reach its package index; are network, proxy and pip's settings right?")
+        f.write_str("pip can't reach its package index; check the network, the proxy and pip's settings")
     }
 }
 
 impl std::error::Error for Unreachable {}
 
-/// A command line that is pip.
+/// The command line of pip.
 #[derive(Clone, Debug)]
 pub(crate) struct Pip(Vec<OsString>);
 
 impl Pip {
-    /// Finds pip, or makes it: in a private environment in `scratch`, else, as root with apt at hand, by installing
-    /// `python3-pip` and nothing else, after saying so.
+    /// Finds pip, or creates it in a virtual environment in `scratch`, or, as root with apt, installs `python3-pip` and
+    /// nothing else, which it announces.
     pub(crate) async fn find(scratch: &Path, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Self> {
         for words in [["python3", "-m", "pip"].as_slice(), &["pip3"], &["pip"]] {
             if let Some(pip) = Self::if_works(words.iter().map(OsString::from).collect()).await {
@@ -41,13 +41,13 @@ impl Pip {
             return Ok(pip);
         }
         if rustix::process::geteuid().is_root() && works(&["apt-get".into(), "--version".into()]).await {
-            say("no pip here: installing python3-pip with apt-get (nothing else)");
+            say("pip not found: installing python3-pip with apt-get (nothing else)");
             return Self::by_apt().await;
         }
-        bail!("there is no pip")
+        bail!("pip not found")
     }
 
-    /// Downloads what a requirements file pins; its hashes are enforced and nothing is built or run.
+    /// Downloads the packages of a requirements file; hashes are enforced and nothing is built or run.
     pub(crate) async fn download(&self, requirements: &Path, to: &Path) -> Result<()> {
         let mut words = self.0.clone();
         words.extend(
@@ -71,7 +71,7 @@ impl Pip {
         works(&ask).await.then_some(Self(words))
     }
 
-    /// A private environment brings pip along where Python has its ensurepip.
+    /// A virtual environment includes pip if Python has ensurepip.
     async fn in_environment(scratch: &Path) -> Option<Self> {
         let folder = scratch.join("environment");
         let words = ["python3".into(), "-m".into(), "venv".into(), folder.clone().into()];
@@ -83,7 +83,7 @@ impl Pip {
 
     async fn by_apt() -> Result<Self> {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
-        // The lists may be empty or old; an update that fails in part may still do.
+        // The package lists may be empty or old; a partly failed update may still suffice.
         let updated = run(&words("apt-get -q update"), RUN_DEADLINE).await?;
         let installed = run(&words("apt-get -q install -y --no-install-recommends python3-pip"), RUN_DEADLINE).await?;
         if !installed.status.success() {
@@ -108,7 +108,7 @@ async fn run(words: &[OsString], deadline: Duration) -> Result<Output> {
     let output = Command::new(program)
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
-        // A user may demand environments for installing; downloading installs nothing.
+        // The user may require virtual environments for installing; downloading installs nothing.
         .env("PIP_REQUIRE_VIRTUALENV", "false")
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -5,22 +5,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Result, bail};
 
-/// Below the range from which kernels take the ports of outgoing connections (32768 on Linux, 49152 on macOS). A server's
-/// port inside that range can be taken while the server is down, even by a client that connects to itself.
+/// Below the kernels' ephemeral port ranges (from 32768 on Linux, 49152 on macOS). A server's port inside such a range can
+/// be taken while the server is down, even by a client that connects to itself.
 const FIRST: u32 = 18_000;
 const COUNT: u32 = 14_000;
 
-/// Where this process goes on looking. Process-wide, because two instances must not be offered the same port before
-/// either has bound it.
+/// Where this process continues its search. Process-wide, because two instances must not get the same port before either
+/// has bound it.
 static CURSOR: AtomicU32 = AtomicU32::new(0);
 
-/// A port of 127.0.0.1 that nobody listens on now. Within the process no port is given twice (but for a wrap around
-/// after thousands); another process may still take it first, so who binds it must be ready to ask again.
+/// A port of 127.0.0.1 that is free now. Within the process no port is returned twice (until the search wraps around after
+/// thousands). Another process may still take it first, so callers must be ready to ask again.
 ///
 /// # Errors
-/// When no port of the range can be bound.
+/// No port of the range can be bound.
 pub fn free_port() -> Result<u16> {
-    // Processes begin far apart, so that test binaries that run at once rarely meet.
+    // Processes start far apart, so that parallel test binaries rarely collide.
     let offset = std::process::id().wrapping_mul(2_654_435_761) % COUNT;
     for _ in 0..COUNT {
         let step = CURSOR.fetch_add(1, Ordering::Relaxed);

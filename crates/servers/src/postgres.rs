@@ -15,22 +15,22 @@ use crate::layout::Layout;
 use crate::provision::Binaries;
 use crate::tree;
 
-/// How an instance is set up. Durable unless the settings say otherwise.
+/// Options of an instance. It is durable unless the settings disable that.
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
     /// The preferred port; another is chosen if it is taken.
     pub port: Option<u16>,
-    /// Settings as in `postgresql.conf`, which go before the defaults.
+    /// Settings as in `postgresql.conf`, which override the defaults.
     pub settings: Vec<(String, String)>,
-    /// With a password (letters, digits, '-', '_') everybody must log in, by SCRAM. Without one any local user may
-    /// connect as superuser. Fixed when the data folder is first made; the caller keeps it.
+    /// The superuser's password (letters, digits, '-', '_'), checked by SCRAM. Without one any local user can connect as
+    /// superuser. It is set when the data folder is created; the caller must store it.
     pub password: Option<String>,
 }
 
 /// A private PostgreSQL.
 pub type Postgres = Server<PostgresKind>;
 
-/// What sets PostgreSQL apart.
+/// PostgreSQL as a kind of server.
 #[derive(Debug)]
 pub struct PostgresKind {
     program: PathBuf,
@@ -41,18 +41,18 @@ pub struct PostgresKind {
 }
 
 impl Server<PostgresKind> {
-    /// Starts PostgreSQL, after creating its data folder's content on first use, and waits until it answers.
+    /// Starts PostgreSQL, creating its data folder's content on first use, and waits until it responds.
     ///
     /// # Errors
-    /// When the name is in use by another process, the data is another major version's, or the server doesn't come up;
-    /// then with the end of its log.
+    /// The name is in use by another process, the data belongs to another major version, or the server doesn't start; the
+    /// error then has the end of its log.
     pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: PostgresOptions) -> Result<Self> {
         let claim = instance::claim(layout, name).await?;
         let cluster = Cluster::new(binaries.postgres.clone(), layout.clone(), name, options.password.clone())?;
         Self::run(binaries, layout, name, cluster, options, START_DEADLINE, claim).await
     }
 
-    /// Starts a server on a cluster; it may take as long as `start_timeout` to answer.
+    /// Starts a server on a cluster; it may take up to `start_timeout` to respond.
     pub(crate) async fn run(
         binaries: &Binaries,
         layout: &Layout,
@@ -102,7 +102,7 @@ impl Kind for PostgresKind {
             vec!["-D".into(), self.cluster.folder().into(), "-p".into(), port.to_string().into()];
         let defaults = [
             ("listen_addresses", "127.0.0.1"),
-            // Socket paths end at 107 bytes, which a deep clone exceeds.
+            // Socket paths have at most 107 bytes, which a clone in a deep folder exceeds.
             ("unix_socket_directories", ""),
             ("max_connections", "200"),
             ("fsync", "on"),
@@ -124,7 +124,7 @@ impl Kind for PostgresKind {
         self.cluster.ensure().await
     }
 
-    /// The postmaster notes its pid and state in a file; then one query shows that it answers.
+    /// The postmaster writes its pid and state to a file; then one query shows that it responds.
     async fn answers(&self, port: u16, pid: u32) -> Result<bool> {
         let note = std::fs::read_to_string(pid_file(self.cluster.folder()))?;
         let ours = note.lines().next().is_some_and(|line| line.trim() == pid.to_string());
@@ -148,8 +148,8 @@ impl Kind for PostgresKind {
     }
 }
 
-/// A postmaster's note of its pid that outlived it would not harm by itself, but the number may be another program's by
-/// now, at which PostgreSQL would refuse to start. A postmaster that lives on is ended: the folder is ours by its claim.
+/// Ends a postmaster that still runs on this folder, which the caller has claimed, and removes a stale `postmaster.pid`:
+/// its pid may belong to another program by now, and PostgreSQL would refuse to start.
 async fn end_predecessor(folder: &Path) -> Result<()> {
     let file = pid_file(folder);
     let Ok(note) = std::fs::read_to_string(&file) else { return Ok(()) };
@@ -168,7 +168,7 @@ fn pid_file(folder: &Path) -> PathBuf {
     folder.join("postmaster.pid")
 }
 
-/// Looks for pg_stat_statements where the builds that we know keep their libraries.
+/// Looks for pg_stat_statements in the library folders of known builds.
 fn has_statement_statistics(bin: &Path) -> bool {
     let Some(prefix) = bin.parent() else { return false };
     ["lib", "lib/postgresql", "lib64/pgsql"]

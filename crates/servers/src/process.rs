@@ -1,4 +1,4 @@
-//! One running server process with its guard and its log.
+//! A running server process with its guard and its log.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,12 +16,12 @@ use crate::layout::Layout;
 use crate::log::{self, Drained, Log, Rotation};
 use crate::tree;
 
-/// How long the last lines of a process that has ended may take to its log.
+/// How long to wait for the last log lines of an ended process.
 const DRAIN_DEADLINE: Duration = Duration::from_millis(500);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 const KILL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A server process; dropped, it is killed with its children.
+/// A server process. It is killed with its children on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -33,16 +33,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the command, whose output goes to the end of the log.
+    /// Starts the command, whose output is appended to the log.
     pub(crate) fn spawn(layout: &Layout, command: Command, log: &Path, polite: Signal) -> Result<Self> {
         Self::start(command, log, Rotation::default(), Guard::start(layout.command(Path::new("/bin/sh")), polite)?)
     }
 
-    /// Starts a program as the invoking user, in the same way: its own log, its own process group, and a guard that ends
-    /// it when this process is gone. The log gets as large as `rotation` says.
+    /// Starts a program as the invoking user in the same way: with its own log, limited by `rotation`, its own process
+    /// group, and a guard that stops it when this process is gone.
     ///
     /// # Errors
-    /// When the program or its guard can't be started, or the log can't be written.
+    /// The program or its guard can't be started, or the log can't be written.
     pub fn spawn_own(command: Command, log: &Path, rotation: Rotation) -> Result<Self> {
         let mut shell = Command::new("/bin/sh");
         shell.kill_on_drop(true);
@@ -52,7 +52,7 @@ impl Process {
     fn start(mut command: Command, path: &Path, rotation: Rotation, mut guard: Guard) -> Result<Self> {
         let log = Log::open(path, rotation)?;
         let log_start = std::fs::metadata(path)?.len();
-        let (reader, writer) = std::io::pipe().context("cannot make a pipe for a log")?;
+        let (reader, writer) = std::io::pipe().context("cannot create a pipe for the log")?;
         let drained = log::drain(reader, log)?;
         let child = command
             .stdin(Stdio::null())
@@ -63,7 +63,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {}", command.as_std().get_program().display()))?;
         let pid = child.id().context("the server has no pid")?;
-        // Complete before anything can fail, so that an error kills what was started.
+        // Created before anything can fail, so that an error kills the child.
         let mut process = Self { child, guard: None, pid, log: path.to_owned(), log_start, drained: Some(drained) };
         guard.watch(pid)?;
         process.guard = Some(guard);
@@ -80,46 +80,46 @@ impl Process {
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok().flatten();
         if status.is_some() {
-            // Its pid may soon be another's: nobody must guard it any longer.
+            // Its pid may soon be reused, so the guard must go.
             self.guard = None;
         }
         status
     }
 
-    /// Waits for the process to end by itself. May be cancelled.
+    /// Waits until the process ends by itself. Safe to cancel.
     ///
     /// # Errors
-    /// When the system doesn't report it.
+    /// The exit status isn't available.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         let status = self.child.wait().await?;
         self.guard = None;
         Ok(status)
     }
 
-    /// Asks by SIGTERM, waits within a bound, then kills. Returns when the process is gone.
+    /// Sends SIGTERM, and kills the process if it doesn't end in time. Returns when the process is gone.
     pub async fn terminate(self) {
         self.stop(Signal::TERM).await;
     }
 
-    /// Asks politely, waits within a bound, then kills.
+    /// Sends the stop signal, and kills the process if it doesn't end in time.
     pub(crate) async fn stop(mut self, polite: Signal) {
         if self.ended().is_none() {
             tree::signal(self.pid, polite);
             if timeout(STOP_DEADLINE, self.child.wait()).await.is_err() {
                 tracing::warn!(pid = self.pid, "server ignored the stop signal, killing it");
-                self.strike();
+                self.kill_all();
             }
         }
         self.reap(Vec::new()).await;
     }
 
-    /// SIGKILL to the whole instance; returns when none of its processes is left.
+    /// Kills the whole instance with SIGKILL; returns when none of its processes is left.
     pub(crate) async fn kill(mut self) {
-        let children = self.strike();
+        let children = self.kill_all();
         self.reap(children).await;
     }
 
-    /// What the server has written since it was started: the last lines.
+    /// The last lines that the server has written since its start.
     pub(crate) fn last_lines(&self) -> String {
         const TAIL: u64 = 4096;
         if let (None, Some(drained)) = (self.child.id(), &self.drained) {
@@ -128,7 +128,7 @@ impl Process {
         let read = || -> std::io::Result<String> {
             let mut file = File::open(&self.log)?;
             let end = file.metadata()?.len();
-            // Put aside since, the log holds nothing that is older than the server.
+            // If the log was rotated since, it contains nothing older than the server.
             let start = if self.log_start <= end { self.log_start } else { 0 };
             file.seek(SeekFrom::Start(start.max(end.saturating_sub(TAIL))))?;
             let mut bytes = Vec::new();
@@ -140,12 +140,12 @@ impl Process {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    /// Kills the process and its children, which are returned.
-    fn strike(&mut self) -> Vec<u32> {
+    /// Kills the process and its children, whose pids it returns.
+    fn kill_all(&mut self) -> Vec<u32> {
         if self.child.id().is_none() {
             return Vec::new();
         }
-        // Stopped first, so that it can't start another child between the listing and the killing.
+        // Stopped first, so that it can't start another child in between.
         tree::signal(self.pid, Signal::STOP);
         let children = tree::children(self.pid);
         for child in &children {
@@ -166,7 +166,7 @@ impl Process {
             guard.release().await;
         }
         if let Some(drained) = self.drained.take() {
-            // It doesn't panic, and is bounded.
+            // The wait doesn't panic and has a timeout.
             drop(tokio::task::spawn_blocking(move || drained.wait(DRAIN_DEADLINE)).await);
         }
     }
@@ -174,6 +174,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.strike();
+        self.kill_all();
     }
 }

@@ -1,4 +1,4 @@
-//! Where the three servers come from, in this order: the cache of an earlier run, the pinned wheels, the machine.
+//! Provides the three servers' programs, from the cache, the pinned wheels or the machine, in this order.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::pins::Need;
 use crate::version::Version;
 use crate::wheels;
 
-/// Another run may be fetching over a slow line.
+/// Long enough for another run that downloads over a slow connection.
 const LOCK_DEADLINE: Duration = Duration::from_secs(900);
 
 /// The servers' programs.
@@ -26,11 +26,11 @@ pub struct Binaries {
     pub nats_server: PathBuf,
     /// The server program of Redis or Valkey.
     pub redis_server: PathBuf,
-    /// Versions and where they came from, in one line to show.
+    /// Versions and sources, as one line to print.
     pub sources: String,
 }
 
-/// What the last run settled on.
+/// The result of the last run.
 #[derive(Serialize, Deserialize)]
 struct Stamp {
     pins: String,
@@ -44,16 +44,16 @@ struct Found {
     source: &'static str,
 }
 
-/// Finds or fetches the servers. Several processes may do so at once: one fetches, the others wait. Takes less than a
-/// millisecond when an earlier run has settled it. With `FLOTILLA_OFFLINE=1` nothing but the cache is used.
+/// Finds or downloads the servers. Several processes may do so at once: one downloads, the others wait. Takes less than a
+/// millisecond if an earlier run has found them. With `FLOTILLA_OFFLINE=1` only the cache is used.
 ///
 /// # Errors
-/// When a server can't be provided; the message says what was tried and which commands help.
+/// A server can't be provided; the message says what was tried and which commands help.
 pub async fn provision(layout: &Layout, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Binaries> {
     if let Some(binaries) = settled(layout) {
         return Ok(binaries);
     }
-    let waiting = || say("another run is fetching the servers: waiting for it");
+    let waiting = || say("another run is downloading the servers: waiting for it");
     let _lock = lock::lock_within(&layout.lock_path(".provision"), LOCK_DEADLINE, waiting).await?;
     if let Some(binaries) = settled(layout) {
         return Ok(binaries);
@@ -76,7 +76,7 @@ pub async fn provision(layout: &Layout, say: &(dyn Fn(&str) + Send + Sync)) -> R
 /// A command of PostgreSQL's client tools, such as `pgbench`, that runs as the servers' user.
 ///
 /// # Errors
-/// When the servers' binaries can't be had.
+/// The servers' binaries can't be provided.
 pub async fn postgres_tool(layout: &Layout, name: &str) -> Result<Command> {
     let binaries = provision(layout, &|_: &str| {}).await?;
     Ok(layout.command(&binaries.postgres.join(name)))
@@ -89,7 +89,7 @@ async fn gather(layout: &Layout, offline: bool, say: &(dyn Fn(&str) + Send + Syn
         return Ok(found);
     }
     if offline {
-        bail!("FLOTILLA_OFFLINE is set and the cache lacks {}; run make fetch while online", titles(&missing));
+        bail!("FLOTILLA_OFFLINE is set and {} is not in the cache; run make fetch while online", titles(&missing));
     }
     let failures = wheels::fetch(layout, &missing, say).await;
     missing = take_wheels(layout, &missing, &mut found).await;
@@ -103,7 +103,7 @@ async fn gather(layout: &Layout, offline: bool, say: &(dyn Fn(&str) + Send + Syn
     if lacking.is_empty() { Ok(found) } else { bail!(advice(&lacking, &failures)) }
 }
 
-/// Adds those whose wheel is unpacked and runs here; gives the others.
+/// Adds the servers whose wheel is unpacked and runs here to `found`, and returns the others.
 async fn take_wheels(layout: &Layout, needs: &[Need], found: &mut Vec<Found>) -> Vec<Need> {
     let mut missing = Vec::new();
     for need in needs.iter().copied() {
@@ -114,7 +114,7 @@ async fn take_wheels(layout: &Layout, needs: &[Need], found: &mut Vec<Found>) ->
         match machine::version(layout, need, &path).await {
             Some(version) => found.push(Found { need, path, version, source: "pinned wheel" }),
             None => {
-                // A C library that is too old, say.
+                // For example, the machine's C library is too old.
                 wheels::discard(layout, need);
                 missing.push(need);
             }
@@ -137,7 +137,7 @@ fn stamp_path(layout: &Layout) -> PathBuf {
     layout.cache().join(format!("settled-{}-{}.json", std::env::consts::OS, std::env::consts::ARCH))
 }
 
-/// The pinned versions: a change of pins unsettles what was settled.
+/// The pinned requirements: if they change, the servers are looked for again.
 fn pins() -> Result<String> {
     let pins: Vec<String> =
         Need::ALL.iter().map(|need| need.pin().map(|pin| pin.requirement)).collect::<Result<_>>()?;
@@ -176,26 +176,25 @@ fn titles(needs: &[Need]) -> String {
     needs.iter().map(|need| need.title()).collect::<Vec<_>>().join(", ")
 }
 
-/// What was tried, and what helps.
+/// The error text: what was tried, and what helps.
 fn advice(lacking: &[Need], failures: &[(Need, String)]) -> String {
     let mut text = String::from("these servers are missing:\n");
     for need in lacking {
         text += &format!("  {} {} or newer", need.title(), need.least());
         if let Some((_, reason)) = failures.iter().find(|(failed, _)| failed == need) {
-            text += &format!(" (fetching failed: {reason})");
+            text += &format!(" (download failed: {reason})");
         }
         text.push('\n');
     }
-    text += "pip fetches them without root or Docker; give the machine pip and run again:\n";
+    text += "pip downloads them without root or Docker; install pip and run again:\n";
     text += "  Debian, Ubuntu   sudo apt-get install -y python3-pip\n";
     text += "  Fedora, RHEL     sudo dnf install -y python3-pip\n";
     text += "  macOS            brew install python\n";
-    text += "or install the servers themselves, where they are new enough:\n";
-    text +=
-        "  Debian, Ubuntu   sudo apt-get install -y postgresql redis-server   (no nats-server that is new enough)\n";
+    text += "or install the servers themselves, if they are new enough:\n";
+    text += "  Debian, Ubuntu   sudo apt-get install -y postgresql redis-server   (its nats-server is too old)\n";
     text += "  Fedora, RHEL     sudo dnf install -y postgresql-server valkey\n";
     text += "  macOS            brew install postgresql@18 nats-server valkey\n";
-    text += "or name your own by FLOTILLA_USE_POSTGRES_URL, FLOTILLA_USE_NATS_URL, FLOTILLA_USE_REDIS_URL,\n";
+    text += "or use your own servers with FLOTILLA_USE_POSTGRES_URL, FLOTILLA_USE_NATS_URL, FLOTILLA_USE_REDIS_URL,\n";
     text += "or run everything in containers: make up RUNTIME=compose";
     text
 }
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_switch_is_on_or_off_and_nothing_else() {
+    fn an_invalid_value_of_the_offline_switch_is_refused() {
         for on in ["1", "true", "YES", "on"] {
             assert!(is_offline(Some(on)).unwrap(), "{on}");
         }
@@ -216,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn the_advice_names_what_lacks_why_and_what_helps() {
-        let text = advice(&[Need::Nats], &[(Need::Nats, "there is no pip".into())]);
-        for part in ["nats-server 2.15", "there is no pip", "apt-get", "dnf", "brew", "RUNTIME=compose"] {
+    fn the_error_names_missing_servers_reasons_and_remedies() {
+        let text = advice(&[Need::Nats], &[(Need::Nats, "pip not found".into())]);
+        for part in ["nats-server 2.15", "pip not found", "apt-get", "dnf", "brew", "RUNTIME=compose"] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!text.contains("PostgreSQL 15"));

@@ -1,8 +1,8 @@
-//! A base backup and an archive of WAL become a cluster again.
+//! Recovery of a cluster from a base backup and a WAL archive.
 //!
-//! The new cluster is made beside the present one and replays the archive up to the target under a server of its own. It
-//! takes the present one's place only when that has succeeded; the present one is put aside, never removed. Folders of
-//! backups lie outside of the layout: they are lent to the user that the servers run as.
+//! The new cluster is created beside the current one and replays the archive up to the target with its own server. It
+//! replaces the current one only after that has succeeded; the current one is renamed, never removed. Backup folders are
+//! outside the layout, so the user that the servers run as is given access to them.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,33 +22,33 @@ use crate::provision::Binaries;
 pub enum Target {
     /// To the end of the archive.
     End,
-    /// To the last transaction that was committed by then: a time as PostgreSQL reads it.
+    /// To the last transaction committed at or before this time, in PostgreSQL's format.
     Time(String),
     /// To a restore point of this name.
     Name(String),
 }
 
-/// What a cluster is made of.
+/// What to recover a cluster from, and how far.
 #[derive(Clone, Debug)]
 pub struct Recovery {
     /// A base backup as `pg_basebackup` writes it, in the plain format.
     pub base: PathBuf,
-    /// The folder of the archived segments, the last of them perhaps still `.partial`. Without one only the backup's own
-    /// end can be reached.
+    /// The folder of archived segments, of which the last may be `.partial`. Without one, only the end of the backup
+    /// itself can be restored.
     pub archive: Option<PathBuf>,
     /// How far.
     pub target: Target,
-    /// The longest that the replay may take.
+    /// How long the replay may take.
     pub start_timeout: Duration,
 }
 
 impl Layout {
-    /// Makes a folder outside of the layout through which the user whom the servers run as may pass, to what is lent to
-    /// that user in it.
+    /// Creates a folder outside the layout that the user that the servers run as can traverse, to reach folders
+    /// inside it that [`create_writable`](Self::create_writable) creates.
     ///
     /// # Errors
-    /// When it can't be created or opened that far.
-    pub fn share(&self, folder: &Path) -> Result<()> {
+    /// It can't be created, or its permissions can't be set.
+    pub fn create_traversable(&self, folder: &Path) -> Result<()> {
         layout::create_private(folder)?;
         let Some(user) = self.run_as() else { return Ok(()) };
         std::os::unix::fs::chown(folder, None, Some(user.gid))?;
@@ -56,23 +56,23 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes a folder outside of the layout that the user whom the servers run as may write in. One that is there already
-    /// must be empty, or be that user's own: nobody else's folder is given away.
+    /// Creates a folder outside the layout that the user that the servers run as can write to. An existing folder must be
+    /// empty or owned by that user, so that no other folder changes its owner.
     ///
     /// # Errors
-    /// When it holds something else, can't be created, or can't be reached by that user.
-    pub fn lend(&self, folder: &Path) -> Result<PathBuf> {
+    /// It isn't empty, can't be created, or can't be reached by that user.
+    pub fn create_writable(&self, folder: &Path) -> Result<PathBuf> {
         layout::create_private(folder)?;
         let folder = folder.canonicalize()?;
         let Some(user) = self.run_as() else { return Ok(folder) };
         let is_theirs = std::fs::metadata(&folder)?.uid() == user.uid;
         if !is_theirs && std::fs::read_dir(&folder)?.next().is_some() {
-            bail!("{} is not empty: choose a new folder", folder.display());
+            bail!("{} is not empty; choose a new folder", folder.display());
         }
         if folder.parent().is_some_and(|parent| !user.may_reach(parent)) {
             bail!(
-                "the servers run as {}, who can't get to {}: choose a folder whose parents let everybody pass, such as \
-                 one under /var/backups",
+                "the servers run as {}, who can't reach {}; choose a folder whose parents are accessible to all users, \
+                 such as one under /var/backups",
                 user.user,
                 folder.display()
             );
@@ -83,12 +83,12 @@ impl Layout {
 }
 
 impl Server<PostgresKind> {
-    /// Makes a cluster of a base backup beside the instance's present one, and starts a server that replays the archive up
-    /// to the target. When this returns, the target is reached and the server answers as a primary on a new timeline.
+    /// Creates a cluster from a base backup beside the instance's current one, and starts a server that replays the archive
+    /// up to the target. When this returns, the target is reached and the server responds as a primary on a new timeline.
     ///
     /// # Errors
-    /// When the instance runs, the backup is another major version's, the target isn't in the archive, or the replay takes
-    /// too long; then with the end of the server's log. The present cluster is as it was.
+    /// The instance is running, the backup belongs to another major version, the target isn't in the archive, or the
+    /// replay takes too long; the error then has the end of the server's log. The current cluster is unchanged.
     pub async fn recover(
         binaries: &Binaries,
         layout: &Layout,
@@ -107,42 +107,42 @@ impl Server<PostgresKind> {
             layout.give(&signal)?;
             options.settings.extend(settings(archive, &recovery.target)?);
         } else if recovery.target != Target::End {
-            bail!("no WAL archive: only the end of the backup can be restored");
+            bail!("without a WAL archive only the end of the backup can be restored");
         }
         Self::run(binaries, layout, name, cluster, options, recovery.start_timeout, claim).await
     }
 
-    /// Puts a recovered cluster, whose server has been stopped, in the place of the instance's present one, which is put
-    /// aside under a name with `stamp`. Returns where it lies now, if there was one.
+    /// Replaces the instance's current cluster by the recovered one, whose server must be stopped. The current one is
+    /// renamed with `stamp` in its name; returns its new path, if there was one.
     ///
     /// # Errors
-    /// When the server still runs or a folder can't be moved.
-    pub fn take_place(mut self, stamp: &str) -> Result<Option<PathBuf>> {
+    /// The server is still running, or a folder can't be renamed.
+    pub fn replace_current(mut self, stamp: &str) -> Result<Option<PathBuf>> {
         if self.is_running() {
-            bail!("{} runs: stop it before its data is moved", self.name());
+            bail!("{} is running; stop it before moving its data", self.name());
         }
         let restored = self.data();
-        let folder = restored.parent().context("a cluster lies in a folder")?;
+        let folder = restored.parent().context("the cluster's folder has no parent")?;
         let (present, aside) = (folder.join(cluster::FOLDER), folder.join(format!("cluster.before-{stamp}")));
         let there = present.exists();
         if there {
-            std::fs::rename(&present, &aside).with_context(|| format!("{} can't be put aside", present.display()))?;
+            std::fs::rename(&present, &aside).with_context(|| format!("{} can't be renamed", present.display()))?;
         }
-        std::fs::rename(&restored, &present).context("the restored data can't be moved to their place")?;
+        std::fs::rename(&restored, &present).context("the restored data can't be renamed")?;
         File::open(folder)?.sync_all()?;
         Ok(there.then_some(aside))
     }
 }
 
-/// What makes a server with `recovery.signal` replay up to the target and go on from there.
+/// Settings with which a server with `recovery.signal` replays up to the target and continues as a primary.
 fn settings(archive: &Path, target: &Target) -> Result<Vec<(String, String)>> {
     let archive = archive.to_str().context("the archive's path is not UTF-8")?;
-    // Quoted for the shell, and then for PostgreSQL, to whom a percent sign means something.
+    // Quoted for the shell, and then for PostgreSQL, which expands percent signs.
     let archive = format!("'{}'", archive.replace('\'', r"'\''")).replace('%', "%%");
     let mut settings = vec![
         (
             "restore_command",
-            // A status up to 125 says that there is no such file, where the replay may end; one above, that it must not.
+            // A status up to 125 means that the file doesn't exist, so that the replay may end there; above, it must not.
             format!(
                 "if test -f {archive}/%f; then cp {archive}/%f %p || exit 255; \
                  elif test -f {archive}/%f.partial; then cp {archive}/%f.partial %p || exit 255; \
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_restore_command_survives_a_folder_with_odd_signs() {
+    fn the_restore_command_quotes_special_characters_in_paths() {
         let settings = settings(Path::new("/a 100%/it's"), &Target::Name("x".into())).unwrap();
         let command = &settings[0].1;
         assert!(command.contains(r"cp '/a 100%%/it'\''s'/%f %p"), "{command}");
@@ -195,26 +195,26 @@ mod tests {
     }
 
     #[test]
-    fn a_lent_folder_is_empty_or_the_servers_own() {
+    fn a_writable_folder_is_empty_or_owned_by_the_servers_user() {
         let place = tempfile::tempdir().unwrap();
         let layout = Layout::open(&place.path().join(".flotilla")).unwrap();
         let Some(user) = layout.run_as().cloned() else {
-            // An ordinary user's servers are his own: nothing is given to anybody.
-            layout.lend(&place.path().join("backup")).unwrap();
+            // An ordinary user's servers run as that user, so no owner changes.
+            layout.create_writable(&place.path().join("backup")).unwrap();
             return;
         };
         let used = place.path().join("used");
         std::fs::create_dir(&used).unwrap();
         std::fs::write(used.join("file"), b"").unwrap();
-        assert!(layout.lend(&used).unwrap_err().to_string().contains("is not empty"));
+        assert!(layout.create_writable(&used).unwrap_err().to_string().contains("is not empty"));
         assert_eq!(std::fs::metadata(&used).unwrap().uid(), 0);
         let closed = place.path().join("closed");
         std::fs::create_dir(&closed).unwrap();
         std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
-        let refused = layout.lend(&closed.join("backup")).unwrap_err().to_string();
+        let refused = layout.create_writable(&closed.join("backup")).unwrap_err().to_string();
         assert!(refused.contains(&user.user) && refused.contains("/var/backups"), "{refused}");
-        layout.share(&closed).unwrap();
-        let lent = layout.lend(&closed.join("backup")).unwrap();
-        assert_eq!(std::fs::metadata(lent).unwrap().uid(), user.uid);
+        layout.create_traversable(&closed).unwrap();
+        let created = layout.create_writable(&closed.join("backup")).unwrap();
+        assert_eq!(std::fs::metadata(created).unwrap().uid(), user.uid);
     }
 }

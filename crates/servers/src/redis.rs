@@ -1,4 +1,4 @@
-//! Redis or Valkey, as a cache: nothing is written to the disk.
+//! Redis or Valkey, as a cache: nothing is written to disk.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,14 +13,14 @@ use crate::instance::{self, Kind, Server};
 use crate::layout::Layout;
 use crate::provision::Binaries;
 
-/// How an instance is set up.
+/// Options of an instance.
 #[derive(Clone, Default)]
 pub struct RedisOptions {
     /// The preferred port; another is chosen if it is taken.
     pub port: Option<u16>,
     /// Settings as in `redis.conf`, such as `("maxmemory", "64mb")`.
     pub settings: Vec<(String, String)>,
-    /// The password (letters, digits, '-', '_') that every client must give. Without a password any local user may
+    /// The password (letters, digits, '-', '_') that every client must send. Without a password any local user can
     /// connect.
     pub password: Option<String>,
 }
@@ -28,7 +28,7 @@ pub struct RedisOptions {
 /// A private Redis or Valkey.
 pub type Redis = Server<RedisKind>;
 
-/// What sets Redis apart.
+/// Redis or Valkey as a kind of server.
 pub struct RedisKind {
     program: PathBuf,
     layout: Layout,
@@ -37,7 +37,7 @@ pub struct RedisKind {
     password: Option<String>,
 }
 
-/// Without the password.
+/// Omits the password.
 impl fmt::Debug for RedisKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisKind").field("program", &self.program).field("data", &self.data).finish_non_exhaustive()
@@ -45,10 +45,10 @@ impl fmt::Debug for RedisKind {
 }
 
 impl Server<RedisKind> {
-    /// Starts the server and waits until it answers.
+    /// Starts the server and waits until it responds.
     ///
     /// # Errors
-    /// When the name is in use by another process, or the server doesn't come up; then with the end of its log.
+    /// The name is in use by another process, or the server doesn't start; the error then has the end of its log.
     pub async fn start(binaries: &Binaries, layout: &Layout, name: &str, options: RedisOptions) -> Result<Self> {
         let claim = instance::claim(layout, name).await?;
         let program = binaries.redis_server.clone();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// An unprivileged user of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAs {
-    /// Name in the passwd file (PostgreSQL looks its user up there).
+    /// Name in the passwd file, where PostgreSQL looks it up.
     pub user: String,
     /// User id, never zero.
     pub uid: u32,
@@ -20,11 +20,11 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// In this order: users that own nothing, then PostgreSQL's own.
+/// In this order of preference: users that own no files come first.
 const PREFERRED: [&str; 5] = ["nobody", "postgres", "_postgres", "daemon", "bin"];
 
 impl RunAs {
-    /// Picks a user that this process can in fact become: user namespaces may map only a few ids.
+    /// Picks a user that this process can actually switch to: user namespaces may map only a few ids.
     pub(crate) fn choose() -> Result<Self> {
         let passwd = std::fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
         let users = candidates(&passwd);
@@ -42,7 +42,7 @@ impl RunAs {
         std::fs::read_to_string("/etc/passwd").is_ok_and(|passwd| parse(&passwd).any(|user| user == *self))
     }
 
-    /// Whether the user may pass through this folder, by its permission bits.
+    /// Whether the user can traverse this folder, by its permission bits.
     pub(crate) fn may_traverse(&self, folder: &Metadata) -> bool {
         let bit = if folder.uid() == self.uid {
             0o100
@@ -54,12 +54,12 @@ impl RunAs {
         folder.mode() & bit != 0
     }
 
-    /// Whether the user may reach the folder: pass through it and all its parents.
+    /// Whether the user can traverse the folder and all its parents.
     pub(crate) fn may_reach(&self, folder: &Path) -> bool {
         folder.ancestors().all(|part| std::fs::metadata(part).is_ok_and(|part| self.may_traverse(&part)))
     }
 
-    /// Makes a file or folder this user's own.
+    /// Makes this user the owner of a file or folder.
     pub(crate) fn own(&self, path: &Path) -> Result<()> {
         std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
             .with_context(|| format!("cannot give {} to the user {}", path.display(), self.user))

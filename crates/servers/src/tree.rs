@@ -1,5 +1,5 @@
-//! Processes as the kernel lists them: children, and whether a process is alive. Reads `/proc` where there is one, else asks
-//! `ps`: minimal containers lack `ps`, macOS lacks `/proc`.
+//! Lists child processes and checks whether a process is alive. Reads `/proc` if it exists, else runs `ps`: minimal
+//! containers lack `ps`, macOS lacks `/proc`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,20 +8,20 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::time::Instant;
 
-/// Sends the signal; a process that has ended already is not an error.
+/// Sends the signal; it is no error if the process has already ended.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = to_pid(pid) {
         let _gone = kill_process(pid, signal);
     }
 }
 
-/// The children of a process (not theirs in turn: PostgreSQL's processes are all the postmaster's own).
+/// The direct children of a process. That suffices for PostgreSQL, whose processes are all children of the postmaster.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let pairs = if has_proc() { from_proc() } else { from_ps() };
     pairs.into_iter().filter(|(_, of)| *of == parent).map(|(pid, _)| pid).collect()
 }
 
-/// Whether the process runs. One that has ended and waits for its parent to notice doesn't.
+/// Whether the process runs. A zombie doesn't.
 pub(crate) fn is_alive(pid: u32) -> bool {
     if has_proc() {
         return stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'));
@@ -29,7 +29,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     to_pid(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
-/// The program's name, as far as the kernel keeps it.
+/// The program's name, which the kernel may truncate.
 pub(crate) fn program(pid: u32) -> Option<String> {
     if has_proc() {
         return std::fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_owned());
@@ -38,7 +38,7 @@ pub(crate) fn program(pid: u32) -> Option<String> {
     Path::new(path.trim()).file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
-/// Waits until none of them is left, at most until the deadline.
+/// Waits until none of them is left, for at most `deadline`.
 pub(crate) async fn all_gone(pids: &[u32], deadline: Duration) -> bool {
     let until = Instant::now() + deadline;
     while pids.iter().any(|pid| is_alive(*pid)) {
@@ -50,8 +50,8 @@ pub(crate) async fn all_gone(pids: &[u32], deadline: Duration) -> bool {
     true
 }
 
-/// Ends a server that an earlier owner left on this data folder: waits for the one that its guard is ending, then
-/// signals it, then kills it. A process of that number that isn't the server is left alone.
+/// Ends a server that a previous owner left on this data folder: waits in case its guard is stopping it, then signals it,
+/// then kills it. A process with this pid that isn't the server is left alone.
 pub(crate) async fn end_leftover(pid: u32, program: &str, folder: &Path, polite: Signal) {
     let is_it = || is_alive(pid) && is_server(pid, program, folder);
     let steps = [(None, 3), (Some(polite), 10), (Some(Signal::KILL), 5)];
@@ -67,7 +67,7 @@ pub(crate) async fn end_leftover(pid: u32, program: &str, folder: &Path, polite:
     }
 }
 
-/// By its name, of which the kernel keeps 15 characters, and where it can be seen by the folder that it works in.
+/// Compares the name, of which the kernel keeps 15 characters, and, if available, the working directory.
 fn is_server(pid: u32, program: &str, folder: &Path) -> bool {
     let named = self::program(pid).is_some_and(|name| !name.is_empty() && program.starts_with(&name));
     let works_there =
@@ -91,7 +91,7 @@ fn from_proc() -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// State and parent. The name before them is in parentheses and may itself hold any character.
+/// State and parent pid. They follow the name, which is in parentheses and may contain any character.
 fn stat(pid: u32) -> Option<(char, u32)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.get(text.rfind(')')? + 1..)?.split_whitespace();

@@ -1,8 +1,8 @@
-//! Versions as the servers print them, and the oldest ones that Flotilla runs on.
+//! Versions as the servers print them, and the minimum versions that Flotilla needs.
 
 use std::fmt;
 
-/// A version by its first two numbers, which is all that Flotilla asks about.
+/// The first two numbers of a version, which are all that Flotilla compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version {
     pub(crate) major: u32,
@@ -14,7 +14,7 @@ pub(crate) const NATS_MIN: Version = Version { major: 2, minor: 15 };
 pub(crate) const REDIS_MIN: Version = Version { major: 7, minor: 0 };
 
 impl Version {
-    /// Finds the first number in what `--version` printed: `postgres (PostgreSQL) 18.6`, `nats-server: v2.15.1`,
+    /// Finds the first number in the output of `--version`: `postgres (PostgreSQL) 18.6`, `nats-server: v2.15.1`,
     /// `Valkey server v=9.1.2 sha=...`.
     pub(crate) fn find(text: &str) -> Option<Self> {
         let start = text.find(|c: char| c.is_ascii_digit())?;
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_own_words_are_understood() {
+    fn the_servers_version_output_is_parsed() {
         let of = |text| Version::find(text).map(|version| (version.major, version.minor));
         assert_eq!(of("postgres (PostgreSQL) 18.6"), Some((18, 6)));
         assert_eq!(of("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)"), Some((15, 14)));
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_broker_is_older_than_the_least() {
+    fn an_old_version_is_below_the_minimum() {
         assert!(Version::find("nats-server: v2.9.10").unwrap() < NATS_MIN);
         assert!(Version::find("nats-server: v2.15.0").unwrap() >= NATS_MIN);
         assert!(Version::find("nats-server: v3.0.0").unwrap() >= NATS_MIN);

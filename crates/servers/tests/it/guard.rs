@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use flotilla_servers::{Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions};
 
-use crate::support::{Ground, is_alive, until};
+use crate::support::{Fixture, is_alive, until};
 
-/// Servers whose parent is killed end too: this test kills such a parent, which is this binary run again.
+/// The parent is this test binary, started again.
 #[tokio::test]
 async fn servers_end_when_their_parent_is_killed() {
     let mut parent = Command::new(std::env::current_exe().unwrap())
@@ -23,16 +23,16 @@ async fn servers_end_when_their_parent_is_killed() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     until("all servers have ended", Duration::from_secs(120), || !pids.iter().any(|pid| is_alive(*pid))).await;
-    let layout = &Ground::new().await.layout;
+    let layout = &Fixture::new().await.layout;
     assert!(layout.sweep(&format!("it-{}-", parent.id())).unwrap() >= 3);
 }
 
 #[tokio::test]
-#[ignore = "not a test of its own: it waits to be killed by another"]
+#[ignore = "started and killed by another test"]
 async fn a_parent_to_be_killed() {
-    let mut ground = Ground::new().await;
-    let names = ["postgres", "nats", "redis"].map(|server| ground.name(server));
-    let (binaries, layout) = (&ground.binaries, &ground.layout);
+    let mut fixture = Fixture::new().await;
+    let names = ["postgres", "nats", "redis"].map(|server| fixture.name(server));
+    let (binaries, layout) = (&fixture.binaries, &fixture.layout);
     let postgres = Postgres::start(binaries, layout, &names[0], PostgresOptions::default()).await.unwrap();
     let nats = Nats::start(binaries, layout, &names[1], NatsOptions::default()).await.unwrap();
     let redis = Redis::start(binaries, layout, &names[2], RedisOptions::default()).await.unwrap();
@@ -43,11 +43,11 @@ async fn a_parent_to_be_killed() {
     tokio::time::sleep(Duration::from_secs(60)).await;
 }
 
-/// The next owner of a name waits for the server of one who was killed, so that never two work on one data folder.
+/// So that two servers never run on one data folder.
 #[tokio::test]
-async fn the_next_owner_ends_what_a_killed_one_left() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("nats");
+async fn the_next_owner_ends_the_server_of_a_killed_owner() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("nats");
     let mut parent = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "guard::an_owner_to_be_killed", "--ignored", "--nocapture"])
         .env("FLOTILLA_TEST_NAME", &name)
@@ -59,17 +59,17 @@ async fn the_next_owner_ends_what_a_killed_one_left() {
     let left: u32 = line.trim_start_matches("pids ").parse().unwrap();
     parent.kill().unwrap();
     parent.wait().unwrap();
-    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    let mut nats = Nats::start(&fixture.binaries, &fixture.layout, &name, NatsOptions::default()).await.unwrap();
     assert!(!is_alive(left));
     nats.stop().await.unwrap();
 }
 
 #[tokio::test]
-#[ignore = "not a test of its own: it waits to be killed by another"]
+#[ignore = "started and killed by another test"]
 async fn an_owner_to_be_killed() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let Ok(name) = std::env::var("FLOTILLA_TEST_NAME") else { return };
-    let nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    let nats = Nats::start(&fixture.binaries, &fixture.layout, &name, NatsOptions::default()).await.unwrap();
     println!("pids {}", nats.pid());
     tokio::time::sleep(Duration::from_secs(60)).await;
 }

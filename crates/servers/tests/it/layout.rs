@@ -3,14 +3,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use flotilla_servers::{Layout, provision};
 
 #[tokio::test]
-async fn a_settled_machine_is_provisioned_without_a_word() {
-    let ground = crate::support::Ground::new().await;
-    let again = provision(&ground.layout, &|line| panic!("nothing to say, but: {line}")).await.unwrap();
-    assert_eq!(again, ground.binaries);
+async fn provisioning_again_prints_nothing() {
+    let fixture = crate::support::Fixture::new().await;
+    let again = provision(&fixture.layout, &|line| panic!("unexpected output: {line}")).await.unwrap();
+    assert_eq!(again, fixture.binaries);
 }
 
 #[test]
-fn roots_servers_live_where_their_user_can_reach_them() {
+fn the_home_of_roots_servers_is_reachable_by_their_user() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -27,7 +27,7 @@ fn roots_servers_live_where_their_user_can_reach_them() {
     assert_eq!(std::fs::metadata(&root).unwrap().mode() & 0o777, 0o700);
     assert_eq!(Layout::open(&root).unwrap().cache(), layout.cache());
 
-    // A home that isn't the user's any more is not used again.
+    // A home that the user no longer owns isn't used again.
     std::os::unix::fs::chown(&home, Some(0), Some(0)).unwrap();
     let other = Layout::open(&root).unwrap();
     assert_ne!(other.cache(), layout.cache());

@@ -1,6 +1,6 @@
-//! The servers as their users see them: real ones, fetched once into the workspace's cache.
+//! Real servers, downloaded once into the workspace's cache.
 
-#![allow(clippy::unwrap_used, reason = "what a test can't go on without fails it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod guard;
 mod layout;

