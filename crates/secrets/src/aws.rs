@@ -1,8 +1,8 @@
-//! AWS Secrets Manager: `aws://name#key` for a field of a secret that is a JSON object, `aws://name` for a whole text; the
-//! name may be an ARN. What is read is the current version, which a rotation of AWS replaces.
+//! AWS Secrets Manager: `aws://name#key` for a field of a secret that is a JSON object, `aws://name` for a plain-text
+//! secret; the name may be an ARN. The current version is read, which AWS replaces when it rotates the secret.
 //!
-//! Signing, credentials and their refresh are the official client's; its requests go through this crate's own client, so
-//! that there is one TLS library in the process.
+//! The official client does the signing and refreshes the credentials. Its requests go through this crate's own client, so
+//! that the process has only one TLS library.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,15 +28,15 @@ use tokio::sync::OnceCell;
 
 use crate::client::{Client, RequestError};
 use crate::metrics::Outcome;
-use crate::reference::{Reference, Wanted};
+use crate::reference::{Reference, Selector};
 use crate::secret::{Content, Secret, fields_of};
 use crate::settings::{AwsSettings, SecretsSettings};
 use crate::store::Store;
 
-/// Attempts of one request; the official client waits between them.
+/// Maximum number of attempts per request; the official client waits between them.
 const ATTEMPTS: u32 = 4;
 
-/// The store of one region.
+/// The secrets of one region.
 pub(crate) struct SecretsManager {
     settings: AwsSettings,
     deadline: Duration,
@@ -81,14 +81,14 @@ impl Store for SecretsManager {
         let answer = client.get_secret_value().secret_id(name).send().await;
         let answer = answer.map_err(|error| refused(name, &error))?;
         let text = answer.secret_string.map(SecretString::from);
-        let text = text.ok_or_else(|| ResolveError::permanent(format!("the secret {name} is not a text")))?;
-        let content = match reference.wanted() {
-            Wanted::Whole => Content::Text(text),
-            Wanted::Field(_) | Wanted::Template(_) => {
+        let text = text.ok_or_else(|| ResolveError::permanent(format!("the secret {name} is not text")))?;
+        let content = match reference.selector() {
+            Selector::Whole => Content::Text(text),
+            Selector::Field(_) | Selector::Template(_) => {
                 let object = serde_json::from_str(text.expose_secret());
-                // The parser's own message might quote the secret.
+                // The parser's message might quote the secret.
                 let object = object.map_err(|_| {
-                    ResolveError::permanent(format!("the secret {name} is not a JSON object: it has no fields"))
+                    ResolveError::permanent(format!("the secret {name} is not a JSON object, so it has no fields"))
                 })?;
                 Content::Fields(fields_of(object))
             }
@@ -97,32 +97,32 @@ impl Store for SecretsManager {
     }
 }
 
-/// What a failure means. Only the code of the store's answer is shown.
+/// Converts a failure. Of the store's response only the error code is shown.
 fn refused(name: &str, error: &SdkError<GetSecretValueError>) -> ResolveError {
     let why = match error {
-        SdkError::TimeoutError(_) => "it didn't answer in time".to_owned(),
+        SdkError::TimeoutError(_) => "it didn't respond in time".to_owned(),
         SdkError::DispatchFailure(failure) => {
             let cause = failure.as_connector_error().and_then(std::error::Error::source);
             cause.map_or_else(|| "it can't be reached, or there are no credentials".to_owned(), ToString::to_string)
         }
-        SdkError::ConstructionFailure(_) => "the request can't be put together: is a region set?".to_owned(),
-        error => error.code().unwrap_or("it answered with an invalid body").to_owned(),
+        SdkError::ConstructionFailure(_) => "the request can't be built; is a region set?".to_owned(),
+        error => error.code().unwrap_or("the response is invalid").to_owned(),
     };
     let permanent = match error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::ServiceError(refusal) => refusal.raw().status().is_client_error() && why != "ThrottlingException",
         _ => false,
     };
-    let message = format!("AWS Secrets Manager doesn't give {name}: {why}");
+    let message = format!("can't read {name} from AWS Secrets Manager: {why}");
     if permanent { ResolveError::permanent(message) } else { ResolveError::transient(message) }
 }
 
-/// This crate's client in the official one's place.
+/// This crate's client as the official client's HTTP layer.
 #[derive(Clone, Debug)]
 struct Http(Client);
 
 impl HttpClient for Http {
-    /// The deadline is the client's own, no longer than those that the settings could ask for.
+    /// Ignores `HttpConnectorSettings`: the client has its own timeout, which is at most as long.
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
@@ -134,7 +134,7 @@ impl HttpConnector for Http {
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
-            // Requests to this store are short texts in memory.
+            // All requests to this store have short bodies in memory.
             let body = body.bytes().map(Bytes::copy_from_slice);
             let body = body.ok_or_else(|| ConnectorError::user(Box::new(Streamed)))?;
             let answer = client.send(http::Request::from_parts(parts, body)).await.map_err(failed)?;

@@ -1,7 +1,7 @@
-//! Requests to a store: HTTP/1.1, over TLS where the address says so, one connection each, because they are minutes apart.
+//! Requests to a store over HTTP/1.1, with TLS for `https`. Each uses its own connection, because they are minutes apart.
 //!
-//! Guarantees: a request and its answer take no longer than the deadline; an answer is no longer than [`LONGEST`]; errors
-//! name the address and the reason, never what was sent or answered.
+//! Guarantees: a request and its response take no longer than the deadline; a response is no longer than
+//! [`MAX_RESPONSE`]; errors name the address and the reason, never what was sent or received.
 
 use std::fmt;
 use std::path::Path;
@@ -21,23 +21,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// No secret is as long as this.
-const LONGEST: usize = 1024 * 1024;
+/// Maximum size of a response, which no secret reaches.
+const MAX_RESPONSE: usize = 1024 * 1024;
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestError {
     message: String,
-    /// Whether it may be answered later.
+    /// Whether a retry may succeed.
     pub retriable: bool,
 }
 
 impl RequestError {
-    fn later(message: String) -> Self {
+    fn transient(message: String) -> Self {
         Self { message, retriable: true }
     }
 
-    fn never(message: String) -> Self {
+    fn permanent(message: String) -> Self {
         Self { message, retriable: false }
     }
 }
@@ -64,54 +64,55 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Trusts the authorities of the file `ca`, else those of the machine.
+    /// A client that trusts the CAs in the file `ca`, or else the system's.
     pub fn new(ca: Option<&Path>, deadline: Duration) -> Result<Self, RequestError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| RequestError::never(format!("TLS can't be set up: {error}")))?
+            .map_err(|error| RequestError::permanent(format!("TLS can't be set up: {error}")))?
             .with_root_certificates(authorities(ca)?)
             .with_no_client_auth();
         Ok(Self { tls: Arc::new(tls), deadline })
     }
 
-    /// Sends a request whose target is an absolute address, and reads the whole answer.
+    /// Sends a request whose target is an absolute URL, and reads the whole response.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError> {
         let place = Place::of(request.uri())?;
         let answer = tokio::time::timeout(self.deadline, self.exchange(&place, request)).await;
-        answer.unwrap_or_else(|_| Err(RequestError::later(format!("{place} didn't answer in time"))))
+        answer.unwrap_or_else(|_| Err(RequestError::transient(format!("{place} didn't respond in time"))))
     }
 
     async fn exchange(&self, place: &Place, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError> {
         let unreachable = |error: std::io::Error| match error.kind() {
-            // A certificate that isn't trusted today won't be in a second.
-            std::io::ErrorKind::InvalidData => RequestError::never(format!("{place} isn't trusted: {error}")),
-            _ => RequestError::later(format!("{place} can't be reached: {error}")),
+            // Retrying doesn't make a certificate trusted.
+            std::io::ErrorKind::InvalidData => RequestError::permanent(format!("{place} isn't trusted: {error}")),
+            _ => RequestError::transient(format!("{place} can't be reached: {error}")),
         };
         let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(unreachable)?;
         if !place.tls {
             return exchange_over(place, stream, request).await;
         }
         let name = ServerName::try_from(place.host.clone())
-            .map_err(|_| RequestError::never(format!("{place} is not a valid name for a certificate")))?;
+            .map_err(|_| RequestError::permanent(format!("{place} is not a valid name for a certificate")))?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         exchange_over(place, connector.connect(name, stream).await.map_err(unreachable)?, request).await
     }
 }
 
-/// One request and its answer on a connection of their own.
+/// Exchanges one request and its response over a new connection.
 async fn exchange_over<S>(place: &Place, stream: S, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: hyper::Error| RequestError::later(format!("{place} closed the connection: {error}"));
+    let broken = |error: hyper::Error| RequestError::transient(format!("{place} closed the connection: {error}"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let exchange = async move {
         let response = sender.send_request(relative(place, request)?).await.map_err(broken)?;
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, LONGEST).collect().await;
-        let body =
-            body.map_err(|_| RequestError::later(format!("{place} closed the connection, or its answer is too long")))?;
+        let body = Limited::new(body, MAX_RESPONSE).collect().await;
+        let body = body.map_err(|_| {
+            RequestError::transient(format!("{place} closed the connection, or its response is too long"))
+        })?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     };
     tokio::pin!(exchange);
@@ -119,16 +120,16 @@ where
     tokio::select! {
         answer = &mut exchange => answer,
         ended = connection => match ended {
-            // Closed behind the answer, the rest of which is in memory.
+            // Closed after the response, the rest of which is in memory.
             Ok(()) => exchange.await,
             Err(error) => Err(broken(error)),
         },
     }
 }
 
-/// The request as it goes over the connection: its target without the host, which is a header.
+/// The request as sent over the connection: the target without the host, which is a header.
 fn relative(place: &Place, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, RequestError> {
-    let malformed = || RequestError::never(format!("a request to {place} can't be built"));
+    let malformed = || RequestError::permanent(format!("a request to {place} can't be built"));
     let (mut parts, body) = request.into_parts();
     if !parts.headers.contains_key(HOST) {
         let host = parts.uri.authority().ok_or_else(malformed)?.as_str();
@@ -139,7 +140,7 @@ fn relative(place: &Place, request: Request<Bytes>) -> Result<Request<Full<Bytes
     Ok(Request::from_parts(parts, Full::new(body)))
 }
 
-/// Where a request goes.
+/// The server that a request is sent to.
 struct Place {
     host: String,
     port: u16,
@@ -151,9 +152,14 @@ impl Place {
         let tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(RequestError::never("the address of a store begins with https:// or http://".to_owned())),
+            _ => {
+                return Err(RequestError::permanent(
+                    "the address of a store must begin with https:// or http://".to_owned(),
+                ));
+            }
         };
-        let host = uri.host().ok_or_else(|| RequestError::never("the address of a store has no host".to_owned()))?;
+        let host =
+            uri.host().ok_or_else(|| RequestError::permanent("the address of a store has no host".to_owned()))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), tls })
     }
@@ -168,25 +174,25 @@ impl fmt::Display for Place {
 fn authorities(file: Option<&Path>) -> Result<RootCertStore, RequestError> {
     let mut roots = RootCertStore::empty();
     let Some(file) = file else {
-        // Those that can't be read are left out; a server that needs them is told as not trusted.
+        // Unreadable ones are skipped; a server whose certificate needs them is then not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
     let unusable = |what: &dyn fmt::Display| {
-        RequestError::never(format!("the authorities in {} can't be used: {what}", file.display()))
+        RequestError::permanent(format!("the CA file {} can't be used: {what}", file.display()))
     };
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
         let certificate = certificate.map_err(|error| unusable(&error))?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
-    if roots.is_empty() { Err(unusable(&"there are none")) } else { Ok(roots) }
+    if roots.is_empty() { Err(unusable(&"it has no certificates")) } else { Ok(roots) }
 }
 
-/// A bearer's header, marked as a secret.
+/// A header value that is marked as sensitive.
 #[cfg_attr(not(any(feature = "vault", feature = "cluster")), allow(dead_code, reason = "AWS signs its requests"))]
 pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, RequestError> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| RequestError::never("the token has characters that are not allowed in a header".to_owned()))?;
+        .map_err(|_| RequestError::permanent("the token has characters that are not allowed in a header".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -201,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_says_where_to_go_and_whether_over_tls() {
+    fn an_address_determines_host_port_and_tls() {
         assert_eq!(place("https://vault/v1").unwrap(), "vault:443 true");
         assert_eq!(place("http://127.0.0.1:8200/v1").unwrap(), "127.0.0.1:8200 false");
         assert_eq!(place("https://[::1]:8200/").unwrap(), "::1:8200 true");
@@ -217,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_accepts_and_says_nothing_costs_the_deadline() {
+    async fn a_server_that_accepts_but_never_responds_times_out() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
         let client = Client::new(None, Duration::from_millis(50)).unwrap();

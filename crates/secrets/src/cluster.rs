@@ -1,4 +1,4 @@
-//! The API server of Kubernetes as a pod sees it: where it is, whom to trust, and as whom to ask.
+//! Kubernetes' API server, called as the pod's service account.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::attempts::repeated;
+use crate::attempts::with_retries;
 use crate::client::{Client, RequestError, secret_header};
 use crate::settings::SecretsSettings;
 
-/// Where a pod finds what it needs to talk to the API server.
+/// The folder where a pod finds its credentials for the API server.
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const ADDRESS: &str = "https://kubernetes.default.svc";
-/// Kubernetes' own for "there is one of this name already".
+/// Kubernetes' status for a name that already exists.
 const EXISTS: StatusCode = StatusCode::CONFLICT;
 
-/// The API server, asked as the pod's service account.
+/// A client of the API server that authenticates as the pod's service account.
 pub struct Cluster {
     address: String,
     ca: PathBuf,
@@ -36,17 +36,17 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-/// What came of a secret that was to be made if absent.
+/// The result of creating a secret if it is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
-    /// It is new.
+pub enum Creation {
+    /// It was created.
     Created,
-    /// There was one of this name, which stays as it is.
+    /// A secret with this name existed, which is unchanged.
     Existed,
 }
 
 impl Cluster {
-    /// The API server that the settings name, by default the pod's own. Nothing is read or asked yet.
+    /// A client of the API server in the settings, by default the pod's own. It reads and sends nothing yet.
     #[must_use]
     pub fn new(settings: &SecretsSettings) -> Self {
         let own = &settings.kubernetes;
@@ -65,30 +65,30 @@ impl Cluster {
     /// The pod's namespace.
     ///
     /// # Errors
-    /// This isn't a pod with a service account's token.
+    /// The process isn't in a pod with a service account.
     pub async fn own_namespace(&self) -> Result<String, ResolveError> {
         Ok(read(&self.namespace).await?.trim().to_owned())
     }
 
-    /// Makes a secret, given as the API takes it, unless there is one of this name. Needs the right to `create` secrets and
-    /// no other: whoever has it alone can neither read nor change any.
+    /// Creates a secret from its API object, unless one with this name exists. It needs only the permission to `create`
+    /// secrets, with which none can be read or changed.
     ///
     /// # Errors
-    /// The server can't be reached, isn't trusted or refuses; what may pass is tried again, within a bound.
-    pub async fn create_secret(&self, namespace: &str, name: &str, secret: &Value) -> Result<Made, ResolveError> {
+    /// The server can't be reached, isn't trusted or refuses. Transient errors are retried a bounded number of times.
+    pub async fn create_secret(&self, namespace: &str, name: &str, secret: &Value) -> Result<Creation, ResolveError> {
         let path = format!("/api/v1/namespaces/{namespace}/secrets");
         let body = Bytes::from(secret.to_string());
-        repeated(|| async {
+        with_retries(|| async {
             match self.send(Method::POST, &path, body.clone()).await?.status() {
-                StatusCode::CREATED => Ok(Made::Created),
-                EXISTS => Ok(Made::Existed),
+                StatusCode::CREATED => Ok(Creation::Created),
+                EXISTS => Ok(Creation::Existed),
                 status => Err(refusal(status, "create", namespace, name)),
             }
         })
         .await
     }
 
-    /// One request with a body of JSON or none.
+    /// Sends one request with a JSON body or none.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Bytes>, ResolveError> {
         let client = self.client.get_or_try_init(|| async { Client::new(Some(&self.ca), self.deadline) });
         let client = client.await.map_err(|error| request_error(&error))?;
@@ -104,14 +104,13 @@ impl Cluster {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request
-            .body(body)
-            .map_err(|_| ResolveError::permanent("the address of Kubernetes and this path make no request"))?;
+        let request =
+            request.body(body).map_err(|_| ResolveError::permanent("the address of Kubernetes is invalid"))?;
         client.send(request).await.map_err(|error| request_error(&error))
     }
 }
 
-/// What a refusal to get or create a secret means.
+/// Converts an error status of getting or creating a secret.
 pub(crate) fn refusal(status: StatusCode, verb: &str, namespace: &str, name: &str) -> ResolveError {
     let secret = format!("the secret {name} of namespace {namespace}");
     match status {
@@ -120,7 +119,7 @@ pub(crate) fn refusal(status: StatusCode, verb: &str, namespace: &str, name: &st
         StatusCode::NOT_FOUND => ResolveError::permanent(format!("Kubernetes doesn't have {secret}")),
         StatusCode::TOO_MANY_REQUESTS => ResolveError::transient("Kubernetes rate-limits the requests"),
         status if status.is_server_error() => ResolveError::transient(format!("Kubernetes fails with {status}")),
-        status => ResolveError::permanent(format!("Kubernetes answers {status} for {secret}")),
+        status => ResolveError::permanent(format!("Kubernetes responds with {status} for {secret}")),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Secrets of Kubernetes, read from its API as the pod's service account: `kubernetes://namespace/name#key`, or
-//! `kubernetes://name#key` in the pod's own namespace. Mounted secrets need none of this: they are files.
+//! Kubernetes secrets, read from the API as the pod's service account: `kubernetes://namespace/name#key`, or
+//! `kubernetes://name#key` for the pod's own namespace. Mounted secrets don't need this: they are files.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use flotilla_config::{ResolveError, SecretString};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use crate::attempts::repeated;
+use crate::attempts::with_retries;
 use crate::cluster::{Cluster, refusal};
 use crate::metrics::Outcome;
 use crate::reference::Reference;
@@ -26,9 +26,9 @@ pub(crate) struct Kubernetes {
     refresh: Duration,
 }
 
-/// A secret as the API shows it.
+/// A secret as the API returns it.
 #[derive(Deserialize)]
-struct Shown {
+struct SecretObject {
     #[serde(default)]
     data: BTreeMap<String, String>,
 }
@@ -44,10 +44,10 @@ impl Kubernetes {
         if answer.status() != StatusCode::OK {
             return Err(refusal(answer.status(), "get", namespace, name));
         }
-        let shown: Result<Shown, _> = serde_json::from_slice(answer.body());
-        // The parser's own message might quote the answer.
-        let shown = shown.map_err(|_| ResolveError::transient("Kubernetes answered what isn't a secret"))?;
-        Ok(shown.data.into_iter().map(|(key, value)| (key, decoded(&value))).collect())
+        let object: Result<SecretObject, _> = serde_json::from_slice(answer.body());
+        // The parser's message might quote the response.
+        let object = object.map_err(|_| ResolveError::transient("Kubernetes' response isn't a secret"))?;
+        Ok(object.data.into_iter().map(|(key, value)| (key, decoded(&value))).collect())
     }
 }
 
@@ -65,9 +65,9 @@ impl Store for Kubernetes {
         let (namespace, name) = match segments[..] {
             [name] => (self.cluster.own_namespace().await?, name),
             [namespace, name] => (namespace.to_owned(), name),
-            _ => return Err(ResolveError::permanent("a secret of Kubernetes is kubernetes://namespace/name#key")),
+            _ => return Err(ResolveError::permanent("use kubernetes://namespace/name#key for a Kubernetes secret")),
         };
-        let fields = repeated(|| self.get(&namespace, name)).await?;
+        let fields = with_retries(|| self.get(&namespace, name)).await?;
         Ok(Secret { content: Content::Fields(fields), refresh_in: Some(self.refresh), outcome: Outcome::Read })
     }
 }

@@ -1,9 +1,9 @@
-//! Secrets by reference: a setting names a store and a key, this crate gives the value, and gives it anew before it ends.
+//! Secrets by reference: a setting names a store and a key; this crate reads the value and refreshes it before it expires.
 //!
-//! Owns the stores behind the features `vault`, `aws` and `kubernetes`, the section `secrets` of the settings, what a
-//! reference may look like ([`Reference`]), and behind the feature `cluster` what makes secrets of Kubernetes. Guarantees: every request has a deadline and every repetition a bound; no
-//! value, token or answer of a store is in an error, a log line or a `Debug` text; a credential that is leased is renewed,
-//! or replaced by a new one, while the old one still holds.
+//! Owns the stores (features `vault`, `aws` and `kubernetes`), the section `secrets` of the settings, the syntax of
+//! references ([`Reference`]), and the creation of Kubernetes secrets (feature `cluster`). Guarantees: every request has a
+//! timeout and retries are bounded; no value, token or response of a store appears in an error, a log line or a `Debug`
+//! text; a leased credential is renewed, or replaced by a new one, while it is still valid.
 
 #[cfg(any(feature = "vault", feature = "cluster"))]
 mod attempts;
@@ -29,13 +29,13 @@ use flotilla_config::SecretResolver;
 use prometheus::Registry;
 
 #[cfg(feature = "cluster")]
-pub use cluster::{Cluster, Made};
+pub use cluster::{Cluster, Creation};
 pub use reference::{BadReference, Reference};
 pub use settings::{AwsSettings, KubernetesSettings, SecretsSettings, VaultAuth, VaultSettings};
 
 use crate::metrics::Refreshes;
 
-/// The schemes of the stores that this build has.
+/// The schemes of the stores in this build.
 pub const COMPILED: &[&str] = &[
     #[cfg(feature = "vault")]
     "vault",
@@ -45,7 +45,7 @@ pub const COMPILED: &[&str] = &[
     "kubernetes",
 ];
 
-/// The stores of this build, none of which is talked to before a reference needs it.
+/// The stores of this build. None is contacted before a reference needs it.
 #[derive(Clone)]
 pub struct Stores {
     resolvers: Vec<Arc<dyn SecretResolver>>,
@@ -53,7 +53,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Stores as the settings say.
+    /// Stores with these settings.
     #[must_use]
     pub fn new(settings: &SecretsSettings) -> Self {
         let refreshes = Refreshes::new();
@@ -76,11 +76,11 @@ impl Stores {
         self.resolvers.clone()
     }
 
-    /// Shows what was counted so far, and from then on, as `flotilla_secret_refreshes_total{store,result}`. Apart from
-    /// [`new`](Self::new) because settings are resolved before there is a registry.
+    /// Registers the metric `flotilla_secret_refreshes_total{store,result}`, which includes what was counted before.
+    /// Separate from [`new`](Self::new) because settings are resolved before a registry exists.
     ///
     /// # Errors
-    /// The name is taken.
+    /// The metric is already registered.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         self.refreshes.register(registry)
     }
@@ -92,7 +92,7 @@ impl std::fmt::Debug for Stores {
     }
 }
 
-/// The resolvers of [`Stores::new`], for those who need no metrics.
+/// The resolvers of [`Stores::new`], for callers that don't need metrics.
 #[must_use]
 pub fn resolvers(settings: &SecretsSettings) -> Vec<Arc<dyn SecretResolver>> {
     Stores::new(settings).resolvers()

@@ -6,19 +6,19 @@ use prometheus::{IntCounterVec, Opts, Registry};
 #[derive(Clone)]
 pub(crate) struct Refreshes(IntCounterVec);
 
-/// What came of asking.
+/// The result of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "vault"), allow(dead_code, reason = "only Vault leases"))]
 pub(crate) enum Outcome {
     /// A value was read.
     Read,
-    /// A credential was made for us.
+    /// A new credential was leased.
     Issued,
-    /// Its lease goes on.
+    /// Its lease was renewed.
     Renewed,
-    /// It holds for a while yet.
+    /// It is still valid.
     Kept,
-    /// There is none.
+    /// No value could be read.
     Failed,
 }
 

@@ -1,34 +1,35 @@
 //! A reference to a secret: its store, its path and the part of it that is used.
 //!
-//! `scheme://path#key`: one field of the secret. `scheme://path#template`: a text in which `{field}` stands for a field,
-//! percent-encoded, as the parts of an address have to be: `vault://database/creds/orders#postgres://{username}:{password}@db/orders`.
-//! `scheme://path`: the whole secret, if it is one text.
+//! * `scheme://path#key`: one field of the secret.
+//! * `scheme://path#template`: a text in which each `{field}` is replaced by that field, percent-encoded for use in a URL:
+//!   `vault://database/creds/orders#postgres://{username}:{password}@db/orders`.
+//! * `scheme://path`: the whole secret, if it has only one value.
 
 use std::fmt;
 
-/// A reference, understood. It names a secret and holds none.
+/// A parsed reference. It names a secret but doesn't contain one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     path: String,
-    wanted: Wanted,
+    selector: Selector,
 }
 
-/// What of a secret is wanted.
+/// The part of a secret that a reference selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Selector {
     Whole,
     Field(String),
     Template(Vec<Part>),
 }
 
-/// A piece of a template.
+/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Text(String),
     Field(String),
 }
 
-/// Why a reference can't be understood.
+/// Why a reference is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadReference(String);
 
@@ -41,29 +42,29 @@ impl fmt::Display for BadReference {
 impl std::error::Error for BadReference {}
 
 impl Reference {
-    /// Understands a reference of this scheme.
+    /// Parses a reference with this scheme.
     ///
     /// # Errors
-    /// Another scheme, no path, a path with an empty or dotted segment, or a template with an open brace.
+    /// Another scheme, no path, a path with an empty or dotted segment, or a template with an unmatched brace.
     pub fn parse(scheme: &str, text: &str) -> Result<Self, BadReference> {
-        let bad = |what: &str| BadReference(format!("a reference of this store is {scheme}://path#key: {what}"));
+        let bad = |what: &str| BadReference(format!("invalid reference, {what}; use {scheme}://path#key"));
         let rest = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
-        let rest = rest.ok_or_else(|| bad("another scheme"))?;
-        let (path, wanted) = match rest.split_once('#') {
-            None => (rest, Wanted::Whole),
-            Some((_, "")) => return Err(bad("no key after `#`")),
+        let rest = rest.ok_or_else(|| bad("it has another scheme"))?;
+        let (path, selector) = match rest.split_once('#') {
+            None => (rest, Selector::Whole),
+            Some((_, "")) => return Err(bad("no key follows `#`")),
             Some((path, key)) if key.contains(['{', '}']) => (path, template(key).map_err(|what| bad(&what))?),
-            Some((path, key)) => (path, Wanted::Field(key.to_owned())),
+            Some((path, key)) => (path, Selector::Field(key.to_owned())),
         };
-        // A path becomes part of a request's target: nothing in it may lead elsewhere.
+        // The path becomes part of a request's target, so it must not be able to select another resource.
         let plain = |segment: &str| {
             !matches!(segment, "" | "." | "..")
                 && segment.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '?' | '%' | '\\' | '"'))
         };
         if path.is_empty() || !path.split('/').all(plain) {
-            return Err(bad("the path's segments are plain names, with `/` between them"));
+            return Err(bad("the path has a segment that isn't a plain name"));
         }
-        Ok(Self { path: path.to_owned(), wanted })
+        Ok(Self { path: path.to_owned(), selector })
     }
 
     /// The path of the secret.
@@ -74,20 +75,20 @@ impl Reference {
 
     #[cfg_attr(
         not(any(feature = "vault", feature = "aws", feature = "kubernetes")),
-        allow(dead_code, reason = "stores alone ask")
+        allow(dead_code, reason = "only stores use it")
     )]
-    pub(crate) fn wanted(&self) -> &Wanted {
-        &self.wanted
+    pub(crate) fn selector(&self) -> &Selector {
+        &self.selector
     }
 }
 
-fn template(text: &str) -> Result<Wanted, String> {
+fn template(text: &str) -> Result<Selector, String> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        let (field, behind) = after.split_once('}').ok_or("a brace of the template isn't closed")?;
+        let (field, behind) = after.split_once('}').ok_or("the template has an unclosed brace")?;
         if before.contains('}') || field.is_empty() || field.contains('{') {
-            return Err("a field in a template is written {field}".to_owned());
+            return Err("a template has fields in the form {field}".to_owned());
         }
         if !before.is_empty() {
             parts.push(Part::Text(before.to_owned()));
@@ -96,12 +97,12 @@ fn template(text: &str) -> Result<Wanted, String> {
         rest = behind;
     }
     if rest.contains('}') {
-        return Err("a field in a template is written {field}".to_owned());
+        return Err("a template has fields in the form {field}".to_owned());
     }
     if !rest.is_empty() {
         parts.push(Part::Text(rest.to_owned()));
     }
-    Ok(Wanted::Template(parts))
+    Ok(Selector::Template(parts))
 }
 
 #[cfg(test)]
@@ -109,16 +110,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_names_a_path_and_what_is_wanted_there() {
+    fn a_reference_has_a_path_and_a_key_or_template() {
         let parse = |text| Reference::parse("vault", text).unwrap();
-        assert_eq!(parse("vault://secret/orders#url").wanted, Wanted::Field("url".to_owned()));
+        assert_eq!(parse("vault://secret/orders#url").selector, Selector::Field("url".to_owned()));
         assert_eq!(parse("vault://secret/orders#url").path(), "secret/orders");
-        assert_eq!(parse("vault://secret/orders").wanted, Wanted::Whole);
+        assert_eq!(parse("vault://secret/orders").selector, Selector::Whole);
         let text = |text: &str| Part::Text(text.to_owned());
         let field = |name: &str| Part::Field(name.to_owned());
         assert_eq!(
-            parse("vault://database/creds/orders#postgres://{username}:{password}@db:5432/orders#x").wanted,
-            Wanted::Template(vec![
+            parse("vault://database/creds/orders#postgres://{username}:{password}@db:5432/orders#x").selector,
+            Selector::Template(vec![
                 text("postgres://"),
                 field("username"),
                 text(":"),
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_that_would_lead_elsewhere_is_refused() {
+    fn an_invalid_reference_is_refused() {
         for text in [
             "aws://a#b",
             "vault:a#b",

@@ -1,8 +1,8 @@
-//! A secret as a store gives it, and how the wanted part is taken out of it.
+//! A secret as a store returns it, and the selection of a part of it.
 
 #![cfg_attr(
     not(any(feature = "vault", feature = "aws", feature = "kubernetes")),
-    allow(dead_code, reason = "stores alone make secrets")
+    allow(dead_code, reason = "only stores create secrets")
 )]
 
 use std::collections::BTreeMap;
@@ -12,42 +12,45 @@ use std::time::Duration;
 use flotilla_config::{ExposeSecret, ResolveError, SecretString};
 
 use crate::metrics::Outcome;
-use crate::reference::{Part, Reference, Wanted};
+use crate::reference::{Part, Reference, Selector};
 
-/// Fields by name; nothing for one that isn't a text.
+/// Fields by name; `None` for one that isn't text.
 pub(crate) type Fields = BTreeMap<String, Option<SecretString>>;
 
 /// The content of a path.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    /// One text.
-    #[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only some stores keep bare texts"))]
+    /// Plain text.
+    #[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only some stores have plain text"))]
     Text(SecretString),
-    /// Texts with names.
+    /// Named fields.
     Fields(Fields),
 }
 
-/// What a store answers.
+/// A secret read from a store.
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
     pub content: Content,
-    /// When to ask again.
+    /// When to read it again.
     pub refresh_in: Option<Duration>,
     pub outcome: Outcome,
 }
 
 impl Content {
-    /// The wanted part.
+    /// The part that the reference selects.
     pub fn take(&self, reference: &Reference) -> Result<SecretString, ResolveError> {
-        match (self, reference.wanted()) {
-            (Self::Text(text), Wanted::Whole) => Ok(text.clone()),
+        match (self, reference.selector()) {
+            (Self::Text(text), Selector::Whole) => Ok(text.clone()),
             (Self::Text(_), _) => Err(ResolveError::permanent("the secret is plain text without fields")),
-            (Self::Fields(fields), Wanted::Whole) => match fields.len() {
+            (Self::Fields(fields), Selector::Whole) => match fields.len() {
                 1 => fields.keys().next().map_or_else(|| Err(absent("", fields)), |only| field(fields, only)),
-                _ => Err(ResolveError::permanent(format!("name one of its fields behind `#`: {}", names(fields)))),
+                _ => Err(ResolveError::permanent(format!(
+                    "the secret has several fields; name one after `#`: {}",
+                    names(fields)
+                ))),
             },
-            (Self::Fields(fields), Wanted::Field(name)) => field(fields, name),
-            (Self::Fields(fields), Wanted::Template(parts)) => {
+            (Self::Fields(fields), Selector::Field(name)) => field(fields, name),
+            (Self::Fields(fields), Selector::Template(parts)) => {
                 let mut text = String::new();
                 for part in parts {
                     match part {
@@ -64,23 +67,23 @@ impl Content {
 fn field(fields: &Fields, name: &str) -> Result<SecretString, ResolveError> {
     match fields.get(name) {
         Some(Some(text)) => Ok(text.clone()),
-        Some(None) => Err(ResolveError::permanent(format!("the secret's field {name} is not a text"))),
+        Some(None) => Err(ResolveError::permanent(format!("the secret's field {name} is not text"))),
         None => Err(absent(name, fields)),
     }
 }
 
 fn absent(name: &str, fields: &Fields) -> ResolveError {
-    ResolveError::permanent(format!("the secret has no field {name:?}, but {}", names(fields)))
+    ResolveError::permanent(format!("the secret has no field {name:?}; it has {}", names(fields)))
 }
 
 fn names(fields: &Fields) -> String {
     if fields.is_empty() {
-        return "none at all".to_owned();
+        return "no fields".to_owned();
     }
     fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Percent-encodes everything that could mean something in an address.
+/// Percent-encodes all characters that could have a meaning in a URL.
 fn encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
@@ -91,7 +94,7 @@ fn encode(text: &str, out: &mut String) {
     }
 }
 
-/// The fields of a JSON object; numbers and truth values as their text.
+/// The fields of a JSON object; numbers and booleans as text.
 #[cfg(any(feature = "vault", feature = "aws"))]
 pub(crate) fn fields_of(object: serde_json::Map<String, serde_json::Value>) -> Fields {
     use serde_json::Value;
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_taken_as_it_is_and_a_template_encodes_it() {
+    fn a_field_is_returned_unchanged_and_a_template_encodes_it() {
         assert_eq!(take(&content(), "vault://a#password").unwrap(), "p@ss/w:rd");
         assert_eq!(
             take(&content(), "vault://a#postgres://{user}:{password}@db/orders?a=b").unwrap(),
@@ -134,15 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn what_isnt_there_is_told_by_name_and_no_value_is() {
-        for (reference, told) in [
-            ("vault://a#pasword", "no field \"pasword\", but nested, password, user"),
+    fn errors_name_fields_and_no_values() {
+        for (reference, expected) in [
+            ("vault://a#pasword", "no field \"pasword\"; it has nested, password, user"),
             ("vault://a#x{pasword}", "no field \"pasword\""),
-            ("vault://a#nested", "nested is not a text"),
+            ("vault://a#nested", "nested is not text"),
             ("vault://a", "nested, password, user"),
         ] {
             let error = take(&content(), reference).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
             assert!(!error.contains("p@ss"), "{error}");
         }
         assert!(!format!("{:?}", content()).contains("p@ss"));

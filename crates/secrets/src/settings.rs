@@ -1,10 +1,10 @@
-//! The section `secrets`: where the stores are and how to log in there. It can hold no references itself.
+//! The section `secrets`: addresses of the stores and how to log in. It can't contain references itself.
 
 use std::path::PathBuf;
 
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Url, Validate};
 
-/// Stores of secrets that settings may refer to.
+/// Secret stores that settings can refer to.
 #[derive(Clone, Debug, Setting)]
 #[setting(default)]
 pub struct SecretsSettings {
@@ -32,20 +32,20 @@ impl Default for SecretsSettings {
     }
 }
 
-/// How a service proves to Vault who it is.
+/// How a service authenticates to Vault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Setting)]
 #[setting(rename_all = "lowercase")]
 pub enum VaultAuth {
-    /// By a token given to it.
+    /// With a given token.
     #[default]
     Token,
-    /// By the id of a role and a secret id.
+    /// With the id of a role and a secret id.
     AppRole,
-    /// By the token of its service account.
+    /// With the token of its service account.
     Kubernetes,
 }
 
-/// Where Vault is and how to log in.
+/// Vault's address and how to log in.
 #[derive(Clone, Debug, Default, Setting)]
 #[setting(default)]
 pub struct VaultSettings {
@@ -77,8 +77,8 @@ pub struct VaultSettings {
     pub service_account: Option<PathBuf>,
 }
 
-/// Where AWS Secrets Manager is. Credentials come from where AWS's own tools look for them: `AWS_ACCESS_KEY_ID` and its
-/// kin, a profile, a web identity, the container's or the machine's role.
+/// AWS Secrets Manager. Credentials are found in the same places as by AWS's own tools: `AWS_ACCESS_KEY_ID` and related
+/// variables, a profile, a web identity, the container's or the machine's role.
 #[derive(Clone, Debug, Default, Setting)]
 #[setting(default)]
 pub struct AwsSettings {
@@ -90,7 +90,7 @@ pub struct AwsSettings {
     pub endpoint: Option<Url>,
 }
 
-/// Where the API server of Kubernetes is. All defaults are those of a pod with a service account.
+/// Kubernetes' API server. The defaults are those of a pod with a service account.
 #[derive(Clone, Debug, Default, Setting)]
 #[setting(default)]
 pub struct KubernetesSettings {

@@ -1,8 +1,8 @@
-//! What all stores have in common: understanding the reference, taking the wanted part, counting, telling.
+//! What all stores have in common: they parse the reference, select a part of the secret, and count and log the refresh.
 
 #![cfg_attr(
     not(any(feature = "vault", feature = "aws", feature = "kubernetes")),
-    allow(dead_code, reason = "there are no stores without a feature")
+    allow(dead_code, reason = "without a feature there are no stores")
 )]
 
 use async_trait::async_trait;
@@ -12,17 +12,17 @@ use crate::metrics::{Outcome, Refreshes};
 use crate::reference::Reference;
 use crate::secret::Secret;
 
-/// A store of secrets.
+/// A secret store.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
     /// The scheme of its references.
     const SCHEME: &'static str;
 
-    /// The secret at the reference's path.
+    /// Reads the secret at the reference's path.
     async fn read(&self, reference: &Reference) -> Result<Secret, ResolveError>;
 }
 
-/// A store as settings see it.
+/// A store as a resolver of settings.
 pub(crate) struct Resolver<S> {
     store: S,
     refreshes: Refreshes,
@@ -33,7 +33,7 @@ impl<S: Store> Resolver<S> {
         Self { store, refreshes: refreshes.clone() }
     }
 
-    async fn ask(&self, reference: &str) -> Result<(Outcome, Resolved), ResolveError> {
+    async fn read(&self, reference: &str) -> Result<(Outcome, Resolved), ResolveError> {
         let reference =
             Reference::parse(S::SCHEME, reference).map_err(|error| ResolveError::permanent(error.to_string()))?;
         let secret = self.store.read(&reference).await?;
@@ -49,7 +49,7 @@ impl<S: Store> SecretResolver for Resolver<S> {
     }
 
     async fn resolve(&self, reference: &str) -> Result<Resolved, ResolveError> {
-        let answer = self.ask(reference).await;
+        let answer = self.read(reference).await;
         let outcome = answer.as_ref().map_or(Outcome::Failed, |(outcome, _)| *outcome);
         self.refreshes.count(S::SCHEME, outcome);
         match answer {
@@ -60,7 +60,7 @@ impl<S: Store> SecretResolver for Resolver<S> {
                     reference,
                     outcome = outcome.as_str(),
                     refresh_seconds,
-                    "secret given"
+                    "secret resolved"
                 );
                 Ok(resolved)
             }

@@ -1,4 +1,4 @@
-//! The store `aws` against a server that speaks AWS Secrets Manager's protocol (moto). `make test-aws` starts it and runs
+//! The store `aws` with a server that implements AWS Secrets Manager's protocol (moto). `make test-aws` starts it and runs
 //! this.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -11,7 +11,7 @@ use flotilla_secrets::{AwsSettings, SecretsSettings, resolvers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The server's address; its credentials are in the environment, where the official client looks for them.
+/// The server's address. The credentials are in the environment, where the official client looks for them.
 fn address() -> String {
     std::env::var("FLOTILLA_TEST_AWS_ADDRESS").expect("FLOTILLA_TEST_AWS_ADDRESS isn't set: run make test-aws")
 }
@@ -22,7 +22,7 @@ fn store(address: &str) -> Arc<dyn SecretResolver> {
     resolvers(&settings).into_iter().find(|resolver| resolver.scheme() == "aws").unwrap()
 }
 
-/// What an operator does: one request, which this server doesn't ask a valid signature of.
+/// Sends an operator's request; this server doesn't check its signature.
 async fn operate(action: &str, body: &str) -> String {
     let address = address();
     let host = address.strip_prefix("http://").unwrap();
@@ -50,7 +50,7 @@ async fn value(store: &dyn SecretResolver, reference: &str) -> String {
 }
 
 #[tokio::test]
-async fn fields_and_whole_texts_are_read_by_name_and_by_arn() {
+async fn fields_and_plain_text_are_read_by_name_and_by_arn() {
     let secret = r#"{"Name":"shop/orders","SecretString":"{\"user\":\"me\",\"password\":\"p@ss\"}"}"#;
     let made = operate("CreateSecret", secret).await;
     let arn = &made[made.find("arn:aws:").unwrap()..];
@@ -67,7 +67,7 @@ async fn fields_and_whole_texts_are_read_by_name_and_by_arn() {
 }
 
 #[tokio::test]
-async fn a_rotated_secret_is_read_next_time() {
+async fn the_next_read_returns_a_rotated_secret() {
     operate("CreateSecret", r#"{"Name":"rotated","SecretString":"first"}"#).await;
     let store = store(&address());
     assert_eq!(value(&*store, "aws://rotated").await, "first");
@@ -78,16 +78,16 @@ async fn a_rotated_secret_is_read_next_time() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_by_its_code_and_quotes_nothing() {
+async fn an_error_has_the_stores_code_and_quotes_no_secret() {
     operate("CreateSecret", r#"{"Name":"text","SecretString":"hunter2"}"#).await;
     let address = address();
-    for (address, reference, told, retriable) in [
+    for (address, reference, expected, retriable) in [
         (address.as_str(), "aws://none", "ResourceNotFoundException", false),
         (address.as_str(), "aws://text#key", "not a JSON object", false),
         ("http://127.0.0.1:1", "aws://text", "can't be reached", true),
     ] {
         let error = store(address).resolve(reference).await.unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(error.is_retriable(), retriable, "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }

@@ -1,5 +1,5 @@
-//! The store `kubernetes` against a server of this test that answers, over TLS, as the API of Kubernetes is documented to.
-//! It proves what we ask, how, and what we make of each answer; it isn't a cluster.
+//! The store `kubernetes` with a test server that responds, over TLS, as documented for Kubernetes' API. It checks the
+//! requests and the handling of each response, but isn't a cluster.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use flotilla_config::{ExposeSecret, SecretResolver};
-use flotilla_secrets::{Cluster, KubernetesSettings, Made, SecretsSettings, resolvers};
+use flotilla_secrets::{Cluster, Creation, KubernetesSettings, SecretsSettings, resolvers};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -37,7 +37,7 @@ impl Api {
         let noted = Arc::clone(&asked);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that doesn't trust us breaks off here.
+                // A client that doesn't trust the certificate disconnects here.
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
                 let mut request = String::new();
                 let mut piece = [0; 4096];
@@ -76,7 +76,7 @@ impl Api {
     }
 }
 
-/// A server for 127.0.0.1, whose authority is written to a file.
+/// A TLS configuration for 127.0.0.1, whose CA is written to a file.
 fn certified(authority: &Path) -> ServerConfig {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -94,7 +94,7 @@ fn certified(authority: &Path) -> ServerConfig {
         .unwrap()
 }
 
-/// Whether the head and as much body as it announces are there.
+/// Whether the head and the whole body have been received.
 fn is_whole(request: &str) -> bool {
     let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
     let head = head.to_lowercase();
@@ -150,7 +150,7 @@ async fn a_key_of_a_secret_is_read_as_the_service_account() {
 }
 
 #[tokio::test]
-async fn a_service_accounts_token_that_kubernetes_replaces_is_read_anew() {
+async fn a_replaced_service_account_token_is_read_again() {
     let api = Api::start().await;
     let store = api.store("token", "ca.crt");
     std::fs::write(api.file("token"), "former").unwrap();
@@ -161,50 +161,50 @@ async fn a_service_accounts_token_that_kubernetes_replaces_is_read_anew() {
 }
 
 #[tokio::test]
-async fn each_refusal_is_told_apart_and_quotes_nothing() {
+async fn each_failure_has_its_own_error_which_quotes_no_secret() {
     let api = Api::start().await;
     let store = api.store("token", "ca.crt");
-    for (reference, told, retriable) in [
+    for (reference, expected, retriable) in [
         ("kubernetes://other/orders#user", "may not get", false),
         ("kubernetes://shop/none#user", "doesn't have", false),
-        ("kubernetes://shop/orders#usr", "no field \"usr\", but bytes, password, user", false),
-        ("kubernetes://shop/orders#bytes", "not a text", false),
-        ("kubernetes://odd/orders#user", "what isn't a secret", true),
+        ("kubernetes://shop/orders#usr", "no field \"usr\"; it has bytes, password, user", false),
+        ("kubernetes://shop/orders#bytes", "not text", false),
+        ("kubernetes://odd/orders#user", "isn't a secret", true),
         ("kubernetes://busy/orders#user", "503", true),
         ("kubernetes://a/b/c#user", "kubernetes://namespace/name#key", false),
     ] {
         let error = store.resolve(reference).await.unwrap_err();
-        assert!(error.to_string().contains(told), "{reference}: {error}");
+        assert!(error.to_string().contains(expected), "{reference}: {error}");
         assert_eq!(error.is_retriable(), retriable, "{reference}: {error}");
         let all = format!("{error} {error:?}");
         assert!(!all.contains("hunter2") && !all.contains(TOKEN), "{all}");
     }
     let asked = api.asked.lock().unwrap();
     let busy = asked.iter().filter(|line| line.contains("/busy/")).count();
-    assert_eq!(busy, 4, "what may pass is tried again, within a bound");
+    assert_eq!(busy, 4, "transient errors are retried a bounded number of times");
 }
 
 #[tokio::test]
-async fn a_secret_is_made_once_and_one_that_is_there_is_left_alone() {
+async fn a_secret_is_created_once_and_an_existing_one_is_unchanged() {
     let api = Api::start().await;
     let cluster = Cluster::new(&api.settings("token", "ca.crt"));
     let secret =
         |name: &str| serde_json::json!({ "metadata": { "name": name }, "stringData": { "password": "hunter2" } });
-    assert_eq!(cluster.create_secret("shop", "orders", &secret("orders")).await, Ok(Made::Created));
-    assert_eq!(cluster.create_secret("shop", "taken", &secret("taken")).await, Ok(Made::Existed));
-    for (namespace, told, asked) in
+    assert_eq!(cluster.create_secret("shop", "orders", &secret("orders")).await, Ok(Creation::Created));
+    assert_eq!(cluster.create_secret("shop", "taken", &secret("taken")).await, Ok(Creation::Existed));
+    for (namespace, expected, attempts) in
         [("other", "may not create the secret orders of namespace other", 1), ("busy", "503", 4)]
     {
         let error = cluster.create_secret(namespace, "orders", &secret("orders")).await.unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
         let path = format!("POST /api/v1/namespaces/{namespace}/secrets HTTP/1.1");
-        assert_eq!(api.asked.lock().unwrap().iter().filter(|line| **line == path).count(), asked);
+        assert_eq!(api.asked.lock().unwrap().iter().filter(|line| **line == path).count(), attempts);
     }
 }
 
 #[tokio::test]
-async fn a_server_that_another_authority_vouches_for_is_told_nothing() {
+async fn no_request_is_sent_to_a_server_whose_ca_is_not_trusted() {
     let (api, other) = (Api::start().await, Api::start().await);
     std::fs::copy(other.file("ca.crt"), api.file("other.crt")).unwrap();
     let error = api.store("token", "other.crt").resolve("kubernetes://shop/orders#user").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The part of Vault's HTTP API that is used here: one request, one answer.
+//! The part of Vault's HTTP API that is used here: one request, one response.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio::sync::OnceCell;
 use crate::client::{Client, RequestError, secret_header};
 use crate::settings::SecretsSettings;
 
-/// Maximum length of Vault's reason for a refusal that is shown.
-const LONGEST_REASON: usize = 200;
+/// Maximum length of Vault's error text that is shown.
+const MAX_REASON: usize = 200;
 
 /// The server.
 pub(super) struct Api {
@@ -25,7 +25,7 @@ pub(super) struct Api {
     client: OnceCell<Client>,
 }
 
-/// An answer. Not `Debug`: it holds secrets.
+/// A response. Not `Debug`, because it contains secrets.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Reply {
@@ -46,16 +46,16 @@ pub(super) struct Granted {
     pub renewable: bool,
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The token isn't valid, or no policy of it allows this.
+    /// The token isn't valid, or none of its policies allows this.
     Denied,
-    /// Nothing is there.
+    /// Nothing exists at the path.
     Absent,
-    /// The request is at fault.
+    /// The request is invalid.
     Bad(String),
-    /// It may work later.
+    /// A retry may succeed.
     Later(String),
 }
 
@@ -66,7 +66,7 @@ impl Refusal {
             Self::Denied => ResolveError::permanent(format!("Vault denies {path}: no policy of the login allows it")),
             Self::Absent => ResolveError::permanent(format!("Vault has nothing at {path}")),
             Self::Bad(why) => ResolveError::permanent(format!("Vault refuses {path}: {why}")),
-            Self::Later(why) => ResolveError::transient(format!("Vault doesn't give {path}: {why}")),
+            Self::Later(why) => ResolveError::transient(format!("can't read {path} from Vault: {why}")),
         }
     }
 }
@@ -99,11 +99,11 @@ impl Api {
     ) -> Result<Reply, Refusal> {
         let unset = || Refusal::Bad("secrets.vault.address (or VAULT_ADDR) is not set".to_owned());
         let address = self.address.as_deref().ok_or_else(unset)?;
-        let malformed = || Refusal::Bad("the address and the path make no request".to_owned());
+        let malformed = || Refusal::Bad("the address or the path is invalid".to_owned());
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{address}/v1/{path}"))
-            // Without it an agent in between answers browsers' forged requests too.
+            // A Vault agent requires this header, which browsers can't be tricked into sending.
             .header("X-Vault-Request", "true");
         if let Some(namespace) = &self.namespace {
             request = request.header("X-Vault-Namespace", namespace);
@@ -122,17 +122,17 @@ impl Api {
 fn parse_reply(status: StatusCode, body: &[u8]) -> Result<Reply, Refusal> {
     match status.as_u16() {
         204 => Ok(Reply::default()),
-        // The parser's own message might quote the answer.
-        200 => serde_json::from_slice(body).map_err(|_| Refusal::Later("it answers with an invalid body".to_owned())),
+        // The parser's message might quote the response.
+        200 => serde_json::from_slice(body).map_err(|_| Refusal::Later("the response is invalid".to_owned())),
         403 => Err(Refusal::Denied),
         404 => Err(Refusal::Absent),
-        // Behind its other replicas; asked too often; a standby, not set up, or sealed.
+        // Not yet replicated; rate limit; a standby, not initialised, or sealed.
         412 | 429 | 472 | 473 | 500..=599 => Err(Refusal::Later(reason(status, body))),
         _ => Err(Refusal::Bad(reason(status, body))),
     }
 }
 
-/// Vault's reason for a refusal, on one line. It says what is wrong with a request, not what was in it.
+/// Vault's error text, on one line. It describes what is wrong with a request but doesn't quote it.
 fn reason(status: StatusCode, body: &[u8]) -> String {
     #[derive(Default, Deserialize)]
     struct Errors {
@@ -140,9 +140,9 @@ fn reason(status: StatusCode, body: &[u8]) -> String {
         errors: Vec<String>,
     }
     let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
-    let said = errors.errors.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
-    let said: String = said.chars().take(LONGEST_REASON).collect();
-    if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }
+    let text = errors.errors.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let text: String = text.chars().take(MAX_REASON).collect();
+    if text.is_empty() { status.to_string() } else { format!("{status}: {text}") }
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_tells_whether_it_may_work_later() {
+    fn the_status_determines_whether_a_retry_may_succeed() {
         let refused = |status: u16| {
             let body = br#"{"errors":["1 error occurred:\n\t* no\n\n"]}"#;
             parse_reply(StatusCode::from_u16(status).unwrap(), body).err().unwrap().about("secret/orders")
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_isnt_understood_is_not_quoted() {
+    fn an_invalid_response_is_not_quoted() {
         let refusal = parse_reply(StatusCode::OK, br#"{"data":"hunter2"}"#).err().unwrap();
         assert!(!refusal.about("secret/orders").to_string().contains("hunter2"));
     }

@@ -1,4 +1,4 @@
-//! A credential that was made for us and ends unless it is renewed.
+//! A leased credential, which expires unless it is renewed.
 
 use std::time::Duration;
 
@@ -8,54 +8,54 @@ use super::login::Session;
 use crate::metrics::Outcome;
 use crate::secret::{Content, Fields, Secret};
 
-/// No sooner than this is anything asked again.
-const SOONEST: Duration = Duration::from_secs(1);
+/// Minimum time until a refresh.
+const MIN_REFRESH: Duration = Duration::from_secs(1);
 
-/// When something that lasts this long is to be seen to.
-pub(super) fn due(whole: Duration) -> Duration {
-    whole * 2 / 3
+/// When a lease or login with this lifetime is due for renewal.
+pub(super) fn due(lifetime: Duration) -> Duration {
+    lifetime * 2 / 3
 }
 
 /// A leased credential.
 pub(super) struct Lease {
     pub id: String,
-    /// How long it was granted for at first.
-    pub whole: Duration,
+    /// The lifetime granted at first.
+    pub lifetime: Duration,
     pub renewable: bool,
-    /// The login that it belongs to, with which it ends.
+    /// The number of the login that it belongs to, with which it ends.
     pub session: u64,
     fields: Fields,
     due: Instant,
 }
 
 impl Lease {
-    /// A lease, if the answer was one.
+    /// A lease, if the response has one.
     pub fn granted(id: String, seconds: u64, renewable: bool, session: &Session, fields: Fields) -> Option<Self> {
         if id.is_empty() || seconds == 0 {
             return None;
         }
-        let whole = Duration::from_secs(seconds);
-        Some(Self { id, whole, renewable, session: session.number, fields, due: Instant::now() + due(whole) })
+        let lifetime = Duration::from_secs(seconds);
+        Some(Self { id, lifetime, renewable, session: session.number, fields, due: Instant::now() + due(lifetime) })
     }
 
     pub fn is_due(&self) -> bool {
         self.due <= Instant::now()
     }
 
-    /// Takes over a renewal. False where too little is left: near the longest life that Vault allows, it grants ever less.
+    /// Applies a renewal. Returns false if too little time was granted, as Vault does near a lease's maximum lifetime.
     pub fn extend(&mut self, seconds: u64) -> bool {
         let granted = Duration::from_secs(seconds);
-        if granted < self.whole / 2 {
+        if granted < self.lifetime / 2 {
             return false;
         }
         self.due = Instant::now() + due(granted);
         true
     }
 
-    /// The credential; to be asked for again when it is due, or its login.
+    /// The credential, to be refreshed when it or its login is due.
     pub fn secret(&self, session: &Session, outcome: Outcome) -> Secret {
         let due = session.due().map_or(self.due, |login| login.min(self.due));
-        let refresh_in = due.saturating_duration_since(Instant::now()).max(SOONEST);
+        let refresh_in = due.saturating_duration_since(Instant::now()).max(MIN_REFRESH);
         Secret { content: Content::Fields(self.fields.clone()), refresh_in: Some(refresh_in), outcome }
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_is_seen_to_when_two_thirds_have_passed() {
+    async fn a_lease_is_due_after_two_thirds_of_its_lifetime() {
         let session = Session::endless("token");
         let mut lease = lease(90, &session);
         assert_eq!(lease.secret(&session, Outcome::Issued).refresh_in, Some(Duration::from_secs(60)));
@@ -90,13 +90,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_login_that_ends_sooner_than_the_lease_is_seen_to_first() {
+    async fn a_login_that_expires_before_the_lease_is_due_first() {
         let session = Session::of("token", 30);
         assert_eq!(lease(90, &session).secret(&session, Outcome::Issued).refresh_in, Some(Duration::from_secs(20)));
     }
 
     #[tokio::test]
-    async fn an_answer_without_a_lease_is_none() {
+    async fn a_response_without_a_lease_is_none() {
         let session = Session::endless("token");
         assert!(Lease::granted(String::new(), 2_764_800, false, &session, Fields::new()).is_none());
         assert!(Lease::granted("id".to_owned(), 0, false, &session, Fields::new()).is_none());

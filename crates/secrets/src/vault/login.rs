@@ -1,5 +1,5 @@
-//! Logs in to Vault: by a token, a role's id and secret id, or the pod's service account. A login that ends is renewed,
-//! or made anew, before it does.
+//! Logs in to Vault with a token, a role's id and secret id, or the pod's service account. A login is renewed, or replaced
+//! by a new one, before it expires.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,23 +21,23 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/tok
 #[derive(Clone)]
 pub(super) struct Session {
     pub token: SecretString,
-    /// Counts logins: what was leased to a former one ends with it.
+    /// The number of this login. Leases end with the login that they were granted to.
     pub number: u64,
-    /// When it was granted or renewed, and for how long; nothing for one without an end.
+    /// When it was granted or last renewed, and for how long; `None` if it doesn't expire.
     lasts: Option<(Instant, Duration)>,
-    /// How long it was granted for at first.
-    whole: Duration,
+    /// The lifetime granted at first.
+    lifetime: Duration,
     renewable: bool,
 }
 
 impl Session {
     fn new(token: SecretString, number: u64, seconds: u64, renewable: bool) -> Self {
-        let whole = Duration::from_secs(seconds);
-        let lasts = (seconds > 0).then(|| (Instant::now(), whole));
-        Self { token, number, lasts, whole, renewable }
+        let lifetime = Duration::from_secs(seconds);
+        let lasts = (seconds > 0).then(|| (Instant::now(), lifetime));
+        Self { token, number, lasts, lifetime, renewable }
     }
 
-    /// When it is to be seen to.
+    /// When it is due for renewal.
     pub fn due(&self) -> Option<Instant> {
         self.lasts.map(|(since, lasts)| since + due(lasts))
     }
@@ -61,18 +61,18 @@ impl Session {
     }
 }
 
-/// The way in.
-enum Way {
+/// How to log in.
+enum AuthMethod {
     Token(Option<SecretString>),
     TokenFile(PathBuf),
     AppRole { mount: String, role_id: Option<SecretString>, secret_id: Option<SecretString> },
     Kubernetes { mount: String, role: Option<String>, account: PathBuf },
 }
 
-/// Logs in and stays logged in.
+/// Logs in and keeps the login valid.
 pub(super) struct Logins {
     api: Api,
-    way: Way,
+    method: AuthMethod,
     state: Mutex<State>,
 }
 
@@ -85,30 +85,30 @@ struct State {
 impl Logins {
     pub fn new(api: Api, settings: &VaultSettings) -> Self {
         let mount = |default: &str| settings.auth_mount.clone().unwrap_or_else(|| default.to_owned());
-        let way = match settings.auth {
+        let method = match settings.auth {
             VaultAuth::Token => match &settings.token_path {
-                Some(file) => Way::TokenFile(file.clone()),
-                None => Way::Token(settings.token.clone()),
+                Some(file) => AuthMethod::TokenFile(file.clone()),
+                None => AuthMethod::Token(settings.token.clone()),
             },
-            VaultAuth::AppRole => Way::AppRole {
+            VaultAuth::AppRole => AuthMethod::AppRole {
                 mount: mount("approle"),
                 role_id: settings.role_id.clone(),
                 secret_id: settings.secret_id.clone(),
             },
-            VaultAuth::Kubernetes => Way::Kubernetes {
+            VaultAuth::Kubernetes => AuthMethod::Kubernetes {
                 mount: mount("kubernetes"),
                 role: settings.role.clone(),
                 account: settings.service_account.clone().unwrap_or_else(|| SERVICE_ACCOUNT.into()),
             },
         };
-        Self { api, way, state: Mutex::default() }
+        Self { api, method, state: Mutex::default() }
     }
 
     pub fn api(&self) -> &Api {
         &self.api
     }
 
-    /// The login that holds; renewed, or made anew, where it is due.
+    /// The current login; renewed or replaced if it is due.
     pub async fn current(&self) -> Result<Session, ResolveError> {
         let mut state = self.state.lock().await;
         match state.session.take() {
@@ -116,7 +116,7 @@ impl Logins {
             Some(session) => {
                 let renewed = self.renew_if_due(&mut state, session.clone()).await;
                 if renewed.is_err() && !session.is_over() {
-                    // What is left of it may be of use yet.
+                    // It is still valid for a while.
                     state.session = Some(session);
                 }
                 renewed
@@ -125,7 +125,7 @@ impl Logins {
         }
     }
 
-    /// Another login than the one that was denied something, or nothing if that one is in order: then it isn't allowed.
+    /// A login to use in place of one that was denied a request; `None` if that one is valid, so that the denial stands.
     pub async fn replaced(&self, denied: &Session) -> Result<Option<Session>, ResolveError> {
         let mut state = self.state.lock().await;
         if let Some(session) = state.session.as_ref().filter(|session| session.number != denied.number) {
@@ -134,7 +134,7 @@ impl Logins {
         match self.api.call(&Method::GET, "auth/token/lookup-self", Some(&denied.token), None).await {
             Ok(_) => Ok(None),
             Err(Refusal::Denied) => {
-                tracing::warn!("vault no longer knows this login: logging in anew");
+                tracing::warn!("vault login is no longer valid, logging in again");
                 state.session = None;
                 self.log_in(&mut state).await.map(Some)
             }
@@ -142,7 +142,7 @@ impl Logins {
         }
     }
 
-    /// Renews a login, or makes another.
+    /// Renews a login, or logs in again.
     async fn renew_if_due(&self, state: &mut State, session: Session) -> Result<Session, ResolveError> {
         if session.renewable {
             let body = json!({});
@@ -150,8 +150,8 @@ impl Logins {
             match renewed.map(|reply| reply.auth) {
                 Ok(Some(granted)) => {
                     let left = Duration::from_secs(granted.lease_duration);
-                    // Near the longest life that Vault allows it grants ever less; a token given to us has no successor.
-                    if left >= session.whole / 2 || !self.makes_tokens() {
+                    // Near a login's maximum lifetime Vault grants less and less. A given token can't be replaced.
+                    if left >= session.lifetime / 2 || !self.issues_tokens() {
                         let session = Session { lasts: Some((Instant::now(), left)), ..session };
                         return Ok(keep(state, session));
                     }
@@ -163,21 +163,21 @@ impl Logins {
         self.log_in(state).await
     }
 
-    /// Whether a login makes a new token each time.
-    fn makes_tokens(&self) -> bool {
-        !matches!(self.way, Way::Token(_))
+    /// Whether each login gets a new token.
+    fn issues_tokens(&self) -> bool {
+        !matches!(self.method, AuthMethod::Token(_))
     }
 
     async fn log_in(&self, state: &mut State) -> Result<Session, ResolveError> {
-        let (token, seconds, renewable) = match &self.way {
-            Way::Token(token) => self.given(set(token.as_ref(), "token")?.clone()).await?,
-            Way::TokenFile(file) => self.given(read(file).await?).await?,
-            Way::AppRole { mount, role_id, secret_id } => {
+        let (token, seconds, renewable) = match &self.method {
+            AuthMethod::Token(token) => self.given(set(token.as_ref(), "token")?.clone()).await?,
+            AuthMethod::TokenFile(file) => self.given(read(file).await?).await?,
+            AuthMethod::AppRole { mount, role_id, secret_id } => {
                 let role_id = set(role_id.as_ref(), "role_id")?.expose_secret();
                 let secret_id = set(secret_id.as_ref(), "secret_id")?.expose_secret();
                 self.by("approle", mount, &json!({ "role_id": role_id, "secret_id": secret_id })).await?
             }
-            Way::Kubernetes { mount, role, account } => {
+            AuthMethod::Kubernetes { mount, role, account } => {
                 let role = set(role.as_ref(), "role")?;
                 let account = read(account).await?;
                 self.by("kubernetes", mount, &json!({ "role": role, "jwt": account.expose_secret() })).await?
@@ -188,13 +188,11 @@ impl Logins {
         Ok(keep(state, Session::new(token, state.logins, seconds, renewable)))
     }
 
-    /// A token that was given to us: Vault returns how long it lasts.
+    /// Looks up a given token's remaining lifetime.
     async fn given(&self, token: SecretString) -> Result<(SecretString, u64, bool), ResolveError> {
         let path = "auth/token/lookup-self";
         let reply = self.api.call(&Method::GET, path, Some(&token), None).await.map_err(|refusal| match refusal {
-            Refusal::Denied => {
-                ResolveError::permanent("Vault refuses the token: it is revoked, has expired, or was never known")
-            }
+            Refusal::Denied => ResolveError::permanent("Vault refuses the token: it is revoked, expired or unknown"),
             refusal => refusal.about(path),
         })?;
         let data = reply.data.unwrap_or_default();
@@ -203,10 +201,10 @@ impl Logins {
         Ok((token, seconds, renewable))
     }
 
-    /// A login that makes a token for us.
+    /// Logs in with an auth method that issues a token.
     async fn by(&self, how: &str, mount: &str, body: &Value) -> Result<(SecretString, u64, bool), ResolveError> {
         let path = format!("auth/{}/login", mount.trim_matches('/'));
-        let refused = |why: &str| ResolveError::permanent(format!("Vault refuses the login by {how}: {why}"));
+        let refused = |why: &str| ResolveError::permanent(format!("Vault refuses the login with {how}: {why}"));
         match self.api.call(&Method::POST, &path, None, Some(body)).await.map(|reply| reply.auth) {
             Ok(Some(Granted { client_token, lease_duration, renewable })) => {
                 Ok((client_token, lease_duration, renewable))
@@ -226,7 +224,7 @@ fn keep(state: &mut State, session: Session) -> Session {
 }
 
 fn set<'a, T>(value: Option<&'a T>, name: &str) -> Result<&'a T, ResolveError> {
-    value.ok_or_else(|| ResolveError::permanent(format!("secrets.vault.{name} is needed to log in to Vault")))
+    value.ok_or_else(|| ResolveError::permanent(format!("secrets.vault.{name} is required to log in to Vault")))
 }
 
 async fn read(file: &Path) -> Result<SecretString, ResolveError> {

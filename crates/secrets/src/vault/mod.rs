@@ -1,10 +1,10 @@
-//! Vault and OpenBao: fields of key-value secrets (both versions), and credentials that are made on demand and leased,
+//! Vault and OpenBao: fields of key-value secrets (both versions), and credentials that are created on demand and leased,
 //! such as a database's.
 //!
-//! What kind of engine a path belongs to is asked of the server, so `vault://secret/orders#password` and
-//! `vault://database/creds/orders#postgres://{username}:{password}@db/orders` are written alike. A lease is renewed once
-//! two thirds of it have passed, and where the rest would be too short, the next credential is taken while the former one
-//! still holds. References to one path share its lease.
+//! The server is asked for the type of a path's engine, so `vault://secret/orders#password` and
+//! `vault://database/creds/orders#postgres://{username}:{password}@db/orders` have the same syntax. A lease is renewed
+//! after two thirds of its lifetime; if the renewal would be too short, a new credential is leased while the old one is
+//! still valid. References to the same path share its lease.
 
 mod api;
 mod lease;
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::attempts::repeated;
+use crate::attempts::with_retries;
 use crate::metrics::Outcome;
 use crate::reference::Reference;
 use crate::secret::{Content, Fields, Secret, fields_of};
@@ -39,13 +39,13 @@ pub(crate) struct Vault {
     leases: Mutex<BTreeMap<String, Slot>>,
 }
 
-/// The lease of one path; whoever holds it renews.
+/// The lease of one path. The holder of the lock renews it.
 type Slot = Arc<AsyncMutex<Option<Lease>>>;
 
-/// An engine, as `sys/internal/ui/mounts` shows it.
+/// An engine, as returned by `sys/internal/ui/mounts`.
 #[derive(Clone, Deserialize)]
 struct Engine {
-    /// Where it is mounted, with a slash at its end.
+    /// Its mount point, with a trailing slash.
     path: String,
     #[serde(rename = "type")]
     kind: String,
@@ -58,7 +58,7 @@ struct EngineOptions {
 }
 
 impl Engine {
-    /// Where the API has the key-value secret that lies at `path`, if this engine keeps versions.
+    /// The API path of the key-value secret at `path`, if this engine keeps versions.
     fn versioned(&self, path: &str) -> Option<String> {
         let version = self.options.as_ref().and_then(|options| options.version.as_deref());
         let versioned = self.kind == "kv" && version == Some("2");
@@ -78,7 +78,7 @@ impl Vault {
 
     /// Sends a request with the current login; logs in again if that login has ended.
     async fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<(Reply, Session), ResolveError> {
-        repeated(|| self.ask_once(method, path, body)).await
+        with_retries(|| self.ask_once(method, path, body)).await
     }
 
     async fn ask_once(
@@ -112,7 +112,7 @@ impl Vault {
         Ok(engine)
     }
 
-    /// A secret of a key-value engine that keeps versions: the newest.
+    /// Reads the newest version of a key-value secret.
     async fn read_versioned(&self, path: &str) -> Result<Secret, ResolveError> {
         let (reply, _) = self.ask(&Method::GET, path, None).await?;
         match reply.data.and_then(|mut data| data.remove("data")) {
@@ -126,7 +126,7 @@ impl Vault {
         Secret { content: Content::Fields(fields), refresh_in, outcome: Outcome::Read }
     }
 
-    /// Any other secret at a path: leased if Vault gives a lease.
+    /// Reads any other secret, with its lease if Vault grants one.
     async fn read_leased(&self, path: &str) -> Result<Secret, ResolveError> {
         let slot = {
             let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,26 +157,26 @@ impl Vault {
         Ok(secret)
     }
 
-    /// Whether the lease goes on for long enough. An error only where it can't be told yet.
+    /// Renews a lease. Returns whether it is valid for long enough; an error means that the renewal can be retried.
     async fn renew(&self, lease: &mut Lease) -> Result<bool, ResolveError> {
         if !lease.renewable {
             return Ok(false);
         }
-        let body = json!({ "lease_id": lease.id, "increment": lease.whole.as_secs() });
+        let body = json!({ "lease_id": lease.id, "increment": lease.lifetime.as_secs() });
         match self.ask(&Method::PUT, "sys/leases/renew", Some(&body)).await {
             Ok((reply, session)) if session.number == lease.session => Ok(lease.extend(reply.lease_duration)),
-            // Logged in anew on the way: the lease ends with the former login.
+            // There was a new login meanwhile; the lease ended with the old one.
             Ok(_) => Ok(false),
             Err(error) if error.is_retriable() => Err(error),
             Err(error) => {
-                tracing::warn!(%error, "lease not renewed, reading a new credential");
+                tracing::warn!(%error, "lease not renewed, leasing a new credential");
                 Ok(false)
             }
         }
     }
 }
 
-/// How long until Vault changes a static role's password, which it tells beside it as `ttl`.
+/// How long until Vault rotates a static role's password, from the field `ttl`.
 fn until_rotation(fields: &Fields) -> Duration {
     use flotilla_config::ExposeSecret as _;
     let ttl = fields.get("ttl").and_then(Option::as_ref).and_then(|ttl| ttl.expose_secret().parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! The server that `scripts/test/vault.sh` started, set up by its own command line.
+//! The server that `scripts/test/vault.sh` started, configured with its own command line.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +29,7 @@ impl Bao {
         }
     }
 
-    /// A name that no other test has.
+    /// A unique name.
     pub fn name(&self, what: &str) -> String {
         format!("{what}-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
     }
@@ -39,7 +39,7 @@ impl Bao {
         self.run_with(arguments, "").await
     }
 
-    /// As [`run`](Self::run), with something to read.
+    /// Like [`run`](Self::run), with standard input.
     pub async fn run_with(&self, arguments: &[&str], input: &str) -> String {
         let mut command = Command::new(&self.program);
         command.args(arguments).env("BAO_ADDR", &self.address).env("BAO_TOKEN", &self.root);
@@ -50,21 +50,21 @@ impl Bao {
             child.wait_with_output().await.unwrap()
         };
         let output = tokio::time::timeout(TIMEOUT, work).await.expect("the command ends in time");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// One field of a command's answer.
+    /// One field of a command's output.
     pub async fn field(&self, field: &str, arguments: &[&str]) -> String {
-        // Behind the command's own name, before its arguments.
+        // After the command's name, before its arguments.
         let (command, rest) = arguments.split_at(if arguments[0] == "token" { 2 } else { 1 });
         let wanted = format!("-field={field}");
         let all: Vec<&str> = command.iter().copied().chain([wanted.as_str()]).chain(rest.iter().copied()).collect();
         self.run(&all).await
     }
 
-    /// A policy that allows nothing but to read these paths; its name.
+    /// Creates a policy that allows only reading these paths, and returns its name.
     pub async fn may_read(&self, paths: &[&str]) -> String {
         let name = self.name("policy");
         let rules: String =
@@ -73,7 +73,7 @@ impl Bao {
         name
     }
 
-    /// A token that may do no more than read these paths, and lasts a minute unless renewed.
+    /// A token that can only read these paths and expires after a minute unless renewed.
     pub async fn token(&self, paths: &[&str]) -> String {
         let policy = format!("-policy={}", self.may_read(paths).await);
         self.field("token", &["token", "create", "-ttl=60s", &policy]).await

@@ -28,7 +28,7 @@ async fn fields_of_both_versions_are_read_wherever_the_engine_is_mounted() {
 }
 
 #[tokio::test]
-async fn a_new_version_is_read_next_time_and_a_deleted_one_is_told() {
+async fn the_next_read_returns_a_new_version_and_fails_for_a_deleted_one() {
     let bao = Bao::running();
     let mount = bao.name("keys");
     bao.run(&["secrets", "enable", &format!("-path={mount}"), "-version=2", "kv"]).await;
@@ -39,14 +39,14 @@ async fn a_new_version_is_read_next_time_and_a_deleted_one_is_told() {
     bao.run(&["kv", "put", &at, "signing", "key=second"]).await;
     let read = store.resolve(&reference).await.unwrap();
     assert_eq!(read.value.expose_secret(), "second");
-    assert_eq!(read.refresh_in, Some(crate::logins::REFRESH), "what has no lease is read again by and by");
+    assert_eq!(read.refresh_in, Some(crate::logins::REFRESH), "a secret without a lease is refreshed at the interval");
     bao.run(&["kv", "delete", &at, "signing"]).await;
     let error = store.resolve(&reference).await.unwrap_err();
     assert!(!error.is_retriable(), "{error}");
 }
 
 #[tokio::test]
-async fn what_isnt_there_or_isnt_allowed_is_told_without_a_secret() {
+async fn the_error_for_an_absent_or_denied_secret_quotes_no_secret() {
     let bao = Bao::running();
     let mount = bao.name("keys");
     bao.run(&["secrets", "enable", &format!("-path={mount}"), "-version=2", "kv"]).await;
@@ -55,13 +55,13 @@ async fn what_isnt_there_or_isnt_allowed_is_told_without_a_secret() {
     bao.run(&["kv", "put", &at, "theirs", "key=hunter2"]).await;
     let token = bao.token(&[&format!("{mount}/data/mine"), &format!("{mount}/data/none")]).await;
     let store = by_token(&bao, &token);
-    for (path, told) in [
-        ("mine#kee", "no field \"kee\", but key"),
+    for (path, expected) in [
+        ("mine#kee", "no field \"kee\"; it has key"),
         ("none#key", "nothing at"),
         ("theirs#key", "no policy of the login allows it"),
     ] {
         let error = store.resolve(&format!("vault://{mount}/{path}")).await.unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
         assert!(!error.is_retriable(), "{error}");
         let all = format!("{error:?} {error}");
         assert!(!all.contains("hunter2") && !all.contains(&token), "{all}");

@@ -1,4 +1,4 @@
-//! Credentials that Vault makes on demand.
+//! Credentials that Vault creates on demand.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ fn count(registry: &Registry, result: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_lease_is_renewed_and_then_replaced_while_the_former_credential_still_holds() {
+async fn a_lease_is_renewed_and_then_replaced_while_the_previous_credential_is_still_valid() {
     let bao = Bao::running();
     let database = Database::start(&bao, "orders").await;
-    // Long enough that a slow machine, too, finds the former one before it ends.
+    // Long enough that even a slow machine finds the previous one before it expires.
     database.role("system", "8s", "13s").await;
     let token = bao.token(&[&format!("{}/creds/system", database.mount)]).await;
     let vault = VaultSettings {
@@ -56,7 +56,7 @@ async fn a_lease_is_renewed_and_then_replaced_while_the_former_credential_still_
 }
 
 #[tokio::test]
-async fn references_to_one_path_share_a_lease_and_asking_early_costs_nothing() {
+async fn references_to_one_path_share_a_lease() {
     let bao = Bao::running();
     let database = Database::start(&bao, "orders").await;
     database.role("user", "10m", "1h").await;
@@ -67,12 +67,12 @@ async fn references_to_one_path_share_a_lease_and_asking_early_costs_nothing() {
     let text = |read: Result<flotilla_config::Resolved, _>| read.unwrap().value.expose_secret().to_owned();
     assert_eq!(text(both), format!("{}:{}", text(name), text(password)));
     let roles = database.run("SELECT FROM pg_roles WHERE rolname LIKE 'v-%'").await;
-    assert_eq!(roles.len(), 1, "one credential was made");
+    assert_eq!(roles.len(), 1, "one credential was created");
     database.stop().await;
 }
 
 #[tokio::test]
-async fn a_lease_that_is_revoked_is_replaced_when_it_is_due() {
+async fn a_revoked_lease_is_replaced_when_it_is_due() {
     let bao = Bao::running();
     let database = Database::start(&bao, "orders").await;
     database.role("user", "3s", "1h").await;
@@ -87,7 +87,7 @@ async fn a_lease_that_is_revoked_is_replaced_when_it_is_due() {
 }
 
 #[tokio::test]
-async fn a_lease_ends_with_its_login_so_that_a_new_login_takes_a_new_one() {
+async fn a_new_login_gets_a_new_lease() {
     let bao = Bao::running();
     let database = Database::start(&bao, "orders").await;
     database.role("user", "10m", "1h").await;

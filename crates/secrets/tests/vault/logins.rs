@@ -1,4 +1,4 @@
-//! Logging in, staying logged in, and being thrown out.
+//! Logins: how they are made, renewed and replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use flotilla_secrets::{SecretsSettings, VaultAuth, VaultSettings, resolvers};
 
 use crate::bao::Bao;
 
-/// How often secrets without a lease are read again.
+/// How often secrets without a lease are refreshed.
 pub const REFRESH: Duration = Duration::from_secs(60);
 
 /// The store with these settings.
@@ -18,12 +18,12 @@ pub fn store(bao: &Bao, vault: VaultSettings) -> Arc<dyn SecretResolver> {
     resolvers(&settings).into_iter().find(|resolver| resolver.scheme() == "vault").unwrap()
 }
 
-/// The store as the owner of a token.
+/// The store with a token.
 pub fn by_token(bao: &Bao, token: &str) -> Arc<dyn SecretResolver> {
     store(bao, VaultSettings { token: Some(token.to_owned().into()), ..VaultSettings::default() })
 }
 
-/// A role that may read `paths`; its settings, and its path.
+/// The settings of a role that can read `paths`.
 pub async fn app_role(bao: &Bao, paths: &[&str], lasts: &[&str]) -> VaultSettings {
     let mount = bao.name("approle");
     bao.run(&["auth", "enable", &format!("-path={mount}"), "approle"]).await;
@@ -42,7 +42,7 @@ pub async fn app_role(bao: &Bao, paths: &[&str], lasts: &[&str]) -> VaultSetting
     }
 }
 
-/// A secret to read, and what it takes to read it.
+/// The reference of a secret, and the path that a policy must allow.
 pub async fn readable(bao: &Bao) -> (String, String) {
     let mount = bao.name("keys");
     bao.run(&["secrets", "enable", &format!("-path={mount}"), "-version=2", "kv"]).await;
@@ -51,7 +51,7 @@ pub async fn readable(bao: &Bao) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_role_logs_in_and_logs_in_anew_when_its_login_can_be_renewed_no_more() {
+async fn a_role_logs_in_again_when_its_login_can_no_longer_be_renewed() {
     let bao = Bao::running();
     let (reference, path) = readable(&bao).await;
     let settings = app_role(&bao, &[&path], &["token_ttl=3s", "token_max_ttl=5s"]).await;
@@ -65,7 +65,7 @@ async fn a_role_logs_in_and_logs_in_anew_when_its_login_can_be_renewed_no_more()
 }
 
 #[tokio::test]
-async fn a_role_whose_login_is_revoked_logs_in_anew_at_once() {
+async fn a_role_whose_login_is_revoked_logs_in_again_at_once() {
     let bao = Bao::running();
     let (reference, path) = readable(&bao).await;
     let settings = app_role(&bao, &[&path], &["token_ttl=10m"]).await;
@@ -77,7 +77,7 @@ async fn a_role_whose_login_is_revoked_logs_in_anew_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_it_ends() {
+async fn a_token_is_renewed_before_it_expires() {
     let bao = Bao::running();
     let (reference, path) = readable(&bao).await;
     let policy = format!("-policy={}", bao.may_read(&[&path]).await);
@@ -91,7 +91,7 @@ async fn a_token_is_renewed_before_it_ends() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_revoked_is_told_as_such_until_its_file_holds_another() {
+async fn a_revoked_token_is_an_error_until_its_file_has_another() {
     let bao = Bao::running();
     let (reference, path) = readable(&bao).await;
     let (first, second) = (bao.token(&[&path]).await, bao.token(&[&path]).await);
@@ -109,19 +109,19 @@ async fn a_token_that_is_revoked_is_told_as_such_until_its_file_holds_another() 
 }
 
 #[tokio::test]
-async fn a_login_that_is_refused_tells_no_secret() {
+async fn the_error_of_a_refused_login_contains_no_secret() {
     let bao = Bao::running();
     let settings = app_role(&bao, &["none"], &[]).await;
     let wrong = VaultSettings { secret_id: Some("hunter2".to_owned().into()), ..settings };
     let error = store(&bao, wrong).resolve("vault://secret/orders#key").await.unwrap_err();
-    assert!(error.to_string().contains("refuses the login by approle"), "{error}");
+    assert!(error.to_string().contains("refuses the login with approle"), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     let error = store(&bao, VaultSettings::default()).resolve("vault://secret/orders#key").await.unwrap_err();
     assert!(error.to_string().contains("secrets.vault.token"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_that_isnt_there_is_told_as_something_that_may_pass() {
+async fn an_unreachable_server_is_a_transient_error() {
     let mut bao = Bao::running();
     bao.address = "http://127.0.0.1:1".to_owned();
     let error = by_token(&bao, "hvs.token").resolve("vault://secret/orders#key").await.unwrap_err();

@@ -1,5 +1,5 @@
-//! Logging in as a pod. Vault asks Kubernetes whether a service account's token is genuine; this test answers in the place
-//! of Kubernetes, so it proves our side and Vault's, and nothing about a cluster.
+//! Logging in as a pod. Vault asks Kubernetes whether a service account's token is genuine. This test responds in place of
+//! Kubernetes, so it checks this crate and Vault, but not a cluster.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn service_account(name: &str) -> String {
     format!("{}.{}.{}", part(r#"{"alg":"RS256","kid":"k"}"#), part(&claims), part("signature"))
 }
 
-/// Says of every token that it is `shop/orders`.
+/// A token reviewer that accepts every token as `shop/orders`.
 async fn reviewer() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -44,14 +44,14 @@ async fn reviewer() -> String {
 }
 
 #[tokio::test]
-async fn a_pod_logs_in_by_its_service_account_and_another_account_does_not() {
+async fn a_pod_logs_in_with_its_service_account_and_another_account_is_refused() {
     let bao = Bao::running();
     let (reference, path) = readable(&bao).await;
     let mount = bao.name("kubernetes");
     bao.run(&["auth", "enable", &format!("-path={mount}"), "kubernetes"]).await;
     let host = format!("kubernetes_host={}", reviewer().await);
     let config = format!("auth/{mount}/config");
-    // Asked for, though this answer goes over plain HTTP.
+    // Required by Vault, although the reviewer uses plain HTTP.
     let key = rcgen::generate_simple_self_signed(vec!["kubernetes".to_owned()]).unwrap();
     let authority = format!("kubernetes_ca_cert={}", key.cert.pem());
     bao.run(&["write", &config, &host, &authority, "token_reviewer_jwt=reviewer", "disable_iss_validation=true"]).await;
@@ -80,5 +80,5 @@ async fn a_pod_logs_in_by_its_service_account_and_another_account_does_not() {
     let read = tokio::time::timeout(Duration::from_secs(20), store(&bao, settings("orders")).resolve(&reference)).await;
     assert_eq!(read.unwrap().unwrap().value.expose_secret(), "value");
     let error = store(&bao, settings("payments")).resolve(&reference).await.unwrap_err();
-    assert!(error.to_string().contains("refuses the login by kubernetes"), "{error}");
+    assert!(error.to_string().contains("refuses the login with kubernetes"), "{error}");
 }

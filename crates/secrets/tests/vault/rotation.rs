@@ -1,4 +1,4 @@
-//! What it is all for: credentials from Vault that change under a pool in use.
+//! Rotation of Vault's credentials under a connection pool in use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,7 +54,7 @@ async fn credentials_change_three_times_under_load_and_no_call_fails() {
     }
     let now = user_of(url.get().expose_secret()).await.unwrap();
     let former = first.value.expose_secret().split(['/', ':']).nth(3).unwrap().to_owned();
-    // Vault removes a role when its lease ends, whoever still uses it.
+    // Vault removes a role when its lease ends, even if it is in use.
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     while database.has_role(&former).await {
         assert!(tokio::time::Instant::now() < end, "the first role is removed");

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use flotilla_secrets::{Cluster, Made, SecretsSettings};
+use flotilla_secrets::{Cluster, Creation, SecretsSettings};
 use flotilla_servers::authorization;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -82,8 +82,8 @@ pub async fn run(options: &Options) -> Result<()> {
     };
     for (name, fields) in &wanted {
         match cluster.create_secret(&namespace, name, &object(name, fields)).await? {
-            Made::Created => println!("secret {name} created"),
-            Made::Existed => println!("secret {name} exists already"),
+            Creation::Created => println!("secret {name} created"),
+            Creation::Existed => println!("secret {name} exists already"),
         }
     }
     Ok(())
