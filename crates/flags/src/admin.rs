@@ -18,7 +18,7 @@ async fn states(State(flags): State<Flags>) -> Json<Value> {
     for source in flags.sources() {
         let set = source.set();
         for (name, flag) in set.iter() {
-            // The first source that defines a flag is the one that counts.
+            // The first source that defines a flag takes precedence.
             if !states.contains_key(name) {
                 states.insert(name.to_owned(), json!({ "source": source.name(), "definition": flag.source() }));
             }

@@ -1,8 +1,8 @@
-//! Definitions of flags in flagd's JSON format, checked as a whole before any of them holds.
+//! Flag definitions in flagd's JSON format, validated as a whole before any of them takes effect.
 //!
-//! A document is `{"flags": {"<flag>": {...}}, "$evaluators": {...}}`; one flag alone is what stands behind its name.
-//! Guarantees: a definition that was read can be evaluated: its variants are of one type, its default variant exists, its
-//! rule compiles and names no operator or variant that isn't there.
+//! A document is `{"flags": {"<flag>": {...}}, "$evaluators": {...}}`; the definition of a single flag is the value of its
+//! name. Guarantees: a parsed definition can be evaluated: its variants have one type, its default variant exists, and its
+//! rule compiles and refers only to existing operators and variants.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 
 use crate::targeting::Targeting;
 
-/// The most flags of one source.
+/// Maximum number of flags per source.
 pub const MAX_FLAGS: usize = 256;
-/// The most variants of one flag.
+/// Maximum number of variants per flag.
 pub const MAX_VARIANTS: usize = 16;
-/// The longest name of a flag or a variant.
+/// Maximum length of the name of a flag or a variant.
 pub const MAX_NAME: usize = 64;
-/// The largest definition, in bytes.
+/// Maximum size of a definition, in bytes.
 pub const MAX_BYTES: usize = 64 * 1_024;
-/// How deep a rule may be nested, shared rules that it refers to included.
+/// Maximum nesting of a rule, including shared rules that it refers to.
 const MAX_DEPTH: usize = 32;
 
 /// Why a definition is refused.
@@ -44,20 +44,20 @@ pub(crate) struct Variant {
 pub struct Flag {
     pub(crate) enabled: bool,
     pub(crate) variants: Vec<Variant>,
-    /// The index of the default variant; without one the caller's default holds.
+    /// The index of the default variant; without one the caller's default applies.
     pub(crate) default: Option<usize>,
     pub(crate) targeting: Option<Targeting>,
     source: Value,
 }
 
 impl Flag {
-    /// Reads the definition of the flag `name`.
+    /// Parses the definition of the flag `name`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// It is invalid.
     pub fn parse(name: &str, json: &str) -> Result<Self, BadDefinition> {
         if json.len() > MAX_BYTES {
-            return bad(format!("takes more than {MAX_BYTES} bytes"));
+            return bad(format!("has more than {MAX_BYTES} bytes"));
         }
         let value = serde_json::from_str(json).map_err(|error| BadDefinition(format!("is not JSON: {error}")))?;
         Self::read(name, value, &Map::new())
@@ -68,7 +68,7 @@ impl Flag {
         let Value::Object(fields) = &source else { return bad("is not an object") };
         let known = ["state", "variants", "defaultVariant", "targeting", "metadata", "$schema"];
         if let Some(unknown) = fields.keys().find(|key| !known.contains(&key.as_str())) {
-            return bad(format!("has the unknown field {unknown:?}; known are {}", known.join(", ")));
+            return bad(format!("has the unknown field {unknown:?}; use one of {}", known.join(", ")));
         }
         let enabled = match fields.get("state").and_then(Value::as_str) {
             Some("ENABLED") => true,
@@ -82,7 +82,7 @@ impl Flag {
                 None => return bad(format!("has the default variant {wanted:?}, which isn't among its variants")),
                 found => found,
             },
-            Some(_) => return bad("needs the name of a variant as defaultVariant"),
+            Some(_) => return bad("needs the name of a variant in defaultVariant"),
         };
         let targeting = match fields.get("targeting") {
             None | Some(Value::Null) => None,
@@ -95,7 +95,7 @@ impl Flag {
         Ok(Self { enabled, variants, default, targeting, source })
     }
 
-    /// The definition as it was given.
+    /// The definition as given.
     #[must_use]
     pub fn source(&self) -> &Value {
         &self.source
@@ -114,13 +114,13 @@ pub struct FlagSet {
 }
 
 impl FlagSet {
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
-    /// What is wrong with it, and with which flag.
+    /// It is invalid; the error names the flag.
     pub fn parse(json: &str) -> Result<Self, BadDefinition> {
         if json.len() > MAX_BYTES {
-            return bad(format!("flags take more than {MAX_BYTES} bytes"));
+            return bad(format!("flags have more than {MAX_BYTES} bytes"));
         }
         let document: Value =
             serde_json::from_str(json).map_err(|error| BadDefinition(format!("not JSON: {error}")))?;
@@ -140,7 +140,7 @@ impl FlagSet {
         Ok(set)
     }
 
-    /// Adds a flag, or replaces the one of its name.
+    /// Adds a flag, or replaces the one with its name.
     ///
     /// # Errors
     /// There are [`MAX_FLAGS`] already.
@@ -163,23 +163,23 @@ impl FlagSet {
         self.flags.iter().map(|(name, flag)| (name.as_str(), flag))
     }
 
-    /// How many there are.
+    /// Number of flags.
     #[must_use]
     pub fn len(&self) -> usize {
         self.flags.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no flags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.flags.is_empty()
     }
 }
 
-/// Whether a name can be a flag's: letters, digits, `-`, `_` and `.`, at most 64 of them.
+/// Checks the name of a flag or variant: at most 64 letters, digits, `-`, `_` and `.`.
 ///
 /// # Errors
-/// It can't.
+/// The name is invalid.
 pub fn check_name(what: &str, name: &str) -> Result<(), BadDefinition> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let ends = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -190,7 +190,7 @@ pub fn check_name(what: &str, name: &str) -> Result<(), BadDefinition> {
     if sound {
         Ok(())
     } else {
-        bad(format!("{name:?} can't be the name of {what}: 1 to 64 letters, digits, -, _ and ."))
+        bad(format!("{name:?} can't be the name of {what}; use 1 to 64 letters, digits, -, _ and ."))
     }
 }
 
@@ -226,7 +226,7 @@ fn variants(given: Option<&Value>) -> Result<Vec<Variant>, BadDefinition> {
     Ok(variants)
 }
 
-/// The rule with `{"$ref": "<name>"}` replaced by the shared rules.
+/// Replaces each `{"$ref": "<name>"}` in a rule by the shared rule.
 fn resolved(rule: &Value, evaluators: &Map<String, Value>, depth: usize) -> Result<Value, BadDefinition> {
     if depth > MAX_DEPTH {
         return bad("has a rule that is nested too deeply or refers to itself");

@@ -2,7 +2,7 @@
 
 use open_feature_flagd::{FlagdOptions, FlagdProvider, ResolverType};
 
-/// The longest wait for a flagd at the start, in milliseconds.
+/// Timeout of connecting to flagd at start-up, in milliseconds.
 const DEADLINE_MS: u32 = 2_000;
 
 /// flagd can't be used.
@@ -16,7 +16,7 @@ pub struct FlagdError {
 /// Connects to a flagd, or opens its file: `http://host:port`, `https://host:port`, `file:///path`.
 ///
 /// # Errors
-/// The address can't be understood, or nothing answers there in time.
+/// The address is invalid, or nothing responds there in time.
 pub async fn connect(address: &str) -> Result<FlagdProvider, FlagdError> {
     let failed = |cause: String| FlagdError { address: address.to_owned(), cause };
     let mut options = FlagdOptions { cache_settings: None, deadline_ms: DEADLINE_MS, ..FlagdOptions::default() };
@@ -29,7 +29,7 @@ pub async fn connect(address: &str) -> Result<FlagdProvider, FlagdError> {
             options.resolver_type = ResolverType::InProcess;
             options.tls = scheme == "https";
             options.target_uri = None;
-            let (host, port) = place.rsplit_once(':').ok_or_else(|| failed("a port is missing".to_owned()))?;
+            let (host, port) = place.rsplit_once(':').ok_or_else(|| failed("the port is missing".to_owned()))?;
             options.host = host.to_owned();
             options.port = port.parse().map_err(|_| failed("the port is not a number".to_owned()))?;
         }

@@ -16,7 +16,7 @@ use crate::metrics::Evaluations;
 use crate::provider::{DISABLED, FirstMatch, NO_VARIANT, SourceProvider};
 use crate::source::{FlagDefinitions, KeyValue, Published, Source};
 
-/// Who asks: the user by whom a flag is targeted, and further fields for rules.
+/// The context of an evaluation: the user that flags are targeted by, and further fields for rules.
 #[derive(Debug, Clone, Default)]
 pub struct Context(EvaluationContext);
 
@@ -27,39 +27,39 @@ impl Context {
         Self(EvaluationContext::default().with_targeting_key(id.to_string()))
     }
 
-    /// With a text that rules may ask for.
+    /// Adds a string field that rules can use.
     #[must_use]
     pub fn with(self, field: impl Into<String>, value: impl Into<String>) -> Self {
         Self(self.0.with_custom_field(field, value.into()))
     }
 }
 
-/// Puts a handle together. Sources that are added first are asked first.
+/// Builds a handle. Sources that are added first take precedence.
 #[derive(Default)]
 pub struct FlagsBuilder {
     sources: Vec<Arc<Source>>,
     providers: Vec<Box<dyn FeatureProvider>>,
     followers: Vec<KeyValue>,
-    /// Whether a provider has been added that doesn't tell which flags it defines.
+    /// Whether a provider has been added that doesn't list the flags it defines.
     opaque: bool,
 }
 
 impl FlagsBuilder {
-    /// Asks the definitions of a setting.
+    /// Adds the definitions of a setting.
     #[must_use]
     pub fn configuration(self, definitions: &Live<FlagDefinitions>) -> Self {
         self.source(Source::Configuration(definitions.clone()))
     }
 
-    /// Asks the definitions of a key-value bucket, as its watcher tells them.
+    /// Adds the definitions of a key-value bucket, as its watcher publishes them.
     #[must_use]
-    pub fn key_value(mut self, told: watch::Receiver<Arc<Published>>) -> Self {
-        let bucket = KeyValue::new(told);
+    pub fn key_value(mut self, changes: watch::Receiver<Arc<Published>>) -> Self {
+        let bucket = KeyValue::new(changes);
         self.followers.push(bucket.clone());
         self.source(Source::KeyValue(bucket))
     }
 
-    /// Asks any other provider of OpenFeature, such as flagd's.
+    /// Adds another OpenFeature provider, such as flagd's.
     #[must_use]
     pub fn provider(mut self, provider: impl FeatureProvider) -> Self {
         self.opaque = true;
@@ -74,12 +74,12 @@ impl FlagsBuilder {
         self
     }
 
-    /// The handle.
+    /// Builds the handle.
     ///
     /// # Errors
-    /// The registry has its metric already.
+    /// Its metric is already registered.
     pub async fn build(self, registry: &Registry) -> Result<Flags, prometheus::Error> {
-        // An API object of its own: nothing here is shared with the process's global one.
+        // Its own API object, not the process's global one.
         let mut api = OpenFeature::default();
         let provider = FirstMatch::new(self.providers);
         let providers = provider.metadata().name.clone();
@@ -109,8 +109,8 @@ struct Shared {
 
 /// The flags. Cheap to clone.
 ///
-/// An evaluation waits for no network and fails never: what isn't defined, isn't ready or can't be evaluated gives the
-/// caller's default. Each is counted, and noted on the current span.
+/// An evaluation never waits for the network and never fails: for a flag that isn't defined, isn't ready or can't be
+/// evaluated, it returns the caller's default. Each evaluation is counted and recorded on the current span.
 #[derive(Clone)]
 pub struct Flags(Arc<Shared>);
 
@@ -121,36 +121,36 @@ impl fmt::Debug for Flags {
 }
 
 impl Flags {
-    /// Without sources; add some.
+    /// A builder without sources.
     #[must_use]
     pub fn builder() -> FlagsBuilder {
         FlagsBuilder::default()
     }
 
-    /// Follows the sources that change by themselves, until they end. The owner runs it beside its other tasks.
+    /// Follows the sources that change by themselves, until they end. The owner runs it as a task.
     pub async fn follow(self) {
         let followers = self.0.followers.iter().cloned().map(KeyValue::follow);
         futures::future::join_all(followers).await;
     }
 
-    /// Whether anyone defines a flag: a quick look that saves the making of a context where nobody does. An opaque
-    /// provider may always know it.
+    /// Whether any source may define the flag: a cheap check that saves creating a context. Always true with a provider
+    /// that doesn't list its flags.
     #[must_use]
     pub fn defines(&self, flag: &str) -> bool {
         self.0.opaque || self.0.sources.iter().any(|source| source.get(flag).is_some())
     }
 
-    /// A flag that is on or off.
+    /// Evaluates a boolean flag.
     pub async fn boolean(&self, flag: &'static str, context: &Context, default: bool) -> bool {
         self.evaluate(flag, default, || self.0.client.get_bool_details(flag, Some(&context.0), None)).await
     }
 
-    /// A flag that is a text.
+    /// Evaluates a string flag.
     pub async fn text(&self, flag: &'static str, context: &Context, default: &str) -> String {
         self.evaluate(flag, default.to_owned(), || self.0.client.get_string_details(flag, Some(&context.0), None)).await
     }
 
-    /// A flag that is a whole number.
+    /// Evaluates an integer flag.
     pub async fn number(&self, flag: &'static str, context: &Context, default: i64) -> i64 {
         self.evaluate(flag, default, || self.0.client.get_int_details(flag, Some(&context.0), None)).await
     }
@@ -179,12 +179,12 @@ impl Flags {
         }
     }
 
-    /// Why a flag that no source defines isn't.
+    /// The reason for a flag that no source defines.
     fn missing(&self) -> &'static str {
         if self.0.sources.iter().all(|source| source.is_ready()) { "not_found" } else { "not_ready" }
     }
 
-    /// Counts an evaluation and notes it on the span, in the words of the semantic conventions.
+    /// Counts an evaluation and records it on the span by OpenTelemetry's semantic conventions.
     fn note(&self, flag: &'static str, variant: Option<&str>, reason: &'static str) {
         self.0.evaluations.count(flag, variant.unwrap_or("caller_default"), reason);
         if !crate::trace::is_recorded() {
@@ -218,7 +218,7 @@ fn reason_of(reason: Option<&EvaluationReason>) -> &'static str {
         Some(EvaluationReason::Cached) => "cached",
         Some(EvaluationReason::Disabled) => "disabled",
         Some(EvaluationReason::Error) => "error",
-        // A provider's own word, which could be any: flagd's says its reasons so.
+        // A provider's own reason, which could be any text; flagd's provider uses these.
         Some(EvaluationReason::Other(word)) => match word.as_str() {
             "STATIC" => "static",
             "DEFAULT" => "default",

@@ -1,8 +1,8 @@
 //! `fractional`: a share of the users for each variant.
 //!
-//! The user's key is hashed (MurmurHash3 of its CBOR form, with the flag's name unless the rule names a key) to a place
-//! in [0, 1), and the variants divide that line in the order in which they are listed. So a user keeps the variant, and
-//! while the share of the *first* variant grows, nobody leaves it.
+//! The user's key is hashed (MurmurHash3 of its CBOR form, with the flag's name unless the rule names a key) to a number
+//! in [0, 1), and the variants divide this interval in the order in which they are listed. So users keep their variant,
+//! and while the share of the *first* variant grows, no user leaves it.
 
 use datalogic_rs::bumpalo::Bump;
 use datalogic_rs::operator::EvalContext;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::definition::BadDefinition;
 
-/// The sum that the shares of one rule may have.
+/// Maximum sum of the weights of one rule.
 const MAX_WEIGHT: u64 = i32::MAX as u64;
 
 /// The operator.
@@ -28,7 +28,7 @@ impl CustomOperator for Fractional {
     }
 }
 
-/// The variant of the user; nothing where the user isn't known or the shares aren't sound.
+/// The variant of the user; `None` if the user isn't known or the shares are invalid.
 fn choose<'a>(args: &[&'a DataValue<'a>], root: &DataValue<'a>) -> Option<&'a DataValue<'a>> {
     let mut key = Vec::with_capacity(96);
     let shares = match args.split_first()? {
@@ -70,7 +70,7 @@ fn choose<'a>(args: &[&'a DataValue<'a>], root: &DataValue<'a>) -> Option<&'a Da
     })
 }
 
-/// A definite-length text.
+/// Encodes a definite-length text string.
 fn cbor_text(text: &str, to: &mut Vec<u8>) {
     cbor_head(0x60, text.len() as u64, to);
     to.extend_from_slice(text.as_bytes());
@@ -83,8 +83,8 @@ fn cbor_number(number: i64, to: &mut Vec<u8>) {
     }
 }
 
-/// A major type with its argument in the shortest form.
-#[expect(clippy::cast_possible_truncation, reason = "each arm's bound says that it fits")]
+/// Encodes a major type with its argument in the shortest form.
+#[expect(clippy::cast_possible_truncation, reason = "the bounds of each arm guarantee that it fits")]
 fn cbor_head(major: u8, argument: u64, to: &mut Vec<u8>) {
     match argument {
         0..=23 => to.push(major | argument as u8),
@@ -104,7 +104,7 @@ fn cbor_head(major: u8, argument: u64, to: &mut Vec<u8>) {
     }
 }
 
-/// MurmurHash3, the 32-bit form, with the seed 0.
+/// MurmurHash3, 32 bits, with seed 0.
 fn murmur3(bytes: &[u8]) -> u32 {
     let scrambled = |block: u32| block.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
     let mut hash: u32 = 0;
@@ -123,7 +123,7 @@ fn murmur3(bytes: &[u8]) -> u32 {
     hash ^ hash >> 16
 }
 
-/// Refuses shares that could never give a variant: found when the definition is read, not when a user comes.
+/// Refuses shares that can't select a variant, when the definition is parsed instead of at evaluation.
 pub(crate) fn check_shares(rule: &Value, variants: &[&str]) -> Result<(), BadDefinition> {
     match rule {
         Value::Object(fields) => {
@@ -158,7 +158,7 @@ fn check_one(shares: &Value, variants: &[&str]) -> Result<(), BadDefinition> {
             None => Some(1),
             Some(weight) => weight.as_u64(),
         };
-        let Some(weight) = weight else { return wrong("with a weight that isn't a whole number from 0 on") };
+        let Some(weight) = weight else { return wrong("with a weight that isn't an integer of at least 0") };
         total = total.saturating_add(weight);
         count += 1;
     }

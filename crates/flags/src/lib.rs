@@ -1,12 +1,12 @@
-//! Feature flags: switch behaviour by user while the program runs.
+//! Feature flags: switch behaviour per user at run time.
 //!
 //! The API is OpenFeature's: providers for definitions from the configuration (section `flags`), from a key-value bucket
-//! and from flagd (feature `flagd`) stand behind one handle, [`Flags`], that is passed in; nothing is global. All read
-//! flagd's JSON format, so that a definition moves between them. Guarantees:
-//! * An evaluation waits for nobody and always has an answer: where a flag isn't defined, or its source was never seen,
-//!   it is the caller's default, and the reason is counted.
-//! * Shares of users are sticky: a user keeps the variant, also while the share of the first variant grows.
-//! * A definition that can't be read is refused whole; the one before it holds.
+//! and from flagd (feature `flagd`) are combined behind one handle, [`Flags`], that is passed in; nothing is global. All
+//! read flagd's JSON format, so a definition can move between them. Guarantees:
+//! * An evaluation never waits and always returns a value: if a flag isn't defined, or its source was never read, it is
+//!   the caller's default, and the reason is counted.
+//! * Shares of users are sticky: a user keeps the variant, even while the share of the first variant grows.
+//! * An invalid definition is refused as a whole; the previous one stays in effect.
 
 mod admin;
 mod definition;

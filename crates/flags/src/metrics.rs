@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use parking_lot::RwLock;
 use prometheus::{IntCounterVec, Opts, Registry};
 
-/// The most names of variants that are told apart in a process's life; definitions change while it runs.
+/// Maximum number of variant names used as labels by one process, because definitions change at run time.
 const MAX_VARIANTS: usize = 128;
-/// What stands for further ones.
+/// The label of further variants.
 const OTHER: &str = "other";
 
 /// The counter.
@@ -26,7 +26,7 @@ impl Evaluations {
         Ok(Self { counts, variants: RwLock::default() })
     }
 
-    /// Counts one. The flag's name comes from the code, the variant's from a definition.
+    /// Counts an evaluation. The flag's name comes from the code, the variant's from a definition.
     pub fn count(&self, flag: &'static str, variant: &str, reason: &str) {
         self.counts.with_label_values(&[flag, self.bounded(variant), reason]).inc();
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn definitions_that_change_without_end_make_no_label_without_end() {
+    fn the_number_of_variant_labels_is_bounded() {
         let registry = Registry::new();
         let evaluations = Evaluations::register(&registry).unwrap();
         for number in 0..1_000 {

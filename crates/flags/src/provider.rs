@@ -1,4 +1,4 @@
-//! OpenFeature's view of the definitions: a provider over one source, and one over several in their order.
+//! OpenFeature providers: one for the definitions of a source, and one that combines several in order.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::definition::Flag;
 use crate::source::Source;
 use crate::targeting::Choice;
 
-/// The flag is switched off: the caller's default holds.
+/// The flag is disabled: the caller's default applies.
 pub(crate) const DISABLED: &str = "FLAG_DISABLED";
-/// The definition has no variant for this case: the caller's default holds.
+/// The definition has no variant for this case: the caller's default applies.
 pub(crate) const NO_VARIANT: &str = "NO_DEFAULT_VARIANT";
 
 fn error(code: EvaluationErrorCode) -> EvaluationError {
@@ -25,7 +25,7 @@ fn failed(message: String) -> EvaluationError {
     EvaluationError { code: EvaluationErrorCode::ParseError, message: Some(message) }
 }
 
-/// A flag's answer to this caller.
+/// The variant's name, value and reason for this context.
 fn answer(
     name: &str,
     flag: &Flag,
@@ -54,7 +54,7 @@ fn answer(
     Ok((variant.name.clone(), variant.value.clone(), reason))
 }
 
-/// A provider over one source.
+/// A provider for one source.
 pub(crate) struct SourceProvider {
     source: Arc<Source>,
     metadata: ProviderMetadata,
@@ -117,7 +117,7 @@ impl FeatureProvider for SourceProvider {
         name: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<f64>> {
-        #[expect(clippy::cast_precision_loss, reason = "a variant that is a fraction has no use for 2^53")]
+        #[expect(clippy::cast_precision_loss, reason = "no variant that is a fraction needs integers above 2^53")]
         self.resolve(name, context, |value| value.as_f64().or_else(|| value.as_i64().map(|whole| whole as f64)))
     }
 
@@ -144,8 +144,7 @@ impl FeatureProvider for SourceProvider {
     }
 }
 
-/// Several providers: the first that knows a flag answers for it. One that isn't ready, or doesn't know it, is passed
-/// over.
+/// Several providers: the first that has the flag evaluates it. Providers that aren't ready or don't have it are skipped.
 pub(crate) struct FirstMatch {
     providers: Vec<Box<dyn FeatureProvider>>,
     metadata: ProviderMetadata,

@@ -1,7 +1,7 @@
-//! Rules that choose a variant: JSON Logic with the operators that flagd adds for percentages and texts.
+//! Rules that choose a variant: JSON Logic with flagd's additional operators for shares and strings.
 //!
-//! A rule is compiled once, when its definition is read. The percentage operator hashes as flagd does, so that a
-//! definition that moves between providers gives every user the same variant.
+//! A rule is compiled once, when its definition is parsed. Shares are hashed as in flagd, so that a definition that moves
+//! between providers gives every user the same variant.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -15,12 +15,12 @@ use serde_json::Value;
 use crate::definition::BadDefinition;
 use crate::fractional::{Fractional, check_shares};
 
-/// Immutable: the operators that rules may use.
+/// The engine with the operators that rules can use; immutable.
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::builder()
         .add_operator("fractional", Fractional)
-        .add_operator("starts_with", Texts(|text, part| text.starts_with(part)))
-        .add_operator("ends_with", Texts(|text, part| text.ends_with(part)))
+        .add_operator("starts_with", StringOperator(|text, part| text.starts_with(part)))
+        .add_operator("ends_with", StringOperator(|text, part| text.ends_with(part)))
         .build()
 });
 
@@ -33,14 +33,14 @@ impl fmt::Debug for Targeting {
     }
 }
 
-/// What a rule chose.
+/// The result of a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// A variant by name.
     Variant(String),
-    /// Nothing: the default variant.
+    /// No variant, so the default variant applies.
     Default,
-    /// The rule failed, or gave what can't be a variant's name.
+    /// The rule failed, or its result can't be a variant's name.
     Failed(String),
 }
 
@@ -58,22 +58,22 @@ impl Targeting {
         Ok(Self(logic))
     }
 
-    /// Asks the rule for a variant.
+    /// Evaluates the rule.
     pub fn choose(&self, flag: &str, context: &EvaluationContext) -> Choice {
         let arena = Bump::new();
         let data = input(flag, context, &arena);
         match ENGINE.evaluate(&self.0, data, &arena) {
             Ok(DataValue::Null) => Choice::Default,
             Ok(DataValue::String(name)) => Choice::Variant((*name).to_owned()),
-            // A boolean flag's variants may be called true and false.
+            // The variants of a boolean flag may be named true and false.
             Ok(DataValue::Bool(yes)) => Choice::Variant(yes.to_string()),
-            Ok(_) => Choice::Failed("the rule gives no variant's name".to_owned()),
+            Ok(_) => Choice::Failed("the rule's result isn't the name of a variant".to_owned()),
             Err(error) => Choice::Failed(error.to_string()),
         }
     }
 }
 
-/// Refuses operators that nobody knows; the engine would find them when a user comes.
+/// Refuses unknown operators, which the engine would find only at evaluation.
 fn check_operators(rule: &Value) -> Result<(), BadDefinition> {
     match rule {
         Value::Object(fields) => {
@@ -92,7 +92,7 @@ fn check_operators(rule: &Value) -> Result<(), BadDefinition> {
     }
 }
 
-/// What a rule sees: the caller's fields, `targetingKey`, and `$flagd` with the flag's name.
+/// The data of a rule: the context's fields, `targetingKey`, and `$flagd` with the flag's name.
 fn input<'a>(flag: &'a str, context: &'a EvaluationContext, arena: &'a Bump) -> DataValue<'a> {
     let own = std::slice::from_ref(arena.alloc(("flagKey", DataValue::String(flag))));
     let fixed = [("$flagd", DataValue::Object(own))];
@@ -111,10 +111,10 @@ fn field(value: &EvaluationContextFieldValue) -> Option<DataValue<'_>> {
     })
 }
 
-/// An operator on a text and a part of it; anything else isn't a match.
-struct Texts(fn(&str, &str) -> bool);
+/// An operator on two strings; other types never match.
+struct StringOperator(fn(&str, &str) -> bool);
 
-impl CustomOperator for Texts {
+impl CustomOperator for StringOperator {
     fn evaluate<'a>(
         &self,
         args: &[&'a DataValue<'a>],

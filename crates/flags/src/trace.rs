@@ -1,16 +1,16 @@
-//! The event of an evaluation on the current span, in the words of the semantic conventions.
+//! Records evaluations as events on the current span, by OpenTelemetry's semantic conventions.
 
 use flotilla_telemetry::{KeyValue, event};
 
 /// The event's name.
 const NAME: &str = "feature_flag.evaluation";
 
-/// Whether anyone records the current span.
+/// Whether the current span is recorded.
 pub(crate) fn is_recorded() -> bool {
     flotilla_telemetry::sampled()
 }
 
-/// Notes an evaluation. Users stay unnamed: a span isn't the place for them.
+/// Records an evaluation, without the user, who must not appear in traces.
 pub(crate) fn evaluation(
     flag: &'static str,
     variant: Option<&str>,

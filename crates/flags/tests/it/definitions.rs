@@ -1,4 +1,4 @@
-//! Definitions that can't be are refused with what is wrong, before anyone asks the flag.
+//! Invalid definitions are refused with a reason when they are parsed.
 
 use flotilla_config::Live;
 use flotilla_flags::{Context, Flag, FlagSet};
@@ -18,7 +18,7 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 #[test]
-fn a_bad_definition_says_what_is_wrong() {
+fn an_invalid_definition_is_refused_with_its_reason() {
     for (definition, words) in [
         (json!([]), "is not an object"),
         (with("state", json!("ON")), "ENABLED or DISABLED"),
@@ -34,8 +34,8 @@ fn a_bad_definition_says_what_is_wrong() {
         (switch(&json!({ "sem_ver": ["1.0.0", "=", "1.0.0"] })), "unknown operator \"sem_ver\""),
         (switch(&json!({ "if": [{ "==": [1] }, { "!!!": [] }] })), "unknown operator \"!!!\""),
         (switch(&json!({ "fractional": [["on", 25], ["of", 75]] })), "\"of\", which isn't among the variants"),
-        (switch(&json!({ "fractional": [["on", -1], ["off", 1]] })), "whole number from 0"),
-        (switch(&json!({ "fractional": [["on", 0.5], ["off", 0.5]] })), "whole number from 0"),
+        (switch(&json!({ "fractional": [["on", -1], ["off", 1]] })), "integer of at least 0"),
+        (switch(&json!({ "fractional": [["on", 0.5], ["off", 0.5]] })), "integer of at least 0"),
         (switch(&json!({ "fractional": [["on", 0], ["off", 0]] })), "sum to 0"),
         (switch(&json!({ "fractional": [{ "var": "company" }] })), "sum to 0"),
         (switch(&json!({ "fractional": "on" })), "without a list"),
@@ -43,8 +43,8 @@ fn a_bad_definition_says_what_is_wrong() {
         (switch(&json!({ "$ref": "staff" })), "isn't among $evaluators"),
         (switch(&json!({ ">": [{ "var": "$flagd.timestamp" }, 1] })), "uses the time"),
     ] {
-        let told = refusal(&definition);
-        assert!(told.contains(words), "{definition}: {told}");
+        let reason = refusal(&definition);
+        assert!(reason.contains(words), "{definition}: {reason}");
     }
     assert!(Flag::parse("theme", "{").unwrap_err().to_string().contains("is not JSON"));
     assert!(Flag::parse("no good", &switch(&json!({})).to_string()).is_err());
@@ -52,23 +52,23 @@ fn a_bad_definition_says_what_is_wrong() {
 }
 
 #[test]
-fn a_bad_document_says_which_flag_is_wrong() {
-    let told = |text: &str| FlagSet::parse(text).unwrap_err().to_string();
-    assert!(told("{").contains("not JSON"));
-    assert!(told("{}").contains("\"flags\" is missing"));
+fn an_invalid_document_is_refused_with_the_flags_name() {
+    let error = |text: &str| FlagSet::parse(text).unwrap_err().to_string();
+    assert!(error("{").contains("not JSON"));
+    assert!(error("{}").contains("\"flags\" is missing"));
     let bad = json!({ "flags": { "good": switch(&json!({})), "theme": with("state", json!("ON")) } });
-    assert!(told(&bad.to_string()).starts_with("flag \"theme\""), "{}", told(&bad.to_string()));
+    assert!(error(&bad.to_string()).starts_with("flag \"theme\""), "{}", error(&bad.to_string()));
     let circle = json!({
         "$evaluators": { "a": { "!": { "$ref": "b" } }, "b": { "!": { "$ref": "a" } } },
         "flags": { "theme": switch(&json!({ "$ref": "a" })) },
     });
-    assert!(told(&circle.to_string()).contains("refers to itself"));
+    assert!(error(&circle.to_string()).contains("refers to itself"));
     let many: serde_json::Map<_, _> = (0..257).map(|n| (format!("f{n}"), with("targeting", Value::Null))).collect();
-    assert!(told(&json!({ "flags": many }).to_string()).contains("more than 256 flags"));
+    assert!(error(&json!({ "flags": many }).to_string()).contains("more than 256 flags"));
 }
 
 #[tokio::test]
-async fn whatever_happens_there_is_an_answer_and_its_reason_is_counted() {
+async fn an_evaluation_always_returns_a_value_and_its_reason_is_counted() {
     let registry = Registry::new();
     let flags = Live::from(definitions(&json!({
         "plain": with("targeting", Value::Null),
@@ -91,7 +91,7 @@ async fn whatever_happens_there_is_an_answer_and_its_reason_is_counted() {
         ("of-texts", true, "caller_default", "error"),
         ("unknown", true, "caller_default", "not_found"),
     ] {
-        // Where the definition has no answer, the caller's default holds.
+        // If the definition can't be evaluated, the caller's default is returned.
         let default = answer || reason != "error";
         assert_eq!(handle.boolean(flag, &ada, default).await, answer, "{flag}");
         assert_eq!(counted(&registry, flag, variant, reason), 1, "{flag}");

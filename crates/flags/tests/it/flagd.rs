@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{counted, flags, share, switch};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_definition_moves_between_providers_and_no_user_notices() {
+async fn a_definition_gives_the_same_variants_in_both_providers() {
     let rule = json!({ "if": [{ "in": [{ "var": "targetingKey" }, ["ada"]] }, "on"] });
     let all = json!({ "theme": share(30), "menu": switch(&rule) });
     let mut file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
@@ -37,7 +37,7 @@ async fn a_definition_moves_between_providers_and_no_user_notices() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_is_refused() {
+async fn an_invalid_address_is_refused() {
     for address in ["tcp://x:1", "http://no-port", "http://x:port", "file:///there/is/no/such.json"] {
         assert!(flagd::connect(address).await.is_err(), "{address}");
     }

@@ -1,6 +1,6 @@
 //! Flags as their users see them: through the handle, over each source.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod definitions;
 #[cfg(feature = "flagd")]

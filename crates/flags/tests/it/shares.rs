@@ -14,7 +14,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn who_has_the_variant_keeps_it_while_its_share_grows(
+    fn a_user_keeps_the_variant_while_its_share_grows(
         users in prop::collection::vec("[a-z0-9-]{1,40}", 1..30), steps in prop::collection::vec(0_u32..=100, 2..6)
     ) {
         let mut steps = steps;
@@ -38,7 +38,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_share_is_about_as_large_as_it_says_and_flags_divide_users_differently() {
+async fn a_share_has_about_its_size_and_is_independent_of_other_flags() {
     let flags = flags(json!({ "one": share(25), "two": share(25) })).await;
     let (mut one, mut both) = (0, 0);
     for user in 0..4_000 {
@@ -51,9 +51,9 @@ async fn a_share_is_about_as_large_as_it_says_and_flags_divide_users_differently
     assert!((180..=320).contains(&both), "{both} of 4000 have both");
 }
 
-/// Pinned: an engine that hashed otherwise would move users between variants.
+/// Pinned, because a different hash would move users between variants.
 #[tokio::test]
-async fn users_are_divided_as_they_were_when_this_was_written() {
+async fn the_division_of_users_never_changes() {
     let flags = flags(json!({ "theme": share(50) })).await;
     let mut on = String::new();
     for user in 0..16 {
@@ -65,7 +65,7 @@ async fn users_are_divided_as_they_were_when_this_was_written() {
 const PINNED: &str = "0100100100001101";
 
 #[tokio::test]
-async fn who_is_nobody_gets_the_default_variant() {
+async fn a_context_without_a_user_gets_the_default_variant() {
     let flags = flags(json!({ "theme": share(100) })).await;
     assert!(!flags.boolean("theme", &Context::default(), true).await);
     assert!(!flags.boolean("theme", &Context::user(""), true).await);
@@ -80,7 +80,7 @@ async fn users_can_be_divided_by_another_field() {
         let first = flags.boolean("theme", &Context::user("ada").with("company", &company), false).await;
         for user in ["bob", "eve"] {
             let other = Context::user(user).with("company", &company);
-            assert_eq!(flags.boolean("theme", &other, false).await, first, "{company} is of one mind");
+            assert_eq!(flags.boolean("theme", &other, false).await, first, "{company} gets one variant");
         }
     }
 }

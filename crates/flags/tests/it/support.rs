@@ -1,11 +1,11 @@
-//! Handles over definitions that a test writes.
+//! Handles with a test's own definitions.
 
 use flotilla_config::Live;
 use flotilla_flags::{FlagDefinitions, Flags};
 use prometheus::Registry;
 use serde_json::{Value, json};
 
-/// A handle over these flags.
+/// A handle with these flags.
 pub async fn flags(flags: Value) -> Flags {
     over(&Live::from(definitions(&flags)), &Registry::new()).await
 }
@@ -18,7 +18,7 @@ pub fn definitions(flags: &Value) -> FlagDefinitions {
     json!({ "flags": flags }).to_string().parse().unwrap()
 }
 
-/// A flag that is on or off, off unless the rule says otherwise.
+/// A boolean flag that is off unless the rule says otherwise.
 pub fn switch(targeting: &Value) -> Value {
     json!({
         "state": "ENABLED",
@@ -28,12 +28,12 @@ pub fn switch(targeting: &Value) -> Value {
     })
 }
 
-/// On for so many percent of the users.
+/// A boolean flag that is on for this percentage of users.
 pub fn share(percent: u32) -> Value {
     switch(&json!({ "fractional": [["on", percent], ["off", 100 - percent]] }))
 }
 
-/// How often evaluations were counted with these labels.
+/// Number of evaluations counted with these labels.
 pub fn counted(registry: &Registry, flag: &str, variant: &str, reason: &str) -> u64 {
     let labels = [("flag", flag), ("variant", variant), ("reason", reason)];
     let is_it = |metric: &&prometheus::proto::Metric| {

@@ -1,4 +1,4 @@
-//! Rules: for named users, by fields, with what is left for the others.
+//! Rules: for named users, by fields, and combined with shares.
 
 use flotilla_flags::{Context, FlagSet};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{flags, switch};
 
 #[tokio::test]
-async fn named_users_have_it_and_others_do_not() {
+async fn a_rule_for_named_users_applies_only_to_them() {
     let rule = json!({ "if": [{ "in": [{ "var": "targetingKey" }, ["ada", "bob"]] }, "on"] });
     let flags = flags(json!({ "theme": switch(&rule) })).await;
     for (user, has) in [("ada", true), ("bob", true), ("eve", false), ("ad", false)] {
@@ -15,7 +15,7 @@ async fn named_users_have_it_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn named_users_come_before_a_share() {
+async fn named_users_take_precedence_over_a_share() {
     let share = json!({ "fractional": [["on", 0], ["off", 100]] });
     let rule = json!({ "if": [{ "in": [{ "var": "targetingKey" }, ["ada"]] }, "on", share] });
     let flags = flags(json!({ "theme": switch(&rule) })).await;
