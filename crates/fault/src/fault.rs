@@ -8,22 +8,22 @@ use crate::injection::Parameter;
 /// A fault that can be switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// Each transaction waits in PostgreSQL, by `pg_sleep`.
+    /// Each transaction waits in PostgreSQL (`pg_sleep`).
     SlowDatabase,
     /// The relay publishes nothing; the outbox grows.
     BrokerStall,
-    /// Consumers hold the batch in hand, unacked, and take nothing more.
+    /// Consumers hold their current batch unacked and fetch no more.
     StuckConsumer,
     /// Charges are declined.
     DeclinedPayments,
-    /// Beside true events the relay publishes copies of them that nobody can read.
+    /// The relay also publishes damaged copies of events.
     PoisonMessages,
     /// Connections are taken from the pools and kept.
     LeakingPool,
 }
 
 impl Fault {
-    /// All of them, in the order in which they are shown.
+    /// All faults, in display order.
     pub const ALL: [Self; 6] = [
         Self::SlowDatabase,
         Self::BrokerStall,
@@ -46,7 +46,7 @@ impl Fault {
         }
     }
 
-    /// What can be said of its strength, beside how long it lasts.
+    /// Its parameters, besides the duration.
     #[must_use]
     pub const fn parameters(self) -> &'static [Parameter] {
         match self {
@@ -71,7 +71,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A name that no fault has.
+/// The name isn't that of a fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown fault {0:?}; use one of {names}", names = Fault::ALL.map(Fault::name).join(", "))]
 pub struct UnknownFault(pub String);
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fault_is_found_by_its_name_and_has_a_bit_of_its_own() {
+    fn each_fault_is_found_by_its_name_and_has_its_own_bit() {
         let mut bits = 0;
         for fault in Fault::ALL {
             assert_eq!(fault.name().parse(), Ok(fault));

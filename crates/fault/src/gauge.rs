@@ -1,4 +1,4 @@
-//! The metric `flotilla_fault_active{fault}`: 1 while a fault is on, 0 for each other one that this service supports.
+//! The metric `flotilla_fault_active{fault}`: 1 while a fault is on, 0 for the other faults that this service supports.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -7,7 +7,7 @@ use prometheus::{IntGaugeVec, Opts};
 use crate::fault::Fault;
 use crate::switches::Faults;
 
-/// Reads the switches when asked, so that a fault that has ended is never shown as on.
+/// Reads the switches at each scrape, so that a fault that has ended is never shown as on.
 pub(crate) struct ActiveFaults {
     faults: Faults,
     gauge: IntGaugeVec,
@@ -26,7 +26,7 @@ impl Collector for ActiveFaults {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        for fault in Fault::ALL.into_iter().filter(|fault| self.faults.strikes_here(*fault)) {
+        for fault in Fault::ALL.into_iter().filter(|fault| self.faults.is_supported(*fault)) {
             let on = self.faults.active(fault).is_some();
             self.gauge.with_label_values(&[fault.name()]).set(i64::from(on));
         }

@@ -1,20 +1,20 @@
-//! How strong a fault is and how long it lasts; always within bounds.
+//! The strength and duration of a fault, within bounds.
 
 use std::time::Duration;
 
 use crate::fault::Fault;
 
-/// No fault lasts longer than this without being switched on again.
-pub const LONGEST: Duration = Duration::from_secs(3_600);
-/// No statement is held up for longer: a longer sleep would only meet the statement's own limit.
-pub const LONGEST_DELAY: Duration = Duration::from_secs(4);
+/// Maximum duration of a fault.
+pub const MAX_DURATION: Duration = Duration::from_secs(3_600);
+/// Maximum delay of a statement. A longer one would only reach the statement timeout.
+pub const MAX_DELAY: Duration = Duration::from_secs(4);
 
-/// What can be said of a fault's strength.
+/// A parameter of a fault's strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
-    /// How long what is struck waits.
+    /// How long an affected operation waits.
     Delay,
-    /// How much of what comes by is struck, in percent.
+    /// The share of operations that are affected, in percent.
     Share,
 }
 
@@ -29,29 +29,29 @@ impl Parameter {
     }
 }
 
-/// A fault's strength and length.
+/// A fault's strength and duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Injection {
-    /// After this long the fault ends by itself.
+    /// The duration, after which the fault ends by itself.
     pub lasts: Duration,
-    /// How long what is struck waits.
+    /// How long an affected operation waits.
     pub delay: Duration,
-    /// How much of what comes by is struck, in percent: 1 to 100.
+    /// The share of operations that are affected, in percent: 1 to 100.
     pub share: u8,
 }
 
 impl Default for Injection {
-    /// A minute, a second, everything.
+    /// A minute, with a delay of a second, for all operations.
     fn default() -> Self {
         Self { lasts: Duration::from_secs(60), delay: Duration::from_secs(1), share: 100 }
     }
 }
 
 impl Injection {
-    /// An injection of a fault; what isn't given takes its default.
+    /// An injection of a fault; `None` means the default.
     ///
     /// # Errors
-    /// A value out of bounds, or one that this fault has no use for.
+    /// A value is out of bounds, or the fault has no such parameter.
     pub fn of(
         fault: Fault,
         lasts: Option<Duration>,
@@ -61,21 +61,21 @@ impl Injection {
         let default = Self::default();
         for (parameter, given) in [(Parameter::Delay, delay.is_some()), (Parameter::Share, share.is_some())] {
             if given && !fault.parameters().contains(&parameter) {
-                return Err(Refused::Useless { fault, parameter: parameter.name() });
+                return Err(Refused::UnknownParameter { fault, parameter: parameter.name() });
             }
         }
-        // Every event damaged would fill the tables of parked messages for nothing.
+        // Damaging all events would needlessly fill the tables of parked messages.
         let share = share.unwrap_or(if fault == Fault::PoisonMessages { 10 } else { default.share });
         let injection = Self { lasts: lasts.unwrap_or(default.lasts), delay: delay.unwrap_or(default.delay), share };
         injection.checked()
     }
 
-    /// The same, if its values are within bounds.
+    /// The injection itself, if its values are within bounds.
     pub(crate) fn checked(self) -> Result<Self, Refused> {
-        if self.lasts.is_zero() || self.lasts > LONGEST {
+        if self.lasts.is_zero() || self.lasts > MAX_DURATION {
             return Err(Refused::OutOfBounds { parameter: "for", allowed: "above 0s, up to 1h" });
         }
-        if self.delay.is_zero() || self.delay > LONGEST_DELAY {
+        if self.delay.is_zero() || self.delay > MAX_DELAY {
             return Err(Refused::OutOfBounds { parameter: "delay", allowed: "above 0s, up to 4s" });
         }
         if !(1..=100).contains(&self.share) {
@@ -88,26 +88,26 @@ impl Injection {
 /// Why a fault isn't switched on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The settings allow none.
-    #[error("faults are not allowed here: set service.faults, outside of production")]
+    /// The settings don't allow faults.
+    #[error("faults are not allowed here; set service.faults, outside production")]
     NotAllowed,
-    /// Nothing in this service is struck by it.
+    /// This service doesn't support the fault.
     #[error("{0} has no effect in this service")]
-    StrikesNothing(Fault),
+    Unsupported(Fault),
     /// A value is out of bounds.
     #[error("{parameter} must be {allowed}")]
     OutOfBounds {
-        /// Which one.
+        /// The parameter.
         parameter: &'static str,
         /// The bounds.
         allowed: &'static str,
     },
-    /// A value that changes nothing about this fault.
+    /// The fault has no such parameter.
     #[error("{fault} has no {parameter}")]
-    Useless {
+    UnknownParameter {
         /// The fault.
         fault: Fault,
-        /// What was given.
+        /// The parameter.
         parameter: &'static str,
     },
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_given_takes_its_default_and_what_is_useless_is_refused() {
+    fn omitted_parameters_have_defaults_and_unknown_ones_are_refused() {
         let injection = Injection::of(Fault::SlowDatabase, None, Some(Duration::from_secs(2)), None).unwrap();
         assert_eq!((injection.lasts.as_secs(), injection.delay.as_secs(), injection.share), (60, 2, 100));
         let refused = Injection::of(Fault::BrokerStall, None, Some(Duration::from_secs(2)), None).unwrap_err();
@@ -125,16 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lasts_for_ever() {
+    fn values_out_of_bounds_are_refused() {
         let lasting = |lasts| Injection::of(Fault::BrokerStall, Some(lasts), None, None);
-        assert!(lasting(LONGEST).is_ok());
-        assert!(lasting(LONGEST + Duration::from_secs(1)).is_err());
+        assert!(lasting(MAX_DURATION).is_ok());
+        assert!(lasting(MAX_DURATION + Duration::from_secs(1)).is_err());
         assert!(lasting(Duration::ZERO).is_err());
         for share in [0, 101] {
             assert!(Injection::of(Fault::LeakingPool, None, None, Some(share)).is_err());
         }
         let slow = |delay| Injection::of(Fault::SlowDatabase, None, Some(delay), None);
-        assert!(slow(LONGEST_DELAY).is_ok());
-        assert!(slow(LONGEST_DELAY * 2).is_err());
+        assert!(slow(MAX_DELAY).is_ok());
+        assert!(slow(MAX_DELAY * 2).is_err());
     }
 }

@@ -1,9 +1,9 @@
-//! Faults that an operator switches on in a running service, to see what an alert, a panel and a runbook are worth.
+//! Faults that an operator switches on in a running service, to try out alerts, dashboards and runbooks.
 //!
-//! Owns which faults there are ([`Fault`]), how strong one is ([`Injection`]) and whether it is on ([`Faults`]); what a
-//! fault does is done where it strikes, by who asks the handle. Guarantees: a handle that allows no faults can't be
-//! switched; each fault ends by itself, at the latest after [`LONGEST`]; while none is on, asking costs one relaxed
-//! load; what was kept for a fault is given back when it ends.
+//! Owns the list of faults ([`Fault`]), their strength ([`Injection`]) and whether they are on ([`Faults`]). The effect of
+//! a fault is implemented by the code that checks the handle. Guarantees: a handle that allows no faults can't switch any
+//! on; each fault ends by itself, after [`MAX_DURATION`] at the latest; while none is on, a check costs one relaxed load;
+//! what is kept for a fault is dropped when it ends.
 
 mod fault;
 mod gauge;
@@ -11,5 +11,5 @@ mod injection;
 mod switches;
 
 pub use fault::{Fault, UnknownFault};
-pub use injection::{Injection, LONGEST, LONGEST_DELAY, Parameter, Refused};
+pub use injection::{Injection, MAX_DELAY, MAX_DURATION, Parameter, Refused};
 pub use switches::{Faults, Report};

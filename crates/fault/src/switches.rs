@@ -23,12 +23,12 @@ pub struct Faults {
 
 struct Inner {
     allowed: bool,
-    /// A bit for each fault that is on, or was until its time ran out and nobody has asked since.
+    /// A bit for each fault that is on, or that has ended but hasn't been checked since.
     on: AtomicU8,
-    /// A bit for each fault that something here asks about.
-    here: AtomicU8,
-    /// What comes by, counted in shares of a hundred.
-    passed: [AtomicU32; Fault::ALL.len()],
+    /// A bit for each fault that this service supports.
+    supported: AtomicU8,
+    /// The sum of the shares of all operations checked, per fault.
+    share_sums: [AtomicU32; Fault::ALL.len()],
     switches: Mutex<[Switch; Fault::ALL.len()]>,
     /// Changes whenever a switch does.
     changed: watch::Sender<()>,
@@ -40,23 +40,23 @@ struct Switch {
     kept: Vec<Box<dyn Any + Send>>,
 }
 
-/// Where a fault stands.
+/// The state of a fault.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The fault.
     pub fault: Fault,
-    /// Its strength and what is left of its time, while it is on.
+    /// Its strength and remaining time, while it is on.
     pub on: Option<(Injection, Duration)>,
 }
 
 impl Faults {
-    /// Switches that stay off: nothing turns them on. For production, and for all who were told of no faults.
+    /// Switches that can't be turned on. For production, and the default of components.
     #[must_use]
-    pub fn impossible() -> Self {
+    pub fn forbidden() -> Self {
         Self::new(false)
     }
 
-    /// Switches that an operator may turn on; all off.
+    /// Switches that an operator can turn on; all are off.
     #[must_use]
     pub fn allowed() -> Self {
         Self::new(true)
@@ -66,38 +66,38 @@ impl Faults {
         let inner = Inner {
             allowed,
             on: AtomicU8::new(0),
-            here: AtomicU8::new(0),
-            passed: Default::default(),
+            supported: AtomicU8::new(0),
+            share_sums: Default::default(),
             switches: Mutex::default(),
             changed: watch::Sender::new(()),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Shows in the registry which faults are on.
+    /// Registers the metric of active faults.
     ///
     /// # Errors
-    /// The registry has this metric already.
+    /// The metric is already registered.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(Box::new(ActiveFaults::new(self.clone())?))
     }
 
-    /// Whether any of them may be turned on.
+    /// Whether faults can be turned on.
     #[must_use]
     pub fn are_allowed(&self) -> bool {
         self.inner.allowed
     }
 
-    /// Says that something here is struck by these faults; what nobody declares can't be turned on.
+    /// Declares that this service supports these faults; others can't be turned on.
     pub fn declare(&self, faults: &[Fault]) {
         let bits = faults.iter().fold(0, |bits, fault| bits | fault.bit());
-        self.inner.here.fetch_or(bits, Ordering::Relaxed);
+        self.inner.supported.fetch_or(bits, Ordering::Relaxed);
     }
 
-    /// Whether something here is struck by it.
+    /// Whether this service supports the fault.
     #[must_use]
-    pub fn strikes_here(&self, fault: Fault) -> bool {
-        self.inner.here.load(Ordering::Relaxed) & fault.bit() != 0
+    pub fn is_supported(&self, fault: Fault) -> bool {
+        self.inner.supported.load(Ordering::Relaxed) & fault.bit() != 0
     }
 
     /// The fault's strength, if it is on. While none is on this is one relaxed load.
@@ -107,25 +107,26 @@ impl Faults {
         if self.inner.on.load(Ordering::Relaxed) & fault.bit() == 0 {
             return None;
         }
-        self.unless_over(fault).map(|(injection, _)| injection)
+        self.unless_expired(fault).map(|(injection, _)| injection)
     }
 
-    /// The fault's strength, if it is on and strikes what comes by now. Its share is kept exactly over each hundred.
+    /// The fault's strength, if it is on and affects the current operation. Of each hundred operations, exactly its share
+    /// is affected.
     #[inline]
     #[must_use]
-    pub fn strikes(&self, fault: Fault) -> Option<Injection> {
+    pub fn inject(&self, fault: Fault) -> Option<Injection> {
         let injection = self.active(fault)?;
         let share = u32::from(injection.share);
-        // Whenever the sum of shares goes over a hundred, one is due.
-        let before = self.inner.passed[fault.index()].fetch_add(share, Ordering::Relaxed) % 100;
+        // An operation is affected whenever the sum of shares passes a multiple of a hundred.
+        let before = self.inner.share_sums[fault.index()].fetch_add(share, Ordering::Relaxed) % 100;
         (before + share >= 100).then_some(injection)
     }
 
-    /// Waits while the fault is on; returns at once where it isn't.
+    /// Waits while the fault is on; returns at once if it isn't.
     pub async fn until_off(&self, fault: Fault) {
         let mut changed = self.inner.changed.subscribe();
         while self.inner.on.load(Ordering::Relaxed) & fault.bit() != 0
-            && let Some((_, end)) = self.unless_over(fault)
+            && let Some((_, end)) = self.unless_expired(fault)
         {
             tokio::select! {
                 _ = changed.changed() => {}
@@ -134,7 +135,7 @@ impl Faults {
         }
     }
 
-    /// Keeps something for as long as the fault is on, then drops it; at once where it isn't on.
+    /// Keeps a value for as long as the fault is on, then drops it; drops it at once if the fault isn't on.
     pub fn keep(&self, fault: Fault, thing: Box<dyn Any + Send>) {
         let mut switches = self.inner.switches.lock();
         let switch = &mut switches[fault.index()];
@@ -143,22 +144,22 @@ impl Faults {
         }
     }
 
-    /// How many things are kept for it.
+    /// Number of values kept for the fault.
     #[must_use]
     pub fn kept(&self, fault: Fault) -> usize {
         self.inner.switches.lock()[fault.index()].kept.len()
     }
 
-    /// Turns a fault on, or on anew with another strength and length.
+    /// Turns a fault on, or changes its strength and duration.
     ///
     /// # Errors
-    /// Faults aren't allowed, nothing here is struck by it, or a value is out of bounds.
+    /// Faults aren't allowed, this service doesn't support it, or a value is out of bounds.
     pub fn turn_on(&self, fault: Fault, injection: Injection) -> Result<(), Refused> {
         if !self.inner.allowed {
             return Err(Refused::NotAllowed);
         }
-        if !self.strikes_here(fault) {
-            return Err(Refused::StrikesNothing(fault));
+        if !self.is_supported(fault) {
+            return Err(Refused::Unsupported(fault));
         }
         let injection = injection.checked()?;
         {
@@ -170,41 +171,45 @@ impl Faults {
         Ok(())
     }
 
-    /// Turns a fault off; says whether it was on.
+    /// Turns a fault off; returns whether it was on.
     pub fn turn_off(&self, fault: Fault) -> bool {
         let was = self.end(fault, |_| true);
         self.inner.changed.send_replace(());
         was
     }
 
-    /// All that can strike here, in their order, and where each stands.
+    /// The state of all supported faults, in display order.
     #[must_use]
     pub fn report(&self) -> Vec<Report> {
-        let here = Fault::ALL.into_iter().filter(|fault| self.strikes_here(*fault));
+        let supported = Fault::ALL.into_iter().filter(|fault| self.is_supported(*fault));
         let left = |end: Instant| end.saturating_duration_since(Instant::now());
-        here.map(|fault| Report { fault, on: self.unless_over(fault).map(|(injection, end)| (injection, left(end))) })
+        supported
+            .map(|fault| Report {
+                fault,
+                on: self.unless_expired(fault).map(|(injection, end)| (injection, left(end))),
+            })
             .collect()
     }
 
-    /// The injection and its end; a fault whose time has run out is turned off by whoever asks first.
+    /// The injection and its end. A fault that has expired is turned off by the first check.
     #[cold]
-    fn unless_over(&self, fault: Fault) -> Option<(Injection, Instant)> {
+    fn unless_expired(&self, fault: Fault) -> Option<(Injection, Instant)> {
         self.end(fault, |end| end <= Instant::now());
         self.inner.switches.lock()[fault.index()].on
     }
 
-    /// Ends a fault whose end pleases `over`; says whether it did.
-    fn end(&self, fault: Fault, over: impl Fn(Instant) -> bool) -> bool {
+    /// Turns a fault off if it is on and `condition` holds for its end; returns whether it did.
+    fn end(&self, fault: Fault, condition: impl Fn(Instant) -> bool) -> bool {
         let mut switches = self.inner.switches.lock();
         let switch = &mut switches[fault.index()];
-        if !switch.on.is_some_and(|(_, end)| over(end)) {
+        if !switch.on.is_some_and(|(_, end)| condition(end)) {
             return false;
         }
         switch.on = None;
         let kept = std::mem::take(&mut switch.kept);
         self.inner.on.fetch_and(!fault.bit(), Ordering::Relaxed);
         drop(switches);
-        // What is kept may ask for the switches as it goes.
+        // Outside the lock: dropping a kept value may use the switches.
         drop(kept);
         true
     }
@@ -212,7 +217,7 @@ impl Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self::impossible()
+        Self::forbidden()
     }
 }
 

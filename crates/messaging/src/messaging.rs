@@ -84,7 +84,7 @@ impl Messaging {
             ids: Ids::system(),
             metrics,
             consumers: Vec::new(),
-            faults: Faults::impossible(),
+            faults: Faults::forbidden(),
             health: StreamHealth::default(),
         })
     }

@@ -39,7 +39,7 @@ impl PoolFaults {
     /// Lets a transaction that has just begun wait in the server, where it is struck.
     #[inline]
     pub(crate) async fn delay_commit(&self, tx: &Tx) -> Result<(), Error> {
-        match self.faults.strikes(Fault::SlowDatabase) {
+        match self.faults.inject(Fault::SlowDatabase) {
             None => Ok(()),
             Some(Injection { delay, .. }) => {
                 tx.batch_execute(&format!("SELECT FROM pg_sleep({})", delay.as_secs_f64())).await

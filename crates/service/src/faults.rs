@@ -62,7 +62,7 @@ async fn turn_on(State(faults): State<Faults>, Path(name): Path<String>, body: B
             tracing::warn!(%fault, ?lasts, ?delay, share, "fault switched on");
             standing(&faults, fault)
         }
-        Err(refused @ Refused::StrikesNothing(_)) => refusal(StatusCode::NOT_FOUND, &refused),
+        Err(refused @ Refused::Unsupported(_)) => refusal(StatusCode::NOT_FOUND, &refused),
         Err(refused @ Refused::NotAllowed) => refusal(StatusCode::FORBIDDEN, &refused),
         Err(refused) => refusal(StatusCode::BAD_REQUEST, &refused),
     }
@@ -70,12 +70,12 @@ async fn turn_on(State(faults): State<Faults>, Path(name): Path<String>, body: B
 
 async fn turn_off(State(faults): State<Faults>, Path(name): Path<String>) -> Response {
     match name.parse::<Fault>() {
-        Ok(fault) if faults.strikes_here(fault) => {
+        Ok(fault) if faults.is_supported(fault) => {
             let was_on = faults.turn_off(fault);
             tracing::warn!(%fault, was_on, "fault switched off");
             standing(&faults, fault)
         }
-        Ok(fault) => refusal(StatusCode::NOT_FOUND, &Refused::StrikesNothing(fault)),
+        Ok(fault) => refusal(StatusCode::NOT_FOUND, &Refused::Unsupported(fault)),
         Err(_) => refusal(StatusCode::NOT_FOUND, &unknown_fault(&name)),
     }
 }

@@ -81,7 +81,7 @@ impl ServiceSettings {
 
     /// The switches of faults: none can be turned on unless it is allowed, and none in production whatever is said.
     pub(crate) fn possible_faults(&self) -> Faults {
-        if self.faults && !self.environment.is_production() { Faults::allowed() } else { Faults::impossible() }
+        if self.faults && !self.environment.is_production() { Faults::allowed() } else { Faults::forbidden() }
     }
 }
 

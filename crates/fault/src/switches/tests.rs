@@ -1,10 +1,10 @@
-//! The switches by themselves.
+//! Tests of the switches.
 
 use prometheus::{Encoder as _, TextEncoder};
 
 use super::*;
 
-fn all_here(faults: Faults) -> Faults {
+fn all_supported(faults: Faults) -> Faults {
     faults.declare(&Fault::ALL);
     faults
 }
@@ -15,7 +15,7 @@ fn lasting(seconds: u64) -> Injection {
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_ends_by_itself_when_its_time_is_over() {
-    let faults = all_here(Faults::allowed());
+    let faults = all_supported(Faults::allowed());
     faults.turn_on(Fault::BrokerStall, lasting(60)).unwrap();
     assert!(faults.active(Fault::BrokerStall).is_some());
     assert!(faults.active(Fault::SlowDatabase).is_none());
@@ -23,12 +23,12 @@ async fn a_fault_ends_by_itself_when_its_time_is_over() {
     assert!(faults.active(Fault::BrokerStall).is_some());
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(faults.active(Fault::BrokerStall).is_none());
-    assert_eq!(faults.inner.on.load(Ordering::Relaxed), 0, "the fast path sees it too");
+    assert_eq!(faults.inner.on.load(Ordering::Relaxed), 0, "the fast path sees its end too");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_goes_on_when_the_fault_ends_or_is_turned_off() {
-    let faults = all_here(Faults::allowed());
+async fn a_wait_ends_when_the_fault_expires_or_is_turned_off() {
+    let faults = all_supported(Faults::allowed());
     faults.until_off(Fault::StuckConsumer).await;
     let began = Instant::now();
     faults.turn_on(Fault::StuckConsumer, lasting(30)).unwrap();
@@ -53,8 +53,8 @@ async fn who_waits_goes_on_when_the_fault_ends_or_is_turned_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_kept_is_given_back_when_the_fault_is_over() {
-    let faults = all_here(Faults::allowed());
+async fn kept_values_are_dropped_when_the_fault_ends() {
+    let faults = all_supported(Faults::allowed());
     let thing = Arc::new(());
     faults.keep(Fault::LeakingPool, Box::new(Arc::clone(&thing)));
     assert_eq!(Arc::strong_count(&thing), 1, "nothing is kept for a fault that is off");
@@ -72,43 +72,40 @@ async fn what_is_kept_is_given_back_when_the_fault_is_over() {
 }
 
 #[test]
-fn a_share_is_kept_exactly_over_each_hundred() {
-    let faults = all_here(Faults::allowed());
+fn exactly_the_share_of_each_hundred_operations_is_affected() {
+    let faults = all_supported(Faults::allowed());
     for share in [1, 7, 30, 50, 99, 100] {
         faults.turn_on(Fault::DeclinedPayments, Injection { share, ..Injection::default() }).unwrap();
-        let struck = (0..1_000).filter(|_| faults.strikes(Fault::DeclinedPayments).is_some()).count();
-        assert_eq!(struck, usize::from(share) * 10);
+        let affected = (0..1_000).filter(|_| faults.inject(Fault::DeclinedPayments).is_some()).count();
+        assert_eq!(affected, usize::from(share) * 10);
     }
     faults.turn_off(Fault::DeclinedPayments);
-    assert!(faults.strikes(Fault::DeclinedPayments).is_none());
+    assert!(faults.inject(Fault::DeclinedPayments).is_none());
 }
 
 #[test]
-fn where_faults_are_not_allowed_nothing_turns_one_on() {
-    for faults in [Faults::impossible(), Faults::default()] {
-        let faults = all_here(faults);
+fn no_fault_can_be_turned_on_where_faults_are_not_allowed() {
+    for faults in [Faults::forbidden(), Faults::default()] {
+        let faults = all_supported(faults);
         for fault in Fault::ALL {
             assert_eq!(faults.turn_on(fault, Injection::default()), Err(Refused::NotAllowed));
-            assert!(faults.active(fault).is_none() && faults.strikes(fault).is_none());
+            assert!(faults.active(fault).is_none() && faults.inject(fault).is_none());
         }
     }
 }
 
 #[test]
-fn what_strikes_nothing_here_and_what_is_out_of_bounds_is_refused() {
+fn unsupported_faults_and_values_out_of_bounds_are_refused() {
     let faults = Faults::allowed();
     faults.declare(&[Fault::SlowDatabase]);
-    assert_eq!(
-        faults.turn_on(Fault::BrokerStall, Injection::default()),
-        Err(Refused::StrikesNothing(Fault::BrokerStall))
-    );
+    assert_eq!(faults.turn_on(Fault::BrokerStall, Injection::default()), Err(Refused::Unsupported(Fault::BrokerStall)));
     assert!(faults.turn_on(Fault::SlowDatabase, lasting(3_601)).is_err());
     assert!(faults.turn_on(Fault::SlowDatabase, lasting(3_600)).is_ok());
     assert_eq!(faults.report().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_metric_tells_which_faults_are_on() {
+async fn the_metric_shows_which_faults_are_on() {
     let (registry, faults) = (Registry::new(), Faults::allowed());
     faults.declare(&[Fault::SlowDatabase, Fault::LeakingPool]);
     faults.register(&registry).unwrap();

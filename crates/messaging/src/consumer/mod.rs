@@ -63,7 +63,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
     /// Puts a consumer together.
     pub fn new(parts: ConsumerParts<S, B>) -> Self {
         parts.metrics.begin(parts.spec.name);
-        Self { parts, faults: Faults::impossible() }
+        Self { parts, faults: Faults::forbidden() }
     }
 
     /// Lets faults strike it: a batch in hand may be held.

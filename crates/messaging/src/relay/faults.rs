@@ -24,7 +24,7 @@ pub(super) struct RelayFaults {
 
 impl RelayFaults {
     pub(super) fn none() -> Self {
-        Self { faults: Faults::impossible(), ids: None }
+        Self { faults: Faults::forbidden(), ids: None }
     }
 
     pub(super) fn new(faults: &Faults, ids: Ids) -> Self {
@@ -46,7 +46,7 @@ impl RelayFaults {
     #[cold]
     pub(super) fn add_poison<R: OutboxRow>(&self, rows: &[R], packer: &mut Packer) {
         let Some(ids) = &self.ids else { return };
-        for row in rows.iter().filter(|_| self.faults.strikes(Fault::PoisonMessages).is_some()) {
+        for row in rows.iter().filter(|_| self.faults.inject(Fault::PoisonMessages).is_some()) {
             let Some(event) = decode(row) else { continue };
             let mut damaged = Vec::new();
             frame::encode(&damage(event, ids), POISON_SOURCE, &[], &mut damaged);

@@ -57,7 +57,7 @@ pub struct Commands {
 impl Commands {
     /// Ids of transfers and replies come from `ids`.
     pub fn new(ids: Ids, metrics: Metrics) -> Self {
-        Self { registry: super::commands(), ids, metrics, faults: Faults::impossible() }
+        Self { registry: super::commands(), ids, metrics, faults: Faults::forbidden() }
     }
 
     /// Lets a fault decline charges.
@@ -100,7 +100,7 @@ impl Commands {
     ) -> Result<Event, Unreadable> {
         match command {
             Command::Charge(target, amount) => {
-                let answer = match self.faults.strikes(Fault::DeclinedPayments) {
+                let answer = match self.faults.inject(Fault::DeclinedPayments) {
                     None => book.charge(target.order, target.customer, amount),
                     Some(_) => book.decline(target.order, target.customer, amount, PaymentDecline::Refused),
                 };
