@@ -1,21 +1,21 @@
-//! A small circuit breaker: after a few failures in a row calls are refused for a while, then one is let through to
-//! see whether things are better.
+//! A small circuit breaker: after a few consecutive failures calls are refused for a while, then one trial call is
+//! allowed.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row that open it.
+/// Number of consecutive failures that open it.
 const LIMIT: u32 = 3;
-/// How long it stays open before a single call may try.
+/// How long it stays open before a trial call is allowed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// All of it is lock-free; a race costs one call more or less.
+/// Lock-free; a race costs one call more or less.
 pub(crate) struct Breaker {
     epoch: Instant,
     failures: AtomicU32,
-    /// Milliseconds after the epoch until which calls are refused, once it is open.
+    /// Milliseconds after the epoch until which calls are refused while it is open.
     until: AtomicU64,
 }
 
@@ -31,12 +31,12 @@ impl Breaker {
         }
         let (now, until) = (self.now(), self.until.load(Ordering::Relaxed));
         now >= until
-            // Only one of those who find the pause over gets to try.
+            // Of concurrent callers after the pause, only one makes the trial call.
             && self.until.compare_exchange(until, now + pause(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     pub(crate) fn succeeded(&self) {
-        // Read first: a line that all cores only read stays in all their caches.
+        // Read first: a cache line that is only read stays in the caches of all cores.
         if self.failures.load(Ordering::Relaxed) > 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_only() {
+    fn it_opens_only_after_consecutive_failures() {
         let breaker = Breaker::new();
         for _ in 0..10 {
             breaker.failed();
@@ -88,18 +88,18 @@ mod tests {
     }
 
     #[test]
-    fn one_call_tries_after_the_pause_and_its_success_closes_it() {
+    fn a_trial_call_after_the_pause_closes_it_on_success() {
         let mut breaker = Breaker::new();
         (0..LIMIT).for_each(|_| breaker.failed());
         after(&mut breaker, PAUSE);
         assert!(breaker.allows());
-        assert!(!breaker.allows(), "a second call while the first is out");
+        assert!(!breaker.allows(), "a second call during the trial call");
         breaker.succeeded();
         assert!(breaker.allows() && breaker.allows());
     }
 
     #[test]
-    fn a_call_that_tries_and_fails_keeps_it_open() {
+    fn a_failed_trial_call_keeps_it_open() {
         let mut breaker = Breaker::new();
         (0..LIMIT).for_each(|_| breaker.failed());
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! The cache that callers hold.
+//! The cache.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::breaker::Breaker;
 use crate::metrics::{CacheMetrics, register_up};
 use crate::settings::CacheSettings;
 
-/// Longest wait for the connection to end when closing.
-const CLOSING: Duration = Duration::from_secs(1);
-/// Most commands that wait to be sent; further ones fail at once.
+/// Timeout of closing the connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum number of commands waiting to be sent; further ones fail at once.
 const QUEUE: usize = 4_096;
 
-/// Values by key, for a while. Keys are shared by all users of one Redis: begin them with the service's name. Cheap to
-/// clone.
+/// A cache of values by key, with a time to live. All users of one Redis share the keys, so start them with the service's
+/// name. Cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
     inner: Arc<Inner>,
@@ -46,18 +46,18 @@ struct Redis {
 }
 
 impl Cache {
-    /// Starts connecting in the background and returns at once. `name` is the label in metrics.
+    /// Connects in the background and returns at once. `name` is the metrics' label.
     pub async fn connect(name: &'static str, settings: &CacheSettings, registry: &Registry) -> Self {
         let metrics = CacheMetrics::register(name, registry)
             .or_else(|error| {
-                tracing::error!(cache = name, error = %error, "cache metrics are not shown");
+                tracing::error!(cache = name, error = %error, "cache metrics not registered");
                 CacheMetrics::register(name, &Registry::new())
             })
             .expect("the names of the metrics are valid, and a new registry has none yet");
         let redis = settings.redis_url.as_ref().and_then(|url| {
             let redis = Redis::connect(name, url, settings.command_timeout.get());
             if redis.is_none() {
-                tracing::error!(cache = name, "invalid address of Redis, all reads miss");
+                tracing::error!(cache = name, "invalid redis address, all reads miss");
             }
             redis
         });
@@ -65,12 +65,12 @@ impl Cache {
         let inner = Arc::downgrade(&cache.inner);
         let is_up = move || inner.upgrade().is_some_and(|inner| inner.is_up());
         if let Err(error) = register_up(name, registry, is_up) {
-            tracing::error!(cache = name, error = %error, "cache metrics are not shown");
+            tracing::error!(cache = name, error = %error, "cache metrics not registered");
         }
         cache
     }
 
-    /// The value of a key; `None` when there is none or Redis doesn't answer.
+    /// The value of a key; `None` if there is none or Redis doesn't respond.
     pub async fn get(&self, key: &str) -> Option<Bytes> {
         let metrics = &self.inner.metrics;
         let Some(redis) = &self.inner.redis else {
@@ -93,7 +93,7 @@ impl Cache {
         }
     }
 
-    /// Keeps a value for `ttl`, if Redis answers.
+    /// Stores a value for `ttl`, if Redis responds.
     pub async fn set(&self, key: &str, value: Bytes, ttl: Duration) {
         let Some(redis) = &self.inner.redis else { return };
         let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1);
@@ -102,20 +102,20 @@ impl Cache {
         self.wrote(done);
     }
 
-    /// Forgets a key, if Redis answers; otherwise the value lives on until its time is over.
+    /// Deletes a key, if Redis responds; otherwise the value stays until it expires.
     pub async fn delete(&self, key: &str) {
         let Some(redis) = &self.inner.redis else { return };
         let done = redis.call("DEL", redis.client.del::<(), _>(key)).await;
         self.wrote(done);
     }
 
-    /// Whether Redis is connected and has answered lately.
+    /// Whether Redis is connected and responds.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.inner.is_up()
     }
 
-    /// Ends the connection; later calls are misses.
+    /// Closes the connection; later calls are misses.
     pub async fn close(self) {
         let Some(redis) = &self.inner.redis else { return };
         let tasks = redis.tasks.lock().take();
@@ -125,10 +125,10 @@ impl Cache {
             if let Err(error) = redis.client.quit().await {
                 tracing::debug!(error = %error, "redis connection did not quit");
             }
-            // Ends with an error when it was not connected, which is fine here.
+            // An error here only means that it wasn't connected.
             let _ = connection.await;
         };
-        if tokio::time::timeout(CLOSING, quit).await.is_err() {
+        if tokio::time::timeout(CLOSE_TIMEOUT, quit).await.is_err() {
             abort.abort();
         }
         watch.abort();
@@ -151,7 +151,7 @@ impl Inner {
 impl Redis {
     fn connect(name: &'static str, url: &SecretString, timeout: Duration) -> Option<Self> {
         let mut config = parse_url(url)?;
-        // The first connection is treated like any later one: tried until it succeeds.
+        // The first connection is retried until it succeeds, like any later one.
         config.fail_fast = false;
         let client = Builder::from_config(config)
             .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
@@ -163,7 +163,7 @@ impl Redis {
                 connection.max_command_buffer_len = QUEUE;
                 connection.reconnect_on_auth_error = true;
                 connection.tcp.nodelay = Some(true);
-                // A peer that takes commands and answers nothing is given up and connected to anew.
+                // Reconnects to a server that accepts commands but doesn't respond.
                 connection.unresponsive =
                     UnresponsiveConfig { max_timeout: Some(Duration::from_secs(3)), interval: Duration::from_secs(1) };
             })
@@ -174,16 +174,16 @@ impl Redis {
         Some(Self { client, breaker: Breaker::new(), timeout, tasks: Mutex::new(Some((connection, watch))) })
     }
 
-    /// Makes a call unless it would be in vain; `None` when it failed.
+    /// Sends a command unless Redis is known to be down; `None` if it fails.
     async fn call<T>(&self, name: &'static str, command: impl Future<Output = Result<T, Error>>) -> Option<T> {
         if !self.client.is_connected() || !self.breaker.allows() {
-            event("redis is left alone", [KeyValue::new("db.operation.name", name)]);
+            event("redis skipped", [KeyValue::new("db.operation.name", name)]);
             return None;
         }
         let span = Span::child(Kind::Client, name);
         span.set("db.system.name", "redis");
         span.set("db.operation.name", name);
-        // The client has the same limit for an answer, but not for its own queue.
+        // The client has the same timeout for the response, but not for its own queue.
         match tokio::time::timeout(self.timeout, span.within(command)).await {
             Ok(Ok(value)) => {
                 self.breaker.succeeded();
@@ -196,7 +196,7 @@ impl Redis {
                 None
             }
             Err(_) => {
-                span.fail("timeout", "no answer in time");
+                span.fail("timeout", "no response in time");
                 self.breaker.failed();
                 None
             }
@@ -213,16 +213,16 @@ impl Drop for Redis {
     }
 }
 
-/// Says when Redis goes and comes; once each, however often connecting fails.
+/// Logs when Redis becomes unavailable and available, once each, however often connecting fails.
 async fn watch(name: &'static str, client: Client) {
     let (mut errors, mut connections) = (client.error_rx(), client.reconnect_rx());
-    let mut told_down = false;
+    let mut logged_down = false;
     loop {
         tokio::select! {
             error = errors.recv() => match error {
-                Ok((error, _)) if !told_down => {
+                Ok((error, _)) if !logged_down => {
                     tracing::warn!(cache = name, error = %error, "redis is failing, reads may miss");
-                    told_down = true;
+                    logged_down = true;
                 }
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
@@ -230,7 +230,7 @@ async fn watch(name: &'static str, client: Client) {
             connected = connections.recv() => match connected {
                 Ok(_) | Err(RecvError::Lagged(_)) => {
                     tracing::info!(cache = name, "redis is connected");
-                    told_down = false;
+                    logged_down = false;
                 }
                 Err(RecvError::Closed) => return,
             },
@@ -238,7 +238,7 @@ async fn watch(name: &'static str, client: Client) {
     }
 }
 
-/// Reads an address without ever quoting it.
+/// Parses an address, which may contain a password, without quoting it.
 pub(crate) fn parse_url(url: &SecretString) -> Option<Config> {
     Config::from_url(url.expose_secret()).ok()
 }

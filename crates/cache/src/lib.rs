@@ -1,8 +1,8 @@
 //! A cache in Redis.
 //!
-//! Owns nothing that can't be lost: Redis caches, PostgreSQL owns. Guarantees: no call waits longer than the command
-//! timeout; a Redis that is down or hangs costs next to nothing, because calls then return at once; it is reconnected
-//! to in the background for ever. Callers see hits and misses, never errors.
+//! All its data can be lost, because PostgreSQL owns the data. Guarantees: no call waits longer than the command timeout; a
+//! Redis that is down or hangs costs almost nothing, because calls then return at once; the client reconnects in the
+//! background indefinitely. Callers see hits and misses, never errors.
 
 mod breaker;
 mod cache;

@@ -1,4 +1,4 @@
-//! Figures of a cache.
+//! Metrics of a cache.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -14,8 +14,8 @@ pub(crate) struct CacheMetrics {
 }
 
 impl CacheMetrics {
-    /// Registers the figures of the cache `name`. A second cache of one name on one registry keeps its own figures,
-    /// which aren't shown.
+    /// Registers the metrics of the cache `name`. A second cache of the same name on one registry counts separately, and
+    /// its metrics aren't exported.
     pub(crate) fn register(name: &'static str, registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |metric: &str, help: &str| {
             IntCounterVec::new(Opts::new(metric, help).const_label("cache", name), &["outcome"])
@@ -34,7 +34,7 @@ impl CacheMetrics {
     }
 }
 
-/// Shows whether a cache is connected, asked for when the metrics are.
+/// Registers a gauge of whether the cache is connected, read at each scrape.
 pub(crate) fn register_up(
     name: &'static str,
     registry: &Registry,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
 
-/// The longest wait for a cached value: it can also be fetched from its service.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Maximum of the command timeout: a value can also be fetched from its service.
+const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a service reaches its cache. Variables: `FLOTILLA__CACHE__<FIELD>`.
+/// The cache of a service. Variables: `FLOTILLA__CACHE__<FIELD>`.
 #[derive(Clone, Debug, Setting)]
 #[setting(default)]
 pub struct CacheSettings {
@@ -33,11 +33,11 @@ impl Validate for CacheSettings {
                 "expected an address such as redis://localhost:6379",
             );
         }
-        let waits = (Duration::from_millis(1)..=LONGEST).contains(&self.command_timeout.get());
+        let waits = (Duration::from_millis(1)..=MAX_TIMEOUT).contains(&self.command_timeout.get());
         problems.require(
             waits,
             "command_timeout",
-            "must be from 1ms to 5s: a cache that is down is only waited for so long",
+            "must be from 1ms to 5s, because a cache that is down must not delay calls",
         );
     }
 }

@@ -1,9 +1,8 @@
-//! The limits of this process's control group: processors and memory.
+//! The limits of this process's control group: CPUs and memory.
 //!
-//! Reads `/proc/self/cgroup`, `/proc/self/mountinfo` and the limits of the process's group and of all groups around
-//! it, of both versions (a machine may have version 1's controllers beside an empty version 2). Owns nothing, changes
-//! nothing; a file that can't be read limits nothing. Guarantees: the narrowest limit counts; no answer is below one
-//! thread or one piece.
+//! Reads `/proc/self/cgroup`, `/proc/self/mountinfo` and the limits of the process's group and all its parents, in both
+//! versions (a machine may have version 1's controllers and an empty version 2). Changes nothing; a file that can't be
+//! read sets no limit. Guarantees: the tightest limit applies; results are at least one thread or one piece.
 //!
 //! Sources: the kernel's `admin-guide/cgroup-v1/memory`, `scheduler/sched-bwc` and `admin-guide/cgroup-v2`;
 //! `proc_pid_mountinfo(5)`.
@@ -16,36 +15,36 @@ use std::sync::OnceLock;
 
 use mounts::Mounts;
 
-/// A memory limit from here on is none: version 1 writes "no limit" as the largest number of whole pages.
+/// Memory limits of at least this mean "no limit", which version 1 writes as the largest number of whole pages.
 const UNLIMITED: u64 = 1 << 60;
-/// Connections for each processor: one that computes, and others that wait for the network or the disk.
+/// Connections per CPU: one that computes, and others that wait for the network or the disk.
 const CONNECTIONS_PER_CORE: f64 = 4.0;
 
-/// What a process may use.
+/// The limits of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Processors, as a share of time: half a processor is 0.5.
+    /// CPUs, with fractions: 0.5 is half a CPU.
     pub cores: f64,
-    /// Bytes of memory; `None` where only the machine limits it.
+    /// Memory in bytes; `None` if only the machine limits it.
     pub memory: Option<u64>,
 }
 
 impl Limits {
-    /// Those of this process, read once: a container's limits are given at its start.
+    /// The limits of this process, read once, because a container's limits are set when it starts.
     #[must_use]
     pub fn of_process() -> Self {
         static LIMITS: OnceLock<Limits> = OnceLock::new();
         *LIMITS.get_or_init(|| {
-            // For systems without /proc: it rounds quotas down to whole processors.
+            // For systems without /proc. It rounds quotas down to whole CPUs.
             let machine = std::thread::available_parallelism().map_or(1, usize::from);
             Self::read(Path::new("/"), machine)
         })
     }
 
-    /// Those that the files below `root` (usually `/`) tell: of the processors that the process may run on, `machine`
-    /// where no file names them, as many as its groups' quotas give.
+    /// Reads the limits from the files below `root` (usually `/`): the CPUs that the process may run on (`machine` if no
+    /// file lists them), reduced to its groups' quotas, and the memory.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 processors")]
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 CPUs")]
     pub fn read(root: &Path, machine: usize) -> Self {
         let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
         let machine = values::allowed(&text("proc/self/status")).unwrap_or(machine);
@@ -76,25 +75,25 @@ impl Limits {
         self.memory.or_else(machine)
     }
 
-    /// Threads that compute at the same time without throttling each other: whole processors, rounded up.
+    /// Number of threads that can compute in parallel without being throttled: the CPUs, rounded up.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of processors")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of CPUs")]
     pub fn threads(&self) -> usize {
         (self.cores.ceil() as usize).max(1)
     }
 
-    /// Connections of a pool: four for each processor, at most `most`, at least two.
+    /// Number of connections of a pool: four per CPU, at least two, at most `max`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of processors")]
-    pub fn connections(&self, most: usize) -> usize {
-        ((self.cores * CONNECTIONS_PER_CORE).ceil() as usize).max(2).min(most).max(1)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of CPUs")]
+    pub fn connections(&self, max: usize) -> usize {
+        ((self.cores * CONNECTIONS_PER_CORE).ceil() as usize).max(2).min(max).max(1)
     }
 
-    /// At most `most` pieces of `each` bytes, and no more than together fill one `part`th of the memory; at least one.
+    /// Number of pieces of `each` bytes that fit into one `part`th of the memory; at least one, at most `max`.
     #[must_use]
-    pub fn pieces(&self, most: usize, each: u64, part: u64) -> usize {
+    pub fn pieces(&self, max: usize, each: u64, part: u64) -> usize {
         let fit = self.memory.map_or(u64::MAX, |memory| memory / part.max(1) / each.max(1));
-        most.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
+        max.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
     }
 }
 

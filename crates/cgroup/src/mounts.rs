@@ -1,10 +1,10 @@
-//! Where the groups' file systems are mounted.
+//! The mount points of control groups.
 
 use std::path::{Path, PathBuf};
 
 /// One mounted hierarchy.
 struct Mount {
-    /// The group that is at the mount point: `/`, or a container's own where its runtime mounts no more.
+    /// The group at the mount point: `/`, or a container's own group if its runtime mounts only that.
     group: PathBuf,
     /// The mount point.
     point: PathBuf,
@@ -21,7 +21,7 @@ impl Mounts {
         Self(mountinfo.lines().filter_map(mount).collect())
     }
 
-    /// The folders of a group, from its own to the outermost that can be seen. `controllers` is empty for version 2.
+    /// The folders of a group and its visible parents, innermost first. `controllers` is empty for version 2.
     pub fn folders(&self, controllers: &str, group: &str) -> Vec<PathBuf> {
         let mine = |mount: &&Mount| match &mount.controllers {
             None => controllers.is_empty(),
@@ -33,7 +33,7 @@ impl Mounts {
 
 impl Mount {
     fn folders(&self, group: &Path) -> Vec<PathBuf> {
-        // A group outside of what is mounted (or named by another namespace) is at best the mount point itself.
+        // A group outside the mount, or named in another namespace, is treated as the mount point itself.
         let below = group.strip_prefix(&self.group).unwrap_or(Path::new(""));
         below.ancestors().map(|part| self.point.join(part)).collect()
     }

@@ -1,13 +1,13 @@
 //! Limits as both versions of control groups write them.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;
 
 use flotilla_cgroup::Limits;
 
-/// A machine's files, below a folder of their own.
+/// The files of a machine, in a temporary folder.
 struct Machine(tempfile::TempDir);
 
 impl Machine {
@@ -34,7 +34,7 @@ const V1: &str = "31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,
                   33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
 
 #[test]
-fn version_2_gives_half_a_processor_and_64_mib() {
+fn limits_of_version_2_are_read() {
     let machine = Machine::new("0::/\n", V2)
         .file("sys/fs/cgroup/cpu.max", "50000 100000\n")
         .file("sys/fs/cgroup/memory.max", "67108864\n");
@@ -42,13 +42,13 @@ fn version_2_gives_half_a_processor_and_64_mib() {
 }
 
 #[test]
-fn a_quota_keeps_its_fraction_on_the_processors_that_the_process_may_use() {
+fn a_quota_keeps_its_fraction_and_is_bounded_by_the_allowed_cpus() {
     let machine = |list: &str| {
         Machine::new("0::/\n", V2)
             .file("proc/self/status", &format!("Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t{list}\n"))
             .file("sys/fs/cgroup/cpu.max", "150000 100000\n")
     };
-    // What the standard library says of such a group: one.
+    // For such a group the standard library returns one.
     for (list, cores) in [("0-3,8", 1.5), ("5", 1.0), ("0,2", 1.5), ("", 1.0), ("3-1", 1.0)] {
         assert_eq!(machine(list).limits(1), Limits { cores, memory: None }, "{list:?}");
     }
@@ -56,7 +56,7 @@ fn a_quota_keeps_its_fraction_on_the_processors_that_the_process_may_use() {
 }
 
 #[test]
-fn the_narrowest_group_around_the_process_counts() {
+fn the_tightest_limit_of_all_parent_groups_applies() {
     let machine = Machine::new("0::/kubepods/pod1/box\n", V2)
         .file("sys/fs/cgroup/kubepods/memory.max", "134217728\n")
         .file("sys/fs/cgroup/kubepods/pod1/memory.max", "max\n")
@@ -67,7 +67,7 @@ fn the_narrowest_group_around_the_process_counts() {
 }
 
 #[test]
-fn version_1_gives_half_a_processor_and_64_mib() {
+fn limits_of_version_1_are_read() {
     let machine = Machine::new("5:memory:/docker/a\n3:cpu,cpuacct:/docker/a\n0::/docker/a\n", V1)
         .file("sys/fs/cgroup/cpu,cpuacct/docker/a/cpu.cfs_quota_us", "50000\n")
         .file("sys/fs/cgroup/cpu,cpuacct/docker/a/cpu.cfs_period_us", "100000\n")
@@ -75,10 +75,9 @@ fn version_1_gives_half_a_processor_and_64_mib() {
     assert_eq!(machine.limits(8), Limits { cores: 0.5, memory: Some(64 << 20) });
 }
 
-/// A container without a namespace of its own for groups: the file names the group as the machine sees it, and what is
-/// mounted begins at that group.
+/// In a container without a cgroup namespace, the file has the group's path on the machine, and only that group is mounted.
 #[test]
-fn version_1_in_a_container_begins_at_its_own_group() {
+fn version_1_in_a_container_starts_at_its_own_group() {
     let mountinfo = "40 30 0:27 /docker/a /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n\
                      41 30 0:28 /docker/a /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
     let machine = Machine::new("5:memory:/docker/a\n3:cpu:/docker/a\n", mountinfo)
@@ -89,7 +88,7 @@ fn version_1_in_a_container_begins_at_its_own_group() {
 }
 
 #[test]
-fn a_group_named_by_another_namespace_is_the_one_that_is_mounted() {
+fn a_group_named_in_another_namespace_is_the_mounted_one() {
     let mountinfo = "41 30 0:28 /docker/a /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
     let machine =
         Machine::new("5:memory:/pods/b\n", mountinfo).file("sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728\n");
@@ -97,7 +96,7 @@ fn a_group_named_by_another_namespace_is_the_one_that_is_mounted() {
 }
 
 #[test]
-fn no_limit_is_written_in_three_ways_and_the_machine_is_the_limit() {
+fn without_limits_in_either_version_the_machine_is_the_limit() {
     let unlimited = Limits { cores: 8.0, memory: None };
     let second = Machine::new("0::/\n", V2)
         .file("sys/fs/cgroup/cpu.max", "max 100000\n")
@@ -111,13 +110,13 @@ fn no_limit_is_written_in_three_ways_and_the_machine_is_the_limit() {
 }
 
 #[test]
-fn a_quota_above_the_machine_is_the_machine() {
+fn a_quota_above_the_machines_cpus_is_reduced_to_them() {
     let machine = Machine::new("0::/\n", V2).file("sys/fs/cgroup/cpu.max", "1600000 100000\n");
     assert!((machine.limits(4).cores - 4.0).abs() < f64::EPSILON);
 }
 
 #[test]
-fn damaged_files_limit_nothing() {
+fn damaged_files_set_no_limit() {
     let machine = Machine::new("0::/\nnonsense\n", &format!("short\n{V2}"))
         .file("sys/fs/cgroup/cpu.max", "fast\n")
         .file("sys/fs/cgroup/memory.max", "-5\n");
@@ -125,7 +124,7 @@ fn damaged_files_limit_nothing() {
 }
 
 #[test]
-fn threads_and_connections_follow_the_processors() {
+fn threads_and_connections_follow_the_cpus() {
     let of = |cores| Limits { cores, memory: None };
     assert_eq!([0.1, 0.5, 1.0, 1.5, 4.0].map(|cores| of(cores).threads()), [1, 1, 1, 2, 4]);
     assert_eq!([0.1, 0.5, 1.0, 2.0, 64.0].map(|cores| of(cores).connections(8)), [2, 2, 4, 8, 8]);
@@ -133,7 +132,7 @@ fn threads_and_connections_follow_the_processors() {
 }
 
 #[test]
-fn pieces_fill_their_part_of_the_memory_and_no_more() {
+fn pieces_fit_into_their_part_of_the_memory() {
     let small = Limits { cores: 1.0, memory: Some(64 << 20) };
     assert_eq!(small.pieces(10_000, 1024, 64), 1024);
     assert_eq!(small.pieces(10, 1024, 64), 10);
@@ -142,7 +141,7 @@ fn pieces_fill_their_part_of_the_memory_and_no_more() {
 }
 
 #[test]
-fn this_process_may_use_at_least_a_thread() {
+fn this_process_has_at_least_one_thread() {
     assert!(Limits::of_process().threads() >= 1);
     assert!(Limits::read(Path::new("/nowhere"), 0).threads() >= 1);
 }

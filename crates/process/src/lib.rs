@@ -1,5 +1,5 @@
-//! Processes of this machine by their ids: memory and CPU time, as `/proc` gives them on Linux and `ps` elsewhere, and
-//! signals. Starts no process.
+//! Processes of this machine by their ids: memory and CPU time, from `/proc` on Linux and `ps` elsewhere, and signals.
+//! Starts no process.
 
 use std::{fs, process::Command};
 
@@ -10,13 +10,13 @@ use rustix::process::{Pid, kill_process};
 /// Memory of one process, in KiB.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
-    /// Resident set: pages shared with others count whole.
+    /// Resident set size: pages shared with other processes count in full.
     pub resident: u64,
-    /// Proportional set: shared pages count by their share; equal to `resident` where the system doesn't report it.
+    /// Proportional set size: shared pages count by their share. Equal to `resident` if the system doesn't report it.
     pub proportional: u64,
 }
 
-/// Memory of a process; zeros when it is gone.
+/// Memory of a process; zero if it has ended.
 #[must_use]
 pub fn memory(pid: u32) -> Memory {
     let resident = field(&format!("/proc/{pid}/status"), "VmRSS:").or_else(|| ps_resident(pid)).unwrap_or_default();
@@ -24,7 +24,7 @@ pub fn memory(pid: u32) -> Memory {
     Memory { resident, proportional }
 }
 
-/// Memory of a process and all its descendants: PostgreSQL is many processes.
+/// Memory of a process and all its descendants, as PostgreSQL has.
 #[must_use]
 pub fn memory_of_tree(pid: u32) -> Memory {
     family(pid).into_iter().map(memory).fold(Memory::default(), |sum, one| Memory {
@@ -33,7 +33,8 @@ pub fn memory_of_tree(pid: u32) -> Memory {
     })
 }
 
-/// CPU time of a process and its living descendants, user and system, in clock ticks; `None` where the system doesn't report it.
+/// CPU time (user and system) of a process and its living descendants, in clock ticks; `None` if the system doesn't report
+/// it.
 #[must_use]
 pub fn cpu_ticks_of_tree(pid: u32) -> Option<u64> {
     family(pid)
@@ -43,7 +44,7 @@ pub fn cpu_ticks_of_tree(pid: u32) -> Option<u64> {
         .filter(|ticks| *ticks > 0)
 }
 
-/// CPU ticks of the whole machine: (busy, all); `None` where the system doesn't report it.
+/// CPU ticks of the whole machine: (busy, all); `None` if the system doesn't report them.
 #[must_use]
 pub fn machine_ticks() -> Option<(u64, u64)> {
     let text = fs::read_to_string("/proc/stat").ok()?;
@@ -57,20 +58,20 @@ pub fn machine_ticks() -> Option<(u64, u64)> {
 /// Sends a signal to a process.
 ///
 /// # Errors
-/// If it has ended, or belongs to another user.
+/// It has ended, or belongs to another user.
 pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let process = raw.with_context(|| format!("{pid} is not a process id: they are 1 to {}", i32::MAX))?;
+    let process = raw.with_context(|| format!("{pid} is not a process id; use 1 to {}", i32::MAX))?;
     kill_process(process, signal).with_context(|| format!("process {pid} can't be signalled"))
 }
 
-/// Clock ticks in a second.
+/// Clock ticks per second.
 #[must_use]
 pub fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()
 }
 
-/// Own time, and that of children that have ended and been waited for.
+/// CPU time of the process, and of its children that have ended and been waited for.
 fn cpu_ticks(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = text.rsplit_once(')')?.1;
@@ -100,7 +101,7 @@ fn ps_resident(pid: u32) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_process_id_is_refused() {
+    fn an_invalid_process_id_is_refused() {
         for pid in [0, u32::MAX] {
             assert!(signal(pid, Signal::TERM).unwrap_err().to_string().contains("not a process id"), "{pid}");
         }

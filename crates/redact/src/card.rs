@@ -1,22 +1,23 @@
-//! Numbers of payment cards: an issuer's prefix, 13 to 19 digits, alone or in an issuer's groups, and a Luhn sum.
+//! Detects payment card numbers: an issuer's prefix, 13 to 19 digits, with or without an issuer's grouping, and a valid
+//! Luhn checksum.
 
-/// Longest number of ISO 7812.
-const LONGEST: usize = 19;
-const SHORTEST: usize = 13;
+/// Maximum number of digits, by ISO 7812.
+const MAX_DIGITS: usize = 19;
+const MIN_DIGITS: usize = 13;
 
-/// Where the card number that begins at `start` ends. `start` is a digit whose predecessor is none.
+/// The end of the card number that begins at `start`, if there is one. `start` is the first digit of a number.
 pub(super) fn at(text: &[u8], start: usize) -> Option<usize> {
-    // Cards begin with 2 to 6; times in milliseconds and nanoseconds, which have as many digits, with 1.
+    // Card numbers begin with 2 to 6; timestamps in milliseconds or nanoseconds, which have as many digits, with 1.
     if !matches!(text[start], b'2'..=b'6') || start.checked_sub(1).is_some_and(|before| joined(text, before)) {
         return None;
     }
-    let (mut digits, mut groups) = ([0_u8; LONGEST], [0_usize; 5]);
+    let (mut digits, mut groups) = ([0_u8; MAX_DIGITS], [0_usize; 5]);
     let (mut count, mut group, mut at) = (0, 0, start);
     let mut separator = None;
     loop {
         match text.get(at) {
             Some(digit @ b'0'..=b'9') => {
-                if count == LONGEST {
+                if count == MAX_DIGITS {
                     return None;
                 }
                 digits[count] = digit - b'0';
@@ -37,12 +38,12 @@ pub(super) fn at(text: &[u8], start: usize) -> Option<usize> {
         }
         at += 1;
     }
-    // A part of a UUID is preceded by a hyphen; only a number in one piece may be.
+    // A hyphen before a grouped number means that it may be part of a UUID.
     let free = group == 0 || start == 0 || text[start - 1] != b'-';
     (free && grouped(&groups[..=group]) && issued(&digits[..count]) && luhn(&digits[..count])).then_some(at)
 }
 
-/// Whether the byte before a number makes it a part of something else: a word, an id in hexadecimal, a fraction.
+/// Whether the byte before a number makes it part of something else: a word, a hexadecimal id, a fraction.
 fn joined(text: &[u8], before: usize) -> bool {
     text[before].is_ascii_alphanumeric()
         || (text[before] == b'.' && before.checked_sub(1).is_some_and(|whole| text[whole].is_ascii_digit()))
@@ -56,9 +57,9 @@ fn grouped(groups: &[usize]) -> bool {
     }
 }
 
-/// The ranges of the issuers, as wide as they are today.
+/// Whether the prefix and length belong to an issuer.
 fn issued(digits: &[u8]) -> bool {
-    if digits.len() < SHORTEST {
+    if digits.len() < MIN_DIGITS {
         return false;
     }
     let prefix = digits[..4].iter().fold(0_u32, |prefix, digit| prefix * 10 + u32::from(*digit));

@@ -1,10 +1,10 @@
 //! Finds what must be masked, from left to right.
 //!
-//! A table tells of each byte whether a pattern may begin, or show itself, there; all others cost one look-up.
+//! A table says for each byte whether it can indicate a pattern; all other bytes cost one lookup.
 
 use super::card;
 
-/// What was found, and what to write for it.
+/// A match and its mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub start: usize,
@@ -12,11 +12,11 @@ pub(super) struct Found {
     pub mask: Mask,
 }
 
-/// What stands for it.
+/// What replaces a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mask {
     Card,
-    /// A card number that stands where JSON wants a number: nines, which are no card's.
+    /// Nines, for a card number where JSON needs a number. They aren't a valid card number.
     Number,
     Email,
     Token,
@@ -35,52 +35,52 @@ impl Mask {
     }
 }
 
-/// Why a byte is looked at more closely.
+/// The pattern that a byte can indicate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Sign {
+enum Indicator {
     None,
     Digit,
     At,
-    /// `%40`, the `@` of queries.
+    /// `%40`, an encoded `@` in a query.
     Percent,
     /// `=` and `:`: a pair, or the scheme of a URL.
     Pair,
-    /// `b`, of Bearer and Basic.
+    /// `b` of Bearer and Basic.
     Scheme,
-    /// `J`, of the `eyJ` that every JWT begins with.
+    /// `J` of the `eyJ` that every JWT begins with.
     Jwt,
-    /// `$`, of a password's hash.
+    /// `$` of a password hash.
     Hash,
 }
 
-static SIGNS: [Sign; 256] = {
-    let mut signs = [Sign::None; 256];
+static INDICATORS: [Indicator; 256] = {
+    let mut indicators = [Indicator::None; 256];
     let mut digit = b'0';
     while digit <= b'9' {
-        signs[digit as usize] = Sign::Digit;
+        indicators[digit as usize] = Indicator::Digit;
         digit += 1;
     }
-    signs[b'@' as usize] = Sign::At;
-    signs[b'%' as usize] = Sign::Percent;
-    signs[b'=' as usize] = Sign::Pair;
-    signs[b':' as usize] = Sign::Pair;
-    signs[b'b' as usize] = Sign::Scheme;
-    signs[b'B' as usize] = Sign::Scheme;
-    signs[b'J' as usize] = Sign::Jwt;
-    signs[b'$' as usize] = Sign::Hash;
-    signs
+    indicators[b'@' as usize] = Indicator::At;
+    indicators[b'%' as usize] = Indicator::Percent;
+    indicators[b'=' as usize] = Indicator::Pair;
+    indicators[b':' as usize] = Indicator::Pair;
+    indicators[b'b' as usize] = Indicator::Scheme;
+    indicators[b'B' as usize] = Indicator::Scheme;
+    indicators[b'J' as usize] = Indicator::Jwt;
+    indicators[b'$' as usize] = Indicator::Hash;
+    indicators
 };
 
-/// The first pattern at or after `from`; nothing of it lies before.
+/// The first match that begins at or after `from`.
 pub(super) fn next(text: &[u8], from: usize) -> Option<Found> {
     let mut at = from;
     loop {
         // Most bytes end here.
-        at += text.get(at..)?.iter().position(|byte| SIGNS[usize::from(*byte)] != Sign::None)?;
-        let found = match SIGNS[usize::from(text[at])] {
-            Sign::Digit => {
-                // The rest of the digits begins nothing.
+        at += text.get(at..)?.iter().position(|byte| INDICATORS[usize::from(*byte)] != Indicator::None)?;
+        let found = match INDICATORS[usize::from(text[at])] {
+            Indicator::Digit => {
+                // No pattern begins in the middle of a number.
                 let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
                 let found = number(text, at);
                 if found.is_none() {
@@ -89,13 +89,13 @@ pub(super) fn next(text: &[u8], from: usize) -> Option<Found> {
                 }
                 found
             }
-            Sign::At => email(text, from, at, 1),
-            Sign::Percent if text[at..].starts_with(b"%40") => email(text, from, at, 3),
-            Sign::Pair => pair(text, from, at),
-            Sign::Scheme => scheme(text, at),
-            Sign::Jwt => jwt(text, from, at),
-            Sign::Hash => hash(text, at),
-            Sign::None | Sign::Percent => None,
+            Indicator::At => email(text, from, at, 1),
+            Indicator::Percent if text[at..].starts_with(b"%40") => email(text, from, at, 3),
+            Indicator::Pair => pair(text, from, at),
+            Indicator::Scheme => scheme(text, at),
+            Indicator::Jwt => jwt(text, from, at),
+            Indicator::Hash => hash(text, at),
+            Indicator::None | Indicator::Percent => None,
         };
         if found.is_some() {
             return found;
@@ -115,7 +115,7 @@ fn number(text: &[u8], start: usize) -> Option<Found> {
 fn email(text: &[u8], from: usize, at: usize, width: usize) -> Option<Found> {
     let local = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b".!#$%&'*+/=?^_`{|}~-".contains(byte);
     let start = at - text[from..at].iter().rev().take_while(|byte| local(byte)).count();
-    // What may stand in an address but mostly doesn't is left to the text around it: `email=ann@...`, `{ann@...`.
+    // Characters that are allowed in addresses but rare aren't included: `email=ann@...`, `{ann@...`.
     let start =
         text[start..at].iter().rposition(|byte| b"=/?&{'`|".contains(byte)).map_or(start, |last| start + last + 1);
     let domain = &text[at + width..];
@@ -128,13 +128,13 @@ fn email(text: &[u8], from: usize, at: usize, width: usize) -> Option<Found> {
     (fits && length > 0).then_some(Found { start, end: at + width + length, mask: Mask::Email })
 }
 
-/// `Bearer` or `Basic` and what follows it.
+/// The credentials after `Bearer` or `Basic`.
 fn scheme(text: &[u8], start: usize) -> Option<Found> {
     let word = [&b"bearer "[..], b"basic "].into_iter().find(|word| starts_with(&text[start..], word))?;
     let start = start + word.len();
     let length = text[start..].iter().take_while(|byte| is_token(**byte)).count();
     let token = &text[start..start + length];
-    // "bearer token" and "basic authentication" are words.
+    // "bearer token" and "basic authentication" are plain text.
     let opaque = token.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
     (length >= 6 && opaque).then_some(Found { start, end: start + length, mask: Mask::Token })
 }
@@ -157,7 +157,7 @@ fn jwt(text: &[u8], from: usize, at: usize) -> Option<Found> {
     Some(Found { start, end: start + end, mask: Mask::Token })
 }
 
-/// A password's hash in the PHC form.
+/// A password hash in PHC format.
 fn hash(text: &[u8], start: usize) -> Option<Found> {
     let rest = &text[start..];
     if !rest.starts_with(b"$argon2") {
@@ -167,7 +167,7 @@ fn hash(text: &[u8], start: usize) -> Option<Found> {
     Some(Found { start, end: start + length, mask: Mask::Secret })
 }
 
-/// Whether a name ends so that its value is nobody's business.
+/// Whether the end of a name indicates that its value is a secret.
 pub(super) fn is_secret(name: &[u8]) -> bool {
     let endings: &[&[u8]] = match name.last().map(u8::to_ascii_lowercase) {
         Some(b'd') => &[b"password", b"passwd", b"pwd"],
@@ -186,7 +186,7 @@ fn pair(text: &[u8], from: usize, at: usize) -> Option<Found> {
         return credentials(text, at + 3);
     }
     let mut name = &text[from..at];
-    // `%3D` and `%3A` aren't looked for: a query is logged as it came or decoded, and `=` itself is never encoded there.
+    // `%3D` and `%3A` aren't considered: queries are logged as received or decoded, and `=` itself isn't encoded there.
     while let Some((b'"' | b'\'' | b'\\' | b' ', rest)) = name.split_last().map(|(last, rest)| (*last, rest)) {
         name = rest;
     }
@@ -206,7 +206,7 @@ fn pair(text: &[u8], from: usize, at: usize) -> Option<Found> {
     value(text, start, spaced && text[at] == b':')
 }
 
-/// The value of a pair that begins at `start`, in quotes, in the quotes of JSON within JSON, or bare.
+/// The value of a pair that begins at `start`: in quotes, in the escaped quotes of JSON within JSON, or bare.
 fn value(text: &[u8], start: usize, prose: bool) -> Option<Found> {
     let slashes = text[start..].iter().take_while(|byte| **byte == b'\\').count();
     let quote = text.get(start + slashes).copied().filter(|byte| matches!(byte, b'"' | b'\''));
@@ -214,7 +214,7 @@ fn value(text: &[u8], start: usize, prose: bool) -> Option<Found> {
         let bare = |byte: &u8| !byte.is_ascii_whitespace() && !b",;&\"'\\)]}".contains(byte);
         let length = text[start..].iter().take_while(|byte| bare(byte)).count();
         let value = &text[start..start + length];
-        // "password: must be set" is a sentence; `Bearer` and `Basic` stay, what follows them is a pattern of its own.
+        // "password: must be set" is plain text. The credentials after `Bearer` and `Basic` are a pattern of their own.
         let letters = value.strip_suffix(b".").unwrap_or(value).iter().all(u8::is_ascii_lowercase);
         let word = prose && (letters || value.len() < 4);
         let scheme = value.eq_ignore_ascii_case(b"bearer") || value.eq_ignore_ascii_case(b"basic");
@@ -231,12 +231,12 @@ fn value(text: &[u8], start: usize, prose: bool) -> Option<Found> {
                 break;
             }
             Some(byte) if *byte == quote && run == slashes => break,
-            // What is escaped belongs to the value.
+            // An escaped character belongs to the value.
             Some(_) => end += run + 1,
         }
     }
     let value = &text[start..end];
-    // What follows Bearer and Basic is a pattern of its own; a value that only begins so is none.
+    // Credentials after Bearer and Basic are a pattern of their own; a value that only begins like one isn't.
     found(start, end, value, scheme(text, start).is_some())
 }
 
@@ -245,12 +245,12 @@ fn found(start: usize, end: usize, value: &[u8], harmless: bool) -> Option<Found
     const MASKS: [&[u8]; 3] = [b"[secret", b"[token", b"[personal"];
     let word = [&b"bearer "[..], b"basic "].into_iter().find(|word| starts_with(value, word));
     let inner = &value[word.map_or(0, <[u8]>::len)..];
-    // A mask isn't masked again, also where its bracket ends a bare value.
+    // A mask isn't masked again, even if its bracket ends a bare value.
     let plain = NOTHING.contains(&value) || MASKS.iter().any(|mask| inner.starts_with(mask));
     (end > start && !harmless && !plain).then_some(Found { start, end, mask: Mask::Secret })
 }
 
-/// The user information of the authority that begins at `start`: all of it, or the password where it names a user.
+/// The user information of the authority that begins at `start`: the password after a user name, or all of it.
 fn credentials(text: &[u8], start: usize) -> Option<Found> {
     let authority =
         text[start..].iter().take_while(|byte| !byte.is_ascii_whitespace() && !b"/?#\"'\\,<>".contains(byte)).count();

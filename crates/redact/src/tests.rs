@@ -13,7 +13,7 @@ fn assert_scrubbed(cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn what_isnt_secret_stays_as_it_is() {
+fn text_without_secrets_is_unchanged() {
     for text in [
         "",
         "order placed",
@@ -71,7 +71,7 @@ fn cards_of_every_length_that_issuers_use_are_masked() {
         ("3056-930902-5904", "[card]"),
         ("4222 2222 2222 2", "[card]"),
     ]);
-    // The checksum is valid, but the length is not one that any card, or that issuer's, has.
+    // The checksum is valid, but no card of that issuer has this length.
     for number in ["501801234565", "40123456789017", "401234567890124", "40123456789012343", "401234567890123454"] {
         assert_clean(&format!("order {number} today"));
     }
@@ -94,7 +94,7 @@ fn tokens_are_masked() {
 }
 
 #[test]
-fn addresses_are_masked() {
+fn email_addresses_are_masked() {
     assert_scrubbed(&[
         ("ann@example.com signed up", "[email] signed up"),
         ("<ann.o'neill+x@example.co.uk>.", "<ann.o'[email]>."),
@@ -123,7 +123,7 @@ fn values_of_secret_names_are_masked() {
 }
 
 #[test]
-fn a_value_whose_name_is_a_secrets_is_masked_whole() {
+fn a_value_with_the_name_of_a_secret_is_masked_as_a_whole() {
     assert_eq!(scrub_value("user.password", "any words"), "[secret]");
     assert_eq!(scrub_value("Authorization", "x"), "[secret]");
     assert_eq!(scrub_value("page", "ann@example.com"), "[email]");
@@ -140,7 +140,7 @@ fn credentials_of_urls_are_masked() {
 }
 
 #[test]
-fn values_that_mask_themselves_show_a_mask_everywhere() {
+fn masking_types_show_a_mask_everywhere() {
     let (name, token) = (Personal::new("Ann"), Secret::from("hunter2".to_owned()));
     for text in [format!("{name}{name:?}"), format!("{token}{token:?}{:?}", Some(&token))] {
         assert!(!text.contains("Ann") && !text.contains("hunter2"), "{text}");
@@ -159,8 +159,8 @@ fn values_that_mask_themselves_show_a_mask_everywhere() {
 }
 
 #[test]
-fn no_text_makes_it_panic() {
-    // Every combination of the parts that patterns are made of, three deep.
+fn scrub_never_panics() {
+    // All combinations of three parts of patterns.
     let parts = [
         "password=",
         "\"token\":\"",
@@ -187,7 +187,7 @@ fn no_text_makes_it_panic() {
     }
 }
 
-/// Not a test of speed but a measurement: `cargo test --release -p flotilla-redact cost -- --ignored --nocapture`.
+/// A measurement: `cargo test --release -p flotilla-redact cost -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
 fn cost_of_a_line() {

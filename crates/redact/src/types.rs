@@ -1,4 +1,4 @@
-//! Values that don't show themselves.
+//! Types that mask their values.
 
 use std::fmt;
 
@@ -8,27 +8,27 @@ macro_rules! masked {
     ($(#[$doc:meta])* $name:ident, $mask:literal) => {
         $(#[$doc])*
         ///
-        /// `Display`, `Debug` and `Serialize` give the mask, and with them `%value` and `?value` in a log line or span.
-        /// Deserialising reads the value itself. [`expose`](Self::expose) is the only way to it.
+        /// `Display`, `Debug` and `Serialize` write the mask, and so do `%value` and `?value` in a log line or span.
+        /// Deserialising reads the value itself. Only [`expose`](Self::expose) returns it.
         #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         #[serde(transparent)]
         pub struct $name<T>(T);
 
         impl<T> $name<T> {
-            /// What is shown instead.
+            /// The mask that is shown instead of the value.
             pub const MASK: &'static str = $mask;
 
-            /// Hides a value.
+            /// Wraps a value.
             pub const fn new(value: T) -> Self {
                 Self(value)
             }
 
-            /// The value itself: for the one place that needs it, never for text that somebody reads.
+            /// The value itself, for the code that needs it; never for text that people read.
             pub const fn expose(&self) -> &T {
                 &self.0
             }
 
-            /// Gives the value away.
+            /// Returns the value itself.
             pub fn into_exposed(self) -> T {
                 self.0
             }
@@ -61,11 +61,11 @@ macro_rules! masked {
 }
 
 masked! {
-    /// Data about a person: an address, a name, a number to call.
+    /// Personal data: an address, a name, a phone number.
     Personal, "[personal]"
 }
 
 masked! {
-    /// What gives access: a password, its hash, a token, a key.
+    /// A secret that grants access: a password, its hash, a token, a key.
     Secret, "[secret]"
 }

@@ -1,44 +1,44 @@
-//! What a command prints: tables, colours and progress on a terminal, plain text in a pipe.
+//! Output of commands: tables, colours and progress on a terminal, plain text in a pipe.
 
 use std::io::{IsTerminal as _, Write as _, stdout};
 
-/// Shadows std's, which panics when its reader has gone: `fleet demo | head` just ends in silence.
+/// Replaces std's macro, which panics if the reader has gone, as in `fleet demo | head`.
 #[macro_export]
 macro_rules! println {
     () => { $crate::write(format_args!("\n")) };
     ($($text:tt)*) => { $crate::write(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Shadows std's, for the same reason.
+/// Replaces std's macro, for the same reason.
 #[macro_export]
 macro_rules! print {
     ($($text:tt)*) => { $crate::write(format_args!($($text)*)) };
 }
 
-/// Writes to standard output; when its reader has gone, the text is dropped.
+/// Writes to standard output; if its reader has gone, the text is dropped.
 pub fn write(text: std::fmt::Arguments<'_>) {
     drop(stdout().write_fmt(text));
 }
 
-/// Whether standard output takes colours: a terminal, and `NO_COLOR` unset.
+/// Whether standard output supports colours: it is a terminal, and `NO_COLOR` isn't set.
 #[must_use]
 pub fn has_colours() -> bool {
     stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Text in green where there are colours.
+/// Text in green, if colours are supported.
 #[must_use]
 pub fn good(text: &str) -> String {
     paint(text, "32")
 }
 
-/// Text in red where there are colours.
+/// Text in red, if colours are supported.
 #[must_use]
 pub fn bad(text: &str) -> String {
     paint(text, "31")
 }
 
-/// Text in bold where there are colours.
+/// Text in bold, if colours are supported.
 #[must_use]
 pub fn bold(text: &str) -> String {
     paint(text, "1")
@@ -48,19 +48,19 @@ fn paint(text: &str, code: &str) -> String {
     if has_colours() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// A line that is overwritten by the next one on a terminal, and a line of its own in a pipe.
+/// A progress line, which the next one overwrites on a terminal; in a pipe each is a line of its own.
 pub struct Progress {
     last: String,
 }
 
 impl Progress {
-    /// Nothing shown yet.
+    /// A progress line that shows nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self { last: String::new() }
     }
 
-    /// Shows where things stand, unless that is what the last call said.
+    /// Shows a text, unless the last call showed the same.
     pub fn show(&mut self, text: &str) {
         if text == self.last {
             return;
@@ -90,14 +90,14 @@ impl Default for Progress {
     }
 }
 
-/// A table in columns as wide as they need: numbers (by heading) to the right.
+/// A table whose columns are as wide as their content, left or right aligned.
 pub struct Table {
     rows: Vec<Vec<String>>,
     right: Vec<bool>,
 }
 
 impl Table {
-    /// A table with these headings; those that begin with `>` are of columns set to the right.
+    /// A table with these headings; a leading `>` aligns the column to the right.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
         let right = headings.iter().map(|heading| heading.starts_with('>')).collect();
@@ -136,7 +136,7 @@ impl Table {
     }
 }
 
-/// KiB as MiB with one digit.
+/// KiB as MiB with one decimal place.
 #[must_use]
 pub fn mib(kib: u64) -> String {
     format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024)
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn mebibytes_have_one_digit() {
+    fn mebibytes_have_one_decimal_place() {
         assert_eq!(mib(1536), "1.5 MiB");
     }
 }

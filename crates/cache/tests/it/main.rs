@@ -1,4 +1,4 @@
-//! The cache against a real server that comes and goes.
+//! The cache with a real server that stops, hangs and restarts.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,18 +19,18 @@ async fn server(name: &str) -> Redis {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.flotilla");
     let layout = Layout::open(&root).unwrap();
     let binaries = provision(&layout, &|line| eprintln!("{line}")).await.unwrap();
-    // What killed runs left behind. Another test may be sweeping as well, then the rest is left to it.
+    // Leftovers of killed runs. It may fail if another test removes them at the same time.
     if let Err(error) = layout.sweep("cache-crate-") {
-        eprintln!("not all was swept: {error}");
+        eprintln!("leftovers could not be removed: {error}");
     }
     let name = format!("cache-crate-{name}-{}", std::process::id());
     Redis::start(&binaries, &layout, &name, RedisOptions::default()).await.unwrap()
 }
 
-/// A wait that even a busy machine doesn't exceed, for reads that must succeed.
-const PATIENT: HumanDuration = HumanDuration::from_secs(120);
-/// The deadline of calls that must fail.
-const QUICK: HumanDuration = HumanDuration::from_millis(300);
+/// A timeout that even a busy machine doesn't reach, for reads that must succeed.
+const LONG_TIMEOUT: HumanDuration = HumanDuration::from_secs(120);
+/// The timeout of calls that must fail.
+const SHORT_TIMEOUT: HumanDuration = HumanDuration::from_millis(300);
 
 async fn connect(url: &str, command_timeout: HumanDuration, registry: &Registry) -> Cache {
     let settings = CacheSettings { redis_url: Some(url.into()), command_timeout };
@@ -55,10 +55,10 @@ fn shown(registry: &Registry, line: &str) -> bool {
 }
 
 #[tokio::test]
-async fn values_are_kept_until_their_time_is_over_or_they_are_deleted() {
+async fn values_are_kept_until_they_expire_or_are_deleted() {
     let server = server("values").await;
     let registry = Registry::new();
-    let cache = connect(&server.url(), PATIENT, &registry).await;
+    let cache = connect(&server.url(), LONG_TIMEOUT, &registry).await;
     eventually("the cache is up", || async { cache.is_up() }).await;
     assert_eq!(cache.get("a").await, None);
     let value = Bytes::from_static(b"\x00\xff\r\n");
@@ -67,7 +67,7 @@ async fn values_are_kept_until_their_time_is_over_or_they_are_deleted() {
     cache.set("short", value.clone(), Duration::from_millis(20)).await;
     assert_eq!(cache.get("a").await, Some(value));
     assert_eq!(cache.get("empty").await, Some(Bytes::new()));
-    eventually("the short one is over", || async { cache.get("short").await.is_none() }).await;
+    eventually("the short-lived value has expired", || async { cache.get("short").await.is_none() }).await;
     cache.delete("a").await;
     assert_eq!(cache.get("a").await, None);
     assert!(shown(&registry, "flotilla_cache_writes_total{cache=\"prices\",outcome=\"ok\"} 4"));
@@ -80,10 +80,10 @@ async fn values_are_kept_until_their_time_is_over_or_they_are_deleted() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_makes_misses_and_one_that_returns_is_used_again() {
+async fn reads_miss_while_the_server_is_stopped_and_hit_again_after_its_restart() {
     let mut server = server("stops").await;
     let registry = Registry::new();
-    let cache = connect(&server.url(), QUICK, &registry).await;
+    let cache = connect(&server.url(), SHORT_TIMEOUT, &registry).await;
     eventually("the cache is up", || async { cache.is_up() }).await;
     cache.set("a", Bytes::from_static(b"1"), LONG).await;
     server.stop().await.unwrap();
@@ -93,8 +93,8 @@ async fn a_server_that_stops_makes_misses_and_one_that_returns_is_used_again() {
     for _ in 0..1_000 {
         assert_eq!(cache.get("a").await, None);
     }
-    // A fifth of what it would take if each call waited for an answer.
-    assert!(began.elapsed() < QUICK.0 * 200, "a thousand vain calls took {:?}", began.elapsed());
+    // A fifth of what it would take if each call waited for a response.
+    assert!(began.elapsed() < SHORT_TIMEOUT.0 * 200, "a thousand calls took {:?}", began.elapsed());
     assert!(shown(&registry, "flotilla_cache_up{cache=\"prices\"} 0"));
     server.restart().await.unwrap();
     eventually("values are kept again", || async {
@@ -107,9 +107,9 @@ async fn a_server_that_stops_makes_misses_and_one_that_returns_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_costs_a_few_timeouts_and_then_nothing() {
+async fn a_hanging_server_causes_a_few_timeouts_and_then_no_delay() {
     let server = server("hangs").await;
-    let cache = connect(&server.url(), QUICK, &Registry::new()).await;
+    let cache = connect(&server.url(), SHORT_TIMEOUT, &Registry::new()).await;
     eventually("the cache is up", || async { cache.is_up() }).await;
     let pid = server.pid().to_string();
     let signal = |signal: &str| std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
@@ -120,8 +120,8 @@ async fn a_server_that_hangs_costs_a_few_timeouts_and_then_nothing() {
     }
     let took = began.elapsed();
     assert!(signal("-CONT").success());
-    // Two fifths of what it would take if each call waited for an answer.
-    assert!(took < QUICK.0 * 200, "five hundred vain calls took {took:?}");
+    // Two fifths of what it would take if each call waited for a response.
+    assert!(took < SHORT_TIMEOUT.0 * 200, "five hundred calls took {took:?}");
     eventually("the cache is up again", || async {
         cache.set("b", Bytes::from_static(b"2"), LONG).await;
         cache.get("b").await.is_some()
@@ -131,10 +131,10 @@ async fn a_server_that_hangs_costs_a_few_timeouts_and_then_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_late_is_found() {
+async fn a_server_that_starts_late_is_connected_to() {
     let mut server = server("late").await;
     server.stop().await.unwrap();
-    let cache = connect(&server.url(), QUICK, &Registry::new()).await;
+    let cache = connect(&server.url(), SHORT_TIMEOUT, &Registry::new()).await;
     assert!(!cache.is_up());
     assert_eq!(cache.get("a").await, None);
     server.restart().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_server_that_comes_late_is_found() {
 }
 
 #[tokio::test]
-async fn without_a_usable_address_everything_is_a_miss() {
+async fn without_a_valid_address_every_read_misses() {
     let registry = Registry::new();
     let none = Cache::connect("none", &CacheSettings::default(), &registry).await;
     none.set("a", Bytes::new(), LONG).await;
@@ -151,7 +151,7 @@ async fn without_a_usable_address_everything_is_a_miss() {
     assert!(!none.is_up());
     assert!(shown(&registry, "flotilla_cache_requests_total{cache=\"none\",outcome=\"miss\"} 1"));
     none.close().await;
-    let wrong = connect("not an address", QUICK, &registry).await;
+    let wrong = connect("not an address", SHORT_TIMEOUT, &registry).await;
     assert_eq!(wrong.get("a").await, None);
     wrong.close().await;
 }
