@@ -139,7 +139,12 @@ impl World {
         self.event(order, 0, message)
     }
 
-    pub fn event<M: prost::Message + Published>(&self, key: impl std::fmt::Display, version: i64, message: &M) -> Event {
+    pub fn event<M: prost::Message + Published>(
+        &self,
+        key: impl std::fmt::Display,
+        version: i64,
+        message: &M,
+    ) -> Event {
         Event::new(self.ids.next(), message, key, version, self.ids.now())
     }
 
