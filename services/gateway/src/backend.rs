@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::routes::RpcMethod;
 
-/// When a call that found its service gone should be repeated.
+/// The retry delay for a call whose service is unavailable.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Channels by service name.
@@ -19,10 +19,10 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Backends(HashMap<&'static str, Channel>);
 
 impl Backends {
-    /// Channels to these services, their calls counted; nothing is connected yet.
+    /// Channels to these services, with metrics; nothing is connected yet.
     ///
     /// # Errors
-    /// An address isn't one.
+    /// An address is invalid.
     pub fn new<'a>(
         addresses: impl Iterator<Item = (&'static str, &'a str)>,
         settings: &ClientSettings,
@@ -37,17 +37,17 @@ impl Backends {
         self.0.iter().map(|(name, channel)| (*name, channel))
     }
 
-    /// The channel to a method's service; `UNIMPLEMENTED` where no such service is configured.
+    /// The channel to a method's service; `UNIMPLEMENTED` if no such service is configured.
     fn channel(&self, method: &RpcMethod) -> Result<Channel, RpcError> {
         self.0.get(method.backend.as_str()).cloned().ok_or_else(|| {
-            RpcError::new(Code::Unimplemented, "NO_BACKEND", format!("no service answers for {}", method.name))
+            RpcError::new(Code::Unimplemented, "NO_BACKEND", format!("no service is configured for {}", method.name))
         })
     }
 
-    /// Sends a request to a method's service, and waits for the beginning of its answer.
+    /// Sends a request to a method's service and waits for the response to begin.
     ///
     /// # Errors
-    /// The service's own status where it has no headers, or why it couldn't be asked.
+    /// The service's status if it sends no headers, or why it couldn't be called.
     pub async fn send(&self, method: &RpcMethod, request: Request<Body>) -> Result<Response<Body>, Status> {
         let channel = self.channel(method)?;
         channel.oneshot(request).await.map_err(|error| match Status::try_from_error(error.into()) {
@@ -62,19 +62,19 @@ pub fn exceeded() -> RpcError {
     RpcError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed")
 }
 
-/// `UNAVAILABLE` for a connection that can't be opened or was lost; the cause is logged and not sent.
+/// `UNAVAILABLE` for a connection that can't be opened or was lost; the cause is logged, not sent.
 pub fn lost(cause: impl std::fmt::Display) -> RpcError {
     tracing::debug!(%cause, "service can't be reached");
     RpcError::new(Code::Unavailable, "BACKEND_UNAVAILABLE", "the service can't be reached at the moment")
         .retry_after(RETRY)
 }
 
-/// Tells the service's own status from what the transport made up on the way: only the latter has a source.
+/// Distinguishes the service's own status from one that the transport generated: only the latter has a source.
 fn settle(status: Status) -> Status {
     if std::error::Error::source(&status).is_none() {
         return status;
     }
-    // The channel calls its own timeout a cancellation.
+    // The channel reports its own timeout as a cancellation.
     if status.code() == Code::Cancelled && status.message().contains("Timeout expired") {
         return exceeded().into();
     }

@@ -28,7 +28,7 @@ use crate::server::{self, PublicPort};
 use crate::site::Site;
 use crate::system::System;
 
-/// How long a service may take to say how it is.
+/// How long a service's health check may take.
 const PROBE: Duration = Duration::from_millis(800);
 
 /// The gateway as a service of the fleet.
@@ -109,7 +109,7 @@ fn edge(
     })
 }
 
-/// A service that is away shows; the gateway still answers for the others.
+/// An unavailable service shows as degraded; the gateway still serves the others.
 fn watch_backends(chassis: &mut Chassis, backends: &Backends) {
     for (name, channel) in backends.iter() {
         let channel = channel.clone();

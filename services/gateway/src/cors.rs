@@ -1,7 +1,7 @@
 //! Cross-origin requests: which pages of other origins may call the gateway from a browser, in every protocol.
 //!
 //! No cookies are involved (tokens travel in a header that a page has to set), so credentials are never allowed and an
-//! open gateway may say `*`. Where no origin is configured, browsers keep pages of other origins out.
+//! open gateway may allow `*`. If no origin is configured, browsers block pages of other origins.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
 /// How long a browser may remember a preflight, in seconds: the longest that any browser honours.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// Who may call from a page.
+/// The origins whose pages may call.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     any: bool,
@@ -43,7 +43,7 @@ impl Cors {
         Self { any: origins.iter().any(|origin| origin == ANY), origins: values.collect() }
     }
 
-    /// The answer to a browser that asks whether a page may send a request; `None` for any other request.
+    /// The response to a browser's preflight request; `None` for any other request.
     pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         if method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
@@ -60,14 +60,14 @@ impl Cors {
         Some(response)
     }
 
-    /// Marks a response as readable by the page of the request's `origin`, if that may be.
+    /// Marks a response as readable by pages of the request's `origin`, if that origin is allowed.
     pub fn allow(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
         if self.any {
             response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static(ANY));
         } else if self.origins.is_empty() {
             return;
         } else {
-            // Whoever keeps the response has to keep it by origin, also where this one isn't allowed.
+            // Caches must store the response by origin, even if this one isn't allowed.
             response.append(VARY, HeaderValue::from_static("origin"));
             let Some(origin) = origin.filter(|origin| self.origins.contains(*origin)) else { return };
             response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

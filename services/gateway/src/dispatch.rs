@@ -1,5 +1,5 @@
-//! The first decisions about each request: whether it is looked at, which protocol it speaks and which method it is for.
-//! The method is looked up once and goes with its protocol; the protocol's own module answers.
+//! The first decisions about each request: whether it is accepted, which protocol it uses and which method it is for.
+//! The method is looked up once and passed on with its protocol; the protocol's own module answers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::edge::Edge;
 use crate::end::End;
 use crate::grpc;
 use crate::grpc_web;
-use crate::message::throw_away;
+use crate::message::discard_body;
 use crate::problem::Problem;
 use crate::protocol::{Protocol, Target};
 use crate::request_id;
 use crate::rest;
 use crate::routes::RpcMethod;
 
-/// What a request speaks, and the method that it is for.
+/// The protocol of a request, and the method that it is for.
 type RequestProtocol<'a> = Protocol<&'a Arc<RpcMethod>>;
 
 /// Answers a request; never fails and survives a panic.
@@ -77,7 +77,7 @@ fn admit(edge: &Edge, request: &mut Request<Incoming>) -> Result<(), RpcError> {
     Ok(())
 }
 
-/// Has a request answered by its protocol.
+/// Passes a request to its protocol's module.
 async fn answer(
     edge: &Arc<Edge>,
     protocol: RequestProtocol<'_>,
@@ -99,14 +99,14 @@ async fn answer(
             let response = why.into_response(id.to_str().unwrap_or_default());
             edge.metrics.begin_aside("other", &method.name, verb).end(End::Http(response.status()));
             let (parts, body) = request.into_parts();
-            throw_away(parts.version, &parts.headers, body).await;
+            discard_body(parts.version, &parts.headers, body).await;
             response
         }
         Protocol::Rest => rest::handle(edge, request, id).await,
     }
 }
 
-/// An error as the protocol tells it.
+/// An error in the protocol's form.
 fn error(protocol: RequestProtocol<'_>, status: Status, id: &HeaderValue) -> Response<Body> {
     match protocol {
         Protocol::Grpc(..) => grpc::error(&status),
@@ -123,7 +123,7 @@ fn error(protocol: RequestProtocol<'_>, status: Status, id: &HeaderValue) -> Res
 mod tests {
     use super::*;
 
-    /// What a request may take before there is known to be room for it, in bytes: one connection may open a hundred at once.
+    /// The memory that a request may use before it is admitted, in bytes: one connection may open a hundred at once.
     const UNADMITTED: usize = 2048;
 
     fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {

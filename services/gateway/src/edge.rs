@@ -1,4 +1,4 @@
-//! What answering any request needs: the state of the edge.
+//! The state that all requests share.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,24 +28,24 @@ use crate::system::System;
 pub struct Limits {
     /// Largest body or message, in bytes.
     pub max_body: usize,
-    /// Deadline of a request that brings none, and the longest that one may ask for.
+    /// Default deadline of a request, and the maximum that one may ask for.
     pub deadline: Duration,
-    /// Pause after which an idle event stream gets a comment.
+    /// Idle time after which an event stream gets a comment.
     pub heartbeat: Duration,
     /// Receive window of a stream, in bytes.
     pub stream_window: usize,
-    /// Whether errors of the edge's own come without details.
+    /// Whether the gateway's own errors omit details.
     pub bare_errors: bool,
 }
 
 impl Limits {
-    /// An error of the edge's own, as clients get it.
+    /// An error of the gateway's own, as clients get it.
     pub fn client_status(&self, status: Status) -> Status {
         if self.bare_errors { Status::new(status.code(), status.message()) } else { status }
     }
 }
 
-/// Everything that answering needs.
+/// The shared state.
 #[derive(Debug)]
 pub struct Edge {
     /// The public methods.
@@ -62,9 +62,9 @@ pub struct Edge {
     pub metrics: Metrics,
     /// Limits of single requests.
     pub limits: Limits,
-    /// Which pages of other origins may call.
+    /// Which origins' pages may call.
     pub cors: Cors,
-    /// The API's description and the page that shows it.
+    /// The OpenAPI document and the page that shows it.
     pub site: Site,
     /// Request ids.
     pub ids: RequestIds,
@@ -76,7 +76,7 @@ pub struct Edge {
     pub resets: Arc<RateLimiter<IpAddr>>,
     /// Decides which requests are accepted.
     pub admission: Arc<Admission>,
-    /// Cancelled when streams have to end.
+    /// Cancelled when streams must end.
     pub draining: CancellationToken,
 }
 

@@ -1,4 +1,4 @@
-//! How a request ended, in the words of its protocol: an HTTP status or a gRPC code.
+//! How a request ended, in terms of its protocol: an HTTP status or a gRPC code.
 
 use flotilla_rpc::code_name;
 use http::StatusCode;
@@ -7,9 +7,9 @@ use tonic::Code;
 /// The end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By gRPC's code; also of a request whose client went away.
+    /// With a gRPC code; also for a request whose client went away.
     Grpc(Code),
-    /// By HTTP's status.
+    /// With an HTTP status.
     Http(StatusCode),
 }
 
@@ -17,7 +17,7 @@ impl End {
     /// The client went away.
     pub const DISCONNECTED: Self = Self::Grpc(Code::Cancelled);
 
-    /// How it is written in metrics, traces and logs.
+    /// Its name in metrics, traces and logs.
     pub fn label(&self) -> &str {
         match self {
             Self::Grpc(code) => code_name(*code),

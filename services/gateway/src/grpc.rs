@@ -1,9 +1,9 @@
-//! gRPC on the public port: public methods are passed on to their service as they are, nothing else is there but the
-//! gateway's own health and the reflection of the public API.
+//! gRPC on the public port: public methods are passed through to their service; besides them there are only the gateway's
+//! own health service and the reflection of the public API.
 //!
-//! A message in protobuf is not decoded: a call costs a look into the route table, a look into the token cache and the
-//! forwarding of headers and body. The exception are calls that make cached responses stale: their requests are read for
-//! the name of what they change. Messages in JSON are transcoded.
+//! A protobuf message is not decoded: a call costs a lookup in the route table, a lookup in the token cache and the
+//! forwarding of headers and body. The exception is calls that make cached responses stale: their requests are read for
+//! the name of the resource that they change. JSON messages are transcoded.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GZIP: HeaderValue = HeaderValue::from_static(Encoding::GZIP);
 
-/// Answers a gRPC request for a public method, or for a service of the gateway's own.
+/// Answers a gRPC request for a public method, or for one of the gateway's own services.
 pub async fn handle(
     edge: &Arc<Edge>,
     request: Request<Incoming>,
@@ -53,7 +53,7 @@ pub async fn handle(
     }
 }
 
-/// Answers a call that is for no service behind the edge.
+/// Answers a call that isn't for a service behind the gateway.
 pub async fn system(edge: &Edge, request: Request<Body>) -> Response<Body> {
     let mut response = edge.system.call(request).await;
     if edge.limits.bare_errors {
@@ -62,7 +62,7 @@ pub async fn system(edge: &Edge, request: Request<Body>) -> Response<Body> {
     response
 }
 
-/// Makes a call whose messages are JSON behind gRPC's prefixes.
+/// Makes a call whose messages are length-prefixed JSON.
 pub async fn transcoded(call: &Call<'_>, mut request: Request<Body>) -> Response<Body> {
     let headers = request.headers_mut();
     let encoding = match Encoding::named(headers.remove(ENCODING).as_ref().map(HeaderValue::as_bytes)) {
@@ -90,7 +90,7 @@ pub async fn transcoded(call: &Call<'_>, mut request: Request<Body>) -> Response
     response.map(|body| answers(body, coder, accepted, end))
 }
 
-/// An answer as gRPC writes it.
+/// A response in gRPC's form.
 pub fn written(made: Result<Answer<'_>, Status>) -> Response<Body> {
     match made {
         Ok(answer) => answer.into_response().map(|body| Body::new(Written(body))),
@@ -98,12 +98,12 @@ pub fn written(made: Result<Answer<'_>, Status>) -> Response<Body> {
     }
 }
 
-/// An error as gRPC writes it, where nothing came before it.
+/// An error in gRPC's form, before any message.
 pub fn error(status: &Status) -> Response<Body> {
     status.clone().into_http()
 }
 
-/// Whether an answer has its status in its headers, with nothing to come.
+/// Whether a response has its status in its headers and no body.
 pub fn is_over(headers: &HeaderMap) -> bool {
     headers.contains_key(STATUS)
 }
@@ -117,7 +117,7 @@ fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// The body of an answer, which always ends with trailers.
+/// The body of a response, which always ends with trailers.
 struct Written(CallBody);
 
 impl http_body::Body for Written {

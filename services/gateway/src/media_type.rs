@@ -1,24 +1,24 @@
-//! Media types, and what a content type says.
+//! Media types and parsed content types.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
 /// JSON.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// JSON, one value a line.
+/// JSON, one value per line.
 pub const LINES: [&str; 3] = ["application/x-ndjson", "application/jsonl", "application/ndjson"];
 
 /// A content type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaType {
-    /// Without its parameters, in lower case.
+    /// The media type without parameters, in lower case.
     pub essence: String,
-    /// Whether its text, if it is text, is UTF-8: it says so, or nothing.
+    /// Whether the charset is UTF-8 or not given.
     pub utf8: bool,
 }
 
 impl MediaType {
-    /// That of these headers; empty where they have none.
+    /// The content type in these headers; empty if there is none.
     pub fn of(headers: &HeaderMap) -> Self {
         let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
@@ -28,7 +28,7 @@ impl MediaType {
         Self { essence: essence.trim().to_ascii_lowercase(), utf8 }
     }
 
-    /// Whether it is one of those that `fits` knows, in UTF-8.
+    /// Whether it is one of those that `fits` accepts, in UTF-8.
     pub fn is_utf8(&self, fits: impl Fn(&str) -> bool) -> bool {
         self.utf8 && fits(&self.essence)
     }

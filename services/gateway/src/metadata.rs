@@ -1,8 +1,8 @@
-//! Which headers are a call's metadata and which are the business of one connection, one protocol or one browser.
+//! Which headers are a call's metadata, and which concern only a connection, a protocol or a browser.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Headers of the connection or of the browser: no service has a use for them.
+/// Headers of the connection or the browser, which services don't need.
 const REQUEST: &[&str] = &[
     "accept",
     "accept-encoding",
@@ -25,11 +25,11 @@ const REQUEST: &[&str] = &[
     "upgrade",
     "x-grpc-web",
 ];
-/// Headers of an answer that aren't metadata.
+/// Response headers that aren't metadata.
 const RESPONSE: &[&str] =
     &["connection", "content-encoding", "content-length", "content-type", "date", "trailer", "transfer-encoding"];
 
-/// The headers with which a client's call goes on by gRPC, whatever it came by. `own` begins those of its protocol.
+/// The headers with which a client's call is forwarded by gRPC. `own` is the prefix of its protocol's own headers.
 pub fn request(headers: &HeaderMap, own: &[&str]) -> HeaderMap {
     let passes = |name: &str| {
         !REQUEST.contains(&name) && !name.starts_with("sec-") && !own.iter().any(|prefix| name.starts_with(prefix))
@@ -40,7 +40,7 @@ pub fn request(headers: &HeaderMap, own: &[&str]) -> HeaderMap {
     passed
 }
 
-/// The metadata of an answer, or of its trailers, without the words of gRPC itself.
+/// The metadata in a response's headers or trailers, without gRPC's own.
 pub fn response(headers: &HeaderMap) -> HeaderMap {
     kept(headers, |name| !RESPONSE.contains(&name) && !name.starts_with("grpc-"))
 }

@@ -1,12 +1,12 @@
-//! What the gateway counts: rate, errors and duration of requests by protocol and route, and the service level
-//! indicators made of them.
+//! The gateway's metrics: rate, errors and duration of requests by protocol and route, and the service level indicators
+//! derived from them.
 //!
 //! Guarantees: the number of series is bounded by the contracts, whatever clients send. Routes are patterns, never
-//! paths; a method or a protocol that isn't known is `other`, a path that leads nowhere `none`. Children are looked up
+//! paths; an unknown method or protocol is `other`, an unknown path `none`. Children are looked up
 //! by the route's name and resolved once; a request allocates no labels.
 //!
-//! One place for all protocols, but not a layer around the edge: from outside, gRPC-Web and Connect keep a stream's
-//! status in its body, and server-sent events keep an error there.
+//! All protocols share this module, but it isn't a layer around the gateway: from outside, the status of a gRPC-Web or
+//! Connect stream is hidden in its body, and so is an error among server-sent events.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -20,8 +20,7 @@ use crate::end::End;
 use crate::sli::{Kind, Slis, Verdict};
 use crate::trace;
 
-/// From a tenth of a millisecond to ten seconds, with the thresholds of what is promised: a quarter of a second and
-/// five.
+/// Buckets from 0.1 ms to 10 s. They include the thresholds of the service level objectives: 0.25 s and 5 s.
 const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// The protocols with their own label; the last stands for the rest.
@@ -49,10 +48,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes and registers them.
+    /// Creates and registers the metrics.
     ///
     /// # Errors
-    /// Another part of the process has taken one of the names.
+    /// One of the names is already registered.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let time = HistogramOpts::new("flotilla_gateway_request_seconds", "Time until a request ended")
             .buckets(BUCKETS.to_vec());
@@ -89,12 +88,12 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Begins to time a call of a public method. `route` is its name, or the pattern that led to it.
+    /// Starts the timer of a call of a public method. `route` is its name, or the pattern that matched.
     pub fn begin(&self, protocol: &str, route: &str, method: &str) -> Timer {
         self.timer(protocol, route, method, Kind::of_call(method, route))
     }
 
-    /// Begins to time a request that is no call: a page, a path that leads nowhere. It counts for no indicator.
+    /// Starts the timer of a request that isn't a call, such as a page or an unknown path. It counts for no indicator.
     pub fn begin_aside(&self, protocol: &str, route: &str, method: &str) -> Timer {
         self.timer(protocol, route, method, Kind::Aside)
     }
@@ -150,7 +149,7 @@ impl Route {
 struct Endpoint {
     labels: [String; 3],
     requests: IntCounterVec,
-    /// A handful: the statuses that it has ended with.
+    /// The statuses that occurred so far; there are few.
     by_status: RwLock<Vec<(String, IntCounter)>>,
     duration: ExemplarHistogram,
 }
@@ -171,7 +170,7 @@ impl Endpoint {
     }
 }
 
-/// A request that has not ended. Dropped unfinished, the client went away: it counts as cancelled.
+/// A request that has not ended. If it is dropped before, the client went away, and it counts as cancelled.
 #[derive(Debug)]
 pub struct Timer {
     endpoint: Arc<Endpoint>,
@@ -184,24 +183,24 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// The request is answered in this span, which ends with it, and to whose trace its time will lead.
+    /// Sets the request's span, which ends with it; the exemplar of its duration refers to the span's trace.
     #[must_use]
     pub fn traced(mut self, span: Span) -> Self {
         self.span = span;
         self
     }
 
-    /// The span in which it is answered.
+    /// The request's span.
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// The request has ended so.
+    /// Records how the request ended.
     pub fn end(self, end: End) {
         self.end_because(end, None);
     }
 
-    /// The request has ended so, for this reason.
+    /// Records how the request ended, and why.
     pub fn end_because(mut self, end: End, reason: Option<&str>) {
         self.count(end, reason);
     }

@@ -1,5 +1,4 @@
-//! The protocol of a request, by its content type and, where it is for a method of the public API, by its
-//! HTTP method.
+//! The protocol of a request, determined by its content type and, for a method of the public API, by its HTTP method.
 
 use flotilla_proto::policy::Idempotency;
 use http::header::{ALLOW, HeaderName};
@@ -11,7 +10,7 @@ use crate::message::Codec;
 use crate::problem::Problem;
 use crate::routes::RpcMethod;
 
-/// Content types that methods take, for a client that sent another.
+/// Content types that methods accept, for clients that sent another.
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const TYPES: HeaderValue = HeaderValue::from_static(
     "application/json, application/proto, application/connect+json, application/connect+proto, application/grpc, \
@@ -20,35 +19,35 @@ const TYPES: HeaderValue = HeaderValue::from_static(
      application/grpc-web-text+proto",
 );
 
-/// What a request speaks, and the method `M` that it is for.
+/// The protocol of a request, and the method `M` that it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol<M> {
-    /// gRPC; a service of the gateway's own where it is for no public method.
+    /// gRPC; without a method, it is for one of the gateway's own services.
     Grpc(Codec, Option<M>),
-    /// gRPC-Web; likewise.
+    /// gRPC-Web; the same.
     GrpcWeb(WebForm, Option<M>),
-    /// Connect, one message each way.
+    /// Connect, unary, by POST.
     ConnectUnary(Codec, M),
-    /// Connect, one message each way, asked for in the URL.
+    /// Connect, unary, by GET.
     ConnectGet(M),
-    /// Connect, streams of messages behind prefixes.
+    /// Connect, streams of length-prefixed messages.
     ConnectStream(Codec, M),
-    /// A method of the public API, asked in a way that it can't be.
+    /// A method of the public API, called in an unsupported way.
     Unsupported(Unsupported, M),
-    /// HTTP.
+    /// REST or a page.
     Rest,
 }
 
-/// How the bodies of gRPC-Web are written.
+/// How gRPC-Web bodies are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebForm {
     /// Their messages.
     pub codec: Codec,
-    /// Whether they are base64.
+    /// Whether the body is base64.
     pub text: bool,
 }
 
-/// What a content type stands for.
+/// The protocol that a content type names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Grpc(Codec),
@@ -57,19 +56,19 @@ enum Form {
     ConnectStream(Codec),
 }
 
-/// Why a method can't be called so.
+/// Why a method can't be called this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsupported {
-    /// 405; whether GET would do.
+    /// 405: another HTTP method is required.
     Verb {
-        /// It would.
+        /// Whether GET is also allowed.
         get: bool,
     },
     /// 415.
     MediaType,
 }
 
-/// A method, as far as it matters here.
+/// The properties of a method that matter here.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Target {
     /// Whether either side is a stream.
@@ -79,7 +78,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// What matters of a method.
+    /// The properties of a method.
     pub fn of(method: &RpcMethod) -> Self {
         let streaming = method.client_streaming || method.server_streaming;
         Self { streaming, reads: method.idempotency == Idempotency::NoSideEffects }
@@ -87,13 +86,13 @@ impl Target {
 }
 
 impl<M> Protocol<M> {
-    /// The protocol of a request for a method, or for something that is no method of the public API.
+    /// The protocol of a request, for a method or for a path that isn't a method of the public API.
     pub fn of(verb: &Method, headers: &HeaderMap, method: Option<(M, Target)>) -> Self {
         let essence = essence(headers);
         let form = Form::of(&essence);
         let is_grpc = essence.starts_with("application/grpc");
         let Some((method, target)) = method else {
-            // The system's services are called by gRPC, and whoever speaks it gets its errors.
+            // The gateway's own services are called by gRPC, and gRPC clients get gRPC errors.
             return match form {
                 Some(Form::Grpc(codec)) if verb == Method::POST => Self::Grpc(codec, None),
                 Some(Form::GrpcWeb(form)) if verb == Method::POST => Self::GrpcWeb(form, None),
@@ -110,7 +109,7 @@ impl<M> Protocol<M> {
         match form {
             Some(Form::Grpc(codec)) => Self::Grpc(codec, Some(method)),
             Some(Form::GrpcWeb(form)) => Self::GrpcWeb(form, Some(method)),
-            // One message alone is no stream, and messages behind prefixes are no single message.
+            // A unary content type can't carry a stream, and a streaming one can't carry a unary call.
             Some(Form::ConnectUnary(codec)) if !target.streaming => Self::ConnectUnary(codec, method),
             Some(Form::ConnectStream(codec)) if target.streaming => Self::ConnectStream(codec, method),
             Some(Form::ConnectUnary(_) | Form::ConnectStream(_)) | None => {
@@ -148,13 +147,13 @@ impl Form {
 }
 
 impl Unsupported {
-    /// The answer: plain HTTP, for it isn't known what the client would understand.
+    /// The response: plain HTTP, because the client's protocol is unknown.
     pub fn into_response(self, id: &str) -> Response<Body> {
         match self {
             Self::Verb { get } => {
                 let methods: &[Method] = if get { &[Method::GET, Method::POST] } else { &[Method::POST] };
                 let mut response = Problem::other_methods(methods).into_response(id);
-                // HEAD, which REST has wherever it has GET, isn't there.
+                // Unlike in REST, HEAD isn't supported with GET.
                 let allow = if get { "GET, POST" } else { "POST" };
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
                 response

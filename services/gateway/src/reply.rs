@@ -1,4 +1,4 @@
-//! Whole HTTP responses: JSON with its tag, not sent again to who has it, compressed where that is worth it and wanted.
+//! Complete HTTP responses: JSON with its etag; 304 for clients that have it; compressed if that is accepted and worth it.
 
 use bytes::Bytes;
 use flotilla_transcode::Answer;
@@ -11,7 +11,7 @@ use tonic::body::Body;
 use crate::media_type::JSON;
 use crate::message::MIN_COMPRESSED;
 
-/// A response whose body is there.
+/// A response with a complete body.
 pub fn full(body: Bytes) -> Response<Body> {
     Response::new(Body::new(Full::new(body)))
 }
@@ -24,7 +24,7 @@ pub fn answer(method: &Method, request: &HeaderMap, answer: Answer<'_>) -> Respo
         _ => packed(request, JSON, answer.json.into()),
     };
     let headers = response.headers_mut();
-    // What a caller may see is theirs: no shared cache on the way keeps it.
+    // The response may be for this caller only, so shared caches mustn't store it.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     if let Some(tag) = tag {
         headers.insert(ETAG, tag);
@@ -45,7 +45,7 @@ pub fn not_modified() -> Response<Body> {
     response
 }
 
-/// Whether a read names the tag that it would get. Weak comparison, as RFC 9110 has it for `If-None-Match`.
+/// Whether a read names the current etag. Weak comparison, as RFC 9110 requires for `If-None-Match`.
 pub fn is_known(method: &Method, request: &HeaderMap, tag: &HeaderValue) -> bool {
     if method != Method::GET && method != Method::HEAD {
         return false;

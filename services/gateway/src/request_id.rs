@@ -1,14 +1,14 @@
-//! The id that a request keeps over all hops: the client's own where it is sound, else one made here.
+//! The id that a request keeps across all hops: the client's own if it is valid, otherwise a generated one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flotilla_rpc::RequestId;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header that carries it, both ways.
+/// The header that carries it, in requests and responses.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Makes ids from a random part of the process and a counter.
+/// Generates ids from a random prefix and a counter.
 #[derive(Debug)]
 pub struct RequestIds {
     prefix: u64,
@@ -16,18 +16,18 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Ids that begin with `prefix`, which should be random.
+    /// Generates ids that begin with `prefix`, which should be random.
     pub fn new(prefix: u64) -> Self {
         Self { prefix, next: AtomicU64::new(0) }
     }
 
-    /// The id of a request; from here on its headers carry it.
+    /// Returns the id of a request and sets it in its headers.
     pub fn settle(&self, headers: &mut HeaderMap) -> HeaderValue {
         if let Some(given) = headers.get(HEADER)
             && given.to_str().ok().and_then(RequestId::new).is_some()
         {
             let given = given.clone();
-            // `insert` replaces the client's header; with two, both would reach the services.
+            // `insert` replaces the client's headers; of two, both would reach the services.
             headers.insert(HEADER, given.clone());
             return given;
         }
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(ids.settle(&mut headers), "mine-1");
         headers.append(HEADER, HeaderValue::from_static("mine-2"));
         assert_eq!(ids.settle(&mut headers), "mine-1");
-        assert_eq!(headers.get_all(HEADER).iter().count(), 1, "one id goes on");
+        assert_eq!(headers.get_all(HEADER).iter().count(), 1, "one id is forwarded");
         headers.insert(HEADER, HeaderValue::from_static("not sound"));
         assert_ne!(ids.settle(&mut headers), "not sound");
     }

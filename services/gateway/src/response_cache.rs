@@ -1,7 +1,8 @@
-//! Responses kept in Redis: which methods, under which key, and which calls make them stale.
+//! Responses cached in Redis: of which methods, under which keys, and which calls make them stale.
 //!
-//! Only responses that are the same for every caller may be kept. A change that passes a gateway deletes the kept
-//! response before its caller hears of it; one that doesn't (or that races with a read) shows after the time to live.
+//! Only responses that are the same for every caller may be cached. A change through a gateway deletes the cached
+//! response before its caller gets the result; any other change (or one that races with a read) shows after the time to
+//! live.
 
 use std::collections::HashMap;
 
@@ -12,10 +13,10 @@ use flotilla_transcode::wire;
 
 use crate::routes::{RouteTable, RpcMethod};
 
-/// Longer names are not kept.
+/// Responses to requests with longer names are not cached.
 const MAX_NAME: usize = 256;
 
-/// A method whose responses are kept.
+/// A method whose responses are cached.
 struct Policy {
     /// The method.
     read: &'static str,
@@ -35,7 +36,7 @@ const POLICIES: &[Policy] = &[Policy {
     ],
 }];
 
-/// The kept responses.
+/// The cached responses.
 #[derive(Debug)]
 pub struct ResponseCache {
     cache: Cache,
@@ -45,10 +46,10 @@ pub struct ResponseCache {
 }
 
 impl ResponseCache {
-    /// Keeps responses in `cache` for `ttl`.
+    /// Caches responses in `cache` for `ttl`.
     ///
     /// # Errors
-    /// A policy names a method or field that the contracts don't have.
+    /// A policy names a method or field that doesn't exist in the contracts.
     pub fn new(cache: Cache, ttl: Live<HumanDuration>, routes: &RouteTable) -> anyhow::Result<Self> {
         let resolve = |method: &str, field: &str| {
             let found = routes.method(&format!("/{method}"));
@@ -65,42 +66,42 @@ impl ResponseCache {
         Ok(Self { cache, ttl, reads, changes })
     }
 
-    /// Keeps nothing.
+    /// A cache that stores nothing.
     pub fn empty(cache: Cache) -> Self {
         Self { cache, ttl: Live::default(), reads: HashMap::new(), changes: HashMap::new() }
     }
 
-    /// Where the response to this encoded request is kept; `None` for methods whose responses aren't.
+    /// The key of the response to this encoded request; `None` for methods that aren't cached.
     pub fn read_key(&self, method: &RpcMethod, request: &[u8]) -> Option<String> {
         key(request, self.reads.get(&method.name)?)
     }
 
-    /// Whether a method's responses are kept.
+    /// Whether a method's responses are cached.
     pub fn is_read(&self, method: &RpcMethod) -> bool {
         self.reads.contains_key(&method.name)
     }
 
-    /// Whether a method's calls make kept responses stale.
+    /// Whether a method's calls make cached responses stale.
     pub fn is_change(&self, method: &RpcMethod) -> bool {
         self.changes.contains_key(&method.name)
     }
 
-    /// Which kept response this encoded request makes stale.
+    /// The key of the cached response that this encoded request makes stale.
     pub fn stale_key(&self, method: &RpcMethod, request: &[u8]) -> Option<String> {
         key(request, self.changes.get(&method.name)?)
     }
 
-    /// The kept response.
+    /// Gets a cached response.
     pub async fn get(&self, key: &str) -> Option<Bytes> {
         self.cache.get(key).await
     }
 
-    /// Keeps a response.
+    /// Stores a response.
     pub async fn put(&self, key: &str, response: Bytes) {
         self.cache.set(key, response, self.ttl.get().get()).await;
     }
 
-    /// Forgets a response.
+    /// Deletes a cached response.
     pub async fn forget(&self, key: &str) {
         self.cache.delete(key).await;
     }

@@ -1,8 +1,7 @@
-//! What the gateway says of itself to people: the API's description at `/openapi.json`, and a page at `/docs` on which
-//! calls can be tried.
+//! The gateway's pages: the API's description at `/openapi.json`, and a page at `/docs` to try calls.
 //!
-//! The page needs no other server: its script and styles are compiled in, as a zip archive from which they are taken
-//! packed as they are when somebody first asks for them. It may load and call nothing but this gateway.
+//! The page needs no other server: its script and styles are compiled in as a zip archive, from which they are extracted,
+//! still compressed, on the first request. It may load from and call only this gateway.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{Cursor, Read as _};
@@ -28,18 +27,18 @@ use crate::problem::Problem;
 use crate::reply::{full, is_known, not_modified};
 use crate::routes::RouteTable;
 
-/// The page loads and calls nothing but its own origin. The styles of single elements are the page's script's own.
+/// The page may load from and call only its own origin. Inline styles are allowed because the page's script sets them.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-/// Nothing that is compiled in is larger.
+/// Upper bound of the size of a compiled-in file.
 const MAX_FILE: usize = 16 * 1024 * 1024;
 
-/// A page or what belongs to it.
+/// A page or a file that it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Where it is.
+    /// Its path.
     pub path: &'static str,
     media_type: &'static str,
     source: Source,
@@ -49,9 +48,9 @@ pub struct Page {
 enum Source {
     /// The description of the API.
     Openapi,
-    /// Written here.
+    /// Text in this repository.
     Text(&'static str),
-    /// A file of the archive, by the end of its path.
+    /// A file in the archive, by the end of its path.
     Archive(&'static str),
 }
 
@@ -79,7 +78,7 @@ const PAGES: &[Page] = &[
     },
 ];
 
-/// What is sent: plain or packed with gzip.
+/// What is sent: plain or compressed with gzip.
 #[derive(Debug, Clone)]
 struct Content {
     plain: Option<Bytes>,
@@ -95,7 +94,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Describes the API of these routes.
+    /// The pages for these routes.
     pub fn new(routes: &RouteTable) -> Self {
         let json = serde_json::to_vec(&openapi::document(routes)).expect("a tree of values can be written as JSON");
         Self { openapi: Content::plain(json.into()), archive: OnceLock::new() }
@@ -106,10 +105,10 @@ impl Site {
         PAGES.iter().find(|page| page.path == path)
     }
 
-    /// The response with a page.
+    /// Responds with a page.
     ///
     /// # Errors
-    /// It was asked for by another method than GET and HEAD.
+    /// The method isn't GET or HEAD.
     pub fn answer(&self, page: &'static Page, request: &Parts) -> Result<Response<Body>, Problem> {
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(Problem::other_methods(&[Method::GET]));
@@ -135,7 +134,7 @@ impl Site {
         headers.insert(CONTENT_TYPE, media_type);
         headers.insert(ETAG, tag);
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        // Asked for again each time, and answered with 304 mostly: a new release shows at once.
+        // Revalidated each time, mostly with 304, so that a new release shows at once.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(CONTENT_SECURITY_POLICY, POLICY);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -167,14 +166,14 @@ impl Content {
     }
 }
 
-/// An entity tag from the content.
+/// An entity tag computed from the content.
 fn tag(bytes: &[u8]) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("hexadecimal digits may stand in a header")
 }
 
-/// The files of the archive that pages need; those that aren't there are left out.
+/// The files of the archive that pages need; missing ones are left out.
 fn files() -> Vec<(&'static str, Content)> {
     let Ok(mut archive) = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED)) else { return Vec::new() };
     let wanted = PAGES.iter().filter_map(|page| match page.source {
@@ -184,7 +183,7 @@ fn files() -> Vec<(&'static str, Content)> {
     wanted.filter_map(|(path, end)| Some((path, file(&mut archive, end)?))).collect()
 }
 
-/// A file packed as it is in the archive: its deflated bytes between gzip's head and tail (RFC 1952).
+/// A file, compressed as in the archive: its deflated bytes between gzip's header and trailer (RFC 1952).
 fn file(archive: &mut ZipArchive<Cursor<&[u8]>>, end: &str) -> Option<Content> {
     let index =
         (0..archive.len()).find(|index| archive.name_for_index(*index).is_some_and(|name| name.ends_with(end)))?;

@@ -1,6 +1,7 @@
-//! Service level indicators of the edge: which ends of requests count, and as what.
+//! Service level indicators of the gateway: which outcomes of requests count, and how.
 //!
-//! Counted here and not in the services: a request is one event, however many hops it takes, and here it is the user's.
+//! They are measured here and not in the services, because here each request of a user is one event, however many hops it
+//! takes.
 //!
 //! | end | availability |
 //! |---|---|
@@ -10,9 +11,9 @@
 //! | the client went away; its deadline was shorter than what is promised; a stream that a drain ends, to be resumed | not counted |
 //! | anything that is no call of a public method: unknown paths, wrong verbs or media types, pages, health | not counted |
 //!
-//! A flood of nonsense thus makes the service look neither worse nor better. Acceptance counts orders that were
-//! accepted, good within the threshold; a client that gave up later than that counts as bad; other ends are
-//! availability's.
+//! A flood of invalid requests thus makes the service look neither worse nor better. Acceptance counts orders that were
+//! accepted, good within the threshold; a client that gave up later than that counts as bad; other ends count
+//! for availability only.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::end::End;
 
 /// The methods that accept an order, as routes are called.
 const ACCEPT: [(&str, &str); 2] = [("POST", "flotilla.orders.v1.OrderService/PlaceOrder"), ("POST", "/v1/orders")];
-/// Less than this can't be promised: a client that asks for it isn't let down when it is refused.
+/// The shortest deadline that counts: a client with a shorter one can't expect a response.
 const SHORTEST: Duration = Duration::from_millis(250);
 
 /// The indicators.
@@ -35,29 +36,29 @@ pub struct Slis {
     accept_latency: SliEvents,
 }
 
-/// What an end says of the edge and what is behind it.
+/// How an outcome counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Answered.
+    /// Good.
     Good,
-    /// Let down.
+    /// Bad.
     Bad,
-    /// Let down, unless the client's deadline was too short for anyone.
+    /// Bad, unless the client's deadline was too short.
     BadIfPatient,
     /// The client went away.
     GaveUp,
-    /// Nothing.
+    /// Not counted.
     Uncounted,
 }
 
-/// Which indicators a route counts for.
+/// The indicators that a route counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The acceptance of orders: both.
+    /// Acceptance of orders and availability.
     Accept,
-    /// A call of a public method: availability.
+    /// Availability, for a call of a public method.
     Call,
-    /// Neither.
+    /// None.
     Aside,
 }
 
@@ -80,7 +81,7 @@ impl Slis {
         })
     }
 
-    /// Counts the end of a request.
+    /// Counts the outcome of a request.
     pub fn ended(&self, kind: Kind, verdict: Verdict, took: Duration) {
         if kind == Kind::Aside {
             return;
@@ -103,7 +104,7 @@ impl Slis {
 }
 
 impl Verdict {
-    /// The verdict on an end, and the reason beside it.
+    /// How an outcome with this reason counts.
     pub fn of(end: End, reason: Option<&str>) -> Self {
         match (end, reason) {
             (_, Some("SERVER_DRAINING" | "BODY_TIMEOUT")) => Self::Uncounted,

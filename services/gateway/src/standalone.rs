@@ -1,4 +1,4 @@
-//! The edge before services of another contract: no chassis, no cache, no accounts; only methods that are public.
+//! The gateway in front of services with other contracts: no chassis, no cache, no accounts; only public methods.
 
 use std::sync::Arc;
 
@@ -26,20 +26,20 @@ use crate::server::{self, PublicPort};
 use crate::site::Site;
 use crate::system::System;
 
-/// An edge in the making.
+/// Builds a standalone gateway.
 #[derive(Debug)]
 pub struct Standalone {
-    /// The contract. Methods say by `flotilla.options.v1.policy` who may call them.
+    /// The contract. The option `flotilla.options.v1.policy` of each method defines who may call it.
     pub pool: DescriptorPool,
-    /// Where its services are (`http://host:port`), by the second part of their package's name.
+    /// Addresses of its services (`http://host:port`), by the second part of their package's name.
     pub backends: Vec<(&'static str, String)>,
-    /// How those are called.
+    /// Settings of the client that calls them.
     pub client: ClientSettings,
-    /// Limits of the port, and its certificate where it speaks TLS.
+    /// Limits of the port, and its certificate if it uses TLS.
     pub grpc: ServerSettings,
     /// Further limits.
     pub edge: EdgeSettings,
-    /// Whether errors of the edge's own come without details: a suite that counts details expects only its service's.
+    /// Whether the gateway's own errors omit details: a test suite that counts details expects only those of its service.
     pub bare_errors: bool,
 }
 
@@ -47,7 +47,7 @@ impl Standalone {
     /// Serves until `shutdown` is cancelled.
     ///
     /// # Errors
-    /// The contract, an address or the certificate can't be used.
+    /// The contract, an address or the certificate is invalid.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { pool, backends, client, grpc, edge: limits, bare_errors } = self;
         let registry = Registry::new();

@@ -23,10 +23,10 @@ type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 pub struct System(Vec<(&'static str, Boxed)>);
 
 impl System {
-    /// Health as `health` answers it, and reflection of the services that have public methods.
+    /// The health service `health`, and reflection of the services that have public methods.
     ///
     /// # Errors
-    /// The descriptors are broken.
+    /// The descriptors are invalid.
     pub fn new<H>(
         health: H,
         reflection: bool,
@@ -46,7 +46,7 @@ impl System {
         Ok(Self(services))
     }
 
-    /// Answers a call that is no public method.
+    /// Answers a call that isn't for a public method.
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
         let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
         match self.0.iter().find(|(name, _)| *name == service) {
@@ -81,7 +81,7 @@ where
     (S::NAME, BoxCloneSyncService::new(service))
 }
 
-/// What reflection may tell: files with public methods and what they import.
+/// The files that reflection exposes: those with public methods and their imports.
 struct Public {
     encoded: Vec<u8>,
     services: Vec<String>,
@@ -104,7 +104,7 @@ impl Public {
                 files.push(file);
             }
         }
-        // Field 1 of a FileDescriptorSet, over and over: the bytes keep the options that prost-types would drop.
+        // Field 1 of a FileDescriptorSet, repeated: the raw bytes keep the options that prost-types would drop.
         let mut encoded = Vec::new();
         for file in files {
             prost::encoding::bytes::encode(1, &file.encode_to_vec(), &mut encoded);

@@ -1,7 +1,7 @@
-//! The span of a request, and what of the trace goes on to the services.
+//! The span of a request, and the trace context that is passed on to the services.
 //!
-//! Here a trace begins, and here is decided whether it is sampled; everybody behind follows. Clients may bring a trace of
-//! their own, in W3C's words or in B3's.
+//! A trace begins here, and here it is decided whether it is sampled; the services follow. Clients may send a trace of
+//! their own, in W3C's or B3's headers.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -16,9 +16,9 @@ use crate::request_id;
 
 /// W3C trace context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Its companion of vendors' values.
+/// The W3C header for vendors' values.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// B3's headers: read here, and never passed on as they are.
+/// B3's headers: read here, and passed on only as W3C's.
 pub const B3: [HeaderName; 6] = [
     HeaderName::from_static("b3"),
     HeaderName::from_static("x-b3-traceid"),
@@ -30,7 +30,7 @@ pub const B3: [HeaderName; 6] = [
 
 /// A request as its span records it.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct RequestInfo<'a> {
     /// The client's protocol.
     pub protocol: &'static str,
     /// The HTTP method.
@@ -50,7 +50,7 @@ pub fn scope(name: &str, id: &HeaderValue) -> tracing::Span {
     tracing::info_span!("gateway", method = name, request_id = id.to_str().unwrap_or_default())
 }
 
-/// The path as it came, or its plain text where only that shows what is to be masked.
+/// The path as received, or decoded and masked if it contains a secret.
 fn path(path: &str) -> String {
     let plain = percent_decode_str(path).decode_utf8_lossy();
     match scrub(&plain) {
@@ -59,17 +59,17 @@ fn path(path: &str) -> String {
     }
 }
 
-/// The span in which a request is answered; a child of the client's where the headers name one.
-pub fn span(asked: &Asked<'_>, headers: &HeaderMap) -> Span {
-    let span = Span::serve(|| parent(headers), || format!("{} {}", asked.verb, asked.route));
+/// The span of a request; a child of the client's span if the headers name one.
+pub fn span(request: &RequestInfo<'_>, headers: &HeaderMap) -> Span {
+    let span = Span::serve(|| parent(headers), || format!("{} {}", request.verb, request.route));
     if span.is_recorded() {
-        span.set("http.request.method", asked.verb.to_owned());
-        span.set("http.route", asked.route.to_owned());
-        span.set("url.path", path(asked.path));
+        span.set("http.request.method", request.verb.to_owned());
+        span.set("http.route", request.route.to_owned());
+        span.set("url.path", path(request.path));
         span.set("url.scheme", "http");
-        span.set("rpc.method", asked.method.to_owned());
-        span.set("flotilla.protocol", asked.protocol);
-        span.set("flotilla.request_id", asked.id.to_str().unwrap_or_default().to_owned());
+        span.set("rpc.method", request.method.to_owned());
+        span.set("flotilla.protocol", request.protocol);
+        span.set("flotilla.request_id", request.id.to_str().unwrap_or_default().to_owned());
     }
     span
 }
@@ -96,9 +96,9 @@ pub fn given(headers: &HeaderMap) -> Option<Parent> {
     if sampled() { None } else { parent(headers) }
 }
 
-/// Sees to it that the service's call is of this request's trace. In a sampled one the call's own span is sent on, by the
-/// channel; else what was `given` goes on, as W3C has it. A request without a trace gets a trace id all the same (not
-/// sampled), so that an order's journal can be identified by it.
+/// Ensures that the call to the service belongs to this request's trace. If it is sampled, the channel sends the call's
+/// own span; otherwise `given` is passed on in W3C's form. A request without a trace still gets a trace id (not sampled),
+/// so that an order's journal can be found by it.
 pub fn pass_on(given: Option<&Parent>, headers: &mut HeaderMap) {
     for name in &B3 {
         headers.remove(name);
@@ -120,7 +120,7 @@ fn parent(headers: &HeaderMap) -> Option<Parent> {
     Parent::of_headers(|name| headers.get(name)?.to_str().ok())
 }
 
-/// A `traceparent` whose trace id follows from the request's id: who knows one finds the other.
+/// A `traceparent` whose trace id is derived from the request's id, so that one can be found from the other.
 fn unsampled(request_id: &[u8]) -> String {
     let part = |salt: u8| {
         let mut hasher = DefaultHasher::new();

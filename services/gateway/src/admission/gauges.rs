@@ -29,7 +29,7 @@ impl Collector for Read {
     }
 }
 
-/// Registers a gauge whose value `value` tells.
+/// Registers a gauge that reads its value from `value`.
 ///
 /// # Errors
 /// If the registry has the gauge already.

@@ -39,7 +39,7 @@ pub use refusals::{Limit, Refusals};
 /// The least memory of an arriving request, and the part of limited memory that all of them may use: a twelfth.
 const ARRIVING: u64 = 20 * 1024;
 const ARRIVING_PART: u64 = 12;
-/// How many requests of one address begin at a time: a burst of thousands would keep the threads from all others.
+/// How many requests of one address may start at a time: a burst of thousands would starve all others of threads.
 const BEGINNINGS: usize = 16;
 /// How long a cancelled call keeps its turn: its service may still work on it.
 const CANCELLED: Duration = Duration::from_millis(50);
@@ -76,26 +76,26 @@ pub struct Admission {
     calls_by_user: Arc<Capacity<Uuid>>,
     streams_by_address: Arc<Capacity<IpAddr>>,
     streams_by_user: Arc<Capacity<Uuid>>,
-    /// By user and the hash of what is watched.
+    /// Streams by user and the hash of the watched resource.
     watches: Arc<Capacity<(Uuid, u64)>>,
-    /// Of the requests that begin to be answered.
+    /// Turns of requests that start, by address.
     beginnings: Turns<IpAddr>,
-    /// By caller and the hash of the service that is called.
+    /// Turns at a service, by caller and the hash of the service's name.
     turns: Turns<(Caller, u64)>,
     hasher: RandomState,
 }
 
 /// A slot for a call or a stream, released on drop.
 #[derive(Debug)]
-pub enum Place {
-    /// A unary call's.
+pub enum Slot {
+    /// The slots of a unary call.
     Call {
         /// Its slot among all calls.
         _call: Permit<Caller>,
         /// One of its user's slots.
         _user: Option<Permit<Uuid>>,
     },
-    /// A stream's.
+    /// The slots of a stream.
     Stream {
         /// Its slot among all streams, charged to its address.
         _address: Permit<IpAddr>,
@@ -150,7 +150,7 @@ impl Admission {
     /// Waits for a body; meanwhile the request takes no slot.
     ///
     /// # Errors
-    /// If it was evicted by later requests.
+    /// If later requests evicted it.
     pub async fn receive<T>(&self, client: Client, body: impl Future<Output = T>) -> Result<T, RpcError> {
         let mut body = pin!(body);
         // The body usually came with the headers.
@@ -168,10 +168,10 @@ impl Admission {
     /// Takes a slot for a unary call.
     ///
     /// # Errors
-    /// If all are taken, or the caller's share is used up.
-    pub async fn call(&self, client: Client) -> Result<Place, RpcError> {
+    /// If all slots are taken, or the caller's share is used up.
+    pub async fn call(&self, client: Client) -> Result<Slot, RpcError> {
         match self.call_slot(client) {
-            Ok(place) => Ok(place),
+            Ok(slot) => Ok(slot),
             Err(shortage) => Err(self.refused(Limit::Calls, shortage).await),
         }
     }
@@ -180,9 +180,9 @@ impl Admission {
     ///
     /// # Errors
     /// As for [`call`](Self::call), and if the user has too many streams about the same resource.
-    pub async fn stream(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Place, RpcError> {
+    pub async fn stream(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Slot, RpcError> {
         match self.stream_slot(client, watched) {
-            Ok(place) => Ok(place),
+            Ok(slot) => Ok(slot),
             Err((limit, shortage)) => Err(self.refused(limit, shortage).await),
         }
     }
@@ -222,12 +222,12 @@ impl Admission {
         client.user.map(Caller::User).or(self.memory.key(client.address).map(Caller::Address))
     }
 
-    fn call_slot(&self, client: Client) -> Result<Place, Shortage> {
+    fn call_slot(&self, client: Client) -> Result<Slot, Shortage> {
         let user = client.user.map(|user| self.calls_by_user.take(Some(user), 1)).transpose()?;
-        Ok(Place::Call { _call: self.calls.take(self.caller(client), 1)?, _user: user })
+        Ok(Slot::Call { _call: self.calls.take(self.caller(client), 1)?, _user: user })
     }
 
-    fn stream_slot(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Place, (Limit, Shortage)> {
+    fn stream_slot(&self, client: Client, watched: Option<(&str, &str)>) -> Result<Slot, (Limit, Shortage)> {
         let streams = |shortage| (Limit::Streams, shortage);
         let watch = match (client.user, watched) {
             (Some(user), Some(watched)) => {
@@ -238,7 +238,7 @@ impl Admission {
         };
         let user = client.user.map(|user| self.streams_by_user.take(Some(user), 1)).transpose().map_err(streams)?;
         let address = self.streams_by_address.take(self.memory.key(client.address), 1).map_err(streams)?;
-        Ok(Place::Stream { _address: address, _user: user, _watch: watch })
+        Ok(Slot::Stream { _address: address, _user: user, _watch: watch })
     }
 
     async fn refused(&self, limit: Limit, shortage: Shortage) -> RpcError {

@@ -1,7 +1,7 @@
 //! Refusals for lack of capacity: counted by the limit, and with a reason that says who caused them.
 //!
 //! If everything is in use, the gateway is overloaded (`OVERLOADED`, which counts against its service level). If a
-//! caller or an address holds its share, it asks for too much (`CALLER_LIMIT`, which doesn't).
+//! caller or an address has used up its share, it sends too much (`CALLER_LIMIT`, which doesn't).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From the place of a call to its answer: what is kept, the service's turn, and what the service says.
+//! From a call's slot to its response: the cached response, the turn at the service, and the service's response.
 
 use bytes::Bytes;
 use flotilla_rpc::RpcError;
@@ -11,37 +11,37 @@ use tonic::{Code, Status};
 
 use super::body::{CallBody, code_in};
 use super::{Admitted, Call};
-use crate::admission::{Place, delay_refusal};
+use crate::admission::{Slot, delay_refusal};
 use crate::backend::exceeded;
 use crate::message::{Fault, MAX_ANSWER, MessageReader};
 use crate::metrics::Timer;
 
-/// How long a call with one message may take.
+/// How long a call with one request message may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// When its answer has to be there; of a stream of answers: its beginning.
+pub struct CallDeadline {
+    /// When the response must have arrived; for a streaming response, when it must have begun.
     pub until: Instant,
-    /// When a stream of answers ends, where the client has said so.
+    /// When a streaming response ends, if the client has set a deadline.
     pub end: Option<Instant>,
     /// Whether to send the service the remaining time: a gRPC client has sent it itself.
     pub sends_deadline: bool,
 }
 
-/// A call with its message and its place.
-pub struct Placed<'a> {
+/// A call that has its message and its slot, and can be sent.
+pub struct ReadyCall<'a> {
     admitted: Admitted<'a>,
     message: Bytes,
-    place: Place,
-    /// Under which key the answer is kept.
+    slot: Slot,
+    /// The key under which the response is cached.
     key: Option<String>,
 }
 
-impl<'a> Placed<'a> {
-    pub(super) fn new(admitted: Admitted<'a>, message: Bytes, place: Place) -> Self {
-        Self { admitted, message, place, key: None }
+impl<'a> ReadyCall<'a> {
+    pub(super) fn new(admitted: Admitted<'a>, message: Bytes, slot: Slot) -> Self {
+        Self { admitted, message, slot, key: None }
     }
 
-    /// The response that is kept for the request; where there is none, [`Answer::whole`] keeps that of the service.
+    /// The cached response to the request; if there is none, [`Answer::whole`] caches that of the service.
     pub async fn kept(&mut self) -> Option<Bytes> {
         let (cache, method) = (&self.admitted.call.edge.cache, self.admitted.call.method);
         if !cache.is_read(method) {
@@ -53,17 +53,17 @@ impl<'a> Placed<'a> {
         kept
     }
 
-    /// Calls the service in its caller's turn, and waits for the beginning of its answer.
+    /// Calls the service once it is the caller's turn, and waits for the response to begin.
     ///
     /// # Errors
-    /// The service's own status where it has no headers, or why the service couldn't be asked.
-    pub async fn send(self, patience: Patience) -> Result<Answer<'a>, Status> {
+    /// The service's status if it sends no headers, or why the service couldn't be called.
+    pub async fn send(self, deadline: CallDeadline) -> Result<Answer<'a>, Status> {
         let stale = self.stale_key();
-        let Self { admitted: Admitted { call, client, mut head, .. }, message, place, key } = self;
+        let Self { admitted: Admitted { call, client, mut head, .. }, message, slot, key } = self;
         let (edge, method) = (call.edge, call.method);
-        let until = patience.until;
+        let until = deadline.until;
         let answering = async {
-            if patience.sends_deadline {
+            if deadline.sends_deadline {
                 let left = until.saturating_duration_since(Instant::now());
                 head.headers.insert(timeout::TIMEOUT, timeout::value(left));
             }
@@ -72,21 +72,21 @@ impl<'a> Placed<'a> {
         };
         let response = edge.admission.in_turn(client, &method.backend, until, answering).await;
         if let Some(key) = stale {
-            // Whatever the answer says: a call that timed out may still have done its work.
+            // Whatever the response is: a call that timed out may still have done its work.
             edge.cache.forget(&key).await;
         }
         let response = response?;
         if let Some(status) = refusal(response.headers()) {
             delay_refusal(&status).await;
         }
-        let end = if method.server_streaming { patience.end } else { Some(until) };
-        let mut answer = call.answer(response, place, call.watch(Fault::default(), end));
+        let end = if method.server_streaming { deadline.end } else { Some(until) };
+        let mut answer = call.answer(response, slot, call.watch(Fault::default(), end));
         answer.key = key;
         Ok(answer)
     }
 
-    /// The name of the kept response that this request makes stale. A message that can't be read names none: no service
-    /// accepts it.
+    /// The key of the cached response that this request makes stale. A message that can't be decoded has none: no
+    /// service accepts it.
     fn stale_key(&self) -> Option<String> {
         let (cache, method) = (&self.admitted.call.edge.cache, self.admitted.call.method);
         if !cache.is_change(method) {
@@ -96,20 +96,20 @@ impl<'a> Placed<'a> {
     }
 }
 
-/// The beginning of what a service says, and what belongs to it until its end.
+/// A service's response that has begun, and what it holds until its end.
 pub struct Answer<'a> {
     call: &'a Call<'a>,
     response: Response<CallBody>,
     key: Option<String>,
 }
 
-/// All that a service says in one message.
-pub struct Whole {
+/// A complete response with one message.
+pub struct UnaryResponse {
     /// The headers.
     pub headers: HeaderMap,
     /// The trailers.
     pub trailers: HeaderMap,
-    /// The message, or the error in its place.
+    /// The message, or the error instead of it.
     pub message: Result<Bytes, Status>,
 }
 
@@ -118,18 +118,18 @@ impl<'a> Answer<'a> {
         Self { call, response, key: None }
     }
 
-    /// The end of the answer ends the timer.
+    /// Stops `timer` when the response ends.
     pub(super) fn timed(mut self, timer: Timer) -> Self {
         self.response.body_mut().time(timer);
         self
     }
 
-    /// The answer as it comes: headers and frames of gRPC.
+    /// The response as it arrives: gRPC's headers and frames.
     pub fn into_response(self) -> Response<CallBody> {
         self.response
     }
 
-    /// The same, where it doesn't begin with an error.
+    /// The same, unless it begins with an error.
     ///
     /// # Errors
     /// The service's own.
@@ -137,8 +137,8 @@ impl<'a> Answer<'a> {
         refusal(self.response.headers()).map_or(Ok(self.response), Err)
     }
 
-    /// Reads the answer to its end: one message and the status after it. It is kept, where [`Placed::kept`] has asked.
-    pub async fn whole(self) -> Whole {
+    /// Reads the response to its end: one message and the status after it. Caches it if [`ReadyCall::kept`] found none.
+    pub async fn whole(self) -> UnaryResponse {
         let Self { call, response, key } = self;
         let (parts, body) = response.into_parts();
         let mut trailers = HeaderMap::new();
@@ -149,15 +149,15 @@ impl<'a> Answer<'a> {
         if let Ok(message) = &message {
             call.method.answers.note(message.len());
             if let Some(key) = key {
-                // A copy: the message is a part of what came over the connection, and would keep all of that.
+                // A copy: the message is a slice of the connection's buffer and would keep all of it in memory.
                 call.edge.cache.put(&key, Bytes::copy_from_slice(message)).await;
             }
         }
-        Whole { headers: parts.headers, trailers, message }
+        UnaryResponse { headers: parts.headers, trailers, message }
     }
 }
 
-/// The error that headers or trailers tell.
+/// The error in headers or trailers, if they carry one.
 pub fn refusal(headers: &HeaderMap) -> Option<Status> {
     code_in(headers).filter(|code| *code != Code::Ok).and_then(|_| Status::from_header_map(headers))
 }

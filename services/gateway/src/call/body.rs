@@ -1,8 +1,8 @@
-//! The answer of a call on its way to the client: passed on as it is, and watched for its end.
+//! The response of a call on its way to the client: passed on unchanged, and observed until its end.
 //!
-//! When the service goes away in the middle, the deadline passes or the gateway drains, the body ends with an error that
-//! says so, as clients get it. Whoever reads this body to its end finds trailers with a status or such an error,
-//! unless the headers had the status.
+//! If the connection to the service is lost, the deadline passes or the gateway drains, the body ends with an error that
+//! says so, as clients get it. A reader of the whole body finds trailers with a status or such an error, unless the
+//! status was in the headers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::admission::Place;
+use crate::admission::Slot;
 use crate::backend::lost;
 use crate::edge::Limits;
 use crate::end::End;
 use crate::message::Fault;
 use crate::metrics::Timer;
 
-/// Where gRPC says how a call ended.
+/// The header with gRPC's status code.
 pub const STATUS: &str = "grpc-status";
 
 /// Resolves with the reason when a call has to end early.
@@ -30,11 +30,11 @@ pub type Cut = Pin<Box<dyn Future<Output = RpcError> + Send>>;
 
 /// What may end a call before its service does.
 pub struct Watch {
-    /// Why the request broke, if it did.
+    /// Why the request was aborted, if it was.
     pub fault: Fault,
     /// The deadline, or a drain.
     pub cut: Option<Cut>,
-    /// Whether the answer is a stream.
+    /// Whether the response is a stream.
     pub endless: bool,
     /// How errors are sent.
     pub limits: Limits,
@@ -43,25 +43,25 @@ pub struct Watch {
 /// The body.
 pub struct CallBody {
     inner: Body,
-    /// The status, where the headers had it already, and its reason.
+    /// The status, if it was in the headers, and its reason.
     early: Option<(Code, Option<String>)>,
-    open: Option<(Option<Timer>, Place)>,
+    open: Option<(Option<Timer>, Slot)>,
     fault: Fault,
     cut: Option<Cut>,
-    /// Whether `inner` may go on for ever.
+    /// Whether `inner` may never end.
     endless: bool,
     limits: Limits,
 }
 
 impl CallBody {
     /// Watches `inner`, whose headers were `headers`.
-    pub fn new(inner: Body, headers: &HeaderMap, place: Place, watch: Watch) -> Self {
+    pub fn new(inner: Body, headers: &HeaderMap, slot: Slot, watch: Watch) -> Self {
         let Watch { fault, cut, endless, limits } = watch;
         let early = code_in(headers).map(|code| (code, reason_in(code, headers)));
-        Self { inner, early, open: Some((None, place)), fault, cut, endless, limits }
+        Self { inner, early, open: Some((None, slot)), fault, cut, endless, limits }
     }
 
-    /// Ends the timer with the answer.
+    /// Stops `timer` when the response ends.
     pub fn time(&mut self, timer: Timer) {
         if let Some((open, _place)) = &mut self.open {
             *open = Some(timer);
@@ -99,14 +99,14 @@ pub fn reason_of(status: &Status) -> Option<String> {
     Details::of(status).reason
 }
 
-/// The same in headers or trailers, where it makes a difference to what is counted.
+/// The same from headers or trailers, where it affects what is counted.
 fn reason_in(code: Code, headers: &HeaderMap) -> Option<String> {
     matches!(code, Code::ResourceExhausted | Code::Unavailable)
         .then(|| Status::from_header_map(headers).as_ref().and_then(reason_of))
         .flatten()
 }
 
-/// The code that headers or trailers tell.
+/// The code in headers or trailers.
 pub fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
@@ -119,7 +119,7 @@ impl http_body::Body for CallBody {
         if self.open.is_none() {
             return Poll::Ready(None);
         }
-        // First: a stream that always has something to say must end too.
+        // First: a stream that is always ready must end too.
         if self.endless
             && let Some(reason) = self.poll_cut(cx)
         {
@@ -132,7 +132,7 @@ impl http_body::Body for CallBody {
                     if code != Code::Ok
                         && let Some(status) = self.fault.get().cloned()
                     {
-                        // The service saw no more than that its request broke.
+                        // The service only sees that the request was aborted.
                         return Poll::Ready(self.break_off(&status));
                     }
                     self.end(code, reason_in(code, trailers).as_deref());
@@ -166,7 +166,7 @@ impl http_body::Body for CallBody {
 
 impl Drop for CallBody {
     fn drop(&mut self) {
-        // A status in the headers without a body is never polled for. Otherwise the client went away.
+        // A response with the status in its headers and no body is never polled. Otherwise the client went away.
         let (code, reason) = self.early.take().unwrap_or((Code::Cancelled, None));
         self.end(code, reason.as_deref());
     }

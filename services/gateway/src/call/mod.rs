@@ -1,14 +1,14 @@
-//! One call of a public method, whatever protocol it came by. All take the same steps, in an order that the types keep:
+//! One call of a public method, in whatever protocol. All calls take the same steps, in an order that the types enforce:
 //!
-//! 1. [`Call::admit`]: the token allows it, and what goes on to the service is settled ([`Admitted`]);
+//! 1. [`Call::admit`]: the token allows it, and the headers for the service are prepared ([`Admitted`]);
 //! 2. [`Admitted::receive`]: the request's message has arrived ([`Received`]);
-//! 3. [`Admitted::place`]: there is room for the call ([`Placed`]);
-//! 4. [`Placed::kept`]: a kept response, for protocols that can write one;
-//! 5. [`Placed::send`]: the service is called in its caller's turn, and what the call makes stale is forgotten;
-//! 6. [`Answer`]: what the service says, watched until its end, for the protocol to write.
+//! 3. [`Admitted::take_slot`]: there is room for the call ([`ReadyCall`]);
+//! 4. [`ReadyCall::kept`]: a cached response, for protocols that can write one;
+//! 5. [`ReadyCall::send`]: the service is called when it is the caller's turn, and stale cached responses are deleted;
+//! 6. [`Answer`]: the service's response, observed until its end, for the protocol to write.
 //!
-//! A call whose client streams takes its place before its messages ([`Admitted::stream`]). Whatever ends a call early is
-//! a [`Status`] until the protocol writes it.
+//! A client-streaming call takes its slot before its messages arrive ([`Admitted::stream`]). Whatever ends a call early
+//! is a [`Status`] until the protocol writes it.
 
 mod answer;
 mod body;
@@ -29,7 +29,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tracing::Instrument as _;
 
-use crate::admission::{Client, Place, RequestMemory};
+use crate::admission::{Client, RequestMemory, Slot};
 use crate::backend::exceeded;
 use crate::client_address;
 use crate::edge::Edge;
@@ -37,15 +37,15 @@ use crate::end::End;
 use crate::message::Fault;
 use crate::metrics::Timer;
 use crate::routes::RpcMethod;
-use crate::trace::{self, Asked};
+use crate::trace::{self, RequestInfo};
 
-pub use answer::{Answer, Patience, Placed, Whole, refusal};
+pub use answer::{Answer, CallDeadline, ReadyCall, UnaryResponse, refusal};
 pub use body::{CallBody, STATUS, shutting_down};
 
 use body::{Cut, Watch, reason_of};
 use request::{Checked, collect, late_body};
 
-/// What a unary call gets on top of its deadline, so that the service's own answer comes first.
+/// Added to the deadline of a unary call, so that the service's own response arrives first.
 const SLACK: Duration = Duration::from_millis(250);
 
 /// A call to be made.
@@ -83,7 +83,7 @@ pub struct Admitted<'a> {
 pub struct Received(Bytes);
 
 impl<'a> Call<'a> {
-    /// A call by the method's own name.
+    /// A call that names the method itself, not a route.
     pub fn by_name(
         edge: &'a Arc<Edge>,
         method: &'a Arc<RpcMethod>,
@@ -95,10 +95,10 @@ impl<'a> Call<'a> {
         Self { edge, method, protocol, verb, route, pattern: path, path, id }
     }
 
-    /// Makes a call that comes as gRPC or was translated into it, and times it to its end.
+    /// Makes a call that arrives as gRPC or was translated into it, and times it until its end.
     ///
     /// # Errors
-    /// The edge's own, as clients get it. That of the service is in the answer.
+    /// The gateway's own, as clients get it. The service's error is in the response.
     pub async fn make<B>(&self, request: Request<B>) -> Result<Answer<'_>, Status>
     where
         B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
@@ -122,14 +122,14 @@ impl<'a> Call<'a> {
         self.edge.limits.client_status(status)
     }
 
-    /// Begins to time the call, in a span of its own.
+    /// Starts the call's timer, in a span of its own.
     pub fn begin(&self, headers: &HeaderMap) -> Timer {
         let Self { protocol, verb, pattern: route, path, id, .. } = *self;
-        let asked = Asked { protocol, verb, route, path, method: &self.method.name, id };
-        self.edge.metrics.begin(protocol, self.route, verb).traced(trace::span(&asked, headers))
+        let request = RequestInfo { protocol, verb, route, path, method: &self.method.name, id };
+        self.edge.metrics.begin(protocol, self.route, verb).traced(trace::span(&request, headers))
     }
 
-    /// What every log line of the call says.
+    /// The fields of every log line of the call.
     pub fn scope(&self) -> tracing::Span {
         trace::scope(&self.method.name, self.id)
     }
@@ -141,24 +141,24 @@ impl<'a> Call<'a> {
     {
         let (head, body) = request.into_parts();
         let admitted = self.admit(head).await?;
-        let (asked, now) = (timeout::read(&admitted.head.headers), Instant::now());
-        let end = asked.map(|asked| now + asked);
+        let (requested, now) = (timeout::read(&admitted.head.headers), Instant::now());
+        let end = requested.map(|timeout| now + timeout);
         if self.method.client_streaming {
             return admitted.stream(body, end).await;
         }
         let limits = &self.edge.limits;
-        let longest = asked.unwrap_or(limits.deadline).min(limits.deadline);
-        let patience = Patience { until: now + longest + SLACK, end, sends_deadline: false };
+        let longest = requested.unwrap_or(limits.deadline).min(limits.deadline);
+        let deadline = CallDeadline { until: now + longest + SLACK, end, sends_deadline: false };
         let collected = async {
             let message = collect(body, limits.max_body, admitted.memory());
-            timeout_at(patience.until, message).await.map_err(|_| Status::from(late_body()))?
+            timeout_at(deadline.until, message).await.map_err(|_| Status::from(late_body()))?
         };
         let received = admitted.receive(collected).await?;
-        admitted.place(received).await?.send(patience).await
+        admitted.take_slot(received).await?.send(deadline).await
     }
 
-    /// Checks whether the token in a request's head may make the call. The head goes on to the service: with the client's
-    /// address and trace, and nothing that is the connection's.
+    /// Checks whether the token in a request's headers allows the call. The headers are forwarded to the service with the
+    /// client's address and trace, and without those of the connection.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` or `PERMISSION_DENIED`.
@@ -175,7 +175,7 @@ impl<'a> Call<'a> {
         Ok(Admitted { call: self, client, memory, head, compressed })
     }
 
-    /// What ends the call early: its deadline and, for streams of answers, a drain.
+    /// Resolves when the call must end early: at its deadline or, for streaming responses, at a drain.
     fn cut(&self, until: Option<Instant>) -> Option<Cut> {
         let late = until.map(|until| sleep_until(until).map(|()| exceeded()));
         let drain = self
@@ -194,9 +194,9 @@ impl<'a> Call<'a> {
         Watch { fault, cut: self.cut(until), endless: self.method.server_streaming, limits: self.edge.limits }
     }
 
-    fn answer(&'a self, response: Response<Body>, place: Place, watch: Watch) -> Answer<'a> {
+    fn answer(&'a self, response: Response<Body>, slot: Slot, watch: Watch) -> Answer<'a> {
         let (parts, body) = response.into_parts();
-        let body = CallBody::new(body, &parts.headers, place, watch);
+        let body = CallBody::new(body, &parts.headers, slot, watch);
         Answer::new(self, Response::from_parts(parts, body))
     }
 }
@@ -207,7 +207,7 @@ impl<'a> Admitted<'a> {
         self.memory.as_ref()
     }
 
-    /// Waits for the request's message; until it has arrived, the call takes no place.
+    /// Waits for the request's message; until it has arrived, the call takes no slot.
     ///
     /// # Errors
     /// Those of `message`; `CALLER_LIMIT` where later requests took its room.
@@ -219,27 +219,27 @@ impl<'a> Admitted<'a> {
         Ok(Received(message))
     }
 
-    /// Takes a place for the call with this message.
+    /// Takes a slot for the call with this message.
     ///
     /// # Errors
     /// There is none, or the caller's share is used up.
-    pub async fn place(self, Received(message): Received) -> Result<Placed<'a>, RpcError> {
+    pub async fn take_slot(self, Received(message): Received) -> Result<ReadyCall<'a>, RpcError> {
         let (admission, method) = (&self.call.edge.admission, self.call.method);
-        let place = if method.server_streaming {
+        let slot = if method.server_streaming {
             let watched = method.watched(&self.plain(&message).unwrap_or_default());
             admission.stream(self.client, Some((&method.name, &watched))).await?
         } else {
-            let place = admission.call(self.client).await?;
+            let slot = admission.call(self.client).await?;
             if let Some(memory) = &self.memory {
                 memory.expect(method.answers.expected())?;
             }
-            place
+            slot
         };
-        Ok(Placed::new(self, message, place))
+        Ok(ReadyCall::new(self, message, slot))
     }
 
-    /// Makes a call whose client streams, and waits for the beginning of its answer: at most to `until`. A message that is
-    /// wrong breaks the call off with its reason.
+    /// Makes a client-streaming call and waits until the response begins, at most until `until`. An invalid message
+    /// aborts the call with its reason.
     ///
     /// # Errors
     /// The service's own status, or why the call can't be made or go on.
@@ -250,7 +250,7 @@ impl<'a> Admitted<'a> {
     {
         let Self { call, client, memory, head, .. } = self;
         let limits = &call.edge.limits;
-        let place = call.edge.admission.stream(client, None).await?;
+        let slot = call.edge.admission.stream(client, None).await?;
         if let Some(memory) = &memory {
             memory.grow(limits.stream_window)?;
         }
@@ -259,7 +259,7 @@ impl<'a> Admitted<'a> {
         let sent = async {
             let answer = call.edge.backends.send(call.method, request).await;
             match (&answer, fault.get()) {
-                // The service saw no more than that its request broke.
+                // The service only sees that the request was aborted.
                 (Err(_), Some(reason)) => Err(reason.clone()),
                 (Ok(response), Some(reason)) if response.headers().contains_key(STATUS) => Err(reason.clone()),
                 _ => answer,
@@ -272,7 +272,7 @@ impl<'a> Admitted<'a> {
                 reason = cut => return Err(reason.into()),
             },
         };
-        Ok(call.answer(response, place, call.watch(fault, until)))
+        Ok(call.answer(response, slot, call.watch(fault, until)))
     }
 
     /// The message behind its prefix, if it can be decoded.

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use crate::admission::RequestMemory;
 use crate::message::{Fault, broken};
 
-/// What gRPC wants for a number of messages that the method doesn't take.
+/// gRPC's error for more or fewer messages than the method takes.
 fn not_one() -> RpcError {
     RpcError::new(Code::Unimplemented, "ONE_MESSAGE", "the method takes one message")
 }
@@ -49,7 +49,7 @@ where
     Ok(message)
 }
 
-/// The body of a client's stream: each message is checked as it passes, and what breaks it is noted.
+/// The body of a client's stream: each message is checked as it passes, and the first fault is recorded.
 #[derive(Debug)]
 pub struct Checked<B> {
     inner: B,

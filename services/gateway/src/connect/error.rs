@@ -1,5 +1,4 @@
-//! Errors as Connect tells them: a JSON object with the code, the message and the details, and for unary calls an HTTP
-//! status.
+//! Errors in Connect's form: a JSON object with code, message and details, and for unary calls an HTTP status.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +52,7 @@ struct ErrorJson<'a> {
 struct DetailJson {
     r#type: String,
     value: String,
-    /// The same for people, where the type is known.
+    /// The same as readable JSON, if the type is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     debug: Option<serde_json::Value>,
 }
@@ -68,7 +67,7 @@ struct EndJson<'a> {
 
 impl<'a> ErrorJson<'a> {
     fn new(status: &'a Status, pool: Option<&DescriptorPool>) -> Self {
-        // Details that can't be read are none.
+        // Details that can't be decoded are dropped.
         let details = RpcStatus::decode(status.details()).unwrap_or_default().details;
         Self {
             code: code_name(status.code()),
@@ -96,7 +95,7 @@ pub fn unary_error(status: &Status) -> Response<Body> {
     unary(status, None)
 }
 
-/// A unary call's error; details whose type is in `pool` are written for people too.
+/// A unary call's error; details whose type is in `pool` are also written as readable JSON.
 pub fn unary(status: &Status, pool: Option<&DescriptorPool>) -> Response<Body> {
     let json = serde_json::to_vec(&ErrorJson::new(status, pool)).expect("strings and JSON can be written as JSON");
     let mut response = full(json.into());
@@ -106,12 +105,12 @@ pub fn unary(status: &Status, pool: Option<&DescriptorPool>) -> Response<Body> {
     response
 }
 
-/// A stream's error, where nothing came before it.
+/// A stream's error before its first message.
 pub fn stream_error(status: &Status, codec: Codec, pool: Option<&DescriptorPool>) -> Response<Body> {
     stream_over(failed(status, pool), codec)
 }
 
-/// A stream that is over before its first message.
+/// A stream that ends before its first message.
 pub fn stream_over(end: Bytes, codec: Codec) -> Response<Body> {
     let mut response = full(end);
     response.headers_mut().insert(CONTENT_TYPE, content_type(codec));
@@ -126,14 +125,14 @@ pub fn content_type(codec: Codec) -> HeaderValue {
     })
 }
 
-/// What ends a stream with the status and metadata of these trailers.
+/// The last frame of a stream, with the status and metadata of these trailers.
 pub fn end(trailers: &HeaderMap, pool: Option<&DescriptorPool>) -> Bytes {
     let status =
         Status::from_header_map(trailers).unwrap_or_else(|| Status::unknown("the stream ended without a status"));
     ended(&status, &metadata::response(trailers), pool)
 }
 
-/// What ends a stream with an error of the edge's own.
+/// The last frame of a stream that ends with an error of the gateway.
 pub fn failed(status: &Status, pool: Option<&DescriptorPool>) -> Bytes {
     ended(status, &HeaderMap::new(), pool)
 }
@@ -154,7 +153,7 @@ fn ended(status: &Status, passed: &HeaderMap, pool: Option<&DescriptorPool>) -> 
 fn code_name(code: Code) -> &'static str {
     match code {
         Code::Cancelled => "canceled",
-        // No error has this code; a service that says so is wrong about it.
+        // `OK` is no error; a service that sends it as one violates the protocol.
         Code::Ok | Code::Unknown => "unknown",
         Code::InvalidArgument => "invalid_argument",
         Code::DeadlineExceeded => "deadline_exceeded",
@@ -173,7 +172,7 @@ fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// The status of a unary call's error: Connect has its own table.
+/// The HTTP status of a unary call's error: Connect has its own table.
 fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
@@ -213,7 +212,7 @@ mod tests {
         assert_eq!(detail["type"], "google.rpc.ErrorInfo");
         let value = STANDARD_NO_PAD.decode(detail["value"].as_str().unwrap()).unwrap();
         assert!(String::from_utf8_lossy(&value).contains("TOTAL_CHANGED"));
-        assert!(detail.get("debug").is_none(), "nobody knows the type");
+        assert!(detail.get("debug").is_none(), "the type is unknown");
         assert_eq!(unary_error(&status).status(), 409);
     }
 

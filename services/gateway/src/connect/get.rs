@@ -16,22 +16,22 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What the query says.
+/// The parsed query.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Query {
     /// How the message is written.
     pub codec: Codec,
-    /// How it is packed.
+    /// How it is compressed.
     pub encoding: Encoding,
     /// The message.
     pub message: Bytes,
 }
 
 impl Query {
-    /// Reads a query. Parameters that Connect doesn't know are none of its business.
+    /// Reads a query. Parameters that Connect doesn't define are ignored.
     ///
     /// # Errors
-    /// The parameter at fault.
+    /// The invalid parameter.
     pub fn read(query: &str) -> Result<Self, RpcError> {
         if value(query, "connect").is_some_and(|version| version != b"v1") {
             return Err(invalid("connect", "must be v1"));

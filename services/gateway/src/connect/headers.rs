@@ -1,4 +1,4 @@
-//! What Connect says in headers.
+//! Connect's request headers.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::metadata;
 
 const VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("connect-timeout-ms");
-/// Digits that a timeout may have.
+/// Maximum number of digits in a timeout.
 const TIMEOUT_DIGITS: usize = 10;
 
-/// The headers with which a call goes on by gRPC.
+/// The headers with which a call is forwarded by gRPC.
 ///
 /// # Errors
-/// The client speaks another version, or its timeout can't be read.
+/// The client uses another version, or its timeout is invalid.
 pub fn forwarded(headers: &HeaderMap) -> Result<HeaderMap, RpcError> {
     if headers.get(VERSION).is_some_and(|version| version != "1") {
         return Err(invalid("connect-protocol-version", "must be 1"));
     }
     let mut forwarded = metadata::request(headers, &["connect-", "grpc-"]);
     if let Some(value) = headers.get(TIMEOUT_MS) {
-        let unreadable = || invalid("connect-timeout-ms", "must be a number of milliseconds, of at most 10 digits");
+        let unreadable = || invalid("connect-timeout-ms", "must be a number of milliseconds with at most 10 digits");
         let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let text = text.filter(|text| text.len() <= TIMEOUT_DIGITS).ok_or_else(unreadable)?;
         let timeout = Duration::from_millis(text.parse().map_err(|_| unreadable())?);

@@ -1,7 +1,8 @@
-//! The Connect protocol on the public port, over HTTP/1.1 and HTTP/2: unary calls as plain HTTP (POST, and GET for what
-//! only reads), streams in frames whose last one tells how it ended; messages in protobuf or JSON, packed or not.
+//! The Connect protocol on the public port, over HTTP/1.1 and HTTP/2: unary calls as plain HTTP (POST, and GET for
+//! methods that only read), streams in frames whose last one carries the status; messages in protobuf or JSON, compressed
+//! or not.
 //!
-//! Calls go on by gRPC. Their status, headers and trailers come back in Connect's own form, nothing is made up.
+//! Calls are forwarded by gRPC. Their status, headers and trailers are returned unchanged, in Connect's form.
 
 mod error;
 mod get;

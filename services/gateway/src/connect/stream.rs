@@ -1,4 +1,4 @@
-//! Streams, in either direction or both: messages behind prefixes, and a last one that tells how the stream ended.
+//! Streams, in either direction or both: length-prefixed messages, and a last one that carries the status.
 
 use flotilla_rpc::RpcError;
 use flotilla_wire::Encoding;

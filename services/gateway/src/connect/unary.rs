@@ -13,7 +13,7 @@ use tonic::body::Body;
 use super::error;
 use super::get::Query;
 use super::headers::{bytes, forwarded};
-use crate::call::{Call, Whole};
+use crate::call::{Call, UnaryResponse};
 use crate::message::{Codec, Coder, MIN_COMPRESSED, Unit, lend, one_request};
 use crate::metadata;
 use crate::reply::full;
@@ -23,55 +23,61 @@ pub async fn post(call: &Call<'_>, request: Request<Incoming>, codec: Codec) -> 
     let (request, remainder) = lend(request);
     let (parts, body) = request.into_parts();
     let encoding = Encoding::named(bytes(&parts.headers, &CONTENT_ENCODING)).map_err(RpcError::from);
-    let asked = encoding.map(|encoding| Asked { codec, encoding, body });
-    remainder.settle(answered(call, Request::from_parts(parts, ()), asked).await).await
+    let given = encoding.map(|encoding| UnaryRequest { codec, encoding, body });
+    remainder.settle(answered(call, Request::from_parts(parts, ()), given).await).await
 }
 
 /// Answers a call by GET.
 pub async fn get(call: &Call<'_>, request: Request<Incoming>) -> Response<Body> {
     let request = request.map(|_| ());
-    let asked = Query::read(request.uri().query().unwrap_or_default()).map(|query| Asked {
+    let given = Query::read(request.uri().query().unwrap_or_default()).map(|query| UnaryRequest {
         codec: query.codec,
         encoding: query.encoding,
         body: Body::new(Full::new(query.message)),
     });
-    let mut response = answered(call, request, asked).await;
+    let mut response = answered(call, request, given).await;
     if !response.headers().contains_key(CACHE_CONTROL) {
-        // What a caller may see is theirs: no shared cache on the way keeps it.
+        // The response may be for this caller only, so shared caches mustn't store it.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
     response
 }
 
-/// What a client asks, however it came.
-struct Asked {
+/// A request, whether it arrived by GET or POST.
+struct UnaryRequest {
     codec: Codec,
     encoding: Encoding,
     body: Body,
 }
 
-async fn answered(call: &Call<'_>, request: Request<()>, asked: Result<Asked, RpcError>) -> Response<Body> {
+async fn answered(call: &Call<'_>, request: Request<()>, given: Result<UnaryRequest, RpcError>) -> Response<Body> {
     let pool = call.method.input.parent_pool();
     let (mut parts, ()) = request.into_parts();
     let accepted = Encoding::accepted(bytes(&parts.headers, &ACCEPT_ENCODING));
-    let ready = asked.and_then(|asked| Ok((asked, forwarded(&parts.headers)?)));
-    let (asked, headers) = match ready {
+    let ready = given.and_then(|given| Ok((given, forwarded(&parts.headers)?)));
+    let (given, headers) = match ready {
         Ok(ready) => ready,
         Err(error) => return error::unary(&call.refuse(error), Some(pool)),
     };
     parts.headers = headers;
-    let coder = Coder::new(asked.codec, call.method);
-    let (encoding, memory) = (asked.encoding, parts.extensions.get().cloned());
+    let coder = Coder::new(given.codec, call.method);
+    let (encoding, memory) = (given.encoding, parts.extensions.get().cloned());
     let unit = Unit { coder: coder.clone(), encoding, limit: call.edge.limits.max_body, memory };
-    match call.make(Request::from_parts(parts, one_request(asked.body, unit))).await {
-        Ok(answer) => written(answer.whole().await, asked.codec, &coder, accepted, pool),
+    match call.make(Request::from_parts(parts, one_request(given.body, unit))).await {
+        Ok(answer) => written(answer.whole().await, given.codec, &coder, accepted, pool),
         Err(status) => error::unary(&status, Some(pool)),
     }
 }
 
-/// What a service says, as the client reads it.
-fn written(whole: Whole, codec: Codec, coder: &Coder, accepted: Encoding, pool: &DescriptorPool) -> Response<Body> {
-    let Whole { headers, trailers, message } = whole;
+/// A service's response as the client reads it.
+fn written(
+    answer: UnaryResponse,
+    codec: Codec,
+    coder: &Coder,
+    accepted: Encoding,
+    pool: &DescriptorPool,
+) -> Response<Body> {
+    let UnaryResponse { headers, trailers, message } = answer;
     let mut response = match message.and_then(|message| coder.write(message)) {
         Err(status) => error::unary(&status, Some(pool)),
         Ok(message) => {

@@ -1,5 +1,5 @@
 //! gRPC-Web on the public port, over HTTP/1.1 and HTTP/2: gRPC with its trailers in the body's last frame and, in its
-//! text form, all of it in base64. Messages in protobuf pass undecoded, packed or not.
+//! text form, all of it in base64. Protobuf messages pass undecoded, compressed or not.
 
 mod text;
 mod trailers;
@@ -21,7 +21,7 @@ use crate::metadata;
 use crate::protocol::WebForm;
 use crate::routes::RpcMethod;
 
-/// Answers a gRPC-Web request for a public method, or for a service of the gateway's own.
+/// Answers a gRPC-Web request for a public method, or for one of the gateway's own services.
 pub async fn handle(
     edge: &Arc<Edge>,
     request: Request<Incoming>,
@@ -52,7 +52,7 @@ pub fn error(status: &Status, form: WebForm) -> Response<Body> {
     written(grpc::error(status), form)
 }
 
-/// gRPC's answer as gRPC-Web writes it.
+/// A gRPC response in gRPC-Web's form.
 fn written(response: Response<Body>, form: WebForm) -> Response<Body> {
     let over = grpc::is_over(response.headers());
     let (mut parts, body) = response.into_parts();
@@ -61,8 +61,8 @@ fn written(response: Response<Body>, form: WebForm) -> Response<Body> {
     parts.headers.insert(CONTENT_TYPE, content_type(form));
     let body = match (over, form.text) {
         (true, _) => Body::empty(),
-        (false, false) => Body::new(trailers::Inlined::new(body, |frame| frame)),
-        (false, true) => Body::new(trailers::Inlined::new(body, |frame: Bytes| text::encoded(&frame))),
+        (false, false) => Body::new(trailers::TrailersInBody::new(body, |frame| frame)),
+        (false, true) => Body::new(trailers::TrailersInBody::new(body, |frame: Bytes| text::encoded(&frame))),
     };
     Response::from_parts(parts, body)
 }

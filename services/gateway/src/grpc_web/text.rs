@@ -1,4 +1,4 @@
-//! Bodies in base64, as browsers without binary streams write and read them. Each piece may be padded by itself.
+//! Bodies in base64, as browsers without binary streams write and read them. Each piece may have its own padding.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

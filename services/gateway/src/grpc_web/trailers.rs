@@ -13,20 +13,20 @@ use tonic::body::Body;
 /// Flag of the frame that holds the trailers.
 const TRAILERS: u8 = 0x80;
 
-/// A body with its trailers in it, each piece written by `W`.
-pub struct Inlined<W> {
+/// A body whose trailers are its last frame; `W` encodes each piece.
+pub struct TrailersInBody<W> {
     inner: Body,
     write: W,
 }
 
-impl<W> Inlined<W> {
-    /// Inlines the trailers of `inner`.
+impl<W> TrailersInBody<W> {
+    /// Makes the trailers of `inner` its last frame.
     pub fn new(inner: Body, write: W) -> Self {
         Self { inner, write }
     }
 }
 
-impl<W: Fn(Bytes) -> Bytes + Unpin> http_body::Body for Inlined<W> {
+impl<W: Fn(Bytes) -> Bytes + Unpin> http_body::Body for TrailersInBody<W> {
     type Data = Bytes;
     type Error = Status;
 
@@ -67,7 +67,7 @@ mod tests {
         trailers.append("x-own", HeaderValue::from_static("b"));
         let frames = [Frame::data(prefixed(0, b"hi")), Frame::trailers(trailers)].map(Ok::<_, Status>);
         let inner = Body::new(StreamBody::new(futures::stream::iter(frames)));
-        let all = Inlined::new(inner, |data| data).collect().await.unwrap();
+        let all = TrailersInBody::new(inner, |data| data).collect().await.unwrap();
         assert!(all.trailers().is_none());
         let expected = prefixed(TRAILERS, b"grpc-status: 0\r\nx-own: a\r\nx-own: b\r\n");
         assert_eq!(all.to_bytes(), [prefixed(0, b"hi"), expected].concat());

@@ -1,5 +1,5 @@
-//! What messages are written in: protobuf, which passes as it is, or proto3's JSON, with the stance of REST: what the
-//! message doesn't have is refused, what is input only is never answered.
+//! The encoding of messages: protobuf, which passes unchanged, or proto3 JSON with the rules of REST: unknown fields are
+//! refused, and input-only fields are never returned.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use crate::routes::RpcMethod;
 
-/// The codecs of content types.
+/// The codec that a content type names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     /// Protobuf.
@@ -22,9 +22,9 @@ pub enum Codec {
 /// How one call's messages are written.
 #[derive(Debug, Clone)]
 pub enum Coder {
-    /// As the services want them.
+    /// As protobuf, which the services use.
     Proto,
-    /// In the JSON of this method's messages.
+    /// As JSON of this method's messages.
     Json(Arc<RpcMethod>),
 }
 
@@ -37,10 +37,10 @@ impl Coder {
         }
     }
 
-    /// A client's message as the service reads it.
+    /// Translates a client's message for the service.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` with the fields at fault.
+    /// `INVALID_ARGUMENT` with the invalid fields.
     pub fn read(&self, message: Bytes) -> Result<Bytes, Status> {
         match self {
             Self::Proto => Ok(message),
@@ -48,10 +48,10 @@ impl Coder {
         }
     }
 
-    /// A service's message as the client reads it.
+    /// Translates a service's message for the client.
     ///
     /// # Errors
-    /// `INTERNAL`: the service broke its contract.
+    /// `INTERNAL`: the service violated its contract.
     pub fn write(&self, message: Bytes) -> Result<Bytes, Status> {
         let Self::Json(method) = self else { return Ok(message) };
         method.renderer.render(&message).map(|answer| answer.json.into()).map_err(|error| {

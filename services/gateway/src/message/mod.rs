@@ -1,8 +1,8 @@
-//! Messages on their way through the edge: cut out of a body, unpacked, transcoded where the client speaks JSON, and
+//! Messages on their way through the gateway: read from a body, decompressed, transcoded if the client uses JSON, and
 //! framed again.
 //!
-//! gRPC, gRPC-Web and Connect frame their messages alike: a byte of flags, the length in four bytes, the message. What
-//! differs is how a stream ends, and that is their own modules' to say. A message in protobuf is never decoded here.
+//! gRPC, gRPC-Web and Connect frame their messages alike: a byte of flags, the length in four bytes, the message. They
+//! differ in how a stream ends, which their own modules define. A protobuf message is never decoded here.
 
 mod codec;
 mod reader;
@@ -11,10 +11,10 @@ mod translate;
 
 pub use codec::{Codec, Coder};
 pub use reader::{Fault, MessageReader, broken};
-pub use remainder::{drain, lend, throw_away};
+pub use remainder::{discard_body, drain, lend};
 pub use translate::{Unit, answers, one_request, requests};
 
-/// Largest answer that is taken apart or put together here, in bytes.
+/// Largest response that is decoded or assembled here, in bytes.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
-/// Smaller messages and answers aren't worth compressing, in bytes.
+/// Messages and responses below this size aren't worth compressing, in bytes.
 pub const MIN_COMPRESSED: usize = 1024;

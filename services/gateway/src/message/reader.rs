@@ -1,4 +1,4 @@
-//! Cuts a body into its messages as it arrives.
+//! Splits a body into its messages as it arrives.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,12 +12,12 @@ use tonic::Status;
 
 use crate::admission::RequestMemory;
 
-/// Why a request could not go on; sent to the client when its call breaks because of it.
+/// Why a request was aborted; sent to the client when its call fails because of it.
 #[derive(Debug, Clone, Default)]
 pub struct Fault(Arc<OnceLock<Status>>);
 
 impl Fault {
-    /// Notes a reason; the first one counts.
+    /// Records a reason; the first one counts.
     pub fn note(&self, status: Status) {
         // Later ones follow from the first.
         let _ = self.0.set(status);
@@ -29,9 +29,9 @@ impl Fault {
     }
 }
 
-/// What broke a body: a reason of ours, or the client that went away.
+/// Why a body broke: a reason of the gateway, or the client went away.
 pub fn broken(error: Box<dyn std::error::Error + Send + Sync>) -> Status {
-    error.downcast::<Status>().map_or_else(|_| Status::cancelled("the request was broken off"), |status| *status)
+    error.downcast::<Status>().map_or_else(|_| Status::cancelled("the client aborted the request"), |status| *status)
 }
 
 /// A body and its messages.

@@ -1,7 +1,7 @@
 //! What is left of a request over HTTP/1.1 that was answered before it was read to its end.
 //!
-//! The connection can't go on with half a request in it, and a client that first sends everything would see it break
-//! instead of the answer. So the rest is read and thrown away before the answer ends, within bounds.
+//! The connection can't be reused with half a request in it, and a client that sends everything before it reads would see
+//! it close instead of getting the response. So the rest is read and discarded before the response ends, within bounds.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,38 +20,38 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 
-/// The most that is thrown away, and how long that may take.
+/// The maximum that is discarded, and how long that may take.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_DURATION: Duration = Duration::from_secs(2);
 
-/// Waits for what the answering of a request leaves of its body.
+/// Receives what is left of a request's body once the request has been answered.
 pub struct Remainder<B>(Option<oneshot::Receiver<B>>);
 
-/// A body that hands itself back when it is dropped before its end.
-struct LentBody<B> {
+/// A body that sends itself back if it is dropped before its end.
+struct ReturnedBody<B> {
     inner: Option<B>,
     back: Option<oneshot::Sender<B>>,
 }
 
-/// The request with its body, and what will be left of it. Over HTTP/2 nothing ever is: a stream ends by itself.
+/// The request, and the remainder of its body. Over HTTP/2 there is never one: each request is a stream of its own.
 pub fn lend<B>(request: Request<B>) -> (Request<Body>, Remainder<B>)
 where
     B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Who waits for leave to send doesn't get it, and hears the answer.
+    // A client that waits for `100 Continue` doesn't get it and reads the response.
     if request.version() >= Version::HTTP_2 || request.headers().contains_key(EXPECT) {
         return (request.map(Body::new), Remainder(None));
     }
     let (back, remainder) = oneshot::channel();
-    (request.map(|inner| Body::new(LentBody { inner: Some(inner), back: Some(back) })), Remainder(Some(remainder)))
+    (request.map(|inner| Body::new(ReturnedBody { inner: Some(inner), back: Some(back) })), Remainder(Some(remainder)))
 }
 
 impl<B> Remainder<B>
 where
     B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
 {
-    /// The answer, which ends once nothing is left.
+    /// The response; it ends once the rest of the request has been read.
     pub async fn settle(self, response: Response<Body>) -> Response<Body> {
         let Self(Some(left)) = self else { return response };
         if response.body().is_end_stream() || response.body().size_hint().exact().is_some() {
@@ -65,29 +65,29 @@ where
     }
 }
 
-/// Late or broken off: the answer is the same.
+/// Reads what is left of a body, within bounds. If that fails or takes too long, the response is the same.
 async fn discard<B>(left: oneshot::Receiver<B>)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let all = async {
-        // Nobody sends where the body came to its end.
+        // Nothing is sent if the body was read to its end.
         if let Ok(body) = left.await {
-            read_off(body).await;
+            read_rest(body).await;
         }
     };
     timeout(MAX_DURATION, all).map(drop).await;
 }
 
-/// Reads and throws away what is left of a body, within bounds.
+/// Reads and discards what is left of a body, within bounds.
 pub async fn drain<B>(body: B)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    timeout(MAX_DURATION, read_off(body)).map(drop).await;
+    timeout(MAX_DURATION, read_rest(body)).map(drop).await;
 }
 
-async fn read_off<B>(mut body: B)
+async fn read_rest<B>(mut body: B)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -100,8 +100,8 @@ where
     }
 }
 
-/// Reads and throws away the body of a request that isn't answered by what it says.
-pub async fn throw_away<B>(version: Version, headers: &HeaderMap, body: B)
+/// Reads and discards the body of a request whose response doesn't depend on it.
+pub async fn discard_body<B>(version: Version, headers: &HeaderMap, body: B)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -110,7 +110,7 @@ where
     }
 }
 
-impl<B> http_body::Body for LentBody<B>
+impl<B> http_body::Body for ReturnedBody<B>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -136,10 +136,10 @@ where
     }
 }
 
-impl<B> Drop for LentBody<B> {
+impl<B> Drop for ReturnedBody<B> {
     fn drop(&mut self) {
         if let (Some(inner), Some(back)) = (self.inner.take(), self.back.take()) {
-            // Nobody waits for it where the client is gone.
+            // There is no receiver if the client is gone.
             let _ = back.send(inner);
         }
     }

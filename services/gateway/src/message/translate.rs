@@ -1,5 +1,5 @@
-//! Bodies translated message by message, between how a client writes them and how the services do: uncompressed
-//! protobuf behind the prefixes of gRPC.
+//! Translates bodies message by message between the client's form and that of the services: uncompressed,
+//! length-prefixed protobuf.
 
 use bytes::Bytes;
 use flotilla_rpc::RpcError;
@@ -16,16 +16,16 @@ use crate::admission::RequestMemory;
 use super::reader::{MessageReader, broken};
 use super::{Coder, MAX_ANSWER, MIN_COMPRESSED};
 
-/// How a client's messages are written and packed.
+/// How a client's messages are encoded and compressed.
 #[derive(Debug, Clone)]
 pub struct Unit {
     /// Protobuf or JSON.
     pub coder: Coder,
     /// Their compression.
     pub encoding: Encoding,
-    /// The largest, in bytes, once unpacked.
+    /// The largest message after decompression, in bytes.
     pub limit: usize,
-    /// Where the arrived bytes are counted.
+    /// What the received bytes are counted in.
     pub memory: Option<RequestMemory>,
 }
 
@@ -35,11 +35,11 @@ impl Unit {
             (0, _) => message,
             (COMPRESSED, Encoding::Gzip) => gzip::inflate(&message, self.limit).map_err(RpcError::from)?.into(),
             (COMPRESSED, Encoding::Identity) => {
-                let text = "a message is marked as compressed, but no compression was named";
+                let text = "a message is marked as compressed, but the request names no compression";
                 return Err(RpcError::new(Code::Internal, "COMPRESSION_UNNAMED", text).into());
             }
             _ => {
-                let text = "a message has flags that are not known";
+                let text = "a message has unknown flags";
                 return Err(RpcError::new(Code::InvalidArgument, "FLAGS_UNKNOWN", text).into());
             }
         };
@@ -47,7 +47,7 @@ impl Unit {
     }
 }
 
-/// A body of frames, as the services read it.
+/// Translates a body of framed messages for the service.
 pub fn requests(body: Body, unit: Unit) -> Body {
     let messages = try_unfold(
         (MessageReader::new(body, unit.limit).counted(unit.memory.clone()), unit),
@@ -60,12 +60,12 @@ pub fn requests(body: Body, unit: Unit) -> Body {
     Body::new(StreamBody::new(messages))
 }
 
-/// A body that is one message without a frame, as the services read it.
+/// Translates a body that is one unframed message for the service.
 pub fn one_request(body: Body, unit: Unit) -> Body {
     let message = async move {
         let flags = if unit.encoding == Encoding::Gzip { COMPRESSED } else { 0 };
         let message = whole(body, largest(flags, unit.limit), &unit).await?;
-        // Nothing at all can't have been compressed.
+        // An empty body isn't compressed.
         let flags = if message.is_empty() { 0 } else { flags };
         Ok::<_, Status>(Frame::data(prefixed(0, &unit.read(flags, message)?)))
     };
@@ -82,8 +82,8 @@ async fn whole(body: Body, most: usize, unit: &Unit) -> Result<Bytes, Status> {
     flotilla_wire::collect(body, admit, |status| broken(status.into())).await
 }
 
-/// A service's answer, as the client reads it. `end` writes how it ended: trailers, which hold the status, or an error of
-/// the edge's own.
+/// Translates a service's response for the client. `end` writes how it ended: trailers with the status, or an error of
+/// the gateway's own.
 pub fn answers<B, E>(body: B, coder: Coder, encoding: Encoding, end: E) -> Body
 where
     B: http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static,

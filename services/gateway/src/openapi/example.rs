@@ -1,4 +1,4 @@
-//! Examples: plausible values that keep to the rules.
+//! Examples: plausible values that satisfy the validation rules.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// A UUIDv7.
 const ID: &str = "0192f0c4-8a3b-7c11-9d2e-5f6a7b8c9d0e";
-/// What people write, by the names of fields.
+/// Realistic values by field name.
 const TEXTS: &[(&str, &str)] = &[
     ("email", "ada@example.com"),
     ("password", "correct horse battery staple"),
@@ -25,10 +25,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("etag", "\"1\""),
     ("currency_code", "USD"),
 ];
-/// Last parts of names.
+/// Last segments of resource names.
 const IDS: &[&str] = &[ID, "green-tea", "nightly", "1"];
 
-/// A value of a field that fits its schema.
+/// A value of a field that matches its schema.
 pub fn of(field: &FieldDescriptor, schema: &Value) -> Option<Value> {
     let pattern = schema.get("pattern").and_then(Value::as_str);
     match field.kind() {
@@ -36,7 +36,7 @@ pub fn of(field: &FieldDescriptor, schema: &Value) -> Option<Value> {
         Kind::Int32 | Kind::Int64 => {
             let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
             let value = 2.clamp(bound("minimum").unwrap_or(i64::MIN), bound("maximum").unwrap_or(i64::MAX));
-            // Answers have integers of 64 bits as text.
+            // Responses have 64-bit integers as strings.
             Some(if schema.get("minimum").is_none() { Value::from(value.to_string()) } else { value.into() })
         }
         Kind::Enum(_) => schema.get("enum")?.as_array()?.get(1).cloned(),
@@ -44,7 +44,7 @@ pub fn of(field: &FieldDescriptor, schema: &Value) -> Option<Value> {
     }
 }
 
-/// Text for a field with this name and this pattern.
+/// Text for a field with this name and pattern.
 pub fn text(name: &str, pattern: Option<&str>) -> Option<String> {
     let known = TEXTS.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
     let Some(pattern) = pattern else { return known.filter(|text| !text.is_empty()) };

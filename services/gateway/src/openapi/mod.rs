@@ -1,7 +1,7 @@
-//! The API's description: OpenAPI 3.1, made from the contracts and from nothing else, so that it can't drift.
+//! The API's description: OpenAPI 3.1, generated from the contracts alone, so that it can't drift.
 //!
 //! Paths come from the route table, messages and comments from the descriptors, limits from the validation rules,
-//! security from each method's policy; examples are made to fit the rules.
+//! security from each method's policy; examples are generated to satisfy the rules.
 
 mod example;
 mod operation;
@@ -101,7 +101,7 @@ fn tag(pool: &DescriptorPool, method: &str) -> Option<(String, String)> {
 fn errors() -> Value {
     let responses = ERRORS.iter().map(|(status, text)| {
         let mut response = json!({"description": text});
-        // Who sends so much gets no more than the status.
+        // This response has no body.
         if *status != "431" {
             let schema = json!({"$ref": "#/components/schemas/Problem"});
             response["content"] = json!({"application/problem+json": {"schema": schema}});

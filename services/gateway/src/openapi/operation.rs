@@ -1,4 +1,4 @@
-//! One binding as an operation: parameters, body, answers, errors, who may call it.
+//! One binding as an operation: parameters, body, responses, errors, and who may call it.
 
 use flotilla_proto::policy::Access;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
@@ -27,7 +27,7 @@ pub fn path(binding: &Binding) -> String {
     format!("/{}{verb}", segments.join("/"))
 }
 
-/// The operation; `number` tells a method's further bindings apart.
+/// The operation; `number` distinguishes a method's additional bindings.
 pub fn operation(schemas: &mut Schemas, binding: &Binding, number: usize) -> Value {
     let method = &binding.method;
     let (service, name) = method.name.rsplit_once('/').unwrap_or_default();
@@ -65,7 +65,7 @@ fn description(binding: &Binding) -> String {
     format!("{}{description}\n\nIn gRPC and Connect: `{}`.", method.comment, method.name)
 }
 
-/// Fields that come from elsewhere than the body.
+/// Fields that don't come from the body.
 fn elsewhere(binding: &Binding) -> Vec<u32> {
     let special = &binding.special;
     let paths = binding.variables.iter().map(|(path, _)| path);
@@ -118,7 +118,7 @@ fn header_parameters(binding: &Binding) -> Vec<Value> {
         let description = "A repeated request with the same key returns the result of the first. Must equal `requestId` if both are given.";
         all.push(header("Idempotency-Key", description, required, "^[!-~]([ -~]{0,126}[!-~])?$", "order-2026-11-22-1"));
     }
-    // A resource that is being made has no tag yet.
+    // A resource that is being created has no etag yet.
     let makes = binding.verb == http::Method::POST && matches!(binding.body, BodyRule::Field(_));
     if special.etag().is_some() && !makes {
         let description =
@@ -178,10 +178,10 @@ fn responses(schemas: &mut Schemas, binding: &Binding) -> Value {
     Value::Object(responses)
 }
 
-/// The errors that an operation may answer with.
+/// The errors that an operation may return.
 fn statuses(binding: &Binding) -> Vec<&'static str> {
     let mut statuses = vec!["400"];
-    // A public method that changes something may refuse what only some may say.
+    // A public method that writes may refuse fields that only some callers may set.
     if binding.method.access != Access::Public || binding.verb == http::Method::POST {
         statuses.extend(["401", "403"]);
     }

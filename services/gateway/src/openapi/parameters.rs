@@ -7,7 +7,7 @@ use super::schemas::Schemas;
 use super::{example, rules};
 use crate::routes::{Binding, BodyRule, Segment, comment};
 
-/// Messages in messages that a query reaches into.
+/// Maximum nesting of messages in query parameters.
 const MAX_DEPTH: usize = 3;
 
 /// A part of the path.
@@ -21,7 +21,7 @@ pub struct PathParameter {
 }
 
 impl PathParameter {
-    /// As the document writes it.
+    /// The segment as OpenAPI writes it.
     pub fn into_json(self) -> Value {
         let mut schema = Map::from_iter([("type".to_owned(), Value::from("string"))]);
         schema.insert("minLength".to_owned(), 1.into());
@@ -69,7 +69,7 @@ fn patterns(field: &FieldDescriptor) -> Option<String> {
     schema.get("pattern").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// A resource's own name carries no rule; requests that get it by its name do.
+/// A resource's own name has no rule, but requests that get it by its name do.
 fn named(field: &FieldDescriptor, own: bool, segments: &[Segment]) -> Option<String> {
     if own {
         return None;
@@ -109,7 +109,7 @@ fn descend(message: &MessageDescriptor, numbers: &[u32]) -> Option<FieldDescript
     }
 }
 
-/// The fields that neither path nor body nor headers bring.
+/// The fields that neither path nor body nor headers provide.
 pub fn query_parameters(schemas: &mut Schemas, binding: &Binding) -> Vec<Value> {
     let special = &binding.special;
     let mut taken: Vec<&[u32]> = binding.variables.iter().map(|(path, _)| path.numbers.as_slice()).collect();

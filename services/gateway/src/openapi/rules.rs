@@ -1,4 +1,4 @@
-//! What the contracts' options say of a field, as JSON Schema says it.
+//! The validation rules of the contracts' fields, as JSON Schema.
 
 use flotilla_transcode::behavior::{REQUIRED, behaves};
 use flotilla_validate::rules::field_rules::Type;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// Full name of the option with a field's validation rules.
 const RULES: &str = "buf.validate.field";
-/// An integer of 64 bits without rules, as text.
+/// A 64-bit integer without rules, as text.
 const WHOLE: &str = "^-?(0|[1-9][0-9]{0,17})$";
 /// The same without zero.
 pub const NOT_ZERO: &str = "^-?[1-9][0-9]{0,17}$";
@@ -33,7 +33,7 @@ pub fn is_required(field: &FieldDescriptor) -> bool {
     of(field).required() || behaves(field, REQUIRED)
 }
 
-/// Whether an empty value passes although a filled one has rules.
+/// Whether the rules apply only to a non-empty value.
 pub fn may_be_empty(rules: &FieldRules) -> bool {
     rules.ignore() == Ignore::IfZeroValue
 }
@@ -60,7 +60,7 @@ pub fn counts(rules: &FieldRules, schema: &mut Map<String, Value>) {
     }
 }
 
-/// Text by its rules.
+/// The schema of text with these rules.
 pub fn text(rules: &FieldRules, required: bool) -> Value {
     let mut schema = Map::from_iter([("type".to_owned(), Value::from("string"))]);
     let none = StringRules::default();
@@ -70,7 +70,7 @@ pub fn text(rules: &FieldRules, required: bool) -> Value {
     if least > 0 && !empty {
         schema.insert("minLength".to_owned(), least.into());
     }
-    // A character has one byte at least: a value within this may still exceed the limit in bytes.
+    // A character has at least one byte: a value within this length may still exceed the limit in bytes.
     if let Some(most) = text.max_len.or(text.max_bytes) {
         schema.insert("maxLength".to_owned(), most.into());
     }
@@ -104,7 +104,7 @@ pub fn bounds(rules: &FieldRules) -> (Option<i64>, Option<i64>) {
     }
 }
 
-/// An integer by its rules. In JSON it may be a string too, and has to be one where a number can't hold it.
+/// The schema of an integer with these rules. In JSON it may also be a string, and must be one if a number can't hold it.
 pub fn integer(rules: &FieldRules, format: &str, as_text: bool) -> Value {
     let (least, most) = bounds(rules);
     let mut schema = Map::from_iter([("format".to_owned(), Value::from(format))]);
@@ -124,7 +124,7 @@ pub fn integer(rules: &FieldRules, format: &str, as_text: bool) -> Value {
     Value::Object(schema)
 }
 
-/// A regular expression for the integers from `least` to `most`, as they are written.
+/// A regular expression for the integers from `least` to `most` in decimal notation.
 fn between(least: i64, most: i64) -> String {
     let mut parts = Vec::new();
     if least < 0 {
@@ -137,7 +137,7 @@ fn between(least: i64, most: i64) -> String {
     parts.join("|")
 }
 
-/// Expressions for the numbers from `low` to `high`: runs that end in the same count of free digits.
+/// Expressions for the numbers from `low` to `high`: ranges that end in the same number of arbitrary digits.
 fn digits(mut low: u128, high: u128) -> Vec<String> {
     let mut parts = Vec::new();
     while low <= high {
@@ -159,7 +159,7 @@ fn digits(mut low: u128, high: u128) -> Vec<String> {
     parts
 }
 
-/// The names of an enum, with its numbers where those may be given too.
+/// The names of an enum, and its numbers if those are allowed too.
 pub fn names(values: &EnumDescriptor, rules: &FieldRules, numbers: bool) -> Vec<Value> {
     let not_in = match &rules.r#type {
         Some(Type::Enum(rules)) => rules.not_in.clone(),

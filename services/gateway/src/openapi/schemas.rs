@@ -1,7 +1,7 @@
 //! Messages as JSON Schema (2020-12, which OpenAPI 3.1 speaks).
 //!
-//! What a client sends and what it gets are described apart: requests are strict and may leave out much, answers have
-//! every field but may get more of them.
+//! Requests and responses have separate schemas: requests are strict and may omit fields; responses have every field, and
+//! later versions may add more.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use super::{example, rules};
 use crate::routes::comment;
 
-/// Which way a message goes.
+/// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// To the service.
     Input,
-    /// To the service, with the fields to change alone.
+    /// To the service, with only the fields to change.
     Patch,
     /// To the client.
     Output,
@@ -28,17 +28,17 @@ pub enum Side {
 #[derive(Debug, Default)]
 pub struct Schemas {
     components: BTreeMap<String, Value>,
-    /// Which message a name was given to.
+    /// The message that each name stands for.
     owners: BTreeMap<String, String>,
 }
 
 impl Schemas {
-    /// All of them.
+    /// All schemas.
     pub fn into_components(self) -> Map<String, Value> {
         self.components.into_iter().collect()
     }
 
-    /// Adds a schema written by hand.
+    /// Adds a hand-written schema.
     pub fn insert(&mut self, name: &str, schema: Value) {
         self.components.insert(name.to_owned(), schema);
     }
@@ -48,7 +48,7 @@ impl Schemas {
         self.without(message, side, &[])
     }
 
-    /// The same, without some fields: those of a request that come from path and headers.
+    /// The same without some fields: those of a request that come from path and headers.
     pub fn without(&mut self, message: &MessageDescriptor, side: Side, hidden: &[u32]) -> Value {
         if let Some(schema) = well_known(message) {
             return schema;
@@ -83,7 +83,7 @@ impl Schemas {
             let needed = match side {
                 Side::Input => rules::is_required(&field),
                 Side::Patch => false,
-                // Written even if it is empty; what can be absent is.
+                // Fields are written even if empty, except those that can be absent.
                 Side::Output => !field.supports_presence(),
             };
             if needed {
@@ -185,7 +185,7 @@ impl Schemas {
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 if !output => {
                 let mut schema = rules::integer(found, "int64", true);
                 if required && rules::bounds(found) == (None, None) {
-                    // Zero is the same as nothing.
+                    // Zero means not set.
                     schema["pattern"] = rules::NOT_ZERO.into();
                     schema["not"] = json!({"const": 0});
                 }
@@ -205,7 +205,7 @@ impl Schemas {
         schema
     }
 
-    /// Money as it is sent: whole cents, not negative.
+    /// Money in requests: no fractions of the minor unit, and not negative.
     fn money(&mut self, message: &MessageDescriptor, side: Side) -> Option<Value> {
         if message.full_name() != "google.type.Money" || side == Side::Output {
             return None;
@@ -237,7 +237,7 @@ fn nullable(mut schema: Value) -> Value {
 
 fn describe(schema: &mut Value, text: &str) {
     if let (Value::Object(object), false) = (schema, text.is_empty()) {
-        // In 3.1 a reference may have neighbours.
+        // In 3.1 a reference may have sibling keywords.
         object.insert("description".to_owned(), text.into());
     }
 }

@@ -1,4 +1,4 @@
-//! gRPC's codes as HTTP has them.
+//! gRPC codes as HTTP statuses.
 
 use http::StatusCode;
 use tonic::Code;
@@ -13,7 +13,7 @@ pub fn http_status(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        // "Client closed request": no status of the standard says it.
+        // "Client closed request": not a standard status.
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -22,7 +22,7 @@ pub fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// What a code is called for people.
+/// The readable name of a code.
 pub fn title(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

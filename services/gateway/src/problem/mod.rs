@@ -1,4 +1,4 @@
-//! Errors as HTTP clients see them: RFC 9457 problem details, written from a gRPC status or from what only HTTP knows.
+//! Errors as HTTP clients see them: RFC 9457 problem details, made from a gRPC status or from an error of HTTP itself.
 
 mod mapping;
 
@@ -24,7 +24,7 @@ use mapping::title;
 /// Media type of problem details.
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// A problem and how to tell it.
+/// A problem and its HTTP status.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Parts>);
 
@@ -87,24 +87,24 @@ impl Problem {
         &self.0.reason
     }
 
-    /// 400 for input that can't be read.
+    /// 400 for malformed input.
     pub fn bad_request(reason: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, reason, detail)
     }
 
-    /// 400 naming the fields at fault.
+    /// 400 that names the invalid fields.
     pub fn violations(violations: Vec<Violation>) -> Self {
         let mut problem = Self::bad_request("INVALID_ARGUMENT", sentence(&violations));
         problem.0.violations = violations;
         problem
     }
 
-    /// 404 for a path that leads nowhere.
+    /// 404 for an unknown path.
     pub fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_NOT_FOUND", "there is nothing at this path; see GET /")
     }
 
-    /// 405 with the methods that the path has.
+    /// 405 with the methods that the path supports.
     pub fn other_methods(methods: &[Method]) -> Self {
         let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         if names.contains(&"GET") {
@@ -125,21 +125,21 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted, "BODY_TOO_LARGE", detail)
     }
 
-    /// 415: the body must be of another type.
+    /// 415: the body must have another content type.
     pub fn media_type(wanted: &str) -> Self {
         Self::unsupported(format!("the body must be {wanted}"))
     }
 
-    /// 415: the body is packed in a way that isn't known.
+    /// 415: the body's content encoding isn't supported.
     pub fn encoding() -> Self {
-        Self::unsupported("the body must be packed with gzip or not at all")
+        Self::unsupported("the body's content encoding must be gzip or identity")
     }
 
     fn unsupported(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", detail)
     }
 
-    /// The same, about a line of an upload.
+    /// The same for a line of an upload.
     #[must_use]
     pub fn at_line(mut self, line: u64) -> Self {
         self.0.detail = format!("line {line}: {}", self.0.detail);
@@ -172,7 +172,7 @@ impl Problem {
             request_id,
         };
         let text = serde_json::to_string(&document).expect("strings and numbers can be written as JSON");
-        // It may repeat what the client sent, and errors spread: into its logs, and from there anywhere.
+        // An error may repeat what the client sent, and ends up in logs: secrets must be masked.
         scrub(&text).into_owned().into_bytes()
     }
 
@@ -184,7 +184,7 @@ impl Problem {
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(delay) = self.0.retry_after {
-            // Whole seconds, rounded up: an early repeat would be refused again.
+            // Whole seconds, rounded up: an early retry would be refused again.
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }

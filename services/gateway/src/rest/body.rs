@@ -1,4 +1,4 @@
-//! Reads a JSON body: in time, within the limit, unpacked, as UTF-8, and only where it says that it is JSON.
+//! Reads a JSON body: in time, within the limit, decompressed, as UTF-8, and only if its content type is JSON.
 
 use std::pin::{Pin, pin};
 
@@ -14,7 +14,7 @@ use crate::media_type::{LINES, MediaType};
 use crate::message::drain;
 use crate::problem::Problem;
 
-/// Bytes that are UTF-8.
+/// Bytes that are valid UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(Bytes);
 
@@ -35,7 +35,7 @@ impl Text {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        // Checked when it was made; checking again is cheaper than keeping a String beside the bytes.
+        // Checked on creation; checking again is cheaper than storing a String beside the bytes.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -43,7 +43,7 @@ impl Text {
 /// The body as unparsed JSON text; `None` if there is none.
 ///
 /// # Errors
-/// The problem for the client; among others if the body doesn't fit into `memory`.
+/// The problem for the client, for example if the body doesn't fit into `memory`.
 pub async fn json<B>(
     headers: &HeaderMap,
     body: B,
@@ -60,7 +60,7 @@ where
     }
     let refused = if declared(headers).is_some_and(|length| length > limit as u64) {
         if headers.contains_key(EXPECT) {
-            // It waits for `100 Continue`, doesn't get it, and gets the response.
+            // The client waits for `100 Continue`, doesn't get it, and reads the response.
             return Err(Problem::too_large(limit));
         }
         Problem::too_large(limit)
@@ -73,7 +73,7 @@ where
             Ok(Err(problem)) => problem,
         }
     };
-    // A client that first sends everything would otherwise see a broken connection instead of the answer.
+    // A client that sends everything before it reads would otherwise see a closed connection instead of the response.
     drain(body).await;
     Err(refused)
 }
@@ -81,7 +81,7 @@ where
 /// How a body is compressed.
 ///
 /// # Errors
-/// In a way that isn't known here.
+/// If the encoding isn't supported.
 pub fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
     Encoding::named(headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes)).map_err(|_| Problem::encoding())
 }
@@ -113,24 +113,24 @@ where
     flotilla_wire::collect(body, admit, |_| broken()).await
 }
 
-/// It says that it is gzip, and isn't.
+/// The body is declared as gzip and isn't.
 pub fn not_gzip() -> Problem {
-    Problem::bad_request("COMPRESSION_BROKEN", "the body is not gzip")
+    Problem::bad_request("COMPRESSION_BROKEN", "the body is not valid gzip")
 }
 
-/// The client went away in the middle.
+/// The client aborted the request.
 pub fn broken() -> Problem {
-    Problem::bad_request("BODY_BROKEN", "the body was broken off")
+    Problem::bad_request("BODY_BROKEN", "the body was cut off")
 }
 
-/// Whether the content type is JSON, in UTF-8 where it says so.
+/// Whether the content type is JSON in UTF-8.
 fn is_json(headers: &HeaderMap) -> bool {
     MediaType::of(headers).is_utf8(|essence| {
         essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
     })
 }
 
-/// Whether the content type is JSON, one value a line.
+/// Whether the content type is JSON with one value per line.
 pub fn is_lines(headers: &HeaderMap) -> bool {
     MediaType::of(headers).is_utf8(|essence| LINES.contains(&essence))
 }
@@ -172,7 +172,7 @@ mod tests {
         let json = ("content-type", "application/json");
         let gzip = ("content-encoding", "gzip");
         let bomb = Bytes::from(gzip::deflate(&[b' '; 100_000], MIN_COMPRESSED).unwrap());
-        assert!(bomb.len() > 64, "it is refused unpacked, not packed: {}", bomb.len());
+        assert!(bomb.len() > 64, "the decompressed size is what is refused: {}", bomb.len());
         let cases: Vec<(Vec<_>, Bytes, u16, &str)> = vec![
             (vec![json], Bytes::from_static(b"{\"a\":\"\xff\"}"), 400, "INVALID_UTF8"),
             (vec![json], vec![b' '; 65].into(), 413, "BODY_TOO_LARGE"),

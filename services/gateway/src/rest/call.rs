@@ -1,5 +1,5 @@
-//! A request that has found its binding: its message is made from all that HTTP says, its call takes the steps of all, and
-//! the answer is written as JSON.
+//! A request with a binding: its message is built from path, query, headers and body, the call takes the same steps as in
+//! every protocol, and the response is written as JSON.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::stream::{Answers, Format};
 use super::upload::{Source, UploadHeaders};
 use super::{body, deadline, text};
 use crate::admission::RequestMemory;
-use crate::call::{Call, Patience, Placed, shutting_down};
+use crate::call::{Call, CallDeadline, ReadyCall, shutting_down};
 use crate::media_type::LINES;
 use crate::message::{MAX_ANSWER, MessageReader};
 use crate::metrics::Timer;
@@ -37,35 +37,35 @@ const ABORT_GRACE: Duration = Duration::from_millis(500);
 
 /// The request.
 pub struct RestCall<'a> {
-    /// The call that it asks for.
+    /// The call to make.
     pub call: &'a Call<'a>,
-    /// What it has found.
+    /// The binding that matched.
     pub binding: &'a Binding,
-    /// The binding's place in the table.
+    /// The binding's index in the route table.
     pub index: usize,
-    /// Its head.
+    /// The request's head.
     pub parts: &'a Parts,
-    /// Its path.
+    /// The request's path.
     pub path: &'a Path<'a>,
 }
 
 impl<'a> RestCall<'a> {
-    /// One message each way.
+    /// Makes a unary call.
     pub async fn unary(&self, head: Parts, body: Incoming) -> Result<Response<Body>, Problem> {
-        let patience = Patience { sends_deadline: true, ..self.patience()? };
-        let mut placed = self.placed(head, body, patience).await?;
-        if let Some(kept) = placed.kept().await
+        let deadline = CallDeadline { sends_deadline: true, ..self.deadline()? };
+        let mut ready = self.ready(head, body, deadline).await?;
+        if let Some(kept) = ready.kept().await
             && let Ok(response) = self.respond(&kept)
         {
             return Ok(response);
         }
-        self.respond(&placed.send(patience).await?.whole().await.message?)
+        self.respond(&ready.send(deadline).await?.whole().await.message?)
     }
 
-    /// A stream of messages to the service, and its one answer.
+    /// Makes a client-streaming call.
     pub async fn upload(&self, head: Parts, body: Incoming) -> Result<Response<Body>, Problem> {
         let (edge, headers) = (self.call.edge, &self.parts.headers);
-        let patience = deadline::asked(headers, edge.limits.deadline)?;
+        let idle_timeout = deadline::requested(headers, edge.limits.deadline)?;
         let admitted = self.call.admit(head).await?;
         if !body::is_lines(headers) {
             return Err(Problem::media_type(LINES[0]));
@@ -82,7 +82,7 @@ impl<'a> RestCall<'a> {
         tokio::select! {
             biased;
             () = edge.draining.cancelled() => Err(shutting_down().into()),
-            problem = watch.broken(patience) => {
+            problem = watch.broken(idle_timeout) => {
                 // The service is notified; whether it answers in time doesn't matter.
                 let _ = timeout(ABORT_GRACE, uploading.as_mut()).await;
                 Err(problem)
@@ -91,7 +91,7 @@ impl<'a> RestCall<'a> {
         }
     }
 
-    /// One message to the service, and its stream of answers. The timer goes with the stream.
+    /// Makes a server-streaming call. The stream takes the timer.
     pub async fn stream(
         &self,
         head: Parts,
@@ -100,12 +100,12 @@ impl<'a> RestCall<'a> {
     ) -> (Option<Timer>, Result<Response<Body>, Problem>) {
         let format = Format::wanted(&self.parts.headers);
         let opened = async {
-            let patience = self.patience()?;
-            let placed = self.placed(head, body, patience).await?;
+            let deadline = self.deadline()?;
+            let ready = self.ready(head, body, deadline).await?;
             if self.parts.method == Method::HEAD {
                 return Ok(None);
             }
-            Ok::<_, Problem>(Some(placed.send(patience).await?.begun()?))
+            Ok::<_, Problem>(Some(ready.send(deadline).await?.begun()?))
         };
         match opened.await {
             Ok(Some(response)) => {
@@ -120,16 +120,16 @@ impl<'a> RestCall<'a> {
         }
     }
 
-    /// The steps to the place of a call with one message.
-    async fn placed(&self, head: Parts, body: Incoming, patience: Patience) -> Result<Placed<'a>, Problem> {
+    /// Takes the steps up to the slot of a call with one request message.
+    async fn ready(&self, head: Parts, body: Incoming, deadline: CallDeadline) -> Result<ReadyCall<'a>, Problem> {
         let admitted = self.call.admit(head).await?;
-        let received = admitted.receive(self.message(body, patience.until, admitted.memory())).await?;
-        Ok(admitted.place(received).await?)
+        let received = admitted.receive(self.message(body, deadline.until, admitted.memory())).await?;
+        Ok(admitted.take_slot(received).await?)
     }
 
-    fn patience(&self) -> Result<Patience, Problem> {
-        let asked = deadline::asked(&self.parts.headers, self.call.edge.limits.deadline)?;
-        Ok(Patience { until: Instant::now() + asked, end: None, sends_deadline: false })
+    fn deadline(&self) -> Result<CallDeadline, Problem> {
+        let timeout = deadline::requested(&self.parts.headers, self.call.edge.limits.deadline)?;
+        Ok(CallDeadline { until: Instant::now() + timeout, end: None, sends_deadline: false })
     }
 
     fn query(&self) -> &str {
@@ -159,7 +159,7 @@ impl<'a> RestCall<'a> {
         })
     }
 
-    /// The head with which the call goes on by gRPC: only the token, the trace and the request's id are passed on.
+    /// The head with which the call is forwarded by gRPC: only the token, the trace and the request's id are passed on.
     pub fn head(&self, known: Extensions) -> Parts {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = Method::POST;

@@ -1,4 +1,4 @@
-//! How long a client will wait: `X-Request-Timeout: 2s` or `Prefer: wait=2`.
+//! The client's timeout: `X-Request-Timeout: 2s` or `Prefer: wait=2`.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use http::HeaderMap;
 use super::text;
 use crate::problem::Problem;
 
-/// The shortest of what the headers ask for and `longest`; `longest` if they ask for nothing.
+/// The shortest of the timeouts in the headers and `longest`.
 ///
 /// # Errors
 /// If `X-Request-Timeout` is malformed. A malformed preference is ignored, as RFC 7240 requires.
-pub fn asked(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
+pub fn requested(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
     let mut shortest = longest;
     if let Some(value) = text(headers, "x-request-timeout")? {
-        let asked = seconds(value).or_else(|| value.parse().ok().map(HumanDuration::get));
+        let timeout = seconds(value).or_else(|| value.parse().ok().map(HumanDuration::get));
         let unreadable =
             || Problem::bad_request("INVALID_TIMEOUT", "x-request-timeout must be a duration such as 2s or 250ms");
-        shortest = asked.filter(|asked| !asked.is_zero()).ok_or_else(unreadable)?.min(longest);
+        shortest = timeout.filter(|timeout| !timeout.is_zero()).ok_or_else(unreadable)?.min(longest);
     }
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let wait = preferences
@@ -39,18 +39,18 @@ mod tests {
 
     fn with(name: &'static str, value: &'static str) -> Result<Duration, ()> {
         let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
-        asked(&headers, Duration::from_secs(10)).map_err(|_| ())
+        requested(&headers, Duration::from_secs(10)).map_err(|_| ())
     }
 
     #[test]
-    fn of_two_timeouts_the_shorter_holds() {
+    fn the_shorter_of_two_timeouts_applies() {
         for (timeout, wait, expected) in [("5s", "wait=2", 2), ("2s", "wait=5", 2), ("2s", "wait=long", 2)] {
             let headers = HeaderMap::from_iter([
                 (HeaderName::from_static("x-request-timeout"), HeaderValue::from_static(timeout)),
                 (HeaderName::from_static("prefer"), HeaderValue::from_static(wait)),
             ]);
-            let asked = asked(&headers, Duration::from_secs(10)).map_err(|_| ());
-            assert_eq!(asked, Ok(Duration::from_secs(expected)), "{timeout} {wait}");
+            let deadline = requested(&headers, Duration::from_secs(10)).map_err(|_| ());
+            assert_eq!(deadline, Ok(Duration::from_secs(expected)), "{timeout} {wait}");
         }
     }
 

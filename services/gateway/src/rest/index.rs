@@ -1,4 +1,4 @@
-//! `GET /`: what there is, in short; `/openapi.json` says it at length and `/docs` shows it.
+//! `GET /`: a short list of all routes; `/openapi.json` describes them in full, and `/docs` shows them.
 
 use http::request::Parts;
 use http::{Method, Response};

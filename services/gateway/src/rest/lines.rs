@@ -1,4 +1,4 @@
-//! Cuts an upload into its lines as it arrives: no more of it is in memory than a line and what came with its end.
+//! Splits an upload into its lines as it arrives: only the current line and the rest of its chunk are in memory.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use flotilla_wire::Encoding;
@@ -15,13 +15,13 @@ pub struct Lines<B> {
     body: B,
     limit: usize,
     inflater: Option<Inflater>,
-    /// Arrived and compressed still.
+    /// Received and still compressed.
     packed: Bytes,
-    /// Arrived, and no line was cut from it yet.
+    /// Received and decompressed, but not yet split into lines.
     buffer: BytesMut,
-    /// How far the buffer was searched for a line's end.
+    /// How far the buffer has been searched for the end of a line.
     searched: usize,
-    /// How many lines were cut off.
+    /// How many lines have been returned.
     count: u64,
     ended: bool,
 }
@@ -37,7 +37,7 @@ where
         Self { body, limit, inflater, packed, buffer, searched: 0, count: 0, ended: false }
     }
 
-    /// The number of the line that was given last, from 1.
+    /// The number of the line that was returned last, from 1.
     pub fn number(&self) -> u64 {
         self.count
     }
@@ -45,9 +45,9 @@ where
     /// The next line that isn't blank; `None` at the end.
     ///
     /// # Errors
-    /// The line is too long or not UTF-8, or the client broke off.
+    /// The line is too long or not UTF-8, or the client aborted the request.
     pub async fn next(&mut self) -> Result<Option<Text>, Problem> {
-        // Ends with the body, whose arrival the caller watches.
+        // Ends with the body; the caller limits how long it may take.
         loop {
             if let Some(line) = self.cut()? {
                 if !line.as_str().trim().is_empty() {
@@ -86,7 +86,7 @@ where
         Problem::too_large(self.limit).at_line(self.count.max(1))
     }
 
-    /// Takes in what comes next.
+    /// Reads the next chunk.
     async fn more(&mut self) -> Result<(), Problem> {
         if self.packed.is_empty() {
             match self.body.frame().await {

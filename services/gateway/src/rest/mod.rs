@@ -1,4 +1,4 @@
-//! REST: a request finds its binding, is admitted, read, transcoded and answered; errors are problem details.
+//! REST: a request is matched to its binding, admitted, read, transcoded and answered; errors are problem details.
 
 mod body;
 mod call;
@@ -27,7 +27,7 @@ use crate::routes::{Found, NotUtf8, Path};
 
 use call::RestCall;
 
-/// Route of requests that find none, in metrics.
+/// The route of requests that match none, in metrics.
 const NO_ROUTE: &str = "none";
 
 /// Answers a request.
@@ -54,7 +54,7 @@ pub async fn handle(edge: &Arc<Edge>, request: Request<Incoming>, id: &HeaderVal
     response
 }
 
-/// The answer, and the timer unless a stream has taken it along.
+/// The response, and the timer unless a stream has taken it.
 async fn answer(
     edge: &Arc<Edge>,
     parts: &Parts,
@@ -115,7 +115,7 @@ fn begin_aside(edge: &Edge, route: &str, parts: &Parts) -> Timer {
     edge.metrics.begin_aside("rest", route, parts.method.as_str())
 }
 
-/// A header as text. It may be repeated only with the same value: choosing one of two would be a guess.
+/// A header as text. It may be repeated only with the same value: choosing one of several would be a guess.
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
     let invalid = |what: &str| Problem::bad_request("INVALID_HEADER", format!("{name} {what}"));
     let mut found = None;

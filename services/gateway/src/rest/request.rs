@@ -1,6 +1,5 @@
-//! Builds the request message from everything that an HTTP request says: body, then query, path and headers, each
-//! written into the encoded message. A body that contradicts the path, or a header that contradicts the field that it
-//! stands for, is refused.
+//! Builds the request message from an HTTP request: body, then query, path and headers, each written into the encoded
+//! message. A body that contradicts the path, or a header that contradicts its field, is refused.
 
 mod header_fields;
 
@@ -13,23 +12,23 @@ use crate::routes::{Binding, BodyRule};
 
 pub use header_fields::Headers;
 
-/// What an HTTP request says.
+/// The parts of an HTTP request.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
     /// Decoded segments of the path.
     pub segments: &'a [Cow<'a, str>],
-    /// What follows the question mark.
+    /// The query string.
     pub query: &'a str,
     /// The headers.
     pub headers: Headers<'a>,
-    /// The body, where there was one: JSON text.
+    /// The body as JSON text, if there is one.
     pub body: Option<&'a str>,
 }
 
 /// The request message of a binding, encoded.
 ///
 /// # Errors
-/// Every field at fault, or why the body is no JSON.
+/// Every invalid field, or why the body isn't JSON.
 pub fn message(schema: &Schema, binding: &Binding, input: Input<'_>) -> Result<Bytes, Refusal> {
     let input_index = binding.method.input_index;
     let mut out = Vec::with_capacity(input.body.map_or(0, str::len) + 64);
@@ -49,7 +48,7 @@ pub fn message(schema: &Schema, binding: &Binding, input: Input<'_>) -> Result<B
     Ok(out.into())
 }
 
-/// Writes the body where the binding wants it, and says which fields the resource in it named.
+/// Writes the body to the field that the binding names, and returns which fields the resource in it sets.
 fn body<'s>(
     schema: &'s Schema,
     binding: &'s Binding,
@@ -66,7 +65,7 @@ fn body<'s>(
     }
 }
 
-/// Binds a field to its part of the path; a body may repeat it but not contradict it.
+/// Sets a field from its part of the path; a body may repeat it but not contradict it.
 fn bind(schema: &Schema, path: &FieldPath, segments: &[Cow<'_, str>], out: &mut Vec<u8>) -> Result<(), Violation> {
     let text = match segments {
         [one] => Cow::Borrowed(one.as_ref()),
@@ -83,8 +82,8 @@ fn bind(schema: &Schema, path: &FieldPath, segments: &[Cow<'_, str>], out: &mut 
         .map_err(|description| Violation::new(schema.json_path(path), description))
 }
 
-/// The update mask of a PATCH that brings none: the fields that its body names. Those that only the server sets are
-/// left out, so that what was read can be sent back changed; a field given as `null` is in the mask and becomes empty.
+/// The update mask of a PATCH without one: the fields in its body. Output-only fields are omitted, so that a client can
+/// modify and send back what it has read; a field given as `null` is in the mask and is cleared.
 fn put_mask(out: &mut Vec<u8>, mask: &FieldPath, named: &[&Field]) {
     let mut paths: Vec<&str> =
         named.iter().filter(|field| !field.output_only).map(|field| field.name.as_ref()).collect();

@@ -1,11 +1,11 @@
-//! Streams of answers, in one of two formats that the client chooses by `Accept`.
+//! Streaming responses, in one of two formats that the client chooses by `Accept`.
 //!
 //! Server-sent events (`text/event-stream`, the default): `event: message` carries a response as JSON, with the token
-//! to resume from as its id; `event: error` problem details; `event: end` says that there is nothing more to come: a
-//! client may close then. JSON lines (`application/x-ndjson` or `application/jsonl`): a response a line; an error is a
-//! last line `{"error": ...}` with problem details; the end of the body is the end; an empty line keeps an idle stream
-//! open. A stream that breaks off, or ends with the error `SERVER_DRAINING`, is to be resumed by another request with
-//! `Last-Event-ID`, which browsers send by themselves.
+//! to resume from as its id; `event: error` carries problem details; `event: end` means that the stream is complete:
+//! a client may close then. JSON lines (`application/x-ndjson` or `application/jsonl`): a response per line; an error is a
+//! last line `{"error": ...}` with problem details; an empty line keeps an idle stream open. A client resumes a stream that
+//! was interrupted, or that ended with the error `SERVER_DRAINING`, by another request with `Last-Event-ID`, which
+//! browsers send automatically.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,24 +33,24 @@ use crate::problem::Problem;
 
 /// Media type of server-sent events.
 const EVENTS: &str = "text/event-stream";
-/// How long a client should wait before it resumes, in milliseconds; also a first sign of life.
+/// How long a client should wait before it resumes, in milliseconds; also sent at once, so that the client sees a response.
 const OPENING: &str = "retry: 1000\n\n";
-/// What keeps an idle stream of events open.
+/// The comment that keeps an idle event stream open.
 const HEARTBEAT: &str = ": still here\n\n";
-/// Nothing more to come.
+/// The event that marks the end.
 const END: &str = "event: end\ndata: {}\n\n";
 
-/// How a stream is written.
+/// The format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Server-sent events.
     Events,
-    /// JSON, a value a line.
+    /// JSON, one value per line.
     Lines,
 }
 
 impl Format {
-    /// The one that `Accept` weighs most, the first of equals; events where it names none.
+    /// The format that `Accept` prefers, the first of equals; events if it names none.
     pub fn wanted(headers: &HeaderMap) -> Self {
         let lists = headers.get_all(ACCEPT).iter().filter_map(|list| list.to_str().ok());
         let mut best = (0.0, Self::Events);
@@ -93,7 +93,7 @@ impl Format {
         if self == Self::Events { END } else { "" }
     }
 
-    /// A message. JSON holds no line break, and a token with one would be two lines: it is left out.
+    /// A message. The JSON contains no line break; a token with one would break the event and is omitted.
     fn message(self, answer: Answer<'_>) -> Bytes {
         let mut json = answer.json;
         if self == Self::Lines {
@@ -116,23 +116,23 @@ impl Format {
     }
 }
 
-/// A stream under way. Its messages hold its place until they end.
+/// A running stream. Its messages hold its slot until they end.
 pub struct Answers {
     /// The edge that serves it.
     pub edge: Arc<Edge>,
     /// Which binding it answers.
     pub binding: usize,
-    /// How it is written.
+    /// Its format.
     pub format: Format,
-    /// What the service sends, until it or the gateway ends the stream.
+    /// The service's messages, until it or the gateway ends the stream.
     pub messages: MessageReader<CallBody>,
-    /// Told in errors.
+    /// Sent in errors.
     pub request_id: String,
-    /// Counts the end.
+    /// Records the end.
     pub timer: Timer,
 }
 
-/// How far a stream has come.
+/// The state of a stream.
 enum State {
     Opening(Answers),
     Open(Answers),
@@ -140,7 +140,7 @@ enum State {
 }
 
 impl Answers {
-    /// The response that goes on for as long as messages come, the client stays and the gateway doesn't drain.
+    /// The response; it lasts until the messages end, the client goes away or the gateway drains.
     pub fn into_response(self) -> Response<Body> {
         let mut response = self.format.head();
         *response.body_mut() = Body::new(StreamBody::new(self.into_frames()));

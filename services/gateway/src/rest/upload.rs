@@ -1,8 +1,8 @@
 //! Uploads: each line of the body becomes a message of the client's stream, as the service takes them in.
 //!
 //! A line is read when the service is ready for another, so a slow service slows the client down and nothing piles up
-//! here. A line that is wrong breaks the stream off with an error: the service sees no end. An
-//! upload may last as long as it goes on; where nothing moves for as long as a request may take, it is given up.
+//! here. An invalid line aborts the stream with an error, so that the service doesn't mistake it for the end. An
+//! upload may last as long as it makes progress; without any for the longest time that a request may take, it is aborted.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -72,16 +72,16 @@ impl Source {
         (Self { edge, binding, segments, query, headers, lines, moved, fault }, Watch { moved: watched, fault: failed })
     }
 
-    /// The messages as a body of gRPC; an error after a fault, which breaks the stream off: a body that only ended would
-    /// look to the service like the end.
+    /// The messages as a gRPC body; after a fault an error, which aborts the stream: a body that just ended would look
+    /// to the service like a complete upload.
     pub fn into_body(self) -> impl Body<Data = Bytes, Error = Status> + Unpin + Send + 'static {
         let frames = unfold(self, |mut source| async move {
             match source.next().await {
                 Ok(message) => message.map(|message| (Ok(Frame::data(prefixed(0, &message))), source)),
-                // Whoever doesn't listen any more has given the call up.
+                // There is no receiver if the call was cancelled.
                 Err(problem) => source.fault.take().map(|fault| {
                     let _ = fault.send(problem);
-                    (Err(Status::aborted("the upload was broken off")), source)
+                    (Err(Status::aborted("the upload was aborted")), source)
                 }),
             }
         });
@@ -106,13 +106,13 @@ impl Source {
 }
 
 impl Watch {
-    /// Waits until the upload can't go on: a line is wrong, or nothing has moved for `patience`.
-    pub async fn broken(self, patience: Duration) -> Problem {
+    /// Waits until the upload can't go on: a line is wrong, or nothing has moved for `idle_timeout`.
+    pub async fn broken(self, idle_timeout: Duration) -> Problem {
         let Self { mut moved, fault } = self;
         let stalled = async {
-            // Ends when nothing moves: each round waits for a move or for the end of the patience.
+            // Ends when nothing moves: each round waits for progress or for the idle timeout.
             loop {
-                let until = *moved.borrow_and_update() + patience;
+                let until = *moved.borrow_and_update() + idle_timeout;
                 sleep_until(until).await;
                 if !moved.has_changed().unwrap_or(false) {
                     return Problem::too_slow();

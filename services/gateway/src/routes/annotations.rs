@@ -9,16 +9,16 @@ use super::error::RouteError;
 /// Full name of the option.
 const OPTION: &str = "google.api.http";
 
-/// One binding as the option writes it.
+/// One binding as declared in the option.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// HTTP method.
     pub verb: HttpMethod,
     /// Path template.
     pub path: String,
-    /// Field that the body holds, `*` for the message, empty for none.
+    /// The field that the body holds, `*` for the message, empty for none.
     pub body: String,
-    /// Field of the response that is the answer, empty for all of it.
+    /// The field of the response message that is the response body, empty for all of it.
     pub response_body: String,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn option(pool: &DescriptorPool) -> Option<ExtensionDescriptor> {
     pool.get_extension_by_name(OPTION)
 }
 
-/// The bindings of a method; none where it doesn't carry the option.
+/// The bindings of a method; none if it doesn't have the option.
 ///
 /// # Errors
 /// The option can't be read.
@@ -54,7 +54,7 @@ fn binding(rule: &HttpRule) -> Option<Rule> {
     Some(Rule { verb, path, body, response_body })
 }
 
-/// The comment before what stands at `path` in a file, its lines joined.
+/// The leading comment of the element at `path` in a file, its lines joined.
 pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let locations = file.file_descriptor_proto().source_code_info.as_ref().map(|info| info.location.as_slice());
     let found = locations.unwrap_or_default().iter().find(|location| location.path == path);

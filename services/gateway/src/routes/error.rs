@@ -5,10 +5,10 @@ use super::template::TemplateError;
 /// Why the contracts can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
-    /// The descriptor set lacks the option's definition or holds one that can't be read.
+    /// The descriptor set lacks the option's definition, or an option can't be read.
     #[error("{0}: the http option can't be read")]
     Option(String),
-    /// The path template is wrong.
+    /// The path template is invalid.
     #[error("{method}: {template}: {error}")]
     Template {
         /// The method.
@@ -18,7 +18,7 @@ pub enum RouteError {
         /// What is wrong with it.
         error: TemplateError,
     },
-    /// A field that the option names isn't there or can't be bound.
+    /// A field that the option names doesn't exist or can't be bound.
     #[error("{method}: field {field} can't be bound")]
     Field {
         /// The method.
@@ -26,21 +26,21 @@ pub enum RouteError {
         /// The field.
         field: String,
     },
-    /// Two methods want the same place.
+    /// Two methods have the same HTTP method and path.
     #[error("{method}: {template} is taken by another method")]
     Taken {
         /// The second method.
         method: String,
-        /// The place.
+        /// The path.
         template: String,
     },
-    /// Nobody said who may call it.
+    /// The method has no access rule.
     #[error("{0}: no access rule")]
     NoAccessRule(String),
-    /// It is for services alone and has a path all the same.
+    /// Only services may call the method, but it has a path.
     #[error("{0}: only peers may call it, but it has an http option")]
     Peer(String),
-    /// Both sides stream, which HTTP can't.
-    #[error("{0}: a bidirectional stream has no http form")]
+    /// Both sides stream, which has no REST form.
+    #[error("{0}: a bidirectional stream can't have an http option")]
     Bidirectional(String),
 }

@@ -1,12 +1,12 @@
-//! Where in a request's message the parts of an HTTP request go: its body, and the headers that stand for fields.
+//! Which fields of a request message the parts of an HTTP request are written to: its body, and headers that set fields.
 
 use flotilla_transcode::{FieldPath, Schema};
 use http::Method;
 
-/// What an HTTP body holds.
+/// The content of an HTTP body.
 #[derive(Debug, Clone)]
 pub enum BodyRule {
-    /// Nothing: a body is refused.
+    /// None: a body is refused.
     None,
     /// The request message.
     Whole,
@@ -14,7 +14,7 @@ pub enum BodyRule {
     Field(FieldPath),
 }
 
-/// The fields of a message that the headers stand for, and its update mask.
+/// The fields of a message that headers set, and its update mask.
 #[derive(Debug, Default)]
 pub struct Special {
     request_id: Option<FieldPath>,
@@ -28,7 +28,7 @@ impl Special {
     pub fn find(schema: &Schema, message: usize, verb: &Method, body: &BodyRule) -> Self {
         let text = |path: &str| schema.resolve_text(message, path);
         let inner = match body {
-            // A resource that is being created has no tag yet.
+            // A resource that is being created has no etag yet.
             BodyRule::Field(path) if verb != Method::POST => text(&format!("{}.etag", schema.at(path).name)),
             BodyRule::Field(_) | BodyRule::None | BodyRule::Whole => None,
         };

@@ -1,4 +1,4 @@
-//! Finds the binding of a verb and a path: a tree over segments, literals before wildcards.
+//! Finds the binding of an HTTP method and a path: a tree over segments, literals before wildcards.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use super::template::{Segment, Template};
 /// Longer paths match nothing.
 const MAX_SEGMENTS: usize = 16;
 
-/// A path cut into decoded segments and its verb.
+/// A path split into decoded segments and its custom verb.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Path<'a> {
     /// Decoded segments.
@@ -20,12 +20,12 @@ pub struct Path<'a> {
     pub verb: Option<&'a str>,
 }
 
-/// A path holds an escape that isn't UTF-8.
+/// A path contains an escape that isn't UTF-8.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotUtf8;
 
 impl<'a> Path<'a> {
-    /// Cuts and decodes; a colon that is escaped (`%3A`) begins no verb.
+    /// Splits and decodes a path; an escaped colon (`%3A`) doesn't start a verb.
     ///
     /// # Errors
     /// An escape decodes to bytes that aren't UTF-8.
@@ -44,12 +44,12 @@ impl<'a> Path<'a> {
     }
 }
 
-/// What a path leads to.
+/// What a path matches.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// The binding with this index.
     Binding(usize),
-    /// The path exists, for these verbs only.
+    /// The path exists, but only for these HTTP methods.
     OtherMethods(Vec<Method>),
     /// No such path.
     Nothing,
@@ -68,7 +68,7 @@ struct Node {
     ends: Vec<End>,
 }
 
-/// Where a path may end: with this verb and HTTP method at this binding.
+/// The bindings of paths that end here, by verb and HTTP method.
 #[derive(Debug)]
 struct End {
     verb: Option<String>,
@@ -77,7 +77,7 @@ struct End {
 }
 
 impl Matcher {
-    /// Adds a template for a method; `false` if the place is taken.
+    /// Adds a template for a method; `false` if there already is a binding.
     #[must_use]
     pub fn insert(&mut self, method: &Method, template: &Template, binding: usize) -> bool {
         let mut node = &mut self.root;

@@ -1,5 +1,5 @@
-//! The route table, read from the contracts: every method whose policy lets callers in is public, and has a path in
-//! REST where a `google.api.http` option gives it one. Methods for the fleet's own services aren't here at all.
+//! The route table, read from the contracts: every method whose policy allows callers is public, and has a REST path if a
+//! `google.api.http` option declares one. Methods for the fleet's own services aren't included.
 
 mod annotations;
 mod error;
@@ -90,7 +90,7 @@ impl RouteTable {
         &self.schema
     }
 
-    /// The method of a gRPC path.
+    /// The method with a gRPC path.
     pub fn method(&self, path: &str) -> Option<&Arc<RpcMethod>> {
         self.methods.get(path)
     }
@@ -100,7 +100,7 @@ impl RouteTable {
         self.methods.values()
     }
 
-    /// What an HTTP method and a path lead to.
+    /// Finds what an HTTP method and a path match.
     pub fn find(&self, verb: &HttpMethod, path: &Path<'_>) -> Found {
         self.matcher.find(verb, path)
     }

@@ -12,7 +12,7 @@ pub enum Segment {
     Any,
 }
 
-/// A field that takes its value from a run of segments.
+/// A field that takes its value from consecutive segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     /// Dotted path of the field in the request message.
@@ -30,7 +30,7 @@ pub struct Template {
     pub segments: Vec<Segment>,
     /// The variables.
     pub variables: Vec<Variable>,
-    /// What follows the last colon.
+    /// The custom verb after the last colon.
     pub verb: Option<String>,
 }
 
@@ -40,13 +40,13 @@ pub enum TemplateError {
     /// It doesn't begin with a slash.
     #[error("must begin with a slash")]
     NotAbsolute,
-    /// A brace without its partner, or one inside another.
+    /// An unmatched or nested brace.
     #[error("unbalanced braces")]
     Unbalanced,
     /// Nothing between two slashes, or a variable without a name.
     #[error("empty segment or variable")]
     Empty,
-    /// `**` or another wildcard inside of text.
+    /// `**`, or a wildcard within text.
     #[error("only * is supported as a wildcard")]
     Wildcard,
 }
@@ -97,7 +97,7 @@ fn segment(text: &str) -> Result<Segment, TemplateError> {
     }
 }
 
-/// Splits off the verb: what follows a colon that stands behind every slash and brace.
+/// Splits off the verb: the text after a colon that follows the last slash and brace.
 fn split_verb(text: &str) -> Result<(&str, Option<String>), TemplateError> {
     let tail = text.rfind(['/', '}']).map_or(0, |at| at + 1);
     match text[tail..].split_once(':') {

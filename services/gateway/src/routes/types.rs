@@ -44,9 +44,9 @@ pub struct RpcMethod {
     pub subject: Vec<u32>,
     /// Who may call it: never [`Access::Peer`].
     pub access: Access,
-    /// What repeating a call does.
+    /// The effect of repeating a call.
     pub idempotency: Idempotency,
-    /// The size of its responses, as far as they are collected here.
+    /// The expected size of its responses, as far as they are collected here.
     pub answers: AnswerSize,
     /// First sentence of its comment.
     pub summary: String,
@@ -71,11 +71,11 @@ pub struct Binding {
     pub template: Template,
     /// Fields taken from the path: each with its segments.
     pub variables: Vec<(FieldPath, std::ops::Range<usize>)>,
-    /// What the body holds.
+    /// The content of the body.
     pub body: BodyRule,
-    /// Fields that headers stand for.
+    /// Fields that headers set.
     pub special: Special,
-    /// The field of the response that is the answer, where not all of it is.
+    /// The field of the response message that is the response body, if not all of it.
     pub response_body: Option<String>,
     /// Writes the method's responses.
     pub renderer: Renderer,
@@ -113,7 +113,7 @@ impl RpcMethod {
         })
     }
 
-    /// What a stream with this encoded request is about, such as an order's name.
+    /// The resource that a stream with this encoded request is about, such as an order's name.
     pub fn watched(&self, request: &[u8]) -> String {
         let text = |number: &u32| wire::text(request, &[*number]).unwrap_or_default();
         self.subject.iter().map(text).collect::<Vec<_>>().join("\n")

@@ -42,9 +42,9 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     open: bool,
-    /// Whether headers or a piece of the response wait for the client's flow control.
+    /// Whether headers or a piece of the response are waiting for the client's flow control.
     offered: bool,
-    /// Pieces that were passed on and aren't written to the connection yet.
+    /// Pieces that were passed on and haven't been written to the connection yet.
     unwritten: u32,
     /// When the client last read something.
     since: Instant,

@@ -1,4 +1,4 @@
-//! Responses on their way to the client: which pieces aren't written yet, and the memory that they take until then.
+//! Responses on their way to the client: which pieces haven't been written yet, and the memory that they use until then.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use super::activity::OpenCall;
 use crate::admission::RequestMemory;
 
 /// A piece of a response that is not written yet.
-struct Unwritten(Arc<OpenCall>);
+struct PendingWrite(Arc<OpenCall>);
 
-impl Unwritten {
+impl PendingWrite {
     fn new(call: &Arc<OpenCall>) -> Self {
         call.handed_on();
         Self(Arc::clone(call))
     }
 }
 
-impl Drop for Unwritten {
+impl Drop for PendingWrite {
     fn drop(&mut self) {
         self.0.written();
     }
@@ -33,7 +33,7 @@ pub struct Answer<B> {
     inner: B,
     call: Arc<OpenCall>,
     memory: Option<RequestMemory>,
-    /// Whether all of it has been counted.
+    /// Whether the whole response has been counted.
     counted: bool,
 }
 
@@ -66,7 +66,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
         self.call.offer();
         Poll::Ready(match (frame, &self.memory) {
             (Some(Ok(frame)), Some(memory)) => {
-                let held = |data| memory.hold(data, self.counted, Unwritten::new(&self.call));
+                let held = |data| memory.hold(data, self.counted, PendingWrite::new(&self.call));
                 Some(Ok(frame.map_data(held)))
             }
             (frame, _) => frame,

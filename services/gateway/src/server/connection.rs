@@ -1,4 +1,4 @@
-//! One connection: its protocol, the limits of that, and its end.
+//! One connection: its protocol, its limits, and its end.
 //!
 //! The start has a deadline (TLS handshake, first bytes, each HTTP/1.1 request's headers; HTTP/2 connections are
 //! checked by pings and for idleness). Header lists are small, which also bounds CONTINUATION frames; buffers are as
@@ -37,29 +37,29 @@ use crate::dispatch;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The largest header list that a client may send.
 const MAX_HEADERS: usize = 16 * 1024;
-/// Streams that the client reset before they were looked at.
+/// Streams that the client reset before they were accepted.
 pub const PENDING_RESETS: usize = 20;
-/// Streams that we reset because of what the client sent.
+/// Streams that the server reset because of what the client sent.
 const ERROR_RESETS: usize = 64;
 /// How long a connection may take to close after GOAWAY.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
-/// The same if another connection already has its slot.
+/// The same for a connection whose slot another one already has.
 const DISPLACED_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a connection was ended.
 #[derive(Debug, thiserror::Error)]
 pub enum End {
-    #[error("nothing was sent in time")]
+    #[error("the client sent nothing in time")]
     Silent,
-    #[error("too many calls were broken off")]
+    #[error("the client cancelled too many calls")]
     Abused,
-    #[error("an answer was not taken in time")]
+    #[error("the client did not read a response in time")]
     Stalled,
-    #[error("idle, and did not close when asked to")]
+    #[error("the idle client did not close the connection when asked to")]
     Idle,
-    #[error("not in use, and its place was wanted")]
+    #[error("the idle connection was evicted for a new one")]
     Displaced,
-    #[error("no TLS handshake: {0}")]
+    #[error("the TLS handshake failed: {0}")]
     Tls(#[source] io::Error),
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -81,7 +81,7 @@ impl End {
         }
     }
 
-    /// Whether the client has cancelled too many calls before they were looked at.
+    /// Whether the client has cancelled too many calls before they were accepted.
     pub fn is_flood(&self) -> bool {
         let Self::Http(error) = self else { return false };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());

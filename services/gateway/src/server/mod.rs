@@ -34,8 +34,8 @@ use activity::{Activity, Timeouts};
 use connections::{Connections, OpenConnection};
 use listener::PeerAddress;
 
-/// While most slots are taken, the deadlines of a connection's start are divided by this.
-const CROWDED: u32 = 4;
+/// While most slots are taken, the deadlines for a new connection's first bytes are divided by this.
+const CROWDED_DIVISOR: u32 = 4;
 /// How long broken connections may take to go.
 const KILL_GRACE: Duration = Duration::from_secs(1);
 
@@ -56,7 +56,7 @@ pub struct PublicPort {
 #[derive(Debug)]
 struct Shared {
     port: PublicPort,
-    /// No more requests.
+    /// Cancelled when the drain begins: no more requests are accepted.
     shutdown: CancellationToken,
     /// Cancelled when the grace is over.
     kill: CancellationToken,
@@ -130,7 +130,7 @@ fn admit(shared: &Shared, connections: &Arc<Connections>, stream: TcpStream, add
     let activity = Activity::new(Timeouts { idle, untaken, broken }, Arc::clone(&edge.resets));
     match connections.admit((!proxied).then(|| network(address.0.ip())), &activity) {
         Ok(open) => {
-            let begin_within = limits.header_timeout.0 / if connections.is_crowded() { CROWDED } else { 1 };
+            let begin_within = limits.header_timeout.0 / if connections.is_crowded() { CROWDED_DIVISOR } else { 1 };
             Some(Accepted { stream, address, activity, open, begin_within })
         }
         Err(refused) => {

@@ -43,7 +43,7 @@ async fn others_are_served(fixture: &Fixture) {
 }
 
 #[tokio::test]
-async fn price_streams_that_are_never_read_stop_nobody_elses_calls() {
+async fn unread_price_streams_do_not_block_other_calls() {
     let fixture = Fixture::start().await;
     let mut unread = Vec::new();
     for _ in 0..16 {
@@ -61,7 +61,7 @@ async fn price_streams_that_are_never_read_stop_nobody_elses_calls() {
 }
 
 #[tokio::test]
-async fn streams_beyond_what_one_connection_carries_stop_nobody_elses_calls() {
+async fn streams_beyond_the_limit_of_one_connection_do_not_block_other_calls() {
     // The edge admits more calls than one connection carries, and the backend has only one address.
     let fixture = Fixture::with(|settings| settings.edge.address_shares = false).await;
     let senders = [connect(&fixture).await, connect(&fixture).await];
@@ -76,7 +76,7 @@ async fn streams_beyond_what_one_connection_carries_stop_nobody_elses_calls() {
 }
 
 #[tokio::test]
-async fn cancelled_calls_stop_nobody_elses_calls() {
+async fn cancelled_calls_do_not_affect_other_calls() {
     let fixture = Fixture::start().await;
     for _ in 0..10 {
         let sender = connect(&fixture).await;

@@ -14,7 +14,7 @@ fn refused(reply: &Reply, status: u16, reason: &str) -> Value {
 }
 
 #[tokio::test]
-async fn fields_at_fault_are_named() {
+async fn invalid_fields_are_named() {
     let fixture = Fixture::start().await;
     let order = |body: Value| fixture.as_customer("POST /v1/orders").json(&body).key("k");
     let cases: Vec<(Call, &str)> = vec![
@@ -87,7 +87,7 @@ async fn paths_and_methods_that_do_not_exist_have_different_errors() {
 }
 
 #[tokio::test]
-async fn callers_who_may_not_are_stopped_at_the_edge() {
+async fn callers_without_permission_are_refused_by_the_gateway() {
     let fixture = Fixture::start().await;
     let cases = [
         (fixture.call("GET /v1/orders"), 401, "TOKEN_MISSING"),
@@ -109,7 +109,7 @@ async fn callers_who_may_not_are_stopped_at_the_edge() {
 }
 
 #[tokio::test]
-async fn a_missing_idempotency_key_is_the_services_to_refuse() {
+async fn a_missing_idempotency_key_is_refused_by_the_service() {
     let fixture = Fixture::start().await;
     let order = json!({"lines": [{"product": "products/a", "quantity": 1}]});
     let reply = fixture.as_customer("POST /v1/orders").json(&order).send().await;
@@ -117,7 +117,7 @@ async fn a_missing_idempotency_key_is_the_services_to_refuse() {
 }
 
 #[tokio::test]
-async fn odd_headers_are_refused_or_ignored() {
+async fn unusual_headers_are_refused_or_ignored() {
     let fixture = Fixture::start().await;
     let call = || fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001");
     refused(&call().header("x-request-timeout", "soon").send().await, 400, "INVALID_TIMEOUT");

@@ -27,7 +27,7 @@ async fn warm(fixture: &Fixture) {
 }
 
 #[tokio::test]
-async fn a_kept_product_is_served_without_asking_and_a_change_is_seen_at_once() {
+async fn a_cached_product_is_served_without_a_call_and_a_change_shows_at_once() {
     let fixture = Fixture::with_redis(stack().await.redis_url()).await;
     warm(&fixture).await;
     let change = |name: &str| fixture.as_operator("PATCH /v1/products/tea").json(&json!({ "displayName": name }));
@@ -42,7 +42,7 @@ async fn a_kept_product_is_served_without_asking_and_a_change_is_seen_at_once() 
 }
 
 #[tokio::test]
-async fn a_change_over_grpc_is_seen_at_once() {
+async fn a_change_over_grpc_shows_at_once() {
     let fixture = Fixture::with_redis(stack().await.redis_url()).await;
     warm(&fixture).await;
     let product = Product { name: "products/tea".into(), display_name: "by grpc".into(), ..Product::default() };

@@ -56,7 +56,7 @@ fn stream(body: &[u8]) -> (Vec<Bytes>, Value) {
 }
 
 #[tokio::test]
-async fn a_unary_call_is_answered_in_the_codec_that_it_came_in() {
+async fn a_unary_call_is_answered_in_the_codec_of_its_request() {
     let fixture = Fixture::start().await;
     for http2 in [false, true] {
         let call = post(&fixture, GET_ORDER)
@@ -80,7 +80,7 @@ async fn a_unary_call_is_answered_in_the_codec_that_it_came_in() {
 }
 
 #[tokio::test]
-async fn what_only_reads_can_be_got() {
+async fn methods_that_only_read_can_be_called_by_get() {
     let fixture = Fixture::start().await;
     let get = |query: &str| fixture.as_customer(&format!("GET {GET_ORDER}?connect=v1&{query}")).send();
     let json =
@@ -106,7 +106,7 @@ async fn what_only_reads_can_be_got() {
 }
 
 #[tokio::test]
-async fn an_error_has_its_code_its_status_and_its_details() {
+async fn an_error_has_a_code_a_status_and_details() {
     let fixture = Fixture::start().await;
     for (key, status, code) in [("changed", 409, "aborted"), ("busy", 429, "resource_exhausted")] {
         let reply = post(&fixture, PLACE_ORDER)
@@ -132,7 +132,7 @@ async fn an_error_has_its_code_its_status_and_its_details() {
 }
 
 #[tokio::test]
-async fn the_clients_patience_is_the_calls_deadline() {
+async fn the_clients_timeout_is_the_deadline_of_the_call() {
     let fixture = Fixture::start().await;
     let place = |timeout: &str| {
         post(&fixture, PLACE_ORDER)
@@ -154,7 +154,7 @@ async fn the_clients_patience_is_the_calls_deadline() {
 }
 
 #[tokio::test]
-async fn messages_are_packed_and_unpacked() {
+async fn messages_are_compressed_and_decompressed() {
     let fixture = Fixture::start().await;
     let lines: Vec<_> =
         (0..100).map(|number| json!({"product": format!("products/p{number}"), "quantity": 1})).collect();
@@ -193,7 +193,7 @@ async fn messages_are_packed_and_unpacked() {
 }
 
 #[tokio::test]
-async fn bad_input_is_the_callers_mistake() {
+async fn bad_input_is_an_invalid_argument() {
     let fixture = Fixture::start().await;
     let place = |body: &str| {
         post(&fixture, PLACE_ORDER).header("content-type", "application/json").bytes(body.to_owned()).send()
@@ -265,7 +265,7 @@ async fn a_stream_ends_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_stream_that_cannot_begin_says_why() {
+async fn a_stream_that_cannot_start_returns_the_reason() {
     let fixture = Fixture::start().await;
     let whole = framed(0, br#"{"name":"orders/00000000-0000-7000-8000-000000000001"}"#);
     for (body, code) in [
@@ -284,7 +284,7 @@ async fn a_stream_that_cannot_begin_says_why() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_left_is_given_up() {
+async fn an_abandoned_stream_is_cancelled() {
     let fixture = Fixture::start().await;
     let watch = post(&fixture, WATCH_ORDER)
         .header("content-type", "application/connect+json")

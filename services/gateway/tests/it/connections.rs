@@ -17,7 +17,7 @@ async fn ends(mut stream: TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn a_client_that_dawdles_over_its_headers_is_sent_away() {
+async fn a_client_that_sends_headers_too_slowly_is_disconnected() {
     let header_timeout = HumanDuration(Duration::from_millis(200));
     let fixture = Fixture::with(|settings| settings.edge.header_timeout = header_timeout).await;
     for begun in ["", "PRI * HT", "GET / HTTP/1.1\r\nhost: x\r\n"] {
@@ -28,7 +28,7 @@ async fn a_client_that_dawdles_over_its_headers_is_sent_away() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_gets_an_answer_or_the_door() {
+async fn input_that_is_not_http_is_answered_or_disconnected() {
     let fixture = Fixture::start().await;
     for rubbish in
         [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"\0\0\0\0\0\0"]

@@ -84,7 +84,7 @@ async fn an_address_that_calls_too_often_gets_a_retry_delay() {
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_off_call_after_call_is_sent_away() {
+async fn a_client_that_cancels_call_after_call_is_disconnected() {
     let fixture = Fixture::with(|settings| settings.edge.max_resets = 20).await;
     let stream = TcpStream::connect(fixture.address()).await.unwrap();
     let deeds = AtomicUsize::new(0);
@@ -94,7 +94,7 @@ async fn a_client_that_breaks_off_call_after_call_is_sent_away() {
 }
 
 #[tokio::test]
-async fn calls_broken_off_while_a_service_works_count_too() {
+async fn calls_cancelled_while_a_service_works_count_too() {
     let fixture = Fixture::with(|settings| settings.edge.max_resets = 5).await;
     let stream = TcpStream::connect(fixture.address()).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -161,7 +161,7 @@ async fn calls_cancelled_through_a_proxy_count_for_their_client() {
 }
 
 #[tokio::test]
-async fn calls_cancelled_before_they_are_looked_at_count_for_their_address() {
+async fn calls_cancelled_before_they_are_accepted_count_for_their_address() {
     let fixture = Fixture::with(|settings| settings.edge.max_resets = 20).await;
     let address = fixture.address();
     // Each connection ends by the first twenty.
@@ -178,7 +178,7 @@ async fn calls_cancelled_before_they_are_looked_at_count_for_their_address() {
 }
 
 #[tokio::test]
-async fn headers_without_end_are_bounded() {
+async fn endless_headers_are_bounded() {
     let fixture = Fixture::start().await;
     let stream = TcpStream::connect(fixture.address()).await.unwrap();
     let sent = timeout(SOON, continue_on(stream, 100_000)).await.expect("the connection's end");
@@ -221,7 +221,7 @@ async fn an_idle_connection_is_closed_and_one_with_an_open_stream_is_not() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_its_answers_untaken_is_sent_away() {
+async fn a_client_that_does_not_read_its_responses_is_disconnected() {
     let fixture = Fixture::with(|settings| settings.edge.send_timeout = SHORT).await;
     let stream = TcpStream::connect(fixture.address()).await.unwrap();
     let mut builder = h2::client::Builder::new();
@@ -235,7 +235,7 @@ async fn a_client_that_leaves_its_answers_untaken_is_sent_away() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_no_stalled_one() {
+async fn a_silent_stream_is_not_stalled() {
     let fixture = Fixture::with(|settings| settings.edge.send_timeout = SHORT).await;
     let stream = TcpStream::connect(fixture.address()).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -259,7 +259,7 @@ async fn a_silent_stream_is_no_stalled_one() {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_is_answered_in_time() {
+async fn a_slow_body_is_answered_in_time() {
     let fixture = Fixture::with(|settings| settings.grpc.default_deadline = SHORT).await;
     let mut stream = TcpStream::connect(fixture.address()).await.unwrap();
     let head =

@@ -26,7 +26,7 @@ async fn ids(call: Call) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_browser_that_reconnects_goes_on_after_the_last_event_whatever_its_address_says() {
+async fn a_browser_that_reconnects_resumes_after_the_last_event_whatever_its_url_says() {
     let fixture = Fixture::start().await;
     let opened_with_a_token = fixture.as_customer(&format!("{WATCH}?resumeToken=1"));
     assert_eq!(ids(opened_with_a_token.clone()).await, ["2", "3"]);
@@ -34,7 +34,7 @@ async fn a_browser_that_reconnects_goes_on_after_the_last_event_whatever_its_add
 }
 
 #[tokio::test]
-async fn json_lines_are_no_event_stream_and_two_tokens_that_differ_are_refused() {
+async fn json_lines_are_not_an_event_stream_and_two_different_tokens_are_refused() {
     let fixture = Fixture::start().await;
     let lines = fixture.as_customer(&format!("{WATCH}?resumeToken=1")).header("accept", "application/x-ndjson");
     let reply = lines.clone().header("last-event-id", "2").send().await;

@@ -73,7 +73,7 @@ fn assert_lost(status: &Status) {
 }
 
 #[tokio::test]
-async fn calls_in_flight_that_may_not_be_repeated_end_as_unavailable_and_later_ones_work() {
+async fn calls_in_flight_that_may_not_be_retried_end_as_unavailable_and_later_ones_work() {
     let (fixture, line) = fixture().await;
     let product = || json!({"displayName": "Slow", "price": {"currencyCode": "USD", "units": "1"}});
     let rest = tokio::spawn(fixture.as_operator("POST /v1/products?productId=slow").json(&product()).send());

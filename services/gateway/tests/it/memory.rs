@@ -78,12 +78,12 @@ async fn withstands(builder: Builder, path: &str, connections: usize, streams: u
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_thousand_streams_of_one_address_take_no_more_than_its_share() {
+async fn four_thousand_streams_of_one_address_use_no_more_than_its_share() {
     withstands(Builder::new(), "/v1/products:watchPrices", 40, 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_are_not_taken_take_no_more_than_their_addresss_share() {
+async fn unread_responses_use_no_more_than_the_share_of_their_address() {
     let mut builder = Builder::new();
     builder.initial_window_size(1);
     // Each response has 100 KiB.

@@ -41,7 +41,7 @@ async fn flood(fixture: &Fixture, round: usize) {
 }
 
 #[tokio::test]
-async fn a_flood_of_made_up_requests_makes_no_new_series() {
+async fn a_flood_of_unknown_requests_creates_no_new_series() {
     let fixture = Fixture::start().await;
     flood(&fixture, 0).await;
     let before = series(&fixture);
@@ -55,7 +55,7 @@ async fn a_flood_of_made_up_requests_makes_no_new_series() {
 }
 
 #[tokio::test]
-async fn what_is_ours_to_answer_counts_and_what_is_the_clients_does_not() {
+async fn failures_of_the_fleet_count_and_those_of_clients_do_not() {
     let fixture = Fixture::start().await;
     let order = json!({ "lines": [{ "product": "products/tea", "quantity": "1" }] });
     let accepted = fixture.as_customer("POST /v1/orders").key("k-1").json(&order).send().await;

@@ -38,7 +38,7 @@ fn watch(name: &str, token: &str) -> WatchOrderRequest {
 }
 
 #[tokio::test]
-async fn a_call_passes_with_all_that_goes_with_it() {
+async fn a_call_is_forwarded_with_its_metadata() {
     let fixture = Fixture::start().await;
     let mut request = tonic::Request::new(order("k1"));
     request.metadata_mut().insert("x-request-id", "mine-2".parse().unwrap());
@@ -65,7 +65,7 @@ async fn details_of_an_error_arrive_unchanged() {
 }
 
 #[tokio::test]
-async fn a_stream_passes_and_so_does_its_end() {
+async fn a_stream_is_forwarded_to_its_end() {
     let fixture = Fixture::start().await;
     let stream = orders(&fixture)
         .watch_order(watch("orders/00000000-0000-7000-8000-00000000dead", "1"))
@@ -91,7 +91,7 @@ async fn a_stream_passes_and_so_does_its_end() {
 }
 
 #[tokio::test]
-async fn only_annotated_methods_are_there() {
+async fn only_annotated_methods_are_available() {
     let fixture = Fixture::start().await;
     for path in ["/flotilla.orders.v1.OrderService/Nope", "/flotilla.secret.v1.Service/Call"] {
         let mut client = Grpc::new(fixture.channel());
@@ -105,7 +105,7 @@ async fn only_annotated_methods_are_there() {
 }
 
 #[tokio::test]
-async fn callers_who_may_not_are_stopped_at_the_edge() {
+async fn callers_without_permission_are_refused_by_the_gateway() {
     let fixture = Fixture::start().await;
     let with = |token: &str| OrderServiceClient::new(fixture.gateway.channel_as(token));
     let request = || GetOrderRequest { name: "orders/00000000-0000-7000-8000-000000000001".into() };
@@ -137,7 +137,7 @@ async fn a_message_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn undecodable_protobuf_is_the_callers_mistake() {
+async fn undecodable_protobuf_is_an_invalid_argument() {
     let fixture = Fixture::start().await;
     let reply = fixture
         .as_customer("POST /flotilla.orders.v1.OrderService/PlaceOrder")
@@ -160,7 +160,7 @@ async fn grpc_over_http1_is_refused() {
 }
 
 #[tokio::test]
-async fn deadlines_and_absent_services_have_their_codes() {
+async fn deadlines_and_unavailable_services_have_their_codes() {
     let fixture = Fixture::start().await;
     let mut slow = tonic::Request::new(order("slow"));
     slow.set_timeout(Duration::from_millis(200));
@@ -195,7 +195,7 @@ async fn many_calls_share_a_connection() {
 }
 
 #[tokio::test]
-async fn health_and_the_public_apis_reflection_are_there_without_a_token() {
+async fn health_and_reflection_of_the_public_api_need_no_token() {
     let fixture = Fixture::start().await;
     let mut health = HealthClient::new(fixture.gateway.channel());
     assert_eq!(health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status, 1);
@@ -261,7 +261,7 @@ async fn a_service_gets_the_clients_real_address_whatever_the_protocol() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_the_client_is_whom_the_proxy_saw() {
+async fn behind_a_trusted_proxy_the_client_is_the_one_that_the_proxy_saw() {
     let fixture = Fixture::with(|settings| settings.edge.trusted_proxies = vec!["127.0.0.0/8".to_owned()]).await;
     let call = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001");
     call.header("x-forwarded-for", "192.0.2.1, 198.51.100.7").send().await;

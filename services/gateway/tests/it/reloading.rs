@@ -14,7 +14,7 @@ fn toml(per_address: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_rate_limit_that_a_file_lifts_is_lifted_for_the_next_call() {
+async fn a_rate_limit_lifted_in_a_file_is_lifted_for_the_next_call() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
     std::fs::write(&file, toml(1)).unwrap();

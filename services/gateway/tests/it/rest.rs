@@ -24,7 +24,7 @@ async fn an_order_is_placed_over_both_http_versions() {
 }
 
 #[tokio::test]
-async fn what_goes_with_a_call_reaches_the_service() {
+async fn the_metadata_of_a_call_reaches_the_service() {
     let fixture = Fixture::start().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let reply = fixture
@@ -45,7 +45,7 @@ async fn what_goes_with_a_call_reaches_the_service() {
 }
 
 #[tokio::test]
-async fn a_request_without_an_id_gets_one() {
+async fn a_request_without_an_id_is_given_one() {
     let fixture = Fixture::start().await;
     let reply = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-000000000001").send().await;
     assert_eq!(
@@ -102,7 +102,7 @@ async fn the_index_lists_every_route() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_arrives_whole() {
+async fn an_error_of_the_service_arrives_with_its_details() {
     let fixture = Fixture::start().await;
     let reply = fixture.as_customer("POST /v1/orders").json(&order()).key("changed").send().await;
     let problem = reply.problem();
@@ -131,7 +131,7 @@ async fn a_call_that_takes_too_long_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_away_is_unavailable_and_no_secret_leaks() {
+async fn an_unreachable_service_is_unavailable_and_no_secret_leaks() {
     let fixture = Fixture::start().await;
     let reply = fixture.as_customer("GET /v1/accounts/00000000-0000-7000-8000-00000000000a").send().await;
     assert_eq!((reply.status.as_u16(), reply.problem()["reason"].as_str()), (503, Some("BACKEND_UNAVAILABLE")));
@@ -140,7 +140,7 @@ async fn a_service_that_is_away_is_unavailable_and_no_secret_leaks() {
 }
 
 #[tokio::test]
-async fn a_service_that_panics_takes_nothing_along() {
+async fn a_panic_in_a_service_affects_only_its_call() {
     let fixture = Fixture::start().await;
     let reply = fixture.as_customer("POST /v1/orders").json(&order()).key("panic").send().await;
     assert!(reply.status.is_server_error());
@@ -148,7 +148,7 @@ async fn a_service_that_panics_takes_nothing_along() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_are_refused_with_a_hint() {
+async fn requests_beyond_the_limit_are_refused_with_a_retry_delay() {
     let fixture = Fixture::with(|settings| settings.grpc.max_calls = 1).await;
     let slow = fixture.as_customer("POST /v1/orders").json(&order()).key("slow").header("x-request-timeout", "5s");
     let first = tokio::spawn(slow.send());

@@ -44,7 +44,7 @@ fn reason(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn requests_whose_body_never_comes_take_no_place_from_others() {
+async fn requests_whose_body_never_arrives_take_no_slot_from_others() {
     let fixture = Fixture::with(|settings| settings.grpc.max_calls = 64).await;
     let mut openers = Vec::new();
     for _ in 0..10 {
@@ -64,7 +64,7 @@ async fn requests_whose_body_never_comes_take_no_place_from_others() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_displaced_with_an_error() {
+async fn a_request_that_arrives_too_slowly_is_evicted_with_an_error() {
     let fixture = Fixture::start().await;
     let mut opener = Http2Client::local(fixture.address()).await;
     opener.send(login(fixture.address(), 0), false).await;
@@ -88,7 +88,7 @@ async fn a_request_that_takes_too_long_is_displaced_with_an_error() {
 }
 
 #[tokio::test]
-async fn idle_connections_make_room_for_new_ones_and_used_ones_stay() {
+async fn idle_connections_are_evicted_for_new_ones_and_used_ones_stay() {
     let fixture = Fixture::with(|settings| {
         settings.grpc.max_connections = 8;
         settings.edge.max_connections_per_address = 8;
@@ -140,7 +140,7 @@ async fn one_customer_leaves_streams_for_others_at_the_same_address() {
 }
 
 #[tokio::test]
-async fn one_thing_is_watched_so_often_by_one_customer() {
+async fn watches_of_one_resource_by_one_customer_are_limited() {
     let fixture = Fixture::start().await;
     let mut opener = Http2Client::local(fixture.address()).await;
     let token = fixture.customer_token();
@@ -179,12 +179,12 @@ async fn assert_few_at_work(order: impl Fn(&Fixture, &str) -> Call) {
 }
 
 #[tokio::test]
-async fn a_service_works_on_few_calls_of_one_caller_and_on_those_of_others() {
+async fn a_service_works_on_a_few_calls_of_one_caller_and_on_those_of_others() {
     assert_few_at_work(|fixture, key| place(fixture).key(key)).await;
 }
 
 #[tokio::test]
-async fn a_service_works_on_few_calls_over_grpc_too() {
+async fn a_service_works_on_a_few_calls_of_one_caller_over_grpc_too() {
     assert_few_at_work(|fixture, key| {
         let order = json!({"requestId": key, "lines": [{"product": "products/tea", "quantity": 1}]});
         fixture.as_customer("POST /flotilla.orders.v1.OrderService/PlaceOrder").json(&order)
@@ -193,7 +193,7 @@ async fn a_service_works_on_few_calls_over_grpc_too() {
 }
 
 #[tokio::test]
-async fn an_answer_of_which_only_a_byte_is_taken_has_stalled() {
+async fn a_response_of_which_only_a_byte_is_read_is_stalled() {
     let short = flotilla_config::HumanDuration(Duration::from_millis(200));
     let fixture = Fixture::with(|settings| settings.edge.send_timeout = short).await;
     let stream = TcpStream::connect(fixture.address()).await.unwrap();

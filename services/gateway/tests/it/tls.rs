@@ -44,7 +44,7 @@ async fn connect(fixture: &Fixture) -> TcpStream {
 }
 
 #[tokio::test]
-async fn both_versions_of_http_are_spoken_over_tls() {
+async fn both_versions_of_http_work_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let tls = certificate(&folder);
     let client = ClientTls::load(&tls).unwrap();
@@ -67,7 +67,7 @@ async fn both_versions_of_http_are_spoken_over_tls() {
 }
 
 #[tokio::test]
-async fn who_does_not_shake_hands_is_sent_away_in_time() {
+async fn a_client_that_does_not_complete_the_tls_handshake_is_disconnected_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let tls = certificate(&folder);
     let fixture = Fixture::with(|settings| {

@@ -129,21 +129,21 @@ async fn withstands(attack: impl FnOnce(SocketAddr) -> Attack) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_headers_are_not_felt() {
+async fn slow_headers_do_not_slow_down_others() {
     withstands(attackers::slow_headers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rapid_resets_are_not_felt() {
+async fn rapid_resets_do_not_slow_down_others() {
     withstands(attackers::rapid_reset).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_continuations_is_not_felt() {
+async fn a_flood_of_continuations_does_not_slow_down_others() {
     withstands(attackers::continuation_flood).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn oversized_messages_are_not_felt() {
+async fn oversized_messages_do_not_slow_down_others() {
     withstands(attackers::oversized_messages).await;
 }

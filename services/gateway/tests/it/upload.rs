@@ -31,7 +31,7 @@ async fn each_line_becomes_a_message() {
 }
 
 #[tokio::test]
-async fn a_wrong_line_is_named_and_the_service_sees_no_end() {
+async fn an_invalid_line_is_named_and_aborts_the_stream() {
     let fixture = Fixture::start().await;
     for (line, reason, told) in [
         ("{\"productId\": 5}", "INVALID_ARGUMENT", "line 2: row.productId"),
@@ -48,7 +48,7 @@ async fn a_wrong_line_is_named_and_the_service_sees_no_end() {
 }
 
 #[tokio::test]
-async fn uploads_are_bounded_by_the_line_and_not_as_a_whole() {
+async fn the_length_of_lines_is_limited_and_that_of_uploads_is_not() {
     let fixture = Fixture::with(|settings| settings.grpc.max_message_bytes = 1000).await;
     let long = format!("{}\n", row("tea")).repeat(500);
     assert!(long.len() > 40_000);
@@ -59,7 +59,7 @@ async fn uploads_are_bounded_by_the_line_and_not_as_a_whole() {
 }
 
 #[tokio::test]
-async fn what_is_no_upload_is_refused_before_the_service_is_asked() {
+async fn a_request_that_is_not_an_upload_is_refused_before_the_service_is_called() {
     let fixture = Fixture::start().await;
     let plain = import(&fixture, "{}").header("content-type", "application/json").send().await;
     assert_eq!((plain.status.as_u16(), &plain.problem()["reason"]), (415, &json!("UNSUPPORTED_MEDIA_TYPE")));
@@ -69,7 +69,7 @@ async fn what_is_no_upload_is_refused_before_the_service_is_asked() {
 }
 
 #[tokio::test]
-async fn a_stream_comes_as_lines_to_who_asks_for_them() {
+async fn a_stream_is_sent_as_lines_to_clients_that_accept_them() {
     let fixture = Fixture::with(|settings| settings.edge.heartbeat = HumanDuration(Duration::from_millis(20))).await;
     let watch = |order: &str| {
         let call = fixture.as_customer(&format!("GET /v1/orders/00000000-0000-7000-8000-00000000{order}:watch"));

@@ -37,7 +37,7 @@ async fn a_page_of_an_allowed_origin_may_call_and_read_in_every_protocol() {
 }
 
 #[tokio::test]
-async fn who_has_the_answer_already_gets_it_not_again() {
+async fn a_client_that_has_the_response_gets_304() {
     let fixture = Fixture::start().await;
     let tag = fixture.as_customer(ORDER).send().await.headers["etag"].to_str().unwrap().to_owned();
     let again = fixture.as_customer(ORDER).header("if-none-match", &tag).send().await;
@@ -46,7 +46,7 @@ async fn who_has_the_answer_already_gets_it_not_again() {
 }
 
 #[tokio::test]
-async fn bodies_are_packed_both_ways() {
+async fn bodies_are_compressed_in_both_directions() {
     let fixture = Fixture::start().await;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let lines: Vec<_> = (0..50).map(|at| json!({"product": format!("products/p{at}"), "quantity": 1})).collect();
@@ -59,7 +59,7 @@ async fn bodies_are_packed_both_ways() {
 }
 
 #[tokio::test]
-async fn the_description_and_its_page_come_from_the_gateway_alone() {
+async fn the_description_and_its_page_use_only_the_gateway() {
     let fixture = Fixture::start().await;
     let description = fixture.call("GET /openapi.json").send().await;
     assert_eq!(description.json()["openapi"], "3.1.1");

@@ -82,7 +82,7 @@ async fn bad_names_masks_and_tokens_are_named() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_sound_token_is_unauthenticated() {
+async fn a_call_without_a_valid_token_is_unauthenticated() {
     let world = World::start().await;
     let (ann, _) = world.customer("ann@example.com").await;
     let stranger = flotilla_testkit::TestIdentity::start().await;

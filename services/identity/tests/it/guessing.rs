@@ -45,7 +45,7 @@ async fn right(world: &World, address: &str, email: &str) -> Result<(), String> 
 }
 
 #[tokio::test]
-async fn two_hundred_wrong_passwords_at_once_are_a_handful_of_guesses() {
+async fn of_two_hundred_wrong_passwords_at_once_only_a_few_are_checked() {
     let world = World::start().await;
     world.customer(ANN).await;
     let guesses = (0..200).map(|guess| {
@@ -69,7 +69,7 @@ async fn two_hundred_wrong_passwords_at_once_are_a_handful_of_guesses() {
 }
 
 #[tokio::test]
-async fn each_failure_leads_to_its_wait_and_the_last_wait_stands_for_all_that_follow() {
+async fn each_failure_has_its_delay_and_the_last_delay_applies_to_all_that_follow() {
     let world = World::start().await;
     let attempts = FailedAttempts::new(world.system());
     let (key, day) = ([7; 32], Duration::from_secs(86_400));
@@ -99,7 +99,7 @@ async fn each_failure_leads_to_its_wait_and_the_last_wait_stands_for_all_that_fo
 }
 
 #[tokio::test]
-async fn a_wait_ends_and_the_right_password_forgets_the_failures() {
+async fn a_delay_ends_and_the_right_password_resets_the_failures() {
     let world = World::start_guarded(guarded(2, 50, 100)).await;
     world.customer(ANN).await;
     let reasons = guess(&world, ATTACKER, ANN, 5).await;
@@ -113,7 +113,7 @@ async fn a_wait_ends_and_the_right_password_forgets_the_failures() {
 }
 
 #[tokio::test]
-async fn nobody_locks_an_account_for_its_user_elsewhere() {
+async fn guesses_do_not_lock_a_user_out_from_known_networks() {
     let world = World::start().await;
     world.customer(ANN).await;
     assert_eq!(right(&world, HOME, ANN).await, Ok(()));
@@ -126,7 +126,7 @@ async fn nobody_locks_an_account_for_its_user_elsewhere() {
 }
 
 #[tokio::test]
-async fn guesses_from_many_networks_slow_down_unknown_networks_alone() {
+async fn guesses_from_many_networks_slow_down_only_unknown_networks() {
     let world = World::start_guarded(guarded(5, 50, 10)).await;
     world.customer(ANN).await;
     assert_eq!(right(&world, HOME, ANN).await, Ok(()));
@@ -141,7 +141,7 @@ async fn guesses_from_many_networks_slow_down_unknown_networks_alone() {
 }
 
 #[tokio::test]
-async fn one_network_that_tries_many_accounts_waits_and_its_known_users_do_not() {
+async fn a_network_that_tries_many_accounts_is_delayed_and_its_known_users_are_not() {
     let world = World::start_guarded(guarded(5, 10, 100)).await;
     world.customer(ANN).await;
     world.customer("bob@example.com").await;
@@ -160,7 +160,7 @@ async fn one_network_that_tries_many_accounts_waits_and_its_known_users_do_not()
 }
 
 #[tokio::test]
-async fn an_account_that_does_not_exist_waits_like_one_that_does() {
+async fn an_unknown_account_is_delayed_like_an_existing_one() {
     let world = World::start_guarded(guarded(3, 50, 100)).await;
     world.customer(ANN).await;
     let known = guess(&world, "192.0.2.10", ANN, 5).await;
@@ -171,7 +171,7 @@ async fn an_account_that_does_not_exist_waits_like_one_that_does() {
 }
 
 #[tokio::test]
-async fn replicas_count_together() {
+async fn replicas_share_the_count_of_failures() {
     let world = World::start_guarded(guarded(4, 50, 100)).await;
     world.customer(ANN).await;
     let replica = world.replica().await;
@@ -187,7 +187,7 @@ async fn replicas_count_together() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_that_nobody_was_given_are_slowed_down_and_right_ones_are_not() {
+async fn unknown_refresh_tokens_are_slowed_down_and_valid_ones_are_not() {
     let world = World::start_guarded(guarded(5, 3, 100)).await;
     let (_, _) = world.customer(ANN).await;
     let pair = world.log_in(ANN, PASSWORD).await.unwrap();
@@ -205,7 +205,7 @@ async fn refresh_tokens_that_nobody_was_given_are_slowed_down_and_right_ones_are
 }
 
 #[tokio::test]
-async fn a_password_is_changed_by_whoever_knows_the_one_before_it() {
+async fn a_password_change_needs_the_current_password() {
     let world = World::start_guarded(guarded(2, 50, 100)).await;
     let (ann, mut own) = world.customer(ANN).await;
     let change = |current: &str| UpdateUserRequest {
@@ -243,7 +243,7 @@ async fn a_password_is_changed_by_whoever_knows_the_one_before_it() {
 }
 
 #[tokio::test]
-async fn another_spelling_of_an_address_brings_no_fresh_guesses() {
+async fn another_spelling_of_an_address_does_not_reset_the_failures() {
     let world = World::start_guarded(guarded(2, 50, 100)).await;
     world.customer("ivi.ii@example.com").await;
     let mut reasons = Vec::new();
@@ -257,7 +257,7 @@ async fn another_spelling_of_an_address_brings_no_fresh_guesses() {
 }
 
 #[tokio::test]
-async fn a_changed_address_brings_no_fresh_guesses() {
+async fn a_changed_address_does_not_reset_the_failures() {
     let world = World::start_guarded(guarded(2, 50, 100)).await;
     let (ann, mut own) = world.customer(ANN).await;
     let user =
@@ -297,7 +297,7 @@ async fn one_proof_of_a_password_changes_it_once() {
 }
 
 #[tokio::test]
-async fn a_repeated_sign_up_is_no_way_to_guess_a_password() {
+async fn a_repeated_sign_up_cannot_be_used_to_guess_a_password() {
     let world = World::start_guarded(guarded(2, 50, 100)).await;
     let request = CreateUserRequest { request_id: "key-1".into(), ..sign_up(ANN) };
     world.anyone().create_user(request.clone()).await.unwrap();
@@ -314,7 +314,7 @@ async fn a_repeated_sign_up_is_no_way_to_guess_a_password() {
 }
 
 #[tokio::test]
-async fn failures_are_forgotten_and_their_rows_deleted() {
+async fn failures_expire_and_their_rows_are_deleted() {
     let world = World::start().await;
     guess(&world, ATTACKER, "nobody@example.com", 3).await;
     assert_eq!(world.count("SELECT count(*) FROM failed_attempts").await, 3, "account and network, each, and both");
@@ -329,7 +329,7 @@ async fn failures_are_forgotten_and_their_rows_deleted() {
 }
 
 #[tokio::test]
-async fn a_user_is_known_in_the_networks_of_their_last_log_ins_until_they_are_gone() {
+async fn a_user_is_known_in_the_networks_of_their_last_log_ins_until_the_user_is_deleted() {
     let world = World::start().await;
     let (ann, mut own) = world.customer(ANN).await;
     for network in 0..40 {

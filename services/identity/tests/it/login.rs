@@ -35,7 +35,7 @@ async fn a_token_is_verified_by_the_published_keys() {
 }
 
 #[tokio::test]
-async fn the_published_keys_are_public_keys_alone() {
+async fn only_public_keys_are_published() {
     let world = World::start().await;
     let keys = world.auth().get_json_web_key_set(GetJsonWebKeySetRequest {}).await.unwrap().into_inner().keys;
     let [key] = keys.as_slice() else { panic!("one key expected") };
@@ -73,7 +73,7 @@ async fn a_wrong_password_and_an_unknown_address_are_refused_alike() {
 }
 
 #[test]
-fn an_unknown_address_takes_the_same_work_as_a_wrong_password() {
+fn an_unknown_address_costs_the_same_work_as_a_wrong_password() {
     // The runtime has one blocking thread, and the test occupies it: a request that needs a hash gets no response. That
     // shows which requests need one, whatever it costs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
@@ -98,7 +98,7 @@ fn an_unknown_address_takes_the_same_work_as_a_wrong_password() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_gone_cannot_log_in() {
+async fn a_deleted_user_cannot_log_in() {
     let world = World::start().await;
     let (user, mut own) = world.customer("ann@example.com").await;
     let request = flotilla_proto::identity::v1::DeleteUserRequest { name: user.name, etag: String::new() };

@@ -81,7 +81,7 @@ async fn log_out(world: &World, token: &str) {
 }
 
 #[tokio::test]
-async fn a_follower_misses_nothing_though_transactions_commit_out_of_order() {
+async fn a_follower_misses_nothing_although_transactions_commit_out_of_order() {
     let world = World::start().await;
     let (slow, _) = session(&world, "slow@example.com").await;
     let (fast, fast_token) = session(&world, "fast@example.com").await;
@@ -136,7 +136,7 @@ async fn pass_transactions(world: &World, count: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afterwards() {
+async fn a_service_still_learns_of_ended_sessions_after_a_restore_of_the_database() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, IdentityAuthSettings::default()).await;
     let (_, token) = session(&world, "ann@example.com").await;
@@ -162,7 +162,7 @@ async fn a_service_that_outlives_a_restore_of_the_database_learns_what_ends_afte
 }
 
 #[tokio::test]
-async fn long_answers_come_in_parts_and_what_can_no_longer_matter_is_left_out() {
+async fn long_lists_are_paged_and_expired_sessions_are_left_out() {
     let world = World::start().await;
     world.customer("ann@example.com").await;
     let fill = "WITH filled AS (

@@ -24,7 +24,7 @@ fn kid(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn tokens_of_both_keys_pass_everywhere_while_keys_rotate_and_the_old_key_leaves_afterwards() {
+async fn tokens_of_both_keys_are_accepted_during_a_rotation_and_the_old_key_is_removed_afterwards() {
     let auth = AuthSettings {
         // Long enough for a busy machine to log in before the new key signs.
         token_lifetime: HumanDuration::from_secs(12),
@@ -76,7 +76,7 @@ async fn tokens_of_both_keys_pass_everywhere_while_keys_rotate_and_the_old_key_l
 }
 
 #[tokio::test]
-async fn only_operators_rotate_keys_and_no_more_than_may_be_published() {
+async fn only_operators_rotate_keys_up_to_the_maximum_number() {
     let world = World::start().await;
     world.customer("ann@example.com").await;
     let customer = world.log_in("ann@example.com", PASSWORD).await.unwrap();

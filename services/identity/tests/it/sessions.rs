@@ -43,7 +43,7 @@ async fn list(world: &World, token: &str) -> Vec<Session> {
 }
 
 #[tokio::test]
-async fn a_session_is_carried_on_by_refresh_tokens_each_good_for_one_use() {
+async fn a_session_continues_by_refresh_tokens_that_are_each_valid_once() {
     let world = World::start().await;
     world.customer(ANN).await;
     let first = world.log_in(ANN, PASSWORD).await.unwrap();
@@ -93,7 +93,7 @@ async fn an_old_refresh_token_ends_the_session_too() {
 }
 
 #[tokio::test]
-async fn of_those_who_use_a_refresh_token_at_once_one_at_most_gets_a_pair_and_the_session_ends() {
+async fn concurrent_uses_of_a_refresh_token_yield_at_most_one_pair_and_end_the_session() {
     let world = World::start().await;
     world.customer(ANN).await;
     let pair = world.log_in(ANN, PASSWORD).await.unwrap();
@@ -125,7 +125,7 @@ async fn refresh_tokens_that_are_unknown_or_too_old_are_refused() {
 }
 
 #[tokio::test]
-async fn of_a_refresh_token_only_its_hash_is_stored() {
+async fn only_the_hash_of_a_refresh_token_is_stored() {
     let world = World::start().await;
     let pair = world.log_in(ADMIN_EMAIL, PASSWORD).await.unwrap();
     let by_hash = "SELECT count(*) FROM refresh_tokens WHERE hash = sha256(convert_to($1, 'UTF8'))";
@@ -134,7 +134,7 @@ async fn of_a_refresh_token_only_its_hash_is_stored() {
 }
 
 #[tokio::test]
-async fn a_log_out_ends_its_own_session_alone() {
+async fn a_log_out_ends_only_its_own_session() {
     let world = World::start().await;
     world.customer(ANN).await;
     let (here, there) = (world.log_in(ANN, PASSWORD).await.unwrap(), world.log_in(ANN, PASSWORD).await.unwrap());
@@ -147,7 +147,7 @@ async fn a_log_out_ends_its_own_session_alone() {
 }
 
 #[tokio::test]
-async fn one_sees_ones_own_living_sessions_newest_first() {
+async fn users_see_their_own_active_sessions_newest_first() {
     let world = World::start().await;
     world.customer(ANN).await;
     world.customer("bob@example.com").await;
@@ -182,7 +182,7 @@ async fn one_sees_ones_own_living_sessions_newest_first() {
 }
 
 #[tokio::test]
-async fn one_ends_ones_own_sessions_and_an_operator_anyones() {
+async fn users_end_their_own_sessions_and_operators_any() {
     let world = World::start().await;
     world.customer(ANN).await;
     world.customer("bob@example.com").await;
@@ -211,7 +211,7 @@ async fn one_ends_ones_own_sessions_and_an_operator_anyones() {
 }
 
 #[tokio::test]
-async fn another_password_or_role_and_a_deletion_end_all_sessions() {
+async fn a_change_of_password_or_role_and_a_deletion_end_all_sessions() {
     let world = World::start().await;
     let operator = world.log_in(ADMIN_EMAIL, PASSWORD).await.unwrap();
     for (email, change) in [
@@ -244,7 +244,7 @@ async fn another_password_or_role_and_a_deletion_end_all_sessions() {
 }
 
 #[tokio::test]
-async fn a_session_is_not_opened_behind_a_change_of_password_role_or_existence() {
+async fn no_session_is_opened_during_a_change_of_password_or_role_or_a_deletion() {
     let world = World::start().await;
     let (ann, _) = world.customer(ANN).await;
     let hash = world.database.value("SELECT password_hash FROM users WHERE email = $1", &[&ANN]).await;
@@ -271,7 +271,7 @@ async fn a_session_is_not_opened_behind_a_change_of_password_role_or_existence()
 }
 
 #[tokio::test]
-async fn a_refreshed_token_carries_the_role_of_now() {
+async fn a_refreshed_token_carries_the_current_role() {
     let world = World::start().await;
     let (ann, _) = world.customer(ANN).await;
     let promote = UpdateUserRequest {
@@ -306,7 +306,7 @@ async fn row_level_security_hides_others_sessions_and_every_refresh_token() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_deleted_and_what_lives_stays() {
+async fn ended_sessions_are_deleted_and_active_ones_stay() {
     let world = World::start().await;
     world.customer(ANN).await;
     let (living, over) = (world.log_in(ANN, PASSWORD).await.unwrap(), world.log_in(ANN, PASSWORD).await.unwrap());

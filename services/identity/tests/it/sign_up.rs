@@ -26,7 +26,7 @@ async fn anyone_signs_up_as_a_customer_and_an_event_is_published() {
 }
 
 #[tokio::test]
-async fn an_address_is_taken_whatever_its_case_and_free_again_once_its_user_is_gone() {
+async fn an_address_is_taken_in_any_case_and_free_again_once_its_user_is_deleted() {
     let world = World::start().await;
     let (user, mut own) = world.customer("ann@example.com").await;
     let status = world.anyone().create_user(sign_up("ANN@Example.com")).await.unwrap_err();
@@ -39,7 +39,7 @@ async fn an_address_is_taken_whatever_its_case_and_free_again_once_its_user_is_g
 }
 
 #[tokio::test]
-async fn sign_ups_that_race_for_an_address_make_one_user() {
+async fn concurrent_sign_ups_with_one_address_create_one_user() {
     let world = World::start().await;
     let calls = (0..8).map(|_| {
         let mut users = world.anyone();
@@ -83,7 +83,7 @@ async fn a_repeat_under_its_request_id_returns_the_same_user() {
 }
 
 #[tokio::test]
-async fn a_refused_sign_up_does_not_burn_its_request_id() {
+async fn a_refused_sign_up_does_not_use_up_its_request_id() {
     let world = World::start().await;
     let mut request = CreateUserRequest { request_id: "key-1".into(), ..sign_up("no address") };
     assert_eq!(world.anyone().create_user(request.clone()).await.unwrap_err().code(), Code::InvalidArgument);
@@ -93,7 +93,7 @@ async fn a_refused_sign_up_does_not_burn_its_request_id() {
 }
 
 #[tokio::test]
-async fn only_operators_make_operators() {
+async fn only_operators_create_operators() {
     let world = World::start().await;
     let mut request = sign_up("ops@example.com");
     request.user.as_mut().unwrap().set_role(Role::Operator);

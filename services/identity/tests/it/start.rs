@@ -29,7 +29,7 @@ async fn two_replicas_that_start_at_once_share_one_key_and_one_operator() {
 }
 
 #[tokio::test]
-async fn the_operator_and_the_key_outlive_a_restart() {
+async fn the_operator_and_the_key_survive_a_restart() {
     let world = World::start().await;
     let token = world.log_in(ADMIN_EMAIL, PASSWORD).await.unwrap().access_token;
     let World { database, service, .. } = world;

@@ -67,7 +67,7 @@ async fn the_hash_of_an_unprepared_password_verifies_and_is_replaced_at_the_next
 }
 
 #[tokio::test]
-async fn an_address_is_one_in_any_form_of_its_characters_and_its_domain() {
+async fn an_address_is_the_same_in_any_normal_form_of_its_characters_and_its_domain() {
     let world = World::start().await;
     let user = create(&world, JUERGEN_DECOMPOSED, COMPOSED).await.unwrap();
     assert_eq!(user.email, "J\u{fc}rgen@ex\u{e4}mple.de");
@@ -89,7 +89,7 @@ async fn an_address_is_one_in_any_form_of_its_characters_and_its_domain() {
 }
 
 #[tokio::test]
-async fn addresses_that_an_earlier_version_stored_as_they_came_are_found() {
+async fn addresses_that_an_earlier_version_stored_unnormalized_are_found() {
     let world = World::start().await;
     for (place, stored) in [JUERGEN_DECOMPOSED, JUERGEN_ASCII].into_iter().enumerate() {
         let email = format!("{place}@example.com");
@@ -104,7 +104,7 @@ async fn addresses_that_an_earlier_version_stored_as_they_came_are_found() {
 }
 
 #[tokio::test]
-async fn nobody_signs_up_under_an_address_or_name_that_hides_what_it_is() {
+async fn deceptive_addresses_and_names_are_refused() {
     let world = World::start().await;
     create(&world, "ann@example.com", COMPOSED).await.unwrap();
     for email in

@@ -93,7 +93,7 @@ async fn operators_list_users_page_by_page_oldest_first() {
 }
 
 #[tokio::test]
-async fn operators_ask_for_some_users_in_an_order() {
+async fn operators_filter_and_sort_users() {
     let world = World::start().await;
     for name in ["carol", "bob", "ann"] {
         let mut request = sign_up(&format!("{name}@example.com"));
@@ -165,7 +165,7 @@ async fn an_update_changes_the_masked_fields_and_publishes_an_event() {
 }
 
 #[tokio::test]
-async fn a_changed_password_and_address_are_those_that_log_in() {
+async fn a_log_in_needs_the_changed_password_and_address() {
     let world = World::start().await;
     let (ann, mut own) = world.customer("ann@example.com").await;
     let given =
@@ -197,7 +197,7 @@ async fn an_update_cannot_take_anothers_address_or_a_role() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_is_gone_and_an_event_is_published() {
+async fn a_user_is_deleted_and_an_event_is_published() {
     let world = World::start().await;
     let mut listener = world.listen().await;
     let (ann, mut own) = world.customer("ann@example.com").await;

@@ -83,7 +83,7 @@ async fn a_bad_change_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_name_is_refused_and_a_good_one_of_nothing_is_not_found() {
+async fn an_invalid_name_is_refused_and_an_unknown_one_is_not_found() {
     let world = World::start().await;
     let mut catalogue = world.catalogue();
     let mut client = world.stock_client();
@@ -132,7 +132,7 @@ async fn a_bad_page_or_batch_is_refused() {
 }
 
 #[tokio::test]
-async fn a_bad_adjustment_is_refused_and_burns_no_key() {
+async fn a_bad_adjustment_is_refused_and_does_not_use_up_its_key() {
     let world = World::start().await;
     world.product("tea", 10).await;
     let good = AdjustStockRequest {

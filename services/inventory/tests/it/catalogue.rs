@@ -23,7 +23,7 @@ fn update(product: Product, paths: &[&str]) -> UpdateProductRequest {
 }
 
 #[tokio::test]
-async fn a_product_is_added_read_changed_and_taken_out() {
+async fn a_product_is_created_read_updated_and_deleted() {
     let world = World::start().await;
     let mut catalogue = world.catalogue();
     let made = catalogue.create_product(create("tea", 1_250)).await.unwrap().into_inner();
@@ -92,7 +92,7 @@ async fn an_outdated_etag_changes_nothing() {
 }
 
 #[tokio::test]
-async fn pages_lead_through_the_whole_catalogue_by_name() {
+async fn pages_list_the_whole_catalogue_by_name() {
     let world = World::start().await;
     let ids: Vec<String> = (0..25).map(|number| format!("p{number:02}")).collect();
     stream::iter(&ids).for_each_concurrent(32, |id| async { world.product(id, 0).await }).await;
@@ -133,7 +133,7 @@ async fn a_batch_returns_what_exists_in_the_order_asked() {
 }
 
 #[tokio::test]
-async fn reading_is_public_and_changing_is_for_operators() {
+async fn reads_are_public_and_changes_need_an_operator() {
     let world = World::start().await;
     world.product("tea", 0).await;
     let mut public = CatalogServiceClient::new(world.service.channel());

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::world::{TIMEOUT, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_unit_is_sold_once_to_a_thousand_buyers() {
+async fn one_unit_is_sold_once_among_a_thousand_buyers() {
     let world = World::start().await;
     world.product("last", 1).await;
     let commands: Vec<Event> = (0..1_000).map(|_| world.reserve(world.ids.next(), &[("last", 1)])).collect();

@@ -19,7 +19,7 @@ async fn impatient() -> World {
 }
 
 #[tokio::test]
-async fn an_expired_hold_is_asked_about_until_answered_and_frees_nothing() {
+async fn an_expired_reservation_is_reported_until_answered_and_frees_nothing() {
     let world = impatient().await;
     world.product("tea", 5).await;
     let order = world.ids.next();
@@ -49,7 +49,7 @@ async fn an_expired_hold_is_asked_about_until_answered_and_frees_nothing() {
 }
 
 #[tokio::test]
-async fn a_hold_of_an_earlier_setting_is_asked_about_when_its_own_time_is_over() {
+async fn a_reservation_made_under_an_earlier_setting_expires_at_its_own_time() {
     let world = impatient().await;
     world.product("tea", 5).await;
     let (longer, other) = (world.ids.next(), world.ids.next());

@@ -109,7 +109,7 @@ async fn ten_thousand_rows_are_imported_and_the_bad_ones_are_reported() {
 }
 
 #[tokio::test]
-async fn later_rows_win_and_what_is_absent_is_kept() {
+async fn later_rows_win_and_absent_fields_are_kept() {
     let world = World::start_with(|settings| settings.imports.chunk = 3).await;
     world.product("tea", 0).await;
     world.product("old", 0).await;
@@ -139,7 +139,7 @@ async fn later_rows_win_and_what_is_absent_is_kept() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_off_leaves_its_rows_applied_and_says_so() {
+async fn an_aborted_stream_leaves_its_rows_applied_and_reports_it() {
     let world = World::start_with(|settings| settings.imports.chunk = 10).await;
     let mut feed = Feed::open(&world);
     feed.send((0..25).map(|n| row(&format!("p{n}"), "Product", n))).await;
@@ -173,7 +173,7 @@ async fn a_stream_that_breaks_off_leaves_its_rows_applied_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_stream_that_falls_silent_or_never_ends_is_broken_off() {
+async fn a_stream_that_stalls_or_never_ends_is_aborted() {
     let world = World::start_with(|settings| {
         settings.imports.idle = HumanDuration::from_millis(300);
         settings.imports.max_rows = 3;
@@ -199,7 +199,7 @@ async fn a_stream_that_falls_silent_or_never_ends_is_broken_off() {
 }
 
 #[tokio::test]
-async fn an_import_whose_process_died_shows_as_broken_off_and_can_be_sent_again() {
+async fn an_import_whose_process_died_shows_as_aborted_and_can_be_sent_again() {
     let world = World::start().await;
     let sql = "INSERT INTO imports (id, run, started_by, received, created, touched_at)
                VALUES ('spring', $1, $1, 5, 5, now() - interval '10 minutes')";
@@ -212,7 +212,7 @@ async fn an_import_whose_process_died_shows_as_broken_off_and_can_be_sent_again(
 }
 
 #[tokio::test]
-async fn a_drain_breaks_imports_off_and_keeps_what_came() {
+async fn a_drain_aborts_imports_and_keeps_the_rows_so_far() {
     let world = World::start().await;
     let replica = ServiceHarness::start::<flotilla_inventory::Inventory>(world.settings.clone()).await;
     let (mut rows, stream) = channel(0);
@@ -234,7 +234,7 @@ async fn a_drain_breaks_imports_off_and_keeps_what_came() {
 }
 
 #[tokio::test]
-async fn imports_are_for_operators_and_an_empty_one_is_one() {
+async fn imports_need_an_operator_and_may_be_empty() {
     let world = World::start().await;
     let customer = world.identity.token(world.ids.next(), Role::Customer);
     let mut customer = CatalogServiceClient::new(world.service.channel_as(&customer));

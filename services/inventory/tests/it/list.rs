@@ -72,7 +72,7 @@ async fn filters_find_what_matches() {
 }
 
 #[tokio::test]
-async fn every_order_leads_through_all_products_page_by_page() {
+async fn every_sort_order_lists_all_products_page_by_page() {
     let world = shop().await;
     for (order_by, wanted) in [
         ("", "cup ink lamp pen rug tea"),
@@ -182,7 +182,7 @@ async fn watched(world: &World, filter: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn memory_and_database_judge_alike() {
+async fn memory_and_database_filter_alike() {
     let world = shop().await;
     for filter in [
         "price < 20",

@@ -20,7 +20,7 @@ async fn step(other: OpenTransaction) {
 }
 
 #[tokio::test]
-async fn a_reservation_is_decided_by_what_another_transaction_leaves() {
+async fn a_reservation_uses_the_stock_that_another_transaction_leaves() {
     let world = World::start().await;
     world.product("tea", 10).await;
     let other = six_taken(&world).await;
@@ -32,7 +32,7 @@ async fn a_reservation_is_decided_by_what_another_transaction_leaves() {
 }
 
 #[tokio::test]
-async fn an_adjustment_adds_to_what_another_transaction_leaves() {
+async fn an_adjustment_adds_to_the_stock_that_another_transaction_leaves() {
     let world = World::start().await;
     world.product("tea", 10).await;
     let other = six_taken(&world).await;

@@ -78,7 +78,7 @@ async fn until_gone(service: &ServiceHarness, product: &str, later: &str) {
 }
 
 #[tokio::test]
-async fn a_reader_gets_the_present_prices_and_then_each_change() {
+async fn a_reader_gets_the_current_prices_and_then_each_change() {
     let world = World::start().await;
     for product in ["tea", "cup", "old"] {
         world.product(product, 0).await;
@@ -330,7 +330,7 @@ async fn an_event_whose_change_a_restore_has_undone_brings_no_price_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in() {
+async fn a_reader_does_not_resume_in_a_bucket_that_was_restored_unnoticed() {
     let world = World::start().await;
     world.product("a", 0).await;
     world.product("b", 0).await;
@@ -367,7 +367,7 @@ async fn a_bucket_that_was_taken_back_while_nobody_looked_is_no_log_to_resume_in
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_loses_everything_costs_no_reader_a_price() {
+async fn no_reader_misses_a_price_when_the_broker_loses_everything() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| settings.prices.check = Duration::from_millis(200).into()).await;
     world.product("a", 0).await;
@@ -391,7 +391,7 @@ async fn a_broker_that_loses_everything_costs_no_reader_a_price() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_streams_with_a_hint_to_come_back() {
+async fn a_drain_ends_streams_and_tells_clients_to_reconnect() {
     let world = World::start().await;
     world.product("a", 0).await;
     let replica = ServiceHarness::start::<Inventory>(world.settings.clone()).await;

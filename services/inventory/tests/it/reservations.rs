@@ -9,7 +9,7 @@ use flotilla_testkit::eventually;
 use crate::world::{TIMEOUT, World};
 
 #[tokio::test]
-async fn an_order_holds_all_of_its_lines_or_none() {
+async fn an_order_reserves_all_of_its_lines_or_none() {
     let world = World::start().await;
     world.product("tea", 5).await;
     world.product("cup", 1).await;
@@ -53,7 +53,7 @@ async fn a_repeated_command_gets_the_same_reply_and_reserves_once() {
 }
 
 #[tokio::test]
-async fn a_second_reserve_under_another_id_is_answered_by_what_happened() {
+async fn a_second_reserve_under_another_id_gets_the_outcome_of_the_first() {
     let world = World::start().await;
     world.product("tea", 5).await;
     let order = world.ids.next();
@@ -101,7 +101,7 @@ async fn a_release_gives_everything_back_once() {
 }
 
 #[tokio::test]
-async fn a_commit_ships_what_was_held_and_has_no_reply() {
+async fn a_commit_ships_the_reserved_stock_and_has_no_reply() {
     let world = World::start().await;
     world.product("tea", 5).await;
     let order = world.ids.next();
@@ -115,7 +115,7 @@ async fn a_commit_ships_what_was_held_and_has_no_reply() {
 }
 
 #[tokio::test]
-async fn a_commit_that_overtook_its_reserve_is_tried_again_until_it_ships() {
+async fn a_commit_that_overtakes_its_reserve_is_retried_until_it_ships() {
     let world = World::start_with(|settings| {
         settings.common.nats.parked.poll = HumanDuration::from_millis(50);
         settings.common.nats.parked.backoff = HumanDuration::from_millis(100);
@@ -133,7 +133,7 @@ async fn a_commit_that_overtook_its_reserve_is_tried_again_until_it_ships() {
 }
 
 #[tokio::test]
-async fn a_product_that_is_gone_or_never_was_is_unknown() {
+async fn a_deleted_or_unknown_product_is_rejected_as_unknown() {
     let world = World::start().await;
     world.product("tea", 5).await;
     world.product("old", 5).await;
@@ -148,7 +148,7 @@ async fn a_product_that_is_gone_or_never_was_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_malformed_command_is_set_aside_and_holds_nobody_up() {
+async fn a_malformed_command_is_parked_and_blocks_no_other() {
     let world = World::start().await;
     world.product("tea", 5).await;
     let order = world.ids.next();
@@ -170,7 +170,7 @@ async fn a_malformed_command_is_set_aside_and_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_release_after_the_commit_frees_nothing_and_is_left_for_someone_to_look_at() {
+async fn a_release_after_the_commit_frees_nothing_and_is_parked() {
     let world = World::start().await;
     world.product("tea", 5).await;
     let order = world.ids.next();

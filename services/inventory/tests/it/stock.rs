@@ -30,7 +30,7 @@ async fn an_adjustment_counts_once_for_each_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_adjustment_sent_by_many_at_once_counts_once() {
+async fn concurrent_repeats_of_an_adjustment_count_once() {
     let world = World::start().await;
     world.product("tea", 0).await;
     let answers = join_all((0..20).map(|_| world.adjust("tea", 5, "key"))).await;
@@ -40,7 +40,7 @@ async fn the_same_adjustment_sent_by_many_at_once_counts_once() {
 }
 
 #[tokio::test]
-async fn what_is_held_cannot_be_taken_away() {
+async fn reserved_stock_cannot_be_removed() {
     let world = World::start().await;
     world.product("tea", 10).await;
     let _: StockReserved = world.ask(&world.reserve(world.ids.next(), &[("tea", 6)])).await;
@@ -65,7 +65,7 @@ async fn the_stock_of_a_deleted_product_stays_on_the_books() {
 }
 
 #[tokio::test]
-async fn stock_is_for_operators() {
+async fn stock_needs_an_operator() {
     let world = World::start().await;
     world.product("tea", 10).await;
     let customer = world.identity.token(world.ids.next(), Role::Customer);
@@ -83,7 +83,7 @@ async fn stock_is_for_operators() {
 }
 
 #[tokio::test]
-async fn an_adjustment_is_kept_with_who_and_why() {
+async fn an_adjustment_is_recorded_with_its_operator_and_reason() {
     let world = World::start().await;
     world.product("tea", 10).await;
     let sql =

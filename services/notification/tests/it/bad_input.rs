@@ -31,7 +31,7 @@ async fn bad_tokens_and_sizes_are_refused() {
 }
 
 #[tokio::test]
-async fn pages_lead_from_the_newest_delivery_to_the_first() {
+async fn pages_list_deliveries_newest_first() {
     let world = World::start().await;
     let ada = world.ids.next();
     let events: Vec<Event> = (0..25).map(|_| world.confirmed(ada, world.ids.next())).collect();

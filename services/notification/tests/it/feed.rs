@@ -32,7 +32,7 @@ async fn a_feed_sends_past_deliveries_and_then_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_feed_that_reconnects_again_and_again_misses_nothing_and_repeats_nothing() {
+async fn a_feed_that_reconnects_repeatedly_misses_and_repeats_nothing() {
     let world = World::start_with(|settings| settings.feed.page = 7).await;
     let ada = world.ids.next();
     let events: Vec<Event> = (0..200).map(|_| world.confirmed(ada, world.ids.next())).collect();
@@ -57,7 +57,7 @@ async fn a_feed_that_reconnects_again_and_again_misses_nothing_and_repeats_nothi
 }
 
 #[tokio::test]
-async fn what_this_replica_records_is_sent_at_once() {
+async fn deliveries_recorded_by_this_replica_are_sent_at_once() {
     let world = World::start_with(|settings| settings.feed.poll = HumanDuration::from_secs(3_600).into()).await;
     let ada = world.ids.next();
     let mut feed = world.listen(ada, "").await;
@@ -70,7 +70,7 @@ async fn what_this_replica_records_is_sent_at_once() {
 }
 
 #[tokio::test]
-async fn what_another_replica_recorded_is_found() {
+async fn deliveries_recorded_by_another_replica_are_sent() {
     let world = World::start().await;
     let ada = world.ids.next();
     // Only this one consumes: the streams of the other are in an account where nobody writes.
@@ -89,7 +89,7 @@ async fn what_another_replica_recorded_is_found() {
 }
 
 #[tokio::test]
-async fn a_shutdown_ends_a_feed_with_a_reason_to_come_back() {
+async fn a_shutdown_ends_a_feed_and_tells_the_client_to_reconnect() {
     let world = World::start().await;
     let ada = world.ids.next();
     let mut feed = world.listen(ada, "").await;
@@ -100,7 +100,7 @@ async fn a_shutdown_ends_a_feed_with_a_reason_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_customers_open_feeds_are_bounded() {
+async fn the_open_feeds_of_a_customer_are_limited() {
     let world = World::start_with(|settings| settings.feed.listeners_each = 2).await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     let feeds = [world.listen(ada, "").await, world.listen(ada, "").await];

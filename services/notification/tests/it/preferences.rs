@@ -29,7 +29,7 @@ async fn mute(world: &World, user: Uuid, kinds: &[DeliveryKind], etag: &str) -> 
 }
 
 #[tokio::test]
-async fn what_is_muted_is_not_recorded_and_leaves_no_gap() {
+async fn muted_notices_are_not_recorded_and_leave_no_gap() {
     let world = World::start().await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     mute(&world, ada, &[DeliveryKind::PaymentCharged], "").await.unwrap();
@@ -50,7 +50,7 @@ async fn what_is_muted_is_not_recorded_and_leaves_no_gap() {
 }
 
 #[tokio::test]
-async fn a_muted_notice_of_one_doesnt_hold_anothers_back() {
+async fn a_muted_notice_of_one_customer_does_not_delay_another_customers() {
     let world = World::start_with(|settings| settings.feed.poll = HumanDuration::from_secs(3_600).into()).await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     mute(&world, ada, &[DeliveryKind::PaymentCharged], "").await.unwrap();
@@ -63,7 +63,7 @@ async fn a_muted_notice_of_one_doesnt_hold_anothers_back() {
 }
 
 #[tokio::test]
-async fn a_change_that_waits_for_another_of_the_same_version_is_not_made() {
+async fn of_two_concurrent_changes_of_one_version_one_is_refused() {
     let world = World::start().await;
     let ada = world.ids.next();
     mute(&world, ada, &[], "").await.unwrap();
@@ -89,7 +89,7 @@ async fn a_change_that_waits_for_another_of_the_same_version_is_not_made() {
 }
 
 #[tokio::test]
-async fn a_change_is_bound_to_the_version_that_it_was_made_of() {
+async fn a_change_applies_only_to_the_version_that_was_read() {
     let world = World::start().await;
     let ada = world.ids.next();
     let none = get(&world, ada, ada).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_change_is_bound_to_the_version_that_it_was_made_of() {
 }
 
 #[tokio::test]
-async fn preferences_are_ones_own() {
+async fn preferences_are_visible_only_to_their_customer() {
     let world = World::start().await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     mute(&world, ada, &[DeliveryKind::Welcome], "").await.unwrap();

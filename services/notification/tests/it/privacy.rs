@@ -43,7 +43,7 @@ async fn the_role_behind_customers_calls_sees_only_the_callers_rows_and_writes_n
 }
 
 #[tokio::test]
-async fn a_page_token_is_of_no_use_to_another() {
+async fn a_page_token_is_refused_from_another_customer() {
     let world = World::start().await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     world.send_until(&[world.signed_up(ada), world.confirmed(ada, world.ids.next())], 2).await;
@@ -56,7 +56,7 @@ async fn a_page_token_is_of_no_use_to_another() {
 }
 
 #[tokio::test]
-async fn without_a_token_there_is_nothing() {
+async fn calls_without_a_token_are_refused() {
     let world = World::start().await;
     let mut nobody = NotificationServiceClient::new(world.service.channel());
     let list = nobody.list_deliveries(ListDeliveriesRequest::default()).await.unwrap_err();

@@ -79,7 +79,7 @@ async fn a_customer_is_notified_of_every_relevant_event() {
 }
 
 #[tokio::test]
-async fn what_customers_need_not_know_is_passed_over() {
+async fn events_that_do_not_concern_customers_are_ignored() {
     let world = World::start().await;
     let (ada, order) = (world.ids.next(), world.ids.next());
     let silent = [
@@ -120,7 +120,7 @@ async fn every_delivery_is_published() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn repeats_and_concurrent_consumers_leave_no_gap_and_no_double() {
+async fn repeats_and_concurrent_consumers_leave_no_gap_and_no_duplicate() {
     let world = World::start_with(|settings| settings.feed.max_batch = 50).await;
     let replica = ServiceHarness::start::<Notification>(world.settings.clone()).await;
     let customers: Vec<Uuid> = (0..7).map(|_| world.ids.next()).collect();
@@ -151,7 +151,7 @@ async fn repeats_and_concurrent_consumers_leave_no_gap_and_no_double() {
 }
 
 #[tokio::test]
-async fn a_malformed_event_is_set_aside_and_holds_nobody_up() {
+async fn a_malformed_event_is_parked_and_blocks_no_other() {
     let world = World::start().await;
     let (ada, order) = (world.ids.next(), world.ids.next());
     let mut foreign = world.charged(ada, order);

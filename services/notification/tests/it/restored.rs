@@ -37,7 +37,7 @@ async fn a_token_ahead_of_its_feed_restarts_it_with_a_flag() {
 }
 
 #[tokio::test]
-async fn a_token_of_an_earlier_release_goes_on_where_the_feed_reaches_that_far() {
+async fn a_token_of_an_earlier_release_resumes_if_the_feed_reaches_that_far() {
     let world = World::start().await;
     let ada = world.ids.next();
     confirm(&world, ada, 3, 3).await;
@@ -61,7 +61,7 @@ async fn a_token_of_another_customer_reveals_nothing_and_restarts_the_feed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_restore_to_an_earlier_point_no_feed_passes_over_what_comes() {
+async fn after_a_restore_to_an_earlier_point_no_feed_skips_new_deliveries() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |_| {}).await;
     let ada = world.ids.next();
@@ -90,7 +90,7 @@ async fn after_a_restore_to_an_earlier_point_no_feed_passes_over_what_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_acknowledgement_of_a_lost_notice_leaves_the_one_open_that_has_its_sequence_now() {
+async fn an_acknowledgement_of_a_lost_notice_does_not_acknowledge_the_one_that_now_has_its_sequence() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |_| {}).await;
     let ada = world.ids.next();

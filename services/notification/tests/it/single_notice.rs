@@ -91,7 +91,7 @@ async fn each_order_has_one_notice_at_its_end() {
 }
 
 #[tokio::test]
-async fn an_order_is_treated_one_way_whatever_happens_to_the_flag_meanwhile() {
+async fn an_order_keeps_its_variant_when_the_flag_changes() {
     let world = World::start().await;
     let [before, quiet, late, reversed] = [(); 4].map(|()| (world.ids.next(), world.ids.next()));
 

@@ -92,7 +92,7 @@ async fn wait_acknowledged(world: &World, user: Uuid, count: usize) {
 }
 
 #[tokio::test]
-async fn what_was_not_acknowledged_comes_again_after_a_reconnect() {
+async fn unacknowledged_notices_are_sent_again_after_a_reconnect() {
     let world = World::start().await;
     let ada = world.ids.next();
     let events: Vec<_> = (0..4).map(|_| world.confirmed(ada, world.ids.next())).collect();
@@ -135,7 +135,7 @@ async fn a_client_that_never_acknowledges_is_sent_one_window() {
 }
 
 #[tokio::test]
-async fn a_client_changes_what_it_wants_while_the_feed_is_open() {
+async fn a_client_changes_its_subscription_while_the_feed_is_open() {
     let world = World::start().await;
     let ada = world.ids.next();
     world.send_until(&[world.signed_up(ada)], 1).await;
@@ -157,7 +157,7 @@ async fn a_client_changes_what_it_wants_while_the_feed_is_open() {
 }
 
 #[tokio::test]
-async fn a_feed_of_few_kinds_goes_on_past_the_others() {
+async fn a_feed_of_some_kinds_skips_the_others() {
     let world = World::start_with(|settings| settings.feed.page = 2).await;
     let ada = world.ids.next();
     let mut events: Vec<_> = (0..20).map(|_| world.charged(ada, world.ids.next())).collect();
@@ -196,7 +196,7 @@ async fn bad_requests_end_the_feed_and_name_the_field() {
 }
 
 #[tokio::test]
-async fn nobody_acknowledges_for_another() {
+async fn a_customer_cannot_acknowledge_for_another() {
     let world = World::start().await;
     let (ada, bob) = (world.ids.next(), world.ids.next());
     world.send_until(&[world.signed_up(ada), world.signed_up(bob)], 2).await;
@@ -216,7 +216,7 @@ async fn nobody_acknowledges_for_another() {
 }
 
 #[tokio::test]
-async fn a_shutdown_ends_a_two_way_feed_with_a_reason_to_come_back() {
+async fn a_shutdown_ends_a_two_way_feed_and_tells_the_client_to_reconnect() {
     let world = World::start().await;
     let ada = world.ids.next();
     let mut feed = Feed::all(&world, ada).await;

@@ -122,7 +122,7 @@ async fn a_bad_page_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_good_token_is_unauthenticated() {
+async fn a_call_without_a_valid_token_is_unauthenticated() {
     let world = World::start().await;
     let expired = world.identity.expired_token(world.customer, Role::Customer);
     let channels = [world.service.channel(), world.service.channel_as("rubbish"), world.service.channel_as(&expired)];

@@ -9,7 +9,7 @@ use flotilla_testkit::{Stack, eventually};
 use crate::world::{TIMEOUT, World};
 
 #[tokio::test]
-async fn orders_are_accepted_and_their_clocks_stand_still_while_the_broker_is_down() {
+async fn orders_are_accepted_and_their_timeouts_pause_while_the_broker_is_down() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| {
         settings.saga.tick = HumanDuration::from_millis(20).into();
@@ -40,7 +40,7 @@ async fn orders_are_accepted_and_their_clocks_stand_still_while_the_broker_is_do
 }
 
 #[tokio::test]
-async fn a_clock_stands_still_while_the_broker_is_down_though_others_were_published_before() {
+async fn a_timeout_pauses_while_the_broker_is_down_although_others_were_published_before() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |settings| {
         settings.saga.tick = HumanDuration::from_millis(20).into();

@@ -21,7 +21,7 @@ async fn undone(world: &World, order: Uuid) {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_gives_stock_and_money_back_whatever_is_known() {
+async fn a_cancelled_order_returns_stock_and_money_in_every_state() {
     let world = World::start().await;
     let reserving = world.order().await;
     assert_eq!(world.cancel(reserving).await.unwrap().state(), OrderState::Compensating);
@@ -36,7 +36,7 @@ async fn a_cancelled_order_gives_stock_and_money_back_whatever_is_known() {
 }
 
 #[tokio::test]
-async fn cancelling_a_rejection_under_way_ends_as_cancelled() {
+async fn an_order_cancelled_during_its_rejection_ends_as_cancelled() {
     let world = World::start().await;
     let order = world.charging().await;
     world.others.publish(&[world.others.declined(order)]).await;
@@ -60,7 +60,7 @@ async fn cancelling_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_order_that_has_ended_otherwise_cannot_be_cancelled() {
+async fn an_order_with_another_final_state_cannot_be_cancelled() {
     let world = World::start().await;
     let confirmed = world.confirmed().await;
     let rejected = world.order().await;
@@ -78,7 +78,7 @@ async fn an_order_that_has_ended_otherwise_cannot_be_cancelled() {
 }
 
 #[tokio::test]
-async fn an_etag_that_the_order_has_left_behind_is_aborted() {
+async fn an_outdated_etag_is_aborted() {
     let world = World::start().await;
     let order = world.charging().await;
     // The last one has the right version, but a different state: one that a restore has undone.
@@ -93,7 +93,7 @@ async fn an_etag_that_the_order_has_left_behind_is_aborted() {
 }
 
 #[tokio::test]
-async fn of_a_cancellation_and_a_payment_at_once_one_wins_cleanly() {
+async fn of_a_concurrent_cancellation_and_payment_exactly_one_wins() {
     let world = World::start().await;
     for _ in 0..5 {
         let order = world.charging().await;

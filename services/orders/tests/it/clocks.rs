@@ -23,7 +23,7 @@ async fn set_clock(world: &World, order: Uuid, due: &str) {
 const IN_AN_HOUR: &str = "clock_timestamp() + interval '1 hour'";
 
 #[tokio::test]
-async fn a_new_step_has_a_clock_of_its_own() {
+async fn a_new_step_has_a_timeout_of_its_own() {
     let world = World::start().await;
     let order = world.order().await;
     world.others.wait_for(order, "ReserveStock").await;
@@ -55,7 +55,7 @@ async fn a_step_that_is_sent_again_waits_for_its_publication_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_begins_no_step_leaves_the_clock_alone() {
+async fn a_reply_that_starts_no_step_leaves_the_timeout_unchanged() {
     let world = World::start().await;
     let order = world.charging().await;
     world.others.publish(&[world.others.declined(order)]).await;

@@ -13,7 +13,7 @@ fn reason(status: &Status) -> (Code, Option<String>) {
 }
 
 #[tokio::test]
-async fn a_customer_watches_one_order_so_often_and_everything_else_goes_on() {
+async fn watches_of_one_order_by_one_customer_are_limited_and_everything_else_continues() {
     let world = World::start_with(|settings| settings.watch.streams_each = 2).await;
     let (order, other) = (world.order().await, world.order().await);
     let watch = async |order| {
@@ -38,7 +38,7 @@ async fn a_customer_watches_one_order_so_often_and_everything_else_goes_on() {
 }
 
 #[tokio::test]
-async fn a_flood_of_one_customers_orders_is_refused_and_anothers_order_is_taken() {
+async fn a_flood_of_one_customers_orders_is_refused_and_anothers_order_is_accepted() {
     let world = World::start_with(|settings| settings.placing.per_customer = 1.into()).await;
     let flood = (0..20).map(|number| {
         let mut client = world.client();

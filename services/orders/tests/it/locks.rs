@@ -6,7 +6,7 @@ use flotilla_proto::orders::v1::OrderState;
 use crate::world::World;
 
 #[tokio::test]
-async fn a_saga_goes_on_from_where_another_transaction_leaves_it() {
+async fn a_saga_continues_from_the_state_that_another_transaction_leaves() {
     let world = World::start().await;
     let order = world.order().await;
     world.others.wait_for(order, "ReserveStock").await;

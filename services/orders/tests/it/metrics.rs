@@ -41,7 +41,7 @@ async fn until_journalled(world: &World, kind: &str, times: i64) {
 }
 
 #[tokio::test]
-async fn a_redelivered_confirmation_earns_no_money_twice() {
+async fn a_redelivered_confirmation_counts_revenue_once() {
     let world = World::start().await;
     let order = world.charging().await;
     let charged = world.others.charged(order);
@@ -56,7 +56,7 @@ async fn a_redelivered_confirmation_earns_no_money_twice() {
 }
 
 #[tokio::test]
-async fn a_batch_whose_commit_fails_counts_once_it_is_through() {
+async fn a_batch_whose_commit_fails_is_counted_once_after_the_retry() {
     let world = World::start().await;
     let order = world.charging().await;
     // Fails one commit that confirms an order, as a conflict would; the sequence isn't rolled back.
@@ -86,7 +86,7 @@ async fn a_batch_whose_commit_fails_counts_once_it_is_through() {
 }
 
 #[tokio::test]
-async fn ends_and_compensations_are_counted_apart_and_a_cancellation_is_no_delay() {
+async fn final_states_and_compensations_are_counted_separately_and_a_cancellation_is_not_a_delay() {
     let world = World::start().await;
     let rejected = world.order().await;
     world.others.publish(&[world.others.rejected(rejected, StockRejection::OutOfStock)]).await;

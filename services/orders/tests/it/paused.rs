@@ -29,7 +29,7 @@ fn assert_paused(status: &Status) {
 }
 
 #[tokio::test]
-async fn new_orders_are_refused_and_accepted_ones_go_on() {
+async fn new_orders_are_refused_and_accepted_ones_continue() {
     let world = World::start().await;
     let lines = [("apple", 2)];
     let first = world.place("key", &lines).await.unwrap();
@@ -65,7 +65,7 @@ async fn new_orders_are_refused_and_accepted_ones_go_on() {
 }
 
 #[tokio::test]
-async fn orders_can_be_paused_for_some_customers_alone() {
+async fn orders_can_be_paused_for_some_customers_only() {
     let world = World::start().await;
     let customer = world.customer;
     let rule = format!(r#"{{"if":[{{"in":[{{"var":"targetingKey"}},["{customer}"]]}},"off"]}}"#);
@@ -78,7 +78,7 @@ async fn orders_can_be_paused_for_some_customers_alone() {
 }
 
 #[tokio::test]
-async fn a_switch_in_the_bucket_holds_while_the_bucket_is_lost_and_is_there_again_after_it() {
+async fn a_flag_stays_in_force_while_its_bucket_is_lost_and_is_restored_afterwards() {
     let world = World::start_with(|settings| {
         settings.common.remote =
             RemoteSettings { nats_url: settings.common.nats.url.clone(), ..RemoteSettings::default() };

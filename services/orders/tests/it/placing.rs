@@ -35,7 +35,7 @@ async fn an_accepted_order_is_durable_with_its_saga_and_its_first_command() {
 }
 
 #[tokio::test]
-async fn the_same_key_with_the_same_body_gives_the_same_order_as_it_stands_now() {
+async fn the_same_key_with_the_same_body_returns_the_same_order_in_its_current_state() {
     let world = World::start().await;
     let first = world.place("key", &[("apple", 2), ("pear", 1)]).await.unwrap();
     let again = world.place("key", &[("pear", 1), ("apple", 1), ("apple", 1)]).await.unwrap();
@@ -63,7 +63,7 @@ async fn the_same_key_with_another_body_is_a_conflict_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_is_its_customers_own() {
+async fn each_customer_has_their_own_keys() {
     let world = World::start().await;
     let own = world.place("key", &[("apple", 1)]).await.unwrap();
     let mut stranger = world.client_as(world.ids.next(), Role::Customer);
@@ -73,7 +73,7 @@ async fn a_key_is_its_customers_own() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_refused_does_not_burn_its_key() {
+async fn a_refused_request_does_not_use_up_its_key() {
     let world = World::start().await;
     let status = world.place("key", &[("plum", 1)]).await.unwrap_err();
     assert_eq!(Details::of(&status).reason.as_deref(), Some("UNKNOWN_PRODUCT"));
@@ -86,7 +86,7 @@ async fn a_request_that_was_refused_does_not_burn_its_key() {
 }
 
 #[tokio::test]
-async fn a_hundred_repeats_at_once_make_one_order() {
+async fn a_hundred_concurrent_repeats_create_one_order() {
     let world = World::start().await;
     let place = || async { world.place("key", &[("apple", 1)]).await.unwrap().name };
     let names: HashSet<String> = join_all((0..100).map(|_| place())).await.into_iter().collect();
@@ -98,7 +98,7 @@ async fn a_hundred_repeats_at_once_make_one_order() {
 }
 
 #[tokio::test]
-async fn repeats_with_two_bodies_at_once_are_one_order_and_conflicts() {
+async fn concurrent_repeats_with_two_bodies_create_one_order_and_conflicts() {
     let world = World::start().await;
     let place = |quantity: i64| {
         let world = &world;
@@ -115,7 +115,7 @@ async fn repeats_with_two_bodies_at_once_are_one_order_and_conflicts() {
 }
 
 #[tokio::test]
-async fn two_replicas_agree_on_one_order_a_key() {
+async fn two_replicas_agree_on_one_order_per_key() {
     let world = World::start().await;
     let replica = world.replica().await;
     let place = |number: usize| {
@@ -134,7 +134,7 @@ async fn two_replicas_agree_on_one_order_a_key() {
 }
 
 #[tokio::test]
-async fn orders_that_come_together_share_transactions() {
+async fn concurrent_orders_share_transactions() {
     let world = World::start().await;
     world.order().await;
     let place = |number: usize| {

@@ -83,7 +83,7 @@ async fn an_older_version_changes_neither_the_table_nor_the_prices_in_memory() {
 }
 
 #[tokio::test]
-async fn an_unknown_product_is_asked_of_inventory_once() {
+async fn an_unknown_product_is_looked_up_in_inventory_once() {
     let world = World::start().await;
     world.place("one", &[("apple", 1), ("pear", 1)]).await.unwrap();
     world.place("two", &[("apple", 1)]).await.unwrap();
@@ -93,7 +93,7 @@ async fn an_unknown_product_is_asked_of_inventory_once() {
 }
 
 #[tokio::test]
-async fn a_product_that_inventory_does_not_know_is_refused_by_line() {
+async fn an_unknown_product_is_refused_by_line() {
     let world = World::start().await;
     let status = world.place("one", &[("apple", 1), ("ghost", 1), ("wraith", 2)]).await.unwrap_err();
     let details = Details::of(&status);
@@ -105,7 +105,7 @@ async fn a_product_that_inventory_does_not_know_is_refused_by_line() {
 }
 
 #[tokio::test]
-async fn a_product_taken_out_of_the_catalogue_cannot_be_ordered_and_is_not_asked_for() {
+async fn a_deleted_product_cannot_be_ordered_and_is_not_looked_up() {
     let world = World::start().await;
     wait_for_all_of(&world, ProductChanged { deleted: true, ..changed("apple", 25, 9) }).await;
     let status = world.place("one", &[("apple", 1)]).await.unwrap_err();
@@ -115,7 +115,7 @@ async fn a_product_taken_out_of_the_catalogue_cannot_be_ordered_and_is_not_asked
 }
 
 #[tokio::test]
-async fn while_inventory_is_away_known_products_sell_and_unknown_ones_are_unavailable() {
+async fn while_inventory_is_down_known_products_can_be_ordered_and_unknown_ones_are_unavailable() {
     let world = World::start_with(|settings| settings.catalogue.inventory_url = "http://127.0.0.1:9".into()).await;
     wait_for_all_of(&world, changed("kiwi", 70, 1)).await;
     world.place("one", &[("kiwi", 1)]).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_replica_that_missed_a_product_finds_it_in_the_table() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_restore_to_an_earlier_point_orders_are_priced_by_the_copy_of_then() {
+async fn after_a_restore_to_an_earlier_point_orders_are_priced_by_the_restored_copy() {
     let stack = Stack::start().await.unwrap();
     let world = World::start_on(&stack, |_| {}).await;
     wait_for_all_of(&world, changed("kiwi", 70, 3)).await;

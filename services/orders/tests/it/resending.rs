@@ -15,7 +15,7 @@ fn hurried(settings: &mut Settings) {
 }
 
 #[tokio::test]
-async fn a_silent_step_is_sent_again_under_the_same_id_with_the_same_content() {
+async fn a_step_without_a_reply_is_resent_with_the_same_id_and_content() {
     let world = World::start_with(hurried).await;
     let order = world.order().await;
     let sent = world.others.wait_for_times(order, "ReserveStock", 3).await;
@@ -37,7 +37,7 @@ async fn a_silent_step_is_sent_again_under_the_same_id_with_the_same_content() {
 }
 
 #[tokio::test]
-async fn after_twenty_resends_a_step_is_given_up_and_compensated_until_it_answers() {
+async fn after_twenty_resends_a_step_is_compensated_until_it_replies() {
     let world = World::start_with(hurried).await;
     let order = world.order().await;
     world.others.wait_for(order, "ReleaseStock").await;
@@ -64,7 +64,7 @@ async fn after_twenty_resends_a_step_is_given_up_and_compensated_until_it_answer
 }
 
 #[tokio::test]
-async fn a_charge_that_stays_silent_is_given_up_too() {
+async fn a_charge_without_a_reply_is_compensated_too() {
     let world = World::start_with(|settings| {
         hurried(settings);
         settings.saga.resends = 2.into();
@@ -82,7 +82,7 @@ async fn a_charge_that_stays_silent_is_given_up_too() {
 }
 
 #[tokio::test]
-async fn two_replicas_send_a_silent_step_again_no_more_often_than_one() {
+async fn two_replicas_resend_a_step_no_more_often_than_one() {
     let world = World::start_with(|settings| {
         hurried(settings);
         settings.saga.resends = 5.into();

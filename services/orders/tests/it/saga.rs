@@ -69,7 +69,7 @@ async fn a_refused_reservation_rejects_the_order_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_declined_payment_gives_the_stock_back_and_rejects_the_order() {
+async fn a_declined_payment_releases_the_stock_and_rejects_the_order() {
     let world = World::start().await;
     let order = world.charging().await;
     world.others.publish(&[world.others.declined(order)]).await;
@@ -83,7 +83,7 @@ async fn a_declined_payment_gives_the_stock_back_and_rejects_the_order() {
 }
 
 #[tokio::test]
-async fn an_expired_hold_is_released_or_committed() {
+async fn an_expired_reservation_is_released_or_committed() {
     let world = World::start().await;
     let order = world.charging().await;
     world.others.publish(&[world.others.expired(order)]).await;
@@ -149,7 +149,7 @@ async fn many_replies_in_one_frame_move_many_orders_in_few_transactions() {
 }
 
 #[tokio::test]
-async fn a_late_hold_of_an_ended_order_is_released_and_a_late_charge_refunded() {
+async fn a_late_reservation_of_an_ended_order_is_released_and_a_late_charge_refunded() {
     let world = World::start().await;
     let order = world.order().await;
     world.others.publish(&[world.others.rejected(order, StockRejection::OutOfStock)]).await;
@@ -163,7 +163,7 @@ async fn a_late_hold_of_an_ended_order_is_released_and_a_late_charge_refunded() 
 }
 
 #[tokio::test]
-async fn poison_is_parked_and_leaves_its_neighbours_alone() {
+async fn a_poison_message_is_parked_and_affects_no_other() {
     let world = World::start().await;
     let order = world.order().await;
     let mut garbled = world.others.reserved(order);

@@ -25,7 +25,7 @@ async fn all_pages(client: &mut Client, page_size: i32, customer: &str) -> Vec<O
 }
 
 #[tokio::test]
-async fn another_customers_order_does_not_exist() {
+async fn the_order_of_another_customer_is_not_found() {
     let world = World::start().await;
     let order = world.order().await;
     let mut stranger = world.client_as(world.ids.next(), Role::Customer);

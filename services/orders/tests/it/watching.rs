@@ -50,7 +50,7 @@ async fn a_watch_sends_each_state_and_ends_with_the_order() {
 }
 
 #[tokio::test]
-async fn a_resumed_watch_waits_for_what_it_has_not_seen() {
+async fn a_resumed_watch_sends_only_new_states() {
     let world = World::start().await;
     let order = world.order().await;
     let mut stream = watch(&mut world.client(), order, "1").await;
@@ -62,7 +62,7 @@ async fn a_resumed_watch_waits_for_what_it_has_not_seen() {
 }
 
 #[tokio::test]
-async fn a_token_ahead_of_its_order_gets_the_present_state() {
+async fn a_token_ahead_of_its_order_gets_the_current_state() {
     let world = World::start().await;
     let order = world.order().await;
     let ahead = watch(&mut world.client(), order, "99").await;
@@ -122,7 +122,7 @@ async fn a_change_made_by_another_replica_is_sent() {
 }
 
 #[tokio::test]
-async fn a_watch_of_a_draining_service_says_so() {
+async fn a_drain_ends_a_watch_with_an_error_that_says_so() {
     let world = World::start().await;
     let order = world.order().await;
     let mut stream = watch(&mut world.client(), order, "").await;

@@ -13,7 +13,7 @@ use crate::support::{World, get, usd, user_created, user_deleted};
 const OLD: Uuid = Uuid::from_u128(0x0190_a7e0_0000_7000_8000_0000_0000_0001);
 
 #[tokio::test]
-async fn a_new_users_account_is_waited_for() {
+async fn a_call_waits_for_a_new_users_account() {
     let world = World::start().await;
     let user = world.identity.ids.next();
     let (mut customer, mut operator) = (world.customer(user), world.operator());
@@ -58,7 +58,7 @@ async fn an_old_unknown_account_is_not_found_at_once_and_a_young_one_within_the_
 }
 
 #[tokio::test]
-async fn many_new_users_are_waited_for_together() {
+async fn calls_for_many_new_users_wait_together() {
     let world = World::start().await;
     let users: Vec<_> = (0..100).map(|_| world.identity.ids.next()).collect();
     let waits = users.iter().map(|user| {
@@ -72,7 +72,7 @@ async fn many_new_users_are_waited_for_together() {
 }
 
 #[tokio::test]
-async fn an_account_stays_closed_though_its_events_come_in_the_wrong_order() {
+async fn an_account_stays_closed_although_its_events_arrive_out_of_order() {
     let world = World::start().await;
     let user = world.identity.ids.next();
     let ids = &world.identity.ids;

@@ -86,7 +86,7 @@ async fn bad_pages_are_named() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_sound_token_is_unauthenticated() {
+async fn a_call_without_a_valid_token_is_unauthenticated() {
     let world = World::start().await;
     let customer = world.account(0).await;
     let anyone = PaymentServiceClient::new(world.service.channel()).get_account(get(customer)).await.unwrap_err();

@@ -73,7 +73,7 @@ async fn a_charge_is_declined_for_its_reason_and_moves_nothing() {
 }
 
 #[tokio::test]
-async fn hundreds_of_charges_of_one_account_are_decided_together_and_to_the_cent() {
+async fn hundreds_of_charges_to_one_account_are_decided_in_batches_and_exactly() {
     let world = World::start().await;
     let customer = world.account(4_000).await;
     let ids = &world.orders.ids;
@@ -124,7 +124,7 @@ async fn two_replicas_charge_each_order_once() {
 }
 
 #[tokio::test]
-async fn a_command_that_makes_no_sense_is_a_dead_letter_and_holds_up_no_other() {
+async fn an_invalid_command_is_a_dead_letter_and_blocks_no_other() {
     let world = World::start().await;
     let customer = world.account(100).await;
     let ids = &world.orders.ids;

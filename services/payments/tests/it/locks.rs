@@ -27,7 +27,7 @@ async fn moved(world: &World, customer: Uuid, cents: i64) -> OpenTransaction {
 }
 
 #[tokio::test]
-async fn a_top_up_adds_to_what_another_transaction_leaves() {
+async fn a_top_up_adds_to_the_balance_that_another_transaction_leaves() {
     let world = World::start().await;
     let customer = world.account(100).await;
     let other = moved(&world, customer, 50).await;
@@ -42,7 +42,7 @@ async fn a_top_up_adds_to_what_another_transaction_leaves() {
 }
 
 #[tokio::test]
-async fn a_charge_is_decided_by_what_another_transaction_leaves() {
+async fn a_charge_uses_the_balance_that_another_transaction_leaves() {
     let world = World::start().await;
     let customer = world.account(100).await;
     let other = moved(&world, customer, -80).await;

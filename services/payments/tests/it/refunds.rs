@@ -5,7 +5,7 @@ use flotilla_proto::payments::v1::PaymentDecline;
 use crate::support::{Reply, World, charge, read_reply, refund, user_deleted};
 
 #[tokio::test]
-async fn a_refund_gives_the_money_back_once() {
+async fn a_refund_is_paid_once() {
     let world = World::start().await;
     let customer = world.account(1_000).await;
     let (ids, order) = (&world.orders.ids, world.orders.ids.next());
@@ -64,7 +64,7 @@ async fn a_charge_and_its_refund_in_one_batch_net_to_zero_in_either_order() {
 }
 
 #[tokio::test]
-async fn a_declined_order_has_nothing_to_refund_and_a_closed_account_still_gets_its_money_back() {
+async fn a_declined_order_has_nothing_to_refund_and_a_closed_account_still_gets_its_refund() {
     let world = World::start().await;
     let customer = world.account(100).await;
     let ids = &world.orders.ids;

@@ -69,7 +69,7 @@ async fn pages_join_without_gap_or_repeat_while_postings_are_added() {
 }
 
 #[tokio::test]
-async fn a_page_token_is_good_for_its_own_statement_alone() {
+async fn a_page_token_is_valid_only_for_its_own_statement() {
     let world = World::start().await;
     let (ann, bob) = (world.account(100).await, world.account(100).await);
     world.top_up(ann, 1, "more").await.unwrap();

@@ -23,7 +23,7 @@ async fn a_top_up_counts_once_for_its_request_id() {
 }
 
 #[tokio::test]
-async fn top_ups_at_once_all_count_and_repeats_among_them_do_not() {
+async fn concurrent_top_ups_all_count_and_repeats_among_them_do_not() {
     let world = World::start().await;
     let (ann, bob) = (world.account(0).await, world.account(0).await);
     let calls = (0..120_i32).map(|number| {
@@ -45,7 +45,7 @@ async fn top_ups_at_once_all_count_and_repeats_among_them_do_not() {
 }
 
 #[tokio::test]
-async fn a_refused_top_up_moves_nothing_and_does_not_burn_its_key() {
+async fn a_refused_top_up_changes_nothing_and_does_not_use_up_its_key() {
     let world = World::start().await;
     let customer = world.account(0).await;
     let mut euros = usd(100);
@@ -76,7 +76,7 @@ async fn a_refused_top_up_moves_nothing_and_does_not_burn_its_key() {
 }
 
 #[tokio::test]
-async fn only_operators_add_money() {
+async fn only_operators_top_up() {
     let world = World::start().await;
     let customer = world.account(0).await;
     let request = flotilla_proto::payments::v1::TopUpAccountRequest {

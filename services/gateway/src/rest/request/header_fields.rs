@@ -35,7 +35,7 @@ enum Rule {
 /// Copies the headers into the message. `safe` says that the method only reads.
 ///
 /// # Errors
-/// Every header that contradicts its field, or that can't be honoured.
+/// Every header that contradicts its field or can't be applied.
 pub fn apply(
     schema: &Schema,
     special: &Special,
@@ -55,7 +55,7 @@ pub fn apply(
     for (header, text, path, rule) in pairs {
         let Some(text) = text else { continue };
         if text.trim().is_empty() {
-            // A condition that names nothing is a mistake: it must not pass for no condition.
+            // An empty condition is a mistake and must not count as no condition.
             if rule == Rule::Tag && !safe {
                 violations.push(Violation::new("", format!("{header} is empty: send a tag, or *")));
             }
@@ -63,7 +63,7 @@ pub fn apply(
         }
         let outcome = match path {
             Some(path) => put(schema, path, header, text, rule, out),
-            // Without a tag the condition can't be checked, and the change must not be made unchecked.
+            // Without an etag field the condition can't be checked, and the change must not be made unchecked.
             None if rule == Rule::Tag && !safe => {
                 Err(Violation::new("", format!("{header} can't be honoured: this method takes no etag")))
             }
