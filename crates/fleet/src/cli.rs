@@ -1,4 +1,4 @@
-//! The command line of `fleet`, and who does what.
+//! The command line of `fleet`, and its dispatch to the commands.
 
 use std::{
     path::{Path, PathBuf},
@@ -136,7 +136,7 @@ pub enum Command {
     Supervise,
 }
 
-/// Parses the variable of a switch: an empty value and a word for no mean off.
+/// Parses the variable of a switch: an empty value, `0`, `false`, `no` and `off` mean off.
 fn switch(word: &str) -> Result<bool, String> {
     const OFF: [&str; 5] = ["0", "false", "no", "off", "n"];
     const ON: [&str; 5] = ["1", "true", "yes", "on", "y"];
@@ -151,7 +151,7 @@ fn switch(word: &str) -> Result<bool, String> {
     }
 }
 
-/// Does what the command line says; errors go to standard error with what to do about them.
+/// Runs the command; errors are printed to standard error with the fix.
 pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(cli).await {
         Ok(code) => code,
@@ -164,7 +164,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 /// Prints an error and its causes to standard error.
 fn print_error(error: &anyhow::Error) {
-    // It may repeat what was typed, and terminals are recorded.
+    // It may repeat what was typed, and terminal output may be recorded.
     eprintln!("{} {}", bad("error:"), flotilla_redact::scrub(&format!("{error:#}")));
 }
 
@@ -176,7 +176,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     variables::check(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))?;
     refuse_missing(&cli.home, &cli.command)?;
     let home = Home::open(&cli.home, cli.servers.as_deref())?;
-    // Commands that an error message suggests name this home.
+    // Commands suggested by an error message must name this home.
     act(&home, cli.command).await.map_err(|error| {
         let text = format!("{error:#}");
         let named = home.naming(&text);
@@ -184,7 +184,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     })
 }
 
-/// A misspelt home would be created, and no fleet would be running in it.
+/// Otherwise a misspelt home would be created, without a fleet in it.
 fn refuse_missing(home: &Path, command: &Command) -> Result<()> {
     let begins = matches!(
         command,
@@ -196,7 +196,7 @@ fn refuse_missing(home: &Path, command: &Command) -> Result<()> {
             | Command::Supervise
     );
     if !begins && home != Path::new(home::DEFAULT) && !home.exists() {
-        bail!("there is no {}: no fleet has been up there", home.display());
+        bail!("{} doesn't exist: no fleet has been started there", home.display());
     }
     Ok(())
 }
@@ -234,7 +234,7 @@ async fn act(home: &Home, command: Command) -> Result<ExitCode> {
         Command::Timeline { order } => timeline::run(home, &order).await?,
         Command::Flag(options) => flag::run(home, options).await?,
         Command::Config(options) => settings::run(home, options).await?,
-        // Answered above: a pod has no folder of a fleet.
+        // Handled above: a pod has no fleet folder.
         Command::ClusterSecrets(_) => {}
         Command::OtlpReceiver(options) => otlp_receiver::run(&options).await?,
         Command::Supervise => {
@@ -270,7 +270,7 @@ mod tests {
         let parsed = |command: &str| Cli::try_parse_from(["fleet", command]).unwrap().command;
         for command in ["down", "status", "reset", "logs"] {
             let refused = refuse_missing(&home, &parsed(command)).unwrap_err().to_string();
-            assert!(refused.contains("xu: no fleet has been up there"), "{refused}");
+            assert!(refused.contains("xu doesn't exist: no fleet has been started there"), "{refused}");
         }
         refuse_missing(&home, &parsed("up")).unwrap();
         refuse_missing(Path::new(home::DEFAULT), &parsed("status")).unwrap();

@@ -1,7 +1,7 @@
 //! The `fleet` command: runs the fleet natively or in containers, shows it, drives it and checks it.
 //!
-//! Stands above the services and is the only crate that may know them. Owns the folder `.flotilla/` of a checkout:
-//! the supervisor's lock and state, logs, secrets and the file `env` that a shell can source. It ends only processes
+//! Depends on the services and is the only crate that does. Owns the folder `.flotilla/` of a checkout:
+//! the supervisor's lock and state, logs, secrets and the file `env` that a shell can source. It only ends processes
 //! that its own supervisor started.
 
 #[macro_use(print, println)]

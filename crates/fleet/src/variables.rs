@@ -71,7 +71,7 @@ const KNOWN: [&str; 60] = [
 
 const PREFIX: &str = "FLOTILLA_";
 
-/// What the names of the ports that Compose publishes begin with.
+/// The prefix of variables with ports that Compose publishes.
 const PORTS: &str = "FLOTILLA_PORT_";
 
 /// Suffixes of the services' variables in `env`.
@@ -94,7 +94,7 @@ pub fn settings_of(service: &str) -> Reference {
 /// services themselves.
 ///
 /// # Errors
-/// Names the variable that was probably meant.
+/// The variable that was probably meant.
 pub fn check(names: impl Iterator<Item = String>) -> Result<()> {
     for name in names.filter(|name| name.starts_with(PREFIX) && !name.starts_with("FLOTILLA__")) {
         match name[PREFIX.len()..].split_once("__") {
@@ -104,7 +104,7 @@ pub fn check(names: impl Iterator<Item = String>) -> Result<()> {
                 let all = KNOWN.into_iter().filter_map(|known| known.strip_prefix(PREFIX));
                 let meant = nearest(&name[PREFIX.len()..], all);
                 let meant = meant.map(|meant| format!("; did you mean {PREFIX}{meant}?"));
-                bail!("unknown variable {name}{}", meant.unwrap_or_else(|| ": nothing reads it, unset it".to_owned()));
+                bail!("unknown variable {name}{}", meant.unwrap_or_else(|| ": nothing reads it; unset it".to_owned()));
             }
         }
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_nobody_reads_is_refused_with_what_was_meant() {
+    fn an_unknown_variable_is_refused_with_a_suggestion() {
         for (name, said) in [
             ("FLOTILLA_TSL", "did you mean FLOTILLA_TLS?"),
             ("FLOTILLA_OBSERVABLITY", "did you mean FLOTILLA_OBSERVABILITY?"),
@@ -218,7 +218,7 @@ mod tests {
                     .find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_')
                     .unwrap_or(found.len());
                 let name = format!("FLOTILLA_{}", &found[..end]);
-                // Settings, and prefixes of composed names.
+                // Skip settings and prefixes of composed names.
                 if name.contains("__") || name.ends_with('_') {
                     continue;
                 }

@@ -11,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        eprintln!("fleet: another crypto provider is installed already");
+        eprintln!("fleet: another crypto provider is already installed");
         return ExitCode::FAILURE;
     }
     flotilla_fleet::cli::run(flotilla_fleet::cli::Cli::parse()).await

@@ -1,6 +1,6 @@
 //! All six services in one binary: `flotilla <service> [serve|migrate|await-migrations|healthcheck]`.
 //!
-//! One link and shared pages; an image of one service holds this binary and its service's name.
+//! It is linked once and its pages are shared; an image of one service contains this binary and the service's name.
 
 use std::process::ExitCode;
 
@@ -10,13 +10,13 @@ use flotilla_service::run;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Busy services beside each one on this machine: a second thread on two cores costs an order a tenth more CPU time,
-/// spent on handing tasks from thread to thread.
+/// Number of other busy services on this machine: a second thread on two cores costs an order 10% more CPU time, spent on
+/// moving tasks between threads.
 const NEIGHBOURS: usize = 3;
 
 fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        eprintln!("flotilla: another crypto provider is installed already");
+        eprintln!("flotilla: another crypto provider is already installed");
         return ExitCode::FAILURE;
     }
     let mut args = std::env::args().skip(1);
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let runtime = match flotilla_service::runtime(NEIGHBOURS) {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("flotilla: the runtime doesn't start: {error}");
+            eprintln!("flotilla: can't start the runtime: {error}");
             return ExitCode::FAILURE;
         }
     };

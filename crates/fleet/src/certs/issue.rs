@@ -1,4 +1,4 @@
-//! What stands in the certificates.
+//! The content of the certificates.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::DEVELOPER;
 
-/// Clocks may differ by so much.
+/// How much clocks may differ.
 const SKEW: Duration = Duration::minutes(5);
 
 /// Issues certificates.
@@ -22,7 +22,7 @@ impl Authority {
     /// The authority of a key in PEM.
     ///
     /// # Errors
-    /// It isn't a key.
+    /// If it isn't a key.
     pub fn from_key(pem: &str) -> Result<Self> {
         Ok(Self(Issuer::new(authority_params(), KeyPair::from_pem(pem)?)))
     }
@@ -30,7 +30,7 @@ impl Authority {
     /// A certificate and its key in PEM, for a service or the developer.
     ///
     /// # Errors
-    /// The name can't stand in a certificate.
+    /// If the name isn't valid in a certificate.
     pub fn issue(&self, name: &str, now: OffsetDateTime, until: OffsetDateTime) -> Result<(String, String)> {
         let mut params = CertificateParams::default();
         (params.not_before, params.not_after) = (now - SKEW, until);
@@ -40,7 +40,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let identity = PeerIdentity { service: name.to_owned() };
         params.subject_alt_names = vec![SanType::URI(identity.uri().try_into()?)];
-        // The developer serves nothing.
+        // The developer's certificate is for clients only.
         if name != DEVELOPER {
             params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
             for host in ["localhost", name] {
@@ -58,7 +58,7 @@ impl Authority {
 /// A new authority: its certificate and key in PEM.
 ///
 /// # Errors
-/// No key can be made.
+/// If no key can be generated.
 pub fn new_authority(now: OffsetDateTime, until: OffsetDateTime) -> Result<(String, String)> {
     let mut params = authority_params();
     (params.not_before, params.not_after) = (now - SKEW, until);
@@ -66,7 +66,7 @@ pub fn new_authority(now: OffsetDateTime, until: OffsetDateTime) -> Result<(Stri
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
-/// What is the same in every authority, so that its key alone makes it whole again.
+/// The parameters that every authority shares, so that it can be recreated from its key alone.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name("Flotilla development authority");

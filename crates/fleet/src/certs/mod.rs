@@ -2,8 +2,8 @@
 //!
 //! `authority.pem` holds the authorities that are trusted (the newest first), `authority.key` the newest one's key;
 //! `<name>.pem` and `<name>.key` belong to a service or to `developer`, which is for tools and for this command.
-//! Everything is its owner's alone to read. Files are replaced whole, so that a reader sees old or new ones
-//! while they change, and running services take the new ones up by themselves.
+//! Only the owner can read the files. They are replaced atomically, so that a reader sees the old or the new
+//! one, and running services reload them automatically.
 
 mod issue;
 
@@ -28,37 +28,37 @@ use crate::{SERVICES, home::Home};
 pub const DEVELOPER: &str = "developer";
 /// How long a certificate is valid.
 const LIFETIME: time::Duration = time::Duration::hours(24);
-/// One that is valid for less is renewed.
+/// A certificate that is valid for less than this is renewed.
 const LEAST_LEFT: time::Duration = time::Duration::hours(8);
 /// How long an authority is valid.
 const AUTHORITY_LIFETIME: time::Duration = time::Duration::days(365);
-/// One that is valid for less is renewed; longer than the lifetime of what it issues.
+/// An authority that is valid for less than this is renewed; longer than the lifetime of the certificates that it issues.
 const AUTHORITY_LEAST_LEFT: time::Duration = time::Duration::days(30);
-/// Running services have read changed files after this time.
+/// After this time, running services have read changed files.
 const SPREAD: Duration = Duration::from_secs(2);
-/// How often a running fleet's certificates are looked at.
+/// How often a running fleet's certificates are checked.
 const LOOK: Duration = Duration::from_secs(60);
-/// Name of the authority among the issued.
+/// Name of the authority in the list of issued certificates.
 pub const AUTHORITY: &str = "authority";
 
-/// What is to be issued anew.
+/// What to issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// What is missing or ends soon.
+    /// What is missing or expires soon.
     Due,
-    /// All certificates, by the same authority.
+    /// All certificates, with the same authority.
     Certificates,
     /// The authority and all certificates.
     Authority,
 }
 
-/// Where the certificates of a fleet lie.
+/// The folder with a fleet's certificates.
 #[must_use]
 pub fn folder(home: &Home) -> PathBuf {
     home.root().join("certs")
 }
 
-/// The files of one name in such a folder.
+/// The files of one name in that folder.
 #[must_use]
 pub fn settings(folder: &Path, name: &str) -> TlsSettings {
     TlsSettings {
@@ -68,25 +68,25 @@ pub fn settings(folder: &Path, name: &str) -> TlsSettings {
     }
 }
 
-/// The names that certificates are issued to.
+/// The names that certificates are issued for.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SERVICES.into_iter().chain([DEVELOPER])
 }
 
-/// The folder while nobody else changes it.
+/// The folder, locked against other writers.
 pub struct Certs {
     home: Home,
     folder: PathBuf,
-    /// Until when each of the issued counts, in Unix seconds.
+    /// When each issued certificate expires, in Unix seconds.
     until: BTreeMap<String, i64>,
     _lock: File,
 }
 
 impl Certs {
-    /// Opens the folder, making it where there is none. Waits for others who have it open, which is short.
+    /// Opens the folder, and creates it if there is none. Waits until no other process has it open, which takes moments.
     ///
     /// # Errors
-    /// When it can't be made or read.
+    /// If it can't be created or read.
     pub fn open(home: &Home) -> Result<Self> {
         let folder = folder(home);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -100,7 +100,7 @@ impl Certs {
         Ok(Self { home: home.clone(), folder, until, _lock: lock })
     }
 
-    /// Until when a name's certificate counts, if it has one.
+    /// When a name's certificate expires, if it has one.
     #[must_use]
     pub fn until(&self, name: &str) -> Option<OffsetDateTime> {
         let files = settings(&self.folder, name);
@@ -108,8 +108,8 @@ impl Certs {
         until.filter(|_| files.certificate.exists() && files.key.exists())
     }
 
-    /// Issues what is to be issued and returns the names. A new authority is made known first and used a little later,
-    /// so that a running fleet trusts it by then; the one before it is trusted on, until the next is made.
+    /// Issues what `what` selects and returns the names. A new authority is published first and used a little later, so that
+    /// a running fleet trusts it by then; the previous one stays trusted until the next is created.
     ///
     /// # Errors
     /// When a file can't be written.
@@ -164,20 +164,20 @@ impl Certs {
     }
 }
 
-/// Makes what is missing or ends soon, now.
+/// Creates what is missing or expires soon, now.
 ///
 /// # Errors
 /// When a file can't be written.
 pub async fn ensure(home: &Home) -> Result<()> {
     let issued = Certs::open(home)?.renew(Renewal::Due, OffsetDateTime::now_utc()).await;
-    let issued = issued.context("the certificates can't be made")?;
+    let issued = issued.context("can't create the certificates")?;
     if !issued.is_empty() {
         tracing::info!(names = issued.join(" "), "certificates issued");
     }
     Ok(())
 }
 
-/// Renews in time what a running fleet uses, until `stop`.
+/// Renews a running fleet's certificates before they expire, until `stop`.
 pub async fn keep_fresh(home: Home, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -187,7 +187,7 @@ pub async fn keep_fresh(home: Home, stop: CancellationToken) {
             _ = look.tick() => {}
         }
         if let Err(error) = ensure(&home).await {
-            tracing::error!(error = format!("{error:#}"), "certificates can't be renewed");
+            tracing::error!(error = format!("{error:#}"), "can't renew certificates");
         }
     }
 }

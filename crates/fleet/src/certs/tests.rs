@@ -12,7 +12,7 @@ async fn renew(home: &Home, renewal: Renewal, now: OffsetDateTime) -> Vec<&'stat
     Certs::open(home).unwrap().renew(renewal, now).await.unwrap()
 }
 
-/// Who calls, as the server sees it, or why they don't come together.
+/// The caller's identity as the server sees it, or why the connection fails.
 async fn call(home: &Home, client: &str, server: &str, host: &str) -> std::io::Result<String> {
     let client = ClientTls::load(&settings(&folder(home), client)).unwrap();
     let server = ServerTls::load(&settings(&folder(home), server)).unwrap();
@@ -32,8 +32,8 @@ async fn services_know_each_other_by_their_certificates() {
         assert_eq!(call(&home, "orders", "inventory", host).await.unwrap(), "orders", "{host}");
     }
     assert_eq!(call(&home, DEVELOPER, "orders", "localhost").await.unwrap(), DEVELOPER);
-    assert!(call(&home, "orders", "inventory", "payments").await.is_err(), "inventory is taken for payments");
-    assert!(call(&home, "orders", DEVELOPER, "localhost").await.is_err(), "the developer is taken for a server");
+    assert!(call(&home, "orders", "inventory", "payments").await.is_err(), "inventory is accepted as payments");
+    assert!(call(&home, "orders", DEVELOPER, "localhost").await.is_err(), "the developer is accepted as a server");
 }
 
 #[tokio::test]
@@ -81,5 +81,5 @@ async fn a_new_authority_and_the_one_before_it_are_trusted_side_by_side() {
     fs::write(certs.join("orders.key"), old_key).unwrap();
     assert_eq!(call(&home, "orders", "inventory", "localhost").await.unwrap(), "orders");
     renew(&home, Renewal::Authority, now).await;
-    assert_eq!(trusted(), 2, "the one before the last is forgotten");
+    assert_eq!(trusted(), 2, "the one before the last is no longer trusted");
 }

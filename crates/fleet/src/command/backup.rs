@@ -44,10 +44,10 @@ pub struct Options {
     pub confirmation: Confirmation,
 }
 
-/// Does what the options say.
+/// Runs the command.
 ///
 /// # Errors
-/// When the fleet isn't up, its PostgreSQL isn't its own, or a tool of PostgreSQL fails; the text says what to do.
+/// If the fleet isn't up, its PostgreSQL isn't private, or a tool of PostgreSQL fails; the error names the fix.
 pub async fn run(home: &Home, options: Options) -> Result<()> {
     if options.list {
         return list(&Folder::open(&options.folder)?);
@@ -80,19 +80,19 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
         base.note.seconds
     );
     for name in folder.thin(usize::from(options.keep))? {
-        println!("{name} was removed: the {} newest are kept", options.keep);
+        println!("removed {name}: only the newest {} are kept", options.keep);
     }
     if options.once {
-        println!("WAL isn't archived: only the end of this backup can be restored");
+        println!("WAL isn't archived: only the end of this backup can be restored to");
     } else {
         let restore = home.command(&format!("restore {}", folder.path().display()));
-        println!("WAL is archived there while the fleet is up; `{restore}` restores");
+        println!("WAL is archived there while the fleet is up; run `{restore}` to restore");
     }
     Ok(())
 }
 
-/// The base backups that a new one pushes out. Removing only the oldest is the normal effect of a nightly backup and
-/// needs no confirmation; removing several does.
+/// The base backups that a new one replaces. Removing only the oldest is the normal effect of a nightly backup and needs
+/// no confirmation; removing several does.
 fn pruned(folder: &Folder, keep: u16) -> Result<Vec<String>> {
     let bases = folder.bases()?;
     let going = (bases.len() + 1).saturating_sub(usize::from(keep));
@@ -118,23 +118,21 @@ async fn stop(paths: &FleetPaths, url: &str) -> Result<()> {
     match archive::stop(paths, url).await? {
         Stopped::Nothing => println!("WAL isn't archived"),
         Stopped::Archive(folder) => {
-            println!("WAL isn't archived to {} any more; what it holds stays", folder.display());
+            println!("WAL is no longer archived to {}; its content is kept", folder.display());
         }
-        Stopped::Slot => println!("WAL isn't archived; PostgreSQL holds nothing back for an archive any more"),
+        Stopped::Slot => println!("WAL isn't archived; PostgreSQL no longer retains WAL for an archive"),
     }
     Ok(())
 }
 
-/// A PostgreSQL that the user brings, or that runs in a container, isn't ours to back up.
+/// Refuses a PostgreSQL that the user provides or that runs in a container: this command can't back it up.
 ///
 /// # Errors
-/// If it is one of these; the text says how it is backed up.
+/// If it is one of these; the error says how to back it up.
 pub fn refuse_other(home: &Home) -> Result<()> {
     runtime::of(home).require_backups()?;
     if own_servers::agreed(home, External::from_env())?.postgres.is_some() {
-        bail!(
-            "PostgreSQL is your own (FLOTILLA_USE_POSTGRES_URL): back it up by its own means, as docs/backup.md says"
-        );
+        bail!("PostgreSQL is your own (FLOTILLA_USE_POSTGRES_URL): back it up with its own tools, see docs/backup.md");
     }
     Ok(())
 }
@@ -152,7 +150,7 @@ fn list(folder: &Folder) -> Result<()> {
         Some((files, bytes, last)) => {
             println!("WAL: {files} files, {}, written until {}", mib(bytes / 1024), format_time(last)?);
         }
-        None => println!("WAL: none; only the end of a base backup can be restored"),
+        None => println!("WAL: none; only the end of a base backup can be restored to"),
     }
     Ok(())
 }

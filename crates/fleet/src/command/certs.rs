@@ -1,4 +1,4 @@
-//! `fleet certs`: makes, renews and shows the certificates.
+//! `fleet certs`: creates, renews and shows the certificates.
 
 use anyhow::Result;
 use clap::Args;
@@ -22,7 +22,7 @@ pub struct Options {
     pub renew_authority: bool,
 }
 
-/// Issues what is to be issued and prints the table.
+/// Issues certificates and prints the table.
 ///
 /// # Errors
 /// When a file can't be read or written.
@@ -39,10 +39,10 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     for name in [AUTHORITY].into_iter().chain(names()) {
         let identity = if name == AUTHORITY { String::new() } else { format!("spiffe://flotilla/{name}") };
         let left = certs.until(name).map(|until| format!("{:.0} h", (until - now).as_seconds_f64() / 3600.0));
-        let fresh = if issued.contains(&name) { "issued just now" } else { "" };
+        let fresh = if issued.contains(&name) { "just issued" } else { "" };
         table.row([name.to_owned(), identity, left.unwrap_or_default(), fresh.to_owned()]);
     }
     print!("{}", table.render());
-    println!("in {}; `{}` uses them", bold(&folder(home).display().to_string()), home.command("up --tls"));
+    println!("in {}; run `{}` to use them", bold(&folder(home).display().to_string()), home.command("up --tls"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `fleet check`: whether the fleet that is up kept its promises.
+//! `fleet check`: whether the invariants of the running fleet hold.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -19,7 +19,7 @@ pub struct Options {
     pub planted: i64,
 }
 
-/// Checks the fleet that is up; exit code 1 when an invariant is broken.
+/// Checks the running fleet; exit code 1 if an invariant is broken.
 ///
 /// # Errors
 /// When no fleet is up or its databases can't be read.

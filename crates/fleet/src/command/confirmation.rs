@@ -1,4 +1,4 @@
-//! Confirmation before data are destroyed: the command says what will be lost and where, and asks at a terminal.
+//! Confirmation before data are destroyed: the command lists what will be lost and where, and asks at a terminal.
 //! Without a terminal it needs `--yes`.
 
 use std::io::{BufRead, IsTerminal as _, Write, stderr, stdin};
@@ -17,7 +17,7 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
-    /// Says what will be lost and asks whether to go on; doesn't ask if nothing will be lost.
+    /// Lists what will be lost and asks whether to continue; doesn't ask if nothing will be lost.
     ///
     /// # Errors
     /// If the answer is no, or there is no terminal and `--yes` wasn't given.
@@ -44,9 +44,9 @@ impl Confirmation {
             return Ok(());
         }
         let Some(input) = input else {
-            bail!("this destroys:{list}\nnobody can be asked here: `{command} --yes` does it");
+            bail!("this destroys:{list}\nthere is no terminal to confirm at: run `{command} --yes`");
         };
-        write!(output, "this destroys:{list}\ngo on? (yes or no) ")?;
+        write!(output, "this destroys:{list}\ncontinue? (yes or no) ")?;
         output.flush()?;
         let mut answer = String::new();
         input.read_line(&mut answer)?;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn at_a_terminal_it_asks_and_says_what_is_lost_and_where() {
+    fn at_a_terminal_it_lists_the_losses_and_asks() {
         let losses = ["the databases in /b/ux/servers/data/postgres"];
         for answer in ["yes\n", "Y\n"] {
             let (outcome, said) = decide(false, &losses, Some(answer));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_can_be_asked_it_takes_a_yes_beforehand() {
+    fn without_a_terminal_it_requires_yes() {
         let losses = ["the streams in /b/ux/servers/data/nats"];
         let refusal = decide(false, &losses, None).0.unwrap_err().to_string();
         assert!(refusal.contains(losses[0]) && refusal.contains("`fleet --home b/ux reset --yes`"), "{refusal}");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_where_nothing_is_lost() {
+    fn nothing_is_asked_if_nothing_is_lost() {
         assert!(decide(false, &[], None).0.is_ok());
     }
 }

@@ -5,10 +5,10 @@ use flotilla_servers::{Layout, provision};
 
 use crate::home::Home;
 
-/// Gets the servers' binaries.
+/// Downloads the servers' binaries.
 ///
 /// # Errors
-/// When they can't be had; the text says what to do.
+/// If they can't be downloaded or built; the error names the fix.
 pub async fn run(home: &Home) -> Result<()> {
     let layout = Layout::open(home.servers())?;
     let binaries = provision(&layout, &|line: &str| println!("{line}")).await?;

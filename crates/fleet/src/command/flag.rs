@@ -1,7 +1,7 @@
-//! `fleet flag`: shows and switches the feature flags of the fleet that is up.
+//! `fleet flag`: shows and sets the feature flags of the running fleet.
 //!
-//! Owns the list of flags that the services ask. Definitions are checked here, by what the services check them with,
-//! before they are written; then the services are asked whether they have taken them over.
+//! Owns the list of flags that the services use. Definitions are validated here, with the services' own code, before they
+//! are written; then the services are polled until they have applied them.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ pub struct Options {
     pub command: Command,
 }
 
-/// What can be done with flags.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the flags that services use, and their values.
@@ -43,7 +43,7 @@ pub enum Command {
     },
 }
 
-/// What a flag is to be.
+/// Options of `fleet flag set`.
 #[derive(Debug, Args)]
 pub struct SetOptions {
     /// The flag.
@@ -58,11 +58,11 @@ pub struct SetOptions {
     pub any: bool,
 }
 
-/// A flag that a service asks.
+/// A flag that a service uses.
 struct Known {
     name: &'static str,
     service: &'static str,
-    /// What holds where nobody defines it.
+    /// The value without a definition.
     default: &'static str,
     meaning: &'static str,
 }
@@ -72,20 +72,20 @@ const KNOWN: [Known; 2] = [
         name: "accept-orders",
         service: "orders",
         default: "on",
-        meaning: "new orders are taken; off: those accepted go on",
+        meaning: "new orders are accepted; off: only accepted ones continue",
     },
     Known {
         name: "single-notice",
         service: "notification",
         default: "off",
-        meaning: "a customer is notified of an order once, at its end",
+        meaning: "a customer gets one notice for an order, at its end",
     },
 ];
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
-/// When no fleet is up, or the flag can't be set so.
+/// If no fleet is up, or the definition is invalid.
 pub async fn run(home: &Home, options: Options) -> Result<()> {
     let state = State::of_running(home)?;
     let bucket = SettingsBucket::open(&state).await?;
@@ -113,7 +113,7 @@ async fn list(bucket: &SettingsBucket) -> Result<()> {
 async fn set(state: &State, bucket: &SettingsBucket, options: &SetOptions) -> Result<()> {
     let known = find(&options.flag, options.any)?;
     let definition = definition(options)?;
-    Flag::parse(&options.flag, &definition).with_context(|| format!("{} can't be set so", options.flag))?;
+    Flag::parse(&options.flag, &definition).with_context(|| format!("invalid definition of {}", options.flag))?;
     let revision = bucket.set(&format!("{FLAGS}{}", options.flag), definition.clone()).await?;
     println!("{} is {}", options.flag, summary(&definition));
     report_adoption(state, known, &options.flag, revision).await
@@ -128,11 +128,11 @@ async fn clear(state: &State, bucket: &SettingsBucket, flag: &str) -> Result<()>
         return Ok(());
     };
     let known = KNOWN.iter().find(|known| known.name == flag);
-    println!("{flag} is cleared{}", known.map(|known| format!(": {} by default", known.default)).unwrap_or_default());
+    println!("{flag} is cleared{}", known.map(|known| format!("; default: {}", known.default)).unwrap_or_default());
     report_adoption(state, known, flag, revision).await
 }
 
-/// Waits until the service that asks the flag has taken the change over, and reports it.
+/// Waits until the service that uses the flag has applied the change, and reports it.
 async fn report_adoption(state: &State, known: Option<&Known>, flag: &str, revision: u64) -> Result<()> {
     let Some(known) = known else { return Ok(()) };
     let adopted = |flags: &Value| {
@@ -141,19 +141,19 @@ async fn report_adoption(state: &State, known: Option<&Known>, flag: &str, revis
         (source["version"].as_u64()? >= revision).then_some(refused)
     };
     match admin::until(state, known.service, "/flags", adopted).await {
-        Some(None) => println!("{}", good(&format!("in force in {}", known.service))),
-        Some(Some(why)) => bail!("{} refuses it: {why}", known.service),
-        None => println!("{}", bad(&format!("{} hasn't taken it over within {} s", known.service, ADOPTION.as_secs()))),
+        Some(None) => println!("{}", good(&format!("applied by {}", known.service))),
+        Some(Some(why)) => bail!("{} refused it: {why}", known.service),
+        None => println!("{}", bad(&format!("{} hasn't applied it within {} s", known.service, ADOPTION.as_secs()))),
     }
     Ok(())
 }
 
-/// The flag of this name; none where any name will do.
+/// The flag with this name; `None` if it is unknown and `--any` is set.
 fn find(name: &str, any: bool) -> Result<Option<&'static Known>> {
     let known = KNOWN.iter().find(|known| known.name == name);
     if known.is_none() && !any {
         let refused = unknown("flag", name, KNOWN.iter().map(|known| known.name));
-        bail!("{refused} (no service asks it; --any writes it all the same)");
+        bail!("{refused} (use --any to set a flag that no service uses)");
     }
     Ok(known)
 }
@@ -162,7 +162,7 @@ fn find(name: &str, any: bool) -> Result<Option<&'static Known>> {
 fn definition(options: &SetOptions) -> Result<String> {
     if let Some(path) = options.value.strip_prefix('@') {
         if !options.users.is_empty() {
-            bail!("--user goes with on, off and shares; the definition in {path} names its own users");
+            bail!("--user works only with on, off and percentages; the definition in {path} names its own users");
         }
         return fs::read_to_string(path).with_context(|| format!("{path} can't be read"));
     }
@@ -175,7 +175,7 @@ fn definition(options: &SetOptions) -> Result<String> {
     if !options.users.is_empty() {
         let users: Vec<&str> = options.users.iter().map(|user| user.trim_start_matches("users/")).collect();
         if let Some(wrong) = users.iter().find(|user| uuid::Uuid::parse_str(user).is_err()) {
-            bail!("--user {wrong}: a user is named by an id, as in users/0190a7e0-0000-7000-8000-000000000000");
+            bail!("--user {wrong}: expected a user id such as users/0190a7e0-0000-7000-8000-000000000000");
         }
         let others = rule.unwrap_or(Value::Null);
         rule = Some(json!({ "if": [{ "in": [{ "var": "targetingKey" }, users] }, "on", others] }));
@@ -189,28 +189,28 @@ fn definition(options: &SetOptions) -> Result<String> {
     Ok(flag.to_string())
 }
 
-/// The weights of a share: whole percents out of 100, finer ones out of 10000.
+/// The weights of a percentage: whole ones out of 100, finer ones out of 10000.
 fn parts_of(share: &str) -> Result<(u32, u32)> {
     let wrong = || {
         let meant = nearest(share, ["on", "off", "true", "false"]);
         let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-        format!("{share:?} is neither on, off, nor a share such as 25%, nor @FILE{meant}")
+        format!("invalid value {share:?}; use on, off, a percentage such as 25%, or @FILE{meant}")
     };
     let number = share.strip_suffix('%').with_context(wrong)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if part.len() > 2 || !part.bytes().all(|digit| digit.is_ascii_digit()) {
-        bail!("{share:?}: a share has at most two digits behind the point");
+        bail!("invalid percentage {share:?}: at most two decimal places");
     }
     let whole: u32 = whole.parse().with_context(wrong)?;
     let hundredths: u32 = format!("{part:0<2}").parse().with_context(wrong)?;
     let (on, all) = if hundredths == 0 { (whole, 100) } else { (whole.saturating_mul(100) + hundredths, 10_000) };
     if on > all {
-        bail!("{share:?} is more than all users");
+        bail!("invalid percentage {share:?}: at most 100%");
     }
     Ok((on, all - on))
 }
 
-/// A definition in few words.
+/// A short description of a definition.
 fn summary(text: &str) -> String {
     let Ok(flag) = serde_json::from_str::<Value>(text) else { return "not JSON".to_owned() };
     if flag["state"] == "DISABLED" {
@@ -221,7 +221,7 @@ fn summary(text: &str) -> String {
         let shares = rule["fractional"].as_array()?;
         let weight = |share: &Value| share[1].as_u64();
         let all: u64 = shares.iter().filter_map(weight).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
+        #[expect(clippy::cast_precision_loss, reason = "a percentage for display")]
         let percent = weight(shares.first()?)? as f64 * 100.0 / all.max(1) as f64;
         Some(format!("{} for {percent}% of the users", shares.first()?[0].as_str()?))
     };
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_becomes_a_definition_that_services_read() {
+    fn values_become_definitions_that_services_accept() {
         let named = format!("users/{ADA}");
         for (value, users, shown) in [
             ("on", vec![], "on"),
@@ -272,11 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_values_are_refused() {
         for value in ["onn", "25", "-1%", "101%", "0.125%", "%", "1.x%", "@/there/is/no/such/file"] {
             assert!(definition(&options(value, &[])).is_err(), "{value}");
         }
-        assert!(definition(&options("off", &["users/bob"])).unwrap_err().to_string().contains("is named by an id"));
+        assert!(definition(&options("off", &["users/bob"])).unwrap_err().to_string().contains("expected a user id"));
         let meant = find("acept-orders", false).map(|_| ()).unwrap_err().to_string();
         assert!(meant.contains("unknown flag \"acept-orders\"; use one of"), "{meant}");
         let meant = definition(&options("of", &[])).unwrap_err().to_string();

@@ -22,7 +22,7 @@ pub struct Options {
     pub service: Option<String>,
 }
 
-/// What can be done with levels.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the filter and the rules of each service.
@@ -61,7 +61,7 @@ impl SetOptions {
     }
 }
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
 /// When no fleet is up, or a service refuses.
@@ -89,17 +89,17 @@ pub async fn run(home: &Home, options: &Options) -> Result<()> {
     }
     print!("{}", table.render());
     if !silent.is_empty() {
-        println!("{}", bad(&format!("no answer: {}", silent.join(", "))));
+        println!("{}", bad(&format!("no response: {}", silent.join(", "))));
     }
     Ok(())
 }
 
-/// What a service logs; `None` where it doesn't answer.
+/// The filter and rules of a service; `None` if it doesn't respond.
 async fn ask(state: &State, service: &str, method: &str, body: &str) -> Result<Option<Value>> {
     let Ok((status, answer)) = probe::send(state.admin(service)?, method, "/logging", body).await else {
         return Ok(None);
     };
-    let answer: Value = serde_json::from_str(&answer).with_context(|| format!("{service} doesn't speak JSON"))?;
+    let answer: Value = serde_json::from_str(&answer).with_context(|| format!("{service} didn't return JSON"))?;
     if status != 200 {
         bail!("{service}: {}", answer["error"].as_str().unwrap_or("refused"));
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_service_logs_is_shown_rule_by_rule() {
+    fn the_filter_and_rules_of_a_service_are_shown() {
         let logging = json!({"filter": "info", "origin": "telemetry.filter", "rules": [
             {"user": "u-1", "filter": "debug", "ends_in_s": 60},
             {"all": null, "filter": "warn", "ends_in_s": 5},

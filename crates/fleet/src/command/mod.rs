@@ -1,4 +1,4 @@
-//! What `fleet` can do, one file a command: its options, and what it prints.
+//! The commands of `fleet`, one file per command: its options and its output.
 
 pub mod backup;
 pub mod certs;

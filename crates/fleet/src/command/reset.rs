@@ -13,7 +13,7 @@ use crate::{
     runtime::compose,
 };
 
-/// The instances that a fleet keeps in the folder of its servers: its servers' data, and what a benchmark leaves.
+/// The instances that a fleet has in the folder of its servers: its servers, and what a benchmark leaves.
 const INSTANCES: [&str; 4] = ["postgres", "nats", "redis", "bench"];
 
 /// Refuses commands that need a stopped fleet.
@@ -27,7 +27,7 @@ pub fn refuse_running(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// What a reset destroys, and where.
+/// What a reset deletes, and where.
 #[must_use]
 pub fn losses(home: &Home) -> Vec<String> {
     let mut losses = Vec::new();
@@ -83,7 +83,7 @@ pub fn reset(home: &Home) -> Result<()> {
     home.forget_place()
 }
 
-/// [`reset`] for the command line: says what will be lost, asks for confirmation, and reports the result.
+/// [`reset`] for the command line: lists what will be lost, asks for confirmation, and reports the result.
 ///
 /// # Errors
 /// Those of [`reset`], and if the user declines.
@@ -93,9 +93,9 @@ pub async fn run(home: &Home, confirmation: Confirmation) -> Result<()> {
     let own = own_servers::names(home);
     compose::forget(home).await?;
     reset(home)?;
-    println!("forgotten: databases, streams, credentials, certificates and logs; the fetched servers stay");
+    println!("deleted: databases, streams, credentials, certificates and logs; the downloaded servers are kept");
     if !own.is_empty() {
-        println!("your own {} keeps its databases and streams", own.join(" and "));
+        println!("the databases and streams in your own {} are kept", own.join(" and "));
     }
     Ok(())
 }

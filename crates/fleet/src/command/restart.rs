@@ -17,13 +17,13 @@ use crate::{
 pub struct Options {
     /// Service or server (default: the whole fleet).
     pub name: Option<String>,
-    /// Path of another `flotilla` binary, which the service runs from now on, until `reset`.
+    /// Path of another `flotilla` binary for the service, used from now on until `reset`.
     #[arg(long, requires = "name")]
     pub binary: Option<PathBuf>,
 }
 
-/// Restarts everything, or one member; a service by another binary where one is given, which is remembered for each
-/// later start until `reset`.
+/// Restarts everything, or one member. A service may be given another binary, which is used for each later start until
+/// `reset`.
 ///
 /// # Errors
 /// When a stop or a start fails, or a server is given a binary.
@@ -36,7 +36,7 @@ pub async fn run(home: &Home, options: &Options) -> Result<()> {
 }
 
 fn set_binary(home: &Home, name: Option<&str>, binary: &Path) -> Result<()> {
-    let name = name.context("--binary is for one service: name it")?;
+    let name = name.context("--binary needs the name of a service")?;
     if !SERVICES.contains(&name) {
         bail!("--binary is for a service: {}", unknown("service", name, SERVICES));
     }

@@ -1,4 +1,4 @@
-//! `fleet restore`: the databases at a point in time, in a fleet that is down.
+//! `fleet restore`: restores the databases of a stopped fleet to a point in time.
 
 use std::{
     fs::{self, OpenOptions},
@@ -61,14 +61,14 @@ impl Options {
     }
 }
 
-/// Restores, and says what became of the old data.
+/// Restores, and prints where the previous data are.
 ///
 /// # Errors
-/// When the fleet is up, the point can't be reached, or a server fails. Until the replay has succeeded the present data
-/// are as they were; after that `up` refuses until a restore has gone through.
+/// If the fleet is up, the point isn't in the backup, or a server fails. Until the replay has succeeded, the current data
+/// are unchanged; after that, `up` refuses to start until a restore has completed.
 pub async fn run(home: &Home, options: Options) -> Result<()> {
     refuse_other(home)?;
-    // Held to the end, so that no supervisor starts meanwhile.
+    // Held until the end, so that no supervisor can start.
     let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(home.lock())?;
     if lock.try_lock().is_err() {
         bail!("the fleet is up: run `make down` first");
@@ -89,16 +89,18 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
         restored.streams
     );
     if let Some(aside) = restored.aside {
-        let before =
-            format!("the data before: {} (remove it when nobody needs it; `make reset` does too)", aside.display());
+        let before = format!(
+            "the previous data are in {} (delete them when you no longer need them; `make reset` does too)",
+            aside.display()
+        );
         println!("{}", home.naming(&before));
     }
-    let next = "WAL isn't archived any more: begin a new backup, in a new folder, when the fleet is up (`make up`)";
+    let next = "WAL is no longer archived: start the fleet (`make up`) and begin a new backup in a new folder";
     println!("{}", home.naming(next));
     Ok(())
 }
 
-/// The broker whose streams are deleted: the user's own, or the fleet's with its present passwords.
+/// The broker whose streams are deleted: the user's own, or the fleet's with its current passwords.
 fn broker(home: &Home) -> Result<Broker> {
     if let Some(url) = own_servers::agreed(home, External::from_env())?.nats {
         return Ok(Broker::Running(url));
@@ -113,15 +115,20 @@ fn losses(home: &Home) -> Result<Vec<String>> {
     let mut losses = Vec::new();
     let data = data_below(home.servers(), &home.server_name("postgres"));
     if let Some(data) = data.filter(|data| data.join("cluster").exists()) {
-        losses.push(format!("the present state of the databases in {} (put aside there)", data.display()));
+        losses.push(format!("the current state of the databases in {} (a copy is kept there)", data.display()));
     }
     match own_servers::agreed(home, External::from_env())?.nats {
         Some(_) => {
-            losses.push("the streams of your own NATS (FLOTILLA_USE_NATS_URL), which are filled again".to_owned());
+            losses.push(
+                "the streams of your own NATS (FLOTILLA_USE_NATS_URL), which are refilled from the databases"
+                    .to_owned(),
+            );
         }
         None => {
             let data = data_below(home.servers(), &home.server_name("nats"));
-            losses.extend(data.map(|data| format!("the streams in {}, which are filled again", data.display())));
+            losses.extend(
+                data.map(|data| format!("the streams in {}, which are refilled from the databases", data.display())),
+            );
         }
     }
     Ok(losses)

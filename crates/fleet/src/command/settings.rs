@@ -1,4 +1,4 @@
-//! `fleet config`: shows and changes settings of services that run, by the bucket that they share.
+//! `fleet config`: shows and changes settings of running services in the bucket that they share.
 //!
 //! The services read changes from the bucket and report the outcome: only live settings can change, and a service refuses
 //! an invalid value and keeps the one it has.
@@ -28,7 +28,7 @@ pub struct Options {
     pub command: Command,
 }
 
-/// What can be done with settings.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the settings in the bucket; with a service, all of its settings that can change at run time.
@@ -54,10 +54,10 @@ pub enum Command {
     },
 }
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
-/// When no fleet is up, or the setting can't be changed so.
+/// If no fleet is up, or the change isn't allowed.
 pub async fn run(home: &Home, options: Options) -> Result<()> {
     let state = State::of_running(home)?;
     let bucket = SettingsBucket::open(&state).await?;
@@ -72,7 +72,7 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
 async fn list(home: &Home, bucket: &SettingsBucket) -> Result<()> {
     let set = bucket.entries(CONFIG).await?;
     if set.is_empty() {
-        println!("nothing is set: `{}` shows what could be", home.command("config list SERVICE"));
+        println!("nothing is set; run `{}` to list what can be", home.command("config list SERVICE"));
         return Ok(());
     }
     let mut table = Table::new(&["service", "setting", "value"]);
@@ -100,7 +100,7 @@ async fn list_of(state: &State, service: &str) -> Result<()> {
 
 async fn set(state: &State, bucket: &SettingsBucket, service: &str, setting: &str, value: String) -> Result<()> {
     if value.is_empty() {
-        bail!("an empty value sets nothing: `fleet config clear {service} {setting}` takes it back");
+        bail!("the value is empty: to remove the setting, run `fleet config clear {service} {setting}`");
     }
     let mut concerned = Vec::new();
     for name in services(service)? {
@@ -112,26 +112,26 @@ async fn set(state: &State, bucket: &SettingsBucket, service: &str, setting: &st
             }
             None if service != ALL => {
                 let refused = unknown_setting(&config, setting);
-                bail!("{name}: {refused} (`fleet config list {name}` shows those that can change)")
+                bail!("{name}: {refused} (run `fleet config list {name}` to list those that can change)")
             }
             None => {}
         }
     }
     if concerned.len() < services(service)?.len() {
-        // A service takes no setting that it doesn't have: such a key would have it refuse all of them.
+        // A service refuses unknown settings: with such a key it would refuse all of them.
         let names: Vec<_> = concerned.iter().map(|(name, _)| *name).collect();
         if names.is_empty() {
             bail!(unknown_anywhere(setting));
         }
         let have = names.join(", ");
-        bail!("not every service has {setting:?} (but {have}): set it for each");
+        bail!("not every service has {setting:?}, only {have}: set it for each of them");
     }
     let key = key(service, setting);
     let former = bucket.entries(&key).await?.remove("").map(|(value, _)| value);
     bucket.set(&key, value).await?;
     for (name, before) in concerned {
         if let Err(refused) = report_outcome(state, name, setting, before).await {
-            // Left there, it would keep the service from taking over anything else.
+            // Left there, it would keep the service from applying any other change.
             match former {
                 Some(former) => drop(bucket.set(&key, former).await?),
                 None => drop(bucket.clear(&key).await?),
@@ -160,7 +160,7 @@ async fn clear(state: &State, bucket: &SettingsBucket, service: &str, setting: &
     Ok(())
 }
 
-/// Waits until a service has taken the change over or refused it, and reports which.
+/// Waits until a service has applied or refused the change, and reports which.
 async fn report_outcome(state: &State, service: &str, setting: &str, before: u64) -> Result<()> {
     let outcome = |config: &Value| {
         let holds = settings(config).find(|known| known["setting"] == setting).map(|known| {
@@ -174,13 +174,17 @@ async fn report_outcome(state: &State, service: &str, setting: &str, before: u64
     };
     match admin::until(state, service, "/config", outcome).await {
         Some(Ok(Some((value, source)))) => println!("{service}: {} = {} (from {source})", good(setting), value),
-        Some(Ok(None)) => println!("{service}: {setting} is no longer a setting"),
-        Some(Err(why)) => bail!("{service} refuses it, and keeps what it has: {why}"),
+        Some(Ok(None)) => println!("{service} no longer has the setting {setting}"),
+        Some(Err(why)) => bail!("{service} refused it and keeps the current value: {why}"),
         None => {
             let config = config_of(state, service).await?;
             let known = settings(&config).find(|known| known["setting"] == setting);
             let text = |field: &str| known.and_then(|known| known[field].as_str()).unwrap_or("-").to_owned();
-            println!("{service}: {setting} stays {} (from {}, which may be stronger)", text("value"), text("source"));
+            println!(
+                "{service}: {setting} is still {} (from {}, which may take precedence)",
+                text("value"),
+                text("source")
+            );
         }
     }
     Ok(())
@@ -201,13 +205,13 @@ fn unknown_anywhere(setting: &str) -> String {
     format!("unknown setting {setting:?}{}", meant.unwrap_or_default())
 }
 
-/// Refuses what can't be changed so.
+/// Refuses settings that can't be changed in the bucket.
 fn check(service: &str, setting: &str, known: &Value) -> Result<()> {
     if known["live"] != true {
-        bail!("{service} takes {setting} only when it starts: set its variable and restart it");
+        bail!("{service} reads {setting} only at start-up: set its variable and restart it");
     }
     if known["value"].as_str().is_some_and(|value| value.contains("****")) {
-        bail!("{setting} is a secret, and the bucket is no place for one");
+        bail!("{setting} is a secret and can't be set in the bucket");
     }
     Ok(())
 }
@@ -215,7 +219,7 @@ fn check(service: &str, setting: &str, known: &Value) -> Result<()> {
 async fn config_of(state: &State, service: &str) -> Result<Value> {
     check_service(service)?;
     let config = admin::ask(state, service, "/config").await;
-    config.with_context(|| format!("{service} doesn't report its settings: `fleet status` shows whether it is up"))
+    config.with_context(|| format!("{service} doesn't report its settings: run `fleet status` to see whether it is up"))
 }
 
 fn settings(config: &Value) -> impl Iterator<Item = &Value> {
@@ -249,7 +253,7 @@ mod tests {
     fn only_live_settings_that_are_no_secrets_can_be_set() {
         let known = |live, value: &str| json!({ "setting": "a.b", "live": live, "value": value, "source": "default" });
         check("orders", "a.b", &known(true, "1s")).unwrap();
-        assert!(check("orders", "a.b", &known(false, "1s")).unwrap_err().to_string().contains("only when it starts"));
+        assert!(check("orders", "a.b", &known(false, "1s")).unwrap_err().to_string().contains("only at start-up"));
         assert!(check("orders", "a.b", &known(true, "****")).unwrap_err().to_string().contains("secret"));
         assert_eq!(services("all").unwrap().len(), SERVICES.len());
         let refused = services("order").unwrap_err().to_string();

@@ -10,7 +10,7 @@ use crate::home::Home;
 /// Options of `fleet token`.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// E-mail address of the user whose token it is; the operator by default.
+    /// E-mail address of the user to sign in (default: the operator).
     #[arg(long = "as", value_name = "EMAIL", requires = "password")]
     pub email: Option<String>,
     /// Password of the user in --as.
@@ -24,7 +24,7 @@ impl std::fmt::Debug for Options {
     }
 }
 
-/// Signs in and prints the token, which is valid for some minutes.
+/// Signs in and prints the token, which is valid for a few minutes.
 ///
 /// # Errors
 /// When no fleet is up or the credentials are refused.

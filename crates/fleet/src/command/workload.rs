@@ -1,4 +1,4 @@
-//! `fleet demo`, `replay`, `chaos` and `load`: what the workloads get of the fleet that is up.
+//! `fleet demo`, `replay`, `chaos` and `load`: run workloads against the running fleet.
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -15,7 +15,7 @@ use crate::{
     runtime, services,
 };
 
-/// The fleet that is up, as a workload reaches it.
+/// The running fleet, as the workloads need it.
 ///
 /// # Errors
 /// When no fleet is up.
@@ -60,7 +60,7 @@ impl Supervisor for Home {
     }
 }
 
-/// A shop's day.
+/// Runs the demo.
 ///
 /// # Errors
 /// When no fleet is up, or orders don't end.
@@ -68,7 +68,7 @@ pub async fn demo(home: &Home, options: demo::Options) -> Result<ExitCode> {
     demo::run(&fleet(home)?, options).await
 }
 
-/// The orders of CSV files.
+/// Replays the orders from CSV files.
 ///
 /// # Errors
 /// When no fleet is up, a file can't be read, or orders don't end.
@@ -76,7 +76,7 @@ pub async fn replay(home: &Home, options: replay::Options) -> Result<ExitCode> {
     replay::run(&fleet(home)?, home, options).await
 }
 
-/// A demo while members are killed and messages removed.
+/// Runs a demo while members are killed and messages removed.
 ///
 /// # Errors
 /// When no native fleet is up, or orders don't end.
@@ -85,7 +85,7 @@ pub async fn chaos(home: &Home, options: chaos::Options) -> Result<ExitCode> {
     chaos::run(&fleet(home)?, home, options).await
 }
 
-/// Orders at a fixed rate, beside bare PostgreSQL where that is asked for.
+/// Measures orders at a fixed rate, and bare PostgreSQL if asked to.
 ///
 /// # Errors
 /// When no native fleet is up, or orders don't end.

@@ -1,4 +1,4 @@
-//! What a fleet is opened with: passwords made at first start, and the users of NATS with what each may do.
+//! A fleet's credentials: passwords generated at the first start, and the users of NATS with their permissions.
 
 pub mod nats_users;
 pub mod secrets;

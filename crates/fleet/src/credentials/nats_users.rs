@@ -2,8 +2,8 @@
 //!
 //! A service can publish only to its own stream, can't change another's, and can neither read nor ack nor change by
 //! another's durable consumer; streams and consumers are those that the contracts declare. All of them may read every
-//! stream: its content is meant for consumers. All users are in nats-server's one account, so streams from before there
-//! were users are kept.
+//! stream: its content is meant for consumers. All users are in nats-server's one account, so that streams from before
+//! there were users are kept.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ fn of_others(service: &str) -> Vec<String> {
     }
     for consumer in consumers::ALL.iter().filter(|consumer| consumer.service != service) {
         subjects.extend(of_consumer(consumer));
-        // The relay that owns a stream deletes its consumers when the stream was lost.
+        // The relay that owns a stream deletes its consumers after the stream was lost.
         if consumer.stream.service != service {
             subjects.push(format!("$JS.API.CONSUMER.DELETE.{}.{}", consumer.stream.name, consumer.durable));
         }
@@ -57,7 +57,7 @@ fn of_others(service: &str) -> Vec<String> {
     subjects
 }
 
-/// Subjects by which a durable consumer is made, changed, read and acked.
+/// Subjects to create, change, read and ack a durable consumer.
 fn of_consumer(consumer: &Consumer) -> [String; 5] {
     let (stream, durable) = (consumer.stream.name, consumer.durable);
     [

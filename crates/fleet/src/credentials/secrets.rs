@@ -1,4 +1,4 @@
-//! Credentials made at random at first start: there are no default ones.
+//! Random credentials, generated at the first start: there are no default ones.
 
 use std::{collections::BTreeMap, fs, io};
 
@@ -10,7 +10,7 @@ use crate::{DATABASES, credentials::nats_users, home::Home};
 
 /// The first operator's e-mail address.
 pub const OPERATOR: &str = "operator@flotilla.local";
-/// Letters and digits of a password: 24 of 62 are 142 bits.
+/// Number of characters of a password: 24 of 62 letters and digits are 142 bits.
 const PASSWORD_LENGTH: usize = 24;
 
 /// Credentials of one fleet.
@@ -22,7 +22,7 @@ pub struct Secrets {
     pub admin_password: String,
     /// PostgreSQL's superuser.
     pub postgres_password: String,
-    /// The roles of the services' databases, by role.
+    /// The passwords of the services' database roles, by role.
     pub role_passwords: BTreeMap<String, String>,
     /// Passwords of the users of NATS, by name.
     #[serde(default)]
@@ -33,7 +33,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads the credentials, making them where there are none yet.
+    /// Reads the credentials, or generates them if there are none yet.
     ///
     /// # Errors
     /// When they can't be read or written.
@@ -97,7 +97,7 @@ pub fn nats_passwords() -> BTreeMap<String, String> {
     nats_users::names().map(|name| (name.to_owned(), password())).collect()
 }
 
-/// A fresh password, at random.
+/// A new random password.
 #[must_use]
 pub fn password() -> String {
     rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()

@@ -151,7 +151,7 @@ impl Home {
         !self.place.prefix.is_empty()
     }
 
-    /// The lock that a living supervisor holds.
+    /// The lock that a running supervisor holds.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.root.join("supervisor.lock")
@@ -163,31 +163,31 @@ impl Home {
         self.root.join("state.json")
     }
 
-    /// Variables for a shell.
+    /// The file with variables for a shell.
     #[must_use]
     pub fn env(&self) -> PathBuf {
         self.root.join("env")
     }
 
-    /// What a fleet in containers keeps here.
+    /// The folder of a fleet in containers.
     #[must_use]
     pub fn containers(&self) -> PathBuf {
         self.root.join("compose")
     }
 
-    /// Whether the fleet of this folder was brought up in containers, and not taken down since.
+    /// Whether the fleet of this folder was started in containers and hasn't been stopped since.
     #[must_use]
     pub fn in_containers(&self) -> bool {
         self.containers().join("project").exists()
     }
 
-    /// Credentials made at first start.
+    /// The file with the credentials.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
         self.root.join("secrets.json")
     }
 
-    /// Which servers of the user's the fleet was last brought up with.
+    /// The file with the user's own servers that the fleet was last started with.
     #[must_use]
     pub fn external(&self) -> PathBuf {
         self.root.join("external.json")
@@ -202,7 +202,7 @@ impl Home {
         self.root.join("logs").join(format!("{name}.log"))
     }
 
-    /// How large a log gets before it is put aside, and how many are kept.
+    /// The size at which a log is rotated, and how many old ones are kept.
     #[must_use]
     pub fn rotation(&self) -> Rotation {
         self.rotation
@@ -214,13 +214,13 @@ impl Home {
         self.root.join("hold").join(name)
     }
 
-    /// Marker: something that the supervisor is asked to do once.
+    /// Marker: a one-time request to the supervisor.
     #[must_use]
     pub fn request(&self, name: &str) -> PathBuf {
         self.root.join("requests").join(name)
     }
 
-    /// Replaces a file whole, readable by its owner alone; a reader sees the old or the new one.
+    /// Replaces a file atomically, readable only by its owner; a reader sees the old or the new one.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -246,10 +246,10 @@ impl Home {
             .with_context(|| format!("can't open {}", path.display()))
     }
 
-    /// Whether a supervisor lives, or the fleet is in containers.
+    /// Whether a supervisor is running, or the fleet is in containers.
     ///
     /// # Errors
-    /// When the lock can't be looked at.
+    /// If the lock can't be checked.
     pub fn is_running(&self) -> Result<bool> {
         if self.in_containers() {
             return Ok(true);
@@ -263,7 +263,7 @@ impl Home {
     }
 }
 
-/// `FLOTILLA_LOG_SIZE` (as in `16MiB`) and `FLOTILLA_LOG_FILES`, where they are given.
+/// Reads `FLOTILLA_LOG_SIZE` (such as `16MiB`) and `FLOTILLA_LOG_FILES`, if they are set.
 fn rotation(variable: impl Fn(&str) -> Option<String>) -> Result<Rotation> {
     let mut rotation = Rotation::default();
     if let Some(size) = variable("FLOTILLA_LOG_SIZE") {

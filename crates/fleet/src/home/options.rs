@@ -16,13 +16,13 @@ const FAULTS: &str = "faults";
 const OBSERVABILITY: &str = "observed";
 
 impl Home {
-    /// Whether the fleet speaks TLS, as the last `up` said.
+    /// Whether the fleet uses TLS, as chosen at the last `up`.
     #[must_use]
     pub fn tls(&self) -> bool {
         self.root.join(TLS).exists()
     }
 
-    /// Remembers whether the fleet speaks TLS.
+    /// Records whether the fleet uses TLS.
     ///
     /// # Errors
     /// When the marker can't be written or removed.
@@ -30,13 +30,13 @@ impl Home {
         self.set(TLS, tls)
     }
 
-    /// Whether faults may be switched on in the services, as the last `up` said.
+    /// Whether faults may be switched on in the services, as chosen at the last `up`.
     #[must_use]
     pub fn faults(&self) -> bool {
         self.root.join(FAULTS).exists()
     }
 
-    /// Remembers whether faults may be switched on.
+    /// Records whether faults may be switched on.
     ///
     /// # Errors
     /// When the marker can't be written or removed.
@@ -44,13 +44,13 @@ impl Home {
         self.set(FAULTS, faults)
     }
 
-    /// Whether Prometheus and the others run beside the fleet, as the last `up` said.
+    /// Whether Prometheus and the others run beside the fleet, as chosen at the last `up`.
     #[must_use]
     pub fn observability(&self) -> bool {
         self.root.join(OBSERVABILITY).exists()
     }
 
-    /// Remembers whether Prometheus and the others run beside the fleet.
+    /// Records whether Prometheus and the others run beside the fleet.
     ///
     /// # Errors
     /// When the marker can't be written or removed.
@@ -58,10 +58,10 @@ impl Home {
         self.set(OBSERVABILITY, wanted)
     }
 
-    /// The binary that a service runs instead of the one beside `fleet`, where one was chosen.
+    /// The binary that was chosen for a service instead of the one beside `fleet`.
     ///
     /// # Errors
-    /// When the note of it can't be read.
+    /// If the record of it can't be read.
     pub fn binary(&self, service: &str) -> Result<Option<PathBuf>> {
         match fs::read_to_string(self.binaries().join(service)) {
             Ok(path) => Ok(Some(PathBuf::from(path))),
@@ -70,23 +70,23 @@ impl Home {
         }
     }
 
-    /// Remembers the binary of a service for its next start and all that follow, until [`forget_binaries`].
+    /// Records the binary of a service for its next start and all that follow, until [`forget_binaries`].
     ///
     /// [`forget_binaries`]: Self::forget_binaries
     ///
     /// # Errors
-    /// When there is no such file, or the note can't be written.
+    /// If there is no such file, or the record can't be written.
     pub fn set_binary(&self, service: &str, binary: &Path) -> Result<()> {
-        let binary = binary.canonicalize().with_context(|| format!("there is no {}", binary.display()))?;
-        let path = binary.to_str().with_context(|| format!("{} is no text", binary.display()))?;
+        let binary = binary.canonicalize().with_context(|| format!("{} doesn't exist", binary.display()))?;
+        let path = binary.to_str().with_context(|| format!("the path {} is not UTF-8", binary.display()))?;
         fs::create_dir_all(self.binaries())?;
         self.write_private(&self.binaries().join(service), path.as_bytes())
     }
 
-    /// From its next start on, each service runs the binary beside `fleet` again.
+    /// Lets each service run the binary beside `fleet` again from its next start on.
     ///
     /// # Errors
-    /// When a note can't be removed.
+    /// If a record can't be removed.
     pub fn forget_binaries(&self) -> Result<()> {
         match fs::remove_dir_all(self.binaries()) {
             Err(error) if error.kind() != NotFound => Err(error.into()),

@@ -1,7 +1,7 @@
-//! The user's own PostgreSQL and NATS, as the fleet was last brought up with them.
+//! The user's own PostgreSQL and NATS with which the fleet was last started.
 //!
-//! The shell that restores may lack the variables that were set at `up`, or have others: then a private broker would be
-//! emptied while the one that the fleet uses keeps its streams. So `up` remembers them, and a difference is refused.
+//! A restore may run in a shell without the variables that were set at `up`, or with others: it would then empty a private
+//! broker, and the one that the fleet uses would keep its streams. So `up` records them, and a difference is refused.
 
 use std::fs;
 
@@ -10,10 +10,10 @@ use flotilla_servers::External;
 
 use super::Home;
 
-/// Remembers which servers of the user's the fleet is brought up with.
+/// Records the user's own servers that the fleet is started with.
 ///
 /// # Errors
-/// When the note can't be written.
+/// If the record can't be written.
 pub fn remember(home: &Home, external: &External) -> Result<()> {
     let note = [&external.postgres, &external.nats];
     home.write_private(&home.external(), &serde_json::to_vec(&note)?)
@@ -28,10 +28,10 @@ pub fn names(home: &Home) -> Vec<&'static str> {
     ["PostgreSQL", "NATS"].into_iter().zip(note).filter(|(_, url)| url.is_some()).map(|(name, _)| name).collect()
 }
 
-/// The servers of the user's that the fleet uses. The variables tell it where the fleet has never been up.
+/// The user's own servers that the fleet uses. If the fleet has never been started, the variables decide.
 ///
 /// # Errors
-/// When the variables say something else than when the fleet was brought up.
+/// If the variables have changed since the fleet was started.
 pub fn agreed(home: &Home, present: External) -> Result<External> {
     let note = match fs::read(home.external()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(present),
@@ -41,11 +41,11 @@ pub fn agreed(home: &Home, present: External) -> Result<External> {
     let variables =
         [("FLOTILLA_USE_POSTGRES_URL", postgres, &present.postgres), ("FLOTILLA_USE_NATS_URL", nats, &present.nats)];
     for (name, then, now) in variables {
-        // What they say may hold a password.
+        // The values may contain a password.
         match (then, now) {
-            (None, Some(_)) => bail!("the fleet was brought up without {name}: unset it"),
+            (None, Some(_)) => bail!("the fleet was started without {name}: unset it"),
             (Some(then), now) if now.as_ref() != Some(&then) => {
-                bail!("the fleet was brought up with another {name}: set it as it was then");
+                bail!("the fleet was started with another {name}: set the value that it had then");
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Ports of the services: those of the last run where they are free, so that addresses stay.
+//! Ports of the services: those of the last run if they are free, so that addresses stay the same.
 
 use std::{collections::BTreeMap, fs, net::TcpListener};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Home;
 
-/// Chooses a port for each name and remembers it.
+/// Chooses a port for each name and records it.
 pub fn pick(home: &Home, file: &str, names: &[String]) -> Result<BTreeMap<String, u16>> {
     let path = home.root().join(file);
     let before: BTreeMap<String, u16> =

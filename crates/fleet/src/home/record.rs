@@ -17,7 +17,7 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "home.json";
-/// The most characters of the path's last part that are used in names, for readability.
+/// Maximum number of characters of the path's last part in names, where it is for readability.
 const READABLE: usize = 24;
 
 /// The content of the record.
@@ -123,11 +123,11 @@ impl Record {
         }
         let inside = data_below(&self.root, "postgres").is_some();
         match given {
-            // Started by a build that kept no record.
+            // The home was started by a build without records.
             Some(given) if inside && !given.prefix.is_empty() => Err(self.elsewhere(&self.root, &given.servers)),
             Some(given) => Ok(given),
             None if !inside && self.was_a_guest() => bail!(
-                "{} was brought up with --servers by an earlier version, which didn't note the folder: give it once more",
+                "{} was started with --servers by an earlier version, which didn't record the folder: pass --servers once more",
                 self.root.display()
             ),
             None => Ok(Place::own(&self.root)),
@@ -145,7 +145,7 @@ impl Record {
         Ok(Place { servers, prefix })
     }
 
-    /// The name of something that this home owns among other homes' things: `<the path's last part>-<id>-<name>`.
+    /// The name of something of this home in a place that homes share: `<the path's last part>-<id>-<name>`.
     pub fn name(&self, name: &str) -> String {
         let plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '-';
         let readable: String = self.last_part().to_lowercase().chars().filter(plain).take(READABLE).collect();

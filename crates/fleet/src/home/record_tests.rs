@@ -66,7 +66,7 @@ fn the_folder_of_servers_is_remembered_and_another_is_refused_until_a_reset() {
 }
 
 #[test]
-fn a_home_with_data_of_its_own_is_no_guest() {
+fn a_home_with_data_of_its_own_does_not_use_other_servers() {
     let room = Room::new();
     let own = Home::open(&room.path("a/ux"), None).unwrap();
     // The layout of a build without records.
@@ -90,7 +90,7 @@ fn data_that_an_earlier_version_named_belong_to_the_home_that_last_ran_on_them()
         fs::write(root.join("server-ports.json"), format!("{{\"postgres\": {port}}}")).unwrap();
         fs::write(root.join("env"), "").unwrap();
         let forgetful = Home::open(&root, None).unwrap_err().to_string();
-        assert!(forgetful.contains("give it once more"), "{forgetful}");
+        assert!(forgetful.contains("pass --servers once more"), "{forgetful}");
         assert_eq!(room.home(name).server_name("postgres") == "ux-postgres", mine, "{name}");
     }
     reset::reset(&room.home("b/ux")).unwrap();
@@ -131,7 +131,7 @@ fn a_copy_of_a_home_that_was_moved_afterwards_is_another() {
 }
 
 #[test]
-fn containers_belong_to_one_home_as_well() {
+fn containers_belong_to_one_home_too() {
     let room = Room::new();
     let (one, other) = (room.home("a/.flotilla"), room.home("b/.flotilla"));
     assert_ne!(one.project(), other.project());
@@ -145,15 +145,17 @@ fn containers_belong_to_one_home_as_well() {
 }
 
 #[test]
-fn suggested_commands_name_the_home_that_was_given() {
+fn suggested_commands_name_the_given_home() {
     let room = Room::new();
     let home = room.home("a/ux");
     let given = home.root().display();
-    let text = home.naming("run `make up`, `fleet logs archive` tells more; `make build` stays");
+    let text = home.naming("run `make up`, `fleet logs archive` shows more; `make build` is unchanged");
     assert_eq!(
         text,
-        format!("run `fleet --home {given} up`, `fleet --home {given} logs archive` tells more; `make build` stays")
+        format!(
+            "run `fleet --home {given} up`, `fleet --home {given} logs archive` shows more; `make build` is unchanged"
+        )
     );
-    assert_eq!(home.naming(&text), text, "once is enough");
+    assert_eq!(home.naming(&text), text, "the home is named only once");
     assert_eq!(room.home("a/a b").command("reset"), format!("fleet --home '{}' reset", room.path("a/a b").display()));
 }

@@ -1,4 +1,4 @@
-//! The state of the fleet that is up, as its supervisor publishes it: `.flotilla/state.json`.
+//! The state of the running fleet, published by its supervisor in `.flotilla/state.json`.
 
 use std::{fs, io, path::PathBuf};
 
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use super::Home;
 use crate::{DATABASES, SERVICES};
 
-/// How far the fleet is.
+/// The phase of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "phase", content = "detail")]
 pub enum Phase {
-    /// Under way; the text says with what.
+    /// Starting; the text describes the current step.
     Starting(String),
     /// Every service is ready.
     Ready,
-    /// It could not start, and the supervisor has ended.
+    /// It failed to start, and the supervisor has exited.
     Failed(String),
-    /// Stopped in order.
+    /// It was stopped.
     Stopped,
 }
 
@@ -29,13 +29,13 @@ pub enum Phase {
 pub struct Member {
     /// Service or server.
     pub name: String,
-    /// Its process id; absent while it doesn't run.
+    /// Its process id; absent while it isn't running.
     pub pid: Option<u32>,
     /// Where it listens: the gRPC address of a service, the URL of a server.
     pub address: String,
     /// Admin URL of a service.
     pub admin: Option<String>,
-    /// From start to ready, in milliseconds.
+    /// Time from start to ready, in milliseconds.
     pub start_ms: Option<u64>,
     /// Restarts since the fleet came up.
     pub restarts: u32,
@@ -48,7 +48,7 @@ pub struct Member {
 pub struct State {
     /// The supervisor's process id.
     pub supervisor: u32,
-    /// How far it is.
+    /// Its phase.
     #[serde(flatten)]
     pub phase: Phase,
     /// Servers first, then services.
@@ -63,16 +63,16 @@ pub struct State {
     pub redis_url: String,
     /// Where the servers' binaries came from.
     pub sources: String,
-    /// Where the certificates lie, of a fleet that speaks TLS.
+    /// The folder of the certificates, if the fleet uses TLS.
     #[serde(default)]
     pub certificates: Option<PathBuf>,
 }
 
 impl State {
-    /// Reads the last state; `None` where there has been none.
+    /// Reads the last state; `None` if there is none.
     ///
     /// # Errors
-    /// When the file is there and can't be read.
+    /// If the file exists and can't be read.
     pub fn read(home: &Home) -> Result<Option<Self>> {
         match fs::read(home.state()) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).context("state.json is damaged: run `make reset`")?)),
@@ -123,7 +123,7 @@ impl State {
         Ok(format!("{scheme}://{}", self.member(service)?.address))
     }
 
-    /// A service's address as it is shown: with its scheme where that isn't the plain one.
+    /// A service's address for display: with its scheme if it isn't plain HTTP.
     #[must_use]
     pub fn shown(&self, service: &Member) -> String {
         if self.certificates.is_some() { format!("https://{}", service.address) } else { service.address.clone() }

@@ -1,4 +1,4 @@
-//! Where a fleet runs: as processes of this machine under our own supervisor, as containers by Compose, or in a cluster.
+//! Where a fleet runs: as processes of this machine under its own supervisor, as containers by Compose, or in a cluster.
 //!
 //! Everything that differs between them is behind [`Runtime`]; what asks for one is [`of`] and [`named`] alone.
 
@@ -13,14 +13,14 @@ use flotilla_config::unknown;
 use self::{compose::Compose, kubernetes::Kubernetes, native::Native};
 use crate::home::Home;
 
-/// What `up` is asked for.
+/// The options of `up`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UpOptions {
     /// Mutual TLS between all services, and TLS at the gateway.
     pub tls: bool,
     /// Faults can be switched on.
     pub faults: bool,
-    /// With Prometheus and the others.
+    /// Whether Prometheus and the other observability programs run too.
     pub observability: bool,
 }
 
@@ -29,19 +29,19 @@ pub struct UpOptions {
 pub struct LogOptions<'a> {
     /// Service or server; all where absent.
     pub name: Option<&'a str>,
-    /// Go on as lines are added.
+    /// Whether to follow the logs.
     pub follow: bool,
-    /// Lines to show of each log.
+    /// Number of lines to show from each log.
     pub lines: usize,
 }
 
-/// What an operator does to a fleet, wherever it runs. Errors name what is to be done instead.
+/// The operations on a fleet, wherever it runs. Errors name the alternative.
 #[async_trait]
 pub trait Runtime: Send + Sync {
-    /// Starts the fleet where it isn't up, and prints its table.
+    /// Starts the fleet unless it is up, and prints its table.
     async fn up(&self, home: &Home, options: UpOptions) -> Result<()>;
 
-    /// Stops the fleet; nothing happens to one that isn't up.
+    /// Stops the fleet, if it is up.
     async fn down(&self, home: &Home) -> Result<()>;
 
     /// Restarts one member, or all.
@@ -53,20 +53,20 @@ pub trait Runtime: Send + Sync {
     /// Starts one member that was stopped.
     async fn start(&self, home: &Home, name: &str) -> Result<()>;
 
-    /// Prints the fleet's members, as a table or as JSON; whether all of them run.
+    /// Prints the fleet's members as a table or JSON; returns whether all of them are running.
     async fn status(&self, home: &Home, json: bool) -> Result<bool>;
 
-    /// Prints the ends of logs.
+    /// Prints the last lines of logs.
     async fn logs(&self, home: &Home, options: LogOptions<'_>) -> Result<()>;
 
-    /// Fails where members aren't processes of this machine, with ids, signals and memory.
+    /// Fails if the members aren't processes of this machine, with ids, signals and memory.
     fn require_processes(&self) -> Result<()>;
 
-    /// Fails where backups aren't ours to take.
+    /// Fails if `fleet backup` and `fleet restore` don't work in this runtime.
     fn require_backups(&self) -> Result<()>;
 }
 
-/// The runtime of the fleet that is up in a home. Where none is up it is the native one, or with `RUNTIME=k8s` the cluster.
+/// The runtime of the running fleet of a home. If none is running, it is the native one, or with `RUNTIME=k8s` the cluster.
 #[must_use]
 pub fn of(home: &Home) -> Box<dyn Runtime> {
     if home.in_containers() {
@@ -79,7 +79,7 @@ pub fn of(home: &Home) -> Box<dyn Runtime> {
 /// The runtime that `--runtime` names.
 ///
 /// # Errors
-/// When there is none of that name.
+/// If there is none with this name.
 pub fn named(name: &str) -> Result<Box<dyn Runtime>> {
     match name {
         native::NAME => Ok(Box::new(Native)),

@@ -1,4 +1,4 @@
-//! What a service's admin endpoints say.
+//! Queries a service's admin endpoints.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 use super::probe;
 use crate::{SERVICES, home::state::State};
 
-/// How long services are waited for to take a change over.
+/// How long to wait for a service to apply a change.
 pub const ADOPTION: Duration = Duration::from_secs(5);
-/// How often they are asked.
+/// How often it is polled.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a service's admin port says at a path; `None` where it doesn't answer, or has no such page.
+/// Gets a path of a service's admin port; `None` if it doesn't respond or has no such path.
 pub async fn ask(state: &State, service: &str, path: &str) -> Option<Value> {
     let (status, body) = probe::get(state.admin(service).ok()?, path).await.ok()?;
     if status == 200 { serde_json::from_str(&body).ok() } else { None }
 }
 
-/// Asks again and again until `judge` has an answer, at most for [`ADOPTION`].
+/// Polls until `judge` returns a value, for at most [`ADOPTION`].
 pub async fn until<T>(state: &State, service: &str, path: &str, judge: impl Fn(&Value) -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + ADOPTION;
     loop {
@@ -35,10 +35,10 @@ pub async fn until<T>(state: &State, service: &str, path: &str, judge: impl Fn(&
     }
 }
 
-/// Refuses a service that isn't one.
+/// Refuses an unknown service.
 ///
 /// # Errors
-/// When it isn't.
+/// If there is none with this name.
 pub fn check_service(service: &str) -> Result<()> {
     if SERVICES.contains(&service) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The bucket that the fleet's services share for settings and flags, as its commands read and write it.
+//! Access to the bucket that the fleet's services share for settings and flags.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use crate::home::state::State;
 
-/// How long the broker may take over an answer.
+/// How long the broker may take to respond.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a write may take: a bucket that refuses values is recreated meanwhile.
+/// How long a write may take: a bucket that refuses values may be recreated in that time.
 const WRITING: Duration = Duration::from_secs(20);
-/// How often a bucket that isn't there yet is looked for.
+/// How often to check for a bucket that doesn't exist yet.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The open bucket.
@@ -28,34 +28,34 @@ pub struct SettingsBucket {
 }
 
 impl SettingsBucket {
-    /// Opens the bucket of the fleet that is up. Its services make it.
+    /// Opens the bucket of the running fleet. The services create it.
     ///
     /// # Errors
     /// When the broker doesn't answer, or there is no bucket.
     pub async fn open(state: &State) -> Result<Self> {
         let url = state.broker_url()?;
         let open = async {
-            let client = connect(url).await.context("NATS doesn't answer: `fleet status` tells more")?;
+            let client = connect(url).await.context("NATS doesn't respond: run `fleet status` to see why")?;
             let (jetstream, deadline) = (jetstream::new(client), Instant::now() + PATIENCE / 2);
             loop {
                 match jetstream.get_key_value(BUCKET).await {
-                    // After a loss the services make it anew within a moment.
+                    // After a loss, the services recreate it within moments.
                     Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
                     opened => {
                         break opened.with_context(|| {
-                            format!("there is no bucket {BUCKET}: does any service have remote.nats_url set?")
+                            format!("there is no bucket {BUCKET}: is remote.nats_url set in any service?")
                         });
                     }
                 }
             }
         };
-        let store = tokio::time::timeout(PATIENCE, open).await.context("NATS doesn't answer in time")??;
+        let store = tokio::time::timeout(PATIENCE, open).await.context("NATS doesn't respond in time")??;
         let nats = NatsSettings { url: url.to_owned(), ..NatsSettings::default() };
-        let broker = NatsBroker::connect("fleet settings", &nats).await.context("the address of NATS")?;
+        let broker = NatsBroker::connect("fleet settings", &nats).await.context("invalid address of NATS")?;
         Ok(Self { store, writer: broker.bucket(BUCKET) })
     }
 
-    /// What is set below a prefix: names without it, with their texts and revisions.
+    /// The values below a prefix: their names without it, texts and revisions.
     ///
     /// # Errors
     /// When the broker doesn't answer.
@@ -83,7 +83,7 @@ impl SettingsBucket {
             match self.write(key, &value).await {
                 Ok(Some(revision)) => return Ok(revision),
                 Err(error) if Instant::now() >= deadline => {
-                    return Err(error).with_context(|| format!("{key} could not be written"));
+                    return Err(error).with_context(|| format!("can't write {key}"));
                 }
                 // Another writer was faster, or the broker is unavailable for a moment.
                 Ok(None) | Err(_) => tokio::time::sleep(PAUSE).await,
@@ -105,7 +105,7 @@ impl SettingsBucket {
         if !self.store.entry(key).await?.is_some_and(|entry| is_set(&entry)) {
             return Ok(None);
         }
-        // An empty value says it as well as a deletion, and has a revision that can be waited for.
+        // An empty value means the same as a deletion, and has a revision to wait for.
         self.set(key, String::new()).await.map(Some)
     }
 }

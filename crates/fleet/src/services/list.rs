@@ -2,7 +2,7 @@
 
 const LIST: &str = include_str!("../../../../services/services.txt");
 
-/// What a service has behind its name that owns a database.
+/// The suffix of services that own a database.
 const DATABASE: &str = " database";
 
 /// The services in the order in which they are shown; the gateway needs all others.
@@ -11,7 +11,7 @@ pub const SERVICES: [&str; listed("")] = names("");
 /// The services that own a database.
 pub const DATABASES: [&str; listed(DATABASE)] = names(DATABASE);
 
-/// How many services have `end` behind their names.
+/// The number of services with this suffix.
 const fn listed(end: &str) -> usize {
     let (mut rest, mut count) = (LIST, 0);
     while !rest.is_empty() {
@@ -38,12 +38,12 @@ const fn names<const N: usize>(end: &str) -> [&'static str; N] {
     names
 }
 
-/// Neither empty nor a comment.
+/// Whether a line is neither empty nor a comment.
 const fn is_service(line: &str) -> bool {
     !line.is_empty() && line.as_bytes()[0] != b'#'
 }
 
-/// What is before the first `separator`, and what is behind it.
+/// Splits at the first `separator`.
 const fn split(text: &str, separator: u8) -> (&str, &str) {
     let mut at = 0;
     while at < text.len() && text.as_bytes()[at] != separator {

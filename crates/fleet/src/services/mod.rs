@@ -1,5 +1,5 @@
-//! How the fleet's commands reach services that run: over gRPC, at their admin endpoints, and by the bucket of settings
-//! that they share.
+//! How the fleet's commands reach running services: over gRPC, at their admin endpoints, and through the bucket of
+//! settings that they share.
 
 pub mod admin;
 pub mod bucket;
@@ -10,7 +10,7 @@ use flotilla_rpc::ClientSettings;
 
 use crate::{certs, home::state::State};
 
-/// How the services are called: with the developer's certificate where they speak TLS.
+/// The settings to call the services with: with the developer's certificate if they use TLS.
 #[must_use]
 pub fn client_settings(state: &State) -> ClientSettings {
     let tls = state.certificates.as_deref().map(|folder| certs::settings(folder, certs::DEVELOPER));

@@ -1,4 +1,4 @@
-//! The smallest possible HTTP, for admin endpoints on loopback.
+//! A minimal HTTP client for admin endpoints on loopback.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use tokio::{
     net::TcpStream,
 };
 
-/// An answer later than this is none.
+/// The deadline of a response.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// A longer answer is cut off, in bytes.
+/// The maximum size of a response, in bytes; a longer one is cut off.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
-/// Whether the admin endpoint at `host:port` says that its service is ready.
+/// Whether the admin endpoint at `host:port` reports its service as ready.
 pub async fn is_ready(admin: &str) -> bool {
     get(admin, "/readyz").await.is_ok_and(|(status, _)| status == 200)
 }
 
-/// The status of a path alone, of a server that may keep the connection open.
+/// Only the status of a path, for a server that may keep the connection open.
 ///
 /// # Errors
-/// When nobody answers in time, or not in HTTP.
+/// If there is no HTTP response in time.
 pub async fn status(address: &str, path: &str) -> std::io::Result<u16> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
@@ -40,7 +40,7 @@ pub async fn status(address: &str, path: &str) -> std::io::Result<u16> {
 /// Fetches a path: status and body.
 ///
 /// # Errors
-/// When nobody answers in time, or not in HTTP.
+/// If there is no HTTP response in time.
 pub async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
     send(address, "GET", path, "").await
 }
@@ -48,7 +48,7 @@ pub async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
 /// Sends a request, with JSON where there is a body: status and body.
 ///
 /// # Errors
-/// When nobody answers in time, or not in HTTP.
+/// If there is no HTTP response in time.
 pub async fn send(address: &str, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;

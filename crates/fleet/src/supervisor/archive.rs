@@ -1,4 +1,4 @@
-//! The archive of WAL: `pg_receivewal`, kept alive while a backup's folder asks for it. Nothing runs before that.
+//! The archive of WAL: `pg_receivewal`, kept alive while archiving to a backup's folder is enabled.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::home::Home;
 
-/// How often it is looked whether WAL is to be archived.
+/// How often to check whether WAL is to be archived.
 const LOOK: Duration = Duration::from_millis(200);
-/// Pause after the receiver could not even be found.
+/// Pause if the receiver can't be found.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Archives to the folder that the fleet's marker names, as long as it does, until `stop`.
+/// Archives to the folder that the fleet's marker names, as long as there is one, until `stop`.
 pub async fn keep(home: Home, shared: Arc<SharedState>, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK);
     while stop.run_until_cancelled(look.tick()).await.is_some() {

@@ -9,7 +9,7 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between restarts.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Runs `attempt` again with growing pauses until it succeeds or `stop` is cancelled.
+/// Repeats `attempt` with growing pauses until it succeeds or `stop` is cancelled.
 pub async fn with_backoff<F, Fut>(stop: &CancellationToken, mut attempt: F)
 where
     F: FnMut() -> Fut,

@@ -1,5 +1,5 @@
 //! Claims on servers: only one home may keep data there, and another home is refused before it changes anything.
-//! `docs/homes.md` says how to release a claim. The servers that a fleet starts itself carry its claim too, in case another
+//! `docs/homes.md` describes how to release a claim. The servers that a fleet starts itself carry its claim too, in case another
 //! home is given their addresses.
 //!
 //! A claim is the home's id, stored next to the data: in PostgreSQL as the setting `flotilla.home` of each of the
@@ -50,7 +50,7 @@ pub async fn check(home: &Home, external: &External, secrets: &Secrets) -> Resul
 
 async fn within(server: &str, work: impl Future<Output = Result<()>>) -> Result<()> {
     let done = tokio::time::timeout(PATIENCE, work).await;
-    done.with_context(|| format!("{server} (your own) takes more than {} s", PATIENCE.as_secs()))?
+    done.with_context(|| format!("{server} (your own) doesn't respond within {} s", PATIENCE.as_secs()))?
 }
 
 /// Refuses databases of another home. Unclaimed databases, from an earlier version, belong to this home if it has their
@@ -64,7 +64,7 @@ async fn check_postgres(home: &Home, url: &str, secrets: &Secrets) -> Result<()>
         };
         if !owned {
             bail!(
-                "your own PostgreSQL has a database {database} that isn't of {root}: use another server, or drop it; to \
+                "your own PostgreSQL has a database {database} that doesn't belong to {root}: use another server, or drop it; to \
                  take it over: ALTER DATABASE {database} SET flotilla.home = '{id}'",
                 root = home.root().display(),
                 id = home.id()
@@ -115,13 +115,13 @@ async fn opens(url: &str, database: &str, secrets: &Secrets) -> bool {
 
 async fn connect(url: &str) -> Result<Client> {
     let (client, connection) =
-        tokio_postgres::connect(url, NoTls).await.context("your own PostgreSQL can't be connected to")?;
+        tokio_postgres::connect(url, NoTls).await.context("can't connect to your own PostgreSQL")?;
     // The task ends with the client.
     tokio::spawn(connection);
     Ok(client)
 }
 
-/// Marks servers that the home started itself, whose data are the home's whatever they were before.
+/// Claims the servers that the home started itself; their data belong to it, whatever the claim was before.
 ///
 /// # Errors
 /// If NATS refuses. A cache that doesn't answer is no error.
@@ -140,7 +140,7 @@ pub async fn mark(home: &Home, nats: Option<&str>, redis: Option<&str>) -> Resul
             drop(redis.quit().await);
             connection.abort();
             if let Err(error) = set {
-                tracing::warn!(%error, "Redis refuses the mark of its home");
+                tracing::warn!(%error, "Redis refuses the claim of its home");
             }
             Ok(())
         })
@@ -160,11 +160,11 @@ async fn nats_store(url: &str) -> Result<kv::Store> {
     let context = jetstream::new(options.connect(address).await.context("your own NATS doesn't answer")?);
     let bucket = kv::Config {
         bucket: BUCKET.to_owned(),
-        description: "whose streams these are".to_owned(),
+        description: "the home that owns these streams".to_owned(),
         history: 1,
         ..kv::Config::default()
     };
-    context.create_key_value(bucket).await.context("your own NATS makes no bucket")
+    context.create_key_value(bucket).await.context("can't create a bucket in your own NATS")
 }
 
 async fn claim_nats(home: &Home, url: &str) -> Result<()> {

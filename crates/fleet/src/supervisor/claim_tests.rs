@@ -22,7 +22,10 @@ async fn databases_of_one_home_are_refused_to_another_and_kept_for_the_one() {
     claim_databases(&one, &url).await.unwrap();
     check(&one, &external, &secrets).await.unwrap();
     let refusal = check(&other, &external, &others).await.unwrap_err().to_string();
-    assert!(refusal.contains("a database identity that isn't of") && refusal.contains(other.id()), "{refusal}");
+    assert!(
+        refusal.contains("a database identity that doesn't belong to") && refusal.contains(other.id()),
+        "{refusal}"
+    );
     claim_databases(&other, &url).await.unwrap();
     check(&one, &external, &secrets).await.unwrap();
 }

@@ -11,7 +11,7 @@ use crate::{
     home::state::with_database,
 };
 
-/// Makes each service's database and roles where they are missing, and returns their URLs.
+/// Creates the missing databases and roles of the services, and returns their URLs.
 pub async fn prepare(postgres_url: &str, secrets: &Secrets) -> Result<BTreeMap<&'static str, ServiceUrls>> {
     let superuser = with_database(postgres_url, "postgres");
     let mut databases = BTreeMap::new();
@@ -21,7 +21,7 @@ pub async fn prepare(postgres_url: &str, secrets: &Secrets) -> Result<BTreeMap<&
         let passwords = RolePasswords { owner, system, user };
         let urls = bootstrap_with_passwords(&superuser, name, name, &passwords)
             .await
-            .with_context(|| format!("database {name} can't be prepared"))?;
+            .with_context(|| format!("can't prepare the database {name}"))?;
         databases.insert(name, urls);
     }
     Ok(databases)

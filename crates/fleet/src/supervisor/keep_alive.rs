@@ -1,5 +1,5 @@
-//! A process that is kept alive: started, asked until it is ready, started again with growing pauses when it dies, and
-//! left stopped while a hold says so.
+//! Keeps a process alive: starts it, polls it until it is ready, restarts it with growing pauses when it dies, and leaves
+//! it stopped while its hold marker exists.
 
 use std::time::Duration;
 
@@ -11,37 +11,37 @@ use tokio_util::sync::CancellationToken;
 use super::shared_state::SharedState;
 use crate::home::Home;
 
-/// How often a stop, a hold or a death is looked for.
+/// How often the hold marker is checked.
 const HOLD_PAUSE: Duration = Duration::from_millis(50);
 
-/// When something that ended is started again.
+/// When a process that ended is restarted.
 pub(crate) struct RestartPolicy {
     /// Pause before the first restart; doubled each time.
     pub first: Duration,
     /// Longest such pause.
     pub longest: Duration,
-    /// Who has lived so long starts with the first pause again.
+    /// A process that ran for this long starts with the first pause again.
     pub long_life: Duration,
-    /// How often readiness is asked.
+    /// How often readiness is polled.
     pub ready: Duration,
 }
 
-/// What is kept alive.
+/// A process to keep alive.
 pub(crate) trait Supervised: Sync {
-    /// When it is started again.
+    /// When it is restarted.
     const POLICY: RestartPolicy;
 
-    /// Its name in the state, of its log and of the marker that holds it.
+    /// Its name in the state; also that of its log and its hold marker.
     fn name(&self) -> &'static str;
 
     /// Starts it.
     fn command(&self) -> Result<Command>;
 
-    /// Whether it does its work.
+    /// Whether it is ready.
     fn is_ready(&self) -> impl Future<Output = bool> + Send;
 }
 
-/// Runs it again and again until `stop`, then ends it in order.
+/// Runs the process and restarts it until `stop`, then terminates it.
 pub(crate) async fn keep_alive<P: Supervised>(
     program: &P,
     home: &Home,
@@ -52,8 +52,8 @@ pub(crate) async fn keep_alive<P: Supervised>(
     let mut pause = policy.first;
     while !stop.is_cancelled() {
         let began = Instant::now();
-        if let Err(error) = live(program, home, shared, stop).await {
-            tracing::error!(name, error = format!("{error:#}"), "it can't be run");
+        if let Err(error) = run_once(program, home, shared, stop).await {
+            tracing::error!(name, error = format!("{error:#}"), "process can't be run");
         }
         if stop.is_cancelled() {
             break;
@@ -73,8 +73,13 @@ pub(crate) async fn keep_alive<P: Supervised>(
     shared.stopped(name);
 }
 
-/// One life.
-async fn live<P: Supervised>(program: &P, home: &Home, shared: &SharedState, stop: &CancellationToken) -> Result<()> {
+/// Runs the process once, until it ends or is stopped.
+async fn run_once<P: Supervised>(
+    program: &P,
+    home: &Home,
+    shared: &SharedState,
+    stop: &CancellationToken,
+) -> Result<()> {
     let (began, name) = (Instant::now(), program.name());
     let mut process = Process::spawn_own(program.command()?, &home.log(name), home.rotation())?;
     let pid = process.pid();
@@ -87,7 +92,7 @@ async fn live<P: Supervised>(program: &P, home: &Home, shared: &SharedState, sto
         tokio::select! {
             () = stop.cancelled() => break,
             status = process.wait() => {
-                tracing::warn!(name, pid, status = ?status.ok(), "it ended");
+                tracing::warn!(name, pid, status = ?status.ok(), "process exited");
                 shared.died(name);
                 process.terminate().await;
                 return Ok(());
@@ -104,7 +109,7 @@ async fn live<P: Supervised>(program: &P, home: &Home, shared: &SharedState, sto
     Ok(())
 }
 
-/// Asks until it says yes; the caller stops asking when it dies.
+/// Polls until the process is ready; the caller cancels this when it dies.
 async fn until_ready<P: Supervised>(program: &P) {
     while !program.is_ready().await {
         tokio::time::sleep(P::POLICY.ready).await;

@@ -1,7 +1,7 @@
-//! The supervisor: a background process that owns the servers and services of a native fleet.
+//! The supervisor: a background process that runs the servers and services of a native fleet.
 //!
-//! Started by `fleet up`, ended by `fleet down` (SIGTERM). Holds `supervisor.lock` while it lives, publishes its state in
-//! `state.json`, restarts what dies with backoff, and takes its members down with it however it ends.
+//! Started by `fleet up`, stopped by `fleet down` (SIGTERM). Holds `supervisor.lock` while it runs, publishes its state in
+//! `state.json`, restarts members that die with backoff, and ends its members however it ends itself.
 
 mod archive;
 mod backoff;
@@ -38,11 +38,11 @@ const READY_DEADLINE: Duration = Duration::from_secs(30);
 /// Runs the fleet until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When another supervisor lives, or the fleet can't start; the state says so too.
+/// If another supervisor is running, or the fleet can't start; the state records the reason too.
 pub async fn run(home: Home) -> Result<()> {
     let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(home.lock())?;
     if lock.try_lock().is_err() {
-        bail!("another supervisor runs this fleet");
+        bail!("another supervisor is already running this fleet");
     }
     let stop = CancellationToken::new();
     let signals = tokio::spawn(watch_signals(stop.clone()));
@@ -57,14 +57,14 @@ pub async fn run(home: Home) -> Result<()> {
     outcome
 }
 
-/// Starts all, watches until `stop`, stops all: services first.
+/// Starts all members, supervises them until `stop`, then stops them, services first.
 async fn supervise(home: &Home, shared: &Arc<SharedState>, stop: &CancellationToken) -> Result<()> {
     let secrets = Secrets::complete(home)?;
     clear_markers(home)?;
     if home.tls() {
         certs::ensure(home).await?;
     }
-    // Given up halfway, what has started is killed with its owner.
+    // If this is cancelled, the processes that have started are killed with their owner.
     let prepared = tokio::select! {
         prepared = prepare(home, shared, &secrets) => prepared?,
         () = stop.cancelled() => return Ok(()),
@@ -99,13 +99,13 @@ async fn supervise(home: &Home, shared: &Arc<SharedState>, stop: &CancellationTo
     while services.join_next().await.is_some() {}
     servers_stop.cancel();
     while tasks.join_next().await.is_some() {}
-    // Last, so that it has what PostgreSQL wrote while it ended.
+    // Last, so that it also archives what PostgreSQL writes during its shutdown.
     archive_stop.cancel();
     drop(archive.await);
     ready
 }
 
-/// What services need before they can start.
+/// What services need to start.
 struct Prepared {
     servers: Servers,
     addresses: Addresses,
@@ -113,7 +113,7 @@ struct Prepared {
     stack: Option<Stack>,
 }
 
-/// Starts the servers, and makes and migrates the databases.
+/// Starts the servers, and creates and migrates the databases.
 async fn prepare(home: &Home, shared: &SharedState, secrets: &Secrets) -> Result<Prepared> {
     let external = External::from_env();
     claim::check(home, &external, secrets).await?;
@@ -133,7 +133,7 @@ async fn prepare(home: &Home, shared: &SharedState, secrets: &Secrets) -> Result
     if let Some(stack) = &stack {
         for variables in environment.values_mut() {
             for (name, value) in stack.environment() {
-                // What the user set for one service counts more.
+                // The user's settings for a single service take precedence.
                 variables.entry(name).or_insert(value);
             }
         }
@@ -144,7 +144,7 @@ async fn prepare(home: &Home, shared: &SharedState, secrets: &Secrets) -> Result
     Ok(Prepared { servers, addresses, environment, stack })
 }
 
-/// Waits until every service answers that it is ready.
+/// Waits until every service is ready.
 async fn until_ready(shared: &SharedState, stop: &CancellationToken) -> Result<()> {
     let all_ready = async {
         loop {
@@ -161,11 +161,11 @@ async fn until_ready(shared: &SharedState, stop: &CancellationToken) -> Result<(
     tokio::time::timeout(READY_DEADLINE, all_ready).await.map_err(|_| {
         let waiting = shared.services_not_started();
         let (first, all) = (waiting.first().map_or("supervisor", |name| &**name), waiting.join(", "));
-        anyhow::anyhow!("not ready within {} s: {all}; `fleet logs {first}` tells more", READY_DEADLINE.as_secs())
+        anyhow::anyhow!("not ready within {} s: {all}; run `fleet logs {first}` to see why", READY_DEADLINE.as_secs())
     })
 }
 
-/// SIGTERM and SIGINT stop; SIGHUP of a closing terminal is ignored.
+/// Cancels `stop` on SIGTERM and SIGINT; ignores the SIGHUP of a closing terminal.
 async fn watch_signals(stop: CancellationToken) {
     let listen = |kind| tokio::signal::unix::signal(kind);
     let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup)) =
@@ -183,7 +183,7 @@ async fn watch_signals(stop: CancellationToken) {
     stop.cancel();
 }
 
-/// Holds and requests are of one run only.
+/// Removes holds and requests, which apply to one run only.
 fn clear_markers(home: &Home) -> Result<()> {
     for folder in ["hold", "requests"] {
         for entry in fs::read_dir(home.root().join(folder))? {
@@ -193,7 +193,7 @@ fn clear_markers(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// Writes `.flotilla/env`, which a shell can source. Its names are never read as input.
+/// Writes `.flotilla/env`, which a shell can source. The fleet doesn't read these variables.
 fn write_environment(
     home: &Home,
     shared: &SharedState,
@@ -240,7 +240,7 @@ fn write_environment(
 pub fn start_log(home: &Home) -> Result<()> {
     let log = Mutex::new(Log::open(&home.log("supervisor"), home.rotation())?);
     let format = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO).with_writer(log);
-    // Only one supervisor lives in a process: a second call finds the log set up.
+    // There is one supervisor in a process: in a second call the log is set up already.
     drop(format.try_init());
     Ok(())
 }

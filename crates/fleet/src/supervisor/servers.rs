@@ -1,4 +1,4 @@
-//! PostgreSQL, NATS and Redis: private ones, or the user's own where `FLOTILLA_USE_*_URL` names them.
+//! PostgreSQL, NATS and Redis: private ones, or the user's own if `FLOTILLA_USE_*_URL` names them.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// How often a held server looks whether it may go on.
+/// How often the hold marker of a stopped server is checked.
 const HOLD_PAUSE: Duration = Duration::from_millis(50);
 
-/// The servers, where they are ours, and their addresses.
+/// The private servers, and the addresses of all.
 pub struct Servers {
     /// A superuser's URL of PostgreSQL.
     pub postgres_url: String,
@@ -39,7 +39,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Gets and starts what the user doesn't bring.
+    /// Installs and starts the servers that the user doesn't provide.
     pub async fn start(
         layout: &Layout,
         home: &Home,
@@ -47,7 +47,7 @@ impl Servers {
         secrets: &Secrets,
         external: External,
     ) -> Result<Self> {
-        shared.phase(Phase::Starting("getting PostgreSQL, NATS and Redis".to_owned()));
+        shared.phase(Phase::Starting("installing PostgreSQL, NATS and Redis".to_owned()));
         let binaries = provision(layout, &|line: &str| shared.phase(Phase::Starting(line.to_owned()))).await?;
         shared.sources(binaries.sources.clone());
         shared.phase(Phase::Starting("starting PostgreSQL, NATS and Redis".to_owned()));
@@ -56,7 +56,7 @@ impl Servers {
         let postgres_options = PostgresOptions {
             port: wish("postgres"),
             password: Some(secrets.postgres_password.clone()),
-            // An archive of WAL that falls behind further than this has a gap; PostgreSQL's disk doesn't fill.
+            // A WAL archive that falls further behind than this has a gap, so that PostgreSQL's disk doesn't fill up.
             settings: vec![("max_slot_wal_keep_size".to_owned(), "8GB".to_owned())],
         };
         let users = nats_users::users(&secrets.nats_passwords);
@@ -97,7 +97,7 @@ impl Servers {
         user.map_or_else(|| self.nats_url.clone(), |user| user.at(&self.nats_url))
     }
 
-    /// Hands each of our servers to a task that keeps it alive until `stop`.
+    /// Spawns a task for each private server that keeps it alive until `stop`.
     pub fn watch(&mut self, tasks: &mut JoinSet<()>, home: &Home, shared: &Arc<SharedState>, stop: &CancellationToken) {
         if let Some(server) = self.postgres.take() {
             tasks.spawn(keep_alive(server, "postgres", home.clone(), Arc::clone(shared), stop.clone()));
@@ -115,13 +115,13 @@ async fn unless<T>(skip: bool, start: impl Future<Output = Result<T>>) -> Result
     if skip { Ok(None) } else { start.await.map(Some) }
 }
 
-/// Adds a server to the published state; the URL there carries no password.
+/// Adds a server to the published state, with a URL without a password.
 fn note<K: Kind>(shared: &SharedState, name: &str, server: Option<&Server<K>>, url: &str) {
     let start_ms = server.and_then(|server| u64::try_from(server.start_time().as_millis()).ok());
     shared.add_server(name, server.map(Server::pid), without_password(url), start_ms);
 }
 
-/// Restarts a server that ends, after a wipe where one was asked for, unless it is held.
+/// Restarts a server that ends, unless it is held; wipes its data first if that was requested.
 async fn keep_alive<K: Kind>(
     mut server: Server<K>,
     name: &'static str,
@@ -155,7 +155,7 @@ async fn keep_alive<K: Kind>(
         revive(&mut server, name, &shared, &stop).await;
     }
     if let Err(error) = server.stop().await {
-        tracing::error!(server = name, %error, "server doesn't stop");
+        tracing::error!(server = name, %error, "server can't be stopped");
     }
     shared.stopped(name);
 }
@@ -167,7 +167,7 @@ async fn wipe_where_asked<K: Kind>(server: &mut Server<K>, home: &Home, name: &s
     }
     drop(server.stop().await);
     match server.wipe_data() {
-        Ok(()) => tracing::warn!(server = name, "data wiped as asked"),
+        Ok(()) => tracing::warn!(server = name, "data wiped on request"),
         Err(error) => tracing::error!(server = name, %error, "data can't be wiped"),
     }
     if let Err(error) = fs::remove_file(request) {
@@ -185,7 +185,7 @@ async fn revive<K: Kind>(server: &mut Server<K>, name: &'static str, shared: &Sh
                 true
             }
             Err(error) => {
-                tracing::error!(server = name, error = format!("{error:#}"), "server doesn't start");
+                tracing::error!(server = name, error = format!("{error:#}"), "server can't be started");
                 false
             }
         }

@@ -31,13 +31,13 @@ use crate::{
 /// A migration that takes longer has hung.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The allocator's setting: taking memory only as it is used leaves a service at a third of the resident memory.
+/// The allocator's setting: committing memory only on use reduces a service's resident memory to a third.
 const EAGER_COMMIT: &str = "MIMALLOC_ARENA_EAGER_COMMIT";
 
-/// The setting that migrations need and nobody who serves.
+/// The setting that only migrations need.
 const OWNER: &str = "FLOTILLA__POSTGRES__OWNER_URL";
 
-/// Variables of one service's process.
+/// Environment variables of one service's process.
 pub type Environment = BTreeMap<String, String>;
 
 /// Where the services listen, on loopback.
@@ -55,7 +55,7 @@ impl Addresses {
         self.at(service)
     }
 
-    /// The URL of gRPC: `https` where the fleet speaks TLS.
+    /// The URL of gRPC: `https` if the fleet uses TLS.
     pub fn url(&self, home: &Home, service: &str) -> String {
         format!("{}://{}", if home.tls() { "https" } else { "http" }, self.grpc(service))
     }
@@ -103,7 +103,7 @@ pub fn environments(
             set("NATS__URL", servers.nats_url_of(name));
             if let Some(longer) = restore::retention(home.root()) {
                 set("NATS__RETENTION__OUTBOX", format!("{}s", longer.as_secs()));
-                // A stream must keep its messages at least as long.
+                // A stream must keep its messages for at least this long.
                 set("NATS__STREAM_MAX_AGE", format!("{}s", longer.max(stream_age).as_secs()));
             }
         }
@@ -135,7 +135,7 @@ pub fn environments(
     all
 }
 
-/// The certificate for both ends of a service: its port, and its calls of others. Identity calls nobody.
+/// The certificate settings of a service: for its port, and for its calls to others. Identity calls no other service.
 fn set_certificates(files: &TlsSettings, service: &str, set: &mut impl FnMut(&str, String)) {
     let ends: &[&str] = if service == "identity" { &["GRPC"] } else { &["GRPC", "CLIENT"] };
     for end in ends {
@@ -146,23 +146,23 @@ fn set_certificates(files: &TlsSettings, service: &str, set: &mut impl FnMut(&st
     }
 }
 
-/// Settings of one service that the user gives: `FLOTILLA_ORDERS__PLACING__WRITERS` is orders' `FLOTILLA__PLACING__WRITERS`.
+/// The user's settings for one service: `FLOTILLA_ORDERS__PLACING__WRITERS` is orders' `FLOTILLA__PLACING__WRITERS`.
 fn given(service: &str, variables: impl Iterator<Item = (String, String)>) -> Environment {
     let prefix = format!("FLOTILLA_{}__", service.to_uppercase());
     variables.filter_map(|(name, value)| Some((format!("FLOTILLA__{}", name.strip_prefix(&prefix)?), value))).collect()
 }
 
-/// Brings a service's database to its newest version.
+/// Migrates a service's database.
 pub async fn migrate(home: &Home, name: &str, environment: &Environment) -> Result<()> {
     let log = home.open_log(name)?;
     let run =
         command(home, name, "migrate", environment)?.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status();
     let status = tokio::time::timeout(MIGRATION_DEADLINE, run)
         .await
-        .with_context(|| format!("the migration of {name} hangs"))?
-        .with_context(|| format!("the migration of {name} can't start"))?;
+        .with_context(|| format!("the migration of {name} takes too long"))?
+        .with_context(|| format!("can't start the migration of {name}"))?;
     if !status.success() {
-        bail!("the migration of {name} failed ({status}): see {}", home.log(name).display());
+        bail!("the migration of {name} failed ({status}); see {}", home.log(name).display());
     }
     Ok(())
 }
@@ -178,7 +178,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Runs the service again and again until `stop`, then ends it in order.
+    /// Runs the service and restarts it until `stop`, then terminates it.
     pub async fn keep_alive(self, shared: Arc<SharedState>, stop: CancellationToken) {
         keep_alive::keep_alive(&self, &self.home, &shared, &stop).await;
     }
@@ -206,7 +206,7 @@ impl Supervised for Member {
     }
 }
 
-/// A service's command: of the multi-call binary beside this one, or of the one that was chosen for the service.
+/// A service's command: the multi-call binary beside this one, or the binary that was chosen for the service.
 fn command(home: &Home, service: &str, verb: &str, environment: &Environment) -> Result<Command> {
     let chosen = home.binary(service)?;
     let other = chosen.is_some();
@@ -220,9 +220,9 @@ fn command(home: &Home, service: &str, verb: &str, environment: &Environment) ->
         command.envs(environment.iter().filter(|(name, _)| verb == "migrate" || *name != OWNER));
         return Ok(command);
     }
-    // An older build refuses to start with a setting that it doesn't know, and may want the owner to serve.
+    // An older build refuses to start with an unknown setting, and may need the owner's address to serve.
     let listed = std::process::Command::new(&path).args([service, "settings"]).output();
-    let listed = listed.with_context(|| format!("{} can't be asked for its settings", path.display()))?;
+    let listed = listed.with_context(|| format!("can't run {} to list its settings", path.display()))?;
     if !listed.status.success() {
         bail!("{} lists no settings of {service} ({})", path.display(), listed.status);
     }
@@ -230,7 +230,7 @@ fn command(home: &Home, service: &str, verb: &str, environment: &Environment) ->
     Ok(command)
 }
 
-/// The variables that a build knows by what it lists, and those that are no settings.
+/// The variables of settings that a build lists, and all that aren't settings.
 fn known<'a>(environment: &'a Environment, listed: &str) -> impl Iterator<Item = (&'a String, &'a String)> {
     let names: BTreeSet<_> = listed.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let is_known = move |name: &str| {

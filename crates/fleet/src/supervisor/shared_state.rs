@@ -1,4 +1,4 @@
-//! The supervisor's notice shared: the state as others read it, written to `state.json` at each change.
+//! The supervisor's state, written to `state.json` at each change.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +20,7 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// Nothing runs yet.
+    /// The state before anything runs.
     pub fn new(home: Home) -> Self {
         let state = State {
             supervisor: std::process::id(),
@@ -37,18 +37,18 @@ impl SharedState {
         shared
     }
 
-    /// Says how far the fleet is.
+    /// Sets the phase of the fleet.
     pub fn phase(&self, phase: Phase) {
         tracing::info!(?phase, "fleet");
         self.update(|state| state.phase = phase);
     }
 
-    /// Notes where the servers came from.
+    /// Records where the servers came from.
     pub fn sources(&self, sources: String) {
         self.update(|state| state.sources = sources);
     }
 
-    /// Notes a superuser's address.
+    /// Records the superuser's address of PostgreSQL.
     pub fn postgres_url(&self, url: &str) {
         self.update(|state| state.postgres_url = with_database(url, ""));
     }
@@ -66,7 +66,7 @@ impl SharedState {
         with_database(&self.lock().postgres_url, database)
     }
 
-    /// Adds a server that runs.
+    /// Adds a running server.
     pub fn add_server(&self, name: &str, pid: Option<u32>, address: String, start_ms: Option<u64>) {
         let member =
             Member { name: name.to_owned(), pid, address, admin: None, start_ms, restarts: 0, is_service: false };
@@ -87,7 +87,7 @@ impl SharedState {
         self.update(|state| state.members.push(member));
     }
 
-    /// A member runs under a new process id; `start_ms` is known once it is ready.
+    /// Records that a member runs with a new process id; `start_ms` is known once it is ready.
     pub fn running(&self, name: &str, pid: u32, start_ms: Option<u64>) {
         self.of(name, |member| {
             member.pid = Some(pid);
@@ -95,7 +95,7 @@ impl SharedState {
         });
     }
 
-    /// A member has ended unasked.
+    /// Records that a member has died.
     pub fn died(&self, name: &str) {
         self.of(name, |member| {
             member.pid = None;
@@ -104,7 +104,7 @@ impl SharedState {
         });
     }
 
-    /// A member was stopped.
+    /// Records that a member was stopped.
     pub fn stopped(&self, name: &str) {
         self.of(name, |member| {
             member.pid = None;
@@ -112,7 +112,7 @@ impl SharedState {
         });
     }
 
-    /// A member is none any more.
+    /// Removes a member.
     pub fn remove(&self, name: &str) {
         self.update(|state| state.members.retain(|member| member.name != name));
     }

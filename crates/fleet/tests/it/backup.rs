@@ -205,7 +205,7 @@ async fn lost_databases_come_back_as_they_were_at_a_point_and_the_fleet_goes_on_
     std::fs::rename(&away, &gap).unwrap();
 
     ground.refused(&["restore", folder, "--to-name", "nowhere"], "use one of here").await;
-    ground.refused(&["restore", folder, "--to-name", "here"], "--to-name here --yes` does it").await;
+    ground.refused(&["restore", folder, "--to-name", "here"], "--to-name here --yes`").await;
     ground.run(&["restore", folder, "--to-name", "here", "--yes"]).await;
     ground.run(&["up"]).await;
     let restored: BTreeSet<Uuid> = before.union(&late).copied().collect();

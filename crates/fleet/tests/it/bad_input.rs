@@ -182,7 +182,7 @@ async fn text_that_is_not_utf_8_is_the_callers_mistake_and_unknown_fields_are_ig
 }
 
 #[tokio::test]
-async fn undecodable_protobuf_is_the_callers_mistake() {
+async fn undecodable_protobuf_is_an_invalid_argument() {
     let fleet = fleet().await;
     let customer = fleet.customer(0).await;
     let mut client = tonic::client::Grpc::new(fleet.api.channel());

@@ -11,7 +11,7 @@ async fn a_fleet_allows_no_faults_unless_it_was_asked_to_and_says_how() {
         let refused = fleet.command(&["fault", "on", "slow-database", "--service", service]).await;
         let home = fleet.home.root().display();
         let advice = format!(
-            "{service} allows no faults; faults are allowed by `fleet --home {home} down`, then `fleet --home {home} up --faults`"
+            "{service} doesn't allow faults; to allow them, run `fleet --home {home} down`, then `fleet --home {home} up --faults`"
         );
         assert!(!refused.success && refused.stderr.contains(&advice), "{refused:?}");
     }
@@ -21,7 +21,7 @@ async fn a_fleet_allows_no_faults_unless_it_was_asked_to_and_says_how() {
         assert!(list.stdout.lines().any(|line| line.starts_with(fault) && line.contains("docs/runbooks/")), "{list:?}");
     }
     let late = fleet.command(&["up", "--faults"]).await;
-    assert!(!late.success && late.stderr.contains("allows no faults: run `fleet --home "), "{late:?}");
+    assert!(!late.success && late.stderr.contains("without faults: run `fleet --home "), "{late:?}");
     let unknown = fleet.command(&["fault", "on", "slow-disk"]).await;
     assert!(!unknown.success && unknown.stderr.contains("use one of slow-database"), "{unknown:?}");
 }

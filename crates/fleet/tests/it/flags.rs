@@ -111,7 +111,7 @@ async fn orders_are_paused_under_load_through_the_brokers_loss_and_taken_again()
     Crowd::until(&crowd.accepted, 50).await;
 
     let told_off = told(&fleet, &["flag", "set", "accept-orders", "off"]).await;
-    assert!(told_off.contains("in force in orders"), "{told_off}");
+    assert!(told_off.contains("applied by orders"), "{told_off}");
     assert_paused(&place(&customer, &product, "paused").await.unwrap_err());
     Crowd::until(&crowd.refused, 50).await;
     let again = customer.place_order(vec![(product.clone(), 1)], "first").await.unwrap();
@@ -180,7 +180,7 @@ async fn a_setting_in_the_bucket_changes_a_live_one_without_a_restart_and_a_bad_
     assert!(why.contains("saga.backoff") && why.contains("taken back"), "{why}");
     assert_eq!(backoff().await.0, "1s500ms", "what was refused changes nothing");
     let why = refused(&fleet, &["config", "set", "orders", "placing.writers", "2"]).await;
-    assert!(why.contains("only when it starts"), "{why}");
+    assert!(why.contains("only at start-up"), "{why}");
     let why = refused(&fleet, &["config", "set", "orders", "saga.speed", "2"]).await;
     assert!(why.contains("unknown setting \"saga.speed\""), "{why}");
     let why = refused(&fleet, &["flag", "set", "acept-orders", "off"]).await;

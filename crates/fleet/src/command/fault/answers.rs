@@ -1,23 +1,23 @@
-//! What answers each fault: alert, panel, trace and runbook.
+//! How each fault is detected: alert, panel, trace and runbook.
 
 use flotilla_fault::Fault;
 
-/// What answers a fault.
+/// How a fault is detected.
 #[derive(Debug)]
 pub struct Answer {
     /// The fault.
     pub fault: Fault,
-    /// Where it is best tried.
+    /// The service that shows it best.
     pub service: &'static str,
     /// The alert that must fire.
     pub alert: &'static str,
-    /// The service that the alert names then: the one that suffers.
+    /// The service that the alert names: the one that is affected.
     pub alerted: &'static str,
     /// The panel that shows it: the dashboard's uid and the panel's title.
     pub panel: (&'static str, &'static str),
-    /// What traces show of it, where they do.
+    /// What traces show of it, if they do.
     pub trace: Option<&'static str>,
-    /// The page that says what to do.
+    /// The runbook.
     pub runbook: &'static str,
 }
 
@@ -88,11 +88,11 @@ pub const ANSWERS: [Answer; 6] = [
     },
 ];
 
-/// What answers a fault.
+/// The description of a fault.
 #[must_use]
 pub fn answer(fault: Fault) -> &'static Answer {
     let found = ANSWERS.iter().find(|answer| answer.fault == fault);
-    found.expect("each fault has its answer, as a test says")
+    found.expect("each fault has an answer, as a test checks")
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
-//! `fleet fault`: switches faults on in services of the fleet that is up, to see what alerts, panels and runbooks are
-//! worth.
+//! `fleet fault`: switches faults on in services of the running fleet, to test alerts, panels and runbooks.
 //!
-//! Owns what is known of each fault beside what it does: where it is best tried, which alert must answer it, where it
-//! shows, and which page says what to do. Each ends by itself; a service allows none unless the fleet was started with
-//! `--faults`.
+//! Owns the description of each fault: the service that shows it best, the alert that must fire, the panel and trace that
+//! show it, and the runbook. Each ends automatically; services allow faults only if the fleet was started with `--faults`.
 
 mod answers;
 
@@ -32,7 +30,7 @@ pub struct Options {
     pub command: Command,
 }
 
-/// What can be done with faults.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List all faults: where each is on, its alert, its dashboard and its runbook.
@@ -52,7 +50,7 @@ pub enum Command {
     Heal,
 }
 
-/// A fault to be switched on.
+/// Options of `fleet fault on`.
 #[derive(Debug, Args)]
 pub struct OnOptions {
     /// The fault.
@@ -86,7 +84,7 @@ struct FaultState {
     left: String,
 }
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
 /// When no fleet is up, or it doesn't allow faults.
@@ -100,7 +98,7 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
             turn_off(&state, fault, service.as_deref()).await
         }
         Command::Heal => {
-            println!("{} damaged copies forgotten", heal(&state).await?);
+            println!("{} damaged copies removed", remove_damaged_copies(&state).await?);
             Ok(())
         }
     }
@@ -124,12 +122,12 @@ async fn list(home: &Home, state: &State) -> Result<()> {
     }
     print!("{}", table.render());
     if closed == SERVICES.len() {
-        println!("{} {}", bad("no service allows faults:"), home.naming(NOT_ALLOWED));
+        println!("{} {}", bad("no service allows faults;"), home.naming(NOT_ALLOWED));
     }
     Ok(())
 }
 
-const NOT_ALLOWED: &str = "faults are allowed by `fleet down`, then `fleet up --faults` (or FLOTILLA_FAULTS=1 make up)";
+const NOT_ALLOWED: &str = "to allow them, run `fleet down`, then `fleet up --faults` (or FLOTILLA_FAULTS=1 make up)";
 
 async fn turn_on(home: &Home, state: &State, options: &OnOptions) -> Result<()> {
     let answer = answer(options.fault);
@@ -146,22 +144,23 @@ async fn turn_on(home: &Home, state: &State, options: &OnOptions) -> Result<()> 
     let body = Value::Object(body).to_string();
     let (status, answered) = ask(state, service, "PUT", &format!("/faults/{}", options.fault), &body).await?;
     if status != 200 {
-        // A service that allows faults says why; one that doesn't knows no such route.
+        // A service that allows faults returns the reason; one that doesn't has no such route.
         match serde_json::from_str::<Value>(&answered)
             .ok()
             .and_then(|answer| Some(answer["error"].as_str()?.to_owned()))
         {
             Some(why) => bail!("{service}: {why}"),
-            None => bail!("{service} allows no faults; {NOT_ALLOWED}"),
+            None => bail!("{service} doesn't allow faults; {NOT_ALLOWED}"),
         }
     }
-    let state: FaultState = serde_json::from_str(&answered).with_context(|| format!("{service} said {answered:?}"))?;
+    let state: FaultState = serde_json::from_str(&answered)
+        .with_context(|| format!("can't parse the response of {service}: {answered:?}"))?;
     println!("{} is on in {service} for {}", bold(options.fault.name()), state.left);
     println!("  alert    {} fires within minutes, about {}", answer.alert, answer.alerted);
     println!("  shown by {}", answer.shown_by());
     println!("  runbook  {}", answer.runbook);
     if options.fault == Fault::PoisonMessages {
-        println!("  after it `{}` forgets the damaged copies", home.command("fault heal"));
+        println!("  then run `{}` to remove the damaged copies", home.command("fault heal"));
     }
     Ok(())
 }
@@ -171,50 +170,52 @@ async fn turn_off(state: &State, fault: Option<Fault>, service: Option<&str>) ->
     for name in SERVICES.into_iter().filter(|name| service.is_none_or(|wanted| wanted == *name)) {
         let on = fault_states(state, name).await?.unwrap_or_default();
         for state_of in on.into_iter().filter(|it| it.on && fault.is_none_or(|fault| it.name == fault.name())) {
-            let (status, said) = ask(state, name, "DELETE", &format!("/faults/{}", state_of.name), "").await?;
+            let (status, body) = ask(state, name, "DELETE", &format!("/faults/{}", state_of.name), "").await?;
             if status != 200 {
-                bail!("{name} doesn't switch {} off: {said}", state_of.name);
+                bail!("{name} can't switch {} off: {body}", state_of.name);
             }
             println!("{} is off in {name}", state_of.name);
             ended += 1;
         }
     }
     if ended == 0 {
-        println!("nothing was on");
+        println!("no fault was on");
     }
     Ok(())
 }
 
-/// The faults of a service; `None` where it allows none.
+/// The faults of a service; `None` if it doesn't allow any.
 async fn fault_states(state: &State, service: &str) -> Result<Option<Vec<FaultState>>> {
     let (status, body) = ask(state, service, "GET", "/faults", "").await?;
     match status {
-        200 => Ok(Some(serde_json::from_str(&body).with_context(|| format!("{service} said {body:?}"))?)),
+        200 => Ok(Some(
+            serde_json::from_str(&body).with_context(|| format!("can't parse the response of {service}: {body:?}"))?,
+        )),
         404 => Ok(None),
-        _ => bail!("{service} answers {status}: {body}"),
+        _ => bail!("{service} returned {status}: {body}"),
     }
 }
 
 async fn ask(state: &State, service: &str, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
     let answer = probe::send(state.admin(service)?, method, path, body).await;
-    answer.with_context(|| format!("{service} doesn't answer"))
+    answer.with_context(|| format!("{service} doesn't respond"))
 }
 
-/// Removes the damaged copies of poison-messages from the parked messages and says how many there were.
+/// Removes the damaged copies of poison-messages from the parked messages and returns their number.
 ///
 /// # Errors
 /// When a database can't be written.
-pub async fn heal(state: &State) -> Result<u64> {
+pub async fn remove_damaged_copies(state: &State) -> Result<u64> {
     let databases = Databases::open(&state.stores()?).await?;
-    let mut healed = 0;
+    let mut removed = 0;
     for service in DATABASES {
-        // The source is written in the event itself; a customer's text could hold it too, but not in an event that
-        // can't be read.
+        // The source is part of the event itself; a customer's text could contain it too, but not in an event that can't
+        // be decoded.
         let sql = format!(
-            "WITH healed AS (DELETE FROM parked WHERE position('{POISON_SOURCE}'::bytea IN event) > 0 RETURNING 1)
-             SELECT count(*) FROM healed"
+            "WITH removed AS (DELETE FROM parked WHERE position('{POISON_SOURCE}'::bytea IN event) > 0 RETURNING 1)
+             SELECT count(*) FROM removed"
         );
-        healed += u64::try_from(databases.number(service, &sql).await?)?;
+        removed += u64::try_from(databases.number(service, &sql).await?)?;
     }
-    Ok(healed)
+    Ok(removed)
 }

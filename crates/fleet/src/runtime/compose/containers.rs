@@ -1,4 +1,4 @@
-//! What Compose and Docker say of containers, read from their JSON.
+//! Reads Compose's and Docker's JSON about containers.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct Container {
     pub service: String,
     /// `running`, `exited`, `restarting` and others.
     pub state: String,
-    /// `healthy`, `unhealthy`, `starting`; empty where nothing is checked.
+    /// `healthy`, `unhealthy`, `starting`; empty without a health check.
     #[serde(default)]
     pub health: String,
     /// Published ports.
@@ -33,7 +33,7 @@ struct Publisher {
 }
 
 impl Container {
-    /// Host and port at which a port of the container is published; `None` where it isn't.
+    /// Host and port at which a port of the container is published; `None` if it isn't.
     #[must_use]
     pub fn published(&self, port: u16) -> Option<String> {
         let mut publishers = self.publishers.iter().flatten();
@@ -42,14 +42,14 @@ impl Container {
         Some(format!("{host}:{}", publisher.published_port))
     }
 
-    /// Whether it runs and, where that is checked, is healthy.
+    /// Whether it is running and, if it has a health check, healthy.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.state == "running" && (self.health.is_empty() || self.health == "healthy")
     }
 }
 
-/// Reads `docker compose ps --format json`: an object a line, or one list as older ones print it.
+/// Reads `docker compose ps --format json`: an object per line, or one list as older versions print it.
 ///
 /// # Errors
 /// When it is neither.
@@ -62,7 +62,7 @@ pub fn containers(text: &str) -> Result<Vec<Container>> {
     }
     let mut found = Vec::new();
     for item in serde_json::Deserializer::from_str(text).into_iter::<Item>() {
-        match item.context("Compose describes its containers in a form that can't be read")? {
+        match item.context("can't parse Compose's list of containers")? {
             Item::Many(many) => found.extend(many),
             Item::One(one) => found.push(one),
         }
@@ -83,7 +83,7 @@ pub fn memory(text: &str) -> Result<BTreeMap<String, u64>> {
     }
     let mut found = BTreeMap::new();
     for line in serde_json::Deserializer::from_str(text).into_iter::<Line>() {
-        let line = line.context("Docker reports memory in a form that can't be read")?;
+        let line = line.context("can't parse Docker's memory statistics")?;
         let used = line.mem_usage.split_once('/').map_or("", |(used, _)| used).trim();
         if let Some(kib) = kib(used) {
             found.insert(line.name, kib);
@@ -104,8 +104,12 @@ fn kib(text: &str) -> Option<u64> {
         _ => return None,
     };
     let value = number.parse::<f64>().ok()? * scale;
-    // Whole KiB of a machine's memory are far below the integers that f64 holds exactly.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no memory is negative or so large")]
+    // A machine's memory in KiB is far below the largest integer that f64 holds exactly.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "memory is never negative or that large"
+    )]
     Some(value as u64)
 }
 

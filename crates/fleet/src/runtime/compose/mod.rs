@@ -1,8 +1,8 @@
-//! The fleet as containers of this machine: `docker compose` does the work; this runs it and reports the result.
+//! The fleet as containers on this machine: this runs `docker compose` and reports the result.
 //!
-//! Owns `.flotilla/compose/`: the secrets' files, the file `project`, which is there from `up` until `down` has succeeded,
-//! and the file `name` with the project's name, which stays until `reset`. Containers and volumes carry that name, which
-//! is of one home alone, so that nothing else is ever touched.
+//! Owns `.flotilla/compose/`: the secrets' files, the file `project`, which exists from `up` until `down` has succeeded,
+//! and the file `name` with the project's name, which is kept until `reset`. Containers and volumes have that name as a
+//! prefix; no other home uses it, so nothing else is ever touched.
 
 mod containers;
 mod program;
@@ -31,11 +31,11 @@ use crate::{
 pub const NAME: &str = "compose";
 /// Pulling the servers' images over a slow line takes minutes.
 const UP_DEADLINE: Duration = Duration::from_secs(600);
-/// Longer than the grace times of all containers.
+/// Longer than the grace periods of all containers.
 const DOWN_DEADLINE: Duration = Duration::from_secs(120);
 /// Compose and Docker answer questions within this time.
 const ASK_DEADLINE: Duration = Duration::from_secs(30);
-/// What is laid over what, unless `FLOTILLA_COMPOSE_FILES` says otherwise.
+/// The Compose files, unless `FLOTILLA_COMPOSE_FILES` names others; later ones override earlier ones.
 const FILES: &str = "compose/compose.yaml:compose/local.yaml";
 
 /// Containers of this machine.
@@ -46,7 +46,7 @@ impl Runtime for Compose {
     async fn up(&self, home: &Home, options: UpOptions) -> Result<()> {
         let UpOptions { tls, faults, observability } = options;
         if tls {
-            bail!("TLS=1 is offered natively only: certificates for containers are Kubernetes' or yours to mount");
+            bail!("TLS=1 works only natively; in containers, mount certificates yourself or use Kubernetes");
         }
         if !home.in_containers() && home.is_running()? {
             bail!("the fleet is up natively: run `make down` first");
@@ -81,7 +81,7 @@ impl Runtime for Compose {
         }
         println!("starting containers");
         if let Err(error) = finish(command, UP_DEADLINE).await {
-            bail!("{error:#}\n`fleet logs` tells more, `make down` clears up");
+            bail!("{error:#}\nrun `fleet logs` to see why, `make down` to clean up");
         }
         let found = running(home).await?;
         let state = published::state(&found, &secrets)?;
@@ -98,7 +98,10 @@ impl Runtime for Compose {
         finish(command, DOWN_DEADLINE).await?;
         fs::remove_file(home.containers().join("project"))?;
         drop(fs::remove_file(home.state()));
-        println!("{}", home.naming("the fleet is down; its data stays in Docker's volumes (`make reset` forgets it)"));
+        println!(
+            "{}",
+            home.naming("the fleet is down; its data is kept in Docker's volumes (`make reset` deletes it)")
+        );
         Ok(())
     }
 
@@ -132,7 +135,7 @@ impl Runtime for Compose {
         refuse_typo(name)?;
         let mut command = compose(home);
         command.args(["logs", "--tail", &lines.to_string()]).args(follow.then_some("--follow")).args(name);
-        let status = command.status().await.context("Compose can't be run")?;
+        let status = command.status().await.context("can't run Compose")?;
         if !status.success() {
             bail!("Compose can't print the logs ({status})");
         }
@@ -140,18 +143,18 @@ impl Runtime for Compose {
     }
 
     fn require_processes(&self) -> Result<()> {
-        bail!("this needs the processes of a native fleet: run `make down`, then `make up`")
+        bail!("this needs a native fleet: run `make down`, then `make up`")
     }
 
     fn require_backups(&self) -> Result<()> {
-        bail!("the fleet runs in containers: docs/runbooks/restore-databases.md says what to do there")
+        bail!("the fleet runs in containers: follow docs/runbooks/restore-databases.md")
     }
 }
 
-/// Forgets volumes and secrets of a fleet that was once up here and is down.
+/// Deletes the volumes and secrets of a fleet that ran here and is down.
 ///
 /// # Errors
-/// When Compose can't, or the fleet is up.
+/// If Compose fails, or the fleet is up.
 pub async fn forget(home: &Home) -> Result<()> {
     if !home.containers().exists() {
         return Ok(());
@@ -168,7 +171,7 @@ pub async fn forget(home: &Home) -> Result<()> {
 /// Starts, stops or restarts the containers, or one of them.
 ///
 /// # Errors
-/// When Compose can't, or doesn't know it.
+/// If Compose fails or doesn't know the container.
 async fn act(home: &Home, what: &str, name: Option<&str>) -> Result<()> {
     refuse_typo(name)?;
     let mut command = compose(home);
@@ -189,8 +192,8 @@ fn refuse_typo(name: Option<&str>) -> Result<()> {
     }
 }
 
-/// The variables of `local.yaml` with a port for each service and server. Those of containers that run are kept, and those
-/// of the last run where they are free: a container that starts again has the address that others know.
+/// The variables of `local.yaml` with a port for each service and server. Running containers keep their ports, others get
+/// those of the last run if they are free, so that a restarted container has the address that others know.
 fn published(home: &Home) -> Result<Vec<(String, u16)>> {
     const FILE: &str = "compose/ports.json";
     let of_running = || -> Option<BTreeMap<String, u16>> {

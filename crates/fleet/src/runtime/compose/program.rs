@@ -1,4 +1,4 @@
-//! The programs `docker` and `docker compose`: which ones they are, and how they are run.
+//! Finds and runs the programs `docker` and `docker compose`.
 
 use std::{ffi::OsString, fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::home::Home;
 
-/// Programs that may be others than usual: the variable that names each, and the file that remembers it after `up`.
+/// Programs that can be replaced: the variable that names each, and the file that stores its value at `up`.
 const PROGRAMS: [(&str, &str); 2] = [("FLOTILLA_COMPOSE", "compose"), ("FLOTILLA_DOCKER", "docker")];
 
 /// The command for this fleet's project: `FLOTILLA_COMPOSE`, else Docker's plugin.
@@ -29,7 +29,7 @@ pub fn docker(home: &Home) -> Command {
     Command::new(program(home, PROGRAMS[1]).unwrap_or_else(|| "docker".into()))
 }
 
-/// A program as its variable names it now, or named it at the last `up`.
+/// A program as its variable names it now, or did at the last `up`.
 fn program(home: &Home, (variable, file): (&str, &str)) -> Option<OsString> {
     let given = std::env::var_os(variable).filter(|path| !path.is_empty());
     given.or_else(|| fs::read_to_string(home.containers().join(file)).ok().map(OsString::from))
@@ -40,7 +40,7 @@ pub fn remember(home: &Home) -> Result<()> {
     for (variable, file) in PROGRAMS {
         let Some(given) = std::env::var_os(variable).filter(|path| !path.is_empty()) else { continue };
         let path = PathBuf::from(&given);
-        // A bare name is looked for on PATH, a path is from here.
+        // A bare name is looked up in PATH; a path is relative to the current directory.
         let path = if path.components().count() > 1 { std::path::absolute(path)? } else { path };
         home.write_private(&home.containers().join(file), path.as_os_str().as_encoded_bytes())?;
     }
@@ -52,8 +52,8 @@ pub async fn finish(mut command: Command, deadline: Duration) -> Result<String> 
     let run = command.stdin(Stdio::null()).output();
     let output = tokio::time::timeout(deadline, run)
         .await
-        .with_context(|| format!("no end within {} s", deadline.as_secs()))?
-        .context("docker can't be run: install Docker with its Compose plugin, or set FLOTILLA_COMPOSE")?;
+        .with_context(|| format!("not finished within {} s", deadline.as_secs()))?
+        .context("can't run docker: install Docker with its Compose plugin, or set FLOTILLA_COMPOSE")?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         let last: Vec<&str> = text.lines().rev().take(12).collect();

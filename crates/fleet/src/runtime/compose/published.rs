@@ -1,4 +1,4 @@
-//! What a fleet in containers publishes, as a native one does: its state, the variables for a shell, the table.
+//! What a fleet in containers publishes, like a native one: its state, the variables for a shell, the table.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn nats_url(secrets: &Secrets, host: &str) -> String {
     users.iter().find(|user| user.name == nats_users::COMMANDS).map_or_else(|| url.clone(), |user| user.at(&url))
 }
 
-/// What everybody else needs to know: where services and servers are.
+/// The state, with the addresses of services and servers.
 ///
 /// # Errors
 /// When a port isn't published.
@@ -37,7 +37,7 @@ pub fn state(found: &[Container], secrets: &Secrets) -> Result<State> {
     let address = |name: &str, port: u16| {
         let container = found.iter().find(|container| container.service == name);
         container.and_then(|container| container.published(port)).with_context(|| {
-            format!("port {port} of {name} is not published: does it run, and is local.yaml laid over?")
+            format!("port {port} of {name} is not published: is it running, and is local.yaml among the Compose files?")
         })
     };
     let member = |name: &str, address: String, admin: Option<String>, is_service: bool| Member {
@@ -72,7 +72,7 @@ pub fn state(found: &[Container], secrets: &Secrets) -> Result<State> {
     })
 }
 
-/// `.flotilla/env`, with the names that the native fleet's has.
+/// `.flotilla/env`, with the same names as for a native fleet.
 ///
 /// # Errors
 /// When it can't be written.
@@ -97,7 +97,7 @@ pub fn write_variables(home: &Home, state: &State, secrets: &Secrets) -> Result<
     home.write_private(&home.env(), text.as_bytes())
 }
 
-/// Prints services, servers and whatever else runs; `memory` is in KiB, by the container's name.
+/// Prints services, servers and other containers; `memory` is in KiB, by the container's name.
 pub fn print_table(found: &[Container], memory: &BTreeMap<String, u64>) {
     let mut table = Table::new(&["", "address", "admin", "container", ">memory", "health"]);
     let (mut services, mut all) = (0, 0);
@@ -125,7 +125,7 @@ pub fn print_table(found: &[Container], memory: &BTreeMap<String, u64>) {
         ]);
     }
     print!("{}", table.render());
-    println!("memory: services {}, with the servers {}", bold(&mib(services)), bold(&mib(all)));
+    println!("memory: services {}, with servers {}", bold(&mib(services)), bold(&mib(all)));
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A fleet in a cluster: a script brings it up (`make up RUNTIME=k8s`), and kubectl drives it. This says which command
-//! does what; [`secrets`] makes its credentials.
+//! A fleet in a cluster: a script starts it (`make up RUNTIME=k8s`), and kubectl operates it. Errors name the kubectl
+//! command to use; [`secrets`] creates its credentials.
 
 pub mod secrets;
 
@@ -16,20 +16,22 @@ pub const NAME: &str = "k8s";
 pub struct Kubernetes;
 
 fn by(command: &str) -> Error {
-    anyhow!("a fleet in a cluster is driven by kubectl (in the namespace of its overlay, here of `dev`): `{command}`")
+    anyhow!(
+        "use kubectl to operate a fleet in a cluster (with the namespace of its overlay, here of `dev`): `{command}`"
+    )
 }
 
 #[async_trait]
 impl Runtime for Kubernetes {
     async fn up(&self, _: &Home, _: UpOptions) -> Result<()> {
         Err(anyhow!(
-            "`make up RUNTIME=k8s` brings a cluster up: it builds and loads the images, which this command can't"
+            "run `make up RUNTIME=k8s` to start a fleet in a cluster: this command can't build and load the images"
         ))
     }
 
     async fn down(&self, _: &Home) -> Result<()> {
         Err(by(
-            "kubectl delete namespace flotilla` (its data go too), or `kubectl -n flotilla scale deployment --all --replicas 0",
+            "kubectl delete namespace flotilla` (deletes its data too), or `kubectl -n flotilla scale deployment --all --replicas 0",
         ))
     }
 
@@ -59,10 +61,10 @@ impl Runtime for Kubernetes {
     }
 
     fn require_processes(&self) -> Result<()> {
-        Err(anyhow!("this needs the processes of a native fleet: run `make up` on this machine"))
+        Err(anyhow!("this needs a native fleet: run `make up` on this machine"))
     }
 
     fn require_backups(&self) -> Result<()> {
-        Err(anyhow!("the fleet runs in a cluster: docs/runbooks/restore-databases.md says what to do there"))
+        Err(anyhow!("the fleet runs in a cluster: follow docs/runbooks/restore-databases.md"))
     }
 }

@@ -1,7 +1,7 @@
-//! `fleet cluster-secrets`: random credentials as secrets of Kubernetes, made where there are none yet.
+//! `fleet cluster-secrets`: creates random credentials as Kubernetes secrets, unless they exist.
 //!
-//! Runs in a pod whose service account may `create` secrets and nothing else, so it can't read what others made; a second
-//! run changes nothing. With `--print` it asks no cluster and writes the objects, for `kubectl create -f -`.
+//! Runs in a pod whose service account may only `create` secrets, so it can't read existing ones; a second run changes
+//! nothing. With `--print` it contacts no cluster and prints the objects for `kubectl create -f -`.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What all of them bear.
+/// The label of all secrets.
 const LABELS: [(&str, &str); 2] =
     [("app.kubernetes.io/part-of", "flotilla"), ("app.kubernetes.io/managed-by", "fleet-cluster-secrets")];
 
@@ -59,7 +59,7 @@ pub struct Options {
 /// A secret's fields by name.
 type Fields = BTreeMap<String, SecretString>;
 
-/// Makes each secret that there isn't yet, and says which.
+/// Creates each secret that doesn't exist, and prints which.
 ///
 /// # Errors
 /// When the API server can't be reached or refuses.
@@ -72,7 +72,7 @@ pub async fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let mut settings = SecretsSettings::default();
-    settings.kubernetes.address = Some(options.server.parse().context("--server is no address")?);
+    settings.kubernetes.address = Some(options.server.parse().context("--server is not an address")?);
     settings.kubernetes.ca.clone_from(&options.authority);
     settings.kubernetes.token_path.clone_from(&options.token);
     let cluster = Cluster::new(&settings);
@@ -83,13 +83,13 @@ pub async fn run(options: &Options) -> Result<()> {
     for (name, fields) in &wanted {
         match cluster.create_secret(&namespace, name, &object(name, fields)).await? {
             Creation::Created => println!("secret {name} created"),
-            Creation::Existed => println!("secret {name} exists already"),
+            Creation::Existed => println!("secret {name} already exists"),
         }
     }
     Ok(())
 }
 
-/// All secrets of a fleet, with fresh passwords.
+/// All secrets of a fleet, with new passwords.
 fn wanted(options: &Options) -> Vec<(String, Fields)> {
     let mut all: Vec<_> =
         DATABASES.iter().map(|service| (format!("{service}-database"), database(service, &options.postgres))).collect();
@@ -138,7 +138,7 @@ fn database(service: &str, host: &str) -> Fields {
     fields([("owner-url", owner), ("system-url", system), ("user-url", user)])
 }
 
-/// The object as the API takes it.
+/// The object as the API expects it.
 fn object(name: &str, fields: &Fields) -> serde_json::Value {
     let texts: BTreeMap<_, _> = fields.iter().map(|(key, value)| (key, value.expose_secret())).collect();
     json!({

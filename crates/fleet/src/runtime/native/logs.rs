@@ -1,4 +1,4 @@
-//! The ends of the members' logs, and what is added to them, also where a log is put aside meanwhile.
+//! The last lines of the members' logs, and new lines as they are written, also when a log is rotated.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use flotilla_terminal::bold;
 use super::tail::{Tail, last_lines};
 use crate::{SERVERS, SERVICES, home::Home, runtime::LogOptions};
 
-/// How often a followed log is looked at.
+/// How often a followed log is checked.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Prints the ends of logs, and follows them where asked.
+/// Prints the last lines of logs, and follows them if asked to.
 ///
 /// # Errors
 /// When a log can't be read.

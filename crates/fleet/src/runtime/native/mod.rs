@@ -27,7 +27,7 @@ use crate::{
 pub const NAME: &str = "native";
 /// Longer than the grace times of services and servers together.
 const DOWN_DEADLINE: Duration = Duration::from_secs(90);
-/// A member is back within this time, or something is wrong.
+/// A member that isn't back within this time has failed.
 const RESTART_DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(30);
 
@@ -70,12 +70,19 @@ impl Runtime for Native {
         let deadline = Instant::now() + DOWN_DEADLINE;
         while home.is_running()? {
             if Instant::now() > deadline {
-                bail!("the fleet doesn't stop: {} tells more", home.log("supervisor").display());
+                bail!(
+                    "the fleet didn't stop within {} s; see {}",
+                    DOWN_DEADLINE.as_secs(),
+                    home.log("supervisor").display()
+                );
             }
             tokio::time::sleep(PAUSE).await;
         }
         let kept = home.root().display();
-        println!("{}", home.naming(&format!("the fleet is down; its data stays in {kept} (`make reset` forgets it)")));
+        println!(
+            "{}",
+            home.naming(&format!("the fleet is down; its data is kept in {kept} (`make reset` deletes it)"))
+        );
         Ok(())
     }
 
@@ -93,7 +100,7 @@ impl Runtime for Native {
         State::of_running(home)?.member(name)?;
         fs::write(home.hold_marker(name), b"")?;
         until(home, name, "stop", |member| member.pid.is_none()).await?;
-        println!("{name} is stopped; `{}` starts it again", home.command(&format!("start {name}")));
+        println!("{name} is stopped; run `{}` to start it", home.command(&format!("start {name}")));
         Ok(())
     }
 
@@ -104,14 +111,14 @@ impl Runtime for Native {
             _ => {}
         }
         until(home, name, "start", |member| member.start_ms.is_some()).await?;
-        println!("{name} runs");
+        println!("{name} is running");
         Ok(())
     }
 
     async fn status(&self, home: &Home, json: bool) -> Result<bool> {
         let running = home.is_running()?;
         let Some(state) = State::read(home)?.filter(|_| running) else {
-            let down = home.naming("the fleet isn't up: `make up` starts it");
+            let down = home.naming("the fleet isn't up: run `make up` to start it");
             println!("{}", if json { "{\"phase\":\"stopped\"}" } else { &down });
             return Ok(false);
         };
@@ -137,11 +144,11 @@ impl Runtime for Native {
     }
 }
 
-/// Refuses what a fleet that is up can't become without a restart.
+/// Refuses options that a running fleet can only get by a restart.
 fn refuse_other(home: &Home, options: UpOptions) -> Result<()> {
     let lacking = [
         (options.tls && !home.tls(), "without TLS"),
-        (options.faults && !home.faults(), "and allows no faults"),
+        (options.faults && !home.faults(), "without faults"),
         (options.observability && !home.observability(), "without Prometheus and the others"),
     ];
     match lacking.iter().find(|(lacks, _)| *lacks) {
@@ -150,7 +157,7 @@ fn refuse_other(home: &Home, options: UpOptions) -> Result<()> {
     }
 }
 
-/// Records what the fleet is brought up with.
+/// Records the options and servers that the fleet is started with.
 fn prepare(home: &Home, options: UpOptions) -> Result<()> {
     if restore::unfinished(home.root()) {
         bail!("a restore was interrupted: run `fleet restore` again");
@@ -169,5 +176,5 @@ async fn until(home: &Home, name: &str, what: &str, done: impl Fn(&Member) -> bo
         }
         tokio::time::sleep(PAUSE).await;
     }
-    bail!("{name} doesn't {what} within {} s: `fleet logs {name}` tells more", RESTART_DEADLINE.as_secs())
+    bail!("{name} didn't {what} within {} s; run `fleet logs {name}` to see why", RESTART_DEADLINE.as_secs())
 }

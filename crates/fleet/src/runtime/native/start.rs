@@ -1,4 +1,4 @@
-//! The start of the supervisor, and what it says until the fleet is ready.
+//! Starts the supervisor, and shows its progress until the fleet is ready.
 
 use std::{fs, process::Stdio, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::home::{
 const UP_DEADLINE: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Starts the supervisor apart from this terminal.
+/// Starts the supervisor, detached from this terminal.
 pub fn supervisor(home: &Home) -> Result<()> {
     drop(fs::remove_file(home.state()));
     let log = home.open_log("supervisor")?;
@@ -27,12 +27,12 @@ pub fn supervisor(home: &Home) -> Result<()> {
     command.arg("supervise");
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    // Not awaited: it lives on. Its end shows in its lock and state.
-    command.spawn().context("the supervisor can't start")?;
+    // Not awaited: it outlives this command. Its lock and state show when it ends.
+    command.spawn().context("can't start the supervisor")?;
     Ok(())
 }
 
-/// Waits until the supervisor says that the fleet is ready, and shows how far it is.
+/// Waits until the supervisor reports that the fleet is ready, and shows its progress.
 pub async fn until_ready(home: &Home) -> Result<()> {
     let deadline = Instant::now() + UP_DEADLINE;
     let mut progress = Progress::new();
@@ -47,13 +47,13 @@ pub async fn until_ready(home: &Home) -> Result<()> {
             }
             Some(Phase::Failed(reason)) => {
                 progress.clear();
-                bail!("{reason}\nthe log: {}", home.log("supervisor").display());
+                bail!("{reason}\nsee {}", home.log("supervisor").display());
             }
             Some(Phase::Starting(what)) => progress.show(&what),
-            _ if seen && !running => bail!("the supervisor ended: see {}", home.log("supervisor").display()),
+            _ if seen && !running => bail!("the supervisor exited; see {}", home.log("supervisor").display()),
             _ => {}
         }
         tokio::time::sleep(PAUSE).await;
     }
-    bail!("the fleet isn't ready after {} s: {} tells more", UP_DEADLINE.as_secs(), home.log("supervisor").display())
+    bail!("the fleet isn't ready after {} s; see {}", UP_DEADLINE.as_secs(), home.log("supervisor").display())
 }

@@ -14,9 +14,9 @@ use crate::{
 /// Prints the fleet's members with addresses, processes and memory.
 ///
 /// # Errors
-/// When nothing is known of a fleet here.
+/// When no fleet has been started here.
 pub fn print(home: &Home) -> Result<()> {
-    let state = State::read(home)?.context("nothing is known of a fleet here")?;
+    let state = State::read(home)?.context("no fleet has been started here")?;
     let mut table = Table::new(&["", "address", "admin", ">pid", ">resident", ">ready in", ">restarts"]);
     let (mut services, mut servers) = (0, 0);
     let (of_services, of_servers): (Vec<_>, Vec<_>) = state.members.iter().partition(|member| member.is_service);
@@ -39,10 +39,10 @@ pub fn print(home: &Home) -> Result<()> {
     print!("{}", table.render());
     for name in SERVICES {
         if let Some(binary) = home.binary(name)? {
-            println!("{name} is run by {}", binary.display());
+            println!("{name} runs {}", binary.display());
         }
     }
-    println!("memory: services {}, with the servers {}", bold(&mib(services)), bold(&mib(services + servers)));
+    println!("memory: services {}, with servers {}", bold(&mib(services)), bold(&mib(services + servers)));
     Ok(())
 }
 

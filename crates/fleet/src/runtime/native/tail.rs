@@ -1,6 +1,6 @@
-//! Follows a log that is put aside when it is full (`x.log` becomes `x.log.1`, that `x.log.2`, and so on).
+//! Follows a log that is rotated when it is full (`x.log` becomes `x.log.1`, that `x.log.2`, and so on).
 //!
-//! Guarantee: every line is returned once and in order, as long as no more is written between two looks than is kept.
+//! Guarantee: every line is returned once and in order, unless more is written between two checks than is kept.
 
 use std::{
     fs::File,
@@ -12,20 +12,20 @@ use std::{
 use anyhow::Result;
 use flotilla_servers::Rotation;
 
-/// More files than anybody keeps.
+/// The maximum number of rotated files.
 const MOST: u32 = 1_000;
 
 /// A reader at the end of a log.
 #[derive(Debug)]
 pub struct Tail {
     log: PathBuf,
-    /// The file that is read, which may be put aside already; none before there is a log.
+    /// The file that is being read, which may have been rotated already; none before there is a log.
     file: Option<File>,
-    /// The beginning of a line whose end has yet to come.
+    /// The beginning of an incomplete line.
     partial: Vec<u8>,
 }
 
-/// The last lines of a log, over what was put aside, and what follows them.
+/// The last lines of a log, rotated files included, and a reader of what follows them.
 ///
 /// # Errors
 /// When the log can't be read.
@@ -44,12 +44,12 @@ pub fn last_lines(log: &Path, count: usize) -> Result<(Vec<String>, Tail)> {
 }
 
 impl Tail {
-    /// Whole lines that were added since the last look.
+    /// Complete lines that were added since the last check.
     ///
     /// # Errors
     /// When the log can't be read.
     pub fn lines(&mut self) -> Result<Vec<String>> {
-        // Looked at before the rest of the present file is read: it is complete once another is in its place.
+        // Checked before the rest of the current file is read: it is complete once another one has replaced it.
         let newer = self.newer()?;
         let mut lines = self.read_on()?;
         for file in newer {
@@ -59,7 +59,7 @@ impl Tail {
         Ok(lines)
     }
 
-    /// The files that have begun since the one that is read, the oldest first.
+    /// The files that were created after the one that is being read, oldest first.
     fn newer(&self) -> Result<Vec<File>> {
         let present = self.file.as_ref().map(File::metadata).transpose()?.map(|file| (file.dev(), file.ino()));
         let mut newer = Vec::new();
@@ -68,7 +68,7 @@ impl Tail {
             let Ok(file) = File::open(path) else { break };
             let metadata = file.metadata()?;
             let this = (metadata.dev(), metadata.ino());
-            // A file that moves between two looks is seen twice.
+            // A file that is renamed during the scan is seen twice.
             let seen = |file: &File| file.metadata().is_ok_and(|file| (file.dev(), file.ino()) == this);
             if Some(this) == present {
                 break;
@@ -76,7 +76,7 @@ impl Tail {
             if !newer.iter().any(seen) {
                 newer.push(file);
             }
-            // Nothing was read before: what was put aside is history.
+            // Nothing was read before: rotated files are history.
             if present.is_none() {
                 break;
             }
@@ -87,7 +87,7 @@ impl Tail {
 
     fn read_on(&mut self) -> Result<Vec<String>> {
         let Some(file) = &mut self.file else { return Ok(Vec::new()) };
-        // Emptied and begun again, as by another program.
+        // The file was truncated, for example by another program.
         if file.metadata()?.len() < file.stream_position()? {
             file.seek(SeekFrom::Start(0))?;
             self.partial.clear();
@@ -126,7 +126,7 @@ mod tests {
         let mut log = Log::open(&path, SMALL).unwrap();
         let (mut written, mut read) = (Vec::new(), Vec::new());
         let mut next = 0;
-        // From none to three rotations between two looks.
+        // From none to three rotations between two checks.
         for count in (0..120).chain([150; 10]) {
             written.append(&mut write(&mut log, next..next + count));
             next += count;

@@ -1,4 +1,4 @@
-//! The programs' configuration and data: copied from the checkout into the fleet's folder, with this run's addresses.
+//! The programs' configuration, copied from the checkout to the fleet's folder with this run's addresses, and their data.
 
 use std::{
     fs,
@@ -11,14 +11,14 @@ use serde_json::json;
 use super::Ports;
 use crate::home::Home;
 
-/// What the Collector exports to.
+/// The Collector's destinations.
 #[derive(Clone, Copy, Default)]
 pub struct Backends {
-    /// Zipkin runs.
+    /// Whether Zipkin runs.
     pub zipkin: bool,
-    /// Jaeger runs.
+    /// Whether Jaeger runs.
     pub jaeger: bool,
-    /// Loki runs.
+    /// Whether Loki runs.
     pub loki: bool,
 }
 
@@ -49,10 +49,10 @@ impl Files {
         self.source.join(path)
     }
 
-    /// Writes Prometheus's configuration: its rules, what is scraped, where alerts go. Returns the file to start with.
+    /// Writes Prometheus's configuration: rules, scrape targets, Alertmanager. Returns the main file.
     pub fn prometheus(&self, targets: &[(String, String)], ports: &Ports, collector: bool) -> Result<PathBuf> {
         let folder = self.root.join("prometheus");
-        // A rule that the checkout has no longer must not live on.
+        // Rules that were removed from the checkout must not stay.
         if folder.join("rules").exists() {
             fs::remove_dir_all(folder.join("rules"))?;
         }

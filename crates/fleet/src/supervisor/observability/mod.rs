@@ -1,9 +1,9 @@
 //! Prometheus, Alertmanager, the OpenTelemetry Collector, Zipkin, Jaeger and Loki beside a native fleet.
 //!
-//! `fleet up --observability` starts what it finds of them, on free ports of loopback, with the configuration of the
-//! folder `observability/` and data below the fleet's own folder; `fleet down` stops them after the services. What can't
-//! be found is named with the way to get it, and none of it can keep the fleet from coming up: a program that dies is
-//! started again with growing pauses. Where the Collector runs, the services send it their traces and logs.
+//! `fleet up --observability` starts those that it finds, on free loopback ports, with the configuration in the folder
+//! `observability/` and data below the fleet's own folder; `fleet down` stops them after the services. For a missing
+//! program it prints how to get it. None of them can keep the fleet from starting: a program that dies is restarted with
+//! growing pauses. If the Collector runs, the services send it their traces and logs.
 
 mod files;
 mod program;
@@ -26,12 +26,12 @@ use crate::{
     supervisor::shared_state::SharedState,
 };
 
-/// Names the folder of the configuration, where it isn't `observability` here.
+/// Names the folder of the configuration, if it isn't `observability` in the current directory.
 const FOLDER: &str = "FLOTILLA_OBSERVABILITY_DIR";
-/// Zipkin takes some seconds; whatever isn't ready by then goes on starting while the fleet is up.
+/// Zipkin takes some seconds; a program that isn't ready by then continues to start while the fleet is up.
 const READY_DEADLINE: Duration = Duration::from_secs(40);
 
-/// Every port, by what listens there.
+/// All ports, by their program.
 const PORTS: [&str; 14] = [
     "prometheus",
     "alertmanager",
@@ -55,7 +55,7 @@ pub struct Stack {
     collector: Option<String>,
 }
 
-/// Ports on loopback, by what listens there.
+/// Loopback ports, by their program.
 pub(crate) struct Ports(BTreeMap<String, u16>);
 
 impl Ports {
@@ -75,7 +75,7 @@ impl Stack {
     /// addresses of their metrics.
     ///
     /// # Errors
-    /// When the configuration isn't there or can't be written.
+    /// If the configuration is missing or can't be written.
     pub fn prepare(home: &Home, targets: &[(String, String)]) -> Result<Self> {
         let source = folder()?;
         let tools = Tools::of(home);
@@ -103,7 +103,7 @@ impl Stack {
         Ok(Self { programs, collector: endpoint })
     }
 
-    /// Variables for each service: where the Collector is, that it decides on the traces, and that it takes the logs.
+    /// Variables for each service: the Collector's address, that it samples the traces, and that it receives the logs.
     #[must_use]
     pub fn environment(&self) -> BTreeMap<String, String> {
         let Some(endpoint) = &self.collector else { return BTreeMap::new() };
@@ -133,7 +133,7 @@ impl Stack {
     }
 }
 
-/// Waits until all answer, within a bound; the fleet goes on without those that don't.
+/// Waits for a limited time until all are ready; the fleet continues without those that aren't.
 pub(crate) async fn until_ready(shared: &SharedState, names: &[&'static str], stop: &CancellationToken) {
     let all = async {
         while shared.any_not_started(names) {
@@ -159,7 +159,7 @@ fn folder() -> Result<PathBuf> {
     let folder = std::env::var_os(FOLDER).map_or_else(|| PathBuf::from("observability"), PathBuf::from);
     if !folder.join("prometheus/prometheus.yaml").is_file() {
         bail!(
-            "{} holds no configuration: start in the checkout, or let {FOLDER} name its folder observability",
+            "{} has no configuration: start in the checkout, or set {FOLDER} to its folder observability",
             folder.display()
         );
     }

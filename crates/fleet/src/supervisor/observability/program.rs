@@ -21,7 +21,7 @@ use crate::{
 
 /// A program with its command line.
 pub struct Program {
-    /// What it is called: in the table, and of its log.
+    /// Its name in the table and of its log.
     pub name: &'static str,
     /// Its URL, as it is shown.
     pub address: String,
@@ -32,7 +32,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program whose readiness shows at a path of its address.
+    /// A program that reports its readiness at a path of its address.
     pub fn new(name: &'static str, path: PathBuf, address: &str, ready: &'static str) -> Self {
         Self {
             name,
@@ -44,19 +44,19 @@ impl Program {
         }
     }
 
-    /// With arguments.
+    /// Adds arguments.
     pub fn args(mut self, args: impl IntoIterator<Item = String>) -> Self {
         self.args.extend(args);
         self
     }
 
-    /// With variables of its environment.
+    /// Adds environment variables.
     pub fn variables(mut self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         self.variables.extend(variables);
         self
     }
 
-    /// Runs it again and again until `stop`, then ends it in order.
+    /// Runs the program and restarts it until `stop`, then terminates it.
     pub async fn keep_alive(self, home: Home, shared: Arc<SharedState>, stop: CancellationToken) {
         keep_alive::keep_alive(&self, &home, &shared, &stop).await;
     }
@@ -77,7 +77,7 @@ impl Supervised for Program {
     fn command(&self) -> Result<Command> {
         let mut command = Command::new(&self.path);
         command.args(&self.args).envs(self.variables.iter().map(|(name, value)| (name, value)));
-        // Debian's programs, unpacked, look for their pages and templates beside themselves.
+        // Unpacked Debian programs look for their pages and templates beside their executable.
         command.current_dir(self.path.parent().unwrap_or(Path::new("/")));
         Ok(command)
     }

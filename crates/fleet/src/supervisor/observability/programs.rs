@@ -1,4 +1,4 @@
-//! How each program is started: arguments, variables, and where it says that it is ready.
+//! How each program is started: arguments, variables, and the path of its readiness check.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::{
     program::Program,
 };
 
-/// Prometheus, with exemplars, keeping the thirty days over which promises are kept.
+/// Prometheus, with exemplars and a retention of the thirty days of the service level objectives.
 pub fn prometheus(
     path: PathBuf,
     files: &Files,
@@ -30,7 +30,7 @@ pub fn prometheus(
     ]))
 }
 
-/// Alertmanager, alone: it looks for no others.
+/// Alertmanager, without clustering.
 pub fn alertmanager(path: PathBuf, files: &Files, ports: &Ports) -> Result<Program> {
     let address = ports.at("alertmanager");
     Ok(Program::new("alertmanager", path, &address, "/-/ready").args([

@@ -1,19 +1,19 @@
-//! Which of the programs are on this machine: those that the scripts fetched or built first, then those on the path.
+//! Finds the programs on this machine: first those that the scripts fetched or built, then those in PATH.
 
 use std::path::{Path, PathBuf};
 
 use crate::home::Home;
 
-/// What a program may be called.
+/// The names that a program may have.
 pub type Names = &'static [&'static str];
 
 /// Prometheus.
 pub const PROMETHEUS: Names = &["prometheus"];
-/// Alertmanager; Debian calls it otherwise.
+/// Alertmanager; Debian uses another name.
 pub const ALERTMANAGER: Names = &["prometheus-alertmanager", "alertmanager"];
 /// The OpenTelemetry Collector.
 pub const COLLECTOR: Names = &["collector", "otelcol-contrib"];
-/// Jaeger, of the second generation.
+/// Jaeger v2.
 pub const JAEGER: Names = &["jaeger"];
 /// Loki.
 pub const LOKI: Names = &["loki"];
@@ -21,13 +21,13 @@ pub const LOKI: Names = &["loki"];
 const ZIPKIN: &str = "zipkin.jar";
 const JAVA: Names = &["java"];
 
-/// Where programs are looked for.
+/// The folders that are searched.
 pub struct Tools {
     folders: Vec<PathBuf>,
 }
 
 impl Tools {
-    /// Those of a fleet: what the scripts put into its servers' folder, and the path.
+    /// The folders of a fleet: those that the scripts fill below its servers' folder, and PATH.
     #[must_use]
     pub fn of(home: &Home) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -51,7 +51,7 @@ impl Tools {
         Some((self.find(JAVA)?, jar.is_file().then_some(jar)?))
     }
 
-    /// A line for each program that is missing: what it would show, and how to get it.
+    /// A line for each missing program: what it is for, and how to get it.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -62,15 +62,15 @@ impl Tools {
         };
         say(
             self.find(PROMETHEUS).is_some() && self.find(ALERTMANAGER).is_some(),
-            "no Prometheus or Alertmanager (metrics, alerts): `sh scripts/run/prometheus.sh` gets Debian's, or install them",
+            "no Prometheus or Alertmanager (metrics, alerts): run `sh scripts/run/prometheus.sh` to get Debian's, or install them",
         );
         say(
             self.find(COLLECTOR).is_some(),
-            "no Collector (traces, logs): `make observability-tools` builds it with Go, in minutes",
+            "no Collector (traces, logs): run `make observability-tools` to build it with Go, which takes minutes",
         );
         say(
             self.zipkin().is_some() || self.find(JAEGER).is_some(),
-            "neither Zipkin nor Jaeger (pages of traces): `make observability-tools` gets Zipkin by Maven and builds Jaeger",
+            "neither Zipkin nor Jaeger (traces): run `make observability-tools` to get Zipkin with Maven and build Jaeger",
         );
         lines
     }
