@@ -1,4 +1,4 @@
-//! The admin endpoints, on a port of their own: never to be reachable from outside.
+//! The admin endpoints, on a port of their own that must never be reachable from outside.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 use crate::heartbeat::Heartbeat;
 use crate::readiness::Readiness;
 
-/// Connections at once; further ones wait.
+/// Maximum number of connections; further ones wait.
 const CONNECTIONS: usize = 64;
 /// How long a client may take to send a request's head.
 const HEAD: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const CONNECTION: Duration = Duration::from_secs(120);
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the endpoints tell of.
+/// What the endpoints report on.
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub service: &'static str,
@@ -87,7 +87,7 @@ pub(crate) async fn serve(listener: TcpListener, admin: Admin, shutdown: Cancell
             },
         }
     }
-    // Probes are short: whoever is still connected is idle or too slow.
+    // Probes are short: a client that is still connected is idle or too slow.
     connections.shutdown().await;
 }
 
@@ -97,7 +97,7 @@ async fn pause(error: &io::Error) {
 }
 
 async fn connection(stream: TcpStream, router: Router) {
-    // axum::serve installs no timer, so that its header timeout never fires.
+    // axum::serve installs no timer, so its header timeout never fires.
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -153,8 +153,8 @@ async fn startupz(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn metrics(State(admin): State<Admin>, request: Request) -> impl IntoResponse {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let told = flotilla_telemetry::expose(&admin.registry, accept);
-    ([(header::CONTENT_TYPE, told.content_type)], told.body)
+    let exposed = flotilla_telemetry::expose(&admin.registry, accept);
+    ([(header::CONTENT_TYPE, exposed.content_type)], exposed.body)
 }
 
 async fn version(State(admin): State<Admin>) -> impl IntoResponse {

@@ -9,11 +9,11 @@ use flotilla_rpc::{ClientSettings, RemoteKeys};
 use crate::Chassis;
 
 impl Chassis {
-    /// Checks tokens with the keys of the identity service at `auth.identity_url`. A task of the chassis learns there,
-    /// every two seconds, which sessions have ended.
+    /// Checks tokens with the keys of the identity service at `auth.identity_url`. A task of the chassis
+    /// polls it every two seconds for sessions that have ended.
     ///
     /// # Errors
-    /// The address isn't one.
+    /// The address is invalid.
     pub fn authenticator(&mut self, auth: &AuthSettings, client: &ClientSettings) -> anyhow::Result<Authenticator> {
         let identity = Arc::new(RemoteKeys::connect(&auth.identity_url, client).context("auth.identity_url")?);
         let authenticator = Authenticator::new(auth, identity.clone());

@@ -1,4 +1,4 @@
-//! A service in the making: tasks, checks and hooks are added, then it starts.
+//! Builds a service: tasks, checks and hooks are added, then it starts.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::readiness::{Check, Readiness};
 use crate::supervisor::{Hook, Supervisor, Tasks};
 use crate::{Running, ServiceSettings, Severity};
 
-/// Collects what a service consists of. Dropped without a start, its tasks end.
+/// Collects the parts of a service. If it is dropped before the start, its tasks end.
 #[derive(Debug)]
 pub struct Chassis {
     name: &'static str,
@@ -64,17 +64,17 @@ impl Chassis {
         self.name
     }
 
-    /// Where its metrics are registered.
+    /// The registry of its metrics.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Cancelled once the calls in flight are through: background tasks end now.
+    /// Cancelled once the calls in flight have ended: background tasks must end now.
     pub fn shutdown(&self) -> CancellationToken {
         self.shutdown.clone()
     }
 
-    /// Cancelled when the drain begins: streams to clients end now.
+    /// Cancelled when the drain begins: streams to clients must end now.
     pub fn draining(&self) -> CancellationToken {
         self.draining.clone()
     }
@@ -151,7 +151,7 @@ impl Chassis {
         refuse_unfit_roles(&self.databases).await?;
         faults::show(&self.faults, &self.registry)?;
         if self.faults.are_allowed() {
-            tracing::warn!(service = self.name, "faults can be switched on here");
+            tracing::warn!(service = self.name, "faults are allowed in this service");
             self.mount(faults::routes(self.faults.clone()));
         }
         let public = bind(listen).await?;

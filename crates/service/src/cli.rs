@@ -32,15 +32,15 @@ enum Command {
     Migrate,
     AwaitMigrations,
     Healthcheck,
-    /// Every setting there is.
+    /// List every setting.
     Settings,
-    /// What the settings hold.
+    /// Show the values of the settings.
     Print(Shape),
     Help,
     Version,
 }
 
-/// What to do, and the flags that set settings.
+/// The command, and the flags that set settings.
 #[derive(Debug, PartialEq, Eq)]
 struct Invocation {
     command: Command,
@@ -122,7 +122,7 @@ pub async fn run<S: Service>(args: impl Iterator<Item = String>) -> ExitCode {
 
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    // Not println: whoever reads the first lines only, as `head` does, is no reason to panic.
+    // Not println, which panics if the reader closes the pipe early, as `head` does.
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
@@ -138,14 +138,14 @@ async fn print_config<S: Service>(sources: Sources, shape: Shape) -> anyhow::Res
 }
 
 fn provide_cryptography() {
-    // Fails only if one is installed already, which serves as well.
+    // Fails only if one is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyhow::Result<()> {
     provide_cryptography();
-    // Before anything takes time: a signal that nobody listens to doesn't reach the first process of a container.
-    let mut signals = Signals::listen().context("signal handlers can't be installed")?;
+    // First of all: the first process of a container ignores signals without a handler.
+    let mut signals = Signals::listen().context("can't install the signal handlers")?;
     let configuration = unless(&mut signals, Configuration::<S::Settings>::load(S::NAME, sources)).await??;
     let settings = configuration.settings();
     let telemetry = flotilla_telemetry::init(S::NAME, S::common(&settings).telemetry)?;
@@ -164,7 +164,7 @@ async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyho
     done
 }
 
-/// What the work gives. A signal that asks for the end before it is done drops it: whoever waits for it must not go on.
+/// The result of `work`. A signal before its end drops it and is an error: callers that wait for it must not continue.
 async fn unless<T>(signals: &mut Signals, work: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::select! {
         done = work => Ok(done),
@@ -177,7 +177,7 @@ async fn serve<S: Service>(
     telemetry: &Telemetry,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
-    let follower = Follower::new(configuration).context("signal handlers can't be installed")?;
+    let follower = Follower::new(configuration).context("can't install the signal handlers")?;
     configuration.register(telemetry.registry())?;
     let settings = configuration.settings();
     let limits = Limits::of_process();
@@ -209,24 +209,24 @@ async fn until_signal(running: Running, signals: &mut Signals) -> anyhow::Result
     tokio::pin!(ended);
     tokio::select! {
         ended = &mut ended => return ended,
-        signal = signals.next() => tracing::info!(signal, "invocation to stop"),
+        signal = signals.next() => tracing::info!(signal, "stopping"),
     }
     stop.cancel();
     tokio::select! {
         ended = &mut ended => ended,
-        signal = signals.next() => bail!("{signal} again: stopped at once"),
+        signal = signals.next() => bail!("stopped at once by a second signal ({signal})"),
     }
 }
 
 async fn healthcheck<S: Service>(sources: &Sources) -> anyhow::Result<()> {
-    // One section is enough: no secret is needed to ask, and no store is invocation for one.
+    // One section is enough: a health check needs no secrets and no secret stores.
     let merged = sources.merge(&Reference::of::<S::Settings>(), &RemoteLayer::default())?;
     let settings: ServiceSettings = merged.section("service")?;
     let address = reachable(settings.admin_listen);
     tokio::time::timeout(HEALTHCHECK, ask(address)).await.context("no answer in time")?
 }
 
-/// A wildcard address can be listened on but not connected to.
+/// Replaces a wildcard address, which can be listened on but not connected to.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -237,7 +237,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 async fn ask(address: SocketAddr) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect(address).await.with_context(|| format!("{address} can't be reached"))?;
+    let mut stream = TcpStream::connect(address).await.with_context(|| format!("can't connect to {address}"))?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_understood() {
+    fn commands_are_parsed() {
         assert_eq!(parsed(&[]), Ok(Command::Serve));
         assert_eq!(parsed(&["serve"]), Ok(Command::Serve));
         assert_eq!(parsed(&["migrate"]), Ok(Command::Migrate));
@@ -280,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn flags_may_have_their_values_behind_them() {
+    fn a_flag_and_its_value_may_be_two_arguments() {
         let args = ["migrate", "--saga.tick", "1s", "--currency=EUR"].map(str::to_owned);
         let invocation = parse(args.into_iter()).unwrap();
         assert_eq!((invocation.command, invocation.flags.len()), (Command::Migrate, 3));
     }
 
     #[test]
-    fn a_wildcard_address_is_asked_on_this_machine() {
+    fn a_wildcard_address_is_replaced_by_loopback() {
         assert_eq!(reachable("0.0.0.0:1".parse().unwrap()), "127.0.0.1:1".parse().unwrap());
         assert_eq!(reachable("[::]:1".parse().unwrap()), "[::1]:1".parse().unwrap());
         assert_eq!(reachable("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1".parse().unwrap());

@@ -7,13 +7,13 @@ use flotilla_postgres::{ErrorKind, Refused};
 use flotilla_rpc::{CallContext, RpcError};
 use tonic::Code;
 
-/// When a call that met a database without answer should be repeated.
+/// The retry delay if the database is unavailable.
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
-/// When a call that met a full queue should be repeated.
+/// The retry delay if the queue is full.
 const QUEUE_RETRY: Duration = Duration::from_millis(500);
 
-/// An error of the database as an error of the call. What isn't the caller's to mend is logged under the request id
-/// and returned as `INTERNAL`; no SQL leaks.
+/// Maps a database error to an error of the call. Errors that the caller can't fix are logged under the request id and
+/// returned as `INTERNAL`; no SQL leaks.
 #[allow(clippy::needless_pass_by_value, reason = "fits map_err")]
 pub fn storage_error(error: flotilla_postgres::Error) -> RpcError {
     match error.kind() {
@@ -26,12 +26,14 @@ pub fn storage_error(error: flotilla_postgres::Error) -> RpcError {
             tracing::warn!(%error, "database did not answer in time");
             RpcError::new(Code::DeadlineExceeded, "DATABASE_TIMEOUT", "the database did not answer in time")
         }
-        ErrorKind::Conflict => RpcError::new(Code::Aborted, "CONFLICT", "another call was faster; repeat this one"),
+        ErrorKind::Conflict => {
+            RpcError::new(Code::Aborted, "CONFLICT", "a concurrent call changed the same data; retry")
+        }
         ErrorKind::Data | ErrorKind::Other => internal_error(&error),
     }
 }
 
-/// `INTERNAL` for an error that must not happen: logged under the request id, which is all that the caller learns.
+/// `INTERNAL` for an unexpected error: logged under the request id, which is all that the caller gets.
 pub fn internal_error(error: &dyn Display) -> RpcError {
     let context = CallContext::current();
     let id = context.request_id.as_ref().map_or("none", |id| id.as_str());
@@ -39,7 +41,7 @@ pub fn internal_error(error: &dyn Display) -> RpcError {
     RpcError::internal().metadata("incident", id)
 }
 
-/// A group commit that takes no more.
+/// Maps the refusal of a group commit.
 pub fn queue_error(refused: Refused) -> RpcError {
     match refused {
         Refused::Full => {
@@ -48,9 +50,11 @@ pub fn queue_error(refused: Refused) -> RpcError {
         Refused::Closed => {
             RpcError::new(Code::Unavailable, "SHUTTING_DOWN", "the service is shutting down").retry_after(QUEUE_RETRY)
         }
-        // Whether it was applied is unknown: the caller's request id makes a repeat safe.
-        Refused::Failed => RpcError::new(Code::Unavailable, "OUTCOME_UNKNOWN", "the batch broke off; repeat the call")
-            .retry_after(QUEUE_RETRY),
+        // Whether it was applied is unknown: the caller's request id makes a retry safe.
+        Refused::Failed => {
+            RpcError::new(Code::Unavailable, "OUTCOME_UNKNOWN", "the batch was interrupted; retry the call")
+                .retry_after(QUEUE_RETRY)
+        }
     }
 }
 

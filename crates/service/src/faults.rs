@@ -14,22 +14,22 @@ use prometheus::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What can be said with a `PUT`; all of it may be left out.
+/// The body of a `PUT`; every field is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct FaultRequest {
-    /// After this long the fault ends by itself.
+    /// How long the fault lasts.
     r#for: Option<HumanDuration>,
-    /// How long what is struck waits.
+    /// How long affected operations are delayed.
     delay: Option<HumanDuration>,
-    /// How much is struck, in percent.
+    /// The percentage of operations that are affected.
     share: Option<u8>,
 }
 
-/// Shows in the registry which faults are on.
+/// Registers gauges that show which faults are on.
 pub(crate) fn show(faults: &Faults, registry: &Registry) -> Result<(), prometheus::Error> {
     match faults.register(registry) {
-        // Another service in this process shows its own.
+        // Another service in this process has registered them already.
         Err(prometheus::Error::AlreadyReg) => Ok(()),
         registered => registered,
     }

@@ -7,11 +7,11 @@ use crate::Chassis;
 use crate::remote::{Remote, RemoteSettings};
 
 impl Chassis {
-    /// The flags of this service. Asked in this order: flagd, where one is set; the bucket of the remote source; the
-    /// definitions of the settings. Waits for the bucket, but not for long: the service starts without it.
+    /// The flags of this service. Their sources, in this order: flagd, if it is configured; the bucket of the remote
+    /// source; the definitions in the settings. Waits a short time for the bucket; the service also starts without it.
     ///
     /// # Errors
-    /// An address can't be understood, or flagd doesn't answer.
+    /// An address is invalid, or flagd doesn't respond.
     pub async fn flags(&mut self, settings: &FlagSettings, remote: &RemoteSettings) -> anyhow::Result<Flags> {
         let mut builder = Flags::builder();
         if !settings.flagd.is_empty() {
@@ -37,7 +37,7 @@ impl Chassis {
         Ok(flags)
     }
 
-    /// The process's follower of the remote source: the one that the command line has started, else one of our own.
+    /// The process's follower of the remote source: the one that the command line has started, or a new one.
     async fn remote(&mut self, settings: &RemoteSettings) -> anyhow::Result<Option<Remote>> {
         if let Some(remote) = settings.link.remote() {
             return Ok(Some(remote));

@@ -1,5 +1,5 @@
-//! Proof that the runtime makes progress: a task that notes the time and how late it ran; callers read how long ago
-//! that was.
+//! Proof that the runtime makes progress: a task records the time and how late it ran; callers read how long ago that
+//! was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How late a beat may be: from what timers are late anyway to what stops the heart.
+/// Buckets of a beat's lateness: from a timer's normal lateness up to a stopped heart.
 const DELAYS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
-/// A heart that hasn't beaten for this long has stopped.
+/// Without a beat for this long, the heart has stopped.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// When the runtime last ran a task that was due.
@@ -25,10 +25,10 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A heart whose delays are shown in a registry.
+    /// A heart whose delays are exported by a registry.
     ///
     /// # Errors
-    /// The registry has one already.
+    /// The metric is already registered.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let help = "Lateness of a timer of half a second: how long a ready task waits for a worker";
         let delay = HistogramOpts::new("flotilla_runtime_delay_seconds", help).buckets(DELAYS.to_vec());
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_heart_that_stops_beating_is_noticed() {
+    async fn a_stopped_heart_is_noticed() {
         let heartbeat = Heartbeat::new(&Registry::new()).unwrap();
         let shutdown = CancellationToken::new();
         let beating = tokio::spawn(heartbeat.clone().run(shutdown.clone()));

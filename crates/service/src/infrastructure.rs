@@ -1,5 +1,5 @@
-//! The infrastructure of every service with a database and a stream: two pools, messaging, its checks and its faults, put
-//! together in one way.
+//! The infrastructure of every service with a database and a stream: two pools, messaging, checks and faults, wired in the
+//! same way.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use prometheus::Registry;
 
 use crate::{CallSettings, Chassis, CommonSettings, Migrations, Running};
 
-/// A service in the making that has a database and a stream.
+/// Builds a service with a database and a stream.
 pub struct Infrastructure {
-    /// Takes the service's own tasks and checks.
+    /// The chassis, for the service's own tasks and checks.
     pub chassis: Chassis,
-    /// The database as the service itself: batches, relay, saga.
+    /// The database, accessed as the service itself: batches, relay, saga.
     pub system: Pool,
-    /// The database as a caller, bound by row-level security.
+    /// The database, accessed on behalf of a caller under row-level security.
     pub user: Pool,
     messaging: Messaging,
     registry: Registry,
@@ -30,10 +30,10 @@ pub struct Infrastructure {
 }
 
 impl Infrastructure {
-    /// Connects the service that writes `stream`. Neither database nor broker need be there yet.
+    /// Connects the service that writes `stream`. Database and broker need not be running yet.
     ///
     /// # Errors
-    /// An address that can't be understood, or metrics that are registered already.
+    /// An invalid address, or metrics that are already registered.
     pub async fn connect(stream: &Stream, settings: &CommonSettings, telemetry: &Telemetry) -> anyhow::Result<Self> {
         let (registry, postgres) = (telemetry.registry().clone(), &settings.postgres);
         let chassis = Chassis::new(stream.service, &settings.service, &registry);
@@ -46,13 +46,13 @@ impl Infrastructure {
         Ok(Self { chassis, system, user, messaging, registry, server: settings.grpc.clone() })
     }
 
-    /// Where metrics are registered.
+    /// The registry of the metrics.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Messaging, for buckets and the like.
+    /// Messaging, for example for buckets.
     #[must_use]
     pub fn messaging(&self) -> &Messaging {
         &self.messaging
@@ -73,7 +73,7 @@ impl Infrastructure {
     /// Adds a durable consumer with up to `max_events` in one transaction.
     ///
     /// # Errors
-    /// The handler doesn't know a message that is published on the consumer's subjects.
+    /// The handler lacks a message that is published on the consumer's subjects.
     pub fn consume(&mut self, consumer: &Consumer, max_events: usize, handler: impl Handler<Tx>) -> anyhow::Result<()> {
         Ok(self.messaging.consume(ConsumerSpec::of(consumer, max_events), Arc::new(handler))?)
     }
@@ -81,13 +81,13 @@ impl Infrastructure {
     /// The gRPC server, for callers with tokens of identity.
     ///
     /// # Errors
-    /// Identity's address can't be understood.
+    /// Identity's address is invalid.
     pub fn server(&mut self, calls: &CallSettings) -> anyhow::Result<Server> {
         let authenticator = self.chassis.authenticator(&calls.auth, &calls.client)?;
         Ok(self.server_with(authenticator))
     }
 
-    /// The gRPC server, for callers that `authenticator` knows. Each method's access rule is its contract's.
+    /// The gRPC server, with callers verified by `authenticator`. The access rules come from the contracts.
     #[must_use]
     pub fn server_with(&self, authenticator: Authenticator) -> Server {
         Server::new(&self.server, Some(authenticator), AccessRules::declared(), &self.registry)

@@ -1,10 +1,10 @@
-//! The chassis: what every service does in the same way, so that its own code is only what it is about.
+//! The chassis: what every service does in the same way, so that its own code is only its business logic.
 //!
 //! Owns start-up order, the admin endpoints (`/livez`, `/readyz`, `/startupz`, `/metrics`, `/version`), readiness,
 //! signals, drain and the supervision of background tasks, the watcher of the remote source, flags, and the key of page
 //! tokens. Guarantees:
 //! * A task that ends or panics on its own stops the service with an error, so that its supervisor restarts it.
-//! * Readiness fails only for what is required; what is degraded shows, and doesn't fail it.
+//! * Readiness fails only for required dependencies; degraded ones are shown and don't fail it.
 //! * A shutdown takes at most the grace: not ready, calls drained, tasks ended, telemetry flushed.
 
 mod admin;

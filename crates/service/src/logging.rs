@@ -1,7 +1,7 @@
 //! Shows and changes what is logged, on the admin port: `GET`, `PUT` and `DELETE /logging`.
 //!
-//! A change is about everything (`{"filter":"info,flotilla_orders=debug"}`), one module or one user's calls
-//! (`{"user":"users/018f...","level":"debug"}`), and lasts `for` a time, ten minutes unless it says otherwise.
+//! A change applies to everything (`{"filter":"info,flotilla_orders=debug"}`), one module or one user's calls
+//! (`{"user":"users/018f...","level":"debug"}`), and lasts for the time in `for`, by default ten minutes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use flotilla_telemetry::{LogControl, LogScope};
 use serde::Deserialize;
 use serde_json::json;
 
-/// How long a change lasts that doesn't say.
+/// The default duration of a change.
 const LASTING: HumanDuration = HumanDuration(Duration::from_secs(600));
 
 /// The routes over `control`.
@@ -24,7 +24,7 @@ pub(crate) fn routes(control: LogControl) -> Router {
     Router::new().route("/logging", get(show).put(set).delete(reset)).with_state(control)
 }
 
-/// What is asked for.
+/// The body of a `PUT`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rules_are_set_shown_and_taken_back() {
+    async fn rules_are_set_shown_and_removed() {
         let control = Telemetry::quiet("orders").log_control();
         let (status, state) = ask(&control, "PUT", r#"{"user":"users/U-1","level":"debug","for":"90s"}"#).await;
         assert_eq!((status, &state["rules"][0]["user"]), (StatusCode::OK, &"u-1".into()), "{state}");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rule_that_cant_be_is_refused_with_a_reason() {
+    async fn an_invalid_rule_is_refused_with_a_reason() {
         let control = Telemetry::quiet("orders").log_control();
         for body in ["", "{}", r#"{"level":"loud","user":"u"}"#, r#"{"level":"debug","user":"u","module":"m"}"#] {
             let (status, answer) = ask(&control, "PUT", body).await;

@@ -1,7 +1,7 @@
-//! Whether the service can answer: its checks, run at once, each for at most a second.
+//! Whether the service can serve calls: runs its checks concurrently, each for at most a second.
 //!
-//! That it is ready is remembered for a second; that it isn't, only for so long that a crowd of askers makes one round
-//! of checks, because whoever starts services waits for the change.
+//! A ready report is cached for a second. Any other is cached only so long that many concurrent callers share one round of
+//! checks, because starting a service waits for the change.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a check may take, and how long good news hold.
+/// How long a check may take, and how long a ready report is cached.
 const SECOND: Duration = Duration::from_secs(1);
-/// How long bad news hold.
+/// How long any other report is cached.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Whether the service can answer without it.
+/// Whether the service can serve calls without the dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It can't: a failure makes the service not ready.
     Required,
-    /// It can, slower or later: a failure only shows.
+    /// It can, perhaps slower or later: a failure is only shown.
     Degraded,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Check {
     }
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckReport {
     /// Name of the check.
@@ -61,12 +61,12 @@ pub struct CheckReport {
     pub took_ms: u64,
 }
 
-/// What all checks found.
+/// The results of all checks.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Whether the service should get calls.
     pub ready: bool,
-    /// Whether something that isn't required is missing.
+    /// Whether a dependency that isn't required is missing.
     pub degraded: bool,
     /// Whether the service is shutting down.
     pub draining: bool,
@@ -75,7 +75,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// How long it is given out before the checks run again.
+    /// How long it is cached before the checks run again.
     fn holds(&self) -> Duration {
         if self.ready || self.draining { SECOND } else { AGAIN }
     }
@@ -89,7 +89,7 @@ struct Inner {
     checks: Vec<Check>,
     draining: AtomicBool,
     started: AtomicBool,
-    /// Held while checking, so that many askers make one round.
+    /// Held while checking, so that concurrent callers share one round.
     latest: tokio::sync::Mutex<Option<(Instant, Arc<Report>)>>,
 }
 
@@ -147,7 +147,7 @@ impl Readiness {
                 log_change(&report);
                 known = Some((report.ready, report.degraded));
             }
-            // Grows while it isn't ready, so that a database that is down isn't pressed.
+            // Grows while the service isn't ready, so that a database that is down isn't overloaded.
             bad_news = if report.holds() == SECOND { 0 } else { bad_news + 1 };
             let pause = if bad_news == 0 { SECOND } else { SECOND.min(AGAIN * 2_u32.saturating_pow(bad_news - 1)) };
             tokio::select! {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_check_that_hangs_fails_after_a_second_and_beside_the_others() {
+    async fn a_check_that_hangs_fails_after_a_second_and_does_not_delay_others() {
         let hangs: Probe = Arc::new(|| Box::pin(std::future::pending()));
         let readiness = Readiness::new(vec![
             check("one", Severity::Required, Arc::clone(&hangs)),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_hold_for_a_second_but_not_beyond_a_drain() {
+    async fn reports_are_cached_for_a_second_but_not_beyond_a_drain() {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         let probe: Probe = Arc::new(move || {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_service_that_becomes_ready_says_so_at_once() {
+    async fn a_service_that_becomes_ready_reports_it_at_once() {
         let (up, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (state, counter) = (Arc::clone(&up), Arc::clone(&asked));
         let probe: Probe = Arc::new(move || {
@@ -278,14 +278,14 @@ mod tests {
         for _ in 0..5 {
             assert!(!readiness.report().await.ready);
         }
-        assert_eq!(asked.load(Ordering::Relaxed), 1, "a crowd of askers makes one round");
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "concurrent callers share one round");
         up.store(true, Ordering::Relaxed);
         tokio::time::advance(AGAIN).await;
         assert!(readiness.report().await.ready);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_follows_readiness_learns_of_a_quick_start_quickly_and_presses_nobody() {
+    async fn followers_of_readiness_learn_of_a_quick_start_quickly_without_frequent_checks() {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         let probe: Probe = Arc::new(move || {

@@ -1,4 +1,4 @@
-//! A service that runs.
+//! A running service.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Readiness;
 use crate::admin::Mounted;
 
-/// A running service. Dropped, it is asked to stop, but nobody waits for it.
+/// A running service. If dropped, it is asked to stop, without waiting for it.
 #[derive(Debug)]
 pub struct Running {
     /// Name of the service.
@@ -30,7 +30,7 @@ impl Running {
         self.stop.clone()
     }
 
-    /// Adds routes to the admin port of the running service: those that only `main` can answer.
+    /// Adds routes to the admin port of the running service that only `main` can serve.
     ///
     /// # Panics
     /// A path is mounted twice.
@@ -46,7 +46,7 @@ impl Running {
     /// Drains, stops and waits for the end.
     ///
     /// # Errors
-    /// A task failed, or something had to be broken off.
+    /// A task failed, or something didn't end in time.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         self.wait().await

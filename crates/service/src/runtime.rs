@@ -3,11 +3,11 @@
 use flotilla_cgroup::Limits;
 use tokio::runtime::Builder;
 
-/// Overrides how many threads work on tasks.
+/// The variable that overrides the number of worker threads.
 const THREADS: &str = "FLOTILLA_WORKER_THREADS";
-/// The most that it may say.
+/// Its maximum.
 const MOST: usize = 1_024;
-/// Threads for blocking work, such as the hash of a password or the resolution of a name, for each processor.
+/// Threads per processor for blocking work, such as hashing a password or resolving a name.
 const BLOCKING_PER_CORE: usize = 16;
 
 /// The runtime of a `main`.
@@ -15,8 +15,8 @@ const BLOCKING_PER_CORE: usize = 16;
 pub struct Runtime(tokio::runtime::Runtime);
 
 impl Runtime {
-    /// Runs a `main` to its end. A thread that still blocks then isn't waited for: the resolution of a name whose server is
-    /// gone takes ten seconds, which is all the time that a process has to end.
+    /// Runs a `main` to its end. Doesn't wait for threads that are still blocked: resolving a name whose server is down
+    /// takes ten seconds, which is all the time that a process has to exit.
     pub fn block_on<F: Future>(self, main: F) -> F::Output {
         let done = self.0.block_on(main);
         self.0.shutdown_background();
@@ -27,10 +27,10 @@ impl Runtime {
 /// A runtime for a `main`: as many threads as `FLOTILLA_WORKER_THREADS` says, else one for each processor that the
 /// control group allows, shared with `neighbours` other services.
 ///
-/// With one thread nothing is handed from thread to thread: on half a processor that is all there is to gain.
+/// One thread saves moving tasks between threads, which matters on half a processor.
 ///
 /// # Errors
-/// `FLOTILLA_WORKER_THREADS` isn't a number of threads, or the operating system gives no thread.
+/// `FLOTILLA_WORKER_THREADS` isn't a number of threads, or no thread can be started.
 pub fn runtime(neighbours: usize) -> std::io::Result<Runtime> {
     let cores = Limits::of_process().threads();
     let threads = threads(cores, neighbours, wanted(std::env::var(THREADS).ok().as_deref())?);
@@ -41,7 +41,7 @@ pub fn runtime(neighbours: usize) -> std::io::Result<Runtime> {
     Ok(Runtime(builder.max_blocking_threads(cores * BLOCKING_PER_CORE).enable_all().build()?))
 }
 
-/// Reads the variable; an empty one is none.
+/// Reads the variable; an empty one counts as unset.
 fn wanted(value: Option<&str>) -> std::io::Result<Option<usize>> {
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
     let threads = value.parse().ok().filter(|threads| (1..=MOST).contains(threads));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_follow_the_processors_unless_somebody_says_otherwise() {
+    fn threads_follow_the_processors_unless_overridden() {
         assert_eq!([1, 2, 4].map(|cores| threads(cores, 0, None)), [1, 2, 4]);
         assert_eq!([1, 2, 4, 8].map(|cores| threads(cores, 3, None)), [1, 1, 1, 2]);
         assert_eq!(threads(2, 3, Some(4)), 4);

@@ -1,4 +1,4 @@
-//! The sections of settings that services share, each written once. A service's own settings `flatten` them.
+//! The sections of settings that services share. A service's own settings `flatten` them.
 
 use flotilla_auth::AuthSettings;
 use flotilla_config::{Problems, Setting, Validate};
@@ -36,7 +36,7 @@ pub struct CommonSettings {
     pub nats: NatsSettings,
 }
 
-/// The sections of a service whose callers come with tokens of identity.
+/// The sections of a service whose callers authenticate with identity's tokens.
 #[derive(Clone, Debug, Setting)]
 pub struct CallSettings {
     /// Tokens.
@@ -48,7 +48,7 @@ pub struct CallSettings {
 }
 
 impl CommonSettings {
-    /// The sections that the start of every service reads.
+    /// The sections that every service needs at start-up.
     #[must_use]
     pub fn common(&self) -> Common<'_> {
         Common {

@@ -37,7 +37,7 @@ pub trait Service: 'static {
     /// The common sections of its settings.
     fn common(settings: &Self::Settings) -> Common<'_>;
 
-    /// Connects, wires and starts everything; returns with the bound addresses.
+    /// Connects, wires and starts everything; the bound addresses are in the result.
     fn build(settings: Self::Settings, telemetry: &Telemetry) -> impl Future<Output = anyhow::Result<Running>> + Send;
 
     /// The migrations of its database; none of a service without one.
@@ -45,21 +45,20 @@ pub trait Service: 'static {
         Vec::new()
     }
 
-    /// Brings the database up to date, after making it where a superuser's address is set. A service without one has
-    /// nothing to do.
+    /// Migrates the database; creates it first if a superuser's address is set. Without a database there is nothing to do.
     fn migrate(settings: &Self::Settings) -> impl Future<Output = anyhow::Result<()>> + Send {
         let postgres = Self::common(settings).postgres;
         async move {
             let Some(postgres) = postgres else { return Ok(()) };
             if let Some(superuser) = &postgres.superuser_url {
-                bootstrap_for(superuser, Self::NAME, postgres).await.context("the database can't be set up")?;
+                bootstrap_for(superuser, Self::NAME, postgres).await.context("can't set up the database")?;
             }
             migrate(&postgres.owner()?, Self::migrations()).await?;
             Ok(())
         }
     }
 
-    /// Waits until somebody has brought the database up to date.
+    /// Waits until the database has been migrated.
     fn await_migrations(settings: &Self::Settings) -> impl Future<Output = anyhow::Result<()>> + Send {
         let postgres = Self::common(settings).postgres;
         async move {

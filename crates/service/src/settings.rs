@@ -6,16 +6,16 @@ use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_fault::Faults;
 use flotilla_rpc::ServerSettings;
 
-/// Where a service runs. It changes defaults alone; what a setting says outright holds everywhere.
+/// Where a service runs. It only changes defaults; explicit settings apply everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Setting)]
 #[setting(rename_all = "lowercase")]
 pub enum Environment {
-    /// Among its developers: the reflection service answers.
+    /// Development: reflection is enabled.
     #[default]
     Development,
-    /// As in production, but among ourselves: the reflection service answers, and faults may be switched on.
+    /// As in production, but reflection is enabled, and faults may be switched on.
     Staging,
-    /// Among strangers: it doesn't.
+    /// Production: reflection is disabled.
     Production,
 }
 
@@ -53,12 +53,12 @@ impl Default for ServiceSettings {
 }
 
 impl ServiceSettings {
-    /// Whether the reflection service answers: as `asked`, else not in production.
-    pub fn reflection(&self, asked: Option<bool>) -> bool {
-        asked.unwrap_or(!self.environment.is_production())
+    /// Whether reflection is enabled: as `configured`, otherwise unless in production.
+    pub fn reflection(&self, configured: Option<bool>) -> bool {
+        configured.unwrap_or(!self.environment.is_production())
     }
 
-    /// Checks settings of this section against those of the server.
+    /// Validates this section's settings against those of the server.
     pub fn check_server(&self, server: &ServerSettings, problems: &mut Problems) {
         let (drain, grace) = (server.drain_grace.get(), self.grace.get().get());
         problems.require(
@@ -74,12 +74,12 @@ impl ServiceSettings {
             problems.require(
                 !lifted,
                 name,
-                "must not be 0 in production: one caller could take the service for itself",
+                "must not be 0 in production: one caller could use up the service's capacity",
             );
         }
     }
 
-    /// The switches of faults: none can be turned on unless it is allowed, and none in production whatever is said.
+    /// The faults: they can be switched on only if that is allowed, and never in production.
     pub(crate) fn possible_faults(&self) -> Faults {
         if self.faults && !self.environment.is_production() { Faults::allowed() } else { Faults::forbidden() }
     }
@@ -97,8 +97,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_may_take_fits_into_the_grace_and_is_limited_in_production() {
-        let told = |grace, drain, limit: u32, environment| {
+    fn the_drain_fits_into_the_grace_and_rates_are_limited_in_production() {
+        let invalid = |grace, drain, limit: u32, environment| {
             let own =
                 ServiceSettings { grace: HumanDuration::from_secs(grace).into(), environment, ..Default::default() };
             let mut server = ServerSettings { drain_grace: HumanDuration::from_secs(drain), ..Default::default() };
@@ -107,14 +107,14 @@ mod tests {
             own.check_server(&server, &mut problems);
             problems.found().iter().map(|problem| problem.setting.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(told(10, 8, 0, Environment::Staging), [""; 0]);
-        assert_eq!(told(10, 10, 1, Environment::Staging), ["grpc.drain_grace"]);
-        assert_eq!(told(10, 8, 0, Environment::Production), ["grpc.rate_limit.per_user"]);
-        assert_eq!(told(10, 8, 1, Environment::Production), [""; 0]);
+        assert_eq!(invalid(10, 8, 0, Environment::Staging), [""; 0]);
+        assert_eq!(invalid(10, 10, 1, Environment::Staging), ["grpc.drain_grace"]);
+        assert_eq!(invalid(10, 8, 0, Environment::Production), ["grpc.rate_limit.per_user"]);
+        assert_eq!(invalid(10, 8, 1, Environment::Production), [""; 0]);
     }
 
     #[test]
-    fn reflection_is_off_in_production_unless_it_is_asked_for() {
+    fn reflection_is_off_in_production_unless_enabled() {
         let at = |environment| ServiceSettings { environment, ..ServiceSettings::default() };
         assert!(at(Environment::Development).reflection(None));
         assert!(!at(Environment::Production).reflection(None));

@@ -1,4 +1,4 @@
-//! Owns everything that runs: notices what ends too early, and stops all in order and in time.
+//! Owns everything that runs: detects tasks that end too early, and stops everything in order and in time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
 
-/// What the admin endpoints and the like get to end, beyond the grace.
+/// The extra time after the grace for the admin endpoints to end.
 const LAST: Duration = Duration::from_millis(500);
 
 /// Named tasks.
@@ -31,7 +31,7 @@ impl Tasks {
         self.names.insert(handle.id(), name);
     }
 
-    /// The next task that ended: its name, and its panic if it was one. Never, if there are none.
+    /// Waits for the next task to end; returns its name, and its panic if it panicked. Pending forever if there are none.
     async fn ended(&mut self) -> (&'static str, Option<JoinError>) {
         match self.set.join_next_with_id().await {
             Some(Ok((id, ()))) => (self.names.remove(&id).unwrap_or("unnamed"), None),
@@ -40,7 +40,7 @@ impl Tasks {
         }
     }
 
-    /// Waits for all until `deadline`, then breaks off what is left. Returns what went wrong.
+    /// Waits for all until `deadline`, then aborts the rest. Returns the problems.
     async fn end(&mut self, deadline: Instant) -> Vec<String> {
         let mut problems = Vec::new();
         while !self.set.is_empty() {
@@ -57,7 +57,7 @@ impl Tasks {
     }
 }
 
-/// Runs while a service drains.
+/// A hook that runs while a service drains.
 pub(crate) struct Hook(pub BoxFuture<'static, ()>);
 
 impl fmt::Debug for Hook {
@@ -69,9 +69,9 @@ impl fmt::Debug for Hook {
 /// The owner of a running service.
 pub(crate) struct Supervisor {
     pub name: &'static str,
-    /// As it is when the drain begins.
+    /// The maximum duration of a shutdown, read when the drain begins.
     pub grace: Live<HumanDuration>,
-    /// Asks for the end.
+    /// Cancelled to stop the service.
     pub stop: CancellationToken,
     pub draining: CancellationToken,
     pub stop_server: CancellationToken,
@@ -110,7 +110,7 @@ impl Supervisor {
     async fn drain(mut self, server_ended: bool) -> Vec<String> {
         let grace = self.grace.get().get();
         let deadline = Instant::now() + grace;
-        // Calls may take most of the grace; what is left is for tasks and hooks.
+        // Calls may take most of the grace; the rest is for tasks and hooks.
         let calls_deadline = Instant::now() + grace.mul_f64(0.8);
         tracing::info!(service = self.name, grace_ms = grace.as_millis() as u64, "draining");
         self.readiness.drain();

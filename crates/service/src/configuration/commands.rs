@@ -4,14 +4,14 @@ use flotilla_config::Reference;
 
 use super::{Configuration, Settings};
 
-/// How it is told.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Text,
     Json,
 }
 
-/// Every setting that the service has.
+/// All settings of the service.
 pub(crate) fn describe<T: Settings>(service: &str) -> String {
     let settings = Reference::of::<T>().text();
     format!(
@@ -21,7 +21,7 @@ pub(crate) fn describe<T: Settings>(service: &str) -> String {
 }
 
 impl<T: Settings> Configuration<T> {
-    /// What each setting holds and where it comes from.
+    /// The value and source of each setting.
     pub(crate) fn print(&self, shape: Shape) -> anyhow::Result<String> {
         let effective = self.effective();
         Ok(match shape {

@@ -1,8 +1,8 @@
-//! What makes a configuration reload: SIGHUP, a file that changed, the remote source, a secret that is due.
+//! What triggers a reload of the configuration: SIGHUP, a changed file, the remote source, a secret that is due.
 //!
-//! Files are looked at once a second, by what the file system says of them: a few calls of `stat`, made only where files
-//! are in use. Notices of the kernel would come sooner, but not from every mount, and not across the links that
-//! Kubernetes swaps unless each directory on the way is watched anew.
+//! Files are checked once a second with a few calls of `stat`, only if files are in use. Kernel notifications would be
+//! faster, but don't work on every mount, nor across the links that Kubernetes swaps unless each directory on the path is
+//! watched again.
 
 use std::io;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Configuration, Outcome, Settings};
 
-/// How often files are looked at.
+/// How often files are checked.
 const LOOK: Duration = Duration::from_secs(1);
-/// When a secret is asked for again after its store failed.
+/// When a secret is fetched again after its store failed.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Reloads when something changed.
+/// Reloads the configuration when something has changed.
 pub(crate) struct Follower<T> {
     configuration: Arc<Configuration<T>>,
     hangup: Signal,
@@ -28,13 +28,13 @@ pub(crate) struct Follower<T> {
 }
 
 impl<T: Settings> Follower<T> {
-    /// From now on SIGHUP asks for a reload.
+    /// From now on SIGHUP triggers a reload.
     pub fn new(configuration: &Arc<Configuration<T>>) -> io::Result<Self> {
         let remote = configuration.remote().map(|remote| remote.layers());
         Ok(Self { configuration: Arc::clone(configuration), hangup: signal(SignalKind::hangup())?, remote })
     }
 
-    /// Follows until the shutdown.
+    /// Follows changes until the shutdown.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut due = self.due();
         loop {
@@ -46,7 +46,7 @@ impl<T: Settings> Follower<T> {
                 () = files(&self.configuration) => "file",
             };
             let refused = matches!(self.configuration.reload(cause).await, Outcome::Refused(_));
-            // A store that failed is asked again soon: what it gave before doesn't hold forever.
+            // A failed store is retried soon: the secrets that it returned before may expire.
             due = self.due().map(|due| if refused { due.min(RETRY) } else { due });
         }
     }
@@ -62,7 +62,7 @@ async fn changed(remote: &mut Option<watch::Receiver<RemoteLayer>>) {
     {
         return;
     }
-    // There is none, or it has ended.
+    // There is no remote source, or it has ended.
     *remote = None;
     std::future::pending::<()>().await;
 }
@@ -83,11 +83,11 @@ async fn files<T: Settings>(configuration: &Configuration<T>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let paths = paths.clone();
-        // On a thread that may block: a mount may hang.
+        // On a blocking thread: a mount may hang.
         let Ok(now) = tokio::task::spawn_blocking(move || Fingerprint::of(&paths)).await else { return };
         let mut state = configuration.state();
         if now != state.fingerprint {
-            // Also of files that can't be read as they are: they are read again when they change again.
+            // Also if the files can't be read: they are read again at their next change.
             state.fingerprint = now;
             return;
         }

@@ -1,11 +1,11 @@
 //! The settings of a running service: loaded once, then followed.
 //!
-//! Owns the order in which sources are asked (local ones, then the remote one and the stores of secrets that those
-//! name), the version of the configuration, and what a reload may do. Guarantees:
-//! * A reload is applied as a whole or not at all. One that is wrong, or that changes what isn't `Live`, is refused,
-//!   logged and counted, and what held before holds on.
+//! Owns the order in which sources are read (local ones, then the remote one and the secret stores that those name), the
+//! version of the configuration, and what a reload may change. Guarantees:
+//! * A reload is applied as a whole or not at all. One that is invalid, or that changes a setting that isn't `Live`, is
+//!   refused, logged and counted, and the previous settings stay in force.
 //! * Two reloads never mix: the second waits for the first.
-//! * A service whose settings come from the environment alone has nothing to follow but signals.
+//! * A service that is configured only by the environment follows nothing but signals.
 
 mod commands;
 mod follow;
@@ -30,23 +30,23 @@ use crate::remote::{Remote, RemoteSettings};
 use metrics::Metrics;
 use stores::Secrets;
 
-/// What a service's settings must be able to do.
+/// The requirements on a service's settings.
 pub trait Settings: Setting + Clone + Send + Sync + 'static {}
 
 impl<T: Setting + Clone + Send + Sync + 'static> Settings for T {}
 
-/// What became of a reload.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// These settings changed.
     Applied(Vec<String>),
-    /// Everything is as it was.
+    /// Nothing changed.
     Unchanged,
-    /// It can't be: why. What held before holds on.
+    /// The reload was refused, and why; the previous settings stay in force.
     Refused(String),
 }
 
-/// What holds now.
+/// The current configuration.
 struct State<T> {
     settings: T,
     effective: Effective,
@@ -54,12 +54,12 @@ struct State<T> {
     /// Why the last reload was refused, if it was.
     refused: Option<String>,
     merged: Merged,
-    /// Of the files, taken before they were read.
+    /// The state of the files, taken before they were read.
     fingerprint: Fingerprint,
     refresh_in: Option<Duration>,
 }
 
-/// Everything that was read in one go.
+/// The result of reading all sources once.
 struct Read<T> {
     loaded: Loaded<T>,
     merged: Merged,
@@ -74,7 +74,7 @@ struct Following {
     stop: CancellationToken,
 }
 
-/// The settings of a service, and all they come from.
+/// The settings of a service and their sources.
 pub struct Configuration<T> {
     service: &'static str,
     sources: Sources,
@@ -87,23 +87,23 @@ pub struct Configuration<T> {
 }
 
 impl<T: Settings> Configuration<T> {
-    /// Reads all sources. Those that are far away are asked only if the near ones name them.
+    /// Reads all sources. Remote ones are read only if local ones name them.
     ///
     /// # Errors
-    /// Every setting that is missing, unknown or wrong; a secret that can't be had.
+    /// Every setting that is missing, unknown or invalid, and secrets that can't be read.
     pub async fn load(service: &'static str, sources: Sources) -> anyhow::Result<Arc<Self>> {
         let reference = Reference::of::<T>();
         let merged = sources.merge(&reference, &RemoteLayer::default())?;
-        // What is wrong with these is told below, with everything else that is.
+        // Problems with these are reported below, together with all others.
         let secrets = Secrets::new(&merged.section("secrets").unwrap_or_default());
         let settings: RemoteSettings = merged.section("remote").unwrap_or_default();
         let remote = if settings.is_on() { Some(Following::start(service, &settings).await?) } else { None };
         let layer = remote.as_ref().map(|following| following.remote.layer()).unwrap_or_default();
         let read = match read(&sources, &reference, &secrets, &layer).await {
-            // What the bucket says may not keep the service from starting: it is refused, like at a reload.
+            // The content of the bucket must not keep the service from starting: it is refused, as at a reload.
             Err(error) if !layer.values().is_empty() => {
                 let near = read(&sources, &reference, &secrets, &RemoteLayer::default()).await;
-                tracing::warn!(error = format!("{error:#}"), "remote settings are refused");
+                tracing::warn!(error = format!("{error:#}"), "remote settings refused");
                 near.map(|near| (near, Some(format!("{error:#}"))))
             }
             read => read.map(|read| (read, None)),
@@ -138,7 +138,7 @@ impl<T: Settings> Configuration<T> {
         }))
     }
 
-    /// The settings; those that are live change for whoever holds them.
+    /// The settings; live ones change in place.
     pub fn settings(&self) -> T {
         self.state().settings.clone()
     }
@@ -148,26 +148,26 @@ impl<T: Settings> Configuration<T> {
         self.remote.as_ref().map(|following| following.remote.clone())
     }
 
-    /// What each setting holds and where it comes from.
+    /// The value and source of each setting.
     pub fn effective(&self) -> Effective {
         self.state().effective.clone()
     }
 
-    /// Counts what was applied, from 1.
+    /// The number of applied configurations, from 1.
     pub fn version(&self) -> u64 {
         self.state().version
     }
 
-    /// Shows versions and reloads, and how secrets fare, among the service's metrics.
+    /// Registers the metrics of versions, reloads and secrets.
     ///
     /// # Errors
-    /// A name is taken.
+    /// A metric's name is already registered.
     pub fn register(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
         self.metrics.register(registry)?;
         self.secrets.register(registry)
     }
 
-    /// Reads all sources again and applies what changed: all of it, or nothing. `cause` is for the log.
+    /// Reads all sources again and applies all changes or none. `cause` is logged.
     pub async fn reload(&self, cause: &'static str) -> Outcome {
         let _turn = self.one_at_a_time.lock().await;
         let layer = self.remote().map(|remote| remote.layer()).unwrap_or_default();
@@ -193,7 +193,7 @@ impl<T: Settings> Configuration<T> {
 
     fn apply(&self, read: Read<T>) -> Outcome {
         let mut state = self.state();
-        // Also of a reload that is refused: the same files aren't read again and again.
+        // Also if the reload is refused, so that the same files aren't read again and again.
         state.fingerprint = read.fingerprint;
         state.refresh_in = read.refresh_in;
         let mut changes = Vec::new();
@@ -204,7 +204,7 @@ impl<T: Settings> Configuration<T> {
             return Outcome::Refused(format!("needs a restart: {}", names.join(", ")));
         }
         state.merged = read.merged;
-        // Where a value comes from may have changed although the value didn't.
+        // The source of a value may have changed although the value didn't.
         state.effective = read.loaded.effective;
         if live.is_empty() {
             return Outcome::Unchanged;
@@ -213,7 +213,7 @@ impl<T: Settings> Configuration<T> {
         Outcome::Applied(live.into_iter().map(|change| change.name).collect())
     }
 
-    /// Counts the outcome; returns the version that holds now.
+    /// Counts the outcome; returns the current version.
     fn note(&self, outcome: &Outcome) -> u64 {
         let mut state = self.state();
         state.refused = match outcome {
@@ -228,7 +228,7 @@ impl<T: Settings> Configuration<T> {
         state.version
     }
 
-    /// Ends what follows the remote source.
+    /// Stops following the remote source.
     pub async fn close(&self) {
         if let Some(following) = &self.remote {
             following.end().await;
@@ -251,7 +251,7 @@ async fn read<T: Settings>(
     let fingerprint = Fingerprint::of(merged.watched());
     let resolved = secrets.resolve(&merged.references()).await;
     let loaded = merged.read(reference, &resolved.values).map_err(|error| match error {
-        // One list: what is wrong with settings, and which secrets couldn't be had.
+        // One list of invalid settings and of secrets that couldn't be read.
         ConfigError::Settings(problems) => ConfigError::Settings(resolved.explain(problems)),
         other => other,
     })?;

@@ -7,19 +7,19 @@ use flotilla_config::{Problem, SecretReference, scheme_of};
 use flotilla_secrets::{SecretsSettings, Stores};
 use futures::future::join_all;
 
-/// A secret that is due sooner is asked for after this.
+/// The minimum time until a secret is fetched again.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The stores.
 pub(crate) struct Secrets(Stores);
 
-/// What references stand for.
+/// Resolved references.
 #[derive(Default)]
 pub(crate) struct ResolvedSecrets {
     pub values: flotilla_config::Secrets,
-    /// By the setting: why its secret can't be read.
+    /// By setting: why its secret can't be read.
     failures: BTreeMap<String, String>,
-    /// When the first of them is due.
+    /// When the first of the secrets must be fetched again.
     pub refresh_in: Option<Duration>,
 }
 
@@ -32,7 +32,7 @@ impl Secrets {
         self.0.register(registry)
     }
 
-    /// Asks for each secret once, all at the same time. Stores have deadlines of their own.
+    /// Fetches each secret once, all concurrently. Stores have deadlines of their own.
     pub async fn resolve(&self, references: &[SecretReference]) -> ResolvedSecrets {
         let mut resolved = ResolvedSecrets::default();
         if references.is_empty() {
@@ -49,7 +49,7 @@ impl Secrets {
             async move {
                 let answer = match store {
                     Some(store) => store.resolve(reference).await.map_err(|error| error.to_string()),
-                    None => Err(format!("this build has no store {scheme}")),
+                    None => Err(format!("this build doesn't include the store {scheme}")),
                 };
                 (reference, settings, answer)
             }
@@ -71,7 +71,7 @@ impl Secrets {
 }
 
 impl ResolvedSecrets {
-    /// The problems, with the reason why a secret couldn't be had.
+    /// The problems, with the reason why a secret couldn't be read.
     pub fn explain(&self, problems: Vec<Problem>) -> Vec<Problem> {
         let explain = |problem: Problem| match self.failures.get(&problem.setting) {
             Some(reason) => Problem { message: format!("its secret can't be read: {reason}"), ..problem },

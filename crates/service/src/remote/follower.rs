@@ -1,4 +1,4 @@
-//! The follower of the bucket, and the handle by which its values are read.
+//! The follower of the bucket, and the handle to read its values.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::snapshot::{LostValue, Snapshot};
 use super::{BUCKET, RemoteSettings};
 
-/// Time between two checks that the bucket is still the same, over the same connection.
+/// Interval of the check that the bucket is still the same, over the same connection.
 const CHECK: Duration = Duration::from_secs(2);
 /// Pause after a failure; doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What the bucket holds, to be read and to be followed. Cheap to clone.
+/// The content of the bucket, to read and to follow. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Remote {
     layer: watch::Receiver<RemoteLayer>,
@@ -32,10 +32,10 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The handle, and the follower behind it, which its owner has to run. Connects in the background.
+    /// The handle, and its follower, which the caller must run. Connects in the background.
     ///
     /// # Errors
-    /// The address can't be understood.
+    /// The address is invalid.
     pub async fn follow(service: &str, settings: &RemoteSettings) -> anyhow::Result<(Self, RemoteFollower)> {
         let nats = NatsSettings { url: settings.nats_url.clone(), ..NatsSettings::default() };
         let broker = NatsBroker::connect(&format!("{service} settings"), &nats).await.context("remote.nats_url")?;
@@ -49,7 +49,7 @@ impl Remote {
         Ok((Self { layer: layers, flags: published }, RemoteFollower(follower)))
     }
 
-    /// Waits until the bucket has been read, or `patience` is over. Says whether it was.
+    /// Waits until the bucket has been read, for at most `patience`. Returns whether it was.
     pub async fn is_read_within(&self, patience: Duration) -> bool {
         let mut flags = self.flags.clone();
         let read = flags.wait_for(|published| published.ready);
@@ -81,13 +81,13 @@ impl Remote {
 pub struct RemoteFollower(BucketFollower<RemoteObserver>);
 
 impl RemoteFollower {
-    /// Works until the shutdown.
+    /// Runs until the shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
         self.0.run(shutdown).await;
     }
 }
 
-/// Believes what a bucket holds once all of it has been read and what it has lost was written back.
+/// Accepts the content of a bucket once all of it has been read and its lost values were written back.
 struct RemoteObserver {
     service: String,
     state: Mutex<State>,
@@ -96,9 +96,9 @@ struct RemoteObserver {
 }
 
 struct State {
-    /// What is published.
+    /// The published snapshot.
     known: Snapshot,
-    /// What has been read of a bucket that isn't believed yet.
+    /// The content read so far of a bucket that isn't accepted yet.
     reading: Option<Snapshot>,
 }
 
@@ -123,7 +123,7 @@ impl BucketObserver for RemoteObserver {
     async fn caught_up(&self, bucket: &OpenBucket) -> Result<(), BrokerError> {
         let lost = self.state().lost(bucket);
         if !lost.is_empty() {
-            tracing::warn!(keys = lost.len(), "bucket of remote settings had lost values, they are written back");
+            tracing::warn!(keys = lost.len(), "bucket of remote settings had lost values, writing them back");
         }
         for value in lost {
             let restored = restore(bucket, value).await?;
@@ -141,9 +141,9 @@ impl BucketObserver for RemoteObserver {
 
     fn interrupted(&self, error: &FollowError<BrokerError>, repeated: bool) {
         self.publish(&self.state().known, false);
-        // The broker may be away for long: logged once.
+        // The broker may be down for long: logged once.
         if !repeated {
-            tracing::warn!(%error, "remote settings are not followed, the last known ones hold");
+            tracing::warn!(%error, "remote settings can't be followed, keeping the last known ones");
         }
     }
 }
@@ -153,7 +153,8 @@ impl RemoteObserver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what is known to those whom it changes. Called with the state locked, so that the newest is sent last.
+    /// Publishes the known values to the receivers for which they changed. Called with the state locked, so that the newest is
+    /// sent last.
     fn publish(&self, known: &Snapshot, connected: bool) {
         let layer = known.layer(&self.service);
         self.layer.send_if_modified(|published| {
@@ -171,14 +172,14 @@ impl RemoteObserver {
 }
 
 impl State {
-    /// What the bucket being read has lost.
+    /// The values that the bucket being read has lost.
     fn lost(&self, bucket: &OpenBucket) -> Vec<LostValue> {
         let Some(reading) = &self.reading else { return Vec::new() };
         self.known.lost(reading, bucket.last.max(reading.revision()))
     }
 }
 
-/// Writes a lost value, unless another writer was faster. Returns what the bucket holds now.
+/// Writes a lost value, unless another writer was faster. Returns the bucket's current value.
 async fn restore(bucket: &OpenBucket, lost: LostValue) -> Result<Option<BucketEntry>, BrokerError> {
     let LostValue { key, value, over } = lost;
     match bucket.put(&key, value.clone(), over).await? {

@@ -8,7 +8,7 @@ use flotilla_config::{HumanDuration, Problems, Setting, Shown, Validate};
 
 use super::Remote;
 
-/// The longest that a start waits for a dependency that it can do without.
+/// The maximum time that a start waits for an optional dependency.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Where settings and flags come from while the process runs.
@@ -58,18 +58,18 @@ impl Validate for RemoteSettings {
     }
 }
 
-/// How the follower that the command line has started reaches the service that is then built: both share one. Not a
-/// setting; clones share it.
+/// Passes the follower that the command line has started to the service, so that both share one. Not a setting; clones
+/// share it.
 #[derive(Clone, Default)]
 pub struct RemoteLink(Arc<Mutex<Option<Remote>>>);
 
 impl RemoteLink {
-    /// Hands the follower over.
+    /// Sets the follower.
     pub fn attach(&self, remote: Remote) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(remote);
     }
 
-    /// The follower, if one was handed over.
+    /// The follower, if one was set.
     pub fn remote(&self) -> Option<Remote> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! What is known of the bucket: every key's latest value, and what must be restored in a bucket that lost something.
+//! A snapshot of the bucket: every key's latest value, and what must be restored in a bucket that lost values.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use flotilla_messaging::BucketEntry;
 
 use super::{ALL, BUCKET, CONFIG, FLAGS};
 
-/// The most keys that are kept; further ones are left out.
+/// Maximum number of keys; further ones are ignored.
 const MAX_KEYS: usize = 1_024;
-/// Says, in a bucket that was made anew, that what its predecessor held was written back: who comes later with an older
-/// copy adds nothing.
+/// Marks a recreated bucket whose predecessor's values were written back, so that followers with an older copy add
+/// nothing.
 pub(super) const RESTORED: &str = "meta.restored";
 
 /// The latest value of a key. An empty one, like none, means that the key is cleared.
@@ -25,12 +25,12 @@ pub(super) struct Entry {
 /// All keys of one bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Snapshot {
-    /// When the bucket was made; 0: none has been seen.
+    /// When the bucket was created; 0 if none has been seen.
     pub created: i64,
     pub entries: BTreeMap<String, Entry>,
 }
 
-/// A value that a bucket has lost, to be written over the revision that it has now.
+/// A value that a bucket has lost, to be written over its current revision.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LostValue {
     pub key: String,
@@ -39,17 +39,17 @@ pub(super) struct LostValue {
 }
 
 impl Snapshot {
-    /// Takes in a value that was restored, unless a later one of its key has been observed meanwhile.
+    /// Adds a restored value, unless a later one of its key has been observed meanwhile.
     pub fn add_restored(&mut self, kept: BucketEntry) {
         if self.entries.get(&kept.key).is_none_or(|entry| entry.revision < kept.revision) {
             self.observe(kept);
         }
     }
 
-    /// Takes in a value.
+    /// Adds a value.
     pub fn observe(&mut self, kept: BucketEntry) {
         if self.entries.len() >= MAX_KEYS && !self.entries.contains_key(&kept.key) {
-            tracing::warn!(key = kept.key, "remote settings have too many keys, this one is left out");
+            tracing::warn!(key = kept.key, "remote settings have too many keys, ignoring this one");
             return;
         }
         self.entries.insert(kept.key, Entry { value: kept.value, revision: kept.revision });
@@ -85,7 +85,7 @@ impl Snapshot {
             })
             .collect();
         if !same {
-            // Last: whoever breaks off before leaves the rest to the others.
+            // Last: if this follower fails before, others restore the rest.
             lost.push(LostValue { key: RESTORED.to_owned(), value: Bytes::from_static(b"1"), over: 0 });
         }
         lost
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_services_own_setting_is_stronger_than_that_of_all() {
+    fn a_services_own_setting_takes_precedence_over_that_for_all() {
         let snapshot = snapshot(
             1,
             &[
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_restored_in_a_bucket_made_anew_which_is_then_marked() {
+    fn everything_is_restored_in_a_recreated_bucket_which_is_then_marked() {
         let known = snapshot(1, &[("flags.a", "A", 7), ("flags.b", "B", 9)]);
         let lost = known.lost(&snapshot(2, &[("flags.b", "new", 1)]), 1);
         assert_eq!(values(&lost), [("flags.a", &b"A"[..], 0), (RESTORED, b"1", 0)]);
@@ -165,7 +165,7 @@ mod tests {
     fn a_copy_older_than_the_restoration_restores_nothing() {
         let known = snapshot(1, &[("flags.a", "A", 7)]);
         assert_eq!(known.lost(&snapshot(2, &[(RESTORED, "1", 1)]), 1), []);
-        assert_eq!(Snapshot::default().lost(&snapshot(2, &[]), 0), [], "who knows nothing marks nothing");
+        assert_eq!(Snapshot::default().lost(&snapshot(2, &[]), 0), [], "an empty snapshot marks nothing");
     }
 
     #[test]

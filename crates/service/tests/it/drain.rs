@@ -30,7 +30,7 @@ async fn calls_end_before_tasks_and_tasks_before_hooks() {
     let running = chassis
         .start_with("127.0.0.1:0".parse().unwrap(), None, |_, stop| async move {
             stop.cancelled().await;
-            assert!(draining.is_cancelled(), "streams are told first");
+            assert!(draining.is_cancelled(), "streams are notified first");
             calls.await;
             Ok(())
         })
