@@ -1,4 +1,4 @@
-//! Checks tokens. A verified token is remembered by its hash until it ends (a signature check costs about 40 µs).
+//! Checks tokens. A verified token is cached by its hash until it expires (a signature check costs about 40 µs).
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use super::verified::Verified;
 use super::{AuthError, Caller, KeySource, Revoked, Role};
 use crate::AuthSettings;
 
-/// Longest token that is looked at, in bytes.
+/// Longest token that is checked, in bytes.
 const MAX_TOKEN: usize = 4096;
 
-/// Checks tokens: EdDSA only; `exp`, `iss`, `aud`, `sub`, `sid`, `role` and `kid` are required; keys come from identity
-/// alone, whatever a token's header says of others. Cheap to clone.
+/// Checks tokens: EdDSA only; `exp`, `iss`, `aud`, `sub`, `sid`, `role` and `kid` are required; keys come only from
+/// identity, whatever keys a token's header names. Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Inner>);
 
@@ -31,7 +31,7 @@ struct Inner {
     verified: Verified,
 }
 
-/// The claims of a token. Times are whole seconds; text in their place is refused.
+/// The claims of a token. Times are whole seconds; text instead of a number is refused.
 #[derive(Deserialize)]
 struct Claims {
     sub: Uuid,
@@ -50,29 +50,29 @@ impl Authenticator {
         Self::with_clock(settings, source, Arc::new(SystemClock))
     }
 
-    /// As [`new`](Self::new), with a clock of one's own.
+    /// As [`new`](Self::new), with a given clock.
     pub fn with_clock(settings: &AuthSettings, source: Arc<dyn KeySource>, clock: Arc<dyn Clock>) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.set_issuer(&[&settings.issuer]);
         validation.set_audience(&[&settings.audience]);
-        // Times are checked against our own clock below.
+        // Times are checked against the clock below.
         validation.validate_exp = false;
         let skew = settings.clock_skew.0;
         let verified = Verified::new(settings.token_cache, skew);
         Self(Arc::new(Inner { validation, keys: Keyring::new(source), clock, skew, verified }))
     }
 
-    /// Who bears `token`.
+    /// Verifies `token` and returns its caller.
     ///
     /// # Errors
-    /// The token has ended, its session has, it isn't valid, or its key can't be fetched.
+    /// The token has expired, its session has ended, it isn't valid, or its key can't be fetched.
     pub async fn verify(&self, token: &str) -> Result<Caller, AuthError> {
         if let Some(answer) = self.recall(token) {
             return answer;
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Invalid)?;
-        // What a header calls critical must be understood, and none of it is (RFC 7515, 4.1.11).
+        // Critical header parameters must be understood, and none are supported (RFC 7515, 4.1.11).
         let ours = header.alg == Algorithm::EdDSA && header.crit.is_none();
         let kid = header.kid.filter(|_| ours).ok_or(AuthError::Invalid)?;
         let key = self.0.keys.key(&kid).await?;
@@ -80,7 +80,7 @@ impl Authenticator {
         self.0.verified.put(Sha256::digest(token).into(), caller)
     }
 
-    /// The answer for a token that was verified before, without waiting.
+    /// The result for a token that was verified before, without waiting.
     pub fn recall(&self, token: &str) -> Option<Result<Caller, AuthError>> {
         if token.len() > MAX_TOKEN {
             return Some(Err(AuthError::Invalid));
@@ -93,7 +93,7 @@ impl Authenticator {
         self.0.verified.revoke(ended, self.0.clock.now());
     }
 
-    /// Forgets ended sessions that no living token can belong to.
+    /// Forgets ended sessions that no valid token can belong to.
     pub(super) fn forget_ended(&self) {
         self.0.verified.prune(self.0.clock.now());
     }
@@ -115,7 +115,7 @@ impl Inner {
             return Err(AuthError::Invalid);
         }
         let expires = at(exp)?;
-        // An end so far away that it can't be reckoned with is none.
+        // An expiry too far in the future to be represented is invalid.
         expires.checked_add(self.skew).ok_or(AuthError::Invalid)?;
         if !self.verified.lives(expires, now) {
             return Err(AuthError::Expired);

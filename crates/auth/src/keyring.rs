@@ -1,5 +1,5 @@
-//! The keys that verify tokens, by id: fetched when an unknown id comes up, at most once a second, and anew after ten
-//! minutes, so that a key that was withdrawn ends.
+//! The keys that verify tokens, by id: fetched when an unknown id is used, at most once a second, and again after ten
+//! minutes, so that withdrawn keys expire.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use tokio::time::Instant;
 
 use super::{AuthError, KeySource};
 
-/// An unknown key id asks the source for new keys at most this often.
+/// Unknown key ids trigger a fetch at most this often.
 pub(super) const REFETCH: Duration = Duration::from_secs(1);
-/// Keys are fetched anew after this time.
+/// Keys are fetched again after this time.
 pub(super) const KEYS_LIVE: Duration = Duration::from_secs(600);
-/// Longest key id that is looked for.
+/// Longest key id that is looked up.
 const MAX_KID: usize = 128;
 
 /// The keys.
 pub(super) struct Keyring {
     source: Arc<dyn KeySource>,
     keys: RwLock<Keys>,
-    /// Held while fetching, so that many unknown tokens make one fetch.
+    /// Held while fetching, so that concurrent unknown tokens share one fetch.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -39,8 +39,8 @@ impl Keyring {
         Self { source, keys: RwLock::default(), fetching: tokio::sync::Mutex::default() }
     }
 
-    /// The key with an id. The id is only ever compared: it names no file, no row and no address. What can't be one of
-    /// ours isn't worth a fetch.
+    /// The key with an id. The id is only compared: it never names a file, a row or an address. An id that can't be the
+    /// fleet's triggers no fetch.
     pub async fn key(&self, kid: &str) -> Result<DecodingKey, AuthError> {
         let plausible = kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
         if !plausible || kid.len() > MAX_KID {
@@ -59,7 +59,7 @@ impl Keyring {
             Some((ended, failed)) if ended.elapsed() < REFETCH => failed,
             _ => self.fetch().await,
         };
-        // A key that is due for renewal serves on while identity is away.
+        // A key that is due for a refresh stays valid while identity is unavailable.
         match self.known(kid, false) {
             Some(key) => Ok(key),
             None if failed => Err(AuthError::KeysUnavailable),
@@ -86,7 +86,7 @@ impl Keyring {
                 false
             }
             Err(error) => {
-                tracing::warn!(%error, "verifying keys could not be fetched");
+                tracing::warn!(%error, "verification keys can't be fetched");
                 keys.attempt = Some((now, true));
                 true
             }

@@ -1,4 +1,4 @@
-//! Public keys: how they look, where they come from.
+//! Public keys: their format and their sources.
 
 use std::fmt;
 
@@ -60,19 +60,19 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// The keys can't be had now.
+/// The keys can't be fetched now.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("verifying keys unavailable: {0}")]
+#[error("verification keys are unavailable: {0}")]
 pub struct KeysUnavailable(pub String);
 
-/// Where verifying keys come from. The [`Authenticator`](crate::Authenticator) caches; a source just answers.
+/// A source of verification keys. The [`Authenticator`](crate::Authenticator) caches them; a source needn't.
 #[async_trait::async_trait]
 pub trait KeySource: Send + Sync + 'static {
     /// All keys that are valid now.
     async fn keys(&self) -> Result<Vec<VerifyingKey>, KeysUnavailable>;
 }
 
-/// Keys that are known from the start: for tests, and for identity itself.
+/// A fixed set of keys, for tests and for identity itself.
 #[derive(Debug, Clone)]
 pub struct StaticKeys(Vec<VerifyingKey>);
 

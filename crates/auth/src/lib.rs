@@ -1,5 +1,5 @@
-//! Who calls: tokens are signed by identity and verified everywhere, with the keys that identity publishes, until their
-//! session ends.
+//! Authentication: tokens are signed by identity and verified in every service with the keys that identity publishes, until
+//! their session ends.
 //!
 //! [`TokenSigner`] issues a token, [`Authenticator`] verifies it and returns the [`Caller`]. Keys come from a [`KeySource`],
 //! ended sessions from a [`RevocationSource`]; both are passed in. Verified tokens are remembered by their hash until they
@@ -32,14 +32,14 @@ pub use signer::{TokenError, TokenSigner};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Buys; sees what is their own.
+    /// A customer, who buys and sees only their own data.
     Customer,
-    /// Runs the shop.
+    /// An operator, who runs the shop.
     Operator,
 }
 
 impl Role {
-    /// The role as it stands in a token.
+    /// The role as written in a token.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -66,7 +66,7 @@ impl FromStr for Role {
     }
 }
 
-/// A role that isn't one.
+/// An unknown role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown role")]
 pub struct UnknownRole;
@@ -80,7 +80,7 @@ pub struct Caller {
     pub session: Uuid,
     /// Their role.
     pub role: Role,
-    /// When the token ends.
+    /// When the token expires.
     pub expires: SystemTime,
 }
 
@@ -91,8 +91,8 @@ impl Caller {
     }
 }
 
-/// The token in `authorization: Bearer ...`. None where the header stands twice: which of the two counts must not depend
-/// on who reads it.
+/// The token in `authorization: Bearer ...`. `None` if the header is repeated: which one counts must not depend on the
+/// reader.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, further) = (values.next()?, values.next());
@@ -100,22 +100,22 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Why a token doesn't let its bearer in.
+/// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// There is none.
-    #[error("a bearer token is needed")]
+    #[error("a bearer token is required")]
     Missing,
-    /// It has ended.
+    /// It has expired.
     #[error("the token has expired")]
     Expired,
     /// Its session was ended.
     #[error("the session has ended")]
     Revoked,
-    /// It isn't ours, was changed, or lacks a claim.
+    /// It wasn't issued by the fleet, was modified, or lacks a claim.
     #[error("the token is not valid")]
     Invalid,
-    /// Its key can't be fetched now.
+    /// Its key can't be fetched at the moment.
     #[error("the token cannot be checked at the moment")]
     KeysUnavailable,
 }

@@ -1,7 +1,7 @@
 //! Sessions that have ended early, made known to every [`Authenticator`] within five seconds: it asks identity every two
 //! seconds, and an answer may take two.
 //!
-//! While identity can't be reached nothing is learnt: tokens of ended sessions then live until they end by themselves.
+//! While identity can't be reached, tokens of sessions that end in the meantime stay valid until they expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use super::Authenticator;
 
-/// Pause between two questions.
+/// The polling interval.
 pub(super) const POLL: Duration = Duration::from_secs(2);
-/// How long an answer may take.
+/// How long a response may take.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Most pages in a row: what is left comes with the next question.
+/// Maximum number of pages in a row; the rest is fetched by the next poll.
 const PAGES: usize = 100;
 
 /// A session that has ended early.
@@ -25,50 +25,50 @@ const PAGES: usize = 100;
 pub struct Revoked {
     /// The session, as in the claim `sid`.
     pub session: Uuid,
-    /// When its last access token ends.
+    /// When its last access token expires.
     pub until: SystemTime,
 }
 
 impl Revoked {
-    /// Reads an entry of identity's answer; `None` if it isn't one.
+    /// Reads an entry of identity's response; `None` if it is invalid.
     pub fn from_proto(entry: &proto::RevokedSession) -> Option<Self> {
         let session = Uuid::try_parse(&entry.session_id).ok()?;
         let until = entry.expire_time.and_then(|time| SystemTime::try_from(time).ok())?;
         Some(Self { session, until })
     }
 
-    /// The entry as identity answers it.
+    /// The entry as identity returns it.
     pub fn to_proto(self) -> proto::RevokedSession {
         proto::RevokedSession { session_id: self.session.to_string(), expire_time: Some(self.until.into()) }
     }
 }
 
-/// A part of what has ended.
+/// A page of ended sessions.
 #[derive(Debug, Clone, Default)]
 pub struct Revocations {
-    /// The sessions; those of an earlier part may come again.
+    /// The sessions; those of an earlier page may be repeated.
     pub sessions: Vec<Revoked>,
-    /// Where to go on.
+    /// The cursor of the next page.
     pub cursor: String,
-    /// Whether more wait behind the cursor already.
+    /// Whether there are more sessions after the cursor.
     pub more: bool,
 }
 
-/// What has ended can't be had now.
+/// Ended sessions can't be fetched now.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RevocationsUnavailable {
-    /// The source didn't answer, or failed.
-    #[error("ended sessions unavailable: {0}")]
+    /// The source didn't respond, or failed.
+    #[error("ended sessions are unavailable: {0}")]
     Failed(String),
     /// The source doesn't know the cursor.
-    #[error("the cursor of ended sessions is refused: {0}")]
+    #[error("the cursor of ended sessions was refused: {0}")]
     BadCursor(String),
 }
 
-/// Where ended sessions are learnt from.
+/// A source of ended sessions.
 #[async_trait::async_trait]
 pub trait RevocationSource: Send + Sync + 'static {
-    /// What has ended since `cursor`; with an empty one all whose access tokens may still live.
+    /// Sessions that have ended since `cursor`; with an empty one, all whose access tokens may still be valid.
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable>;
 }
 
@@ -102,8 +102,8 @@ impl Watch {
             let outcome = self.catch_up().await;
             self.authenticator.forget_ended();
             match &outcome {
-                Ok(()) if self.failing => tracing::info!("ended sessions are known again"),
-                Err(error) if !self.failing => tracing::warn!(%error, "ended sessions could not be read"),
+                Ok(()) if self.failing => tracing::info!("ended sessions can be read again"),
+                Err(error) if !self.failing => tracing::warn!(%error, "ended sessions can't be read"),
                 _ => {}
             }
             self.failing = outcome.is_err();
@@ -113,7 +113,7 @@ impl Watch {
     async fn catch_up(&mut self) -> Result<(), RevocationsUnavailable> {
         for _ in 0..PAGES {
             let answer = tokio::time::timeout(ANSWER, self.source.revoked(&self.cursor)).await;
-            let answer = answer.map_err(|_| RevocationsUnavailable::Failed("no answer in time".to_owned()))?;
+            let answer = answer.map_err(|_| RevocationsUnavailable::Failed("no response in time".to_owned()))?;
             if let Err(RevocationsUnavailable::BadCursor(_)) = &answer {
                 // The next request starts from the beginning: with the refused cursor no ended session would ever be
                 // seen again.

@@ -1,10 +1,10 @@
-//! Settings of the verification of tokens, with their defaults.
+//! Settings of token verification, with their defaults.
 
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 
-/// The most that the clocks of the fleet may be apart.
+/// The maximum clock skew that can be configured.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Which tokens are accepted and where the keys come from.

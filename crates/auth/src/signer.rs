@@ -1,4 +1,4 @@
-//! Signs access tokens: Ed25519, with issuer, audience, subject, session, role, key id and an end.
+//! Signs access tokens: Ed25519, with issuer, audience, subject, session, role, key id and expiry.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use super::{Caller, Role, VerifyingKey};
 
-/// What comes before the 32 secret bytes in a PKCS #8 Ed25519 key (RFC 8410), version 1.
+/// The prefix of the 32 secret bytes in a PKCS #8 Ed25519 key (RFC 8410), version 1.
 const PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-/// Where in the prefix the part begins that both PKCS #8 versions share.
+/// Where the part of the prefix begins that both PKCS #8 versions share.
 const SHARED: usize = 5;
-/// Bytes of a secret.
+/// Length of a secret in bytes.
 const SEED: usize = 32;
 
 /// The key can't be used.
@@ -93,14 +93,14 @@ impl TokenSigner {
         Ok(Self { key, header, public, issuer: issuer.to_owned(), audience: audience.to_owned() })
     }
 
-    /// The PKCS #8 PEM text of a raw secret, as [`new`](Self::new) reads it: to make key files.
+    /// The PKCS #8 PEM text of a raw secret, as [`new`](Self::new) reads it, to create key files.
     pub fn pem_of(seed: &[u8; SEED]) -> String {
         let mut der = PREFIX.to_vec();
         der.extend_from_slice(seed);
         format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
     }
 
-    /// A token for `caller` (which says when it ends), issued at `issued`.
+    /// A token for `caller`, valid until the caller's expiry, issued at `issued`.
     pub fn sign(&self, caller: &Caller, issued: SystemTime) -> String {
         let claims = Claims {
             iss: &self.issuer,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn an_invalid_key_is_refused() {
         for pem in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "rubbish"] {
             assert_eq!(TokenSigner::new(pem, "k", "i", "a").unwrap_err(), TokenError);
         }

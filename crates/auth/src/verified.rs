@@ -1,8 +1,7 @@
-//! Tokens that were verified before, and the sessions that have ended since: under one lock, so that a token is never
-//! remembered behind the back of its session's end.
+//! Verified tokens and ended sessions, under one lock, so that a token is never cached after its session has ended.
 //!
-//! Guarantees: at most so many tokens as the settings say, and fewer where memory is limited; a session that has ended is kept only until its last access
-//! token can no longer be alive, so there are at most as many as sessions can be opened in that time.
+//! Guarantees: at most as many tokens as configured, and fewer if memory is limited; an ended session is kept only until
+//! its last access token has expired, so there are at most as many as sessions can be opened in that time.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -15,24 +14,24 @@ use uuid::Uuid;
 
 use super::{AuthError, Caller, Revoked};
 
-/// What a remembered token takes, in bytes: hash, caller and its place in list and table.
+/// The memory of a cached token in bytes: hash, caller, and entries in list and table.
 const TOKEN_BYTES: u64 = 256;
-/// The part of a limited memory that the tokens may fill: a thirty-second.
+/// The divisor of limited memory that gives the tokens' part.
 const MEMORY_PART: u64 = 32;
 
-/// SHA-256 of a token: what is remembered can't be used as one.
+/// SHA-256 of a token: cached values can't be used as tokens.
 pub(super) type Hash = [u8; 32];
 
-/// The memory.
+/// The cache.
 pub(super) struct Verified {
     state: Mutex<State>,
-    /// How far clocks may be apart.
+    /// The tolerated clock skew.
     skew: Duration,
 }
 
 struct State {
     tokens: LruCache<Hash, Caller>,
-    /// Sessions that have ended, with when their last access token does.
+    /// Ended sessions, with the expiry of their last access token.
     revoked: HashMap<Uuid, SystemTime>,
 }
 
@@ -44,7 +43,7 @@ impl Verified {
         Self { state: Mutex::new(state), skew }
     }
 
-    /// What is known of a token; nothing of one that wasn't verified yet, or whose session has ended since.
+    /// The cached caller of a token; `None` if it wasn't verified yet, or if its session has ended since.
     pub fn get(&self, hash: &Hash, now: SystemTime) -> Option<Result<Caller, AuthError>> {
         let mut state = self.state.lock();
         let caller = *state.tokens.get(hash)?;
@@ -55,7 +54,7 @@ impl Verified {
         Some(Err(AuthError::Expired))
     }
 
-    /// Remembers a token that was verified, unless its session has ended.
+    /// Caches a verified token, unless its session has ended.
     pub fn put(&self, hash: Hash, caller: Caller) -> Result<Caller, AuthError> {
         let mut state = self.state.lock();
         if state.revoked.contains_key(&caller.session) {
@@ -65,7 +64,7 @@ impl Verified {
         Ok(caller)
     }
 
-    /// Ends sessions: their tokens are forgotten now and refused from now on.
+    /// Ends sessions: their tokens are removed and refused from now on.
     pub fn revoke(&self, ended: &[Revoked], now: SystemTime) {
         let mut state = self.state.lock();
         let State { tokens, revoked } = &mut *state;
@@ -82,12 +81,12 @@ impl Verified {
         }
     }
 
-    /// Forgets sessions that no living token can belong to.
+    /// Forgets sessions that no valid token can belong to.
     pub fn prune(&self, now: SystemTime) {
         self.state.lock().revoked.retain(|_, until| self.lives(*until, now));
     }
 
-    /// Whether what ends at `end` may still be alive by the clock of another.
+    /// Whether a token that expires at `end` may still be valid by another machine's clock.
     pub fn lives(&self, end: SystemTime, now: SystemTime) -> bool {
         end.checked_add(self.skew).is_none_or(|end| end > now)
     }

@@ -1,7 +1,7 @@
-//! The archive of WAL: what is asked of the fleet's supervisor, which keeps `pg_receivewal` running.
+//! Controls the WAL archive: the fleet's supervisor keeps `pg_receivewal` running.
 //!
-//! A replication slot holds back WAL that isn't archived yet, so that a pause, of the fleet or of the receiver, leaves
-//! no gap. Nothing of it exists before the first backup.
+//! A replication slot retains WAL that isn't archived yet, so that a pause of the fleet or the receiver leaves no gap. It
+//! doesn't exist before the first backup.
 
 use std::{
     fs,
@@ -22,19 +22,19 @@ use crate::{
 
 /// Name of the receiver as a member of the fleet, and of its log.
 pub const NAME: &str = "archive";
-/// Its replication slot, and what it calls itself to PostgreSQL.
+/// Its replication slot and application name.
 const SLOT: &str = "flotilla_archive";
-/// The receiver streams, has flushed or has ended within this time, or something is wrong.
+/// How long to wait for the receiver to stream, flush or end.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// The backup's folder to which a fleet's WAL is archived, where it is; `fleet` is the fleet's folder.
+/// The backup's folder to which a fleet's WAL is archived, if any; `fleet` is the fleet's folder.
 #[must_use]
 pub fn folder(fleet: &Path) -> Option<PathBuf> {
     fs::read_to_string(marker(fleet)).ok().filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Archives no longer.
+/// Stops archiving.
 ///
 /// # Errors
 /// When the marker can't be removed.
@@ -49,7 +49,7 @@ fn marker(fleet: &Path) -> PathBuf {
     fleet.join(NAME)
 }
 
-/// Begins to archive to a folder, and waits until WAL arrives there. Nothing happens where it does already.
+/// Starts archiving to a folder and waits until WAL arrives there. Does nothing if it does already.
 ///
 /// # Errors
 /// When WAL is archived to another folder, the folder's archive was stopped, or WAL doesn't arrive in time.
@@ -57,29 +57,29 @@ pub async fn start(paths: &FleetPaths, session: &Session, backup: &Folder) -> Re
     match folder(&paths.folder) {
         Some(present) if present != backup.path() => {
             let path = present.display();
-            bail!("WAL is archived to {path}: go on there, or run `fleet backup {path} --stop` first");
+            bail!("WAL is archived to {path}: continue there, or run `fleet backup {path} --stop` first");
         }
         Some(_) => {}
         None => {
-            // What is archived already must go on without a gap; a slot that is new begins now.
+            // An existing archive must continue without a gap, but a new slot begins now.
             if backup.archived()?.is_some() {
                 bail!(
-                    "{} has an archive that was stopped: what happened since is not in it; choose a new folder",
+                    "{} has an archive that was stopped and lacks all WAL since then: choose a new folder",
                     backup.path().display()
                 );
             }
             let slot = "SELECT pg_create_physical_replication_slot($1, true)
                         WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)";
             session.execute(slot, &[&SLOT]).await?;
-            let path = backup.path().to_str().context("the folder's path is no text")?;
+            let path = backup.path().to_str().context("the folder's path is not UTF-8")?;
             write_whole(&marker(&paths.folder), path.as_bytes())?;
         }
     }
-    let failure = "WAL doesn't get to the archive: `fleet logs archive` tells more";
+    let failure = "WAL doesn't reach the archive: run `fleet logs archive` to see why";
     until(failure, async || is_streaming(session).await).await
 }
 
-/// Whether WAL gets to the archive.
+/// Whether WAL reaches the archive.
 pub async fn streams(url: &str) -> bool {
     let ask = async { is_streaming(&Session::connect(url).await?).await };
     ask.await.unwrap_or(false)
@@ -90,23 +90,23 @@ async fn is_streaming(session: &Session) -> Result<bool> {
     Ok(session.one(sql, &[&SLOT]).await?.try_get(0)?)
 }
 
-/// What a stop has ended.
+/// The result of a stop.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stopped {
     /// Nothing was archived.
     Nothing,
     /// WAL was archived to this folder.
     Archive(PathBuf),
-    /// WAL wasn't archived, but PostgreSQL held it back for an archive.
+    /// WAL wasn't archived, but PostgreSQL retained it for an archive.
     Slot,
 }
 
-/// Ends the archive, and lets PostgreSQL forget what it held back for it.
+/// Stops archiving and drops the replication slot.
 ///
 /// # Errors
-/// When PostgreSQL doesn't answer, or the receiver doesn't end in time.
+/// If PostgreSQL doesn't respond, or the receiver doesn't end in time.
 pub async fn stop(paths: &FleetPaths, url: &str) -> Result<Stopped> {
-    // Asked before anything is forgotten, so that a stop that fails can be repeated.
+    // Read before anything is removed, so that a failed stop can be repeated.
     let session = Session::connect(url).await?;
     let present = folder(&paths.folder);
     forget(&paths.folder)?;
@@ -121,24 +121,24 @@ pub async fn stop(paths: &FleetPaths, url: &str) -> Result<Stopped> {
         session.execute(drop, &[&SLOT]).await?;
         Ok(session.one(is_gone, &[&SLOT]).await?.try_get(0)?)
     };
-    until("the receiver of WAL doesn't end: `fleet logs archive` tells more", gone).await?;
+    until("the WAL receiver doesn't end: run `fleet logs archive` to see why", gone).await?;
     Ok(present.map_or(Stopped::Slot, Stopped::Archive))
 }
 
-/// Names the present moment, and waits until the archive has it.
+/// Names the current moment, and waits until the archive contains it.
 ///
 /// # Errors
 /// When the name can't be one or is taken, WAL isn't archived to the folder, or the point doesn't arrive in time.
 pub async fn add_restore_point(paths: &FleetPaths, url: &str, backup: &Folder, name: &str) -> Result<RestorePoint> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
-        bail!("a restore point's name is 1 to 63 letters, digits, '-', '_' or '.': {name:?}");
+        bail!("invalid name {name:?} of a restore point: use 1 to 63 letters, digits, '-', '_' or '.'");
     }
     if folder(&paths.folder).as_deref() != Some(backup.path()) {
         bail!("WAL isn't archived to {}: take a backup there first", backup.path().display());
     }
     if backup.restore_points()?.iter().any(|mark| mark.name == name) {
-        bail!("there is a restore point {name} already");
+        bail!("the restore point {name} already exists");
     }
     let session = Session::connect(url).await?;
     // PostgreSQL stops at the first point of a name, and an attempt that failed may have left one.
@@ -149,7 +149,7 @@ pub async fn add_restore_point(paths: &FleetPaths, url: &str, backup: &Folder, n
     let sql =
         "SELECT count(*) > 0 FROM pg_stat_replication WHERE application_name = $1 AND flush_lsn >= $2::text::pg_lsn";
     let arrived = async || Ok(session.one(sql, &[&SLOT, &place]).await?.try_get(0)?);
-    until("the restore point doesn't get to the archive: `fleet logs archive` tells more", arrived).await?;
+    until("the restore point doesn't reach the archive: run `fleet logs archive` to see why", arrived).await?;
     let mark = RestorePoint { name: name.to_owned(), point: Some(point), at };
     backup.add_restore_point(mark.clone())?;
     Ok(mark)
@@ -171,7 +171,7 @@ async fn until(failure: &str, mut done: impl AsyncFnMut() -> Result<bool>) -> Re
 /// If the URL has no password.
 pub fn receiver(layout: &Layout, program: &Path, url: &str, backup: &Path) -> Result<Command> {
     let mut command = layout.command(program);
-    // Synchronous: what has arrived is on the disk at once, and PostgreSQL knows. Who runs it restarts it.
+    // Synchronous: received WAL is flushed at once and reported to PostgreSQL. The supervisor restarts the receiver.
     command.args(["--synchronous", "--no-loop", "--no-password", "--slot", SLOT, "--directory"]);
     command.arg(backup.join("wal"));
     connect(&mut command, url, SLOT)?;
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_question_that_nobody_answers_is_not_waited_for_forever() {
+    async fn a_query_without_a_response_times_out() {
         let failure = until("it hangs", std::future::pending).await;
         assert!(failure.is_err_and(|error| error.to_string() == "it hangs"));
     }

@@ -18,10 +18,10 @@ use crate::{
     session::{Session, connect},
 };
 
-/// A base backup or its verification that takes longer has hung.
+/// The timeout of a base backup or its verification.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 
-/// Copies the cluster while it serves, verifies the copy, and notes it as complete. What has failed leaves nothing.
+/// Copies the running cluster, verifies the copy, and marks it as complete. A failed one leaves nothing.
 ///
 /// # Errors
 /// When PostgreSQL or one of its tools fails, or the copy doesn't pass its verification.
@@ -29,12 +29,12 @@ pub async fn take(paths: &FleetPaths, url: &str, session: &Session, folder: &Fol
     let name = session.now().await?.format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
     let path = folder.base().join(&name);
     if path.exists() {
-        bail!("{} is there already: try again", path.display());
+        bail!("{} already exists: try again", path.display());
     }
     match fill(paths, url, session, &path).await {
         Ok(note) => Ok(Base { name, path, note }),
         Err(error) => {
-            // What can't be removed now goes with the next backup.
+            // If it can't be removed now, the next backup removes it.
             drop(fs::remove_dir_all(&path));
             Err(error)
         }
@@ -46,7 +46,7 @@ async fn fill(paths: &FleetPaths, url: &str, session: &Session, path: &Path) -> 
     layout.create_traversable(path)?;
     let cluster = layout.create_writable(&path.join("cluster"))?;
     let segment = "SELECT pg_walfile_name(redo_lsn) FROM pg_control_checkpoint()";
-    // The backup begins at a checkpoint that is still to come: this one is never too late.
+    // The backup begins at a later checkpoint, so this one is never too late.
     let first_segment: String = session.one(segment, &[]).await?.try_get(0)?;
     let mut copy = postgres_tool(&layout, "pg_basebackup").await?;
     copy.args(["--format=plain", "--wal-method=stream", "--checkpoint=fast", "--no-password", "--pgdata"])
@@ -54,7 +54,7 @@ async fn fill(paths: &FleetPaths, url: &str, session: &Session, path: &Path) -> 
     connect(&mut copy, url, "flotilla_backup")?;
     finish(copy, "pg_basebackup").await?;
     verify(&layout, &cluster).await?;
-    // The roles' passwords in the copy are those.
+    // These are the passwords of the roles in the copy.
     write_whole(&path.join("secrets.json"), &fs::read(&paths.secrets)?)?;
     let note = BaseNote {
         ended: session.now().await?,
@@ -82,7 +82,7 @@ async fn finish(mut command: Command, name: &str) -> Result<()> {
     let output = tokio::time::timeout(PATIENCE, output)
         .await
         .with_context(|| format!("{name} takes too long"))?
-        .with_context(|| format!("{name} can't be run"))?;
+        .with_context(|| format!("can't run {name}"))?;
     if !output.status.success() {
         bail!("{name} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }

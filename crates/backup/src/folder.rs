@@ -1,14 +1,14 @@
-//! A backup's folder and what it holds.
+//! A backup's folder and its content.
 //!
 //! ```text
-//! backup.json           whose history it is, and the restore points
+//! backup.json           the cluster and timeline, and the restore points
 //! base/<time>/          one base backup: cluster/ as pg_basebackup wrote it, base.json, secrets.json
 //! wal/                  the archive: closed segments, and the one that is being written as .partial
 //! note.lock, base.lock  held while backup.json is changed, and while a base backup is taken
 //! ```
 //!
-//! Only `wal/` and each `cluster/` are the servers' user's: what is noted beside them is for nobody else to write.
-//! A folder holds one history: that of one cluster on one timeline. So no segment of it can be taken for another's.
+//! Only `wal/` and each `cluster/` belong to the servers' user, which can't write the files beside them. A folder holds
+//! the history of one cluster on one timeline, so that segments of different histories are never mixed up.
 
 use std::{
     fs, io,
@@ -28,15 +28,15 @@ use crate::{
 
 const NOTE: &str = "backup.json";
 
-/// A name for a moment.
+/// A named moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RestorePoint {
     /// The name.
     pub name: String,
-    /// What PostgreSQL calls it; the same where absent, as older backups have it.
+    /// Its name in PostgreSQL; absent in older backups, where it is the same.
     #[serde(default)]
     pub point: Option<String>,
-    /// When, by the cluster's clock.
+    /// The time by the cluster's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
 }
@@ -47,10 +47,10 @@ struct Note {
     marks: Vec<RestorePoint>,
 }
 
-/// What is known of a base backup.
+/// The record of a base backup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BaseNote {
-    /// From then on it can be restored to any time, by the cluster's clock.
+    /// The earliest time to which it can be restored, by the cluster's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub ended: OffsetDateTime,
     /// The first segment of WAL that it needs.
@@ -70,7 +70,7 @@ pub struct Base {
     pub name: String,
     /// Its folder.
     pub path: PathBuf,
-    /// What is known of it.
+    /// Its record.
     pub note: BaseNote,
 }
 
@@ -94,26 +94,26 @@ impl Folder {
     /// Opens one that holds a backup.
     ///
     /// # Errors
-    /// When it doesn't.
+    /// If it doesn't.
     pub fn open(path: &Path) -> Result<Self> {
-        let folder = Self(path.canonicalize().with_context(|| format!("there is no {}", path.display()))?);
-        folder.note().with_context(|| format!("{} holds no backup", path.display()))?;
+        let folder = Self(path.canonicalize().with_context(|| format!("{} doesn't exist", path.display()))?);
+        folder.note().with_context(|| format!("{} contains no backup", path.display()))?;
         Ok(folder)
     }
 
-    /// Opens one for a further backup of a history, or makes it for the first one.
+    /// Opens a folder for another backup of its history, or creates it for the first one.
     pub fn prepare(layout: &Layout, path: &Path, identity: Identity) -> Result<Self> {
         let note = path.join(NOTE);
         if note.exists() {
             let folder = Self::open(path)?;
             if folder.note()?.identity != identity {
                 bail!(
-                    "{} holds the history of another cluster, or of this one before a restore: choose a new folder",
+                    "{} contains the history of another cluster, or of this one before a restore: choose a new folder",
                     path.display()
                 );
             }
         } else if path.exists() && fs::read_dir(path)?.next().is_some() {
-            bail!("{} holds something else than backups: choose a new folder", path.display());
+            bail!("{} contains other files than backups: choose a new folder", path.display());
         }
         layout.create_traversable(path)?;
         let folder = Self(path.canonicalize()?);
@@ -130,38 +130,38 @@ impl Folder {
         &self.0
     }
 
-    /// Where base backups lie.
+    /// The folder of the base backups.
     pub fn base(&self) -> PathBuf {
         self.0.join("base")
     }
 
-    /// Where WAL is archived.
+    /// The folder of the WAL archive.
     pub fn wal(&self) -> PathBuf {
         self.0.join("wal")
     }
 
-    /// Its restore points, the oldest first.
+    /// Its restore points, oldest first.
     pub fn restore_points(&self) -> Result<Vec<RestorePoint>> {
         Ok(self.note()?.marks)
     }
 
-    /// Notes a restore point.
+    /// Records a restore point.
     pub fn add_restore_point(&self, mark: RestorePoint) -> Result<()> {
         self.change_restore_points(|marks| marks.push(mark))
     }
 
     fn change_restore_points(&self, change: impl FnOnce(&mut Vec<RestorePoint>)) -> Result<()> {
         let lock = self.lock_file("note.lock")?;
-        lock.lock().context("the backup's note can't be locked")?;
+        lock.lock().context("can't lock the backup's record")?;
         let mut note = self.note()?;
         change(&mut note.marks);
         self.write(&note)
     }
 
-    /// Lets one base backup be taken at a time: as long as what it returns lives.
+    /// Locks the folder for taking a base backup until the returned lock is dropped.
     ///
     /// # Errors
-    /// When one is being taken.
+    /// If one is being taken.
     pub fn claim(&self) -> Result<fs::File> {
         let lock = self.lock_file("base.lock")?;
         if lock.try_lock().is_err() {
@@ -176,7 +176,7 @@ impl Folder {
         file.with_context(|| format!("can't open {}", path.display()))
     }
 
-    /// Complete base backups, the oldest first.
+    /// Complete base backups, oldest first.
     pub fn bases(&self) -> Result<Vec<Base>> {
         let mut bases = Vec::new();
         for entry in fs::read_dir(self.base())? {
@@ -190,18 +190,18 @@ impl Folder {
         Ok(bases)
     }
 
-    /// The base backup to begin with on the way to a time, or to the end: the newest that ended before.
+    /// The base backup from which to restore to a time, or to the end: the newest that ended before it.
     pub fn base_for(&self, time: Option<OffsetDateTime>) -> Result<Base> {
         let bases = self.bases()?;
-        let Some(oldest) = bases.first().cloned() else { bail!("{} holds no base backup", self.0.display()) };
+        let Some(oldest) = bases.first().cloned() else { bail!("{} contains no base backup", self.0.display()) };
         let reaches = |base: &Base| time.is_none_or(|time| base.note.ended <= time);
         match bases.into_iter().rfind(reaches) {
             Some(base) => Ok(base),
-            None => bail!("the oldest base backup reaches back to {} only", format_time(oldest.note.ended)?),
+            None => bail!("the oldest base backup only reaches back to {}", format_time(oldest.note.ended)?),
         }
     }
 
-    /// Files of the archive, their size, and when the last was written; `None` where there are none.
+    /// The number and size of the archive's files, and when the last was written; `None` if there are none.
     pub fn archived(&self) -> Result<Option<(usize, u64, OffsetDateTime)>> {
         let (mut files, mut bytes, mut last) = (0, 0, SystemTime::UNIX_EPOCH);
         for entry in fs::read_dir(self.wal())? {
@@ -213,8 +213,8 @@ impl Folder {
         Ok((files > 0).then_some((files, bytes, last.into())))
     }
 
-    /// Removes all but the newest base backups, and what is left of those that were broken off, then the WAL that only
-    /// those needed. Says which complete ones went. Nobody may be taking one: see [`claim`](Self::claim).
+    /// Removes all but the newest base backups, the remains of aborted ones, and the WAL that only those needed. Returns the
+    /// complete ones that were removed. Must not run while one is being taken: see [`claim`](Self::claim).
     pub fn thin(&self, keep: usize) -> Result<Vec<String>> {
         let mut bases = self.bases()?;
         let kept = bases.split_off(bases.len().saturating_sub(keep));
@@ -251,7 +251,7 @@ impl Folder {
     }
 }
 
-/// Writes a file for its owner alone; a reader sees it whole or not at all, also after a power cut.
+/// Writes a file atomically, readable only by its owner, even across a power failure.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let fresh = path.with_extension("new");

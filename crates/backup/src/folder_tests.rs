@@ -41,7 +41,7 @@ fn a_restore_begins_with_the_newest_backup_that_ended_before_the_time() {
 }
 
 #[test]
-fn what_only_old_backups_need_goes_with_them_and_half_a_backup_counts_for_nothing() {
+fn wal_that_only_old_backups_need_is_removed_with_them_and_incomplete_backups_do_not_count() {
     let room = tempfile::tempdir().unwrap();
     let folder = folder(room.path(), &[1, 2, 3]);
     fs::create_dir_all(folder.base().join("half/cluster")).unwrap();
@@ -53,12 +53,12 @@ fn what_only_old_backups_need_goes_with_them_and_half_a_backup_counts_for_nothin
     };
     assert_eq!(names(&folder.wal()), [segment(1) + ".partial", segment(2), segment(3)].into());
     assert_eq!(names(&folder.base()), ["hour-2".to_owned(), "hour-3".to_owned()].into());
-    assert!(folder.restore_points().unwrap().is_empty(), "the point before the oldest backup can't be reached");
+    assert!(folder.restore_points().unwrap().is_empty(), "there is no way to a point before the oldest backup");
     assert!(folder.thin(2).unwrap().is_empty());
 }
 
 #[test]
-fn points_that_are_marked_at_once_are_all_noted_and_base_backups_are_taken_one_at_a_time() {
+fn concurrent_restore_points_are_all_recorded_and_base_backups_are_taken_one_at_a_time() {
     let room = tempfile::tempdir().unwrap();
     let folder = folder(room.path(), &[1]);
     let at = datetime!(2026-01-01 2:00 UTC);

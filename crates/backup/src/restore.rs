@@ -1,4 +1,4 @@
-//! A restore: the databases at a point in time, in a new cluster, in a fleet that is down.
+//! Restores the databases of a stopped fleet to a point in time, in a new cluster.
 
 use std::{
     fs,
@@ -21,10 +21,10 @@ use crate::{
     wal,
 };
 
-/// A replay that takes longer has hung.
+/// The timeout of a replay.
 const PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 
-/// How far back the last restore went.
+/// The record of how far back the last restore went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rewind {
     #[serde(with = "time::serde::rfc3339")]
@@ -33,18 +33,18 @@ struct Rewind {
     to: OffsetDateTime,
 }
 
-/// What is restored.
+/// The point to restore to.
 #[derive(Clone, Debug)]
 pub enum Point {
-    /// All that the archive holds.
+    /// The end of the archive.
     End,
-    /// The last transaction that was committed by then, such as `2026-01-31T12:00:00Z`.
+    /// The last transaction committed by this time, such as `2026-01-31T12:00:00Z`.
     Time(String),
     /// A restore point by its name.
     Name(String),
 }
 
-/// A point in reach, and the base backup from which the way there begins.
+/// A point that can be restored, and the base backup to start from.
 pub struct Plan {
     folder: Folder,
     base: Base,
@@ -52,10 +52,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Finds the way to a point.
+    /// Plans the restore to a point.
     ///
     /// # Errors
-    /// When the backup's folder doesn't reach there.
+    /// If the backup's folder doesn't contain the point.
     pub fn new(folder: Folder, point: &Point) -> Result<Self> {
         let (target, time) = target_of(&folder, point)?;
         let base = folder.base_for(time)?;
@@ -78,23 +78,23 @@ impl Plan {
     }
 }
 
-/// What a restore has done.
+/// The result of a restore.
 #[derive(Clone, Debug)]
 pub struct Restored {
     /// The time of the last transaction that was restored.
     pub to: OffsetDateTime,
     /// How many streams were deleted.
     pub streams: usize,
-    /// Where the data before are, if there were any.
+    /// The folder of the previous data, if there were any.
     pub aside: Option<PathBuf>,
 }
 
-/// Restores in a fleet that is down, whose lock the caller holds to the end. `password` is the superuser's in the backup;
+/// Restores a stopped fleet, whose lock the caller must hold until the end. `password` is the superuser's in the backup;
 /// `broker` is called once the backup's credentials are in place; `show` is called with a line for each step.
 ///
 /// # Errors
-/// When the base backup is damaged, the point can't be reached, or a server fails. Until the replay has succeeded the
-/// present data are as they were; after that [`unfinished`] is true until a restore has gone through.
+/// If the base backup is damaged, the point can't be reached, or a server fails. Until the replay has succeeded, the
+/// current data are unchanged; after that, [`unfinished`] is true until a restore has completed.
 pub async fn run(
     paths: &FleetPaths,
     plan: &Plan,
@@ -112,7 +112,7 @@ pub async fn run(
     let to = verify(&postgres, paths, plan).await?;
     postgres.stop().await?;
 
-    // From here to the end the parts don't fit together: `up` refuses, and another restore goes over it again.
+    // From here on the parts are inconsistent: until the end, `up` refuses, and another restore repeats all of it.
     write_whole(&unfinished_marker(&paths.folder), b"")?;
     let stamp = now().format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
     let aside = postgres.replace_current(&stamp)?;
@@ -145,16 +145,16 @@ fn target_of(folder: &Folder, point: &Point) -> Result<(Target, Option<OffsetDat
     }
 }
 
-/// When a server starts it knows no names of zones, not even `Z`.
+/// A starting server doesn't know names of time zones, not even `Z`.
 fn as_postgres_reads(time: OffsetDateTime) -> Result<String> {
     let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6]+00");
     Ok(time.to_offset(time::UtcOffset::UTC).format(form)?)
 }
 
-/// Sees that it is the fleet's cluster, and all of it where all was asked for; returns the time of its last transaction.
+/// Checks that it is the fleet's cluster, and complete if the end was asked for; returns the time of its last transaction.
 async fn verify(postgres: &Postgres, paths: &FleetPaths, plan: &Plan) -> Result<OffsetDateTime> {
     let session = Session::connect(&postgres.url("postgres")).await?;
-    // To PostgreSQL a segment that is missing or damaged is the archive's end.
+    // PostgreSQL takes a missing or damaged segment for the end of the archive.
     if plan.target == Target::End
         && let Some(newest) = wal::newest(&plan.folder.wal())?
     {
@@ -162,7 +162,7 @@ async fn verify(postgres: &Postgres, paths: &FleetPaths, plan: &Plan) -> Result<
         let reached: String = session.one(segment, &[]).await?.try_get(0)?;
         if !wal::is_whole(&reached, &newest) {
             bail!(
-                "the replay ended in segment {} although the archive goes on to {}: one between is missing or damaged; \
+                "the replay ended in segment {} although the archive goes on to {}: a segment between them is missing or damaged; \
                  `--to` a time before it restores what comes before",
                 &reached[8..],
                 &newest[8..]
@@ -180,7 +180,7 @@ async fn verify(postgres: &Postgres, paths: &FleetPaths, plan: &Plan) -> Result<
     Ok(last.unwrap_or(plan.base.note.ended))
 }
 
-/// The passwords in the cluster are the backup's; other ones are put aside.
+/// Installs the backup's credentials, which match the cluster's passwords; a copy of others is kept.
 fn take_over_secrets(paths: &FleetPaths, base: &Base, stamp: &str) -> Result<()> {
     let kept = fs::read(base.secrets())?;
     match fs::read(&paths.secrets) {
@@ -191,13 +191,13 @@ fn take_over_secrets(paths: &FleetPaths, base: &Base, stamp: &str) -> Result<()>
     write_whole(&paths.secrets, &kept)
 }
 
-/// Whether a restore was interrupted where parts of the fleet don't fit together; `fleet` is the fleet's folder.
+/// Whether a restore was interrupted and left the fleet inconsistent; `fleet` is the fleet's folder.
 #[must_use]
 pub fn unfinished(fleet: &Path) -> bool {
     unfinished_marker(fleet).exists()
 }
 
-/// Forgets the notes of restores with the credentials that they put aside, and archives WAL no longer.
+/// Removes the records of restores and the credentials that they kept, and stops archiving WAL.
 ///
 /// # Errors
 /// When one can't be removed.
@@ -215,9 +215,9 @@ pub fn forget(fleet: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How long outboxes must keep their rows after a restore: as much longer as it went back. An inbox remembers that much
-/// further then, and doesn't take what was on its way at that time for too old to be applied. `None` without a restore,
-/// and when what was on its way has long arrived.
+/// How long outboxes must keep their rows after a restore: longer by as much as the restore went back. Inboxes then
+/// remember that much further back and don't park messages in flight at that time as too old. `None` without a restore, and
+/// once those messages must have arrived.
 #[must_use]
 pub fn retention(fleet: &Path) -> Option<Duration> {
     let usual = NatsSettings::default().retention.outbox.0;
@@ -250,13 +250,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn postgresql_gets_a_time_without_the_name_of_its_zone() {
+    fn the_recovery_target_time_has_no_time_zone_name() {
         let time = datetime!(2026-01-31 13:00:00.25 +01:00);
         assert_eq!(as_postgres_reads(time).unwrap_or_default(), "2026-01-31 12:00:00.250000+00");
     }
 
     #[test]
-    fn what_was_on_its_way_at_a_point_long_ago_is_still_young_enough() {
+    fn messages_in_flight_at_an_old_restore_point_are_not_too_old() {
         let usual = Duration::from_secs(48 * 3_600);
         let rewind = Rewind { from: datetime!(2026-01-11 0:00 UTC), to: datetime!(2026-01-01 0:00 UTC) };
         let week = Duration::from_secs(12 * 24 * 3_600);

@@ -1,4 +1,4 @@
-//! A superuser's connection to the cluster that is backed up, and times as people read them.
+//! A superuser's connection to the cluster that is backed up, and the format of times.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{process::Command, task::JoinHandle};
 use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 
-/// A question that isn't answered within this time has got lost.
+/// The timeout of a query.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Which cluster it is, and which of its histories: a restore begins a new one.
+/// The identity of a cluster and its history: a restore begins a new timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The cluster's own number.
+    /// The cluster's system identifier.
     pub cluster: i64,
     /// Its timeline.
     pub timeline: u32,
@@ -30,10 +30,11 @@ impl Session {
     /// Connects as a superuser.
     ///
     /// # Errors
-    /// When PostgreSQL doesn't answer or refuses.
+    /// If PostgreSQL doesn't respond or refuses the connection.
     pub async fn connect(url: &str) -> Result<Self> {
         let connect = tokio::time::timeout(PATIENCE, tokio_postgres::connect(url, NoTls)).await;
-        let (client, connection) = connect.context("PostgreSQL doesn't answer")?.context("PostgreSQL refuses us")?;
+        let (client, connection) =
+            connect.context("PostgreSQL doesn't respond")?.context("PostgreSQL refuses the connection")?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection of a backup ended");
@@ -42,26 +43,26 @@ impl Session {
         Ok(Self { client, driver })
     }
 
-    /// The one row that answers a question.
+    /// The only row of a query's result.
     ///
     /// # Errors
-    /// When the query fails, returns no row or several, or isn't answered in time.
+    /// If the query fails, doesn't return exactly one row, or times out.
     pub async fn one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
         in_time(self.client.query_one(sql, parameters)).await
     }
 
-    /// Has something done.
+    /// Executes a statement.
     ///
     /// # Errors
-    /// When the statement fails or isn't answered in time.
+    /// If the statement fails or times out.
     pub async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64> {
         in_time(self.client.execute(sql, parameters)).await
     }
 
-    /// Which cluster and timeline this is.
+    /// The cluster and timeline.
     ///
     /// # Errors
-    /// When PostgreSQL doesn't answer.
+    /// If PostgreSQL doesn't respond.
     pub async fn identity(&self) -> Result<Identity> {
         let sql = "SELECT (SELECT system_identifier FROM pg_control_system()),
                           substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
@@ -73,14 +74,14 @@ impl Session {
     /// The cluster's clock.
     ///
     /// # Errors
-    /// When PostgreSQL doesn't answer.
+    /// If PostgreSQL doesn't respond.
     pub async fn now(&self) -> Result<OffsetDateTime> {
         Ok(self.one("SELECT clock_timestamp()", &[]).await?.try_get(0)?)
     }
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
-    Ok(tokio::time::timeout(PATIENCE, answer).await.context("PostgreSQL doesn't answer")??)
+    Ok(tokio::time::timeout(PATIENCE, answer).await.context("PostgreSQL doesn't respond")??)
 }
 
 impl Drop for Session {
@@ -89,7 +90,7 @@ impl Drop for Session {
     }
 }
 
-/// A time in UTC, as `--to` takes it.
+/// Formats a time in UTC, as `--to` takes it.
 ///
 /// # Errors
 /// If its year has more than four digits.
@@ -97,7 +98,7 @@ pub fn format_time(at: OffsetDateTime) -> Result<String> {
     Ok(at.to_offset(time::UtcOffset::UTC).format(&Rfc3339)?)
 }
 
-/// Tells a tool where the cluster is; the password goes by the environment, where others can't see it.
+/// Passes the cluster's address to a tool; the password is in the environment, where other users can't see it.
 pub(crate) fn connect(command: &mut Command, url: &str, application: &str) -> Result<()> {
     let (url, password) = without_password(url).context("the superuser's URL has a password")?;
     command.arg(format!("--dbname={url}?application_name={application}")).env("PGPASSWORD", password);
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_is_no_part_of_the_command_line() {
+    fn the_password_is_not_on_the_command_line() {
         let (url, password) = without_password("postgres://postgres:geheim@127.0.0.1:5/x").unwrap_or_default();
         assert_eq!((url.as_str(), password.as_str()), ("postgres://postgres@127.0.0.1:5/x", "geheim"));
     }

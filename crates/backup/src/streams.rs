@@ -22,13 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The broker whose streams are deleted.
 pub enum Broker {
-    /// A server that runs, by its URL with a user who may delete streams.
+    /// A running server: its URL, with a user who may delete streams.
     Running(String),
-    /// The fleet's own, which is started for the moment.
+    /// The fleet's own server, which is started temporarily.
     Own {
-        /// The users that it knows.
+        /// Its users.
         users: Vec<NatsUser>,
-        /// Which of them may delete streams.
+        /// The user who may delete streams.
         commands: NatsUser,
     },
 }
@@ -48,17 +48,17 @@ pub async fn delete(paths: &FleetPaths, binaries: &Binaries, broker: Broker) -> 
 
 async fn delete_at(url: &str, services: &[String]) -> Result<usize> {
     let work = async {
-        let context = jetstream::new(connect(url).await.context("NATS doesn't answer")?);
+        let context = jetstream::new(connect(url).await.context("NATS doesn't respond")?);
         let mut deleted = 0;
         for service in services {
             match context.delete_stream(service.to_uppercase()).await {
                 Ok(_) => deleted += 1,
                 Err(error) if is_absent(error.kind()) => {}
-                Err(error) => return Err(error).with_context(|| format!("the stream of {service} can't be deleted")),
+                Err(error) => return Err(error).with_context(|| format!("can't delete the stream of {service}")),
             }
         }
         match context.delete_stream(PRICES).await {
-            Err(error) if !is_absent(error.kind()) => Err(error).context("the bucket of prices can't be deleted"),
+            Err(error) if !is_absent(error.kind()) => Err(error).context("can't delete the bucket of prices"),
             _ => Ok(deleted),
         }
     };

@@ -1,28 +1,28 @@
-//! The archive's segments of WAL: which of them the replay must have come to.
+//! The archive's WAL segments, and which of them a complete replay must have reached.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-/// A page of WAL. The first of a segment has a long header, the others a short one.
+/// The size of a WAL page. The first page of a segment has a long header, the others a short one.
 const PAGE: u64 = 8_192;
 const LONG_HEADER: u64 = 40;
 const SHORT_HEADER: u64 = 24;
-/// The page begins with the rest of a record, whose length is in its header.
+/// Flag: the page begins with the rest of a record, whose length is in the header.
 const CONTINUES: u16 = 1;
 
-/// A closed segment of WAL; on one timeline their names sort as they follow each other.
+/// The name of a closed WAL segment; on one timeline, names sort in order of time.
 pub fn is_segment(name: &str) -> bool {
     name.len() == 24 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether a replay that went on to write in the segment `reached`, on whatever timeline, left out nothing of the archive.
+/// Whether a replay that ended in the segment `reached`, on any timeline, has replayed the whole archive.
 pub fn is_whole(reached: &str, newest: &str) -> bool {
     reached.get(8..) >= newest.get(8..)
 }
 
-/// The newest segment in which a record ends. The one that was being written may hold none yet, or only a part of one,
-/// which no replay can use.
+/// The newest segment in which a record ends. The open segment may contain none yet, or only a part of one, which can't
+/// be replayed.
 pub fn newest(wal: &Path) -> Result<Option<String>> {
     let mut newest = None;
     for entry in fs::read_dir(wal)? {
@@ -39,11 +39,11 @@ pub fn newest(wal: &Path) -> Result<Option<String>> {
     Ok(newest)
 }
 
-/// Whether the record that an open segment begins with has arrived whole; behind what has arrived it is filled with zeros.
+/// Whether the first record of an open segment is complete; the rest of the segment is filled with zeros.
 fn ends_a_record(segment: &Path) -> Result<bool> {
-    let bytes = fs::read(segment).with_context(|| format!("{} can't be read", segment.display()))?;
+    let bytes = fs::read(segment).with_context(|| format!("can't read {}", segment.display()))?;
     let Some(header) = bytes.first_chunk::<40>() else { return Ok(false) };
-    // In the byte order of the machine that wrote it, which is the one that can restore it.
+    // In the byte order of the machine that wrote it; only such a machine can restore it.
     let info = u16::from_ne_bytes([header[2], header[3]]);
     let rest = u32::from_ne_bytes([header[16], header[17], header[18], header[19]]);
     let rest = if info & CONTINUES == 0 { 0 } else { u64::from(rest) };
@@ -57,7 +57,7 @@ fn ends_a_record(segment: &Path) -> Result<bool> {
 mod tests {
     use super::*;
 
-    /// An open segment whose first page begins with `rest` bytes of an older record, and of which so much has arrived.
+    /// An open segment whose first page begins with `rest` bytes of an older record, with this much received.
     fn open_segment(rest: u32, arrived: usize) -> Vec<u8> {
         let mut bytes = vec![7; arrived];
         bytes[2..4].copy_from_slice(&u16::from(rest > 0).to_ne_bytes());
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_segment_counts_from_the_first_record_that_ends_in_it() {
+    fn an_open_segment_counts_once_a_record_ends_in_it() {
         let room = tempfile::tempdir().unwrap();
         let name = |number: u32| format!("0000000100000000{number:08X}");
         assert_eq!(newest(room.path()).unwrap(), None);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_that_stopped_before_the_newest_segment_is_not_whole() {
+    fn a_replay_that_stopped_before_the_newest_segment_is_incomplete() {
         let newest = "000000010000000000000007";
         assert!(!is_whole("000000020000000000000006", newest));
         assert!(is_whole("000000020000000000000007", newest));

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, Row, RowStream};
 
-/// Where the databases and the broker of a fleet are. The addresses hold passwords, so it has no `Debug`.
+/// The addresses of a fleet's databases and broker. They contain passwords, so there is no `Debug`.
 #[derive(Clone)]
 pub struct Stores {
     /// A superuser's URL of each service's database, by the service's name.
@@ -19,7 +19,7 @@ impl Stores {
     /// The URL of a service's database.
     ///
     /// # Errors
-    /// When the service has none.
+    /// If the service has none.
     pub fn database(&self, service: &str) -> Result<&str> {
         let found = self.databases.iter().find(|(name, _)| name == service);
         found.map(|(_, url)| url.as_str()).with_context(|| no_database(service))
@@ -48,7 +48,7 @@ impl Databases {
     /// Connects to each.
     ///
     /// # Errors
-    /// When one doesn't answer.
+    /// If one doesn't respond.
     pub async fn open(stores: &Stores) -> Result<Self> {
         let (clients, drivers, nats_url) = (BTreeMap::new(), Vec::new(), stores.nats_url.clone());
         let mut all = Self { clients, drivers, stores: stores.clone(), nats_url };
@@ -68,7 +68,7 @@ impl Databases {
     /// The connection to a service's database.
     ///
     /// # Errors
-    /// When the service has none.
+    /// If the service has none.
     pub fn of(&self, service: &str) -> Result<&Client> {
         self.clients.get(service).with_context(|| no_database(service))
     }
@@ -76,7 +76,7 @@ impl Databases {
     /// All rows of a query.
     ///
     /// # Errors
-    /// When the query fails; the text says which.
+    /// If the query fails; the error names the query.
     pub async fn rows(&self, service: &str, sql: &str) -> Result<Vec<Row>> {
         self.of(service)?.query(sql, &[]).await.with_context(|| format!("{service}: {sql}"))
     }
@@ -84,18 +84,18 @@ impl Databases {
     /// The rows of a query one by one.
     ///
     /// # Errors
-    /// When the query fails; the text says which.
+    /// If the query fails; the error names the query.
     pub async fn stream(&self, service: &str, sql: &str) -> Result<RowStream> {
         let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
         let rows = self.of(service)?.query_raw(sql, none).await;
         rows.with_context(|| format!("{service}: {sql}"))
     }
 
-    /// The rows of a query one by one, over a connection of their own: two queries of one connection are answered one
-    /// after the other, so that neither's rows could be read while the other's wait.
+    /// The rows of a query one by one, over a separate connection: a connection runs its queries one after the other, so
+    /// two results can't be read concurrently.
     ///
     /// # Errors
-    /// When the database doesn't answer or the query fails; the text says which.
+    /// If the database doesn't respond or the query fails; the error names the query.
     pub async fn stream_apart(&self, service: &str, sql: &str) -> Result<RowStream> {
         let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
         // The connection ends after the last row, since its client is dropped.
@@ -124,15 +124,16 @@ impl Databases {
 
 /// A connection, and the task that drives it until the client and all rows are dropped.
 async fn connect(database: &str, url: &str) -> Result<(Client, JoinHandle<()>)> {
-    let (client, connection) =
-        tokio_postgres::connect(url, NoTls).await.with_context(|| format!("the database {database} doesn't answer"))?;
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .with_context(|| format!("the database {database} doesn't respond"))?;
     let name = database.to_owned();
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(database = name, %error, "connection of the checker ended");
         }
     });
-    // Every check reads whole tables: a plan that looks rows up one by one takes minutes where joins take moments.
+    // Every check reads whole tables: nested loops would take minutes where other joins take moments.
     client.batch_execute("SET enable_nestloop = off; SET jit = off").await?;
     Ok((client, driver))
 }

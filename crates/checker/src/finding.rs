@@ -1,4 +1,4 @@
-//! What the checker found of one invariant, and how findings are printed.
+//! The result of checking one invariant, and how results are printed.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use flotilla_terminal::{bad, good};
 /// One invariant and whether it holds.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The promise, as a sentence.
+    /// The invariant, as a sentence.
     pub invariant: &'static str,
     /// What was counted, or what is wrong.
     pub detail: String,
@@ -30,7 +30,7 @@ impl Finding {
     }
 }
 
-/// Prints the findings; exit code 1 when one is broken.
+/// Prints the findings; exit code 1 if an invariant is broken.
 #[must_use]
 pub fn report(findings: &[Finding]) -> ExitCode {
     println!("\ninvariants");

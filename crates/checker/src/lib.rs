@@ -1,7 +1,8 @@
-//! The checker: reads the databases and the streams, asks no service, and says whether the fleet kept its promises.
+//! The checker: reads the databases and the streams, without calling any service, and reports whether the fleet's
+//! invariants hold.
 //!
-//! Each invariant is one function in one file by subject. Large tables are compared by merging two sorted streams of
-//! rows, so that memory stays flat.
+//! Each invariant is one function; files group them by subject. Large tables are compared by merging two sorted streams of
+//! rows, so that memory use is constant.
 
 #[macro_use(println)]
 extern crate flotilla_terminal;
@@ -25,10 +26,10 @@ pub use self::{
     finding::{Finding, report},
 };
 
-/// How often a fleet that is still settling is checked again.
+/// How often a fleet with orders or messages in progress is checked again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Checks again and again until everything holds or the time is over, and returns the last findings.
+/// Repeats the check until every invariant holds or the time is over, and returns the last findings.
 ///
 /// # Errors
 /// When the databases can't be read.

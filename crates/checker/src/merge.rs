@@ -1,11 +1,11 @@
-//! Comparison of two tables that live in different databases, by merging their rows in the order of their keys.
+//! Compares two tables in different databases by merging their rows in the order of their keys.
 
 use anyhow::{Context as _, Result};
 use futures::{Stream, TryStreamExt as _};
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-/// What is on one side, on the other, or on both under one key.
+/// The rows with one key: on the left side, on the right side, or on both.
 pub enum Pair<'a> {
     /// Only on the left.
     Left(&'a Row),
@@ -59,5 +59,5 @@ where
 }
 
 fn key(row: Option<&Row>) -> Result<Option<Uuid>> {
-    row.map(|row| row.try_get(0).context("the first column is no UUID")).transpose()
+    row.map(|row| row.try_get(0).context("the first column is not a UUID")).transpose()
 }

@@ -12,7 +12,7 @@ use crate::{
     merge::{Pair, merge},
 };
 
-/// Checks everything about messages.
+/// Checks all invariants about messages.
 pub async fn check(databases: &Databases, planted: i64) -> Result<Vec<Finding>> {
     Ok(vec![
         published(databases).await?,
@@ -42,7 +42,7 @@ async fn published(databases: &Databases) -> Result<Finding> {
     Ok(Finding::of("every outbox row was published", format!("{all} rows"), &wrong))
 }
 
-/// The inbox's key makes "at most once" of it; that nothing is missing makes "once".
+/// The inbox's key ensures "at most once"; if nothing is missing, it is "exactly once".
 async fn applied_once(databases: &Databases) -> Result<Finding> {
     let (mut all, mut wrong) = (0, Vec::new());
     for route in consumers::ALL {
@@ -73,8 +73,9 @@ async fn applied_once(databases: &Databases) -> Result<Finding> {
 }
 
 async fn acked(databases: &Databases) -> Result<Finding> {
-    let context =
-        jetstream::new(connect(&databases.nats_url).await.context("NATS doesn't answer: `fleet status` tells more")?);
+    let context = jetstream::new(
+        connect(&databases.nats_url).await.context("NATS doesn't respond: run `fleet status` to see why")?,
+    );
     let mut streams = context.streams();
     let (mut all, mut wrong) = (0_u64, Vec::new());
     while let Some(info) = streams.try_next().await? {

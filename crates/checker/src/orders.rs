@@ -26,7 +26,7 @@ async fn terminal(databases: &Databases) -> Result<Finding> {
     Ok(Finding::of("every accepted order has reached exactly one end", format!("{all} orders"), &wrong))
 }
 
-/// Confirmed: charged once, for the total. Rejected and cancelled: nothing of the customer's money is gone.
+/// Confirmed: charged once, for the total. Rejected and cancelled: nothing is charged in the end.
 async fn charged_once(databases: &Databases) -> Result<Finding> {
     let orders = databases
         .stream("orders", "SELECT id, state::text, total_minor FROM orders WHERE ended_at IS NOT NULL ORDER BY id")
@@ -43,7 +43,7 @@ async fn charged_once(databases: &Databases) -> Result<Finding> {
         Pair::Left(order) => {
             (order.get::<_, String>(1) == "confirmed").then(|| format!("order {id} is confirmed, but not charged"))
         }
-        // An order that hasn't ended is found by the first invariant.
+        // An order that hasn't ended violates the first invariant.
         Pair::Right => None,
         Pair::Both(order, money) => {
             let state: String = order.get(1);

@@ -1,4 +1,4 @@
-//! One order's way through the services, put together from the saga's journal and the other services' tables.
+//! The path of one order through the services, assembled from the saga's journal and the other services' tables.
 
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ struct Moment {
     amount: Option<Amount>,
 }
 
-/// What each service knows of an order: time, step, message id, attempt, trace id, minor units and their currency.
+/// Each service's records of an order: time, step, message id, attempt, trace id, minor units and their currency.
 const SOURCES: &[(&str, &str)] = &[
     (
         "orders",
@@ -45,10 +45,10 @@ const SOURCES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The order since `since` whose way was the longest: the most telling one.
+/// The order since `since` with the most steps, which is the most instructive one.
 ///
 /// # Errors
-/// When the database doesn't answer.
+/// If the database doesn't respond.
 pub async fn richest(databases: &Databases, since: SystemTime) -> Result<Option<Uuid>> {
     let row = databases
         .of("orders")?
@@ -64,7 +64,7 @@ pub async fn richest(databases: &Databases, since: SystemTime) -> Result<Option<
 /// One order's timeline as a table.
 ///
 /// # Errors
-/// When there is no such order.
+/// If there is no such order.
 pub async fn render(databases: &Databases, order: Uuid) -> Result<String> {
     let mut moments = Vec::new();
     for (service, sql) in SOURCES {

@@ -85,7 +85,7 @@ fn a_token_without_a_signature_is_refused() {
 }
 
 #[test]
-fn the_public_key_is_no_secret_of_another_algorithm() {
+fn the_public_key_is_not_accepted_as_an_hmac_secret() {
     let jwk = ours().jwk();
     let raw = URL_SAFE_NO_PAD.decode(&jwk.x).unwrap();
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
@@ -102,7 +102,7 @@ fn the_public_key_is_no_secret_of_another_algorithm() {
 }
 
 #[test]
-fn a_key_id_is_a_name_and_nothing_else() {
+fn a_key_id_is_only_compared() {
     let huge = "k".repeat(3000);
     for kid in [
         "../../../../dev/null",
@@ -130,7 +130,7 @@ fn keys_and_addresses_of_keys_in_a_header_are_ignored() {
     let urls = [r#""jku":"https://attacker.example/jwks.json""#, r#""x5u":"https://attacker.example/chain.pem""#];
     for field in [embedded.as_str(), urls[0], urls[1]] {
         let header = format!(r#"{{"alg":"EdDSA","kid":"k1",{field}}}"#);
-        accepted(&under(&header), "ours stays ours");
+        accepted(&under(&header), "a token of the fleet stays valid");
         let ours = under(&header);
         let text = &ours[..ours.rfind('.').unwrap()];
         let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key(2), Algorithm::EdDSA).unwrap();
@@ -139,7 +139,7 @@ fn keys_and_addresses_of_keys_in_a_header_are_ignored() {
 }
 
 #[test]
-fn a_header_that_says_two_things_or_asks_for_more_is_refused() {
+fn a_header_with_duplicate_or_critical_parameters_is_refused() {
     refused(&under(r#"{"alg":"EdDSA","alg":"EdDSA","kid":"k1"}"#), "alg twice");
     refused(&under(r#"{"alg":"none","alg":"EdDSA","kid":"k1"}"#), "two algorithms");
     refused(&under(r#"{"alg":"EdDSA","kid":"k1","kid":"k1"}"#), "kid twice");
@@ -147,7 +147,7 @@ fn a_header_that_says_two_things_or_asks_for_more_is_refused() {
 }
 
 #[test]
-fn every_claim_is_needed_and_times_are_numbers() {
+fn every_claim_is_required_and_times_are_numbers() {
     for claim in ["iss", "aud", "sub", "sid", "role", "exp"] {
         refused(&signed(&with(json!({ claim: null }))), claim);
         refused(&signed(&with(json!({ claim: "" }))), claim);
@@ -165,7 +165,7 @@ fn every_claim_is_needed_and_times_are_numbers() {
             refused(&signed(&with(json!({ time: value }))), time);
         }
     }
-    refused(&signed(&with(json!({ "exp": i64::MAX }))), "an end beyond reckoning");
+    refused(&signed(&with(json!({ "exp": i64::MAX }))), "an expiry that can't be represented");
     for (claim, value) in [("sub", json!("admin")), ("sub", json!(7)), ("role", json!("root")), ("sid", json!("x"))] {
         refused(&signed(&with(json!({ claim: value }))), claim);
     }
@@ -186,7 +186,7 @@ fn other_issuers_and_audiences_are_refused() {
 }
 
 #[test]
-fn a_token_of_the_future_counts_only_within_the_clocks_difference() {
+fn a_token_issued_in_the_future_is_accepted_only_within_the_clock_skew() {
     for claim in ["nbf", "iat"] {
         accepted(&signed(&with(json!({ claim: NOW + SKEW }))), claim);
         refused(&signed(&with(json!({ claim: NOW + SKEW + 1 }))), claim);
@@ -194,8 +194,8 @@ fn a_token_of_the_future_counts_only_within_the_clocks_difference() {
 }
 
 #[test]
-fn an_oversized_token_is_not_looked_at() {
+fn an_oversized_token_is_not_checked() {
     let padding = "x".repeat(MAX_TOKEN);
-    refused(&signed(&with(json!({ "padding": padding }))), "larger than any of ours");
+    refused(&signed(&with(json!({ "padding": padding }))), "larger than any token of the fleet");
     refused(&"a.".repeat(MAX_TOKEN), "dots");
 }

@@ -61,7 +61,7 @@ impl KeySource for Counting {
 }
 
 #[tokio::test]
-async fn a_token_tells_its_caller_until_it_expires_by_any_clock_of_the_fleet() {
+async fn a_token_identifies_its_caller_until_it_expires_by_any_clock_of_the_fleet() {
     let (authenticator, time) = with_our_key();
     let token = ours().sign(&somebody(), at(NOW));
     assert_eq!(authenticator.verify(&token).await, Ok(somebody()));
@@ -97,7 +97,7 @@ async fn tokens_of_others_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_key_is_asked_for_at_most_once_a_second() {
+async fn unknown_keys_are_fetched_at_most_once_a_second() {
     let source = Arc::new(Counting::default());
     *source.keys.lock() = Some(vec![ours().verifying_key()]);
     let (authenticator, _) = authenticator(source.clone());
@@ -113,7 +113,7 @@ async fn an_unknown_key_is_asked_for_at_most_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unreachable_keys_are_unavailable_and_known_keys_serve_on() {
+async fn unreachable_keys_are_unavailable_and_known_keys_stay_valid() {
     let source = Arc::new(Counting::default());
     let (authenticator, _) = authenticator(source.clone());
     let token = ours().sign(&somebody(), at(NOW));
@@ -128,7 +128,7 @@ async fn unreachable_keys_are_unavailable_and_known_keys_serve_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_of_the_old_key_and_the_new_one_pass_while_keys_rotate() {
+async fn tokens_of_the_old_and_the_new_key_are_accepted_during_a_rotation() {
     let source = Arc::new(Counting::default());
     let (old, new) = (ours(), signer(2, "k2", "flotilla-identity", "flotilla"));
     *source.keys.lock() = Some(vec![old.verifying_key()]);
@@ -149,7 +149,7 @@ async fn tokens_of_the_old_key_and_the_new_one_pass_while_keys_rotate() {
 }
 
 #[tokio::test]
-async fn tokens_of_a_session_that_has_ended_are_refused_remembered_or_not() {
+async fn tokens_of_an_ended_session_are_refused_whether_cached_or_not() {
     let (authenticator, time) = with_our_key();
     let remembered = ours().sign(&somebody(), at(NOW));
     let fresh = ours().sign(&Caller { expires: at(NOW + 59), ..somebody() }, at(NOW));
@@ -159,7 +159,7 @@ async fn tokens_of_a_session_that_has_ended_are_refused_remembered_or_not() {
     authenticator.revoke(&[Revoked { session: somebody().session, until: somebody().expires }]);
     for token in [&remembered, &fresh, &remembered] {
         assert_eq!(authenticator.verify(token).await, Err(AuthError::Revoked));
-        assert_eq!(authenticator.recall(token), None, "it is not remembered");
+        assert_eq!(authenticator.recall(token), None, "it is no longer cached");
     }
     assert!(authenticator.verify(&another).await.is_ok(), "another session of the same user");
 
@@ -172,5 +172,5 @@ async fn tokens_of_a_session_that_has_ended_are_refused_remembered_or_not() {
     assert_eq!(authenticator.0.verified.revoked(), 0);
     assert_eq!(authenticator.verify(&remembered).await, Err(AuthError::Expired));
     authenticator.revoke(&[Revoked { session: somebody().session, until: somebody().expires }]);
-    assert_eq!(authenticator.0.verified.revoked(), 0, "what can't matter any more isn't kept");
+    assert_eq!(authenticator.0.verified.revoked(), 0, "expired entries aren't kept");
 }

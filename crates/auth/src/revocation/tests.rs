@@ -20,7 +20,8 @@ impl RevocationSource for Ledger {
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let Some(ended) = self.ended.lock().clone() else { return std::future::pending().await };
-        let from: usize = if cursor.is_empty() { 0 } else { cursor.parse().map_err(|_| refused("it is no number"))? };
+        let from: usize =
+            if cursor.is_empty() { 0 } else { cursor.parse().map_err(|_| refused("it is not a number"))? };
         if from > ended.len() {
             return Err(refused("it is ahead"));
         }
@@ -42,7 +43,7 @@ struct World {
     watch: tokio::task::JoinHandle<()>,
 }
 
-/// A token that is remembered as good, and a watch that has asked once.
+/// A token that is cached as valid, and a watch that has polled once.
 async fn world(page: usize) -> World {
     let settings = AuthSettings::default();
     let signer = TokenSigner::from_seed(&[1; 32], "k", &settings.issuer, &settings.audience).unwrap();
@@ -64,11 +65,11 @@ fn others(ending: Revoked, count: u128) -> impl Iterator<Item = Revoked> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ended_session_is_known_with_the_next_question_however_many_ended_before_it() {
+async fn an_ended_session_is_known_after_the_next_poll_however_many_ended_before_it() {
     let World { authenticator, ledger, token, ending, shutdown, watch } = world(10).await;
     let ended = others(ending, 95).chain([ending]).collect();
     *ledger.ended.lock() = Some(ended);
-    assert!(authenticator.verify(&token).await.is_ok(), "not asked yet");
+    assert!(authenticator.verify(&token).await.is_ok(), "not polled yet");
     tokio::time::sleep(POLL).await;
     assert_eq!(authenticator.verify(&token).await, Err(AuthError::Revoked));
     assert_eq!(ledger.asked.load(Ordering::Relaxed), 1 + 10);
@@ -78,7 +79,7 @@ async fn an_ended_session_is_known_with_the_next_question_however_many_ended_bef
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_identity_is_away_tokens_count_and_what_ended_meanwhile_is_learnt_afterwards() {
+async fn while_identity_is_down_tokens_stay_valid_and_ended_sessions_are_learnt_afterwards() {
     let World { authenticator, ledger, token, ending, .. } = world(10).await;
     *ledger.ended.lock() = None;
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -92,7 +93,7 @@ async fn while_identity_is_away_tokens_count_and_what_ended_meanwhile_is_learnt_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_refuses_the_cursor_is_asked_from_the_beginning() {
+async fn a_source_that_refuses_the_cursor_is_read_from_the_beginning() {
     let World { authenticator, ledger, token, ending, .. } = world(10).await;
     *ledger.ended.lock() = Some(others(ending, 5).collect());
     tokio::time::sleep(POLL).await;
@@ -103,7 +104,7 @@ async fn a_source_that_refuses_the_cursor_is_asked_from_the_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_watch_ends_when_told_even_while_it_waits_for_an_answer() {
+async fn the_watch_ends_at_the_shutdown_even_while_it_waits_for_a_response() {
     let World { ledger, shutdown, watch, .. } = world(10).await;
     *ledger.ended.lock() = None;
     tokio::time::sleep(POLL).await;
@@ -112,7 +113,7 @@ async fn the_watch_ends_when_told_even_while_it_waits_for_an_answer() {
 }
 
 #[test]
-fn an_entry_survives_the_wire() {
+fn an_entry_is_encoded_and_decoded() {
     let entry = Revoked { session: Uuid::from_u128(70), until: SystemTime::UNIX_EPOCH + Duration::from_secs(9) };
     assert_eq!(Revoked::from_proto(&entry.to_proto()), Some(entry));
     assert_eq!(Revoked::from_proto(&proto::RevokedSession::default()), None);

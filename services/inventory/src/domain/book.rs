@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_that_is_gone_or_never_was_is_unknown() {
+    fn a_deleted_or_unknown_product_is_rejected_as_unknown() {
         let mut book = book(&[("a", 5, 0), ("b", 5, 0)]);
         book.stock.get_mut(&id("b")).expect("there").sellable = false;
         let verdict = book.apply(&reserve(1, &[("a", 9), ("b", 1), ("c", 1)]));
