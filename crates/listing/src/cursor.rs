@@ -23,7 +23,7 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// Whether nothing but spaces is left.
+    /// Whether only spaces are left.
     pub fn is_end(&mut self) -> bool {
         self.skip_spaces();
         self.rest.is_empty()
@@ -35,7 +35,7 @@ impl<'a> Cursor<'a> {
         self.rest.chars().next()
     }
 
-    /// Takes `token` if it comes next.
+    /// Consumes `token` if it is next.
     pub fn eat(&mut self, token: &str) -> bool {
         self.skip_spaces();
         let found = self.rest.starts_with(token);
@@ -45,13 +45,13 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Takes a word of letters, digits, `_` and `.`; the empty word if none comes next.
+    /// Consumes a word of letters, digits, `_` and `.`; the empty word if there is none.
     pub fn word(&mut self) -> &'a str {
         self.skip_spaces();
         self.run(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
     }
 
-    /// Takes the word if it comes next as a whole.
+    /// Consumes the word if it is next as a whole.
     pub fn eat_word(&mut self, word: &str) -> bool {
         let mut ahead = *self;
         let found = ahead.word() == word;
@@ -61,7 +61,7 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Takes a literal: quoted, or bare.
+    /// Consumes a literal, quoted or bare.
     pub fn literal(&mut self) -> Result<String, ParseError> {
         self.skip_spaces();
         let at = self.at;

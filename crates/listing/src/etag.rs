@@ -18,7 +18,7 @@ pub fn of(version: i64, mark: impl Display) -> String {
     format!("\"{version}-{:02x}{:02x}{:02x}{:02x}\"", digest[0], digest[1], digest[2], digest[3])
 }
 
-/// A time as a mark.
+/// A time as a mark of a row's content.
 pub fn time(at: impl Into<Option<SystemTime>>) -> u128 {
     at.into().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_micros())
 }
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_another_content_or_rubbish_is_aborted() {
+    fn another_version_another_content_or_an_invalid_tag_is_aborted() {
         for tag in
             [of(6, "blue").as_str(), of(7, "red").as_str(), "\"6\"", "seven", "\"7\"x", "7-", "\"\"", "\"*\"", "\""]
         {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_apart_by_the_microsecond() {
+    fn times_are_distinguished_to_the_microsecond() {
         let at = UNIX_EPOCH + std::time::Duration::from_micros(1_790_000_000_000_001);
         assert_eq!((time(at), time(None::<SystemTime>)), (1_790_000_000_000_001, 0));
     }

@@ -1,4 +1,4 @@
-//! Reading a filter into a tree of known fields and typed values.
+//! Parses a filter into a tree of known fields and typed values.
 
 use super::cursor::{self, Cursor};
 use super::parse_error::{ParseError, unknown};
@@ -26,7 +26,7 @@ pub enum Operator {
     Has,
 }
 
-/// The longer ones first, so that `<=` isn't read as `<`.
+/// Longer ones first, so that `<=` isn't parsed as `<`.
 const OPERATORS: [(&str, Operator); 7] = [
     ("!=", Operator::NotEqual),
     ("<=", Operator::LessOrEqual),
@@ -37,7 +37,7 @@ const OPERATORS: [(&str, Operator); 7] = [
     (":", Operator::Has),
 ];
 
-/// What must hold of a row.
+/// A condition on a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// All of these.
@@ -57,7 +57,7 @@ pub enum Condition {
 pub struct Filter(pub(super) Option<Condition>);
 
 impl Filter {
-    /// What must hold; nothing for the empty filter.
+    /// The condition; `None` for the empty filter.
     #[must_use]
     pub fn condition(&self) -> Option<&Condition> {
         self.0.as_ref()

@@ -2,15 +2,15 @@
 //!
 //! Guarantees: what a client writes never becomes part of a statement's text. A filter is read into a tree of known
 //! fields and typed values, the tree is rendered from column names that the schema holds as constants, and every value
-//! travels as a parameter `$n`. Length, depth and number of terms are bounded; whatever is wrong is `INVALID_ARGUMENT`
-//! that names `filter` or `order_by`, the character and what would be right. Page tokens carry the sort keys of the last
+//! travels as a parameter `$n`. Length, depth and number of terms are bounded; errors are `INVALID_ARGUMENT` and
+//! name `filter` or `order_by`, the character and what is allowed. Page tokens carry the sort keys of the last
 //! row and are bound to filter, order and owner.
 //!
 //! # The grammar
 //! A subset of AIP-160 (filters) and AIP-132 (order):
 //!
 //! ```text
-//! filter     = factor { "AND" factor }                 OR binds closer than AND, as AIP-160 has it
+//! filter     = factor { "AND" factor }                 OR binds closer than AND, as in AIP-160
 //! factor     = term { "OR" term }
 //! term       = [ "NOT" | "-" ] ( "(" filter ")" | restriction )
 //! restriction= field ( "=" | "!=" | "<" | "<=" | ">" | ">=" | ":" ) literal
@@ -18,16 +18,16 @@
 //! order_by   = field [ "asc" | "desc" ] { "," field [ "asc" | "desc" ] }
 //! ```
 //!
-//! `field:"part"` asks whether a text contains the part, letters' case aside; `field:*` whether the field is set. Money is
-//! compared as written (`price < 20.00`), whatever the minor unit of a row's currency is. Something that isn't set equals
-//! nothing and differs from everything.
+//! `field:"part"` matches text that contains the part, ignoring case; `field:*` matches if the field is set. Money is
+//! compared as written (`price < 20.00`), whatever the minor unit of a row's currency is. A field that isn't set
+//! equals no value and differs from every value.
 //!
 //! # Example
 //! ```
 //! use flotilla_listing::{Field, Schema, Select, Value};
 //! use flotilla_listing::page::PageTokens;
 //!
-//! // Beside the handler: what may be asked, and which column answers.
+//! // Beside the handler: the fields that clients may use, and their columns.
 //! static ORDERS: Schema = Schema {
 //!     key: Field::uuid_name("name", "id", "orders").internal(),
 //!     fields: &[
@@ -40,7 +40,7 @@
 //! const SELECT: Select = Select { columns: "id, state, total_minor, currency", from: "orders", given: "customer_id = $1::uuid" };
 //!
 //! # fn main() -> Result<(), flotilla_rpc::RpcError> {
-//! // In the handler: `user` stands for whose orders they are, so that a token leads nowhere else.
+//! // In the handler: the page token is bound to `user`, so that it is valid only for that user's orders.
 //! let (tokens, user) = (PageTokens::new(b"key"), uuid::Uuid::from_u128(7));
 //! let listing = ORDERS.parse("state = CONFIRMED AND total >= 100.00", "total desc")?;
 //! let page = listing.page(&tokens, &["ListOrders", &user.to_string()], "", 50)?;
@@ -51,7 +51,7 @@
 //! assert!(statement.text.contains(r#"WHERE (customer_id = $1::uuid) AND ((state = $2 AND "#));
 //! assert_eq!(statement.values, [user.to_string(), "confirmed".into(), "100000".into(), "51".into()]);
 //!
-//! // Where there is no statement, such as in a live stream, the filter is asked about records in memory.
+//! // Where there is no statement, such as in a live stream, the filter is applied to records in memory.
 //! let filter = ORDERS.filter("state = CONFIRMED AND total >= 100.00")?;
 //! let order = |field: &str| match field {
 //!     "state" => Some(Value::from("confirmed")),

@@ -1,13 +1,13 @@
-//! Asking a filter about a record in memory, with the answers that the database would give.
+//! Applies a filter to a record in memory, with the same result as in the database.
 
 use std::cmp::Ordering;
 
 use super::filter::{Condition, Filter, Operator};
 use super::value::Value;
 
-/// Something that has fields.
+/// A record with fields.
 pub trait Record {
-    /// The value of a field, as the column would hold it: for a name its id, for a word the column's spelling.
+    /// The value of a field as its column would hold it: the id of a name, the column's spelling of a word.
     fn value(&self, field: &str) -> Option<Value>;
 }
 
@@ -18,7 +18,7 @@ impl<F: Fn(&str) -> Option<Value>> Record for F {
 }
 
 impl Filter {
-    /// Whether the filter lets the record through.
+    /// Whether the record matches the filter.
     pub fn matches(&self, record: &impl Record) -> bool {
         self.0.as_ref().is_none_or(|condition| holds(condition, record))
     }

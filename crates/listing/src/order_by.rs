@@ -9,26 +9,26 @@ use flotilla_rpc::RpcError;
 /// One field of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sort {
-    /// By what.
+    /// The field.
     pub field: &'static Field,
-    /// The greatest first.
+    /// Whether the greatest is first.
     pub descending: bool,
 }
 
 pub(crate) fn parse(schema: &'static Schema, text: &str) -> Result<Vec<Sort>, RpcError> {
     let mut sorts = read(schema, text, |field| field.sortable).map_err(|error| error.into_rpc("order_by"))?;
     if sorts.is_empty() {
-        // The schema's default order may name fields that clients may not.
+        // The schema's default order may use fields that clients can't.
         sorts = read(schema, schema.order, |_| true).map_err(|error| {
-            tracing::error!(order = schema.order, error = error.message, "schema's default order can't be read");
+            tracing::error!(order = schema.order, error = error.message, "schema's default order is invalid");
             RpcError::internal()
         })?;
     }
-    // Nothing after the key can matter.
+    // Fields after the key have no effect.
     if let Some(place) = sorts.iter().position(|sort| sort.field == &schema.key) {
         sorts.truncate(place + 1);
     } else {
-        // In the direction of what it follows, so that one index can serve both.
+        // In the direction of the preceding field, so that one index can serve both.
         let descending = sorts.last().is_some_and(|sort| sort.descending);
         sorts.push(Sort { field: &schema.key, descending });
     }

@@ -1,4 +1,4 @@
-//! Pages of a list: where one begins, and the token of the next.
+//! Pages of a list: the start of one, and the token of the next.
 
 use flotilla_rpc::{RpcError, invalid};
 
@@ -24,8 +24,8 @@ pub struct Page {
 }
 
 impl Listing {
-    /// The page that `page_token` leads to, the first if it is empty, of `size` rows (see
-    /// [`size`]). `query` names the method and whose rows they are.
+    /// The page at `page_token`, the first if it is empty, with `size` rows (see [`size`]). `query` identifies the
+    /// method and the owner of the rows.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` naming `page_token` if it belongs to another method, owner, filter or order.
@@ -33,7 +33,7 @@ impl Listing {
         let Self { filter, sorts, asked: [by_filter, by_order] } = self;
         let query = fingerprint(&[&fingerprint(query), &by_filter, &by_order]);
         let after: Option<Vec<String>> = tokens.resume(page_token, &query)?;
-        // A token of an earlier release, whose order had other keys.
+        // A token of an earlier release with other sort keys.
         if after.as_ref().is_some_and(|keys| keys.len() != sorts.len()) {
             return Err(invalid("page_token", "invalid page token: it belongs to another query"));
         }
@@ -42,7 +42,7 @@ impl Listing {
 }
 
 impl Page {
-    /// The statement that reads it, and one row more, which shows whether another page follows. `own` are the
+    /// The statement that reads the page and one more row, which shows whether another page follows. `own` are the
     /// parameters of the select's own condition.
     #[must_use]
     pub fn statement(&self, select: &Select, own: &[Value]) -> Statement {
@@ -50,11 +50,11 @@ impl Page {
         Statement::page(select, own, filter, &self.sorts, after, self.size.saturating_add(1))
     }
 
-    /// Cuts what the statement read to the page, and makes the token of the next; the empty one at the end. `key` reads
+    /// Truncates the rows to the page, and creates the token of the next; the empty one at the end. `key` reads
     /// the text of a row's [`key_column`](super::key_column) by its index.
     ///
     /// # Errors
-    /// What `key` fails with.
+    /// The error of `key`.
     pub fn cut<R, E>(&self, rows: &mut Vec<R>, key: impl Fn(&R, usize) -> Result<String, E>) -> Result<String, E> {
         let more = rows.len() > self.size as usize;
         rows.truncate(self.size as usize);

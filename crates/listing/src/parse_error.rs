@@ -1,11 +1,11 @@
-//! Errors in a filter or an order: where the error is, what is wrong and what is allowed.
+//! Errors in a filter or an order: their position, what is wrong and what is allowed.
 
 use super::schema::Field;
 use flotilla_rpc::{RpcError, invalid};
 
 /// Longest piece of input that an error quotes, in characters.
 const QUOTED: usize = 40;
-/// Most changes by which a word may differ from the field that it is taken for.
+/// Maximum edit distance between a word and a suggested field.
 const NEAR: usize = 2;
 
 /// An error at a position in the text.
@@ -28,7 +28,7 @@ impl ParseError {
     }
 }
 
-/// A piece of input in quotes, cut where it is long.
+/// A piece of input in quotes, truncated if it is long.
 pub(super) fn quoted(input: &str) -> String {
     let mut shown: String = input.chars().take(QUOTED).collect();
     if shown.len() < input.len() {
@@ -43,7 +43,7 @@ pub(super) fn unknown<'a>(word: &str, known: impl Iterator<Item = &'a Field>) ->
     if word.is_empty() {
         return format!("a field is missing; use one of {}", names.join(", "));
     }
-    // Only what could be a field's name is quoted: part of an e-mail address may have been read as a field.
+    // Only a possible field name is quoted: the word may be part of an e-mail address.
     let plain = word.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
     let shown = if plain { format!("unknown field {}", quoted(word)) } else { "unknown field".to_owned() };
     match closest(word, &names) {
@@ -52,13 +52,13 @@ pub(super) fn unknown<'a>(word: &str, known: impl Iterator<Item = &'a Field>) ->
     }
 }
 
-/// The candidate that differs from the word by few changes, if there is one.
+/// The candidate that differs from the word by only a few changes, if there is one.
 pub(super) fn closest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let distances = candidates.iter().map(|candidate| (distance(word, candidate), *candidate));
     distances.filter(|(distance, _)| *distance <= NEAR).min().map(|(_, candidate)| candidate)
 }
 
-/// Letters to add, drop or change to make one word of the other; words of very different length are far apart.
+/// The edit distance of two words; a lower bound if their lengths differ much.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     if a.chars().count().abs_diff(b.len()) > NEAR {

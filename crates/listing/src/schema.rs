@@ -4,10 +4,10 @@ use super::filter::{self, Filter};
 use super::order_by::{self, Sort};
 use flotilla_rpc::RpcError;
 
-/// What a field is.
+/// The kind of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Text; `:` asks whether it contains a part.
+    /// Text; `:` matches a part of it.
     Text,
     /// A whole number.
     Integer,
@@ -17,9 +17,9 @@ pub enum Kind {
     Timestamp,
     /// One of these words; the second of each pair is how the column spells it.
     Choice {
-        /// What the protos put before each word: `ORDER_STATE_`. It may be left out.
+        /// The prefix of each word in the protos: `ORDER_STATE_`. It may be omitted.
         prefix: &'static str,
-        /// Word and spelling of the column.
+        /// Each word and its spelling in the column.
         values: &'static [(&'static str, &'static str)],
     },
     /// A resource name, `products/{id}`; the column holds the id as text.
@@ -34,12 +34,12 @@ pub enum Kind {
     },
 }
 
-/// How many minor digits the numbers of a column have.
+/// The number of decimal places of a column's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// As many as the currency has that this column names.
+    /// As many as the currency in this column has.
     Currency(&'static str),
-    /// Always as many; at most 3.
+    /// A fixed number; at most 3.
     Digits(u32),
 }
 
@@ -111,14 +111,14 @@ impl Field {
         Self::new(name, column, Kind::UuidName { collection })
     }
 
-    /// Lets `order_by` name it too. The column must never be null.
+    /// Allows it in `order_by` too. The column must never be null.
     #[must_use]
     pub const fn sortable(mut self) -> Self {
         self.sortable = true;
         self
     }
 
-    /// Keeps it from clients: only the schema's own order names it.
+    /// Hides it from clients: only the schema's default order may use it.
     #[must_use]
     pub const fn internal(mut self) -> Self {
         self.filterable = false;
@@ -127,19 +127,19 @@ impl Field {
     }
 }
 
-/// What one list method may be asked. Made once, as a `static`.
+/// The fields and default order of one list method. Defined once, as a `static`.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
-    /// The field that tells rows apart: it ends every order, so that no row is met twice or missed.
+    /// The unique field: it ends every order, so that no row is repeated or missed.
     pub key: Field,
     /// The other fields.
     pub fields: &'static [Field],
-    /// The order where the request names none, in the grammar of `order_by`; empty: by the key.
+    /// The default order, in the grammar of `order_by`; empty: by the key.
     pub order: &'static str,
 }
 
 impl Schema {
-    /// Reads both texts of a request.
+    /// Parses filter and order of a request.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` naming `filter` or `order_by`.
@@ -148,7 +148,7 @@ impl Schema {
         Ok(Listing { filter: self.filter(filter)?, sorts, asked: [filter.to_owned(), order_by.to_owned()] })
     }
 
-    /// Reads a filter alone.
+    /// Parses only a filter.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` naming `filter`.
@@ -162,7 +162,7 @@ impl Schema {
     }
 }
 
-/// What a request asks for: which rows, in which order.
+/// A parsed request: which rows, in which order.
 #[derive(Debug, Clone)]
 pub struct Listing {
     pub(super) filter: Filter,
@@ -171,13 +171,13 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Which rows.
+    /// The filter.
     #[must_use]
     pub fn filter(&self) -> &Filter {
         &self.filter
     }
 
-    /// In which order; the last sort is by the key.
+    /// The order; the last field is the key.
     #[must_use]
     pub fn sorts(&self) -> &[Sort] {
         &self.sorts

@@ -1,4 +1,4 @@
-//! Rendering: a statement out of constants and numbered parameters. No character of a request gets into its text.
+//! Renders a statement from constants and numbered parameters. No character of a request becomes part of its text.
 
 use std::fmt::Write as _;
 
@@ -12,12 +12,12 @@ use super::value::{Value, thousandths_in_minor};
 /// The part of a list's statement that the service writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Select {
-    /// What is read: `id, display_name`.
+    /// The columns: `id, display_name`.
     pub columns: &'static str,
-    /// Where from: `products`, or a join.
+    /// The table: `products`, or a join.
     pub from: &'static str,
-    /// What holds for every request. Its parameters are `$1`, `$2` and so on; each comes as text and is cast where it
-    /// isn't meant as such: `customer_id = $1::uuid`.
+    /// The condition of every request. Its parameters are `$1`, `$2` and so on; all are text and must be cast to other
+    /// types: `customer_id = $1::uuid`.
     pub given: &'static str,
 }
 
@@ -37,7 +37,7 @@ pub fn key_column(index: usize) -> String {
 }
 
 impl Statement {
-    /// A page: what `filter` lets through, after the row with the sort keys `after`, in the order of `sorts`.
+    /// A page: the rows that match `filter`, after the row with the sort keys `after`, in the order of `sorts`.
     pub(super) fn page(
         select: &Select,
         own: &[Value],
@@ -84,7 +84,7 @@ impl Statement {
         match condition {
             Condition::All(all) => self.joined(all, " AND "),
             Condition::Any(any) => self.joined(any, " OR "),
-            // What isn't known isn't so: NOT of it holds.
+            // NULL counts as false, so its negation is true.
             Condition::Not(inner) => format!("(({}) IS NOT TRUE)", self.condition(inner)),
             Condition::Present(field) => match field.kind {
                 Kind::Text => format!("{} <> ''", field.column),
@@ -106,14 +106,14 @@ impl Statement {
         format!("({})", rendered.join(word))
     }
 
-    /// What comes after a row in the order: `a > x`, or `a = x` and so on with the next key.
+    /// The condition for rows after a row in the order: `a > x`, or `a = x` and so on with the next key.
     fn beyond(&mut self, sorts: &[Sort], keys: &[String], after: &[String]) -> String {
         let values: Vec<String> =
             sorts.iter().zip(after).map(|(sort, value)| self.parameter(value.clone(), cast(sort.field.kind))).collect();
         let sign = |sort: &Sort| if sort.descending { "<" } else { ">" };
         let Some(first) = sorts.first() else { return "true".to_owned() };
         if sorts.iter().all(|sort| sort.descending == first.descending) {
-            // As rows, which an index can follow.
+            // A comparison of rows, which can use an index.
             return format!("({}) {} ({})", keys.join(", "), sign(first), values.join(", "));
         }
         let mut beyond = String::new();
@@ -163,7 +163,7 @@ fn cast(kind: Kind) -> &'static str {
 fn sign(operator: Operator) -> &'static str {
     match operator {
         Operator::Equal | Operator::Has => "=",
-        // What isn't set differs from everything.
+        // An unset field differs from every value.
         Operator::NotEqual => "IS DISTINCT FROM",
         Operator::Less => "<",
         Operator::LessOrEqual => "<=",

@@ -83,7 +83,7 @@ fn or_binds_closer_than_and() {
 }
 
 #[test]
-fn quotes_and_what_stands_in_them_stay_values() {
+fn quoted_text_is_always_a_value() {
     let (sql, values) = rendered(r#"display_name = "it's \"x\" \\ -- ; DROP TABLE products""#);
     assert_eq!(sql, "(display_name = $1)");
     assert_eq!(values, [r#"it's "x" \ -- ; DROP TABLE products"#]);
@@ -91,7 +91,7 @@ fn quotes_and_what_stands_in_them_stay_values() {
 }
 
 #[test]
-fn an_empty_filter_asks_for_nothing() {
+fn an_empty_filter_matches_everything() {
     let statement = statement("  ", "name");
     let wanted = "SELECT id, (id)::text AS list_key_0 FROM products WHERE (deleted_at IS NULL) \
                   ORDER BY id ASC LIMIT $1::bigint";
@@ -99,7 +99,7 @@ fn an_empty_filter_asks_for_nothing() {
 }
 
 #[test]
-fn an_order_ends_with_the_key_in_the_direction_of_what_it_follows() {
+fn an_order_ends_with_the_key_in_the_direction_of_the_preceding_field() {
     let order = |order_by: &str| {
         let text = statement("", order_by).text;
         text[text.find("ORDER BY ").unwrap() + 9..text.find(" LIMIT").unwrap()].to_owned()
@@ -219,7 +219,7 @@ fn record(name: &'static str, version: i64, live: bool) -> impl Record {
 }
 
 #[test]
-fn a_record_in_memory_is_judged_as_the_database_would() {
+fn a_record_in_memory_matches_as_in_the_database() {
     let matches = |filter: &str| PRODUCTS.filter(filter).unwrap().matches(&record("Green Tea", 7, false));
     for filter in [
         "",

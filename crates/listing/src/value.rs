@@ -1,4 +1,4 @@
-//! Values: how each kind of field reads a literal, and how a value travels to the database.
+//! Values: how each kind of field parses a literal, and how a value is passed to the database.
 
 use std::cmp::Ordering;
 use std::time::SystemTime;
@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::parse_error::{closest, quoted};
 use super::schema::Kind;
 
-/// Digits after the point that a decimal may have: no currency has more.
+/// Maximum number of decimal places: no currency has more.
 const DIGITS: usize = 3;
-/// Digits before the point that a decimal may have.
+/// Maximum number of digits before the decimal point.
 const WHOLE_DIGITS: usize = 15;
-/// Seconds of the years 1 to 9999, as `google.protobuf.Timestamp` has it.
+/// Seconds of the years 1 to 9999, the range of `google.protobuf.Timestamp`.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// A value of a field.
@@ -39,7 +39,7 @@ impl Value {
         Self::Decimal(i128::from(thousandths))
     }
 
-    /// Reads a literal as this kind of field has it; the error says what is allowed.
+    /// Parses a literal for this kind of field; the error says what is allowed.
     pub(super) fn read(kind: Kind, literal: &str) -> Result<Self, String> {
         let wrong = |wanted: &str| format!("{} is not {wanted}", quoted(literal));
         match kind {
@@ -71,7 +71,7 @@ impl Value {
         }
     }
 
-    /// How it compares; nothing where the two are of different kinds.
+    /// The order of two values; `None` if they are of different kinds.
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
@@ -141,7 +141,7 @@ fn decimal(literal: &str) -> Option<i128> {
 }
 
 fn timestamp(literal: &str) -> Option<Value> {
-    // A day alone is its midnight; anything else needs its offset, as RFC 3339 has it.
+    // A date means its midnight in UTC; a time needs an offset, as in RFC 3339.
     let Timestamp { seconds, nanos } = literal.parse().ok()?;
     let complete = literal.len() == "2026-01-31".len() || literal.ends_with(['Z', 'z']) || has_offset(literal);
     (complete && SECONDS.contains(&seconds) && (0..1_000_000_000).contains(&nanos))
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn times_need_their_offset_and_a_day_is_its_midnight() {
+    fn times_need_an_offset_and_a_date_is_its_midnight() {
         let read = |literal| Value::read(Kind::Timestamp, literal);
         assert_eq!(read("2026-01-01T00:00:00Z"), Ok(Value::Timestamp(1_767_225_600, 0)));
         assert_eq!(read("2026-01-01"), read("2026-01-01T00:00:00Z"));

@@ -2,7 +2,7 @@
 
 use prost_reflect::{FieldDescriptor, Value as Reflected};
 
-/// Full name of the option that says so.
+/// Full name of the option.
 const BEHAVIOR: &str = "google.api.field_behavior";
 /// The field must be given.
 pub const REQUIRED: i32 = 2;
@@ -13,7 +13,7 @@ pub const INPUT_ONLY: i32 = 4;
 /// The field is the resource's name.
 pub const IDENTIFIER: i32 = 8;
 
-/// Whether a field carries a behaviour.
+/// Whether a field has a behaviour.
 pub fn behaves(field: &FieldDescriptor, behavior: i32) -> bool {
     let Some(option) = field.parent_pool().get_extension_by_name(BEHAVIOR) else { return false };
     let options = field.options();

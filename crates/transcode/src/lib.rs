@@ -1,14 +1,13 @@
-//! JSON and URL parameters to protobuf's bytes and back, by descriptors.
+//! Converts JSON and URL parameters to protobuf bytes and back, by descriptors.
 //!
-//! The mapping is proto3's JSON with two stances of our own. Requests are strict: a field or parameter that the message
-//! doesn't have is refused by its name. Responses are complete: fields at their default are written, so that a reader
-//! sees a zero as a zero; fields that are input only (a password) never are, absent messages and optional fields stay
-//! absent.
+//! The mapping is proto3 JSON with two additions. Requests are strict: an unknown field or parameter is refused by name.
+//! Responses are complete: fields with their default value are written, so that a reader sees a zero as a zero; input-only
+//! fields (a password) are never written, absent messages and optional fields stay absent.
 //!
 //! Both directions convert directly between text and the wire format, using a [`Schema`] that is built once from the
 //! descriptors. There is no intermediate representation; only rarely used well-known types go through dynamic messages.
 //!
-//! Everything here is a pure function of its arguments; it knows no route, no HTTP and no gRPC.
+//! Everything here is a pure function of its arguments, independent of routes, HTTP and gRPC.
 
 pub mod behavior;
 pub mod query;

@@ -5,13 +5,13 @@ use percent_encoding::percent_decode_str;
 use crate::schema::{FieldPath, Form, Kind, Label, Scalar, Schema};
 use crate::{Violation, scalar, wire};
 
-/// More parameters than this are refused.
+/// Maximum number of parameters.
 const MAX_PARAMETERS: usize = 1100;
 
-/// Puts every parameter of `query` into `out`, the request message so far.
+/// Adds every parameter of `query` to `out`, the encoded request message.
 ///
 /// # Errors
-/// The parameters at fault: unknown, given twice, of the wrong type, or not UTF-8.
+/// The invalid parameters: unknown, given twice, of the wrong type, or not UTF-8.
 pub fn apply(schema: &Schema, message: usize, query: &str, out: &mut Vec<u8>) -> Result<(), Vec<Violation>> {
     let (mut violations, mut given) = (Vec::new(), Vec::new());
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -49,7 +49,7 @@ fn apply_one(
         (_, Label::Map) => Err("maps can't be given in the query".to_owned()),
         (Kind::Message(index), _) => well_known(schema, *index, &value)
             .and_then(|text| scalar::put_text(schema, field, &text, always, &mut encoded)),
-        // An enum may be given by its number too.
+        // An enum may also be given by its number.
         (Kind::Enum(values), _) if value.parse::<i32>().is_ok() => scalar::text(Scalar::Int32, &value)
             .and_then(|raw| scalar::declared(values, raw))
             .map(|raw| wire::put_raw(&mut encoded, field.number, raw)),
@@ -70,7 +70,7 @@ fn decode(text: &str) -> Option<String> {
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-/// The text that a well-known type's JSON has as a string.
+/// The string that is the JSON of a well-known type.
 fn well_known(schema: &Schema, index: usize, text: &str) -> Result<String, String> {
     let message = schema.message(index);
     match message.descriptor.full_name() {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_at_fault_are_named() {
+    fn invalid_parameters_are_named() {
         let list = "flotilla.orders.v1.ListOrdersRequest";
         for (query, field) in [
             ("nope=1", "nope"),

@@ -1,4 +1,4 @@
-//! Reads JSON straight into the wire format: no tree of values and no dynamic message in between.
+//! Converts JSON directly to the wire format, without a tree of values or a dynamic message.
 
 mod value;
 
@@ -12,15 +12,15 @@ use crate::Violation;
 use crate::schema::{Field, Form, Label, Message, Schema};
 use value::Value;
 
-/// Maximum number of unknown fields reported in one answer.
+/// Maximum number of unknown fields reported in one error.
 const MAX_VIOLATIONS: usize = 20;
 
-/// Why JSON can't become a message.
+/// Why JSON can't be converted to a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It is not JSON.
     Malformed(String),
-    /// Fields at fault.
+    /// Invalid fields.
     Violations(Vec<Violation>),
 }
 
@@ -30,7 +30,7 @@ impl From<Violation> for Refusal {
     }
 }
 
-/// Writes the JSON of a whole message to `out`.
+/// Converts the JSON of a message and appends it to `out`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -47,7 +47,7 @@ pub fn message(schema: &Schema, index: usize, json: &str, out: &mut Vec<u8>) -> 
     state.end(read.and_then(|()| deserializer.end()))
 }
 
-/// Writes the JSON of one field to `out`, key included, and says which fields of the message in it were named.
+/// Converts the JSON of one field and appends it to `out` with its key; returns which fields of the message in it were set.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -66,15 +66,15 @@ pub fn field<'s>(
     Ok(named)
 }
 
-/// What a reading carries along.
+/// The state of a conversion.
 struct State<'s, 'o> {
     schema: &'s Schema,
     out: &'o mut Vec<u8>,
-    /// Where it is; after an error: where that was.
+    /// The current position; after an error, the position of the error.
     path: Vec<Step<'s>>,
-    /// A stack of flags, for the fields and oneofs of each message that is open.
+    /// A stack of flags for the fields and oneofs of each open message.
     seen: Vec<bool>,
-    /// Fields of the outermost message that were named.
+    /// Fields of the outermost message that were set.
     named: Vec<&'s Field>,
     depth: usize,
     violations: Vec<Violation>,
@@ -137,14 +137,14 @@ fn dotted(path: &mut String, name: &str) {
     path.push_str(name);
 }
 
-/// A message of a type that has a JSON of its own, encoded.
+/// Encodes a message of a type with its own JSON form.
 fn well_known<'de, D: Deserializer<'de>>(message: &Message, deserializer: D) -> Result<Vec<u8>, D::Error> {
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let read = DynamicMessage::deserialize_with_options(message.descriptor.clone(), deserializer, &options)?;
     Ok(read.encode_to_vec())
 }
 
-/// The fields of an object become those of a message.
+/// Converts the fields of an object to those of a message.
 struct Fields<'a, 's, 'o> {
     state: &'a mut State<'s, 'o>,
     message: &'s Message,
@@ -202,7 +202,7 @@ impl<'de> Visitor<'de> for Fields<'_, '_, '_> {
     }
 }
 
-/// A key as the index of a field, with whether it was the JSON name; else the unknown name.
+/// The index of the field that a key names, and whether by its JSON name; otherwise the unknown name.
 struct Name<'s>(&'s Message);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {

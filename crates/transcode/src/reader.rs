@@ -1,4 +1,4 @@
-//! Reads the JSON of one type of message.
+//! Reads the JSON of one message type.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use prost_reflect::MessageDescriptor;
 use crate::read::{self, Refusal};
 use crate::schema::Schema;
 
-/// Reads requests of one method that come as JSON without a path, query or headers that say something too.
+/// Reads requests of one method that consist only of JSON, without parts in path, query or headers.
 #[derive(Debug, Clone)]
 pub struct Reader {
     schema: Arc<Schema>,
@@ -17,12 +17,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader of the message with an index.
+    /// A reader for the message with this index.
     pub fn new(schema: &Arc<Schema>, message: usize) -> Self {
         Self { schema: Arc::clone(schema), message }
     }
 
-    /// A reader of a message alone.
+    /// A reader for a single message type.
     #[cfg(test)]
     pub fn of(descriptor: &MessageDescriptor) -> Self {
         let mut schema = Schema::default();
@@ -30,7 +30,7 @@ impl Reader {
         Self { schema: Arc::new(schema), message }
     }
 
-    /// The message, encoded.
+    /// Reads a message and returns it encoded.
     ///
     /// # Errors
     /// What is wrong with it.

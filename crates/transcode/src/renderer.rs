@@ -1,4 +1,4 @@
-//! Writes a message as JSON, with the fields of it that a caller may want beside the text.
+//! Writes a message as JSON, and returns the fields that a caller needs besides the text.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct Answer<'a> {
     pub json: Vec<u8>,
     /// Its field `etag`: the resource's tag.
     pub etag: Option<&'a str>,
-    /// Its field `resume_token`: where a stream resumes after this message.
+    /// Its field `resume_token`: the position to resume a stream after this message.
     pub resume_token: Option<&'a str>,
 }
 
@@ -25,14 +25,14 @@ pub struct Answer<'a> {
 pub struct Renderer {
     schema: Arc<Schema>,
     message: usize,
-    /// The one field that is the answer.
+    /// The field that is the response body, if only one.
     body: Option<usize>,
     etag: Option<u32>,
     resume_token: Option<u32>,
 }
 
 impl Renderer {
-    /// A renderer of the message with an index, or of its field `body`.
+    /// A renderer for the message with this index, or for its field `body`.
     pub fn new(schema: &Arc<Schema>, message: usize, body: Option<&str>) -> Self {
         let text = |name: &str| schema.resolve_text(message, name).and_then(|path| path.numbers.last().copied());
         Self {
@@ -44,7 +44,7 @@ impl Renderer {
         }
     }
 
-    /// A renderer of a message alone.
+    /// A renderer for a single message type.
     #[cfg(test)]
     pub fn of(descriptor: &MessageDescriptor) -> Self {
         let mut schema = Schema::default();
@@ -55,7 +55,7 @@ impl Renderer {
     /// Writes one response.
     ///
     /// # Errors
-    /// The backend broke the contract.
+    /// The backend violated the contract.
     pub fn render<'a>(&self, bytes: &'a [u8]) -> Result<Answer<'a>, RenderError> {
         let mut json = Vec::with_capacity(bytes.len() * 3 + 64);
         match self.body {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_input_only_is_never_written() {
+    fn input_only_fields_are_never_written() {
         let user = User { name: "users/u".into(), password: "secret".into(), ..User::default() };
         let (json, ..) = rendered("flotilla.identity.v1.User", &user);
         assert!(json.get("password").is_none() && json["name"] == "users/u");
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn a_streams_message_tells_where_to_resume() {
+    fn a_message_of_a_stream_has_the_token_to_resume_from() {
         let response = WatchOrderResponse { order: None, resume_token: "9".into() };
         let (_, _, token) = rendered("flotilla.orders.v1.WatchOrderResponse", &response);
         assert_eq!(token.as_deref(), Some("9"));
     }
 
     #[test]
-    fn one_field_may_be_the_whole_answer() {
+    fn one_field_may_be_the_whole_body() {
         let update = UpdateProductRequest { product: Some(Product::default()), update_mask: None };
         let render = |name, body, bytes: &[u8]| {
             let answer = renderer(name, Some(body)).render(bytes).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_message_are_an_error() {
+    fn malformed_bytes_are_an_error() {
         assert!(renderer("flotilla.orders.v1.Order", None).render(&[0xff]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Single values: from JSON's numbers and from text to the wire.
+//! Scalar values: converts JSON numbers and text to the wire format.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -17,21 +17,21 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDIN
 /// The error for a number that is out of range.
 const RANGE: &str = "number too large or too small: out of range";
 
-/// A number as JSON's parser gives it.
+/// A number as the JSON parser returns it.
 #[derive(Debug, Clone, Copy)]
 pub enum Number {
-    /// Below zero.
+    /// A negative integer.
     Signed(i64),
-    /// Zero or more.
+    /// A non-negative integer.
     Unsigned(u64),
-    /// With a fraction, an exponent, or too large for the others.
+    /// A number with a fraction or an exponent, or too large for the others.
     Float(f64),
 }
 
-/// A JSON number as the wire has it.
+/// Converts a JSON number.
 ///
 /// # Errors
-/// It isn't one of this type.
+/// The value isn't of this type.
 pub fn number(kind: Scalar, number: Number) -> Result<Raw, String> {
     match kind {
         Scalar::Double => Ok(Raw::Fixed64(real(number).to_bits())),
@@ -42,13 +42,13 @@ pub fn number(kind: Scalar, number: Number) -> Result<Raw, String> {
     }
 }
 
-/// Text as the wire has it: numbers may be written as strings, and are in a query.
+/// Converts text: numbers may be written as strings, and always are in a query.
 ///
 /// # Errors
-/// It isn't one of this type.
+/// The value isn't of this type.
 pub fn text(kind: Scalar, text: &str) -> Result<Raw, String> {
     let whole = || match text.strip_prefix('-').unwrap_or(text) {
-        // As JSON writes numbers; Rust reads more.
+        // JSON's syntax of numbers; Rust accepts more.
         digits if digits.starts_with('+') || (digits.starts_with('0') && digits.len() > 1) => {
             Err("invalid digit: must be written without a plus and leading zeros".to_owned())
         }
@@ -71,14 +71,13 @@ pub fn text(kind: Scalar, text: &str) -> Result<Raw, String> {
 /// Bytes from base64, of either alphabet, padded or not.
 ///
 /// # Errors
-/// They aren't.
+/// The text isn't base64.
 pub fn base64(text: &str) -> Result<Vec<u8>, String> {
     let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     engine.decode(text).map_err(|error| format!("must be base64: {error}"))
 }
 
-/// Writes text as the value of a field, or of one item of it; a default is left out where proto3 does so, unless
-/// `always`.
+/// Writes text as the value of a field, or of one item of it; a default is omitted as in proto3, unless `always`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -110,7 +109,7 @@ pub fn put_text(schema: &Schema, field: &Field, text: &str, always: bool, out: &
     Ok(())
 }
 
-/// Puts text into a message as the value of the field that a path leads to.
+/// Sets the field at a path in a message from text.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -121,10 +120,10 @@ pub fn put(schema: &Schema, path: &FieldPath, text: &str, out: &mut Vec<u8>) -> 
     Ok(())
 }
 
-/// An enum's number, if the enum has it: what a client sends that nobody knows is a mistake.
+/// The number of an enum's value. Unlike in proto3, unknown numbers are refused.
 ///
 /// # Errors
-/// It hasn't.
+/// The enum doesn't have it.
 pub fn declared(values: &Enum, raw: Raw) -> Result<Raw, String> {
     #[expect(clippy::cast_possible_truncation, reason = "made from an i32")]
     let number = raw.bits().cast_signed() as i32;
@@ -146,7 +145,7 @@ pub fn varint(value: i64) -> Raw {
     Raw::Varint(value.cast_unsigned())
 }
 
-/// What a type is called in errors.
+/// The name of a type in errors.
 pub fn named(kind: Scalar) -> &'static str {
     match kind {
         Scalar::Double | Scalar::Float => "a number",
@@ -162,7 +161,7 @@ fn whole(number: Number) -> Result<i128, String> {
         Number::Signed(value) => Ok(value.into()),
         Number::Unsigned(value) => Ok(value.into()),
         Number::Float(value) if value.fract() != 0.0 => Err("expected an integer".to_owned()),
-        // Anything as far out as this is refused by the ranges of all types.
+        // Any larger value is outside the range of every type.
         Number::Float(value) if value.abs() >= 1e30 => Err(RANGE.to_owned()),
         #[expect(clippy::cast_possible_truncation, reason = "whole and within range, as just checked")]
         Number::Float(value) => Ok(value as i128),
@@ -170,7 +169,7 @@ fn whole(number: Number) -> Result<i128, String> {
 }
 
 fn real(number: Number) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "what JSON's numbers are for everyone else")]
+    #[expect(clippy::cast_precision_loss, reason = "JSON numbers are doubles")]
     match number {
         Number::Signed(value) => value as f64,
         Number::Unsigned(value) => value as f64,
@@ -183,7 +182,7 @@ fn parse_real(text: &str) -> Result<f64, String> {
         "NaN" => Ok(f64::NAN),
         "Infinity" => Ok(f64::INFINITY),
         "-Infinity" => Ok(f64::NEG_INFINITY),
-        // Rust reads "nan" and "inf" too, which protobuf's JSON doesn't have.
+        // Rust also accepts "nan" and "inf", which protobuf's JSON doesn't have.
         _ if text.starts_with(|first: char| first.is_ascii_digit() || first == '-') => {
             text.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| "must be a number".to_owned())
         }

@@ -1,4 +1,4 @@
-//! Messages as transcoding needs them: read from the descriptors once, so that no request has to look at those.
+//! Messages as transcoding needs them: read from the descriptors once, so that requests don't need those.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ pub struct Schema {
 pub enum Form {
     /// As an object of its fields.
     Object,
-    /// As text: RFC 3339.
+    /// As an RFC 3339 string.
     Timestamp,
-    /// In the form of its own that a well-known type has.
+    /// In the special form of a well-known type.
     WellKnown,
 }
 
 /// A message.
 #[derive(Debug)]
 pub struct Message {
-    /// Where it comes from.
+    /// Its descriptor.
     pub descriptor: MessageDescriptor,
-    /// Its JSON.
+    /// Its JSON form.
     pub form: Form,
-    /// Its fields as declared.
+    /// Its fields in the order of declaration.
     pub fields: Vec<Field>,
-    /// How many oneofs it has.
+    /// The number of its oneofs.
     pub oneofs: usize,
     names: HashMap<Box<str>, usize>,
-    /// Field by number, for the low numbers that nearly all have.
+    /// Fields by number, for the low numbers that nearly all fields have.
     low: Vec<Option<usize>>,
     high: HashMap<u32, usize>,
 }
@@ -49,7 +49,7 @@ pub enum Label {
     Singular,
     /// A list.
     Repeated,
-    /// A map: its message is the entry, the key its first field and the value its second.
+    /// A map: its message is the entry, with the key as first field and the value as second.
     Map,
 }
 
@@ -64,26 +64,26 @@ pub struct Field {
     pub json: Box<str>,
     /// The JSON name as the key of an object, colon included.
     pub key: Box<[u8]>,
-    /// One value or many.
+    /// Its cardinality.
     pub label: Label,
-    /// What it holds.
+    /// The type of its values.
     pub kind: Kind,
-    /// Whether unset differs from the default.
+    /// Whether it distinguishes unset from the default.
     pub presence: bool,
-    /// Never returned.
+    /// Whether it is never returned.
     pub hidden: bool,
-    /// Set by the server alone.
+    /// Whether only the server sets it.
     pub output_only: bool,
-    /// Which oneof it belongs to.
+    /// The oneof that it belongs to.
     pub oneof: Option<usize>,
 }
 
-/// What a field holds.
+/// The type of a field's values.
 #[derive(Debug, Clone)]
 pub enum Kind {
-    /// A number, text, bytes or a truth.
+    /// A number, text, bytes or a boolean.
     Scalar(Scalar),
-    /// One of several names.
+    /// An enum.
     Enum(Arc<Enum>),
     /// The message with this index.
     Message(usize),
@@ -115,23 +115,23 @@ pub enum Scalar {
 pub struct Enum {
     /// Numbers by name.
     pub numbers: HashMap<Box<str>, i32>,
-    /// Names by number; the first where several share one.
+    /// Names by number; the first if several share one.
     pub names: HashMap<i32, Box<str>>,
 }
 
-/// A field of a message or of messages in it, singular ones all.
+/// A field of a message or of nested singular messages.
 #[derive(Debug, Clone)]
 pub struct FieldPath {
-    /// Numbers from the outside in.
+    /// Field numbers from the outermost message inwards.
     pub numbers: Vec<u32>,
-    /// Message that it begins in.
+    /// The message that it starts at.
     first: usize,
-    /// Message and field that it ends at.
+    /// The message and field that it ends at.
     last: (usize, usize),
 }
 
 impl Schema {
-    /// Adds a message with all that it holds, and says where it is.
+    /// Adds a message with all nested ones, and returns its index.
     pub fn add(&mut self, descriptor: &MessageDescriptor) -> usize {
         if let Some(index) = self.indices.get(descriptor.full_name()) {
             return *index;
@@ -142,7 +142,7 @@ impl Schema {
         let (names, high, low) = (HashMap::new(), HashMap::new(), Vec::new());
         let oneofs = descriptor.oneofs().len();
         let message = Message { descriptor: descriptor.clone(), form, fields: Vec::new(), oneofs, names, low, high };
-        // In its place before its fields: one of them may hold the message itself.
+        // Added before its fields: one of them may be of the same message type.
         self.messages.push(message);
         if form == Form::Object {
             let fields: Vec<Field> = descriptor.fields().map(|field| self.field(&field)).collect();
@@ -206,7 +206,7 @@ impl Schema {
         &self.messages[index]
     }
 
-    /// A dotted path in either spelling, through singular messages; `None` if a part is missing.
+    /// Resolves a dotted path in either spelling, through singular messages; `None` if a part is missing.
     pub fn resolve(&self, message: usize, path: &str) -> Option<FieldPath> {
         let mut found = FieldPath { numbers: Vec::new(), first: message, last: (message, 0) };
         let mut parent = Some(message);
@@ -224,7 +224,7 @@ impl Schema {
         Some(found)
     }
 
-    /// The same, where it leads to a single text.
+    /// The same, if it ends at a singular text field.
     pub fn resolve_text(&self, message: usize, path: &str) -> Option<FieldPath> {
         let found = self.resolve(message, path)?;
         let field = self.at(&found);
@@ -232,7 +232,7 @@ impl Schema {
         fits.then_some(found)
     }
 
-    /// A path as JSON names: `product.displayName`.
+    /// A path in JSON names: `product.displayName`.
     pub fn json_path(&self, path: &FieldPath) -> String {
         let (mut message, mut names) = (path.first, Vec::new());
         for number in &path.numbers {
@@ -276,19 +276,19 @@ impl Message {
                 }
             }
         }
-        // The contract's names step back where they are another field's JSON name.
+        // JSON names take precedence over the contract's names of other fields.
         for (index, field) in fields.iter().enumerate() {
             self.names.entry(field.name.clone()).or_insert(index);
         }
         self.fields = fields;
     }
 
-    /// The field with a JSON name or a name of the contract.
+    /// The field with this JSON name or name in the contract.
     pub fn named(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()
     }
 
-    /// The field with a number.
+    /// The field with this number.
     pub fn numbered(&self, number: u32) -> Option<usize> {
         match self.low.get(number as usize) {
             Some(index) => *index,

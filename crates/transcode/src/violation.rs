@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A field at fault, named as the client wrote it.
+/// An invalid field, named as the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Path of the field, such as `lines[0].quantity`.
@@ -28,7 +28,7 @@ impl Violation {
     }
 }
 
-/// All of them in one sentence.
+/// All violations in one sentence.
 pub fn sentence(violations: &[Violation]) -> String {
     violations.iter().map(Violation::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,5 +1,5 @@
-//! Protobuf's wire format, as far as transcoding needs it: writing fields, walking over them, finding one by its path
-//! and putting one into a message that is encoded already.
+//! Protobuf's wire format, as far as transcoding needs it: writing fields, iterating over them, finding one by its path,
+//! and inserting one into an encoded message.
 
 use bytes::Buf as _;
 use prost::DecodeError;
@@ -62,7 +62,7 @@ pub fn put_bytes(out: &mut Vec<u8>, number: u32, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// Begins something of unknown length; give what this returns to [`close`].
+/// Begins a length-delimited value of unknown length; pass the result to [`close`].
 pub fn open(out: &mut Vec<u8>, number: u32) -> usize {
     encode_key(number, WireType::LengthDelimited, out);
     // Most lengths fit into one byte.
@@ -70,7 +70,7 @@ pub fn open(out: &mut Vec<u8>, number: u32) -> usize {
     out.len()
 }
 
-/// Ends what [`open`] began: writes its length.
+/// Ends a value that [`open`] began: writes its length.
 pub fn close(out: &mut Vec<u8>, start: usize) {
     let length = out.len() - start;
     if let (true, Ok(byte)) = (length < 0x80, u8::try_from(length)) {
@@ -82,7 +82,7 @@ pub fn close(out: &mut Vec<u8>, start: usize) {
     out.splice(start - 1..start, prefix);
 }
 
-/// A value on the wire: a number, or where in the message its bytes are.
+/// A value on the wire: a number, or the range of its bytes in the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     /// A number.
@@ -98,13 +98,13 @@ pub(crate) struct Entry {
     pub number: u32,
     /// Its value.
     pub value: Value,
-    /// Where its key begins.
+    /// The start of its key.
     pub start: usize,
-    /// Where it ends.
+    /// Its end.
     pub end: usize,
 }
 
-/// Walks over the fields of an encoded message.
+/// Iterates over the fields of an encoded message.
 #[derive(Debug)]
 pub(crate) struct Entries<'a> {
     bytes: &'a [u8],
@@ -116,7 +116,7 @@ pub(crate) fn entries(bytes: &[u8]) -> Entries<'_> {
     entries_from(bytes, 0)
 }
 
-/// The fields from a place on where one begins.
+/// The fields from an offset at which one begins.
 pub(crate) fn entries_from(bytes: &[u8], at: usize) -> Entries<'_> {
     Entries { bytes, at }
 }
@@ -152,9 +152,9 @@ impl Entries<'_> {
     }
 }
 
-/// The bytes aren't what they should be.
+/// The error for malformed bytes.
 pub(crate) fn broken() -> DecodeError {
-    // The error has no public constructor: an empty buffer where a varint should be makes one.
+    // The error has no public constructor: decoding an incomplete varint creates one.
     decode_varint(&mut [0x80_u8].as_slice()).expect_err("a varint without an end")
 }
 
@@ -182,20 +182,20 @@ pub fn has(bytes: &[u8], path: &[u32]) -> bool {
     }
 }
 
-/// The text or bytes at a path of field numbers; `None` where there are none.
+/// The text or bytes at a path of field numbers; `None` if there are none.
 pub(crate) fn find<'a>(bytes: &'a [u8], path: &[u32]) -> Option<&'a [u8]> {
     let (number, rest) = path.split_first()?;
     let Value::Bytes(range) = last(bytes, *number)?.value else { return None };
     if rest.is_empty() { Some(&bytes[range]) } else { find(&bytes[range], rest) }
 }
 
-/// The text at a path of field numbers; `None` where it is missing or empty.
+/// The text at a path of field numbers; `None` if it is missing or empty.
 pub fn text<'a>(bytes: &'a [u8], path: &[u32]) -> Option<&'a str> {
     find(bytes, path).and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty())
 }
 
-/// Puts an encoded field into the message at `parents`, which is made where it is missing. No message is there twice
-/// afterwards: who reads the bytes needs to merge nothing.
+/// Inserts an encoded field into the message at `parents`, which is created if it is missing. Afterwards no message
+/// occurs twice, so that readers needn't merge any.
 pub fn insert(out: &mut Vec<u8>, parents: &[u32], field: &[u8]) {
     let Some((number, rest)) = parents.split_first() else {
         out.extend_from_slice(field);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_any_size_is_written_in_its_place() {
+    fn lengths_of_any_size_are_written() {
         for length in [0, 1, 127, 128, 300, 20_000] {
             let mut out = Vec::new();
             let start = open(&mut out, 1);
@@ -258,11 +258,11 @@ mod tests {
         assert_eq!(text(&bytes, &[1, 1]), Some("products/tea"));
         assert_eq!(text(&bytes, &[1, 2]), None);
         assert!(has(&bytes, &[1]) && !has(&bytes, &[2]) && !has(&bytes, &[1, 1, 1]));
-        assert_eq!(text(&[0xff, 0xff], &[1]), None, "broken bytes hold nothing");
+        assert_eq!(text(&[0xff, 0xff], &[1]), None, "malformed bytes have no value");
     }
 
     #[test]
-    fn what_is_inserted_lands_in_the_one_message_that_is_there() {
+    fn an_inserted_field_is_added_to_the_existing_message() {
         let mut bytes = update().encode_to_vec();
         let mut field = Vec::new();
         put_bytes(&mut field, 2, b"Tea");

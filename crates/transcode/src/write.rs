@@ -1,4 +1,4 @@
-//! Writes messages from the wire format straight as JSON: no dynamic message in between.
+//! Converts messages from the wire format directly to JSON, without a dynamic message.
 
 mod value;
 
@@ -12,9 +12,9 @@ use crate::schema::{Field, Form, Kind, Label, Message, Scalar, Schema};
 use crate::wire::{self, Value};
 use value::{check, is_wide, unpack, width};
 
-/// Messages nested deeper are refused.
+/// Maximum nesting of messages.
 const MAX_DEPTH: usize = 100;
-/// First and last second that RFC 3339 can write.
+/// The first and last second that RFC 3339 can represent.
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// A response that violates the contract.
@@ -24,12 +24,12 @@ pub enum RenderError {
     #[error("response can't be decoded: {0}")]
     Decode(#[from] prost::DecodeError),
     /// Text in it isn't UTF-8.
-    #[error("response holds text that is not utf-8")]
+    #[error("response contains text that is not UTF-8")]
     NotUtf8,
-    /// A time that no clock shows: before the year 1 or after 9999.
-    #[error("response holds a time that can't be written")]
+    /// A time before the year 1 or after 9999.
+    #[error("response contains a time outside the years 1 to 9999")]
     Time,
-    /// Messages in messages beyond all bounds.
+    /// Messages are nested too deeply.
     #[error("response is nested too deeply")]
     Deep,
     /// The message has no JSON form.
@@ -45,7 +45,7 @@ pub fn message(schema: &Schema, index: usize, bytes: &[u8], out: &mut Vec<u8>) -
     Writer { schema, out, slots: Vec::with_capacity(32), depth: 0 }.message(schema.message(index), bytes)
 }
 
-/// Writes one field of a message; null where it is absent.
+/// Writes one field of a message; null if it is absent.
 ///
 /// # Errors
 /// As [`message`].
@@ -61,7 +61,7 @@ pub fn field(schema: &Schema, index: usize, name: usize, bytes: &[u8], out: &mut
     writer.field(field, slot, bytes)
 }
 
-/// What was found of a field: the last value of a single one, the stretch that holds all of a list.
+/// The position of a field: the last value of a singular one, or the range of a list.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     count: usize,
@@ -73,7 +73,7 @@ struct Slot {
 struct Writer<'s, 'o> {
     schema: &'s Schema,
     out: &'o mut Vec<u8>,
-    /// A stack: the fields of each message that is open.
+    /// A stack with the fields of each open message.
     slots: Vec<Slot>,
     depth: usize,
 }
@@ -119,7 +119,7 @@ impl<'s> Writer<'s, '_> {
             let Some(index) = message.numbered(entry.number) else { continue };
             let field = &message.fields[index];
             if let Some(oneof) = field.oneof {
-                // The last one given is the one that counts.
+                // The last value counts.
                 for (other, slot) in message.fields.iter().zip(&mut self.slots[base..]) {
                     if other.oneof == Some(oneof) && other.number != field.number {
                         *slot = Slot::default();
@@ -130,7 +130,7 @@ impl<'s> Writer<'s, '_> {
             slot.count += 1;
             match (field.label, entry.value) {
                 (Label::Singular, Value::Raw(raw)) => slot.bits = check(field, raw)?,
-                // A message may come in parts: where the parts are is kept, as for a list.
+                // A message may be split into parts, whose range is recorded as for a list.
                 (Label::Singular, Value::Bytes(range)) if !matches!(field.kind, Kind::Message(_)) => {
                     if width(field).is_some() {
                         return Err(wire::broken().into());
@@ -246,7 +246,7 @@ impl<'s> Writer<'s, '_> {
     }
 }
 
-/// The messages of a field in a stretch.
+/// The messages of a field in a range.
 fn parts<'a>(field: &Field, stretch: &'a [u8]) -> Result<Vec<&'a [u8]>, RenderError> {
     let mut parts = Vec::new();
     let mut entries = wire::entries(stretch);

@@ -5,10 +5,10 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 
 /// All data of a body. It usually comes in one piece, which isn't copied. `admit` decides on each piece before it is
-/// kept, and is told how many bytes were kept before; `broken` says what it means that the body broke.
+/// kept, given how many bytes were kept before; `broken` maps an error of the body.
 ///
 /// # Errors
-/// What `admit` or `broken` return.
+/// The error that `admit` or `broken` returns.
 pub async fn collect<B, E>(
     mut body: B,
     mut admit: impl FnMut(usize, &[u8]) -> Result<(), E>,
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pieces_are_joined_and_one_alone_is_not_copied() {
+    async fn pieces_are_joined_and_a_single_one_is_not_copied() {
         let all = |pieces| collect(body(pieces), |_, _| Ok(()), |error| error);
         assert_eq!(all(&[]).await.unwrap(), "");
         assert_eq!(all(&[Ok("one"), Ok(""), Ok("two"), Ok("three")]).await.unwrap(), "onetwothree");
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_piece_that_is_not_admitted_ends_it_and_so_does_a_break() {
+    async fn a_refused_piece_or_an_error_ends_the_collection() {
         let bounded = |before: usize, data: &[u8]| if before + data.len() > 5 { Err("too large") } else { Ok(()) };
         let all = |pieces| collect(body(pieces), bounded, |error| error);
         assert_eq!(all(&[Ok("abc"), Ok("de")]).await.unwrap(), "abcde");

@@ -1,12 +1,12 @@
-//! What can be wrong with the bytes of a body.
+//! Errors in the bytes of a body.
 
 /// Why a body can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// A message is larger than allowed, as it came or once inflated.
+    /// A message is larger than allowed, as received or after inflation.
     #[error("the message is larger than {limit} bytes")]
     TooLarge {
-        /// The largest that is allowed, in bytes.
+        /// The maximum size in bytes.
         limit: usize,
     },
     /// The body ended within a message.

@@ -3,7 +3,7 @@
 use crate::WireError;
 use crate::message::{PREFIX, head, largest};
 
-/// Follows the prefixes in a body.
+/// Reads the length prefixes in a body.
 #[derive(Debug)]
 pub struct Lengths {
     limit: usize,
@@ -16,12 +16,12 @@ pub struct Lengths {
 }
 
 impl Lengths {
-    /// Allows messages of at most `limit` bytes; [`largest`] says what that means for a compressed one.
+    /// Allows messages of at most `limit` bytes; see [`largest`] for compressed ones.
     pub fn new(limit: usize) -> Self {
         Self { limit, prefix: [0; PREFIX], seen: 0, rest: 0, messages: 0 }
     }
 
-    /// Looks at the next bytes.
+    /// Checks the next bytes.
     ///
     /// # Errors
     /// A message is larger than allowed.

@@ -1,12 +1,12 @@
 //! gRPC on the wire: length-prefixed messages, gzip, timeouts, and collecting a body.
 //!
 //! Guarantees:
-//! * A message is refused by its prefix, before it is in memory, where it is larger than allowed; a compressed one also
-//!   where it would be larger once inflated.
-//! * Cutting and checking work the same however a body is split into pieces.
+//! * A message that is larger than allowed is refused by its prefix, before it is in memory; a compressed one also if it
+//!   would be larger after inflation.
+//! * Splitting and checking work the same however a body is split into chunks.
 //! * Nothing here waits except [`collect`], and nothing is buffered beyond a message and the piece that ended it.
 //!
-//! It knows no status and no method: a [`WireError`] says what is wrong with the bytes.
+//! It is independent of statuses and methods: a [`WireError`] describes what is wrong with the bytes.
 
 pub mod gzip;
 pub mod timeout;

@@ -1,4 +1,4 @@
-//! Messages behind a prefix: a byte of flags, the length in four bytes (big endian), the message.
+//! Length-prefixed messages: a byte of flags, the length in four bytes (big endian), the message.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
@@ -6,19 +6,19 @@ use crate::WireError;
 
 /// Bytes before each message.
 pub const PREFIX: usize = 5;
-/// Flag of a message that is compressed.
+/// Flag of a compressed message.
 pub const COMPRESSED: u8 = 1;
-/// What compression may add to a message that doesn't shrink.
+/// How much compression may add to a message that doesn't shrink.
 const SLACK: usize = 1024;
 
-/// Flags and length of the message that `data` begins with; `None` where its prefix isn't whole.
+/// Flags and length of the message at the start of `data`; `None` if its prefix is incomplete.
 #[inline]
 pub fn head(data: &[u8]) -> Option<(u8, usize)> {
     let [flags, a, b, c, d] = *data.first_chunk::<PREFIX>()?;
     Some((flags, usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX)))
 }
 
-/// The longest that a message with these flags may be where none may hold more than `limit` bytes.
+/// The maximum length of a message with these flags, if its content is limited to `limit` bytes.
 #[inline]
 pub fn largest(flags: u8, limit: usize) -> usize {
     if flags & COMPRESSED == 0 { limit } else { limit.saturating_add(limit / 64 + SLACK) }
@@ -35,7 +35,7 @@ pub fn put(flags: u8, message: &[u8], out: &mut BytesMut) {
     out.put_slice(message);
 }
 
-/// A message behind its prefix.
+/// A message with its prefix.
 ///
 /// # Panics
 /// As [`put`].
@@ -45,7 +45,7 @@ pub fn prefixed(flags: u8, message: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// Gathers a body's bytes and gives whole messages.
+/// Splits a body's bytes into messages.
 #[derive(Debug)]
 pub struct Messages {
     limit: usize,
@@ -53,17 +53,17 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Messages that hold at most `limit` bytes; [`largest`] says what that means for a compressed one.
+    /// Messages of at most `limit` bytes; see [`largest`] for compressed ones.
     pub fn new(limit: usize) -> Self {
         Self { limit, buffer: BytesMut::new() }
     }
 
-    /// Takes in what comes next.
+    /// Adds the next bytes.
     pub fn push(&mut self, data: &[u8]) {
         self.buffer.extend_from_slice(data);
     }
 
-    /// The message that `data` is, where it is just one and nothing came before it: it needs no buffer and isn't copied.
+    /// The message in `data`, if it is exactly one and nothing is buffered: it isn't copied.
     ///
     /// # Errors
     /// It is larger than allowed.
@@ -76,7 +76,7 @@ impl Messages {
         }
     }
 
-    /// The next message with its flags; `None` until it is whole.
+    /// The next message with its flags; `None` until it is complete.
     ///
     /// # Errors
     /// It is larger than allowed.
@@ -94,17 +94,17 @@ impl Messages {
         if length > largest(flags, self.limit) { Err(WireError::TooLarge { limit: self.limit }) } else { Ok(()) }
     }
 
-    /// Bytes that no message was cut from yet.
+    /// The number of buffered bytes.
     pub fn len(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Whether a message begins with what comes next.
+    /// Whether the next bytes start a message.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// What is left when the body has ended: a message that was cut off.
+    /// The rest at the end of the body: a truncated message.
     pub fn rest(&mut self) -> Option<Bytes> {
         (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_come_out_whole_however_they_are_cut() {
+    fn messages_are_complete_however_the_body_is_split() {
         let mut body = BytesMut::new();
         put(0, b"one", &mut body);
         put(COMPRESSED, b"", &mut body);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_comes_alone_is_not_copied() {
+    fn a_message_that_arrives_alone_is_not_copied() {
         let alone = prefixed(2, b"three");
         let mut messages = Messages::new(5);
         let (flags, message) = messages.alone(&alone).unwrap().unwrap();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_large_is_refused_and_one_that_is_cut_off_is_left() {
+    fn a_message_that_is_too_large_is_refused_and_a_truncated_one_is_left() {
         let mut messages = Messages::new(10);
         messages.push(&prefixed(0, &[1; 11])[..PREFIX]);
         assert_eq!(messages.cut(), Err(WireError::TooLarge { limit: 10 }));

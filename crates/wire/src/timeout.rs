@@ -1,4 +1,4 @@
-//! `grpc-timeout`: how long a client waits, as at most eight digits and a unit.
+//! `grpc-timeout`: a client's timeout, as at most eight digits and a unit.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The largest number of eight digits.
 const MAX_COUNT: u128 = 99_999_999;
-/// Longer timeouts count as none.
+/// Longer timeouts are ignored.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The timeout that headers ask for; `None` if there is none or it can't be read.
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn timeouts_of_every_unit_are_read_and_rubbish_is_not() {
+    fn timeouts_of_every_unit_are_read_and_invalid_ones_are_not() {
         for (text, expected) in [
             ("2H", Duration::from_secs(7200)),
             ("3M", Duration::from_secs(180)),

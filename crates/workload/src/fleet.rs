@@ -1,4 +1,4 @@
-//! What a workload needs of the fleet that it drives: addresses, credentials, members, and for chaos a supervisor.
+//! What a workload needs of its fleet: addresses, credentials, members, and for chaos a supervisor.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use flotilla_checker::Stores;
 use flotilla_rpc::ClientSettings;
 
-/// Who signs in. Holds a password, so it has no `Debug`.
+/// Credentials to sign in with. They contain a password, so there is no `Debug`.
 #[derive(Clone)]
 pub struct Credentials {
     /// E-mail address.
@@ -24,22 +24,22 @@ pub struct Member {
     pub address: String,
     /// Host and port of a service's admin endpoints.
     pub admin: Option<String>,
-    /// Process id; absent while it doesn't run.
+    /// Process id; absent while it isn't running.
     pub pid: Option<u32>,
-    /// From start to ready, in milliseconds; absent until it is ready.
+    /// Time from start to ready, in milliseconds; absent until it is ready.
     pub start_ms: Option<u64>,
     /// Whether it is a service (or else a server).
     pub is_service: bool,
 }
 
-/// A running fleet as it is at one moment.
+/// A snapshot of a running fleet.
 #[derive(Clone)]
 pub struct Fleet {
     /// URL of the gateway.
     pub gateway_url: String,
-    /// How the gateway is called: with TLS or without.
+    /// The settings to call the gateway with.
     pub client: ClientSettings,
-    /// Of an operator, who may import products and top accounts up.
+    /// Credentials of an operator, who may import products and top up accounts.
     pub operator: Credentials,
     /// Databases and broker.
     pub stores: Stores,
@@ -62,31 +62,31 @@ impl Fleet {
         self.members.iter().filter(|member| member.is_service)
     }
 
-    /// Whether the services speak TLS.
+    /// Whether the services use TLS.
     #[must_use]
     pub fn has_tls(&self) -> bool {
         self.client.tls.is_some()
     }
 }
 
-/// What keeps the fleet's members alive, as chaos needs it: it sees members die and keeps a server stopped.
+/// The fleet's supervisor, as chaos needs it: it lists members and can keep a server stopped.
 pub trait Supervisor: Clone + Send + Sync + 'static {
-    /// All members as they are now.
+    /// The current members.
     ///
     /// # Errors
     /// If the fleet isn't up.
     fn members(&self) -> Result<Vec<Member>>;
 
-    /// Doesn't restart a member until [`release`](Self::release).
+    /// Keeps a member from being restarted until [`release`](Self::release).
     ///
     /// # Errors
-    /// If the supervisor can't be asked.
+    /// If the supervisor can't be reached.
     fn hold(&self, name: &str) -> Result<()>;
 
-    /// Restarts a member that was held.
+    /// Allows a held member to be restarted.
     ///
     /// # Errors
-    /// If the supervisor can't be asked.
+    /// If the supervisor can't be reached.
     fn release(&self, name: &str) -> Result<()>;
 
     /// The folder of a server's data.

@@ -1,7 +1,7 @@
-//! Orders for a running fleet, over its public API, and what became of them.
+//! Places orders in a running fleet over its public API, and reports their outcomes.
 //!
-//! [`Fleet`] is all that is needed of one: addresses, credentials, members. Runs are reproducible by a seed; each ends
-//! with the checker's findings, and a broken invariant is an exit code of 1.
+//! [`Fleet`] describes it: addresses, credentials, members. Runs are reproducible by a seed; each ends with the checker's
+//! findings, and the exit code is 1 if an invariant is broken.
 
 #[macro_use(print, println)]
 extern crate flotilla_terminal;

@@ -110,13 +110,13 @@ async fn bad_rows_are_reported_with_file_line_and_reason_and_their_orders_are_sk
     let outcome = past.replay(&fleet, &[]).await;
     assert!(outcome.success, "{outcome:?}");
     for bad in [
-        "p.csv:3: product \"a-b\" gets the id of another one: a-b",
-        "p.csv:4: stock \"-1\" is no number of units",
-        "o.csv:4: quantity \"none\" is no number of units above 0",
-        "o.csv:5: product \"a-b\" is not known",
+        "p.csv:3: product \"a-b\" would get the same id as another one: a-b",
+        "p.csv:4: invalid stock \"-1\"; use a whole number of at least 0",
+        "o.csv:4: invalid quantity \"none\"; use a whole number above 0",
+        "o.csv:5: unknown product \"a-b\"",
         "o.csv:6: the row has 4 fields, not 5",
-        "o.csv:7: customer \"Y\" is not known",
-        "o.csv:10: order \"6\" stands in two places: keep its rows together",
+        "o.csv:7: unknown customer \"Y\"",
+        "o.csv:10: the rows of order \"6\" are not consecutive",
     ] {
         assert!(outcome.stderr.contains(bad), "{bad} is missing: {outcome:?}");
     }

@@ -1,4 +1,4 @@
-//! Page tokens: opaque, signed, bound to the query that they continue.
+//! Page tokens: opaque, signed, and bound to the query that they continue.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -78,7 +78,7 @@ impl PageTokens {
 
     fn start(&self, payload: &[u8], query: &str) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
-        // The length keeps (query, payload) pairs apart that read the same when joined.
+        // The length distinguishes (query, payload) pairs that are the same when joined.
         mac.update(&(query.len() as u64).to_be_bytes());
         mac.update(query.as_bytes());
         mac.update(payload);
@@ -99,7 +99,7 @@ impl std::fmt::Debug for PageTokens {
     }
 }
 
-/// One string for a query out of its parts; no two lists of parts give the same.
+/// Joins the parts of a query to one string; different lists of parts give different strings.
 pub fn fingerprint(parts: &[&str]) -> String {
     let mut joined = String::new();
     for part in parts {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_gives_its_cursor_back() {
+    fn a_token_contains_its_cursor() {
         let tokens = PageTokens::new(b"key");
         let query = fingerprint(&["ListOrders", "user 1"]);
         let token = tokens.sign(&(7_u64, "x"), &query);
@@ -170,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_tell_parts_apart() {
+    fn fingerprints_distinguish_parts() {
         assert_ne!(fingerprint(&["ab", "c"]), fingerprint(&["a", "bc"]));
     }
 
     #[test]
-    fn page_sizes_have_a_default_and_a_ceiling() {
+    fn page_sizes_have_a_default_and_a_maximum() {
         assert_eq!(size(0, 50, 100).unwrap(), 50);
         assert_eq!(size(1000, 50, 100).unwrap(), 100);
         assert!(size(-1, 50, 100).is_err());

@@ -1,10 +1,10 @@
-//! Random input is refused or rendered, and never panics or gets into a statement.
+//! Random input is refused or rendered; it never panics or becomes part of a statement.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Pieces out of which much of the grammar, and much beside it, can be put together.
+/// Pieces from which valid and invalid filters are assembled.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "version",
@@ -51,7 +51,7 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.join(""))
 }
 
-/// What remains of a statement without its columns, its parameters and the words that rendering knows.
+/// The rest of a statement without its columns, its parameters and the words that rendering uses.
 fn unexplained(text: &str) -> String {
     const WORDS: &[&str] = &[
         "SELECT",
@@ -108,7 +108,7 @@ fn unexplained(text: &str) -> String {
 
 proptest! {
     #[test]
-    fn no_input_panics_or_gets_into_a_statement(filter in prop_oneof![any::<String>(), pieces()], order_by in prop_oneof![any::<String>(), pieces()]) {
+    fn no_input_panics_or_becomes_part_of_a_statement(filter in prop_oneof![any::<String>(), pieces()], order_by in prop_oneof![any::<String>(), pieces()]) {
         for (filter, order_by) in [(filter.as_str(), ""), ("", order_by.as_str()), (&filter, &order_by)] {
             match PRODUCTS.parse(filter, order_by) {
                 Ok(listing) => {
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_in_quotes_is_the_parameter_as_it_is(text in "[^\\p{Cc}]{0,60}") {
+    fn quoted_text_becomes_the_parameter_unchanged(text in "[^\\p{Cc}]{0,60}") {
         let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
         let (sql, values) = rendered(&format!("display_name = \"{escaped}\""));
         prop_assert_eq!(sql, "(display_name = $1)");

@@ -12,7 +12,7 @@ fn read(descriptor: &MessageDescriptor, json: &str) -> Result<DynamicMessage, Re
     Ok(DynamicMessage::decode(descriptor.clone(), out.as_slice()).unwrap())
 }
 
-/// What prost-reflect makes of the same JSON.
+/// The result of prost-reflect for the same JSON.
 fn expected(descriptor: &MessageDescriptor, json: &str) -> DynamicMessage {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     DynamicMessage::deserialize(descriptor.clone(), &mut deserializer).unwrap()
@@ -40,14 +40,14 @@ fn every_kind_of_field_is_read_as_protobuf_reads_it() {
     ] {
         let (toy, text) = (toy::toy(), json.to_string());
         let found = read(&toy, &text).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"));
-        // As JSON: a message's `Debug` goes in circles where its type does, and NaN is unlike itself.
+        // As JSON: a message's `Debug` doesn't end for recursive types, and NaN doesn't equal itself.
         let told = |message| serde_json::to_value(message).unwrap();
         assert_eq!(told(found), told(expected(&toy, &text)), "{text}");
     }
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn an_invalid_value_is_reported_with_its_path() {
     for (json, field, description) in [
         (json!({"toys": [{}, {"shelf": {"1": {"numbers": [1, "x"]}}}]}), "toys[1].shelf.1.numbers[1]", "invalid digit"),
         (json!({"numbers": [1.5]}), "numbers[0]", "integer"),
@@ -80,7 +80,7 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
-fn every_unknown_field_is_named_at_once_but_not_without_end() {
+fn all_unknown_fields_are_named_at_once_up_to_a_limit() {
     let told = refused(&json!({"a": 1, "square": {"b": {"c": 2}}, "toys": [{"d": []}]}));
     assert_eq!(told.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), ["a", "square.b", "toys[0].d"]);
     let many: serde_json::Map<_, _> = (0..100).map(|number| (format!("x{number}"), json!(1))).collect();
@@ -88,13 +88,13 @@ fn every_unknown_field_is_named_at_once_but_not_without_end() {
 }
 
 #[test]
-fn a_key_that_comes_twice_is_refused() {
+fn a_repeated_key_is_refused() {
     let Err(Refusal::Violations(told)) = read(&toy::toy(), r#"{"flag": true, "flag": false}"#) else { panic!() };
     assert_eq!(told, [Violation::new("flag", "given twice")]);
 }
 
 #[test]
-fn what_is_no_json_is_told_with_its_place() {
+fn malformed_json_is_reported_with_its_position() {
     let deep = format!("{}1{}", "{\"square\":".repeat(200), "}".repeat(200));
     for (json, place) in
         [("{\"flag\": tru}", "line 1"), ("{} x", "trailing"), ("", "EOF"), (deep.as_str(), "recursion")]

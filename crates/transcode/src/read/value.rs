@@ -9,8 +9,8 @@ use crate::scalar::{self, Number};
 use crate::schema::{Field, Form, Kind, Label, Message, Scalar};
 use crate::wire;
 
-/// The value of a field; or one item of it, which can't be null and is written even if it is a default. Gives back
-/// whether there was a value.
+/// The value of a field; or one item of it, which can't be null and is written even if it is the default. Returns whether
+/// there was a value.
 pub(super) struct Value<'a, 's, 'o> {
     pub(super) state: &'a mut State<'s, 'o>,
     pub(super) field: &'s Field,
@@ -56,7 +56,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         match self.message() {
             Some(message) if message.form != Form::Object => {
-                // Null stands for nothing, but for `Value`, of which it is one.
+                // Null means unset, except for `Value`, where it is a value.
                 if self.item || message.descriptor.full_name() == "google.protobuf.Value" {
                     let bytes = well_known(message, deserializer)?;
                     wire::put_bytes(self.state.out, self.field.number, &bytes);
@@ -161,7 +161,7 @@ impl<'de> Visitor<'de> for Value<'_, '_, '_> {
             let start = wire::open(state.out, field.number);
             scalar::put_text(state.schema, key, &text, true, state.out).map_err(Error::custom)?;
             state.path.push(Step::Key(text));
-            // Deeper than any object of the contract: its names are no field's.
+            // Deeper than any object of the contract: the names aren't fields.
             map.next_value_seed(Value { state: &mut *state, field: value, item: true })?;
             state.path.pop();
             wire::close(state.out, start);
@@ -176,7 +176,7 @@ impl<'de> Visitor<'de> for Value<'_, '_, '_> {
         let Self { state, field, .. } = self;
         let mut index = 0;
         state.path.push(Step::Index(index));
-        // Numbers stand one by one here, each with its key: every decoder reads both ways.
+        // Numbers are written unpacked, each with its key: every decoder accepts both forms.
         while items.next_element_seed(Value { state: &mut *state, field, item: true })?.is_some() {
             index += 1;
             state.path.pop();

@@ -20,7 +20,7 @@ fn written(descriptor: &MessageDescriptor, bytes: &[u8]) -> Result<Json, RenderE
     Ok(serde_json::from_slice(&answer.json).unwrap_or_else(|error| panic!("{error}: {:?}", answer.json)))
 }
 
-/// A toy with some fields set at random.
+/// A `Toy` with some fields set at random.
 fn any_toy(random: &mut StdRng, depth: usize) -> Json {
     let mut toy = serde_json::Map::new();
     let text = |random: &mut StdRng| {
@@ -77,13 +77,13 @@ fn any_message_is_written_and_read_as_protobuf_does_it() {
         assert_eq!(written(&descriptor, &bytes).unwrap(), expected(&reference), "seed {seed}, round {round}: {json}");
         let read = reader.read(json.to_string().as_bytes()).unwrap();
         let read = DynamicMessage::decode(descriptor.clone(), read).unwrap();
-        // Compared as JSON: NaN is unlike itself.
+        // Compared as JSON: NaN doesn't equal itself.
         assert_eq!(expected(&read), expected(&reference), "seed {seed}, round {round}: {json}");
     }
 }
 
 #[test]
-fn a_message_in_parts_is_put_together_and_the_last_of_a_oneof_counts() {
+fn the_parts_of_a_message_are_merged_and_the_last_of_a_oneof_counts() {
     let descriptor = toy::toy();
     let part = |json: Json| DynamicMessage::deserialize(descriptor.clone(), json).unwrap().encode_to_vec();
     let parts = [
@@ -102,7 +102,7 @@ fn a_message_in_parts_is_put_together_and_the_last_of_a_oneof_counts() {
 }
 
 #[test]
-fn fields_that_are_not_known_are_passed_over() {
+fn unknown_fields_are_ignored() {
     let order = flotilla_proto::orders::v1::Order { name: "orders/o".into(), ..Default::default() };
     let mut bytes = vec![0xf8, 0x3f, 0x05];
     bytes.extend(prost::Message::encode_to_vec(&order));
@@ -110,7 +110,7 @@ fn fields_that_are_not_known_are_passed_over() {
 }
 
 #[test]
-fn what_breaks_the_contract_is_an_error() {
+fn a_response_that_violates_the_contract_is_an_error() {
     let toy = toy::toy();
     let mut schema = Schema::default();
     schema.add(&toy);
@@ -122,7 +122,7 @@ fn what_breaks_the_contract_is_an_error() {
         deep = outer;
     }
     for (bytes, told) in [
-        (vec![0x4a, 0x02, 0xff, 0xfe], "not utf-8"),
+        (vec![0x4a, 0x02, 0xff, 0xfe], "not UTF-8"),
         (vec![0x4a, 0x05, 0x61], "decoded"),
         (vec![0x2a, 0x01, 0x01], "decoded"),
         (vec![0x48, 0x01], "decoded"),

@@ -1,4 +1,4 @@
-//! Single values: text, bytes and numbers, and how numbers stand on the wire.
+//! Scalar values: text, bytes and numbers, and the encoding of numbers on the wire.
 
 use std::io::Write as _;
 
@@ -54,7 +54,7 @@ impl Writer<'_, '_> {
         Ok(serde_json::to_writer(&mut *self.out, &value)?)
     }
 
-    /// Integers of 64 bits are strings in JSON: its numbers can't hold them.
+    /// 64-bit integers are strings in JSON, because its numbers can't hold them.
     pub(super) fn quoted(&mut self, value: i128) -> Result<(), RenderError> {
         self.out.push(b'"');
         serde_json::to_writer(&mut *self.out, &value)?;
@@ -79,7 +79,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// What JSON's numbers can't say.
+/// Values that JSON numbers can't represent.
 pub(super) fn odd(value: f64) -> Option<&'static [u8]> {
     if value.is_nan() {
         return Some(b"\"NaN\"");
@@ -92,7 +92,7 @@ pub(super) fn is_wide(field: &Field) -> bool {
     matches!(field.kind, Kind::Scalar(Int64 | Uint64 | Sint64 | Fixed64 | Sfixed64))
 }
 
-/// The bits of a number, if it came as its type does.
+/// The bits of a number, if it has the wire type of its field.
 pub(super) fn check(field: &Field, raw: Raw) -> Result<u64, RenderError> {
     let fits = matches!(
         (width(field), raw),
@@ -101,7 +101,7 @@ pub(super) fn check(field: &Field, raw: Raw) -> Result<u64, RenderError> {
     if fits { Ok(raw.bits()) } else { Err(wire::broken().into()) }
 }
 
-/// Bytes of a fixed number, 0 for varints, nothing for what isn't a number.
+/// The size of a fixed-width number in bytes, 0 for varints, `None` for other types.
 pub(super) fn width(field: &Field) -> Option<usize> {
     match &field.kind {
         Kind::Scalar(Scalar::String | Scalar::Bytes) | Kind::Message(_) => None,

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::{kills::Kills, loss::Loss};
 use crate::fleet::{Fleet, Supervisor};
 
-/// What is done to the fleet.
+/// A fault that can be injected.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The member of this name is killed.
+    /// The member with this name is killed.
     Kill(String),
     /// A stream loses messages.
     Lose(Loss),
@@ -46,7 +46,7 @@ pub struct Injector {
 }
 
 impl Injector {
-    /// Begins; the same seed chooses the same faults and pauses.
+    /// Starts injecting; the same seed chooses the same faults and pauses.
     #[must_use]
     pub fn start(
         fleet: Fleet,

@@ -1,4 +1,4 @@
-//! Which members chaos kills: enough to hurt, but never so many that the fleet can't make progress.
+//! Which members chaos kills: never so many that the fleet can't make progress.
 //!
 //! Kills follow the clock, while starts take as long as the machine needs. If every member could be killed at any time, a
 //! slow machine would never have the gateway and orders up together, and no order would succeed.
@@ -10,7 +10,7 @@ use flotilla_process::Signal;
 
 use crate::fleet::{Member, Supervisor};
 
-/// The most members that are down at a time: enough for two faults to coincide.
+/// Maximum number of members that are down at a time; it allows two concurrent faults.
 const MOST_DOWN: usize = 2;
 
 /// The members that have been killed during their present start.
@@ -18,10 +18,10 @@ const MOST_DOWN: usize = 2;
 pub struct Kills(BTreeSet<String>);
 
 impl Kills {
-    /// Sends SIGKILL to a member that serves, or, once in each outage, to one that is starting.
+    /// Sends SIGKILL to a ready member or, once per outage, to one that is starting.
     ///
     /// # Errors
-    /// If it doesn't run, was already killed in this outage, or too many members are down.
+    /// If it isn't running, was already killed in this outage, or too many members are down.
     pub fn kill(&mut self, supervisor: &impl Supervisor, name: &str) -> Result<()> {
         let pid = self.choose(&supervisor.members()?, name)?;
         flotilla_process::signal(pid, Signal::KILL)
@@ -41,10 +41,10 @@ impl Kills {
     }
 }
 
-/// Sends SIGKILL to a member that runs.
+/// Sends SIGKILL to a running member.
 ///
 /// # Errors
-/// If it doesn't run at the moment.
+/// If it isn't running at the moment.
 pub fn kill(supervisor: &impl Supervisor, name: &str) -> Result<()> {
     flotilla_process::signal(running(find(&supervisor.members()?, name)?)?, Signal::KILL)
 }
@@ -58,14 +58,14 @@ pub fn find<'a>(members: &'a [Member], name: &str) -> Result<&'a Member> {
 }
 
 fn running(member: &Member) -> Result<u32> {
-    member.pid.with_context(|| format!("{} doesn't run", member.name))
+    member.pid.with_context(|| format!("{} isn't running", member.name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A fleet of these members: name, whether it runs, whether it serves.
+    /// A fleet with these members: name, whether it is running, whether it is ready.
     fn fleet(members: &[(&str, bool, bool)]) -> Vec<Member> {
         let member = |&(name, runs, serves): &(&str, bool, bool)| Member {
             name: name.to_owned(),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn two_members_are_down_at_a_time_and_no_more() {
+    fn at_most_two_members_are_down_at_a_time() {
         let one_down = fleet(&[("a", true, true), ("b", false, false), ("c", true, true)]);
         assert!(Kills::default().choose(&one_down, "a").is_ok());
         let two_down = fleet(&[("a", true, true), ("b", false, false), ("c", true, false)]);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_killed_once_while_it_starts_and_again_only_after_it_served() {
+    fn a_member_is_killed_once_while_it_starts_and_again_only_after_it_was_ready() {
         let (starting, serving) = (fleet(&[("a", true, false)]), fleet(&[("a", true, true)]));
         let mut kills = Kills::default();
         assert!(kills.choose(&starting, "a").is_ok());
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_run_is_not_counted_as_killed() {
+    fn a_member_that_is_not_running_is_not_counted_as_killed() {
         let mut kills = Kills::default();
         assert!(kills.choose(&fleet(&[("a", false, false)]), "a").is_err());
         assert!(kills.choose(&fleet(&[("a", true, false)]), "a").is_ok());

@@ -1,4 +1,4 @@
-//! Losses of messages before the end of a stream: by age, purge, deletion, and damage to older files.
+//! Removes messages from a stream by age, purge, deletion, or damage to older files.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::fleet::{Fleet, Supervisor};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The poll interval.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The most messages that one loss deletes one by one.
+/// Maximum number of messages that one loss deletes individually.
 const MOST_DELETED: u64 = 20;
 /// Bytes overwritten in a damaged file.
 const DAMAGE: usize = 64;
@@ -31,7 +31,7 @@ pub enum Loss {
     Age,
     /// All messages are purged; the stream's last sequence stays.
     Purge,
-    /// Some messages are deleted one by one.
+    /// Some messages are deleted individually.
     Delete,
     /// A message file is damaged while the broker is down. If there are several files, the last one is spared; the
     /// oldest of the others is damaged.
@@ -60,7 +60,7 @@ impl Loss {
     pub async fn inflict(self, fleet: &Fleet, supervisor: &impl Supervisor, random: &mut StdRng) -> Result<String> {
         let services: Vec<_> = fleet.stores.services().collect();
         let stream = services.choose(random).context("the fleet has no service with a stream")?.to_uppercase();
-        // Drawn before anything can fail, so that a seed gives the same sequence whatever happens in the fleet.
+        // Drawn before anything can fail, so that a seed always gives the same sequence.
         let (place, count) = (random.random_range(0.0..1.0), random.random_range(1..=MOST_DELETED));
         let work = async {
             match self {
@@ -70,13 +70,13 @@ impl Loss {
                 Self::Delete => delete(&open(fleet).await?, &stream, place, count).await,
             }
         };
-        tokio::time::timeout(PATIENCE, work).await.context("the broker takes too long")??;
+        tokio::time::timeout(PATIENCE, work).await.context("the broker doesn't respond in time")??;
         Ok(format!("{} of {stream}", self.name()))
     }
 }
 
 async fn open(fleet: &Fleet) -> Result<jetstream::Context> {
-    Ok(jetstream::new(connect(&fleet.stores.nats_url).await.context("NATS doesn't answer")?))
+    Ok(jetstream::new(connect(&fleet.stores.nats_url).await.context("NATS doesn't respond")?))
 }
 
 async fn age(context: &jetstream::Context, name: &str) -> Result<()> {
@@ -118,14 +118,14 @@ async fn delete(context: &jetstream::Context, name: &str, place: f64, count: u64
 /// Kills the broker, overwrites a part of a message file, and lets the supervisor restart the broker.
 async fn damage(supervisor: &impl Supervisor, name: &str, place: f64) -> Result<()> {
     let pid = || anyhow::Ok(find(&supervisor.members()?, "nats")?.pid);
-    let running = pid()?.context("nats doesn't run")?;
+    let running = pid()?.context("nats isn't running")?;
     supervisor.hold("nats")?;
     let outcome = async {
         // The supervisor may be stopping it already, which has the same effect.
         drop(flotilla_process::signal(running, flotilla_process::Signal::KILL));
         let deadline = Instant::now() + PATIENCE / 2;
         while pid()?.is_some() {
-            ensure!(Instant::now() < deadline, "nats doesn't end");
+            ensure!(Instant::now() < deadline, "nats didn't exit in time");
             sleep(PAUSE).await;
         }
         overwrite(&supervisor.data("nats")?, name, place)

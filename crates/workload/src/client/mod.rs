@@ -1,7 +1,7 @@
-//! A client of the fleet's public API, over the gateway's gRPC: what demo, replay, load and chaos drive it with.
+//! A client of the fleet's public API, over the gateway's gRPC, used by demo, replay, load and chaos.
 //!
-//! Every call carries its deadline and, where it writes, a request id, so that a call whose answer was lost is repeated
-//! until it is answered and still counts once.
+//! Every call has a deadline and, if it writes, a request id, so that a call whose response was lost is retried until it
+//! is answered, and takes effect only once.
 
 mod retry;
 mod session;
@@ -27,35 +27,34 @@ pub struct Api {
 }
 
 impl Api {
-    /// The gateway of a fleet; connects when it is first used.
+    /// The gateway of a fleet; connects on first use.
     ///
     /// # Errors
-    /// When its URL isn't one.
+    /// If its URL is invalid.
     pub fn of(fleet: &Fleet) -> Result<Self> {
         Self::with(&fleet.gateway_url, &fleet.client)
     }
 
-    /// A gateway by its plain URL; connects when it is first used.
+    /// A gateway with a URL without TLS; connects on first use.
     ///
     /// # Errors
-    /// When the URL isn't one.
+    /// If the URL is invalid.
     pub fn at(url: &str) -> Result<Self> {
         Self::with(url, &ClientSettings::default())
     }
 
     fn with(url: &str, settings: &ClientSettings) -> Result<Self> {
-        let channel =
-            flotilla_rpc::channel(url, settings).with_context(|| format!("{url} is no address of a gateway"))?;
+        let channel = flotilla_rpc::channel(url, settings).with_context(|| format!("invalid gateway URL {url}"))?;
         Ok(Self { channel, repeats: Arc::default() })
     }
 
-    /// How often calls were repeated so far, by the sessions that began here too.
+    /// How often calls were retried so far, including those of sessions created here.
     #[must_use]
     pub fn repeats(&self) -> u64 {
         self.repeats.load(Ordering::Relaxed)
     }
 
-    /// The connection, for calls that this client doesn't know.
+    /// The channel, for calls without a method here.
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel.clone()
@@ -67,10 +66,10 @@ impl Api {
     /// When the credentials are refused or nobody answers.
     pub async fn operator(&self, fleet: &Fleet) -> Result<Session> {
         let Credentials { email, password } = &fleet.operator;
-        self.sign_in(email, password).await.context("the operator can't sign in")
+        self.sign_in(email, password).await.context("can't sign in as the operator")
     }
 
-    /// Makes a customer and signs in as it.
+    /// Creates a customer and signs in as it.
     ///
     /// # Errors
     /// When the sign-up is refused or nobody answers.

@@ -1,4 +1,4 @@
-//! Retries of calls whose answer may have been lost, with growing pauses.
+//! Retries calls whose response may have been lost, with growing pauses.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -10,19 +10,19 @@ use tonic::{Code, Request, Status};
 
 /// One attempt of a call.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// A call is repeated for so long: longer than anything takes to restart.
+/// How long a call is retried: longer than any restart takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A request that is given up after one attempt's time.
+/// A request with the deadline of one attempt.
 pub fn with_deadline<Q>(message: Q) -> Request<Q> {
     let mut request = Request::new(message);
     request.set_timeout(ATTEMPT);
     request
 }
 
-/// Repeats a call that may have been lost on its way, with growing pauses.
+/// Retries a call that may have been lost, with growing pauses.
 pub async fn retry<R, F, Fut>(repeats: &AtomicU64, call: F) -> Result<R, Status>
 where
     F: Fn() -> Fut,
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// Whether nobody has decided on the call, as far as the caller can know.
+/// Whether the outcome of the call is unknown to the caller.
 fn is_lost(status: &Status) -> bool {
     let on_purpose = |reason: &str| flotilla_rpc::reasons::ON_PURPOSE.contains(&reason);
     if flotilla_rpc::Details::of(status).reason.as_deref().is_some_and(on_purpose) {

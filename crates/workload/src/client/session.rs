@@ -45,13 +45,13 @@ impl Session {
         self.user.trim_start_matches("users/")
     }
 
-    /// The present `authorization` header.
+    /// The current `authorization` header.
     #[must_use]
     pub fn authorization(&self) -> AsciiMetadataValue {
         self.authorization.read().map_or_else(|broken| broken.into_inner().clone(), |value| value.clone())
     }
 
-    /// Places an order; repeats with the same key until it is answered.
+    /// Places an order; retries with the same key until there is a response.
     ///
     /// # Errors
     /// The refusal, or the last failure when nobody answers for a minute.
@@ -68,7 +68,7 @@ impl Session {
         .await
     }
 
-    /// Cancels an order, whatever has become of it.
+    /// Cancels an order in any state.
     ///
     /// # Errors
     /// The refusal, such as that of an order that is confirmed.
@@ -81,7 +81,7 @@ impl Session {
         .await
     }
 
-    /// Adds a product; one that is there already is no error.
+    /// Adds a product; an existing one is no error.
     ///
     /// # Errors
     /// The refusal, or the last failure.
@@ -137,7 +137,7 @@ impl Session {
         .map(drop)
     }
 
-    /// One authorised call, repeated while nobody answers; signs in again once when the token has expired.
+    /// Makes a call with the token, with retries; signs in again once if the token has expired.
     async fn call<Q, R, F, Fut>(&self, call: F, message: Q) -> Result<R, Status>
     where
         Q: Clone,
@@ -163,7 +163,7 @@ impl Session {
         request
     }
 
-    /// Signs in anew and returns the user's resource name.
+    /// Signs in again and returns the user's resource name.
     async fn renew(&self) -> Result<String> {
         let Credentials { email, password } = self.credentials.clone();
         let request = LoginRequest { email, password, client_label: String::new() };
@@ -171,8 +171,9 @@ impl Session {
             AuthServiceClient::new(self.channel.clone()).login(with_deadline(request.clone())).await
         })
         .await
-        .with_context(|| format!("{} can't sign in", self.credentials.email))?;
-        let value = format!("Bearer {}", answer.access_token).parse().context("the token is no header value")?;
+        .with_context(|| format!("can't sign in as {}", self.credentials.email))?;
+        let value =
+            format!("Bearer {}", answer.access_token).parse().context("the token is not a valid header value")?;
         *self.authorization.write().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
         Ok(answer.user)
     }

@@ -1,22 +1,22 @@
-//! A realistic crowd: a few products are in most baskets, most baskets are small.
+//! Realistic baskets: a few products are in most of them, and most of them are small.
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 /// Steepness of the popularity of products (Zipf's law: the share of rank r is proportional to 1/r^s).
 const STEEPNESS: f64 = 1.1;
-/// Longest basket.
+/// Maximum number of lines in a basket.
 const MOST_LINES: usize = 12;
 
-/// One order to be placed.
+/// One order to place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basket {
     /// Index of the customer.
     pub customer: usize,
-    /// Indexes of products, each once, and their quantities.
+    /// Indexes of distinct products, and their quantities.
     pub lines: Vec<(usize, i64)>,
 }
 
-/// Makes baskets, the same ones for the same seed.
+/// Generates baskets, the same ones for the same seed.
 pub struct Baskets {
     random: StdRng,
     customers: usize,
@@ -25,7 +25,7 @@ pub struct Baskets {
 }
 
 impl Baskets {
-    /// Baskets of so many products for so many customers; there is at least one of each.
+    /// Baskets with this many products and customers; there is at least one of each.
     #[must_use]
     pub fn new(products: usize, customers: usize, seed: u64) -> Self {
         let mut sum = 0.0;

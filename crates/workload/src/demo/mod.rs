@@ -1,4 +1,4 @@
-//! `fleet demo`: a shop's day with a realistic crowd, and what became of it.
+//! `fleet demo`: simulates a shop's day with realistic orders, and reports the outcome.
 
 mod basket;
 mod shop;
@@ -18,9 +18,9 @@ pub use self::{
 };
 use crate::{client::Api, fleet::Fleet, outcome};
 
-/// After the last order was placed all must end within this time; a crash on the way included.
+/// All orders must end within this time after the last was placed, even after a crash.
 const END_PATIENCE: Duration = Duration::from_secs(60);
-/// Trailing messages (shipments, notices) must be through within this time.
+/// Trailing messages (shipments, notices) must be processed within this time.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Options of `fleet demo`.
@@ -43,7 +43,7 @@ pub struct Options {
     pub seed: Option<u64>,
 }
 
-/// Runs the demo; exit code 1 when an invariant is broken.
+/// Runs the demo; exit code 1 if an invariant is broken.
 ///
 /// # Errors
 /// When orders can't be placed or don't end.
@@ -51,7 +51,7 @@ pub async fn run(fleet: &Fleet, options: Options) -> Result<ExitCode> {
     run_with(fleet, options, || ()).await
 }
 
-/// Runs the demo while something else goes on; `all_placed` is called when the last order was placed.
+/// Runs the demo during another activity; `all_placed` is called when the last order has been placed.
 ///
 /// # Errors
 /// When orders can't be placed or don't end.
@@ -62,7 +62,7 @@ pub async fn run_with(fleet: &Fleet, options: Options, all_placed: impl FnOnce()
 
     let api = Api::of(fleet)?;
     let mut progress = Progress::new();
-    progress.show("opening the shop");
+    progress.show("creating the catalogue and the customers");
     let operator = api.operator(fleet).await?;
     let shop = Arc::new(Shop::open(&api, &operator, &options, seed).await?);
     let since = outcome::now(&databases).await?;
@@ -72,7 +72,7 @@ pub async fn run_with(fleet: &Fleet, options: Options, all_placed: impl FnOnce()
     finish(fleet, &databases, since, &mut progress).await
 }
 
-/// Places all orders, so many at a time.
+/// Places all orders, with a limited number in flight.
 ///
 /// # Errors
 /// When an order is refused, or nobody answers for a minute.
@@ -85,7 +85,7 @@ pub async fn place_all(shop: &Arc<Shop>, options: &Options, seed: u64, progress:
         async move { shop.place(number, basket).await }
     }))
     .buffer_unordered(options.concurrency.max(1));
-    while answers.try_next().await.context("an order could not be placed")?.is_some() {
+    while answers.try_next().await.context("can't place an order")?.is_some() {
         placed += 1;
         if placed % 100 == 0 {
             progress.show(&format!("placed {placed} of {}", options.orders));
@@ -94,7 +94,7 @@ pub async fn place_all(shop: &Arc<Shop>, options: &Options, seed: u64, progress:
     Ok(())
 }
 
-/// Waits for the ends, prints outcomes, one timeline and the invariants.
+/// Waits until all orders have ended; prints outcomes, one timeline and the invariants.
 async fn finish(
     fleet: &Fleet,
     databases: &Databases,
@@ -109,7 +109,7 @@ async fn finish(
     ended?;
     let findings = checker::settled(&fleet.stores, SETTLE_PATIENCE, 0).await?;
     if let Some(order) = timeline::richest(databases, since).await? {
-        println!("\n{}", bold(&format!("the way of orders/{order}")));
+        println!("\n{}", bold(&format!("the timeline of orders/{order}")));
         print!("{}", timeline::render(databases, order).await?);
     }
     Ok(checker::report(&findings))

@@ -10,13 +10,13 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use super::{Options, basket::Basket};
 use crate::client::{Api, Session};
 
-/// Calls in flight while the shop is opened.
+/// Calls in flight while the shop is created.
 const CONCURRENCY: usize = 16;
-/// Customers in flight: passwords are hashed slowly on purpose.
+/// Sign-ups in flight: password hashing is slow on purpose.
 const SIGN_UPS: usize = 4;
-/// One customer in so many has little money.
+/// One in this many customers has little money.
 const POOR: usize = 5;
-/// One product in so many is scarce.
+/// One in this many products is scarce.
 const SCARCE: usize = 8;
 
 const KINDS: [&str; 12] = [
@@ -36,7 +36,7 @@ const KINDS: [&str; 12] = [
 const MANNERS: [&str; 10] =
     ["Brass", "Small", "Heavy", "Old", "Folding", "Blue", "Storm", "Captain's", "Harbour", "Northern"];
 
-/// How much there is of everything.
+/// How much stock and money there is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Supply {
     /// Some products are scarce, some customers poor.
@@ -55,7 +55,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Imports the catalogue and signs the customers up; names carry the seed and the time, so that runs don't meet.
+    /// Imports the catalogue and signs the customers up; names contain the seed and the time, so that runs don't collide.
     ///
     /// # Errors
     /// When a call is refused.
@@ -76,7 +76,7 @@ impl Shop {
         let stamp = time::OffsetDateTime::now_utc().unix_timestamp();
         let run = format!("{seed}-{stamp}");
         let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
-        let currency = Currency::parse("USD").context("the dollar is known")?;
+        let currency = Currency::parse("USD").context("the currency USD exists")?;
         let products: Vec<_> = (0..options.products.max(1))
             .map(|rank| {
                 let price = Amount { minor: random.random_range(150..20_000), currency };
@@ -96,7 +96,7 @@ impl Shop {
         .buffer_unordered(CONCURRENCY)
         .try_collect::<()>()
         .await
-        .context("the catalogue can't be imported")?;
+        .context("can't import the catalogue")?;
 
         let run_name = &run;
         let customers = stream::iter((0..options.customers.max(1)).map(|number| async move {
@@ -111,7 +111,7 @@ impl Shop {
         .buffered(SIGN_UPS)
         .try_collect()
         .await
-        .context("a customer can't be made")?;
+        .context("can't create a customer")?;
         Ok(Self { run, products: products.len(), calls: AtomicU64::new(0), placed: AtomicU64::new(0), customers })
     }
 
@@ -133,7 +133,7 @@ impl Shop {
         self.placed.load(Ordering::Relaxed)
     }
 
-    /// A number that no earlier call returned: it keeps the keys of measurements apart.
+    /// A unique number for the keys of a measurement.
     #[must_use]
     pub fn stamp(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)

@@ -6,26 +6,26 @@ use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 use tokio_postgres::{Config, NoTls, config::Host};
 
-/// The script, part of the project.
+/// The script.
 const SCRIPT: &str = include_str!("../../../../bench/baseline.sql");
-/// Its tables.
+/// The definition of its tables.
 const SCHEMA: &str = include_str!("../../../../bench/schema.sql");
 /// Its tables are dropped and recreated, so no database of a user may have this name.
 const DATABASE: &str = "flotilla_bench";
 const CLIENTS: &str = "32";
 
-/// What is needed to measure bare PostgreSQL.
+/// What the measurement of bare PostgreSQL needs.
 pub struct Baseline {
     /// A superuser's URL of the server. Its database isn't used: the measurement makes one of its own.
     pub postgres_url: String,
-    /// The command `pgbench`, as who may run it.
+    /// The command `pgbench`, run as a user who may.
     pub pgbench: Command,
     /// A folder that the user of `pgbench` can read: the checkout may be closed to it.
     pub folder: PathBuf,
 }
 
 impl Baseline {
-    /// Transactions in a second.
+    /// Measures transactions per second.
     ///
     /// # Errors
     /// When pgbench can't be run, or settings of the server would make the comparison unfair.
@@ -35,7 +35,7 @@ impl Baseline {
         prepare(&mut config).await?;
         let host = match config.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
-            _ => bail!("PostgreSQL isn't reached over TCP"),
+            _ => bail!("the address of PostgreSQL isn't a TCP address"),
         };
         let port = config.get_ports().first().copied().unwrap_or(5432).to_string();
         let script = folder.join("baseline.sql");
@@ -46,14 +46,14 @@ impl Baseline {
         if let Some(password) = config.get_password() {
             command.env("PGPASSWORD", std::str::from_utf8(password)?);
         }
-        let output = command.output().await.context("pgbench can't be started")?;
+        let output = command.output().await.context("can't start pgbench")?;
         let text = String::from_utf8_lossy(&output.stdout);
         let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
         rate.with_context(|| format!("pgbench failed: {text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 }
 
-/// Makes the database and its tables, and sees that commits are synced. Leaves the configuration at that database.
+/// Creates the database and its tables, and checks that commits are synced. Doesn't change the server's configuration.
 async fn prepare(config: &mut Config) -> Result<()> {
     let (client, connection) = config.dbname("postgres").connect(NoTls).await?;
     let driver = tokio::spawn(connection);

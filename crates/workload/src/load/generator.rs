@@ -13,29 +13,29 @@ use crate::{demo::Shop, fleet::Fleet};
 
 /// Connections to the gateway.
 const CONNECTIONS: usize = 4;
-/// A call that takes longer has failed.
+/// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Calls that are waited for at the most: beyond, the machine is lost anyway.
+/// Maximum number of calls in flight: with more, the machine is overloaded anyway.
 const MOST_OPEN: usize = 50_000;
 
-/// How orders come.
+/// The arrival of orders.
 #[derive(Clone, Copy, Debug)]
 pub enum Offer {
-    /// Open loop: so many in a second, whatever becomes of them.
+    /// Open loop: a fixed number per second, independent of responses.
     PerSecond(f64),
-    /// Closed loop: always so many waiting for their answers.
+    /// Closed loop: a fixed number in flight.
     InFlight(usize),
 }
 
-/// What the callers saw.
+/// The results.
 pub struct Accepted {
-    /// Due to accepted, in milliseconds: 50th and 99th percentile, longest.
+    /// Latency from due to accepted, in milliseconds: 50th and 99th percentile, maximum.
     pub latency_ms: [f64; 3],
-    /// Calls that were refused.
+    /// The number of refused calls.
     pub refused: u64,
 }
 
-/// Offers orders for the duration and waits for all answers.
+/// Places orders for the duration and waits for all responses.
 ///
 /// # Errors
 /// When the gateway can't be reached, or most orders are refused.
@@ -43,7 +43,7 @@ pub async fn run(fleet: &Fleet, shop: &Arc<Shop>, offer: Offer, duration: Durati
     let channel = |_| flotilla_rpc::channel(&fleet.gateway_url, &fleet.client);
     let channels = (0..CONNECTIONS).map(channel).collect::<Result<Vec<_>, _>>();
     let clients: Vec<_> =
-        channels.context("the gateway's address is wrong")?.into_iter().map(OrderServiceClient::new).collect();
+        channels.context("invalid address of the gateway")?.into_iter().map(OrderServiceClient::new).collect();
     let run = Run { shop: Arc::clone(shop), clients, stamp: shop.stamp() };
     let mut tally = Tally { latencies: Histogram::new(3)?, refused: 0, last_error: String::new() };
     match offer {
@@ -105,7 +105,7 @@ impl Run {
         }
     }
 
-    /// One order; the answer is the time from due to accepted.
+    /// Places one order; returns the time from due to accepted.
     fn call(
         &self,
         number: usize,
@@ -137,7 +137,7 @@ impl Tally {
     fn note(&mut self, answer: Result<Result<Duration, tonic::Status>, tokio::task::JoinError>) {
         match answer {
             Ok(Ok(latency)) => {
-                // The histogram grows with what it is given: no deadline is longer than it can hold.
+                // The histogram resizes itself: it can hold any value up to the deadline.
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
                 if self.latencies.record(micros).is_err() {
                     self.refused += 1;

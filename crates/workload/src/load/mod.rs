@@ -1,8 +1,8 @@
-//! `fleet load`: what the fleet does on this machine, beside bare PostgreSQL, in one run.
+//! `fleet load`: measures the fleet on this machine, and bare PostgreSQL for comparison, in one run.
 //!
-//! Orders of two lines come over the gateway's gRPC, open loop: they are due at a fixed rate whether or not earlier ones
-//! were answered. Tokens are made beforehand. Settled times are orders' own accepted and ended times. Last comes what the
-//! edge costs: gRPC, REST, and Envoy's REST.
+//! Orders of two lines are placed over the gateway's gRPC, open loop: they are due at a fixed rate whether or not earlier
+//! ones were answered. Tokens are created beforehand. Settlement times come from the orders' own accepted and ended times.
+//! At the end, the cost of the gateway is measured: gRPC, REST, and Envoy's REST.
 
 mod baseline;
 mod edge;
@@ -39,14 +39,14 @@ use crate::{
 
 const END_PATIENCE: Duration = Duration::from_secs(120);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
-/// Share of the maximum at which latencies are taken.
+/// Fraction of the maximum rate at which latencies are measured.
 const EASY: f64 = 0.7;
 
-/// Offers that are tried before the machine is given up as too noisy.
+/// Number of rates to try before giving up because the machine is too noisy.
 const MOST_STEPS: u32 = 6;
-/// From one offer to the next.
+/// The factor from one rate to the next.
 const STEP_DOWN: f64 = 0.92;
-/// A fleet that settles this share of the offer keeps up with it: the last orders settle after the last has come.
+/// A fleet that settles this fraction of the offered rate keeps up with it: the last orders settle after the end.
 const KEEPS_UP: f64 = 0.92;
 
 /// Options of `fleet load`.
@@ -105,7 +105,7 @@ pub async fn run(fleet: &Fleet, baseline: Option<Baseline>, folder: &Path, optio
         }
         _ => None,
     };
-    progress.show("opening the shop");
+    progress.show("creating the catalogue and the customers");
     let api = Api::of(fleet)?;
     let operator = api.operator(fleet).await?;
     let crowd = demo::Options { products: 200, customers: 64, orders: 0, concurrency: 1, seed: Some(1) };
@@ -130,7 +130,7 @@ pub async fn run(fleet: &Fleet, baseline: Option<Baseline>, folder: &Path, optio
 
     print(fleet, &full, &easy, bare);
     match rest {
-        None => println!("SKIPPED REST: it is measured without TLS"),
+        None => println!("SKIPPED REST: the measurement works only without TLS"),
         Some(rest) => println!(
             "REST: {:.0} orders/s accepted over {} connections, p50 {:.1} ms, p99 {:.1} ms",
             rest.per_second, rest.connections, rest.p50_ms, rest.p99_ms
@@ -142,13 +142,13 @@ pub async fn run(fleet: &Fleet, baseline: Option<Baseline>, folder: &Path, optio
     if let Some(most) = options.most_syncs
         && full.syncs_per_order > most
     {
-        println!("{:.3} syncs for each settled order are more than {most}", full.syncs_per_order);
+        println!("{:.3} syncs per settled order exceed the limit of {most}", full.syncs_per_order);
         return Ok(ExitCode::FAILURE);
     }
     Ok(code)
 }
 
-/// What every measurement needs.
+/// The context of all measurements.
 struct Bench<'a> {
     fleet: &'a Fleet,
     databases: &'a Databases,
@@ -156,10 +156,10 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The highest rate that the fleet takes open loop, and the measurement at it.
+    /// Finds the highest rate that the fleet sustains open loop, and returns the measurement at it.
     ///
-    /// Callers that wait for their answers find about where it lies; from there the offer goes down until the fleet keeps
-    /// up: nothing is refused, and orders settle at the rate at which they come.
+    /// A closed loop estimates it; from there the rate is lowered until the fleet keeps up: nothing is refused, and orders
+    /// settle at the rate at which they are placed.
     async fn most(&self, options: &Options, seconds: Duration, progress: &mut Progress) -> Result<(f64, Measured)> {
         if let Some(rate) = options.rate {
             return Ok((rate, self.measure(Offer::PerSecond(rate), seconds).await?));
@@ -175,7 +175,7 @@ impl Bench<'_> {
             let keeps_up = measured.refused == 0 && measured.outcomes.per_second > rate * KEEPS_UP;
             if !keeps_up && step == MOST_STEPS {
                 progress.clear();
-                println!("the fleet keeps up with no rate that was tried: something else is busy on this machine");
+                println!("the fleet didn't keep up with any rate: other processes are busy on this machine");
             }
             if keeps_up || step == MOST_STEPS {
                 return Ok((rate, measured));
@@ -261,7 +261,7 @@ fn print_latency(measured: &Measured) {
     );
 }
 
-/// A count as a figure to divide.
+/// A count as a float.
 #[expect(clippy::cast_precision_loss, reason = "counts here stay far below 2^52")]
 fn to_f64(count: i64) -> f64 {
     count as f64

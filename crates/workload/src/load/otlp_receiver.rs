@@ -11,11 +11,11 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// Connections at once; the fleet opens one or two for each service.
+/// Maximum number of connections; the fleet opens one or two per service.
 const CONNECTIONS: usize = 64;
-/// A request that takes longer is given up.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// An empty message: each of OTLP's answers with nothing to report.
+/// An empty message, which is a valid response to every OTLP request.
 const EMPTY: &[u8] = &[0; 5];
 
 /// Options of `fleet otlp-receiver`.
@@ -33,7 +33,7 @@ type Answer = Response<WithTrailers<Full<Bytes>, std::future::Ready<Option<Resul
 /// # Errors
 /// When the address can't be listened on.
 pub async fn run(options: &Options) -> Result<()> {
-    let listener = TcpListener::bind(options.listen).await.context("the address can't be listened on")?;
+    let listener = TcpListener::bind(options.listen).await.context("can't listen on the address")?;
     println!("http://{}", listener.local_addr()?);
     let mut connections = JoinSet::new();
     loop {
@@ -46,7 +46,7 @@ pub async fn run(options: &Options) -> Result<()> {
                 connections.spawn(async move {
                     let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service_fn(discard));
-                    // A client that went away has no more to send.
+                    // The client closed the connection.
                     let _ = serving.await;
                 });
             }
@@ -57,7 +57,7 @@ pub async fn run(options: &Options) -> Result<()> {
 }
 
 async fn discard(request: Request<Incoming>) -> Result<Answer, Infallible> {
-    // What can't be read to its end is answered all the same: the sender learns of it by its connection.
+    // A request that can't be read completely is answered too: the sender notices the broken connection.
     let _ = tokio::time::timeout(PATIENCE, request.into_body().collect()).await;
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));

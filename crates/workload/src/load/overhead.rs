@@ -1,4 +1,4 @@
-//! Orders at full load alone, as one line of JSON: what `scripts/test/bench-telemetry.sh` puts side by side.
+//! Measures only orders at full load and prints one line of JSON, which `scripts/test/bench-telemetry.sh` compares.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::{Bench, generator::Offer};
 use crate::fleet::Fleet;
 
-/// How often a Prometheus asks, here faster than usual, so that its cost shows.
+/// The scrape interval, shorter than usual, so that the cost shows.
 const SCRAPE: Duration = Duration::from_secs(1);
 
 /// One measurement.
@@ -25,14 +25,14 @@ struct Line {
     settled_per_second: f64,
     /// CPU of servers and services for an order, without the load generator, in microseconds.
     cpu_us: f64,
-    /// Of the services alone.
+    /// The same for services only.
     services_cpu_us: f64,
     p50_ms: f64,
-    /// CPU of others meanwhile, in per cent of one core.
+    /// CPU of other processes, in percent of one core.
     foreign_percent: f64,
 }
 
-/// Warms up, measures callers that wait for their answers, and prints.
+/// Warms up, measures in a closed loop, and prints.
 ///
 /// # Errors
 /// When orders don't end.
@@ -64,7 +64,7 @@ pub(super) async fn run(bench: &Bench<'_>, in_flight: usize, seconds: Duration, 
     Ok(())
 }
 
-/// Reads every service's metrics once a second, as Prometheus would.
+/// Scrapes every service's metrics once a second, like Prometheus.
 fn scraper(fleet: &Fleet, stop: CancellationToken) -> JoinHandle<()> {
     let admins: Vec<String> = fleet.services().filter_map(|service| service.admin.clone()).collect();
     tokio::spawn(async move {
@@ -75,7 +75,7 @@ fn scraper(fleet: &Fleet, stop: CancellationToken) -> JoinHandle<()> {
                 _ = tick.tick() => {}
             }
             for admin in &admins {
-                // A service that can't be read now is read a second later.
+                // A service that can't be scraped now is scraped a second later.
                 let _ = tokio::time::timeout(SCRAPE, read_metrics(admin)).await;
             }
         }

@@ -1,4 +1,4 @@
-//! The same orders over REST: HTTP/1.1 with JSON, a few connections, each with one call at a time.
+//! Places the same orders over REST: HTTP/1.1 with JSON, a few connections, one call at a time on each.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,15 +16,15 @@ use crate::{demo::Shop, fleet::Fleet};
 
 const CONNECTIONS: usize = 32;
 
-/// What the callers saw.
+/// The results.
 pub struct Rest {
-    /// Orders accepted in a second.
+    /// Accepted orders per second.
     pub per_second: f64,
     /// Connections.
     pub connections: usize,
-    /// Median, in milliseconds.
+    /// Median latency in milliseconds.
     pub p50_ms: f64,
-    /// 99th percentile, in milliseconds.
+    /// 99th percentile of the latency in milliseconds.
     pub p99_ms: f64,
 }
 
@@ -49,7 +49,7 @@ pub async fn run(fleet: &Fleet, shop: &Arc<Shop>, duration: Duration) -> Result<
 }
 
 async fn drive(address: String, shop: Arc<Shop>, connection: usize, until: Instant) -> Result<Histogram<u64>> {
-    let stream = TcpStream::connect(&address).await.context("the gateway doesn't answer")?;
+    let stream = TcpStream::connect(&address).await.context("can't connect to the gateway")?;
     stream.set_nodelay(true)?;
     let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(driver);
@@ -78,7 +78,7 @@ async fn drive(address: String, shop: Arc<Shop>, connection: usize, until: Insta
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         if !status.is_success() {
-            bail!("the gateway says {status}: {}", String::from_utf8_lossy(&body));
+            bail!("the gateway returned {status}: {}", String::from_utf8_lossy(&body));
         }
         latencies.record(u64::try_from(began.elapsed().as_micros())?)?;
     }

@@ -1,4 +1,4 @@
-//! Syncs of the write-ahead log, of all databases: they share one log.
+//! Counts the syncs of the write-ahead log, which all databases share.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use flotilla_checker::Databases;
 use tokio::time::Instant;
 
-/// Backends report their counts at most once in a second, idle ones later.
+/// Backends report their counts at most once a second, idle ones later.
 const STILL: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(12);
 const PAUSE: Duration = Duration::from_millis(250);
@@ -25,7 +25,7 @@ pub async fn count(databases: &Databases) -> Result<i64> {
     databases.number("orders", sql).await
 }
 
-/// Syncs so far, once the count has stood still for a while.
+/// Syncs so far, once the count hasn't changed for a while.
 ///
 /// # Errors
 /// When the database doesn't answer.

@@ -1,4 +1,4 @@
-//! CPU time and memory of the fleet's processes over a measurement, and what others used of the machine.
+//! CPU time and memory of the fleet's processes during a measurement, and the CPU time of other processes.
 
 use flotilla_process::{self, Memory};
 
@@ -33,7 +33,7 @@ impl Snapshot {
         Self { processes, machine: flotilla_process::machine_ticks() }
     }
 
-    /// What was used since an earlier snapshot, for so many orders.
+    /// The usage since an earlier snapshot, for so many orders.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "ticks and orders stay far below 2^52")]
     pub fn since(&self, earlier: &Self, orders: i64) -> Usage {

@@ -1,7 +1,7 @@
-//! `fleet replay`: real orders from CSV files, placed one by one as their customers would have.
+//! `fleet replay`: places past orders from CSV files, each as its customer.
 //!
-//! The orders file is read anew for each purpose and never held: its rows are checked, what each customer needs is summed
-//! up, the orders are placed. An order's rows stand together, and orders stand in the order of their time.
+//! The orders file is read once for each purpose and never held in memory: to check its rows, to sum up what each customer
+//! needs, and to place the orders. An order's rows must be consecutive, and orders must be sorted by time.
 
 mod balance;
 mod catalogue;
@@ -35,7 +35,7 @@ use crate::{
 };
 
 const END_PATIENCE: Duration = Duration::from_secs(60);
-/// Between two orders while services are killed: placed at full speed, a file would be through before the second kill.
+/// Pause between two orders while services are killed: at full speed, a file would end before the second kill.
 const PACE_WITH_CHAOS: Duration = Duration::from_millis(4);
 const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -77,9 +77,9 @@ pub struct Options {
 /// How fast time passes in a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Speed {
-    /// As fast as the fleet takes them.
+    /// As fast as possible.
     Max,
-    /// So many times faster than it was.
+    /// This many times faster than recorded.
     Times(f64),
 }
 
@@ -90,12 +90,12 @@ impl std::str::FromStr for Speed {
         match text.parse::<f64>() {
             _ if text == "max" => Ok(Self::Max),
             Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
-            _ => Err(format!("speed {text:?} is neither a number above 0 nor max")),
+            _ => Err(format!("invalid speed {text:?}; use a number above 0, or max")),
         }
     }
 }
 
-/// Replays the files; exit code 1 when the outcomes don't add up to them, or an invariant is broken.
+/// Replays the files; exit code 1 if the outcomes don't match them, or an invariant is broken.
 ///
 /// # Errors
 /// When a file can't be read, or orders can't be placed or don't end.
@@ -133,10 +133,10 @@ pub async fn run(fleet: &Fleet, supervisor: &impl Supervisor, options: Options) 
 }
 
 fn parse_balance(text: &str, catalogue: &Catalogue) -> Result<Amount> {
-    let currency = catalogue.currency().context("the dollar is known")?;
+    let currency = catalogue.currency().context("the currency USD exists")?;
     let amount = rows::parse_amount(text, currency).map_err(|reason| anyhow!("--balance: {reason}"))?;
     if amount.minor > orders::MOST_MONEY {
-        bail!("--balance: {text:?} is more than an account holds");
+        bail!("--balance {text:?} exceeds the maximum of an account");
     }
     Ok(amount)
 }
@@ -154,7 +154,7 @@ fn inspect<'a>(catalogue: &'a Catalogue, options: &Options) -> Result<(OrderFile
         sums.add(&order?)?;
     }
     if sums.orders == 0 {
-        bail!("{} holds no order that can be placed", options.orders.display());
+        bail!("{} contains no valid order", options.orders.display());
     }
     Ok((file, sums))
 }
@@ -182,7 +182,7 @@ async fn place_all(
         async move {
             tokio::time::sleep_until(due).await;
             let name = order.id.clone();
-            shop.place(order).await.with_context(|| format!("order {name} could not be placed"))
+            shop.place(order).await.with_context(|| format!("can't place order {name}"))
         }
     });
     let mut answers = std::pin::pin!(calls.try_buffer_unordered(options.concurrency.max(1)));

@@ -1,5 +1,5 @@
-//! The orders of a file. It may be larger than memory, so it is read anew for each purpose and never held: once to find
-//! bad rows (8 bytes are kept for each order, to notice one that stands in two places), once to sum up, once to place.
+//! The orders of a file. It may be larger than memory, so it is read once for each purpose and never held: to find bad rows
+//! (8 bytes are kept per order, to detect one whose rows aren't consecutive), to sum up, and to place the orders.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,14 +18,14 @@ use super::{
 };
 
 const COLUMNS: [&str; 5] = ["order", "placed_at", "customer", "product", "quantity"];
-/// Most lines of an order that the fleet takes.
+/// Maximum number of lines of an order.
 const MOST_LINES: usize = 100;
-/// Most units of a line that the fleet takes.
+/// Maximum quantity of a line.
 const MOST_UNITS: i64 = 1_000_000;
-/// Most minor units that an account of the fleet holds.
+/// Maximum balance of an account in minor units.
 pub const MOST_MONEY: i64 = 1_000_000_000_000_000;
 
-/// An order whose rows are all good.
+/// An order whose rows are all valid.
 #[derive(Clone, Debug)]
 pub struct PastOrder {
     /// The file's key.
@@ -36,11 +36,11 @@ pub struct PastOrder {
     pub customer: String,
     /// Products' keys and quantities, each product once.
     pub lines: BTreeMap<String, i64>,
-    /// What it costs, in minor units.
+    /// Its total in minor units.
     pub minor: i64,
 }
 
-/// Sums over the good orders of the file.
+/// Sums over the valid orders of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
     /// Orders.
@@ -51,7 +51,7 @@ pub struct Sums {
     pub units: i64,
     /// Money in minor units.
     pub minor: i64,
-    /// What each customer's orders cost, in minor units.
+    /// The total of each customer's orders in minor units.
     pub by_customer: HashMap<String, i64>,
 }
 
@@ -64,13 +64,13 @@ impl Sums {
         self.orders += 1;
         self.lines += i64::try_from(order.lines.len())?;
         self.units += order.lines.values().sum::<i64>();
-        self.minor = self.minor.checked_add(order.minor).context("the money of all orders overflows")?;
+        self.minor = self.minor.checked_add(order.minor).context("the total of all orders overflows")?;
         *self.by_customer.entry(order.customer.clone()).or_default() += order.minor;
         Ok(())
     }
 }
 
-/// The file, after all its rows were looked at.
+/// The file, after all its rows were checked.
 pub struct OrderFile<'a> {
     path: PathBuf,
     catalogue: &'a Catalogue,
@@ -90,10 +90,10 @@ impl<'a> OrderFile<'a> {
             let Group { order, line, mut reasons } = group?;
             let hash = file.hasher.hash_one(&order.id);
             if !seen.insert(hash) {
-                reasons.push((line, format!("order {:?} stands in two places: keep its rows together", order.id)));
+                reasons.push((line, format!("the rows of order {:?} are not consecutive", order.id)));
             }
             if reasons.is_empty() && last.is_some_and(|last| order.placed_at < last) {
-                reasons.push((line, "the order is earlier than the one before: sort the file by time".to_owned()));
+                reasons.push((line, "the order is earlier than the previous one: sort the file by time".to_owned()));
             }
             if reasons.is_empty() {
                 last = Some(order.placed_at);
@@ -113,7 +113,7 @@ impl<'a> OrderFile<'a> {
         self.bad.len()
     }
 
-    /// The good orders, one after the other, at most `limit`.
+    /// The valid orders, one after the other, at most `limit`.
     ///
     /// # Errors
     /// When the file can't be opened; an item is an error when the file has changed meanwhile.
@@ -123,15 +123,15 @@ impl<'a> OrderFile<'a> {
             Err(error) => Some(Err(error)),
             Ok(group) if self.bad.contains(&self.hasher.hash_one(&group.order.id)) => None,
             Ok(group) if group.reasons.is_empty() => Some(Ok(group.order)),
-            Ok(_) => Some(Err(anyhow!("{} has changed while it was read", self.path.display()))),
+            Ok(_) => Some(Err(anyhow!("{} changed while it was being read", self.path.display()))),
         });
         Ok(orders.take(limit))
     }
 }
 
-/// Rows that stand together and have the same key.
+/// Consecutive rows with the same key.
 struct Group {
-    /// The order, whole where there are no reasons against it.
+    /// The order; complete if there are no errors.
     order: PastOrder,
     /// The first row's line.
     line: u64,
@@ -195,7 +195,7 @@ fn take_fields(order: &mut PastOrder, fields: &StringRecord, catalogue: &Catalog
     check_key("order", &fields[0])?;
     let placed_at = parse_time(&fields[1])?;
     if !catalogue.customers.contains_key(&fields[2]) {
-        return Err(format!("customer {:?} is not known", &fields[2]));
+        return Err(format!("unknown customer {:?}", &fields[2]));
     }
     if order.customer.is_empty() {
         order.placed_at = placed_at;
@@ -208,15 +208,16 @@ fn take_fields(order: &mut PastOrder, fields: &StringRecord, catalogue: &Catalog
         return Err(format!("order {:?} has two times", order.id));
     }
     let product = catalogue.products.get(&fields[3]);
-    let product = product.ok_or_else(|| format!("product {:?} is not known", &fields[3]))?;
+    let product = product.ok_or_else(|| format!("unknown product {:?}", &fields[3]))?;
     let quantity: Option<i64> = fields[4].parse().ok().filter(|quantity| *quantity > 0);
-    let quantity = quantity.ok_or_else(|| format!("quantity {:?} is no number of units above 0", &fields[4]))?;
+    let quantity = quantity.ok_or_else(|| format!("invalid quantity {:?}; use a whole number above 0", &fields[4]))?;
     let before = order.lines.get(&fields[3]).copied().unwrap_or_default();
     let units = before.checked_add(quantity).filter(|units| *units <= MOST_UNITS);
     let units = units.ok_or_else(|| format!("an order has at most {MOST_UNITS} units of a product"))?;
     let minor = product.price.minor.checked_mul(quantity).and_then(|minor| minor.checked_add(order.minor));
     let minor = minor.filter(|minor| *minor <= MOST_MONEY);
-    order.minor = minor.ok_or_else(|| format!("order {:?} costs more than an account holds", order.id))?;
+    order.minor =
+        minor.ok_or_else(|| format!("the total of order {:?} exceeds the maximum of an account", order.id))?;
     if before == 0 && order.lines.len() == MOST_LINES {
         return Err(format!("order {:?} has more than {MOST_LINES} products", order.id));
     }

@@ -51,16 +51,16 @@ fn the_rows_of_one_product_are_added_up() {
 }
 
 #[test]
-fn a_bad_row_spoils_its_whole_order_and_no_other() {
+fn a_bad_row_invalidates_its_whole_order_and_no_other() {
     let (good, bad) = orders_of("1,2020-01-01,X,a,1\n1,2020-01-01,X,b,-2\n2,2020-01-02,X,a,1\n");
-    assert_eq!(bad, ["o.csv:3: quantity \"-2\" is no number of units above 0"]);
+    assert_eq!(bad, ["o.csv:3: invalid quantity \"-2\"; use a whole number above 0"]);
     assert_eq!(good.iter().map(|order| order.id.as_str()).collect::<Vec<_>>(), ["2"]);
 }
 
 #[test]
-fn an_order_in_two_places_is_not_placed_at_all() {
+fn an_order_whose_rows_are_not_consecutive_is_not_placed() {
     let (good, bad) = orders_of("1,2020-01-01,X,a,1\n2,2020-01-01,X,a,1\n1,2020-01-01,X,b,1\n");
-    assert_eq!(bad, ["o.csv:4: order \"1\" stands in two places: keep its rows together"]);
+    assert_eq!(bad, ["o.csv:4: the rows of order \"1\" are not consecutive"]);
     assert_eq!(good.iter().map(|order| order.id.as_str()).collect::<Vec<_>>(), ["2"]);
 }
 
@@ -68,17 +68,17 @@ fn an_order_in_two_places_is_not_placed_at_all() {
 fn every_kind_of_bad_row_has_its_line_and_its_reason() {
     let long = "k".repeat(41);
     for (rows, line, reason) in [
-        ("1,yesterday,X,a,1", 2, "is no date or time"),
-        ("1,2020-01-01,Y,a,1", 2, "customer \"Y\" is not known"),
-        ("1,2020-01-01,X,z,1", 2, "product \"z\" is not known"),
-        ("1,2020-01-01,X,a,0", 2, "is no number of units above 0"),
-        ("1,2020-01-01,X,a,1.5", 2, "is no number of units above 0"),
+        ("1,yesterday,X,a,1", 2, "invalid date or time"),
+        ("1,2020-01-01,Y,a,1", 2, "unknown customer \"Y\""),
+        ("1,2020-01-01,X,z,1", 2, "unknown product \"z\""),
+        ("1,2020-01-01,X,a,0", 2, "use a whole number above 0"),
+        ("1,2020-01-01,X,a,1.5", 2, "use a whole number above 0"),
         ("1,2020-01-01,X,a,1000001", 2, "at most 1000000 units"),
         ("1,2020-01-01,X,a,999999\n1,2020-01-01,X,a,2", 3, "at most 1000000 units"),
         ("1,2020-01-01,X,a", 2, "the row has 4 fields, not 5"),
         ("1,2020-01-01,X,a,1,1", 2, "the row has 6 fields, not 5"),
         (",2020-01-01,X,a,1", 2, "the order has no key"),
-        (&format!("{long},2020-01-01,X,a,1"), 2, "is no key"),
+        (&format!("{long},2020-01-01,X,a,1"), 2, "invalid key"),
         ("1,2020-01-01,X,a,1\n1,2020-01-01,Z,b,1", 3, "order \"1\" has two customers"),
         ("1,2020-01-01,X,a,1\n1,2020-01-02,X,b,1", 3, "order \"1\" has two times"),
     ] {
@@ -87,7 +87,7 @@ fn every_kind_of_bad_row_has_its_line_and_its_reason() {
         assert!(bad[0].starts_with(&format!("o.csv:{line}: ")) && bad[0].contains(reason), "{rows}: {bad:?}");
     }
     let (good, bad) = orders_of("1,2020-01-02,X,a,1\n2,2020-01-01,X,a,1\n");
-    assert!(good.len() == 1 && bad[0].starts_with("o.csv:3: the order is earlier than the one before"), "{bad:?}");
+    assert!(good.len() == 1 && bad[0].starts_with("o.csv:3: the order is earlier than the previous one"), "{bad:?}");
 }
 
 #[test]
@@ -97,13 +97,13 @@ fn a_row_that_is_not_utf_8_is_a_bad_row() {
 }
 
 #[test]
-fn a_limit_counts_good_orders() {
+fn a_limit_counts_valid_orders() {
     let files = Files::new(PRODUCTS, CUSTOMERS, "1,2020-01-01,X,a,0\n2,2020-01-01,X,a,1\n3,2020-01-01,X,a,1\n");
     assert_eq!(files.orders(Some(1)).0[0].id, "2");
 }
 
 #[test]
-fn an_order_that_costs_more_than_an_account_holds_is_bad() {
+fn an_order_above_the_maximum_of_an_account_is_bad() {
     let (good, bad) =
         Files::new("a,A,90000000000000.00,USD,3\n", CUSTOMERS, "1,2020-01-01,X,a,1\n2,2020-01-01,X,a,900000\n")
             .orders(None);
@@ -120,20 +120,20 @@ fn a_catalogues_bad_rows_have_their_line_and_their_reason() {
     assert_eq!(
         bad,
         [
-            "p.csv:3: product \"A\" gets the id of another one: a",
-            "p.csv:4: product \"a\" stands twice",
+            "p.csv:3: product \"A\" would get the same id as another one: a",
+            "p.csv:4: duplicate product \"a\"",
             "p.csv:5: the name is empty",
-            "p.csv:6: \"1.001\" is no amount in USD; write it as in 18.00",
-            "p.csv:7: currency \"XYZ\" is not known",
-            "p.csv:8: EUR beside USD: a replay has one currency",
-            "p.csv:9: stock \"-1\" is no number of units",
+            "p.csv:6: invalid amount \"1.001\" in USD; use the form 18.00",
+            "p.csv:7: unknown currency \"XYZ\"",
+            "p.csv:8: EUR differs from USD: a replay has one currency",
+            "p.csv:9: invalid stock \"-1\"; use a whole number of at least 0",
             "p.csv:10: the row has 3 fields, not 5",
             "p.csv:11: the product has no key",
-            "c.csv:3: customer \"x-y\" gets the address of another one: x-y",
-            "c.csv:4: customer \"X y\" stands twice",
+            "c.csv:3: customer \"x-y\" would get the same address as another one: x-y",
+            "c.csv:4: duplicate customer \"X y\"",
         ]
     );
-    assert_eq!(catalogue.products["a"].name, "A", "the first of two stays");
+    assert_eq!(catalogue.products["a"].name, "A", "the first of two is kept");
 }
 
 #[test]

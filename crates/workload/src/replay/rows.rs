@@ -1,4 +1,4 @@
-//! CSV files, row by row: a row that can't be read is a value like any other, so that nothing of its order is placed.
+//! CSV files, row by row: a row that can't be read is returned as such, so that its order is skipped.
 
 use std::{
     fs::File,
@@ -15,9 +15,9 @@ use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros
 pub struct Row {
     /// Line of the file on which it begins.
     pub line: u64,
-    /// The first field, as well as it can be read.
+    /// The first field, as far as it can be read.
     pub key: String,
-    /// All fields, as many as there are columns; or why they can't be read.
+    /// All fields, one per column; or why they can't be read.
     pub fields: Result<StringRecord, String>,
 }
 
@@ -34,9 +34,9 @@ impl Rows {
     /// # Errors
     /// When it can't be read, isn't a regular file or has other columns.
     pub fn open(path: &Path, columns: &[&str]) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("{} can't be opened", path.display()))?;
+        let file = File::open(path).with_context(|| format!("can't open {}", path.display()))?;
         if !file.metadata()?.is_file() {
-            bail!("{} is no regular file: it is read more than once", path.display());
+            bail!("{} is not a regular file, which is needed because it is read more than once", path.display());
         }
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file);
         let headers = reader.headers().with_context(|| format!("{} has no header", path.display()))?;
@@ -47,7 +47,7 @@ impl Rows {
         Ok(Self { path: path.to_owned(), columns: columns.len(), records: reader.into_byte_records() })
     }
 
-    /// A bad row as people read it: file, line and reason.
+    /// A bad row for display: file, line and reason.
     #[must_use]
     pub fn describe(path: &Path, line: u64, reason: &str) -> String {
         format!("{}:{line}: {reason}", path.display())
@@ -71,28 +71,28 @@ impl Iterator for Rows {
     type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.records.next()?.with_context(|| format!("{} can't be read", self.path.display()));
+        let record = self.records.next()?.with_context(|| format!("can't read {}", self.path.display()));
         Some(record.map(|record| self.row(record)))
     }
 }
 
-/// A key as the fleet's ids and requests can carry it.
+/// Validates a key for use in the fleet's ids and requests.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check_key(what: &str, key: &str) -> Result<(), String> {
-    /// Beside the prefix of the run it fits into a product's id and an address's local part.
+    /// With the prefix of the run it must fit into a product's id and an address's local part.
     const LONGEST: usize = 40;
     if key.is_empty() {
         return Err(format!("the {what} has no key"));
     }
     if key.chars().count() > LONGEST || key.contains(char::is_control) {
-        return Err(format!("{what} {key:?} is no key: at most {LONGEST} characters, none of them control characters"));
+        return Err(format!("{what}: invalid key {key:?}; use at most {LONGEST} characters and no control characters"));
     }
     Ok(())
 }
 
-/// A name that people see.
+/// Validates a display name.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -102,12 +102,12 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Err("the name is empty".to_owned());
     }
     if name.chars().count() > LONGEST || name.contains(char::is_control) {
-        return Err(format!("name {name:?} has more than {LONGEST} characters, or control characters"));
+        return Err(format!("invalid name {name:?}; use at most {LONGEST} characters and no control characters"));
     }
     Ok(())
 }
 
-/// A date, or a time as in RFC 3339.
+/// Parses a date, or a time in the form of RFC 3339.
 ///
 /// # Errors
 /// When it is neither.
@@ -116,10 +116,10 @@ pub fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
         return Ok(date.midnight().assume_utc());
     }
     OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| format!("{text:?} is no date or time; write it as 2026-01-31 or 2026-01-31T12:00:00Z"))
+        .map_err(|_| format!("invalid date or time {text:?}; use the form 2026-01-31 or 2026-01-31T12:00:00Z"))
 }
 
-/// A decimal amount such as `18.00`, exact to the currency's minor unit and not negative.
+/// Parses a decimal amount such as `18.00`, exact to the currency's minor unit and not negative.
 ///
 /// # Errors
 /// When it isn't one.
@@ -127,7 +127,7 @@ pub fn parse_amount(text: &str, currency: Currency) -> Result<Amount, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = currency.minor_in_unit().ilog10() as usize;
     let example = if digits == 0 { "18".to_owned() } else { format!("18.{:0digits$}", 0) };
-    let wrong = || format!("{text:?} is no amount in {}; write it as in {example}", currency.code());
+    let wrong = || format!("invalid amount {text:?} in {}; use the form {example}", currency.code());
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !is_number(whole) || !is_number(fraction) || fraction.len() > digits {
         return Err(wrong());

@@ -1,4 +1,4 @@
-//! Callers that ask for their orders, one call after another, by one of the protocols.
+//! Callers that get their orders, one call after another, over one of the protocols.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ pub const IN_FLIGHT: usize = 32;
 /// Connections of HTTP/2; of HTTP/1.1 there is one for each call in flight.
 const CONNECTIONS: usize = 4;
 
-/// An order and the token that opens it.
+/// An order and the token to read it.
 pub struct Order {
     /// Its resource name.
     pub name: String,
@@ -39,7 +39,7 @@ pub enum Protocol {
     Http2,
 }
 
-/// Who is called, and by which protocol.
+/// The address to call, and the protocol.
 pub struct Endpoint {
     /// The protocol.
     pub protocol: Protocol,
@@ -48,7 +48,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Asks for the duration; returns how many calls were answered.
+    /// Makes calls for the duration; returns how many were answered.
     ///
     /// # Errors
     /// When a call is refused.
@@ -142,7 +142,8 @@ impl Endpoint {
     }
 
     async fn connect(&self) -> Result<TcpStream> {
-        let stream = TcpStream::connect(&self.address).await.with_context(|| format!("{} is silent", self.address))?;
+        let stream =
+            TcpStream::connect(&self.address).await.with_context(|| format!("can't connect to {}", self.address))?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -157,7 +158,7 @@ async fn answered(answer: Response<Incoming>) -> Result<()> {
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();
     if !status.is_success() {
-        bail!("answered with {status}: {}", String::from_utf8_lossy(&body));
+        bail!("unexpected response {status}: {}", String::from_utf8_lossy(&body));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Envoy with its `grpc_json_transcoder` before the same service of orders: as bare as it gets. No token is checked, no
-//! log written, no request id made; as many workers as the machine has cores, as the gateway has.
+//! Envoy with its `grpc_json_transcoder` in front of the same orders service, in a minimal configuration: no token check,
+//! no access log, no request id; as many workers as the machine has cores, like the gateway.
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
@@ -15,7 +15,7 @@ const START: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
-/// A running Envoy. Dropped, it is killed.
+/// A running Envoy, killed on drop.
 pub struct Envoy {
     process: Child,
     /// Host and port.
@@ -33,7 +33,7 @@ impl Envoy {
         fs::create_dir_all(folder)?;
         let descriptors = fs::canonicalize(folder)?.join("descriptors.bin");
         fs::write(&descriptors, flotilla_proto::FILE_DESCRIPTOR_SET)?;
-        // Free just now; the port that Envoy would choose itself is shown only on its admin port.
+        // A free port; one that Envoy chose itself would be shown only on its admin port.
         let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
         let config = folder.join("envoy.json");
         let descriptors = descriptors.to_str().context("the folder's name is not UTF-8")?;
@@ -50,10 +50,10 @@ impl Envoy {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("{} can't be started", program.display()))?;
+            .with_context(|| format!("can't start {}", program.display()))?;
         let version = version(program).await?;
         let mut envoy = Self { process, address: format!("127.0.0.1:{port}"), version };
-        envoy.until_up().await.with_context(|| format!("{} tells more", folder.join("envoy.log").display()))?;
+        envoy.until_up().await.with_context(|| format!("see {}", folder.join("envoy.log").display()))?;
         Ok(envoy)
     }
 
@@ -62,7 +62,7 @@ impl Envoy {
     /// # Errors
     /// When it has ended.
     pub fn process(&self) -> Result<u32> {
-        self.process.id().context("Envoy has ended")
+        self.process.id().context("Envoy has exited")
     }
 
     /// Ends it.
@@ -70,17 +70,17 @@ impl Envoy {
     /// # Errors
     /// When it can't be ended.
     pub async fn stop(mut self) -> Result<()> {
-        self.process.kill().await.context("Envoy can't be stopped")
+        self.process.kill().await.context("can't stop Envoy")
     }
 
     async fn until_up(&mut self) -> Result<()> {
         let until = Instant::now() + START;
         while TcpStream::connect(&self.address).await.is_err() {
             if let Some(status) = self.process.try_wait()? {
-                bail!("Envoy ended with {status}");
+                bail!("Envoy exited with {status}");
             }
             if Instant::now() > until {
-                bail!("Envoy isn't up after {} s", START.as_secs());
+                bail!("Envoy isn't ready after {} s", START.as_secs());
             }
             sleep(PAUSE).await;
         }

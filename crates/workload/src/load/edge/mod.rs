@@ -1,6 +1,6 @@
-//! What the edge costs: one unary call that no cache answers (`GetOrder`, by the order's customer), by native gRPC and by
-//! transcoded REST through the gateway, and by Envoy's `grpc_json_transcoder` before the same service. One run, one
-//! machine; the ways take turns, so that what else the machine does falls on all alike.
+//! Measures the cost of the gateway: one uncached unary call (`GetOrder`, by the order's customer), by native gRPC and by
+//! transcoded REST through the gateway, and by Envoy's `grpc_json_transcoder` in front of the same service, in one run on
+//! one machine. They take turns, so that other load on the machine affects all of them alike.
 
 mod callers;
 mod envoy;
@@ -16,14 +16,14 @@ use self::{
 };
 use crate::{demo::Shop, fleet::Fleet};
 
-/// Each way has so many turns.
+/// Number of turns of each.
 const ROUNDS: u32 = 4;
-/// Before what counts.
+/// Warm-up before the measurement.
 const WARM_UP: Duration = Duration::from_millis(500);
-/// A call by REST may cost so many times a call by gRPC.
+/// The target for the cost of a REST call, as a multiple of a gRPC call.
 const AIM: f64 = 1.3;
 
-/// One way to the orders, and what it has cost so far.
+/// One way to reach the orders, and its cost so far.
 struct Entry {
     name: String,
     endpoint: Endpoint,
@@ -33,7 +33,7 @@ struct Entry {
     seconds: f64,
 }
 
-/// Measures and prints. `envoy` is its program and a folder for its files; without it, its line says that it is missing.
+/// Measures and prints. `envoy` is its program and a folder for its files; without it, Envoy is skipped.
 ///
 /// # Errors
 /// When a call is refused.
@@ -45,10 +45,10 @@ pub async fn run(
     progress: &mut Progress,
 ) -> Result<()> {
     if fleet.has_tls() {
-        println!("SKIPPED edge: its ways are compared without TLS");
+        println!("SKIPPED edge: the comparison works only without TLS");
         return Ok(());
     }
-    progress.show("an order for each customer");
+    progress.show("placing an order for each customer");
     let orders = Arc::new(orders(shop).await?);
     let envoy = match envoy {
         Some((program, folder)) => {
@@ -56,7 +56,7 @@ pub async fn run(
             Some(
                 Envoy::start(program, folder, orders)
                     .await
-                    .with_context(|| format!("{} can't be run", program.display()))?,
+                    .with_context(|| format!("can't run {}", program.display()))?,
             )
         }
         None => None,
@@ -75,7 +75,7 @@ pub async fn run(
     progress.clear();
     print(&entries);
     if envoy.is_none() {
-        println!("SKIPPED envoy: there is none (scripts/run/envoy.sh says why)");
+        println!("SKIPPED envoy: not found (run scripts/run/envoy.sh to see why)");
     }
     if let Some(envoy) = envoy {
         envoy.stop().await?;
