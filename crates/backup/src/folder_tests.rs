@@ -1,5 +1,5 @@
 //! Which base backups, segments and restore points a folder keeps.
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use time::macros::datetime;
 
@@ -84,7 +84,7 @@ fn another_clusters_backups_and_other_folders_are_refused() {
     fs::create_dir(&path).unwrap();
     let refused = |identity| Folder::prepare(&layout, &path, identity).unwrap_err().to_string();
     fs::write(path.join("letter"), b"").unwrap();
-    assert!(refused(IDENTITY).contains("something else"));
+    assert!(refused(IDENTITY).contains("other files than backups"));
     fs::remove_file(path.join("letter")).unwrap();
     Folder(path.clone()).write(&Note { identity: IDENTITY, marks: Vec::new() }).unwrap();
     assert!(refused(Identity { timeline: 2, ..IDENTITY }).contains("another cluster"));

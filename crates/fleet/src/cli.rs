@@ -246,7 +246,7 @@ async fn act(home: &Home, command: Command) -> Result<ExitCode> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 
@@ -285,8 +285,8 @@ mod tests {
             (&["statsu"], "status"),
             (&["status", "--jsno"], "--json"),
         ];
-        for (arguments, said) in cases {
-            assert!(refusal(arguments).contains(said), "{}", refusal(arguments));
+        for (arguments, expected) in cases {
+            assert!(refusal(arguments).contains(expected), "{}", refusal(arguments));
         }
     }
 }

@@ -149,7 +149,7 @@ fn of_one_service(name: &str, service: &str, setting: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::{fs, path::Path};
 
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_unknown_variable_is_refused_with_a_suggestion() {
-        for (name, said) in [
+        for (name, expected) in [
             ("FLOTILLA_TSL", "did you mean FLOTILLA_TLS?"),
             ("FLOTILLA_OBSERVABLITY", "did you mean FLOTILLA_OBSERVABILITY?"),
             ("FLOTILLA_USE_POSTGRESS_URL", "did you mean FLOTILLA_USE_POSTGRES_URL?"),
@@ -176,7 +176,7 @@ mod tests {
             ("FLOTILLA_ORDERS__PLACING__WRITER", "did you mean placing.writers?"),
             ("FLOTILLA_GATEWAY__PLACING__WRITERS", "unknown setting placing.writers of gateway"),
         ] {
-            assert!(refusal(name).contains(said), "{}", refusal(name));
+            assert!(refusal(name).contains(expected), "{}", refusal(name));
         }
         let fine = [
             "HOME",

@@ -1,7 +1,7 @@
-//! Who may call which method. What isn't listed is denied.
+//! Who may call which method. Methods without a rule are denied.
 //!
-//! A service takes [`AccessRules::declared`], which is what the contracts say; rules by hand are for methods that no
-//! contract of the fleet describes.
+//! A service uses [`AccessRules::declared`], the rules in the contracts; rules are added by hand only for methods without a
+//! contract of the fleet.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use flotilla_proto::policy::{self, MethodPolicy};
 /// The rule of one method.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rule {
-    /// Who may call it; `None`: nobody.
+    /// Who may call it; `None` if nobody may.
     pub access: Option<Access>,
-    /// Where peers may: which; empty: every service of the fleet.
+    /// If peers may, which ones; empty means every service of the fleet.
     pub peers: Vec<String>,
     /// Whether the client sends a stream.
     pub client_streaming: bool,
-    /// Whether the server answers with one.
+    /// Whether the server returns a stream.
     pub server_streaming: bool,
-    /// How long a unary call may take that doesn't say so itself.
+    /// The default deadline of a unary call.
     pub deadline: Option<Duration>,
 }
 
@@ -53,7 +53,7 @@ impl AccessRules {
         Self { rules: methods.iter().map(|method| (method.path.clone(), rule(method))).collect() }
     }
 
-    /// Allows `method` to those whom `access` names; for [`Access::Peer`] to every service of the fleet.
+    /// Allows `method` as `access` says; for [`Access::Peer`], to every service of the fleet.
     #[must_use]
     pub fn allow(mut self, method: impl Into<String>, access: Access) -> Self {
         let rule = self.rules.entry(method.into()).or_default();
@@ -62,7 +62,7 @@ impl AccessRules {
         self
     }
 
-    /// Allows `method` to the services `peers` alone.
+    /// Allows `method` only to the services `peers`.
     #[must_use]
     pub fn allow_peers<P: Into<String>>(
         mut self,
@@ -75,7 +75,7 @@ impl AccessRules {
         self
     }
 
-    /// Declares that `method` answers with a stream. Methods of the fleet's contracts need no declaration.
+    /// Declares that `method` returns a stream. Methods of the fleet's contracts need no declaration.
     #[must_use]
     pub fn streaming(mut self, method: impl Into<String>) -> Self {
         self.rules.entry(method.into()).or_default().server_streaming = true;

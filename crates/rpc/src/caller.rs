@@ -1,4 +1,4 @@
-//! The caller of a request, and what an invalid token means for the call.
+//! The caller of a request, and the error of an invalid token.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tonic::{Code, Request, Status};
 
 use crate::RpcError;
 
-/// The caller of a request, put there by the server's stack.
+/// The caller of a request, as set by the server's layers.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` if the request came without a token (possible only for public methods).
+/// `UNAUTHENTICATED` if the request has no token (possible only for public methods).
 pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get::<Caller>().copied().ok_or_else(|| RpcError::from(AuthError::Missing).into())
 }

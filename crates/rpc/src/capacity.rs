@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_gets_half_and_others_find_room() {
+    fn one_caller_gets_half_and_others_get_the_rest() {
         let capacity = Capacity::new(100, u64::MAX);
         let first = as_many_as_possible(&capacity, 1);
         assert_eq!((first.len(), capacity.take(Some(1), 1).unwrap_err()), (50, Shortage::Caller));
@@ -159,15 +159,15 @@ mod tests {
         assert_eq!(second.len(), 25);
         assert!(capacity.take(Some(1), 1).is_err());
         for newcomer in 3..20 {
-            drop(capacity.take(Some(newcomer), 1).expect("a place for who holds none"));
+            drop(capacity.take(Some(newcomer), 1).expect("a caller that holds none gets one"));
         }
         drop(first);
-        assert_eq!(as_many_as_possible(&capacity, 2).len(), 25, "what was given back is shared anew");
+        assert_eq!(as_many_as_possible(&capacity, 2).len(), 25, "returned units are shared again");
         drop(second);
     }
 
     #[test]
-    fn the_last_unit_is_anybodys_and_then_there_is_none() {
+    fn any_caller_may_take_the_last_unit() {
         let capacity = Capacity::new(1, u64::MAX);
         let held = capacity.take(Some(1), 1).unwrap();
         assert_eq!(capacity.take(Some(2), 1).unwrap_err(), Shortage::All);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_has_a_bound_of_its_own_and_nobody_none() {
+    fn a_known_caller_has_a_limit_and_an_unknown_one_has_none() {
         let capacity = Capacity::new(100, 3);
         let held = as_many_as_possible(&capacity, 1);
         assert_eq!(held.len(), 3);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_use_already_is_counted_beyond_the_total() {
+    fn charges_count_even_beyond_the_total() {
         let capacity = Capacity::new(10, u64::MAX);
         let mut permit = capacity.take(Some(1), 4).unwrap();
         assert_eq!(permit.grow(3), Err(Shortage::Caller));
@@ -195,6 +195,6 @@ mod tests {
         drop(permit);
         assert_eq!(capacity.used(), 1);
         drop(apart);
-        assert!(capacity.state.lock().held.is_empty(), "nobody is remembered who holds nothing");
+        assert!(capacity.state.lock().held.is_empty(), "callers that hold nothing have no entry");
     }
 }

@@ -11,7 +11,7 @@ use crate::tls::PeerIdentity;
 /// it from clients' requests.
 pub static CLIENT_ADDRESS: HeaderName = HeaderName::from_static("flotilla-client-address");
 
-/// The address of the client that made a call: the header's on calls from `gateway`, else the connection's.
+/// The address of the client that made a call: from the header on calls from `gateway`, else from the connection.
 ///
 /// With mutual TLS the header is trusted only on connections of `gateway`. Without TLS peers aren't authenticated, so
 /// it is trusted from any peer that reaches the port, as with methods for peers.
@@ -21,8 +21,8 @@ pub fn client_address<T>(request: &Request<T>, gateway: &str) -> Option<IpAddr> 
     if !trusted {
         return connected();
     }
-    let mut told = request.metadata().get_all(CLIENT_ADDRESS.as_str()).iter();
-    match (told.next(), told.next()) {
+    let mut values = request.metadata().get_all(CLIENT_ADDRESS.as_str()).iter();
+    match (values.next(), values.next()) {
         (Some(address), None) => address.to_str().ok().and_then(|text| text.parse::<IpAddr>().ok()).or_else(connected),
         _ => connected(),
     }
@@ -36,27 +36,28 @@ mod tests {
 
     use super::*;
 
-    fn request(peer: Option<&str>, told: &[&'static str]) -> Request<()> {
+    fn request(peer: Option<&str>, values: &[&'static str]) -> Request<()> {
         let mut request = Request::new(());
         let remote_addr: SocketAddr = "10.0.0.9:4000".parse().unwrap();
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: Some(remote_addr) });
         if let Some(service) = peer {
             request.extensions_mut().insert(PeerIdentity { service: service.to_owned() });
         }
-        for address in told {
+        for address in values {
             request.metadata_mut().append(CLIENT_ADDRESS.as_str(), address.parse().unwrap());
         }
         request
     }
 
     #[test]
-    fn a_clients_address_is_believed_of_the_gateway_and_where_nobody_has_a_name() {
-        let asked = |peer, told: &[&'static str]| client_address(&request(peer, told), "gateway").unwrap().to_string();
+    fn the_header_is_trusted_from_the_gateway_and_without_mutual_tls() {
+        let asked =
+            |peer, values: &[&'static str]| client_address(&request(peer, values), "gateway").unwrap().to_string();
         assert_eq!(asked(Some("gateway"), &["192.0.2.7"]), "192.0.2.7");
         assert_eq!(asked(None, &["2001:db8::1"]), "2001:db8::1");
         assert_eq!(asked(Some("developer"), &["192.0.2.7"]), "10.0.0.9");
         assert_eq!(asked(Some("gateway"), &[]), "10.0.0.9");
         assert_eq!(asked(Some("gateway"), &["rubbish"]), "10.0.0.9");
-        assert_eq!(asked(None, &["192.0.2.7", "192.0.2.8"]), "10.0.0.9", "of two neither counts");
+        assert_eq!(asked(None, &["192.0.2.7", "192.0.2.8"]), "10.0.0.9", "if there are two, neither counts");
     }
 }

@@ -22,7 +22,7 @@ use crate::tls::{PeerIdentity, PeerInfo, ServerTls};
 
 /// How long a client may take for its first bytes: after them HTTP/2 pings watch over the connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// The client's preface and the head of its settings.
+/// The length of the client's preface and the frame header of its settings.
 const HANDSHAKE_BYTES: usize = 24 + 9;
 /// How long a new connection waits for the slot of one that is being closed.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
@@ -31,12 +31,12 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A client's connection. Holds one of the server's places.
+/// A client's connection. Holds one of the server's slots.
 pub(crate) struct Connection {
     wire: Wire,
     peer: Option<PeerIdentity>,
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// When the client must have sent enough, and how much is missing; gone once it has.
+    /// The deadline for the client's first bytes, and how many are missing; `None` once they have arrived.
     handshake: Option<(Pin<Box<Sleep>>, usize)>,
     /// The deadline for the client's close; set once the server's side is shut down.
     linger: Option<Pin<Box<Sleep>>>,
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
-/// What bytes go over.
+/// The byte stream of a connection.
 enum Wire {
     Plain(TcpStream),
     Secured(Box<TlsStream<TcpStream>>),
@@ -67,13 +67,13 @@ impl Wire {
     }
 }
 
-/// Both directions.
+/// A stream in both directions.
 trait Io: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
-/// Accepts on `listener` while one of `places` is free; `kill` breaks the connections. With `tls` a connection is one
-/// once it has shaken hands, which many do side by side.
+/// Accepts connections on `listener` while one of `places` is free; `kill` aborts the connections. With `tls`, a connection
+/// is returned after its handshake; handshakes run concurrently.
 pub(crate) fn incoming(
     listener: TcpListener,
     places: usize,
@@ -89,7 +89,7 @@ pub(crate) fn incoming(
     })
 }
 
-/// Takes connections and secures them.
+/// Accepts connections and does their TLS handshakes.
 struct Acceptor {
     listener: TcpListener,
     places: Arc<Semaphore>,
@@ -152,7 +152,7 @@ async fn accept(
             match listener.accept().await {
                 Ok((stream, _)) => *waiting = Some(stream),
                 Err(error) => {
-                    tracing::debug!(%error, "connection could not be accepted");
+                    tracing::debug!(%error, "connection can't be accepted");
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
@@ -166,7 +166,7 @@ async fn accept(
         let Some(stream) = waiting.take() else { continue };
         match (place, stream.set_nodelay(true)) {
             (Some(place), Ok(())) => return (stream, place),
-            (None, _) => tracing::debug!("connection refused: the maximum is in use"),
+            (None, _) => tracing::debug!("connection refused: the maximum number is open"),
             (_, Err(error)) => tracing::debug!(%error, "connection closed before it was served"),
         }
     }

@@ -13,19 +13,19 @@ pub struct Details {
     pub reason: Option<String>,
     /// Domain of the reason.
     pub domain: Option<String>,
-    /// Facts for programs.
+    /// Metadata for programs.
     pub metadata: HashMap<String, String>,
-    /// Fields at fault.
+    /// Invalid fields.
     pub violations: Vec<FieldViolation>,
     /// Preconditions that don't hold.
     pub preconditions: Vec<Precondition>,
     /// Quotas that are used up.
     pub quotas: Vec<Quota>,
-    /// When a repeat may succeed.
+    /// When a retry may succeed.
     pub retry_after: Option<Duration>,
 }
 
-/// A field at fault.
+/// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
     /// Path of the field.
@@ -39,7 +39,7 @@ pub struct FieldViolation {
 pub struct Precondition {
     /// Its kind, such as `STOCK`.
     pub kind: String,
-    /// What it is about, such as a resource's name.
+    /// Its subject, such as a resource's name.
     pub subject: String,
     /// What is wrong and what to do.
     pub description: String,
@@ -48,7 +48,7 @@ pub struct Precondition {
 /// A quota that is used up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota {
-    /// Whose it is.
+    /// Its subject.
     pub subject: String,
     /// What is limited.
     pub description: String,

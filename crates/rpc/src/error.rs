@@ -9,7 +9,7 @@ use flotilla_wire::{UnknownEncoding, WireError};
 use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
 
-/// Domain of every reason (`google.rpc.ErrorInfo.domain`): the one that the contracts' own checks give.
+/// Domain of every reason (`google.rpc.ErrorInfo.domain`), the same as that of the contracts' validation errors.
 pub use flotilla_proto::requests::ERROR_DOMAIN as DOMAIN;
 
 use crate::{Precondition, Quota};
@@ -50,7 +50,7 @@ impl RpcError {
         Self::new(Code::Internal, "INTERNAL", "internal error")
     }
 
-    /// Adds a field that is at fault (`google.rpc.BadRequest`).
+    /// Adds an invalid field (`google.rpc.BadRequest`).
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
         self.0.violations.push((field.into(), description.into()));
@@ -58,7 +58,7 @@ impl RpcError {
     }
 
     /// Adds a precondition that doesn't hold (`google.rpc.PreconditionFailure`): its kind (upper snake, such as `STOCK`),
-    /// what it is about (`products/..`), and what to do.
+    /// its subject (`products/..`), and what to do.
     #[must_use]
     pub fn precondition(
         mut self,
@@ -71,7 +71,7 @@ impl RpcError {
         self
     }
 
-    /// Adds a quota that is used up (`google.rpc.QuotaFailure`): whose it is, and what is limited.
+    /// Adds a quota that is used up (`google.rpc.QuotaFailure`): its subject, and what is limited.
     #[must_use]
     pub fn quota(mut self, subject: impl Into<String>, description: impl Into<String>) -> Self {
         self.0.quotas.push(Quota { subject: subject.into(), description: description.into() });
@@ -85,7 +85,7 @@ impl RpcError {
         self
     }
 
-    /// Adds a fact for programs (`google.rpc.ErrorInfo.metadata`).
+    /// Adds metadata for programs (`google.rpc.ErrorInfo.metadata`).
     #[must_use]
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.metadata.insert(key.into(), value.into());
@@ -107,7 +107,7 @@ impl RpcError {
         &self.0.message
     }
 
-    /// Fields at fault, each with its description.
+    /// Invalid fields, each with its description.
     pub fn violations(&self) -> &[(String, String)] {
         &self.0.violations
     }
@@ -128,15 +128,15 @@ impl std::error::Error for RpcError {}
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
         let Inner { code, reason, message, violations, preconditions, quotas, retry_after, metadata } = *error.0;
-        // What a caller sent may be in any of it, and errors get about: into logs, spans, tickets.
-        let told = |text: String| scrub(&text).into_owned();
-        let metadata = metadata.into_iter().map(|(key, value)| (key, told(value))).collect::<HashMap<_, _>>();
+        // An error may repeat what a caller sent, and ends up in logs, spans and tickets: secrets must be masked.
+        let scrubbed = |text: String| scrub(&text).into_owned();
+        let metadata = metadata.into_iter().map(|(key, value)| (key, scrubbed(value))).collect::<HashMap<_, _>>();
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
         for (field, description) in violations {
-            details.add_bad_request_violation(told(field), told(description));
+            details.add_bad_request_violation(scrubbed(field), scrubbed(description));
         }
         for Precondition { kind, subject, description } in preconditions {
-            details.add_precondition_failure_violation(kind, told(subject), told(description));
+            details.add_precondition_failure_violation(kind, scrubbed(subject), scrubbed(description));
         }
         for Quota { subject, description } in quotas {
             details.add_quota_failure_violation(subject, description);
@@ -144,7 +144,7 @@ impl From<RpcError> for Status {
         if let Some(delay) = retry_after {
             details.set_retry_info(Some(delay));
         }
-        flotilla_proto::status::with_details(code, &told(message), details)
+        flotilla_proto::status::with_details(code, &scrubbed(message), details)
     }
 }
 
@@ -160,7 +160,7 @@ pub fn not_found(resource: &str) -> RpcError {
     RpcError::new(Code::NotFound, "NOT_FOUND", format!("{resource} does not exist")).metadata("resource", resource)
 }
 
-/// Collects every field at fault, so that a client gets all at once.
+/// Collects all invalid fields, so that a client gets them at once.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<(String, String)>);
 
@@ -170,19 +170,19 @@ impl Violations {
         Self::default()
     }
 
-    /// Notes a field at fault.
+    /// Adds an invalid field.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.0.push((field.into(), description.into()));
     }
 
-    /// Notes the field unless `holds`.
+    /// Adds the field unless `holds`.
     pub fn check(&mut self, holds: bool, field: &str, description: &str) {
         if !holds {
             self.add(field, description);
         }
     }
 
-    /// Keeps the value of `result`, or takes its violations over.
+    /// Returns the value of `result`, or adds its violations.
     pub fn take<T>(&mut self, result: Result<T, RpcError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -193,7 +193,7 @@ impl Violations {
         }
     }
 
-    /// Fails with `INVALID_ARGUMENT` if any field is at fault.
+    /// Fails with `INVALID_ARGUMENT` if any field is invalid.
     ///
     /// # Errors
     /// All violations in one error.
@@ -216,8 +216,12 @@ impl From<WireError> for RpcError {
             WireError::Incomplete => (Code::InvalidArgument, "MESSAGE_INCOMPLETE"),
             WireError::NotGzip => (Code::InvalidArgument, "COMPRESSION_BROKEN"),
         };
-        let told = Self::new(code, reason, error.to_string());
-        if let WireError::TooLarge { limit } = error { told.metadata("limit_bytes", limit.to_string()) } else { told }
+        let mapped = Self::new(code, reason, error.to_string());
+        if let WireError::TooLarge { limit } = error {
+            mapped.metadata("limit_bytes", limit.to_string())
+        } else {
+            mapped
+        }
     }
 }
 
@@ -249,17 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_sent_isnt_told_again_where_it_is_a_secret() {
+    fn secrets_that_a_caller_sent_are_masked() {
         let status: Status =
-            invalid("filter", "\"ann@example.com\" is no field").metadata("given", "4111111111111111").into();
+            invalid("filter", "unknown field \"ann@example.com\"").metadata("given", "4111111111111111").into();
         let details = Details::of(&status);
-        assert_eq!(status.message(), "filter: \"[email]\" is no field");
-        assert_eq!(details.violations[0].description, "\"[email]\" is no field");
+        assert_eq!(status.message(), "filter: unknown field \"[email]\"");
+        assert_eq!(details.violations[0].description, "unknown field \"[email]\"");
         assert_eq!(details.metadata["given"], "[card]");
     }
 
     #[test]
-    fn preconditions_and_quotas_are_told_apart() {
+    fn preconditions_and_quotas_have_their_own_details() {
         let status: Status = RpcError::new(Code::FailedPrecondition, "INSUFFICIENT_STOCK", "too few")
             .precondition("STOCK", "products/tea", "order fewer")
             .quota("user", "calls a second")
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn all_violations_are_told_at_once() {
+    fn all_violations_are_reported_at_once() {
         let mut violations = Violations::new();
         violations.check(false, "a", "must be set");
         violations.check(true, "b", "must be set");

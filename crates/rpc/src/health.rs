@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health`: the whole server (`""`) and each service follow one switch, the readiness.
+//! `grpc.health.v1.Health`: the whole server (`""`) and each service report the readiness.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl HealthHandle {
 pub(crate) struct HealthService {
     handle: HealthHandle,
     services: Vec<String>,
-    /// Ends the watches, with a last word, so that they don't hold up the drain.
+    /// Ends the watches with a last status, so that they don't delay the drain.
     shutdown: CancellationToken,
 }
 
@@ -77,7 +77,7 @@ impl Health for HealthService {
         let changes = WatchStream::new(self.handle.0.subscribe())
             .map(move |serving| Ok(answer(if known { status(serving) } else { ServingStatus::ServiceUnknown })))
             .take_until(self.shutdown.clone().cancelled_owned());
-        // The last word of a server that goes.
+        // The last status before the shutdown.
         let last = if known { ServingStatus::NotServing } else { ServingStatus::ServiceUnknown };
         Ok(Response::new(Box::pin(changes.chain(futures::stream::once(async move { Ok(answer(last)) })))))
     }

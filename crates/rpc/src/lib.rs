@@ -2,12 +2,12 @@
 //!
 //! Guarantees:
 //! * A method without an access rule is denied; a call without a valid token never reaches a handler.
-//! * Every unary call has a deadline, and what is left of it travels on with each call made by [`Channel`].
-//! * A channel uses every address of its name, leaves one that falls silent or fails, and repeats only what is safe.
-//! * A panic in a handler becomes `INTERNAL` and the process lives on; overload is refused early with a hint when to retry.
+//! * Every unary call has a deadline, and the remaining time is passed on with each call made by [`Channel`].
+//! * A channel uses every address of its name, stops using one that is silent or fails, and retries only what is safe.
+//! * A panic in a handler becomes `INTERNAL` and the process continues; overload is refused early with a retry delay.
 //! * An error carries a stable reason and, where the input is at fault, the names of the fields.
 //!
-//! Owns no table and no subject. Nothing here is global: registry, keys and clock are passed in.
+//! It has no tables, no subjects and no global state: registry, keys and clock are passed in.
 
 pub mod name;
 pub mod reasons;

@@ -11,7 +11,7 @@ use crate::AccessRules;
 use crate::access::Rule;
 use crate::layers::metrics::{MethodMetrics, RpcMetrics};
 
-/// A method of an added service, or the stand-in for everything else.
+/// A method of an added service, or the placeholder for all others.
 #[derive(Debug)]
 pub(crate) struct Method {
     /// The path without its leading slash, or `unknown`.
@@ -25,7 +25,7 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// Whether either side sends a stream: such a call has no deadline but its own.
+    /// Whether either side sends a stream: such a call has only the deadline that its client sets.
     pub fn is_stream(&self) -> bool {
         self.rule.client_streaming || self.rule.server_streaming
     }
@@ -97,14 +97,14 @@ impl MethodTable {
     }
 }
 
-/// A method as a descriptor set has it.
+/// A method in a descriptor set.
 struct Described {
     service: String,
     method: String,
     rule: Rule,
 }
 
-/// The methods of a descriptor set. The sets are compiled in: one that can't be read gives none.
+/// The methods of a descriptor set. The sets are compiled in; one that can't be decoded has none.
 fn described(encoded: &[u8]) -> Vec<Described> {
     let set = FileDescriptorSet::decode(encoded).unwrap_or_default();
     let mut all = Vec::new();

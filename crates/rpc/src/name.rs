@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_gives_its_id_back() {
+    fn the_id_is_parsed_from_a_name() {
         let id = Uuid::from_u128(7);
         assert_eq!(parse_uuid("name", "users", &of("users", id)).unwrap(), id);
         assert_eq!(parse("name", "products", "products/tea-1").unwrap(), "tea-1");
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_by_field() {
+    fn an_invalid_name_is_refused_by_field() {
         for value in ["", "users", "users/", "orders/1", "users/1/2", "users/a b", "/users/1", "users/1/"] {
             let error = parse("user", "users", value).unwrap_err();
             assert_eq!(error.violations()[0].0, "user", "{value}");

@@ -73,7 +73,7 @@ impl State {
     }
 }
 
-/// An arriving request. It is dropped when the request has arrived or was given up.
+/// An arriving request. It is dropped when the request has arrived or was cancelled.
 #[derive(Debug)]
 pub struct PendingBody {
     pending: Arc<PendingBodies>,
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_arrived_or_was_displaced_is_forgotten() {
+    fn arrived_and_evicted_requests_are_removed() {
         let pending = PendingBodies::new(1);
         let first = pending.enter(None);
         let second = pending.enter(None);

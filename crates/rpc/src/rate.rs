@@ -1,8 +1,7 @@
-//! How often each of many may call: one token bucket for each key, in bounded memory.
+//! Rate limits: one token bucket per key, in bounded memory.
 //!
-//! A bucket is one number (the generic cell rate algorithm: the time at which it will be full again), so that a call
-//! costs a look into a map. Beyond the bound the bucket that was used longest ago is forgotten, which errs on the side
-//! of the caller.
+//! A bucket is one number (the generic cell rate algorithm: the time at which it will be full again), so that a call costs
+//! one lookup in a map. Beyond the maximum number, the least recently used bucket is dropped, which favours the caller.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -13,39 +12,39 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Parts of the map, each with its lock. A power of two.
+/// Shards of the map, each with its own lock. A power of two.
 const SHARDS: usize = 16;
 
-/// What a bucket takes, in bytes: key, time and its place in list and table.
+/// The memory of a bucket in bytes: key, time, and entries in list and table.
 const KEY_BYTES: u64 = 128;
-/// The part of a limited memory that the buckets of one limiter may fill: a thirty-second.
+/// The divisor of limited memory that gives the part of one limiter's buckets.
 const MEMORY_PART: u64 = 32;
 
-/// How many calls a second, and how many at once.
+/// Calls per second, and burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Calls a second in the long run; 0: no limit.
+    /// Calls per second in the long run; 0: no limit.
     pub per_second: u32,
-    /// Calls that may come at once after a rest; at least one.
+    /// Calls that may be made at once after a pause; at least one.
     pub burst: u32,
 }
 
 /// Token buckets by key.
 pub struct RateLimiter<K> {
     shards: Vec<Mutex<LruCache<K, u64>>>,
-    /// Most keys of a shard.
+    /// Maximum number of keys in a shard.
     each: usize,
     hasher: RandomState,
     began: Instant,
-    /// Asked at each call, for it may change.
+    /// Read at each call, because it may change.
     rate: Box<dyn Fn() -> Rate + Send + Sync>,
 }
 
 impl<K: Hash + Eq> RateLimiter<K> {
-    /// Buckets for at most about `keys` keys (fewer where memory is limited), of the rate that `rate` gives whenever it is asked.
+    /// Buckets for at most about `keys` keys (fewer if memory is limited), with the current result of `rate`.
     pub fn new(rate: impl Fn() -> Rate + Send + Sync + 'static, keys: usize) -> Self {
         Self {
-            // Bounded by `take`: a map that knows its bound takes all of its memory at once.
+            // The bound is enforced in `take`: a bounded map would allocate all of its memory at once.
             shards: (0..SHARDS).map(|_| Mutex::new(LruCache::unbounded())).collect(),
             each: (Limits::of_process().pieces(keys, KEY_BYTES, MEMORY_PART) / SHARDS).max(1),
             hasher: RandomState::new(),
@@ -54,7 +53,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
         }
     }
 
-    /// Takes a token out of `key`'s bucket.
+    /// Takes a token from `key`'s bucket.
     ///
     /// # Errors
     /// The bucket is empty: how long until it holds one.
@@ -71,7 +70,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
         Ok(())
     }
 
-    /// Whether `key`'s bucket holds so many tokens, which stay in it.
+    /// Checks that `key`'s bucket holds this many tokens, without taking them.
     ///
     /// # Errors
     /// It holds fewer: how long until it holds them.
@@ -83,7 +82,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
         if ahead > depth { Err(Duration::from_nanos(ahead - depth)) } else { Ok(()) }
     }
 
-    /// Takes up to `tokens` tokens out of `key`'s bucket, as many as it holds.
+    /// Takes up to `tokens` tokens from `key`'s bucket, as many as it holds.
     pub fn charge(&self, key: K, tokens: u32) {
         let Some((cost, depth)) = self.prices() else { return };
         let now = self.now();
@@ -93,8 +92,8 @@ impl<K: Hash + Eq> RateLimiter<K> {
         self.put(&mut buckets, key, charged.min(now.saturating_add(depth)).max(full));
     }
 
-    /// What a call costs, in nanoseconds of the bucket's time, and how far a bucket may be ahead of now; `None` where
-    /// there is no limit.
+    /// The cost of a call in nanoseconds of the bucket's time, and how far a bucket may be ahead of now; `None` if there is
+    /// no limit.
     fn prices(&self) -> Option<(u64, u64)> {
         let rate = (self.rate)();
         let cost = 1_000_000_000_u64.checked_div(u64::from(rate.per_second))?.max(1);
@@ -152,11 +151,11 @@ mod tests {
         limiter.check(&1, 5).unwrap();
         limiter.check(&1, 6).unwrap_err();
         let taken = (0..100).filter(|_| limiter.take(1).is_ok()).count();
-        assert_eq!(taken, 5, "a rest fills the bucket, and no more");
+        assert_eq!(taken, 5, "a pause fills the bucket, and no more");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_charged_is_waited_for_and_never_longer_than_an_empty_bucket_takes() {
+    async fn a_charge_delays_later_calls_by_at_most_the_time_to_fill_an_empty_bucket() {
         let limiter = limiter(10, 5, 1000);
         limiter.charge(1, 3);
         limiter.take(1).unwrap();
@@ -164,12 +163,12 @@ mod tests {
         limiter.take(1).unwrap_err();
         limiter.charge(1, 1_000);
         tokio::time::advance(Duration::from_millis(100)).await;
-        limiter.take(1).expect("a bucket is never emptier than empty");
+        limiter.take(1).expect("a bucket is never below empty");
         limiter.take(2).expect("another key isn't charged");
     }
 
     #[test]
-    fn keys_are_bounded_however_many_come() {
+    fn the_number_of_keys_is_bounded() {
         let limiter = limiter(1, 1, 160);
         for key in 0..10_000 {
             let _ = limiter.take(key);
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rate_that_changes_holds_from_the_next_call() {
+    async fn a_changed_rate_applies_from_the_next_call() {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicU32, Ordering};
         let per_second = Arc::new(AtomicU32::new(1));

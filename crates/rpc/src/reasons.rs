@@ -1,4 +1,4 @@
-//! Every reason that an error of the fleet may carry: the one list of them, from which `docs/errors.md` is made.
+//! The list of all reasons of the fleet's errors, from which `docs/errors.md` is generated.
 //!
 //! A reason is stable: programs compare it. Tests check that the code uses only reasons listed here, each with
 //! the code given here.
@@ -20,29 +20,29 @@ pub struct Reason {
     pub code: Code,
     /// The HTTP status that it comes with over REST.
     pub http: u16,
-    /// Whether the same call may succeed later without anyone changing anything.
+    /// Whether the same call may succeed later without any change.
     pub retryable: bool,
-    /// What has happened.
+    /// What happened.
     pub meaning: &'static str,
     /// What the caller can do.
     pub remedy: &'static str,
 }
 
-/// All that is known of a reason; more than one where it comes with several codes.
+/// The entries of a reason; several if it is used with several codes.
 pub fn find(name: &str) -> impl Iterator<Item = &'static Reason> {
     REASONS.iter().flat_map(|group| group.reasons).filter(move |reason| reason.name == name)
 }
 
-/// Reasons by which a server that is well refuses with `UNAVAILABLE`, because somebody wants it to: they count neither
-/// for a breaker nor for the ejection of an address.
+/// Reasons with which a healthy server refuses calls as `UNAVAILABLE` on purpose: they count neither for a breaker nor for
+/// the ejection of an address.
 pub const ON_PURPOSE: &[&str] = &["ORDERS_PAUSED"];
 
-/// Reasons that belong together.
+/// A group of related reasons.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
-    /// What they are about.
+    /// The topic.
     pub title: &'static str,
-    /// They, by name.
+    /// The reasons, sorted by name.
     pub reasons: &'static [Reason],
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_group_is_in_order_and_no_reason_is_told_twice() {
+    fn each_group_is_sorted_and_no_reason_is_listed_twice() {
         let mut seen = std::collections::HashSet::new();
         for group in REASONS {
             assert!(group.reasons.is_sorted_by_key(|reason| reason.name), "{}", group.title);

@@ -13,10 +13,10 @@ use crate::{Channel, ChannelError, ClientSettings, channel};
 
 /// How long one fetch may take.
 const FETCH: Duration = Duration::from_secs(2);
-/// So many ended sessions in one answer say that more wait.
+/// Page size: a full page means that there are more ended sessions.
 const FULL: usize = 1000;
 
-/// Identity's `AuthService`, as far as the checking of tokens needs it.
+/// The part of identity's `AuthService` that token verification needs.
 #[derive(Debug, Clone)]
 pub struct RemoteKeys {
     client: AuthServiceClient<Channel>,
@@ -28,10 +28,10 @@ impl RemoteKeys {
         Self { client: AuthServiceClient::new(channel) }
     }
 
-    /// Keys of the identity service at `url`; connects when first asked.
+    /// Keys of the identity service at `url`; connects on first use.
     ///
     /// # Errors
-    /// The address isn't one.
+    /// The address is invalid.
     pub fn connect(url: &str, settings: &ClientSettings) -> Result<Self, ChannelError> {
         Ok(Self::new(channel(url, settings)?))
     }
@@ -43,7 +43,7 @@ impl KeySource for RemoteKeys {
         let mut client = self.client.clone();
         let answer = tokio::time::timeout(FETCH, client.get_json_web_key_set(GetJsonWebKeySetRequest {}))
             .await
-            .map_err(|_| KeysUnavailable("identity did not answer in time".to_owned()))?
+            .map_err(|_| KeysUnavailable("identity did not respond in time".to_owned()))?
             .map_err(|status| KeysUnavailable(status.message().to_owned()))?;
         Ok(answer.into_inner().keys.iter().filter_map(VerifyingKey::from_jwk).collect())
     }
@@ -51,7 +51,7 @@ impl KeySource for RemoteKeys {
 
 #[tonic::async_trait]
 impl RevocationSource for RemoteKeys {
-    /// Waits for the answer as long as its caller does.
+    /// Waits for the response; the caller limits the time.
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
         let mut client = self.client.clone();
         let request = ListRevokedSessionsRequest { cursor: cursor.to_owned() };

@@ -33,7 +33,7 @@ impl Routes {
             + 'static,
         S::Future: Send + 'static,
     {
-        // Generated services are always ready; each call gets a clone, which is a reference count.
+        // Generated services are always ready; each call gets a clone, which only increments a reference count.
         let call = move |request| -> BoxFuture<'static, _> { Box::pin(service.clone().call(request)) };
         self.0.insert(S::NAME, Arc::new(call));
     }

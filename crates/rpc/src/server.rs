@@ -1,4 +1,4 @@
-//! The server: services, rules and settings in; a drained shutdown out.
+//! The server: combines services, rules and settings, serves, and drains at shutdown.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,13 +30,13 @@ const CANCELLED_CALLS: usize = 16 * 1024;
 const RESET_CALLS: usize = 1 << 20;
 /// The largest header list that a client may send (the h2 default of 16 MiB invites abuse).
 const MAX_HEADERS: u32 = 16 * 1024;
-/// How long broken connections may take to go.
+/// How long aborted connections may take to close.
 const KILL_GRACE: Duration = Duration::from_secs(1);
 
 /// Serving failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The descriptors for reflection are broken.
+    /// The descriptors for reflection are invalid.
     #[error("reflection could not be set up: {0}")]
     Reflection(String),
     /// The transport failed.
@@ -47,7 +47,7 @@ pub enum ServeError {
     Tls(#[from] TlsError),
 }
 
-/// A gRPC server in the making: add services, then [`serve`](Self::serve).
+/// Builds a gRPC server: add services, then [`serve`](Self::serve).
 pub struct Server {
     settings: ServerSettings,
     authenticator: Option<Authenticator>,
@@ -107,16 +107,16 @@ impl Server {
         self.health.clone()
     }
 
-    /// The settings that the server was made with.
+    /// The server's settings.
     pub fn settings(&self) -> &ServerSettings {
         &self.settings
     }
 
-    /// The whole stack as a tower service, for those who bring their own transport. Once `shutdown` is cancelled,
+    /// The whole stack as a tower service, for other transports. Once `shutdown` is cancelled,
     /// streams end.
     ///
     /// # Errors
-    /// The descriptors for reflection are broken.
+    /// The descriptors for reflection are invalid.
     #[allow(clippy::type_complexity, reason = "a tower service, all of its bounds given")]
     pub fn into_service(
         self,

@@ -51,23 +51,23 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
 }
 
-/// What a unary call may take in the mean, in bytes: request, response and what is around them.
+/// The average memory of a unary call in bytes: request, response and overhead.
 const CALL_BYTES: u64 = 64 * 1024;
 /// The memory of an open stream, in bytes: its handler, its send buffer and its unread data.
 const STREAM_BYTES: u64 = 64 * 1024;
-/// The part of limited memory that unary calls may use, and that streams may use: a quarter each.
+/// The divisor of limited memory that gives the part of unary calls, and that of streams.
 const CALLS_PART: u64 = 4;
 
-/// The part of the memory that one request may use.
+/// The divisor of the memory that gives the maximum of one request.
 const MESSAGE_PART: u64 = 8;
 
-/// The largest request that may be allowed: one alone must not exhaust the memory.
+/// The largest request size that can be configured: one request must not exhaust the memory.
 fn message_room(memory: Option<u64>) -> u64 {
     memory.map_or(u64::MAX, |memory| memory / MESSAGE_PART)
 }
 
 impl ServerSettings {
-    /// Unary calls that may be in flight: `max_calls`, and no more than fill a quarter of a limited memory.
+    /// Unary calls that may be in flight: `max_calls`, but no more than fit into a quarter of limited memory.
     #[must_use]
     pub fn calls_at_once(&self) -> usize {
         Limits::of_process().pieces(self.max_calls, CALL_BYTES, CALLS_PART)
@@ -133,7 +133,7 @@ impl RateLimitSettings {
         Self::rate(&self.per_user)
     }
 
-    /// What one address may ask, as it is at any time.
+    /// The current rate of one address.
     pub fn address_rate(&self) -> impl Fn() -> Rate + use<> {
         Self::rate(&self.per_address)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Parts of the map, each with its lock. A power of two.
+/// Shards of the map, each with its own lock. A power of two.
 const SHARDS: usize = 16;
 
 /// The counters by key. Cheap to clone.
@@ -30,7 +30,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         Self { counts: Arc::new(Counts { shards, hasher: RandomState::new() }), most }
     }
 
-    /// Takes one of the share of `key`, until it is dropped. `None` if the share is used up.
+    /// Takes one item of `key`'s share, until it is dropped. `None` if the share is used up.
     #[must_use]
     pub fn take(&self, key: K) -> Option<Share<K>> {
         let mut counts = self.counts.shard(&key).lock();
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_has_its_share_and_is_forgotten_with_the_last_that_it_holds() {
+    fn each_key_has_its_share_and_is_removed_with_its_last_item() {
         let shares = Shares::new(2);
         let first = shares.take("a").unwrap();
         let _second = shares.take("a").unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_nothing_is_no_bound() {
+    fn a_share_of_zero_is_unlimited() {
         let shares = Shares::new(0);
         let taken: Vec<_> = (0..1000).map_while(|_| shares.take(1)).collect();
         assert_eq!(taken.len(), 1000);

@@ -1,8 +1,8 @@
-//! How many calls of one caller are worked on at the same time. Further ones wait for their turn, in the order in which
-//! they came, so that the calls of others find short queues at everything that is shared: processors, connection pools.
+//! Limits how many calls of one caller are processed at the same time. Further ones wait for their turn in order of arrival,
+//! so that the calls of others find short queues at shared resources such as processors and connection pools.
 //!
-//! A turn that is dropped is given back a moment later. A call that is cancelled may still be worked on, and a caller that
-//! cancels all its calls would otherwise start as many as it likes.
+//! A dropped turn is returned a moment later. A cancelled call may still be processed, and a caller that cancels all its
+//! calls could otherwise start as many as it likes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-/// Parts of the map, each with its lock. A power of two.
+/// Shards of the map, each with its own lock. A power of two.
 const SHARDS: usize = 16;
 
 /// The turns of all callers. Cheap to clone.
@@ -26,9 +26,9 @@ struct Inner<K: Hash + Eq> {
     callers: Arc<Callers<K>>,
     /// How long a dropped turn is kept.
     kept: Duration,
-    /// Dropped turns, by the time at which they are given back.
+    /// Dropped turns, by the time at which they are returned.
     dropped: Mutex<VecDeque<(Instant, Held<K>)>>,
-    /// A turn was dropped.
+    /// Notified when a turn was dropped.
     added: Notify,
 }
 
@@ -44,13 +44,13 @@ struct Callers<K> {
 struct Queue {
     at_work: usize,
     next: u64,
-    /// Oldest first.
+    /// Waiting calls, oldest first.
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
 impl<K: Hash + Eq + Clone> Turns<K> {
-    /// So many turns at a time for each caller, at least one. A turn that is dropped is `kept` for so long, and at least
-    /// until [`give_back`](Self::give_back) runs, which is for the caller to run.
+    /// This many turns at a time for each caller, at least one. A dropped turn is kept for the time `kept`, and at least until
+    /// [`give_back`](Self::give_back) runs, which the owner must run.
     #[must_use]
     pub fn new(turns: usize, kept: Duration) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
@@ -71,7 +71,7 @@ impl<K: Hash + Eq + Clone> Turns<K> {
         self.0.callers.waiting.load(Ordering::Relaxed)
     }
 
-    /// Gives back dropped turns when it is time; runs until it is dropped itself.
+    /// Returns dropped turns when they are due; runs until it is dropped.
     pub async fn give_back(&self) -> Infallible {
         loop {
             let next = self.0.dropped.lock().front().map(|(due, _)| *due);
@@ -85,7 +85,7 @@ impl<K: Hash + Eq + Clone> Turns<K> {
 }
 
 impl<K: Hash + Eq> Inner<K> {
-    /// Gives back the turns that are due.
+    /// Returns the turns that are due.
     fn settle(&self) {
         let now = Instant::now();
         let mut dropped = self.dropped.lock();
@@ -130,7 +130,7 @@ impl Queue {
         while self.at_work < turns
             && let Some((_, next)) = self.waiting.pop_first()
         {
-            // Otherwise that call is just being cancelled.
+            // Otherwise that call has just been cancelled.
             if next.send(()).is_ok() {
                 self.at_work += 1;
             }
@@ -138,7 +138,7 @@ impl Queue {
     }
 }
 
-/// What a call holds from the moment it asks for its turn.
+/// What a call holds from the moment it requests its turn.
 struct Held<K: Hash + Eq> {
     place: Place,
     callers: Arc<Callers<K>>,
@@ -153,7 +153,7 @@ enum Place {
 impl<K: Hash + Eq> Held<K> {
     async fn granted(&mut self) {
         if let Place::Waiting { granted, .. } = &mut self.place {
-            // The sender isn't dropped before it has sent: a queue with waiting calls is kept.
+            // The sender isn't dropped before it has sent: queues with waiting calls are kept.
             let _ = granted.await;
             self.place = Place::AtWork;
             self.callers.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -191,7 +191,7 @@ pub struct Turn<K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq> Turn<K> {
-    /// The call has been answered: the next one of its caller begins at once.
+    /// Returns the turn at once after a response, so that the caller's next call begins immediately.
     pub fn over(mut self) {
         drop(self.held.take());
     }

@@ -58,26 +58,26 @@ impl Confirmation {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 
     fn decide(yes: bool, losses: &[&str], answer: Option<&str>) -> (Result<()>, String) {
         let losses: Vec<String> = losses.iter().map(ToString::to_string).collect();
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         let mut bytes = answer.unwrap_or_default().as_bytes();
         let input: Option<&mut dyn BufRead> = if answer.is_some() { Some(&mut bytes) } else { None };
-        let outcome = Confirmation { yes }.decide("fleet --home b/ux reset", &losses, input, &mut said);
-        (outcome, String::from_utf8(said).unwrap())
+        let outcome = Confirmation { yes }.decide("fleet --home b/ux reset", &losses, input, &mut output);
+        (outcome, String::from_utf8(output).unwrap())
     }
 
     #[test]
     fn at_a_terminal_it_lists_the_losses_and_asks() {
         let losses = ["the databases in /b/ux/servers/data/postgres"];
         for answer in ["yes\n", "Y\n"] {
-            let (outcome, said) = decide(false, &losses, Some(answer));
+            let (outcome, output) = decide(false, &losses, Some(answer));
             outcome.unwrap();
-            assert!(said.contains(losses[0]), "{said}");
+            assert!(output.contains(losses[0]), "{output}");
         }
         for answer in ["no\n", "\n", "", "yse\n"] {
             assert!(decide(false, &losses, Some(answer)).0.is_err(), "{answer:?}");
@@ -89,9 +89,9 @@ mod tests {
         let losses = ["the streams in /b/ux/servers/data/nats"];
         let refusal = decide(false, &losses, None).0.unwrap_err().to_string();
         assert!(refusal.contains(losses[0]) && refusal.contains("`fleet --home b/ux reset --yes`"), "{refusal}");
-        let (outcome, said) = decide(true, &losses, None);
+        let (outcome, output) = decide(true, &losses, None);
         outcome.unwrap();
-        assert!(said.contains(losses[0]), "{said}");
+        assert!(output.contains(losses[0]), "{output}");
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn rows(service: &str, logging: &Value) -> Vec<[String; 6]> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

@@ -276,7 +276,7 @@ fn rotation(variable: impl Fn(&str) -> Option<String>) -> Result<Rotation> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

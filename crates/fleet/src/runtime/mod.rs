@@ -90,7 +90,7 @@ pub fn named(name: &str) -> Result<Box<dyn Runtime>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

@@ -8,7 +8,11 @@
 //!
 //! Attackers use addresses of their own (127.0.0.2, 127.0.1.x), as they would in the real world.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a panic fails the test, and tests run in real time"
+)]
 
 mod attackers;
 mod cancelled_calls;

@@ -4,7 +4,11 @@
 //! A fleet of the test's own, and a real Prometheus that evaluates the repository's own rules, ten times as fast. Run by
 //! `make test-faults`, which gets Prometheus; not among the tests of `cargo test`, which has none.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a panic fails the test, and tests run in real time"
+)]
 
 mod answers;
 mod exercise;

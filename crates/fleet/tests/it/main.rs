@@ -2,7 +2,7 @@
 //!
 //! The tests share one fleet and take turns, since some of them kill its members. Each ends with the checker.
 
-#![allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod backup;
 mod bad_input;

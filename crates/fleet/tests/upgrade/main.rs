@@ -5,7 +5,11 @@
 //! and new service, and the invariants hold at each halt. Run by `make upgrade-test`, which makes the builds; not among
 //! the tests of `cargo test`, which has none of them.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a panic fails the test, and tests run in real time"
+)]
 
 mod beside;
 mod crossing;

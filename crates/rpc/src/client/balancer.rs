@@ -26,7 +26,7 @@ use super::pool::{Found, Lane};
 use super::target::Target;
 use super::verdict::{counts_as_failure, timed_out};
 
-/// The addresses of a channel. Dropped, it ends their tasks.
+/// The addresses of a channel. Their tasks end when it is dropped.
 pub(crate) struct Balancer {
     wiring: Arc<Wiring>,
     endpoints: RwLock<Vec<Arc<Endpoint>>>,
@@ -100,7 +100,7 @@ impl Balancer {
             let rank = (2 * ejected + u8::from(tried.contains(&endpoint.address)), endpoint.pool(class).taken());
             ties = if best.is_some_and(|(least, _)| least == rank) { ties + 1 } else { 1 };
             let better = best.is_none_or(|(least, _)| rank < least);
-            // Each of several equals has the same chance.
+            // Ties are broken with equal probability.
             if better || (ties > 1 && self.wiring.jitter.one_in(ties)) {
                 best = Some((rank, endpoint));
             }
@@ -108,7 +108,7 @@ impl Balancer {
         let Some((_, best)) = best else { return Ok(None) };
         let others = endpoints.iter().filter(|endpoint| endpoint.is_ready() && !Arc::ptr_eq(endpoint, best));
         let mut none = NoConnection::Full;
-        // The others are tried only if the best has no room.
+        // The others are tried only if the best one is full.
         for endpoint in std::iter::once(best).chain(others) {
             match endpoint.take(class) {
                 Found::Place(sender, lane) => {
@@ -123,7 +123,7 @@ impl Balancer {
         Err(none)
     }
 
-    /// Why no call can be made, once everything that could have changed it since `began` has failed.
+    /// Why no call can be made, once every attempt since `began` has failed.
     fn hopeless_since(&self, class: Class, began: Instant) -> Option<Arc<io::Error>> {
         let endpoints = self.endpoints.read();
         if endpoints.is_empty() {
@@ -133,7 +133,7 @@ impl Balancer {
         endpoints.iter().map(|endpoint| endpoint.failed_since(class, began)).collect::<Option<Vec<_>>>()?.pop()
     }
 
-    /// Calls wait: connect, and look the names up again if there is nobody to connect to.
+    /// Calls are waiting: connects, and looks the names up again if there is no address to connect to.
     fn wake(&self) {
         let endpoints = self.endpoints.read();
         endpoints.iter().for_each(|endpoint| endpoint.demand());
@@ -142,7 +142,7 @@ impl Balancer {
         }
     }
 
-    /// Begins with the addresses that need no resolving, and looks for the others. Done at the first call.
+    /// Starts with the addresses that need no resolution, and resolves the others. Called at the first call.
     fn start(self: &Arc<Self>) {
         if self.started.load(Ordering::Acquire) {
             return;
@@ -151,7 +151,7 @@ impl Balancer {
             self.update(&self.discovery.literal());
             let discovery = self.discovery.clone();
             let balancer = Arc::downgrade(self);
-            let told = move |found: io::Result<Vec<_>>| {
+            let report = move |found: io::Result<Vec<_>>| {
                 let Some(balancer) = balancer.upgrade() else { return false };
                 match found {
                     Ok(addresses) => balancer.update(&addresses),
@@ -159,12 +159,12 @@ impl Balancer {
                 }
                 true
             };
-            AbortOnDropHandle::new(tokio::spawn(discovery.run(Arc::clone(&self.wiring), told)))
+            AbortOnDropHandle::new(tokio::spawn(discovery.run(Arc::clone(&self.wiring), report)))
         });
         self.started.store(true, Ordering::Release);
     }
 
-    /// Replaces the addresses. Calls at one that is gone end in peace.
+    /// Replaces the addresses. Calls to a removed address continue to their end.
     fn update(&self, addresses: &[(Arc<Target>, SocketAddr)]) {
         let mut endpoints = self.endpoints.write();
         let mut keepers = self.keepers.lock();
@@ -183,7 +183,7 @@ impl Balancer {
         self.wiring.changes.send_replace(());
     }
 
-    /// A lookup has failed, and there is no address of before.
+    /// A lookup has failed, and there is no previous address.
     fn unresolved(&self, cause: io::Error) {
         *self.unresolved.lock() = Some((Instant::now(), Arc::new(cause)));
         self.wiring.changes.send_replace(());
@@ -197,7 +197,7 @@ impl Balancer {
             let ejected = endpoints.iter().filter(|endpoint| endpoint.ejection.lock().is_active(now)).count();
             (endpoints.len(), ejected)
         };
-        // At most half of the addresses: the others would drown.
+        // At most half of the addresses: the others would be overloaded.
         let room = (ejected + 1) * 2 <= all;
         if endpoint.ejection.lock().failed(now, self.rules, room) {
             tracing::warn!(address = %endpoint.address, "address ejected after repeated failures");
@@ -213,7 +213,7 @@ impl Balancer {
 pub(crate) enum NoConnection {
     /// No address can be connected to.
     Unreachable(Arc<io::Error>),
-    /// All connections carry as many calls as they may.
+    /// All connections are full.
     Full,
 }
 
@@ -224,7 +224,7 @@ struct At {
     lane: Arc<Lane>,
 }
 
-/// A call's place at an address, until its end.
+/// A call's slot at an address, until its end.
 pub(crate) struct Lease {
     balancer: Arc<Balancer>,
     at: At,
@@ -244,7 +244,7 @@ impl Lease {
         &self.at.endpoint
     }
 
-    /// Notes how the call ended. A code that isn't a failure of the server counts as success.
+    /// Records how the call ended. A code that isn't a failure of the server counts as success.
     pub fn ended(&mut self, code: Code) {
         self.judge(counts_as_failure(code, self.began.elapsed()));
     }

@@ -1,16 +1,16 @@
-//! What a connection carries: unary calls or streams, and how many of them.
+//! The limits of a connection: how many unary calls or streams it carries.
 
 use super::methods::Method;
 use crate::ClientSettings;
 
-/// Unary calls on a connection, if the server allows as many.
+/// Maximum number of unary calls on a connection, if the server allows as many.
 const CALLS: u32 = 1024;
 /// Receive window of a unary call.
 const CALL_WINDOW: u32 = 64 * 1024;
 /// Receive window of a stream: there are many, and their callers may be slow.
 const STREAM_WINDOW: u32 = 16 * 1024;
 
-/// What a connection carries.
+/// The class of a connection's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// One message each way.
@@ -26,12 +26,12 @@ impl Class {
     }
 }
 
-/// The bounds of a class.
+/// The limits of a class.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Connections to one address.
+    /// Maximum number of connections to one address.
     pub connections: usize,
-    /// Calls on one connection.
+    /// Maximum number of calls on one connection.
     pub calls: u32,
     /// Receive window of a call.
     pub stream_window: u32,

@@ -1,5 +1,5 @@
-//! The circuit breaker of a service, by `grpc-status`: once most calls fail although their retries were used up, no
-//! further ones are made for a while; then one call at a time tries, and its success lets all of them through again.
+//! The circuit breaker of a service, by `grpc-status`: once most calls fail even after retries, it opens for a while; then
+//! it lets one trial call at a time through, and closes when one succeeds.
 //!
 //! Calls that were never sent don't count: the balancer handles servers that can't be reached.
 
@@ -14,10 +14,10 @@ use tonic::Code;
 use super::verdict::{counts_as_failure, timed_out};
 use crate::ClientSettings;
 
-/// Over how long failures are counted, in slices.
+/// The period over which failures are counted, in slices.
 const SLICE: Duration = Duration::from_secs(1);
 const SLICES: usize = 10;
-/// How many times the first pause a pause may grow to.
+/// The maximum pause, as a multiple of the first.
 const LONGEST: u32 = 2;
 
 /// The breaker of one service.
@@ -30,11 +30,11 @@ pub(crate) struct Breaker {
 }
 
 enum State {
-    /// Calls are made. Calls and failures of each slice; the slice that is being filled, and when it began.
+    /// Closed: calls are made. Calls and failures of each slice; the current slice, and when it began.
     Closed { counts: [(u32, u32); SLICES], slice: usize, since: Option<Instant> },
-    /// No calls are made until then.
+    /// Open: no calls are made until then.
     Open { until: Instant, pause: Duration },
-    /// One call tries.
+    /// Half-open: one trial call is made.
     Trying { pause: Duration },
 }
 
@@ -79,7 +79,7 @@ impl Breaker {
                         service = self.service,
                         calls,
                         failures,
-                        "service fails and isn't called for a while"
+                        "circuit breaker opened, service isn't called for a while"
                     );
                     *state = State::Open { until: now + self.pause, pause: self.pause };
                 }
@@ -89,7 +89,7 @@ impl Breaker {
                     let pause = (*pause * 2).min(self.pause * LONGEST);
                     State::Open { until: now + pause, pause }
                 } else {
-                    tracing::info!(service = self.service, "service has recovered, calling it again");
+                    tracing::info!(service = self.service, "circuit breaker closed, service has recovered");
                     CLOSED
                 };
             }
@@ -98,7 +98,7 @@ impl Breaker {
         }
     }
 
-    /// The trial ended without a word about the server: the next call tries.
+    /// The trial ended without telling anything about the server: the next call is a trial.
     fn release(&self, now: Instant) {
         let mut state = self.state.lock();
         if let State::Trying { pause } = *state {
@@ -107,7 +107,7 @@ impl Breaker {
     }
 }
 
-/// Moves on to the slice of `now`, and forgets those that have become old.
+/// Advances to the slice of `now`, and clears the expired ones.
 fn advance(counts: &mut [(u32, u32); SLICES], slice: &mut usize, since: &mut Option<Instant>, now: Instant) {
     let began = *since.get_or_insert(now);
     let passed = (now.saturating_duration_since(began).as_nanos() / SLICE.as_nanos()) as usize;
@@ -186,18 +186,18 @@ mod tests {
         assert!(!call(&breaker, now, false), "open");
         let later = now + Duration::from_secs(1);
         let trial = breaker.admit(later, None).ok().unwrap();
-        assert!(breaker.admit(later, None).is_err(), "one at a time");
+        assert!(breaker.admit(later, None).is_err(), "one trial at a time");
         drop(trial);
         assert!(call(&breaker, later, true), "a trial without an end makes room for the next");
         assert!(!call(&breaker, later + Duration::from_secs(1), false), "a failed one doubles the pause");
         assert!(call(&breaker, later + Duration::from_secs(2), false));
         for _ in 0..9 {
-            assert!(call(&breaker, later + Duration::from_secs(2), true), "closed, and all is forgotten");
+            assert!(call(&breaker, later + Duration::from_secs(2), true), "closed, and old failures are cleared");
         }
     }
 
     #[test]
-    fn few_calls_and_old_ones_say_nothing() {
+    fn few_calls_and_old_failures_do_not_open_it() {
         let (breaker, mut now) = (breaker(), Instant::now());
         for _ in 0..9 {
             assert!(call(&breaker, now, true));

@@ -78,7 +78,7 @@ pub(crate) async fn establish(
     };
     match tokio::time::timeout(settings.connect_timeout.0, connecting).await {
         Ok(established) => established,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection in time")),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the connection attempt timed out")),
     }
 }
 
@@ -102,7 +102,7 @@ impl SettingsReader {
         if let Some(most_streams) = most_streams(&frame.read)
             && let Some(frame) = self.settings_frame.take()
         {
-            // There is no receiver if the attempt was given up.
+            // There is no receiver if the attempt was cancelled.
             let _ = frame.found.send(most_streams);
         }
     }

@@ -17,9 +17,9 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
-/// Makes connections. Others than TCP's are for tests: pipes in memory, simulated networks.
+/// Opens connections. Implementations other than TCP are for tests: in-memory pipes, simulated networks.
 pub trait Connector: Send + Sync + 'static {
-    /// Connects to `address`, one of those that `target` has. May be given up at any time.
+    /// Connects to `address`, one of those of `target`. May be cancelled at any time.
     ///
     /// # Errors
     /// Nothing accepts connections at the address.
@@ -36,7 +36,7 @@ impl TcpConnector {
     /// A connector for these targets.
     ///
     /// # Errors
-    /// A target asks for TLS, and there are no usable certificates.
+    /// A target requires TLS, and there are no usable certificates.
     pub fn new(targets: &[Arc<Target>], settings: &ClientSettings) -> Result<Self, ChannelError> {
         let Some(secured) = targets.iter().find(|target| target.is_tls()) else {
             return Ok(Self { tls: None });

@@ -13,10 +13,10 @@ use super::target::Target;
 
 /// How long one lookup may take.
 const LOOKUP: Duration = Duration::from_secs(5);
-/// Shortest time between two lookups.
+/// Minimum time between two lookups.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What is to be found, and by whom.
+/// The names to resolve, and the resolver.
 #[derive(Clone)]
 pub(crate) struct Discovery {
     pub targets: Vec<Arc<Target>>,
@@ -24,14 +24,14 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    /// The addresses that stand in the URLs.
+    /// The addresses in the URLs.
     pub fn literal(&self) -> Vec<(Arc<Target>, SocketAddr)> {
         self.targets.iter().filter_map(|target| Some((Arc::clone(target), target.literal()?))).collect()
     }
 
-    /// Tells what it finds, or why it finds nothing, until `told` says that nobody wants to know any more. Ends at once if
-    /// there are no names.
-    pub async fn run(self, wiring: Arc<Wiring>, told: impl Fn(io::Result<Vec<(Arc<Target>, SocketAddr)>>) -> bool) {
+    /// Passes the addresses, or why there are none, to `report`, until that returns `false`. Ends at once if there are no
+    /// names.
+    pub async fn run(self, wiring: Arc<Wiring>, report: impl Fn(io::Result<Vec<(Arc<Target>, SocketAddr)>>) -> bool) {
         if self.targets.iter().all(|target| target.literal().is_some()) {
             return;
         }
@@ -42,7 +42,7 @@ impl Discovery {
                 match self.look_up(target).await {
                     Ok(addresses) => *known = addresses,
                     Err(error) => {
-                        tracing::debug!(host = target.host(), %error, "name could not be resolved");
+                        tracing::debug!(host = target.host(), %error, "name can't be resolved");
                         failure = Some(error);
                     }
                 }
@@ -57,7 +57,7 @@ impl Discovery {
                 Some(error) if addresses.is_empty() => Err(error),
                 _ => Ok(addresses),
             };
-            if !told(found) {
+            if !report(found) {
                 return;
             }
             pause(&wiring).await;
@@ -74,11 +74,11 @@ impl Discovery {
     }
 }
 
-/// Waits for the interval, give or take a quarter so that clients don't ask in step, or for a connection to fail.
+/// Waits for the interval, with a jitter of a quarter so that clients don't synchronize, or until a connection fails.
 async fn pause(wiring: &Wiring) {
     let interval = wiring.settings.resolve_interval.0;
     sleep(SHORTEST_PAUSE.min(interval)).await;
     let rest = interval * 3 / 4 + wiring.jitter.part_of(interval / 2);
-    // Cut short by trouble, which is no error.
+    // A failed connection ends the wait early, which is no error.
     let _ = timeout(rest, wiring.trouble.notified()).await;
 }

@@ -1,10 +1,10 @@
-//! Outlier ejection: an address that fails again and again is left alone for a while, and for longer each time.
+//! Outlier ejection: an address that keeps failing isn't called for a while, and for longer each time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many times the first length an ejection may grow to.
+/// The maximum length of an ejection, as a multiple of the first.
 const LONGEST: u32 = 32;
 
 /// When an address is ejected, and for how long.
@@ -16,7 +16,7 @@ pub(crate) struct Rules {
     pub first: Duration,
 }
 
-/// What is known of one address.
+/// The record of one address.
 #[derive(Debug, Default)]
 pub(crate) struct Ejection {
     /// Failures since the last success.
@@ -26,12 +26,12 @@ pub(crate) struct Ejection {
 }
 
 impl Ejection {
-    /// Whether the address is left alone now.
+    /// Whether the address is ejected now.
     pub fn is_active(&self, now: Instant) -> bool {
         self.last.is_some_and(|(_, end)| now < end)
     }
 
-    /// The address answered well. What it did wrong is forgotten once it has been back for as long as it was away.
+    /// Records a success. Past failures are forgotten once the address has been back for as long as it was ejected.
     pub fn succeeded(&mut self, now: Instant) {
         if self.is_active(now) {
             return;
@@ -42,8 +42,8 @@ impl Ejection {
         }
     }
 
-    /// The address failed. Whether it is ejected by that, which happens only where there is `room`. One that has just
-    /// come back is on probation: its first failure is enough.
+    /// Records a failure, and returns whether the address is ejected, which happens only if there is `room`. An address that
+    /// has just come back is ejected again at its first failure.
     pub fn failed(&mut self, now: Instant, rules: Rules, room: bool) -> bool {
         if self.is_active(now) {
             return false;
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_came_back_is_on_probation_until_it_has_proven_itself() {
+    fn an_address_that_came_back_is_ejected_at_its_first_failure_until_it_has_recovered() {
         let (mut ejection, now) = (Ejection::default(), Instant::now());
         while !ejection.failed(now, RULES, true) {}
         let back = now + Duration::from_secs(1);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_ejected_without_room() {
+    fn no_address_is_ejected_without_room() {
         let (mut ejection, now) = (Ejection::default(), Instant::now());
         assert!((0..10).all(|_| !ejection.failed(now, RULES, false)));
     }

@@ -20,22 +20,22 @@ use super::pool::{Found, Pool};
 use super::target::Target;
 use crate::ClientSettings;
 
-/// Shortest pause between two attempts to connect, however many calls wait.
+/// Minimum pause between two connection attempts, however many calls wait.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
-/// Longest first pause when no call waits; doubles with each failure.
+/// Maximum first pause if no call waits; doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// A connection that lived for so long was a good one.
+/// A connection that lasted for this long counts as successful.
 const STABLE: Duration = Duration::from_secs(1);
 /// How often a further connection is checked, and closed if it carries no call.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What the tasks of a channel share.
+/// The shared state of a channel's tasks.
 pub(crate) struct Wiring {
     pub connector: Arc<dyn Connector>,
     pub settings: ClientSettings,
-    /// Notified when a waiting call should check again.
+    /// Notified when waiting calls should check again.
     pub changes: watch::Sender<()>,
-    /// Notified when a connection failed: names may have new addresses.
+    /// Notified when a connection has failed: names may have new addresses.
     pub trouble: Notify,
     pub jitter: Jitter,
 }
@@ -157,7 +157,7 @@ impl Endpoint {
         let established = match self.connect(pool, &wiring).await {
             Ok(established) => established,
             Err(cause) => {
-                tracing::debug!(address = %self.address, ?class, %cause, "no further connection");
+                tracing::debug!(address = %self.address, ?class, %cause, "further connection failed");
                 pool.fail(cause);
                 wiring.changes.send_replace(());
                 return;
@@ -192,7 +192,7 @@ impl Endpoint {
     async fn pause(&self, failures: u32, wiring: &Wiring) {
         sleep(SHORTEST_PAUSE).await;
         let longest = wiring.settings.reconnect_pause.0;
-        // Cut short by a call that waits, which is no error.
+        // A waiting call ends the pause early, which is no error.
         let _ = timeout(wiring.jitter.backoff(FIRST_PAUSE, failures, longest), self.demand.notified()).await;
     }
 }

@@ -17,15 +17,15 @@ pub(crate) struct Method {
     pub name: String,
     /// Whether the client sends a stream.
     pub client_streaming: bool,
-    /// Whether the server answers with a stream.
+    /// Whether the server returns a stream.
     pub server_streaming: bool,
-    /// Whether a request is known to be one message: it is kept, to be sent again where no server has begun it.
+    /// Whether a request is known to be one message, which is kept and sent again if no server has begun to process it.
     pub kept: bool,
-    /// How long a call may take where the caller doesn't say.
+    /// The default deadline of a call.
     pub deadline: Option<Duration>,
-    /// Whether a call whose end isn't known may be made again.
+    /// Whether a call with an unknown outcome may be retried.
     pub repeatable: bool,
-    /// Its service's; `None` for health, which has to tell the truth.
+    /// The breaker of its service; `None` for health checks, which must always be sent.
     pub breaker: Option<Arc<Breaker>>,
     /// Its counters.
     pub metrics: Option<MethodMetrics>,
@@ -90,7 +90,7 @@ impl Method {
 }
 
 fn health() -> Vec<MethodPolicy> {
-    // Compiled in: a set that can't be read describes nothing.
+    // The set is compiled in; one that can't be decoded describes no methods.
     DescriptorPool::decode(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .map(|pool| flotilla_proto::policy::of(&pool))
         .unwrap_or_default()

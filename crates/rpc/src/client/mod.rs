@@ -10,8 +10,7 @@
 //!   is ever sent twice.
 //! * Every unary call has a deadline. Deadline, request id and trace of the call being served are passed on.
 //!
-//! Tasks (one for each address and each connection, one for the names) belong to the channel and end with its last
-//! clone.
+//! The channel's tasks (one per address and connection, one for the names) end with its last clone.
 
 mod balancer;
 mod bounds;
@@ -60,7 +59,7 @@ use layers::{Layer as _, Stack};
 use methods::Methods;
 use resolver::SystemResolver;
 
-/// The way to a service, for generated clients. Cheap to clone; connects when first used, and reconnects by itself.
+/// A channel to a service, for generated clients. Cheap to clone; connects on first use, and reconnects automatically.
 #[derive(Clone)]
 pub struct Channel {
     shared: Arc<Shared>,
@@ -74,16 +73,16 @@ struct Shared {
     stack: Stack,
 }
 
-/// A channel to `url`: `http://host:port`, `https://host:port` (then with the settings' certificates), or a list of them
-/// parted by commas. Connects lazily.
+/// A channel to `url`: `http://host:port`, `https://host:port` (with the settings' certificates), or a comma-separated list
+/// of them. Connects lazily.
 ///
 /// # Errors
-/// `url` isn't an address, or the certificates can't be used.
+/// `url` is invalid, or the certificates can't be used.
 pub fn channel(url: &str, settings: &ClientSettings) -> Result<Channel, ChannelError> {
     ChannelBuilder::new(settings).connect(url)
 }
 
-/// A channel in the making.
+/// Builds a channel.
 pub struct ChannelBuilder {
     settings: ClientSettings,
     metrics: Option<ClientMetrics>,
@@ -104,38 +103,38 @@ impl ChannelBuilder {
         }
     }
 
-    /// Counts its calls.
+    /// Records its calls in these metrics.
     #[must_use]
     pub fn metrics(mut self, metrics: &ClientMetrics) -> Self {
         self.metrics = Some(metrics.clone());
         self
     }
 
-    /// Knows further methods: whether they may be repeated, and their deadlines.
+    /// Adds methods: whether they may be retried, and their deadlines.
     #[must_use]
     pub fn methods(mut self, methods: &[MethodPolicy]) -> Self {
         self.methods.extend_from_slice(methods);
         self
     }
 
-    /// Asks `resolver` for addresses.
+    /// Resolves names with `resolver`.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.resolver = Arc::new(resolver);
         self
     }
 
-    /// Connects by `connector`.
+    /// Connects with `connector`.
     #[must_use]
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Some(Arc::new(connector));
         self
     }
 
-    /// The channel to `url`, as [`channel`] has it.
+    /// The channel to `url`; see [`channel`].
     ///
     /// # Errors
-    /// `url` isn't an address, or the certificates can't be used.
+    /// `url` is invalid, or the certificates can't be used.
     pub fn connect(self, url: &str) -> Result<Channel, ChannelError> {
         let targets = Target::parse(url)?;
         let connector = match self.connector {
@@ -165,10 +164,10 @@ impl fmt::Debug for ChannelBuilder {
 }
 
 impl Channel {
-    /// The same channel sending `token` with each call that brings none of its own.
+    /// The same channel, sending `token` with each call that has none of its own.
     ///
     /// # Errors
-    /// The token can't stand in a header.
+    /// The token isn't a valid header value.
     pub fn with_token(&self, token: &str) -> Result<Self, http::header::InvalidHeaderValue> {
         Ok(Self { authorization: Some(layers::token::bearer(token)?), ..self.clone() })
     }
@@ -189,7 +188,7 @@ impl Service<Request<Body>> for Channel {
         Poll::Ready(Ok(()))
     }
 
-    /// A failure of the transport is a status with a source: `UNAVAILABLE`, in most cases.
+    /// A transport failure is a status with a source, in most cases `UNAVAILABLE`.
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         let call = layers::prepare(request, &shared.methods, &shared.settings, self.authorization.as_ref());
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secured_address_needs_certificates() {
+    fn an_https_address_needs_certificates() {
         let refused = channel("https://127.0.0.1:1", &ClientSettings::default());
         assert!(matches!(refused, Err(ChannelError::NoTls(_))));
     }

@@ -10,7 +10,7 @@ use tonic::Code;
 use super::layers::{access_log, trace};
 use super::methods::Method;
 
-/// A call that has not ended. Dropped unfinished (the caller went away), it counts as cancelled.
+/// A call that has not ended. If it is dropped before (the caller went away), it counts as cancelled.
 pub(crate) struct OpenCall {
     method: Arc<Method>,
     /// The call's span.
@@ -20,7 +20,7 @@ pub(crate) struct OpenCall {
 }
 
 impl OpenCall {
-    /// The call begins.
+    /// Records the start of the call.
     pub fn begin(method: Arc<Method>, span: Span) -> Self {
         if let Some(metrics) = &method.metrics {
             metrics.in_flight.inc();
@@ -36,7 +36,7 @@ impl OpenCall {
         }
     }
 
-    /// The call has ended.
+    /// Records the end of the call.
     pub fn end(mut self, code: Code) {
         self.code = code;
     }

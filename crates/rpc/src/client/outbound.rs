@@ -13,22 +13,22 @@ use tonic::body::Body;
 /// A request's body as it is sent.
 #[derive(Debug)]
 pub(crate) enum Outbound {
-    /// All of it.
+    /// The complete body.
     Whole(Bytes),
-    /// What was read of it, and what is still to come.
+    /// The part that was read, and the rest.
     Begun(VecDeque<Bytes>, Body),
-    /// As the caller sends it.
+    /// The body as the caller sends it.
     Stream(Body),
 }
 
 impl Outbound {
-    /// Reads a body that ends by itself, up to `limit` bytes: one that is longer is sent as it comes.
+    /// Reads a finite body up to `limit` bytes; a longer one is streamed.
     ///
     /// # Errors
     /// The caller's own: its message couldn't be encoded.
     pub async fn gather(self, limit: usize) -> Result<Self, Status> {
         let Self::Stream(mut body) = self else { return Ok(self) };
-        // Mostly there is one piece, which needs no queue and no copy.
+        // Usually there is one piece, which needs no queue and no copy.
         let mut first = Bytes::new();
         let mut read = VecDeque::new();
         let mut length = 0;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_limit_is_sent_whole_but_once() {
+    async fn a_body_over_the_limit_is_sent_completely_but_only_once() {
         let body = streamed(&["one", "two", "three"]).gather(5).await.unwrap();
         assert!(body.again().is_none());
         assert_eq!(text(body).await, "onetwothree");

@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 use super::outbound::Outbound;
 use crate::{Details, RpcError, reasons};
 
-/// The retry delay for a call that no connection had room for.
+/// The retry delay for a call if all connections are full.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 const STATUS_HEADER: &str = "grpc-status";
@@ -24,17 +24,17 @@ const STATUS_HEADER: &str = "grpc-status";
 pub(crate) struct Failure {
     /// The caller's status. Its source is set where the transport failed and not the server.
     pub status: Status,
-    /// Whether the request has left.
+    /// Whether the request was sent.
     pub sent: Sent,
-    /// Where to.
+    /// The address that it was sent to.
     pub address: Option<SocketAddr>,
 }
 
-/// Whether a request has left.
+/// Whether a request was sent.
 pub(crate) enum Sent {
-    /// Provably not; here it is again, untouched where nobody has taken it.
+    /// Provably not; the request, if it came back.
     Never(Option<Box<Request<Outbound>>>),
-    /// Perhaps, and perhaps its work was done.
+    /// Perhaps, and it may have been processed.
     Maybe,
 }
 
@@ -47,11 +47,11 @@ impl Failure {
 
     /// All connections are full.
     pub fn full() -> Self {
-        let error = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "as many calls are in flight as may be");
+        let error = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "the maximum number of calls is in flight");
         Self::refused(error.retry_after(RETRY_AFTER).into())
     }
 
-    /// The connection broke, or the server reset the call. `request` is what the connection hasn't taken.
+    /// The connection broke, or the server reset the call. `request` is the request if the connection hasn't sent it.
     pub fn broken(error: hyper::Error, request: Option<Request<Outbound>>, address: SocketAddr) -> Self {
         let refused = stream_error(&error).is_some_and(is_refusal);
         let sent = match request {
@@ -78,7 +78,7 @@ pub(crate) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(STATUS_HEADER).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
-/// The status that the head of a response tells, if it does: gRPC's own, or what stands for an answer that isn't gRPC.
+/// The status in a response's headers, if there is one: gRPC's own, or one for a response that isn't gRPC.
 pub(crate) fn head_code<B>(response: &Response<B>) -> Option<Code> {
     code_in(response.headers()).or(match response.status() {
         StatusCode::OK => None,
@@ -94,8 +94,8 @@ pub(crate) fn head_code<B>(response: &Response<B>) -> Option<Code> {
     })
 }
 
-/// The status that the head tells, as far as it speaks of the server: one that refuses on purpose is well, and must
-/// neither be left alone nor keep others from being asked.
+/// The status in the headers as a verdict on the server: a server that refuses on purpose is healthy and must not be
+/// ejected or open the breaker.
 pub(crate) fn head_verdict<B>(response: &Response<B>) -> Option<Code> {
     let code = head_code(response)?;
     let on_purpose = code == Code::Unavailable
@@ -141,8 +141,8 @@ fn stream_error(error: &hyper::Error) -> Option<&h2::Error> {
     find(error)
 }
 
-/// By the word of HTTP/2 (RFC 9113, 8.7), a refused stream was not begun; nor was one beyond the last that a server which
-/// goes away in good order names (6.8): h2 ends those, and no others, with its GOAWAY.
+/// In HTTP/2 (RFC 9113, 8.7), a refused stream was not processed; nor was one after the last stream that a graceful GOAWAY
+/// names (6.8): h2 ends those, and no others, with its GOAWAY.
 fn is_refusal(error: &h2::Error) -> bool {
     let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     let beyond_the_last = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);

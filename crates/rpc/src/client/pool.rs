@@ -45,7 +45,7 @@ enum Opening {
 /// A connection, and the calls on it.
 pub(crate) struct Lane {
     sender: Sender,
-    /// The most calls that it carries.
+    /// The maximum number of calls on it.
     most: usize,
     taken: AtomicUsize,
 }

@@ -1,4 +1,4 @@
-//! The body of a response: passed on as it comes, and watched for the call's end.
+//! The body of a response: passed on unchanged, and observed for the call's end.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -20,14 +20,14 @@ use super::outcome::{code_in, late, status_of};
 
 /// A response's body. Observers of the call's end are notified here.
 pub(crate) struct Reply {
-    /// What was read ahead: mostly one piece, which needs no queue.
+    /// The part that was read ahead: usually one piece, which needs no queue.
     first: Option<Bytes>,
     more: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
     rest: Option<Incoming>,
-    /// Who answered.
+    /// The server that responded.
     pub address: SocketAddr,
-    /// The call's place there.
+    /// The call's slot there.
     pub lease: Option<Lease>,
     /// The call's counters.
     pub call: Option<OpenCall>,
@@ -51,8 +51,8 @@ impl Reply {
         }
     }
 
-    /// Reads a body that ends by itself, up to `limit` bytes, and returns the status at its end. One that is longer
-    /// stays as it is, and its status unknown.
+    /// Reads a finite body up to `limit` bytes, and returns the status at its end. For a longer one the status stays
+    /// unknown.
     ///
     /// # Errors
     /// The connection broke before the end.
@@ -88,12 +88,12 @@ impl Reply {
         }
     }
 
-    /// The status in the trailers that [`gather`](Self::gather) has found.
+    /// The status in the trailers, if [`gather`](Self::gather) has read them.
     pub fn trailers(&self) -> Option<&HeaderMap> {
         self.trailers.as_ref()
     }
 
-    /// The server has taken the call: whatever becomes of it later, it answers.
+    /// The server has accepted the call: whatever happens later, it is reachable.
     pub fn begun(&mut self) {
         if let Some(lease) = &mut self.lease {
             lease.ended(Code::Ok);

@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Resolves names to addresses.
 
 use std::future::Future;
 use std::io;
@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 
 use futures::future::BoxFuture;
 
-/// Finds the addresses of a name. Implemented for closures, so that tests can move servers.
+/// Resolves the addresses of a name. Implemented for closures, so that tests can move servers.
 pub trait Resolver: Send + Sync + 'static {
-    /// All addresses of `host`, each with a port (`port` where the name's records have none).
+    /// All addresses of `host`, each with a port (`port` if the name's records have none).
     ///
     /// # Errors
-    /// The name has none, or nobody can be asked.
+    /// The name has none, or no name server can be reached.
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 }
 

@@ -1,4 +1,4 @@
-//! Where a channel's servers are: one URL or a list of them.
+//! The addresses of a channel's servers: one URL or a list of them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr as _;
@@ -10,10 +10,10 @@ use http::uri::{Authority, Scheme};
 /// An address can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    /// The address of a server isn't one.
-    #[error("not an address of a gRPC server: {0}")]
+    /// The address of a server is invalid.
+    #[error("invalid address of a gRPC server: {0}")]
     Address(String),
-    /// The address asks for TLS, and the settings have no certificates.
+    /// The address requires TLS, and the settings have no certificates.
     #[error("{0} needs certificates, and the client's settings have none")]
     NoTls(String),
     /// The certificates can't be used.
@@ -31,7 +31,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `http://a:1`, `https://a:1`, or a list of them; after the first the scheme may be left out.
+    /// Parses `http://a:1`, `https://a:1`, or a list of them; after the first, the scheme may be omitted.
     pub(crate) fn parse(urls: &str) -> Result<Vec<Arc<Self>>, ChannelError> {
         let invalid = || ChannelError::Address(urls.to_owned());
         let scheme = urls.split_once("://").map(|(scheme, _)| scheme).ok_or_else(invalid)?;
@@ -59,7 +59,7 @@ impl Target {
         (!host.is_empty()).then(|| Self { scheme, port: authority.port_u16().unwrap_or(port), host, authority })
     }
 
-    /// The host as the URL has it: a name or an IP address, one of version 6 in brackets.
+    /// The host in the URL: a name or an IP address, IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -69,12 +69,12 @@ impl Target {
         self.port
     }
 
-    /// Whether the URL asks for TLS.
+    /// Whether the URL requires TLS.
     pub fn is_tls(&self) -> bool {
         self.scheme == Scheme::HTTPS
     }
 
-    /// The address, where no name has to be resolved for it.
+    /// The address, if it needs no resolution.
     pub(crate) fn literal(&self) -> Option<SocketAddr> {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_and_lists_of_them_are_read() {
+    fn urls_and_lists_of_them_are_parsed() {
         let read = |urls| -> Vec<_> {
             let targets = Target::parse(urls).unwrap();
             targets.iter().map(|target| (target.is_tls(), target.host.clone(), target.port)).collect()
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn an_invalid_address_is_refused() {
         let long = "http://a:1,http://";
         for urls in ["", "not a url", "/path", "ftp://a", "http://", "http://a/b", "http://a?b", "http://u@a", long] {
             assert!(Target::parse(urls).is_err(), "{urls}");

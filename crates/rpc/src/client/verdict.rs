@@ -18,7 +18,7 @@ pub(crate) fn counts_as_failure(code: Code, took: Duration) -> bool {
     is_fault(code) || (code == Code::DeadlineExceeded && took >= SLOW)
 }
 
-/// Whether a call that its caller has given up counts as one: its deadline has passed.
+/// Whether a call that its caller has cancelled counts as one: its deadline has passed.
 pub(crate) fn timed_out(deadline: Option<Deadline>, waited: Duration) -> bool {
     deadline.is_some_and(|deadline| deadline.remaining().is_zero()) && waited >= SLOW
 }

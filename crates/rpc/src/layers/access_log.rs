@@ -1,4 +1,4 @@
-//! One line for a call, at debug level.
+//! Logs one line for each call, at debug level.
 
 use std::time::Duration;
 

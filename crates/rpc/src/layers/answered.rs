@@ -1,4 +1,4 @@
-//! A call that a layer let through, or answered itself.
+//! The future of a call that a layer passed on, or answered itself.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,7 +13,7 @@ use super::refuse;
 use crate::RpcError;
 
 pin_project! {
-    /// The call as it runs, or the refusal.
+    /// The running call, or the refusal.
     #[project = AnsweredProjection]
     pub(crate) enum Answered<F> {
         Called {

@@ -1,7 +1,7 @@
-//! Authentication: identifies the caller by the bearer token. It refuses nothing: the layers inside decide.
+//! Authentication: identifies the caller by the bearer token. It refuses nothing: inner layers decide.
 //!
 //! The caller of a valid token is in the request's extensions as [`Caller`]; the error of an invalid one is
-//! there as [`AuthError`]. Tokens of methods that nobody may call are not checked.
+//! there as [`AuthError`]. Tokens are not checked for methods that nobody may call.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Authorisation: whether the caller may call this method, by the rule that the contract declares. A method without a
 //! rule is denied to everybody.
 //!
-//! Methods for peers go by the certificate of the connection, not by a token. A server without TLS knows no peers: such
-//! a method is then open to whoever reaches its port, which the network has to see to.
+//! For peers' methods the connection's certificate counts, not a token. A server without TLS can't identify peers: such
+//! a method is then open to every client that reaches the port, which the network must restrict.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -31,7 +31,7 @@ pub(crate) struct Authorise<S> {
 pub(crate) struct Guard {
     /// Tokens are checked.
     pub tokens: bool,
-    /// Connections come with certificates.
+    /// Connections are authenticated by certificates.
     pub certificates: bool,
 }
 
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_for_peers_is_open_to_those_that_it_names() {
+    fn a_method_for_peers_is_open_to_the_named_ones() {
         assert_eq!(reason(MUTUAL, &["orders"], Some("orders")), "");
         assert_eq!(reason(MUTUAL, &["payments", "orders"], Some("orders")), "");
         assert_eq!(reason(MUTUAL, &[], Some("notification")), "", "no name: every service of the fleet");
@@ -150,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn without_certificates_a_method_for_peers_is_left_to_the_network() {
+    fn without_certificates_a_method_for_peers_is_open() {
         assert_eq!(reason(PLAIN, &["orders"], None), "");
         assert_eq!(reason(PLAIN, &["orders"], Some("gateway")), "PEER_NOT_ALLOWED");
     }
 
     #[test]
-    fn no_rule_means_nobody() {
+    fn a_method_without_a_rule_is_denied_to_everybody() {
         let error = PLAIN.check(&Rule::default(), &Request::new(Body::empty())).unwrap_err();
         assert_eq!((error.code(), error.reason()), (Code::PermissionDenied, "METHOD_NOT_ALLOWED"));
     }

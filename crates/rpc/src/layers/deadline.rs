@@ -1,4 +1,4 @@
-//! Deadlines: what the client allows, at most the default; handed on to the clients and databases that the handler uses.
+//! Deadlines: the client's timeout, at most the default; passed on to the clients and databases that the handler uses.
 //!
 //! Once a deadline has passed the handler's future is dropped, and with it the calls and statements that it waits for. A
 //! stream has only the deadline that its client gave it, and ends at it.
@@ -82,11 +82,11 @@ where
 }
 
 pin_project! {
-    /// The call as it runs, in its context and against its deadline.
+    /// The running call, in its context and with its deadline.
     pub(crate) struct Timed<F> {
         #[pin]
         inner: TaskLocalFuture<CallContext, F>,
-        // The context of the stream to come, if the method answers with one.
+        // The context of the response stream, if the method returns one.
         stream: Option<CallContext>,
         #[pin]
         sleep: Option<Sleep>,
@@ -112,7 +112,7 @@ where
     }
 }
 
-/// A stream as it runs, in its call's context and against its deadline.
+/// A running stream, in its call's context and with its deadline.
 struct TimedBody {
     inner: Ending,
     context: CallContext,

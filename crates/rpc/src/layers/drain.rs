@@ -1,7 +1,7 @@
-//! The drain: once the server shuts down, unary calls go on to their end, and streams end with `SERVER_DRAINING` and a
-//! hint when to retry, so that clients reconnect, to another replica or to this one's successor.
+//! The drain: once the server shuts down, unary calls continue to their end, and streams end with `SERVER_DRAINING` and a
+//! retry delay, so that clients reconnect to another replica or to this one's successor.
 //!
-//! A stream from the server gets what its handler has ready, within a bound, and is then cut. A stream from the client
+//! A stream from the server delivers the frames that its handler has ready, up to a limit, and is then ended. A stream from the client
 //! alone is reported to its handler as an error of its next message, so that the handler can finish what it has received.
 
 use std::convert::Infallible;
@@ -23,9 +23,9 @@ use super::ending::{Ending, Polled};
 use super::{method_of, refuse};
 use crate::RpcError;
 
-/// When to come back: another replica serves already.
+/// The retry delay: another replica is available.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// Frames that a draining stream may still hand over, so that one that is about to end by itself does.
+/// Frames that a draining stream may still deliver, so that one that is about to end does so by itself.
 const MAX_DRAINING_FRAMES: u32 = 64;
 
 type Cancelled = Pin<Box<WaitForCancellationFutureOwned>>;
@@ -82,7 +82,7 @@ fn draining_error() -> RpcError {
 }
 
 pin_project! {
-    /// The call as it runs. Only one that answers with a stream is cut.
+    /// The running call. Only streaming responses are ended early.
     #[project = DrainingProjection]
     pub(crate) enum Draining<F> {
         Unary {
@@ -132,7 +132,7 @@ where
 }
 
 pin_project! {
-    /// The body that a client streams: breaks off once the server drains.
+    /// The body that a client streams: fails once the server drains.
     struct RequestStream {
         #[pin]
         inner: Body,
@@ -183,7 +183,7 @@ impl http_body::Body for ResponseStream {
         if !self.over {
             return self.inner.poll(cx);
         }
-        // Trailers pass always: they end the stream.
+        // Trailers always pass: they end the stream.
         if let Poll::Ready(frame) = self.inner.poll(cx) {
             let data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
             if !data || self.frames_left > 0 {

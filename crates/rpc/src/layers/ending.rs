@@ -1,4 +1,4 @@
-//! A stream that a layer may end before its handler does, with a status in the trailers as clients expect it.
+//! A stream that a layer may end before its handler does, with a status in the trailers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,10 +11,10 @@ use tonic::body::Body;
 
 use crate::RpcError;
 
-/// What a body is asked for.
+/// The result of polling a body.
 pub(crate) type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
-/// The body of a stream. Once ended its handler is gone.
+/// The body of a stream. Once it has ended, its handler is dropped.
 pub(crate) struct Ending(Option<Body>);
 
 impl Ending {
@@ -34,7 +34,7 @@ impl Ending {
     pub fn end(&mut self, error: RpcError) -> Polled {
         self.0 = None;
         let mut trailers = HeaderMap::with_capacity(3);
-        // Fails for a message that can't stand in a header, and then says so itself.
+        // Fails for a message that isn't a valid header value, and then returns a status that says so.
         if let Err(status) = Status::from(error).add_header(&mut trailers) {
             return Poll::Ready(Some(Err(status)));
         }
@@ -46,7 +46,7 @@ impl Ending {
     }
 
     pub fn size_hint(&self) -> SizeHint {
-        // A layer may cut in at any time: only that it has ended is certain.
+        // A layer may end the stream at any time; only its end is certain.
         self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |_| SizeHint::default())
     }
 }

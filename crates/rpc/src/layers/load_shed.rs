@@ -1,4 +1,4 @@
-//! Refuses calls beyond the bound of calls in flight, at once and with a retry delay. A refused call has no effect.
+//! Refuses calls beyond the maximum number in flight, at once and with a retry delay. A refused call has no effect.
 //!
 //! A call takes its slot when its request has arrived. Until then it counts against a bounded number of arriving
 //! requests, of which the oldest is evicted when there are too many ([`PendingBodies`]). A stream of requests takes its slot
@@ -25,7 +25,7 @@ use super::metrics::RpcMetrics;
 use super::slot::SlotFuture;
 use crate::{PendingBodies, PendingBody, RpcError};
 
-/// When a refused client should come back.
+/// The retry delay for a refused client.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The layer.
@@ -55,7 +55,7 @@ impl Bounds {
 
     fn displaced(&self) -> RpcError {
         self.metrics.limited.inc();
-        let text = "the request did not arrive before others wanted its place";
+        let text = "the request arrived too slowly and was evicted";
         RpcError::new(Code::ResourceExhausted, "CALLER_LIMIT", text)
             .quota("address", "requests whose body has not arrived")
             .retry_after(RETRY_AFTER)

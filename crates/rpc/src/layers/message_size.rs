@@ -1,5 +1,5 @@
-//! Limits request messages: the length that stands before each gRPC message is read as it passes, so that a message
-//! that is too large is refused before it is gathered in memory.
+//! Limits request messages: the length prefix of each gRPC message is read as it passes, so that a message that is too
+//! large is refused before it is in memory.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
 //! Metrics of calls: rate, errors and duration of each method. Label values are resolved when the server is built; a
-//! call touches only atomics. Methods are those of the added services: what a client makes up counts as `unknown`.
+//! call touches only atomics. Only methods of the added services have their own labels: all others count as `unknown`.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,8 +11,7 @@ use tonic::Code;
 
 use crate::details::code_name;
 
-/// From a tenth of a millisecond to ten seconds, with the thresholds of what is promised: a quarter of a second and
-/// five.
+/// Buckets from 0.1 ms to 10 s. They include the thresholds of the service level objectives: 0.25 s and 5 s.
 const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// gRPC's codes.
@@ -45,7 +44,7 @@ pub(crate) struct MethodMetrics {
 }
 
 impl RpcMetrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &Registry) -> Self {
         let labels = &["service", "method"];
         let requests = IntCounterVec::new(
@@ -54,7 +53,7 @@ impl RpcMetrics {
         );
         let opts = HistogramOpts::new("flotilla_rpc_request_duration_seconds", "Time until a gRPC call ended")
             .buckets(BUCKETS.to_vec());
-        // Calls are served all the same where the name is taken.
+        // If the name is taken, calls are served without the metric.
         let duration = ExemplarHistogramVec::register(opts.clone(), labels, registry).or_else(|error| {
             tracing::warn!(%error, "times of gRPC calls are not exported");
             ExemplarHistogramVec::register(opts, labels, &Registry::new())

@@ -1,22 +1,22 @@
-//! The stack around every call, unary or stream, one file a layer, assembled only here.
+//! The layers around every call, unary or stream, one file per layer, assembled only here.
 //!
 //! From the outside in:
 //! 1. [`observe`]: request id ([`request_id`]), span ([`trace`]), counts and times ([`metrics`]), one line
 //!    ([`access_log`]).
-//! 2. [`panic`]: `INTERNAL`, and the process lives on.
+//! 2. [`panic`]: a panic becomes `INTERNAL`, and the process continues.
 //! 3. [`drain`]: streams end once the server shuts down.
-//! 4. [`load_shed`]: what doesn't fit is refused at once.
-//! 5. [`deadline`]: the call's end, and its context for whatever it calls.
+//! 4. [`load_shed`]: calls beyond the capacity are refused at once.
+//! 5. [`deadline`]: the call's deadline, and its context for outgoing calls.
 //! 6. [`auth`]: identifies the caller.
-//! 7. [`rate_limit`]: how often they may.
-//! 8. [`share`]: how many calls and streams of theirs may be in flight.
-//! 9. [`authorise`]: whether they may at all, by the contract's rule.
+//! 7. [`rate_limit`]: how often the caller may call.
+//! 8. [`share`]: how many calls and streams of the caller may be in flight.
+//! 9. [`authorise`]: whether the caller may call this method, by the contract's rule.
 //! 10. [`message_size`]: how large a message may be on the wire.
-//! 11. [`compression`]: gzip both ways, and how large a message may become.
+//! 11. [`compression`]: gzip in both directions, and how large a message may become.
 //! 12. Validation, in the codec of `flotilla-proto`: by the contract's annotations, on the bytes; its `INVALID_ARGUMENT`
 //!     passes outward like a handler's own and is counted as such.
 //!
-//! A unary response isn't wrapped; a streaming one is, by the layers that have something to do until its end.
+//! A unary response isn't wrapped; a streaming one is, by the layers that act until its end.
 
 pub(crate) mod access_log;
 pub(crate) mod answered;
@@ -61,12 +61,12 @@ use panic::CatchPanic;
 use rate_limit::RateLimit;
 use share::Share;
 
-/// What decides over a call once it has been admitted.
+/// The inner layers, which decide about an admitted call.
 type Gate = auth::Auth<RateLimit<Share<Authorise<MessageSize<Compression<Router>>>>>>;
 /// The whole stack.
 pub(crate) type Stack = Observe<CatchPanic<Drain<LoadShed<Deadlines<Gate>>>>>;
 
-/// What the stack is made of besides the services.
+/// The parts of the stack other than the services.
 pub(crate) struct Parts<'a> {
     pub settings: &'a ServerSettings,
     pub authenticator: Option<Authenticator>,
@@ -102,7 +102,7 @@ fn method_of(request: &Request<Body>) -> Option<&Arc<Method>> {
     request.extensions().get::<Arc<Method>>()
 }
 
-/// A response that is nothing but an error.
+/// A response that consists only of an error.
 fn refuse(error: RpcError) -> Response<Body> {
     Status::from(error).into_http()
 }

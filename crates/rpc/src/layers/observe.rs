@@ -65,13 +65,13 @@ where
     }
 }
 
-/// A call that has not ended. Dropped unfinished (the client went away), it counts as cancelled.
+/// A call that has not ended. If it is dropped before (the client went away), it counts as cancelled.
 #[derive(Debug)]
 struct OpenCall {
     method: Arc<Method>,
-    /// Of its log lines.
+    /// The span of its log lines.
     scope: Span,
-    /// Of its trace.
+    /// The span of its trace.
     span: flotilla_telemetry::Span,
     started: Instant,
     code: Code,
@@ -105,7 +105,7 @@ impl OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         let took = self.started.elapsed();
-        // What is counted and logged of the end belongs to the trace as well.
+        // Metrics and log lines of the end belong to the trace too.
         let _traced = self.span.enter();
         self.method.metrics.in_flight.dec();
         self.method.metrics.ended(self.code, took, SampledTrace::current());
@@ -142,7 +142,7 @@ where
         let Some(call) = this.call.take() else { return Poll::Ready(Ok(response)) };
         match code_in(response.headers()) {
             Some(code) => call.end(code),
-            // A unary response has succeeded once it is there; a stream tells at its end.
+            // A unary call has succeeded when its response is ready; a stream has its status at its end.
             None if !call.method.rule.server_streaming => call.end(Code::Ok),
             None => response = response.map(|inner| Body::new(ObservedBody { inner, call: Some(call) })),
         }

@@ -53,7 +53,7 @@ where
 }
 
 pin_project! {
-    /// The call as it runs, its panics caught.
+    /// The running call, with panics caught.
     pub(crate) struct Caught<F> {
         #[pin]
         inner: F,
@@ -70,7 +70,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // The future isn't polled again after a panic, so that broken state in it is never seen.
+        // The future isn't polled again after a panic, so its broken state is never observed.
         let inner = AssertUnwindSafe(|| this.inner.poll(cx));
         match catch_unwind(inner) {
             Ok(Poll::Ready(Ok(response))) if *this.streaming => {
@@ -86,7 +86,7 @@ where
     }
 }
 
-/// A stream as it runs, its panics caught.
+/// A running stream, with panics caught.
 struct CaughtBody {
     inner: Ending,
     metrics: Arc<RpcMetrics>,

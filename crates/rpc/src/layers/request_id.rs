@@ -10,7 +10,7 @@ use crate::RequestId;
 /// The header that carries the id.
 pub(crate) static REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Makes ids: a random part for the process's server and a counter. Cheaper than a random number a call.
+/// Generates ids: a random part for the server and a counter. Cheaper than a random number per call.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     prefix: u64,
@@ -19,7 +19,7 @@ pub(crate) struct RequestIds {
 
 impl RequestIds {
     pub fn new() -> Self {
-        // Ids name log lines; nothing is decided by them, so that their randomness need not be passed in.
+        // Ids only identify log lines and affect no decision, so their randomness need not be passed in.
         #[allow(clippy::disallowed_methods)]
         let random = Uuid::now_v7().as_u64_pair().1;
         Self { prefix: random, next: AtomicU64::new(0) }
@@ -32,7 +32,7 @@ impl RequestIds {
 
     fn make(&self) -> RequestId {
         let id = format!("{:016x}{:08x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
-        RequestId::new(&id).expect("hexadecimal digits make an id")
+        RequestId::new(&id).expect("hexadecimal digits are a valid id")
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sound_id_is_kept_and_rubbish_replaced() {
+    fn a_valid_id_is_kept_and_an_invalid_one_replaced() {
         let ids = RequestIds::new();
         let mut headers = HeaderMap::new();
         let made = ids.of(&headers);

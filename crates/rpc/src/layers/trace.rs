@@ -19,7 +19,7 @@ pub(crate) fn scope(method: &Method, id: &RequestId) -> Span {
     tracing::info_span!("rpc", method = method.name.as_str(), request_id = id.as_str(), code = Empty)
 }
 
-/// The span in which everything of this call happens, where its trace is sampled. Health and reflection get no span.
+/// The span of this call, if its trace is sampled. Health and reflection get no span.
 pub(crate) fn span(method: &Method, id: &RequestId, headers: &HeaderMap) -> flotilla_telemetry::Span {
     if method.system {
         return flotilla_telemetry::Span::none();
@@ -33,7 +33,7 @@ pub(crate) fn span(method: &Method, id: &RequestId, headers: &HeaderMap) -> flot
     span
 }
 
-/// How the call ended. Only faults of the server are errors here: what else went wrong is the client's to judge.
+/// Records how the call ended. Only failures of the server are errors here; others concern only the client.
 pub(crate) fn ended(span: &flotilla_telemetry::Span, code: Code) {
     span.set("rpc.response.status_code", code_name(code));
     if is_server_fault(code) {
@@ -43,7 +43,7 @@ pub(crate) fn ended(span: &flotilla_telemetry::Span, code: Code) {
     }
 }
 
-/// The trace that a request belongs to, as W3C has it, whatever words it came in.
+/// The trace context of a request in W3C's form, in whatever form it was sent.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<std::sync::Arc<str>> {
     match headers.get(&TRACEPARENT_HEADER) {
         Some(given) => given.to_str().ok().map(Into::into),

@@ -1,4 +1,4 @@
-//! The connecting end.
+//! The client side of TLS.
 
 use std::fmt;
 use std::io;
@@ -19,22 +19,22 @@ use super::{ALPN_HTTP1, ALPN_HTTP2, TlsError, in_time};
 /// A connection after its handshake.
 pub type ConnectedTls<IO> = TlsStream<IO>;
 
-/// Certificates of a client, as fresh as their files.
+/// Certificates of a client, reloaded when their files change.
 pub struct ClientTls {
     configs: Reloading<Configs>,
 }
 
-/// One for each protocol that may be asked for.
+/// One configuration per protocol.
 struct Configs {
     http2: Arc<ClientConfig>,
     http1: Arc<ClientConfig>,
 }
 
 impl ClientTls {
-    /// Trusts the authority alone, and shows the certificate to servers that ask for one.
+    /// Trusts only the authority, and presents the certificate to servers that request one.
     ///
     /// # Errors
-    /// The files can't be read or don't fit together.
+    /// The files can't be read or don't match.
     pub fn load(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
         Ok(Arc::new(Self { configs: Reloading::load(settings, configs)? }))
     }
@@ -43,15 +43,15 @@ impl ClientTls {
     /// ten seconds, to speak HTTP/2.
     ///
     /// # Errors
-    /// The server's certificate isn't the authority's or is another host's, HTTP/2 isn't spoken, or it takes too long.
-    /// A server that doesn't want this client's certificate may say so only when it is first read from.
+    /// The server's certificate is from another authority or for another host, the server doesn't support HTTP/2, or the
+    /// handshake takes too long. A server that refuses this client's certificate may report it only at the first read.
     pub async fn connect<IO>(&self, connection: IO, host: &str) -> io::Result<ConnectedTls<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let stream = handshake(&self.configs.get().http2, connection, host).await?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the server doesn't speak HTTP/2"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the server doesn't support HTTP/2"));
         }
         Ok(stream)
     }
@@ -78,10 +78,10 @@ async fn handshake<IO>(config: &Arc<ClientConfig>, connection: IO, host: &str) -
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    // IPv6 addresses stand in brackets in a URL.
+    // IPv6 addresses are in brackets in a URL.
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let name = ServerName::try_from(bare.to_owned())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a host that a certificate could name"))?;
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "invalid host name for a certificate"))?;
     in_time(TlsConnector::from(Arc::clone(config)).connect(name, connection)).await
 }
 

@@ -1,14 +1,14 @@
 //! TLS and mutual TLS: certificates from PEM files, reloaded without restart; the peer's identity from its certificate.
 //!
 //! Guarantees:
-//! * [`ServerTls::load`] lets nobody in without a certificate of the fleet's authority that names one service
-//!   (`spiffe://flotilla/<service>`); [`ServerTls::public`] asks for none.
-//! * Between services TLS 1.3 alone is spoken, and sessions are never resumed: each connection proves itself anew.
-//! * Changed files are seen by the first handshake a second later. A set that can't be used is logged, and the one
-//!   before it stays. Connections that are open are left alone.
+//! * [`ServerTls::load`] requires a certificate of the fleet's authority that names one service
+//!   (`spiffe://flotilla/<service>`); [`ServerTls::public`] requests none.
+//! * Services use only TLS 1.3 among themselves, without session resumption: each connection is authenticated anew.
+//! * Changed files take effect at the first handshake a second later. Files that can't be used are logged, and the previous
+//!   ones stay in use. Open connections aren't affected.
 //! * Every handshake has a deadline.
 //!
-//! Owns no task: files are looked at when a connection begins.
+//! It has no task: files are checked when a connection begins.
 
 mod client;
 mod peer;
@@ -28,7 +28,7 @@ pub use settings::TlsSettings;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How protocols are named while a connection is made (RFC 7301).
+/// Protocol names in the handshake (ALPN, RFC 7301).
 const ALPN_HTTP2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 
@@ -40,23 +40,23 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// A file isn't what it should be.
-    #[error("{} holds no {what} in PEM", path.display())]
+    /// A file doesn't contain what is expected.
+    #[error("{} contains no {what} in PEM format", path.display())]
     Content {
         /// The file.
         path: PathBuf,
         /// What was expected.
         what: &'static str,
     },
-    /// The certificate, its key and the authority don't make a whole.
+    /// The certificate, its key and the authority don't match.
     #[error("the certificate {} can't be used: {reason}", path.display())]
     Unusable {
         /// The certificate's file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }

@@ -15,8 +15,8 @@ use crate::connection_use::ConnectionUse;
 /// The fleet's own namespace of identities: `spiffe://flotilla/<service>`.
 pub const TRUST_DOMAIN: &str = "flotilla";
 
-/// A service of the fleet, verified by its certificate. Stands in the extensions of each request of its connection;
-/// absent where the connection isn't mutual TLS.
+/// A service of the fleet, verified by its certificate. In the extensions of each request of its connection;
+/// absent if the connection isn't mutual TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PeerIdentity {
     /// The service's name, such as `orders`.
@@ -24,7 +24,7 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
-    /// The identity in a certificate, which must name exactly one. Says nothing of the certificate's worth.
+    /// The identity in a certificate, which must name exactly one. Doesn't verify the certificate.
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
         let mut names = certificate.valid_uri_names();
@@ -48,7 +48,7 @@ impl PeerIdentity {
     }
 }
 
-/// What is known of a connection.
+/// The properties of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerInfo {
     pub tcp: TcpConnectInfo,
@@ -56,8 +56,8 @@ pub(crate) struct PeerInfo {
     pub used: Arc<ConnectionUse>,
 }
 
-/// Puts what is known of the connection into the extensions of each request, each thing for itself: handlers ask for the
-/// address in the usual way, layers for the [`PeerIdentity`].
+/// Adds the connection's address and [`PeerIdentity`] to the extensions of each request: handlers get the address in the
+/// usual way, and layers the identity.
 #[derive(Debug, Clone)]
 pub(crate) struct Reveal<S> {
     inner: S,

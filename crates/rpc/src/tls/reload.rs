@@ -1,7 +1,7 @@
-//! A configuration made from files, made anew once they have changed.
+//! A configuration that is loaded from files and reloaded when they change.
 //!
-//! Looked at when it is asked for, at most once a second, so that no task has to watch. Files that can't be used leave
-//! the configuration as it was, and are tried again as soon as they change.
+//! The files are checked on use, at most once a second, so that no task has to watch them. If they can't be used, the
+//! configuration stays as it is, and they are tried again when they change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use super::TlsError;
 use super::settings::{Material, TlsSettings};
 
-/// How long the files are taken to be unchanged.
+/// How long the files are assumed to be unchanged.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Identifies a version of a file: inode, length and time of change.
 type Stamp = [Option<(u64, u64, i64, i64)>; 3];
 
-/// Makes a configuration from what the files hold.
+/// Builds a configuration from the files' content.
 type Build<T> = fn(&TlsSettings, Material) -> Result<T, TlsError>;
 
 /// The configuration and the files that it comes from.
@@ -32,22 +32,22 @@ pub(super) struct Reloading<T> {
 
 struct Current<T> {
     value: Arc<T>,
-    /// The files as they were last tried, for good or bad.
+    /// The versions of the files that were tried last, successfully or not.
     stamp: Stamp,
     looked_at: Instant,
 }
 
 impl<T> Reloading<T> {
-    /// Makes the first configuration, without which nothing begins.
+    /// Loads the first configuration; fails if the files can't be used.
     pub fn load(settings: &TlsSettings, build: Build<T>) -> Result<Self, TlsError> {
-        // Taken before the files are read: what changes in between is seen as a change.
+        // Taken before the files are read, so that a change in between is detected.
         let stamp = stamp(settings);
         let value = Arc::new(build(settings, Material::read(settings)?)?);
         let current = Current { value, stamp, looked_at: Instant::now() };
         Ok(Self { settings: settings.clone(), build, current: Mutex::new(current) })
     }
 
-    /// The configuration of the present files.
+    /// The configuration of the current files.
     pub fn get(&self) -> Arc<T> {
         let mut current = self.current.lock();
         if current.looked_at.elapsed() < FRESH {

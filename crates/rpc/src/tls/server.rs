@@ -1,4 +1,4 @@
-//! The accepting end.
+//! The server side of TLS.
 
 use std::fmt;
 use std::io;
@@ -15,46 +15,46 @@ use super::reload::Reloading;
 use super::settings::{Material, TlsSettings, provider};
 use super::{ALPN_HTTP1, ALPN_HTTP2, PeerIdentity, TlsError, in_time};
 
-/// Certificates of a server, as fresh as their files.
+/// Certificates of a server, reloaded when their files change.
 pub struct ServerTls {
     config: Reloading<ServerConfig>,
-    /// Whether peers must say who they are.
+    /// Whether peers must present a certificate.
     mutual: bool,
 }
 
 /// A connection after its handshake.
 #[derive(Debug)]
 pub struct AcceptedTls<IO> {
-    /// What is said from here on.
+    /// The stream after the handshake.
     pub stream: TlsStream<IO>,
-    /// Who is at the other end; always there with [`ServerTls::load`], never with [`ServerTls::public`].
+    /// The peer's identity; always set with [`ServerTls::load`], never with [`ServerTls::public`].
     pub peer: Option<PeerIdentity>,
-    /// Whether both ends have agreed on HTTP/2; else it is HTTP/1.1, or whatever the first bytes tell.
+    /// Whether both sides have agreed on HTTP/2; otherwise it is HTTP/1.1, or what the first bytes show.
     pub is_http2: bool,
 }
 
 impl ServerTls {
-    /// Mutual TLS for gRPC between services: HTTP/2 alone, and a peer must show a certificate of the authority that names a
-    /// service.
+    /// Mutual TLS for gRPC between services: only HTTP/2, and a peer must present a certificate of the authority that names
+    /// a service.
     ///
     /// # Errors
-    /// The files can't be read or don't fit together.
+    /// The files can't be read or don't match.
     pub fn load(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
         Ok(Arc::new(Self { config: Reloading::load(settings, mutual)?, mutual: true }))
     }
 
-    /// TLS for everybody: HTTP/2 or HTTP/1.1, and no certificate is asked for.
+    /// TLS for public clients: HTTP/2 or HTTP/1.1, and no certificate is requested.
     ///
     /// # Errors
-    /// The files can't be read or don't fit together.
+    /// The files can't be read or don't match.
     pub fn public(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
         Ok(Arc::new(Self { config: Reloading::load(settings, public)?, mutual: false }))
     }
 
-    /// Shakes hands with who has just connected, within ten seconds.
+    /// Does the handshake of a new connection, within ten seconds.
     ///
     /// # Errors
-    /// The other end doesn't speak TLS, shows no fitting certificate, or takes too long.
+    /// The peer doesn't use TLS, presents no valid certificate, or takes too long.
     pub async fn accept<IO>(&self, connection: IO) -> io::Result<AcceptedTls<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -89,7 +89,7 @@ fn mutual(settings: &TlsSettings, material: Material) -> Result<ServerConfig, Tl
         .with_single_cert(material.chain, material.key)
         .map_err(|error| settings.unusable(&error))?;
     config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
-    // A resumed session would outlive the certificate that it was begun with.
+    // A resumed session could outlive the certificate that it was authenticated with.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

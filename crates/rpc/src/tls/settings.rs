@@ -41,7 +41,7 @@ impl TlsSettings {
     }
 }
 
-/// What the files hold.
+/// The content of the files.
 pub(super) struct Material {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
@@ -49,7 +49,7 @@ pub(super) struct Material {
 }
 
 impl Material {
-    /// Reads all three files: small ones, and seldom.
+    /// Reads all three files, synchronously: they are small and rarely read.
     pub fn read(settings: &TlsSettings) -> Result<Self, TlsError> {
         let key = PrivateKeyDer::from_pem_slice(&read(&settings.key)?)
             .map_err(|_| TlsError::Content { path: settings.key.clone(), what: "private key" })?;
@@ -63,7 +63,7 @@ impl Material {
     }
 }
 
-/// Refuses a certificate that has expired or isn't valid yet: every peer would refuse it, and here the error can be
+/// Refuses a certificate that has expired or isn't valid yet: every peer would refuse it, and only here can the error be
 /// fixed. The issuer isn't checked, because peers decide whom they trust: the public port's certificate may be from any
 /// authority.
 fn refuse_untimely(
@@ -99,7 +99,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     found.ok().filter(|found| !found.is_empty()).ok_or_else(wrong)
 }
 
-/// The cryptography, handed to each configuration: no process-wide default is needed.
+/// The crypto provider, passed to each configuration, so that no process-wide default is needed.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

@@ -13,7 +13,7 @@ impl<K: Hash + Eq> Turns<K> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_has_so_many_turns_and_the_call_that_waits_longest_gets_the_next() {
+async fn a_caller_has_a_limited_number_of_turns_and_the_longest_waiting_call_gets_the_next() {
     let turns = Turns::new(2, KEPT);
     let (first, second) = (turns.take("a").await, turns.take("a").await);
     let (mut third, mut fourth) = (pin!(turns.take("a")), pin!(turns.take("a")));
@@ -57,7 +57,11 @@ async fn a_call_that_is_cancelled_while_it_waits_leaves_nothing() {
         first.over();
         assert_eq!(turns.remembered(), 1);
     }
-    assert_eq!((turns.waiting(), turns.remembered()), (0, 0), "also one whose turn had come, unseen by it");
+    assert_eq!(
+        (turns.waiting(), turns.remembered()),
+        (0, 0),
+        "also one that was granted its turn without having polled it"
+    );
     let began = Instant::now();
     turns.take("a").await.over();
     assert_eq!(began.elapsed(), Duration::ZERO);

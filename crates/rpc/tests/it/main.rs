@@ -1,6 +1,10 @@
 //! The server's stack over real connections, around a toy implementation of the fleet's services.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a panic fails the test, and tests run in real time"
+)]
 
 mod access;
 mod authority;

@@ -1,6 +1,10 @@
 //! The chassis at work: admin endpoints, readiness, supervision and drain of a toy service.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests are told by a panic and live in real time")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a panic fails the test, and tests run in real time"
+)]
 
 mod admin;
 mod drain;

@@ -121,7 +121,7 @@ fn a_response_that_violates_the_contract_is_an_error() {
         wire::put_bytes(&mut outer, 10, &deep);
         deep = outer;
     }
-    for (bytes, told) in [
+    for (bytes, expected) in [
         (vec![0x4a, 0x02, 0xff, 0xfe], "not UTF-8"),
         (vec![0x4a, 0x05, 0x61], "decoded"),
         (vec![0x2a, 0x01, 0x01], "decoded"),
@@ -131,7 +131,7 @@ fn a_response_that_violates_the_contract_is_an_error() {
         (deep, "deeply"),
     ] {
         let error = written(&toy, &bytes).unwrap_err().to_string();
-        assert!(error.contains(told), "{bytes:x?}: {error}");
+        assert!(error.contains(expected), "{bytes:x?}: {error}");
     }
     assert_eq!(toy.full_name(), DynamicMessage::new(toy.clone()).descriptor().full_name());
 }

@@ -129,7 +129,7 @@ pub fn print_table(found: &[Container], memory: &BTreeMap<String, u64>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::{super::containers::containers, *};
 

@@ -69,7 +69,7 @@ pub fn write(folder: &Path, secrets: &Secrets) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are told by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _};
 

@@ -101,7 +101,7 @@ impl Tail {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests are read by a panic")]
+#[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::io::Write as _;
 

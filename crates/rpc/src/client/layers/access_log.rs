@@ -1,4 +1,4 @@
-//! One line for a call that was made, at debug level.
+//! Logs one line for each outgoing call, at debug level.
 
 use std::time::Duration;
 

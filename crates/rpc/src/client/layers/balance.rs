@@ -35,7 +35,7 @@ impl Layer for Balance {
                 let mut response = response.map(|body| Reply::new(body, lease));
                 match head_verdict(&response) {
                     Some(code) => response.body_mut().ended(code),
-                    // Whatever becomes of the stream later: the server took the call and answered.
+                    // Whatever happens to the stream later: the server accepted the call and responded.
                     None if method.is_stream() => response.body_mut().begun(),
                     None => {}
                 }

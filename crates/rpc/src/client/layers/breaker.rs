@@ -39,7 +39,7 @@ impl<S: Layer> Layer for Breakers<S> {
             Err(failure) => ticket.ended(failure.status.code()),
             Ok(response) => {
                 let code = head_verdict(response).or_else(|| response.body().trailers().and_then(code_in));
-                // A stream that has begun is a success; so is an answer of which only the end is still to come.
+                // A stream that has begun is a success; so is a response of which only the end is missing.
                 ticket.ended(code.unwrap_or(Code::Ok));
             }
         }
@@ -48,9 +48,10 @@ impl<S: Layer> Layer for Breakers<S> {
 }
 
 fn open(again: Duration) -> Status {
-    let error = RpcError::new(Code::Unavailable, "CIRCUIT_OPEN", "the service fails and isn't called for a while");
+    let error =
+        RpcError::new(Code::Unavailable, "CIRCUIT_OPEN", "the service keeps failing and isn't called for a while");
     let mut status = Status::from(error.retry_after(again));
-    // Not the server's own word.
+    // The status doesn't come from the server.
     status.set_source(Arc::new(std::io::Error::other("circuit breaker is open")));
     status
 }

@@ -1,5 +1,5 @@
-//! Deadlines: the shortest of what the caller asks for and what is left of the call being served, or else what the
-//! method or the settings say. It is sent on, and it is kept here whatever the server does.
+//! Deadlines: the shorter of the caller's timeout and the remaining time of the call being served, or else the default of
+//! the method or the settings. The deadline is sent to the server and enforced here too.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::ClientSettings;
 use crate::client::methods::Method;
 use crate::client::outcome::{Failure, is_late};
 
-/// Sends on how long the call may take, and returns when it ends. Streams have none but their own.
+/// Sends the call's timeout and returns its deadline. A stream has a deadline only if its caller sets one.
 pub(crate) fn send_on(
     served: Option<Deadline>,
     method: &Method,
@@ -64,7 +64,7 @@ impl<S: Layer> Layer for Deadlines<S> {
     }
 }
 
-/// Whether there is time to wait for so long and call again.
+/// Whether there is time to wait this long and call again.
 pub(crate) fn leaves_time(deadline: Option<Deadline>, pause: Duration) -> bool {
     !is_late(deadline) && deadline.is_none_or(|deadline| deadline.remaining() > pause)
 }
@@ -90,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_of_what_is_asked_and_what_is_left_is_sent_on() {
+    fn the_shorter_of_the_requested_and_the_remaining_time_is_sent() {
         for (asked, served, expected) in [(None, Some(3), 3), (Some(1), Some(3), 1), (Some(5), Some(3), 3)] {
             assert_eq!(sent("/a/B", asked, served), Some(expected));
         }
     }
 
     #[test]
-    fn a_method_has_its_own_deadline_and_a_stream_none() {
+    fn a_method_has_a_default_deadline_and_a_stream_none() {
         assert_eq!(sent("/a/B", None, None), Some(10));
         assert_eq!(sent("/flotilla.orders.v1.OrderService/WatchOrder", None, None), None);
         assert_eq!(sent("/flotilla.orders.v1.OrderService/WatchOrder", Some(7), None), Some(7));

@@ -1,4 +1,4 @@
-//! Metrics of the calls that a process makes: rate, errors and duration by method, and what the client did about them.
+//! Metrics of a process's outgoing calls: rate, errors and duration by method, retries, refusals and ejections.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tonic::Code;
 
 use crate::code_name;
 
-/// From a tenth of a millisecond to ten seconds.
+/// Buckets from 0.1 ms to 10 s.
 const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// gRPC's codes.
 const CODES: usize = 17;
 
-/// The metrics of all channels of a process. Cheap to clone: register once, hand to each channel.
+/// The metrics of all channels of a process. Cheap to clone: register them once and pass them to each channel.
 #[derive(Debug, Clone)]
 pub struct ClientMetrics {
     requests: IntCounterVec,
@@ -45,7 +45,7 @@ pub(crate) struct MethodMetrics {
 }
 
 impl ClientMetrics {
-    /// Makes the metrics and registers them; once for a registry.
+    /// Creates and registers the metrics, once per registry.
     pub fn register(registry: &Registry) -> Self {
         let valid = "names and labels are constants that follow the rules";
         let labels = &["service", "method"];

@@ -1,8 +1,8 @@
-//! What happens around every call, one file a layer, assembled only here.
+//! The layers around every call, one file per layer, assembled only here.
 //!
-//! First the head of the request: [`request_id`], [`trace`], [`token`] and the [`deadline`] that is sent on. Then, from
-//! the outside in: [`observe`] ([`metrics`], [`access_log`]), the [`deadline`] as it is kept here, [`breaker`], [`retry`]
-//! and [`balance`], which sends. A layer holds the next one; all are shared by all calls, and a call is one future.
+//! First the request's headers are set: [`request_id`], [`trace`], [`token`] and the [`deadline`]. Then, from the outside
+//! in: [`observe`] ([`metrics`], [`access_log`]), the enforced [`deadline`], [`breaker`], [`retry`] and [`balance`], which
+//! sends. A layer holds the next one; all calls share the layers, and a call is one future.
 
 pub(crate) mod access_log;
 pub(crate) mod balance;
@@ -33,10 +33,10 @@ use super::outcome::Failure;
 use super::reply::Reply;
 use crate::ClientSettings;
 
-/// Who calls, where the caller doesn't say.
+/// The default user agent.
 static AGENT: HeaderValue = HeaderValue::from_static("flotilla-rpc");
 
-/// A call on its way.
+/// A call in progress.
 pub(crate) struct Outgoing {
     pub request: Request<Outbound>,
     pub method: Arc<Method>,
@@ -67,7 +67,7 @@ pub(crate) fn compose(balancer: Arc<Balancer>, wiring: Arc<Wiring>) -> Stack {
     observe::Observe::new(deadline::Deadlines::new(breaker::Breakers::new(retry)))
 }
 
-/// Readies the head of a request: what the task's context, the channel's token and the method say goes with it.
+/// Sets a request's headers from the task's context, the channel's token and the method.
 pub(crate) fn prepare(
     request: Request<Body>,
     methods: &Methods,

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::layers::request_id::REQUEST_ID_HEADER;
 
-/// Sends the id on, unless the call has one of its own.
+/// Sends the id, unless the call has one of its own.
 pub(crate) fn send_on(context: &CallContext, headers: &mut HeaderMap) {
     if let Some(id) = &context.request_id
         && !headers.contains_key(&REQUEST_ID_HEADER)
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_goes_on_and_one_of_the_calls_own_stays() {
+    fn the_id_is_sent_unless_the_call_has_its_own() {
         let context = CallContext { request_id: RequestId::new("r1"), ..CallContext::default() };
         let mut headers = HeaderMap::new();
         send_on(&context, &mut headers);

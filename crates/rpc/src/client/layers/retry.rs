@@ -1,6 +1,6 @@
 //! Retries of what is safe to repeat, within a budget and the deadline.
 //!
-//! * A request that provably wasn't sent, or that no server has begun to process, is sent elsewhere, whatever its
+//! * A request that provably wasn't sent, or that no server has begun to process, is sent to another address, whatever its
 //!   method.
 //! * A method that is declared repeatable in its contract is retried when the connection broke, when the server
 //!   answered `UNAVAILABLE`, or when it sent a `RetryInfo`, after the delay in it.
@@ -25,14 +25,14 @@ use crate::client::endpoint::Wiring;
 use crate::client::outbound::Outbound;
 use crate::client::outcome::{Failure, Sent, code_in, details_in, head_code};
 
-/// Largest request that is kept for a repeat, and largest response that is looked at to its end before it is passed on.
+/// Largest request that is kept for a retry, and largest response that is read to its end before it is passed on.
 const KEPT_BYTES: usize = 256 * 1024;
-/// Longest pause, and longest wait that a server may ask for.
+/// Maximum pause, and maximum retry delay that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Retries that are there however few calls are made; they come back at one a second.
+/// Retries that are available however few calls are made; one is restored each second.
 const RESERVE: f64 = 10.0;
-/// Retries that a busy channel may save up.
+/// Maximum number of retries that a busy channel may accumulate.
 const SAVINGS: f64 = 500.0;
 
 /// The layer.
@@ -91,13 +91,13 @@ impl<S: Layer> Layer for Retry<S> {
                 RetryTime::Elsewhere | RetryTime::Soon => self.backoff(attempt),
                 RetryTime::After(wait) => wait + self.backoff(1),
             };
-            // Paid for last: what isn't repeated anyway costs nothing.
+            // Charged last: calls that aren't retried cost nothing.
             let worth_it = pause <= LONGEST_WAIT && leaves_time(deadline, pause);
             if !worth_it || !(matches!(retry_time, RetryTime::Elsewhere) || self.budget.lock().withdraw(Instant::now()))
             {
                 return outcome;
             }
-            // What the last attempt holds is given back before the next begins.
+            // The last attempt's slot is returned before the next attempt begins.
             drop(outcome);
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -119,10 +119,10 @@ impl<S> Retry<S> {
         self.wiring.jitter.backoff(self.pause, attempt - 1, LONGEST_PAUSE)
     }
 
-    /// Whether and when an attempt may be repeated, and the request where it came back untouched.
+    /// Whether and when an attempt may be retried, and the request if it came back unsent.
     fn verdict(&self, outcome: &mut Outcome, repeatable: bool) -> Option<(Option<Request<Outbound>>, RetryTime)> {
         match outcome {
-            // Another address doesn't help: all connections are full.
+            // Retrying at another address doesn't help: all connections are full.
             Err(failure) if failure.status.code() == Code::ResourceExhausted => None,
             Err(Failure { sent: Sent::Never(request), .. }) => {
                 Some((request.take().map(|request| *request), RetryTime::Elsewhere))
@@ -188,13 +188,13 @@ fn again(request: &Request<Outbound>) -> Option<Request<Outbound>> {
 }
 
 /// The delay after which the server says that a retry may succeed; `None` if the caller has used up a quota of its own.
-/// Retrying for such a caller would add to the calls that it already makes too many of.
+/// A retry would add to the caller's excessive calls.
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     let details = details_in(headers)?;
     details.retry_after.filter(|_| details.quotas.is_empty())
 }
 
-/// What may be spent on retries.
+/// The retry budget.
 #[derive(Debug)]
 struct Budget {
     share: f64,
@@ -208,12 +208,12 @@ impl Budget {
         Self { share, saved: 0.0, reserve: if share > 0.0 { RESERVE } else { 0.0 }, filled: now }
     }
 
-    /// A call is made.
+    /// Adds a call's share to the budget.
     fn deposit(&mut self) {
         self.saved = (self.saved + self.share).min(SAVINGS);
     }
 
-    /// Pays for a retry, if it can.
+    /// Takes a retry from the budget, if there is one.
     fn withdraw(&mut self, now: Instant) -> bool {
         if self.share > 0.0 {
             let passed = now.saturating_duration_since(self.filled).as_secs_f64();
@@ -242,7 +242,7 @@ mod tests {
         let now = Instant::now();
         let mut budget = Budget::new(0.2, now);
         (0..100).for_each(|_| budget.deposit());
-        // Sums of fifths are a little less than whole.
+        // Sums of fifths are a little below whole numbers.
         let paid = (0..100).filter(|_| budget.withdraw(now)).count();
         assert!((29..=30).contains(&paid), "{paid}");
         assert!(budget.withdraw(now + Duration::from_secs(2)));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_wish_is_read_padded_or_not() {
+    fn the_servers_retry_delay_is_read_with_and_without_padding() {
         let error = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "busy");
         let response = Status::from(error.clone().retry_after(Duration::from_millis(250))).into_http::<()>();
         assert_eq!(wait_of(response.headers()), Some(Duration::from_millis(250)));

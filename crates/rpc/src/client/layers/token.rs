@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue};
 /// `token` as a header. It isn't shown in logs.
 ///
 /// # Errors
-/// The token can't stand in a header.
+/// The token isn't a valid header value.
 pub(crate) fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// Sends the token, unless the call has one.
+/// Sends the token, unless the call has its own.
 pub(crate) fn send_on(authorization: Option<&HeaderValue>, headers: &mut HeaderMap) {
     if let Some(authorization) = authorization
         && !headers.contains_key(AUTHORIZATION)
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_goes_along_and_one_of_the_calls_own_stays() {
+    fn the_token_is_sent_unless_the_call_has_its_own() {
         let (one, other) = (bearer("one").unwrap(), bearer("other").unwrap());
         assert!(!format!("{one:?}").contains("one"));
         let mut headers = HeaderMap::new();

@@ -8,11 +8,11 @@ use crate::client::methods::Method;
 use crate::code_name;
 use crate::layers::trace::TRACEPARENT_HEADER;
 
-/// Digits of a `traceparent` up to the end of the trace's id.
+/// Length of a `traceparent` up to the end of the trace id.
 const TRACE_END: usize = 35;
 
-/// Begins the call's span, a child of the current one, and sends it on; where nothing is sampled, `fallback`. A call that
-/// names a trace of its own keeps it.
+/// Begins the call's span as a child of the current one and sends it; without sampling, sends `fallback`. A call with a
+/// trace of its own keeps it.
 pub(crate) fn begin(method: &Method, fallback: Option<&str>, headers: &mut HeaderMap) -> Span {
     if !sampled() {
         if let Some(traceparent) = fallback
@@ -36,7 +36,7 @@ pub(crate) fn begin(method: &Method, fallback: Option<&str>, headers: &mut Heade
     span
 }
 
-/// How the call ended: whatever isn't `OK` is an error to who asked.
+/// Records how the call ended: to the client, every code except `OK` is an error.
 pub(crate) fn ended(span: &Span, code: Code) {
     span.set("rpc.response.status_code", code_name(code));
     if code != Code::Ok {
@@ -59,7 +59,7 @@ mod tests {
     use crate::client::methods::Methods;
 
     #[test]
-    fn the_trace_goes_on_and_one_of_the_calls_own_stays() {
+    fn the_trace_is_sent_unless_the_call_has_its_own() {
         let methods = Methods::new(&ClientSettings::default(), None, &[]);
         let method = methods.find("/any");
         let mut headers = HeaderMap::new();

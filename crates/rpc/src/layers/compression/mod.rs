@@ -1,9 +1,9 @@
-//! Compression: requests that come compressed by gzip are inflated, never beyond the limit of a message; responses are
-//! compressed for clients that accept it, message by message, where a message is large enough to gain.
+//! Compression: gzip-compressed requests are inflated, never beyond the limit of a message; responses are compressed for
+//! clients that accept it, message by message, if a message is large enough to be worth it.
 //!
-//! It lies inside of the limit of sizes, which has bounded what arrives, and around all services at once: the generated
-//! servers' own switch would have to be set for each, and would compress the smallest message. Where neither side asks,
-//! a call passes untouched.
+//! It is inside the layer that limits message sizes, and around all services: the generated servers' own switch would have
+//! to be set for each, and would compress even the smallest message. If neither side uses compression, a call passes
+//! unchanged.
 
 mod recode;
 mod request;
@@ -34,9 +34,9 @@ static STATUS: HeaderName = HeaderName::from_static("grpc-status");
 #[derive(Debug, Clone)]
 pub(crate) struct Compression<S> {
     inner: S,
-    /// Largest message once inflated.
+    /// Maximum size of a message after inflation.
     limit: usize,
-    /// Messages smaller than this aren't worth it; 0: none is.
+    /// Minimum size of messages to compress; 0 disables compression.
     above: usize,
 }
 
@@ -102,7 +102,7 @@ where
     }
 }
 
-/// Says what is understood, as gRPC wants it.
+/// Sets the header with the supported encodings, as gRPC requires.
 fn refused(unknown: RpcError) -> Response<Body> {
     let mut response = super::refuse(unknown);
     response.headers_mut().insert(ACCEPT_ENCODING.clone(), HeaderValue::from_static("gzip,identity"));

@@ -1,4 +1,4 @@
-//! A body whose messages are made larger or smaller on their way.
+//! A body whose messages are inflated or compressed as they pass.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,12 +13,12 @@ use tonic::body::Body;
 
 use crate::RpcError;
 
-/// What is done to messages.
+/// The conversion of messages.
 pub(super) trait Work {
-    /// Whether these bytes of the body, which begin with a message, may go on as they are.
+    /// Whether these bytes of the body, which begin with a message, may pass unchanged.
     fn may_pass(&self, data: &[u8]) -> bool;
 
-    /// Appends a message as it goes on to `out`.
+    /// Converts a message and appends it to `out`.
     fn message(&self, flags: u8, message: &[u8], out: &mut BytesMut) -> Result<(), RpcError>;
 }
 
@@ -29,14 +29,14 @@ pin_project! {
         inner: Body,
         work: W,
         messages: Messages,
-        // What follows the last whole message.
+        // The rest after the last complete message.
         after: VecDeque<Frame<Bytes>>,
     }
 }
 
 impl<W> Recoded<W> {
     pub fn new(inner: Body, work: W) -> Self {
-        // What is too large was refused outside.
+        // Messages that are too large were refused by an outer layer.
         Self { inner, work, messages: Messages::new(usize::MAX), after: VecDeque::new() }
     }
 }
@@ -63,7 +63,7 @@ impl<W: Work> http_body::Body for Recoded<W> {
                     }
                     Ok(data) => this.messages.push(&data),
                     Err(trailers) => {
-                        // A message that was cut off goes on as it is: the receiver says what is wrong with it.
+                        // A truncated message passes unchanged: the receiver reports the error.
                         this.after.extend(this.messages.rest().map(Frame::data));
                         this.after.push_back(trailers);
                     }
@@ -83,7 +83,7 @@ impl<W: Work> http_body::Body for Recoded<W> {
     }
 }
 
-/// Whether `data` is whole messages, none of them compressed or of `above` bytes or more: such data may pass as it is.
+/// Whether `data` consists of complete, uncompressed messages below `above` bytes, which may pass unchanged.
 pub(super) fn may_pass(mut data: &[u8], above: usize) -> bool {
     while !data.is_empty() {
         match head(data) {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_small_whole_and_plain_messages_may_pass() {
+    fn only_small_complete_and_uncompressed_messages_pass_unchanged() {
         let message = |flags, length| prefixed(flags, &vec![0; length]);
         assert!(may_pass(&message(0, 9), 10));
         assert!(may_pass(&[message(0, 9), message(0, 0)].concat(), 10));

@@ -6,7 +6,7 @@ use flotilla_wire::{COMPRESSED, gzip, put};
 use super::recode::{self, Work};
 use crate::RpcError;
 
-/// Makes messages smaller that are `above` bytes or more.
+/// Compresses messages of at least `above` bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deflate {
     pub above: usize,
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_gains_is_compressed() {
+    fn only_messages_that_become_smaller_are_compressed() {
         assert_eq!(sent(&[7; 999]), (false, 999), "too small to be worth it");
         let (compressed, length) = sent(&[7; 10_000]);
         assert!(compressed && length < 200, "{length}");
