@@ -42,17 +42,17 @@ $(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown v
 	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
-	@echo "\`make up\` runs the fleet, \`make test\` the tests; nothing has to be set up before."
+	@echo "\`make up\` runs the fleet, \`make test\` runs the tests; no setup is needed before."
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z][a-z0-9-]*:.*## / { printf "  %-19s %s\n", $$1, $$2 }' Makefile
 
 ##@ Run
 
-build: ## Build the services and the fleet command in release mode; PROFILE=ci: as CI tests them, with all tests
+build: ## Build the services and the fleet command in release mode; PROFILE=ci builds them and all tests as CI does
 	@sh scripts/run/preflight.sh
 	@$(CARGO) build --profile $(PROFILE) --locked $(if $(filter ci,$(PROFILE)),--workspace --all-targets,-p flotilla-fleet --bins)
 
-up: ## Run the fleet: natively, or RUNTIME=compose or k8s; TLS=1: with mutual TLS; OBS=1: with Prometheus and traces
+up: ## Start the fleet, natively or with RUNTIME=compose or k8s; TLS=1 adds mutual TLS, OBS=1 Prometheus and tracing
 	@$(MAKE) --no-print-directory up-$(RUNTIME)
 
 up-native: build
@@ -72,43 +72,43 @@ restart: build ## Restart the fleet, or one member: make restart ARGS=orders
 	@sh scripts/lib/files-limit.sh $(FLEET) restart $(ARGS)
 
 status: ## Show services and servers with addresses, process ids and memory
-	@if [ -x $(FLEET) ]; then $(FLEET) status; else echo "the fleet isn't up: make up starts it"; exit 1; fi
+	@if [ -x $(FLEET) ]; then $(FLEET) status; else echo "the fleet isn't up: run make up to start it"; exit 1; fi
 
 logs: ## Print the logs: make logs ARGS="orders --follow"
 	@$(FLEET) logs $(ARGS)
 
-demo: ## A shop's day on the fleet that is up: outcomes, latencies, invariants
+demo: ## Simulate a shop's day on the running fleet; report outcomes and latencies, check the invariants
 	@$(FLEET) demo $(ARGS)
 
-replay: ## Replay a small set of real-shaped orders on the fleet that is up
+replay: ## Replay a small set of realistic orders on the running fleet
 	@$(FLEET) replay --products data/products.csv --customers data/customers.csv --orders data/orders.csv $(ARGS)
 
-chaos: ## The demo while services, nats-server and Redis are killed and streams lose messages (seeded), then the invariants
+chaos: ## Run the demo while processes are killed and streams lose messages (seeded), then check the invariants
 	@$(FLEET) chaos $(ARGS)
 
-bench: up ## Measure the fleet beside bare PostgreSQL, and its edge beside Envoy, in one run
+bench: up ## Compare the fleet with bare PostgreSQL and the gateway with Envoy, in one run
 	@$(FLEET) load --baseline --envoy "$$(sh scripts/run/envoy.sh)" $(ARGS)
 
-bench-telemetry: build ## Measure what logs, metrics and traces cost, on fleets of their own
+bench-telemetry: build ## Measure the cost of logs, metrics and traces, on temporary fleets
 	@sh scripts/test/bench-telemetry.sh
 
-grpcurl: ## Call the fleet that is up by hand: make grpcurl ARGS="describe flotilla.orders.v1.OrderService"
+grpcurl: ## Call the running fleet: make grpcurl ARGS="describe flotilla.orders.v1.OrderService"
 	@FLEET=$(FLEET) sh scripts/run/grpc-by-hand.sh grpcurl $(ARGS)
 
-grpcui: ## A page on which the fleet that is up can be called
+grpcui: ## Open a web page to call the running fleet
 	@FLEET=$(FLEET) sh scripts/run/grpc-by-hand.sh grpcui $(ARGS)
 
-backup: ## Back the databases up and go on archiving: make backup ARGS=folder
+backup: ## Back up the databases and archive their WAL from then on: make backup ARGS=folder
 	@$(FLEET) backup $(ARGS)
 
 restore: ## Restore a stopped fleet's databases: make restore ARGS="folder --to 2026-11-29T12:00:00Z"
 	@$(FLEET) restore $(ARGS)
 
-reset: ## Forget the data of a stopped fleet: says what, and asks (not with ARGS=--yes)
+reset: ## Delete the data of a stopped fleet; lists them and asks for confirmation (ARGS=--yes skips it)
 	@if [ -x $(FLEET) ]; then $(FLEET) reset $(ARGS); \
-	else echo "reset needs the fleet command, which knows what is whose: run make build first" >&2; exit 1; fi
+	else echo "reset needs the fleet command: run make build first" >&2; exit 1; fi
 
-certs: build ## Make or renew the development certificates: make certs ARGS="--renew"
+certs: build ## Create or renew the development certificates: make certs ARGS="--renew"
 	@$(FLEET) certs $(ARGS)
 
 fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
@@ -116,7 +116,7 @@ fetch: ## Fill the caches of cargo and of the servers, for FLOTILLA_OFFLINE=1
 	@$(MAKE) --no-print-directory build
 	@$(FLEET) fetch
 
-doctor: ## What this machine lacks, and how to get it
+doctor: ## Show what is missing on this machine, and how to get it
 	@sh scripts/run/doctor.sh
 
 ##@ Develop
@@ -125,7 +125,7 @@ test: ## Run all tests; they start their own servers
 	@sh scripts/run/preflight.sh
 	@FLEET=target/ci/fleet sh scripts/lib/files-limit.sh $(CARGO) test --profile ci --workspace --locked
 
-lint: fmt-check clippy buf layers workflows pins mutants-check doc ## Format, clippy, buf, layers, the list of services, workflows and Dockerfiles, pins, planted faults, docs
+lint: fmt-check clippy buf layers workflows pins mutants-check doc ## Check format, clippy, buf, layers, the list of services, workflows, Dockerfiles, pins, planted faults, docs
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
@@ -163,11 +163,11 @@ doc:
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile ci --workspace --no-deps --locked --quiet
 	@sh scripts/check/docs.sh
 
-docs: ## Build the reference of all crates (cargo doc)
+docs: ## Build the API reference of all crates (cargo doc)
 	@$(CARGO) doc --workspace --no-deps --locked
 	@echo "open target/doc/flotilla_messaging/index.html"
 
-proto: ## Lint the contracts and generate their code anew
+proto: ## Lint the contracts and regenerate their code
 	@sh scripts/check/buf.sh
 	@touch crates/proto/build.rs crates/validate/build.rs
 	@$(CARGO) build --locked -p flotilla-proto
@@ -175,80 +175,80 @@ proto: ## Lint the contracts and generate their code anew
 generate: ## Generate a TypeScript and a Python client into .flotilla/clients
 	@sh scripts/run/generate.sh
 
-dashboards: ## Write Grafana's dashboards anew from scripts/test/observability/panels.py
+dashboards: ## Regenerate Grafana's dashboards from scripts/test/observability/panels.py
 	@PYTHONDONTWRITEBYTECODE=1 python3 scripts/test/observability/dashboards.py
 
-observability-tools: ## Get Zipkin, and build the Collector and Jaeger with Go, for make up OBS=1
+observability-tools: ## Download Zipkin, and build the Collector and Jaeger with Go, for make up OBS=1
 	@sh scripts/run/prometheus.sh || true
 	@sh scripts/run/collector.sh
 
 ##@ Test
 
-drive: build ## Up, demo, replay, bench with its limits, down: what a user does, on a fleet of its own
+drive: build ## Run what a user does on a temporary fleet: up, demo, replay, bench with limits, down
 	@sh scripts/test/drive.sh
 
-others: build ## Run the fleet as root in a closed folder, and as an ordinary user
+others: build ## Run the fleet as root in a folder that others can't enter, and as an ordinary user
 	@sh scripts/test/others.sh
 
-contract: build ## Schemathesis against the REST face of a fleet of its own: it finds nothing
+contract: build ## Test the REST API of a temporary fleet with Schemathesis
 	@sh scripts/test/contract.sh
 
-conformance-rpc: ## The Connect conformance suite against the gateway's edge: gRPC, gRPC-Web, Connect
+conformance-rpc: ## Run the Connect conformance suite against the gateway: gRPC, gRPC-Web, Connect
 	@sh scripts/test/conformance-rpc.sh $(ARGS)
 
-test-clients: build ## Use the generated clients against a fleet of their own
+test-clients: build ## Test the generated clients against a temporary fleet
 	@sh scripts/test/clients.sh
 
-test-tour: build ## The README's tour as it stands, in bash and in zsh, on a fleet of its own
+test-tour: build ## Run the README's tour unchanged, in bash and in zsh, on a temporary fleet
 	@sh scripts/test/tour.sh
 
-test-grpcurl: build ## List, describe and call each service with grpcurl, plain and with TLS, on a fleet of its own
+test-grpcurl: build ## List, describe and call each service with grpcurl, with and without TLS, on a temporary fleet
 	@sh scripts/test/grpcurl.sh
 
-test-browser: build ## A page in headless Chromium calls a fleet of its own by connect-web
+test-browser: build ## Call a temporary fleet with connect-web from a page in headless Chromium
 	@sh scripts/test/browser.sh
 
-test-faults: build ## Switch each fault on in a fleet of its own: its alert fires, panel, trace and runbook answer, nothing is lost
+test-faults: build ## Switch on each fault in a temporary fleet: alert, panel, trace and runbook work, and nothing is lost
 	@sh scripts/test/faults.sh
 
-test-attacks: build ## Attack a fleet of its own: honest calls go on, and their p99 stays within twice what it is without
+test-attacks: build ## Attack a temporary fleet: honest calls succeed, and their p99 at most doubles
 	@sh scripts/test/attacks.sh $(ARGS)
 
-test-attacks-short: build ## The same for a few seconds each: honest calls go on
+test-attacks-short: build ## The same for a few seconds each: honest calls succeed
 	@FLOTILLA_ATTACKS_SHORT=1 sh scripts/test/attacks.sh $(ARGS)
 
-test-full-disk: ## PostgreSQL's and NATS' disks full under load for 45 s, then freed: nothing lost, all flows again by itself
+test-full-disk: ## Fill the disks of PostgreSQL and NATS under load for 45 s: nothing is lost, and all recovers by itself
 	@sh scripts/test/full-disk.sh
 
-test-metrics: build ## Rules, alerts, dashboards and queries; Prometheus and VictoriaMetrics scrape a fleet of its own
+test-metrics: build ## Test rules, alerts, dashboards and queries; Prometheus and VictoriaMetrics scrape a temporary fleet
 	@sh scripts/test/observability.sh metrics
 
-test-observability: build ## Traces, tail sampling and logs through a real Collector on a fleet of its own
+test-observability: build ## Test traces, tail sampling and logs through a real Collector on a temporary fleet
 	@sh scripts/test/observability.sh traces
 
-test-flagd: ## The provider of flagd: the same definitions give the same users the same variants
+test-flagd: ## Test that flagd and the built-in provider give the same users the same variants
 	@sh scripts/test/flagd.sh
 
-test-vault: ## Secrets from a real server (OpenBao): keys, leased database credentials, a service whose credentials change
+test-vault: ## Test secrets from a real server (OpenBao): keys, leased database credentials, credential rotation
 	@sh scripts/test/vault.sh
 
-test-aws: ## Secrets by the official client of AWS from a server that speaks its protocol (moto)
+test-aws: ## Test secrets with the official AWS client against a compatible server (moto)
 	@sh scripts/test/aws.sh
 
-upgrade-test: build ## Two builds under load: an expanding migration, services replaced one by one, back, forth, contracted
+upgrade-test: build ## Upgrade under load: expanding migration, services replaced one by one, rolled back and forward, contraction
 	@sh scripts/test/upgrade.sh $(ARGS)
 
-mutants: ## Plant each fault of scripts/test/mutants in a copy of the tree: a test finds it: make mutants ARGS="--only saga"
+mutants: ## Plant each fault of scripts/test/mutants in a copy of the tree; a test must find it: make mutants ARGS="--only saga"
 	@python3 scripts/test/mutants.py $(ARGS)
 
 mutants-short: ## The same with the ten faults that are quick to plant
 	@python3 scripts/test/mutants.py --short
 
 # Seconds on two cold cores; all of it together must stay under 60 minutes.
-ci: ## What CI runs
+ci: ## Run what CI runs
 	@MAKE="$(MAKE) PROFILE=ci" sh scripts/lib/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-tour:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
 
-ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgrade, conformance, secret stores, the observability stack, chaos
+ci-long: ci ## Run longer checks too: planted faults, images, Compose, API server, upgrade, conformance, secret stores, observability, chaos
 	@MAKE="$(MAKE)" sh scripts/lib/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
 	@sh scripts/test/long.sh
 
@@ -257,23 +257,23 @@ ci-long: ci ## Longer checks: planted faults, images, Compose, API server, upgra
 images: ## Build the images of all services and print their sizes
 	@sh scripts/release/images.sh
 
-sbom: ## What each image is made of: CycloneDX files in .flotilla/sbom, checked against cargo tree
+sbom: ## Write a CycloneDX SBOM of each image to .flotilla/sbom, checked against cargo tree
 	@sh scripts/release/sbom.sh
 
-test-images: ## Each image as it is run in production, and within 64 MiB and half a processor: starts, drains, loses nothing
+test-images: ## Run each image as in production, with 64 MiB and half a processor: it starts, drains and loses nothing
 	@sh scripts/test/images.sh
 
-compose-check: ## Whether Compose reads the files of compose/, and what they promise
+compose-check: ## Check that Compose accepts the files of compose/, and the rules for them
 	@sh scripts/check/compose.sh
 
-test-compose: build ## The fleet by Compose: up, used, parted networks, down
+test-compose: build ## Test the fleet in Compose: up, use, network isolation, down
 	@sh scripts/test/compose.sh
 
-k8s-check: ## Manifests: rendered alike by three versions of kustomize, against the schemas of two Kubernetes versions, policies, and what they promise each other
+k8s-check: ## Check the manifests: three versions of kustomize, schemas of two Kubernetes versions, policies, consistency
 	@sh scripts/check/k8s.sh
 
-k8s-apiserver: build ## Manifests against a real API server, which is built with Go
+k8s-apiserver: build ## Test the manifests with a real API server, which is built with Go
 	@sh scripts/test/k8s-apiserver.sh
 
-k8s-containers: ## The containers of k8s/overlays/dev on Docker, as the manifests describe them
+k8s-containers: ## Run the containers of k8s/overlays/dev on Docker as the manifests describe them
 	@sh scripts/test/k8s-containers.sh

@@ -69,11 +69,11 @@ expect "late, and nobody minds" 0 'slow +100 +10 +over by 90 s' 'total +100 +50 
 
 mode=strickt
 parts ci quick
-expect "an unknown mode" 2 'parts: FLOTILLA_BUDGET=strickt.*'
+expect "an unknown mode" 2 'parts: invalid FLOTILLA_BUDGET=strickt.*'
 mode=
 for wrong in quick:1m quick: :5 quick:1:2; do
     parts ci quick "$wrong"
-    expect "the argument $wrong" 2 "parts: $wrong: wanted is TARGET or TARGET:SECONDS"
+    expect "the argument $wrong" 2 "parts: invalid argument $wrong; use TARGET or TARGET:SECONDS"
     [ ! -s "$room/made" ] || fail "the argument $wrong: something was run before it was refused"
 done
 parts ci

@@ -39,7 +39,7 @@ have() { $docker image inspect "$1" >/dev/null 2>&1 || timeout 600 $docker pull 
 servers_images() {
     for image in "$postgres_image" "$nats_image" "$valkey_image"; do
         if have "$image"; then continue; fi
-        echo "no registry has $image: stand-ins from the servers that run natively take its place"
+        echo "no registry has $image: using stand-ins built from the native servers"
         sh scripts/release/images/base.sh servers
         return
     done

@@ -8,12 +8,12 @@
 # says otherwise: strict fails for a part too (a machine of one's own), off for neither (a machine that is slower).
 set -eu
 budget=${FLOTILLA_BUDGET:-}
-case $budget in '' | strict | off) ;; *) echo "parts: FLOTILLA_BUDGET=$budget: strict, off or nothing" >&2; exit 2 ;; esac
+case $budget in '' | strict | off) ;; *) echo "parts: invalid FLOTILLA_BUDGET=$budget; use strict, off or nothing" >&2; exit 2 ;; esac
 
 # seconds_of ARGUMENT: its budget; nothing where it has none.
 seconds_of() {
     case $1 in
-        *:*[!0-9]* | *: | :*) echo "parts: $1: wanted is TARGET or TARGET:SECONDS" >&2; exit 2 ;;
+        *:*[!0-9]* | *: | :*) echo "parts: invalid argument $1; use TARGET or TARGET:SECONDS" >&2; exit 2 ;;
         *:*) echo "${1#*:}" ;;
     esac
 }

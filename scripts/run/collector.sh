@@ -33,7 +33,7 @@ for wanted in ${*:-zipkin collector jaeger}; do
         collector) build collector collector . || status=1 ;;
         jaeger) build jaeger collector github.com/jaegertracing/jaeger/cmd/jaeger || status=1 ;;
         loki) build loki loki github.com/grafana/loki/v3/cmd/loki || status=1 ;;
-        *) echo "collector: $wanted is not known: zipkin, collector, jaeger, loki" >&2; exit 1 ;;
+        *) echo "collector: unknown program $wanted; use one of zipkin, collector, jaeger, loki" >&2; exit 1 ;;
     esac
 done
 exit "$status"

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 . scripts/lib/docker-engine.sh
 [ -n "$docker" ] || { echo "compose: a docker command with BuildKit is missing (Debian: apt-get install docker.io)" >&2; exit 1; }
-$docker info >/dev/null 2>&1 || { echo "compose: no Docker engine answers: start it, or ask for the right to use it (group docker)" >&2; exit 1; }
+$docker info >/dev/null 2>&1 || { echo "compose: the Docker engine doesn't respond: start it, or get permission to use it (group docker)" >&2; exit 1; }
 if [ -n "${REGISTRY:-}" ]; then
     FLOTILLA_PULL=${FLOTILLA_PULL:-missing}
     export FLOTILLA_PULL

@@ -108,7 +108,7 @@ programs() {
     rust
     if has cc; then row ok "C compiler" "cc"; else needs "C compiler" "cc, for the allocator and the cryptography"; get gcc gcc gcc; fi
     if has make; then row ok make ""; else needs make ""; get make make make; fi
-    if has ps; then row ok ps ""; else needs ps "tests see by it that nothing is left running"; get procps procps-ng -; fi
+    if has ps; then row ok ps ""; else needs ps "tests use it to check that nothing is left running"; get procps procps-ng -; fi
     wheels
 }
 
@@ -124,7 +124,7 @@ machine() {
         row ok disk "$((free / 1000)) MB free of the $((need_disk_kb / 1000)) MB of a first build"
     else
         needs disk "only $((free / 1000)) MB are free here, a first build needs $((need_disk_kb / 1000)) MB"
-        tell "Disk: free some, or let CARGO_TARGET_DIR name a folder that has room"
+        tell "Disk: free some, or set CARGO_TARGET_DIR to a folder with enough space"
     fi
     files=$(ulimit -H -n)
     if [ "$files" = unlimited ] || [ "$files" -ge "$need_files" ]; then
@@ -136,7 +136,7 @@ machine() {
     loopback
     if has id && [ "$(id -u)" = 0 ]; then
         if unprivileged; then row ok "servers' user" "you are root: PostgreSQL runs as an unprivileged user"
-        else needs "servers' user" "PostgreSQL refuses root, and /etc/passwd has nobody else"; tell "Servers' user: useradd --system flotilla"; fi
+        else needs "servers' user" "PostgreSQL refuses root, and /etc/passwd has no other user"; tell "Servers' user: useradd --system flotilla"; fi
     fi
     row "" cgroup "$(cgroup)"
 }
@@ -150,7 +150,7 @@ unprivileged() {
 loopback() {
     if has python3; then
         if python3 -c 'import socket; socket.socket().bind(("127.0.0.1", 0))' >/dev/null 2>&1; then row ok loopback "127.0.0.1 gives ports"
-        else needs loopback "no port of 127.0.0.1 can be had"; tell "Loopback: ip link set lo up"; fi
+        else needs loopback "can't bind a port of 127.0.0.1"; tell "Loopback: ip link set lo up"; fi
     elif [ -r /sys/class/net/lo/flags ]; then
         read -r flags </sys/class/net/lo/flags
         if [ $((flags & 1)) = 1 ]; then row ok loopback "lo is up"; else needs loopback "lo is down"; tell "Loopback: ip link set lo up"; fi

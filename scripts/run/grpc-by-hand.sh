@@ -9,12 +9,12 @@ tool=$1
 shift
 home=${FLOTILLA_HOME:-.flotilla}
 fleet=${FLEET:-target/release/fleet}
-if [ ! -r "$home/env" ]; then echo "$tool: the fleet isn't up: make up starts it" >&2; exit 1; fi
+if [ ! -r "$home/env" ]; then echo "$tool: the fleet isn't up: run make up to start it" >&2; exit 1; fi
 . "$home/env"
-program=$("${tool}_tool") || { echo "$tool: neither installed nor can it be built: install $tool, or Go" >&2; exit 1; }
+program=$("${tool}_tool") || { echo "$tool: not installed, and can't be built without Go: install $tool or Go" >&2; exit 1; }
 service=$(echo "${SERVICE:-gateway}" | tr '[:lower:]' '[:upper:]')
 eval "address=\${FLOTILLA_${service}_GRPC:-}"
-if [ -z "$address" ]; then echo "$tool: there is no service $SERVICE" >&2; exit 1; fi
+if [ -z "$address" ]; then echo "$tool: unknown service $SERVICE" >&2; exit 1; fi
 token=${TOKEN:-$("$fleet" token)}
 
 # grpcurl wants the address behind its flags and before what it is to do: a symbol, `list`, or `describe`, the latter two

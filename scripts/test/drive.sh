@@ -6,7 +6,7 @@ name=drive
 files="--products data/products.csv --customers data/customers.csv --orders data/orders.csv"
 
 $fleet up
-$fleet up | head -n 1 | grep "is up already" || { echo "drive: a second up is no no-op" >&2; exit 1; }
+$fleet up | head -n 1 | grep "is up already" || { echo "drive: a second up is not a no-op" >&2; exit 1; }
 $fleet status
 $fleet demo --seed 7
 $fleet replay $files

@@ -118,7 +118,7 @@ up minikube
 expect 0 "minikube --profile minikube image load localhost/flotilla/orders:$tag"
 
 up somewhere-else
-expect 1 "is no kind, k3d or minikube cluster"
+expect 1 "is not a kind, k3d or minikube cluster"
 if grep -q apply "$CALLS"; then echo "test-up: applied to a cluster that it can't load images into" >&2; exit 1; fi
 
 up somewhere-else nothing none
