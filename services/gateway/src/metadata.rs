@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_calls_own_metadata_passes_and_the_connections_does_not() {
+    fn metadata_of_the_call_is_forwarded_and_that_of_the_connection_is_not() {
         let sent = headers(&[
             ("host", "gateway"),
             ("x-own", "a"),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answers_metadata_is_free_of_grpcs_words() {
+    fn the_metadata_of_a_response_excludes_grpcs_own_headers() {
         let passed = response(&headers(&[("grpc-status", "0"), ("content-type", "application/grpc"), ("etag", "1")]));
         assert_eq!(passed, headers(&[("etag", "1")]));
     }

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_isnt_known_shares_one_series() {
+    fn unknown_values_share_one_series() {
         let metrics = Metrics::register(&Registry::new()).unwrap();
         for number in 0..100 {
             metrics

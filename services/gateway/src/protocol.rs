@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_reads_can_be_got() {
+    fn only_methods_that_read_can_be_called_by_get() {
         let unsupported = |get| Protocol::Unsupported(Unsupported::Verb { get }, ());
         assert_eq!(of("GET", "text/plain", Some(Target { streaming: false, reads: true })), Protocol::ConnectGet(()));
         assert_eq!(of("GET", "text/plain", Some(Target { streaming: true, reads: true })), unsupported(false));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_method_is_rest_unless_it_speaks_grpc() {
+    fn a_path_without_a_method_is_rest_unless_the_content_type_is_grpc() {
         assert_eq!(of("POST", "application/json", None), Protocol::Rest);
         assert_eq!(of("POST", "application/proto", None), Protocol::Rest);
         assert_eq!(of("POST", "application/grpc", None), Protocol::Grpc(Codec::Proto, None));

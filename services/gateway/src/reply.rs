@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_is_packed_for_who_accepts_it() {
+    fn a_long_response_is_compressed_for_clients_that_accept_it() {
         let get = |headers, length| answer(&Method::GET, &headers, tagged(length));
         let packed = get(request(ACCEPT_ENCODING, "gzip, br"), 5000);
         assert_eq!(packed.headers()[CONTENT_ENCODING], "gzip");

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sound_id_is_kept_and_others_are_replaced() {
+    fn a_valid_id_is_kept_and_others_are_replaced() {
         let ids = RequestIds::new(7);
         let mut headers = HeaderMap::new();
         let made = ids.settle(&mut headers);

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_methods_are_kept() {
+    fn only_public_methods_are_cached() {
         let routes = RouteTable::from_pool(&flotilla_proto::descriptors::pool().unwrap()).unwrap();
         for policy in POLICIES {
             let method = routes.method(&format!("/{}", policy.read)).unwrap();

@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_a_page_is_in_the_archive_and_sound() {
+    fn every_file_of_a_page_is_in_the_archive_and_valid() {
         let files = files();
         let archived = PAGES.iter().filter(|page| matches!(page.source, Source::Archive(_))).count();
         assert_eq!(files.len(), archived);

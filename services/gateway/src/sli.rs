@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_ours_to_answer_counts_against_us() {
+    fn only_failures_of_the_fleet_count_as_bad() {
         for (statuses, reason, verdict) in [
             (&["OK", "200", "304", "NOT_FOUND", "404", "409", "FAILED_PRECONDITION"][..], None, Verdict::Good),
             (&["INTERNAL", "500", "UNAVAILABLE", "503", "501"], None, Verdict::Bad),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_counts_for_both_and_by_how_long_it_was_waited_for() {
+    fn an_order_counts_for_both_indicators_by_its_latency() {
         let slis = slis();
         let (soon, late) = (Duration::from_millis(250), Duration::from_millis(251));
         for (verdict, took) in [

@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_path_hides_behind_its_escapes_is_masked() {
+    fn secrets_in_escaped_paths_are_masked() {
         assert_eq!(path("/v1/products/brass%20lantern"), "/v1/products/brass%20lantern");
         assert!(!path("/v1/orders/4539%201488%200343%206467").contains("1488"));
         assert!(!path("/v1/users/ada%40example.com").contains("example"));
     }
 
     #[test]
-    fn a_trace_in_b3s_words_goes_on_in_w3cs() {
+    fn a_b3_trace_is_passed_on_as_w3c() {
         let mut headers = HeaderMap::new();
         let b3 = HeaderValue::from_static("0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1");
         headers.insert("b3", b3);

@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LIST: &str = "/flotilla.inventory.v1.CatalogService/ListProducts";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_are_cancelled_are_not_felt() {
+async fn cancelled_calls_do_not_slow_down_others() {
     let fleet = fleet().await;
     let gateway = fleet.gateway();
     fleet

@@ -19,13 +19,13 @@ const CONNECTIONS: usize = 1_150;
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_connections_of_one_address_keep_nobody_out() {
+async fn idle_connections_of_one_address_do_not_block_others() {
     withstands("1,150 idle connections of one address", 1).await;
 }
 
 /// Ten addresses together may hold nearly all connections; one may hold only its share.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_connections_of_ten_addresses_keep_nobody_out() {
+async fn idle_connections_of_ten_addresses_do_not_block_others() {
     withstands("1,150 idle connections of ten addresses", 10).await;
 }
 

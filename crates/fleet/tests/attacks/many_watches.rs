@@ -17,7 +17,7 @@ const PRICES: &str = "/flotilla.inventory.v1.CatalogService/WatchPrices";
 const ORDER: &str = "/flotilla.orders.v1.OrderService/WatchOrder";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_watches_of_prices_are_not_felt() {
+async fn two_thousand_watches_of_prices_do_not_slow_down_others() {
     let fleet = fleet().await;
     let gateway = fleet.gateway();
     let [(product, _), _] = fleet.shop.two_lines(0);
@@ -26,7 +26,7 @@ async fn two_thousand_watches_of_prices_are_not_felt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_watches_of_one_order_are_not_felt() {
+async fn two_thousand_watches_of_one_order_do_not_slow_down_others() {
     let fleet = fleet().await;
     let gateway = fleet.gateway();
     let customer = fleet.api.sign_up("watcher@attack.example", "A watcher", "a long password").await.unwrap();

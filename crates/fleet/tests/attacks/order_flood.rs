@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 8;
 const PLACE: &str = "/flotilla.orders.v1.OrderService/PlaceOrder";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_orders_by_one_customer_is_not_felt() {
+async fn a_flood_of_orders_by_one_customer_does_not_slow_down_others() {
     let fleet = fleet().await;
     let customer = rich(&fleet).await;
     let token = customer.authorization().to_str().unwrap().to_owned();

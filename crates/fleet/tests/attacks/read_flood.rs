@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 8;
 const LIST: &str = "/flotilla.inventory.v1.CatalogService/ListProducts";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_reads_by_one_address_is_not_felt() {
+async fn a_flood_of_reads_by_one_address_does_not_slow_down_others() {
     let fleet = fleet().await;
     let gateway = fleet.gateway();
     fleet

@@ -23,7 +23,7 @@ const PRODUCTS: usize = 20_000;
 const WATCH: &str = "/flotilla.inventory.v1.CatalogService/WatchPrices";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_that_are_never_read_are_not_felt() {
+async fn unread_streams_do_not_slow_down_others() {
     let fleet = fleet().await;
     fill(&fleet).await;
     let gateway = fleet.gateway();

@@ -13,7 +13,7 @@ const STREAMS: usize = 4_000;
 const EACH: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_thousand_log_ins_without_a_body_are_not_felt() {
+async fn four_thousand_log_ins_without_a_body_do_not_slow_down_others() {
     let fleet = fleet().await;
     let gateway = fleet.gateway();
     let streams = HeldStreams { count: EACH, request: login, unended: Some(0) };

@@ -46,7 +46,7 @@ async fn run(home: &Home, program: &str, arguments: &[&str], variables: &[(&str,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_is_put_in_anywhere_comes_out_nowhere() {
+async fn secrets_entered_anywhere_are_shown_nowhere() {
     let receiver = Receiver::start().await;
     let own = Own::new("canary");
     let endpoint = receiver.endpoint();

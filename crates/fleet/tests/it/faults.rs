@@ -5,7 +5,7 @@ use flotilla_fleet::SERVICES;
 use crate::fleet::fleet;
 
 #[tokio::test]
-async fn a_fleet_allows_no_faults_unless_it_was_asked_to_and_says_how() {
+async fn a_fleet_allows_no_faults_by_default_and_says_how_to_allow_them() {
     let fleet = fleet().await;
     for service in SERVICES {
         let refused = fleet.command(&["fault", "on", "slow-database", "--service", service]).await;

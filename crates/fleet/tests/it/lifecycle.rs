@@ -55,7 +55,7 @@ fn pids(state: &State) -> Vec<Option<u32>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fleet_comes_up_once_heals_and_goes_down_whole() {
+async fn a_fleet_starts_once_recovers_and_stops_completely() {
     let own = Own::new("lifecycle");
     let nobody = own.run(&["demo"]).await;
     assert!(
@@ -104,7 +104,7 @@ async fn a_fleet_comes_up_once_heals_and_goes_down_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fleet_whose_supervisor_is_killed_leaves_nothing_and_comes_up_with_its_data() {
+async fn a_fleet_whose_supervisor_is_killed_leaves_no_process_and_starts_with_its_data() {
     let own = Own::new("orphans");
     assert!(own.run(&["up"]).await.success);
     let demo = ["demo", "--products", "8", "--customers", "2", "--orders", "20"];

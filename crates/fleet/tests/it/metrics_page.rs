@@ -142,7 +142,7 @@ fn table(metrics: &BTreeMap<String, Metric>) -> String {
 }
 
 #[tokio::test]
-async fn the_list_of_metrics_is_what_the_services_tell() {
+async fn the_list_of_metrics_is_what_the_services_export() {
     let fleet = fleet().await;
     a_days_work(&fleet).await;
     let listed = listed();

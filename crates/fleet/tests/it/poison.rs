@@ -7,7 +7,7 @@ use flotilla_proto::orders::v1::OrderState;
 use crate::fleet::{PLANTED, fleet};
 
 #[tokio::test]
-async fn a_poison_message_is_parked_and_orders_go_on() {
+async fn a_poison_message_is_parked_and_orders_continue() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(100, 50).await);
     let before = fleet.number("inventory", "SELECT count(*) FROM parked").await;

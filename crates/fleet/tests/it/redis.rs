@@ -14,7 +14,7 @@ async fn hits(admin: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn orders_flow_without_redis() {
+async fn orders_are_processed_without_redis() {
     let fleet = fleet().await;
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(100, 50).await);
     let gateway = fleet.state.member("gateway").unwrap();

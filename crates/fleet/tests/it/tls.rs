@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const DEMO: [&str; 7] = ["demo", "--products", "8", "--customers", "2", "--orders", "20"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fleet_with_tls_serves_its_own_and_no_stranger() {
+async fn a_fleet_with_tls_serves_only_clients_with_its_certificates() {
     let own = Own::new("tls");
     let up = own.run(&["up", "--tls"]).await;
     assert!(up.success, "{up:?}");

@@ -283,7 +283,7 @@ async fn a_request_that_isnt_sampled_leaves_no_span_anywhere() {
 }
 
 #[tokio::test]
-async fn a_read_tells_of_cache_and_database() {
+async fn a_read_has_spans_of_cache_and_database() {
     let fleet = fleet().await;
     let product = fleet.product(2_500, 10).await;
     let trace = Trace::new();

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_release_goes_out_and_back_and_out_again_under_load() {
+async fn a_release_is_rolled_out_back_and_out_again_under_load() {
     let [n, next, contracted] =
         ["FLOTILLA_UPGRADE_N", "FLOTILLA_UPGRADE_NEXT", "FLOTILLA_UPGRADE_CONTRACTED"].map(Build::named);
     let mut fleet = Fleet::up(&n).await;

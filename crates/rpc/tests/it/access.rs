@@ -31,7 +31,7 @@ async fn operators(channel: &Channel) -> (Code, String) {
 }
 
 #[tokio::test]
-async fn each_rule_lets_in_whom_it_names() {
+async fn each_rule_allows_the_callers_that_it_names() {
     let toy = Toy::start(settings()).await;
     let customer = toy.channel.with_token(&toy.token(Role::Customer)).unwrap();
     let operator = toy.channel.with_token(&toy.token(Role::Operator)).unwrap();
@@ -82,7 +82,7 @@ async fn a_method_without_a_rule_is_denied() {
 }
 
 #[tokio::test]
-async fn a_server_without_an_authenticator_serves_only_what_is_public() {
+async fn a_server_without_an_authenticator_serves_only_public_methods() {
     let auth = AuthSettings::default();
     let signer = TokenSigner::from_seed(&[3; 32], "k", &auth.issuer, &auth.audience).unwrap();
     let toy = Toy::start_with(settings(), None, signer).await;

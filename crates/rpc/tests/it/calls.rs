@@ -10,7 +10,7 @@ use tonic::{Code, Request};
 use crate::toy::{Toy, adjustment, get, settings, stock_of, watch_request};
 
 #[tokio::test]
-async fn a_panic_costs_one_call() {
+async fn a_panic_affects_one_call() {
     let toy = Toy::start(settings()).await;
     let status = toy.get("panic").await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
@@ -21,7 +21,7 @@ async fn a_panic_costs_one_call() {
 }
 
 #[tokio::test]
-async fn overload_is_refused_early_with_a_hint_when_to_retry() {
+async fn overload_is_refused_early_with_a_retry_delay() {
     let toy = Toy::start(ServerSettings { max_calls: 1, ..settings() }).await;
     let waiting = tokio::spawn(get(toy.channel.clone(), "wait"));
     toy.gate.holds(1).await;
@@ -38,7 +38,7 @@ async fn overload_is_refused_early_with_a_hint_when_to_retry() {
 }
 
 #[tokio::test]
-async fn a_stream_keeps_its_place_until_it_ends() {
+async fn a_stream_keeps_its_slot_until_it_ends() {
     let toy = Toy::start(ServerSettings { max_streams: 1, ..settings() }).await;
     let mut client = OrderServiceClient::new(toy.channel.clone());
     let first = client.watch_order(watch_request()).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_message_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_kept_or_made_and_answered() {
+async fn a_request_id_is_kept_or_generated_and_returned() {
     let toy = Toy::start(settings()).await;
     let mut client = StockServiceClient::new(toy.channel.clone());
     let mut request = Request::new(stock_of("tea"));
@@ -77,7 +77,7 @@ async fn a_request_id_is_kept_or_made_and_answered() {
 }
 
 #[tokio::test]
-async fn metrics_tell_codes_from_headers_and_from_trailers() {
+async fn metrics_count_codes_from_headers_and_trailers() {
     let toy = Toy::start(settings()).await;
     toy.get("tea").await.unwrap();
     toy.get("panic").await.unwrap_err();
@@ -103,7 +103,7 @@ async fn metrics_tell_codes_from_headers_and_from_trailers() {
 }
 
 #[tokio::test]
-async fn what_the_contract_forbids_never_reaches_a_handler_and_is_counted() {
+async fn invalid_requests_never_reach_a_handler_and_are_counted() {
     let toy = Toy::start(settings()).await;
     let mut client = StockServiceClient::new(toy.channel.clone());
     let status = client.get_stock(GetStockRequest { name: "tea".to_owned() }).await.unwrap_err();

@@ -31,7 +31,7 @@ async fn flood(toy: &Toy, round: usize) {
 }
 
 #[tokio::test]
-async fn made_up_methods_share_one_series() {
+async fn unknown_methods_share_one_series() {
     let toy = Toy::start(settings()).await;
     flood(&toy, 0).await;
     let before = series(&toy);

@@ -62,7 +62,7 @@ async fn nothing_is_connected_before_the_first_call() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_at_once_and_found_when_it_is() {
+async fn a_server_that_is_down_fails_at_once_and_is_found_when_it_is_up() {
     let mut replica = Replica::start();
     replica.kill();
     let channel = to(&[&replica], &quick());
@@ -166,7 +166,7 @@ async fn a_replica_that_drains_under_load_loses_no_call() {
 }
 
 #[tokio::test]
-async fn a_replica_that_comes_back_gets_its_part_again() {
+async fn a_replica_that_comes_back_gets_its_share_again() {
     let (mut one, other) = (Replica::start(), Replica::start());
     let channel = to(&[&one, &other], &quick());
     spread(&channel, &[&one, &other]).await;
@@ -211,7 +211,7 @@ async fn a_name_is_looked_up_again_when_its_server_is_gone() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_gone_gets_no_more_calls_and_ends_those_that_it_has() {
+async fn a_removed_address_gets_no_more_calls_and_finishes_those_in_flight() {
     let (one, other) = (Replica::start(), Replica::start());
     let addresses = Arc::new(Mutex::new(vec![one.address]));
     let channel = named(&addresses, &quick());
@@ -237,7 +237,7 @@ async fn an_address_that_is_gone_gets_no_more_calls_and_ends_those_that_it_has()
 }
 
 #[tokio::test]
-async fn a_name_without_addresses_is_told_and_found_when_it_has_some() {
+async fn a_name_without_addresses_fails_and_is_found_when_it_has_some() {
     let replica = Replica::start();
     let addresses = Arc::new(Mutex::new(Vec::new()));
     let channel = named(&addresses, &quick());

@@ -39,7 +39,7 @@ async fn the_breaker_opens_when_calls_fail_and_one_that_succeeds_closes_it() {
 }
 
 #[tokio::test]
-async fn refusals_that_are_the_callers_fault_open_nothing() {
+async fn refusals_caused_by_the_caller_do_not_open_the_breaker() {
     let replica = Replica::start();
     let settings = ClientSettings { breaker_calls: 5, breaker_percent: 1, ..quick() };
     let channel = to(&[&replica], &settings);

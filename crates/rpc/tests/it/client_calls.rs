@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use crate::client_replica::{Act, READ, Replica, WRITE, call, methods, quick, to, watch};
 
 #[tokio::test]
-async fn what_a_task_serves_goes_on_with_its_calls() {
+async fn the_context_of_the_served_call_is_passed_on() {
     let replica = Replica::start();
     let channel = to(&[&replica], &quick()).with_token("secret").unwrap();
     let context = CallContext {
@@ -24,7 +24,7 @@ async fn what_a_task_serves_goes_on_with_its_calls() {
 }
 
 #[tokio::test]
-async fn calls_are_counted_at_their_end_wherever_that_is_told() {
+async fn calls_are_counted_at_their_end_wherever_the_status_is() {
     let replica = Replica::start();
     let registry = Registry::new();
     let channel = ChannelBuilder::new(&quick())

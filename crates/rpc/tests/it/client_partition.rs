@@ -95,7 +95,7 @@ async fn check(channel: &Channel, timeout: Duration) -> Result<(), Status> {
 }
 
 #[test]
-fn a_call_in_a_partition_fails_in_time_and_the_same_channel_works_after_it_healed() {
+fn a_call_in_a_partition_fails_in_time_and_the_channel_works_again_afterwards() {
     let mut sim = turmoil::Builder::new().simulation_duration(Duration::from_secs(120)).rng_seed(7).build();
     sim.host("server", serve);
     sim.client("client", async {

@@ -79,7 +79,7 @@ async fn goes_away(listener: TcpListener, called: Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_call_that_a_server_left_without_beginning_is_made_elsewhere_even_if_it_writes() {
+async fn a_call_that_a_server_has_not_begun_is_made_at_another_address_even_if_it_writes() {
     let (replica, called) = (Replica::start(), Arc::new(AtomicUsize::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{},{}", listener.local_addr().unwrap(), replica.address);
@@ -98,7 +98,7 @@ async fn a_call_that_a_server_left_without_beginning_is_made_elsewhere_even_if_i
 }
 
 #[tokio::test]
-async fn an_error_that_a_repeat_will_not_cure_is_not_repeated() {
+async fn an_error_that_a_retry_cannot_fix_is_not_retried() {
     let replica = Replica::start();
     let channel = to(&[&replica], &quick());
     for code in [Code::NotFound, Code::Internal, Code::InvalidArgument, Code::ResourceExhausted] {
@@ -110,7 +110,7 @@ async fn an_error_that_a_repeat_will_not_cure_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_call_that_may_not_be_repeated_is_sent_once() {
+async fn a_call_that_may_not_be_retried_is_sent_once() {
     let mut replica = Replica::start();
     let other = Replica::start();
     let channel = to(&[&replica], &quick());
@@ -154,7 +154,7 @@ async fn a_call_that_may_not_be_repeated_is_sent_once() {
 }
 
 #[tokio::test]
-async fn the_servers_wish_when_to_repeat_is_honoured() {
+async fn the_servers_retry_delay_is_honoured() {
     let replica = Replica::start();
     let channel = to(&[&replica], &quick());
     replica.act(Act::RefuseOnce(busy(Duration::from_millis(400))));
@@ -179,7 +179,7 @@ async fn no_retry_goes_beyond_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_retry_brings_what_is_left_of_the_deadline() {
+async fn a_retry_sends_the_remaining_time() {
     let replica = Replica::start();
     let channel = to(&[&replica], &quick());
     replica.act(Act::RefuseOnce(busy(Duration::from_millis(300))));

@@ -70,7 +70,7 @@ fn settings() -> ClientSettings {
 const LEFT_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_silent_peer_is_left_within_the_keepalive_time() {
+async fn a_silent_peer_is_abandoned_within_the_keepalive_time() {
     let (behind, other) = (Replica::start(), Replica::start());
     let hole = BlackHole::before(behind.address).await;
     let url = format!("http://{},{}", hole.address, other.address);
@@ -104,7 +104,7 @@ async fn a_silent_peer_is_left_within_the_keepalive_time() {
 }
 
 #[tokio::test]
-async fn a_call_that_may_not_be_repeated_and_a_stream_end_when_the_peer_falls_silent() {
+async fn a_call_that_may_not_be_retried_and_a_stream_end_when_the_peer_is_silent() {
     let replica = Replica::start();
     let hole = BlackHole::before(replica.address).await;
     let channel = flotilla_rpc::ChannelBuilder::new(&settings())

@@ -76,7 +76,7 @@ async fn next(stream: &mut Streaming<Stock>) -> Stock {
 }
 
 #[tokio::test]
-async fn streams_that_nobody_reads_stop_neither_calls_nor_other_streams() {
+async fn unread_streams_block_neither_calls_nor_other_streams() {
     for compress_above in [0, 1] {
         let compress_above_bytes = flotilla_config::ByteSize(compress_above);
         let toy = Toy::start(ServerSettings { compress_above_bytes, ..settings() }).await;
@@ -96,7 +96,7 @@ async fn streams_that_nobody_reads_stop_neither_calls_nor_other_streams() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_not_taken_stops_no_other() {
+async fn an_unread_upload_blocks_no_other() {
     let toy = Toy::start(settings()).await;
     let channel = to(&toy, &ClientSettings::default());
     let mut stuck = Vec::new();
@@ -120,7 +120,7 @@ async fn an_upload_that_is_not_taken_stops_no_other() {
 }
 
 #[tokio::test]
-async fn streams_beyond_what_a_server_takes_on_one_connection_get_another() {
+async fn streams_beyond_the_servers_limit_of_one_connection_get_another() {
     let toy = Toy::start(ServerSettings { max_calls_per_connection: 8, ..settings() }).await;
     let channel = to(&toy, &ClientSettings::default());
     let mut streams = join_all((0..50).map(|_| down(&channel, "hang"))).await;
@@ -131,7 +131,7 @@ async fn streams_beyond_what_a_server_takes_on_one_connection_get_another() {
 }
 
 #[tokio::test]
-async fn a_stream_beyond_all_connections_is_refused_at_once_and_let_in_when_another_has_ended() {
+async fn a_stream_beyond_all_connections_is_refused_at_once_and_accepted_when_another_has_ended() {
     let toy = Toy::start(settings()).await;
     let bounds = ClientSettings { stream_connections: 2, streams_per_connection: 8, ..ClientSettings::default() };
     let channel = to(&toy, &bounds);
@@ -147,7 +147,7 @@ async fn a_stream_beyond_all_connections_is_refused_at_once_and_let_in_when_anot
 }
 
 #[tokio::test]
-async fn calls_beyond_what_a_server_takes_on_one_connection_do_not_wait_for_it() {
+async fn calls_beyond_the_servers_limit_of_one_connection_do_not_wait_for_it() {
     let toy = Toy::start(ServerSettings { max_calls_per_connection: 8, ..settings() }).await;
     let channel = to(&toy, &ClientSettings { call_connections: 2, ..ClientSettings::default() });
     let waiting: Vec<_> = (0..15)
@@ -169,7 +169,7 @@ async fn calls_beyond_what_a_server_takes_on_one_connection_do_not_wait_for_it()
 }
 
 #[tokio::test]
-async fn callers_who_cancel_cost_nobody_else_the_connection() {
+async fn callers_that_cancel_do_not_close_the_connection_of_others() {
     let long = HumanDuration::from_secs(600);
     let toy = Toy::start(ServerSettings { default_deadline: long, ..settings() }).await;
     let channel = to(&toy, &ClientSettings { default_deadline: long, ..ClientSettings::default() });

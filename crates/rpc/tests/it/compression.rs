@@ -17,7 +17,7 @@ async fn packed(toy: &Toy, message: Stock) -> Result<Response<Stock>, Status> {
 }
 
 #[tokio::test]
-async fn a_compressed_call_is_understood_and_answered_in_kind() {
+async fn a_compressed_call_is_accepted_and_answered_compressed() {
     let toy = Toy::start(settings()).await;
     for length in [3, 100_000] {
         let answer = packed(&toy, stock("x".repeat(length))).await.unwrap();
@@ -27,7 +27,7 @@ async fn a_compressed_call_is_understood_and_answered_in_kind() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_ask_gets_it_plain() {
+async fn a_client_that_does_not_accept_gzip_gets_it_uncompressed() {
     let toy = Toy::start(settings()).await;
     let mut client = tonic::client::Grpc::new(toy.channel.clone()).send_compressed(Gzip);
     client.ready().await.unwrap();
@@ -48,7 +48,7 @@ async fn a_bomb_is_refused_before_it_fills_the_memory() {
 }
 
 #[tokio::test]
-async fn an_unknown_compression_is_refused_with_what_is_known() {
+async fn an_unknown_compression_is_refused_with_the_supported_ones() {
     let toy = Toy::start(settings()).await;
     let mut request = Request::new(stock("tea"));
     request.metadata_mut().insert("grpc-encoding", "snappy".parse().unwrap());
@@ -59,7 +59,7 @@ async fn an_unknown_compression_is_refused_with_what_is_known() {
 }
 
 #[tokio::test]
-async fn a_compressed_stream_comes_through_whole() {
+async fn a_compressed_stream_arrives_completely() {
     let toy = Toy::start(ServerSettings { compress_above_bytes: flotilla_config::ByteSize(1000), ..settings() }).await;
     let mut client = tonic::client::Grpc::new(toy.channel.clone()).send_compressed(Gzip).accept_compressed(Gzip);
     client.ready().await.unwrap();

@@ -36,7 +36,7 @@ async fn a_client_may_not_ask_for_more_than_the_default() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_the_deadline_travels_on() {
+async fn the_remaining_time_is_passed_on() {
     let toy = Toy::start(settings()).await;
     let mut request = Request::new(stock_of("forward"));
     request.set_timeout(Duration::from_secs(60));

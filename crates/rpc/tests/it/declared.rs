@@ -96,13 +96,13 @@ async fn knock(rules: AccessRules, visitor: Visitor) -> Vec<(&'static policy::Me
 }
 
 #[test]
-fn the_stubs_are_all_services_of_the_fleet() {
+fn the_stubs_cover_all_services_of_the_fleet() {
     let described: BTreeSet<_> = policy::methods().iter().map(|method| method.service.as_str()).collect();
     assert_eq!(described, STUBS.iter().copied().collect());
 }
 
 #[tokio::test]
-async fn a_server_lets_in_whom_the_contract_names_and_nobody_else() {
+async fn a_server_allows_only_the_callers_that_the_contract_names() {
     for visitor in [Visitor::Nobody, Visitor::Customer, Visitor::Operator] {
         for (method, code, reason) in knock(AccessRules::declared(), visitor).await {
             let expected = match (method.access, visitor) {
@@ -119,7 +119,7 @@ async fn a_server_lets_in_whom_the_contract_names_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_server_without_rules_lets_nobody_in_anywhere() {
+async fn a_server_without_rules_denies_every_call() {
     for (method, code, reason) in knock(AccessRules::new(), Visitor::Operator).await {
         assert_eq!((code, reason.as_str()), (Code::PermissionDenied, "METHOD_NOT_ALLOWED"), "{}", method.path);
     }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::toy::{Toy, get, settings};
 
 #[tokio::test]
-async fn a_drain_finishes_the_call_in_flight_and_takes_no_more() {
+async fn a_drain_finishes_the_call_in_flight_and_accepts_no_more() {
     let toy = Toy::start(settings()).await;
     let waiting = tokio::spawn(get(toy.channel.clone(), "wait"));
     toy.gate.holds(1).await;
@@ -27,7 +27,7 @@ async fn a_drain_finishes_the_call_in_flight_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_call_that_outlives_the_grace_is_broken_off() {
+async fn a_call_that_outlives_the_grace_is_aborted() {
     let toy = Toy::start(ServerSettings { drain_grace: HumanDuration::from_millis(100), ..settings() }).await;
     let waiting = tokio::spawn(get(toy.channel.clone(), "wait"));
     toy.gate.holds(1).await;
@@ -38,7 +38,7 @@ async fn a_call_that_outlives_the_grace_is_broken_off() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_speaks_is_cut_off() {
+async fn a_client_that_sends_nothing_is_disconnected() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let toy = Toy::start(settings()).await;

@@ -49,7 +49,7 @@ async fn said(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatu
 }
 
 #[tokio::test]
-async fn a_watch_of_each_service_sees_each_change_and_a_last_word_at_the_shutdown() {
+async fn a_watch_of_each_service_sees_each_change_and_a_last_status_at_the_shutdown() {
     let toy = Toy::start(settings()).await;
     let mut watches = Vec::new();
     for service in ["", "flotilla.inventory.v1.StockService", "flotilla.orders.v1.OrderService"] {

@@ -105,7 +105,7 @@ async fn batch_get(channel: Channel) -> Result<BatchGetProductsResponse, Status>
 }
 
 #[tokio::test]
-async fn the_catalogues_batch_get_is_open_to_orders_alone() {
+async fn only_orders_may_call_the_catalogues_batch_get() {
     let inventory = Inventory::start().await;
     batch_get(inventory.as_service("orders")).await.unwrap();
     for other in ["payments", "gateway", "developer", "inventory"] {
@@ -116,7 +116,7 @@ async fn the_catalogues_batch_get_is_open_to_orders_alone() {
 }
 
 #[tokio::test]
-async fn who_is_not_of_the_fleet_reaches_no_method() {
+async fn a_client_outside_the_fleet_reaches_no_method() {
     let inventory = Inventory::start().await;
     let orders: &[_] = &["spiffe://flotilla/orders"];
     let minutes = time::Duration::minutes;
@@ -136,7 +136,7 @@ async fn who_is_not_of_the_fleet_reaches_no_method() {
 }
 
 #[tokio::test]
-async fn a_running_server_takes_up_a_new_certificate_and_open_connections_go_on() {
+async fn a_running_server_reloads_its_certificate_and_open_connections_continue() {
     let inventory = Inventory::start().await;
     let orders = inventory.as_service("orders");
     batch_get(orders.clone()).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_running_server_takes_up_a_new_certificate_and_open_connections_go_on(
 }
 
 #[tokio::test]
-async fn who_never_shakes_hands_keeps_nobody_waiting() {
+async fn a_client_without_a_handshake_delays_no_other() {
     let inventory = Inventory::start().await;
     let mut silent = Vec::new();
     for _ in 0..8 {

@@ -40,7 +40,7 @@ async fn opened(toy: &Toy, requests: usize) -> JoinHandle<Result<(), h2::Error>>
 }
 
 #[tokio::test]
-async fn requests_that_never_come_take_no_place() {
+async fn requests_that_never_arrive_take_no_slot() {
     let toy = Toy::start(ServerSettings { max_calls: 2, ..settings() }).await;
     let _held = opened(&toy, 50).await;
     for _ in 0..20 {
@@ -49,7 +49,7 @@ async fn requests_that_never_come_take_no_place() {
 }
 
 #[tokio::test]
-async fn idle_connections_make_room_for_new_ones() {
+async fn idle_connections_are_evicted_for_new_ones() {
     let toy = Toy::start(ServerSettings { max_connections: 3, ..settings() }).await;
     let busy = tokio::spawn(get(toy.channel.clone(), "wait"));
     toy.gate.holds(1).await;

@@ -55,7 +55,7 @@ async fn each_user_has_a_rate_of_their_own() {
 }
 
 #[tokio::test]
-async fn calls_without_a_good_token_count_against_their_address() {
+async fn calls_without_a_valid_token_count_against_their_address() {
     let toy = Arc::new(Toy::start(limited(0, 1)).await);
     toy.get("tea").await.unwrap();
     let guess = toy.channel.with_token("guess").unwrap();

@@ -67,7 +67,7 @@ async fn it_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn it_is_off_in_production_unless_it_is_asked_for() {
+async fn it_is_off_in_production_unless_enabled() {
     for (asked, expected) in [(None, false), (Some(true), true)] {
         let settings = ServerSettings { reflection: asked, ..settings() };
         let server = Server::new(&settings, None, AccessRules::new(), &Registry::new()).in_production(true);

@@ -33,7 +33,7 @@ async fn until_pong(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn hundreds_of_calls_that_are_cancelled_at_once_end_no_connection() {
+async fn hundreds_of_calls_cancelled_at_once_close_no_connection() {
     let toy = Toy::start(settings()).await;
     let address: SocketAddr = toy.url.strip_prefix("http://").unwrap().parse().unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();

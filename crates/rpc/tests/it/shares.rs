@@ -27,7 +27,7 @@ fn assert_too_many(status: &Status, what: &str) {
 }
 
 #[tokio::test]
-async fn a_user_has_so_many_streams_and_others_have_theirs() {
+async fn the_streams_of_a_user_are_limited_and_others_have_their_own() {
     let toy = Toy::start(ServerSettings { max_streams_per_user: 3, ..settings() }).await;
     let watch = async |channel: &Channel| OrderServiceClient::new(channel.clone()).watch_order(watch_request()).await;
     let (first, second) = (user(&toy, 1), user(&toy, 2));
@@ -50,7 +50,7 @@ async fn a_user_has_so_many_streams_and_others_have_theirs() {
 }
 
 #[tokio::test]
-async fn a_user_has_so_many_calls_in_flight_and_others_have_theirs() {
+async fn the_calls_in_flight_of_a_user_are_limited_and_others_have_their_own() {
     let toy = Toy::start(ServerSettings { max_calls_per_user: 3, ..settings() }).await;
     let (first, second) = (user(&toy, 1), user(&toy, 2));
     let waiting: Vec<_> = (0..3)

@@ -38,7 +38,7 @@ async fn a_drain_ends_a_stream_from_the_server_and_tells_the_client_to_reconnect
 }
 
 #[tokio::test]
-async fn a_drain_ends_a_stream_that_never_rests_and_one_that_has_not_begun() {
+async fn a_drain_ends_a_busy_stream_and_one_that_has_not_begun() {
     let toy = Toy::start(settings()).await;
     let mut flood = toy.down(stock("flood")).await.unwrap();
     next(&mut flood).await.unwrap().unwrap();
@@ -112,7 +112,7 @@ async fn a_stream_that_ends_by_itself_keeps_its_own_status() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_middle_of_a_stream_costs_that_stream() {
+async fn a_panic_in_the_middle_of_a_stream_affects_only_that_stream() {
     let toy = Toy::start(settings()).await;
     let mut other = toy.both(futures::stream::iter([stock("tea")]).chain(futures::stream::pending())).await.unwrap();
     assert!(next(&mut other).await.unwrap().is_some());

@@ -69,7 +69,7 @@ fn localhost() -> ServerName<'static> {
 }
 
 #[tokio::test]
-async fn a_peer_is_told_by_its_certificate() {
+async fn a_peer_is_identified_by_its_certificate() {
     let authority = Authority::new();
     assert_eq!(reception(&authority, &authority.service("orders")).await.unwrap(), "orders");
     assert_eq!(reception(&authority, &authority.service("payments")).await.unwrap(), "payments");
@@ -89,7 +89,7 @@ async fn an_expired_certificate_is_refused() {
 }
 
 #[test]
-fn nothing_begins_with_a_certificate_that_does_not_count_now() {
+fn a_certificate_that_is_not_valid_now_is_refused_at_start_up() {
     let authority = Authority::new();
     let uris: &[_] = &["spiffe://flotilla/orders"];
     let minutes = time::Duration::minutes;
@@ -139,7 +139,7 @@ async fn a_certificate_that_names_no_service_or_several_is_refused() {
 }
 
 #[tokio::test]
-async fn who_shows_no_certificate_gets_into_a_public_port_alone() {
+async fn a_client_without_a_certificate_may_use_only_a_public_port() {
     let authority = Authority::new();
     let files = authority.service("gateway");
     let (near, far) = duplex(64 * 1024);
@@ -157,7 +157,7 @@ async fn who_shows_no_certificate_gets_into_a_public_port_alone() {
 }
 
 #[tokio::test]
-async fn a_fleets_own_client_speaks_either_protocol_to_a_public_port() {
+async fn a_client_of_the_fleet_may_use_either_protocol_on_a_public_port() {
     let authority = Authority::new();
     let public = ServerTls::public(&authority.service("gateway")).unwrap();
     let client = ClientTls::load(&authority.service("orders")).unwrap();
@@ -171,7 +171,7 @@ async fn a_fleets_own_client_speaks_either_protocol_to_a_public_port() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_client_is_given_up() {
+async fn a_silent_client_is_disconnected() {
     let server = server_of(&Authority::new());
     let (_silent, far) = duplex(64);
     let given_up = tokio::time::timeout(Duration::from_secs(11), server.accept(far)).await;
@@ -184,7 +184,7 @@ fn shown(connected: &ConnectedTls<DuplexStream>) -> CertificateDer<'static> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changed_files_hold_for_new_connections_and_open_ones_go_on() {
+async fn changed_files_apply_to_new_connections_and_open_ones_continue() {
     let authority = Authority::new();
     let server = server_of(&authority);
     let client = ClientTls::load(&authority.service("orders")).unwrap();
@@ -208,7 +208,7 @@ async fn changed_files_hold_for_new_connections_and_open_ones_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_that_cannot_be_used_leave_the_certificate_as_it_was() {
+async fn unusable_files_leave_the_certificate_unchanged() {
     let authority = Authority::new();
     let files = authority.service("inventory");
     let server = ServerTls::load(&files).unwrap();
@@ -231,7 +231,7 @@ async fn files_that_cannot_be_used_leave_the_certificate_as_it_was() {
 }
 
 #[test]
-fn nothing_begins_with_files_that_cannot_be_used() {
+fn unusable_files_are_refused_at_start_up() {
     let authority = Authority::new();
     let good = authority.service("orders");
     let absent = TlsSettings { key: good.key.with_extension("absent"), ..good.clone() };

@@ -66,7 +66,7 @@ async fn a_service_that_was_never_ready_has_not_started() {
 }
 
 #[tokio::test]
-async fn metrics_and_version_are_told() {
+async fn metrics_and_version_are_served() {
     let (registry, switches) = (Registry::new(), Switches::default());
     let running = start(with_checks(&switches, &registry), &registry).await;
     let (status, metrics) = get(running.admin, "/metrics").await;
@@ -79,7 +79,7 @@ async fn metrics_and_version_are_told() {
 }
 
 #[tokio::test]
-async fn metrics_come_as_openmetrics_to_who_asks_for_it() {
+async fn metrics_are_sent_as_openmetrics_to_clients_that_accept_it() {
     let (registry, switches) = (Registry::new(), Switches::default());
     let running = start(with_checks(&switches, &registry), &registry).await;
     let mut stream = tokio::net::TcpStream::connect(running.admin).await.unwrap();
@@ -110,7 +110,7 @@ async fn routes_are_mounted_before_the_start_and_after_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_finishes_its_head_is_cut_off() {
+async fn a_client_that_never_finishes_its_headers_is_disconnected() {
     let (registry, switches) = (Registry::new(), Switches::default());
     let running = start(with_checks(&switches, &registry), &registry).await;
     let mut slow = TcpStream::connect(running.admin).await.unwrap();

@@ -90,7 +90,7 @@ async fn a_draining_service_is_not_ready() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_is_broken_off_within_the_grace_and_named() {
+async fn tasks_that_do_not_end_are_aborted_within_the_grace_and_named() {
     let registry = Registry::new();
     let grace = Duration::from_millis(300);
     let mut chassis = chassis(grace, &registry);

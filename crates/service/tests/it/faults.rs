@@ -48,7 +48,7 @@ async fn a_fault_is_switched_on_shown_and_switched_off() {
 }
 
 #[tokio::test]
-async fn a_wish_that_makes_no_sense_is_refused_and_named() {
+async fn an_invalid_fault_is_refused_and_named() {
     let (running, faults) = running(&settings(true, Environment::Development)).await;
     let refused = async |name: &str, body: &str| send(running.admin, "PUT", &format!("/faults/{name}"), body).await;
     for (name, body, status, said) in [

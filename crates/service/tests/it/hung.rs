@@ -68,7 +68,7 @@ impl Single {
 }
 
 #[tokio::test]
-async fn a_hung_event_loop_fails_liveness_and_lives_again_when_it_goes_on() {
+async fn a_hung_event_loop_fails_liveness_until_it_recovers() {
     let service = Single::start().await;
     until(service.admin, "/livez", 200).await;
 
@@ -86,7 +86,7 @@ async fn a_hung_event_loop_fails_liveness_and_lives_again_when_it_goes_on() {
 }
 
 #[tokio::test]
-async fn liveness_asks_nobody_while_readiness_names_the_dependency_that_hangs() {
+async fn liveness_has_no_dependencies_and_readiness_names_the_one_that_hangs() {
     let registry = Registry::new();
     let mut chassis = chassis(GRACE, &registry);
     chassis.check("ledger", Required, || Box::pin(std::future::pending()));

@@ -96,7 +96,7 @@ async fn a_file_that_changes_changes_what_the_running_service_does() {
 }
 
 #[tokio::test]
-async fn a_hangup_reloads_at_once() {
+async fn a_sighup_reloads_at_once() {
     let process = Process::start();
     process.write("greeting = \"second\"");
     process.hang_up();
@@ -108,7 +108,7 @@ async fn a_hangup_reloads_at_once() {
 }
 
 #[tokio::test]
-async fn a_reload_that_is_wrong_in_one_setting_changes_none() {
+async fn a_reload_with_one_invalid_setting_changes_none() {
     let process = Process::start();
     for (wrong, reason) in [
         ("greeting = \"second\"\nstubborn = \"perhaps\"", "stubborn: expected true or false"),
@@ -148,7 +148,7 @@ fn mount(folder: &Path, version: &str, greeting: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_mounted_secret_that_is_swapped_is_taken_over() {
+async fn a_replaced_mounted_secret_is_reloaded() {
     let folder = tempfile::tempdir().unwrap();
     let at = mount(folder.path(), "2024", "first");
     let (child, admin) = start(&[("FLOTILLA_SECRETS_DIR", at.to_str().unwrap())]);

@@ -125,7 +125,7 @@ pub fn ends_well(mut child: Child) -> bool {
 }
 
 #[test]
-fn a_signal_drains_the_service_and_it_exits_well() {
+fn a_signal_drains_the_service_and_it_exits_successfully() {
     for name in ["TERM", "INT"] {
         let (child, _) = start(&[]);
         signal(&child, name);
@@ -146,7 +146,7 @@ async fn a_second_signal_ends_it_at_once_with_an_error() {
 }
 
 #[test]
-fn a_signal_ends_a_wait_which_has_failed_then() {
+fn a_signal_during_a_wait_is_a_failure() {
     let mut child = process("await-migrations").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(said.any(|line| line == WAITS));

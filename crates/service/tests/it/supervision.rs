@@ -25,7 +25,7 @@ async fn a_task_that_ends_early_stops_the_service_with_an_error() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told() {
+async fn an_address_in_use_is_reported() {
     let registry = Registry::new();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_and_answers_count_until_the_last_piece_is_written() {
+    fn headers_and_responses_count_until_the_last_piece_is_written() {
         let memory = memory(1 << 20);
         let headers = HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_str(&"x".repeat(9000)).unwrap())]);
         let request = memory.request(ip(1), &headers).unwrap();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_as_large_as_expected_takes_no_more() {
+    fn a_response_of_the_expected_size_takes_no_more() {
         let memory = memory(1 << 20);
         let request = memory.request(ip(1), &HeaderMap::new()).unwrap();
         request.expect(10_000).unwrap();

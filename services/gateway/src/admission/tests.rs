@@ -21,7 +21,7 @@ async fn calls_count_for_the_user_where_one_is_known_and_for_the_address_where_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_watches_one_thing_so_often_and_others_besides() {
+async fn watches_of_one_resource_by_a_user_are_limited_and_others_are_not() {
     let admission = admission(|_, edge| edge.max_watches_per_user = 2);
     let watch = |user, name| admission.stream(client(1, user), Some(("WatchOrder", name)));
     let _held = (watch(1, "orders/1").await.unwrap(), watch(1, "orders/1").await.unwrap());
@@ -47,7 +47,7 @@ fn streams_are_bounded_by_user_and_by_address() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_there_is_never_displaced() {
+async fn a_body_that_has_arrived_is_never_evicted() {
     let admission = admission(|_, edge| edge.max_arriving = 1);
     let waiting = admission.receive(client(1, 0), std::future::pending::<()>());
     let mut waiting = pin!(waiting);
@@ -60,7 +60,7 @@ async fn a_body_that_is_there_is_never_displaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_its_caller_has_caused_takes_a_moment() {
+async fn a_refusal_that_its_caller_has_caused_is_delayed() {
     let admission = admission(|_, _| {});
     let later = Instant::now() + Duration::from_secs(10);
     let refused = async |reason| {

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_within_the_limit_is_gathered_however_it_is_cut() {
+    async fn a_message_within_the_limit_is_collected_however_it_is_split() {
         let sent = message(100);
         for size in 1..=sent.len() {
             assert_eq!(collect(body(&sent, size), 100, None).await.unwrap(), sent, "pieces of {size}");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_unary_call_has_one_whole_message() {
+    async fn a_unary_call_has_one_complete_message() {
         for (sent, code) in [
             (message(60).repeat(2), Code::Unimplemented),
             (Vec::new(), Code::Unimplemented),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_message_of_a_stream_is_checked_and_its_fault_is_noted() {
+    async fn each_message_of_a_stream_is_checked_and_its_fault_is_recorded() {
         let sent = [message(10), message(0), message(10)].concat();
         let checked = |sent: &[u8], size, limit, fault: &Fault| Checked::new(body(sent, size), limit, fault.clone());
         for size in 1..=sent.len() {

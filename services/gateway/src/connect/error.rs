@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_of_a_known_type_is_readable_too() {
+    fn a_detail_of_a_known_type_is_also_readable_json() {
         let pool = flotilla_proto::descriptors::pool().unwrap();
         let order = flotilla_proto::orders::v1::GetOrderRequest { name: "orders/o".into() };
         let detail = Detail {

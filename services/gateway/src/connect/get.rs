@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_refused() {
+    fn missing_or_invalid_parameters_are_refused() {
         for query in [
             "",
             "encoding=json",

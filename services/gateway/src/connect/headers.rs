@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_timeout_becomes_grpcs() {
+    fn the_timeout_is_translated_to_grpcs() {
         for (millis, seconds) in [("250", 0.25), ("0", 0.0), ("9999999999", 9_999_999.0)] {
             let forwarded = timeout::read(&with(TIMEOUT_MS, millis).unwrap());
             assert_eq!(forwarded.map(|timeout| timeout.as_secs_f64()), Some(seconds), "{millis}");

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn text_is_read_however_it_is_cut_and_padded() {
+    async fn text_is_decoded_however_it_is_split_and_padded() {
         let text = [encoded(b"a"), encoded(b"bcd"), encoded(b"ef")]
             .map(|piece| String::from_utf8(piece.to_vec()).unwrap())
             .concat();
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_base64_is_refused() {
+    async fn invalid_base64_is_refused() {
         for text in ["a", "a===", "!!!!", "YWJj*"] {
             assert_eq!(read(text, 3).await.unwrap_err().code(), Code::InvalidArgument, "{text}");
         }

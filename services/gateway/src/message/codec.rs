@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn json_becomes_the_message_and_the_message_json() {
+    fn messages_are_translated_from_and_to_json() {
         let read = coder().read(Bytes::from_static(b"{\"name\":\"orders/o\"}")).unwrap();
         assert_eq!(GetOrderRequest::decode(read).unwrap().name, "orders/o");
         let order = Order { name: "orders/o".into(), ..Order::default() };
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_with_its_field() {
+    fn an_invalid_field_is_refused_by_name() {
         for (json, field) in
             [("{\"name\":5}", Some("name")), ("{\"nam\":\"x\"}", Some("nam")), ("{", None), ("{} {}", None), ("", None)]
         {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_is_no_message_is_the_services_fault() {
+    fn a_malformed_response_is_an_internal_error() {
         assert_eq!(coder().write(Bytes::from_static(&[0xff])).unwrap_err().code(), Code::Internal);
     }
 }

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_are_cut_out_however_they_arrive() {
+    async fn messages_are_split_however_they_arrive() {
         let sent = [prefixed(0, b"one"), prefixed(1, b""), prefixed(2, b"three")].concat();
         for size in 1..=sent.len() {
             let mut messages = MessageReader::new(body(&sent, size), 10);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_large_or_cut_short_is_refused() {
+    async fn too_large_and_truncated_messages_are_refused() {
         for (sent, code) in [
             (prefixed(0, &[1; 11]), Code::ResourceExhausted),
             (prefixed(0, &[1; 10]).slice(..9), Code::InvalidArgument),

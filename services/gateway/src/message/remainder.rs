@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_left_is_read_before_the_answer_ends() {
+    async fn the_rest_of_a_request_is_read_before_the_response_ends() {
         for response in [Response::new(Body::empty()), streamed()] {
             let (request, read) = request(Version::HTTP_11);
             let (mut request, remainder) = lend(request);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn http2_needs_none_of_this() {
+    async fn http2_has_no_remainder() {
         let (request, read) = request(Version::HTTP_2);
         let (request, remainder) = lend(request);
         drop(request);

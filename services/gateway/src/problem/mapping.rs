@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clients_faults_are_never_500() {
+    fn client_errors_are_never_500() {
         for code in [
             Code::InvalidArgument,
             Code::FailedPrecondition,

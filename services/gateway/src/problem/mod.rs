@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_becomes_a_problem_with_all_that_it_says() {
+    fn a_status_becomes_a_problem_with_all_its_details() {
         let error = RpcError::new(Code::ResourceExhausted, "OVERLOADED", "busy")
             .field("lines[0].product", "unknown")
             .metadata("limit", "10")
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_status_has_its_code_for_a_reason() {
+    fn a_status_without_a_reason_uses_its_code() {
         let problem = Problem::from(Status::not_found("no such order"));
         assert_eq!((problem.status(), problem.reason()), (StatusCode::NOT_FOUND, "NOT_FOUND"));
         assert!(document(&problem).get("violations").is_none());

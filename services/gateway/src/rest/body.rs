@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_is_refused_with_its_reason() {
+    async fn unreadable_bodies_are_refused_with_a_reason() {
         let json = ("content-type", "application/json");
         let gzip = ("content-encoding", "gzip");
         let bomb = Bytes::from(gzip::deflate(&[b' '; 100_000], MIN_COMPRESSED).unwrap());
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_packed_body_is_unpacked_within_the_limit() {
+    async fn a_compressed_body_is_inflated_within_the_limit() {
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (CONTENT_ENCODING, HeaderValue::from_static("gzip")),

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_come_out_however_the_body_is_cut_or_packed() {
+    async fn lines_are_split_however_the_body_is_chunked_or_compressed() {
         let text = b"{\"a\":1}\r\n\n  \n{\"b\":2}\nlast";
         let expected = ["1 {\"a\":1}\r", "4 {\"b\":2}", "5 last"];
         for size in [1, 2, 7, 100] {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_text_or_no_gzip_is_refused() {
+    async fn invalid_text_or_gzip_is_refused() {
         assert_eq!(lines(b"ok\n\xff\n", 100, Encoding::Identity, 10).await.1, Some("INVALID_UTF8"));
         assert_eq!(lines(b"no gzip", 100, Encoding::Gzip, 10).await.1, Some("COMPRESSION_BROKEN"));
         let packed = deflate(&[b'\n'; 5000], MIN_COMPRESSED).unwrap();

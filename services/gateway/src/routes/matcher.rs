@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn an_escaped_colon_begins_no_verb_and_broken_escapes_are_refused() {
+    fn an_escaped_colon_starts_no_verb_and_invalid_escapes_are_refused() {
         let path = Path::parse("/v1/products/a%3Ab").unwrap();
         assert_eq!((path.segments[2].as_ref(), path.verb), ("a:b", None));
         assert_eq!(Path::parse("/v1/%ff"), Err(NotUtf8));
     }
 
     #[test]
-    fn a_place_can_be_taken_once() {
+    fn a_path_can_be_bound_once() {
         let mut matcher = Matcher::default();
         let template = Template::parse("/v1/x").unwrap();
         assert!(matcher.insert(&Method::GET, &template, 0));

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_connection_that_is_idle_longest_makes_room() {
+    async fn the_connection_that_is_idle_longest_is_evicted() {
         let connections = connections(8, 8);
         let mut held = Vec::new();
         for _ in 0..4 {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connections_in_use_are_not_closed_and_who_has_more_gets_no_others_place() {
+    async fn connections_in_use_are_not_evicted_and_an_address_with_more_evicts_no_others() {
         let connections = connections(4, 4);
         let first = [Client::connect(&connections, 1).unwrap(), Client::connect(&connections, 1).unwrap()];
         let _calls = [first[0].call(), first[1].call()];

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn first_bytes_are_read_once_more_and_then_the_rest() {
+    async fn the_first_bytes_are_replayed_before_the_rest() {
         for size in 1..10 {
             let mut stream = Replay::new(Bytes::from_static(b"PRI * HTTP"), &b"/2.0"[..]);
             let (mut all, mut piece) = (Vec::new(), vec![0; size]);

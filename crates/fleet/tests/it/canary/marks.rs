@@ -48,7 +48,7 @@ pub fn found(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_mark_is_found_however_it_is_wrapped() {
+fn every_mark_is_found_however_it_is_encoded() {
     for mark in [PASSWORD, TOKEN, CARD, EMAIL].into_iter().chain(TEXTS) {
         assert!(!found(&format!("ä before {mark} after ä")).is_empty(), "{mark}");
         assert!(!found(&mark.to_uppercase()).is_empty(), "{mark}");

@@ -124,7 +124,7 @@ fn the_last_event_resumes_a_stream() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn invalid_input_is_named() {
     let order = |body| call("POST /v1/orders").body(body);
     for (call, field, description) in [
         (order(json!({"lines": [{"product": "p", "qty": 1}]})), "lines[0].qty", "unknown field"),

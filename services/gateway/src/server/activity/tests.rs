@@ -23,7 +23,7 @@ fn activity() -> Arc<Activity> {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_call_is_idle_in_time_and_one_with_a_slow_answer_never() {
+async fn a_connection_without_a_call_becomes_idle_and_one_with_a_slow_response_does_not() {
     let activity = activity();
     let now = Instant::now();
     assert_eq!(activity.fault(now + 59 * SECOND), None);
@@ -35,7 +35,7 @@ async fn a_connection_without_a_call_is_idle_in_time_and_one_with_a_slow_answer_
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_taken_has_stalled_and_a_silent_stream_has_not() {
+async fn an_unread_response_is_stalled_and_a_silent_stream_is_not() {
     let activity = activity();
     let later = Instant::now() + 31 * SECOND;
     let frames = futures::stream::iter([Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b"x")))]);
@@ -54,7 +54,7 @@ async fn an_answer_that_is_not_taken_has_stalled_and_a_silent_stream_has_not() {
 }
 
 #[tokio::test]
-async fn a_piece_that_was_handed_on_and_is_not_written_is_not_taken() {
+async fn a_piece_that_was_passed_on_but_not_written_is_unread() {
     let activity = activity();
     let later = Instant::now() + 31 * SECOND;
     let memory = Some(RequestMemory::unlimited());
@@ -76,7 +76,7 @@ async fn a_piece_that_was_handed_on_and_is_not_written_is_not_taken() {
 }
 
 #[tokio::test]
-async fn calls_broken_off_are_abuse_and_calls_that_end_are_not() {
+async fn cancelled_calls_are_abuse_and_completed_calls_are_not() {
     let activity = activity();
     for _ in 0..100 {
         let answer = Answer::new(Full::new(Bytes::from_static(b"x")), activity.begin(CLIENT), None);
