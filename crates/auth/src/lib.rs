@@ -1,9 +1,9 @@
-//! Authentication: tokens are signed by identity and verified in every service with the keys that identity publishes, until
-//! their session ends.
+//! Authentication: tokens are signed by identity and verified in every service with the keys that identity publishes,
+//! until their session ends.
 //!
-//! [`TokenSigner`] issues a token, [`Authenticator`] verifies it and returns the [`Caller`]. Keys come from a [`KeySource`],
-//! ended sessions from a [`RevocationSource`]; both are passed in. Verified tokens are remembered by their hash until they
-//! expire or their session ends. Nothing here depends on a transport.
+//! [`TokenSigner`] issues a token, [`Authenticator`] verifies it and returns the [`Caller`]. Keys come from a
+//! [`KeySource`], ended sessions from a [`RevocationSource`]; both are passed in. Verified tokens are remembered by
+//! their hash until they expire or their session ends. Nothing here depends on a transport.
 
 mod authenticator;
 mod keyring;

@@ -1,5 +1,5 @@
-//! Sessions that have ended early, made known to every [`Authenticator`] within five seconds: it asks identity every two
-//! seconds, and an answer may take two.
+//! Sessions that have ended early, made known to every [`Authenticator`] within five seconds: it asks identity every
+//! two seconds, and an answer may take two.
 //!
 //! While identity can't be reached, tokens of sessions that end in the meantime stay valid until they expire.
 

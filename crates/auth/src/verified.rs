@@ -1,7 +1,7 @@
 //! Verified tokens and ended sessions, under one lock, so that a token is never cached after its session has ended.
 //!
-//! Guarantees: at most as many tokens as configured, and fewer if memory is limited; an ended session is kept only until
-//! its last access token has expired, so there are at most as many as sessions can be opened in that time.
+//! Guarantees: at most as many tokens as configured, and fewer if memory is limited; an ended session is kept only
+//! until its last access token has expired, so there are at most as many as sessions can be opened in that time.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

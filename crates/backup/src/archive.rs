@@ -1,7 +1,7 @@
 //! Controls the WAL archive: the fleet's supervisor keeps `pg_receivewal` running.
 //!
-//! A replication slot retains WAL that isn't archived yet, so that a pause of the fleet or the receiver leaves no gap. It
-//! doesn't exist before the first backup.
+//! A replication slot retains WAL that isn't archived yet, so that a pause of the fleet or the receiver leaves no gap.
+//! It doesn't exist before the first backup.
 
 use std::{
     fs,

@@ -213,8 +213,8 @@ impl Folder {
         Ok((files > 0).then_some((files, bytes, last.into())))
     }
 
-    /// Removes all but the newest base backups, the remains of aborted ones, and the WAL that only those needed. Returns the
-    /// complete ones that were removed. Must not run while one is being taken: see [`claim`](Self::claim).
+    /// Removes all but the newest base backups, the remains of aborted ones, and the WAL that only those needed.
+    /// Returns the complete ones that were removed. Must not run while one is being taken: see [`claim`](Self::claim).
     pub fn thin(&self, keep: usize) -> Result<Vec<String>> {
         let mut bases = self.bases()?;
         let kept = bases.split_off(bases.len().saturating_sub(keep));

@@ -89,8 +89,8 @@ pub struct Restored {
     pub aside: Option<PathBuf>,
 }
 
-/// Restores a stopped fleet, whose lock the caller must hold until the end. `password` is the superuser's in the backup;
-/// `broker` is called once the backup's credentials are in place; `show` is called with a line for each step.
+/// Restores a stopped fleet, whose lock the caller must hold until the end. `password` is the superuser's in the
+/// backup; `broker` is called once the backup's credentials are in place; `show` is called with a line for each step.
 ///
 /// # Errors
 /// If the base backup is damaged, the point can't be reached, or a server fails. Until the replay has succeeded, the
@@ -151,7 +151,8 @@ fn as_postgres_reads(time: OffsetDateTime) -> Result<String> {
     Ok(time.to_offset(time::UtcOffset::UTC).format(form)?)
 }
 
-/// Checks that it is the fleet's cluster, and complete if the end was asked for; returns the time of its last transaction.
+/// Checks that it is the fleet's cluster, and complete if the end was asked for; returns the time of its last
+/// transaction.
 async fn verify(postgres: &Postgres, paths: &FleetPaths, plan: &Plan) -> Result<OffsetDateTime> {
     let session = Session::connect(&postgres.url("postgres")).await?;
     // PostgreSQL takes a missing or damaged segment for the end of the archive.
@@ -216,8 +217,8 @@ pub fn forget(fleet: &Path) -> Result<()> {
 }
 
 /// How long outboxes must keep their rows after a restore: longer by as much as the restore went back. Inboxes then
-/// remember that much further back and don't park messages in flight at that time as too old. `None` without a restore, and
-/// once those messages must have arrived.
+/// remember that much further back and don't park messages in flight at that time as too old. `None` without a restore,
+/// and once those messages must have arrived.
 #[must_use]
 pub fn retention(fleet: &Path) -> Option<Duration> {
     let usual = NatsSettings::default().retention.outbox.0;

@@ -91,8 +91,8 @@ impl Databases {
         rows.with_context(|| format!("{service}: {sql}"))
     }
 
-    /// The rows of a query one by one, over a separate connection: a connection runs its queries one after the other, so
-    /// two results can't be read concurrently.
+    /// The rows of a query one by one, over a separate connection: a connection runs its queries one after the other,
+    /// so two results can't be read concurrently.
     ///
     /// # Errors
     /// If the database doesn't respond or the query fails; the error names the query.

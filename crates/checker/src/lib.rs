@@ -1,8 +1,8 @@
 //! The checker: reads the databases and the streams, without calling any service, and reports whether the fleet's
 //! invariants hold.
 //!
-//! Each invariant is one function; files group them by subject. Large tables are compared by merging two sorted streams of
-//! rows, so that memory use is constant.
+//! Each invariant is one function; files group them by subject. Large tables are compared by merging two sorted streams
+//! of rows, so that memory use is constant.
 
 #[macro_use(println)]
 extern crate flotilla_terminal;

@@ -54,8 +54,8 @@ pub enum Command {
         /// Allow `fleet fault` to switch on faults in the services. Remembered until the next `up`.
         #[arg(long, env = "FLOTILLA_FAULTS", value_parser = switch)]
         faults: bool,
-        /// Also start Prometheus, Alertmanager, the Collector, Zipkin and Jaeger, if they are installed. Remembered until
-        /// the next `up`.
+        /// Also start Prometheus, Alertmanager, the Collector, Zipkin and Jaeger, if they are installed. Remembered
+        /// until the next `up`.
         #[arg(long, env = "FLOTILLA_OBSERVABILITY", value_parser = switch)]
         observability: bool,
     },
@@ -92,7 +92,8 @@ pub enum Command {
         /// Service or server.
         name: String,
     },
-    /// Delete all data of a stopped fleet, except downloaded servers. Lists what will be lost and asks for confirmation.
+    /// Delete all data of a stopped fleet, except downloaded servers. Lists what will be lost and asks for
+    /// confirmation.
     Reset(Confirmation),
     /// Take a base backup of the databases and archive their WAL from then on; list backups, name restore points, stop.
     Backup(backup::Options),
@@ -100,14 +101,15 @@ pub enum Command {
     Restore(restore::Options),
     /// Download the servers' binaries without starting anything.
     Fetch,
-    /// Create the development certificate authority and the certificates of services and tools, and show when they expire.
-    /// Issues those that are missing or expire soon; running services reload changed files automatically.
+    /// Create the development certificate authority and the certificates of services and tools, and show when they
+    /// expire. Issues those that are missing or expire soon; running services reload changed files automatically.
     Certs(certs::Options),
     /// Create the missing secrets of a fleet in Kubernetes. Runs in a pod and doesn't touch a local fleet.
     ClusterSecrets(kubernetes::secrets::Options),
     /// Print an access token, for tools: for the operator, or for the user in --as.
     Token(token::Options),
-    /// Simulate a shop's day (catalogue, customers, orders), then report outcomes and latencies and check the invariants.
+    /// Simulate a shop's day (catalogue, customers, orders), then report outcomes and latencies and check the
+    /// invariants.
     Demo(demo::Options),
     /// Place the orders from CSV files and compare the outcome with them.
     Replay(replay::Options),

@@ -23,8 +23,8 @@ pub fn time(at: impl Into<Option<SystemTime>>) -> u128 {
     at.into().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_micros())
 }
 
-/// Checks a tag from a client. No tag and `*` disable the check; quotes are optional around a tag, and within them nothing
-/// is special. A bare version is a tag of an earlier release, and only the version is compared.
+/// Checks a tag from a client. No tag and `*` disable the check; quotes are optional around a tag, and within them
+/// nothing is special. A bare version is a tag of an earlier release, and only the version is compared.
 ///
 /// # Errors
 /// `ABORTED` with reason `ETAG_MISMATCH` if the row has changed.

@@ -1,7 +1,7 @@
 //! Who may call which method. Methods without a rule are denied.
 //!
-//! A service uses [`AccessRules::declared`], the rules in the contracts; rules are added by hand only for methods without a
-//! contract of the fleet.
+//! A service uses [`AccessRules::declared`], the rules in the contracts; rules are added by hand only for methods
+//! without a contract of the fleet.
 
 use std::collections::HashMap;
 use std::time::Duration;

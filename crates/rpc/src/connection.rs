@@ -72,8 +72,8 @@ trait Io: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
-/// Accepts connections on `listener` while one of `places` is free; `kill` aborts the connections. With `tls`, a connection
-/// is returned after its handshake; handshakes run concurrently.
+/// Accepts connections on `listener` while one of `places` is free; `kill` aborts the connections. With `tls`, a
+/// connection is returned after its handshake; handshakes run concurrently.
 pub(crate) fn incoming(
     listener: TcpListener,
     places: usize,

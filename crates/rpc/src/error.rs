@@ -57,8 +57,8 @@ impl RpcError {
         self
     }
 
-    /// Adds a precondition that doesn't hold (`google.rpc.PreconditionFailure`): its kind (upper snake, such as `STOCK`),
-    /// its subject (`products/..`), and what to do.
+    /// Adds a precondition that doesn't hold (`google.rpc.PreconditionFailure`): its kind (upper snake, such as
+    /// `STOCK`), its subject (`products/..`), and what to do.
     #[must_use]
     pub fn precondition(
         mut self,

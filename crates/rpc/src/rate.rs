@@ -1,7 +1,8 @@
 //! Rate limits: one token bucket per key, in bounded memory.
 //!
-//! A bucket is one number (the generic cell rate algorithm: the time at which it will be full again), so that a call costs
-//! one lookup in a map. Beyond the maximum number, the least recently used bucket is dropped, which favours the caller.
+//! A bucket is one number (the generic cell rate algorithm: the time at which it will be full again), so that a call
+//! costs one lookup in a map. Beyond the maximum number, the least recently used bucket is dropped, which favours the
+//! caller.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -92,8 +93,8 @@ impl<K: Hash + Eq> RateLimiter<K> {
         self.put(&mut buckets, key, charged.min(now.saturating_add(depth)).max(full));
     }
 
-    /// The cost of a call in nanoseconds of the bucket's time, and how far a bucket may be ahead of now; `None` if there is
-    /// no limit.
+    /// The cost of a call in nanoseconds of the bucket's time, and how far a bucket may be ahead of now; `None` if
+    /// there is no limit.
     fn prices(&self) -> Option<(u64, u64)> {
         let rate = (self.rate)();
         let cost = 1_000_000_000_u64.checked_div(u64::from(rate.per_second))?.max(1);

@@ -33,8 +33,8 @@ pub fn find(name: &str) -> impl Iterator<Item = &'static Reason> {
     REASONS.iter().flat_map(|group| group.reasons).filter(move |reason| reason.name == name)
 }
 
-/// Reasons with which a healthy server refuses calls as `UNAVAILABLE` on purpose: they count neither for a breaker nor for
-/// the ejection of an address.
+/// Reasons with which a healthy server refuses calls as `UNAVAILABLE` on purpose: they count neither for a breaker nor
+/// for the ejection of an address.
 pub const ON_PURPOSE: &[&str] = &["ORDERS_PAUSED"];
 
 /// A group of related reasons.

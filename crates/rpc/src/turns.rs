@@ -1,8 +1,8 @@
-//! Limits how many calls of one caller are processed at the same time. Further ones wait for their turn in order of arrival,
-//! so that the calls of others find short queues at shared resources such as processors and connection pools.
+//! Limits how many calls of one caller are processed at the same time. Further ones wait for their turn in order of
+//! arrival, so that the calls of others find short queues at shared resources such as processors and connection pools.
 //!
-//! A dropped turn is returned a moment later. A cancelled call may still be processed, and a caller that cancels all its
-//! calls could otherwise start as many as it likes.
+//! A dropped turn is returned a moment later. A cancelled call may still be processed, and a caller that cancels all
+//! its calls could otherwise start as many as it likes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -49,8 +49,8 @@ struct Queue {
 }
 
 impl<K: Hash + Eq + Clone> Turns<K> {
-    /// This many turns at a time for each caller, at least one. A dropped turn is kept for the time `kept`, and at least until
-    /// [`give_back`](Self::give_back) runs, which the owner must run.
+    /// This many turns at a time for each caller, at least one. A dropped turn is kept for the time `kept`, and at
+    /// least until [`give_back`](Self::give_back) runs, which the owner must run.
     #[must_use]
     pub fn new(turns: usize, kept: Duration) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());

@@ -1,5 +1,5 @@
-//! The infrastructure of every service with a database and a stream: two pools, messaging, checks and faults, wired in the
-//! same way.
+//! The infrastructure of every service with a database and a stream: two pools, messaging, checks and faults, wired in
+//! the same way.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,7 +109,8 @@ impl Infrastructure {
     }
 }
 
-/// All migrations of a service with a database and a stream, in their order, each set with the name of its history table.
+/// All migrations of a service with a database and a stream, in their order, each set with the name of its history
+/// table.
 #[must_use]
 pub fn migrations_with(own: Runner) -> Migrations {
     vec![

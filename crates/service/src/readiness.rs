@@ -1,7 +1,7 @@
 //! Whether the service can serve calls: runs its checks concurrently, each for at most a second.
 //!
-//! A ready report is cached for a second. Any other is cached only so long that many concurrent callers share one round of
-//! checks, because starting a service waits for the change.
+//! A ready report is cached for a second. Any other is cached only so long that many concurrent callers share one round
+//! of checks, because starting a service waits for the change.
 
 use std::fmt;
 use std::sync::Arc;

@@ -45,7 +45,8 @@ pub trait Service: 'static {
         Vec::new()
     }
 
-    /// Migrates the database; creates it first if a superuser's address is set. Without a database there is nothing to do.
+    /// Migrates the database; creates it first if a superuser's address is set. Without a database there is nothing to
+    /// do.
     fn migrate(settings: &Self::Settings) -> impl Future<Output = anyhow::Result<()>> + Send {
         let postgres = Self::common(settings).postgres;
         async move {

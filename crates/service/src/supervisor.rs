@@ -31,7 +31,8 @@ impl Tasks {
         self.names.insert(handle.id(), name);
     }
 
-    /// Waits for the next task to end; returns its name, and its panic if it panicked. Pending forever if there are none.
+    /// Waits for the next task to end; returns its name, and its panic if it panicked. Pending forever if there are
+    /// none.
     async fn ended(&mut self) -> (&'static str, Option<JoinError>) {
         match self.set.join_next_with_id().await {
             Some(Ok((id, ()))) => (self.names.remove(&id).unwrap_or("unnamed"), None),

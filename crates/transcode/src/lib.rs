@@ -1,8 +1,8 @@
 //! Converts JSON and URL parameters to protobuf bytes and back, by descriptors.
 //!
-//! The mapping is proto3 JSON with two additions. Requests are strict: an unknown field or parameter is refused by name.
-//! Responses are complete: fields with their default value are written, so that a reader sees a zero as a zero; input-only
-//! fields (a password) are never written, absent messages and optional fields stay absent.
+//! The mapping is proto3 JSON with two additions. Requests are strict: an unknown field or parameter is refused by
+//! name. Responses are complete: fields with their default value are written, so that a reader sees a zero as a zero;
+//! input-only fields (a password) are never written, absent messages and optional fields stay absent.
 //!
 //! Both directions convert directly between text and the wire format, using a [`Schema`] that is built once from the
 //! descriptors. There is no intermediate representation; only rarely used well-known types go through dynamic messages.

@@ -47,7 +47,8 @@ pub fn message(schema: &Schema, index: usize, json: &str, out: &mut Vec<u8>) -> 
     state.end(read.and_then(|()| deserializer.end()))
 }
 
-/// Converts the JSON of one field and appends it to `out` with its key; returns which fields of the message in it were set.
+/// Converts the JSON of one field and appends it to `out` with its key; returns which fields of the message in it were
+/// set.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -1,5 +1,5 @@
-//! Protobuf's wire format, as far as transcoding needs it: writing fields, iterating over them, finding one by its path,
-//! and inserting one into an encoded message.
+//! Protobuf's wire format, as far as transcoding needs it: writing fields, iterating over them, finding one by its
+//! path, and inserting one into an encoded message.
 
 use bytes::Buf as _;
 use prost::DecodeError;

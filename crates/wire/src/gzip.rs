@@ -1,5 +1,5 @@
-//! gzip, the only supported compression, with bounds: a small message that inflates to a huge one is refused before it is
-//! in memory.
+//! gzip, the only supported compression, with bounds: a small message that inflates to a huge one is refused before it
+//! is in memory.
 
 use std::io::{Read as _, Write as _};
 
@@ -55,7 +55,8 @@ impl Encoding {
     }
 }
 
-/// Compresses a message of at least `worth` bytes; `None` for a smaller one, and if compression doesn't make it smaller.
+/// Compresses a message of at least `worth` bytes; `None` for a smaller one, and if compression doesn't make it
+/// smaller.
 pub fn deflate(message: &[u8], worth: usize) -> Option<Vec<u8>> {
     if message.len() < worth {
         return None;

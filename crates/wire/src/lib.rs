@@ -1,8 +1,8 @@
 //! gRPC on the wire: length-prefixed messages, gzip, timeouts, and collecting a body.
 //!
 //! Guarantees:
-//! * A message that is larger than allowed is refused by its prefix, before it is in memory; a compressed one also if it
-//!   would be larger after inflation.
+//! * A message that is larger than allowed is refused by its prefix, before it is in memory; a compressed one also if
+//!   it would be larger after inflation.
 //! * Splitting and checking work the same however a body is split into chunks.
 //! * Nothing here waits except [`collect`], and nothing is buffered beyond a message and the piece that ended it.
 //!

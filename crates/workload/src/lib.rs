@@ -1,7 +1,7 @@
 //! Places orders in a running fleet over its public API, and reports their outcomes.
 //!
-//! [`Fleet`] describes it: addresses, credentials, members. Runs are reproducible by a seed; each ends with the checker's
-//! findings, and the exit code is 1 if an invariant is broken.
+//! [`Fleet`] describes it: addresses, credentials, members. Runs are reproducible by a seed; each ends with the
+//! checker's findings, and the exit code is 1 if an invariant is broken.
 
 #[macro_use(print, println)]
 extern crate flotilla_terminal;

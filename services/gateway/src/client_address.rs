@@ -1,4 +1,5 @@
-//! Determines the client's address of a call and passes it on to the services, which see only the gateway's connections.
+//! Determines the client's address of a call and passes it on to the services, which see only the gateway's
+//! connections.
 //!
 //! It is the connection's address, unless that is a trusted proxy's: a proxy appends the address that it saw to
 //! `x-forwarded-for`. Entries before that may come from the client and are ignored.

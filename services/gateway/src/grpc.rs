@@ -1,5 +1,5 @@
-//! gRPC on the public port: public methods are passed through to their service; besides them there are only the gateway's
-//! own health service and the reflection of the public API.
+//! gRPC on the public port: public methods are passed through to their service; besides them there are only the
+//! gateway's own health service and the reflection of the public API.
 //!
 //! A protobuf message is not decoded: a call costs a lookup in the route table, a lookup in the token cache and the
 //! forwarding of headers and body. The exception is calls that make cached responses stale: their requests are read for

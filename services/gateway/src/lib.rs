@@ -3,10 +3,11 @@
 //! Owns nothing and keeps nothing: no tables, no subjects; Redis holds copies of product reads for a while. There is
 //! no `domain/`, `storage/` or `events/` here; `routes` is the pure part, with the crate `flotilla-transcode`.
 //!
-//! A request goes from `server` (connections) to `dispatch`, which looks its method up once and hands both to the protocol:
-//! `rest`, `grpc`, `grpc_web` or `connect`. Each reads and writes its own form; in between, all make a `call`, which takes
-//! the same steps for every protocol. `edge` is the state that they share. Guarantees:
-//! * Only methods whose policy in the contracts lets callers in are public; REST has those with a `google.api.http` option.
+//! A request goes from `server` (connections) to `dispatch`, which looks its method up once and hands both to the
+//! protocol: `rest`, `grpc`, `grpc_web` or `connect`. Each reads and writes its own form; in between, all make a
+//! `call`, which takes the same steps for every protocol. `edge` is the state that they share. Guarantees:
+//! * Only methods whose policy in the contracts lets callers in are public; REST has those with a `google.api.http`
+//!   option.
 //! * Bad input is refused with an error that names the field, in the protocol's own form, and never with a 5xx.
 //! * A request beyond the gateway's capacity is refused at once (429, `RESOURCE_EXHAUSTED`) and never half done.
 //! * gRPC messages pass undecoded; a service's response arrives unchanged, with its error details and trailers.

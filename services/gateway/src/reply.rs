@@ -1,4 +1,5 @@
-//! Complete HTTP responses: JSON with its etag; 304 for clients that have it; compressed if that is accepted and worth it.
+//! Complete HTTP responses: JSON with its etag; 304 for clients that have it; compressed if that is accepted and worth
+//! it.
 
 use bytes::Bytes;
 use flotilla_transcode::Answer;

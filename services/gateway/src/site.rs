@@ -1,7 +1,7 @@
 //! The gateway's pages: the API's description at `/openapi.json`, and a page at `/docs` to try calls.
 //!
-//! The page needs no other server: its script and styles are compiled in as a zip archive, from which they are extracted,
-//! still compressed, on the first request. It may load from and call only this gateway.
+//! The page needs no other server: its script and styles are compiled in as a zip archive, from which they are
+//! extracted, still compressed, on the first request. It may load from and call only this gateway.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{Cursor, Read as _};

@@ -1,7 +1,7 @@
 //! Service level indicators of the gateway: which outcomes of requests count, and how.
 //!
-//! They are measured here and not in the services, because here each request of a user is one event, however many hops it
-//! takes.
+//! They are measured here and not in the services, because here each request of a user is one event, however many hops
+//! it takes.
 //!
 //! | end | availability |
 //! |---|---|

@@ -39,7 +39,8 @@ pub struct Standalone {
     pub grpc: ServerSettings,
     /// Further limits.
     pub edge: EdgeSettings,
-    /// Whether the gateway's own errors omit details: a test suite that counts details expects only those of its service.
+    /// Whether the gateway's own errors omit details: a test suite that counts details expects only those of its
+    /// service.
     pub bare_errors: bool,
 }
 

@@ -97,8 +97,8 @@ pub fn given(headers: &HeaderMap) -> Option<Parent> {
 }
 
 /// Ensures that the call to the service belongs to this request's trace. If it is sampled, the channel sends the call's
-/// own span; otherwise `given` is passed on in W3C's form. A request without a trace still gets a trace id (not sampled),
-/// so that an order's journal can be found by it.
+/// own span; otherwise `given` is passed on in W3C's form. A request without a trace still gets a trace id (not
+/// sampled), so that an order's journal can be found by it.
 pub fn pass_on(given: Option<&Parent>, headers: &mut HeaderMap) {
     for name in &B3 {
         headers.remove(name);

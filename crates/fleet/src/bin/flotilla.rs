@@ -10,8 +10,8 @@ use flotilla_service::run;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Number of other busy services on this machine: a second thread on two cores costs an order 10% more CPU time, spent on
-/// moving tasks between threads.
+/// Number of other busy services on this machine: a second thread on two cores costs an order 10% more CPU time, spent
+/// on moving tasks between threads.
 const NEIGHBOURS: usize = 3;
 
 fn main() -> ExitCode {

@@ -32,7 +32,8 @@ const LIFETIME: time::Duration = time::Duration::hours(24);
 const LEAST_LEFT: time::Duration = time::Duration::hours(8);
 /// How long an authority is valid.
 const AUTHORITY_LIFETIME: time::Duration = time::Duration::days(365);
-/// An authority that is valid for less than this is renewed; longer than the lifetime of the certificates that it issues.
+/// An authority that is valid for less than this is renewed; longer than the lifetime of the certificates that it
+/// issues.
 const AUTHORITY_LEAST_LEFT: time::Duration = time::Duration::days(30);
 /// After this time, running services have read changed files.
 const SPREAD: Duration = Duration::from_secs(2);
@@ -83,7 +84,8 @@ pub struct Certs {
 }
 
 impl Certs {
-    /// Opens the folder, and creates it if there is none. Waits until no other process has it open, which takes moments.
+    /// Opens the folder, and creates it if there is none. Waits until no other process has it open, which takes
+    /// moments.
     ///
     /// # Errors
     /// If it can't be created or read.
@@ -108,8 +110,8 @@ impl Certs {
         until.filter(|_| files.certificate.exists() && files.key.exists())
     }
 
-    /// Issues what `what` selects and returns the names. A new authority is published first and used a little later, so that
-    /// a running fleet trusts it by then; the previous one stays trusted until the next is created.
+    /// Issues what `what` selects and returns the names. A new authority is published first and used a little later, so
+    /// that a running fleet trusts it by then; the previous one stays trusted until the next is created.
     ///
     /// # Errors
     /// When a file can't be written.

@@ -91,8 +91,8 @@ pub async fn run(home: &Home, options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The base backups that a new one replaces. Removing only the oldest is the normal effect of a nightly backup and needs
-/// no confirmation; removing several does.
+/// The base backups that a new one replaces. Removing only the oldest is the normal effect of a nightly backup and
+/// needs no confirmation; removing several does.
 fn pruned(folder: &Folder, keep: u16) -> Result<Vec<String>> {
     let bases = folder.bases()?;
     let going = (bases.len() + 1).saturating_sub(usize::from(keep));

@@ -1,7 +1,7 @@
 //! `fleet flag`: shows and sets the feature flags of the running fleet.
 //!
-//! Owns the list of flags that the services use. Definitions are validated here, with the services' own code, before they
-//! are written; then the services are polled until they have applied them.
+//! Owns the list of flags that the services use. Definitions are validated here, with the services' own code, before
+//! they are written; then the services are polled until they have applied them.
 
 use std::fs;
 

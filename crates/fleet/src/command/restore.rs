@@ -64,8 +64,8 @@ impl Options {
 /// Restores, and prints where the previous data are.
 ///
 /// # Errors
-/// If the fleet is up, the point isn't in the backup, or a server fails. Until the replay has succeeded, the current data
-/// are unchanged; after that, `up` refuses to start until a restore has completed.
+/// If the fleet is up, the point isn't in the backup, or a server fails. Until the replay has succeeded, the current
+/// data are unchanged; after that, `up` refuses to start until a restore has completed.
 pub async fn run(home: &Home, options: Options) -> Result<()> {
     refuse_other(home)?;
     // Held until the end, so that no supervisor can start.

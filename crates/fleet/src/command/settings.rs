@@ -1,7 +1,7 @@
 //! `fleet config`: shows and changes settings of running services in the bucket that they share.
 //!
-//! The services read changes from the bucket and report the outcome: only live settings can change, and a service refuses
-//! an invalid value and keeps the one it has.
+//! The services read changes from the bucket and report the outcome: only live settings can change, and a service
+//! refuses an invalid value and keeps the one it has.
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};

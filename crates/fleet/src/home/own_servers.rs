@@ -1,7 +1,8 @@
 //! The user's own PostgreSQL and NATS with which the fleet was last started.
 //!
-//! A restore may run in a shell without the variables that were set at `up`, or with others: it would then empty a private
-//! broker, and the one that the fleet uses would keep its streams. So `up` records them, and a difference is refused.
+//! A restore may run in a shell without the variables that were set at `up`, or with others: it would then empty a
+//! private broker, and the one that the fleet uses would keep its streams. So `up` records them, and a difference is
+//! refused.
 
 use std::fs;
 

@@ -27,8 +27,8 @@ pub(super) struct Record {
     pub id: String,
     /// The home's path. If it differs from the present path, the home was copied or moved.
     pub root: PathBuf,
-    /// The folder's device and inode, which it keeps when it is moved and a copy doesn't get; absent in records of earlier
-    /// versions.
+    /// The folder's device and inode, which it keeps when it is moved and a copy doesn't get; absent in records of
+    /// earlier versions.
     #[serde(default)]
     pub folder: Option<(u64, u64)>,
     /// Where the data are, from the first `up` to the next `reset`.
@@ -65,8 +65,8 @@ impl Record {
         Ok(moved)
     }
 
-    /// Whether `root`, where this record was found, is a copy of the home and not the home itself, moved. The original may
-    /// have been moved as well, so that it is no longer where it was.
+    /// Whether `root`, where this record was found, is a copy of the home and not the home itself, moved. The original
+    /// may have been moved as well, so that it is no longer where it was.
     fn was_copied_to(&self, root: &Path) -> bool {
         if self.folder.is_some() {
             return folder(root) != self.folder && !is_same(root, &self.root);

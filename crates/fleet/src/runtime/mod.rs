@@ -1,4 +1,5 @@
-//! Where a fleet runs: as processes of this machine under its own supervisor, as containers by Compose, or in a cluster.
+//! Where a fleet runs: as processes of this machine under its own supervisor, as containers by Compose, or in a
+//! cluster.
 //!
 //! Everything that differs between them is behind [`Runtime`]; what asks for one is [`of`] and [`named`] alone.
 
@@ -66,7 +67,8 @@ pub trait Runtime: Send + Sync {
     fn require_backups(&self) -> Result<()>;
 }
 
-/// The runtime of the running fleet of a home. If none is running, it is the native one, or with `RUNTIME=k8s` the cluster.
+/// The runtime of the running fleet of a home. If none is running, it is the native one, or with `RUNTIME=k8s` the
+/// cluster.
 #[must_use]
 pub fn of(home: &Home) -> Box<dyn Runtime> {
     if home.in_containers() {

@@ -1,6 +1,6 @@
 //! Claims on servers: only one home may keep data there, and another home is refused before it changes anything.
-//! `docs/homes.md` describes how to release a claim. The servers that a fleet starts itself carry its claim too, in case another
-//! home is given their addresses.
+//! `docs/homes.md` describes how to release a claim. The servers that a fleet starts itself carry its claim too, in
+//! case another home is given their addresses.
 //!
 //! A claim is the home's id, stored next to the data: in PostgreSQL as the setting `flotilla.home` of each of the
 //! services' databases, in NATS in the bucket `flotilla_home`, in Redis under the key `flotilla:home`.

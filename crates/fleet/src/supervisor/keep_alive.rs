@@ -1,5 +1,5 @@
-//! Keeps a process alive: starts it, polls it until it is ready, restarts it with growing pauses when it dies, and leaves
-//! it stopped while its hold marker exists.
+//! Keeps a process alive: starts it, polls it until it is ready, restarts it with growing pauses when it dies, and
+//! leaves it stopped while its hold marker exists.
 
 use std::time::Duration;
 

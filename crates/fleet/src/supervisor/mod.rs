@@ -1,7 +1,7 @@
 //! The supervisor: a background process that runs the servers and services of a native fleet.
 //!
-//! Started by `fleet up`, stopped by `fleet down` (SIGTERM). Holds `supervisor.lock` while it runs, publishes its state in
-//! `state.json`, restarts members that die with backoff, and ends its members however it ends itself.
+//! Started by `fleet up`, stopped by `fleet down` (SIGTERM). Holds `supervisor.lock` while it runs, publishes its state
+//! in `state.json`, restarts members that die with backoff, and ends its members however it ends itself.
 
 mod archive;
 mod backoff;

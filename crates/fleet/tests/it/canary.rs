@@ -4,8 +4,8 @@
 //! all it can. Then everything is searched that the fleet leaves behind. What may hold one, and is not searched for it:
 //! * identity's table of users: the address of who signed up (and the hash of their password);
 //! * the settings of the fleet's owner, and answers to those who may see what they ask for;
-//! * the bytes of a message that can't be applied, in its stream, as a dead letter and where it is parked: it is kept as it
-//!   came, to be applied one day. What is said about it is searched.
+//! * the bytes of a message that can't be applied, in its stream, as a dead letter and where it is parked: it is kept
+//!   as it came, to be applied one day. What is said about it is searched.
 //!
 //! A display name travels: it is in the events of identity, because their contract has it, and nowhere else.
 

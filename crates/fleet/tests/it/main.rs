@@ -1,4 +1,5 @@
-//! Tests of the whole fleet: the command that was compiled with them, started as `make up` starts it, on servers of its own.
+//! Tests of the whole fleet: the command that was compiled with them, started as `make up` starts it, on servers of its
+//! own.
 //!
 //! The tests share one fleet and take turns, since some of them kill its members. Each ends with the checker.
 

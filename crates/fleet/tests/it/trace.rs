@@ -23,7 +23,8 @@ use crate::{
     http,
 };
 
-/// Where the fleet's spans go. On a thread of its own: every test has a runtime of its own, and the fleet outlives them.
+/// Where the fleet's spans go. On a thread of its own: every test has a runtime of its own, and the fleet outlives
+/// them.
 pub static COLLECTOR: LazyLock<Receiver> = LazyLock::new(|| {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {

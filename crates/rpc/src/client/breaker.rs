@@ -1,5 +1,5 @@
-//! The circuit breaker of a service, by `grpc-status`: once most calls fail even after retries, it opens for a while; then
-//! it lets one trial call at a time through, and closes when one succeeds.
+//! The circuit breaker of a service, by `grpc-status`: once most calls fail even after retries, it opens for a while;
+//! then it lets one trial call at a time through, and closes when one succeeds.
 //!
 //! Calls that were never sent don't count: the balancer handles servers that can't be reached.
 

@@ -29,8 +29,8 @@ impl Discovery {
         self.targets.iter().filter_map(|target| Some((Arc::clone(target), target.literal()?))).collect()
     }
 
-    /// Passes the addresses, or why there are none, to `report`, until that returns `false`. Ends at once if there are no
-    /// names.
+    /// Passes the addresses, or why there are none, to `report`, until that returns `false`. Ends at once if there are
+    /// no names.
     pub async fn run(self, wiring: Arc<Wiring>, report: impl Fn(io::Result<Vec<(Arc<Target>, SocketAddr)>>) -> bool) {
         if self.targets.iter().all(|target| target.literal().is_some()) {
             return;

@@ -42,8 +42,8 @@ impl Ejection {
         }
     }
 
-    /// Records a failure, and returns whether the address is ejected, which happens only if there is `room`. An address that
-    /// has just come back is ejected again at its first failure.
+    /// Records a failure, and returns whether the address is ejected, which happens only if there is `room`. An address
+    /// that has just come back is ejected again at its first failure.
     pub fn failed(&mut self, now: Instant, rules: Rules, room: bool) -> bool {
         if self.is_active(now) {
             return false;

@@ -73,8 +73,8 @@ struct Shared {
     stack: Stack,
 }
 
-/// A channel to `url`: `http://host:port`, `https://host:port` (with the settings' certificates), or a comma-separated list
-/// of them. Connects lazily.
+/// A channel to `url`: `http://host:port`, `https://host:port` (with the settings' certificates), or a comma-separated
+/// list of them. Connects lazily.
 ///
 /// # Errors
 /// `url` is invalid, or the certificates can't be used.

@@ -141,8 +141,8 @@ fn stream_error(error: &hyper::Error) -> Option<&h2::Error> {
     find(error)
 }
 
-/// In HTTP/2 (RFC 9113, 8.7), a refused stream was not processed; nor was one after the last stream that a graceful GOAWAY
-/// names (6.8): h2 ends those, and no others, with its GOAWAY.
+/// In HTTP/2 (RFC 9113, 8.7), a refused stream was not processed; nor was one after the last stream that a graceful
+/// GOAWAY names (6.8): h2 ends those, and no others, with its GOAWAY.
 fn is_refusal(error: &h2::Error) -> bool {
     let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     let beyond_the_last = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);

@@ -1,7 +1,7 @@
 //! Deadlines: the client's timeout, at most the default; passed on to the clients and databases that the handler uses.
 //!
-//! Once a deadline has passed the handler's future is dropped, and with it the calls and statements that it waits for. A
-//! stream has only the deadline that its client gave it, and ends at it.
+//! Once a deadline has passed the handler's future is dropped, and with it the calls and statements that it waits for.
+//! A stream has only the deadline that its client gave it, and ends at it.
 
 use std::convert::Infallible;
 use std::future::Future;

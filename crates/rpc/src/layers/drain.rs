@@ -1,8 +1,9 @@
-//! The drain: once the server shuts down, unary calls continue to their end, and streams end with `SERVER_DRAINING` and a
-//! retry delay, so that clients reconnect to another replica or to this one's successor.
+//! The drain: once the server shuts down, unary calls continue to their end, and streams end with `SERVER_DRAINING` and
+//! a retry delay, so that clients reconnect to another replica or to this one's successor.
 //!
-//! A stream from the server delivers the frames that its handler has ready, up to a limit, and is then ended. A stream from the client
-//! alone is reported to its handler as an error of its next message, so that the handler can finish what it has received.
+//! A stream from the server delivers the frames that its handler has ready, up to a limit, and is then ended. A stream
+//! from the client alone is reported to its handler as an error of its next message, so that the handler can finish
+//! what it has received.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Refuses calls beyond the maximum number in flight, at once and with a retry delay. A refused call has no effect.
 //!
 //! A call takes its slot when its request has arrived. Until then it counts against a bounded number of arriving
-//! requests, of which the oldest is evicted when there are too many ([`PendingBodies`]). A stream of requests takes its slot
-//! when it begins.
+//! requests, of which the oldest is evicted when there are too many ([`PendingBodies`]). A stream of requests takes its
+//! slot when it begins.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -13,8 +13,8 @@
 //! 9. [`authorise`]: whether the caller may call this method, by the contract's rule.
 //! 10. [`message_size`]: how large a message may be on the wire.
 //! 11. [`compression`]: gzip in both directions, and how large a message may become.
-//! 12. Validation, in the codec of `flotilla-proto`: by the contract's annotations, on the bytes; its `INVALID_ARGUMENT`
-//!     passes outward like a handler's own and is counted as such.
+//! 12. Validation, in the codec of `flotilla-proto`: by the contract's annotations, on the bytes; its
+//!     `INVALID_ARGUMENT` passes outward like a handler's own and is counted as such.
 //!
 //! A unary response isn't wrapped; a streaming one is, by the layers that act until its end.
 

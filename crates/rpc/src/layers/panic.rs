@@ -1,4 +1,5 @@
-//! A panic in a handler, also in the middle of its stream, becomes `INTERNAL`; the process and all other calls continue.
+//! A panic in a handler, also in the middle of its stream, becomes `INTERNAL`; the process and all other calls
+//! continue.
 
 use std::any::Any;
 use std::convert::Infallible;

@@ -39,12 +39,13 @@ impl ClientTls {
         Ok(Arc::new(Self { configs: Reloading::load(settings, configs)? }))
     }
 
-    /// Does the TLS handshake with the server `host` (a name or an IP address, as it stands in the URL) over `connection`, within
-    /// ten seconds, to speak HTTP/2.
+    /// Does the TLS handshake with the server `host` (a name or an IP address, as it stands in the URL) over
+    /// `connection`, within ten seconds, to speak HTTP/2.
     ///
     /// # Errors
-    /// The server's certificate is from another authority or for another host, the server doesn't support HTTP/2, or the
-    /// handshake takes too long. A server that refuses this client's certificate may report it only at the first read.
+    /// The server's certificate is from another authority or for another host, the server doesn't support HTTP/2, or
+    /// the handshake takes too long. A server that refuses this client's certificate may report it only at the first
+    /// read.
     pub async fn connect<IO>(&self, connection: IO, host: &str) -> io::Result<ConnectedTls<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,

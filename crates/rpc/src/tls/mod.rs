@@ -4,8 +4,8 @@
 //! * [`ServerTls::load`] requires a certificate of the fleet's authority that names one service
 //!   (`spiffe://flotilla/<service>`); [`ServerTls::public`] requests none.
 //! * Services use only TLS 1.3 among themselves, without session resumption: each connection is authenticated anew.
-//! * Changed files take effect at the first handshake a second later. Files that can't be used are logged, and the previous
-//!   ones stay in use. Open connections aren't affected.
+//! * Changed files take effect at the first handshake a second later. Files that can't be used are logged, and the
+//!   previous ones stay in use. Open connections aren't affected.
 //! * Every handshake has a deadline.
 //!
 //! It has no task: files are checked when a connection begins.

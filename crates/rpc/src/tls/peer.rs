@@ -56,8 +56,8 @@ pub(crate) struct PeerInfo {
     pub used: Arc<ConnectionUse>,
 }
 
-/// Adds the connection's address and [`PeerIdentity`] to the extensions of each request: handlers get the address in the
-/// usual way, and layers the identity.
+/// Adds the connection's address and [`PeerIdentity`] to the extensions of each request: handlers get the address in
+/// the usual way, and layers the identity.
 #[derive(Debug, Clone)]
 pub(crate) struct Reveal<S> {
     inner: S,

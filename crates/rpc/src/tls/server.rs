@@ -34,8 +34,8 @@ pub struct AcceptedTls<IO> {
 }
 
 impl ServerTls {
-    /// Mutual TLS for gRPC between services: only HTTP/2, and a peer must present a certificate of the authority that names
-    /// a service.
+    /// Mutual TLS for gRPC between services: only HTTP/2, and a peer must present a certificate of the authority that
+    /// names a service.
     ///
     /// # Errors
     /// The files can't be read or don't match.

@@ -63,9 +63,9 @@ impl Material {
     }
 }
 
-/// Refuses a certificate that has expired or isn't valid yet: every peer would refuse it, and only here can the error be
-/// fixed. The issuer isn't checked, because peers decide whom they trust: the public port's certificate may be from any
-/// authority.
+/// Refuses a certificate that has expired or isn't valid yet: every peer would refuse it, and only here can the error
+/// be fixed. The issuer isn't checked, because peers decide whom they trust: the public port's certificate may be from
+/// any authority.
 fn refuse_untimely(
     settings: &TlsSettings,
     chain: &[CertificateDer<'static>],

@@ -1,8 +1,8 @@
 //! What triggers a reload of the configuration: SIGHUP, a changed file, the remote source, a secret that is due.
 //!
 //! Files are checked once a second with a few calls of `stat`, only if files are in use. Kernel notifications would be
-//! faster, but don't work on every mount, nor across the links that Kubernetes swaps unless each directory on the path is
-//! watched again.
+//! faster, but don't work on every mount, nor across the links that Kubernetes swaps unless each directory on the path
+//! is watched again.
 
 use std::io;
 use std::sync::Arc;

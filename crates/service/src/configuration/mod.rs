@@ -1,7 +1,7 @@
 //! The settings of a running service: loaded once, then followed.
 //!
-//! Owns the order in which sources are read (local ones, then the remote one and the secret stores that those name), the
-//! version of the configuration, and what a reload may change. Guarantees:
+//! Owns the order in which sources are read (local ones, then the remote one and the secret stores that those name),
+//! the version of the configuration, and what a reload may change. Guarantees:
 //! * A reload is applied as a whole or not at all. One that is invalid, or that changes a setting that isn't `Live`, is
 //!   refused, logged and counted, and the previous settings stay in force.
 //! * Two reloads never mix: the second waits for the first.

@@ -153,8 +153,8 @@ impl RemoteObserver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes the known values to the receivers for which they changed. Called with the state locked, so that the newest is
-    /// sent last.
+    /// Publishes the known values to the receivers for which they changed. Called with the state locked, so that the
+    /// newest is sent last.
     fn publish(&self, known: &Snapshot, connected: bool) {
         let layer = known.layer(&self.service);
         self.layer.send_if_modified(|published| {

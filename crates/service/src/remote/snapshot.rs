@@ -60,8 +60,8 @@ impl Snapshot {
         self.entries.values().map(|entry| entry.revision).max().unwrap_or(0)
     }
 
-    /// What a bucket has lost, as far as this snapshot shows: the newest values of the same bucket, or all of an earlier
-    /// one, unless another follower has written them back already. `last` is the bucket's last revision.
+    /// What a bucket has lost, as far as this snapshot shows: the newest values of the same bucket, or all of an
+    /// earlier one, unless another follower has written them back already. `last` is the bucket's last revision.
     pub fn lost(&self, found: &Self, last: u64) -> Vec<LostValue> {
         if self.created == 0 {
             return Vec::new();

@@ -9,8 +9,8 @@ use crate::scalar::{self, Number};
 use crate::schema::{Field, Form, Kind, Label, Message, Scalar};
 use crate::wire;
 
-/// The value of a field; or one item of it, which can't be null and is written even if it is the default. Returns whether
-/// there was a value.
+/// The value of a field; or one item of it, which can't be null and is written even if it is the default. Returns
+/// whether there was a value.
 pub(super) struct Value<'a, 's, 'o> {
     pub(super) state: &'a mut State<'s, 'o>,
     pub(super) field: &'s Field,

@@ -1,7 +1,7 @@
 //! A client of the fleet's public API, over the gateway's gRPC, used by demo, replay, load and chaos.
 //!
-//! Every call has a deadline and, if it writes, a request id, so that a call whose response was lost is retried until it
-//! is answered, and takes effect only once.
+//! Every call has a deadline and, if it writes, a request id, so that a call whose response was lost is retried until
+//! it is answered, and takes effect only once.
 
 mod retry;
 mod session;

@@ -55,7 +55,8 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Imports the catalogue and signs the customers up; names contain the seed and the time, so that runs don't collide.
+    /// Imports the catalogue and signs the customers up; names contain the seed and the time, so that runs don't
+    /// collide.
     ///
     /// # Errors
     /// When a call is refused.

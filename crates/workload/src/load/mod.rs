@@ -1,8 +1,8 @@
 //! `fleet load`: measures the fleet on this machine, and bare PostgreSQL for comparison, in one run.
 //!
-//! Orders of two lines are placed over the gateway's gRPC, open loop: they are due at a fixed rate whether or not earlier
-//! ones were answered. Tokens are created beforehand. Settlement times come from the orders' own accepted and ended times.
-//! At the end, the cost of the gateway is measured: gRPC, REST, and Envoy's REST.
+//! Orders of two lines are placed over the gateway's gRPC, open loop: they are due at a fixed rate whether or not
+//! earlier ones were answered. Tokens are created beforehand. Settlement times come from the orders' own accepted and
+//! ended times. At the end, the cost of the gateway is measured: gRPC, REST, and Envoy's REST.
 
 mod baseline;
 mod edge;
@@ -90,7 +90,8 @@ struct Measured {
     usage: Usage,
 }
 
-/// Measures and prints; `baseline` comes first where there is one, `folder` is for Envoy's files. Exit code 1 when an invariant is broken or syncs exceed the limit.
+/// Measures and prints; `baseline` comes first where there is one, `folder` is for Envoy's files. Exit code 1 when an
+/// invariant is broken or syncs exceed the limit.
 ///
 /// # Errors
 /// When orders can't be placed or don't end.
@@ -158,8 +159,8 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// Finds the highest rate that the fleet sustains open loop, and returns the measurement at it.
     ///
-    /// A closed loop estimates it; from there the rate is lowered until the fleet keeps up: nothing is refused, and orders
-    /// settle at the rate at which they are placed.
+    /// A closed loop estimates it; from there the rate is lowered until the fleet keeps up: nothing is refused, and
+    /// orders settle at the rate at which they are placed.
     async fn most(&self, options: &Options, seconds: Duration, progress: &mut Progress) -> Result<(f64, Measured)> {
         if let Some(rate) = options.rate {
             return Ok((rate, self.measure(Offer::PerSecond(rate), seconds).await?));

@@ -1,7 +1,7 @@
 //! `fleet replay`: places past orders from CSV files, each as its customer.
 //!
-//! The orders file is read once for each purpose and never held in memory: to check its rows, to sum up what each customer
-//! needs, and to place the orders. An order's rows must be consecutive, and orders must be sorted by time.
+//! The orders file is read once for each purpose and never held in memory: to check its rows, to sum up what each
+//! customer needs, and to place the orders. An order's rows must be consecutive, and orders must be sorted by time.
 
 mod balance;
 mod catalogue;

@@ -1,5 +1,5 @@
-//! The orders of a file. It may be larger than memory, so it is read once for each purpose and never held: to find bad rows
-//! (8 bytes are kept per order, to detect one whose rows aren't consecutive), to sum up, and to place the orders.
+//! The orders of a file. It may be larger than memory, so it is read once for each purpose and never held: to find bad
+//! rows (8 bytes are kept per order, to detect one whose rows aren't consecutive), to sum up, and to place the orders.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -3,13 +3,14 @@
 //! A request passes these steps in order:
 //! 1. the rate limit of its address (`dispatch`), and a reservation in [`memory`] for its headers;
 //! 2. a turn among the requests of its address that begin ([`Admission::begin`]);
-//! 3. its body: until it has arrived, the request counts against a bound of its own ([`PendingBodies`]) and takes no slot;
+//! 3. its body: until it has arrived, the request counts against a bound of its own ([`PendingBodies`]) and takes no
+//!    slot;
 //! 4. a slot among the calls or the streams, held until the end of the request;
 //! 5. a turn among the calls of its caller ([`Turns`]), held until the service has answered.
 //!
 //! Shares of slots are counted by user once the token is verified, and by address until then; those of streams by both.
-//! A caller may hold as many as stay free for others ([`Capacity`]). Refusals are counted by cause ([`refusals`]); one that
-//! its caller has caused is delayed a little, so that immediate retries cost little.
+//! A caller may hold as many as stay free for others ([`Capacity`]). Refusals are counted by cause ([`refusals`]); one
+//! that its caller has caused is delayed a little, so that immediate retries cost little.
 
 mod gauges;
 mod memory;
@@ -136,8 +137,8 @@ impl Admission {
         })
     }
 
-    /// Answers a request once its address has a turn to begin one. The turn is over when all tasks that are ready now have
-    /// run, so those of other addresses run between.
+    /// Answers a request once its address has a turn to begin one. The turn is over when all tasks that are ready now
+    /// have run, so those of other addresses run between.
     ///
     /// `answer` makes the future only then: a request that waits takes little memory.
     pub async fn begin<T, F: Future<Output = T>>(&self, address: Option<IpAddr>, answer: impl FnOnce() -> F) -> T {

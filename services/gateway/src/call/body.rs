@@ -1,8 +1,8 @@
 //! The response of a call on its way to the client: passed on unchanged, and observed until its end.
 //!
-//! If the connection to the service is lost, the deadline passes or the gateway drains, the body ends with an error that
-//! says so, as clients get it. A reader of the whole body finds trailers with a status or such an error, unless the
-//! status was in the headers.
+//! If the connection to the service is lost, the deadline passes or the gateway drains, the body ends with an error
+//! that says so, as clients get it. A reader of the whole body finds trailers with a status or such an error, unless
+//! the status was in the headers.
 
 use std::future::Future;
 use std::pin::Pin;

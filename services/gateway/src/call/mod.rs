@@ -1,4 +1,5 @@
-//! One call of a public method, in whatever protocol. All calls take the same steps, in an order that the types enforce:
+//! One call of a public method, in whatever protocol. All calls take the same steps, in an order that the types
+//! enforce:
 //!
 //! 1. [`Call::admit`]: the token allows it, and the headers for the service are prepared ([`Admitted`]);
 //! 2. [`Admitted::receive`]: the request's message has arrived ([`Received`]);
@@ -157,8 +158,8 @@ impl<'a> Call<'a> {
         admitted.take_slot(received).await?.send(deadline).await
     }
 
-    /// Checks whether the token in a request's headers allows the call. The headers are forwarded to the service with the
-    /// client's address and trace, and without those of the connection.
+    /// Checks whether the token in a request's headers allows the call. The headers are forwarded to the service with
+    /// the client's address and trace, and without those of the connection.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` or `PERMISSION_DENIED`.

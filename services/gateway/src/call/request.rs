@@ -1,5 +1,6 @@
 //! Request bodies on their way to a service, checked by the prefixes of their messages and not decoded: one that is too
-//! large is refused before it is gathered in memory, and a call of a unary method has one message, neither less nor more.
+//! large is refused before it is gathered in memory, and a call of a unary method has one message, neither less nor
+//! more.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

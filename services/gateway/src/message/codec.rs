@@ -1,5 +1,5 @@
-//! The encoding of messages: protobuf, which passes unchanged, or proto3 JSON with the rules of REST: unknown fields are
-//! refused, and input-only fields are never returned.
+//! The encoding of messages: protobuf, which passes unchanged, or proto3 JSON with the rules of REST: unknown fields
+//! are refused, and input-only fields are never returned.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! What is left of a request over HTTP/1.1 that was answered before it was read to its end.
 //!
-//! The connection can't be reused with half a request in it, and a client that sends everything before it reads would see
-//! it close instead of getting the response. So the rest is read and discarded before the response ends, within bounds.
+//! The connection can't be reused with half a request in it, and a client that sends everything before it reads would
+//! see it close instead of getting the response. So the rest is read and discarded before the response ends, within
+//! bounds.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

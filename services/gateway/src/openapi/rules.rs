@@ -104,7 +104,8 @@ pub fn bounds(rules: &FieldRules) -> (Option<i64>, Option<i64>) {
     }
 }
 
-/// The schema of an integer with these rules. In JSON it may also be a string, and must be one if a number can't hold it.
+/// The schema of an integer with these rules. In JSON it may also be a string, and must be one if a number can't hold
+/// it.
 pub fn integer(rules: &FieldRules, format: &str, as_text: bool) -> Value {
     let (least, most) = bounds(rules);
     let mut schema = Map::from_iter([("format".to_owned(), Value::from(format))]);

@@ -1,7 +1,7 @@
 //! Messages as JSON Schema (2020-12, which OpenAPI 3.1 speaks).
 //!
-//! Requests and responses have separate schemas: requests are strict and may omit fields; responses have every field, and
-//! later versions may add more.
+//! Requests and responses have separate schemas: requests are strict and may omit fields; responses have every field,
+//! and later versions may add more.
 
 use std::collections::BTreeMap;
 

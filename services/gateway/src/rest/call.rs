@@ -1,5 +1,5 @@
-//! A request with a binding: its message is built from path, query, headers and body, the call takes the same steps as in
-//! every protocol, and the response is written as JSON.
+//! A request with a binding: its message is built from path, query, headers and body, the call takes the same steps as
+//! in every protocol, and the response is written as JSON.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Streaming responses, in one of two formats that the client chooses by `Accept`.
 //!
 //! Server-sent events (`text/event-stream`, the default): `event: message` carries a response as JSON, with the token
-//! to resume from as its id; `event: error` carries problem details; `event: end` means that the stream is complete:
-//! a client may close then. JSON lines (`application/x-ndjson` or `application/jsonl`): a response per line; an error is a
-//! last line `{"error": ...}` with problem details; an empty line keeps an idle stream open. A client resumes a stream that
-//! was interrupted, or that ended with the error `SERVER_DRAINING`, by another request with `Last-Event-ID`, which
-//! browsers send automatically.
+//! to resume from as its id; `event: error` carries problem details; `event: end` means that the stream is complete: a
+//! client may close then. JSON lines (`application/x-ndjson` or `application/jsonl`): a response per line; an error is
+//! a last line `{"error": ...}` with problem details; an empty line keeps an idle stream open. A client resumes a
+//! stream that was interrupted, or that ended with the error `SERVER_DRAINING`, by another request with
+//! `Last-Event-ID`, which browsers send automatically.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,7 +33,8 @@ use crate::problem::Problem;
 
 /// Media type of server-sent events.
 const EVENTS: &str = "text/event-stream";
-/// How long a client should wait before it resumes, in milliseconds; also sent at once, so that the client sees a response.
+/// How long a client should wait before it resumes, in milliseconds; also sent at once, so that the client sees a
+/// response.
 const OPENING: &str = "retry: 1000\n\n";
 /// The comment that keeps an idle event stream open.
 const HEARTBEAT: &str = ": still here\n\n";

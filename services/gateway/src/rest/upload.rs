@@ -1,8 +1,8 @@
 //! Uploads: each line of the body becomes a message of the client's stream, as the service takes them in.
 //!
 //! A line is read when the service is ready for another, so a slow service slows the client down and nothing piles up
-//! here. An invalid line aborts the stream with an error, so that the service doesn't mistake it for the end. An
-//! upload may last as long as it makes progress; without any for the longest time that a request may take, it is aborted.
+//! here. An invalid line aborts the stream with an error, so that the service doesn't mistake it for the end. An upload
+//! may last as long as it makes progress; without any for the longest time that a request may take, it is aborted.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Which fields of a request message the parts of an HTTP request are written to: its body, and headers that set fields.
+//! Which fields of a request message the parts of an HTTP request are written to: its body, and headers that set
+//! fields.
 
 use flotilla_transcode::{FieldPath, Schema};
 use http::Method;

@@ -1,5 +1,5 @@
-//! The route table, read from the contracts: every method whose policy allows callers is public, and has a REST path if a
-//! `google.api.http` option declares one. Methods for the fleet's own services aren't included.
+//! The route table, read from the contracts: every method whose policy allows callers is public, and has a REST path if
+//! a `google.api.http` option declares one. Methods for the fleet's own services aren't included.
 
 mod annotations;
 mod error;

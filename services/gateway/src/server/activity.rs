@@ -3,8 +3,8 @@
 //! A call is in flight from its headers until its response has been written. Meanwhile either the gateway works on it
 //! (the response isn't ready, or a stream has nothing to send) or it waits for the client to read a piece of it. A
 //! client that doesn't read a response for too long is stalled; one that cancels call after call (HTTP/2 rapid reset)
-//! is abusive; a connection without a call for too long is idle. Cancelled calls also count for their address, which may
-//! spread them over many connections.
+//! is abusive; a connection without a call for too long is idle. Cancelled calls also count for their address, which
+//! may spread them over many connections.
 
 use std::net::IpAddr;
 use std::sync::Arc;

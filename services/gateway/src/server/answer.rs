@@ -1,4 +1,5 @@
-//! Responses on their way to the client: which pieces haven't been written yet, and the memory that they use until then.
+//! Responses on their way to the client: which pieces haven't been written yet, and the memory that they use until
+//! then.
 
 use std::pin::Pin;
 use std::sync::Arc;

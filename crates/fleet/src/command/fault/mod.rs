@@ -1,7 +1,8 @@
 //! `fleet fault`: switches faults on in services of the running fleet, to test alerts, panels and runbooks.
 //!
-//! Owns the description of each fault: the service that shows it best, the alert that must fire, the panel and trace that
-//! show it, and the runbook. Each ends automatically; services allow faults only if the fleet was started with `--faults`.
+//! Owns the description of each fault: the service that shows it best, the alert that must fire, the panel and trace
+//! that show it, and the runbook. Each ends automatically; services allow faults only if the fleet was started with
+//! `--faults`.
 
 mod answers;
 
@@ -209,8 +210,8 @@ pub async fn remove_damaged_copies(state: &State) -> Result<u64> {
     let databases = Databases::open(&state.stores()?).await?;
     let mut removed = 0;
     for service in DATABASES {
-        // The source is part of the event itself; a customer's text could contain it too, but not in an event that can't
-        // be decoded.
+        // The source is part of the event itself; a customer's text could contain it too, but not in an event that
+        // can't be decoded.
         let sql = format!(
             "WITH removed AS (DELETE FROM parked WHERE position('{POISON_SOURCE}'::bytea IN event) > 0 RETURNING 1)
              SELECT count(*) FROM removed"

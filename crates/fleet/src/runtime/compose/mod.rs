@@ -1,8 +1,8 @@
 //! The fleet as containers on this machine: this runs `docker compose` and reports the result.
 //!
-//! Owns `.flotilla/compose/`: the secrets' files, the file `project`, which exists from `up` until `down` has succeeded,
-//! and the file `name` with the project's name, which is kept until `reset`. Containers and volumes have that name as a
-//! prefix; no other home uses it, so nothing else is ever touched.
+//! Owns `.flotilla/compose/`: the secrets' files, the file `project`, which exists from `up` until `down` has
+//! succeeded, and the file `name` with the project's name, which is kept until `reset`. Containers and volumes have
+//! that name as a prefix; no other home uses it, so nothing else is ever touched.
 
 mod containers;
 mod program;
@@ -192,8 +192,8 @@ fn refuse_typo(name: Option<&str>) -> Result<()> {
     }
 }
 
-/// The variables of `local.yaml` with a port for each service and server. Running containers keep their ports, others get
-/// those of the last run if they are free, so that a restarted container has the address that others know.
+/// The variables of `local.yaml` with a port for each service and server. Running containers keep their ports, others
+/// get those of the last run if they are free, so that a restarted container has the address that others know.
 fn published(home: &Home) -> Result<Vec<(String, u16)>> {
     const FILE: &str = "compose/ports.json";
     let of_running = || -> Option<BTreeMap<String, u16>> {

@@ -48,8 +48,8 @@ pub fn of(secrets: &Secrets) -> Vec<(String, String)> {
     files
 }
 
-/// Writes the files to a folder that only its owner can enter. The files themselves are readable by all: each is mounted
-/// by itself into a container whose user id doesn't exist on this machine.
+/// Writes the files to a folder that only its owner can enter. The files themselves are readable by all: each is
+/// mounted by itself into a container whose user id doesn't exist on this machine.
 ///
 /// # Errors
 /// When a file can't be written.

@@ -1,4 +1,5 @@
-//! The programs' configuration, copied from the checkout to the fleet's folder with this run's addresses, and their data.
+//! The programs' configuration, copied from the checkout to the fleet's folder with this run's addresses, and their
+//! data.
 
 use std::{
     fs,

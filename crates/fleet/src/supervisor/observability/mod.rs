@@ -2,8 +2,8 @@
 //!
 //! `fleet up --observability` starts those that it finds, on free loopback ports, with the configuration in the folder
 //! `observability/` and data below the fleet's own folder; `fleet down` stops them after the services. For a missing
-//! program it prints how to get it. None of them can keep the fleet from starting: a program that dies is restarted with
-//! growing pauses. If the Collector runs, the services send it their traces and logs.
+//! program it prints how to get it. None of them can keep the fleet from starting: a program that dies is restarted
+//! with growing pauses. If the Collector runs, the services send it their traces and logs.
 
 mod files;
 mod program;

@@ -1,5 +1,5 @@
-//! Deadlines: the shorter of the caller's timeout and the remaining time of the call being served, or else the default of
-//! the method or the settings. The deadline is sent to the server and enforced here too.
+//! Deadlines: the shorter of the caller's timeout and the remaining time of the call being served, or else the default
+//! of the method or the settings. The deadline is sent to the server and enforced here too.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The layers around every call, one file per layer, assembled only here.
 //!
-//! First the request's headers are set: [`request_id`], [`trace`], [`token`] and the [`deadline`]. Then, from the outside
-//! in: [`observe`] ([`metrics`], [`access_log`]), the enforced [`deadline`], [`breaker`], [`retry`] and [`balance`], which
-//! sends. A layer holds the next one; all calls share the layers, and a call is one future.
+//! First the request's headers are set: [`request_id`], [`trace`], [`token`] and the [`deadline`]. Then, from the
+//! outside in: [`observe`] ([`metrics`], [`access_log`]), the enforced [`deadline`], [`breaker`], [`retry`] and
+//! [`balance`], which sends. A layer holds the next one; all calls share the layers, and a call is one future.
 
 pub(crate) mod access_log;
 pub(crate) mod balance;

@@ -1,5 +1,5 @@
-//! The outermost layer: counts and logs each call at its end, whether that is in the response's headers, in its trailers,
-//! by a failure, or by the caller going away.
+//! The outermost layer: counts and logs each call at its end, whether that is in the response's headers, in its
+//! trailers, by a failure, or by the caller going away.
 
 use std::sync::Arc;
 

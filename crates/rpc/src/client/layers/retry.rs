@@ -1,7 +1,7 @@
 //! Retries of what is safe to repeat, within a budget and the deadline.
 //!
-//! * A request that provably wasn't sent, or that no server has begun to process, is sent to another address, whatever its
-//!   method.
+//! * A request that provably wasn't sent, or that no server has begun to process, is sent to another address, whatever
+//!   its method.
 //! * A method that is declared repeatable in its contract is retried when the connection broke, when the server
 //!   answered `UNAVAILABLE`, or when it sent a `RetryInfo`, after the delay in it.
 //! * A caller that has used up a quota gets the error at once.

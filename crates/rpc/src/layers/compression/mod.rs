@@ -1,9 +1,9 @@
-//! Compression: gzip-compressed requests are inflated, never beyond the limit of a message; responses are compressed for
-//! clients that accept it, message by message, if a message is large enough to be worth it.
+//! Compression: gzip-compressed requests are inflated, never beyond the limit of a message; responses are compressed
+//! for clients that accept it, message by message, if a message is large enough to be worth it.
 //!
-//! It is inside the layer that limits message sizes, and around all services: the generated servers' own switch would have
-//! to be set for each, and would compress even the smallest message. If neither side uses compression, a call passes
-//! unchanged.
+//! It is inside the layer that limits message sizes, and around all services: the generated servers' own switch would
+//! have to be set for each, and would compress even the smallest message. If neither side uses compression, a call
+//! passes unchanged.
 
 mod recode;
 mod request;

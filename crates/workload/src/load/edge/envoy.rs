@@ -1,5 +1,5 @@
-//! Envoy with its `grpc_json_transcoder` in front of the same orders service, in a minimal configuration: no token check,
-//! no access log, no request id; as many workers as the machine has cores, like the gateway.
+//! Envoy with its `grpc_json_transcoder` in front of the same orders service, in a minimal configuration: no token
+//! check, no access log, no request id; as many workers as the machine has cores, like the gateway.
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 

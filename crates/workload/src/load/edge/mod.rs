@@ -1,6 +1,6 @@
-//! Measures the cost of the gateway: one uncached unary call (`GetOrder`, by the order's customer), by native gRPC and by
-//! transcoded REST through the gateway, and by Envoy's `grpc_json_transcoder` in front of the same service, in one run on
-//! one machine. They take turns, so that other load on the machine affects all of them alike.
+//! Measures the cost of the gateway: one uncached unary call (`GetOrder`, by the order's customer), by native gRPC and
+//! by transcoded REST through the gateway, and by Envoy's `grpc_json_transcoder` in front of the same service, in one
+//! run on one machine. They take turns, so that other load on the machine affects all of them alike.
 
 mod callers;
 mod envoy;
