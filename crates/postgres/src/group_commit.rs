@@ -50,37 +50,37 @@ pub enum Refused {
     Failed,
 }
 
-struct Item<Req, Resp> {
+struct Item<Req, Resp, E> {
     request: Req,
-    reply: oneshot::Sender<Result<Resp, Refused>>,
+    reply: oneshot::Sender<Result<Resp, E>>,
 }
 
-/// The callers' end. Cheap to clone.
-pub struct GroupCommit<Req, Resp> {
-    queue: Arc<FairQueue<Item<Req, Resp>>>,
+/// The callers' end. Cheap to clone. `E` is what a request may end with instead of a response, [`Refused`] included.
+pub struct GroupCommit<Req, Resp, E = Refused> {
+    queue: Arc<FairQueue<Item<Req, Resp, E>>>,
 }
 
-impl<Req, Resp> Clone for GroupCommit<Req, Resp> {
+impl<Req, Resp, E> Clone for GroupCommit<Req, Resp, E> {
     fn clone(&self) -> Self {
         Self { queue: Arc::clone(&self.queue) }
     }
 }
 
 /// Closes the queue when the driver is dropped, whether or not it ran; waiting callers then get an error.
-struct Closing<Req, Resp>(Arc<FairQueue<Item<Req, Resp>>>);
+struct Closing<Req, Resp, E>(Arc<FairQueue<Item<Req, Resp, E>>>);
 
-impl<Req, Resp> Drop for Closing<Req, Resp> {
+impl<Req, Resp, E> Drop for Closing<Req, Resp, E> {
     fn drop(&mut self) {
         self.0.clear();
     }
 }
 
-impl<Req: Send + 'static, Resp: Send + 'static> GroupCommit<Req, Resp> {
+impl<Req: Send + 'static, Resp: Send + 'static, E: From<Refused> + Send + 'static> GroupCommit<Req, Resp, E> {
     /// Makes the callers' end and the driver that must be run for anything to happen. `apply` returns one outcome for
     /// each request, in their order.
     pub fn new<F>(settings: GroupCommitSettings, apply: F) -> (Self, GroupCommitDriver)
     where
-        F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Resp>> + Send + Sync + 'static,
+        F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Result<Resp, E>>> + Send + Sync + 'static,
     {
         let queue = Arc::new(FairQueue::new(settings.queue));
         let closing = Closing(Arc::clone(&queue));
@@ -118,17 +118,17 @@ impl<Req: Send + 'static, Resp: Send + 'static> GroupCommit<Req, Resp> {
     /// Queues a request of this owner and waits for its outcome.
     ///
     /// # Errors
-    /// See [`Refused`].
-    pub async fn submit(&self, owner: Uuid, request: Req) -> Result<Resp, Refused> {
+    /// The outcome's, or see [`Refused`].
+    pub async fn submit(&self, owner: Uuid, request: Req) -> Result<Resp, E> {
         let (reply, outcome) = oneshot::channel();
         match self.queue.push(owner.as_u128(), Item { request, reply }) {
             Ok(None) => {}
-            Ok(Some(evicted)) => _ = evicted.reply.send(Err(Refused::Full)),
-            Err(Rejected::Full(_)) => return Err(Refused::Full),
-            Err(Rejected::Closed(_)) => return Err(Refused::Closed),
+            Ok(Some(evicted)) => _ = evicted.reply.send(Err(Refused::Full.into())),
+            Err(Rejected::Full(_)) => return Err(Refused::Full.into()),
+            Err(Rejected::Closed(_)) => return Err(Refused::Closed.into()),
         }
         // A reply that is dropped was still in the queue: a batch answers always.
-        outcome.await.unwrap_or(Err(Refused::Closed))
+        outcome.await.unwrap_or_else(|_| Err(Refused::Closed.into()))
     }
 
     /// How many requests wait.
@@ -157,9 +157,10 @@ impl std::fmt::Debug for GroupCommitDriver {
     }
 }
 
-async fn write<Req, Resp, F>(queue: Arc<FairQueue<Item<Req, Resp>>>, apply: Arc<F>, max_batch: Live<usize>)
+async fn write<Req, Resp, E, F>(queue: Arc<FairQueue<Item<Req, Resp, E>>>, apply: Arc<F>, max_batch: Live<usize>)
 where
-    F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Resp>>,
+    E: From<Refused>,
+    F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Result<Resp, E>>>,
 {
     loop {
         let taken = queue.take(max_batch.get()).await;
@@ -185,21 +186,21 @@ where
 
 /// The callers of one batch. Whoever hasn't got an outcome when this is dropped (a panic, a wrong count, a writer that
 /// was aborted) is told that the batch broke off.
-struct Replies<Resp>(Vec<oneshot::Sender<Result<Resp, Refused>>>);
+struct Replies<Resp, E: From<Refused>>(Vec<oneshot::Sender<Result<Resp, E>>>);
 
-impl<Resp> Replies<Resp> {
-    fn send(mut self, outcomes: Vec<Resp>) {
+impl<Resp, E: From<Refused>> Replies<Resp, E> {
+    fn send(mut self, outcomes: Vec<Result<Resp, E>>) {
         for (reply, outcome) in self.0.drain(..).zip(outcomes) {
             // The caller may have left; its request is done all the same.
-            let _ = reply.send(Ok(outcome));
+            let _ = reply.send(outcome);
         }
     }
 }
 
-impl<Resp> Drop for Replies<Resp> {
+impl<Resp, E: From<Refused>> Drop for Replies<Resp, E> {
     fn drop(&mut self) {
         for reply in self.0.drain(..) {
-            let _ = reply.send(Err(Refused::Failed));
+            let _ = reply.send(Err(Refused::Failed.into()));
         }
     }
 }

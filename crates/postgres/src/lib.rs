@@ -31,7 +31,7 @@ pub use group_commit::{GroupCommit, GroupCommitDriver, GroupCommitSettings, Refu
 pub use migrate::{await_migrations, migrate};
 pub use pool::Pool;
 pub use refinery;
-pub use retry::{FAILOVER, retry};
+pub use retry::{FAILOVER, TransactionError, retry, retry_unless_unknown};
 pub use row::{Column, Row};
 pub use settings::PostgresSettings;
 pub use tokio_postgres;

@@ -15,6 +15,18 @@ const FIRST: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(500);
 
+/// An error that ends a transaction: the database's, or a refusal of the caller's own.
+pub trait TransactionError: std::error::Error {
+    /// The database's error, which knows whether the transaction may be repeated. `None` for a refusal: it stands.
+    fn database(&self) -> Option<&Error>;
+}
+
+impl TransactionError for Error {
+    fn database(&self) -> Option<&Error> {
+        Some(self)
+    }
+}
+
 /// Runs `op` until it succeeds, fails for good, or no further attempt fits before the deadline.
 ///
 /// Conflicts and unavailability are repeated, each time from the begin of the transaction, with growing, jittered
@@ -23,10 +35,33 @@ const LONGEST: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The last attempt's.
-pub async fn retry<T, F, Fut>(deadline: Duration, mut op: F) -> Result<T, Error>
+pub async fn retry<T, E, F, Fut>(deadline: Duration, op: F) -> Result<T, E>
 where
+    E: TransactionError,
     F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, Error>>,
+    Fut: Future<Output = Result<T, E>>,
+{
+    repeat(deadline, op, Error::may_retry).await
+}
+
+/// Like [`retry`], for an `op` that can't find its own earlier work: a commit of unknown outcome isn't repeated.
+///
+/// # Errors
+/// The last attempt's.
+pub async fn retry_unless_unknown<T, E, F, Fut>(deadline: Duration, op: F) -> Result<T, E>
+where
+    E: TransactionError,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    repeat(deadline, op, |error| error.may_retry() && !error.outcome_unknown()).await
+}
+
+async fn repeat<T, E, F, Fut>(deadline: Duration, mut op: F, may_repeat: fn(&Error) -> bool) -> Result<T, E>
+where
+    E: TransactionError,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
 {
     let end = Instant::now() + deadline;
     let (jitter, mut longest) = (Jitter::new(), FIRST);
@@ -36,10 +71,10 @@ where
             Err(error) => error,
         };
         let pause = pause(&jitter, longest);
-        if !error.may_retry() || Instant::now() + pause >= end {
+        let Some(cause) = error.database().filter(|cause| may_repeat(cause) && Instant::now() + pause < end) else {
             return Err(error);
-        }
-        tracing::debug!(error = %error, kind = error.kind().as_str(), pause_ms = pause.as_millis(), "transaction repeated");
+        };
+        tracing::debug!(error = %cause, kind = cause.kind().as_str(), pause_ms = pause.as_millis(), "transaction repeated");
         tokio::time::sleep(pause).await;
         longest = (longest * 2).min(LONGEST);
     }
@@ -75,6 +110,54 @@ mod tests {
     #[tokio::test]
     async fn a_data_error_is_told_at_once() {
         assert_eq!(attempts(ErrorKind::Data, Duration::from_secs(5), 2).await, (1, false));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    enum Ended {
+        #[error("refused")]
+        Refusal,
+        #[error(transparent)]
+        Database(#[from] Error),
+    }
+
+    impl TransactionError for Ended {
+        fn database(&self) -> Option<&Error> {
+            if let Self::Database(error) = self { Some(error) } else { None }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_stands_and_is_returned_at_once() {
+        let (count, errors) =
+            (Cell::new(0), [|| Error::new(ErrorKind::Conflict, "in the way").into(), || Ended::Refusal]);
+        let refused = retry(Duration::from_secs(5), || {
+            let error = errors.get(count.replace(count.get() + 1));
+            async move { error.map_or(Ok(()), |error| Err(error())) }
+        })
+        .await;
+        assert!(matches!(refused, Err(Ended::Refusal)), "{refused:?}");
+        assert_eq!(count.get(), 2, "the conflict was repeated, the refusal was not");
+    }
+
+    #[tokio::test]
+    async fn a_commit_of_unknown_outcome_is_repeated_only_by_who_finds_its_own_work() {
+        let attempts = async |unless_unknown: bool, unknown: bool| {
+            let count = Cell::new(0);
+            let op = || {
+                count.set(count.get() + 1);
+                let error = Error::new(ErrorKind::Unavailable, "gone");
+                let error = if unknown { error.while_committing() } else { error };
+                let fine = count.get() > 1;
+                async move { if fine { Ok(()) } else { Err(error) } }
+            };
+            let deadline = Duration::from_secs(5);
+            let ended =
+                if unless_unknown { retry_unless_unknown(deadline, op).await } else { retry(deadline, op).await };
+            (count.get(), ended.is_ok())
+        };
+        assert_eq!(attempts(false, true).await, (2, true));
+        assert_eq!(attempts(true, true).await, (1, false));
+        assert_eq!(attempts(true, false).await, (2, true));
     }
 
     #[tokio::test]

@@ -164,6 +164,15 @@ impl Tx {
         lease.settle(result)
     }
 
+    /// Rolls back, keeps the connection and returns a refusal as the transaction's end.
+    ///
+    /// # Errors
+    /// The refusal; or the connection broke.
+    pub async fn rollback_with<T, E: From<Error>>(self, refusal: E) -> Result<T, E> {
+        self.rollback().await?;
+        Err(refusal)
+    }
+
     async fn prepare(&self, sql: &'static str) -> Result<(&Lease, Statement), Error> {
         let lease = self.lease();
         self.begun.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_postgres::TransactionError;
 use flotilla_rpc::{RpcError, Violations, name};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -60,6 +61,12 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
+}
+
+impl TransactionError for Error {
+    fn database(&self) -> Option<&flotilla_postgres::Error> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 impl From<Vec<Violation>> for Error {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_postgres::TransactionError;
 use flotilla_rpc::RpcError;
 use flotilla_service::storage_error;
 use tonic::{Code, Status};
@@ -45,9 +46,18 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
-    /// The outbox.
-    #[error(transparent)]
-    Outbox(#[from] flotilla_messaging::Error),
+}
+
+impl From<flotilla_messaging::Error> for Error {
+    fn from(error: flotilla_messaging::Error) -> Self {
+        Self::Store(error.into_postgres())
+    }
+}
+
+impl TransactionError for Error {
+    fn database(&self) -> Option<&flotilla_postgres::Error> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 impl Error {
@@ -77,7 +87,6 @@ impl Error {
             Self::Adjust(AdjustFault::TooMuch) => flotilla_rpc::invalid("delta", message),
             Self::Rpc(error) => error,
             Self::Store(error) => storage_error(error),
-            Self::Outbox(error) => storage_error(error.into_postgres()),
         }
     }
 }

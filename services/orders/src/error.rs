@@ -1,5 +1,6 @@
 //! Why orders refuses a call, and how that reads in gRPC.
 
+use flotilla_postgres::TransactionError;
 use flotilla_rpc::{RpcError, invalid, not_found};
 use flotilla_service::{queue_error, storage_error};
 use tonic::{Code, Status};
@@ -56,6 +57,12 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
+}
+
+impl TransactionError for Error {
+    fn database(&self) -> Option<&flotilla_postgres::Error> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 impl From<TooManyWatches> for Error {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use flotilla_clock::Ids;
 use flotilla_messaging::{Event, Outbox};
-use flotilla_postgres::{Error, ErrorKind, Pool, Tx, retry};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Tx, retry};
 use flotilla_telemetry::{Kind, Span};
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ use crate::{
         pricing::Priced,
         saga::State,
     },
+    error::Error,
     saga::placed,
     storage::{
         journal::{At, Journal},
@@ -43,8 +44,8 @@ pub struct Placement {
     pub traceparent: Option<String>,
 }
 
-/// The outcome of a request: the key's order, or that the key is another request's.
-pub type Outcome = Result<Order, KeyReused>;
+/// What a batch that was committed means for a request: the key's order, or that the key is another request's.
+type Outcome = Result<Order, KeyReused>;
 
 /// Writes batches.
 #[derive(Clone)]
@@ -59,22 +60,23 @@ pub struct Placing {
 
 impl Placing {
     /// Accepts a batch; one outcome for each request, in their order. A failure of the database fails all of them.
-    pub async fn accept(&self, placements: Vec<Placement>) -> Vec<Result<Outcome, Error>> {
+    pub async fn accept(&self, placements: Vec<Placement>) -> Vec<Result<Order, Error>> {
         // One transaction for all: a trace of its own, linked to every request that is sampled.
         let members = placements.iter().filter_map(|placement| placement.traceparent.as_deref());
         let span = Span::gather(Kind::Internal, || "accept orders", members);
         span.set("flotilla.batch.size", i64::try_from(placements.len()).unwrap_or(i64::MAX));
         match span.within(retry(PATIENCE, || self.attempt(&placements))).await {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Ok(outcomes) => outcomes.into_iter().map(|outcome| outcome.map_err(Error::from)).collect(),
             Err(error) => {
                 span.error(error.kind().as_str(), &error);
-                placements.iter().map(|_| Err(Error::new(error.kind(), error.to_string()))).collect()
+                let failed = |_| Err(StoreError::new(error.kind(), error.to_string()).into());
+                placements.iter().map(failed).collect()
             }
         }
     }
 
     /// One transaction. After a commit of unknown outcome a repeat finds the orders by their keys.
-    async fn attempt(&self, placements: &[Placement]) -> Result<Vec<Outcome>, Error> {
+    async fn attempt(&self, placements: &[Placement]) -> Result<Vec<Outcome>, StoreError> {
         let folds = fold(placements.iter().map(|placement| placement.key.clone()));
         let candidates: Vec<Candidate<'_>> = folds
             .iter()
@@ -126,12 +128,12 @@ impl Placing {
         (events, journal)
     }
 
-    async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), Error> {
+    async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), StoreError> {
         self.outbox.append(tx, events).await.map_err(flotilla_messaging::Error::into_postgres)
     }
 }
 
-async fn holders(tx: &Tx, losers: &[&Candidate<'_>]) -> Result<HashMap<Key, (Order, Vec<u8>)>, Error> {
+async fn holders(tx: &Tx, losers: &[&Candidate<'_>]) -> Result<HashMap<Key, (Order, Vec<u8>)>, StoreError> {
     if losers.is_empty() {
         return Ok(HashMap::new());
     }
@@ -146,7 +148,7 @@ fn outcomes(
     candidates: &[Candidate<'_>],
     accepted: &HashMap<Uuid, SystemTime>,
     mut holders: HashMap<Key, (Order, Vec<u8>)>,
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<Outcome>, StoreError> {
     let mut outcomes: Vec<Option<Outcome>> = placements.iter().map(|_| None).collect();
     for (fold, candidate) in folds.iter().zip(candidates) {
         let (order, fingerprint) = match accepted.get(&candidate.id) {
@@ -176,6 +178,6 @@ fn order(candidate: &Candidate<'_>, created_at: SystemTime) -> Order {
     }
 }
 
-fn unanswered() -> Error {
-    Error::new(ErrorKind::Other, "a request of the batch has no outcome")
+fn unanswered() -> StoreError {
+    StoreError::new(ErrorKind::Other, "a request of the batch has no outcome")
 }

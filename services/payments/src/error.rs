@@ -20,6 +20,9 @@ pub enum Error {
     /// Money wasn't added.
     #[error("top-up refused: {1:?}")]
     TopUp(Uuid, TopUpRefusal),
+    /// The queue of the group commit.
+    #[error(transparent)]
+    Queue(#[from] flotilla_postgres::Refused),
     /// An error that is a client's already.
     #[error(transparent)]
     Rpc(#[from] RpcError),
@@ -34,6 +37,7 @@ impl From<Error> for RpcError {
             Error::NotFound(account) => not_found(account),
             Error::NotYet(account) => not_found(account).retry_after(Duration::from_secs(1)),
             Error::TopUp(account, refusal) => top_up(account, refusal),
+            Error::Queue(refused) => flotilla_service::queue_error(refused),
             Error::Rpc(error) => error,
             Error::Store(error) => flotilla_service::storage_error(error),
         }

@@ -6,7 +6,6 @@ use flotilla_clock::Ids;
 use flotilla_messaging::{Event, Outbox};
 use flotilla_postgres::{Error as StoreError, GroupCommit, GroupCommitDriver, GroupCommitSettings, Pool, retry};
 use flotilla_proto::payments::v1::AccountToppedUp;
-use flotilla_rpc::RpcError;
 use futures::{FutureExt as _, future::try_join};
 use uuid::Uuid;
 
@@ -25,13 +24,10 @@ fn sizes() -> GroupCommitSettings {
     GroupCommitSettings { max_batch: 256.into(), queue: 1_024, writers: 1 }
 }
 
-/// What became of a top-up: done or refused, or the batch failed.
-type Outcome = Result<Result<(), TopUpRefusal>, RpcError>;
-
 /// The callers' end.
 #[derive(Clone)]
 pub struct TopUps {
-    queue: GroupCommit<TopUp, Outcome>,
+    queue: GroupCommit<TopUp, (), Error>,
 }
 
 impl TopUps {
@@ -50,9 +46,7 @@ impl TopUps {
     /// # Errors
     /// A refusal, a full queue, or the database's.
     pub async fn submit(&self, top_up: TopUp) -> Result<(), Error> {
-        let customer = top_up.customer;
-        let outcome = self.queue.submit(customer, top_up).await.map_err(flotilla_service::queue_error)?;
-        outcome?.map_err(|refusal| Error::TopUp(customer, refusal))
+        self.queue.submit(top_up.customer, top_up).await
     }
 }
 
@@ -65,15 +59,18 @@ struct Writer {
 }
 
 impl Writer {
-    async fn apply(&self, batch: Vec<TopUp>) -> Vec<Outcome> {
+    async fn apply(&self, batch: Vec<TopUp>) -> Vec<Result<(), Error>> {
         match retry(PATIENCE, || self.attempt(&batch)).await {
             Ok(outcomes) => {
                 outcomes.iter().for_each(|outcome| self.metrics.topped_up(outcome.is_ok()));
-                outcomes.into_iter().map(Ok).collect()
+                let refused = |(top_up, outcome): (&TopUp, Result<(), _>)| {
+                    outcome.map_err(|refusal| Error::TopUp(top_up.customer, refusal))
+                };
+                batch.iter().zip(outcomes).map(refused).collect()
             }
             Err(error) => {
                 let error = flotilla_service::storage_error(error);
-                batch.iter().map(|_| Err(error.clone())).collect()
+                batch.iter().map(|_| Err(error.clone().into())).collect()
             }
         }
     }

@@ -36,7 +36,7 @@ impl Store {
                 store.batches.lock().unwrap().push(requests.clone());
                 store.gate.acquire().await.unwrap().forget();
                 assert!(!requests.contains(&13), "unlucky");
-                let answers = requests.iter().map(|request| request * 2);
+                let answers = requests.iter().map(|request| Ok(request * 2));
                 if requests.contains(&17) { answers.skip(1).collect() } else { answers.collect() }
             }
             .boxed()
@@ -183,6 +183,39 @@ async fn a_batch_that_panics_fails_its_callers_and_the_writer_lives_on() {
     assert_eq!(alone(&group, 17).await, Err(Refused::Failed), "fewer answers than requests");
     assert_eq!(alone(&group, 1).await, Ok(2));
     running.stop().await;
+}
+
+/// Why a request has no response: the store's refusal, or the queue's.
+#[derive(Debug, PartialEq, Eq)]
+enum Declined {
+    Odd,
+    Queue(Refused),
+}
+
+impl From<Refused> for Declined {
+    fn from(refused: Refused) -> Self {
+        Self::Queue(refused)
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_its_own_caller_and_the_rest_of_the_batch_succeeds() {
+    let even = |request: u32| if request % 2 == 0 { Ok(request * 2) } else { Err(Declined::Odd) };
+    let (group, driver) = GroupCommit::new(sizes(8, 10, 1), move |requests: Vec<u32>| {
+        async move { requests.into_iter().map(even).collect() }.boxed()
+    });
+    let callers: Vec<_> = (1..=3)
+        .map(|request| {
+            let group = group.clone();
+            tokio::spawn(async move { group.submit(Uuid::from_u128(request.into()), request).await })
+        })
+        .collect();
+    eventually("all wait for the same batch", || async { group.waiting() == 3 }).await;
+    let running = run(driver);
+    let answers = join_all(callers).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+    assert_eq!(answers, [Err(Declined::Odd), Ok(4), Err(Declined::Odd)]);
+    running.stop().await;
+    assert_eq!(group.submit(Uuid::nil(), 2).await, Err(Declined::Queue(Refused::Closed)));
 }
 
 #[tokio::test]

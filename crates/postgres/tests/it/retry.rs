@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use flotilla_postgres::{Error, Pool, retry};
+use flotilla_postgres::{Error, Pool, PostgresSettings, TransactionError, retry};
 use tokio::sync::Barrier;
 
-use crate::support::Database;
+use crate::support::{Database, PID};
 
 const ADD: &str = "UPDATE numbers SET value = value + 1 WHERE id = $1";
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -60,4 +60,60 @@ async fn a_serialization_failure_is_repeated() {
         result.unwrap();
     }
     assert_eq!(values(&pool).await, [4]);
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the number is taken")]
+    Taken,
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+impl TransactionError for Ended {
+    fn database(&self) -> Option<&Error> {
+        if let Self::Database(error) = self { Some(error) } else { None }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_rolls_back_and_is_not_repeated() {
+    let database = Database::with_numbers().await;
+    let settings = PostgresSettings { pool_size: 1, ..database.settings() };
+    let pool = database.pool("system", &database.urls.system, &settings);
+    let pid = async || pool.query(PID, &[]).await.unwrap()[0].get::<i32>(0).unwrap();
+    let (before, attempts) = (pid().await, AtomicU32::new(0));
+    let refused: Result<(), Ended> = retry(DEADLINE, || async {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        let tx = pool.begin().await?;
+        tx.execute("INSERT INTO numbers VALUES (1, 0)", &[]).await?;
+        tx.rollback_with(Ended::Taken).await
+    })
+    .await;
+    assert!(matches!(refused, Err(Ended::Taken)), "{refused:?}");
+    assert_eq!(attempts.load(Ordering::Relaxed), 1);
+    assert!(values(&pool).await.is_empty());
+    assert_eq!(pid().await, before, "the connection is kept");
+}
+
+#[tokio::test]
+async fn a_conflict_is_repeated_and_then_the_refusal_stands() {
+    let database = Database::with_numbers().await;
+    let pool = database.system();
+    pool.query("INSERT INTO numbers VALUES (1, 0)", &[]).await.unwrap();
+    let attempts = AtomicU32::new(0);
+    let refused: Result<(), Ended> = retry(DEADLINE, || async {
+        let tx = pool.begin().await?;
+        tx.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+        let first = tx.query_one("SELECT value FROM numbers", &[]).await?.get::<i32>(0)? == 0;
+        if attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+            pool.query(ADD, &[&1]).await?;
+        }
+        tx.execute(ADD, &[&1]).await?;
+        if first { Ok(tx.commit().await?) } else { tx.rollback_with(Ended::Taken).await }
+    })
+    .await;
+    assert!(matches!(refused, Err(Ended::Taken)), "{refused:?}");
+    assert_eq!(attempts.load(Ordering::Relaxed), 2);
+    assert_eq!(values(&pool).await, [1], "only what the other transaction committed");
 }

@@ -3,9 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use flotilla_clock::Random;
-use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry, retry_unless_unknown};
 
-use super::retrying;
 use crate::{error::Error, keys::StoredKey};
 
 const LOCK: &str = include_str!("../../queries/lock_signing_keys.sql");
@@ -70,15 +69,15 @@ impl KeyTable {
         let attempt = || async {
             let (tx, keys) = self.locked(now).await?;
             if keys.len() >= MAX_KEYS {
-                tx.rollback().await?;
-                return Err(Error::TooManyKeys);
+                return tx.rollback_with(Error::TooManyKeys).await;
             }
             tx.execute(RETIRE, &[&new.kid, &until]).await?;
             insert(&tx, new).await?;
             tx.commit().await?;
             Ok(())
         };
-        retrying(deadline, attempt).await
+        // A repeat would not find its own key.
+        retry_unless_unknown(deadline, attempt).await
     }
 
     /// Deletes keys that had ended by `before`.

@@ -6,13 +6,13 @@ use flotilla_auth::Revoked;
 use flotilla_clock::Ids;
 use flotilla_listing::{Field, Page, Schema, Select};
 use flotilla_messaging::{Event, Outbox};
-use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry, retry_unless_unknown};
 use flotilla_proto::events::Published;
 use flotilla_proto::identity::v1::{UserCreated, UserDeleted, UserUpdated};
 use flotilla_redact::{Personal, Secret};
 use uuid::Uuid;
 
-use super::{retrying, sessions::revoked};
+use super::sessions::revoked;
 use crate::{
     domain::{Role, SignUp, User, email},
     error::Error,
@@ -206,7 +206,7 @@ impl Users {
         deadline: Duration,
         decide: impl Fn(&User) -> Result<Option<User>, Error>,
     ) -> Result<(User, Vec<Revoked>), Error> {
-        retrying(deadline, || self.try_update(id, password, &decide)).await
+        retry_unless_unknown(deadline, || self.try_update(id, password, &decide)).await
     }
 
     async fn try_update(
@@ -228,10 +228,7 @@ impl Users {
                 return Ok((present, Vec::new()));
             }
             (Ok(_), None) => return Err(Error::NotFound(id)),
-            (Err(error), _) => {
-                tx.rollback().await?;
-                return Err(error);
-            }
+            (Err(error), _) => return tx.rollback_with(error).await,
         };
         let (email, name, role) = (changed.email.expose(), changed.display_name.expose(), changed.role.as_str());
         let hash = password.map(|new| new.hash.expose());
@@ -239,14 +236,10 @@ impl Users {
         let user = match tx.query_opt(UPDATE, &[&id, email, name, &role, &hash, &proved]).await {
             Ok(Some(row)) => user(&row)?,
             // Another change of the password came first.
-            Ok(None) => {
-                tx.rollback().await?;
-                return Err(Error::WrongCurrentPassword);
-            }
+            Ok(None) => return tx.rollback_with(Error::WrongCurrentPassword).await,
             // Only the index knows of an address that another transaction takes at this moment.
             Err(error) if error.constraint().is_some_and(|name| EMAIL.contains(&name)) => {
-                tx.rollback().await?;
-                return Err(Error::EmailTaken);
+                return tx.rollback_with(Error::EmailTaken).await;
             }
             Err(error) => return Err(error.into()),
         };
@@ -273,19 +266,17 @@ impl Users {
         deadline: Duration,
         check: impl Fn(&User) -> Result<(), Error>,
     ) -> Result<Vec<Revoked>, Error> {
-        retrying(deadline, || self.try_delete(id, &check)).await
+        retry_unless_unknown(deadline, || self.try_delete(id, &check)).await
     }
 
     async fn try_delete(&self, id: Uuid, check: &impl Fn(&User) -> Result<(), Error>) -> Result<Vec<Revoked>, Error> {
         let tx = self.system.begin().await?;
         let present = tx.query_opt(LOCK, &[&id]).await?.as_ref().map(user).transpose()?;
         let Some(mut user) = present else {
-            tx.rollback().await?;
-            return Err(Error::NotFound(id));
+            return tx.rollback_with(Error::NotFound(id)).await;
         };
         if let Err(error) = check(&user) {
-            tx.rollback().await?;
-            return Err(error);
+            return tx.rollback_with(error).await;
         }
         user.version = tx.query_one(DELETE, &[&id]).await?.get(0)?;
         let ended = self.end_sessions(&tx, id).await?;

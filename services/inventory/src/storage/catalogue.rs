@@ -8,7 +8,7 @@ use flotilla_listing::etag;
 use flotilla_listing::{Page, Select};
 use flotilla_messaging::{OpenBucket, Outbox};
 use flotilla_money::{Amount, Currency};
-use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry};
+use flotilla_postgres::{Error as StoreError, ErrorKind, Pool, Row, Tx, retry_unless_unknown};
 
 use super::{patience, price_bucket};
 use crate::domain::price::PriceUpdate;
@@ -127,11 +127,11 @@ impl Catalogue {
                 )
                 .await?;
             let Some(row) = inserted else {
-                tx.rollback().await?;
-                return Ok(Err(Error::Exists(id.clone())));
+                return tx.rollback_with(Error::Exists(id.clone())).await;
             };
             let product = read(&row)?;
-            Ok(self.finish(tx, &product, None, false).await?.map(|()| product))
+            self.finish(tx, &product, None, false).await?;
+            Ok(product)
         })
         .await
     }
@@ -143,17 +143,14 @@ impl Catalogue {
     pub async fn update(&self, id: &ProductId, tag: &str, patch: &Patch) -> Result<Product, Error> {
         self.write(|| async {
             let tx = self.system.begin().await?;
-            let before = match lock(&tx, id, tag).await? {
+            let before = match as_known(locked(&tx, id).await?, id, tag) {
                 Ok(before) => before,
-                Err(refusal) => {
-                    tx.rollback().await?;
-                    return Ok(Err(refusal));
-                }
+                Err(refusal) => return tx.rollback_with(refusal).await,
             };
             let details = patch.apply(&before.details);
             if details == before.details {
                 tx.rollback().await?;
-                return Ok(Ok(before));
+                return Ok(before);
             }
             let row = tx
                 .query_one(
@@ -168,7 +165,8 @@ impl Catalogue {
                 )
                 .await?;
             let product = read(&row)?;
-            Ok(self.finish(tx, &product, Some(&before), false).await?.map(|()| product))
+            self.finish(tx, &product, Some(&before), false).await?;
+            Ok(product)
         })
         .await
     }
@@ -180,9 +178,8 @@ impl Catalogue {
     pub async fn delete(&self, id: &ProductId, tag: &str) -> Result<(), Error> {
         self.write(|| async {
             let tx = self.system.begin().await?;
-            if let Err(refusal) = lock(&tx, id, tag).await? {
-                tx.rollback().await?;
-                return Ok(Err(refusal));
+            if let Err(refusal) = as_known(locked(&tx, id).await?, id, tag) {
+                return tx.rollback_with(refusal).await;
             }
             let row = tx.query_one(include_str!("../../queries/delete_product.sql"), &[&id.as_str()]).await?;
             let product = read(&row)?;
@@ -191,42 +188,38 @@ impl Catalogue {
         .await
     }
 
-    /// Runs a transaction and retries what may succeed; a refusal isn't retried.
+    /// Runs a transaction and retries what may succeed. A commit of unknown outcome isn't retried: the retry would
+    /// mistake its own product or version for another caller's.
     async fn write<T, F, Fut>(&self, op: F) -> Result<T, Error>
     where
         F: FnMut() -> Fut,
-        Fut: Future<Output = Result<Result<T, Error>, StoreError>>,
+        Fut: Future<Output = Result<T, Error>>,
     {
-        let done = retry(patience(), op).await?;
+        let done = retry_unless_unknown(patience(), op).await;
+        // After a failure too: a commit of unknown outcome may have left events.
         self.outbox.wake();
         done
     }
 
-    /// Appends the events and commits. A commit of unknown outcome isn't retried: the retry would mistake its own
-    /// product or version for another caller's.
-    async fn finish(
-        &self,
-        tx: Tx,
-        after: &Product,
-        before: Option<&Product>,
-        deleted: bool,
-    ) -> Result<Result<(), Error>, StoreError> {
+    /// Appends the events and commits.
+    async fn finish(&self, tx: Tx, after: &Product, before: Option<&Product>, deleted: bool) -> Result<(), Error> {
         let events = products::changed(&self.ids, after, before, deleted);
-        self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres)?;
-        match tx.commit().await {
-            Err(error) if error.outcome_unknown() => Ok(Err(error.into())),
-            committed => committed.map(Ok),
-        }
+        self.outbox.append(&tx, &events).await?;
+        Ok(tx.commit().await?)
     }
 }
 
-/// Locks a product, if it exists as the client knows it.
-async fn lock(tx: &Tx, id: &ProductId, tag: &str) -> Result<Result<Product, Error>, StoreError> {
+/// Locks a product, if it exists.
+async fn locked(tx: &Tx, id: &ProductId) -> Result<Option<Product>, StoreError> {
     let row = tx.query_opt(include_str!("../../queries/lock_product.sql"), &[&id.as_str()]).await?;
-    let Some(product) = row.as_ref().map(read).transpose()? else {
-        return Ok(Err(Error::NotFound(id.clone())));
-    };
-    Ok(etag::check(tag, product.version, etag::time(product.updated_at)).map(|()| product).map_err(Error::from))
+    row.as_ref().map(read).transpose()
+}
+
+/// The product, if it exists as the client knows it.
+fn as_known(product: Option<Product>, id: &ProductId, tag: &str) -> Result<Product, Error> {
+    let product = product.ok_or_else(|| Error::NotFound(id.clone()))?;
+    etag::check(tag, product.version, etag::time(product.updated_at))?;
+    Ok(product)
 }
 
 fn broken(what: &str) -> StoreError {

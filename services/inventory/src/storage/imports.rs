@@ -55,14 +55,13 @@ impl Imports {
             tx.execute(include_str!("../../queries/forget_imports.sql"), &[]).await?;
             let begin = include_str!("../../queries/begin_import.sql");
             if tx.query_opt(begin, &[&id, &run, &by, &lost_after]).await?.is_none() {
-                tx.rollback().await?;
-                return Ok(Err(Error::ImportRunning(id.clone())));
+                return tx.rollback_with(Error::ImportRunning(id.clone())).await;
             }
             tx.execute(include_str!("../../queries/forget_rejections.sql"), &[&id]).await?;
             tx.commit().await?;
-            Ok(Ok(Run { id: id.clone(), run, received: 0 }))
+            Ok(Run { id: id.clone(), run, received: 0 })
         })
-        .await?
+        .await
     }
 
     /// Applies rows that follow what the run has accounted for. Applying the same rows again changes nothing.
@@ -73,13 +72,13 @@ impl Imports {
         if items.is_empty() {
             return Ok(());
         }
-        retry(patience(), || self.apply_once(run, items)).await??;
+        retry(patience(), || self.apply_once(run, items)).await?;
         run.received += count(items.len());
         self.outbox.wake();
         Ok(())
     }
 
-    async fn apply_once(&self, run: &Run, items: &[Item]) -> Result<Result<(), Error>, StoreError> {
+    async fn apply_once(&self, run: &Run, items: &[Item]) -> Result<(), Error> {
         let tx = self.pool.begin().await?;
         let row = tx.query_opt(include_str!("../../queries/lock_import.sql"), &[&run.id, &run.run]).await?;
         let (received, rejected): (i64, i64) = match &row {
@@ -90,7 +89,7 @@ impl Imports {
             tx.rollback().await?;
             // An earlier attempt's commit succeeded, but its response was lost.
             let done = received == run.received + count(items.len());
-            return Ok(if done { Ok(()) } else { Err(Error::ImportTaken(run.id.clone())) });
+            return if done { Ok(()) } else { Err(Error::ImportTaken(run.id.clone())) };
         }
         let known = lock_products(&tx, items).await?;
         let judged = judge(items, &known);
@@ -99,9 +98,8 @@ impl Imports {
         let ImportCounts { received, created, updated, unchanged, rejected } = judged.counts;
         let advance = include_str!("../../queries/advance_import.sql");
         tx.execute(advance, &[&run.id, &received, &created, &updated, &unchanged, &rejected]).await?;
-        self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres)?;
-        tx.commit().await?;
-        Ok(Ok(()))
+        self.outbox.append(&tx, &events).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn write_products(&self, tx: &Tx, judged: &ChunkResult) -> Result<Vec<Event>, StoreError> {

@@ -52,17 +52,16 @@ impl StockStore {
     /// # Errors
     /// [`Error::NotFound`], [`Error::KeyReused`], [`Error::Adjust`], or the database's.
     pub async fn adjust(&self, adjustment: &Adjustment) -> Result<Level, Error> {
-        retry(patience(), || self.adjust_once(adjustment)).await?
+        retry(patience(), || self.adjust_once(adjustment)).await
     }
 
-    async fn adjust_once(&self, adjustment: &Adjustment) -> Result<Result<Level, Error>, StoreError> {
+    async fn adjust_once(&self, adjustment: &Adjustment) -> Result<Level, Error> {
         let Adjustment { product, request_id, delta, reason, by } = adjustment;
         let id = product.as_str();
         let tx = self.system.begin().await?;
         let row = tx.query_opt(include_str!("../../queries/lock_stock_of_product.sql"), &[&id]).await?;
         let Some(before) = row.as_ref().map(read).transpose()? else {
-            tx.rollback().await?;
-            return Ok(Err(Error::NotFound(product.clone())));
+            return tx.rollback_with(Error::NotFound(product.clone())).await;
         };
         // Read after the lock: a transaction that used the key before this one has committed.
         let earlier = tx.query_opt(include_str!("../../queries/find_adjustment.sql"), &[&id, request_id]).await?;
@@ -79,7 +78,7 @@ impl StockStore {
         };
         let (None, Ok(after)) = (&earlier, &answer) else {
             tx.rollback().await?;
-            return Ok(answer);
+            return answer;
         };
         let (ids, on_hand, reserved) = (vec![id], vec![after.on_hand], vec![after.reserved]);
         try_join(
@@ -91,7 +90,7 @@ impl StockStore {
         )
         .await?;
         tx.commit().await?;
-        Ok(answer)
+        answer
     }
 }
 

@@ -18,9 +18,10 @@ use uuid::Uuid;
 use super::{convert, list, place, watch};
 use crate::{
     catalogue::Catalogue,
+    domain::order,
     error::Error,
     metrics::Metrics,
-    placing::{Outcome, Placement},
+    placing::Placement,
     saga::Canceller,
     storage::orders::{Reader, Scope},
     switches::Switches,
@@ -37,7 +38,7 @@ pub struct OrderApi {
     /// Prices baskets.
     pub catalogue: Arc<Catalogue>,
     /// Accepts orders.
-    pub placing: GroupCommit<Placement, Result<Outcome, flotilla_postgres::Error>>,
+    pub placing: GroupCommit<Placement, order::Order, Error>,
     /// Rate limit for each customer.
     pub customers: RateLimiter<Uuid>,
     /// Cancels them.

@@ -54,7 +54,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
         priced,
         traceparent: flotilla_rpc::current_traceparent(),
     };
-    Ok(api.placing.submit(customer, placement).await???)
+    api.placing.submit(customer, placement).await
 }
 
 /// The request may be refused now and yet have been accepted earlier: a repeat still gets its order.

@@ -41,32 +41,29 @@ impl Canceller {
     /// Not found (also another customer's), ended, another version, or the database.
     pub async fn cancel(&self, caller: Caller, id: Uuid, expected: &str, patience: Duration) -> Result<Order, Error> {
         let traceparent = flotilla_rpc::current_traceparent();
-        retry(patience, || self.attempt(caller, id, expected, traceparent.as_deref())).await?
+        retry(patience, || self.attempt(caller, id, expected, traceparent.as_deref())).await
     }
 
-    /// One transaction: the outer error may be retried, the inner one is the answer.
+    /// One transaction.
     async fn attempt(
         &self,
         caller: Caller,
         id: Uuid,
         expected: &str,
         traceparent: Option<&str>,
-    ) -> Result<Result<Order, Error>, flotilla_postgres::Error> {
+    ) -> Result<Order, Error> {
         let tx = self.pool.begin().await?;
         let mut batch = Batch::lock(&tx, &self.ids, BTreeSet::from([id])).await?;
-        let events =
-            match decide(&mut batch, caller, id, expected, Cause::Decision { id: self.ids.next(), traceparent }) {
-                Ok(events) => events,
-                Err(error) => {
-                    tx.rollback().await?;
-                    return Ok(Err(error));
-                }
-            };
+        let cause = Cause::Decision { id: self.ids.next(), traceparent };
+        let events = match decide(&mut batch, caller, id, expected, cause) {
+            Ok(events) => events,
+            Err(refusal) => return tx.rollback_with(refusal).await,
+        };
         let order = self.write(&tx, &batch, &events, id).await?;
         tx.commit().await?;
         self.outbox.wake();
         self.watches.changed(batch.moved().map(|row| row.order_id));
-        Ok(order.ok_or(Error::NotFound(id)))
+        order.ok_or(Error::NotFound(id))
     }
 
     async fn write(
