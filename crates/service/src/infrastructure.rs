@@ -36,14 +36,14 @@ impl Infrastructure {
     /// An invalid address, or metrics that are already registered.
     pub async fn connect(stream: &Stream, settings: &CommonSettings, telemetry: &Telemetry) -> anyhow::Result<Self> {
         let (registry, postgres) = (telemetry.registry().clone(), &settings.postgres);
-        let chassis = Chassis::new(stream.service, &settings.service, &registry);
+        let chassis = Chassis::new(stream.service, &settings.process.service, &registry);
         let faults = chassis.faults();
         let system = Pool::connect("system", &postgres.system_url, postgres, &registry)?.with_faults(&faults);
         let user = Pool::connect("user", &postgres.user_url, postgres, &registry)?.with_faults(&faults);
         let messaging =
             Messaging::new(stream.service, StreamSpec::of(stream), system.clone(), &settings.nats, &registry).await?;
         let messaging = messaging.with_faults(&faults);
-        Ok(Self { chassis, system, user, messaging, registry, server: settings.grpc.clone() })
+        Ok(Self { chassis, system, user, messaging, registry, server: settings.process.grpc.clone() })
     }
 
     /// The registry of the metrics.

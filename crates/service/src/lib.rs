@@ -41,6 +41,6 @@ pub use readiness::Severity::{Degraded, Required};
 pub use readiness::{CheckReport, Readiness, Report, Severity};
 pub use running::Running;
 pub use runtime::{Runtime, runtime};
-pub use sections::{CallSettings, CommonSettings};
+pub use sections::{CallSettings, CommonSettings, ProcessSettings};
 pub use service::{Common, Migrations, Service};
 pub use settings::{Environment, ServiceSettings};

@@ -11,10 +11,10 @@ use flotilla_telemetry::TelemetrySettings;
 use crate::remote::RemoteSettings;
 use crate::{Common, ServiceSettings};
 
-/// The sections of a service with a database and a stream.
-#[derive(Clone, Debug, Setting)]
-pub struct CommonSettings {
-    /// Admin port and shutdown.
+/// The sections of every process that serves calls.
+#[derive(Clone, Debug, Default, Setting)]
+pub struct ProcessSettings {
+    /// Settings of the process.
     #[setting(default)]
     pub service: ServiceSettings,
     /// Logs and traces.
@@ -26,9 +26,17 @@ pub struct CommonSettings {
     /// Secret stores that other settings refer to.
     #[setting(default)]
     pub secrets: SecretsSettings,
-    /// The gRPC server.
+    /// The port for calls: address, limits, default deadline.
     #[setting(default)]
     pub grpc: ServerSettings,
+}
+
+/// The sections of a service with a database and a stream.
+#[derive(Clone, Debug, Setting)]
+pub struct CommonSettings {
+    /// What every process has.
+    #[setting(flatten)]
+    pub process: ProcessSettings,
     /// The database.
     pub postgres: PostgresSettings,
     /// The broker.
@@ -39,30 +47,38 @@ pub struct CommonSettings {
 /// The sections of a service whose callers authenticate with identity's tokens.
 #[derive(Clone, Debug, Setting)]
 pub struct CallSettings {
-    /// Tokens.
+    /// Which tokens are accepted.
     #[setting(default)]
     pub auth: AuthSettings,
-    /// Calls of other services.
+    /// Connections to other services.
     #[setting(default)]
     pub client: ClientSettings,
 }
 
-impl CommonSettings {
+impl ProcessSettings {
     /// The sections that every service needs at start-up.
     #[must_use]
     pub fn common(&self) -> Common<'_> {
-        Common {
-            service: &self.service,
-            telemetry: &self.telemetry,
-            remote: &self.remote,
-            postgres: Some(&self.postgres),
-        }
+        Common { service: &self.service, telemetry: &self.telemetry, remote: &self.remote, postgres: None }
+    }
+}
+
+impl CommonSettings {
+    /// The sections that the start of a service reads.
+    #[must_use]
+    pub fn common(&self) -> Common<'_> {
+        Common { postgres: Some(&self.postgres), ..self.process.common() }
+    }
+}
+
+impl Validate for ProcessSettings {
+    fn validate(&self, problems: &mut Problems) {
+        self.service.check_server(&self.grpc, problems);
     }
 }
 
 impl Validate for CommonSettings {
     fn validate(&self, problems: &mut Problems) {
-        self.service.check_server(&self.grpc, problems);
         self.nats.check_database(&self.postgres, problems);
     }
 }

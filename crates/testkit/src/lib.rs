@@ -39,4 +39,4 @@ pub use open_transaction::OpenTransaction;
 pub use refusal::{fields, reason, refusal};
 pub use stack::{Stack, stack};
 pub use streams::Streams;
-pub use timeouts::{TIMEOUT, client_settings, common_settings, server_settings};
+pub use timeouts::{TIMEOUT, client_settings, common_settings, process_settings, server_settings};

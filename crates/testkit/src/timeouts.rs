@@ -10,9 +10,7 @@ use flotilla_config::HumanDuration;
 use flotilla_messaging::NatsSettings;
 use flotilla_postgres::PostgresSettings;
 use flotilla_rpc::{ClientSettings, ServerSettings};
-use flotilla_service::remote::RemoteSettings;
-use flotilla_service::{CommonSettings, SecretsSettings, ServiceSettings};
-use flotilla_telemetry::TelemetrySettings;
+use flotilla_service::{CommonSettings, ProcessSettings};
 
 use crate::Database;
 
@@ -38,15 +36,17 @@ pub fn client_settings() -> ClientSettings {
     }
 }
 
+/// The sections of every process, for one under test.
+#[must_use]
+pub fn process_settings() -> ProcessSettings {
+    ProcessSettings { grpc: server_settings(), ..ProcessSettings::default() }
+}
+
 /// The common sections of a service under test.
 #[must_use]
 pub fn common_settings(database: &Database, nats_url: impl Into<String>) -> CommonSettings {
     CommonSettings {
-        service: ServiceSettings::default(),
-        telemetry: TelemetrySettings::default(),
-        remote: RemoteSettings::default(),
-        secrets: SecretsSettings::default(),
-        grpc: server_settings(),
+        process: process_settings(),
         postgres: database.settings(),
         nats: NatsSettings { url: nats_url.into(), ..NatsSettings::default() },
     }

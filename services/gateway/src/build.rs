@@ -41,30 +41,31 @@ impl Service for Gateway {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote, postgres: None }
+        settings.process.common()
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
-        let mut chassis = Chassis::new(Self::NAME, &settings.service, registry);
+        let mut chassis = Chassis::new(Self::NAME, &settings.process.service, registry);
         let cache = Cache::connect("products", &settings.cache, registry).await;
-        let backends = Backends::new(settings.backends.iter(), &settings.client, &ClientMetrics::register(registry))?;
+        let backends =
+            Backends::new(settings.backends.iter(), &settings.calls.client, &ClientMetrics::register(registry))?;
         watch_backends(&mut chassis, &backends);
         if settings.cache.redis_url.is_some() {
             watch_cache(&mut chassis, &cache);
         }
 
         // Health follows the chassis's readiness; the rest of this server stays empty.
-        let mut empty = settings.grpc.clone();
+        let mut empty = settings.process.grpc.clone();
         empty.reflection = Some(false);
         let own = Server::new(&empty, None, AccessRules::new(), registry);
         let health = own.health();
 
-        let authenticator = chassis.authenticator(&settings.auth, &settings.client)?;
+        let authenticator = chassis.authenticator(&settings.calls.auth, &settings.calls.client)?;
         let edge = edge(&settings, telemetry, own, backends, cache, authenticator, chassis.draining())?;
-        let tls = settings.grpc.tls.as_ref().map(ServerTls::public).transpose()?;
-        let listen = settings.grpc.listen;
-        let port = PublicPort { edge: Arc::new(edge), settings: settings.grpc, limits: settings.edge, tls };
+        let tls = settings.process.grpc.tls.as_ref().map(ServerTls::public).transpose()?;
+        let listen = settings.process.grpc.listen;
+        let port = PublicPort { edge: Arc::new(edge), settings: settings.process.grpc, limits: settings.edge, tls };
         let serve = move |listener, shutdown| server::serve(listener, port, shutdown);
         chassis.start_with(listen, Some(health), serve).await
     }
@@ -81,9 +82,9 @@ fn edge(
 ) -> anyhow::Result<Edge> {
     let pool = flotilla_proto::descriptors::pool()?;
     let routes = RouteTable::from_pool(&pool)?;
-    let reflection = settings.service.reflection(settings.grpc.reflection);
+    let reflection = settings.process.service.reflection(settings.process.grpc.reflection);
     let system = System::new(own.into_service(&draining)?, reflection, &pool, &routes)?;
-    let admission = Arc::new(Admission::new(&settings.grpc, &settings.edge, telemetry.registry())?);
+    let admission = Arc::new(Admission::new(&settings.process.grpc, &settings.edge, telemetry.registry())?);
     Ok(Edge {
         cache: ResponseCache::new(cache, settings.edge.product_ttl.clone(), &routes)?,
         site: Site::new(&routes),
@@ -93,16 +94,19 @@ fn edge(
         system,
         metrics: Metrics::register(telemetry.registry())?,
         limits: Limits {
-            max_body: settings.grpc.max_message_bytes,
-            deadline: settings.grpc.default_deadline.0,
+            max_body: settings.process.grpc.max_message_bytes,
+            deadline: settings.process.grpc.default_deadline.0,
             heartbeat: settings.edge.heartbeat.0,
             stream_window: admission.memory.windows(0).stream as usize,
             bare_errors: false,
         },
         cors: Cors::new(&settings.edge.cors_origins),
         proxies: TrustedProxies::parse(&settings.edge.trusted_proxies).map_err(anyhow::Error::msg)?,
-        addresses: Arc::new(RateLimiter::new(settings.grpc.rate_limit.address_rate(), settings.grpc.rate_limit.keys)),
-        resets: Arc::new(RateLimiter::new(settings.edge.reset_rate(), settings.grpc.rate_limit.keys)),
+        addresses: Arc::new(RateLimiter::new(
+            settings.process.grpc.rate_limit.address_rate(),
+            settings.process.grpc.rate_limit.keys,
+        )),
+        resets: Arc::new(RateLimiter::new(settings.edge.reset_rate(), settings.process.grpc.rate_limit.keys)),
         ids: RequestIds::new(rand::random()),
         admission,
         draining,

@@ -2,41 +2,23 @@
 
 use std::time::Duration;
 
-use flotilla_auth::AuthSettings;
 use flotilla_cache::CacheSettings;
 use flotilla_cgroup::Limits;
 use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
-use flotilla_rpc::{ClientSettings, Rate, ServerSettings};
-use flotilla_service::remote::RemoteSettings;
-use flotilla_service::{SecretsSettings, ServiceSettings};
-use flotilla_telemetry::TelemetrySettings;
+use flotilla_rpc::Rate;
+use flotilla_service::{CallSettings, ProcessSettings};
 
 use crate::client_address::TrustedProxies;
 
 /// All sections. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
 #[derive(Debug, Clone, Setting)]
 pub struct Settings {
-    /// Settings of the process.
-    #[setting(default)]
-    pub service: ServiceSettings,
-    /// Logs and traces.
-    #[setting(default)]
-    pub telemetry: TelemetrySettings,
-    /// Settings and flags that change at run time.
-    #[setting(default)]
-    pub remote: RemoteSettings,
-    /// Secret stores that other settings refer to.
-    #[setting(default)]
-    pub secrets: SecretsSettings,
-    /// The port for calls: address, limits, default deadline.
-    #[setting(default)]
-    pub grpc: ServerSettings,
-    /// Which tokens are accepted.
-    #[setting(default)]
-    pub auth: AuthSettings,
-    /// Connections to other services.
-    #[setting(default)]
-    pub client: ClientSettings,
+    /// What every process has.
+    #[setting(flatten)]
+    pub process: ProcessSettings,
+    /// Callers and calls.
+    #[setting(flatten)]
+    pub calls: CallSettings,
     /// Addresses of the services.
     pub backends: BackendSettings,
     /// The cache of product reads.
@@ -206,11 +188,7 @@ impl Validate for EdgeSettings {
     }
 }
 
-impl Validate for Settings {
-    fn validate(&self, problems: &mut Problems) {
-        self.service.check_server(&self.grpc, problems);
-    }
-}
+impl Validate for Settings {}
 
 impl Validate for BackendSettings {
     fn validate(&self, problems: &mut Problems) {

@@ -170,7 +170,7 @@ impl PasswordSettings {
 
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
-        if self.common.service.environment.is_production() {
+        if self.common.process.service.environment.is_production() {
             let work = u64::from(self.passwords.memory_kib) * u64::from(self.passwords.iterations);
             problems.require(
                 work >= LEAST_WORK,

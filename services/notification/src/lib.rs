@@ -36,7 +36,8 @@ impl Service for Notification {
         let ids = base.ids();
         let (system, user) = (base.system.clone(), base.user.clone());
 
-        let single = events::SingleNotice::new(base.chassis.flags(&settings.flags, &settings.common.remote).await?);
+        let single =
+            events::SingleNotice::new(base.chassis.flags(&settings.flags, &settings.common.process.remote).await?);
         let hub = feed::Hub::new(settings.feed.listeners_each);
         for recorder in events::Recorder::of_each_consumer(&ids, &hub, &single, base.registry())? {
             base.consume(recorder.consumer(), settings.feed.max_batch, recorder)?;

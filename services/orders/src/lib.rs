@@ -57,11 +57,12 @@ impl Service for Orders {
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let mut base = Infrastructure::connect(&streams::ORDERS, &settings.common, telemetry).await?;
         let parts = Parts::new(&settings, &base)?;
-        let switches = Switches::new(base.chassis.flags(&settings.flags, &settings.common.remote).await?);
+        let switches = Switches::new(base.chassis.flags(&settings.flags, &settings.common.process.remote).await?);
         let api = parts.api(&mut base, &settings, switches);
         parts.consume(&mut base, settings.saga.max_events)?;
         parts.run(&mut base, &settings);
-        let api = OrderServiceServer::new(api).max_decoding_message_size(settings.common.grpc.max_message_bytes);
+        let api =
+            OrderServiceServer::new(api).max_decoding_message_size(settings.common.process.grpc.max_message_bytes);
         let server = base.server(&settings.calls)?.add(api);
         base.start(server).await
     }
@@ -114,7 +115,10 @@ impl Parts {
             reader: self.reader.clone(),
             catalogue: Arc::clone(&self.catalogue),
             placing: queue,
-            customers: RateLimiter::new(settings.placing.customers_rate(), settings.common.grpc.rate_limit.keys),
+            customers: RateLimiter::new(
+                settings.placing.customers_rate(),
+                settings.common.process.grpc.rate_limit.keys,
+            ),
             canceller: Canceller { pool, outbox, ids, watches: self.watches.clone() },
             watches: self.watches.clone(),
             page_key: PageKey::new(base.system.clone()),

@@ -78,7 +78,7 @@ async fn an_idle_stream_is_kept_open() {
 
 #[tokio::test]
 async fn streams_beyond_the_limit_are_refused() {
-    let fixture = Fixture::with(|settings| settings.grpc.max_streams = 1).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.max_streams = 1).await;
     let first = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-00000000beef:watch").open().await;
     assert_eq!(first.status(), 200);
     let second = fixture.as_customer("GET /v1/orders/00000000-0000-7000-8000-00000000beef:watch").send().await;

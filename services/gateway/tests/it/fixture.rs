@@ -38,13 +38,8 @@ impl Fixture {
         let identity = TestIdentity::start().await;
         let url = || test_services.url.clone();
         let mut settings = Settings {
-            service: flotilla_service::ServiceSettings::default(),
-            telemetry: flotilla_telemetry::TelemetrySettings::default(),
-            remote: Default::default(),
-            secrets: Default::default(),
-            grpc: flotilla_testkit::server_settings(),
-            auth: identity.auth_settings(),
-            client: flotilla_testkit::client_settings(),
+            process: flotilla_testkit::process_settings(),
+            calls: identity.call_settings(),
             backends: BackendSettings {
                 identity: url(),
                 inventory: url(),

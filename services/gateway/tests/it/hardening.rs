@@ -59,7 +59,7 @@ async fn an_address_that_has_its_share_of_connections_in_use_gets_no_more() {
 
 #[tokio::test]
 async fn an_address_that_calls_too_often_gets_a_retry_delay() {
-    let fixture = Fixture::with(|settings| settings.grpc.rate_limit.per_address = 1.into()).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.rate_limit.per_address = 1.into()).await;
     let rest = fixture.call("GET /v1/products");
     let grpc = fixture
         .call("POST /flotilla.inventory.v1.CatalogService/ListProducts")
@@ -260,7 +260,7 @@ async fn a_silent_stream_is_not_stalled() {
 
 #[tokio::test]
 async fn a_slow_body_is_answered_in_time() {
-    let fixture = Fixture::with(|settings| settings.grpc.default_deadline = SHORT).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.default_deadline = SHORT).await;
     let mut stream = TcpStream::connect(fixture.address()).await.unwrap();
     let head =
         "POST /v1/auth:login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{";

@@ -20,8 +20,8 @@ async fn a_rate_limit_lifted_in_a_file_is_lifted_for_the_next_call() {
     std::fs::write(&file, toml(1)).unwrap();
     let sources = Sources::of([]).file(&file);
     let configuration = Configuration::<Settings>::load("gateway", sources).await.unwrap();
-    let limits = configuration.settings().grpc.rate_limit;
-    let fixture = Fixture::with(|settings| settings.grpc.rate_limit = limits).await;
+    let limits = configuration.settings().process.grpc.rate_limit;
+    let fixture = Fixture::with(|settings| settings.process.grpc.rate_limit = limits).await;
     let is_limited = async || fixture.call("GET /v1/products").send().await.status == 429;
     let mut limited = false;
     for _ in 0..50 {

@@ -149,7 +149,7 @@ async fn a_panic_in_a_service_affects_only_its_call() {
 
 #[tokio::test]
 async fn requests_beyond_the_limit_are_refused_with_a_retry_delay() {
-    let fixture = Fixture::with(|settings| settings.grpc.max_calls = 1).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.max_calls = 1).await;
     let slow = fixture.as_customer("POST /v1/orders").json(&order()).key("slow").header("x-request-timeout", "5s");
     let first = tokio::spawn(slow.send());
     flotilla_testkit::eventually("the first call", flotilla_testkit::TIMEOUT, || async {

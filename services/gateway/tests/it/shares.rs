@@ -45,7 +45,7 @@ fn reason(reply: &Reply) -> String {
 
 #[tokio::test]
 async fn requests_whose_body_never_arrives_take_no_slot_from_others() {
-    let fixture = Fixture::with(|settings| settings.grpc.max_calls = 64).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.max_calls = 64).await;
     let mut openers = Vec::new();
     for _ in 0..10 {
         let mut opener = Http2Client::local(fixture.address()).await;
@@ -90,7 +90,7 @@ async fn a_request_that_arrives_too_slowly_is_evicted_with_an_error() {
 #[tokio::test]
 async fn idle_connections_are_evicted_for_new_ones_and_used_ones_stay() {
     let fixture = Fixture::with(|settings| {
-        settings.grpc.max_connections = 8;
+        settings.process.grpc.max_connections = 8;
         settings.edge.max_connections_per_address = 8;
     })
     .await;
@@ -112,7 +112,7 @@ async fn idle_connections_are_evicted_for_new_ones_and_used_ones_stay() {
 
 #[tokio::test]
 async fn one_address_leaves_streams_for_others() {
-    let fixture = Fixture::with(|settings| settings.grpc.max_streams = 16).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.max_streams = 16).await;
     let mut greedy = Http2Client::local(fixture.address()).await;
     let mut opened = 0;
     for user in 0..20 {

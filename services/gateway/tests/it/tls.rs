@@ -48,7 +48,7 @@ async fn both_versions_of_http_work_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let tls = certificate(&folder);
     let client = ClientTls::load(&tls).unwrap();
-    let fixture = Fixture::with(|settings| settings.grpc.tls = Some(tls)).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.tls = Some(tls)).await;
     let request = |uri: &str| Request::get(uri).header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
 
     let stream = client.connect(connect(&fixture).await, "localhost").await.unwrap();
@@ -71,7 +71,7 @@ async fn a_client_that_does_not_complete_the_tls_handshake_is_disconnected_in_ti
     let folder = tempfile::tempdir().unwrap();
     let tls = certificate(&folder);
     let fixture = Fixture::with(|settings| {
-        settings.grpc.tls = Some(tls);
+        settings.process.grpc.tls = Some(tls);
         settings.edge.header_timeout = HumanDuration(Duration::from_millis(200));
     })
     .await;

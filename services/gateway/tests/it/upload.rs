@@ -49,7 +49,7 @@ async fn an_invalid_line_is_named_and_aborts_the_stream() {
 
 #[tokio::test]
 async fn the_length_of_lines_is_limited_and_that_of_uploads_is_not() {
-    let fixture = Fixture::with(|settings| settings.grpc.max_message_bytes = 1000).await;
+    let fixture = Fixture::with(|settings| settings.process.grpc.max_message_bytes = 1000).await;
     let long = format!("{}\n", row("tea")).repeat(500);
     assert!(long.len() > 40_000);
     assert_eq!(import(&fixture, long).send().await.json()["received"], "500");

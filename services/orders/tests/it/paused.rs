@@ -80,7 +80,7 @@ async fn orders_can_be_paused_for_some_customers_only() {
 #[tokio::test]
 async fn a_flag_stays_in_force_while_its_bucket_is_lost_and_is_restored_afterwards() {
     let world = World::start_with(|settings| {
-        settings.common.remote =
+        settings.common.process.remote =
             RemoteSettings { nats_url: settings.common.nats.url.clone(), ..RemoteSettings::default() };
     })
     .await;

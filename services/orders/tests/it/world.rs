@@ -10,7 +10,7 @@ use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, Order, OrderState, PlaceOrderLine, PlaceOrderRequest,
 };
 use flotilla_rpc::Channel;
-use flotilla_service::{CommonSettings, Service as _};
+use flotilla_service::Service as _;
 use flotilla_testkit::{Database, ServiceHarness, Stack, TestIdentity, assert_nothing_left, eventually, stack};
 use tonic::Status;
 use uuid::Uuid;
@@ -50,11 +50,7 @@ impl World {
         let catalogue = TestCatalogue::start().await;
         let hour = HumanDuration::from_secs(3_600);
         let mut settings = Settings {
-            common: CommonSettings {
-                // In most tests one customer places all orders, many at once.
-                grpc: flotilla_rpc::ServerSettings { max_calls_per_user: 0, ..flotilla_testkit::server_settings() },
-                ..flotilla_testkit::common_settings(&database, stack.nats_url())
-            },
+            common: flotilla_testkit::common_settings(&database, stack.nats_url()),
             calls: identity.call_settings(),
             flags: Default::default(),
             catalogue: CatalogueSettings {
@@ -66,6 +62,8 @@ impl World {
             saga: SagaSettings { backoff: hour.into(), backoff_max: hour.into(), ..SagaSettings::default() },
             watch: WatchSettings::default(),
         };
+        // In most tests one customer places all orders, many at once.
+        settings.common.process.grpc.max_calls_per_user = 0;
         adjust(&mut settings);
         Orders::migrate(&settings).await.unwrap();
         let others = Participants::start(&settings.common.nats.url).await;
