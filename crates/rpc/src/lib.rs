@@ -49,6 +49,7 @@ pub use health::HealthHandle;
 pub use pending_bodies::{PendingBodies, PendingBody};
 pub use rate::{Rate, RateLimiter};
 pub use remote_keys::RemoteKeys;
+pub use routes::GrpcService;
 pub use server::{ServeError, Server};
 pub use settings::{RateLimitSettings, ServerSettings};
 pub use share::{Share, Shares};

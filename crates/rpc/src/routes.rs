@@ -17,22 +17,34 @@ use crate::RpcError;
 
 type Call = dyn Fn(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, Infallible>> + Send + Sync;
 
+/// A generated gRPC service.
+pub trait GrpcService:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> GrpcService for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Services by their names.
 #[derive(Clone, Default)]
 pub(crate) struct Routes(HashMap<&'static str, Arc<Call>>);
 
 impl Routes {
     /// Adds a service.
-    pub fn add<S>(&mut self, service: S)
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    pub fn add<S: GrpcService>(&mut self, service: S) {
         // Generated services are always ready; each call gets a clone, which only increments a reference count.
         let call = move |request| -> BoxFuture<'static, _> { Box::pin(service.clone().call(request)) };
         self.0.insert(S::NAME, Arc::new(call));

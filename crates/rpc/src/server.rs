@@ -8,12 +8,11 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tower::Service;
 
 use crate::health::HealthService;
 use crate::layers::{self, Parts, Stack};
-use crate::routes::Routes;
+use crate::routes::{GrpcService, Routes};
 use crate::tls::{Reveal, ServerTls, TlsError};
 use crate::{AccessRules, HealthHandle, ServerSettings, connection, reflection};
 use flotilla_auth::Authenticator;
@@ -80,16 +79,7 @@ impl Server {
     /// Adds a generated service. Its messages are limited by `max_message_bytes`.
     #[must_use]
     #[allow(clippy::should_implement_trait, reason = "it adds a service, and takes no second server")]
-    pub fn add<S>(mut self, service: S) -> Self
-    where
-        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    pub fn add<S: GrpcService>(mut self, service: S) -> Self {
         self.services.push(S::NAME.to_owned());
         self.routes.add(service);
         self

@@ -2,11 +2,10 @@
 
 use std::convert::Infallible;
 
-use flotilla_rpc::RpcError;
+use flotilla_rpc::{GrpcService, RpcError};
 use http::{Request, Response};
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tonic_reflection::server::Builder;
 use tower::util::BoxCloneSyncService;
@@ -68,16 +67,7 @@ impl std::fmt::Debug for System {
     }
 }
 
-fn named<S>(service: S) -> (&'static str, Boxed)
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send + 'static,
-{
+fn named<S: GrpcService>(service: S) -> (&'static str, Boxed) {
     (S::NAME, BoxCloneSyncService::new(service))
 }
 
