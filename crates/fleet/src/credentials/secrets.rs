@@ -110,6 +110,21 @@ pub fn roles(service: &str) -> [String; 3] {
 }
 
 #[cfg(test)]
+impl Secrets {
+    /// Short passwords that tests know.
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            admin_email: OPERATOR.to_owned(),
+            admin_password: "a".to_owned(),
+            postgres_password: "p".to_owned(),
+            role_passwords: BTreeMap::from([("orders_user".to_owned(), "u".to_owned())]),
+            nats_passwords: nats_users::names().map(|name| (name.to_owned(), format!("n-{name}"))).collect(),
+            redis_password: "r".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;

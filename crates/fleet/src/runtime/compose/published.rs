@@ -133,17 +133,6 @@ pub fn print_table(found: &[Container], memory: &BTreeMap<String, u64>) {
 mod tests {
     use super::{super::containers::containers, *};
 
-    fn secrets() -> Secrets {
-        Secrets {
-            admin_email: "operator@flotilla.local".to_owned(),
-            admin_password: "a".to_owned(),
-            postgres_password: "p".to_owned(),
-            role_passwords: BTreeMap::new(),
-            nats_passwords: BTreeMap::from([("fleet".to_owned(), "n".to_owned())]),
-            redis_password: "r".to_owned(),
-        }
-    }
-
     fn container(service: &str, ports: &[(u16, u16)]) -> String {
         let publishers: Vec<_> = ports
             .iter()
@@ -166,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_state_names_published_addresses_and_keeps_the_password_out_of_what_is_shown() {
-        let state = state(&fleet(), &secrets()).unwrap();
+        let state = state(&fleet(), &Secrets::for_tests()).unwrap();
         assert_eq!(state.url("gateway").unwrap(), "http://127.0.0.1:4");
         assert_eq!(state.admin("orders").unwrap(), "127.0.0.1:5");
         assert_eq!(state.member("nats").unwrap().address, "nats://127.0.0.1:2");
@@ -184,6 +173,6 @@ mod tests {
     #[test]
     fn a_port_that_is_missing_is_named() {
         let found: Vec<_> = fleet().into_iter().filter(|container| container.service != "nats").collect();
-        assert!(state(&found, &secrets()).unwrap_err().to_string().contains("port 4222 of nats"));
+        assert!(state(&found, &Secrets::for_tests()).unwrap_err().to_string().contains("port 4222 of nats"));
     }
 }

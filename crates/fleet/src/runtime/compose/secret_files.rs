@@ -71,20 +71,9 @@ pub fn write(folder: &Path, secrets: &Secrets) -> Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
-    use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-
-    fn secrets() -> Secrets {
-        Secrets {
-            admin_email: "operator@flotilla.local".to_owned(),
-            admin_password: "a".to_owned(),
-            postgres_password: "p".to_owned(),
-            role_passwords: BTreeMap::from([("orders_user".to_owned(), "u".to_owned())]),
-            nats_passwords: nats_users::names().map(|name| (name.to_owned(), format!("n-{name}"))).collect(),
-            redis_password: "r".to_owned(),
-        }
-    }
 
     #[test]
     fn each_secret_of_the_compose_file_has_its_file_and_the_other_way_round() {
@@ -92,7 +81,7 @@ mod tests {
         let declared = text.split_once("\nsecrets:\n").unwrap().1;
         let mut declared: Vec<_> = declared.lines().filter_map(|line| line.trim().split_once(':')).collect();
         declared.sort_unstable();
-        let mut made: Vec<_> = of(&secrets()).into_iter().map(|(name, _)| name).collect();
+        let mut made: Vec<_> = of(&Secrets::for_tests()).into_iter().map(|(name, _)| name).collect();
         made.sort_unstable();
         assert_eq!(declared.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), made);
     }
@@ -101,8 +90,8 @@ mod tests {
     fn only_the_owner_may_enter_and_a_changed_secret_is_written_anew() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("secrets");
-        write(&folder, &secrets()).unwrap();
-        write(&folder, &Secrets { postgres_password: "new".to_owned(), ..secrets() }).unwrap();
+        write(&folder, &Secrets::for_tests()).unwrap();
+        write(&folder, &Secrets { postgres_password: "new".to_owned(), ..Secrets::for_tests() }).unwrap();
         let url = fs::read_to_string(folder.join("orders_user_url")).unwrap();
         assert_eq!(url, "postgres://orders_user:u@postgres:5432/orders");
         assert_eq!(fs::read_to_string(folder.join("postgres_password")).unwrap(), "new");
