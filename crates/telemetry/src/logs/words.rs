@@ -6,93 +6,34 @@ use flotilla_config::{nearest, unknown};
 /// The levels, quietest first.
 pub(crate) const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Crates whose events may be in the services' logs: the workspace's own, and the libraries below it that log.
-const CRATES: [&str; 79] = [
-    "async_nats",
-    "aws_config",
-    "aws_runtime",
-    "aws_sdk_secretsmanager",
-    "aws_sdk_sts",
-    "aws_sigv4",
-    "aws_smithy_http",
-    "aws_smithy_observability",
-    "aws_smithy_runtime",
-    "aws_smithy_runtime_api",
-    "aws_types",
-    "deadpool_postgres",
-    "flagd_evaluation_engine",
+/// The workspace's crates and the libraries that log, one a line: generated from `Cargo.lock` by
+/// `UPDATE_DOCS=1 cargo test -p flotilla-telemetry --lib words`.
+const PACKAGES: &str = include_str!("crates.txt");
+/// Other targets: the program, libraries that log through one of those, and what this workspace calls a target.
+const OTHERS: [&str; 12] = [
     "flotilla",
-    "flotilla_auth",
-    "flotilla_backup",
-    "flotilla_cache",
-    "flotilla_call",
-    "flotilla_cgroup",
-    "flotilla_checker",
-    "flotilla_clock",
-    "flotilla_config",
-    "flotilla_config_derive",
-    "flotilla_fault",
-    "flotilla_flags",
-    "flotilla_fleet",
-    "flotilla_gateway",
-    "flotilla_identity",
-    "flotilla_inventory",
-    "flotilla_listing",
-    "flotilla_messaging",
-    "flotilla_money",
-    "flotilla_notification",
-    "flotilla_orders",
-    "flotilla_payments",
-    "flotilla_postgres",
-    "flotilla_process",
-    "flotilla_proto",
-    "flotilla_redact",
-    "flotilla_rpc",
-    "flotilla_secrets",
-    "flotilla_servers",
-    "flotilla_service",
-    "flotilla_telemetry",
-    "flotilla_terminal",
-    "flotilla_testkit",
-    "flotilla_transcode",
-    "flotilla_validate",
-    "flotilla_wire",
-    "flotilla_workload",
-    "fred",
-    "h2",
     "hyper",
-    "hyper_util",
     "log",
-    "mio",
-    "notify",
-    "open_feature",
-    "open_feature_flagd",
     "opentelemetry",
     "opentelemetry_http",
     "opentelemetry_otlp",
     "opentelemetry_sdk",
     "panic",
-    "prost_build",
-    "redis_protocol",
-    "refinery_core",
     "reqwest",
-    "rustls",
     "tokio",
-    "tokio_postgres",
-    "tonic",
-    "tower",
     "tower_http",
     "tracing",
-    "tracing_opentelemetry",
-    "tracing_subscriber",
-    "turmoil",
-    "zopfli",
 ];
 
 /// The prefix of this workspace's crates: an unknown crate with it doesn't exist.
 const OWN: &str = "flotilla_";
 /// Shorter module names get no suggestion, because they resemble too many others.
 const MIN_SUGGESTED: usize = 5;
+
+/// Crates whose events may be in the services' logs.
+fn crates() -> impl Iterator<Item = &'static str> {
+    PACKAGES.lines().chain(OTHERS)
+}
 
 /// Refuses an unknown level.
 pub(crate) fn level(word: &str) -> Result<(), String> {
@@ -106,22 +47,22 @@ pub(crate) fn level(word: &str) -> Result<(), String> {
 /// Refuses a module whose crate is unknown and probably misspelt. Other unknown crates are accepted.
 pub(crate) fn module(path: &str) -> Result<(), String> {
     let first = path.split("::").next().unwrap_or(path);
-    if CRATES.contains(&first) {
+    if crates().any(|known| known == first) {
         return Ok(());
     }
-    let own = || CRATES.into_iter().filter_map(|known| known.strip_prefix(OWN));
+    let own = || crates().filter_map(|known| known.strip_prefix(OWN));
     let meant = match first.strip_prefix(OWN) {
         Some(bare) => nearest(bare, own()).map(|bare| format!("{OWN}{bare}")),
         None if first.len() < MIN_SUGGESTED => None,
         None => nearest(first, own())
             .map(|bare| format!("{OWN}{bare}"))
-            .or_else(|| nearest(first, CRATES).map(str::to_owned)),
+            .or_else(|| nearest(first, crates()).map(str::to_owned)),
     };
     match meant {
         Some(meant) => Err(format!("unknown module {first:?}; did you mean {meant}?")),
         None if first.starts_with(OWN) => {
             // Because of the shared prefix, every crate would count as similar.
-            let known: Vec<&str> = CRATES.into_iter().filter(|known| known.starts_with(OWN)).collect();
+            let known: Vec<&str> = crates().filter(|known| known.starts_with(OWN)).collect();
             Err(format!("unknown module {first:?}; use one of {}", known.join(", ")))
         }
         None => Ok(()),
@@ -157,7 +98,7 @@ fn directive(part: &str) -> Result<(), String> {
 fn level_or_crate(word: &str) -> Result<(), String> {
     let Err(refused) = level(word) else { return Ok(()) };
     let first = word.split("::").next().unwrap_or(word);
-    if CRATES.contains(&first) {
+    if crates().any(|known| known == first) {
         return Ok(());
     }
     if nearest(word, LEVELS).is_some() {
@@ -217,11 +158,18 @@ mod tests {
     #[test]
     fn every_crate_that_logs_is_known() {
         let lock = include_str!("../../../../Cargo.lock");
-        for package in lock.split("[[package]]").skip(1) {
-            let name = package.split('"').nth(1).unwrap().replace('-', "_");
+        let packages = lock.split("[[package]]").skip(1).filter_map(|package| {
+            let name = package.split('"').nth(1)?.replace('-', "_");
             let logs = package.contains("\n \"tracing\",") || package.contains("\n \"log\",");
-            let ours = name.starts_with(OWN);
-            assert!(!(logs || ours) || CRATES.contains(&&*name), "{name} logs: add it to CRATES");
+            (logs || name.starts_with(OWN)).then_some(name + "\n")
+        });
+        // Two versions of a package are two entries.
+        let packages: String = packages.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/logs/crates.txt"), &packages).unwrap();
         }
+        let stale =
+            "crates.txt is not what Cargo.lock says: UPDATE_DOCS=1 cargo test -p flotilla-telemetry --lib words";
+        assert!(packages == PACKAGES, "{stale}");
     }
 }
