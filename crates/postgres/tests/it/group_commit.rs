@@ -200,7 +200,7 @@ impl From<Refused> for Declined {
 
 #[tokio::test]
 async fn a_refusal_reaches_its_own_caller_and_the_rest_of_the_batch_succeeds() {
-    let even = |request: u32| if request % 2 == 0 { Ok(request * 2) } else { Err(Declined::Odd) };
+    let even = |request: u32| if request.is_multiple_of(2) { Ok(request * 2) } else { Err(Declined::Odd) };
     let (group, driver) = GroupCommit::new(sizes(8, 10, 1), move |requests: Vec<u32>| {
         async move { requests.into_iter().map(even).collect() }.boxed()
     });
