@@ -165,9 +165,9 @@ mod tests {
         assert!(shown.contains("postgres://postgres@127.0.0.1:1/") && !shown.contains(":p@"), "{shown}");
         assert_eq!(
             (state.nats_url.as_str(), state.redis_url.as_str()),
-            ("nats://fleet:n@127.0.0.1:2", "redis://:r@127.0.0.1:3")
+            ("nats://fleet:n-fleet@127.0.0.1:2", "redis://:r@127.0.0.1:3")
         );
-        assert!(!shown.contains(":n@") && !shown.contains(":r@"), "{shown}");
+        assert!(!shown.contains(":n-fleet@") && !shown.contains(":r@"), "{shown}");
     }
 
     #[test]
