@@ -8,6 +8,7 @@
 extern crate flotilla_terminal;
 
 mod access;
+mod applied;
 mod finding;
 mod ledger;
 mod merge;

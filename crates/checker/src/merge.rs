@@ -15,16 +15,12 @@ pub enum Pair<'a> {
     Both(&'a Row, &'a Row),
 }
 
-/// Merges two streams of rows whose first column is a UUID, each sorted by it and without repeats; `judge` describes
-/// what is wrong with a pair. Returns the number of pairs and the descriptions.
+/// Merges two streams of rows whose first column is a UUID, each sorted by it and without repeats; `judge` says
+/// what is wrong with a pair. Returns the number of pairs and what is wrong.
 ///
 /// # Errors
 /// When a row can't be read.
-pub async fn merge<L, R>(
-    left: L,
-    right: R,
-    judge: impl Fn(Uuid, Pair<'_>) -> Option<String>,
-) -> Result<(u64, Vec<String>)>
+pub async fn merge<L, R, F>(left: L, right: R, judge: impl Fn(Uuid, Pair<'_>) -> Option<F>) -> Result<(u64, Vec<F>)>
 where
     L: Stream<Item = Result<Row, Error>>,
     R: Stream<Item = Result<Row, Error>>,

@@ -3,20 +3,15 @@
 use anyhow::{Context as _, Result};
 use async_nats::jetstream;
 use flotilla_messaging::broker::nats::connect;
-use flotilla_proto::events::consumers;
 use futures::TryStreamExt as _;
 
-use crate::{
-    access::Databases,
-    finding::Finding,
-    merge::{Pair, merge},
-};
+use crate::{access::Databases, applied, finding::Finding};
 
 /// Checks all invariants about messages.
 pub async fn check(databases: &Databases, planted: i64) -> Result<Vec<Finding>> {
     Ok(vec![
         published(databases).await?,
-        applied_once(databases).await?,
+        applied::check(databases).await?,
         acked(databases).await?,
         parked(databases, planted).await?,
         delivered_once(databases).await?,
@@ -40,36 +35,6 @@ async fn published(databases: &Databases) -> Result<Finding> {
         }
     }
     Ok(Finding::of("every outbox row was published", format!("{all} rows"), &wrong))
-}
-
-/// The inbox's key ensures "at most once"; if nothing is missing, it is "exactly once".
-async fn applied_once(databases: &Databases) -> Result<Finding> {
-    let (mut all, mut wrong) = (0, Vec::new());
-    for route in consumers::ALL {
-        let (consumer, reader, producer) = (route.durable, route.service, route.stream.service);
-        let subjects = route.subjects.join("', '");
-        let sent = databases
-            .stream(producer, &format!("SELECT DISTINCT id FROM outbox WHERE subject IN ('{subjects}') ORDER BY id"))
-            .await?;
-        let recorded = format!(
-            "SELECT message_id FROM inbox WHERE consumer = '{consumer}'
-             UNION SELECT message_id FROM parked WHERE consumer = '{consumer}' ORDER BY 1"
-        );
-        // A service that consumes its own stream has both in one database.
-        let applied = if reader == producer {
-            databases.stream_apart(reader, &recorded).await?
-        } else {
-            databases.stream(reader, &recorded).await?
-        };
-        let judge = |id, pair: Pair<'_>| match pair {
-            Pair::Left(_) => Some(format!("{consumer} has not applied {id}")),
-            Pair::Right | Pair::Both(..) => None,
-        };
-        let (count, missing) = merge(sent, applied, judge).await?;
-        all += count;
-        wrong.extend(missing);
-    }
-    Ok(Finding::of("every message was applied once by each consumer", format!("{all} messages"), &wrong))
 }
 
 async fn acked(databases: &Databases) -> Result<Finding> {

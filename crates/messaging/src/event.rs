@@ -11,6 +11,7 @@ use flotilla_call::{CallContext, Deadline};
 use flotilla_clock::unix_millis;
 use flotilla_proto::events::Published;
 use flotilla_telemetry::{Kind, Span};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// A message: an event that happened (past tense) or a command (imperative).
@@ -56,6 +57,20 @@ impl Event {
         now: SystemTime,
     ) -> Self {
         Self::on(M::SUBJECT, id, message, format!("{}/{key}", M::AGGREGATE), aggregate_version, now)
+    }
+
+    /// Wraps a message that says the same whenever it is published for `key`, such as the answer to the command about an
+    /// order: its id follows from its type and the key, so that it is the same event each time, and whoever consumes it
+    /// takes it for a repeat. It carries the key's time where that is a UUID version 7: a consumer that claims events parks
+    /// it once the key is older than its inbox remembers. Where the key is none, the id is a UUID version 8.
+    pub fn keyed<M: prost::Message + Published>(
+        key: Uuid,
+        message: &M,
+        about: impl Display,
+        aggregate_version: i64,
+        now: SystemTime,
+    ) -> Self {
+        Self::new(id_of_key(&M::full_name(), key), message, about, aggregate_version, now)
     }
 
     /// Wraps a message whose contract declares no subject.
@@ -152,6 +167,21 @@ impl Event {
     }
 }
 
+/// The key's time, and a hash of type and key in place of the random bits.
+fn id_of_key(kind: &str, key: Uuid) -> Uuid {
+    let hash = Sha256::new_with_prefix(kind.as_bytes()).chain_update(key.as_bytes()).finalize();
+    let mut bytes = [0_u8; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    if key.get_version_num() != 7 {
+        return uuid::Builder::from_custom_bytes(bytes).into_uuid();
+    }
+    bytes[..6].copy_from_slice(&key.as_bytes()[..6]);
+    uuid::Builder::from_bytes(bytes)
+        .with_version(uuid::Version::SortRand)
+        .with_variant(uuid::Variant::RFC4122)
+        .into_uuid()
+}
+
 fn whole_millis(time: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(unix_millis(time))
 }
@@ -168,6 +198,17 @@ mod tests {
 
     fn at(secs: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn an_id_of_a_key_is_the_same_each_time_and_another_for_each_type_and_key() {
+        let ids = flotilla_clock::Ids::system();
+        let (one, other) = (ids.next(), ids.next());
+        assert_eq!(id_of_key("a.Reply", one), id_of_key("a.Reply", one));
+        assert_ne!(id_of_key("a.Reply", one), id_of_key("b.Reply", one));
+        assert_ne!(id_of_key("a.Reply", one), id_of_key("a.Reply", other));
+        assert_eq!(flotilla_clock::time_of(id_of_key("a.Reply", one)), flotilla_clock::time_of(one));
+        assert_eq!(id_of_key("a.Reply", Uuid::nil()).get_version_num(), 8);
     }
 
     #[test]

@@ -5,15 +5,33 @@ use async_trait::async_trait;
 use crate::error::Error;
 use crate::event::Event;
 
+/// What a consumer claims in its inbox, in the transaction of a message's effects, and so what it applies once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Claim {
+    /// Each event, by its id: a repeated event never reaches the handler, in whatever frame it comes.
+    #[default]
+    Event,
+    /// Each frame, by its id; a row a frame, where [`Claim::Event`] costs a row an event. For a handler that is
+    /// idempotent by a key of its own: an event that comes again in another frame, such as a command that was sent again,
+    /// reaches it again. Events of a message that doesn't name its frames are claimed one by one.
+    Frame,
+}
+
 /// Handles a consumer's messages. `T` is the store's transaction.
 ///
-/// The consumer has already removed repeats; the handler locks its rows in sorted order, decides over the events in
-/// the order given, and writes through `tx`. It must not commit. It may be called again for the same events after a
-/// rollback, so it keeps no state of its own.
+/// What the consumer has removed before depends on what it claims ([`Handler::claims`]). The handler locks its rows in sorted
+/// order, decides over the events in the order given, and writes through `tx`. It must not commit. It may be called again
+/// for the same events after a rollback, so it keeps no state of its own.
 #[async_trait]
 pub trait Handler<T: Send>: Send + Sync + 'static {
     /// Whether messages of this type are understood; others are parked as dead letters and never handled.
     fn knows(&self, kind: &str) -> bool;
+
+    /// What the inbox remembers. A handler that is idempotent by a key of its own, whatever frame an event comes in, may
+    /// claim frames.
+    fn claims(&self) -> Claim {
+        Claim::Event
+    }
 
     /// One outcome for each event, in the same order.
     async fn handle(&self, tx: &mut T, events: &[Event]) -> Result<Vec<Outcome>, HandlerError>;
@@ -21,18 +39,9 @@ pub trait Handler<T: Send>: Send + Sync + 'static {
 
 /// What became of one event.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "it lives for one batch, and a box would cost an allocation a reply")]
 pub enum Outcome {
     /// Applied; these messages go to the outbox in the same transaction.
     Done(Vec<Event>),
-    /// A command was carried out (or refused): the reply is kept beside its inbox row and sent again, under the same
-    /// id, when the command is repeated.
-    Replied {
-        /// The answer.
-        reply: Event,
-        /// Whatever else goes to the outbox.
-        more: Vec<Event>,
-    },
     /// Can never be applied: parked as a dead letter, with the reason.
     DeadLetter(String),
     /// Can't be applied yet: parked and tried again with backoff, with the reason.

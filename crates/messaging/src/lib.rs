@@ -1,8 +1,9 @@
 //! Lossless messaging between services over a database that owns the truth and a broker whose data is disposable.
 //!
-//! A service appends events to its outbox in the transaction that makes them true ([`Outbox`]). Its relay publishes
-//! them in frames to its stream. Other services' consumers pull the frames, remove repeats by their inbox and hand
-//! the rest to a [`Handler`] in one transaction; what can't be applied is parked.
+//! A service appends events to its outbox in the transaction that makes them true ([`Outbox`]), as frames: batches of one
+//! subject. Its relay publishes the frames as they stand to its stream. Other services' consumers pull them, remove
+//! repeats by their inbox ([`Claim`]) and hand the rest to a [`Handler`] in one transaction; what can't be applied is
+//! parked.
 //!
 //! Guarantees: what was committed is delivered at least once to every durable consumer and applied once, whatever
 //! dies, and also when the broker loses its streams. No order is promised, not even per aggregate.
@@ -34,7 +35,7 @@ pub use broker::nats::{Bucket, BucketEntry, BucketWatch, OpenBucket};
 pub use error::{BrokerError, Error, StoreError};
 pub use event::Event;
 pub use follower::{BucketFollower, BucketObserver, FollowError};
-pub use handler::{Handler, HandlerError, Outcome};
+pub use handler::{Claim, Handler, HandlerError, Outcome};
 pub use messaging::{BrokerProbe, Messaging};
 pub use outbox::{Outbox, Waker};
 pub use postgres::migrations;

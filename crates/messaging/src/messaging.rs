@@ -74,26 +74,20 @@ impl Messaging {
     ) -> Result<Self, Error> {
         let metrics = Metrics::new(service, registry)?;
         let broker = NatsBroker::connect(service, nats).await?;
+        let ids = Ids::system();
         Ok(Self {
             service,
             stream,
             settings: nats.clone(),
-            store: PgStore::new(service, pool.clone(), nats),
+            store: PgStore::new(service, pool.clone(), nats, ids.clone()),
             pool,
             broker,
-            ids: Ids::system(),
+            ids,
             metrics,
             consumers: Vec::new(),
             faults: Faults::forbidden(),
             health: StreamHealth::default(),
         })
-    }
-
-    /// Takes ids and time from elsewhere than the system.
-    #[must_use]
-    pub fn with_ids(mut self, ids: Ids) -> Self {
-        self.ids = ids;
-        self
     }
 
     /// Lets faults strike relay and consumers.

@@ -23,7 +23,7 @@ pub struct Metrics {
     pub reset_blocked: IntGauge,
     /// Number of times such a stream was recreated.
     pub resets: IntCounter,
-    /// Frames lost to a consumer that neither stream nor outbox has, by consumer, until an operator deletes the record
+    /// Messages lost to a consumer that neither stream nor outbox has, by consumer, until an operator deletes the record
     /// of them.
     pub lost: IntGaugeVec,
     /// Whether this process holds the relay's lease.
@@ -34,17 +34,17 @@ pub struct Metrics {
     pub batch: HistogramVec,
     /// Seconds from an event's time to its being applied, for the last event of a batch.
     pub lag: HistogramVec,
-    /// Frames delivered more than once, by consumer.
+    /// Messages delivered more than once, by consumer.
     pub redeliveries: IntCounterVec,
     /// Batches tried again whole, by consumer.
     pub retries: IntCounterVec,
-    /// Frames that a consumer has before it at the broker: waiting and unacked, over all replicas.
+    /// Messages that a consumer has before it at the broker: waiting and unacked, over all replicas.
     pub pending: IntGaugeVec,
     /// Messages that became dead letters, by consumer; each once.
     pub dead_letters: IntCounterVec,
     /// Parked messages by state.
     pub parked: IntGaugeVec,
-    /// Seconds that a batch of frames took to be acked.
+    /// Seconds that a batch of messages took to be acked.
     pub publish: Histogram,
 }
 
@@ -91,7 +91,7 @@ impl Metrics {
             lost: IntGaugeVec::new(
                 opts(
                     "flotilla_consumer_lost_frames",
-                    "Frames that a consumer had not acked and that neither the stream nor the outbox has any more",
+                    "Messages that a consumer had not acked and that neither the stream nor the outbox has any more",
                 ),
                 &["consumer"],
             )?,
@@ -113,7 +113,7 @@ impl Metrics {
                 &["consumer"],
             )?,
             redeliveries: IntCounterVec::new(
-                opts("flotilla_consumer_redeliveries_total", "Frames delivered more than once"),
+                opts("flotilla_consumer_redeliveries_total", "Messages delivered more than once"),
                 &["consumer"],
             )?,
             retries: IntCounterVec::new(
@@ -123,7 +123,7 @@ impl Metrics {
             pending: IntGaugeVec::new(
                 opts(
                     "flotilla_consumer_pending",
-                    "Frames in the stream that a consumer has not acked, over all replicas",
+                    "Messages in the stream that a consumer has not acked, over all replicas",
                 ),
                 &["consumer"],
             )?,
@@ -134,7 +134,7 @@ impl Metrics {
             parked: IntGaugeVec::new(opts("flotilla_parked_messages", "Parked messages by state"), &["state"])?,
             publish: Histogram::with_opts(histogram(
                 "flotilla_relay_publish_seconds",
-                "Time until a batch of frames was acked",
+                "Time until a batch of messages was acked",
                 &seconds,
             ))?,
         };

@@ -65,7 +65,7 @@ pub(crate) async fn run(messaging: Messaging, shutdown: CancellationToken) {
         report(ended);
     }
     if let Err(error) = messaging.broker.flush().await {
-        debug!(error = %error, "broker not flushed, unacked frames will be redelivered");
+        debug!(error = %error, "broker not flushed, unacked messages will be redelivered");
     }
 }
 

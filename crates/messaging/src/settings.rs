@@ -24,9 +24,9 @@ pub struct NatsSettings {
     pub stream_replicas: usize,
     /// How long the server waits for an ack before it redelivers.
     pub ack_wait: HumanDuration,
-    /// Maximum number of delivered but unacked frames per consumer; beyond it the server pauses delivery.
+    /// Maximum number of delivered but unacked messages per consumer; beyond it the server pauses delivery.
     pub max_ack_pending: i64,
-    /// Number of frames fetched ahead of a consumer's transaction.
+    /// Number of messages, of one or more frames each, fetched ahead of a consumer's transaction.
     pub prefetch_frames: usize,
     /// Maximum size of an event in the outbox; the server's `max_payload` must be larger.
     pub max_event_bytes: ByteSize,
@@ -44,12 +44,12 @@ pub struct NatsSettings {
 pub struct RelaySettings {
     /// Duration of a lease unless it is renewed.
     pub lease: HumanDuration,
-    /// Minimum pause between reads of the outbox, so that frames fill under load; a commit after an idle period is read
+    /// Minimum pause between reads of the outbox, so that messages fill under load; a commit after an idle period is read
     /// at once.
     pub gather: HumanDuration,
     /// Pause between reads of the outbox that no commit has triggered.
     pub poll: HumanDuration,
-    /// Maximum number of rows per read.
+    /// Maximum number of frames per read.
     pub batch: usize,
     /// How often the stream is compared with its recorded state.
     pub check: HumanDuration,
@@ -105,7 +105,7 @@ impl NatsSettings {
         problems.require(
             self.ack_wait.0 > postgres.statement_timeout.get(),
             "nats.ack_wait",
-            "must be longer than postgres.statement_timeout, or frames are delivered again while they are applied",
+            "must be longer than postgres.statement_timeout, or messages are delivered again while they are applied",
         );
     }
 
@@ -135,7 +135,7 @@ impl NatsSettings {
         problems.require(
             (Duration::from_secs(1)..=hour).contains(&self.ack_wait.0),
             "ack_wait",
-            "must be from 1s to 1h: frames of a consumer that died wait for so long",
+            "must be from 1s to 1h: messages of a consumer that died wait for so long",
         );
     }
 }

@@ -22,7 +22,7 @@ pub struct ConsumerSpec {
     pub subjects: &'static [&'static str],
     /// Full names of the messages that are published on them, as far as that is declared: a handler must know them all.
     pub events: &'static [&'static str],
-    /// The most events that one transaction takes.
+    /// The most events that one transaction takes, a frame that has more excepted where frames are claimed.
     pub max_events: usize,
 }
 

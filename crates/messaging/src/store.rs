@@ -22,7 +22,7 @@ pub struct Cursor {
     pub generation: i64,
     /// The transaction's id.
     pub xid: u64,
-    /// The event's id.
+    /// The frame's id.
     pub id: Uuid,
 }
 
@@ -45,14 +45,16 @@ pub struct Grant {
     pub stream: Option<StreamMark>,
 }
 
-/// One row of the outbox.
+/// One row of the outbox: a frame.
 pub trait OutboxRow: Send {
-    /// Its place: transaction id and event id.
+    /// Its place: transaction id and frame id.
     fn position(&self) -> (u64, Uuid);
     /// Its subject.
     fn subject(&self) -> &str;
-    /// The event, as [`crate::frame::encode`] made it.
-    fn event(&self) -> &[u8];
+    /// How many events it holds.
+    fn events(&self) -> usize;
+    /// The encoded batch, as [`crate::frame::FrameBuilder`] made it.
+    fn payload(&self) -> &[u8];
 }
 
 /// What waits in the outbox.
@@ -81,13 +83,15 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// All generations in the order of their appearance; the last one is the present cluster's.
     fn generations(&self) -> impl Future<Output = Result<Vec<i64>, StoreError>> + Send;
 
-    /// Rows after the cursor in its generation. With `settled_only`, none whose transaction id isn't below every
-    /// transaction still running, so that none can appear before them later.
+    /// Frames after the cursor in its generation, at most `max_frames`, and no more once they have `max_bytes`. With
+    /// `settled_only`, none whose transaction id isn't below every transaction still running, so that none can appear
+    /// before them later.
     fn read(
         &self,
         after: Cursor,
         settled_only: bool,
-        limit: usize,
+        max_frames: usize,
+        max_bytes: usize,
     ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
 
     /// Moves the cursor and prolongs the lease, if the epoch still holds; keeps a checkpoint when asked to. May be
@@ -140,8 +144,6 @@ pub struct Parked {
 pub struct Effects {
     /// Messages for the outbox.
     pub events: Vec<Event>,
-    /// Replies to keep: the command's id, and the reply's place in `events`.
-    pub replies: Vec<(Uuid, usize)>,
     /// Messages to set aside.
     pub parked: Vec<Parked>,
 }
@@ -161,8 +163,8 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Begins a transaction.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
-    /// Inserts inbox rows for these ids (sorted, distinct) and returns those that were new; waits for rivals that
-    /// hold the same ids. The rest has been applied or parked before.
+    /// Inserts inbox rows for these ids of frames or of events (sorted, distinct) and returns those that were new; waits
+    /// for rivals that hold the same ids. The rest has been applied or parked before.
     fn claim(
         &self,
         tx: &mut Self::Tx,
@@ -170,15 +172,7 @@ pub trait InboxStore: Send + Sync + 'static {
         ids: &[Uuid],
     ) -> impl Future<Output = Result<Vec<Uuid>, StoreError>> + Send;
 
-    /// Appends the kept replies of these commands to the outbox again, under their own ids; returns how many there were.
-    fn repeat_replies(
-        &self,
-        tx: &mut Self::Tx,
-        consumer: &'static str,
-        ids: &[Uuid],
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-
-    /// Writes outbox, kept replies and parked rows. A message that is parked already stays as it is. A dead letter's
+    /// Writes outbox and parked rows. A message that is parked already stays as it is. A dead letter's
     /// copy goes to the outbox. Returns how many of the parked are new dead letters.
     fn write(
         &self,

@@ -1,9 +1,12 @@
 //! A database for one test.
 
 use anyhow::{Context as _, Result};
+use flotilla_messaging::{Event, frame};
 use flotilla_postgres::refinery::Runner;
 use flotilla_postgres::tokio_postgres::{self, Config, NoTls, Row, types::ToSql};
 use flotilla_postgres::{PostgresSettings, ServiceUrls, bootstrap, migrate};
+
+use prost::Name;
 
 use crate::timeouts::{TIMEOUT, with_long_timeouts};
 
@@ -72,6 +75,24 @@ impl Database {
         let rows = self.query(sql, params).await;
         assert_eq!(rows.len(), 1, "{}: {sql}: one row expected", self.name);
         rows[0].get(0)
+    }
+
+    /// The events in the outbox, in the order of its frames.
+    ///
+    /// # Panics
+    /// A frame is undecodable.
+    pub async fn outbox(&self) -> Vec<Event> {
+        let rows = self.query("SELECT subject, event FROM outbox ORDER BY generation, xid, id", &[]).await;
+        let frames = rows.iter().map(|row| frame::decode(row.get(0), &row.get::<_, Vec<u8>>(1).into()).unwrap());
+        frames.flatten().map(Result::unwrap).collect()
+    }
+
+    /// The events of a type in the outbox.
+    ///
+    /// # Panics
+    /// A frame is undecodable.
+    pub async fn outbox_of<M: Name>(&self) -> Vec<Event> {
+        self.outbox().await.into_iter().filter(Event::is::<M>).collect()
     }
 
     pub(crate) fn superuser(&self) -> &Config {

@@ -1,7 +1,10 @@
 //! Streams of services that a test simulates, created and published to as their relays do, without a database.
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::{self, stream};
-use flotilla_messaging::{Event, frame};
+use flotilla_clock::Ids;
+use flotilla_messaging::Event;
+use flotilla_messaging::frame::{FRAMES_HEADER, Frame, FrameBuilder, FramePart, write_frames};
 
 /// Events per frame; few, so that many events need several frames.
 const FRAME: usize = 64;
@@ -39,20 +42,19 @@ impl Streams {
         self.0.get_stream(name).await
     }
 
-    /// Publishes events in frames, each under its subject, and waits until they are stored.
+    /// Publishes events in frames, each under its subject, and waits until they are stored. Each call makes new frames.
     ///
     /// # Panics
     /// The broker doesn't accept them.
     pub async fn publish(&self, events: &[Event]) {
+        let ids = Ids::system();
         for chunk in events.chunks(FRAME) {
-            let mut packer = frame::Packer::default();
-            for event in chunk {
-                let mut encoded = Vec::new();
-                frame::encode(event, SOURCE, &[], &mut encoded);
-                packer.add(&event.subject, &encoded);
-            }
-            for frame in packer.finish() {
-                self.0.publish(frame.subject, frame.payload).await.unwrap().await.unwrap();
+            let mut builder = FrameBuilder::new(SOURCE, &ids, usize::MAX);
+            chunk.iter().for_each(|event| builder.add(event).unwrap());
+            for Frame { id, subject, payload, .. } in builder.finish() {
+                let mut headers = HeaderMap::new();
+                headers.insert(FRAMES_HEADER, write_frames(&[FramePart { id, bytes: payload.len() }]));
+                self.0.publish_with_headers(subject, headers, payload).await.unwrap().await.unwrap();
             }
         }
     }

@@ -1,5 +1,7 @@
 -- Steps that have been waiting and whose commands the relay has published since. Ids carry the time of their making:
--- orders younger than the wait lie above $1 and are not looked at.
+-- orders younger than the wait lie above $1 and are not looked at. The
+-- cursor's id is a frame's, which is made after the ids of the commands in it: of a transaction whose frames the relay reads in two
+-- parts, a step may count as published a moment early.
 SELECT s.order_id, s.attempt
 FROM sagas AS s, relay_cursor AS c
 WHERE s.open AND s.due_at IS NULL AND s.order_id < $1

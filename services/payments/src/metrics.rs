@@ -1,6 +1,6 @@
 //! The counters of charges, refunds and top-ups.
 //!
-//! Decisions are counted after the commit that holds them: neither a redelivery nor a rollback counts twice.
+//! Decisions are counted after the commit that holds them: neither a repeat nor a rollback counts twice.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 

@@ -77,12 +77,13 @@ pub async fn newest(databases: &Databases, customer: &str) -> i64 {
 
 /// The messages of a kind in a service's outbox.
 async fn events(databases: &Databases, service: &str, kind: &str, since: SystemTime) -> Vec<(Uuid, Payment)> {
-    let sql = "SELECT subject, event FROM outbox WHERE kind = $1 AND created_at >= $2";
-    let rows = databases.of(service).unwrap().query(sql, &[&kind, &since]).await.unwrap();
+    let sql = "SELECT subject, event FROM outbox WHERE created_at >= $1";
+    let rows = databases.of(service).unwrap().query(sql, &[&since]).await.unwrap();
     let decode = |row: &tokio_postgres::Row| -> Vec<(Uuid, Payment)> {
         let events = frame::decode(row.get(0), &row.get::<_, Vec<u8>>(1).into()).unwrap();
         let events = events.into_iter().map(|event| event.unwrap());
-        events.map(|event: Event| (event.id, event.decode().unwrap())).collect()
+        let of_kind = events.filter(|event: &Event| event.kind == kind);
+        of_kind.map(|event| (event.id, event.decode().unwrap())).collect()
     };
     rows.iter().flat_map(decode).collect()
 }

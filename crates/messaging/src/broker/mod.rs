@@ -1,4 +1,4 @@
-//! The seam to the broker: streams, frames with acks, durable pull consumers, and pings that aren't stored.
+//! The seam to the broker: streams, messages with acks, durable pull consumers, and pings that aren't stored.
 //!
 //! [`nats`] implements it for production, the testkit in memory for simulation.
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::BrokerError;
-use crate::frame::Frame;
+use crate::frame::{FramePart, Message};
 use crate::ranges::Ranges;
 use crate::spec::ConsumerSpec;
 use crate::store::StreamMark;
@@ -74,15 +74,15 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// deletes that stream.
     fn probe(&self, subject: &str, bytes: usize) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Publishes all frames without waiting in between, then awaits all acks; returns the frames' sequences. Frame by
-    /// frame, the stream's last sequence must be `last`, `last + 1` and so on, else the frame is refused and the whole
-    /// is an error: so a stream that lost its tail takes none of them. (Zero need not be checked: of such a stream
+    /// Publishes all messages without waiting in between, then awaits all acks; returns the messages' sequences. Message
+    /// by message, the stream's last sequence must be `last`, `last + 1` and so on, else the message is refused and the
+    /// whole is an error: so a stream that lost its tail takes none of them. (Zero need not be checked: of such a stream
     /// nothing was acked.) After an error any of them may have been stored.
     fn publish(
         &self,
         stream: &str,
         last: u64,
-        frames: Vec<Frame>,
+        messages: Vec<Message>,
     ) -> impl Future<Output = Result<Vec<u64>, BrokerError>> + Send;
 
     /// Deletes all durable consumers of the stream; a missing stream has none.
@@ -104,23 +104,25 @@ pub trait Broker: Clone + Send + Sync + 'static {
     fn is_up(&self) -> bool;
 }
 
-/// A durable consumer being read. Frames that aren't acked within the ack wait, or are nak'ed, come again.
+/// A durable consumer being read. Messages that aren't acked within the ack wait, or are nak'ed, come again.
 pub trait Subscription: Send {
-    /// A frame as delivered.
+    /// A message as delivered.
     type Delivery: Delivery;
 
-    /// Waits up to `wait` for a frame and takes up to `max_frames` that are there; none when time is up.
+    /// Waits up to `wait` for a message and takes up to `max_messages` that are there; none when time is up.
     fn next(
         &mut self,
-        max_frames: usize,
+        max_messages: usize,
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Self::Delivery>, BrokerError>> + Send;
 }
 
-/// One delivered frame.
+/// One delivered message.
 pub trait Delivery: Send + Sync {
-    /// The frame.
+    /// The encoded events.
     fn payload(&self) -> &Bytes;
+    /// Which frames these are; `None` where the message doesn't say, as those of foreign writers and of releases before.
+    fn frames(&self) -> Option<Vec<FramePart>>;
     /// Its subject.
     fn subject(&self) -> &str;
     /// Whether it was delivered before.

@@ -91,19 +91,15 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         let mut tally = Tally::default();
         let mut aside = batch.unclaimable.clone();
 
-        let fresh = if batch.ids.is_empty() { Vec::new() } else { store.claim(tx, name, &batch.ids).await? };
-        if fresh.len() < batch.ids.len() {
-            let fresh: HashSet<Uuid> = fresh.iter().copied().collect();
-            let repeats: Vec<Uuid> = batch.ids.iter().copied().filter(|id| !fresh.contains(id)).collect();
-            tally.repeated = repeats.len() as u64;
-            store.repeat_replies(tx, name, &repeats).await?;
-            tally.repeats = repeats;
-            let chosen = self.chosen(&batch.events, |event| fresh.contains(&event.id), &mut aside);
-            self.hand_over(tx, &chosen, carefully, &mut tally).await?;
-        } else if batch.events.iter().all(|event| self.parts.handler.knows(&event.kind)) {
+        let fresh = match batch.claims.is_empty() {
+            true => Vec::new(),
+            false => store.claim(tx, name, &batch.claims).await?,
+        };
+        let all_new = fresh.len() == batch.claims.len() && !batch.repeats;
+        if all_new && batch.events.iter().all(|event| self.parts.handler.knows(&event.kind)) {
             self.hand_over(tx, &batch.events, carefully, &mut tally).await?;
         } else {
-            let chosen = self.chosen(&batch.events, |_| true, &mut aside);
+            let chosen = self.chosen(batch, &fresh, &mut aside, &mut tally);
             self.hand_over(tx, &chosen, carefully, &mut tally).await?;
         }
 
@@ -116,11 +112,16 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         Ok(tally)
     }
 
-    /// The fresh events that the handler understands; those that it doesn't are set aside.
-    fn chosen(&self, events: &[Event], fresh: impl Fn(&Event) -> bool, aside: &mut Vec<Parked>) -> Vec<Event> {
-        let mut chosen = Vec::with_capacity(events.len());
-        for event in events.iter().filter(|event| fresh(event)) {
-            if self.parts.handler.knows(&event.kind) {
+    /// The new events that the handler understands, each once; those that it doesn't are set aside.
+    fn chosen(&self, batch: &Batch, fresh: &[Uuid], aside: &mut Vec<Parked>, tally: &mut Tally) -> Vec<Event> {
+        let fresh: HashSet<Uuid> = fresh.iter().copied().collect();
+        let mut seen = HashSet::with_capacity(batch.events.len());
+        let mut chosen = Vec::with_capacity(batch.events.len());
+        for (event, claim) in batch.events.iter().zip(&batch.claimed_by) {
+            if !fresh.contains(claim) || !seen.insert(event.id) {
+                tally.repeated += 1;
+                tally.repeats.push(event.id);
+            } else if self.parts.handler.knows(&event.kind) {
                 chosen.push(event.clone());
             } else {
                 let reason = format!("unknown type {}", event.kind);
@@ -184,7 +185,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         let mut effects = Effects::default();
         for (event, outcome) in events.iter().zip(outcomes) {
             match outcome {
-                Outcome::Done(_) | Outcome::Replied { .. } => tally.applied += 1,
+                Outcome::Done(_) => tally.applied += 1,
                 Outcome::DeadLetter(_) => tally.dead += 1,
                 Outcome::RetryLater(_) => tally.parked += 1,
             }
@@ -270,11 +271,6 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 pub(crate) fn collect(event: &Event, outcome: Outcome, effects: &mut Effects) {
     match outcome {
         Outcome::Done(events) => effects.events.extend(events),
-        Outcome::Replied { reply, more } => {
-            effects.replies.push((event.id, effects.events.len()));
-            effects.events.push(reply);
-            effects.events.extend(more);
-        }
         Outcome::DeadLetter(reason) => effects.parked.push(Parked { event: event.clone(), reason, dead: true }),
         Outcome::RetryLater(reason) => effects.parked.push(Parked { event: event.clone(), reason, dead: false }),
     }

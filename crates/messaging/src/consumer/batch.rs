@@ -6,28 +6,49 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::broker::Delivery;
 use crate::event::Event;
-use crate::frame::{self, Undecodable};
+use crate::frame::{self, FramePart, Undecodable};
+use crate::handler::Claim;
 use crate::store::Parked;
 use flotilla_clock::time_of;
 
 /// The type under which bytes that aren't an event are parked.
 pub const UNDECODABLE: &str = "flotilla.messaging.Undecodable";
 
-/// One part of a frame.
-pub(super) enum Item {
+/// One part of a message.
+pub(super) struct Item {
+    /// The frame by which it is claimed; `None` where it is claimed by itself.
+    frame: Option<Uuid>,
+    content: Content,
+}
+
+enum Content {
     Event(Event),
     Undecodable(Parked),
 }
 
-/// Takes a frame apart; a payload that isn't a batch is one undecodable item.
-pub(super) fn decode(subject: &str, payload: &Bytes) -> Vec<Item> {
+/// Takes a message apart; a payload that isn't a batch is one undecodable item.
+pub(super) fn decode(message: &impl Delivery, claim: Claim) -> Vec<Item> {
+    let (subject, payload) = (message.subject(), message.payload());
+    let frames = match claim {
+        Claim::Frame => message.frames().filter(|_| frame::is_within_bounds(payload)),
+        Claim::Event => None,
+    };
+    let Some(frames) = frames else { return items(subject, payload, None) };
+    let mut rest = payload.clone();
+    let mut parts = |FramePart { id, bytes }| items(subject, &rest.split_to(bytes.min(rest.len())), Some(id));
+    frames.into_iter().flat_map(&mut parts).collect()
+}
+
+fn items(subject: &str, payload: &Bytes, frame: Option<Uuid>) -> Vec<Item> {
+    let undecodable = |broken| Item { frame, content: Content::Undecodable(park(subject, broken)) };
     match frame::decode(subject, payload) {
-        Ok(parts) => parts
-            .into_iter()
-            .map(|part| part.map_or_else(|broken| Item::Undecodable(park(subject, broken)), Item::Event))
-            .collect(),
-        Err(broken) => vec![Item::Undecodable(park(subject, broken))],
+        Ok(parts) => {
+            let event = |event| Item { frame, content: Content::Event(event) };
+            parts.into_iter().map(|part| part.map_or_else(undecodable, event)).collect()
+        }
+        Err(broken) => vec![undecodable(broken)],
     }
 }
 
@@ -86,44 +107,91 @@ impl Intake {
     }
 }
 
-/// A transaction's worth of messages, each id once.
+/// Where the items are cut so that at most `max_events` come first, and no frame is divided; the first frame comes first
+/// even if it has more.
+pub(super) fn cut(items: &[Item], max_events: usize) -> usize {
+    let divides = |at: usize| items[at].frame.is_some() && items[at].frame == items[at - 1].frame;
+    let whole = |at: &usize| *at == items.len() || !divides(*at);
+    let most = max_events.max(1).min(items.len());
+    (1..=most).rev().find(whole).or_else(|| (most..=items.len()).find(whole)).unwrap_or(items.len())
+}
+
+/// A transaction's worth of events.
 pub(super) struct Batch {
     /// In message order.
     pub(super) events: Vec<Event>,
-    /// The ids of `events`, sorted: the order in which they are locked.
-    pub(super) ids: Vec<Uuid>,
-    /// What is parked without being claimed: undecodable bytes, and messages that the inbox can't know any more.
+    /// By which frame or event each of `events` is claimed.
+    pub(super) claimed_by: Vec<Uuid>,
+    /// What is claimed, distinct and sorted: the order in which it is locked.
+    pub(super) claims: Vec<Uuid>,
+    /// Whether an event is there more than once.
+    pub(super) repeats: bool,
+    /// What is parked without being claimed: undecodable bytes, and events that the inbox can't know any more.
     pub(super) unclaimable: Vec<Parked>,
 }
 
 impl Batch {
-    /// Sets aside what can't be claimed and folds repeats within the batch.
+    /// Sets aside what can't be claimed.
     pub(super) fn sort(items: Vec<Item>, now: SystemTime, horizon: Duration) -> Self {
         let oldest = now.checked_sub(horizon).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut events: Vec<Event> = Vec::with_capacity(items.len());
+        let mut claimed_by = Vec::with_capacity(items.len());
         let mut unclaimable = Vec::new();
-        for item in items {
-            match item {
-                Item::Undecodable(parked) => unclaimable.push(parked),
-                Item::Event(event) if time_of(event.id).is_some_and(|time| time < oldest) => {
-                    let reason = "older than the inbox remembers: it may have been applied".to_owned();
-                    unclaimable.push(Parked { event, reason, dead: true });
+        for Item { frame, content } in items {
+            match content {
+                Content::Undecodable(parked) => unclaimable.push(parked),
+                Content::Event(event) => {
+                    let claim = frame.unwrap_or(event.id);
+                    if time_of(claim).is_some_and(|time| time < oldest) {
+                        let reason = "older than the inbox remembers: it may have been applied".to_owned();
+                        unclaimable.push(Parked { event, reason, dead: true });
+                    } else {
+                        events.push(event);
+                        claimed_by.push(claim);
+                    }
                 }
-                Item::Event(event) => events.push(event),
             }
         }
-        let mut ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-        ids.sort_unstable();
-        let before = ids.len();
-        ids.dedup();
-        if ids.len() < before {
-            let mut seen = std::collections::HashSet::with_capacity(ids.len());
-            events.retain(|event| seen.insert(event.id));
-        }
-        Self { events, ids, unclaimable }
+        let claims = distinct(claimed_by.iter().copied());
+        let repeats = distinct(events.iter().map(|event| event.id)).len() < events.len();
+        Self { events, claimed_by, claims, repeats, unclaimable }
     }
 
     pub(super) fn len(&self) -> usize {
         self.events.len() + self.unclaimable.len()
+    }
+}
+
+fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_cut_between_frames() {
+        let item = |frame: u128| Item {
+            frame: (frame > 0).then(|| Uuid::from_u128(frame)),
+            content: Content::Undecodable(park("a", Undecodable { bytes: Bytes::new(), reason: String::new() })),
+        };
+        // 0: an item that is claimed by itself.
+        for (frames, max_events, wanted) in [
+            (&[0, 0, 0, 0][..], 3, 3),
+            (&[0, 0, 0], 3, 3),
+            (&[1, 1, 2, 2, 2], 4, 2),
+            (&[1, 1, 2, 2, 2], 5, 5),
+            (&[1, 1, 1, 2], 2, 3),
+            (&[1, 1, 1], 2, 3),
+            (&[0, 1, 1, 0], 2, 1),
+            (&[1, 2], 0, 1),
+        ] {
+            let items: Vec<Item> = frames.iter().map(|frame| item(*frame)).collect();
+            assert_eq!(cut(&items, max_events), wanted, "{frames:?} by {max_events}");
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! Consumers: pull frames, remove repeats, hand the rest to a handler in one transaction, ack.
+//! Consumers: pull messages, remove repeats, hand the rest to a handler in one transaction, ack.
 //!
-//! A frame is acked when each of its events has been applied or parked, never before the commit. While one
-//! transaction runs, the next frames are fetched.
+//! A message is acked when each of its events has been applied or parked, never before the commit. While one
+//! transaction runs, the next messages are fetched. Where frames are claimed, a frame is applied by one transaction.
 
 pub(crate) mod attempt;
 mod batch;
@@ -26,7 +26,7 @@ use flotilla_clock::Ids;
 
 /// How long one pull waits before the loop looks up.
 const PULL_WAIT: Duration = Duration::from_secs(5);
-/// Frames given back come again after this long, when this process no longer asks for any.
+/// Messages given back come again after this long, when this process no longer asks for any.
 const GIVEN_BACK: Duration = Duration::from_millis(200);
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub struct ConsumerParts<S: InboxStore, B> {
     pub handler: Arc<dyn Handler<S::Tx>>,
     /// The present, and jitter.
     pub ids: Ids,
-    /// The most frames taken at once.
+    /// The most messages taken at once.
     pub prefetch: usize,
     /// How long the broker waits for an ack.
     pub ack_wait: Duration,
@@ -103,8 +103,8 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
             let pull = subscription.next(self.parts.prefetch, PULL_WAIT);
             match shutdown.run_until_cancelled(pull).await {
                 None => return self.give_back(subscription).await,
-                Some(Ok(frames)) if frames.is_empty() => {}
-                Some(Ok(frames)) => self.work(&frames, shutdown).await,
+                Some(Ok(messages)) if messages.is_empty() => {}
+                Some(Ok(messages)) => self.work(&messages, shutdown).await,
                 Some(Err(error)) => {
                     debug!(consumer = self.parts.spec.name, error = %error, "subscription ended");
                     return;
@@ -113,47 +113,47 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         }
     }
 
-    /// Frames that were fetched and not begun go to another replica at once, not after the ack wait.
+    /// Messages that were fetched and not begun go to another replica at once, not after the ack wait.
     async fn give_back(&self, subscription: &mut B::Subscription) {
         // Once only: what is given back could come round again.
-        if let Ok(frames) = subscription.next(self.parts.prefetch * 2, Duration::from_millis(1)).await {
-            nak(&frames).await;
+        if let Ok(messages) = subscription.next(self.parts.prefetch * 2, Duration::from_millis(1)).await {
+            nak(&messages).await;
         }
     }
 
-    /// Applies frames in transactions of at most `max_events`, and acks each when its last event is done.
-    async fn work<D: Delivery>(&self, frames: &[D], shutdown: &CancellationToken) {
+    /// Applies messages in transactions of at most `max_events`, and acks each when its last event is done.
+    async fn work<D: Delivery>(&self, messages: &[D], shutdown: &CancellationToken) {
         let consumer = self.parts.spec.name;
-        let redelivered = frames.iter().filter(|frame| frame.redelivered()).count() as u64;
+        let redelivered = messages.iter().filter(|message| message.redelivered()).count() as u64;
         if redelivered > 0 {
             self.parts.metrics.redeliveries.with_label_values(&[consumer]).inc_by(redelivered);
         }
         let mut intake = Intake::default();
         let mut done = 0;
-        for (index, frame) in frames.iter().enumerate() {
-            let items = batch::decode(frame.subject(), frame.payload());
+        for (index, message) in messages.iter().enumerate() {
+            let items = batch::decode(message, self.parts.handler.claims());
             if !intake.is_empty() && intake.len() + items.len() > self.parts.spec.max_events {
-                if !self.apply(intake.take(), &frames[done..], shutdown).await {
-                    return nak(&frames[done..]).await;
+                if !self.apply(intake.take(), &messages[done..], shutdown).await {
+                    return nak(&messages[done..]).await;
                 }
-                ack(&frames[done..index]).await;
+                ack(&messages[done..index]).await;
                 done = index;
             }
             intake.add(items);
         }
-        if self.apply(intake.take(), &frames[done..], shutdown).await {
-            ack(&frames[done..]).await;
+        if self.apply(intake.take(), &messages[done..], shutdown).await {
+            ack(&messages[done..]).await;
         } else {
-            nak(&frames[done..]).await;
+            nak(&messages[done..]).await;
         }
     }
 
-    /// Applies the items, in several transactions if a single frame holds more than `max_events`; keeps the frames
+    /// Applies the items, in several transactions if a single message holds more than `max_events`; keeps the messages
     /// alive meanwhile. False if `shutdown` came before it could.
-    async fn apply<D: Delivery>(&self, mut items: Vec<Item>, frames: &[D], shutdown: &CancellationToken) -> bool {
+    async fn apply<D: Delivery>(&self, mut items: Vec<Item>, messages: &[D], shutdown: &CancellationToken) -> bool {
         let work = async {
             while !items.is_empty() {
-                let rest = items.split_off(items.len().min(self.parts.spec.max_events.max(1)));
+                let rest = items.split_off(batch::cut(&items, self.parts.spec.max_events));
                 if !self.apply_batch(std::mem::replace(&mut items, rest), shutdown).await {
                     return false;
                 }
@@ -166,14 +166,14 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         loop {
             tokio::select! {
                 applied = &mut work => return applied,
-                _ = alive.tick() => progress(frames).await,
+                _ = alive.tick() => progress(messages).await,
             }
         }
     }
 
     /// Tries until the batch is applied, however long the database is away; false if `shutdown` came first.
     async fn apply_batch(&self, items: Vec<Item>, shutdown: &CancellationToken) -> bool {
-        // As a handler that hangs: the frames are kept alive, nothing more is taken.
+        // As a handler that hangs: the messages are kept alive, nothing more is taken.
         if self.faults.active(Fault::StuckConsumer).is_some() {
             let over = self.faults.until_off(Fault::StuckConsumer);
             if shutdown.run_until_cancelled(over).await.is_none() {
@@ -206,26 +206,26 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
     }
 }
 
-/// A lost ack only makes the frame come again.
-async fn ack<D: Delivery>(frames: &[D]) {
-    for frame in frames {
-        if let Err(error) = frame.ack().await {
+/// A lost ack only makes the message come again.
+async fn ack<D: Delivery>(messages: &[D]) {
+    for message in messages {
+        if let Err(error) = message.ack().await {
             debug!(error = %error, "ack not sent");
         }
     }
 }
 
-async fn nak<D: Delivery>(frames: &[D]) {
-    for frame in frames {
-        if let Err(error) = frame.nak(GIVEN_BACK).await {
+async fn nak<D: Delivery>(messages: &[D]) {
+    for message in messages {
+        if let Err(error) = message.nak(GIVEN_BACK).await {
             debug!(error = %error, "nak not sent");
         }
     }
 }
 
-async fn progress<D: Delivery>(frames: &[D]) {
-    for frame in frames {
-        if let Err(error) = frame.progress().await {
+async fn progress<D: Delivery>(messages: &[D]) {
+    for message in messages {
+        if let Err(error) = message.progress().await {
             debug!(error = %error, "progress not sent");
         }
     }

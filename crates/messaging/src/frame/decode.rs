@@ -1,4 +1,4 @@
-//! Decoding, by hand: the data stays a slice of the payload, and one bad event leaves its frame-mates intact.
+//! Decoding, by hand: the data stays a slice of the payload, and one bad event leaves the others of its frame intact.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ pub struct Undecodable {
     pub reason: String,
 }
 
-/// Decodes a frame. The data of each event is a slice of the payload. A bad event leaves the others intact.
+/// Decodes a frame or a message. The data of each event is a slice of the payload. A bad event leaves the others intact.
 ///
 /// # Errors
 /// If the payload isn't a batch, or exceeds the bounds of a frame; then nothing is allocated for its events.
@@ -36,6 +36,12 @@ pub fn decode(subject: &str, payload: &Bytes) -> Result<Vec<Result<Event, Undeco
         events.push(decode_event(subject, bytes.clone()).map_err(|reason| Undecodable { bytes, reason }));
     }
     Ok(events)
+}
+
+/// Whether a payload is a batch within the bounds of a message. Reads only keys and lengths.
+#[must_use]
+pub fn is_within_bounds(payload: &[u8]) -> bool {
+    count(payload).is_ok()
 }
 
 /// The number of events in a payload, from one to [`MAX_FRAME_EVENTS`]. Reads only keys and lengths.

@@ -1,29 +1,37 @@
-//! Frames: batches of events of one subject in CloudEvents' protobuf format (`io.cloudevents.v1.CloudEventBatch`).
+//! Frames, the unit of the log: immutable batches of events of one subject in CloudEvents' protobuf format
+//! (`io.cloudevents.v1.CloudEventBatch`).
 //!
-//! An event is encoded once, when it is appended to the outbox, as a batch of one. Encoded protobuf messages
-//! concatenate, so the relay makes a frame by copying such batches one after the other. Coding is by hand: the
-//! generated types would allocate a map and a dozen strings for each event.
+//! A transaction's events are encoded once, into frames, when they are appended to the outbox ([`FrameBuilder`]): one
+//! row a frame. Encoded protobuf messages concatenate, so the relay makes a broker message by copying frames of one
+//! subject one after the other ([`Packer`]); the header [`FRAMES_HEADER`] says which frames the message holds and how
+//! long each is. To anyone else the message is one batch of events. Coding is by hand: the generated types would allocate
+//! a map and a dozen strings for each event.
 //!
 //! CloudEvents attributes: `id`, `source`, `specversion` and `type` in their own fields; `time` as a timestamp, and so
 //! the extension `deadline`, where there is one; the extensions `aggregate`, `aggregateversion`, `partitionkey`,
 //! `causationid` and `traceparent` as strings. The data is `binary_data`.
 //!
-//! Frames are bounded in bytes and in events, when encoded and when decoded. A frame over a bound is undecodable as a
-//! whole; this is detected before anything is allocated for its events.
+//! Frames and messages are bounded in bytes and in events, when encoded and when decoded. A message over a bound is
+//! undecodable as a whole; this is detected before anything is allocated for its events.
 
+mod builder;
 mod decode;
 mod encode;
+mod header;
 mod pack;
 mod trace;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
-pub use decode::{Undecodable, decode};
+pub use builder::FrameBuilder;
+pub use decode::{Undecodable, decode, is_within_bounds};
 pub use encode::encode;
-pub use pack::Packer;
-pub(crate) use trace::sampled_traceparent;
+pub use header::{FRAMES_HEADER, FramePart, parse_frames, write_frames};
+pub use pack::{Message, Packer};
+pub(crate) use trace::sampled_traceparents;
 
-/// A frame is closed before it would grow beyond this; a single larger event goes alone.
+/// A frame is closed before it would grow beyond this, and so is a message; a single larger event goes alone.
 pub const MAX_FRAME_BYTES: usize = 64 * 1_024;
 /// The most events in a frame. An encoded event takes more than 64 bytes, so a full frame of the smallest events has
 /// about the maximum size, and a frame with more events wasn't produced by this crate. The limit bounds the memory of a
@@ -44,13 +52,15 @@ const EVENT_BINARY_DATA: u8 = 6;
 const VALUE_STRING: u8 = 3;
 const VALUE_TIMESTAMP: u8 = 7;
 
-/// One broker message to be: a subject and its events.
-#[derive(Debug, Clone)]
+/// A batch of events of one subject: a row of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
+    /// UUID version 7, its own: a repeated event in another frame is another frame.
+    pub id: Uuid,
     /// The subject of all events inside.
     pub subject: String,
-    /// The encoded batch.
-    pub payload: Bytes,
     /// How many events are inside.
     pub events: usize,
+    /// The encoded batch.
+    pub payload: Bytes,
 }

@@ -1,45 +1,74 @@
-//! Packing encoded events into frames, by copying.
+//! Packing frames into broker messages, by copying.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
 
-use super::{Frame, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
+use super::{FramePart, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
 
-/// Packs encoded events into frames, one subject to a frame, in the order given within each subject.
+/// What is published: frames of one subject, one after the other.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The subject of all events inside.
+    pub subject: String,
+    /// Which frames these are, in order; their lengths add up to the payload's.
+    pub frames: Vec<FramePart>,
+    /// How many events are inside.
+    pub events: usize,
+    /// The encoded events.
+    pub payload: Bytes,
+}
+
+/// Packs frames into messages, one subject to a message, in the order given within each subject.
 #[derive(Default)]
 pub struct Packer {
-    open: Vec<(String, BytesMut, usize)>,
-    full: Vec<Frame>,
+    open: Vec<Open>,
+    full: Vec<Message>,
+}
+
+/// A message that may grow.
+struct Open {
+    subject: String,
+    frames: Vec<FramePart>,
+    events: usize,
+    buffer: BytesMut,
 }
 
 impl Packer {
-    /// Adds one event as [`encode`](super::encode) made it.
-    pub fn add(&mut self, subject: &str, encoded: &[u8]) {
-        let index = match self.open.iter().position(|(open, ..)| open == subject) {
+    /// Adds one frame.
+    pub fn add(&mut self, subject: &str, id: Uuid, events: usize, payload: &[u8]) {
+        let index = match self.open.iter().position(|open| open.subject == subject) {
             Some(index) => index,
             None => {
-                self.open.push((subject.to_owned(), BytesMut::new(), 0));
+                let (frames, events, buffer) = (Vec::new(), 0, BytesMut::new());
+                self.open.push(Open { subject: subject.to_owned(), frames, events, buffer });
                 self.open.len() - 1
             }
         };
-        let (subject, buffer, events) = &mut self.open[index];
-        let full = buffer.len() + encoded.len() > MAX_FRAME_BYTES || *events >= MAX_FRAME_EVENTS;
-        if *events > 0 && full {
-            let payload = buffer.split().freeze();
-            self.full.push(Frame { subject: subject.clone(), payload, events: std::mem::take(events) });
+        let open = &mut self.open[index];
+        let full = open.buffer.len() + payload.len() > MAX_FRAME_BYTES || open.events + events > MAX_FRAME_EVENTS;
+        if !open.frames.is_empty() && full {
+            self.full.push(open.close());
         }
-        buffer.extend_from_slice(encoded);
-        *events += 1;
+        open.buffer.extend_from_slice(payload);
+        open.frames.push(FramePart { id, bytes: payload.len() });
+        open.events += events;
     }
 
-    /// All frames.
-    pub fn finish(mut self) -> Vec<Frame> {
-        self.full.extend(
-            self.open.into_iter().filter(|(.., events)| *events > 0).map(|(subject, buffer, events)| Frame {
-                subject,
-                payload: buffer.freeze(),
-                events,
-            }),
-        );
+    /// All messages.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Message> {
+        self.full.extend(self.open.iter_mut().map(Open::close));
         self.full
+    }
+}
+
+impl Open {
+    fn close(&mut self) -> Message {
+        Message {
+            subject: self.subject.clone(),
+            frames: std::mem::take(&mut self.frames),
+            events: std::mem::take(&mut self.events),
+            payload: self.buffer.split().freeze(),
+        }
     }
 }

@@ -1,6 +1,4 @@
-//! The trace of an encoded event, found without decoding it.
-
-use bytes::Buf;
+//! The traces of encoded events, found without decoding them.
 
 /// The attribute's key, as [`encode`](super::encode) writes it.
 const KEY: &[u8] = b"traceparent";
@@ -9,17 +7,13 @@ const BETWEEN: [u8; 4] = [0x12, 57, 0x1a, 55];
 /// A `traceparent` of version 00.
 const LENGTH: usize = 55;
 
-/// The `traceparent` of an event as [`encode`](super::encode) made it, if its trace is sampled.
-pub(crate) fn sampled_traceparent(encoded: &[u8]) -> Option<&str> {
-    let mut rest = encoded;
+/// The `traceparent`s of a frame's events as [`encode`](super::encode) made them, those whose traces are sampled.
+pub(crate) fn sampled_traceparents(payload: &[u8]) -> impl Iterator<Item = &str> {
     // The data may hold the same word: then it isn't followed by what follows a key.
-    while let Some(found) = memchr::memmem::find(rest, KEY) {
-        rest.advance(found + KEY.len());
-        if let Some(text) = rest.strip_prefix(&BETWEEN).and_then(|text| text.get(..LENGTH)) {
-            return std::str::from_utf8(text).ok().filter(|text| flotilla_telemetry::is_sampled(text));
-        }
-    }
-    None
+    memchr::memmem::find_iter(payload, KEY).filter_map(|at| {
+        let text = payload.get(at + KEY.len()..)?.strip_prefix(&BETWEEN)?.get(..LENGTH)?;
+        std::str::from_utf8(text).ok().filter(|text| flotilla_telemetry::is_sampled(text))
+    })
 }
 
 #[cfg(test)]
@@ -33,18 +27,16 @@ mod tests {
     use crate::event::Event;
 
     #[test]
-    fn the_trace_of_an_encoded_event_is_found_if_it_is_sampled() {
+    fn the_traces_of_encoded_events_are_found_if_they_are_sampled() {
         let message =
             flotilla_proto::google::r#type::Money { currency_code: "traceparent".to_owned(), ..Default::default() };
         let event = Event::on("a.b", Uuid::from_u128(1), &message, "things/traceparent".to_owned(), 1, UNIX_EPOCH);
-        let found = |traceparent: Option<&str>| {
-            let mut encoded = Vec::new();
-            super::super::encode(&event.clone().traced(traceparent.map(str::to_owned)), "/a", &[], &mut encoded);
-            sampled_traceparent(&encoded).map(str::to_owned)
-        };
-        let sampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(found(Some(sampled)).as_deref(), Some(sampled));
-        assert_eq!(found(Some(&sampled.replace("-01", "-00"))), None);
-        assert_eq!(found(None), None);
+        let sampled = |last: u8| format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333{last}-01");
+        let traces = [Some(sampled(1)), None, Some(sampled(2).replace("-01", "-00")), Some(sampled(3))];
+        let mut encoded = Vec::new();
+        for trace in traces {
+            super::super::encode(&event.clone().traced(trace), "/a", &[], &mut encoded);
+        }
+        assert_eq!(sampled_traceparents(&encoded).collect::<Vec<_>>(), [sampled(1), sampled(3)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The consumers' statements: claim, kept replies, effects, savepoints.
+//! The consumers' statements: claim, effects, savepoints.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,7 +7,6 @@ use flotilla_postgres::{Error as PgError, Tx};
 use uuid::Uuid;
 
 use super::PgStore;
-use super::types::Xid;
 use crate::error::Error;
 use crate::frame;
 use crate::store::{Effects, InboxStore, Parked};
@@ -19,8 +18,6 @@ const CLAIM: &str = "WITH fresh AS (
     SELECT id, $1 FROM unnest($2::uuid[]) AS u(id)
     ON CONFLICT DO NOTHING RETURNING message_id)
 SELECT CASE WHEN count(*) < cardinality($2::uuid[]) THEN coalesce(array_agg(message_id), '{}') END FROM fresh";
-
-const REPEAT_REPLIES: &str = "SELECT repeated, xid FROM inbox_repeat_replies($1, $2)";
 
 const PARK: &str = "INSERT INTO parked (consumer, message_id, subject, kind, event, reason, state, next_attempt_at)
 SELECT $1, id, subject, kind, event, reason, state, clock_timestamp() + make_interval(secs => $8)
@@ -40,18 +37,8 @@ impl InboxStore for PgStore {
         Ok(fresh.unwrap_or_else(|| ids.to_vec()))
     }
 
-    async fn repeat_replies(&self, tx: &mut Tx, consumer: &'static str, ids: &[Uuid]) -> Result<u64, PgError> {
-        let row = tx.query_one(REPEAT_REPLIES, &[&consumer, &ids]).await?;
-        let repeated: i64 = row.get(0)?;
-        if repeated > 0 {
-            self.waker.appended(row.get::<Xid>(1)?.0);
-        }
-        Ok(u64::try_from(repeated).unwrap_or_default())
-    }
-
     async fn write(&self, tx: &mut Tx, consumer: &'static str, effects: &Effects) -> Result<u64, Error> {
-        let appended = self.writer.append_and_keep(tx, consumer, &effects.events, &effects.replies).await?;
-        if let Some(xid) = appended {
+        if let Some(xid) = self.writer.append(tx, &effects.events).await? {
             self.waker.appended(xid);
         }
         if effects.parked.is_empty() {

@@ -1,5 +1,5 @@
 //! The stores on PostgreSQL. Owns the tables of `migrations/`: outbox, outbox_generation, relay_cursor,
-//! relay_checkpoint, relay_stream, relay_consumer, relay_loss, inbox, inbox_reply, parked.
+//! relay_checkpoint, relay_stream, relay_consumer, relay_loss, inbox, parked.
 //!
 //! Statements are counted: an append, a claim, a read and a cursor move are one each, whatever the number of events.
 
@@ -13,6 +13,7 @@ mod types;
 
 use std::time::Duration;
 
+use flotilla_clock::Ids;
 use flotilla_postgres::Pool;
 
 pub(crate) use outbox::OutboxWriter;
@@ -43,11 +44,11 @@ pub struct PgStore {
 
 impl PgStore {
     /// On the pool of the service's system role. `service` names the source of events and the subject of dead
-    /// letters.
-    pub fn new(service: &'static str, pool: Pool, settings: &NatsSettings) -> Self {
+    /// letters; frames get their ids from `ids`.
+    pub fn new(service: &'static str, pool: Pool, settings: &NatsSettings, ids: Ids) -> Self {
         Self {
             pool,
-            writer: OutboxWriter::new(service, settings.max_event_bytes.bytes()),
+            writer: OutboxWriter::new(service, settings.max_event_bytes.bytes(), ids),
             waker: Waker::default(),
             parked_backoff: settings.parked.backoff.0,
         }

@@ -1,31 +1,20 @@
-//! Appending: all events of a transaction in one statement, encoded once.
+//! Appending: all events of a transaction as frames, in one statement.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use flotilla_clock::Ids;
 use flotilla_postgres::Tx;
 use uuid::Uuid;
 
 use super::types::Xid;
 use crate::error::Error;
 use crate::event::Event;
-use crate::frame;
+use crate::frame::FrameBuilder;
 
 const APPEND: &str = "WITH appended AS (
-    INSERT INTO outbox (generation, id, subject, kind, event)
-    SELECT (SELECT messaging_generation()), e.id, e.subject, e.kind, e.event
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS e(id, subject, kind, event))
-SELECT pg_current_xact_id()";
-
-const APPEND_AND_KEEP: &str = "WITH e AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[]) AS e(id, subject, kind, event, command)),
-appended AS (
-    INSERT INTO outbox (generation, id, subject, kind, event)
-    SELECT (SELECT messaging_generation()), id, subject, kind, event FROM e),
-kept AS (
-    INSERT INTO inbox_reply (message_id, consumer, reply_id, subject, kind, event)
-    SELECT command, $6, id, subject, kind, event FROM e WHERE command IS NOT NULL
-    ON CONFLICT DO NOTHING)
+    INSERT INTO outbox (generation, id, subject, events, event)
+    SELECT (SELECT messaging_generation()), f.id, f.subject, f.events, f.payload
+    FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bytea[]) AS f(id, subject, events, payload))
 SELECT pg_current_xact_id()";
 
 /// Writes outbox rows in other people's transactions.
@@ -34,26 +23,16 @@ pub(crate) struct OutboxWriter {
     source: Arc<str>,
     dead_letters: Arc<str>,
     max_event_bytes: usize,
-}
-
-/// Encoded events in one buffer.
-pub(super) struct Encoded {
-    buffer: Vec<u8>,
-    ranges: Vec<Range<usize>>,
-}
-
-impl Encoded {
-    pub(super) fn slices(&self) -> Vec<&[u8]> {
-        self.ranges.iter().map(|range| &self.buffer[range.clone()]).collect()
-    }
+    ids: Ids,
 }
 
 impl OutboxWriter {
-    pub(super) fn new(service: &'static str, max_event_bytes: usize) -> Self {
+    pub(super) fn new(service: &'static str, max_event_bytes: usize, ids: Ids) -> Self {
         Self {
             source: crate::source_of(service).into(),
             dead_letters: crate::dead_letter_subject(service).into(),
             max_event_bytes,
+            ids,
         }
     }
 
@@ -74,72 +53,16 @@ impl OutboxWriter {
         if events.is_empty() {
             return Ok(None);
         }
-        let encoded = self.encode(events)?;
-        let Columns { ids, subjects, kinds } = Columns::of(events);
-        let row = tx.query_one(APPEND, &[&ids, &subjects, &kinds, &encoded.slices()]).await?;
-        Ok(Some(xid(&row)?))
-    }
-
-    /// Appends, and keeps some of the events as replies to the commands given beside them.
-    pub(super) async fn append_and_keep(
-        &self,
-        tx: &Tx,
-        consumer: &'static str,
-        events: &[Event],
-        replies: &[(Uuid, usize)],
-    ) -> Result<Option<u64>, Error> {
-        if replies.is_empty() {
-            return self.append(tx, events).await;
-        }
-        let encoded = self.encode(events)?;
-        let Columns { ids, subjects, kinds } = Columns::of(events);
-        let mut commands: Vec<Option<Uuid>> = vec![None; events.len()];
-        for (command, reply) in replies {
-            commands[*reply] = Some(*command);
-        }
-        let row =
-            tx.query_one(APPEND_AND_KEEP, &[&ids, &subjects, &kinds, &encoded.slices(), &commands, &consumer]).await?;
-        Ok(Some(xid(&row)?))
-    }
-
-    fn encode(&self, events: &[Event]) -> Result<Encoded, Error> {
-        let size = events.iter().map(|event| event.data.len() + 384).sum();
-        let mut buffer = Vec::with_capacity(size);
-        let mut ranges = Vec::with_capacity(events.len());
+        let mut builder = FrameBuilder::new(&self.source, &self.ids, self.max_event_bytes);
         for event in events {
-            let start = buffer.len();
-            frame::encode(event, &self.source, &[], &mut buffer);
-            let bytes = buffer.len() - start;
-            if bytes > self.max_event_bytes {
-                return Err(Error::TooLarge {
-                    id: event.id,
-                    kind: event.kind.clone(),
-                    bytes,
-                    limit: self.max_event_bytes,
-                });
-            }
-            ranges.push(start..buffer.len());
+            builder.add(event)?;
         }
-        Ok(Encoded { buffer, ranges })
+        let frames = builder.finish();
+        let ids: Vec<Uuid> = frames.iter().map(|frame| frame.id).collect();
+        let subjects: Vec<&str> = frames.iter().map(|frame| frame.subject.as_str()).collect();
+        let counts: Vec<i32> = frames.iter().map(|frame| i32::try_from(frame.events).unwrap_or(i32::MAX)).collect();
+        let payloads: Vec<&[u8]> = frames.iter().map(|frame| frame.payload.as_ref()).collect();
+        let row = tx.query_one(APPEND, &[&ids, &subjects, &counts, &payloads]).await?;
+        Ok(Some(row.get::<Xid>(0)?.0))
     }
-}
-
-struct Columns<'a> {
-    ids: Vec<Uuid>,
-    subjects: Vec<&'a str>,
-    kinds: Vec<&'a str>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(events: &'a [Event]) -> Self {
-        Self {
-            ids: events.iter().map(|event| event.id).collect(),
-            subjects: events.iter().map(|event| event.subject.as_str()).collect(),
-            kinds: events.iter().map(|event| event.kind.as_str()).collect(),
-        }
-    }
-}
-
-fn xid(row: &flotilla_postgres::Row) -> Result<u64, Error> {
-    Ok(row.get::<Xid>(0)?.0)
 }

@@ -30,7 +30,7 @@ ON CONFLICT DO NOTHING";
 const GENERATIONS: &str =
     "SELECT generation FROM outbox_generation ORDER BY generation = messaging_generation(), ordinal";
 
-const READ: &str = "SELECT xid, id, subject, event FROM outbox_read($1, $2, $3, $4, $5)";
+const READ: &str = "SELECT xid, id, subject, events, payload FROM outbox_frames($1, $2, $3, $4, $5, $6)";
 
 const ADVANCE: &str = "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 moved AS (
@@ -55,14 +55,14 @@ const OLDEST_CHECKPOINT: &str = "SELECT min(sequence) FROM relay_checkpoint WHER
 
 const BACKLOG: &str = "SELECT pending, age FROM outbox_backlog(10000)";
 
-/// A row as the driver holds it; nothing is copied before the frame is built.
+/// A frame as the driver holds it; nothing is copied before the message is packed.
 pub struct PgOutboxRow(Row, (u64, Uuid));
 
 impl PgOutboxRow {
     /// Reads every column once, so that those that are read again later are known to be there.
     fn of(row: Row) -> Result<Self, Error> {
         let position = (row.get::<Xid>(0)?.0, row.get(1)?);
-        let _: (&str, &[u8]) = (row.get(2)?, row.get(3)?);
+        let _: (&str, i32, &[u8]) = (row.get(2)?, row.get(3)?, row.get(4)?);
         Ok(Self(row, position))
     }
 }
@@ -76,8 +76,12 @@ impl OutboxRow for PgOutboxRow {
         self.0.get(2).unwrap_or_default()
     }
 
-    fn event(&self) -> &[u8] {
-        self.0.get(3).unwrap_or_default()
+    fn events(&self) -> usize {
+        usize::try_from(self.0.get::<i32>(3).unwrap_or_default()).unwrap_or_default()
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.0.get(4).unwrap_or_default()
     }
 }
 
@@ -102,10 +106,19 @@ impl OutboxStore for PgStore {
         self.pool.query(GENERATIONS, &[]).await?.iter().map(|row| row.get(0)).collect()
     }
 
-    async fn read(&self, after: Cursor, settled_only: bool, limit: usize) -> Result<Vec<PgOutboxRow>, Error> {
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let rows =
-            self.pool.query(READ, &[&after.generation, &Xid(after.xid), &after.id, &settled_only, &limit]).await?;
+    async fn read(
+        &self,
+        after: Cursor,
+        settled_only: bool,
+        max_frames: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<PgOutboxRow>, Error> {
+        let frames = i32::try_from(max_frames).unwrap_or(i32::MAX);
+        let bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+        let rows = self
+            .pool
+            .query(READ, &[&after.generation, &Xid(after.xid), &after.id, &settled_only, &frames, &bytes])
+            .await?;
         rows.into_iter().map(PgOutboxRow::of).collect()
     }
 

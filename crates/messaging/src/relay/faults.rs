@@ -42,22 +42,24 @@ impl RelayFaults {
         self.faults.active(Fault::PoisonMessages).is_some()
     }
 
-    /// Adds damaged copies of the events whose turn it is.
+    /// Adds damaged copies of the events whose turn it is, each in a frame of its own.
     #[cold]
     pub(super) fn add_poison<R: OutboxRow>(&self, rows: &[R], packer: &mut Packer) {
         let Some(ids) = &self.ids else { return };
-        for row in rows.iter().filter(|_| self.faults.inject(Fault::PoisonMessages).is_some()) {
-            let Some(event) = decode(row) else { continue };
-            let mut damaged = Vec::new();
-            frame::encode(&damage(event, ids), POISON_SOURCE, &[], &mut damaged);
-            packer.add(row.subject(), &damaged);
+        for (subject, event) in rows.iter().flat_map(|row| decode(row).into_iter().map(|event| (row.subject(), event)))
+        {
+            if self.faults.inject(Fault::PoisonMessages).is_some() {
+                let mut damaged = Vec::new();
+                frame::encode(&damage(event, ids), POISON_SOURCE, &[], &mut damaged);
+                packer.add(subject, ids.next(), 1, &damaged);
+            }
         }
     }
 }
 
-fn decode<R: OutboxRow>(row: &R) -> Option<Event> {
-    let events = frame::decode(row.subject(), &Bytes::copy_from_slice(row.event())).ok()?;
-    events.into_iter().next()?.ok()
+fn decode<R: OutboxRow>(row: &R) -> Vec<Event> {
+    let parts = frame::decode(row.subject(), &Bytes::copy_from_slice(row.payload()));
+    parts.into_iter().flatten().filter_map(Result::ok).collect()
 }
 
 /// Says of which event it is a copy, and nothing else that could be read.

@@ -11,10 +11,10 @@ use super::faults::RelayFaults;
 use super::refusal::Refusals;
 use super::{RelayParts, Stop};
 use crate::broker::{Broker, Pings};
-use crate::frame::{Packer, sampled_traceparent};
+use crate::frame::{Packer, sampled_traceparents};
 use crate::store::{Cursor, Grant, OutboxRow, OutboxStore, StreamMark, StreamRecord};
 
-/// A batch aims at no more than this in memory; larger events make for fewer rows.
+/// A read ends with the frame that reaches this.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Reads for rows that a running transaction still holds back, before the ordinary poll takes over.
 const SEEKS: u32 = 24;
@@ -44,7 +44,6 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
     pings: B::Pings,
     pinged: u64,
     seeks: u32,
-    limit: usize,
     last_read: Instant,
     next_check: Instant,
     pub(super) next_checkpoint: Instant,
@@ -78,7 +77,6 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             pings: parts.broker.pings(&parts.pings).await?,
             pinged: 0,
             seeks: 0,
-            limit: parts.settings.batch,
             last_read: now - parts.settings.gather.0,
             next_check: now,
             next_checkpoint: now,
@@ -121,16 +119,26 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             Some(rows) => rows,
             None => {
                 self.last_read = now;
-                self.parts.store.read(self.cursor, self.in_present(), self.limit).await?
+                self.read(self.cursor).await?
             }
         };
         if rows.is_empty() {
             return self.next_generation().await;
         }
         self.seeks = 0;
-        let full = rows.len() >= self.limit;
+        let full = self.is_full(&rows);
         self.publish(rows, full).await?;
         Ok(full)
+    }
+
+    async fn read(&self, after: Cursor) -> Result<Vec<S::Row>, Stop> {
+        Ok(self.parts.store.read(after, self.in_present(), self.parts.settings.batch, BATCH_BYTES).await?)
+    }
+
+    /// Whether the outbox has more than was read at once.
+    fn is_full(&self, rows: &[S::Row]) -> bool {
+        rows.len() >= self.parts.settings.batch
+            || rows.iter().map(|row| row.payload().len()).sum::<usize>() >= BATCH_BYTES
     }
 
     /// Whether the cursor is in the generation of the present cluster, where transactions may still be running.
@@ -154,28 +162,24 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         let Some(last) = rows.last() else { return Ok(()) };
         let (xid, id) = last.position();
         let reached = Cursor { generation: self.cursor.generation, xid, id };
-        let events = rows.len() as u64;
+        let frames = rows.len() as u64;
+        let events = rows.iter().map(|row| row.events() as u64).sum();
         let span = self.span(&rows);
         let mut packer = Packer::default();
-        let mut bytes = 0;
         for row in &rows {
-            bytes += row.event().len();
-            packer.add(row.subject(), row.event());
+            packer.add(row.subject(), row.position().1, row.events(), row.payload());
         }
         if self.faults.poison() {
             self.faults.add_poison(&rows, &mut packer);
         }
-        self.limit = (BATCH_BYTES * rows.len() / bytes.max(1)).clamp(1, self.parts.settings.batch);
         drop(rows);
 
-        let frames = packer.finish();
-        let count = frames.len() as u64;
+        let messages = packer.finish();
         let started = Instant::now();
-        let publish = self.parts.broker.publish(self.parts.stream.name, self.stream.sequence, frames);
+        let publish = self.parts.broker.publish(self.parts.stream.name, self.stream.sequence, messages);
         let publish = tokio::time::timeout(self.parts.publish_deadline, span.within(publish));
         let (published, ahead) = if full {
-            let read = self.parts.store.read(reached, self.in_present(), self.limit);
-            let (published, ahead) = tokio::join!(publish, read);
+            let (published, ahead) = tokio::join!(publish, self.read(reached));
             (published, Some(ahead?))
         } else {
             (publish.await, None)
@@ -189,7 +193,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
                 self.advance(reached).await?;
                 self.ahead = ahead;
                 self.parts.metrics.published.inc_by(events);
-                self.parts.metrics.frames.inc_by(count);
+                self.parts.metrics.frames.inc_by(frames);
                 self.parts.metrics.publish.observe(started.elapsed().as_secs_f64());
                 Ok(())
             }
@@ -210,13 +214,14 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         if !exported() {
             return Span::none();
         }
-        let members = rows.iter().filter_map(|row| sampled_traceparent(row.event()));
+        let members = rows.iter().flat_map(|row| sampled_traceparents(row.payload()));
         let span = Span::gather(Kind::Producer, || format!("publish {}", self.parts.stream.name), members);
         span.set("messaging.system", "nats");
         span.set("messaging.operation.name", "publish");
         span.set("messaging.operation.type", "send");
         span.set("messaging.destination.name", self.parts.stream.name);
-        span.set("messaging.batch.message_count", i64::try_from(rows.len()).unwrap_or(i64::MAX));
+        let events: usize = rows.iter().map(OutboxRow::events).sum();
+        span.set("messaging.batch.message_count", i64::try_from(events).unwrap_or(i64::MAX));
         span
     }
 

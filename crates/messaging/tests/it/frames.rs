@@ -5,12 +5,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use flotilla_clock::Ids;
 use flotilla_messaging::Event;
-use flotilla_messaging::frame::{self, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Packer};
+use flotilla_messaging::frame::{self, FrameBuilder, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Message, Packer};
 use flotilla_proto::cloudevents::v1::cloud_event::Data;
 use flotilla_proto::cloudevents::v1::cloud_event_attribute_value::Attr;
 use flotilla_proto::cloudevents::v1::{CloudEvent, CloudEventBatch};
 use proptest::prelude::*;
-use prost::Message;
+use prost::Message as _;
 use uuid::Uuid;
 
 use crate::fixtures::{KIND, SUBJECT, event, events};
@@ -94,24 +94,41 @@ proptest! {
     }
 
     #[test]
-    fn packing_keeps_every_event_in_order_within_the_limit(sizes in proptest::collection::vec(1_usize..40_000, 1..40)) {
+    fn every_event_keeps_its_order_within_the_limits(
+        transactions in proptest::collection::vec(proptest::collection::vec(1_usize..40_000, 1..8), 1..12),
+    ) {
         let ids = Ids::system();
         let mut packer = Packer::default();
-        let mut sent = Vec::new();
-        for (number, size) in sizes.iter().enumerate() {
-            let mut event = event(&ids, KIND, &"x".repeat(*size));
-            event.subject = if number % 3 == 0 { "a".to_owned() } else { "b".to_owned() };
-            packer.add(&event.subject, &encode(&event));
-            sent.push(event);
+        let (mut sent, mut made) = (Vec::new(), Vec::new());
+        for sizes in &transactions {
+            let events: Vec<Event> = sizes.iter().enumerate().map(|(number, size)| {
+                let subject = if number % 3 == 0 { "a" } else { "b" };
+                Event { subject: subject.to_owned(), ..event(&ids, KIND, &"x".repeat(*size)) }
+            }).collect();
+            for frame in build(&ids, &events) {
+                let decoded = frame::decode(&frame.subject, &frame.payload).unwrap();
+                prop_assert_eq!(decoded.len(), frame.events);
+                prop_assert!(frame.payload.len() <= MAX_FRAME_BYTES || frame.events == 1);
+                packer.add(&frame.subject, frame.id, frame.events, &frame.payload);
+                made.push((frame.id, frame.payload));
+            }
+            sent.extend(events);
         }
-        let frames = packer.finish();
+        let messages = packer.finish();
         let mut received: Vec<(String, Uuid)> = Vec::new();
-        for frame in &frames {
-            let events = frame::decode(&frame.subject, &frame.payload).unwrap();
-            prop_assert_eq!(events.len(), frame.events);
-            prop_assert!(frame.payload.len() <= MAX_FRAME_BYTES || frame.events == 1);
-            received.extend(events.into_iter().map(|event| event.unwrap()).map(|event| (event.subject, event.id)));
+        for Message { subject, frames, events, payload } in &messages {
+            prop_assert!(payload.len() <= MAX_FRAME_BYTES || *events == 1);
+            let mut rest = payload.clone();
+            for part in frames {
+                let frame = rest.split_to(part.bytes);
+                prop_assert!(made.contains(&(part.id, frame)), "a frame is published as it stands");
+            }
+            prop_assert!(rest.is_empty());
+            let decoded = frame::decode(subject, payload).unwrap();
+            prop_assert_eq!(decoded.len(), *events);
+            received.extend(decoded.into_iter().map(|event| event.unwrap()).map(|event| (event.subject, event.id)));
         }
+        prop_assert_eq!(messages.iter().map(|message| message.frames.len()).sum::<usize>(), made.len());
         for subject in ["a", "b"] {
             let of = |(at, id): &(String, Uuid)| (at == subject).then_some(*id);
             let wanted: Vec<_> = sent.iter().filter(|event| event.subject == subject).map(|event| event.id).collect();
@@ -120,15 +137,38 @@ proptest! {
     }
 }
 
+fn build(ids: &Ids, events: &[Event]) -> Vec<frame::Frame> {
+    let mut builder = FrameBuilder::new("/flotilla/test", ids, usize::MAX);
+    events.iter().for_each(|event| builder.add(event).unwrap());
+    builder.finish()
+}
+
+/// How many events each message has when each of the payloads is a frame of one event.
+fn packed<'a>(payloads: impl IntoIterator<Item = &'a [u8]>) -> Vec<usize> {
+    let mut packer = Packer::default();
+    for payload in payloads {
+        packer.add(SUBJECT, Uuid::from_u128(1), 1, payload);
+    }
+    packer.finish().iter().map(|message| message.events).collect()
+}
+
 #[test]
 fn a_single_event_beyond_the_limit_goes_alone() {
     let ids = Ids::system();
-    let mut packer = Packer::default();
-    for size in [10, MAX_FRAME_BYTES + 1, 10] {
-        packer.add(SUBJECT, &encode(&event(&ids, KIND, &"x".repeat(size))));
-    }
-    let sizes: Vec<usize> = packer.finish().iter().map(|frame| frame.events).collect();
-    assert_eq!(sizes, [1, 1, 1]);
+    let sent = [10, MAX_FRAME_BYTES + 1, 10].map(|size| event(&ids, KIND, &"x".repeat(size)));
+    let frames = build(&ids, &sent);
+    assert_eq!(frames.iter().map(|frame| frame.events).collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(packed(frames.iter().map(|frame| frame.payload.as_ref())), [1, 1, 1]);
+}
+
+#[test]
+fn an_event_with_more_bytes_than_a_message_may_have_is_refused() {
+    let ids = Ids::system();
+    let (small, large) = (event(&ids, KIND, "x"), event(&ids, KIND, &"x".repeat(2_000)));
+    let mut builder = FrameBuilder::new("/flotilla/test", &ids, 2_000);
+    builder.add(&small).unwrap();
+    let error = builder.add(&large).unwrap_err().to_string();
+    assert!(error.contains(&large.id.to_string()) && error.contains("more than the 2000"), "{error}");
 }
 
 #[test]
@@ -179,11 +219,14 @@ fn several_events_in_more_bytes_than_a_frame_has_are_undecodable_as_a_whole() {
 }
 
 #[test]
-fn a_frame_is_closed_when_it_holds_as_many_events_as_it_may() {
-    let mut packer = Packer::default();
-    for _ in 0..2 * MAX_FRAME_EVENTS + 3 {
-        packer.add(SUBJECT, &[0x0a, 0x00]);
-    }
-    let sizes: Vec<usize> = packer.finish().iter().map(|frame| frame.events).collect();
-    assert_eq!(sizes, [MAX_FRAME_EVENTS, MAX_FRAME_EVENTS, 3]);
+fn a_frame_and_a_message_are_closed_when_they_hold_as_many_events_as_they_may() {
+    let ids = Ids::system();
+    let small = Event { aggregate: String::new(), partition_key: String::new(), ..event(&ids, "k", "") };
+    let frames = build(&ids, &vec![small; MAX_FRAME_EVENTS + 3]);
+    assert!(
+        frames.iter().all(|frame| frame.events < MAX_FRAME_EVENTS),
+        "an event of this crate has more than 64 bytes"
+    );
+    let smallest: [&[u8]; 2 * MAX_FRAME_EVENTS + 3] = [&[0x0a, 0x00]; 2 * MAX_FRAME_EVENTS + 3];
+    assert_eq!(packed(smallest), [MAX_FRAME_EVENTS, MAX_FRAME_EVENTS, 3]);
 }

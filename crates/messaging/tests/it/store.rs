@@ -1,11 +1,12 @@
 //! The contract of stores, on each of them.
 
 mod memory {
+    use flotilla_clock::Ids;
     use flotilla_testkit::contract::store::SERVICE;
     use flotilla_testkit::memory::MemoryStore;
 
     async fn new() -> MemoryStore {
-        MemoryStore::new(SERVICE)
+        MemoryStore::new(SERVICE, Ids::system())
     }
 
     flotilla_testkit::store_contract!(
@@ -15,6 +16,7 @@ mod memory {
 }
 
 mod postgres {
+    use flotilla_clock::Ids;
     use flotilla_messaging::postgres::PgStore;
     use flotilla_messaging::{NatsSettings, ParkedSettings, migrations};
     use flotilla_postgres::Pool;
@@ -28,7 +30,7 @@ mod postgres {
         let postgres = database.settings();
         let pool = Pool::connect("system", &postgres.system_url, &postgres, &Registry::new()).unwrap();
         let parked = ParkedSettings { backoff: Duration::from_millis(50).into(), ..ParkedSettings::default() };
-        PgStore::new(SERVICE, pool, &NatsSettings { parked, ..NatsSettings::default() })
+        PgStore::new(SERVICE, pool, &NatsSettings { parked, ..NatsSettings::default() }, Ids::system())
     }
 
     flotilla_testkit::store_contract!(

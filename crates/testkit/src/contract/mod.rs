@@ -33,31 +33,31 @@ macro_rules! broker_contract {
             a_stream_that_does_not_exist_has_no_state_and_no_consumers
             deleting_a_stream_deletes_its_messages_and_consumers
             a_stream_without_losses_has_no_missing_sequences
-            frames_get_consecutive_sequences
+            messages_get_consecutive_sequences
             a_wrong_last_sequence_is_refused
-            a_wrong_last_sequence_stores_none_of_several_frames
+            a_wrong_last_sequence_stores_none_of_several_messages
             publishing_to_a_stream_that_does_not_exist_is_refused
             an_unknown_subject_is_refused
-            a_frame_beyond_the_brokers_limit_is_refused
+            a_message_beyond_the_brokers_limit_is_refused
             a_probe_leaves_nothing_behind
             a_consumer_of_a_stream_that_does_not_exist_is_refused
             a_consumer_reads_all_messages_in_order
-            a_frame_arrives_as_it_was_published
+            a_message_arrives_as_it_was_published
             a_consumer_reads_only_its_own_subjects
             subjects_can_be_added_to_a_consumer
-            a_read_returns_at_most_the_requested_number_of_frames
+            a_read_returns_at_most_the_requested_number_of_messages
             a_read_of_an_empty_stream_returns_nothing
             two_durable_consumers_each_read_everything
             a_consumer_that_has_acked_everything_is_idle
             a_read_fails_after_its_stream_was_deleted
             a_recreated_consumer_starts_at_the_first_message
-            an_acked_frame_is_not_redelivered
-            an_unacked_frame_is_redelivered
-            a_frame_is_redelivered_after_a_nak
+            an_acked_message_is_not_redelivered
+            an_unacked_message_is_redelivered
+            a_message_is_redelivered_after_a_nak
             a_nak_delays_the_redelivery
             progress_extends_the_ack_wait
-            unacked_frames_of_a_dead_consumer_are_redelivered_to_the_next_one
-            two_readers_of_one_durable_consumer_share_its_frames
+            unacked_messages_of_a_dead_consumer_are_redelivered_to_the_next_one
+            two_readers_of_one_durable_consumer_share_its_messages
             a_ping_reaches_all_receivers_of_its_subject
             a_connected_broker_is_up_and_flushes
         }
@@ -71,9 +71,11 @@ macro_rules! broker_contract {
 macro_rules! store_contract {
     (#[$test:meta] $new:path) => {
         $crate::contract_tests! { #[$test] store $new;
-            appended_events_are_read_in_order
-            rows_are_read_after_the_cursor_and_up_to_the_limit
-            a_row_contains_the_encoded_event
+            the_events_of_a_transaction_and_subject_share_a_frame
+            events_beyond_a_full_frame_start_another
+            frames_are_read_after_the_cursor_and_up_to_the_limit
+            a_read_ends_with_the_frame_that_reaches_the_byte_limit
+            a_frame_contains_the_encoded_event
             a_rolled_back_transaction_appends_nothing
             a_dropped_transaction_appends_nothing
             a_row_above_a_running_transaction_is_not_settled
@@ -94,8 +96,6 @@ macro_rules! store_contract {
             a_concurrent_claim_waits_and_gets_the_rest
             undo_rolls_back_to_the_savepoint
             checked_writes_survive_a_later_undo
-            a_kept_reply_is_appended_again_unchanged
-            the_first_reply_to_a_command_is_kept
             a_parked_message_is_due_after_its_wait
             a_message_is_parked_once
             a_dead_letter_is_counted_once_and_copied_to_the_outbox

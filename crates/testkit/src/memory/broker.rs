@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_messaging::broker::{Broker, ConsumerState, StreamConfig, StreamState};
-use flotilla_messaging::frame::Frame;
+use flotilla_messaging::frame::{FramePart, Message};
 use flotilla_messaging::ranges::Ranges;
 use flotilla_messaging::store::StreamMark;
 use flotilla_messaging::{BrokerError, ConsumerSpec};
@@ -42,6 +42,7 @@ struct State {
     full: bool,
     latency: Duration,
     lose_acks: u32,
+    nameless: bool,
     redeliveries: u64,
     created: i64,
     streams: HashMap<String, Stream>,
@@ -55,8 +56,15 @@ struct Stream {
     /// Refuses all messages, even if there is space.
     refuses: bool,
     last: u64,
-    messages: BTreeMap<u64, (String, Bytes)>,
+    messages: BTreeMap<u64, Stored>,
     consumers: HashMap<&'static str, Durable>,
+}
+
+/// A message in a stream.
+struct Stored {
+    subject: String,
+    payload: Bytes,
+    frames: Option<Vec<FramePart>>,
 }
 
 struct Durable {
@@ -92,19 +100,29 @@ impl MemoryBroker {
         self.shared.state.lock().lose_acks = publications;
     }
 
+    /// Messages published from now on don't name their frames, as those of the previous release.
+    pub fn set_nameless(&self, nameless: bool) {
+        self.shared.state.lock().nameless = nameless;
+    }
+
     /// The messages of a stream.
     pub fn messages(&self, stream: &str) -> Vec<(u64, String, Bytes)> {
         let state = self.shared.state.lock();
         state.streams.get(stream).map_or_else(Vec::new, |stream| {
-            stream.messages.iter().map(|(at, (subject, payload))| (*at, subject.clone(), payload.clone())).collect()
+            stream.messages.iter().map(|(at, found)| (*at, found.subject.clone(), found.payload.clone())).collect()
         })
     }
 
     /// Puts a message into a stream, as a foreign writer would.
     pub fn inject(&self, stream: &str, subject: &str, payload: Bytes) {
+        self.inject_frames(stream, subject, payload, None);
+    }
+
+    /// Adds a message to a stream, with or without the names of its frames.
+    pub fn inject_frames(&self, stream: &str, subject: &str, payload: Bytes, frames: Option<Vec<FramePart>>) {
         let mut state = self.shared.state.lock();
         if let Some(stream) = state.streams.get_mut(stream) {
-            stream.store(subject.to_owned(), payload);
+            stream.store(Stored { subject: subject.to_owned(), payload, frames });
         }
         drop(state);
         self.shared.changed.notify_waiters();
@@ -119,7 +137,7 @@ impl MemoryBroker {
                 .values()
                 .map(|durable| {
                     let waiting =
-                        stream.messages.range(durable.next..).filter(|(_, (subject, _))| durable.wants(subject));
+                        stream.messages.range(durable.next..).filter(|(_, found)| durable.wants(&found.subject));
                     durable.pending.len() + waiting.count()
                 })
                 .sum()
@@ -151,9 +169,9 @@ impl Stream {
         }
     }
 
-    fn store(&mut self, subject: String, payload: Bytes) -> u64 {
+    fn store(&mut self, message: Stored) -> u64 {
         self.last += 1;
-        self.messages.insert(self.last, (subject, payload));
+        self.messages.insert(self.last, message);
         self.last
     }
 }
@@ -228,7 +246,7 @@ impl Broker for MemoryBroker {
         if self.reach()?.full { Err(BrokerError::Unavailable("no space left".to_owned())) } else { Ok(()) }
     }
 
-    async fn publish(&self, stream: &str, last: u64, frames: Vec<Frame>) -> Result<Vec<u64>, BrokerError> {
+    async fn publish(&self, stream: &str, last: u64, messages: Vec<Message>) -> Result<Vec<u64>, BrokerError> {
         tokio::task::yield_now().await;
         let latency = self.shared.state.lock().latency;
         if !latency.is_zero() {
@@ -237,24 +255,26 @@ impl Broker for MemoryBroker {
         let mut state = self.reach()?;
         let lost = state.lose_acks > 0;
         state.lose_acks = state.lose_acks.saturating_sub(1);
-        let full = state.full;
+        let (full, nameless) = (state.full, state.nameless);
         let Some(found) = state.streams.get_mut(stream) else { return Err(BrokerError::NoStream(stream.to_owned())) };
         found.refuses |= full;
         if found.refuses {
             return Err(BrokerError::Unavailable("no space left".to_owned()));
         }
-        let mut sequences = Vec::with_capacity(frames.len());
+        let mut sequences = Vec::with_capacity(messages.len());
         let mut refused = None;
-        for (frame, expected) in frames.into_iter().zip(last..) {
-            if !found.subjects.iter().any(|pattern| matches(pattern, &frame.subject)) {
-                return Err(BrokerError::NoStream(frame.subject));
+        for (message, expected) in messages.into_iter().zip(last..) {
+            if !found.subjects.iter().any(|pattern| matches(pattern, &message.subject)) {
+                return Err(BrokerError::NoStream(message.subject));
             }
-            if frame.payload.len() > MAX_MESSAGE_BYTES {
-                return Err(BrokerError::Refused(format!("{} bytes in one message", frame.payload.len())));
+            if message.payload.len() > MAX_MESSAGE_BYTES {
+                return Err(BrokerError::Refused(format!("{} bytes in one message", message.payload.len())));
             }
             // As in NATS: each frame is checked by itself, and an expected zero means no check.
             if found.last == expected || expected == 0 {
-                sequences.push(found.store(frame.subject, frame.payload));
+                let Message { subject, payload, frames, .. } = message;
+                let frames = Some(frames).filter(|_| !nameless);
+                sequences.push(found.store(Stored { subject, payload, frames }));
             } else {
                 refused = Some(format!("it is {}, not {expected}", found.last));
             }

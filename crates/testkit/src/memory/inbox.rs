@@ -43,22 +43,10 @@ impl InboxStore for MemoryStore {
         Ok(fresh)
     }
 
-    async fn repeat_replies(&self, tx: &mut MemoryTx, consumer: &'static str, ids: &[Uuid]) -> Result<u64, StoreError> {
-        let replies: Vec<Event> = {
-            let state = self.shared.state.lock();
-            ids.iter().filter_map(|id| state.replies.get(&(consumer, *id)).cloned()).collect()
-        };
-        tx.append(&replies);
-        Ok(replies.len() as u64)
-    }
-
     async fn write(&self, tx: &mut MemoryTx, consumer: &'static str, effects: &Effects) -> Result<u64, Error> {
         tokio::task::yield_now().await;
         fit(&effects.events)?;
         tx.append(&effects.events);
-        for (command, reply) in &effects.replies {
-            tx.writes.replies.push((consumer, *command, effects.events[*reply].clone()));
-        }
         let mut buried = 0;
         for parked in &effects.parked {
             let id = parked.event.id;

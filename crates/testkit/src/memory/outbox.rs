@@ -24,11 +24,15 @@ impl OutboxRow for MemoryRow {
     }
 
     fn subject(&self) -> &str {
-        &self.entry.subject
+        &self.entry.frame.subject
     }
 
-    fn event(&self) -> &[u8] {
-        &self.entry.encoded
+    fn events(&self) -> usize {
+        self.entry.frame.events
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.entry.frame.payload
     }
 }
 
@@ -74,15 +78,27 @@ impl OutboxStore for MemoryStore {
         Ok(state.generations.clone())
     }
 
-    async fn read(&self, after: Cursor, settled_only: bool, limit: usize) -> Result<Vec<MemoryRow>, StoreError> {
+    async fn read(
+        &self,
+        after: Cursor,
+        settled_only: bool,
+        max_frames: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<MemoryRow>, StoreError> {
         tokio::task::yield_now().await;
         let state = self.shared.state.lock();
         let settled = state.running.first().copied().unwrap_or(state.last_xid + 1);
+        let mut bytes = 0;
         Ok(state
             .outbox
             .range((Bound::Excluded(after), Bound::Unbounded))
             .filter(|(place, _)| place.generation == after.generation && (!settled_only || place.xid < settled))
-            .take(limit)
+            .take(max_frames)
+            .take_while(|(_, entry)| {
+                let more = bytes < max_bytes;
+                bytes += entry.frame.payload.len();
+                more
+            })
             .map(|(place, entry)| MemoryRow { position: (place.xid, place.id), entry: entry.clone() })
             .collect())
     }

@@ -1,8 +1,10 @@
 //! The in-memory store: transactions with ids, savepoints and rollback over maps.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
+use flotilla_clock::Ids;
+use flotilla_messaging::frame::{self, Frame, FrameBuilder};
 use flotilla_messaging::store::{ConsumerLoss, Cursor, StreamMark, StreamRecord};
 use flotilla_messaging::{Event, StoreError, Waker};
 use flotilla_postgres::ErrorKind;
@@ -51,6 +53,7 @@ pub(super) struct Shared {
     /// Held from the first claim to the end of a transaction: two transactions never claim at once.
     pub(super) claims: Arc<tokio::sync::Mutex<()>>,
     pub(super) waker: Waker,
+    pub(super) ids: Ids,
 }
 
 #[derive(Default)]
@@ -65,7 +68,6 @@ pub(super) struct State {
     pub(super) record: Option<StreamRecord>,
     pub(super) losses: Vec<ConsumerLoss>,
     pub(super) inbox: HashSet<(&'static str, Uuid)>,
-    pub(super) replies: HashMap<(&'static str, Uuid), Event>,
     pub(super) parked: BTreeMap<(&'static str, Uuid), ParkedRow>,
     /// Parked messages that a transaction is processing.
     pub(super) locked: HashSet<(&'static str, Uuid)>,
@@ -75,9 +77,7 @@ pub(super) struct State {
 
 #[derive(Debug, Clone)]
 pub(super) struct OutboxEntry {
-    pub(super) subject: String,
-    pub(super) encoded: Vec<u8>,
-    pub(super) event: Event,
+    pub(super) frame: Frame,
     pub(super) since: Instant,
 }
 
@@ -93,9 +93,9 @@ pub(super) struct LeaseRow {
 /// The writes of a transaction so far.
 #[derive(Default, Clone)]
 pub(super) struct Writes {
-    pub(super) outbox: Vec<Event>,
+    /// What was appended together shares frames.
+    pub(super) outbox: Vec<Vec<Event>>,
     pub(super) inbox: Vec<(&'static str, Uuid)>,
-    pub(super) replies: Vec<(&'static str, Uuid, Event)>,
     pub(super) parked: Vec<(&'static str, Uuid, Option<ParkedRow>)>,
     pub(super) values: BTreeMap<String, i64>,
 }
@@ -111,11 +111,11 @@ pub struct MemoryTx {
 }
 
 impl MemoryStore {
-    /// Empty tables of a service.
-    pub fn new(service: &'static str) -> Self {
+    /// Empty tables of a service, whose frames get their ids from `ids`.
+    pub fn new(service: &'static str, ids: Ids) -> Self {
         let state = State { generation: 1, generations: vec![1], ..State::default() };
-        let shared = Shared { service, state: Mutex::new(state), claims: Arc::default(), waker: Waker::default() };
-        Self { shared: Arc::new(shared) }
+        let (claims, waker) = (Arc::default(), Waker::default());
+        Self { shared: Arc::new(Shared { service, state: Mutex::new(state), claims, waker, ids }) }
     }
 
     /// The waker of this store's relay.
@@ -156,9 +156,14 @@ impl MemoryStore {
             .collect()
     }
 
-    /// All committed outbox rows, in the order of transaction ids.
+    /// All committed events of the outbox, in the order of transaction ids.
     pub fn outbox(&self) -> Vec<Event> {
-        self.shared.state.lock().outbox.values().map(|entry| entry.event.clone()).collect()
+        self.frames().iter().flat_map(events).collect()
+    }
+
+    /// All committed frames of the outbox, in the order of transaction ids.
+    pub fn frames(&self) -> Vec<Frame> {
+        self.shared.state.lock().outbox.values().map(|entry| entry.frame.clone()).collect()
     }
 
     /// All parked messages.
@@ -213,6 +218,11 @@ impl State {
     }
 }
 
+fn events(frame: &Frame) -> Vec<Event> {
+    let events = frame::decode(&frame.subject, &frame.payload).expect("a frame");
+    events.into_iter().map(|event| event.expect("an event")).collect()
+}
+
 pub(super) fn broken(kind: ErrorKind) -> StoreError {
     StoreError::new(kind, format!("planted fault: {}", kind.as_str()))
 }
@@ -234,7 +244,7 @@ impl MemoryTx {
     pub fn append(&mut self, events: &[Event]) {
         if !events.is_empty() {
             self.begin_writing();
-            self.writes.outbox.extend_from_slice(events);
+            self.writes.outbox.push(events.to_vec());
         }
     }
 
@@ -265,7 +275,7 @@ impl MemoryTx {
             if !writes.outbox.is_empty() {
                 self.shared.waker.appended(xid);
             }
-            state.apply(xid, writes, self.shared.service);
+            state.apply(xid, writes, &self.shared);
         }
         drop(state);
         self.shared.waker.wake();
@@ -277,18 +287,18 @@ impl MemoryTx {
 }
 
 impl State {
-    fn apply(&mut self, xid: u64, writes: Writes, service: &str) {
+    fn apply(&mut self, xid: u64, writes: Writes, shared: &Shared) {
         let generation = self.generation;
-        for event in writes.outbox {
-            let mut encoded = Vec::new();
-            flotilla_messaging::frame::encode(&event, &flotilla_messaging::source_of(service), &[], &mut encoded);
-            let entry = OutboxEntry { subject: event.subject.clone(), encoded, event, since: Instant::now() };
-            self.outbox.insert(Cursor { generation, xid, id: entry.event.id }, entry);
+        let source = flotilla_messaging::source_of(shared.service);
+        for events in &writes.outbox {
+            let mut builder = FrameBuilder::new(&source, &shared.ids, usize::MAX);
+            events.iter().for_each(|event| builder.add(event).expect("no event is too large"));
+            for frame in builder.finish() {
+                let place = Cursor { generation, xid, id: frame.id };
+                self.outbox.insert(place, OutboxEntry { frame, since: Instant::now() });
+            }
         }
         self.inbox.extend(writes.inbox);
-        for (consumer, id, reply) in writes.replies {
-            self.replies.entry((consumer, id)).or_insert(reply);
-        }
         for (consumer, id, row) in writes.parked {
             match row {
                 Some(row) => self.parked.insert((consumer, id), row),

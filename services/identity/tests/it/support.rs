@@ -19,7 +19,7 @@ use flotilla_proto::identity::v1::{
 };
 use flotilla_rpc::Channel;
 use flotilla_telemetry::Registry;
-use flotilla_testkit::{Database, ServiceHarness, Stack, TIMEOUT, assert_nothing_left, eventually, stack};
+use flotilla_testkit::{Database, ServiceHarness, Stack, TIMEOUT, assert_nothing_left, stack};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
@@ -226,13 +226,4 @@ impl Handler<Tx> for Recorder {
         }
         Ok(events.iter().map(|_| Outcome::Done(Vec::new())).collect())
     }
-}
-
-/// Waits until a count is as expected.
-pub async fn counts(world: &World, sql: &str, expected: i64) {
-    eventually(sql, TIMEOUT, || async {
-        let count = world.count(sql).await;
-        if count == expected { Ok(()) } else { Err(format!("{count} instead of {expected}")) }
-    })
-    .await;
 }

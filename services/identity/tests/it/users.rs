@@ -7,7 +7,7 @@ use flotilla_testkit::reason;
 use prost_types::FieldMask;
 use tonic::Code;
 
-use crate::support::{PASSWORD, World, counts, sign_up};
+use crate::support::{PASSWORD, World, sign_up};
 
 fn get(name: &str) -> GetUserRequest {
     GetUserRequest { name: name.into() }
@@ -160,7 +160,7 @@ async fn an_update_changes_the_masked_fields_and_publishes_an_event() {
     // What changes nothing leaves no trace.
     let same = User { name: ann.name.clone(), display_name: "Anna".into(), ..User::default() };
     assert_eq!(own.update_user(update(same, &[])).await.unwrap().into_inner(), changed);
-    counts(&world, "SELECT count(*) FROM outbox WHERE kind = 'flotilla.identity.v1.UserUpdated'", 1).await;
+    assert_eq!(world.database.outbox_of::<UserUpdated>().await.len(), 1);
     world.finish().await;
 }
 

@@ -69,6 +69,17 @@ impl Book {
         }
     }
 
+    /// Whether a command was carried out before, and is answered by what happened then.
+    #[must_use]
+    pub fn is_repeat(&self, command: &Command) -> bool {
+        let known = self.reservations.get(&command.order()).map(|known| &known.state);
+        match command {
+            Command::Reserve { .. } => known.is_some(),
+            Command::Release { .. } => matches!(known, Some(State::Released | State::Tombstone)),
+            Command::Commit { .. } => matches!(known, Some(State::Committed)),
+        }
+    }
+
     /// What is to be written.
     #[must_use]
     pub fn close(mut self) -> Changes {
@@ -290,10 +301,13 @@ mod tests {
     fn a_repeat_is_answered_by_what_happened() {
         let mut book = book(&[("a", 5, 0)]);
         let ask = reserve(1, &[("a", 2)]);
+        assert!(!book.is_repeat(&ask) && !book.is_repeat(&release(1)) && !book.is_repeat(&commit(1)));
         assert_eq!(book.apply(&ask), reserved());
+        assert!(book.is_repeat(&ask) && !book.is_repeat(&release(1)) && !book.is_repeat(&commit(1)));
         assert_eq!(book.apply(&ask), reserved());
         assert_eq!(level(&book, "a"), (5, 2));
         assert_eq!(book.apply(&release(1)), Verdict::Released { held: true });
+        assert!(book.is_repeat(&release(1)));
         assert_eq!(book.apply(&release(1)), Verdict::Released { held: true });
         assert_eq!(book.apply(&ask), rejected(Rejection::Released, &[]));
         assert_eq!(level(&book, "a"), (5, 0));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flotilla_clock::Ids;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry as Messages, Unreadable};
+use flotilla_messaging::{Claim, Event, Handler, HandlerError, Outcome, Registry as Messages, Unreadable};
 use flotilla_postgres::Tx;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
@@ -47,6 +47,11 @@ impl Handler<Tx> for Commands {
         self.messages.knows(kind)
     }
 
+    /// An order's reservation is the key.
+    fn claims(&self) -> Claim {
+        Claim::Frame
+    }
+
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
         let read: Vec<Result<Command, Unreadable>> = events.iter().map(|event| self.messages.read(event)).collect();
         let commands: Vec<Command> = read.iter().filter_map(|command| command.as_ref().ok()).cloned().collect();
@@ -60,9 +65,12 @@ impl Handler<Tx> for Commands {
             .zip(read)
             .map(|(event, command)| match command {
                 Ok(command) => {
+                    let repeated = book.is_repeat(&command);
                     let verdict = book.apply(&command);
                     trace::decided(event, &command, &verdict);
-                    verdicts.push(label(&verdict));
+                    if !repeated {
+                        verdicts.push(label(&verdict));
+                    }
                     replies::outcome(&self.ids, event, command.order(), verdict)
                 }
                 Err(why) => malformed(Some(why)),
@@ -75,7 +83,7 @@ impl Handler<Tx> for Commands {
     }
 }
 
-/// Counts what a committed batch decided: neither a redelivery nor a rollback counts twice.
+/// Counts what a committed batch decided: neither a repeat nor a rollback counts twice.
 fn count(counters: &IntCounterVec, stock_outs: &IntCounter, verdicts: &[&'static str]) {
     for verdict in verdicts {
         counters.with_label_values(&[verdict]).inc();

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry, Unreadable};
+use flotilla_messaging::{Claim, Event, Handler, HandlerError, Outcome, Registry, Unreadable};
 use flotilla_postgres::Tx;
 use flotilla_proto::events::consumers;
 use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
@@ -43,6 +43,11 @@ impl Prices {
 impl Handler<Tx> for Prices {
     fn knows(&self, kind: &str) -> bool {
         self.registry.knows(kind)
+    }
+
+    /// A price is as the catalogue has it.
+    fn claims(&self) -> Claim {
+        Claim::Frame
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {

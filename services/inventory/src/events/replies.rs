@@ -26,7 +26,7 @@ pub fn outcome(ids: &Ids, command: &Event, order: Uuid, verdict: Verdict) -> Out
         Verdict::TooEarly(why) => return Outcome::RetryLater(why.to_owned()),
         Verdict::Absurd(why) => return Outcome::DeadLetter(why.to_owned()),
     };
-    Outcome::Replied { reply: reply.caused_by(command), more: Vec::new() }
+    Outcome::Done(vec![reply.caused_by(command)])
 }
 
 /// Asks orders whether to release or commit a reservation; `notice` counts the repeats.
@@ -36,8 +36,9 @@ pub fn expired(ids: &Ids, order: Uuid, notice: i32) -> Event {
     Event::new(ids.next(), &message, order, notice.into(), ids.now())
 }
 
+/// A command that is sent again is answered under the same id, so that nobody takes the answer for another.
 fn reply<M: prost::Message + Published>(ids: &Ids, order: Uuid, message: &M) -> Event {
-    Event::new(ids.next(), message, order, 0, ids.now())
+    Event::keyed(order, message, order, 0, ids.now())
 }
 
 fn wire(rejection: Rejection) -> StockRejection {

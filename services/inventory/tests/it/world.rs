@@ -4,7 +4,7 @@ use flotilla_auth::Role;
 use flotilla_clock::Ids;
 use flotilla_inventory::config::HoldSettings;
 use flotilla_inventory::{Inventory, Settings};
-use flotilla_messaging::{Event, frame};
+use flotilla_messaging::Event;
 use flotilla_proto::events::{Published, streams};
 use flotilla_proto::google::r#type::Money;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
@@ -155,15 +155,12 @@ impl World {
 
     /// Every event of this type that inventory has published, in the order of the outbox.
     pub async fn published<M: prost::Name>(&self) -> Vec<Event> {
-        let sql = "SELECT subject, event FROM outbox WHERE kind = $1 ORDER BY xid, id";
-        let rows = self.database.query(sql, &[&M::full_name()]).await;
-        rows.iter().map(|row| decode(row.get(0), row.get(1))).collect()
+        self.database.outbox_of::<M>().await
     }
 
     /// Every reply to a command, repeats included.
     pub async fn answers(&self, command: &Event) -> Vec<Event> {
-        let rows = self.database.query("SELECT subject, event FROM outbox ORDER BY xid, id", &[]).await;
-        let all = rows.iter().map(|row| decode(row.get(0), row.get(1)));
+        let all = self.database.outbox().await.into_iter();
         all.filter(|event| event.causation_id == Some(command.id)).collect()
     }
 
@@ -214,10 +211,6 @@ impl World {
         let broken: Vec<String> = self.database.query(sql, &[]).await.iter().map(|row| row.get(0)).collect();
         assert!(broken.is_empty(), "the books of {broken:?} don't balance");
     }
-}
-
-fn decode(subject: &str, event: Vec<u8>) -> Event {
-    frame::decode(subject, &event.into()).unwrap().remove(0).unwrap()
 }
 
 pub fn usd(units: i64, cents: i32) -> Money {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry};
+use flotilla_messaging::{Claim, Event, Handler, HandlerError, Outcome, Registry};
 use flotilla_postgres::Tx;
 
 use crate::{
@@ -23,6 +23,11 @@ pub struct Products {
 impl Handler<Tx> for Products {
     fn knows(&self, kind: &str) -> bool {
         self.registry.knows(kind)
+    }
+
+    /// A product's version is the key.
+    fn claims(&self) -> Claim {
+        Claim::Frame
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use flotilla_clock::Ids;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry, Unreadable};
+use flotilla_messaging::{Claim, Event, Handler, HandlerError, Outcome, Registry, Unreadable};
 use flotilla_postgres::Tx;
 
 use super::Reply;
@@ -30,6 +30,11 @@ pub struct Replies {
 impl Handler<Tx> for Replies {
     fn knows(&self, kind: &str) -> bool {
         self.registry.knows(kind)
+    }
+
+    /// An order's saga is the key: any reply is legal in any state.
+    fn claims(&self) -> Claim {
+        Claim::Frame
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {

@@ -110,12 +110,12 @@ async fn a_reply_that_comes_twice_is_applied_once() {
     let reserved = world.others.reserved(order);
     world.others.publish(std::slice::from_ref(&reserved)).await;
     world.others.publish(&[reserved.clone(), reserved.clone()]).await;
-    // The same reply under another id: a repeat that the inbox doesn't know.
+    // The same reply under another id.
     world.others.publish(&[world.others.reserved(order)]).await;
     world.others.wait_for(order, "ChargePayment").await;
-    eventually("both replies journalled", TIMEOUT, || async {
+    eventually("the reply of each frame is journalled", TIMEOUT, || async {
         let sql = "SELECT count(*) FROM saga_journal WHERE kind = 'StockReserved'";
-        world.database.value::<i64>(sql, &[]).await == 2
+        world.database.value::<i64>(sql, &[]).await == 3
     })
     .await;
     world.others.publish(&[world.others.charged(order)]).await;

@@ -106,6 +106,18 @@ impl<'ids> Book<'ids> {
         }
     }
 
+    /// Whether an order's charge was decided before, and is answered by that.
+    #[must_use]
+    pub fn knows(&self, order: Uuid) -> bool {
+        self.find(order).is_some()
+    }
+
+    /// Whether an order's refund was carried out before, and is answered by that.
+    #[must_use]
+    pub fn is_refunded(&self, order: Uuid) -> bool {
+        self.find(order).is_some_and(|known| matches!(known.state, ChargeState::Refunded | ChargeState::Tombstone))
+    }
+
     /// Takes an order's total from its customer's account, once for each order.
     pub fn charge(&mut self, order: Uuid, customer: Uuid, amount: Amount) -> Charged {
         if let Some(known) = self.find(order) {

@@ -5,10 +5,7 @@ use flotilla_messaging::{Event, Unreadable, registry::uuid};
 use flotilla_money::{Amount, Currency};
 use flotilla_proto::payments::v1::{ChargePayment, PaymentCharged, PaymentDeclined};
 
-use super::{
-    commands::{Command, Target},
-    event,
-};
+use super::commands::{Command, Target};
 use crate::domain::Charged;
 
 pub fn read(message: &ChargePayment) -> Result<Command, Unreadable> {
@@ -28,11 +25,11 @@ pub fn reply(ids: &Ids, target: Target, answer: Charged) -> Event {
         Charged::Paid(Amount { minor, currency }) => {
             let currency_code = currency.code().to_owned();
             let charged = PaymentCharged { order_id, customer_id, amount_minor: minor, currency_code };
-            event(ids, &charged, target.customer)
+            super::reply(ids, &charged, target)
         }
         Charged::Declined(decline) => {
             let declined = PaymentDeclined { order_id, customer_id, decline: decline.into() };
-            event(ids, &declined, target.customer)
+            super::reply(ids, &declined, target)
         }
     }
 }

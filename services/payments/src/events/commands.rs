@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use flotilla_clock::Ids;
 use flotilla_fault::{Fault, Faults};
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry, Unreadable};
+use flotilla_messaging::{Claim, Event, Handler, HandlerError, Outcome, Registry, Unreadable};
 use flotilla_money::Amount;
 use flotilla_postgres::Tx;
 use flotilla_proto::payments::v1::PaymentDecline;
@@ -83,7 +83,7 @@ impl Commands {
             .zip(commands)
             .map(|(event, command)| {
                 match command.and_then(|command| self.carry_out(&mut book, &mut decisions, event, command)) {
-                    Ok(reply) => Outcome::Replied { reply: reply.caused_by(event), more: Vec::new() },
+                    Ok(reply) => Outcome::Done(vec![reply.caused_by(event)]),
                     Err(reason) => Outcome::DeadLetter(reason),
                 }
             })
@@ -100,17 +100,23 @@ impl Commands {
     ) -> Result<Event, Unreadable> {
         match command {
             Command::Charge(target, amount) => {
+                let repeated = book.knows(target.order);
                 let answer = match self.faults.inject(Fault::DeclinedPayments) {
                     None => book.charge(target.order, target.customer, amount),
                     Some(_) => book.decline(target.order, target.customer, amount, PaymentDecline::Refused),
                 };
-                decisions.charged(answer);
+                if !repeated {
+                    decisions.charged(answer);
+                }
                 trace::charged(event, target, answer);
                 Ok(charge_payment::reply(&self.ids, target, answer))
             }
             Command::Refund(target) => {
+                let repeated = book.is_refunded(target.order);
                 let answer = book.refund(target.order, target.customer).map_err(|error| error.to_string())?;
-                decisions.refunded(answer);
+                if !repeated {
+                    decisions.refunded(answer);
+                }
                 trace::refunded(event, target, answer);
                 Ok(refund_payment::reply(&self.ids, target, answer))
             }
@@ -122,6 +128,11 @@ impl Commands {
 impl Handler<Tx> for Commands {
     fn knows(&self, kind: &str) -> bool {
         self.registry.knows(kind)
+    }
+
+    /// An order's charge is the key.
+    fn claims(&self) -> Claim {
+        Claim::Frame
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {

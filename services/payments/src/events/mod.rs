@@ -41,6 +41,12 @@ fn parse_user(name: &str) -> Result<Uuid, Unreadable> {
     uuid("user", name.strip_prefix("users/").unwrap_or(name))
 }
 
+/// The answer to a command about an order, on its customer's account. A command that is sent again is answered under the same
+/// id, so that nobody takes the answer for another.
+pub fn reply<M: Message + Published>(ids: &Ids, message: &M, target: commands::Target) -> Event {
+    Event::keyed(target.order, message, target.customer, 0, ids.now())
+}
+
 /// An event about a customer's account.
 pub fn event<M: Message + Published>(ids: &Ids, message: &M, customer: Uuid) -> Event {
     Event::new(ids.next(), message, customer, 0, ids.now())

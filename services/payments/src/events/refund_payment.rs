@@ -4,10 +4,7 @@ use flotilla_clock::Ids;
 use flotilla_messaging::{Event, Unreadable, registry::uuid};
 use flotilla_proto::payments::v1::{PaymentRefunded, RefundPayment};
 
-use super::{
-    commands::{Command, Target},
-    event,
-};
+use super::commands::{Command, Target};
 use crate::domain::Refunded;
 
 pub fn read(message: &RefundPayment) -> Result<Command, Unreadable> {
@@ -25,5 +22,5 @@ pub fn reply(ids: &Ids, target: Target, answer: Refunded) -> Event {
         amount_minor: answer.returned.map_or(0, |amount| amount.minor),
         currency_code: answer.returned.map(|amount| amount.currency.code().to_owned()).unwrap_or_default(),
     };
-    event(ids, &refunded, target.customer)
+    super::reply(ids, &refunded, target)
 }

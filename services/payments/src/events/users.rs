@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry};
+use flotilla_messaging::{Claim, Event, Handler, HandlerError, Outcome, Registry};
 use flotilla_money::Currency;
 use flotilla_postgres::Tx;
 use uuid::Uuid;
@@ -38,6 +38,11 @@ impl UserEvents {
 impl Handler<Tx> for UserEvents {
     fn knows(&self, kind: &str) -> bool {
         self.registry.knows(kind)
+    }
+
+    /// An account opens once and closes once.
+    fn claims(&self) -> Claim {
+        Claim::Frame
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use flotilla_clock::Ids;
 use flotilla_messaging::{
-    ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outbox, Outcome, StreamSpec, migrations,
+    Claim, ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outbox, Outcome, StreamSpec, migrations,
 };
 use flotilla_postgres::{Pool, Tx};
 use flotilla_proto::events::consumers;
@@ -60,7 +60,12 @@ impl Peer {
     /// The reply to a message, once it is there.
     pub async fn reply(&self, to: &Event) -> Event {
         let what = format!("reply to {}", to.kind);
-        eventually(&what, TIMEOUT, || async { self.received.lock().unwrap().get(&to.id).cloned() }).await
+        eventually(&what, TIMEOUT, || async { self.replied(to) }).await
+    }
+
+    /// The reply to a message, if it is there.
+    pub fn replied(&self, to: &Event) -> Option<Event> {
+        self.received.lock().unwrap().get(&to.id).cloned()
     }
 
     /// The events that no message caused, such as top-ups.
@@ -75,6 +80,11 @@ struct Recorder(Received);
 impl Handler<Tx> for Recorder {
     fn knows(&self, _: &str) -> bool {
         true
+    }
+
+    /// A repeated reply is recorded again, by the command that it names.
+    fn claims(&self) -> Claim {
+        Claim::Frame
     }
 
     async fn handle(&self, _: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {

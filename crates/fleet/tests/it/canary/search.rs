@@ -75,7 +75,7 @@ pub async fn streams(databases: &Databases, planted: &str) -> Vec<Sink> {
 pub async fn tables(databases: &Databases, planted: &str) -> Vec<Sink> {
     let mut sinks = Vec::new();
     for service in DATABASES {
-        let outbox = "SELECT subject, kind, event FROM outbox";
+        let outbox = "SELECT subject, events::text, event FROM outbox";
         let parked = "SELECT consumer || ' ' || subject || ' ' || kind, reason, event FROM parked";
         for (what, sql) in [("outbox", outbox), ("parked", parked)] {
             let rows = databases.rows(service, sql).await.unwrap();

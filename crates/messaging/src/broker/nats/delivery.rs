@@ -1,4 +1,4 @@
-//! What comes from NATS: frames of a durable consumer, and pings.
+//! What comes from NATS: messages of a durable consumer, and pings.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt};
 use super::unavailable;
 use crate::broker::{Delivery, Pings, Subscription};
 use crate::error::BrokerError;
+use crate::frame::{FRAMES_HEADER, FramePart, parse_frames};
 
 /// A durable consumer's open pull requests.
 pub struct NatsSubscription {
@@ -25,18 +26,18 @@ impl NatsSubscription {
 impl Subscription for NatsSubscription {
     type Delivery = NatsDelivery;
 
-    async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<NatsDelivery>, BrokerError> {
+    async fn next(&mut self, max_messages: usize, wait: Duration) -> Result<Vec<NatsDelivery>, BrokerError> {
         let Ok(first) = tokio::time::timeout(wait, self.messages.next()).await else { return Ok(Vec::new()) };
         let gone = || BrokerError::ConsumerGone("the pull requests ended".to_owned());
-        let mut frames = vec![NatsDelivery(first.ok_or_else(gone)?.map_err(|error| ended(&error))?)];
-        while frames.len() < max_frames {
+        let mut taken = vec![NatsDelivery(first.ok_or_else(gone)?.map_err(|error| ended(&error))?)];
+        while taken.len() < max_messages {
             match self.messages.next().now_or_never() {
-                Some(Some(Ok(message))) => frames.push(NatsDelivery(message)),
+                Some(Some(Ok(message))) => taken.push(NatsDelivery(message)),
                 // What came is handled first; if the fault stays, the next call meets it.
                 Some(_) | None => break,
             }
         }
-        Ok(frames)
+        Ok(taken)
     }
 }
 
@@ -44,12 +45,17 @@ fn ended(error: &async_nats::jetstream::consumer::pull::MessagesError) -> Broker
     BrokerError::ConsumerGone(error.to_string())
 }
 
-/// One frame from JetStream.
+/// One message from JetStream.
 pub struct NatsDelivery(async_nats::jetstream::Message);
 
 impl Delivery for NatsDelivery {
     fn payload(&self) -> &Bytes {
         &self.0.payload
+    }
+
+    fn frames(&self) -> Option<Vec<FramePart>> {
+        let value = self.0.headers.as_ref()?.get(FRAMES_HEADER)?;
+        parse_frames(value.as_str(), self.0.payload.len())
     }
 
     fn subject(&self) -> &str {

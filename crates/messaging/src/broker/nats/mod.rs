@@ -39,7 +39,7 @@ use self::streams::state;
 use super::{Broker, ConsumerState, StreamConfig, StreamState};
 use crate::{
     error::{BrokerError, Error},
-    frame::Frame,
+    frame::{FRAMES_HEADER, Message, write_frames},
     ranges::Ranges,
     settings::NatsSettings,
     spec::ConsumerSpec,
@@ -229,14 +229,18 @@ impl Broker for NatsBroker {
         self.try_to_store(subject, bytes).await
     }
 
-    async fn publish(&self, stream: &str, last: u64, frames: Vec<Frame>) -> Result<Vec<u64>, BrokerError> {
+    async fn publish(&self, stream: &str, last: u64, messages: Vec<Message>) -> Result<Vec<u64>, BrokerError> {
         // Nothing may wait in the client's queue for a server that isn't there.
         self.connected()?;
         let publish = async {
-            let mut acks = Vec::with_capacity(frames.len());
-            for (frame, expected) in frames.into_iter().zip(last..) {
-                let message = PublishMessage::build().payload(frame.payload).expected_last_sequence(expected);
-                let ack = self.shared.jetstream.send_publish(frame.subject, message).await.map_err(failed(stream))?;
+            let mut acks = Vec::with_capacity(messages.len());
+            for (message, expected) in messages.into_iter().zip(last..) {
+                let outbound = PublishMessage::build()
+                    .payload(message.payload)
+                    .header(FRAMES_HEADER, write_frames(&message.frames))
+                    .expected_last_sequence(expected);
+                let ack =
+                    self.shared.jetstream.send_publish(message.subject, outbound).await.map_err(failed(stream))?;
                 acks.push(ack.into_future().map(|ack| ack.map_err(failed(stream))));
             }
             let mut sequences = Vec::with_capacity(acks.len());

@@ -9,7 +9,7 @@ use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::StoreFault;
 
 use super::{Counting, Failing, HORIZON, STREAM, World, eventually};
-use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, UNKNOWN, event, events};
+use crate::fixtures::{COMMAND, KIND, SUBJECT, UNKNOWN, event, events};
 use crate::log::Warnings;
 
 fn payload(events: &[Event]) -> Bytes {
@@ -62,23 +62,6 @@ async fn an_event_that_comes_twice_in_one_frame_is_applied_once() {
     world.broker.inject(STREAM, SUBJECT, payload(&doubled));
     eventually("applied", || world.applied(&sent[2]) > 0).await;
     world.assert_each_applied_once(&sent);
-    world.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_repeated_command_is_not_run_again_and_its_reply_is_sent_again_under_the_same_id() {
-    let mut world = world(22).await;
-    let command = event(&world.ids, COMMAND, "charge");
-    world.commit(std::slice::from_ref(&command));
-    world.quiet().await;
-    world.broker.inject(STREAM, SUBJECT, payload(std::slice::from_ref(&command)));
-    world.quiet().await;
-    eventually("reply repeated", || world.payments.outbox().len() == 3).await;
-    let replies: Vec<Event> = world.payments.outbox().into_iter().filter(|event| event.kind == REPLY).collect();
-    assert_eq!(replies.len(), 2);
-    assert_eq!(replies[0], replies[1]);
-    assert_eq!(replies[0].causation_id, Some(command.id));
-    world.assert_each_applied_once(&[command]);
     world.stop().await;
 }
 

@@ -2,13 +2,13 @@
 
 mod consumer;
 mod faults;
+mod frames;
 mod in_hand;
 mod loss;
 mod parked;
 mod read_ahead;
 mod refusal;
 mod relay;
-mod replies;
 mod simulation;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use flotilla_messaging::metrics::Metrics;
 use flotilla_messaging::parked::ParkedRetry;
 use flotilla_messaging::relay::{Relay, RelayParts};
 use flotilla_messaging::{
-    ConsumerSpec, Event, Handler, HandlerError, Outcome, ParkedSettings, RelaySettings, StreamHealth,
+    Claim, ConsumerSpec, Event, Handler, HandlerError, Outcome, ParkedSettings, RelaySettings, StreamHealth,
 };
 use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::{MemoryBroker, MemoryClock, MemoryStore, MemoryTx, SeededRandom};
@@ -59,12 +59,12 @@ impl World {
     pub fn new(seed: u64) -> Self {
         println!("seed {seed}");
         let random = Arc::new(SeededRandom::new(seed));
-        let clock = MemoryClock::new();
+        let ids = Ids::new(Arc::new(MemoryClock::new()), Arc::clone(&random) as Arc<dyn Random>);
         Self {
             broker: MemoryBroker::new(Duration::from_secs(15)),
-            orders: MemoryStore::new("orders"),
-            payments: MemoryStore::new("payments"),
-            ids: Ids::new(Arc::new(clock), Arc::clone(&random) as Arc<dyn Random>),
+            orders: MemoryStore::new("orders", ids.clone()),
+            payments: MemoryStore::new("payments", ids.clone()),
+            ids,
             random,
             health: StreamHealth::default(),
             metrics: Metrics::new("orders", &Registry::new()).unwrap(),
@@ -230,9 +230,50 @@ fn apply(tx: &mut MemoryTx, cause: &Event) -> Outcome {
     if cause.kind != COMMAND {
         return Outcome::Done(Vec::new());
     }
-    // Made anew at each run, so that a second run would show as a second id.
     let ids = Ids::system();
-    Outcome::Replied { reply: event(&ids, REPLY, "done").caused_by(cause), more: vec![event(&ids, KIND, "more")] }
+    Outcome::Done(vec![event(&ids, REPLY, "done").caused_by(cause), event(&ids, KIND, "more")])
+}
+
+/// Idempotent by a key, here the event's id: applies an event once however often it is handed over, and answers each
+/// time. Obeys as [`Counting`] does.
+pub struct Keyed;
+
+#[async_trait]
+impl Handler<MemoryTx> for Keyed {
+    fn knows(&self, kind: &str) -> bool {
+        Counting.knows(kind)
+    }
+
+    async fn handle(&self, tx: &mut MemoryTx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        let fresh: Vec<Event> =
+            events.iter().filter(|event| tx.value(&format!("applied/{}", event.id)) == 0).cloned().collect();
+        let mut outcomes = Counting.handle(tx, &fresh).await?.into_iter();
+        let handed = |event: &Event| format!("handed over/{}", event.id);
+        events.iter().for_each(|event| tx.add(handed(event), 1));
+        let outcome = |event: &Event| match fresh.iter().any(|fresh| fresh.id == event.id) {
+            true => outcomes.next(),
+            false => Some(Outcome::Done(Vec::new())),
+        };
+        Ok(events.iter().filter_map(outcome).collect())
+    }
+}
+
+/// A handler that claims frames.
+pub struct OfFrames<H>(pub H);
+
+#[async_trait]
+impl<H: Handler<MemoryTx>> Handler<MemoryTx> for OfFrames<H> {
+    fn knows(&self, kind: &str) -> bool {
+        self.0.knows(kind)
+    }
+
+    fn claims(&self) -> Claim {
+        Claim::Frame
+    }
+
+    async fn handle(&self, tx: &mut MemoryTx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
+        self.0.handle(tx, events).await
+    }
 }
 
 /// Fails with the given kinds before it lets [`Counting`] work.

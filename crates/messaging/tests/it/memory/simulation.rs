@@ -7,7 +7,7 @@ use flotilla_messaging::RelaySettings;
 use flotilla_postgres::ErrorKind;
 use flotilla_testkit::memory::StoreFault;
 
-use super::{CONSUMER, Counting, STREAM, World};
+use super::{CONSUMER, Counting, Keyed, OfFrames, STREAM, World};
 use crate::fixtures::{COMMAND, KIND, events};
 
 #[tokio::test(start_paused = true)]
@@ -24,18 +24,37 @@ async fn whatever_fails_each_event_is_applied_once() {
     }
 }
 
+/// Who consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consumers {
+    /// Those that claim events.
+    OfEvents,
+    /// Those that claim frames, of a relay that names them.
+    OfFrames,
+    /// Both on one durable name, idempotent by key, of relays of which some name no frames: a rolling upgrade. Commands are
+    /// sent again in other frames.
+    Mixed,
+}
+
 async fn run(seed: u64) {
+    for consumers in [Consumers::OfEvents, Consumers::OfFrames, Consumers::Mixed] {
+        println!("{consumers:?}");
+        simulate(seed, consumers).await;
+    }
+}
+
+async fn simulate(seed: u64, consumers: Consumers) {
     let mut world = World::new(seed);
     let random = Arc::clone(&world.random);
     // A publication that takes time can be interrupted halfway.
     world.broker.set_latency(Duration::from_millis(random.below(100)));
-    start(&mut world);
+    start(&mut world, consumers);
     // A consumer is covered from the relay's first check after its creation.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut sent = Vec::new();
     let mut open = Vec::new();
     for _ in 0..60 {
-        match random.below(17) {
+        match random.below(19) {
             0..=4 => {
                 let kind = if random.below(2) == 0 { KIND } else { COMMAND };
                 let batch = events(&world.ids, kind, 1 + random.below(20) as usize);
@@ -56,9 +75,15 @@ async fn run(seed: u64) {
             13 => world.broker.delete_consumer(STREAM, CONSUMER.name),
             14 => world.broker.set_full(true),
             15 => world.broker.set_full(false),
+            16 if consumers == Consumers::Mixed => world.broker.set_nameless(random.below(2) == 0),
+            17 if consumers == Consumers::Mixed && !sent.is_empty() => {
+                let first = random.below(sent.len() as u64) as usize;
+                world.commit(&sent[first..(first + 3).min(sent.len())]);
+            }
+            16 | 17 => {}
             _ => {
                 world.crash().await;
-                start(&mut world);
+                start(&mut world, consumers);
             }
         }
         // Any of the open transactions may be the next to commit.
@@ -89,7 +114,7 @@ fn lose_some(world: &World) {
     world.broker.lose(STREAM, first..=first + world.random.below(12));
 }
 
-fn start(world: &mut World) {
+fn start(world: &mut World, consumers: Consumers) {
     for holder in ["first", "second"] {
         let settings = RelaySettings {
             batch: 1 + world.random.below(24) as usize,
@@ -99,7 +124,12 @@ fn start(world: &mut World) {
         let relay = world.relay_with(&format!("{holder} {}", world.ids.next()), settings);
         let shutdown = world.shutdown.clone();
         world.spawn(relay.run(shutdown));
-        world.start_consumer(Arc::new(Counting));
+        match consumers {
+            Consumers::OfEvents => world.start_consumer(Arc::new(Counting)),
+            Consumers::OfFrames => world.start_consumer(Arc::new(OfFrames(Counting))),
+            Consumers::Mixed if holder == "first" => world.start_consumer(Arc::new(Keyed)),
+            Consumers::Mixed => world.start_consumer(Arc::new(OfFrames(Keyed))),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flotilla_messaging::broker::nats::NatsBroker;
 use flotilla_messaging::broker::{Broker, StreamConfig};
-use flotilla_messaging::frame::Frame;
+use flotilla_messaging::frame::{FramePart, Message};
 use flotilla_messaging::{BrokerError, migrations};
 use flotilla_servers::{Layout, Nats, NatsOptions, provision};
 use flotilla_testkit::{Stack, assert_outbox_published, eventually};
@@ -159,30 +159,29 @@ async fn a_deleted_consumer_starts_again_and_applies_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_shorter_than_expected_takes_no_frame() {
+async fn a_stream_that_is_shorter_than_expected_takes_no_message() {
     let nats = flotilla_testkit::stack().await.nats_url();
     let broker = NatsBroker::connect("orders", &settings(&nats)).await.unwrap();
     let config = StreamConfig { name: "ORDERS", subjects: vec!["flotilla.orders.>".to_owned()] };
     let mark = eventually("stream", TIMEOUT, || async { broker.ensure_stream(&config).await }).await;
     assert_eq!((mark.mark.sequence, mark.first, mark.deleted), (0, 1, 0));
-    let frames = |count: usize| {
-        let frame = Frame { subject: "flotilla.orders.events".to_owned(), payload: "x".into(), events: 1 };
-        vec![frame; count]
+    let message = |subject: &str| Message {
+        subject: subject.to_owned(),
+        frames: vec![FramePart { id: Uuid::from_u128(1), bytes: 1 }],
+        events: 1,
+        payload: "x".into(),
     };
-    assert_eq!(broker.publish("ORDERS", 0, frames(3)).await.unwrap(), [1, 2, 3]);
+    let messages = |count: usize| vec![message("flotilla.orders.events"); count];
+    assert_eq!(broker.publish("ORDERS", 0, messages(3)).await.unwrap(), [1, 2, 3]);
     for wrong in [4, 5, 100] {
-        let error = broker.publish("ORDERS", wrong, frames(3)).await.unwrap_err();
+        let error = broker.publish("ORDERS", wrong, messages(3)).await.unwrap_err();
         assert!(matches!(error, BrokerError::WrongLastSequence(_)), "{wrong}: {error}");
     }
-    assert_eq!(broker.publish("ORDERS", 3, frames(1)).await.unwrap(), [4]);
+    assert_eq!(broker.publish("ORDERS", 3, messages(1)).await.unwrap(), [4]);
     let found = broker.stream_state("ORDERS").await.unwrap().unwrap();
     assert_eq!((found.mark.created, found.mark.sequence), (mark.mark.created, 4));
     assert_eq!(broker.stream_state("NONE").await.unwrap(), None);
-    assert!(matches!(
-        broker
-            .publish("ORDERS", 4, vec![Frame { subject: "nowhere".to_owned(), payload: "x".into(), events: 1 }])
-            .await,
-        Err(BrokerError::NoStream(_))
-    ));
+    let refused = broker.publish("ORDERS", 4, vec![message("nowhere")]).await;
+    assert!(matches!(refused, Err(BrokerError::NoStream(_))), "{refused:?}");
     broker.delete_consumers("NONE").await.unwrap();
 }

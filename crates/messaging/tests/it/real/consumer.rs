@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flotilla_messaging::Event;
+use flotilla_messaging::{Claim, Event};
 use flotilla_testkit::{Database, assert_no_pending_acks, assert_nothing_left, eventually, stack};
 use uuid::Uuid;
 
 use super::{
-    CONSUMER, Node, ORDERS, PAYMENTS, Recording, TIMEOUT, applied, database, eventually_applied, inject, settings,
-    streamed,
+    CONSUMER, FORGET, Node, ORDERS, PAYMENTS, Recording, TIMEOUT, applied, database, eventually_applied, inject,
+    settings, streamed,
 };
-use crate::fixtures::{COMMAND, KIND, REPLY, SUBJECT, UNKNOWN, event, events};
+use crate::fixtures::{COMMAND, KIND, SUBJECT, UNKNOWN, event, events};
 
 struct Pair {
     nats: String,
@@ -62,24 +62,29 @@ async fn a_redelivered_event_is_applied_once() {
 }
 
 #[tokio::test]
-async fn a_repeated_command_is_not_run_again_and_its_reply_is_sent_again_under_the_same_id() {
-    let pair = Pair::start().await;
-    let sent = events(&pair.orders.ids, COMMAND, 3);
-    pair.orders.commit(&sent).await;
-    eventually_applied(&pair.payments_db, &sent).await;
-    let runs = pair.handler.runs.load(Ordering::SeqCst);
-    inject(&pair.nats, SUBJECT, &sent[1..2]).await;
-    let replies = || async {
-        let all = streamed(&pair.nats, "PAYMENTS").await;
-        all.into_iter().filter(|event| event.causation_id == Some(sent[1].id)).collect::<Vec<Event>>()
-    };
-    eventually("reply repeated", TIMEOUT, || async { replies().await.len() == 2 }).await;
-    let replies = replies().await;
-    assert_eq!(replies[0], replies[1]);
-    assert_eq!(replies[0].kind, REPLY);
-    assert_eq!(pair.handler.runs.load(Ordering::SeqCst), runs, "the command was run again");
-    eventually_applied(&pair.payments_db, &sent).await;
-    pair.stop().await;
+async fn an_event_in_another_frame_reaches_only_a_handler_that_claims_frames() {
+    for (claims, wanted) in [(Claim::Event, 1), (Claim::Frame, 2)] {
+        let handler = Arc::new(Recording { claims, ..Recording::default() });
+        let nats = stack().await.nats_url();
+        let (orders_db, payments_db) = (database("orders").await, database("payments").await);
+        let orders = Node::start(&orders_db, ORDERS, &settings(&nats), vec![]).await;
+        let payments = Node::start(&payments_db, PAYMENTS, &settings(&nats), vec![(CONSUMER, handler)]).await;
+        let command = event(&orders.ids, COMMAND, "charge");
+        for _ in 0..2 {
+            orders.commit(std::slice::from_ref(&command)).await;
+            assert_nothing_left(&[&orders_db], &nats, &["ORDERS"]).await;
+        }
+        assert_eq!(applied(&payments_db).await, vec![command.id; wanted]);
+        // The frames come again whole, in other messages.
+        orders.stop().await;
+        orders_db.query(FORGET, &[]).await;
+        let orders = Node::start(&orders_db, ORDERS, &settings(&nats), vec![]).await;
+        eventually("published again", TIMEOUT, || async { streamed(&nats, "ORDERS").await.len() == 4 }).await;
+        assert_nothing_left(&[&orders_db, &payments_db], &nats, &["ORDERS"]).await;
+        assert_eq!(applied(&payments_db).await, vec![command.id; wanted]);
+        orders.stop().await;
+        payments.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ mod full_disk;
 mod loss;
 mod parked;
 mod relay;
-mod replies;
 mod retention;
 mod roles;
 
@@ -21,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flotilla_clock::Ids;
 use flotilla_messaging::{
-    ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outbox, Outcome, ParkedSettings,
+    Claim, ConsumerSpec, Event, Handler, HandlerError, Messaging, NatsSettings, Outbox, Outcome, ParkedSettings,
     RelaySettings, StreamSpec, frame, migrations,
 };
 use flotilla_postgres::{Pool, PostgresSettings, Tx};
@@ -43,6 +42,10 @@ pub const CONSUMER: ConsumerSpec = ConsumerSpec {
     events: &[],
     max_events: 64,
 };
+
+/// What a crash of the database does to moves of the cursor that it acknowledged before they were on disk.
+pub const FORGET: &str =
+    "UPDATE relay_cursor SET generation = NULL, xid = NULL, id = NULL, stream_created = NULL, stream_sequence = NULL";
 
 pub async fn database(service: &'static str) -> Database {
     prepare(stack().await.database(service, vec![("messaging_history", migrations())]).await).await
@@ -141,14 +144,17 @@ pub struct Recording {
     pub runs: AtomicUsize,
     /// How often `fail:<state>` is still obeyed.
     pub failures: AtomicUsize,
-    /// Whether it also publishes a reply after events that want none.
-    pub tells: bool,
+    pub claims: Claim,
 }
 
 #[async_trait]
 impl Handler<Tx> for Recording {
     fn knows(&self, kind: &str) -> bool {
         kind == KIND || kind == COMMAND
+    }
+
+    fn claims(&self) -> Claim {
+        self.claims
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
@@ -168,20 +174,16 @@ impl Handler<Tx> for Recording {
         }
         let insert = "INSERT INTO applied (id, kind) SELECT * FROM unnest($1::uuid[], $2::text[])";
         tx.execute(insert, &[&ids, &kinds]).await?;
-        Ok(events.iter().map(|event| outcome(event, self.tells)).collect())
+        Ok(events.iter().map(outcome).collect())
     }
 }
 
-fn outcome(cause: &Event, tells: bool) -> Outcome {
-    let follows = |kind| {
-        let follows = event(&Ids::system(), kind, "done").caused_by(cause);
-        Event { subject: PAYMENTS.subjects[0].to_owned(), ..follows }
-    };
-    match cause.kind.as_str() {
-        COMMAND => Outcome::Replied { reply: follows(REPLY), more: Vec::new() },
-        _ if tells => Outcome::Done(vec![follows(KIND)]),
-        _ => Outcome::Done(Vec::new()),
+fn outcome(cause: &Event) -> Outcome {
+    if cause.kind != COMMAND {
+        return Outcome::Done(Vec::new());
     }
+    let reply = event(&Ids::system(), REPLY, "done").caused_by(cause);
+    Outcome::Done(vec![Event { subject: PAYMENTS.subjects[0].to_owned(), ..reply }])
 }
 
 pub async fn applied(database: &Database) -> Vec<Uuid> {
@@ -216,7 +218,7 @@ pub fn ids_of(events: &[Event]) -> Vec<Uuid> {
     events.iter().map(|event| event.id).collect()
 }
 
-/// Publishes a frame past the relay, as a redelivery would look.
+/// Publishes a message past the relay that doesn't name its frames, as the release before does.
 pub async fn inject(nats_url: &str, subject: &str, events: &[Event]) {
     let mut payload = Vec::new();
     for event in events {

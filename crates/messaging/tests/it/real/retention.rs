@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_clock::Ids;
 use flotilla_messaging::postgres::{PgStore, Retention};
 use flotilla_messaging::store::{Cursor, OutboxStore, StreamMark};
 use flotilla_postgres::Pool;
@@ -23,7 +24,7 @@ async fn tables() -> Tables {
     let db = database("orders").await;
     let postgres = db.settings();
     let pool = Pool::connect("system", &postgres.system_url, &postgres, &Registry::new()).unwrap();
-    let store = PgStore::new("orders", pool.clone(), &settings(""));
+    let store = PgStore::new("orders", pool.clone(), &settings(""), Ids::system());
     let retention = Retention::new(pool, 2 * DAY, 3 * DAY);
     Tables { db, store, retention }
 }
@@ -48,8 +49,8 @@ impl Tables {
     }
 
     async fn old_row(&self, days: i32, xid: i64) {
-        let sql = "INSERT INTO outbox (xid, id, generation, subject, kind, event, created_at)
-            SELECT $2::bigint::text::xid8, gen_random_uuid(), messaging_generation(), 's', 'k', '', now() - make_interval(days => $1)";
+        let sql = "INSERT INTO outbox (xid, id, generation, subject, event, created_at)
+            SELECT $2::bigint::text::xid8, gen_random_uuid(), messaging_generation(), 's', '', now() - make_interval(days => $1)";
         self.db.query(sql, &[&days, &xid]).await;
     }
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_clock::Ids;
 use flotilla_messaging::broker::{Broker, Delivery, Subscription};
-use flotilla_messaging::frame::Frame;
+use flotilla_messaging::frame::{FramePart, Message};
 use flotilla_messaging::{BrokerError, ConsumerSpec};
 use tokio::time::Instant;
 
-use super::{OTHER, READER, STREAM, SUBJECT, assert_silent, create, frame, frames, publish, read, reader, take, text};
+use super::{
+    OTHER, READER, STREAM, SUBJECT, assert_silent, create, message, messages, publish, read, reader, take, text,
+};
 use crate::{TIMEOUT, eventually};
 
 /// With an error; no durable consumer is created.
@@ -21,27 +24,30 @@ pub async fn a_consumer_of_a_stream_that_does_not_exist_is_refused(broker: &impl
 /// Including messages published before the consumer existed.
 pub async fn a_consumer_reads_all_messages_in_order(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, frames(&["a", "b"])).await;
+    publish(broker, messages(&["a", "b"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
-    publish(broker, frames(&["c", "d", "e"])).await;
+    publish(broker, messages(&["c", "d", "e"])).await;
     assert_eq!(read(&mut subscription, 5).await, ["a", "b", "c", "d", "e"]);
 }
 
 /// With the same bytes and subject, and not as a redelivery.
-pub async fn a_frame_arrives_as_it_was_published(broker: &impl Broker) {
+pub async fn a_message_arrives_as_it_was_published(broker: &impl Broker) {
     create(broker).await;
     let payload: Bytes = (0..=u8::MAX).cycle().take(64 * 1_024).collect();
-    publish(broker, vec![Frame { subject: SUBJECT.to_owned(), payload: payload.clone(), events: 1 }]).await;
+    let frames: Vec<FramePart> = [1_024, 63 * 1_024].map(|bytes| FramePart { id: Ids::system().next(), bytes }).into();
+    let (subject, sent) = (SUBJECT.to_owned(), frames.clone());
+    publish(broker, vec![Message { subject, frames: sent, events: 2, payload: payload.clone() }]).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     let arrived = take(&mut subscription, 1).await;
     assert!(*arrived[0].payload() == payload, "the payload differs");
     assert_eq!((arrived[0].subject(), arrived[0].redelivered()), (SUBJECT, false));
+    assert_eq!(arrived[0].frames(), Some(frames));
 }
 
 /// A consumer without subjects reads all subjects of the stream.
 pub async fn a_consumer_reads_only_its_own_subjects(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, vec![frame(OTHER, "a"), frame(SUBJECT, "b"), frame(OTHER, "c"), frame(SUBJECT, "d")]).await;
+    publish(broker, vec![message(OTHER, "a"), message(SUBJECT, "b"), message(OTHER, "c"), message(SUBJECT, "d")]).await;
     let mut own = broker.subscribe(&READER).await.unwrap();
     let all = ConsumerSpec { name: "contract-all", subjects: &[], ..READER };
     let mut all = broker.subscribe(&all).await.unwrap();
@@ -53,21 +59,21 @@ pub async fn a_consumer_reads_only_its_own_subjects(broker: &impl Broker) {
 /// As for a later version of a service that reads more subjects under the same name; it continues at its position.
 pub async fn subjects_can_be_added_to_a_consumer(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, frames(&["a"])).await;
+    publish(broker, messages(&["a"])).await;
     let mut old = broker.subscribe(&READER).await.unwrap();
     assert_eq!(read(&mut old, 1).await, ["a"]);
     broker.flush().await.unwrap();
     drop(old);
     let more = ConsumerSpec { subjects: &[SUBJECT, OTHER], ..READER };
     let mut new = broker.subscribe(&more).await.unwrap();
-    publish(broker, vec![frame(OTHER, "b"), frame(SUBJECT, "c")]).await;
+    publish(broker, vec![message(OTHER, "b"), message(SUBJECT, "c")]).await;
     assert_eq!(read(&mut new, 2).await, ["b", "c"]);
 }
 
 /// The next call returns the rest.
-pub async fn a_read_returns_at_most_the_requested_number_of_frames(broker: &impl Broker) {
+pub async fn a_read_returns_at_most_the_requested_number_of_messages(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, frames(&["a", "b", "c"])).await;
+    publish(broker, messages(&["a", "b", "c"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     let mut texts = Vec::new();
     while texts.len() < 3 {
@@ -91,7 +97,7 @@ pub async fn a_read_of_an_empty_stream_returns_nothing(broker: &impl Broker) {
 /// As for two services: an ack of one doesn't affect the other.
 pub async fn two_durable_consumers_each_read_everything(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, frames(&["a", "b"])).await;
+    publish(broker, messages(&["a", "b"])).await;
     let mut first = broker.subscribe(&READER).await.unwrap();
     assert_eq!(read(&mut first, 2).await, ["a", "b"]);
     let mut second = broker.subscribe(&ConsumerSpec { name: "contract-second", ..READER }).await.unwrap();
@@ -105,7 +111,7 @@ pub async fn two_durable_consumers_each_read_everything(broker: &impl Broker) {
 /// Waiting or unacked messages keep it from being idle and hold its ack floor back.
 pub async fn a_consumer_that_has_acked_everything_is_idle(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, frames(&["a", "b", "c"])).await;
+    publish(broker, messages(&["a", "b", "c"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     let created = reader(broker).await.created;
     let held = take(&mut subscription, 3).await;
@@ -123,7 +129,7 @@ pub async fn a_consumer_that_has_acked_everything_is_idle(broker: &impl Broker) 
 /// The error makes the consumer subscribe again.
 pub async fn a_read_fails_after_its_stream_was_deleted(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, frames(&["a"])).await;
+    publish(broker, messages(&["a"])).await;
     let mut subscription = broker.subscribe(&READER).await.unwrap();
     assert_eq!(read(&mut subscription, 1).await, ["a"]);
     broker.delete_stream(STREAM).await.unwrap();
@@ -133,7 +139,7 @@ pub async fn a_read_fails_after_its_stream_was_deleted(broker: &impl Broker) {
 /// Their reads fail; the stream keeps its messages.
 pub async fn a_recreated_consumer_starts_at_the_first_message(broker: &impl Broker) {
     create(broker).await;
-    publish(broker, frames(&["a", "b"])).await;
+    publish(broker, messages(&["a", "b"])).await;
     let mut old = broker.subscribe(&READER).await.unwrap();
     assert_eq!(read(&mut old, 2).await, ["a", "b"]);
     let before = reader(broker).await.created;

@@ -10,9 +10,10 @@ mod streams;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_clock::Ids;
 use flotilla_messaging::ConsumerSpec;
 use flotilla_messaging::broker::{Broker, ConsumerState, Delivery, StreamConfig, StreamState, Subscription};
-use flotilla_messaging::frame::Frame;
+use flotilla_messaging::frame::{FramePart, Message};
 use tokio::time::Instant;
 
 use crate::TIMEOUT;
@@ -25,7 +26,7 @@ pub use streams::*;
 
 /// The ack wait of a broker under test.
 pub const ACK_WAIT: Duration = Duration::from_secs(2);
-/// How long to wait for a frame that must not arrive. Longer than the ack wait, so that a redelivery would be noticed.
+/// How long to wait for a message that must not arrive. Longer than the ack wait, so that a redelivery would be noticed.
 const SILENCE: Duration = Duration::from_secs(3);
 
 const STREAM: &str = "CONTRACT";
@@ -43,36 +44,39 @@ async fn create(broker: &impl Broker) -> StreamState {
     broker.ensure_stream(&config(&[SUBJECT, OTHER])).await.unwrap()
 }
 
-fn frame(subject: &str, payload: &str) -> Frame {
-    Frame { subject: subject.to_owned(), payload: Bytes::copy_from_slice(payload.as_bytes()), events: 1 }
+/// A message of one frame.
+fn message(subject: &str, payload: &str) -> Message {
+    let payload = Bytes::copy_from_slice(payload.as_bytes());
+    let frames = vec![FramePart { id: Ids::system().next(), bytes: payload.len() }];
+    Message { subject: subject.to_owned(), frames, events: 1, payload }
 }
 
-fn frames(payloads: &[&str]) -> Vec<Frame> {
-    payloads.iter().map(|payload| frame(SUBJECT, payload)).collect()
+fn messages(payloads: &[&str]) -> Vec<Message> {
+    payloads.iter().map(|payload| message(SUBJECT, payload)).collect()
 }
 
 /// Publishes at the stream's end.
-async fn publish(broker: &impl Broker, frames: Vec<Frame>) -> Vec<u64> {
+async fn publish(broker: &impl Broker, messages: Vec<Message>) -> Vec<u64> {
     let last = broker.stream_state(STREAM).await.unwrap().unwrap().mark.sequence;
-    broker.publish(STREAM, last, frames).await.unwrap()
+    broker.publish(STREAM, last, messages).await.unwrap()
 }
 
 fn text(delivery: &impl Delivery) -> String {
     String::from_utf8(delivery.payload().to_vec()).unwrap()
 }
 
-/// Reads `count` frames.
+/// Reads `count` messages.
 async fn take<S: Subscription>(subscription: &mut S, count: usize) -> Vec<S::Delivery> {
     let end = Instant::now() + TIMEOUT;
     let mut taken = Vec::new();
     while taken.len() < count {
         taken.extend(subscription.next(count - taken.len(), Duration::from_secs(1)).await.unwrap());
-        assert!(Instant::now() < end, "{} of {count} frames arrived within {TIMEOUT:?}", taken.len());
+        assert!(Instant::now() < end, "{} of {count} messages arrived within {TIMEOUT:?}", taken.len());
     }
     taken
 }
 
-/// Reads `count` frames, acks them, and returns their payloads.
+/// Reads `count` messages, acks them, and returns their payloads.
 async fn read(subscription: &mut impl Subscription, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     for delivery in take(subscription, count).await {

@@ -27,6 +27,7 @@ pub const SERVICE: &str = "orders";
 const CONSUMER: &str = "contract-reader";
 const RIVAL: &str = "contract-rival";
 const SUBJECT: &str = "flotilla.orders.events";
+const OTHER: &str = "flotilla.orders.others";
 /// Longer than any behaviour takes.
 const LONG: Duration = Duration::from_secs(600);
 
@@ -80,24 +81,29 @@ async fn start(store: &impl Store) -> Cursor {
 
 /// All committed rows of the outbox, settled or not.
 async fn rows<S: Store>(store: &S) -> Vec<S::Row> {
-    store.read(start(store).await, false, 1_000).await.unwrap()
+    store.read(start(store).await, false, 1_000, usize::MAX).await.unwrap()
 }
 
 fn row_ids(rows: &[impl OutboxRow]) -> Vec<Uuid> {
     rows.iter().map(|row| row.position().1).collect()
 }
 
-fn decoded(row: &impl OutboxRow) -> Event {
-    let events = frame::decode(row.subject(), &Bytes::copy_from_slice(row.event())).unwrap();
-    let [event] = <[_; 1]>::try_from(events).unwrap();
-    event.unwrap()
+/// The events of a row.
+fn decoded(row: &impl OutboxRow) -> Vec<Event> {
+    let events = frame::decode(row.subject(), &Bytes::copy_from_slice(row.payload())).unwrap();
+    events.into_iter().map(Result::unwrap).collect()
 }
 
-/// Waits until the settled rows are these. Transactions of other tests on the same server can hold them back.
+/// The ids of the events of all rows.
+fn event_ids(rows: &[impl OutboxRow]) -> Vec<Uuid> {
+    rows.iter().flat_map(decoded).map(|event| event.id).collect()
+}
+
+/// Waits until the settled rows hold these events. Transactions of other tests on the same server can hold them back.
 async fn eventually_settled(store: &impl Store, wanted: &[Uuid]) {
     let start = start(store).await;
     eventually("settled", TIMEOUT, || async {
-        let found = row_ids(&store.read(start, true, 1_000).await.unwrap());
+        let found = event_ids(&store.read(start, true, 1_000, usize::MAX).await.unwrap());
         if found == wanted { Ok(()) } else { Err(format!("{found:?}, not {wanted:?}")) }
     })
     .await;

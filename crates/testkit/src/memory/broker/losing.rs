@@ -90,7 +90,7 @@ impl Stream {
     }
 
     fn consumer_state(&self, name: &str, durable: &Durable) -> ConsumerState {
-        let waiting = self.messages.range(durable.next..).find(|(_, (subject, _))| durable.wants(subject));
+        let waiting = self.messages.range(durable.next..).find(|(_, found)| durable.wants(&found.subject));
         let unacked = durable.pending.keys().next().copied().into_iter().chain(waiting.map(|(at, _)| *at)).min();
         ConsumerState {
             name: name.to_owned(),

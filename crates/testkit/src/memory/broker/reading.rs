@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flotilla_messaging::BrokerError;
 use flotilla_messaging::broker::{Delivery, Pings, Subscription};
+use flotilla_messaging::frame::FramePart;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ pub struct MemorySubscription {
 impl Subscription for MemorySubscription {
     type Delivery = MemoryDelivery;
 
-    async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<MemoryDelivery>, BrokerError> {
+    async fn next(&mut self, max_messages: usize, wait: Duration) -> Result<Vec<MemoryDelivery>, BrokerError> {
         let until = Instant::now() + wait;
         loop {
             let broker = self.broker.clone();
@@ -28,9 +29,9 @@ impl Subscription for MemorySubscription {
             tokio::pin!(changed);
             // Registered before the read, so that a change right after it isn't missed.
             changed.as_mut().enable();
-            let (frames, again) = self.take(max_frames)?;
-            if !frames.is_empty() || Instant::now() >= until {
-                return Ok(frames);
+            let (taken, again) = self.take(max_messages)?;
+            if !taken.is_empty() || Instant::now() >= until {
+                return Ok(taken);
             }
             let wake = again.map_or(until, |again| again.min(until));
             tokio::select! {
@@ -43,47 +44,48 @@ impl Subscription for MemorySubscription {
 
 impl MemorySubscription {
     /// The frames that are deliverable now, and the time of the next redelivery.
-    fn take(&self, max_frames: usize) -> Result<(Vec<MemoryDelivery>, Option<Instant>), BrokerError> {
+    fn take(&self, max_messages: usize) -> Result<(Vec<MemoryDelivery>, Option<Instant>), BrokerError> {
         let mut state = self.broker.reach()?;
         let gone = || BrokerError::ConsumerGone(self.consumer.to_owned());
         let stream = state.streams.get_mut(self.stream).ok_or_else(gone)?;
         let durable = stream.consumers.get_mut(self.consumer).ok_or_else(gone)?;
         let now = Instant::now();
         let mut chosen: Vec<u64> =
-            durable.pending.iter().filter(|(_, (due, _))| *due <= now).map(|(at, _)| *at).take(max_frames).collect();
-        while chosen.len() < max_frames {
-            let Some((at, (subject, _))) = stream.messages.range(durable.next..).next() else { break };
+            durable.pending.iter().filter(|(_, (due, _))| *due <= now).map(|(at, _)| *at).take(max_messages).collect();
+        while chosen.len() < max_messages {
+            let Some((at, found)) = stream.messages.range(durable.next..).next() else { break };
             durable.next = at + 1;
-            if durable.wants(subject) {
+            if durable.wants(&found.subject) {
                 chosen.push(*at);
             }
         }
-        let mut frames = Vec::with_capacity(chosen.len());
+        let mut taken = Vec::with_capacity(chosen.len());
         for at in chosen {
-            let Some((subject, payload)) = stream.messages.get(&at) else {
+            let Some(found) = stream.messages.get(&at) else {
                 durable.pending.remove(&at);
                 continue;
             };
             let entry = durable.pending.entry(at).or_insert((now, 0));
             *entry = (now + self.broker.shared.ack_wait, entry.1 + 1);
-            frames.push(MemoryDelivery {
+            taken.push(MemoryDelivery {
                 broker: self.broker.clone(),
                 stream: self.stream,
                 created: stream.created,
                 consumer: self.consumer,
                 sequence: at,
                 count: entry.1,
-                subject: subject.clone(),
-                payload: payload.clone(),
+                subject: found.subject.clone(),
+                payload: found.payload.clone(),
+                frames: found.frames.clone(),
             });
         }
         let again = durable.pending.values().map(|(due, _)| *due).min();
-        state.redeliveries += frames.iter().filter(|frame| frame.count > 1).count() as u64;
-        Ok((frames, again))
+        state.redeliveries += taken.iter().filter(|message| message.count > 1).count() as u64;
+        Ok((taken, again))
     }
 }
 
-/// One delivered frame.
+/// One delivered message.
 pub struct MemoryDelivery {
     broker: MemoryBroker,
     stream: &'static str,
@@ -93,6 +95,7 @@ pub struct MemoryDelivery {
     count: u32,
     subject: String,
     payload: Bytes,
+    frames: Option<Vec<FramePart>>,
 }
 
 impl MemoryDelivery {
@@ -118,6 +121,10 @@ impl MemoryDelivery {
 impl Delivery for MemoryDelivery {
     fn payload(&self) -> &Bytes {
         &self.payload
+    }
+
+    fn frames(&self) -> Option<Vec<FramePart>> {
+        self.frames.clone()
     }
 
     fn subject(&self) -> &str {
