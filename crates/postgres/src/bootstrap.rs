@@ -1,8 +1,8 @@
-//! The set-up of a service's database by a superuser, before its first migration.
+//! Sets up a service's database as a superuser, before its first migration.
 //!
 //! Owns the three roles `<service>_owner`, `<service>_system` and `<service>_user` and who may do what with the
 //! database itself; grants on tables belong to the migrations, which find the service's name in the database's setting
-//! `flotilla.service`. Everything may be repeated and may run in several processes at once.
+//! `flotilla.service`. The set-up is idempotent and may run in several processes at once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,11 +16,12 @@ use crate::address::parse_url;
 use crate::error::{Error, ErrorKind};
 use crate::settings::PostgresSettings;
 
-/// The lock under which roles are made, because they belong to the whole cluster ("flotrole").
+/// Advisory lock for creating roles, which belong to the whole cluster ("flotrole" in ASCII).
 const ROLES_LOCK: i64 = 0x666c_6f74_726f_6c65;
-/// The space of the locks under which a database is set up ("flot"); the other half is the name's hash.
+/// First half of the advisory lock for setting up a database ("flot" in ASCII); the second half is the hash of its
+/// name.
 const DATABASE_LOCKS: i32 = 0x666c_6f74;
-/// Longest set-up.
+/// Maximum duration of the set-up.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The addresses of one service's database, one for each of its roles.
@@ -30,30 +31,31 @@ pub struct ServiceUrls {
     pub owner: SecretString,
     /// As `<service>_system`: batches, relay, saga.
     pub system: SecretString,
-    /// As `<service>_user`: bound by row-level security.
+    /// As `<service>_user`: subject to row-level security.
     pub user: SecretString,
 }
 
 /// Passwords of a service's roles; a cluster that trusts local connections needs none.
 #[derive(Clone, Debug)]
 pub struct RolePasswords {
-    /// Of `<service>_owner`.
+    /// Password of `<service>_owner`.
     pub owner: SecretString,
-    /// Of `<service>_system`.
+    /// Password of `<service>_system`.
     pub system: SecretString,
-    /// Of `<service>_user`.
+    /// Password of `<service>_user`.
     pub user: SecretString,
 }
 
-/// Makes a service's roles and its database, without passwords, and returns their addresses.
+/// Creates a service's roles without passwords, and its database; returns the addresses.
 ///
 /// # Errors
-/// A name that isn't lower case letters, digits and underscores; no connection; the server's refusal.
+/// The name has characters other than lower case letters, digits and underscores; there is no connection; or the server
+/// refuses a statement.
 pub async fn bootstrap(superuser_url: &str, service: &str, database: &str) -> Result<ServiceUrls, Error> {
     set_up(superuser_url, service, database, None).await
 }
 
-/// Like [`bootstrap`], and sets the roles' passwords.
+/// Like [`bootstrap`], and also sets the roles' passwords.
 ///
 /// # Errors
 /// Those of [`bootstrap`].
@@ -66,7 +68,7 @@ pub async fn bootstrap_with_passwords(
     set_up(superuser_url, service, database, Some(passwords)).await
 }
 
-/// Makes what a service's settings name: the database of their addresses, and the roles with the passwords in them.
+/// Creates the database and the roles that a service's settings name, with the passwords in their addresses.
 ///
 /// # Errors
 /// Those of [`bootstrap`]; addresses that name other roles than `<service>_owner`, `_system` and `_user`, different
@@ -81,7 +83,7 @@ pub async fn bootstrap_for(
     set_up(superuser_url, service, &wanted.database, wanted.passwords.as_ref()).await.map(drop)
 }
 
-/// What the addresses of a service ask for.
+/// The database and the passwords that a service's addresses name.
 struct Wanted {
     database: String,
     passwords: Option<RolePasswords>,
@@ -130,7 +132,8 @@ async fn set_up(
     let work = async {
         let cluster = Session::open(config.clone()).await?;
         make_roles(&cluster.client, service, passwords).await?;
-        // PostgreSQL doesn't serialize changes to one database's properties: it fails them. Held until the session ends.
+        // PostgreSQL doesn't serialize concurrent changes to a database's properties; they fail. The lock is held until
+        // the session ends.
         let lock = "SELECT pg_advisory_lock($1, hashtext($2))";
         cluster.client.query(lock, &[&DATABASE_LOCKS, &database]).await?;
         make_database(&cluster.client, service, database).await?;
@@ -152,7 +155,7 @@ async fn set_up(
     })
 }
 
-/// A direct connection with its task.
+/// A direct connection with the task that drives it.
 struct Session {
     client: Client,
     connection: tokio::task::JoinHandle<()>,
@@ -190,11 +193,12 @@ async fn make_roles(client: &Client, service: &str, passwords: Option<&RolePassw
         if client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role]).await?.is_none() {
             let create =
                 format!("CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS");
-            // Someone who doesn't know our lock may have been faster.
+            // A process that doesn't take our lock may have created it first.
             unless(client.batch_execute(&create).await, &[SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION])?;
         }
         if let Some(password) = password {
-            // What the server would make of it: statements get into its log and its statistics, passwords must not.
+            // The verifier that the server would compute: statements appear in its log and statistics, and passwords
+            // must not.
             let verifier = scram_sha_256(password.expose_secret().as_bytes());
             client.batch_execute(&format!("ALTER ROLE {role} PASSWORD '{verifier}'")).await?;
         }
@@ -237,7 +241,7 @@ fn unless(result: Result<(), tokio_postgres::Error>, fine: &[SqlState]) -> Resul
     }
 }
 
-/// Names go into statements unquoted, so only the plainest are allowed.
+/// Names are inserted into statements unquoted, so only plain ones are allowed.
 fn check_name(name: &str) -> Result<(), Error> {
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if plain && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= 50 {
@@ -246,7 +250,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     Err(refuse(format!("{name:?} is not a name of up to 50 lower case letters, digits and underscores")))
 }
 
-/// The superuser's address with another role and database; hosts, ports and options stay.
+/// The superuser's address with another role and database; hosts, ports and options are kept.
 fn with_role(
     superuser_url: &str,
     role: &str,

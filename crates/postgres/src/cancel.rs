@@ -1,8 +1,8 @@
 //! Cancels statements whose callers no longer wait.
 //!
-//! A connection that is closed doesn't stop its statement: the server works on and finds out when it answers. So when a
-//! statement is given up half way (its caller left, its deadline passed), the server is asked to cancel it, by a short
-//! connection of its own. Best effort, within bounds: where the request gets lost, `statement_timeout` ends the
+//! Closing a connection doesn't stop its statement: the server keeps running it and notices only when it sends the
+//! result. So when a statement is abandoned (its caller left or its deadline passed), the server is asked to cancel it
+//! over a separate short-lived connection. This is best effort: if the request is lost, `statement_timeout` ends the
 //! statement.
 
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 /// Maximum duration of a request.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends requests to cancel, a few at a time.
+/// Sends cancel requests, a few at a time.
 #[derive(Clone)]
 pub(crate) struct Cancels {
-    /// Limits the load when many callers leave at once; the statements of the others run into their time limit.
+    /// Limits the load when many callers leave at once; statements beyond the limit run until their timeout.
     places: Arc<Semaphore>,
     closed: CancellationToken,
 }
@@ -32,7 +32,7 @@ impl Cancels {
         }
     }
 
-    /// Asks the server to cancel what runs on the connection that `token` belongs to. Returns at once; the request ends
+    /// Asks the server to cancel the statement running on the connection of `token`. Returns at once; the request ends
     /// by itself within its timeout, or with the pool.
     pub fn send(&self, token: CancelToken) {
         let (Ok(place), Ok(runtime)) = (Arc::clone(&self.places).try_acquire_owned(), Handle::try_current()) else {
@@ -51,7 +51,7 @@ impl Cancels {
         });
     }
 
-    /// Sends no more, and waits for none.
+    /// Sends no more requests, and aborts those in progress.
     pub fn close(&self) {
         self.places.close();
         self.closed.cancel();

@@ -1,7 +1,7 @@
-//! What went wrong in PostgreSQL and what may be done about it.
+//! PostgreSQL errors, and what a caller may do about them.
 //!
-//! The kinds are the only thing that callers should branch on. Messages carry the server's primary message and the
-//! constraint's name, never its detail (which quotes rows).
+//! Callers should branch only on the kind. Messages contain the server's primary message and the constraint's name,
+//! never the detail (which quotes rows).
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,15 +12,15 @@ use tokio_postgres::error::SqlState;
 /// What an error means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The values given are at fault (SQLSTATE classes 22 and 23): repeating can't help.
+    /// The given values are invalid (SQLSTATE classes 22 and 23): retrying can't help.
     Data,
-    /// Transactions stood in each other's way (serialization, deadlock, lock wait): repeat the whole transaction.
+    /// Transactions conflicted (serialization, deadlock, lock wait): retry the whole transaction.
     Conflict,
-    /// The server can't be reached, is going away or out of resources, or the pool is exhausted.
+    /// The server is unreachable, shutting down or out of resources, or the pool is exhausted.
     Unavailable,
     /// A statement ran longer than its deadline.
     Timeout,
-    /// Anything else: a wrong statement, a missing right, a wrong type.
+    /// Anything else: an invalid statement, a missing privilege, a wrong type.
     Other,
 }
 
@@ -38,7 +38,7 @@ impl ErrorKind {
     }
 }
 
-/// An error of PostgreSQL, of the way to it, or of a pool.
+/// An error of PostgreSQL, of the connection to it, or of a pool.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -53,7 +53,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error without a cause in the driver; for callers' own findings and for stores in memory.
+    /// An error without a cause in the driver, for callers' own checks and for in-memory stores.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -86,14 +86,14 @@ impl Error {
         self.0.constraint.as_deref()
     }
 
-    /// Whether the whole transaction may be repeated: conflicts and unavailability.
+    /// Whether the whole transaction may be retried: true for conflicts and unavailability.
     #[must_use]
     pub fn may_retry(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Conflict | ErrorKind::Unavailable)
     }
 
-    /// Whether the connection broke while a commit was under way, so that the transaction may have been applied.
-    /// A repeat must then find its own earlier work by a key.
+    /// Whether the connection broke during a commit, so that the transaction may have been applied. A retry must then
+    /// find its own earlier work by a key.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
         self.0.outcome_unknown
@@ -110,17 +110,17 @@ impl Error {
         self
     }
 
-    /// Whether the server answered (and the connection is therefore still in step).
+    /// Whether the server answered, so that the connection's protocol state is known.
     pub(crate) fn answered(&self) -> bool {
         self.0.sql_state.is_some() && !self.0.stale_plan && self.0.kind != ErrorKind::Unavailable
     }
 
-    /// Whether the connection's prepared statements no longer fit the schema, so that it is of no more use.
+    /// Whether the connection's prepared statements no longer match the schema, so that it must not be reused.
     pub(crate) fn is_stale(&self) -> bool {
         self.0.stale_plan
     }
 
-    /// Notes that a commit was under way. A session that the server ends may have committed just before.
+    /// Marks the error as one during a commit. A session that the server terminates may have committed just before.
     pub(crate) fn while_committing(mut self) -> Self {
         self.0.outcome_unknown = match self.0.kind {
             ErrorKind::Unavailable => true,
@@ -145,13 +145,14 @@ impl Error {
     }
 }
 
-/// The kind of an SQLSTATE.
+/// Maps an SQLSTATE to its kind.
 fn classify(state: &SqlState) -> ErrorKind {
     match state.code() {
         "40001" | "40P01" | "55P03" => ErrorKind::Conflict,
         "57014" => ErrorKind::Timeout,
-        // 25P03 and 57P05: the server ended an idle session; 25006: we hold a connection to what is a standby now;
-        // 40003: it can't tell whether the statement completed; 26000: a pooler in between lost our statement.
+        // 25P03 and 57P05: the server ended an idle session; 25006: the connection leads to a server that has become a
+        // standby; 40003: the server can't tell whether the statement completed; 26000: a pooler in between lost our
+        // prepared statement.
         "25P03" | "25P04" | "25006" | "40003" | "26000" | "57P01" | "57P02" | "57P03" | "57P05" => {
             ErrorKind::Unavailable
         }
@@ -173,7 +174,8 @@ impl From<tokio_postgres::Error> for Error {
             };
             return Self::with_source(kind, message, error);
         };
-        // After a migration, a statement prepared before it may no longer fit: a new connection prepares it anew.
+        // After a migration, a statement prepared earlier may no longer match the schema; a new connection prepares it
+        // again.
         let stale_plan = *db.code() == SqlState::FEATURE_NOT_SUPPORTED && db.message().starts_with("cached plan");
         let kind = if stale_plan { ErrorKind::Unavailable } else { classify(db.code()) };
         let message = match db.constraint() {
@@ -193,7 +195,7 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
-/// The driver keeps its own kinds private: input and output errors show as their cause, the rest by the text.
+/// The driver's own kinds are private: I/O errors are recognised by their cause, the others by their text.
 fn is_connection_trouble(error: &tokio_postgres::Error) -> bool {
     error.is_closed()
         || error.source().is_some_and(<dyn StdError>::is::<std::io::Error>)

@@ -1,15 +1,15 @@
-//! A bounded queue shared by many owners: each owner's items in order, the owners round-robin.
+//! A bounded queue shared by many owners: each owner's items are served in order, and the owners round-robin.
 //!
-//! Guarantees: a taker gets one item of each owner before a second of any, and no more than an owner's share. An owner
-//! with many items delays the others by at most one item each round. No owner fills more than its share of the queue;
-//! when the queue is full, the newest item of the owner with the most items is evicted for an owner with fewer.
+//! Guarantees: a batch takes one item of each owner before a second of any, and at most a share from each owner. An
+//! owner with many items delays the others by at most one item each round. No owner fills more than its share of the
+//! queue; when the queue is full, the newest item of the owner with the most items is evicted for an owner with fewer.
 
 use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// One owner may fill a quarter of the queue and of each batch taken.
+/// An owner may fill at most a quarter of the queue and of each batch.
 const OWNERS_PART: usize = 4;
 
 pub(crate) struct FairQueue<T> {
@@ -26,7 +26,7 @@ struct State<T> {
     closed: bool,
 }
 
-/// Why an item isn't queued. Returns the item.
+/// Why an item wasn't queued. Holds the item.
 pub(crate) enum Rejected<T> {
     /// No room for this owner.
     Full(T),
@@ -64,7 +64,7 @@ impl<T> FairQueue<T> {
         Ok(evicted)
     }
 
-    /// Takes the waiting items, at most `most`; waits for the first. Empty once the queue is closed and empty.
+    /// Takes up to `most` waiting items; waits for the first. Returns none once the queue is closed and empty.
     pub async fn take(&self, most: usize) -> Vec<T> {
         loop {
             let arrived = self.arrived.notified();
@@ -118,8 +118,8 @@ impl<T> State<T> {
         self.length += 1;
     }
 
-    /// The newest item of the owner with the most, if that owner has more than an owner with `own` items would have
-    /// after adding one.
+    /// The newest item of the owner with the most items, if that owner has more than an owner with `own` items would
+    /// have after adding one.
     fn evict(&mut self, own: usize) -> Option<T> {
         let longest = self.waiting.values_mut().max_by_key(|items| items.len())?;
         if longest.len() <= own + 1 {
@@ -132,8 +132,8 @@ impl<T> State<T> {
     fn take(&mut self, most: usize) -> Vec<T> {
         let each = part(most);
         let mut taken = Vec::with_capacity(most.min(self.length));
-        // One round for each item of an owner. An owner that has had its share waits for the next batch, ahead of later
-        // owners.
+        // One round for each item of an owner. An owner that has reached its share waits for the next batch, ahead of
+        // later owners.
         for _ in 0..each {
             for _ in 0..self.turns.len() {
                 if taken.len() == most {

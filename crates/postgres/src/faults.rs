@@ -1,4 +1,4 @@
-//! Faults of a database, injected for exercises: slow transactions, and connections that are held.
+//! Database faults injected for exercises: slow transactions and leaked connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,14 +11,14 @@ use crate::error::Error;
 use crate::sessions::{PooledSession, SessionPool};
 use crate::tx::Tx;
 
-/// What strikes one pool. Cheap to clone.
+/// The faults of one pool. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct PoolFaults {
     faults: Faults,
     leaked: Arc<AtomicUsize>,
 }
 
-/// A connection that nobody gives back; it goes back when the fault is over.
+/// A leaked connection; it returns to the pool when the fault ends.
 struct Leaked {
     _session: PooledSession,
     count: Arc<AtomicUsize>,
@@ -36,7 +36,7 @@ impl PoolFaults {
         Self { faults: faults.clone(), leaked: Arc::default() }
     }
 
-    /// Lets a transaction that has just begun wait in the server, where it is struck.
+    /// Delays a transaction that has just begun, in the server, if the fault applies.
     #[inline]
     pub(crate) async fn delay_commit(&self, tx: &Tx) -> Result<(), Error> {
         match self.faults.inject(Fault::SlowDatabase) {
@@ -47,7 +47,8 @@ impl PoolFaults {
         }
     }
 
-    /// Before a connection is asked for: loses one, as code does that forgets to give back, until the share is gone.
+    /// Called before a connection is acquired: leaks one, like code that never returns its connection, until the
+    /// configured share is leaked.
     #[inline]
     pub(crate) async fn leak_of(&self, pool: &SessionPool) {
         if let Some(injection) = self.faults.active(Fault::LeakingPool) {
@@ -61,7 +62,7 @@ impl PoolFaults {
         if self.leaked.load(Ordering::Relaxed) >= share {
             return;
         }
-        // Not waited for: whoever asked may wait for what is left.
+        // Takes a connection only if one is free at once: only the caller itself waits for the remaining ones.
         let at_once = Timeouts { wait: Some(Duration::ZERO), ..pool.timeouts() };
         if let Ok(session) = pool.timeout_get(&at_once).await {
             self.leaked.fetch_add(1, Ordering::Relaxed);

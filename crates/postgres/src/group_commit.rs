@@ -1,9 +1,9 @@
-//! Many callers, one transaction.
+//! Group commit: many callers share one transaction.
 //!
-//! Callers submit requests to a bounded queue; writers take what waits, never waiting for more, apply it as one batch
-//! and hand each caller its own outcome. Guarantees: a full queue refuses at once; the request of a caller who leaves
-//! while queued is dropped, but one that is already in a batch is completed; on shutdown queued requests are still
-//! applied; a batch that panics fails only its own callers. Each request has an owner. An owner who floods the queue
+//! Callers submit requests to a bounded queue; writers take the waiting requests without waiting for more, apply them
+//! as one batch and return each caller's own outcome. Guarantees: a full queue refuses at once; if a caller leaves, its
+//! queued request is dropped, but one that is already in a batch is completed; on shutdown queued requests are still
+//! applied; a batch that panics fails only its own callers. Each request has an owner. An owner that floods the queue
 //! fills at most a quarter of the queue and of each batch, and delays the others by no more than that.
 
 use std::panic::AssertUnwindSafe;
@@ -19,14 +19,14 @@ use uuid::Uuid;
 
 use crate::fair_queue::{FairQueue, Rejected};
 
-/// The sizes of a group commit.
+/// The limits of a group commit.
 #[derive(Clone, Debug)]
 pub struct GroupCommitSettings {
-    /// Most requests in a batch.
+    /// Maximum number of requests in a batch.
     pub max_batch: Live<usize>,
-    /// Most requests that wait.
+    /// Maximum number of waiting requests.
     pub queue: usize,
-    /// Batches applied at the same time.
+    /// Number of batches applied concurrently.
     pub writers: usize,
 }
 
@@ -45,8 +45,8 @@ pub enum Refused {
     /// The writers are shutting down: nothing was done.
     #[error("the writers are shutting down")]
     Closed,
-    /// The batch that held the request broke off: whether it was applied is unknown.
-    #[error("the batch broke off")]
+    /// The batch with the request was aborted: it is unknown whether it was applied.
+    #[error("the batch was aborted")]
     Failed,
 }
 
@@ -55,7 +55,7 @@ struct Item<Req, Resp, E> {
     reply: oneshot::Sender<Result<Resp, E>>,
 }
 
-/// The callers' end. Cheap to clone. `E` is what a request may end with instead of a response, [`Refused`] included.
+/// The callers' side. Cheap to clone. `E` is the error type of a request; [`Refused`] converts into it.
 pub struct GroupCommit<Req, Resp, E = Refused> {
     queue: Arc<FairQueue<Item<Req, Resp, E>>>,
 }
@@ -76,8 +76,8 @@ impl<Req, Resp, E> Drop for Closing<Req, Resp, E> {
 }
 
 impl<Req: Send + 'static, Resp: Send + 'static, E: From<Refused> + Send + 'static> GroupCommit<Req, Resp, E> {
-    /// Makes the callers' end and the driver that must be run for anything to happen. `apply` returns one outcome for
-    /// each request, in their order.
+    /// Creates the callers' side and the driver; nothing is applied until the driver runs. `apply` returns one outcome
+    /// for each request, in their order.
     pub fn new<F>(settings: GroupCommitSettings, apply: F) -> (Self, GroupCommitDriver)
     where
         F: Fn(Vec<Req>) -> BoxFuture<'static, Vec<Result<Resp, E>>> + Send + Sync + 'static,
@@ -127,18 +127,18 @@ impl<Req: Send + 'static, Resp: Send + 'static, E: From<Refused> + Send + 'stati
             Err(Rejected::Full(_)) => return Err(Refused::Full.into()),
             Err(Rejected::Closed(_)) => return Err(Refused::Closed.into()),
         }
-        // A reply that is dropped was still in the queue: a batch answers always.
+        // A dropped reply means that the request was still queued: a batch always answers.
         outcome.await.unwrap_or_else(|_| Err(Refused::Closed.into()))
     }
 
-    /// How many requests wait.
+    /// The number of waiting requests.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
 }
 
-/// The writers' end: runs the batches.
+/// The writers' side: runs the batches.
 #[must_use = "nothing is applied unless the driver runs"]
 pub struct GroupCommitDriver {
     run: Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>,
@@ -177,21 +177,21 @@ where
         match AssertUnwindSafe(async { apply(requests).await }).catch_unwind().await {
             Ok(outcomes) if outcomes.len() == size => replies.send(outcomes),
             Ok(outcomes) => {
-                tracing::error!(requests = size, outcomes = outcomes.len(), "batch answered the wrong number");
+                tracing::error!(requests = size, outcomes = outcomes.len(), "wrong number of outcomes");
             }
             Err(_) => tracing::error!(requests = size, "batch panicked"),
         }
     }
 }
 
-/// The callers of one batch. Whoever hasn't got an outcome when this is dropped (a panic, a wrong count, a writer that
-/// was aborted) is told that the batch broke off.
+/// The callers of one batch. On drop, those without an outcome (after a panic, a wrong count or an aborted writer) get
+/// the error that the batch was aborted.
 struct Replies<Resp, E: From<Refused>>(Vec<oneshot::Sender<Result<Resp, E>>>);
 
 impl<Resp, E: From<Refused>> Replies<Resp, E> {
     fn send(mut self, outcomes: Vec<Result<Resp, E>>) {
         for (reply, outcome) in self.0.drain(..).zip(outcomes) {
-            // The caller may have left; its request is done all the same.
+            // The caller may have left; its request is applied anyway.
             let _ = reply.send(outcome);
         }
     }

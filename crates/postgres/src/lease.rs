@@ -1,9 +1,8 @@
-//! A connection that is checked out of the pool.
+//! A connection checked out of the pool.
 //!
-//! Guarantees that a connection is given back only by [`Lease::give_back`], which is called when the server has
-//! answered everything. Anything else (an error of the connection, a future that was dropped half way, a panic)
-//! closes it: a connection in an unknown state is worth less than a new one. A statement that still runs then is
-//! cancelled.
+//! Guarantees that a connection is returned only by [`Lease::give_back`], which is called when the server has answered
+//! everything. In all other cases (a connection error, a future dropped before it completed, a panic) the connection is
+//! closed, because its state is unknown. A statement that is still running is cancelled.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,10 +16,10 @@ use crate::error::Error;
 use crate::sessions::PooledSession;
 use crate::trace;
 
-/// One connection, closed on drop unless it was given back.
+/// One connection, closed on drop unless it was returned.
 pub(crate) struct Lease {
     object: Option<PooledSession>,
-    /// How long to wait for an answer. Longer than the server's own limit, which should strike first.
+    /// How long to wait for an answer. Longer than the server's own limit, which should apply first.
     answer_timeout: Duration,
     /// Statements that the server has not answered.
     running: AtomicU32,
@@ -41,7 +40,7 @@ impl Lease {
         drop(self.object.take());
     }
 
-    /// Returns the connection when the server answered, else closes it.
+    /// Returns the connection if the server answered, else closes it.
     pub(crate) fn settle<T>(self, result: Result<T, Error>) -> Result<T, Error> {
         if result.as_ref().err().is_none_or(Error::answered) {
             self.give_back();
@@ -49,8 +48,8 @@ impl Lease {
         result
     }
 
-    /// Waits for the answer to a statement within this connection's timeout, and no longer than the call that this task
-    /// serves. Where the trace is sampled, that is a span.
+    /// Waits for the answer to a statement, at most for this connection's timeout and until the deadline of the current
+    /// call. Records a span if the trace is sampled.
     pub(crate) async fn within<T>(
         &self,
         what: &str,
@@ -71,7 +70,7 @@ impl Lease {
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
         self.running.fetch_add(1, Ordering::Relaxed);
-        // Not counted down where this future is dropped or gives up: the statement may still run.
+        // Not decremented if this future is dropped or times out: the statement may still be running.
         let Ok(result) = tokio::time::timeout(Deadline::at_most(self.answer_timeout), answer).await else {
             return Err(Error::slow(what));
         };

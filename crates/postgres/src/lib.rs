@@ -1,10 +1,10 @@
-//! How the services talk to PostgreSQL.
+//! How the services access PostgreSQL.
 //!
-//! Owns pools, transactions, the meaning of their errors, retries, group commit, migrations and the set-up of a
-//! service's database and roles. Knows no service's tables. Guarantees: a connection goes back to its pool only when
-//! the server has answered everything sent on it and no transaction is open; every wait has a deadline, and within a
-//! call no later one than the call's; a statement that nobody waits for any more is cancelled; whether an error may be
-//! retried is a property of the error.
+//! Owns pools, transactions, error kinds, retries, group commit, migrations and the set-up of a service's database and
+//! roles; it knows no service's tables. Guarantees: a connection is returned to its pool only when the server has
+//! answered everything sent on it and no transaction is open; every wait has a deadline, within a call at most the
+//! call's; a statement whose caller has gone away is cancelled; whether an error may be retried is a property of the
+//! error.
 
 mod address;
 pub mod bootstrap;

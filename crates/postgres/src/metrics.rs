@@ -1,4 +1,4 @@
-//! Figures of a pool: connections, waiters, and how long transactions last.
+//! Metrics of a pool: connections, waiting callers, and the duration of transactions.
 
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ pub(crate) struct PoolMetrics {
 }
 
 impl PoolMetrics {
-    /// Registers the figures of the pool `name`. A second pool of one name on one registry keeps its own figures,
-    /// which aren't shown.
+    /// Registers the metrics of the pool `name`. A second pool of the same name in the same registry keeps its own
+    /// metrics, which aren't exported.
     pub(crate) fn register(
         name: &'static str,
         pool: SessionPool,
@@ -88,7 +88,7 @@ fn register_once(registry: &Registry, collector: impl Collector + 'static) -> Re
     }
 }
 
-/// Reads the pool's state when asked, so that it costs nothing in between.
+/// Reads the pool's state only when metrics are collected.
 struct PoolSize {
     pool: SessionPool,
     limit: IntGauge,

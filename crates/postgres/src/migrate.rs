@@ -1,8 +1,8 @@
-//! Applying migrations, one process at a time, and waiting until somebody has.
+//! Applies migrations, one process at a time, and waits for migrations applied by another process.
 //!
-//! Owns no tables of its own: each set of migrations brings the name of its history table. All sets are applied over
-//! one direct connection that holds an advisory lock for as long, so that replicas starting together take turns. A
-//! database that is ahead of the program, as after a roll back, is left as it is.
+//! Owns no tables: each set of migrations names its history table. All sets are applied over one direct connection that
+//! holds an advisory lock meanwhile, so that replicas starting together take turns. A database that is ahead of the
+//! program, as after a rollback of the program, is left as it is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,21 +15,22 @@ use tokio_postgres::{Client, NoTls};
 use crate::address::parse_url;
 use crate::error::{Error, ErrorKind};
 
-/// The lock that migrations of one database take ("flotilla" in ASCII).
+/// The advisory lock for the migrations of one database ("flotilla" in ASCII).
 const LOCK: i64 = 0x666c_6f74_696c_6c61;
-/// Longest wait for another process's migrations, and half the longest for ours.
+/// Maximum wait for another process's migrations. Wait and migrations together may take twice as long.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Longest wait for a connection.
+/// Maximum wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How often a database is looked at that isn't migrated yet.
+/// Poll interval while waiting for migrations.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Applies what is missing of each set, in the order given, lets `<service>_system` read the histories, and returns `<history table>/<migration>` of each that was
-/// applied. Migrations that the database has and the program doesn't are fine if they are newer than all of its own.
+/// Applies the missing migrations of each set in the given order, lets `<service>_system` read the histories, and
+/// returns `<history table>/<migration>` for each applied migration. The database may have migrations that the program
+/// lacks, if they are newer than all of the program's.
 ///
 /// # Errors
-/// No connection, another process migrating for longer than two minutes, a migration that fails or differs from the
-/// one applied earlier, an older one that the program doesn't have.
+/// There is no connection; another process has been migrating for more than two minutes; a migration fails or differs
+/// from the applied one; or the database has an older migration that the program lacks.
 pub async fn migrate(owner_url: &SecretString, sets: Vec<(&'static str, Runner)>) -> Result<Vec<String>, Error> {
     with_client(owner_url, "flotilla-migrate", async |client| {
         tokio::time::timeout(TIMEOUT * 2, apply(client, sets))
@@ -39,11 +40,11 @@ pub async fn migrate(owner_url: &SecretString, sets: Vec<(&'static str, Runner)>
     .await
 }
 
-/// Waits until the database has every migration of each set, which is asked as `<service>_system`. One that can't be
-/// reached yet, or whose histories may not be read yet, is waited for as well.
+/// Waits until the database has every migration of each set, reading the histories as `<service>_system`. Also waits
+/// while the database can't be reached or the histories may not be read yet.
 ///
 /// # Errors
-/// It hasn't after `timeout`: what is missing.
+/// A migration is missing after `timeout`; the error names it.
 pub async fn await_migrations(
     system_url: &SecretString,
     sets: &[(&'static str, Runner)],
@@ -60,7 +61,7 @@ pub async fn await_migrations(
                 Ok(Some(migration)) => format!("{migration} is missing"),
                 Err(error) => error.to_string(),
             };
-            tracing::debug!(missing, "migrations are waited for");
+            tracing::debug!(missing, "waiting for migrations");
         }
     };
     if tokio::time::timeout(timeout, wait).await.is_ok() {
@@ -70,8 +71,8 @@ pub async fn await_migrations(
     Err(Error::new(ErrorKind::Timeout, format!("the database wasn't migrated within {waited} s: {missing}")))
 }
 
-/// Lends a direct connection, closed afterwards: the server gives up what it runs and its locks within a second, however
-/// the work has ended.
+/// Runs `work` on a direct connection and closes it: whatever the result, the server stops its statement and releases
+/// its locks within a second.
 async fn with_client<T>(
     url: &SecretString,
     name: &str,
@@ -116,7 +117,7 @@ async fn apply(client: &mut Client, sets: Vec<(&'static str, Runner)>) -> Result
     Ok(applied)
 }
 
-/// Whoever serves may see what was applied, and needs no owner for it.
+/// Lets the service's processes see the applied migrations without the owner's role.
 fn grant_read(history: &str) -> String {
     format!(
         "DO $$ BEGIN
@@ -125,7 +126,7 @@ fn grant_read(history: &str) -> String {
     )
 }
 
-/// How many migrations the database has beyond the newest that the program knows; none where it lacks that one.
+/// How many migrations the database has beyond the program's newest; zero if it lacks that one.
 async fn newer(client: &Client, history: &str, runner: &Runner) -> Result<usize, Error> {
     let known: BTreeSet<i64> = runner.get_migrations().iter().map(refinery::Migration::version).collect();
     let applied = versions(client, history).await?;
@@ -144,9 +145,9 @@ async fn first_missing(client: &Client, sets: &[(&'static str, Runner)]) -> Resu
     Ok(None)
 }
 
-/// The versions of a history; none where it hasn't begun.
+/// The versions in a history table; none if the table doesn't exist yet.
 async fn versions(client: &Client, history: &str) -> Result<BTreeSet<i64>, Error> {
-    // refinery's column is an integer, or a bigint where it was made with big versions.
+    // refinery's column is an integer, or a bigint if the table was created with 64-bit versions.
     match client.query(&format!("SELECT version::bigint FROM {history}"), &[]).await {
         Ok(rows) => rows.iter().map(|row| row.try_get(0).map_err(Error::from)).collect(),
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(BTreeSet::new()),

@@ -1,11 +1,10 @@
 //! Pools of connections, one for each role of a service.
 //!
-//! Connections are opened when first needed and their session is set up by connection options alone, so that a
-//! pooler in between can replay it. Statements are prepared once for each connection.
+//! Connections are opened when first needed. Sessions are configured only by connection options, so that a pooler in
+//! between can replay them. Statements are prepared once per connection.
 //!
-//! What a call does here ends with it: nothing is waited for longer than the call's deadline ([`Deadline`]), a
-//! transaction tells the server what is left of it, in the message that begins it, and a statement whose caller has
-//! left is cancelled.
+//! Work for a call ends with the call: no wait exceeds the call's deadline ([`Deadline`]), a transaction passes the
+//! remaining time to the server in the message that begins it, and a statement whose caller has gone away is cancelled.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,7 +30,7 @@ use crate::sessions::{SessionPool, Sessions};
 use crate::settings::PostgresSettings;
 use crate::tx::Tx;
 
-/// What stands in errors for a statement that was put together at run time.
+/// How errors name a statement that was composed at run time.
 const TEXT: &str = "list";
 
 /// Connections of one role. Cheap to clone.
@@ -45,7 +44,7 @@ struct Inner {
     name: &'static str,
     pool: SessionPool,
     metrics: PoolMetrics,
-    /// The session's own limit of a statement.
+    /// The session's own `statement_timeout`.
     limit: Duration,
     /// How long the client waits for an answer.
     answer_timeout: Duration,
@@ -84,7 +83,7 @@ impl Pool {
         Ok(Self { inner: Arc::new(inner), faults: PoolFaults::default() })
     }
 
-    /// Lets faults strike what this pool does from now on: slow transactions, connections that leak.
+    /// Applies injected faults to this pool from now on: slow transactions, leaked connections.
     #[must_use]
     pub fn with_faults(self, faults: &Faults) -> Self {
         Self { faults: PoolFaults::new(faults), ..self }
@@ -112,10 +111,10 @@ impl Pool {
         self.begin_with(&self.begin_sql(Some(user))).await
     }
 
-    /// Runs one statement by itself.
+    /// Runs one statement in its own transaction.
     ///
     /// # Errors
-    /// The statement's, or no connection within the deadlines.
+    /// The statement's error, or no connection within the deadlines.
     pub async fn query(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let lease = self.lease().await?;
         let result = async {
@@ -127,10 +126,10 @@ impl Pool {
         lease.settle(result)
     }
 
-    /// Runs one statement on behalf of a user, bound by row-level security, in one round trip once it is prepared.
+    /// Runs one statement on behalf of a user under row-level security, in one round trip once it is prepared.
     ///
     /// # Errors
-    /// The statement's, or no connection within the deadlines.
+    /// The statement's error, or no connection within the deadlines.
     pub async fn query_as(
         &self,
         user: Uuid,
@@ -146,21 +145,21 @@ impl Pool {
         Ok(Row::all(rows, sql))
     }
 
-    /// Runs one statement whose text was put together at run time, out of constants: every parameter is of type `text`
-    /// and cast where the statement needs another. It isn't prepared, as its like may never come again.
+    /// Runs one statement that was composed at run time from constants: every parameter is of type `text`, and the
+    /// statement casts it if it needs another type. It isn't prepared, because the same text may never be used again.
     ///
     /// # Errors
-    /// The statement's, or no connection within the deadlines.
+    /// The statement's error, or no connection within the deadlines.
     pub async fn query_text(&self, sql: &str, params: &[String]) -> Result<Vec<Row>, Error> {
         let lease = self.lease().await?;
         let answer = lease.within(sql, Query::text(sql, params).send(lease.client())).await;
         lease.settle(answer.map(|rows| Row::all(rows, TEXT)).map_err(Error::while_committing))
     }
 
-    /// As [`query_text`](Self::query_text), on behalf of a user, bound by row-level security; in one round trip.
+    /// Like [`query_text`](Self::query_text), on behalf of a user under row-level security, in one round trip.
     ///
     /// # Errors
-    /// The statement's, or no connection within the deadlines.
+    /// The statement's error, or no connection within the deadlines.
     pub async fn query_text_as(&self, user: Uuid, sql: &str, params: &[String]) -> Result<Vec<Row>, Error> {
         let lease = self.lease().await?;
         let rows = in_transaction(&self.begin_sql(Some(user)), lease, sql, Query::text(sql, params)).await?;
@@ -177,21 +176,21 @@ impl Pool {
         lease.settle(result)
     }
 
-    /// Refuses further use; connections close as they come back.
+    /// Closes the pool to further use; connections close when they are returned.
     pub fn close(&self) {
         self.inner.cancels.close();
         self.inner.pool.close();
     }
 
-    /// What begins a transaction: one message, whatever is in it. `SET LOCAL` ends with the transaction. A call without
-    /// a deadline, or with more left than the session's own limit, sets no other.
+    /// The statements that begin a transaction, sent as one message. `SET LOCAL` ends with the transaction. The
+    /// statement timeout is set only if the call's deadline leaves less than the session's own limit.
     fn begin_sql(&self, user: Option<Uuid>) -> Cow<'static, str> {
         let left = Deadline::current().map(Deadline::remaining).filter(|left| *left < self.inner.limit);
-        // Nought would mean no limit at all.
+        // Zero would mean no limit.
         let left = left.map(|left| left.as_millis().max(1));
         match (user, left) {
             (None, None) => Cow::Borrowed("BEGIN"),
-            // A UUID's text can't break out of the quotes.
+            // The text of a UUID can't contain quotes.
             (Some(user), None) => format!("BEGIN; SET LOCAL flotilla.user_id = '{user}'").into(),
             (None, Some(left)) => format!("BEGIN; SET LOCAL statement_timeout = {left}").into(),
             (Some(user), Some(left)) => {
@@ -202,8 +201,8 @@ impl Pool {
 
     async fn begin_with(&self, begin: &str) -> Result<Tx, Error> {
         let lease = self.lease().await?;
-        // Waited for, though it could be sent along with the first statement: were it to fail (a cancel that strikes
-        // just then), the statements behind it would each commit by themselves.
+        // Awaited although it could be sent together with the first statement: if it failed (such as by a cancel
+        // request at that moment), the statements after it would each commit on their own.
         match lease.within("begin", lease.client().batch_execute(begin)).await {
             Ok(()) => {
                 let tx = Tx::new(lease, self.inner.metrics.clone());
@@ -244,15 +243,15 @@ async fn in_transaction(
     query: Query<'_>,
 ) -> Result<Vec<tokio_postgres::Row>, Error> {
     let client = lease.client();
-    // All three are sent by the first poll, in this order. `join` and not `try_join`: when a parameter can't be
-    // encoded the query fails without being sent, and the commit must follow all the same.
+    // All three are sent by the first poll, in this order. `join` and not `try_join`: if a parameter can't be encoded,
+    // the query fails without being sent, and the commit must still follow.
     let (began, rows, committed) = futures::join!(
         lease.within("begin", client.batch_execute(begin)),
         lease.within(sql, query.send(client)),
         lease.within("commit", client.batch_execute("COMMIT")),
     );
     let over = committed.is_ok();
-    // The first error is the cause of the later ones; the commit was under way in each case.
+    // The first error is the cause of the later ones; in each case the commit had been sent.
     let result = began.and(rows).and_then(|rows| committed.map(|()| rows)).map_err(Error::while_committing);
     if over && result.as_ref().err().is_none_or(|error| !error.is_stale()) {
         // The server has answered the commit, so it has answered everything, and no transaction is open.
@@ -261,7 +260,7 @@ async fn in_transaction(
     result
 }
 
-/// A query as it is sent.
+/// A query, prepared or as text.
 enum Query<'a> {
     Prepared(Statement, &'a [&'a (dyn ToSql + Sync)]),
     Text(&'a str, Vec<(&'a (dyn ToSql + Sync), Type)>),

@@ -1,4 +1,4 @@
-//! Repeating a whole transaction.
+//! Retries of a whole transaction.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,16 +8,17 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// How long a stream to a client outlasts a database that restarts or fails over; then it ends and its client resumes.
+/// How long a stream to a client survives a restart or failover of the database; after that it ends and the client
+/// resumes.
 pub const FAILOVER: Duration = Duration::from_secs(10);
-/// The first pause; doubled up to the longest.
+/// The initial pause; it doubles up to the maximum.
 const FIRST: Duration = Duration::from_millis(5);
-/// The longest pause.
+/// The maximum pause.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// An error that ends a transaction: the database's, or a refusal of the caller's own.
+/// An error that ends a transaction: the database's, or the caller's own refusal.
 pub trait TransactionError: std::error::Error {
-    /// The database's error, which knows whether the transaction may be repeated. `None` for a refusal: it stands.
+    /// The database's error, which knows whether the transaction may be repeated. `None` for a refusal, which is final.
     fn database(&self) -> Option<&Error>;
 }
 
@@ -27,14 +28,14 @@ impl TransactionError for Error {
     }
 }
 
-/// Runs `op` until it succeeds, fails for good, or no further attempt fits before the deadline.
+/// Runs `op` until it succeeds, fails permanently, or the deadline leaves no time for another attempt.
 ///
-/// Conflicts and unavailability are repeated, each time from the begin of the transaction, with growing, jittered
-/// pauses. As a commit's outcome may be unknown ([`Error::outcome_unknown`]), `op` must find its own earlier work by
-/// a key.
+/// Conflicts and unavailability are retried from the beginning of the transaction, with growing, jittered pauses.
+/// Because a commit's outcome may be unknown ([`Error::outcome_unknown`]), `op` must find its own earlier work by a
+/// key.
 ///
 /// # Errors
-/// The last attempt's.
+/// The last attempt's error.
 pub async fn retry<T, E, F, Fut>(deadline: Duration, op: F) -> Result<T, E>
 where
     E: TransactionError,
@@ -44,10 +45,10 @@ where
     repeat(deadline, op, Error::may_retry).await
 }
 
-/// Like [`retry`], for an `op` that can't find its own earlier work: a commit of unknown outcome isn't repeated.
+/// Like [`retry`], for an `op` that can't find its own earlier work: a commit of unknown outcome isn't retried.
 ///
 /// # Errors
-/// The last attempt's.
+/// The last attempt's error.
 pub async fn retry_unless_unknown<T, E, F, Fut>(deadline: Duration, op: F) -> Result<T, E>
 where
     E: TransactionError,
@@ -74,13 +75,13 @@ where
         let Some(cause) = error.database().filter(|cause| may_repeat(cause) && Instant::now() + pause < end) else {
             return Err(error);
         };
-        tracing::debug!(error = %cause, kind = cause.kind().as_str(), pause_ms = pause.as_millis(), "transaction repeated");
+        tracing::debug!(error = %cause, kind = cause.kind().as_str(), pause_ms = pause.as_millis(), "retrying transaction");
         tokio::time::sleep(pause).await;
         longest = (longest * 2).min(LONGEST);
     }
 }
 
-/// Between half of `longest` and all of it.
+/// A random time between half of `longest` and `longest`.
 fn pause(jitter: &Jitter, longest: Duration) -> Duration {
     longest / 2 + jitter.part_of(longest / 2)
 }

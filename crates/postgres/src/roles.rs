@@ -1,19 +1,19 @@
 //! Checks whether a connection's role is one that its pool may use. Row-level security doesn't apply to a superuser, a
-//! role with BYPASSRLS or the tables' owner, and lets the system's role see everything: with one of these in the
-//! address of the users' pool, every customer would see every other's rows, without any error.
+//! role with BYPASSRLS or the tables' owner, and lets the system's role see everything: if the address of the users'
+//! pool named one of these, every customer would silently see all customers' rows.
 //!
-//! Each new connection is checked: addresses change while a service runs, and so do roles.
+//! Each new connection is checked, because addresses and roles can change while a service runs.
 
 use tokio_postgres::Client;
 
 use crate::error::{Error, ErrorKind};
 
-/// The pool of customers' calls.
+/// The pool for customers' calls.
 pub(crate) const USER: &str = "user";
-/// The pool of everything else.
+/// The pool for everything else.
 pub(crate) const SYSTEM: &str = "system";
 
-/// The role, its privileges, and the roles that it may assume. A role counts as the system's if a table has row
+/// Reads the role, its privileges, and the roles that it may assume. A role counts as the system's if a table has row
 /// policies for other roles but is fully visible to this one.
 const SQL: &str = "
     SELECT current_user::text,
@@ -26,7 +26,7 @@ const SQL: &str = "
             AND EXISTS (SELECT FROM pg_policy other WHERE other.polrelid = own.polrelid
                 AND pg_get_expr(other.polqual, other.polrelid) <> 'true'))";
 
-/// Refuses a role that doesn't fit the pool. Pools with other names accept any role.
+/// Refuses a role that the pool must not use. Pools with other names accept any role.
 pub(crate) async fn check(pool: &str, client: &Client) -> Result<(), Error> {
     if pool != USER && pool != SYSTEM {
         return Ok(());
@@ -40,14 +40,15 @@ pub(crate) async fn check(pool: &str, client: &Client) -> Result<(), Error> {
         "owns tables with row-level security, or may act as their owner",
         "is the system's role, or may act as it",
     ];
-    // The system's role only must not be a superuser: it may see all rows, but must not change privileges.
+    // The only restriction on the system's role is that it isn't a superuser: it may see all rows, but must not change
+    // privileges.
     let asked = if pool == USER { &all[..] } else { &all[..1] };
     for (number, what) in asked.iter().enumerate() {
         if row.try_get(number + 1)? {
             let why = if pool == USER {
-                "row-level security would not bind customers' calls"
+                "row-level security would not apply to customers' calls"
             } else {
-                "no limit would bind it"
+                "no limit would apply to it"
             };
             let message = format!("postgres.{pool}_url names the role {role}, which {what}: {why}");
             return Err(Error::new(ErrorKind::Other, message).of_unfit_role());

@@ -1,5 +1,5 @@
-//! Rows, read without a panic: a column that isn't there or holds something else is an error that names the statement,
-//! the column, and what was expected and found.
+//! Rows that are read without panics: a missing column or a wrong type is an error that names the statement, the
+//! column, and what was expected and found.
 
 use std::any::type_name;
 use std::error::Error as _;
@@ -15,7 +15,7 @@ use crate::trace;
 pub struct Row {
     row: tokio_postgres::Row,
     statement: &'static str,
-    /// The place behind the column that was read last.
+    /// The index after the column that was read last.
     next: AtomicUsize,
 }
 
@@ -29,10 +29,10 @@ impl Row {
         Self { row, statement, next: AtomicUsize::new(0) }
     }
 
-    /// The value of a column, by its name or its place. Cheapest in the order of the statement.
+    /// The value of a column, by its name or index. Fastest in the order of the statement.
     ///
     /// # Errors
-    /// There is no such column, or it holds no `T`: [`ErrorKind::Other`].
+    /// [`ErrorKind::Other`] if there is no such column, or its value isn't a `T`.
     pub fn get<'a, T: FromSql<'a>>(&'a self, column: impl Column) -> Result<T, Error> {
         let Some(place) = column.place(self) else {
             let names: Vec<&str> = self.row.columns().iter().map(tokio_postgres::Column::name).collect();
@@ -56,7 +56,7 @@ impl Row {
         Error::new(ErrorKind::Other, format!("{}: {what}", trace::summary(self.statement)))
     }
 
-    /// The place of a column.
+    /// The index of a column.
     fn find(&self, name: &str) -> Option<usize> {
         let columns = self.row.columns();
         let next = self.next.load(Ordering::Relaxed);
@@ -70,15 +70,15 @@ impl Row {
 }
 
 impl fmt::Debug for Row {
-    /// Its columns; their values may be personal.
+    /// Only the columns: their values may be personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.row.columns().iter().map(tokio_postgres::Column::name)).finish()
     }
 }
 
-/// What says which column is meant: its name, or its place from 0.
+/// Identifies a column by its name, or by its index from 0.
 pub trait Column: fmt::Display + Copy + sealed::Column {
-    /// Its place in a row, if the row has it.
+    /// The column's index, if the row has the column.
     fn place(self, row: &Row) -> Option<usize>;
 }
 

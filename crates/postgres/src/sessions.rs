@@ -1,9 +1,7 @@
-//! Opens a pool's connections with the credentials that hold at that moment, and knows which of them were opened with
-//! former ones.
+//! Opens a pool's connections with the current credentials, and knows which of them were opened with earlier ones.
 //!
-//! Guarantees: once the address changes, no connection is opened by the former one, and none that was is lent again; one
-//! that is on loan at that moment is left in peace until it comes back. An address that can't be understood changes
-//! nothing.
+//! Guarantees: once the address changes, no connection is opened with the old one, and none opened with it is handed
+//! out again; one that is in use at that moment is left alone until it is returned. An invalid address changes nothing.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +22,7 @@ use crate::settings::PostgresSettings;
 
 /// A pool of sessions.
 pub(crate) type SessionPool = managed::Pool<Sessions>;
-/// A session on loan from its pool.
+/// A session checked out of its pool.
 pub(crate) type PooledSession = managed::Object<Sessions>;
 
 /// An open connection.
@@ -41,11 +39,11 @@ impl Deref for Session {
     }
 }
 
-/// What connections are opened with.
+/// The settings with which connections are opened.
 struct Credentials {
     url: SecretString,
     config: Config,
-    /// Whether the server took them once: a refusal then means that they are being replaced.
+    /// Whether the server has accepted them before: a later refusal then means that they are being replaced.
     taken: AtomicBool,
 }
 
@@ -69,9 +67,9 @@ impl Sessions {
         Ok(Self { name, settings: settings.clone(), current: RwLock::new(Current { url, credentials }) })
     }
 
-    /// Takes over an address that has changed. True when it did; then the idle connections are to go.
+    /// Applies a changed address. Returns true if it did; the idle connections must then be closed.
     pub fn adopt(&self) -> bool {
-        // An error means that nobody is left who could change it.
+        // An error means that the sender is gone, so the address can't change any more.
         if !self.read(|current| current.url.has_changed().unwrap_or(false)) {
             return false;
         }
@@ -93,7 +91,7 @@ impl Sessions {
         }
     }
 
-    /// Whether a session was opened with what holds now.
+    /// Whether a session was opened with the current credentials.
     pub fn is_current(&self, session: &Session) -> bool {
         self.read(|current| Arc::ptr_eq(&current.credentials, &session.credentials))
     }
@@ -102,7 +100,7 @@ impl Sessions {
         what(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits a little for other credentials than those that were refused.
+    /// Waits briefly for credentials other than the refused ones.
     async fn replaced(&self, refused: &Credentials) -> Option<Arc<Credentials>> {
         if !refused.taken.load(Ordering::Relaxed) {
             return None;
@@ -111,7 +109,7 @@ impl Sessions {
         if !std::ptr::eq(&*now, refused) {
             return Some(now);
         }
-        // Well within the time that the pool allows for opening one, so that the refusal is what is told.
+        // Well within the pool's connect timeout, so that the refusal is reported and not the timeout.
         let timeout = self.settings.connect_timeout.get() / 2;
         let _ = tokio::time::timeout(timeout, url.changed()).await;
         self.adopt();
@@ -163,7 +161,7 @@ async fn open(credentials: &Arc<Credentials>) -> Result<Session, tokio_postgres:
     Ok(Session { client: ClientWrapper::new(client, task), credentials: Arc::clone(credentials) })
 }
 
-/// The server knows neither this password nor, by now, this role.
+/// The server rejects the password, or no longer has the role.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION]
         .into_iter()
@@ -177,7 +175,7 @@ impl Credentials {
     }
 }
 
-/// Adds what every session of a pool has: its name, its limits, and a way to notice a dead peer.
+/// Adds the options that every session of a pool has: its name, its limits, and keepalives to detect a dead peer.
 fn session(mut config: Config, name: &str, settings: &PostgresSettings) -> Config {
     let statement = settings.statement_timeout.get().as_millis().max(1);
     let limits = format!(

@@ -1,4 +1,4 @@
-//! The section `postgres` of a service's settings.
+//! The `postgres` section of a service's settings.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub struct PostgresSettings {
 }
 
 impl PostgresSettings {
-    /// The defaults with three addresses.
+    /// The default settings with these three addresses.
     #[must_use]
     pub fn new(owner_url: SecretString, system_url: SecretString, user_url: SecretString) -> Self {
         Self {
@@ -63,15 +63,15 @@ impl PostgresSettings {
         }
     }
 
-    /// How long a client waits for the answer to a statement: a little longer than the server works on it.
+    /// How long a client waits for the answer to a statement: slightly longer than the server's limit.
     pub(crate) fn answer_timeout(&self) -> Duration {
         self.statement_timeout.get() + GRACE
     }
 
-    /// The address by which the database is migrated.
+    /// The address used for migrations.
     ///
     /// # Errors
-    /// None is set.
+    /// No address is set.
     pub fn owner(&self) -> Result<SecretString, Error> {
         let missing = || Error::new(ErrorKind::Other, "postgres.owner_url isn't set: only the owner may migrate");
         self.owner_url.get().ok_or_else(missing)

@@ -1,4 +1,4 @@
-//! Statements in traces: what is done to which table, never with what.
+//! Spans of statements: they name the operation and the table, never the values.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use flotilla_telemetry::{Kind, Span, sampled};
 
 use crate::error::Error;
 
-/// Most words of a statement that are looked at for its summary.
+/// Maximum number of words of a statement that are examined for its summary.
 const WORDS: usize = 400;
 
-/// The span of a statement or of what stands for one (`begin`, `commit`); none where the trace isn't sampled.
+/// The span of a statement or of a pseudo-statement (`begin`, `commit`); `None` if the trace isn't sampled.
 pub(crate) fn statement(what: &str) -> Span {
     if !sampled() {
         return Span::none();
@@ -21,7 +21,7 @@ pub(crate) fn statement(what: &str) -> Span {
     span
 }
 
-/// Says why the statement failed: the server's code and what it means, not the text, which may quote what was given.
+/// Records why the statement failed: the server's code and the error's kind, not the text, which may quote values.
 pub(crate) fn failed(span: &Span, error: &Error) {
     if let Some(state) = error.sql_state() {
         span.set("db.response.status_code", state.to_owned());
@@ -29,7 +29,7 @@ pub(crate) fn failed(span: &Span, error: &Error) {
     span.fail(error.kind().as_str(), error.kind().as_str());
 }
 
-/// The first write of a statement and its table, or else what it reads: `INSERT orders`, `SELECT stock`.
+/// The first write of a statement and its table, or else the table it reads: `INSERT orders`, `SELECT stock`.
 pub(crate) fn summary(sql: &str) -> Cow<'static, str> {
     match sql {
         "begin" => return "BEGIN".into(),
@@ -76,7 +76,7 @@ fn named(verb: &'static str, table: Option<&str>) -> Cow<'static, str> {
     }
 }
 
-/// Whether a word is a name and not an operator, a parameter or a quoted text.
+/// Whether a word is a name, not an operator, a parameter or a string.
 fn is_name(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
         && word.starts_with(|c: char| c.is_ascii_alphabetic())

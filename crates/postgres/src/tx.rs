@@ -1,7 +1,7 @@
-//! Transactions without a lifetime.
+//! Transactions without a lifetime parameter.
 //!
-//! A [`Tx`] holds its pooled connection until it ends. Dropped unfinished, its connection is closed, so that the
-//! server rolls back and no later caller gets a dirty session.
+//! A [`Tx`] holds its pooled connection until it ends. If it is dropped unfinished, its connection is closed, so that
+//! the server rolls back and no later caller gets a dirty session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ use crate::lease::Lease;
 use crate::metrics::{End, PoolMetrics};
 use crate::row::Row;
 
-/// What is to be done after a commit.
+/// An action to run after a commit.
 type Action = Box<dyn FnOnce() + Send>;
 
 /// An open transaction.
@@ -24,8 +24,8 @@ type Action = Box<dyn FnOnce() + Send>;
 /// `futures::try_join!(tx.query(a, ..), tx.query(b, ..))`. Statements joined like this may run in any order.
 pub struct Tx {
     lease: Option<Lease>,
-    /// Statements begun and statements that succeeded. When they differ at the commit, the transaction may be
-    /// aborted, which PostgreSQL would answer to a bare COMMIT with a silent rollback.
+    /// The numbers of statements begun and succeeded. If they differ at the commit, the transaction may be aborted, and
+    /// PostgreSQL would answer a bare COMMIT with a silent rollback.
     begun: AtomicU64,
     succeeded: AtomicU64,
     started: Instant,
@@ -37,7 +37,7 @@ pub struct Tx {
 #[derive(Default)]
 struct After {
     actions: Vec<Action>,
-    /// How many there were at the savepoint.
+    /// The number of actions at the savepoint.
     mark: usize,
 }
 
@@ -53,19 +53,19 @@ impl Tx {
         }
     }
 
-    /// Has something done once this transaction has committed, such as counting what it did: never for one that is
-    /// rolled back, and not for one whose commit got no answer.
+    /// Runs an action once this transaction has committed, such as counting its results; not if it is rolled back, nor
+    /// if its commit got no answer.
     pub fn after_commit(&self, action: impl FnOnce() + Send + 'static) {
         self.after.lock().unwrap_or_else(PoisonError::into_inner).actions.push(Box::new(action));
     }
 
-    /// Notes that a savepoint was set: [`forget_to_mark`](Self::forget_to_mark) takes back what is added from here on.
+    /// Marks a savepoint: [`forget_to_mark`](Self::forget_to_mark) removes the actions added from here on.
     pub fn mark(&self) {
         let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
         after.mark = after.actions.len();
     }
 
-    /// Forgets the actions since the [`mark`](Self::mark), with the work that the savepoint takes back.
+    /// Removes the actions added since the [`mark`](Self::mark), after a rollback to the savepoint.
     pub fn forget_to_mark(&self) {
         let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = after.mark;
@@ -75,7 +75,7 @@ impl Tx {
     /// Runs a statement and returns its rows.
     ///
     /// # Errors
-    /// The statement's; the transaction is then aborted unless a savepoint was set.
+    /// The statement's error; the transaction is then aborted unless a savepoint was set.
     pub async fn query(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let (lease, statement) = self.prepare(sql).await?;
         let answer = lease.within(sql, lease.client().query(&statement, params)).await?;
@@ -86,7 +86,7 @@ impl Tx {
     /// Runs a statement that returns exactly one row.
     ///
     /// # Errors
-    /// The statement's, or [`crate::ErrorKind::Other`] for another number of rows.
+    /// The statement's error, or [`crate::ErrorKind::Other`] for another number of rows.
     pub async fn query_one(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
         let (lease, statement) = self.prepare(sql).await?;
         let answer = lease.within(sql, lease.client().query_one(&statement, params)).await?;
@@ -97,7 +97,7 @@ impl Tx {
     /// Runs a statement that returns at most one row.
     ///
     /// # Errors
-    /// The statement's, or [`crate::ErrorKind::Other`] for more rows.
+    /// The statement's error, or [`crate::ErrorKind::Other`] for more rows.
     pub async fn query_opt(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
         let (lease, statement) = self.prepare(sql).await?;
         let answer = lease.within(sql, lease.client().query_opt(&statement, params)).await?;
@@ -105,7 +105,7 @@ impl Tx {
         Ok(answer.map(|row| Row::new(row, sql)))
     }
 
-    /// Runs a statement and returns how many rows it touched.
+    /// Runs a statement and returns the number of affected rows.
     ///
     /// # Errors
     /// The statement's.
@@ -119,7 +119,7 @@ impl Tx {
     /// Runs statements without parameters, separated by semicolons; for savepoints, `SET LOCAL` and tests.
     ///
     /// # Errors
-    /// The first that fails.
+    /// The error of the first statement that fails.
     pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
         let lease = self.lease();
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +156,7 @@ impl Tx {
     /// Rolls back and keeps the connection.
     ///
     /// # Errors
-    /// The connection broke; the server then rolls back by itself.
+    /// The connection broke; the server then rolls back on its own.
     pub async fn rollback(mut self) -> Result<(), Error> {
         let lease = self.take();
         let result = lease.within("rollback", lease.client().batch_execute("ROLLBACK")).await;
