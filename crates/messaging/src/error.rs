@@ -2,7 +2,7 @@
 
 use flotilla_postgres::ErrorKind;
 
-/// A store's failure. Stores in memory make theirs by [`flotilla_postgres::Error::new`].
+/// A store's failure. In-memory stores create theirs with [`flotilla_postgres::Error::new`].
 pub type StoreError = flotilla_postgres::Error;
 
 /// A broker's failure.
@@ -11,13 +11,13 @@ pub enum BrokerError {
     /// Not connected, or no answer in time.
     #[error("broker unavailable: {0}")]
     Unavailable(String),
-    /// The stream isn't there.
+    /// The stream doesn't exist.
     #[error("stream {0} does not exist")]
     NoStream(String),
-    /// The durable consumer went away while it was read.
+    /// The durable consumer was deleted while it was being read.
     #[error("consumer is gone: {0}")]
     ConsumerGone(String),
-    /// The stream's last sequence isn't what the writer took it for.
+    /// The stream's last sequence isn't the one that the writer expected.
     #[error("the stream's last sequence is not the expected one: {0}")]
     WrongLastSequence(String),
     /// The server is too old or refused the request.
@@ -28,13 +28,13 @@ pub enum BrokerError {
 /// Any failure of the crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store's.
+    /// A store's failure.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The broker's.
+    /// A broker's failure.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// An event that no frame can hold.
+    /// An event that is too large for any frame.
     #[error("event {kind} {id} takes {bytes} bytes, more than the {limit} that a frame can hold")]
     TooLarge {
         /// Its id.
@@ -46,9 +46,9 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// A handler that doesn't know a message which is published on its consumer's subjects.
+    /// A handler doesn't know a message that is published on its consumer's subjects.
     #[error(
-        "consumer {consumer} reads no {kind}, which is published on its subjects; add it to the consumer's registry"
+        "consumer {consumer} doesn't read {kind}, which is published on its subjects; add it to the consumer's registry"
     )]
     Unread {
         /// The durable consumer.
@@ -59,7 +59,7 @@ pub enum Error {
     /// The metrics could not be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// A setting that makes no sense.
+    /// An invalid setting.
     #[error("messaging settings: {0}")]
     Settings(String),
 }
@@ -70,7 +70,7 @@ impl Error {
         self.kind() == ErrorKind::Data
     }
 
-    /// What the failure means to a transaction; failures that are not the store's are `Other`.
+    /// The failure's kind for a transaction; failures other than the store's are `Other`.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(error) => error.kind(),
@@ -79,7 +79,7 @@ impl Error {
         }
     }
 
-    /// As an error of a transaction, for callers whose own error is PostgreSQL's.
+    /// Converts it into a PostgreSQL error, for callers whose own error type that is.
     pub fn into_postgres(self) -> flotilla_postgres::Error {
         match self {
             Self::Store(error) => error,

@@ -1,6 +1,6 @@
 //! An event in memory: one message with its attributes.
 //!
-//! On the wire it is a CloudEvent ([`crate::frame`]). Its id is stable over every re-send; the inbox removes repeats
+//! On the wire it is a CloudEvent ([`crate::frame`]). Its id is the same on every re-send; the inbox removes duplicates
 //! by it.
 
 use std::fmt::Display;
@@ -25,30 +25,30 @@ pub struct Event {
     pub source: String,
     /// The NATS subject.
     pub subject: String,
-    /// The thing it is about, such as `orders/0190...`.
+    /// The aggregate it is about, such as `orders/0190...`.
     pub aggregate: String,
-    /// The aggregate's version after it; projections ignore lower ones than they have seen.
+    /// The aggregate's version after the event; projections ignore versions lower than those that they have seen.
     pub aggregate_version: i64,
     /// The message that caused this one.
     pub causation_id: Option<Uuid>,
-    /// What partitions of consumers would be cut by; the aggregate unless set.
+    /// The key by which consumers could be partitioned; the aggregate unless set.
     pub partition_key: String,
     /// W3C trace context.
     pub traceparent: Option<String>,
     /// When it happened, in whole milliseconds.
     pub time: SystemTime,
-    /// Until when it is of use, in whole milliseconds, where that has an end. It says nothing of what is owed: a late
-    /// message is delivered, handled and applied once like any other, and no command of a saga is ever dropped for
-    /// it. A handler may ask ([`is_late`](Self::is_late)) and spare itself work that nobody waits for, and bounds its
-    /// own calls by it ([`context`](Self::context)).
+    /// The deadline until which it is useful, in whole milliseconds, if there is one. It doesn't affect delivery: a
+    /// late message is delivered, handled and applied once like any other, and no command of a saga is ever dropped
+    /// because of it. A handler may check it ([`is_late`](Self::is_late)) to skip work that nobody waits for, and
+    /// limits its own calls by it ([`context`](Self::context)).
     pub deadline: Option<SystemTime>,
     /// The encoded protobuf message.
     pub data: Bytes,
 }
 
 impl Event {
-    /// Wraps a message about the resource `key`, as its contract declares subject and aggregate. The source is filled in
-    /// by the outbox.
+    /// Wraps a message about the resource `key`, with the subject and aggregate that its contract declares. The source
+    /// is filled in by the outbox.
     pub fn new<M: prost::Message + Published>(
         id: Uuid,
         message: &M,
@@ -59,10 +59,11 @@ impl Event {
         Self::on(M::SUBJECT, id, message, format!("{}/{key}", M::AGGREGATE), aggregate_version, now)
     }
 
-    /// Wraps a message that says the same whenever it is published for `key`, such as the answer to the command about an
-    /// order: its id follows from its type and the key, so that it is the same event each time, and whoever consumes it
-    /// takes it for a repeat. It carries the key's time where that is a UUID version 7: a consumer that claims events parks
-    /// it once the key is older than its inbox remembers. Where the key is none, the id is a UUID version 8.
+    /// Wraps a message that has the same content whenever it is published for `key`, such as the reply to a command
+    /// about an order: its id is derived from its type and the key, so that consumers recognise every further one as a
+    /// duplicate. The id carries the key's time if the key is a UUID version 7: a consumer that claims events parks it
+    /// once the key is older than the inbox's retention. If the key is not a UUID version 7, the id is a UUID version
+    /// 8.
     pub fn keyed<M: prost::Message + Published>(
         key: Uuid,
         message: &M,
@@ -98,7 +99,7 @@ impl Event {
         }
     }
 
-    /// Names the message that this one answers or follows, goes on in its trace, and is of use no longer than it.
+    /// Sets the message that caused this one, and takes over its trace and, if it is earlier, its deadline.
     #[must_use]
     pub fn caused_by(mut self, cause: &Event) -> Self {
         self.causation_id = Some(cause.id);
@@ -107,14 +108,14 @@ impl Event {
         self
     }
 
-    /// Sets until when it is of use.
+    /// Sets the deadline until which it is useful.
     #[must_use]
     pub fn until(mut self, deadline: SystemTime) -> Self {
         self.deadline = Some(whole_millis(deadline));
         self
     }
 
-    /// Sets that it is of use as long as the call that this task serves; without end where that has no deadline.
+    /// Sets the deadline of the call that this task serves, if it has one.
     #[must_use]
     pub fn within_call(self, now: SystemTime) -> Self {
         match Deadline::current() {
@@ -123,12 +124,12 @@ impl Event {
         }
     }
 
-    /// Whether it came too late to be of use.
+    /// Whether its deadline has passed.
     pub fn is_late(&self, now: SystemTime) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// The context for calls that a handler makes because of it: its trace, and what is left of its deadline.
+    /// The context for calls that a handler makes because of it: its trace and its remaining time.
     pub fn context(&self, now: SystemTime) -> CallContext {
         let left = |deadline: SystemTime| Deadline::after(deadline.duration_since(now).unwrap_or_default());
         CallContext {
@@ -138,7 +139,7 @@ impl Event {
         }
     }
 
-    /// A span for what a service does because of it, in its trace; none where that isn't sampled.
+    /// A span in its trace for what a service does because of it; `None` if the trace isn't sampled.
     pub fn span(&self, name: &'static str) -> Span {
         Span::follow(Kind::Internal, name, self.traceparent.as_deref())
     }
@@ -167,7 +168,7 @@ impl Event {
     }
 }
 
-/// The key's time, and a hash of type and key in place of the random bits.
+/// A UUID with the key's time, and a hash of type and key in place of the random bits.
 fn id_of_key(kind: &str, key: Uuid) -> Uuid {
     let hash = Sha256::new_with_prefix(kind.as_bytes()).chain_update(key.as_bytes()).finalize();
     let mut bytes = [0_u8; 16];

@@ -1,8 +1,8 @@
-//! The follower of a bucket: opens it, watches it, and starts over whenever that breaks off.
+//! The follower of a bucket: opens it, watches it, and starts over whenever the watch is interrupted.
 //!
-//! A [`BucketObserver`] says what the values mean. Guarantees: it is given every value that the bucket holds and then
-//! each change, over one connection and of one bucket at a time; a bucket or a connection that has been replaced is
-//! noticed within the time between two checks, and everything is read again. Pauses between attempts grow up to a limit.
+//! A [`BucketObserver`] interprets the values. Guarantees: it gets every value that the bucket holds and then each
+//! change, over one connection and from one bucket at a time; a replaced bucket or connection is noticed by the next
+//! check, and everything is read again. Pauses between attempts grow up to a limit.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::nats::{Bucket, BucketEntry, OpenBucket};
 use crate::error::BrokerError;
 
-/// What is done with the values of a bucket. Of one attempt the order is `verify`, `begin`, `observe` for each value
-/// that there is, `caught_up`; then `observe` for each change; at its end `interrupted`.
+/// Handles the values of a bucket. The order of calls in one attempt: `verify`, `begin`, `observe` for each existing
+/// value, `caught_up`; then `observe` for each change; finally `interrupted`.
 pub trait BucketObserver: Send + Sync {
     /// Why the observer wants to start over.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Looks at a bucket that was opened and isn't watched yet. An error refuses it.
+    /// Checks a bucket that was opened and isn't watched yet. An error rejects it.
     fn verify(&self, _bucket: &OpenBucket) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
@@ -31,14 +31,14 @@ pub trait BucketObserver: Send + Sync {
     /// The bucket is watched from now on; none of its values has been observed.
     fn begin(&self, bucket: &OpenBucket) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Takes in a value.
+    /// Handles a value.
     fn observe(&self, entry: BucketEntry);
 
-    /// All values that the bucket held when it was opened have been observed. Further ones are observed, and checks
-    /// made, while this runs; the bucket counts as followed once it has succeeded.
+    /// All values that the bucket held when it was opened have been observed. Further values are observed and checks
+    /// made while this runs; the bucket counts as followed once this has succeeded.
     fn caught_up(&self, bucket: &OpenBucket) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Checks what else must stay as it is; called after each check of the bucket.
+    /// Checks further conditions for following the bucket; called after each check of the bucket.
     fn check(&self) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
@@ -50,13 +50,13 @@ pub trait BucketObserver: Send + Sync {
 /// Why a follower starts over.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError<E: std::error::Error + 'static> {
-    /// The broker is away, or the watch broke off.
+    /// The broker is unavailable, or the watch was interrupted.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// Another bucket has taken the place of the one that was opened, or the connection was lost meanwhile.
-    #[error("the bucket or the connection to it is another")]
+    /// The opened bucket was replaced by another one, or the connection was lost meanwhile.
+    #[error("the bucket or the connection to it was replaced")]
     Changed,
-    /// The observer wants to.
+    /// The observer wants to start over.
     #[error(transparent)]
     Observer(E),
 }
@@ -71,14 +71,14 @@ pub struct BucketFollower<O> {
 }
 
 impl<O: BucketObserver> BucketFollower<O> {
-    /// Follows `bucket`; checks every `check` that it is the same over the same connection, and waits by `backoff`
-    /// after a failure.
+    /// Follows `bucket`; checks at the interval `check` that it is still the same over the same connection, and waits
+    /// for `backoff` after a failure.
     #[must_use]
     pub fn new(bucket: Bucket, observer: O, check: Duration, backoff: Backoff, random: Arc<dyn Random>) -> Self {
         Self { bucket, observer, check, backoff, random }
     }
 
-    /// Works until the shutdown.
+    /// Runs until the shutdown.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut repeated = false;
         loop {

@@ -5,30 +5,30 @@ use async_trait::async_trait;
 use crate::error::Error;
 use crate::event::Event;
 
-/// What a consumer claims in its inbox, in the transaction of a message's effects, and so what it applies once.
+/// What a consumer records in its inbox, in the transaction of a message's effects, and therefore applies only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Claim {
-    /// Each event, by its id: a repeated event never reaches the handler, in whatever frame it comes.
+    /// Each event, by its id: a duplicate event never reaches the handler, whatever frame contains it.
     #[default]
     Event,
-    /// Each frame, by its id; a row a frame, where [`Claim::Event`] costs a row an event. For a handler that is
-    /// idempotent by a key of its own: an event that comes again in another frame, such as a command that was sent again,
-    /// reaches it again. Events of a message that doesn't name its frames are claimed one by one.
+    /// Each frame, by its id: one row per frame instead of one per event as with [`Claim::Event`]. For a handler that
+    /// is idempotent by a key of its own: the same event in another frame, such as a command that was re-sent, reaches
+    /// it again. Events of a message that doesn't name its frames are claimed one by one.
     Frame,
 }
 
 /// Handles a consumer's messages. `T` is the store's transaction.
 ///
-/// What the consumer has removed before depends on what it claims ([`Handler::claims`]). The handler locks its rows in sorted
-/// order, decides over the events in the order given, and writes through `tx`. It must not commit. It may be called again
-/// for the same events after a rollback, so it keeps no state of its own.
+/// Which duplicates the consumer has already removed depends on its claim ([`Handler::claims`]). The handler locks its
+/// rows in sorted order, processes the events in the given order, and writes through `tx`. It must not commit. It may
+/// be called again for the same events after a rollback, so it must not keep state.
 #[async_trait]
 pub trait Handler<T: Send>: Send + Sync + 'static {
     /// Whether messages of this type are understood; others are parked as dead letters and never handled.
     fn knows(&self, kind: &str) -> bool;
 
-    /// What the inbox remembers. A handler that is idempotent by a key of its own, whatever frame an event comes in, may
-    /// claim frames.
+    /// What the inbox records. A handler that is idempotent by a key of its own, independent of frames, may claim
+    /// frames.
     fn claims(&self) -> Claim {
         Claim::Event
     }
@@ -37,31 +37,30 @@ pub trait Handler<T: Send>: Send + Sync + 'static {
     async fn handle(&self, tx: &mut T, events: &[Event]) -> Result<Vec<Outcome>, HandlerError>;
 }
 
-/// What became of one event.
+/// The outcome of one event.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// Applied; these messages go to the outbox in the same transaction.
+    /// Applied; these messages are appended to the outbox in the same transaction.
     Done(Vec<Event>),
     /// Can never be applied: parked as a dead letter, with the reason.
     DeadLetter(String),
-    /// Can't be applied yet: parked and tried again with backoff, with the reason.
+    /// Can't be applied yet: parked with the reason, and retried with backoff.
     RetryLater(String),
 }
 
 /// Why a batch could not be handled.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// The database refused or was away. Only its data errors (SQLSTATE classes 22 and 23) are held against a
-    /// message.
+    /// The database refused or was unavailable. Only data errors (SQLSTATE classes 22 and 23) are blamed on a message.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
     /// The message inside an event doesn't match its type.
     #[error("undecodable message: {0}")]
     Decode(#[from] prost::DecodeError),
-    /// One of the events can't be applied, and which one isn't known: the batch is split until it is found.
+    /// One of the events can't be applied, but it is unknown which: the batch is split until it is found.
     #[error("invalid message: {0}")]
     Invalid(String),
-    /// A fault outside the messages; the whole batch is tried again.
+    /// A failure that no message caused; the whole batch is retried.
     #[error("{0}")]
     Other(String),
 }

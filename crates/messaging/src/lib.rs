@@ -1,12 +1,12 @@
-//! Lossless messaging between services over a database that owns the truth and a broker whose data is disposable.
+//! Lossless messaging between services: the database is the source of truth, and the broker's data is disposable.
 //!
-//! A service appends events to its outbox in the transaction that makes them true ([`Outbox`]), as frames: batches of one
-//! subject. Its relay publishes the frames as they stand to its stream. Other services' consumers pull them, remove
-//! repeats by their inbox ([`Claim`]) and hand the rest to a [`Handler`] in one transaction; what can't be applied is
-//! parked.
+//! A service appends events to its outbox ([`Outbox`]) in the transaction that makes the change, as frames: batches of
+//! one subject. Its relay publishes the frames unchanged to its stream. Other services' consumers pull them, remove
+//! duplicates with their inbox ([`Claim`]) and pass the rest to a [`Handler`] in one transaction; what can't be applied
+//! is parked.
 //!
-//! Guarantees: what was committed is delivered at least once to every durable consumer and applied once, whatever
-//! dies, and also when the broker loses its streams. No order is promised, not even per aggregate.
+//! Guarantees: what was committed is delivered at least once to every durable consumer and applied once, whichever
+//! process or server fails, and even if the broker loses its streams. No order is guaranteed, not even per aggregate.
 //!
 //! [`Messaging`] is the bundle on PostgreSQL and NATS JetStream. Its parts are generic over store, broker, clock and
 //! randomness.

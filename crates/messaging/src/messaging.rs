@@ -1,4 +1,4 @@
-//! The bundle that a service starts: its stream's relay, its consumers, the retries of parked messages, retention.
+//! The bundle that a service starts: the relay of its stream, its consumers, retries of parked messages, and retention.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::settings::NatsSettings;
 use crate::spec::{ConsumerSpec, StreamSpec};
 use flotilla_clock::Ids;
 
-/// A service's messaging, being put together; [`Messaging::run`] sets it going.
+/// Builder of a service's messaging; [`Messaging::run`] starts it.
 pub struct Messaging {
     pub(crate) service: &'static str,
     pub(crate) stream: StreamSpec,
@@ -34,7 +34,7 @@ pub struct Messaging {
     pub(crate) health: StreamHealth,
 }
 
-/// Reports the state of the broker; for readiness checks after [`Messaging::run`] has taken the rest.
+/// Reports the state of the broker, for readiness checks after [`Messaging::run`] has consumed the rest.
 #[derive(Clone)]
 pub struct BrokerProbe {
     broker: NatsBroker,
@@ -60,11 +60,11 @@ impl BrokerProbe {
 }
 
 impl Messaging {
-    /// Puts messaging together. Neither database nor broker need be there yet: connections are made in the
+    /// Creates a service's messaging. Database and broker need not be available yet: connections are made in the
     /// background.
     ///
     /// # Errors
-    /// If the broker's address can't be understood or the registry has these metrics already.
+    /// If the broker's address is malformed or the registry has these metrics already.
     pub async fn new(
         service: &'static str,
         stream: StreamSpec,
@@ -90,19 +90,19 @@ impl Messaging {
         })
     }
 
-    /// Lets faults strike relay and consumers.
+    /// Applies injected faults to the relay and the consumers.
     #[must_use]
     pub fn with_faults(mut self, faults: &Faults) -> Self {
         self.faults = faults.clone();
         self
     }
 
-    /// Where transactions append their messages.
+    /// The outbox to which transactions append their messages.
     pub fn outbox(&self) -> Outbox {
         Outbox::new(self.store.writer(), self.store.waker())
     }
 
-    /// Ids and time.
+    /// The source of ids and time.
     pub fn ids(&self) -> Ids {
         self.ids.clone()
     }
@@ -119,24 +119,24 @@ impl Messaging {
         Ok(())
     }
 
-    /// A bucket of latest values, which all replicas of the service see.
+    /// A bucket of latest values, shared by all replicas of the service.
     pub fn bucket(&self, name: &'static str) -> Bucket {
         Bucket::new(self.broker.clone(), name)
     }
 
-    /// Whether the broker can be used. Makes no request.
+    /// Whether the broker is usable. Makes no request.
     pub fn broker_is_up(&self) -> bool {
         self.broker.is_up()
     }
 
-    /// The same question for later.
+    /// A handle for the same check after [`Messaging::run`].
     pub fn broker_probe(&self) -> BrokerProbe {
         BrokerProbe { broker: self.broker.clone(), stream: self.stream.name, health: self.health.clone() }
     }
 
-    /// Runs relay, consumers, retries and retention until `shutdown`, then drains: consumers finish and ack what they
-    /// hold, the relay publishes what is left and gives its lease back. Returns early only if one of them ends
-    /// unexpectedly.
+    /// Runs relay, consumers, retries and retention until `shutdown`, then drains: consumers finish and ack their
+    /// current batches, and the relay publishes the remaining rows and releases its lease. Returns early only if one of
+    /// these tasks ends unexpectedly.
     pub async fn run(self, shutdown: CancellationToken) {
         crate::run::run(self, shutdown).await;
     }

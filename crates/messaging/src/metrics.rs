@@ -4,18 +4,18 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-/// What is counted.
+/// The metrics.
 #[derive(Clone)]
 pub struct Metrics {
     /// Events published by the relay.
     pub published: IntCounter,
     /// Frames published by the relay.
     pub frames: IntCounter,
-    /// Age of the oldest outbox row that waits, in seconds.
+    /// Age of the oldest unpublished outbox row, in seconds.
     pub outbox_age: Gauge,
-    /// Outbox rows that wait, counted up to ten thousand.
+    /// Unpublished outbox rows, counted up to ten thousand.
     pub outbox_pending: IntGauge,
-    /// Times a lost stream was filled again.
+    /// Number of times that a lost stream was refilled.
     pub rebuilds: IntCounter,
     /// Whether the stream refuses messages although the broker answers.
     pub stream_refuses: IntGauge,
@@ -23,8 +23,8 @@ pub struct Metrics {
     pub reset_blocked: IntGauge,
     /// Number of times such a stream was recreated.
     pub resets: IntCounter,
-    /// Messages lost to a consumer that neither stream nor outbox has, by consumer, until an operator deletes the record
-    /// of them.
+    /// Messages that a consumer lost because neither stream nor outbox has them any more, by consumer, until an
+    /// operator deletes the record.
     pub lost: IntGaugeVec,
     /// Whether this process holds the relay's lease.
     pub leader: IntGauge,
@@ -32,27 +32,27 @@ pub struct Metrics {
     pub events: IntCounterVec,
     /// Events in a consumer's transaction.
     pub batch: HistogramVec,
-    /// Seconds from an event's time to its being applied, for the last event of a batch.
+    /// Seconds from an event's time until it is applied, for the last event of a batch.
     pub lag: HistogramVec,
     /// Messages delivered more than once, by consumer.
     pub redeliveries: IntCounterVec,
-    /// Batches tried again whole, by consumer.
+    /// Batches retried as a whole, by consumer.
     pub retries: IntCounterVec,
-    /// Messages that a consumer has before it at the broker: waiting and unacked, over all replicas.
+    /// A consumer's backlog at the broker: undelivered and unacked messages, over all replicas.
     pub pending: IntGaugeVec,
-    /// Messages that became dead letters, by consumer; each once.
+    /// Messages that became dead letters, by consumer; each counted once.
     pub dead_letters: IntCounterVec,
     /// Parked messages by state.
     pub parked: IntGaugeVec,
-    /// Seconds that a batch of messages took to be acked.
+    /// Seconds until a published batch of messages was acked.
     pub publish: Histogram,
 }
 
 impl Metrics {
-    /// Registers them.
+    /// Registers the metrics.
     ///
     /// # Errors
-    /// If the registry has them already for this service.
+    /// If the registry already has them for this service.
     pub fn new(service: &str, registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| Opts::new(name, help).const_label("service", service);
         let histogram = |name: &str, help: &str, buckets: &[f64]| HistogramOpts {
@@ -142,7 +142,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Begins a consumer's counters at nought: the first dead letter is a rise then, and not a new series.
+    /// Initializes a consumer's counters to zero, so that the first dead letter shows as an increase and not as a new
+    /// series.
     pub fn begin(&self, consumer: &str) {
         for outcome in ["applied", "repeated", "parked", "dead"] {
             self.events.with_label_values(&[consumer, outcome]);

@@ -22,10 +22,10 @@ impl Outbox {
         Self { writer, waker }
     }
 
-    /// Appends all events by one statement; an empty slice costs nothing. They exist when `tx` commits.
+    /// Appends all events with one statement; an empty slice costs nothing. They take effect when `tx` commits.
     ///
     /// # Errors
-    /// If an event is larger than a frame may be (then nothing was sent), or the database refuses.
+    /// If an event is too large for a frame (then nothing was sent), or the database refuses.
     pub async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), Error> {
         if let Some(xid) = self.writer.append(tx, events).await? {
             self.waker.appended(xid);
@@ -40,8 +40,8 @@ impl Outbox {
     }
 }
 
-/// Connects committers and the relay: a notification, and the highest transaction id that has appended and committed, by
-/// which the relay knows that rows are still hidden by a transaction with a lower id.
+/// Connects committers and the relay: a notification, and the highest id of a transaction that has appended and
+/// committed. By the id the relay knows whether rows are still held back by a transaction with a lower id.
 #[derive(Clone, Default)]
 pub struct Waker {
     notify: Arc<Notify>,
@@ -50,12 +50,12 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// Notes that the transaction with this id has appended.
+    /// Records that the transaction with this id has appended.
     pub fn appended(&self, xid: u64) {
         self.appended.fetch_max(xid, Ordering::Relaxed);
     }
 
-    /// Wakes the relay: what was noted before is committed, or is about to be.
+    /// Wakes the relay: the transactions recorded before have committed or are about to.
     pub fn wake(&self) {
         self.committed.fetch_max(self.appended.load(Ordering::Relaxed), Ordering::Relaxed);
         self.notify.notify_one();
@@ -66,7 +66,7 @@ impl Waker {
         self.notify.notified().await;
     }
 
-    /// The transaction id that the relay should reach.
+    /// The transaction id up to which the relay should read.
     pub fn target(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
     }

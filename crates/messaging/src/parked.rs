@@ -1,8 +1,8 @@
-//! Retries of parked messages: one at a time, each in its own transaction, with growing waits; after the last attempt
-//! they are dead letters.
+//! Retries parked messages, one at a time, each in its own transaction, with growing waits; after the last attempt they
+//! become dead letters.
 //!
-//! A parked message keeps its inbox row, so a redelivery of it is a repeat and changes nothing. A retry that succeeds
-//! removes the parked row in the transaction of the effect.
+//! A parked message keeps its inbox row, so a redelivery of it is a duplicate and changes nothing. A retry that
+//! succeeds removes the parked row in the transaction of its effects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use crate::store::{DueMessage, Effects, InboxStore, ParkedStore, Verdict};
 use flotilla_clock::Backoff;
 use flotilla_clock::{Random, unit};
 
-/// Attempts in one round; the rest waits for the next.
+/// Maximum number of attempts in one round; the rest waits for the next.
 const ROUND: usize = 64;
-/// What happens to a message that isn't retried any more.
+/// The outcome of a message that isn't retried any more.
 const DEAD: &str = "dead";
-/// What becomes of one that is tried with success.
+/// The outcome of a successful retry.
 const APPLIED: &str = "applied";
-/// No wait grows beyond this.
+/// The maximum wait between attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
-/// A handler that consumer and retries share.
+/// A handler shared by a consumer and its retries.
 pub type SharedHandler<S> = Arc<dyn Handler<<S as InboxStore>::Tx>>;
 
 /// The outcome of an attempt, and the reason.
 type Attempted = (&'static str, String);
 
-/// Messages that a round settled, by consumer and outcome: one log line each, however many messages there were.
+/// Messages of a round by consumer and outcome: each gets one log line, however many messages there were.
 #[derive(Default)]
 struct Ended(BTreeMap<(&'static str, &'static str), (u64, Uuid, String, String)>);
 
@@ -73,7 +73,7 @@ pub struct ParkedRetry<S: ParkedStore> {
 }
 
 impl<S: ParkedStore> ParkedRetry<S> {
-    /// Retries for these consumers.
+    /// Creates the retries for these consumers.
     pub fn new(
         store: S,
         consumers: Vec<(&'static str, SharedHandler<S>)>,
@@ -85,7 +85,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
         Self { store, names, handlers, settings, random, metrics }
     }
 
-    /// Works until `shutdown`.
+    /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         if self.names.is_empty() {
             return shutdown.cancelled().await;
@@ -105,7 +105,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
     /// Retries the messages that are due; returns the number of attempts.
     ///
     /// # Errors
-    /// A fault that is no message's; it counts against none.
+    /// A failure that no message caused; it counts as no message's attempt.
     pub(crate) async fn round(&self, shutdown: &CancellationToken) -> Result<usize, Failure> {
         let mut ended = Ended::default();
         let mut attempts = 0;
@@ -121,7 +121,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
         result.map(|_| attempts)
     }
 
-    /// Tries one message; false if none is due.
+    /// Retries one message; false if none is due.
     async fn attempt(&self, ended: &mut Ended) -> Result<bool, Failure> {
         let mut tx = self.store.begin().await?;
         let Some(mut message) = self.store.due(&mut tx, &self.names).await? else {
@@ -136,7 +136,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
         match span.within(self.apply(&mut tx, &message)).await {
             Ok((outcome, reason)) => {
                 if outcome != APPLIED {
-                    span.fail(outcome, "set aside again");
+                    span.fail(outcome, "parked again");
                 }
                 self.store.commit(tx).await?;
                 self.store.wake();

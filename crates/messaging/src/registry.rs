@@ -1,4 +1,4 @@
-//! The registry of a durable consumer: the messages that it reads, each with the function that reads it.
+//! The registry of a durable consumer: the messages that it reads, each with its `read` function.
 //!
 //! A new message is one new file with its `read`, and one line here:
 //!
@@ -14,20 +14,20 @@ use uuid::Uuid;
 
 use crate::Event;
 
-/// Why no repetition makes a message readable; it becomes the reason of the dead letter.
+/// Why a message can never be read; the reason of its dead letter.
 pub type Unreadable = String;
 
-/// Reads an event that holds one type of message.
+/// Reads an event with one type of message.
 type Read<T> = Box<dyn Fn(&Event) -> Result<T, Unreadable> + Send + Sync>;
 
-/// What a consumer reads: for each type of message, how it becomes a `T`.
+/// The messages that a consumer reads: for each type, the function that converts it to a `T`.
 pub struct Registry<T> {
     consumer: &'static Consumer,
     readers: HashMap<String, Read<T>>,
 }
 
 impl<T: 'static> Registry<T> {
-    /// The registry of a consumer, empty so far.
+    /// An empty registry for a consumer.
     #[must_use]
     pub fn of(consumer: &'static Consumer) -> Self {
         Self { consumer, readers: HashMap::new() }
@@ -56,7 +56,7 @@ impl<T: 'static> Registry<T> {
     /// Reads a message.
     ///
     /// # Errors
-    /// The reason for its dead letter: its type isn't known here, it can't be decoded, or it makes no sense.
+    /// The reason for its dead letter: its type is unknown here, it can't be decoded, or its content is invalid.
     pub fn read(&self, event: &Event) -> Result<T, Unreadable> {
         let Some(read) = self.readers.get(&event.kind) else {
             return Err(format!(
@@ -77,17 +77,17 @@ impl<T: 'static> Registry<T> {
 }
 
 impl<T: 'static> Registry<Option<T>> {
-    /// Adds a type of message that is published on the consumer's subjects and is of no concern to it.
+    /// Adds a type of message that is published on the consumer's subjects and that it ignores.
     #[must_use]
     pub fn ignore<M: Message + Published + Default + 'static>(self) -> Self {
         self.on::<M>(|_| Ok(None))
     }
 }
 
-/// The id in a field of a message.
+/// Parses the id in a field of a message.
 ///
 /// # Errors
-/// It is not a UUID.
+/// The id is not a UUID.
 pub fn uuid(field: &str, id: &str) -> Result<Uuid, Unreadable> {
     Uuid::try_parse(id).map_err(|_| format!("{field} is not a UUID"))
 }

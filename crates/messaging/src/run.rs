@@ -1,4 +1,4 @@
-//! The tasks of a service's messaging: started together, drained in order, none left behind.
+//! The tasks of a service's messaging: started together, drained in order, and all awaited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,11 +20,11 @@ use crate::spec::ConsumerSpec;
 use crate::store::{OutboxStore, ParkedStore};
 use flotilla_clock::Backoff;
 
-/// How often the gauges of what waits are brought up to date.
+/// How often the backlog gauges are updated.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
-/// How often the broker is asked what its consumers have before them.
+/// How often the broker is asked for its consumers' backlogs.
 const PENDING_INTERVAL: Duration = Duration::from_secs(3);
-/// Attempts at making partitions before starting without: rows then go to the default ones.
+/// Attempts at creating partitions before starting without them; rows then go to the default partitions.
 const PARTITION_ATTEMPTS: usize = 10;
 
 pub(crate) async fn run(messaging: Messaging, shutdown: CancellationToken) {
@@ -35,7 +35,7 @@ pub(crate) async fn run(messaging: Messaging, shutdown: CancellationToken) {
     );
     make_partitions(&retention, &messaging, &shutdown).await;
 
-    // Consumers first, the relay after them, so that what their last transactions appended is still published.
+    // Consumers stop first and the relay after them, so that the events of their last transactions are still published.
     let relay_shutdown = CancellationToken::new();
     let mut workers = JoinSet::new();
     let mut last = JoinSet::new();
@@ -83,7 +83,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Messages on their way belong to partitions that a service which was away never made.
+/// Messages in transit may belong to partitions that the service didn't create while it was down.
 async fn make_partitions(retention: &Retention, messaging: &Messaging, shutdown: &CancellationToken) {
     let random = messaging.ids.random();
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
@@ -146,7 +146,7 @@ fn parked(messaging: &Messaging) -> ParkedRetry<PgStore> {
     )
 }
 
-/// Makes partitions ahead; under the relay's lease, drops those that have had their time.
+/// Creates partitions ahead of time; under the relay's lease, drops those past their retention.
 async fn retain(retention: Retention, epoch: Arc<AtomicI64>, interval: Duration, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
         if let Err(error) = retention.make().await {
@@ -193,7 +193,7 @@ async fn gauges(store: PgStore, metrics: Metrics, shutdown: CancellationToken) {
                 metrics.parked.with_label_values(&["retrying"]).set(parked.retrying);
                 metrics.parked.with_label_values(&["dead"]).set(parked.dead);
             }
-            Err(error) => debug!(error = %error, "gauges not brought up to date"),
+            Err(error) => debug!(error = %error, "gauges not updated"),
         }
     }
 }

@@ -109,7 +109,7 @@ impl NatsSettings {
         );
     }
 
-    /// Zero waits would make loops spin; very long ones would never detect what they check for.
+    /// Zero waits would make loops spin; very long ones would detect problems too late.
     fn check_waits(&self, problems: &mut Problems) {
         let (lease, hour) = (self.relay.lease.0, Duration::from_secs(3_600));
         for (name, wait, longest) in [
@@ -168,7 +168,7 @@ impl Validate for NatsSettings {
     }
 }
 
-// Their settings are bounded by each other's: the whole checks them.
+// These sections limit each other's settings, so the enclosing section checks them.
 impl Validate for RelaySettings {}
 impl Validate for ParkedSettings {}
 impl Validate for RetentionSettings {}

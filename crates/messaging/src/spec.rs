@@ -2,7 +2,7 @@
 
 use flotilla_proto::events::{Consumer, Stream};
 
-/// The stream that a service's relay writes, alone.
+/// The stream that only a service's relay writes.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamSpec {
     /// The stream's name, such as `ORDERS`.
@@ -20,14 +20,15 @@ pub struct ConsumerSpec {
     pub stream: &'static str,
     /// The subjects it reads; all of the stream's when empty.
     pub subjects: &'static [&'static str],
-    /// Full names of the messages that are published on them, as far as that is declared: a handler must know them all.
+    /// Full names of the messages that are published on these subjects, as far as declared: a handler must know them
+    /// all.
     pub events: &'static [&'static str],
-    /// The most events that one transaction takes, a frame that has more excepted where frames are claimed.
+    /// The maximum number of events per transaction; if frames are claimed, a single frame may exceed it.
     pub max_events: usize,
 }
 
 impl StreamSpec {
-    /// A stream as the contract declares it.
+    /// The stream that the contract declares.
     #[must_use]
     pub const fn of(stream: &Stream) -> Self {
         Self { name: stream.name, subjects: stream.subjects }
@@ -35,7 +36,7 @@ impl StreamSpec {
 }
 
 impl ConsumerSpec {
-    /// A consumer as the contract declares it, with up to `max_events` in one transaction.
+    /// The consumer that the contract declares, with up to `max_events` in one transaction.
     #[must_use]
     pub const fn of(consumer: &Consumer, max_events: usize) -> Self {
         Self {

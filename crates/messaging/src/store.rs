@@ -1,6 +1,6 @@
-//! The seams to the database: what the relay, the consumers and the retries of parked messages need of a store.
+//! The interfaces to the database: what the relay, the consumers and the retries of parked messages need from a store.
 //!
-//! [`crate::postgres`] implements them for production, the testkit in memory for simulation.
+//! [`crate::postgres`] implements them for production; the testkit implements them in memory for simulation.
 
 mod stream;
 
@@ -14,11 +14,11 @@ use crate::event::Event;
 
 pub use stream::{Checkpoint, ConsumerLoss, KnownConsumer, Rewind, StreamMark, StreamRecord};
 
-/// A place in the outbox: everything up to and including it has been published. The order is that of transaction ids,
+/// A position in the outbox: everything up to and including it has been published. Rows are ordered by transaction id,
 /// which is neither the order of commits nor an order per aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// The database cluster that gave out the transaction ids.
+    /// The database cluster that assigned the transaction ids.
     pub generation: i64,
     /// The transaction's id.
     pub xid: u64,
@@ -27,27 +27,26 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Before every row of a generation.
+    /// The position before every row of a generation.
     pub fn start_of(generation: i64) -> Self {
         Self { generation, xid: 0, id: Uuid::nil() }
     }
 }
 
-/// The right to publish, as granted.
+/// A granted right to publish.
 #[derive(Debug, Clone, Copy)]
 pub struct Grant {
-    /// The fence: every change of the cursor, the stream and its consumers holds only while the cursor row has this
-    /// epoch.
+    /// The fence: the cursor, the stream and its consumers may be changed only while the cursor row has this epoch.
     pub epoch: i64,
-    /// Where the last holder stopped; nothing before the first publication.
+    /// Where the last holder stopped; `None` before the first publication.
     pub cursor: Option<Cursor>,
-    /// The stream as the last holder knew it.
+    /// The stream's state as recorded by the last holder.
     pub stream: Option<StreamMark>,
 }
 
 /// One row of the outbox: a frame.
 pub trait OutboxRow: Send {
-    /// Its place: transaction id and frame id.
+    /// Its position: transaction id and frame id.
     fn position(&self) -> (u64, Uuid);
     /// Its subject.
     fn subject(&self) -> &str;
@@ -57,35 +56,35 @@ pub trait OutboxRow: Send {
     fn payload(&self) -> &[u8];
 }
 
-/// What waits in the outbox.
+/// The backlog of the outbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Backlog {
-    /// Rows not published yet, counted up to some thousands.
+    /// Unpublished rows, counted up to a limit.
     pub pending: u64,
-    /// The oldest one's age.
+    /// The age of the oldest.
     pub age: Duration,
 }
 
 /// The relay's view of the store.
 pub trait OutboxStore: Send + Sync + 'static {
-    /// A row as it is read.
+    /// The type of a row that was read.
     type Row: OutboxRow;
 
-    /// Takes the lease if it is free or the holder's own; each grant has a higher epoch than the last.
+    /// Acquires the lease if it is free or already the holder's; each grant has a higher epoch than the last.
     fn acquire(&self, holder: &str, lease: Duration) -> impl Future<Output = Result<Option<Grant>, StoreError>> + Send;
 
-    /// Prolongs the lease; false if another epoch began.
+    /// Extends the lease; false if another epoch has begun.
     fn renew(&self, epoch: i64, lease: Duration) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Gives the lease back early.
+    /// Releases the lease early.
     fn release(&self, epoch: i64) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// All generations in the order of their appearance; the last one is the present cluster's.
     fn generations(&self) -> impl Future<Output = Result<Vec<i64>, StoreError>> + Send;
 
-    /// Frames after the cursor in its generation, at most `max_frames`, and no more once they have `max_bytes`. With
-    /// `settled_only`, none whose transaction id isn't below every transaction still running, so that none can appear
-    /// before them later.
+    /// Frames after the cursor in its generation: at most `max_frames`, and no more once they reach `max_bytes`. With
+    /// `settled_only`, only those whose transaction id is below every transaction that is still running, so that no row
+    /// can appear before them later.
     fn read(
         &self,
         after: Cursor,
@@ -94,8 +93,8 @@ pub trait OutboxStore: Send + Sync + 'static {
         max_bytes: usize,
     ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
 
-    /// Moves the cursor and prolongs the lease, if the epoch still holds; keeps a checkpoint when asked to. May be
-    /// lost in a crash of the database: then rows are published again.
+    /// Moves the cursor and extends the lease, if the epoch is still current; stores a checkpoint on request. The write
+    /// may be lost in a crash of the database: then rows are published again.
     fn advance(
         &self,
         epoch: i64,
@@ -112,39 +111,39 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// still in the outbox.
     fn oldest_checkpoint(&self, created: i64) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
-    /// Sets the cursor back after a loss, if the epoch is still current. Deletes the checkpoints above the new cursor
-    /// and adds one at the stream's present end, so that checkpoints stay in the same order by sequence and by cursor.
+    /// Moves the cursor back after a loss, if the epoch is still current. Deletes the checkpoints above the new cursor
+    /// and adds one at the stream's current end, so that checkpoints stay in the same order by sequence and by cursor.
     /// Stores the record of the stream and the losses in the same transaction.
     fn rewind(&self, epoch: i64, rewind: Rewind<'_>) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// The stored record of the stream; `None` before the first time.
+    /// The stored record of the stream; `None` if none was stored yet.
     fn stream_record(&self) -> impl Future<Output = Result<Option<StreamRecord>, StoreError>> + Send;
 
     /// Stores the record of the stream, if the epoch is still current. The write may be lost in a crash of the
     /// database: the record is then older, and more is republished.
     fn keep_record(&self, epoch: i64, record: &StreamRecord) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// What waits after the cursor, as it was last moved.
+    /// The backlog after the stored cursor.
     fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>> + Send;
 }
 
-/// A message to be set aside.
+/// A message to be parked.
 #[derive(Debug, Clone)]
 pub struct Parked {
-    /// The message; for an undecodable part of a frame, its bytes as data under an id derived from them.
+    /// The message; for an undecodable part of a frame, its bytes as the data, with an id derived from them.
     pub event: Event,
     /// Why.
     pub reason: String,
-    /// Never to be tried again.
+    /// Whether it is a dead letter: never retried.
     pub dead: bool,
 }
 
-/// What one transaction of a consumer writes beside its handler's own rows.
+/// What a consumer's transaction writes in addition to its handler's own rows.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Messages for the outbox.
     pub events: Vec<Event>,
-    /// Messages to set aside.
+    /// Messages to be parked.
     pub parked: Vec<Parked>,
 }
 
@@ -163,8 +162,8 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Begins a transaction.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
-    /// Inserts inbox rows for these ids of frames or of events (sorted, distinct) and returns those that were new; waits
-    /// for rivals that hold the same ids. The rest has been applied or parked before.
+    /// Inserts inbox rows for these ids of frames or of events (sorted, distinct) and returns those that were new;
+    /// waits for concurrent transactions with the same ids. The others have already been applied or parked.
     fn claim(
         &self,
         tx: &mut Self::Tx,
@@ -172,8 +171,8 @@ pub trait InboxStore: Send + Sync + 'static {
         ids: &[Uuid],
     ) -> impl Future<Output = Result<Vec<Uuid>, StoreError>> + Send;
 
-    /// Writes outbox and parked rows. A message that is parked already stays as it is. A dead letter's
-    /// copy goes to the outbox. Returns how many of the parked are new dead letters.
+    /// Writes outbox and parked rows. A message that is already parked is left unchanged. A copy of each dead letter is
+    /// appended to the outbox. Returns how many of the parked messages are new dead letters.
     fn write(
         &self,
         tx: &mut Self::Tx,
@@ -184,37 +183,37 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Sets the savepoint to which [`InboxStore::undo`] goes back.
     fn savepoint(&self, tx: &mut Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Checks what the transaction would check only at its end, so that a failure shows now.
+    /// Checks deferred constraints now, so that a failure shows before the commit.
     fn check(&self, tx: &mut Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Goes back to the last savepoint.
+    /// Rolls back to the last savepoint.
     fn undo(&self, tx: &mut Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Rolls back; kinder to the connection than dropping the transaction.
+    /// Rolls back and keeps the connection, unlike dropping the transaction.
     fn rollback(&self, tx: Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Commits.
     fn commit(&self, tx: Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Notifies the relay that a commit has appended something.
+    /// Notifies the relay that a committed transaction has appended something.
     fn wake(&self);
 }
 
-/// A parked message whose time has come.
+/// A parked message that is due.
 #[derive(Debug, Clone)]
 pub struct DueMessage {
     /// The consumer that parked it.
     pub consumer: &'static str,
     /// The message.
     pub event: Event,
-    /// Attempts so far, the first delivery among them.
+    /// Attempts so far, including the first delivery.
     pub attempts: i32,
 }
 
-/// What a failed retry leads to.
+/// What happens after a failed retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Try again after this long.
+    /// Retry after this delay.
     RetryAfter(Duration),
     /// Give up.
     Bury,
@@ -223,7 +222,7 @@ pub enum Verdict {
 /// How many messages are parked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ParkedCounts {
-    /// To be tried again.
+    /// Messages to be retried.
     pub retrying: i64,
     /// Dead letters.
     pub dead: i64,
@@ -231,18 +230,18 @@ pub struct ParkedCounts {
 
 /// The store of parked messages.
 pub trait ParkedStore: InboxStore {
-    /// Locks one due message of these consumers, passing over those that others have locked.
+    /// Locks one due message of these consumers, skipping messages that others have locked.
     fn due(
         &self,
         tx: &mut Self::Tx,
         consumers: &[&'static str],
     ) -> impl Future<Output = Result<Option<DueMessage>, StoreError>> + Send;
 
-    /// Removes the message: it has been applied.
+    /// Removes the message after it has been applied.
     fn settle(&self, tx: &mut Self::Tx, message: &DueMessage) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Counts a failed attempt; for [`Verdict::Bury`] a copy goes to the outbox. Does nothing if another attempt was
-    /// counted meanwhile.
+    /// Counts a failed attempt; for [`Verdict::Bury`] a copy is appended to the outbox. Does nothing if another attempt
+    /// was counted meanwhile.
     fn fail(
         &self,
         tx: &mut Self::Tx,
@@ -251,6 +250,6 @@ pub trait ParkedStore: InboxStore {
         verdict: Verdict,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// How many are parked.
+    /// The number of parked messages.
     fn counts(&self) -> impl Future<Output = Result<ParkedCounts, StoreError>> + Send;
 }

@@ -1,6 +1,6 @@
-//! The seam to the broker: streams, messages with acks, durable pull consumers, and pings that aren't stored.
+//! The interface to the broker: streams, messages with acks, durable pull consumers, and pings that aren't stored.
 //!
-//! [`nats`] implements it for production, the testkit in memory for simulation.
+//! [`nats`] implements it for production; the testkit implements it in memory for simulation.
 
 pub mod nats;
 
@@ -15,7 +15,7 @@ use crate::ranges::Ranges;
 use crate::spec::ConsumerSpec;
 use crate::store::StreamMark;
 
-/// A stream as the relay wants it.
+/// The stream that the relay needs.
 #[derive(Debug, Clone)]
 pub struct StreamConfig {
     /// Its name.
@@ -29,7 +29,7 @@ pub struct StreamConfig {
 pub struct StreamState {
     /// Its creation and last sequence.
     pub mark: StreamMark,
-    /// The first sequence: all below are gone. One above the last sequence if the stream is empty.
+    /// The first sequence; everything below it is gone. One above the last sequence if the stream is empty.
     pub first: u64,
     /// The number of missing sequences between the first and the last.
     pub deleted: u64,
@@ -42,9 +42,9 @@ pub struct ConsumerState {
     pub name: String,
     /// Its creation (nanoseconds since 1970).
     pub created: i64,
-    /// The ack floor. After a loss it proves no acks: the server also advances it past messages that are gone.
+    /// The ack floor. After a loss it doesn't prove acks: the server also advances it past messages that are gone.
     pub floor: u64,
-    /// Nothing is pending: everything that the stream holds has been delivered and acked.
+    /// Whether nothing is pending: everything that the stream holds has been delivered and acked.
     pub idle: bool,
 }
 
@@ -74,10 +74,10 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// deletes that stream.
     fn probe(&self, subject: &str, bytes: usize) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Publishes all messages without waiting in between, then awaits all acks; returns the messages' sequences. Message
-    /// by message, the stream's last sequence must be `last`, `last + 1` and so on, else the message is refused and the
-    /// whole is an error: so a stream that lost its tail takes none of them. (Zero need not be checked: of such a stream
-    /// nothing was acked.) After an error any of them may have been stored.
+    /// Publishes all messages without waiting in between, then awaits all acks; returns the messages' sequences. The
+    /// stream's last sequence must be `last` before the first message, `last + 1` before the second and so on; else the
+    /// message is refused and the call fails, so that a stream that lost its tail accepts none of them. (Zero need not
+    /// be checked: nothing was acked in such a stream.) After an error any of them may have been stored.
     fn publish(
         &self,
         stream: &str,
@@ -88,7 +88,7 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Deletes all durable consumers of the stream; a missing stream has none.
     fn delete_consumers(&self, stream: &str) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Creates the durable consumer, from the stream's first message on, unless it exists, and reads it.
+    /// Creates the durable consumer, starting at the stream's first message, unless it exists, and subscribes to it.
     fn subscribe(&self, spec: &ConsumerSpec) -> impl Future<Output = Result<Self::Subscription, BrokerError>> + Send;
 
     /// Sends a ping; it may be lost.
@@ -97,19 +97,19 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Subscribes to pings.
     fn pings(&self, subject: &str) -> impl Future<Output = Result<Self::Pings, BrokerError>> + Send;
 
-    /// Sends out what is still on its way, such as acks.
+    /// Flushes what is still buffered, such as acks.
     fn flush(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
     /// Whether the broker is connected and usable. Makes no request.
     fn is_up(&self) -> bool;
 }
 
-/// A durable consumer being read. Messages that aren't acked within the ack wait, or are nak'ed, come again.
+/// A durable consumer being read. Messages that are nak'ed, or not acked within the ack wait, are redelivered.
 pub trait Subscription: Send {
-    /// A message as delivered.
+    /// The type of a delivered message.
     type Delivery: Delivery;
 
-    /// Waits up to `wait` for a message and takes up to `max_messages` that are there; none when time is up.
+    /// Waits up to `wait` for a message and takes up to `max_messages` that are available; none if the wait is over.
     fn next(
         &mut self,
         max_messages: usize,
@@ -121,22 +121,23 @@ pub trait Subscription: Send {
 pub trait Delivery: Send + Sync {
     /// The encoded events.
     fn payload(&self) -> &Bytes;
-    /// Which frames these are; `None` where the message doesn't say, as those of foreign writers and of releases before.
+    /// Which frames these are; `None` if the message doesn't say, like those of foreign writers and of earlier
+    /// releases.
     fn frames(&self) -> Option<Vec<FramePart>>;
     /// Its subject.
     fn subject(&self) -> &str;
-    /// Whether it was delivered before.
+    /// Whether it is a redelivery.
     fn redelivered(&self) -> bool;
-    /// It is done with.
+    /// Acks the message: it has been processed.
     fn ack(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
-    /// It shall come again, after this long.
+    /// Naks the message: it is redelivered after this delay.
     fn nak(&self, delay: Duration) -> impl Future<Output = Result<(), BrokerError>> + Send;
-    /// It is still being worked on: the ack wait starts anew.
+    /// Reports progress: restarts the ack wait.
     fn progress(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
 }
 
 /// A subscription to pings.
 pub trait Pings: Send {
-    /// The next one. Never ends; a broker that is away is silent.
+    /// The next ping. Never ends; while the broker is unavailable there are none.
     fn next(&mut self) -> impl Future<Output = Bytes> + Send;
 }

@@ -1,8 +1,8 @@
-//! One attempt at a batch: one transaction, whatever is wrong with its messages.
+//! One attempt at a batch: one transaction, however many of its messages fail.
 //!
-//! The first attempt hands over the whole batch without savepoints. If a message is at fault, the next one splits the
-//! batch by halves, each behind a savepoint, until the message is alone; it is parked, and the others' effects commit
-//! with it.
+//! The first attempt passes the whole batch to the handler without savepoints. If a message is at fault, the next
+//! attempt splits the batch into halves, each with a savepoint, until the message is alone; it is parked, and the
+//! effects of the others are committed in the same transaction.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -47,30 +47,30 @@ impl Failure {
     }
 }
 
-/// What a batch came to, for the counters.
+/// The results of a batch, for the counters.
 #[derive(Default)]
 struct Tally {
     applied: u64,
     repeated: u64,
     parked: u64,
     dead: u64,
-    /// Dead letters that weren't there before.
+    /// New dead letters.
     buried: u64,
-    /// Which events were repeats, and which were set aside and why: for their spans, where any are recorded.
+    /// Which events were duplicates, and which were parked and why: for their spans, if any are recorded.
     repeats: Vec<Uuid>,
     aside: Vec<(Uuid, String)>,
-    /// The first parked message, for the log: many at once are one line.
+    /// The first parked message, for the log, which gets one line per transaction.
     first: Option<(Uuid, String, String)>,
 }
 
 impl<S: InboxStore, B: Broker> Consumer<S, B> {
-    /// Tries the whole batch in one transaction. Nothing of it is kept unless this is `Ok`.
+    /// Tries the whole batch in one transaction. Nothing is kept unless this returns `Ok`.
     pub(super) async fn attempt(&self, batch: &Batch, spans: &Spans, carefully: bool) -> Result<(), Failure> {
         let mut tx = self.parts.store.begin().await?;
         let tally = match self.fill(&mut tx, batch, carefully).await {
             Ok(tally) => tally,
             Err(error) => {
-                // A panicked handler may have left anything behind: its connection is not used again.
+                // A handler that panicked may have left the connection in any state: it is not used again.
                 if !matches!(error, Failure::Panic(_)) {
                     self.parts.store.rollback(tx).await.ok();
                 }
@@ -112,7 +112,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         Ok(tally)
     }
 
-    /// The new events that the handler understands, each once; those that it doesn't are set aside.
+    /// The new events that the handler understands, each once; those that it doesn't understand are parked.
     fn chosen(&self, batch: &Batch, fresh: &[Uuid], aside: &mut Vec<Parked>, tally: &mut Tally) -> Vec<Event> {
         let fresh: HashSet<Uuid> = fresh.iter().copied().collect();
         let mut seen = HashSet::with_capacity(batch.events.len());
@@ -245,7 +245,7 @@ impl Tally {
     }
 }
 
-/// Asks the handler; a panic is an answer too.
+/// Calls the handler; a panic becomes an error.
 pub(crate) async fn decide<T: Send + 'static>(
     handler: &dyn Handler<T>,
     tx: &mut T,
@@ -267,7 +267,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     }
 }
 
-/// Adds one outcome to what the transaction writes.
+/// Adds one outcome to the transaction's effects.
 pub(crate) fn collect(event: &Event, outcome: Outcome, effects: &mut Effects) {
     match outcome {
         Outcome::Done(events) => effects.events.extend(events),

@@ -1,4 +1,4 @@
-//! What was pulled, before any transaction: events in message order, and what can't be one.
+//! Pulled messages before any transaction: events in message order, and bytes that can't be decoded as events.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,12 +13,12 @@ use crate::handler::Claim;
 use crate::store::Parked;
 use flotilla_clock::time_of;
 
-/// The type under which bytes that aren't an event are parked.
+/// The type under which undecodable bytes are parked.
 pub const UNDECODABLE: &str = "flotilla.messaging.Undecodable";
 
-/// One part of a message.
+/// An event or an undecodable part of a message.
 pub(super) struct Item {
-    /// The frame by which it is claimed; `None` where it is claimed by itself.
+    /// The frame by which it is claimed; `None` if it is claimed by its own id.
     frame: Option<Uuid>,
     content: Content,
 }
@@ -28,7 +28,7 @@ enum Content {
     Undecodable(Parked),
 }
 
-/// Takes a message apart; a payload that isn't a batch is one undecodable item.
+/// Splits a message into items; a payload that isn't a batch is one undecodable item.
 pub(super) fn decode(message: &impl Delivery, claim: Claim) -> Vec<Item> {
     let (subject, payload) = (message.subject(), message.payload());
     let frames = match claim {
@@ -71,7 +71,7 @@ fn park(subject: &str, broken: Undecodable) -> Parked {
     Parked { event, reason: format!("undecodable: {}", broken.reason), dead: true }
 }
 
-/// The same bytes are the same message: a UUID version 8 of their hash.
+/// A UUID version 8 of the hash of the bytes, so that the same bytes are the same message.
 fn id_of_bytes(bytes: &[u8]) -> Uuid {
     let hash = Sha256::digest(bytes);
     let mut id = [0_u8; 16];
@@ -107,8 +107,8 @@ impl Intake {
     }
 }
 
-/// Where the items are cut so that at most `max_events` come first, and no frame is divided; the first frame comes first
-/// even if it has more.
+/// How many items to take so that there are at most `max_events` and no frame is divided; the first frame is taken even
+/// if it has more.
 pub(super) fn cut(items: &[Item], max_events: usize) -> usize {
     let divides = |at: usize| items[at].frame.is_some() && items[at].frame == items[at - 1].frame;
     let whole = |at: &usize| *at == items.len() || !divides(*at);
@@ -120,18 +120,18 @@ pub(super) fn cut(items: &[Item], max_events: usize) -> usize {
 pub(super) struct Batch {
     /// In message order.
     pub(super) events: Vec<Event>,
-    /// By which frame or event each of `events` is claimed.
+    /// The id of the frame or event by which each of `events` is claimed.
     pub(super) claimed_by: Vec<Uuid>,
-    /// What is claimed, distinct and sorted: the order in which it is locked.
+    /// The claimed ids, distinct and sorted: the order in which they are locked.
     pub(super) claims: Vec<Uuid>,
-    /// Whether an event is there more than once.
+    /// Whether an event occurs more than once.
     pub(super) repeats: bool,
-    /// What is parked without being claimed: undecodable bytes, and events that the inbox can't know any more.
+    /// What is parked without being claimed: undecodable bytes, and events older than the inbox's retention.
     pub(super) unclaimable: Vec<Parked>,
 }
 
 impl Batch {
-    /// Sets aside what can't be claimed.
+    /// Parks what can't be claimed.
     pub(super) fn sort(items: Vec<Item>, now: SystemTime, horizon: Duration) -> Self {
         let oldest = now.checked_sub(horizon).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut events: Vec<Event> = Vec::with_capacity(items.len());

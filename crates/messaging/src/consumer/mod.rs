@@ -1,7 +1,7 @@
-//! Consumers: pull messages, remove repeats, hand the rest to a handler in one transaction, ack.
+//! Consumers: pull messages, remove duplicates, pass the rest to a handler in one transaction, ack.
 //!
 //! A message is acked when each of its events has been applied or parked, never before the commit. While one
-//! transaction runs, the next messages are fetched. Where frames are claimed, a frame is applied by one transaction.
+//! transaction runs, the next messages are fetched. If frames are claimed, a frame is applied by one transaction.
 
 pub(crate) mod attempt;
 mod batch;
@@ -24,26 +24,26 @@ use crate::store::InboxStore;
 use flotilla_clock::Backoff;
 use flotilla_clock::Ids;
 
-/// How long one pull waits before the loop looks up.
+/// Maximum wait of one pull before the loop checks for shutdown.
 const PULL_WAIT: Duration = Duration::from_secs(5);
-/// Messages given back come again after this long, when this process no longer asks for any.
+/// Delay before nak'ed messages are redelivered; by then this process has stopped pulling.
 const GIVEN_BACK: Duration = Duration::from_millis(200);
-/// The longest pause after a failure.
+/// The maximum pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a consumer works with.
 pub struct ConsumerParts<S: InboxStore, B> {
-    /// What it reads.
+    /// The consumer's name, stream and subjects.
     pub spec: ConsumerSpec,
     /// The inbox.
     pub store: S,
     /// The broker.
     pub broker: B,
-    /// The service's decisions.
+    /// The service's handler.
     pub handler: Arc<dyn Handler<S::Tx>>,
-    /// The present, and jitter.
+    /// Time and jitter.
     pub ids: Ids,
-    /// The most messages taken at once.
+    /// Maximum number of messages per pull.
     pub prefetch: usize,
     /// How long the broker waits for an ack.
     pub ack_wait: Duration,
@@ -60,20 +60,21 @@ pub struct Consumer<S: InboxStore, B> {
 }
 
 impl<S: InboxStore, B: Broker> Consumer<S, B> {
-    /// Puts a consumer together.
+    /// Creates a consumer from its parts.
     pub fn new(parts: ConsumerParts<S, B>) -> Self {
         parts.metrics.begin(parts.spec.name);
         Self { parts, faults: Faults::forbidden() }
     }
 
-    /// Lets faults strike it: a batch in hand may be held.
+    /// Applies injected faults: the current batch may be held.
     #[must_use]
     pub fn with_faults(self, faults: &Faults) -> Self {
         faults.declare(&[Fault::StuckConsumer]);
         Self { faults: faults.clone(), ..self }
     }
 
-    /// Works until `shutdown`; finishes and acks the batch in hand, and gives back what was only fetched.
+    /// Runs until `shutdown`; then finishes and acks the current batch, and naks messages that were fetched but not
+    /// begun.
     pub async fn run(self, shutdown: CancellationToken) {
         let random = self.parts.ids.random();
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
@@ -86,7 +87,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
                     backoff.reset();
                     self.read(&mut subscription, &shutdown).await;
                 }
-                // Its producer may not have made the stream yet, or the broker is away: said once.
+                // Its producer may not have created the stream yet, or the broker is unavailable: warned about once.
                 Err(error) if !complained => {
                     complained = true;
                     warn!(consumer, error = %error, "consumer waits for its stream");
@@ -113,9 +114,10 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         }
     }
 
-    /// Messages that were fetched and not begun go to another replica at once, not after the ack wait.
+    /// Naks messages that were fetched but not begun, so that another replica gets them at once and not after the ack
+    /// wait.
     async fn give_back(&self, subscription: &mut B::Subscription) {
-        // Once only: what is given back could come round again.
+        // Only one pull: nak'ed messages could be redelivered to this process.
         if let Ok(messages) = subscription.next(self.parts.prefetch * 2, Duration::from_millis(1)).await {
             nak(&messages).await;
         }
@@ -148,8 +150,8 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         }
     }
 
-    /// Applies the items, in several transactions if a single message holds more than `max_events`; keeps the messages
-    /// alive meanwhile. False if `shutdown` came before it could.
+    /// Applies the items, in several transactions if a single message holds more than `max_events`; extends the
+    /// messages' ack wait meanwhile. False if `shutdown` came first.
     async fn apply<D: Delivery>(&self, mut items: Vec<Item>, messages: &[D], shutdown: &CancellationToken) -> bool {
         let work = async {
             while !items.is_empty() {
@@ -171,9 +173,9 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         }
     }
 
-    /// Tries until the batch is applied, however long the database is away; false if `shutdown` came first.
+    /// Retries until the batch is applied, however long the database is unavailable; false if `shutdown` came first.
     async fn apply_batch(&self, items: Vec<Item>, shutdown: &CancellationToken) -> bool {
-        // As a handler that hangs: the messages are kept alive, nothing more is taken.
+        // Behaves like a handler that hangs: the ack wait is extended, and nothing more is pulled.
         if self.faults.active(Fault::StuckConsumer).is_some() {
             let over = self.faults.until_off(Fault::StuckConsumer);
             if shutdown.run_until_cancelled(over).await.is_none() {
@@ -206,7 +208,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
     }
 }
 
-/// A lost ack only makes the message come again.
+/// A lost ack only causes a redelivery.
 async fn ack<D: Delivery>(messages: &[D]) {
     for message in messages {
         if let Err(error) = message.ack().await {

@@ -1,7 +1,8 @@
-//! A batch in traces: one span for the batch, linked to all that it holds, and one for each event in the event's own
-//! trace, linked to the batch's. What a handler causes by an event is a child of that event's span.
+//! Traces of a batch: one span for the batch, linked to all of its events, and one for each event in the event's own
+//! trace, linked to the batch's span. Whatever a handler does for an event is a child of that event's span.
 //!
-//! Only for events of sampled traces; a batch without any costs a look at the last digits of each `traceparent`.
+//! Only events of sampled traces get spans; for a batch without any, only the last digits of each `traceparent` are
+//! read.
 
 use std::borrow::Cow;
 
@@ -15,14 +16,14 @@ use crate::spec::ConsumerSpec;
 /// The spans of a batch.
 #[derive(Default)]
 pub(super) struct Spans {
-    /// Of the batch: its statements are children of it.
+    /// The batch's span; its statements are children of it.
     pub batch: Span,
-    /// Of its events, those that are sampled.
+    /// The spans of the sampled events.
     events: Vec<(Uuid, Span)>,
 }
 
 impl Spans {
-    /// Begins the spans. From here on the batch's events name them as their parents.
+    /// Starts the spans. From here on the batch's events name them as their parents.
     pub fn begin(spec: &ConsumerSpec, batch: &mut Batch) -> Self {
         let members = batch.events.iter().filter_map(|event| event.traceparent.as_deref());
         let span = Span::gather(Kind::Consumer, || format!("receive {}", spec.name), members);
@@ -48,14 +49,14 @@ impl Spans {
         self.batch.is_recorded()
     }
 
-    /// The batch is tried again.
+    /// Records that the batch is retried.
     pub fn retried(&self, why: &dyn std::fmt::Display) {
         if self.are_recorded() {
             self.batch.event("retried", [KeyValue::new("reason", why.to_string())]);
         }
     }
 
-    /// Records which events were repeats and which were parked, and why.
+    /// Records which events were duplicates, and which were parked and why.
     pub fn applied(&self, repeats: &[Uuid], aside: &[(Uuid, String)]) {
         let of = |id: &Uuid| self.events.iter().find(|(event, _)| event == id).map(|(_, span)| span);
         for span in repeats.iter().filter_map(of) {
@@ -69,7 +70,7 @@ impl Spans {
     }
 }
 
-/// The span of one event that is handled, in the event's own trace.
+/// The span of handling one event, in the event's own trace.
 pub(crate) fn process(event: &Event, consumer: &'static str, batch: &Span) -> Span {
     let Some(parent) = event.traceparent.as_deref().filter(|parent| flotilla_telemetry::is_sampled(parent)) else {
         return Span::none();

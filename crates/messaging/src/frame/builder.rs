@@ -1,4 +1,4 @@
-//! Building frames: a transaction's events, encoded once, one subject to a frame.
+//! Builds frames: a transaction's events are encoded once, into frames of one subject each.
 
 use bytes::{Bytes, BytesMut};
 use flotilla_clock::Ids;
@@ -7,7 +7,7 @@ use super::{Frame, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, encode};
 use crate::error::Error;
 use crate::event::Event;
 
-/// Room for an event's attributes: more saves nothing, less costs another allocation.
+/// Buffer space reserved for an event's attributes; less would cost another allocation.
 const ATTRIBUTES: usize = 384;
 
 /// Encodes events into frames, in the order given within each subject.
@@ -19,7 +19,7 @@ pub struct FrameBuilder<'a> {
     full: Vec<Frame>,
 }
 
-/// A frame that may grow.
+/// A frame that is not full yet.
 struct Open<'a> {
     subject: &'a str,
     buffer: BytesMut,
@@ -27,7 +27,7 @@ struct Open<'a> {
 }
 
 impl<'a> FrameBuilder<'a> {
-    /// No frames yet. `source` stands in where an event names none; `ids` gives each frame its own.
+    /// A builder without frames. `source` is used for events that have none; `ids` generates the frames' ids.
     pub fn new(source: &'a str, ids: &'a Ids, max_event_bytes: usize) -> Self {
         Self { source, ids, max_event_bytes, open: Vec::new(), full: Vec::new() }
     }
@@ -35,7 +35,7 @@ impl<'a> FrameBuilder<'a> {
     /// Adds one event.
     ///
     /// # Errors
-    /// [`Error::TooLarge`]: the encoded event has more bytes than a message may have.
+    /// [`Error::TooLarge`]: the encoded event exceeds the maximum size of a message.
     pub fn add(&mut self, event: &'a Event) -> Result<(), Error> {
         let index = match self.open.iter().position(|open| open.subject == event.subject) {
             Some(index) => index,
@@ -62,7 +62,7 @@ impl<'a> FrameBuilder<'a> {
         Ok(())
     }
 
-    /// All frames, each with an id of its own; later frames have later ids.
+    /// All frames, each with its own id; later frames have later ids.
     #[must_use]
     pub fn finish(mut self) -> Vec<Frame> {
         for Open { subject, buffer, events } in self.open {

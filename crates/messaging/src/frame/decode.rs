@@ -1,4 +1,5 @@
-//! Decoding, by hand: the data stays a slice of the payload, and one bad event leaves the others of its frame intact.
+//! Hand-written decoding: the data stays a slice of the payload, and an invalid event doesn't affect the others of its
+//! frame.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +22,8 @@ pub struct Undecodable {
     pub reason: String,
 }
 
-/// Decodes a frame or a message. The data of each event is a slice of the payload. A bad event leaves the others intact.
+/// Decodes a frame or a message. The data of each event is a slice of the payload. An invalid event doesn't affect the
+/// others.
 ///
 /// # Errors
 /// If the payload isn't a batch, or exceeds the bounds of a frame; then nothing is allocated for its events.
@@ -70,7 +72,7 @@ fn count(payload: &[u8]) -> Result<usize, String> {
     }
 }
 
-/// The fields of an event as they are found; each `Bytes` is a slice of the payload.
+/// The fields found in an event; each `Bytes` is a slice of the payload.
 #[derive(Default)]
 struct Found {
     id: Option<Bytes>,
@@ -145,7 +147,7 @@ fn decode_attribute(mut entry: Bytes, found: &mut Found) -> Result<(), String> {
             found.deadline = Some(decode_time(attribute_value(value, VALUE_TIMESTAMP)?)?);
             return Ok(());
         }
-        // Attributes of later versions.
+        // Attributes of later versions are ignored.
         _ => return Ok(()),
     };
     *slot = Some(attribute_value(value, VALUE_STRING)?);

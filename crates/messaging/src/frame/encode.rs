@@ -1,4 +1,4 @@
-//! Encoding, by hand: one pass for the lengths, one for the bytes, nothing allocated but the version's digits.
+//! Hand-written encoding: one pass for the lengths and one for the bytes; only the version's digits are allocated.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,8 +15,7 @@ const SPEC_VERSION: &str = "1.0";
 /// The wire type of strings, bytes and messages.
 const LEN: u8 = 2;
 
-/// Appends the event to the buffer as a batch of one. `extra` adds attributes; `source` stands in where the event
-/// names none.
+/// Appends the event to the buffer as a batch of one. `extra` adds attributes; `source` is used if the event has none.
 pub fn encode(event: &Event, source: &str, extra: &[(&str, &str)], out: &mut impl BufMut) {
     let mut id = [0_u8; uuid::fmt::Hyphenated::LENGTH];
     let id: &str = event.id.as_hyphenated().encode_lower(&mut id);

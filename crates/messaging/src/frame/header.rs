@@ -28,8 +28,8 @@ pub fn write_frames(parts: &[FramePart]) -> String {
     value
 }
 
-/// Reads the value of a message with a payload of `length` bytes. Nothing if it isn't one, or if the lengths don't add up:
-/// then it isn't known which frames these are.
+/// Parses the header of a message with a payload of `length` bytes. `None` if it is malformed or the lengths don't add
+/// up: then it is unknown which frames the message holds.
 #[must_use]
 pub fn parse_frames(value: &str, length: usize) -> Option<Vec<FramePart>> {
     let mut parts = Vec::new();

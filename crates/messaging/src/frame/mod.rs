@@ -2,14 +2,14 @@
 //! (`io.cloudevents.v1.CloudEventBatch`).
 //!
 //! A transaction's events are encoded once, into frames, when they are appended to the outbox ([`FrameBuilder`]): one
-//! row a frame. Encoded protobuf messages concatenate, so the relay makes a broker message by copying frames of one
+//! row per frame. Encoded protobuf messages concatenate, so the relay makes a broker message by copying frames of one
 //! subject one after the other ([`Packer`]); the header [`FRAMES_HEADER`] says which frames the message holds and how
-//! long each is. To anyone else the message is one batch of events. Coding is by hand: the generated types would allocate
-//! a map and a dozen strings for each event.
+//! long each is. To other readers the message is one batch of events. The codec is hand-written, because the generated
+//! types would allocate a map and a dozen strings for each event.
 //!
-//! CloudEvents attributes: `id`, `source`, `specversion` and `type` in their own fields; `time` as a timestamp, and so
-//! the extension `deadline`, where there is one; the extensions `aggregate`, `aggregateversion`, `partitionkey`,
-//! `causationid` and `traceparent` as strings. The data is `binary_data`.
+//! CloudEvents attributes: `id`, `source`, `specversion` and `type` in their own fields; `time` and the optional
+//! extension `deadline` as timestamps; the extensions `aggregate`, `aggregateversion`, `partitionkey`, `causationid`
+//! and `traceparent` as strings. The data is `binary_data`.
 //!
 //! Frames and messages are bounded in bytes and in events, when encoded and when decoded. A message over a bound is
 //! undecodable as a whole; this is detected before anything is allocated for its events.
@@ -31,14 +31,14 @@ pub use header::{FRAMES_HEADER, FramePart, parse_frames, write_frames};
 pub use pack::{Message, Packer};
 pub(crate) use trace::sampled_traceparents;
 
-/// A frame is closed before it would grow beyond this, and so is a message; a single larger event goes alone.
+/// The maximum size of a frame and of a message; a single larger event gets a frame of its own.
 pub const MAX_FRAME_BYTES: usize = 64 * 1_024;
-/// The most events in a frame. An encoded event takes more than 64 bytes, so a full frame of the smallest events has
-/// about the maximum size, and a frame with more events wasn't produced by this crate. The limit bounds the memory of a
-/// decoded frame: some hundred bytes an event.
+/// The maximum number of events in a frame. An encoded event takes more than 64 bytes, so a full frame of the smallest
+/// events has about the maximum size, and a frame with more events wasn't produced by this crate. The limit bounds the
+/// memory of a decoded frame: a few hundred bytes per event.
 pub const MAX_FRAME_EVENTS: usize = 1_024;
-/// The most bytes of an attribute of an event, such as its type or its aggregate. They are copied into a dead letter, which
-/// must fit into a message.
+/// The maximum size in bytes of an event's attribute, such as its type or its aggregate. Attributes are copied into a
+/// dead letter, which must fit into a message.
 pub const MAX_ATTRIBUTE_BYTES: usize = 1_024;
 
 // Field numbers of `io.cloudevents.v1`.
@@ -55,7 +55,7 @@ const VALUE_TIMESTAMP: u8 = 7;
 /// A batch of events of one subject: a row of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// UUID version 7, its own: a repeated event in another frame is another frame.
+    /// The frame's own UUID version 7: the same event in another frame doesn't make it the same frame.
     pub id: Uuid,
     /// The subject of all events inside.
     pub subject: String,

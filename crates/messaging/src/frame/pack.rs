@@ -1,11 +1,11 @@
-//! Packing frames into broker messages, by copying.
+//! Packs frames into broker messages by copying them.
 
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
 use super::{FramePart, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
 
-/// What is published: frames of one subject, one after the other.
+/// A message to publish: frames of one subject, one after the other.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The subject of all events inside.
@@ -18,14 +18,14 @@ pub struct Message {
     pub payload: Bytes,
 }
 
-/// Packs frames into messages, one subject to a message, in the order given within each subject.
+/// Packs frames into messages of one subject each, in the given order within each subject.
 #[derive(Default)]
 pub struct Packer {
     open: Vec<Open>,
     full: Vec<Message>,
 }
 
-/// A message that may grow.
+/// A message that is not full yet.
 struct Open {
     subject: String,
     frames: Vec<FramePart>,

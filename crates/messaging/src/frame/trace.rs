@@ -1,15 +1,15 @@
-//! The traces of encoded events, found without decoding them.
+//! Finds the traces of encoded events without decoding them.
 
-/// The attribute's key, as [`encode`](super::encode) writes it.
+/// The attribute's key as [`encode`](super::encode) writes it.
 const KEY: &[u8] = b"traceparent";
 /// Between key and text: the value's field and length, then the string's.
 const BETWEEN: [u8; 4] = [0x12, 57, 0x1a, 55];
 /// A `traceparent` of version 00.
 const LENGTH: usize = 55;
 
-/// The `traceparent`s of a frame's events as [`encode`](super::encode) made them, those whose traces are sampled.
+/// The `traceparent`s of those events of a frame that are sampled, in the encoding of [`encode`](super::encode).
 pub(crate) fn sampled_traceparents(payload: &[u8]) -> impl Iterator<Item = &str> {
-    // The data may hold the same word: then it isn't followed by what follows a key.
+    // The data may contain the same word, but then not followed by the bytes that follow a key.
     memchr::memmem::find_iter(payload, KEY).filter_map(|at| {
         let text = payload.get(at + KEY.len()..)?.strip_prefix(&BETWEEN)?.get(..LENGTH)?;
         std::str::from_utf8(text).ok().filter(|text| flotilla_telemetry::is_sampled(text))

@@ -1,4 +1,4 @@
-//! The consumers' statements: claim, effects, savepoints.
+//! The consumers' statements: claims, effects, savepoints.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::frame;
 use crate::store::{Effects, InboxStore, Parked};
 
-// Rows are inserted in the array's order, which is sorted: two consumers of the same ids wait for each other in one
-// direction only. Mostly all are new, and then none is sent back.
+// Rows are inserted in the order of the array, which is sorted, so that two replicas with the same ids wait for each
+// other in one direction only. Usually all are new, and then no ids are returned.
 const CLAIM: &str = "WITH fresh AS (
     INSERT INTO inbox (message_id, consumer)
     SELECT id, $1 FROM unnest($2::uuid[]) AS u(id)
@@ -44,7 +44,7 @@ impl InboxStore for PgStore {
         if effects.parked.is_empty() {
             return Ok(0);
         }
-        // The same bytes may come twice in one batch: each new dead letter is taken once.
+        // The same bytes may occur twice in one batch: each new dead letter is counted once.
         let mut fresh: HashSet<Uuid> = self.park(tx, consumer, &effects.parked).await?.into_iter().collect();
         let copies: Vec<_> = effects
             .parked
@@ -86,7 +86,7 @@ impl InboxStore for PgStore {
 }
 
 impl PgStore {
-    /// Parks; returns those that were not parked before.
+    /// Parks messages; returns those that were not parked before.
     async fn park(&self, tx: &Tx, consumer: &'static str, parked: &[Parked]) -> Result<Vec<Uuid>, Error> {
         let mut ids = Vec::new();
         let mut subjects = Vec::new();
@@ -109,7 +109,7 @@ impl PgStore {
         Ok(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?)
     }
 
-    /// The copy of a dead letter for the stream, cut where it would be too large: the whole is in the table.
+    /// The copy of a dead letter for the stream, truncated if it would be too large; the table has it in full.
     pub(super) fn dead_letter(&self, event: &crate::Event) -> crate::Event {
         let mut copy = event.clone();
         copy.subject = self.writer.dead_letters().to_owned();
@@ -122,7 +122,7 @@ impl PgStore {
     }
 }
 
-/// PostgreSQL's text can't hold a NUL, and a message that was refused for what it holds must not be refused again.
+/// PostgreSQL's text can't contain NUL, and parking a message must not fail because of its content.
 pub(super) fn storable(text: &str) -> Cow<'_, str> {
     const LIMIT: usize = 2_000;
     let end = text.char_indices().nth(LIMIT).map_or(text.len(), |(at, _)| at);

@@ -23,7 +23,8 @@ pub use retention::Retention;
 use crate::outbox::Waker;
 use crate::settings::NatsSettings;
 
-/// The migrations of this crate's tables, applied by the service's owner under the history table `messaging_history`.
+/// The migrations of this crate's tables, applied by the service's owner role, with the history table
+/// `messaging_history`.
 pub fn migrations() -> refinery::Runner {
     embedded::migrations::runner()
 }
@@ -43,8 +44,8 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// On the pool of the service's system role. `service` names the source of events and the subject of dead
-    /// letters; frames get their ids from `ids`.
+    /// The tables in the pool of the service's system role. `service` determines the source of events and the subject
+    /// of dead letters; `ids` generates the frames' ids.
     pub fn new(service: &'static str, pool: Pool, settings: &NatsSettings, ids: Ids) -> Self {
         Self {
             pool,
@@ -54,12 +55,12 @@ impl PgStore {
         }
     }
 
-    /// The bell and its target, shared with the relay.
+    /// The waker shared with the relay.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
 
-    /// The number of frames that each consumer of the service's stream has lost for good.
+    /// The number of frames that each consumer of the service's stream has lost permanently.
     pub(crate) async fn losses(&self) -> Result<Vec<(String, i64)>, flotilla_postgres::Error> {
         stream_record::losses(&self.pool).await
     }

@@ -1,4 +1,4 @@
-//! Appending: all events of a transaction as frames, in one statement.
+//! Appends all events of a transaction as frames, in one statement.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const APPEND: &str = "WITH appended AS (
     FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bytea[]) AS f(id, subject, events, payload))
 SELECT pg_current_xact_id()";
 
-/// Writes outbox rows in other people's transactions.
+/// Writes outbox rows in the callers' transactions.
 #[derive(Clone)]
 pub(crate) struct OutboxWriter {
     source: Arc<str>,
@@ -48,7 +48,7 @@ impl OutboxWriter {
         self.max_event_bytes
     }
 
-    /// Appends; returns the transaction's id, or nothing if there was nothing to append.
+    /// Appends the events; returns the transaction's id, or `None` if there were none.
     pub(crate) async fn append(&self, tx: &Tx, events: &[Event]) -> Result<Option<u64>, Error> {
         if events.is_empty() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The statements of retries of parked messages.
+//! The statements for retries of parked messages.
 
 use bytes::Bytes;
 use flotilla_postgres::{Error as PgError, ErrorKind, Tx};

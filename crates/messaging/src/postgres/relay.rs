@@ -9,8 +9,7 @@ use super::types::Xid;
 use super::{PgStore, stream_record};
 use crate::store::{Backlog, Checkpoint, Cursor, Grant, OutboxRow, OutboxStore, Rewind, StreamMark, StreamRecord};
 
-// Synchronous on purpose: a grant that a crash of the database forgot would be given a second time under the same
-// epoch.
+// Committed synchronously on purpose: a grant lost in a crash of the database would be repeated under the same epoch.
 const ACQUIRE: &str = "UPDATE relay_cursor
 SET epoch = epoch + 1, holder = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
 WHERE lease_until < clock_timestamp() OR holder = $1
@@ -26,7 +25,7 @@ const REGISTER_GENERATION: &str = "INSERT INTO outbox_generation (generation)
 SELECT messaging_generation() WHERE NOT EXISTS (SELECT FROM outbox_generation WHERE generation = messaging_generation())
 ON CONFLICT DO NOTHING";
 
-// The present one is last, even if an older database under this name knew it before.
+// The current generation is last, even if an earlier database already recorded it.
 const GENERATIONS: &str =
     "SELECT generation FROM outbox_generation ORDER BY generation = messaging_generation(), ordinal";
 
@@ -55,11 +54,11 @@ const OLDEST_CHECKPOINT: &str = "SELECT min(sequence) FROM relay_checkpoint WHER
 
 const BACKLOG: &str = "SELECT pending, age FROM outbox_backlog(10000)";
 
-/// A frame as the driver holds it; nothing is copied before the message is packed.
+/// A frame in the driver's buffer; nothing is copied before the message is packed.
 pub struct PgOutboxRow(Row, (u64, Uuid));
 
 impl PgOutboxRow {
-    /// Reads every column once, so that those that are read again later are known to be there.
+    /// Reads every column once, so that later reads of them can't fail.
     fn of(row: Row) -> Result<Self, Error> {
         let position = (row.get::<Xid>(0)?.0, row.get(1)?);
         let _: (&str, i32, &[u8]) = (row.get(2)?, row.get(3)?, row.get(4)?);

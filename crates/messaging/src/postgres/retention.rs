@@ -1,10 +1,11 @@
-//! Partitions made ahead and dropped behind, by functions of the owner: the service's own role may not change tables.
+//! Creates partitions ahead of time and drops old ones, through functions of the owner: the service's own role may not
+//! change tables.
 
 use std::time::Duration;
 
 use flotilla_postgres::{Error, Pool};
 
-// Each in a statement of its own, so that a lock that isn't to be had spoils only that one.
+// One statement each, so that a lock that can't be acquired fails only that statement.
 const MAKE: &str = "SELECT messaging_make_partitions(make_interval(secs => $1))";
 const DROP: &str = "SELECT messaging_drop_partitions($1, make_interval(secs => $2), make_interval(secs => $3))";
 
@@ -27,25 +28,25 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Published outbox rows may go after `outbox`, inbox rows after `inbox`.
+    /// Published outbox rows may be dropped after `outbox`, inbox rows after `inbox`.
     pub fn new(pool: Pool, outbox: Duration, inbox: Duration) -> Self {
         Self { pool, outbox, inbox }
     }
 
-    /// Makes the partitions that will be needed, and those that messages on their way belong to.
+    /// Creates the partitions that will be needed, and those for messages in transit.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn make(&self) -> Result<i32, Error> {
         let rows = self.pool.query(MAKE, &[&self.inbox.as_secs_f64()]).await?;
         rows.first().map_or(Ok(0), |row| row.get(0))
     }
 
-    /// Drops what has had its time, if the epoch is still valid; returns the dropped partitions. The inbox keeps a day more
-    /// than its horizon, for clocks that differ.
+    /// Drops partitions past their retention if the epoch is still current; returns the dropped partitions. The inbox
+    /// is kept a day longer than its horizon, to allow for clock differences.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn drop_old(&self, epoch: i64) -> Result<Vec<String>, Error> {
         let inbox = self.inbox + Duration::from_secs(3_600);
         let rows = self.pool.query(DROP, &[&epoch, &self.outbox.as_secs_f64(), &inbox.as_secs_f64()]).await?;

@@ -1,7 +1,7 @@
-//! Faults of a relay, injected for exercises: delayed publications, and damaged copies of events.
+//! Relay faults injected for exercises: delayed publications, and damaged copies of events.
 //!
-//! Neither costs an event. What isn't published stays in the outbox; a damaged copy goes out beside the true event,
-//! under an id of its own, so that consumers park it and apply the true one.
+//! Neither loses an event. What isn't published stays in the outbox; a damaged copy is published beside the real event,
+//! with its own id, so that consumers park the copy and apply the real event.
 
 use bytes::Bytes;
 use flotilla_fault::{Fault, Faults};
@@ -11,9 +11,9 @@ use crate::frame::{self, Packer};
 use crate::store::OutboxRow;
 use flotilla_clock::Ids;
 
-/// The `source` of damaged copies, by which they are found among the parked messages.
+/// The `source` of damaged copies, which identifies them among the parked messages.
 pub const POISON_SOURCE: &str = "/flotilla/fault";
-/// No message of any type: the first varint is longer than a varint may be.
+/// Undecodable as any message type: the first varint is too long.
 const UNREADABLE: &[u8] = &[0xff; 11];
 
 /// The faults of a relay.
@@ -32,17 +32,17 @@ impl RelayFaults {
         Self { faults: faults.clone(), ids: Some(ids) }
     }
 
-    /// Whether publications wait.
+    /// Whether publications are delayed.
     pub(super) fn stall(&self) -> bool {
         self.faults.active(Fault::BrokerStall).is_some()
     }
 
-    /// Whether damaged copies go out.
+    /// Whether damaged copies are published.
     pub(super) fn poison(&self) -> bool {
         self.faults.active(Fault::PoisonMessages).is_some()
     }
 
-    /// Adds damaged copies of the events whose turn it is, each in a frame of its own.
+    /// Adds damaged copies of the selected events, each in a frame of its own.
     #[cold]
     pub(super) fn add_poison<R: OutboxRow>(&self, rows: &[R], packer: &mut Packer) {
         let Some(ids) = &self.ids else { return };
@@ -62,7 +62,7 @@ fn decode<R: OutboxRow>(row: &R) -> Vec<Event> {
     parts.into_iter().flatten().filter_map(Result::ok).collect()
 }
 
-/// Says of which event it is a copy, and nothing else that could be read.
+/// Names the event that it is a copy of; the data is unreadable.
 fn damage(event: Event, ids: &Ids) -> Event {
     Event {
         id: ids.next(),

@@ -14,11 +14,11 @@ use crate::broker::{Broker, Pings};
 use crate::frame::{Packer, sampled_traceparents};
 use crate::store::{Cursor, Grant, OutboxRow, OutboxStore, StreamMark, StreamRecord};
 
-/// A read ends with the frame that reaches this.
+/// A read ends with the frame that reaches this size.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// Reads for rows that a running transaction still holds back, before the ordinary poll takes over.
+/// Number of reads for rows that a running transaction still holds back, before the regular poll takes over.
 const SEEKS: u32 = 24;
-/// How long a relay that is shutting down goes on publishing what is left.
+/// How long a relay that is shutting down keeps publishing the remaining rows.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the record of the stream is stored although it hasn't changed.
 pub(super) const KEEP_RECORD: Duration = Duration::from_secs(600);
@@ -50,8 +50,7 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
 }
 
 impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
-    /// Finds the cursor and compares the stream with what is recorded of it. `granted` is a moment before the lease
-    /// was asked for.
+    /// Finds the cursor and compares the stream with its record. `granted` is a time before the lease was requested.
     pub(super) async fn open(
         parts: &'a RelayParts<S, B>,
         faults: &'a RelayFaults,
@@ -85,7 +84,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         Ok(leader)
     }
 
-    /// Publishes until something stops it.
+    /// Publishes until it must stop leading.
     pub(super) async fn work(&mut self, shutdown: &CancellationToken) -> Stop {
         let mut drain_until = None;
         loop {
@@ -135,18 +134,18 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         Ok(self.parts.store.read(after, self.in_present(), self.parts.settings.batch, BATCH_BYTES).await?)
     }
 
-    /// Whether the outbox has more than was read at once.
+    /// Whether the outbox has more rows than the last read returned.
     fn is_full(&self, rows: &[S::Row]) -> bool {
         rows.len() >= self.parts.settings.batch
             || rows.iter().map(|row| row.payload().len()).sum::<usize>() >= BATCH_BYTES
     }
 
-    /// Whether the cursor is in the generation of the present cluster, where transactions may still be running.
+    /// Whether the cursor is in the generation of the current cluster, where transactions may still be running.
     fn in_present(&self) -> bool {
         self.generations.last().is_none_or(|present| *present == self.cursor.generation)
     }
 
-    /// From the end of an older generation to the start of the next.
+    /// Moves the cursor from the end of an older generation to the start of the next.
     async fn next_generation(&mut self) -> Result<bool, Stop> {
         if self.in_present() {
             return Ok(false);
@@ -225,17 +224,17 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         span
     }
 
-    /// Whether something was committed that a running transaction with a lower id holds back.
+    /// Whether committed rows are held back by a running transaction with a lower id.
     fn awaits_rows(&self) -> bool {
         let target = self.parts.waker.target().max(self.pinged);
         self.in_present() && self.cursor.xid < target && self.seeks < SEEKS
     }
 
-    /// Waits for a reason to read, and then for the gathering time to pass.
+    /// Waits for a reason to read, and then for the gathering time to end.
     async fn wait(&mut self, shutdown: &CancellationToken) {
         let pause = if self.awaits_rows() {
             self.seeks += 1;
-            // Transactions that hold back others are mostly about to end.
+            // Transactions that hold back others usually end soon.
             Duration::from_millis(2 << (self.seeks / 4).min(4))
         } else {
             self.parts.settings.poll.0

@@ -1,4 +1,4 @@
-//! The lease of a relay that leads: each move of the cursor renews it.
+//! The lease of the leading relay: each move of the cursor renews it.
 
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.confirm_lease().await
     }
 
-    /// Renews the lease, or finds out that it is lost.
+    /// Renews the lease; an error if it was lost.
     pub(super) async fn confirm_lease(&mut self) -> Result<(), Stop> {
         let now = Instant::now();
         let lease = self.parts.settings.lease.0;

@@ -12,12 +12,12 @@ use crate::broker::{ConsumerState, StreamState};
 use crate::ranges::Ranges;
 use crate::store::{ConsumerLoss, KnownConsumer, StreamRecord};
 
-/// The most deleted messages that are listed; the list takes some megabytes.
+/// The maximum number of deleted messages that are listed; the list takes a few megabytes.
 const MOST_LISTED: u64 = 500_000;
-/// The most ranges of either kind in a record.
+/// The maximum number of ranges of either kind in a record.
 const MOST_RANGES: usize = 4_096;
 
-/// What the broker must still be asked for, if anything.
+/// What must still be requested from the broker, if anything.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LossCheck {
     /// Nothing: these sequences are gone.
@@ -32,7 +32,7 @@ impl StreamRecord {
         Self { created, ..Self::default() }
     }
 
-    /// The sequences that are gone, as far as the counts allow to tell.
+    /// The sequences that are gone, as far as the counts can tell.
     pub(super) fn check(&self, found: &StreamState) -> LossCheck {
         let mut gone = self.gone.clone();
         gone.insert(1, found.first - 1);

@@ -1,8 +1,8 @@
 //! The relay: publishes the outbox to the service's stream.
 //!
 //! One relay of a service works at a time: it holds a lease whose epoch fences every change of cursor, stream and
-//! consumers. The others forward their process's rings as pings and try for the lease. The cursor moves only after
-//! the broker has acked, so a crash in between only repeats.
+//! consumers. The others forward their process's wake-ups as pings and try to acquire the lease. The cursor moves only
+//! after the broker has acked, so a crash in between only causes duplicates.
 
 mod faults;
 mod leader;
@@ -35,30 +35,30 @@ pub use faults::POISON_SOURCE;
 use faults::RelayFaults;
 pub use refusal::StreamHealth;
 
-/// The longest pause after a failure.
+/// The maximum pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What a relay works with.
+/// The parts of a relay.
 pub struct RelayParts<S, B> {
     /// The outbox.
     pub store: S,
     /// The broker.
     pub broker: B,
-    /// The stream that it alone writes.
+    /// The stream that only this service's relay writes.
     pub stream: StreamConfig,
-    /// Its name in the lease, unlike any other process's.
+    /// Its unique name in the lease.
     pub holder: String,
-    /// The subject of pings between the service's replicas; in no stream.
+    /// The subject of pings between the service's replicas; not part of any stream.
     pub pings: String,
     /// Its pace.
     pub settings: RelaySettings,
-    /// The longest that the broker may take to ack a batch.
+    /// Maximum wait for the broker's acks of a batch.
     pub publish_deadline: Duration,
     /// How long the outbox keeps its rows; consumers that have been missing for longer are forgotten.
     pub retention: Duration,
-    /// Whether the stream takes messages.
+    /// Whether the stream accepts messages.
     pub health: StreamHealth,
-    /// The process's bell.
+    /// The process's waker, which transactions use to wake the relay.
     pub waker: Waker,
     /// Jitter.
     pub random: Arc<dyn Random>,
@@ -87,29 +87,29 @@ enum Stop {
 }
 
 impl<S: OutboxStore, B: Broker> Relay<S, B> {
-    /// Puts a relay together.
+    /// Creates a relay from its parts.
     pub fn new(parts: RelayParts<S, B>) -> Self {
         Self { parts, epoch: Arc::new(AtomicI64::new(0)), faults: RelayFaults::none() }
     }
 
-    /// Lets faults strike its publications; `ids` makes the ids of damaged copies.
+    /// Applies injected faults to its publications; `ids` generates the ids of damaged copies.
     #[must_use]
     pub fn with_faults(self, faults: &Faults, ids: Ids) -> Self {
         Self { faults: RelayFaults::new(faults, ids), ..self }
     }
 
-    /// The epoch while this relay leads, else 0; for others whose work the lease fences too.
+    /// The epoch while this relay leads, else 0; for other tasks that the lease also fences.
     pub fn epoch(&self) -> Arc<AtomicI64> {
         Arc::clone(&self.epoch)
     }
 
-    /// Works until `shutdown`; then publishes what is left, within a bound, and gives the lease back.
+    /// Runs until `shutdown`; then publishes the remaining rows, within a time limit, and releases the lease.
     pub async fn run(self, shutdown: CancellationToken) {
         let parts = &self.parts;
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
         while !shutdown.is_cancelled() {
             if !parts.broker.is_up() {
-                // No lease for a relay that can't publish.
+                // A relay that can't publish must not take the lease.
                 self.follow(&shutdown, parts.settings.poll.0).await;
                 continue;
             }
@@ -153,15 +153,15 @@ impl<S: OutboxStore, B: Broker> Relay<S, B> {
         self.parts.health.set(false);
         self.epoch.store(0, Ordering::Relaxed);
         if !matches!(stop, Stop::LeaseLost) {
-            // Another replica needn't wait for the lease to run out; if this fails, it does.
+            // So that another replica needn't wait for the lease to expire; if this fails, it waits.
             if let Err(error) = self.parts.store.release(grant.epoch).await {
-                debug!(error = %error, "lease not given back");
+                debug!(error = %error, "lease not released");
             }
         }
         stop
     }
 
-    /// Forwards rings to the relay that leads, for as long as `time`.
+    /// Forwards wake-ups to the leading relay for the duration of `time`.
     async fn follow(&self, shutdown: &CancellationToken, time: Duration) {
         let until = Instant::now() + time;
         loop {
@@ -174,7 +174,7 @@ impl<S: OutboxStore, B: Broker> Relay<S, B> {
             if let Err(error) = self.parts.broker.ping(&self.parts.pings, target).await {
                 debug!(error = %error, "ping not sent, the relay's poll will find the rows");
             }
-            // One ping tells of all commits of this moment.
+            // One ping covers all commits of this moment.
             tokio::time::sleep(self.parts.settings.gather.0).await;
         }
     }

@@ -147,7 +147,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
                 consumer = loss.consumer,
                 first = loss.first,
                 last = loss.last,
-                "a consumer is further behind than the outbox remembers, messages are lost to it"
+                "a consumer is further behind than the outbox's retention and has lost messages"
             );
         }
         if found.mark.created == end.created {
@@ -169,7 +169,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.looked_at = 0;
         if !lost.is_empty() {
             let (sequence, xid) = (to.sequence, to.cursor.xid);
-            info!(stream = self.parts.stream.name, sequence, xid, "relay goes back to the last valid checkpoint");
+            info!(stream = self.parts.stream.name, sequence, xid, "relay returns to the last valid checkpoint");
             self.parts.metrics.rebuilds.inc();
         }
         Ok(())

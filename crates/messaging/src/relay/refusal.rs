@@ -28,7 +28,7 @@ const RESET_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::fro
 /// More than a server buffers in memory before it writes.
 const PROBE_BYTES: usize = 256 * 1024;
 
-/// Whether a service's stream takes messages, for readiness.
+/// Whether a service's stream accepts messages, for readiness.
 #[derive(Debug, Clone, Default)]
 pub struct StreamHealth(Arc<AtomicBool>);
 
@@ -107,7 +107,7 @@ impl<S: OutboxStore, B: Broker> Leader<'_, S, B> {
         self.parts.metrics.stream_refuses.set(i64::from(refuses));
     }
 
-    /// Recreates the stream if that can help and nothing is lost by it.
+    /// Recreates the stream if that can help and loses nothing.
     async fn reset_stream(&mut self) -> Result<(), Stop> {
         let stream = self.parts.stream.name;
         self.refusals.next_reset = Instant::now() + self.refusals.pause;

@@ -1,4 +1,5 @@
-//! What a store keeps about the relay's stream: its end, checkpoints, missing messages, and the consumers' ack floors.
+//! What a store records about the relay's stream: its end, checkpoints, missing messages, and the consumers' ack
+//! floors.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ pub struct StreamMark {
 pub struct Checkpoint {
     /// The sequence.
     pub sequence: u64,
-    /// The place in the outbox.
+    /// The position in the outbox.
     pub cursor: Cursor,
 }
 
@@ -32,7 +33,7 @@ pub struct StreamRecord {
     pub created: i64,
     /// Sequences that the stream doesn't hold and that have been handled.
     pub gone: Ranges,
-    /// Sequences whose messages are republished at higher ones: their loss doesn't matter.
+    /// Sequences whose messages were republished at higher ones: their loss doesn't matter.
     pub covered: Ranges,
     /// The number of deleted messages if they are too many to be listed in `gone`; zero if all are listed.
     pub unlisted: u64,
@@ -67,12 +68,12 @@ pub struct ConsumerLoss {
 pub struct Rewind<'a> {
     /// The position in the outbox, and the sequence at or below which the stream holds everything up to it.
     pub to: Checkpoint,
-    /// The stream as it is: later publications get higher sequences.
+    /// The current state of the stream: later publications get higher sequences.
     pub stream: StreamMark,
     /// The new record of the stream.
     pub record: &'a StreamRecord,
     /// The losses that can't be republished.
     pub losses: &'a [ConsumerLoss],
-    /// The creation of the stream that the losses were in.
+    /// The creation time of the stream that the losses were in.
     pub lost_from: i64,
 }

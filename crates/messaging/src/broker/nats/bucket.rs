@@ -1,8 +1,9 @@
-//! The latest value of each key, for all replicas of a service to see: a JetStream key-value bucket.
+//! A JetStream key-value bucket: the latest value of each key, visible to all replicas of a service.
 //!
-//! What is in a bucket is derived: its service can fill it anew from its database at any time. So a bucket that is
-//! gone is made again, and one that has lost its newest values is deleted. A value is written only over the revision
-//! that its writer saw. A bucket made anew has another [`created`](OpenBucket::created), within which revisions count.
+//! A bucket's content is derived: its service can refill it from its database at any time. So a missing bucket is
+//! recreated, and one that has lost its newest values is deleted. A value is written only over the revision that its
+//! writer saw. A recreated bucket has another [`created`](OpenBucket::created); revisions are comparable only within
+//! the same one.
 
 mod refusal;
 
@@ -23,9 +24,9 @@ use crate::error::BrokerError;
 
 /// Maximum size of a value.
 const MAX_VALUE: i32 = 64 * 1_024;
-/// Every key. Watched with history: a plain watch begins with the next write.
+/// All keys. Watched with history, because a plain watch begins with the next write.
 const ALL: &str = ">";
-/// Longest wait for the next value of a watch that has not delivered all current values yet.
+/// Maximum wait for the next value while a watch has not delivered all current values yet.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bucket by name.
@@ -36,14 +37,14 @@ pub struct Bucket {
     refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
-/// What a bucket holds under a key.
+/// The entry of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketEntry {
     /// The key.
     pub key: String,
-    /// The value; nothing where it was deleted.
+    /// The value; `None` if it was deleted.
     pub value: Option<Bytes>,
-    /// The number of the write.
+    /// The revision: the number of the write.
     pub revision: u64,
 }
 
@@ -60,14 +61,14 @@ impl Bucket {
         Self { broker, name, refusal: Arc::default() }
     }
 
-    /// Opens the bucket; makes it if it isn't there.
+    /// Opens the bucket; creates it if it doesn't exist.
     ///
     /// # Errors
-    /// The broker is away or refuses.
+    /// The broker is unavailable or refuses.
     pub async fn open(&self) -> Result<OpenBucket, BrokerError> {
         self.broker.usable()?;
         let jetstream = &self.broker.shared.jetstream;
-        // Counted first: a connection that is lost from here on shows.
+        // Read first, so that a connection lost from here on is noticed.
         let connects = self.connects();
         let store = if self.broker.info(&self.stream()).await?.is_some() {
             self.broker.within("bucket", jetstream.get_key_value(self.name)).await?.map_err(unavailable)?
@@ -112,9 +113,9 @@ pub struct OpenBucket {
     bucket: Bucket,
     store: Store,
     connects: u64,
-    /// When the bucket was made, in nanoseconds since 1970; distinguishes it from an earlier one of its name.
+    /// When the bucket was created, in nanoseconds since 1970; distinguishes it from an earlier one of the same name.
     pub created: i64,
-    /// The last revision when it was opened.
+    /// The last revision when the bucket was opened.
     pub last: u64,
 }
 
@@ -122,17 +123,17 @@ impl OpenBucket {
     /// The value under a key.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is unavailable.
     pub async fn get(&self, key: &str) -> Result<Option<BucketEntry>, BrokerError> {
         let entry = self.bucket.broker.within("bucket read", self.store.entry(key)).await?.map_err(unavailable)?;
         Ok(entry.map(kept))
     }
 
-    /// Writes a value over the revision that the writer saw, 0 where there was none; returns the new revision, or
-    /// nothing if another writer was faster. A bucket that refuses values while its broker can write is deleted.
+    /// Writes a value over the revision that the writer saw (0 if there was none); returns the new revision, or `None`
+    /// if another writer was faster. A bucket that refuses values while its broker can write is deleted.
     ///
     /// # Errors
-    /// The broker is away. The value may have been written.
+    /// The broker is unavailable. The value may have been written.
     pub async fn put(&self, key: &str, value: Bytes, seen: u64) -> Result<Option<u64>, BrokerError> {
         self.bucket.broker.connected()?;
         match self.bucket.broker.within("bucket write", self.store.update(key, value, seen)).await {
@@ -143,10 +144,10 @@ impl OpenBucket {
         }
     }
 
-    /// All values, and then each change.
+    /// Watches the bucket: all values, then each change.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is unavailable.
     pub async fn watch(&self) -> Result<BucketWatch, BrokerError> {
         let watch = self.bucket.broker.within("bucket watch", self.store.watch_with_history(ALL)).await?;
         let is_empty = self.info().await?.is_some_and(|info| info.state.messages == 0);
@@ -157,21 +158,21 @@ impl OpenBucket {
         })
     }
 
-    /// Whether this still is the bucket, seen over the same connection. A watch that outlives its connection may have
+    /// Whether this is still the same bucket over the same connection. A watch that outlives its connection may have
     /// missed what a restarted broker lost and wrote again.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is unavailable.
     pub async fn is_same(&self) -> Result<bool, BrokerError> {
         let info = self.info().await?;
         let same = info.is_some_and(|info| super::state(&info).mark.created == self.created);
         Ok(same && self.bucket.connects() == self.connects)
     }
 
-    /// Deletes the bucket, for one that is known to have lost values.
+    /// Deletes the bucket, because it is known to have lost values.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is unavailable.
     pub async fn delete(&self) -> Result<(), BrokerError> {
         let jetstream = &self.bucket.broker.shared.jetstream;
         let deleted =
@@ -188,15 +189,15 @@ impl OpenBucket {
 pub struct BucketWatch {
     watch: kv::Watch,
     is_current: bool,
-    /// Until when the next current value must arrive.
+    /// Deadline for the next current value.
     deadline: Instant,
 }
 
 impl BucketWatch {
-    /// The next value. Never ends by itself while the broker is away.
+    /// The next value. Never ends by itself while the broker is unavailable.
     ///
     /// # Errors
-    /// The watch broke off.
+    /// The watch was interrupted.
     pub async fn next(&mut self) -> Result<BucketEntry, BrokerError> {
         let next = async { self.watch.next().await };
         let next = if self.is_current {

@@ -1,4 +1,4 @@
-//! What comes from NATS: messages of a durable consumer, and pings.
+//! Deliveries from NATS: messages of a durable consumer, and pings.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Subscription for NatsSubscription {
         while taken.len() < max_messages {
             match self.messages.next().now_or_never() {
                 Some(Some(Ok(message))) => taken.push(NatsDelivery(message)),
-                // What came is handled first; if the fault stays, the next call meets it.
+                // The messages received so far are handled first; if the error persists, the next call returns it.
                 Some(_) | None => break,
             }
         }
@@ -79,7 +79,7 @@ impl Delivery for NatsDelivery {
     }
 }
 
-/// Pings by core NATS.
+/// Pings over core NATS.
 pub struct NatsPings(async_nats::Subscriber);
 
 impl NatsPings {
@@ -92,7 +92,7 @@ impl Pings for NatsPings {
     async fn next(&mut self) -> Bytes {
         match self.0.next().await {
             Some(message) => message.payload,
-            // The client was closed: nobody will ping again.
+            // The client was closed: there will be no more pings.
             None => std::future::pending().await,
         }
     }

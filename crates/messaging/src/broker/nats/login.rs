@@ -1,12 +1,12 @@
-//! Connects by an address with a user and password in it, which the client takes separately.
+//! Connects to an address that contains a user and a password, which the client takes separately.
 
 use std::io;
 
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
-/// The server in `url`, and options with its user and password if it has them: the client doesn't take them from the
-/// address by itself.
+/// The server in `url`, and options with its user and password if there are any: the client doesn't read them from the
+/// address.
 ///
 /// # Errors
 /// If the address is malformed.
@@ -19,7 +19,7 @@ pub fn login(url: &str) -> io::Result<(ServerAddr, ConnectOptions)> {
     Ok((address, options))
 }
 
-/// A client of the server at `url`, with the user and password in it.
+/// Connects a client to the server at `url`, with the user and password in the address.
 ///
 /// # Errors
 /// If the address is malformed, or the server doesn't answer or refuses.

@@ -1,8 +1,8 @@
-//! The broker on NATS JetStream: file storage, one stream a producer, durable pull consumers, acks by hand.
+//! The broker on NATS JetStream: file storage, one stream per producer, durable pull consumers, explicit acks.
 //!
-//! Message ids and the server's duplicate window are not used: the inbox alone removes repeats. `max_deliver` is
-//! unlimited. `max_ack_pending` is the most frames that all replicas of a consumer together may hold unacked; the
-//! server delivers no more until some are acked, so it is set far above the prefetch.
+//! Message ids and the server's duplicate window are not used: only the inbox removes duplicates. `max_deliver` is
+//! unlimited. `max_ack_pending` is the maximum number of messages that all replicas of a consumer together may hold
+//! unacked; the server delivers no more until some are acked, so it is set far above the prefetch.
 
 mod bucket;
 mod delivery;
@@ -45,14 +45,14 @@ use crate::{
     spec::ConsumerSpec,
 };
 
-/// Below it a consumer that is ahead of its stream stays stuck.
+/// With older servers a consumer that is ahead of its stream stays stuck.
 const OLDEST_SERVER: (u64, u64) = (2, 15);
-/// An idle pull request sends a heartbeat this often; after two silent ones it is taken for lost.
+/// The server sends a heartbeat on an idle pull request this often; after two missed ones the request counts as lost.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// A pull request is renewed after this long.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
-/// A connection that comes back by itself. Cheap to clone.
+/// A connection that reconnects by itself. Cheap to clone.
 #[derive(Clone)]
 pub struct NatsBroker {
     shared: Arc<Shared>,
@@ -66,10 +66,10 @@ struct Shared {
 }
 
 impl NatsBroker {
-    /// Connects in the background, again and again.
+    /// Connects in the background and retries until it succeeds.
     ///
     /// # Errors
-    /// If the address can't be understood.
+    /// If the address is malformed.
     pub async fn connect(service: &str, settings: &NatsSettings) -> Result<Self, Error> {
         let (address, options) = login(&settings.url).map_err(|error| Error::Settings(format!("nats url: {error}")))?;
         let options = options
@@ -79,7 +79,7 @@ impl NatsBroker {
             .ping_interval(Duration::from_secs(10))
             .retry_on_initial_connect()
             .reconnect_delay_callback(|attempt| {
-                // The first is made at once: services wait for it when they start.
+                // The first attempt is made at once: services wait for it when they start.
                 let step = u64::try_from(attempt).unwrap_or(u64::MAX).saturating_sub(1).saturating_mul(50);
                 Duration::from_millis(step.min(1_000))
             })
@@ -102,7 +102,7 @@ impl NatsBroker {
         Err(BrokerError::Unavailable("not connected".to_owned()))
     }
 
-    /// Connected, and to a server that is new enough.
+    /// Checks that the client is connected to a server that is new enough.
     fn usable(&self) -> Result<(), BrokerError> {
         self.connected()?;
         let version = self.shared.client.server_info().version;
@@ -146,11 +146,11 @@ impl NatsBroker {
         }
     }
 
-    /// What a durable consumer has before it, over all replicas: frames not delivered yet, and delivered ones that
+    /// The backlog of a durable consumer over all replicas: messages that aren't delivered yet, and delivered ones that
     /// aren't acked.
     ///
     /// # Errors
-    /// The broker is away, or there is no such consumer yet.
+    /// The broker is unavailable, or there is no such consumer yet.
     pub async fn pending(&self, spec: &ConsumerSpec) -> Result<u64, BrokerError> {
         self.usable()?;
         let consumer = self.shared.jetstream.get_consumer_from_stream::<pull::Config, _, _>(spec.name, spec.stream);
@@ -230,7 +230,7 @@ impl Broker for NatsBroker {
     }
 
     async fn publish(&self, stream: &str, last: u64, messages: Vec<Message>) -> Result<Vec<u64>, BrokerError> {
-        // Nothing may wait in the client's queue for a server that isn't there.
+        // Nothing may wait in the client's queue for a server that is unavailable.
         self.connected()?;
         let publish = async {
             let mut acks = Vec::with_capacity(messages.len());

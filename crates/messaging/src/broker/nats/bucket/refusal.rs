@@ -1,7 +1,7 @@
 //! Recovers a bucket that refuses values although its server answers, as nats-server's buckets do after a full disk.
 //!
-//! It refuses until it is recreated. Its content is derived data, so the bucket is deleted as soon as the server can write
-//! again; its watchers then recreate and refill it.
+//! Such a bucket refuses values until it is recreated. Its content is derived data, so the bucket is deleted as soon as
+//! the server can write again; its watchers then recreate and refill it.
 
 use std::time::Duration;
 
