@@ -1,8 +1,8 @@
-//! The copy of inventory's catalogue in memory, by which orders are priced.
+//! The in-memory copy of inventory's catalogue, from which orders are priced.
 //!
-//! Loaded from the table `catalogue`, kept by this replica's own consumer and, for what other replicas consume, by a
-//! poll that reads only what has changed. An unknown product is looked up in inventory, once per call. Bounded by
-//! the size of the catalogue itself.
+//! Loaded from the table `catalogue`, and kept up to date by this replica's own consumer and, for events that other
+//! replicas consume, by a poll that reads only changes. An unknown product is looked up in inventory, once per call.
+//! Its size is bounded by the catalogue itself.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ use crate::{
 /// Maximum time to store inventory's response in the table.
 const KEEPING: Duration = Duration::from_secs(2);
 
-/// The catalogue as orders knows it.
+/// The copy of the catalogue.
 pub struct Catalogue {
     prices: RwLock<HashMap<String, Price>>,
     loaded: AtomicBool,
@@ -61,7 +61,7 @@ impl Catalogue {
         self.loaded.load(Ordering::Relaxed)
     }
 
-    /// Takes products over that are newer than what is known.
+    /// Stores products that are newer than the known ones.
     pub fn learn(&self, products: &[Product]) {
         let price = |product: &Product| {
             let Product { price, version, deleted, .. } = product;
@@ -70,7 +70,7 @@ impl Catalogue {
         self.take(products.iter().map(price));
     }
 
-    /// Prices a basket; looks unknown products up in inventory once.
+    /// Prices a basket; looks up unknown products in inventory once.
     ///
     /// # Errors
     /// The basket has no price, or the lookup in inventory failed.
@@ -133,7 +133,8 @@ impl Catalogue {
         lines.iter().filter(stranger).map(|line| format!("products/{}", line.product_id)).collect()
     }
 
-    /// Looks products up in inventory and stores the result. Concurrent lookups of one new product share the first few calls.
+    /// Looks up products in inventory and stores the result. Concurrent lookups of one new product share the first few
+    /// calls.
     async fn look_up(&self, lines: &[BasketLine]) -> Result<(), Error> {
         let patience = Deadline::at_most(self.lookup_timeout);
         let asking = async {
@@ -165,7 +166,7 @@ impl Catalogue {
     }
 }
 
-/// A product as inventory shows it; nothing where it can't be priced.
+/// Converts inventory's product; `None` if it has no valid price.
 fn product(shown: &inventory::Product) -> Option<Product> {
     let id = shown.name.strip_prefix("products/")?.to_owned();
     let price = Amount::try_from(shown.price.as_ref()?).ok()?;

@@ -1,4 +1,4 @@
-//! The settings of orders. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
+//! The settings of orders. Each field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
 use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_flags::FlagSettings;
@@ -129,7 +129,7 @@ impl Default for WatchSettings {
 }
 
 impl PlacingSettings {
-    /// The present rate limit for one customer's orders.
+    /// The current rate limit for one customer's orders.
     pub fn customers_rate(&self) -> impl Fn() -> Rate + Send + Sync + use<> {
         let per_customer = self.per_customer.clone();
         move || {
@@ -138,7 +138,7 @@ impl PlacingSettings {
         }
     }
 
-    /// The sizes of the group commit.
+    /// The limits of the group commit.
     #[must_use]
     pub fn group_commit(&self) -> GroupCommitSettings {
         GroupCommitSettings { max_batch: self.max_batch.clone(), queue: self.queue, writers: self.writers }
@@ -146,7 +146,7 @@ impl PlacingSettings {
 }
 
 impl SagaSettings {
-    /// When a silent step is sent again, as it is now.
+    /// When a step without a reply is re-sent, by the current settings.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         Schedule { first: self.backoff.get().get(), longest: self.backoff_max.get().get(), resends: self.resends.get() }

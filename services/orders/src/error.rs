@@ -1,4 +1,4 @@
-//! Why orders refuses a call, and how that reads in gRPC.
+//! Why orders refuses a call, and the gRPC status for it.
 
 use flotilla_postgres::TransactionError;
 use flotilla_rpc::{RpcError, invalid, not_found};
@@ -16,16 +16,16 @@ use crate::watches::TooManyWatches;
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request can't be an order.
+    /// The request can't become an order.
     #[error(transparent)]
     Basket(#[from] BasketError),
-    /// The basket has no price.
+    /// The basket can't be priced.
     #[error(transparent)]
     Pricing(#[from] PricingError),
     /// The key was used for another request.
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
-    /// There is no such order, or it is another customer's.
+    /// There is no such order, or it belongs to another customer.
     #[error("orders/{0} does not exist")]
     NotFound(Uuid),
     /// The order can no longer be cancelled.
@@ -42,19 +42,19 @@ pub enum Error {
     /// New orders are switched off.
     #[error("new orders are paused; retry later")]
     Paused,
-    /// The customer places too many orders; holds the time until the next one is allowed.
+    /// The customer places too many orders; contains the time until the next one is allowed.
     #[error("too many orders; retry after the given delay")]
     TooManyOrders(std::time::Duration),
     /// The user has too many streams of the order.
     #[error("too many watches of this order by this user; close one first")]
     TooManyWatches,
-    /// The queue of the group commit.
+    /// The group commit refused the request.
     #[error(transparent)]
     Queue(#[from] flotilla_postgres::Refused),
-    /// The request itself is at fault, or its etag.
+    /// The request or its etag is invalid.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// The database.
+    /// An error of the database.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
 }
@@ -103,7 +103,8 @@ impl From<Error> for RpcError {
     }
 }
 
-/// Retry delay while new orders are switched off. Longer than intermediate clients wait: the caller decides.
+/// Retry delay while new orders are switched off. Longer than intermediate clients wait before a retry, so that the
+/// caller decides.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The retry delay for a refused watch.

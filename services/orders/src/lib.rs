@@ -1,8 +1,9 @@
-//! Orders: accepts them, prices them and carries each through its saga to exactly one end.
+//! Orders: accepts and prices orders and takes each through its saga to exactly one final state.
 //!
-//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal` and `catalogue`; publishes to the
-//! stream `ORDERS` (commands to inventory and payments, events of orders). Guarantees: one order a request id; what was
-//! accepted reaches exactly one end, whichever process or server fails; a cancelled or rejected order holds no stock and no money.
+//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal` and `catalogue`; publishes to the stream `ORDERS`
+//! (commands to inventory and payments, order events). Guarantees: one order per request id; every accepted order
+//! reaches exactly one final state, whichever process or server fails; a cancelled or rejected order holds no stock and
+//! no money.
 
 pub mod catalogue;
 pub mod config;
@@ -72,7 +73,7 @@ impl Service for Orders {
     }
 }
 
-/// What the API, the saga and the consumers share.
+/// The parts that the API, the saga and the consumers share.
 struct Parts {
     reader: Reader,
     catalogue: Arc<Catalogue>,
@@ -100,7 +101,7 @@ impl Parts {
         })
     }
 
-    /// The gRPC service, with the writers behind it.
+    /// The gRPC service and the group commit's writers behind it.
     fn api(&self, base: &mut Infrastructure, settings: &Settings, switches: Switches) -> OrderApi {
         let (pool, ids, outbox) = (base.system.clone(), base.ids(), base.outbox());
         let placing = Placing { pool: pool.clone(), outbox: outbox.clone(), ids: ids.clone() };
@@ -137,7 +138,7 @@ impl Parts {
         base.consume(products.registry.consumer(), max_events, products)
     }
 
-    /// Background tasks and the check of what they keep.
+    /// Background tasks, and the readiness check of the state that they maintain.
     fn run(self, base: &mut Infrastructure, settings: &Settings) {
         let worker = Worker {
             pool: base.system.clone(),

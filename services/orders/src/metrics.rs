@@ -1,25 +1,26 @@
-//! What orders counts: requests, ends, steps, revenue, and the indicator of how soon orders are settled.
+//! The metrics of orders: requests, final states, steps, revenue, and how soon orders are settled.
 //!
-//! What events lead to is counted after the commit of their transaction, so that neither a redelivery nor a rollback
-//! counts twice. Where the answer to a commit is lost, nothing is counted: the books are in the database.
+//! The effects of events are counted after the commit of their transaction, so that a redelivery or a rollback isn't
+//! counted twice. If the answer to a commit is lost, nothing is counted; the exact figures are in the database.
 
 use flotilla_telemetry::{ExemplarHistogram, ExemplarHistogramVec, Sli, SliEvents};
 use prometheus::{HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::{domain::saga::State, saga::Move};
 
-/// From ten milliseconds to a minute, close together where orders end, with the threshold of what is promised: five
+/// From ten milliseconds to a minute, dense where most orders end, and including the threshold of the objective: five
 /// seconds.
 const SETTLE: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// A step is a part of that.
+/// Buckets for the steps, which are parts of an order's duration.
 const STEP: [f64; 13] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// The service's own metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Open sagas that were sent more often than a step may be: compensations whose participant stays silent. The alert.
+    /// Open sagas that were re-sent more often than a step's limit: compensations whose participant doesn't reply. An
+    /// alert watches this.
     pub stuck: IntGauge,
-    /// Steps that were given up.
+    /// Number of steps given up.
     pub given_up: IntCounter,
     placed: IntCounterVec,
     confirmed: End,
@@ -34,7 +35,7 @@ pub struct Metrics {
     compensation_resends: IntCounter,
 }
 
-/// Orders that ended in one state.
+/// Counts of orders that ended in one state.
 #[derive(Clone, Debug)]
 struct End {
     ended: IntCounter,
@@ -45,7 +46,7 @@ impl Metrics {
     /// Registers the metrics.
     ///
     /// # Errors
-    /// The registry has them already.
+    /// The registry already has them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| {
             let counter = IntCounter::new(name, help)?;
@@ -135,7 +136,7 @@ impl Metrics {
         };
         end.ended.inc();
         end.settled.observe_with(age.as_secs_f64(), *trace);
-        // When an order is cancelled is its customer's affair.
+        // Cancelled orders are left out: their duration depends on the customer.
         if matches!(to, State::Confirmed | State::Rejected(_)) {
             self.settle_latency.took(*age);
         }
@@ -145,7 +146,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a step that was sent again.
+    /// Counts a step that was re-sent.
     pub fn resent(&self, compensating: bool) {
         let counter = if compensating { &self.compensation_resends } else { &self.resends };
         counter.inc();

@@ -1,7 +1,7 @@
 //! Accepting orders: concurrent calls share a transaction, each with its own outcome.
 //!
-//! Guarantees: one order a key; a request that is refused leaves nothing behind and its key unused; what was answered
-//! is durable, with its saga begun and its first command in the outbox.
+//! Guarantees: one order per key; a refused request leaves nothing behind and its key unused; an order is durable
+//! before the caller gets it, with its saga begun and its first command in the outbox.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// How long a batch is tried.
+/// How long a batch is retried.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A priced request, ready to be accepted.
@@ -44,7 +44,8 @@ pub struct Placement {
     pub traceparent: Option<String>,
 }
 
-/// What a batch that was committed means for a request: the key's order, or that the key is another request's.
+/// The result of a committed batch for one request: the key's order, or the error that the key belongs to another
+/// request.
 type Outcome = Result<Order, KeyReused>;
 
 /// Writes batches.
@@ -52,16 +53,16 @@ type Outcome = Result<Order, KeyReused>;
 pub struct Placing {
     /// The system role's pool.
     pub pool: Pool,
-    /// Where the first commands are sent from.
+    /// The outbox for the first commands.
     pub outbox: Outbox,
-    /// Ids of orders and commands.
+    /// Generates the ids of orders and commands.
     pub ids: Ids,
 }
 
 impl Placing {
     /// Accepts a batch; one outcome for each request, in their order. A failure of the database fails all of them.
     pub async fn accept(&self, placements: Vec<Placement>) -> Vec<Result<Order, Error>> {
-        // One transaction for all: a trace of its own, linked to every request that is sampled.
+        // One transaction for all requests: it has its own trace, linked to every sampled request.
         let members = placements.iter().filter_map(|placement| placement.traceparent.as_deref());
         let span = Span::gather(Kind::Internal, || "accept orders", members);
         span.set("flotilla.batch.size", i64::try_from(placements.len()).unwrap_or(i64::MAX));
@@ -75,7 +76,7 @@ impl Placing {
         }
     }
 
-    /// One transaction. After a commit of unknown outcome a repeat finds the orders by their keys.
+    /// Runs one transaction. After a commit of unknown outcome a retry finds the orders by their keys.
     async fn attempt(&self, placements: &[Placement]) -> Result<Vec<Outcome>, StoreError> {
         let folds = fold(placements.iter().map(|placement| placement.key.clone()));
         let candidates: Vec<Candidate<'_>> = folds

@@ -3,23 +3,23 @@
 use flotilla_flags::{Context, Flags};
 use uuid::Uuid;
 
-/// Whether new orders are accepted. Off: `PlaceOrder` answers `ORDERS_PAUSED`, and what was accepted goes on.
+/// Whether new orders are accepted. Off: `PlaceOrder` fails with `ORDERS_PAUSED`, and accepted orders continue.
 const ACCEPT_ORDERS: &str = "accept-orders";
 
-/// What is switched on, for whom.
+/// The flags of orders.
 #[derive(Clone, Debug)]
 pub struct Switches {
     flags: Flags,
 }
 
 impl Switches {
-    /// By these flags.
+    /// Evaluates these flags.
     #[must_use]
     pub fn new(flags: Flags) -> Self {
         Self { flags }
     }
 
-    /// Whether a customer may place new orders. Yes unless a flag says otherwise.
+    /// Whether a customer may place new orders. True unless the flag disables it.
     pub async fn accept_orders(&self, customer: Uuid) -> bool {
         self.flags.boolean(ACCEPT_ORDERS, &Context::user(customer), true).await
     }

@@ -1,9 +1,9 @@
 //! Watches of orders: wakes the streams of watched orders when their state has changed.
 //!
-//! One query a round reads all watched orders, so that the cost for the database hardly depends on the number of
-//! watchers. Rounds are a poll apart; after a hint from this replica's own transactions the next round follows quickly.
-//! Without watchers nothing is queried. The number of streams of one user for one order is bounded, because each stream
-//! reads the order whenever it has changed.
+//! One query per round reads all watched orders, so that the database's load hardly depends on the number of watchers.
+//! Rounds are one poll interval apart; after a hint from this replica's own transactions the next round follows
+//! quickly. Without watchers nothing is queried. The number of streams of one user for one order is bounded, because
+//! each stream reads the order whenever it has changed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use uuid::Uuid;
 
 use crate::storage::orders::Reader;
 
-/// First round after a hint: the hint comes just before its commit.
+/// Delay of the round after a hint, which is given just before the commit.
 const FIRST: Duration = Duration::from_millis(4);
 
 /// All watched orders. Cheap to clone.
 #[derive(Clone)]
 pub struct Watches {
     shared: Arc<Shared>,
-    /// Streams by user and order.
+    /// Number of streams by user and order.
     shares: Shares<(Uuid, Uuid)>,
 }
 
@@ -47,7 +47,7 @@ struct Watched {
     hinted: HashSet<Uuid>,
 }
 
-/// One stream's interest in an order. Ends when dropped.
+/// One stream's watch of an order. Ends when dropped.
 pub struct Watch {
     order: Uuid,
     standing: watch::Receiver<String>,
@@ -56,7 +56,7 @@ pub struct Watch {
 }
 
 impl Watches {
-    /// Creates the watches with a limit of streams for each user and order.
+    /// Creates the watches with a maximum number of streams per user and order.
     #[must_use]
     pub fn new(of_one_order: usize) -> Self {
         Self { shared: Arc::default(), shares: Shares::new(of_one_order) }
@@ -73,7 +73,7 @@ impl Watches {
         Ok(Watch { order, standing, shared: Arc::clone(&self.shared), _share: share })
     }
 
-    /// Notifies that orders have changed, or will when a transaction commits in a moment.
+    /// Notifies that orders have changed, or will change when a transaction commits shortly.
     pub fn changed(&self, orders: impl Iterator<Item = Uuid>) {
         let mut watched = self.shared.orders.lock();
         if watched.standings.is_empty() {
@@ -86,7 +86,7 @@ impl Watches {
         }
     }
 
-    /// Follows the watched orders until `shutdown`; `poll` apart, for what other replicas do.
+    /// Follows the watched orders until `shutdown`; polls at the interval `poll` for changes by other replicas.
     pub async fn follow(self, reader: Reader, poll: Live<HumanDuration>, shutdown: CancellationToken) {
         let mut next = Instant::now();
         let mut quick = FIRST;
@@ -114,7 +114,7 @@ impl Watches {
             let poll = poll.get().get();
             quick = if self.is_hinted() { quick * 2 } else { FIRST };
             if quick >= poll {
-                // What was hinted and hasn't come was rolled back, or comes with a later poll.
+                // A hinted change that isn't visible was rolled back, or is found by a later poll.
                 self.shared.orders.lock().hinted.clear();
                 quick = FIRST;
             }
@@ -131,7 +131,7 @@ impl Watches {
         let mut watched = self.shared.orders.lock();
         for (order, standing) in standings {
             let Some(known) = watched.standings.get(&order) else { continue };
-            // Not only higher versions count: after a restore they are lower.
+            // Any other version counts, not only a higher one: after a restore versions are lower.
             if known.send_if_modified(|known| std::mem::replace(known, standing.clone()) != standing) {
                 watched.hinted.remove(&order);
             }
@@ -151,7 +151,7 @@ impl Watches {
 impl Watch {
     /// Waits until the order's state differs from the last one returned.
     pub async fn changed(&mut self) {
-        // The sender goes with the last watch, which is at least this one.
+        // The sender lives until the last watch is dropped, so at least as long as this one.
         let _ = self.standing.changed().await;
     }
 }

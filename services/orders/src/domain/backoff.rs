@@ -5,9 +5,9 @@ use std::time::Duration;
 /// How often and how fast a step is re-sent.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Schedule {
-    /// Wait after the first sending.
+    /// Wait after the first attempt.
     pub first: Duration,
-    /// Longest wait.
+    /// Maximum wait.
     pub longest: Duration,
     /// Published re-sends of a step before it is given up. Compensations are never given up.
     pub resends: u32,
@@ -18,20 +18,20 @@ pub struct Schedule {
 pub enum Due {
     /// Send its commands again, as this attempt.
     Resend(u32),
-    /// It was sent often enough.
+    /// Give up: the re-sends are used up.
     GiveUp,
 }
 
 impl Schedule {
-    /// Wait after the publication of an attempt (from 1). `chance` in 0..1 spreads waits by a quarter either way,
-    /// so that sagas of one outage aren't re-sent together.
+    /// Wait after the publication of an attempt (from 1). `chance` in 0..1 spreads waits by 25% in either direction, so
+    /// that sagas stalled by the same outage aren't re-sent together.
     #[must_use]
     pub fn wait(&self, attempt: u32, chance: f64) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
         doubled.min(self.longest).mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// Decides over a step that was sent `attempt` times, each of them published.
+    /// Decides about a step that was sent `attempt` times, each of them published.
     #[must_use]
     pub fn due(&self, attempt: u32, compensating: bool) -> Due {
         if attempt > self.resends && !compensating { Due::GiveUp } else { Due::Resend(attempt.saturating_add(1)) }

@@ -1,6 +1,6 @@
-//! What a customer asks for: lines by product, the key of the request and the total that was shown.
+//! A customer's request: lines by product, the request's key and the total that the customer was shown.
 //!
-//! The contract limits lines, units and characters; that is checked before this.
+//! The contract limits lines, units and characters; these limits are checked earlier.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use flotilla_money::Amount;
 use flotilla_proto::{google::r#type::Money, orders::v1::PlaceOrderRequest};
 use sha2::{Digest as _, Sha256};
 
-/// A request that can't be an order, whatever the catalogue says. Names the field.
+/// A request that can't become an order, whatever the catalogue contains. Names the field.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{field}: {description}")]
 pub struct BasketError {
@@ -25,11 +25,11 @@ pub struct BasketLine {
     pub product_id: String,
     /// Units; at least 1.
     pub quantity: i64,
-    /// Where the product stands first in the request.
+    /// Index of the product's first line in the request.
     pub position: usize,
 }
 
-/// A request as read: at least one line, one a product, sorted by product.
+/// A parsed request: at least one line, one per product, sorted by product.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Basket {
     /// The customer's key for this request.
@@ -41,10 +41,10 @@ pub struct Basket {
 }
 
 impl Basket {
-    /// Reads a request.
+    /// Parses a request.
     ///
     /// # Errors
-    /// [`BasketError`] names the first field that is wrong.
+    /// [`BasketError`] names the first invalid field.
     pub fn read(request: &PlaceOrderRequest) -> Result<Self, BasketError> {
         let mut merged: BTreeMap<&str, BasketLine> = BTreeMap::new();
         for (position, line) in request.lines.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! Repeats of a request: one order a key, whoever comes first.
+//! Repeated requests: one order per key; the first request wins.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-/// What makes a request unique: its customer and the customer's key.
+/// The key of a request: its customer and the customer's request id.
 pub type Key = (Uuid, String);
 
 /// Digest of a request's body.
@@ -21,8 +21,8 @@ pub struct Fold {
     pub followers: Vec<usize>,
 }
 
-/// Folds the repeats inside a batch, so that each key meets the database once. Sorted by key: batches that run side
-/// by side take their locks in one order.
+/// Groups the repeats inside a batch, so that each key reaches the database once. Sorted by key, so that concurrent
+/// batches take their locks in the same order.
 #[must_use]
 pub fn fold(keys: impl IntoIterator<Item = Key>) -> Vec<Fold> {
     let mut folds: BTreeMap<Key, Fold> = BTreeMap::new();
@@ -36,7 +36,7 @@ pub fn fold(keys: impl IntoIterator<Item = Key>) -> Vec<Fold> {
     folds.into_values().collect()
 }
 
-/// A key came again with another body.
+/// A key was reused with another body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the request id was used with another body")]
 pub struct KeyReused;
@@ -44,7 +44,7 @@ pub struct KeyReused;
 /// Whether a request is a repeat of the one that became the order.
 ///
 /// # Errors
-/// [`KeyReused`] where its body is another.
+/// [`KeyReused`] if its body differs.
 pub fn same_request(ordered: &[u8], repeated: &Fingerprint) -> Result<(), KeyReused> {
     if ordered == repeated { Ok(()) } else { Err(KeyReused) }
 }

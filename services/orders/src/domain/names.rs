@@ -48,7 +48,7 @@ const CANCELLED: &str = "cancelled";
 pub struct StoredState<'a> {
     /// The state.
     pub state: &'a str,
-    /// How a compensation ends.
+    /// The final state of a compensation.
     pub outcome: Option<&'a str>,
     /// Why the order is or will be rejected.
     pub reason: Option<&'a str>,
@@ -82,7 +82,7 @@ impl State {
         }
     }
 
-    /// The state as a row stores it.
+    /// The state as stored in a row.
     #[must_use]
     pub fn stored(self) -> StoredState<'static> {
         let plain =
@@ -106,7 +106,7 @@ impl State {
         }
     }
 
-    /// The state that a row stores.
+    /// The state stored in a row.
     #[must_use]
     pub fn from_stored(words: StoredState<'_>) -> Option<Self> {
         let reason = || words.reason.and_then(Reason::parse);

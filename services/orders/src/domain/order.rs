@@ -1,4 +1,4 @@
-//! An order as its customer sees it.
+//! An order as shown to its customer.
 
 use std::time::SystemTime;
 
@@ -12,11 +12,11 @@ use super::pricing::PricedLine;
 pub struct Order {
     /// UUID version 7.
     pub id: Uuid,
-    /// Whose it is.
+    /// The customer.
     pub customer_id: Uuid,
-    /// Word for its state; see [`super::names`].
+    /// Name of its state; see [`super::names`].
     pub state: String,
-    /// Word for the reason of its end.
+    /// Name of the reason for its end.
     pub reason: Option<String>,
     /// The lines, by product.
     pub lines: Vec<PricedLine>,
@@ -31,7 +31,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// Whether nothing changes any more.
+    /// Whether the order has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended_at.is_some()

@@ -1,4 +1,4 @@
-//! What a basket costs: prices are the catalogue's, frozen when the order is placed.
+//! The price of a basket: prices come from the catalogue and are frozen when the order is placed.
 
 use flotilla_money::{Amount, Currency};
 
@@ -24,7 +24,7 @@ pub struct Priced {
     pub total: Amount,
 }
 
-/// Why a basket has no price.
+/// Why a basket can't be priced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PricingError {
     /// The catalogue doesn't know these products.
@@ -33,7 +33,7 @@ pub enum PricingError {
     /// The products are priced in several currencies.
     #[error("the products are priced in {} and {}", .0.code(), .1.code())]
     MixedCurrencies(Currency, Currency),
-    /// The sum isn't a 64-bit number of minor units.
+    /// The sum exceeds 64 bits of minor units.
     #[error("the total is too large")]
     TotalTooLarge,
     /// The total isn't the one that the customer was shown.
@@ -44,7 +44,7 @@ pub enum PricingError {
 /// Prices a basket; `price_of` is the catalogue.
 ///
 /// # Errors
-/// [`PricingError`]; unknown products come first, all of them at once, so that they can be looked up.
+/// [`PricingError`]; unknown products are reported first, and all at once, so that they can be looked up.
 pub fn price(basket: &Basket, price_of: impl Fn(&str) -> Option<Amount>) -> Result<Priced, PricingError> {
     let prices: Vec<Option<Amount>> = basket.lines.iter().map(|line| price_of(&line.product_id)).collect();
     let unknown: Vec<BasketLine> =

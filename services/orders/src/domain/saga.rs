@@ -1,34 +1,34 @@
 //! The saga: one pure function from (state, message) to (state, commands, notice).
 //!
-//! Guarantees: any message is legal in any state; cancel wins in every state before `confirmed`; an order that
-//! doesn't end as confirmed ends only when stock and money are known to be back. A late sign of held stock or taken
-//! money is answered with its undoing, which the participants treat as a harmless repeat.
+//! Guarantees: any message is legal in any state; a cancellation wins in every state before `confirmed`; an order that
+//! doesn't end as confirmed ends only when stock and money are known to be returned. A late message that stock is held
+//! or money was taken is answered with the compensating command, which the participants treat as a harmless repeat.
 
-/// Where an order stands.
+/// The state of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Accepted; the stock is asked for.
+    /// Accepted; the stock was requested.
     Reserving,
-    /// The stock is held; the money is asked for.
+    /// The stock is held; the money was requested.
     Charging,
-    /// Stock and money are being given back.
+    /// Stock and money are being returned.
     Compensating(Compensation),
     /// Ended: paid, its stock is shipped.
     Confirmed,
-    /// Ended: it could not be fulfilled.
+    /// Ended: the order could not be fulfilled.
     Rejected(Reason),
-    /// Ended: its customer cancelled it.
+    /// Ended: the customer cancelled the order.
     Cancelled,
 }
 
-/// What is still to be given back, and how the order ends then.
+/// What is still to be returned, and how the order ends then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Compensation {
     /// How the order ends.
     pub outcome: Outcome,
-    /// Whether the stock is back.
+    /// Whether the stock was returned.
     pub stock: Progress,
-    /// Whether the money is back.
+    /// Whether the money was returned.
     pub payment: Progress,
 }
 
@@ -41,12 +41,12 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// How far one side of a compensation is.
+/// The progress of one side of a compensation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
     /// Its participant hasn't answered.
     Pending,
-    /// Nothing is held there any more, and nothing will be.
+    /// Nothing is held any more, and nothing will be.
     Done,
 }
 
@@ -67,7 +67,7 @@ pub enum Reason {
     TimedOut,
 }
 
-/// What happens to an order: a reply, or a decision of ours.
+/// An input to the saga: a reply, or a decision of this service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Message {
     /// All lines are held.
@@ -76,7 +76,7 @@ pub enum Message {
     StockRejected(Reason),
     /// Nothing is held any more.
     StockReleased,
-    /// The hold has expired; inventory asks what is to become of it.
+    /// The hold has expired; inventory asks whether to release or commit it.
     ReservationExpired,
     /// The total was taken.
     PaymentCharged,
@@ -86,26 +86,26 @@ pub enum Message {
     PaymentRefunded,
     /// The customer cancels.
     Cancel,
-    /// The present step was sent too often without an answer.
+    /// The current step was re-sent too often without a reply.
     GiveUp,
 }
 
-/// What the saga asks of a participant.
+/// A command to a participant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Command {
     /// Hold the stock of all lines.
     ReserveStock,
-    /// Give the stock back.
+    /// Return the stock.
     ReleaseStock,
     /// Ship the stock.
     CommitStock,
     /// Take the total.
     ChargePayment,
-    /// Give the money back.
+    /// Return the money.
     RefundPayment,
 }
 
-/// Who carries out a command. Each has at most one command outstanding for an order.
+/// The participant that carries out a command. Each has at most one outstanding command per order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Participant {
     /// Stock.
@@ -114,10 +114,10 @@ pub enum Participant {
     Payments,
 }
 
-/// What the world is told of an order's end.
+/// The event published at an order's end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
-    /// It is paid.
+    /// The order is paid.
     Confirmed,
     /// It could not be fulfilled.
     Rejected(Reason),
@@ -125,18 +125,18 @@ pub enum Notice {
     Cancelled,
 }
 
-/// What a message leads to. Commands that were sent before keep their ids.
+/// The result of a message. Commands that were sent before keep their ids.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decision {
-    /// The state afterwards.
+    /// The new state.
     pub next: State,
     /// Commands to send.
     pub commands: Vec<Command>,
-    /// What to tell the world.
+    /// The event to publish.
     pub notice: Option<Notice>,
 }
 
-/// The order has ended, and not as cancelled: it can't be cancelled any more.
+/// The order is confirmed or rejected and can no longer be cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the order has ended")]
 pub struct Ended;
@@ -148,7 +148,7 @@ impl State {
         matches!(self, Self::Reserving | Self::Charging | Self::Compensating(_))
     }
 
-    /// The commands whose answers the state waits for: what a re-send sends again.
+    /// The commands whose replies the state waits for; a re-send repeats them.
     #[must_use]
     pub fn awaited(self) -> Vec<Command> {
         match self {
@@ -165,7 +165,7 @@ impl State {
 }
 
 impl Command {
-    /// Who carries it out.
+    /// The participant that carries it out.
     #[must_use]
     pub fn participant(self) -> Participant {
         match self {
@@ -175,7 +175,7 @@ impl Command {
     }
 }
 
-/// Moves an order on. A message that changes nothing gives the same state and no command.
+/// Applies a message to an order. A message that changes nothing returns the same state and no command.
 #[must_use]
 pub fn step(state: State, message: Message) -> Decision {
     match state {
@@ -190,10 +190,10 @@ pub fn step(state: State, message: Message) -> Decision {
     }
 }
 
-/// Cancels an order; of a cancelled one nothing changes.
+/// Cancels an order; a cancelled order doesn't change.
 ///
 /// # Errors
-/// [`Ended`] where it is confirmed or rejected.
+/// [`Ended`] if it is confirmed or rejected.
 pub fn cancel(state: State) -> Result<Decision, Ended> {
     match state {
         State::Confirmed | State::Rejected(_) => Err(Ended),
@@ -201,7 +201,7 @@ pub fn cancel(state: State) -> Result<Decision, Ended> {
     }
 }
 
-/// Waiting for the stock. Nothing was charged yet, but a refund closes the order's charge for good.
+/// Waiting for the stock. Nothing was charged yet, but a refund makes sure that the order is never charged.
 fn reserving(message: Message) -> Decision {
     match message {
         Message::StockReserved => go(State::Charging, vec![Command::ChargePayment]),
@@ -223,7 +223,7 @@ fn charging(message: Message) -> Decision {
     }
 }
 
-/// What ends the way forward, from whichever step.
+/// Transitions to compensation, shared by the forward steps.
 fn broken_off(state: State, message: Message) -> Decision {
     use Progress::{Done, Pending};
     match message {
@@ -237,7 +237,7 @@ fn broken_off(state: State, message: Message) -> Decision {
     }
 }
 
-/// Giving back. Both sides must have said that nothing is held before the order ends.
+/// Compensating. Both sides must have confirmed that nothing is held before the order ends.
 fn compensating(compensation: Compensation, message: Message) -> Decision {
     let mut next = compensation;
     match message {
@@ -245,7 +245,7 @@ fn compensating(compensation: Compensation, message: Message) -> Decision {
         Message::PaymentRefunded | Message::PaymentDeclined(_) => next.payment = Progress::Done,
         Message::Cancel => next.outcome = Outcome::Cancelled,
         Message::GiveUp => {}
-        // The release is under way: the hold that this tells of is what it gives back.
+        // The release was already sent: it returns the hold that this message reports.
         Message::StockReserved if next.stock == Progress::Pending => {}
         Message::PaymentCharged if next.payment == Progress::Pending => {}
         Message::StockReserved | Message::PaymentCharged | Message::ReservationExpired => {
@@ -258,7 +258,7 @@ fn compensating(compensation: Compensation, message: Message) -> Decision {
     go(State::Compensating(next), vec![])
 }
 
-/// The command that takes back what a message tells of.
+/// The command that compensates what a message reports.
 fn undo(message: Message) -> Vec<Command> {
     match message {
         Message::StockReserved | Message::ReservationExpired => vec![Command::ReleaseStock],

@@ -1,5 +1,5 @@
-//! The saga against small models of inventory and payments over a network that reorders, repeats and loses:
-//! it always ends, and stock and money balance.
+//! Tests the saga with small models of inventory and payments over a network that reorders, duplicates and loses
+//! messages: it always ends, and stock and money balance.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::saga::{Command, Message, Participant, Reason, State, cancel, step};
 
-/// What inventory knows of the one order.
+/// What inventory knows about the order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Hold {
     None,
@@ -17,7 +17,7 @@ enum Hold {
     Shipped,
 }
 
-/// What payments knows of the one order.
+/// What payments knows about the order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Charge {
     None,
@@ -26,7 +26,8 @@ enum Charge {
     Refunded,
 }
 
-/// The fleet around one order. Participants keep their replies: a repeated command is answered, not run again.
+/// The fleet around one order. Participants keep their replies: a repeated command gets the recorded reply and isn't
+/// carried out again.
 struct Fleet {
     state: State,
     hold: Hold,
@@ -39,7 +40,7 @@ struct Fleet {
     ends: usize,
 }
 
-/// One thing that the network or the world does.
+/// One action of the network or the environment.
 #[derive(Clone, Copy, Debug)]
 enum Move {
     Deliver { pick: usize, twice: bool },
@@ -164,7 +165,8 @@ impl Fleet {
         }
     }
 
-    /// The network is kind from here on: everything arrives, silence is answered by a re-send, a hold expires.
+    /// From here on the network is reliable: everything arrives, a missing reply leads to a re-send, and a hold
+    /// expires.
     fn settle(&mut self) {
         for _ in 0..64 {
             while !self.commands.is_empty() || !self.replies.is_empty() {

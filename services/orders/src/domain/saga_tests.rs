@@ -1,4 +1,4 @@
-//! The saga's table: every state with every message.
+//! The saga's transition table: every state with every message.
 
 use super::{
     Command::{ChargePayment, CommitStock, RefundPayment, ReleaseStock, ReserveStock},

@@ -1,5 +1,5 @@
-//! The messages that orders consumes: one file each, and the registry of each consumer. A new message is a new file and a
-//! line in a registry.
+//! The messages that orders consumes: one file each, and the registry of each consumer. A new message needs a new file
+//! and a line in a registry.
 
 mod payment_charged;
 mod payment_declined;
@@ -41,7 +41,7 @@ pub fn payments() -> Registry<Option<Reply>> {
         .ignore::<AccountToppedUp>()
 }
 
-/// The catalogue's changes. `ProductChanged` brings the price, too.
+/// The catalogue's changes. `ProductChanged` also contains the price.
 #[must_use]
 pub fn catalogue() -> Registry<Option<Product>> {
     Registry::of(&consumers::ORDERS_CATALOGUE).on(product_changed::read).ignore::<PriceChanged>()
@@ -52,7 +52,7 @@ pub fn catalogue() -> Registry<Option<Product>> {
 pub struct Reply {
     /// The order.
     pub order: Uuid,
-    /// What it means to the saga.
+    /// The message for the saga.
     pub message: Message,
 }
 

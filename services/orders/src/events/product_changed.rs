@@ -1,4 +1,4 @@
-//! `ProductChanged`: a product was added, changed or taken out.
+//! `ProductChanged`: a product was added, changed or deleted.
 
 use flotilla_money::{Amount, Currency};
 use flotilla_proto::inventory::v1::ProductChanged;

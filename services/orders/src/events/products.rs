@@ -25,7 +25,7 @@ impl Handler<Tx> for Products {
         self.registry.knows(kind)
     }
 
-    /// A product's version is the key.
+    /// Idempotent by the product's version.
     fn claims(&self) -> Claim {
         Claim::Frame
     }

@@ -1,4 +1,4 @@
-//! The handler of participants' replies: a batch of them advances its sagas in one transaction.
+//! The handler of the participants' replies: a batch advances its sagas in one transaction.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +18,11 @@ use crate::{
 pub struct Replies {
     /// The messages that it consumes.
     pub registry: Registry<Option<Reply>>,
-    /// Ids of commands.
+    /// Generates the ids of commands.
     pub ids: Ids,
     /// Notified of the new states.
     pub watches: Watches,
-    /// Counts.
+    /// The metrics.
     pub metrics: Metrics,
 }
 
@@ -32,7 +32,7 @@ impl Handler<Tx> for Replies {
         self.registry.knows(kind)
     }
 
-    /// An order's saga is the key: any reply is legal in any state.
+    /// Idempotent by the order's saga: any reply is legal in any state.
     fn claims(&self) -> Claim {
         Claim::Frame
     }

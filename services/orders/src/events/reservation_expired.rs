@@ -1,4 +1,4 @@
-//! `ReservationExpired`: inventory asks what is to become of a hold.
+//! `ReservationExpired`: inventory asks whether to release or commit a hold.
 
 use flotilla_proto::inventory::v1::ReservationExpired;
 

@@ -1,4 +1,4 @@
-//! Orders as clients see them.
+//! Converts orders for clients.
 
 use flotilla_listing::etag;
 use flotilla_money::Amount;

@@ -18,7 +18,7 @@ const DEFAULT: u32 = 50;
 /// Maximum page size.
 const MOST: u32 = 1_000;
 
-/// States, as clients and as rows spell them.
+/// The names of states in the API and in rows.
 const STATES: &[(&str, &str)] = &[
     ("RESERVING", "reserving"),
     ("CHARGING", "charging"),
@@ -27,7 +27,7 @@ const STATES: &[(&str, &str)] = &[
     ("REJECTED", "rejected"),
     ("CANCELLED", "cancelled"),
 ];
-/// Reasons, likewise.
+/// The names of reasons in the API and in rows.
 const REASONS: &[(&str, &str)] = &[
     ("OUT_OF_STOCK", "out_of_stock"),
     ("UNKNOWN_PRODUCT", "unknown_product"),
@@ -89,7 +89,7 @@ mod tests {
         for filter in asked.chain(reasons.iter().map(|reason| format!("reason = {reason}"))) {
             assert!(ORDERS.filter(&filter).is_ok(), "{filter}");
         }
-        // As stored: the names that the saga uses.
+        // The stored names, which the saga uses.
         for (asked, stored) in REASONS {
             assert!(Reason::parse(stored).is_some() || State::Cancelled.end_reason() == Some(stored), "{asked}");
         }

@@ -1,4 +1,4 @@
-//! The gRPC side: one file for each service of the proto, one for each method that needs more than a few lines.
+//! The gRPC API: one file for each service of the proto, and one for each method that needs more than a few lines.
 
 mod convert;
 mod list;

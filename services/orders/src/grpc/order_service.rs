@@ -28,7 +28,7 @@ use crate::{
     watches::Watches,
 };
 
-/// How long a change is tried when the call brings no deadline.
+/// How long a change is retried if the call has no deadline.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The service.
@@ -41,19 +41,19 @@ pub struct OrderApi {
     pub placing: GroupCommit<Placement, order::Order, Error>,
     /// Rate limit for each customer.
     pub customers: RateLimiter<Uuid>,
-    /// Cancels them.
+    /// Cancels orders.
     pub canceller: Canceller,
-    /// Wakes streams.
+    /// Wakes streams of orders.
     pub watches: Watches,
     /// Signs page tokens.
     pub page_key: PageKey,
-    /// What is switched on.
+    /// The feature flags.
     pub switches: Switches,
-    /// Counts.
+    /// The metrics.
     pub metrics: Metrics,
 }
 
-/// What a caller may see.
+/// The orders that a caller may see.
 pub(super) fn scope(caller: &Caller) -> Scope {
     match caller.role {
         Role::Customer => Scope::Own(caller.user),
@@ -61,13 +61,13 @@ pub(super) fn scope(caller: &Caller) -> Scope {
     }
 }
 
-/// The id in an order's name.
+/// Parses the id in an order's resource name.
 pub(super) fn order_id(value: &str) -> Result<Uuid, Error> {
     Ok(name::parse_uuid("name", "orders", value)?)
 }
 
 impl OrderApi {
-    /// An order that the caller may see.
+    /// Reads an order that the caller may see.
     pub(super) async fn find(&self, scope: Scope, id: Uuid) -> Result<crate::domain::order::Order, Error> {
         self.reader.get(scope, id).await?.ok_or(Error::NotFound(id))
     }

@@ -20,7 +20,7 @@ use crate::{
 /// Maximum delay of the refusal for a customer who places too many orders.
 const MAX_REFUSAL_DELAY: Duration = Duration::from_millis(250);
 
-/// The outcome where the service is at fault.
+/// The outcome if the service is at fault.
 const FAILED: &str = "failed";
 
 /// Places an order for a customer.
@@ -33,9 +33,9 @@ pub async fn place(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) 
 }
 
 async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> Result<Order, Error> {
-    // An order goes through three services: a flood by one customer would fill them all.
+    // An order passes through three services: a flood by one customer would overload all of them.
     if let Err(wait) = api.customers.take(customer) {
-        // The delay makes immediate retries cheap. The customer's calls in flight are bounded.
+        // The delay slows down immediate retries. The number of the customer's concurrent calls is limited.
         tokio::time::sleep(wait.min(MAX_REFUSAL_DELAY)).await;
         return Err(Error::TooManyOrders(wait));
     }
@@ -57,7 +57,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
     api.placing.submit(customer, placement).await
 }
 
-/// The request may be refused now and yet have been accepted earlier: a repeat still gets its order.
+/// A request that would be refused now may have been accepted earlier: a repeat still gets its order.
 async fn repeated(api: &OrderApi, key: Key, fingerprint: &Fingerprint, refusal: Error) -> Result<Order, Error> {
     match api.reader.by_key(&key).await? {
         Some((order, ordered)) => {

@@ -1,8 +1,8 @@
-//! `WatchOrder`: the present state, then each later state that is seen, until the order ends.
+//! `WatchOrder`: the current state, then each later state that is observed, until the order ends.
 //!
-//! The resume token identifies the last state sent, so a client that resumes gets nothing twice. If the order is now in
-//! any other state, that is sent at once, whether it is a later one or, after a restore, an earlier one. States that
-//! follow each other faster than they are read are merged.
+//! The resume token identifies the last state sent, so a client that resumes doesn't get it again. If the order is now
+//! in any other state, that is sent at once, whether it is a later one or, after a restore, an earlier one. States that
+//! follow each other faster than they are read are skipped.
 
 use std::time::UNIX_EPOCH;
 
@@ -25,7 +25,7 @@ use crate::{
     watches::Watch,
 };
 
-/// Where a stream is.
+/// The position of a stream.
 struct Watching {
     reader: Reader,
     scope: Scope,
@@ -38,7 +38,7 @@ struct Watching {
     over: bool,
 }
 
-/// Starts a stream; not found is an error of the call itself.
+/// Starts a stream. A missing order fails the call itself.
 pub async fn watch(
     api: &OrderApi,
     caller: &Caller,
@@ -51,7 +51,7 @@ pub async fn watch(
         reader: api.reader.clone(),
         scope,
         id,
-        // Before the order is read, so that no change falls between.
+        // Before the order is read, so that no change in between is missed.
         watch: api.watches.watch(caller.user, id)?,
         seen,
         present: None,
@@ -69,7 +69,7 @@ fn token(order: &Order) -> String {
     format!("{}.{}.{reason}.{end}", order.version, order.state)
 }
 
-/// Whether a token matches the order's present state. Tokens of earlier releases hold only the version.
+/// Whether a token matches the order's current state. Tokens of earlier releases hold only the version.
 fn is_of(seen: &str, order: &Order) -> bool {
     seen == token(order) || seen.parse() == Ok(order.version)
 }

@@ -1,4 +1,4 @@
-//! Sagas locked together: messages are applied in memory, in their order, and the results written at once.
+//! A batch of locked sagas: messages are applied in memory, in order, and the results are written together.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What brought a message: a consumed event, or a decision of ours with an id of its own.
+/// The cause of a message: a consumed event, or a decision of this service with its own id.
 #[derive(Clone, Copy, Debug)]
 pub enum Cause<'a> {
     /// A reply from the broker.
@@ -33,7 +33,7 @@ pub enum Cause<'a> {
     },
 }
 
-/// Locked sagas and what is to be written of them.
+/// Locked sagas and the changes to be written.
 pub struct Batch<'a> {
     ids: &'a Ids,
     entries: HashMap<Uuid, Entry>,
@@ -50,7 +50,7 @@ struct Entry {
 }
 
 impl<'a> Batch<'a> {
-    /// Takes over sagas that are locked.
+    /// Creates a batch from locked sagas.
     #[must_use]
     pub fn of(ids: &'a Ids, rows: Vec<SagaRow>) -> Self {
         let entry = |row: SagaRow| (row.order_id, Entry { row, sent_id: None, moved: false, dirty: false });
@@ -60,7 +60,7 @@ impl<'a> Batch<'a> {
     /// Locks the sagas of orders, in the order of their ids.
     ///
     /// # Errors
-    /// The statement's.
+    /// The statement's error.
     pub async fn lock(tx: &Tx, ids: &'a Ids, orders: BTreeSet<Uuid>) -> Result<Self, Error> {
         let orders: Vec<Uuid> = orders.into_iter().collect();
         Ok(Self::of(ids, sagas::lock(tx, &orders).await?))
@@ -72,17 +72,17 @@ impl<'a> Batch<'a> {
         self.entries.get(&order).map(|entry| &entry.row)
     }
 
-    /// The orders whose state has moved.
+    /// The orders whose state has changed.
     pub fn moved(&self) -> impl Iterator<Item = &SagaRow> {
         self.entries.values().filter(|entry| entry.moved).map(|entry| &entry.row)
     }
 
-    /// Hands over what answers have done so far, to be counted once it is committed.
+    /// Takes the transitions so far, to be counted after the commit.
     pub fn take_moves(&mut self) -> Vec<Move> {
         std::mem::take(&mut self.moves)
     }
 
-    /// Applies a message and returns what goes to the outbox; nothing for an order that isn't locked here.
+    /// Applies a message and returns the messages for the outbox; none for an order that isn't locked here.
     pub fn apply(&mut self, order: Uuid, message: Message, cause: Cause<'_>) -> Option<Vec<Event>> {
         let entry = self.entries.get_mut(&order)?;
         let decision = step(entry.row.state, message);
@@ -111,7 +111,7 @@ impl<'a> Batch<'a> {
         Some(events)
     }
 
-    /// Sends a silent step again, under the ids that its commands have.
+    /// Re-sends a step without a reply; its commands keep their ids.
     pub fn resend(&mut self, order: Uuid, attempt: u32, lines: &[StockLine]) -> Vec<Event> {
         let Some(entry) = self.entries.get_mut(&order) else { return vec![] };
         entry.row.attempt = i32::try_from(attempt).unwrap_or(i32::MAX);
@@ -132,7 +132,7 @@ impl<'a> Batch<'a> {
     /// Writes sagas, orders and journal.
     ///
     /// # Errors
-    /// The statements'.
+    /// The statements' errors.
     pub async fn write(&self, tx: &Tx) -> Result<(), Error> {
         let mut changes: Vec<Change<'_>> = self
             .entries
@@ -147,7 +147,7 @@ impl<'a> Batch<'a> {
 }
 
 impl Entry {
-    /// Takes over the state that was decided; returns whether a step begins, which resets its attempts and its clock.
+    /// Applies the decided state; returns whether a new step begins, which resets its attempts and its clock.
     fn begin(&mut self, decision: &Decision) -> bool {
         if decision.next == self.row.state {
             return false;
@@ -163,7 +163,7 @@ impl Entry {
         began
     }
 
-    /// Makes the messages that were decided. Must follow [`Self::begin`].
+    /// Creates the decided messages. Must follow [`Self::begin`].
     fn carry_out(&mut self, decision: &Decision, began: bool, ids: &Ids) -> Vec<Event> {
         let now = ids.now();
         let mut events = Vec::with_capacity(decision.commands.len() + 1);
@@ -199,7 +199,7 @@ impl Entry {
     }
 }
 
-/// Whether an order is being undone.
+/// Whether an order is being compensated.
 #[must_use]
 pub fn is_compensating(state: State) -> bool {
     matches!(state, State::Compensating(_))

@@ -1,4 +1,4 @@
-//! What is sent and written for each decision, without a database.
+//! Tests the messages and rows of each decision, without a database.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

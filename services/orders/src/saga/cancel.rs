@@ -1,4 +1,4 @@
-//! Cancelling: under the saga's lock, for the order's customer or an operator.
+//! Cancels orders under the saga's lock, for the order's customer or an operator.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,27 +24,28 @@ use crate::{
 /// Cancels orders.
 #[derive(Clone)]
 pub struct Canceller {
-    /// The system role's pool: what follows from a cancellation isn't the customer's to write.
+    /// The system role's pool: customers may not write the rows that a cancellation changes.
     pub pool: Pool,
-    /// Where the compensations are sent from.
+    /// The outbox for the compensations.
     pub outbox: Outbox,
-    /// Ids of commands.
+    /// Generates the ids of commands.
     pub ids: Ids,
     /// Notified of the new state.
     pub watches: Watches,
 }
 
 impl Canceller {
-    /// Cancels an order and returns it as it stands then.
+    /// Cancels an order and returns its new state.
     ///
     /// # Errors
-    /// Not found (also another customer's), ended, another version, or the database.
+    /// The order doesn't exist or belongs to another customer, has ended, or has another version; or the database
+    /// failed.
     pub async fn cancel(&self, caller: Caller, id: Uuid, expected: &str, patience: Duration) -> Result<Order, Error> {
         let traceparent = flotilla_rpc::current_traceparent();
         retry(patience, || self.attempt(caller, id, expected, traceparent.as_deref())).await
     }
 
-    /// One transaction.
+    /// Runs one transaction.
     async fn attempt(
         &self,
         caller: Caller,

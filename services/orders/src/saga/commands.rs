@@ -1,4 +1,4 @@
-//! The messages that orders publishes: the saga's commands and the events of an order's way.
+//! The messages that orders publishes: the saga's commands and the order events.
 
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ use crate::{
     storage::sagas::SagaRow,
 };
 
-/// Version of an order that was just placed.
+/// Version of a new order.
 const FIRST_VERSION: i64 = 1;
 
 /// The command to hold an order's stock.
@@ -27,7 +27,7 @@ pub fn reserve(id: Uuid, order: Uuid, lines: Vec<StockLine>, version: i64, now: 
     Event::new(id, &ReserveStock { order_id: order.to_string(), lines }, order, version, now)
 }
 
-/// The first two messages of an order: the command to hold its stock, and that it was placed.
+/// The first two messages of an order: the command to hold its stock, and `OrderPlaced`.
 #[must_use]
 pub fn placed(ids: (Uuid, Uuid), order: Uuid, customer: Uuid, priced: &Priced, now: SystemTime) -> [Event; 2] {
     let line = |line: &crate::domain::pricing::PricedLine| StockLine {
@@ -44,7 +44,7 @@ pub fn placed(ids: (Uuid, Uuid), order: Uuid, customer: Uuid, priced: &Priced, n
     [reserve(ids.0, order, lines, FIRST_VERSION, now), Event::new(ids.1, &event, order, FIRST_VERSION, now)]
 }
 
-/// A command of a saga under way. `lines` are needed by `ReserveStock` alone.
+/// A command of a running saga. Only `ReserveStock` needs `lines`.
 #[must_use]
 pub fn command(command: Command, id: Uuid, row: &SagaRow, lines: Vec<StockLine>, now: SystemTime) -> Event {
     let order_id = row.order_id.to_string();

@@ -8,25 +8,25 @@ use uuid::Uuid;
 
 use crate::{domain::saga::State, storage::sagas::SagaRow};
 
-/// An order left a state because of a message.
+/// A transition of an order because of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Move {
-    /// What it left.
+    /// The state before.
     pub from: State,
-    /// What it came to.
+    /// The state after.
     pub to: State,
-    /// How long the step lasted that it left, by the times of its command and of now; none where it goes on.
+    /// Duration of the completed step, from its command until now; `None` if the step continues.
     pub step: Option<Duration>,
     /// How old the order is.
     pub age: Duration,
-    /// What is earned by it: the total of an order that is confirmed, in minor units of the currency of this ISO 4217 code.
+    /// Revenue: the total of a confirmed order in minor units, with the ISO 4217 code of the currency.
     pub revenue: Option<(String, i64)>,
-    /// The trace that it belongs to, if that is sampled.
+    /// The order's trace, if it is sampled.
     pub trace: Option<SampledTrace>,
 }
 
 impl Move {
-    /// The move of an order whose row is `row`, still as it was.
+    /// The transition of the order in `row`, which still has the state before.
     #[must_use]
     pub fn of(row: &SagaRow, to: State, now: SystemTime, traceparent: Option<&str>) -> Self {
         let since = |id: Uuid| time_of(id).map(|then| now.duration_since(then).unwrap_or_default());
@@ -41,24 +41,24 @@ impl Move {
         }
     }
 
-    /// Whether the order ended by it.
+    /// Whether the transition ended the order.
     #[must_use]
     pub fn is_end(&self) -> bool {
         self.from.is_open() && !self.to.is_open()
     }
 }
 
-/// Compensations go on while one side has answered.
+/// A compensation continues while only one side has answered.
 fn leaves_step(from: State, to: State) -> bool {
     std::mem::discriminant(&from) != std::mem::discriminant(&to)
 }
 
-/// The first command of the present step. Ids carry the time of their making, and re-sends keep them.
+/// The first command of the current step. Ids contain the time of their creation, and re-sends keep them.
 fn command(row: &SagaRow) -> Option<Uuid> {
     let awaited = row.state.awaited();
     let sent = [row.stock, row.payment].into_iter().flatten();
     match row.state {
-        // The last to answer may be all that is awaited still: both were sent when the step began.
+        // Only one reply may still be outstanding, but both commands were sent when the step began.
         State::Compensating(_) => sent.map(|sent| sent.id).max(),
         _ => sent.filter(|sent| awaited.contains(&sent.command)).map(|sent| sent.id).next(),
     }

@@ -1,11 +1,11 @@
-//! Moves of a saga in its order's trace.
+//! Records a saga's transitions in its order's trace.
 
 use flotilla_telemetry::{KeyValue, Kind, Span};
 use uuid::Uuid;
 
 use crate::domain::saga::{Decision, Message, State};
 
-/// Adds a move to the order's trace, if that is sampled.
+/// Adds a transition to the order's trace, if the trace is sampled.
 pub(super) fn advanced(traceparent: Option<&str>, order: Uuid, before: State, message: Message, decision: &Decision) {
     let span = Span::follow(Kind::Internal, "advance saga", traceparent);
     if !span.is_recorded() {

@@ -1,8 +1,8 @@
-//! The saga's clock: steps without a reply are re-sent, and given up after the last re-send.
+//! Re-sends steps without a reply, and gives them up after the last re-send.
 //!
-//! A step's clock starts when the relay has published its commands, which a look finds out once the step has been
-//! waiting for the first backoff; it stands still while the broker is down. Several replicas may look at once: rows
-//! that another one holds are skipped. A look takes at most a tenth of the time, whatever is open.
+//! A step's clock starts when the relay has published its commands. A check detects that once the step has been waiting
+//! for the first backoff, so the clock doesn't run while the broker is down. Several replicas may check concurrently:
+//! rows that another one has locked are skipped. Checks take at most a tenth of the time, however many sagas are open.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,31 +27,31 @@ use crate::{
     watches::Watches,
 };
 
-/// How much longer than a look the pause after it is, at least.
+/// The pause after a check lasts at least this many times as long as the check.
 const REST: u32 = 9;
-/// Most transactions of one kind in a look; the rest is for the next one.
+/// Maximum number of transactions of one kind per check; the rest waits for the next check.
 const ROUNDS: u32 = 20;
-/// Looks between two counts of the stuck sagas.
+/// Number of checks between two counts of the stuck sagas.
 const LOOKS_PER_COUNT: u32 = 20;
 
 /// Re-sends steps without a reply.
 pub struct Worker {
     /// The system role's pool.
     pub pool: Pool,
-    /// Where commands are sent from.
+    /// The outbox for commands.
     pub outbox: Outbox,
-    /// Ids, time and randomness.
+    /// Source of ids, time and randomness.
     pub ids: Ids,
     /// Notified of the new states.
     pub watches: Watches,
-    /// Counts.
+    /// The metrics.
     pub metrics: Metrics,
-    /// How often and how fast; may change at any time.
+    /// The backoff of re-sends; may change at any time.
     pub settings: SagaSettings,
 }
 
 impl Worker {
-    /// Looks until `shutdown`.
+    /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut looks = 0_u32;
         let tick = &self.settings.tick;
@@ -104,7 +104,7 @@ impl Worker {
         Ok(waits.len())
     }
 
-    /// Re-sends what is due, in one transaction; returns the number of sagas.
+    /// Re-sends the steps that are due, in one transaction; returns the number of sagas.
     async fn send_again(&self) -> Result<usize, Error> {
         let tx = self.pool.begin().await?;
         let rows = sagas::lock_due(&tx, self.limit()).await?;
@@ -156,7 +156,7 @@ impl Worker {
         }
     }
 
-    /// The least id of an order that is too young to have waited that long.
+    /// The lowest id of an order that is too young to have waited that long.
     fn youngest(&self, waiting: Duration) -> Uuid {
         let since =
             self.ids.now().checked_sub(waiting).and_then(|then| then.duration_since(std::time::UNIX_EPOCH).ok());
@@ -164,12 +164,12 @@ impl Worker {
         Uuid::from_u128(millis << 80)
     }
 
-    /// Most sagas of one transaction.
+    /// Maximum number of sagas per transaction.
     fn limit(&self) -> i64 {
         i64::from(self.settings.batch.get())
     }
 
-    /// A number in 0..1.
+    /// A random number in 0..1.
     fn chance(&self) -> f64 {
         let mut bytes = [0_u8; 2];
         self.ids.random().fill(&mut bytes);
@@ -177,7 +177,7 @@ impl Worker {
     }
 }
 
-/// The lines of the orders whose reservation is sent again.
+/// The lines of the orders whose reservation is re-sent.
 async fn reservations(tx: &Tx, due: &[(Uuid, State, Due)]) -> Result<HashMap<Uuid, Vec<StockLine>>, Error> {
     let reserving = |(order, state, due): &(Uuid, State, Due)| {
         (*state == State::Reserving && matches!(due, Due::Resend(_))).then_some(*order)

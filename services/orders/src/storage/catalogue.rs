@@ -14,24 +14,24 @@ pub struct Product {
     pub display_name: String,
     /// Price of one unit.
     pub price: Amount,
-    /// Counts the changes; lower ones are ignored.
+    /// The version; lower ones are ignored.
     pub version: i64,
-    /// Whether it was taken out of the catalogue.
+    /// Whether it was deleted from the catalogue.
     pub deleted: bool,
 }
 
-/// What orders are priced by.
+/// The price of a product, from which orders are priced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Price {
     /// Price of one unit.
     pub unit: Amount,
     /// The product's version.
     pub version: i64,
-    /// Whether the product was taken out of the catalogue.
+    /// Whether the product was deleted from the catalogue.
     pub deleted: bool,
 }
 
-/// The columns of an upsert: one row a product, the newest, sorted by id.
+/// The columns of an upsert: the newest row of each product, sorted by id.
 struct Columns<'a>(Vec<&'a Product>);
 
 impl<'a> Columns<'a> {
@@ -50,7 +50,7 @@ impl<'a> Columns<'a> {
 /// Stores the products that are newer than the stored ones.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn upsert(tx: &Tx, products: &[Product]) -> Result<(), Error> {
     if products.is_empty() {
         return Ok(());
@@ -101,7 +101,7 @@ pub struct Changes {
 /// been restored to an earlier point.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn changes(pool: &Pool, since: &Since) -> Result<Changes, Error> {
     let changes = look(pool, since).await?;
     if since.run.is_none() || changes.next.run == since.run {
@@ -118,7 +118,7 @@ async fn look(pool: &Pool, since: &Since) -> Result<Changes, Error> {
     Ok(Changes { prices, anew: false, next })
 }
 
-/// Reads a row; nothing where there was no change.
+/// Parses a row; `None` if there was no change.
 fn price(row: &Row) -> Result<Option<(String, Price)>, Error> {
     let Some(id) = row.get::<Option<String>>(1)? else { return Ok(None) };
     let currency = Currency::parse(row.get(3)?).ok_or_else(|| unreadable("currency of a product"))?;

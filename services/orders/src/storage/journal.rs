@@ -1,4 +1,4 @@
-//! The saga's journal: what came in and went out for an order, at which step, when and in which trace.
+//! The saga's journal: incoming and outgoing messages of an order, with the step, the time and the trace.
 
 use flotilla_messaging::Event;
 use flotilla_postgres::{Error, Tx};
@@ -18,7 +18,7 @@ pub struct Journal {
     traces: Vec<Option<String>>,
 }
 
-/// The state of an order when something is journalled.
+/// The state of an order at a journal entry.
 #[derive(Clone, Copy, Debug)]
 pub struct At {
     /// The order.
@@ -30,21 +30,21 @@ pub struct At {
 }
 
 impl Journal {
-    /// Records what came in: a reply, or a decision of this service under an id of its own.
+    /// Records an incoming message: a reply, or a decision of this service with its own id.
     pub fn came_in(&mut self, at: At, id: Uuid, kind: &str, traceparent: Option<&str>) {
         self.push(at, id, "in", kind, traceparent);
     }
 
-    /// Records what goes out.
+    /// Records an outgoing message.
     pub fn goes_out(&mut self, at: At, event: &Event) {
         let kind = event.kind.rsplit('.').next().unwrap_or(&event.kind);
         self.push(at, event.id, "out", kind, event.traceparent.as_deref());
     }
 
-    /// Appends the rows; none cost nothing.
+    /// Appends the rows. Sends no statement if there are none.
     ///
     /// # Errors
-    /// The statement's.
+    /// The statement's error.
     pub async fn append(&self, tx: &Tx) -> Result<(), Error> {
         if self.orders.is_empty() {
             return Ok(());

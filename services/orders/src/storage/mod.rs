@@ -1,6 +1,6 @@
 //! The tables of orders: `orders`, `order_lines`, `sagas`, `saga_journal`, `catalogue`.
 //!
-//! Every write is one statement for a whole batch, by `unnest`; independent statements of a transaction share a round
+//! Every write is one statement for a whole batch, with `unnest`; independent statements of a transaction share a round
 //! trip. Rows are locked in the order of their ids.
 
 pub mod catalogue;
@@ -11,7 +11,7 @@ pub mod sagas;
 
 use flotilla_postgres::{Error, ErrorKind};
 
-/// The statements, one a file.
+/// The statements, one per file.
 mod sql {
     macro_rules! statements {
         ($($name:ident = $file:literal;)+) => {
@@ -40,7 +40,7 @@ mod sql {
     }
 }
 
-/// The migrations of these tables, applied by the service's owner under the history table `schema_history`.
+/// The migrations of these tables, applied by the service's owner role, with the history table `schema_history`.
 #[must_use]
 pub fn migrations() -> flotilla_postgres::refinery::Runner {
     embedded::migrations::runner()

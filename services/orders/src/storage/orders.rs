@@ -1,4 +1,5 @@
-//! Reading orders: by the system role for operators and batches, by the user role under row-level security.
+//! Reads orders: with the system role for operators and batches, with the user role under row-level security for
+//! customers.
 
 use flotilla_listing::{Page, Select};
 use flotilla_money::{Amount, Currency};
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::{sql, unreadable};
 use crate::domain::{idempotency::Key, order::Order, pricing::PricedLine};
 
-/// Both roles' pools, and which of them reads for whom.
+/// The pools of both roles, and which of them is used for whom.
 #[derive(Clone, Debug)]
 pub struct Reader {
     system: Pool,
@@ -19,13 +20,13 @@ pub struct Reader {
 /// Whose orders are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// One customer's, bound by row-level security.
+    /// One customer's, under row-level security.
     Own(Uuid),
-    /// All: operators'.
+    /// All orders, for operators.
     All,
 }
 
-/// What every statement on orders reads, for a list: lines of one order are few and lie together.
+/// The columns and joins of a list; the lines of one order are few and stored together.
 const COLUMNS: &str = "o.id, o.customer_id, o.state, o.reason, o.currency, o.total_minor, o.version, o.created_at, \
     o.ended_at, l.product_ids, l.quantities, l.unit_prices";
 const FROM: &str = "orders AS o CROSS JOIN LATERAL ( \
@@ -36,7 +37,7 @@ const ALL: Select = Select { columns: COLUMNS, from: FROM, given: "true" };
 const OF_CUSTOMER: Select = Select { columns: COLUMNS, from: FROM, given: "o.customer_id = $1::uuid" };
 
 impl Reader {
-    /// Reads by these pools.
+    /// Reads orders with these pools.
     #[must_use]
     pub fn new(system: Pool, user: Pool) -> Self {
         Self { system, user }
@@ -45,7 +46,7 @@ impl Reader {
     /// An order, if there is one in the scope.
     ///
     /// # Errors
-    /// The statement's.
+    /// The statement's error.
     pub async fn get(&self, scope: Scope, id: Uuid) -> Result<Option<Order>, Error> {
         let rows = match scope {
             Scope::Own(user) => self.user.query_as(user, sql::GET_ORDER, &[&id]).await?,
@@ -54,10 +55,10 @@ impl Reader {
         rows.first().map(order).transpose()
     }
 
-    /// A page of the orders in the scope, only those of `customer` where there is one, and the next page's token.
+    /// A page of the orders in the scope (only those of `customer`, if given) and the next page's token.
     ///
     /// # Errors
-    /// The statement's.
+    /// The statement's error.
     pub async fn list(&self, scope: Scope, customer: Option<Uuid>, page: &Page) -> Result<(Vec<Order>, String), Error> {
         let (rows, next) = match (scope, customer) {
             (Scope::Own(user), customer) => {
@@ -70,34 +71,34 @@ impl Reader {
         Ok((rows.iter().map(order).collect::<Result<_, _>>()?, next))
     }
 
-    /// The order that a key has become, with the fingerprint of its request.
+    /// The order of a key, with the fingerprint of its request.
     ///
     /// # Errors
-    /// The statement's.
+    /// The statement's error.
     pub async fn by_key(&self, key: &Key) -> Result<Option<(Order, Vec<u8>)>, Error> {
         let rows = self.system.query(sql::ORDERS_BY_KEY, &[&[key.0].as_slice(), &[key.1.as_str()].as_slice()]).await?;
         rows.first().map(|row| Ok((order(row)?, row.get("request_hash")?))).transpose()
     }
 
-    /// The present states of orders, as texts that differ if the states do.
+    /// The current states of orders, as texts that differ if the states do.
     ///
     /// # Errors
-    /// The statement's.
+    /// The statement's error.
     pub async fn standings(&self, orders: &[Uuid]) -> Result<Vec<(Uuid, String)>, Error> {
         let rows = self.system.query(sql::VERSIONS, &[&orders]).await?;
         rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
     }
 }
 
-/// An order inside of a transaction, with its changes so far.
+/// An order within a transaction, with the transaction's changes so far.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn get_within(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
     tx.query_opt(sql::GET_ORDER, &[&id]).await?.as_ref().map(order).transpose()
 }
 
-/// Orders by their keys inside of a transaction, with the fingerprints of their requests.
+/// Orders by their keys within a transaction, with the fingerprints of their requests.
 pub(super) async fn by_keys_within(tx: &Tx, keys: &[&Key]) -> Result<Vec<(Key, Order, Vec<u8>)>, Error> {
     if keys.is_empty() {
         return Ok(vec![]);
@@ -113,7 +114,7 @@ pub(super) async fn by_keys_within(tx: &Tx, keys: &[&Key]) -> Result<Vec<(Key, O
         .collect()
 }
 
-/// Reads the columns that all statements on orders return.
+/// Parses the columns that all statements on orders return.
 fn order(row: &Row) -> Result<Order, Error> {
     let currency: &str = row.get("currency")?;
     let products: Vec<String> = row.get("product_ids")?;

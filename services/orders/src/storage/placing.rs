@@ -1,4 +1,4 @@
-//! Writing accepted orders: a batch in one transaction, each order with its lines, saga and journal.
+//! Writes accepted orders: a batch in one transaction, each order with its lines, saga and journal.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ use crate::domain::{
 pub struct Candidate<'a> {
     /// The order's id if it wins.
     pub id: Uuid,
-    /// Its command to reserve the stock.
+    /// The id of its command to reserve the stock.
     pub command_id: Uuid,
     /// The key.
     pub key: &'a Key,
@@ -28,11 +28,11 @@ pub struct Candidate<'a> {
     pub priced: &'a Priced,
 }
 
-/// Inserts the candidates whose keys are free and returns when each was accepted. Waits for a key that another transaction is
-/// taking. Candidates must come sorted by key.
+/// Inserts the candidates whose keys are free and returns when each was accepted. Waits for a key that a concurrent
+/// transaction is inserting. Candidates must be sorted by key.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn insert_orders(tx: &Tx, candidates: &[Candidate<'_>]) -> Result<HashMap<Uuid, SystemTime>, Error> {
     let ids: Vec<Uuid> = candidates.iter().map(|candidate| candidate.id).collect();
     let customers: Vec<Uuid> = candidates.iter().map(|candidate| candidate.key.0).collect();
@@ -47,7 +47,7 @@ pub async fn insert_orders(tx: &Tx, candidates: &[Candidate<'_>]) -> Result<Hash
 /// Inserts the lines of the orders that won.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn insert_lines(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Error> {
     if winners.is_empty() {
         return Ok(());
@@ -64,7 +64,7 @@ pub async fn insert_lines(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Err
 /// Inserts the sagas of the orders that won.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn insert_sagas(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Error> {
     if winners.is_empty() {
         return Ok(());
@@ -78,7 +78,7 @@ pub async fn insert_sagas(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Err
 /// The orders that hold the keys of the candidates that lost, with the fingerprints of their requests.
 ///
 /// # Errors
-/// The statement's, or a key that no order holds.
+/// The statement's error, or a key without an order.
 pub async fn read_holders(tx: &Tx, losers: &[&Candidate<'_>]) -> Result<HashMap<Key, (Order, Vec<u8>)>, Error> {
     let keys: Vec<&Key> = losers.iter().map(|loser| loser.key).collect();
     let holders: HashMap<Key, (Order, Vec<u8>)> = by_keys_within(tx, &keys)

@@ -1,4 +1,4 @@
-//! The sagas' rows: locking, writing back, and the clocks of their steps.
+//! The sagas' rows: locks, updates, and the clocks of their steps.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::domain::{
     saga::{Command, Participant, State},
 };
 
-/// A command that was sent, with the id that it keeps over all re-sends.
+/// A sent command, with the id that it keeps over all re-sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sent {
     /// The command.
@@ -21,12 +21,12 @@ pub struct Sent {
     pub id: Uuid,
 }
 
-/// A locked saga with what of its order its commands carry.
+/// A locked saga, with the fields of its order that its commands contain.
 #[derive(Clone, Debug)]
 pub struct SagaRow {
     /// The order.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The customer.
     pub customer_id: Uuid,
     /// ISO 4217 code of the total.
     pub currency: String,
@@ -40,7 +40,7 @@ pub struct SagaRow {
     pub stock: Option<Sent>,
     /// The last command to payments.
     pub payment: Option<Sent>,
-    /// How often the present step was sent.
+    /// How often the current step was sent.
     pub attempt: i32,
 }
 
@@ -54,29 +54,29 @@ impl SagaRow {
     }
 }
 
-/// A saga to be written back.
+/// A saga to be updated.
 #[derive(Debug)]
 pub struct Change<'a> {
-    /// The row as it is to be.
+    /// The new row.
     pub row: &'a SagaRow,
-    /// The greatest id of the commands that begin the step, or repeat it, in this transaction.
+    /// The highest id of the commands that begin or re-send the step in this transaction.
     pub sent_id: Option<Uuid>,
-    /// Whether the order's state is another than before.
+    /// Whether the order's state has changed.
     pub moved: bool,
 }
 
-/// Plans this transaction's statements by index, whatever the statistics say.
+/// Makes this transaction's statements use indexes, whatever the statistics are.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn plan_by_index(tx: &Tx) -> Result<(), Error> {
     tx.batch_execute(sql::PLAN_BY_INDEX).await
 }
 
-/// Locks sagas in the order of the ids given, which must be sorted.
+/// Locks sagas in the order of the given ids, which must be sorted.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn lock(tx: &Tx, orders: &[Uuid]) -> Result<Vec<SagaRow>, Error> {
     if orders.is_empty() {
         return Ok(vec![]);
@@ -86,21 +86,21 @@ pub async fn lock(tx: &Tx, orders: &[Uuid]) -> Result<Vec<SagaRow>, Error> {
     rows.iter().map(saga).collect()
 }
 
-/// Locks open sagas whose step has waited long enough, skipping those that others hold.
+/// Locks open sagas whose step has waited long enough, skipping those that are locked.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn lock_due(tx: &Tx, limit: i64) -> Result<Vec<SagaRow>, Error> {
     let params: [&(dyn ToSql + Sync); 1] = [&limit];
     let ((), rows) = futures::try_join!(plan_by_index(tx), tx.query(sql::LOCK_DUE_SAGAS, &params))?;
     rows.iter().map(saga).collect()
 }
 
-/// Locks open sagas whose step has been waiting for `waiting` and was published since, with the number of times that each was
-/// sent. Orders with ids from `youngest` on are left out.
+/// Locks open sagas whose step has been waiting for `waiting` and has been published, with the number of times that
+/// each was sent. Orders with ids from `youngest` on are left out.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn lock_published(tx: &Tx, youngest: Uuid, waiting: Duration, limit: i64) -> Result<Vec<(Uuid, i32)>, Error> {
     let rows = tx.query(sql::LOCK_PUBLISHED_SAGAS, &[&youngest, &waiting.as_secs_f64(), &limit]).await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
@@ -109,7 +109,7 @@ pub async fn lock_published(tx: &Tx, youngest: Uuid, waiting: Duration, limit: i
 /// Starts the clocks of published steps.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn start_clocks(tx: &Tx, waits: &[(Uuid, Duration)]) -> Result<(), Error> {
     if waits.is_empty() {
         return Ok(());
@@ -120,10 +120,10 @@ pub async fn start_clocks(tx: &Tx, waits: &[(Uuid, Duration)]) -> Result<(), Err
     Ok(())
 }
 
-/// Writes sagas back, and the orders whose state has moved.
+/// Updates the sagas, and the orders whose state has changed.
 ///
 /// # Errors
-/// The statements'.
+/// The statements' errors.
 pub async fn write(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
     futures::try_join!(write_sagas(tx, changes), write_orders(tx, changes))?;
     Ok(())
@@ -181,10 +181,10 @@ async fn write_orders(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The lines of orders, as inventory wants them, with their orders.
+/// The lines of orders in inventory's format, with the ids of the orders.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn stock_lines(tx: &Tx, orders: &[Uuid]) -> Result<Vec<(Uuid, StockLine)>, Error> {
     if orders.is_empty() {
         return Ok(vec![]);
@@ -196,7 +196,7 @@ pub async fn stock_lines(tx: &Tx, orders: &[Uuid]) -> Result<Vec<(Uuid, StockLin
 /// How many open sagas were sent more often than `attempts`.
 ///
 /// # Errors
-/// The statement's.
+/// The statement's error.
 pub async fn stuck(tx: &Tx, attempts: i32) -> Result<i64, Error> {
     tx.query_one(sql::STUCK_SAGAS, &[&attempts]).await?.get(0)
 }
