@@ -1,11 +1,11 @@
-//! Inventory's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
+//! Inventory's settings. Each field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
 use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 use flotilla_service::{CallSettings, CommonSettings};
 
-/// What a transaction may take beyond the silence that an import allows.
+/// Time for a transaction, added to the inactivity that an import allows.
 const LOST_GRACE: Duration = Duration::from_secs(30);
 
 /// All settings; only `postgres` has no default.
@@ -43,7 +43,7 @@ pub struct ImportSettings {
 }
 
 impl ImportSettings {
-    /// How long a stream may be inactive before it counts as broken off.
+    /// How long an import's stream may be inactive before the import counts as interrupted.
     #[must_use]
     pub fn lost_after(&self) -> Duration {
         self.idle.get() + LOST_GRACE

@@ -1,4 +1,4 @@
-//! Why inventory refuses a call, and how that reads in gRPC. Each error knows whether a retry may succeed.
+//! Why inventory refuses a call, and the gRPC status for it. Each error knows whether a retry may succeed.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const LOADING_RETRY: Duration = Duration::from_secs(1);
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No such product in the catalogue.
+    /// There is no such product in the catalogue.
     #[error("products/{0} does not exist")]
     NotFound(ProductId),
     /// The id is taken, perhaps by a product that was deleted.
@@ -25,25 +25,25 @@ pub enum Error {
     /// The request id was used for another adjustment.
     #[error("the request id was used for another adjustment of products/{0}")]
     KeyReused(ProductId),
-    /// No such import.
+    /// There is no such import.
     #[error("imports/{0} does not exist")]
     NoImport(String),
-    /// A stream works on the import.
+    /// Another stream is running the import.
     #[error("imports/{0} is running")]
     ImportRunning(String),
-    /// Another stream works on the import now.
+    /// Another stream has taken over the import.
     #[error("imports/{0} was taken over by another stream")]
     ImportTaken(String),
-    /// The process has just started and hasn't read the prices yet.
+    /// The process has just started and hasn't loaded the prices yet.
     #[error("the prices are still being loaded; retry in a second")]
     PricesLoading,
-    /// The stock can't be adjusted so.
+    /// The adjustment of the stock is refused.
     #[error(transparent)]
     Adjust(#[from] AdjustFault),
-    /// The request itself is at fault, or its etag.
+    /// The request or its etag is invalid.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// The database.
+    /// An error of the database.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
 }
@@ -61,7 +61,7 @@ impl TransactionError for Error {
 }
 
 impl Error {
-    /// The error as clients see it.
+    /// Converts the error for clients.
     #[must_use]
     pub fn into_rpc(self) -> RpcError {
         let message = self.to_string();

@@ -1,5 +1,5 @@
-//! The expiry worker: publishes `ReservationExpired` for expired reservations, again with growing pauses until orders
-//! replies. It frees nothing: only a release or a commit ends a reservation.
+//! The expiry worker: publishes `ReservationExpired` for expired reservations, and repeats it with growing pauses until
+//! orders replies. It frees nothing: only a release or a commit ends a reservation.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct ExpiryWorker {
 }
 
 impl ExpiryWorker {
-    /// A worker on this pool.
+    /// Creates a worker with this pool.
     #[must_use]
     pub fn new(pool: Pool, outbox: Outbox, ids: Ids, settings: &HoldSettings) -> Self {
         let backoff = Backoff { first: settings.notice_backoff.get(), longest: settings.notice_backoff_max.get() };
@@ -41,7 +41,7 @@ impl ExpiryWorker {
         }
     }
 
-    /// Works until the shutdown.
+    /// Runs until the shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(self.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,7 +58,8 @@ impl ExpiryWorker {
 
     async fn round(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         sweep(&self.pool, self.hold).await?;
-        // A full batch is followed by the next without a pause: the backlog is finite, each hold's notice moves on.
+        // A full batch is followed by the next without a pause: the backlog is finite, because each hold's next notice
+        // is later.
         while self.publish_expired().await? == self.batch as usize && !shutdown.is_cancelled() {}
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Running imports: a stream's rows gather into chunks, and a stream that ends early, however it does, leaves what it
-//! had to the worker that closes broken imports.
+//! Runs imports: a stream's rows are collected into chunks; if a stream ends early for any reason, a worker applies the
+//! remaining rows and closes the import.
 //!
-//! Guarantees: no more than a chunk of rows is in memory for each import; the next rows are read when the chunk is
-//! committed; every import that began ends as completed or as broken off.
+//! Guarantees: at most one chunk of rows per import is in memory; further rows are read once the chunk is committed;
+//! every started import ends as completed or as interrupted.
 
 use flotilla_rpc::RpcError;
 use tokio::sync::mpsc;
@@ -13,17 +13,17 @@ use crate::domain::import::{Import, Item, State};
 use crate::error::Error;
 use crate::storage::{Imports, Run};
 
-/// Maximum number of broken imports that wait for the worker; further ones are closed by their timeout.
+/// Maximum number of interrupted imports that wait for the worker; further ones are closed by their timeout.
 const MAX_BROKEN: usize = 256;
 
-/// An import whose stream broke off, with the rows that weren't applied.
+/// An import whose stream was interrupted, with the rows that weren't applied.
 #[derive(Debug)]
 pub struct BrokenImport {
     run: Run,
     items: Vec<Item>,
 }
 
-/// An import that a stream works on. If it is dropped before it is complete, [`BrokenImportWorker`] closes it.
+/// An import run by a stream. If it is dropped before it is complete, [`BrokenImportWorker`] closes it.
 pub struct RunningImport {
     imports: Imports,
     broken: mpsc::Sender<BrokenImport>,
@@ -39,21 +39,21 @@ impl RunningImport {
         self.run.as_ref().map_or(0, |run| run.received) + gathered + 1
     }
 
-    /// Rows gathered and not applied yet.
+    /// Collected rows that aren't applied yet.
     #[must_use]
     pub fn gathered(&self) -> usize {
         self.items.len()
     }
 
-    /// Gathers a row.
+    /// Collects a row.
     pub fn gather(&mut self, item: Item) {
         self.items.push(item);
     }
 
-    /// Applies what was gathered.
+    /// Applies the collected rows.
     ///
     /// # Errors
-    /// Another stream works on the import, or the database's.
+    /// Another stream has taken over the import, or the database failed.
     pub async fn apply(&mut self) -> Result<(), Error> {
         let Some(run) = &mut self.run else { return Ok(()) };
         self.imports.apply(run, &self.items).await?;
@@ -64,7 +64,7 @@ impl RunningImport {
     /// Completes the import: all rows have arrived.
     ///
     /// # Errors
-    /// Another stream works on the import, or the database's.
+    /// Another stream has taken over the import, or the database failed.
     pub async fn complete(mut self) -> Result<Import, Error> {
         self.apply().await?;
         let Some(run) = &self.run else { return Err(Error::Rpc(RpcError::internal())) };
@@ -80,7 +80,7 @@ impl Drop for RunningImport {
         if let Some(run) = self.run.take() {
             let left = BrokenImport { run, items: std::mem::take(&mut self.items) };
             if let Err(error) = self.broken.try_send(left) {
-                tracing::warn!(error = %error, "broken import is closed only by its timeout");
+                tracing::warn!(error = %error, "interrupted import will be closed by its timeout");
             }
         }
     }
@@ -94,10 +94,10 @@ pub struct ImportStarter {
 }
 
 impl ImportStarter {
-    /// Begins an import, a new one where no id is given.
+    /// Begins an import; a new one if no id is given.
     ///
     /// # Errors
-    /// A stream works on it already, or the database's.
+    /// Another stream is running the import, or the database failed.
     pub async fn begin(&self, id: Option<String>, by: uuid::Uuid) -> Result<RunningImport, Error> {
         let run = self.imports.begin(id, by).await?;
         Ok(RunningImport {
@@ -108,30 +108,30 @@ impl ImportStarter {
         })
     }
 
-    /// An import as it stands.
+    /// The current state of an import.
     ///
     /// # Errors
-    /// There is none, or the database's.
+    /// There is no such import, or the database failed.
     pub async fn get(&self, id: &str) -> Result<Import, Error> {
         self.imports.get(id).await
     }
 }
 
-/// Closes imports whose streams broke off: applies the rows that arrived and records the end.
+/// Closes imports whose streams were interrupted: applies the rows that arrived and records the end.
 pub struct BrokenImportWorker {
     imports: Imports,
     left: mpsc::Receiver<BrokenImport>,
 }
 
 impl BrokenImportWorker {
-    /// The starter of imports, and the worker for those that break off.
+    /// Creates the starter of imports and the worker for interrupted ones.
     #[must_use]
     pub fn new(imports: Imports) -> (ImportStarter, Self) {
         let (broken, left) = mpsc::channel(MAX_BROKEN);
         (ImportStarter { imports: imports.clone(), broken }, Self { imports, left })
     }
 
-    /// Works until the shutdown, and then through what is left.
+    /// Runs until the shutdown, then handles the remaining imports.
     pub async fn run(mut self, shutdown: CancellationToken) {
         while let Some(Some(left)) = shutdown.run_until_cancelled(self.left.recv()).await {
             self.close(left).await;
@@ -147,14 +147,14 @@ impl BrokenImportWorker {
             self.imports.end(&left.run, State::BrokenOff).await
         };
         match done.await {
-            Ok(_) => tracing::info!(import = left.run.id, rows = left.run.received, "import broke off"),
+            Ok(_) => tracing::info!(import = left.run.id, rows = left.run.received, "import interrupted"),
             // Taken over by another stream, or closed by its timeout.
-            Err(error) => tracing::warn!(import = left.run.id, error = %error, "broken import not closed"),
+            Err(error) => tracing::warn!(import = left.run.id, error = %error, "interrupted import not closed"),
         }
     }
 }
 
-/// The error while too many imports run.
+/// The error when too many imports are running.
 #[must_use]
 pub fn busy() -> RpcError {
     RpcError::new(Code::ResourceExhausted, "IMPORTS_BUSY", "too many imports are running")

@@ -1,11 +1,10 @@
 //! Inventory: the catalogue, the stock, and the reservations of orders.
 //!
 //! Owns the tables `products`, `stock`, `stock_adjustments`, `reservations`, `imports` and `import_rejections`, and the
-//! bucket `prices`, which is derived from the products. Consumes the commands `ReserveStock`,
-//! `ReleaseStock` and `CommitStock` of orders; publishes `StockReserved`, `StockRejected`, `StockReleased`,
-//! `ReservationExpired`, `ProductChanged` and `PriceChanged`. Guarantees: an order reserves all of its lines or none,
-//! nothing is oversold, an expired reservation stays until it is released or committed, and a reserve that arrives after
-//! its release is refused.
+//! bucket `prices`, which is derived from the products. Consumes the commands `ReserveStock`, `ReleaseStock` and
+//! `CommitStock` of orders; publishes `StockReserved`, `StockRejected`, `StockReleased`, `ReservationExpired`,
+//! `ProductChanged` and `PriceChanged`. Guarantees: an order reserves all of its lines or none; nothing is oversold; an
+//! expired reservation is kept until it is released or committed; a reserve that arrives after its release is refused.
 
 pub mod config;
 pub mod domain;

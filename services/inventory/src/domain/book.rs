@@ -1,8 +1,8 @@
-//! The book of a batch: the locked rows in memory, over which commands are decided one after the other.
+//! The book of a batch: the locked rows in memory, against which commands are decided one after the other.
 //!
-//! It is opened with every reservation and every stock row that the batch's commands may change, applies the commands
-//! in the order of their messages, and returns at the end which rows to write. A hot product costs one row however many
-//! orders of the batch want it.
+//! It is created with every reservation and stock row that the batch's commands may change, applies the commands in
+//! message order, and finally returns the rows to write. A hot product costs one row update, however many orders of the
+//! batch want it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
@@ -13,16 +13,16 @@ use super::product::ProductId;
 use super::reservation::{Command, Lines, Rejection, Reservation, State, Verdict};
 use super::stock::Level;
 
-/// A product's stock as locked.
+/// A product's locked stock row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockedStock {
-    /// Its units.
+    /// The units.
     pub level: Level,
     /// Whether the product is still in the catalogue.
     pub sellable: bool,
 }
 
-/// Locked rows, and what the commands did to them.
+/// The locked rows, and the changes made by the commands.
 #[derive(Debug)]
 pub struct Book {
     now: SystemTime,
@@ -39,14 +39,14 @@ pub struct Book {
 pub struct Changes {
     /// Stock that changed.
     pub levels: BTreeMap<ProductId, Level>,
-    /// Reservations that weren't there before.
+    /// New reservations.
     pub made: Vec<Reservation>,
     /// Reservations whose state changed.
     pub moved: Vec<Reservation>,
 }
 
 impl Book {
-    /// Opens the book at `now`, the database's time; new holds last for `hold`.
+    /// Creates the book. `now` is the database's time; new holds last for `hold`.
     #[must_use]
     pub fn open(
         now: SystemTime,
@@ -69,7 +69,7 @@ impl Book {
         }
     }
 
-    /// Whether a command was carried out before, and is answered by what happened then.
+    /// Whether a command was carried out before and gets the recorded result.
     #[must_use]
     pub fn is_repeat(&self, command: &Command) -> bool {
         let known = self.reservations.get(&command.order()).map(|known| &known.state);
@@ -80,7 +80,7 @@ impl Book {
         }
     }
 
-    /// What is to be written.
+    /// The rows to write.
     #[must_use]
     pub fn close(mut self) -> Changes {
         let levels = self.touched.into_iter().filter_map(|id| self.stock.get(&id).map(|stock| (id, stock.level)));
@@ -131,7 +131,7 @@ impl Book {
         }
     }
 
-    /// Ends a hold on all of its lines, or changes nothing.
+    /// Ends a hold for all of its lines, or changes nothing.
     fn end(&mut self, order: Uuid, state: State, change: fn(Level, i64) -> Option<Level>, verdict: Verdict) -> Verdict {
         let Some(mut reservation) = self.reservations.remove(&order) else {
             return Verdict::TooEarly("nothing was reserved for the order yet");
@@ -153,7 +153,7 @@ impl Book {
         verdict
     }
 
-    /// The products of lines that aren't fit.
+    /// The products of the lines that fail a check.
     fn unfit(&self, lines: &Lines, fit: impl Fn(Option<&LockedStock>, i64) -> bool) -> Vec<ProductId> {
         lines
             .iter()
@@ -162,7 +162,7 @@ impl Book {
             .collect()
     }
 
-    /// Changes the stock of every line. The caller has made sure that each one can be changed.
+    /// Changes the stock of every line. The caller has checked that each line can be changed.
     fn change_levels(&mut self, lines: &Lines, change: fn(Level, i64) -> Option<Level>) {
         for (product, quantity) in lines.iter() {
             if let Some(stock) = self.stock.get_mut(product)
@@ -188,7 +188,7 @@ impl Book {
     }
 }
 
-/// The answer to a reserve of an order that has a reservation already.
+/// The result of a reserve for an order that already has a reservation.
 fn repeat_of_reserve(known: &Reservation) -> Verdict {
     match (&known.state, known.expires_at) {
         (State::Held | State::Committed, Some(expires_at)) => Verdict::Reserved { expires_at },

@@ -1,5 +1,5 @@
-//! Random commands over few products, in batches, with restarts between them: stock is never oversold and always
-//! balances with the open holds.
+//! Property tests with random commands on a few products, in batches, with restarts between them: stock is never
+//! oversold and always balances with the open holds.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ enum Step {
     Adjust(usize, i64),
 }
 
-/// The rows as the database would have them.
+/// The rows that the database would have.
 #[derive(Default)]
 struct World {
     stock: HashMap<ProductId, LockedStock>,

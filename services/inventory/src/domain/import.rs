@@ -1,4 +1,4 @@
-//! Imports: what a row changes in the catalogue, and why a row is rejected.
+//! Imports: the changes by a row to the catalogue, and why a row is rejected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
@@ -7,51 +7,51 @@ use flotilla_money::Amount;
 
 use super::product::{Details, Patch, Product, ProductId};
 
-/// Rejected rows that a report lists.
+/// Maximum number of rejected rows in a report.
 pub const REPORTED: usize = 1_000;
 
-/// A row that is sound by itself.
+/// A row that is valid by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its place in the stream, from 1.
+    /// Its position in the stream, from 1.
     pub line: i64,
     /// The product.
     pub product: ProductId,
-    /// Its name; a product that exists keeps its own where absent.
+    /// Its name; if absent, an existing product keeps its name.
     pub display_name: Option<String>,
-    /// Its text; a product that exists keeps its own where absent.
+    /// Its description; if absent, an existing product keeps its description.
     pub description: Option<String>,
     /// Its price.
     pub price: Amount,
 }
 
-/// Why a row is rejected, for programs.
+/// The machine-readable reason for a rejected row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The message has no row.
+    /// The message contains no row.
     MissingRow,
-    /// A field breaks the rules of the contract.
+    /// A field violates the rules of the contract.
     InvalidField,
-    /// A text has no characters but spaces, or characters that no text has.
+    /// A text is blank or has characters that aren't allowed.
     InvalidText,
-    /// The currency isn't one of the known.
+    /// The currency is unknown.
     UnknownCurrency,
     /// Units and nanos contradict each other.
     MalformedPrice,
     /// The price is finer than the currency's smallest unit.
     PriceTooFine,
-    /// The price is larger than any.
+    /// The price is too large.
     PriceTooLarge,
     /// The price is below zero.
     NegativePrice,
     /// A new product needs a name.
     MissingDisplayName,
-    /// The product was taken out of the catalogue.
+    /// The product was deleted from the catalogue.
     ProductDeleted,
 }
 
 impl Reason {
-    /// The word.
+    /// The name of the reason.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -72,15 +72,15 @@ impl Reason {
 /// A rejected row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// Its place in the stream, from 1.
+    /// Its position in the stream, from 1.
     pub line: i64,
     /// The product id that it named.
     pub product_id: String,
     /// The field at fault.
     pub field: String,
-    /// Why, for programs.
+    /// The machine-readable reason.
     pub reason: String,
-    /// Why, for people.
+    /// A description for humans.
     pub description: String,
 }
 
@@ -104,9 +104,9 @@ pub type Item = Result<Row, Rejection>;
 /// How many rows had which result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ImportCounts {
-    /// Rows that came in.
+    /// Received rows.
     pub received: i64,
-    /// Products that were added.
+    /// Added products.
     pub created: i64,
     /// Rows that changed a product.
     pub updated: i64,
@@ -116,29 +116,29 @@ pub struct ImportCounts {
     pub rejected: i64,
 }
 
-/// What the catalogue has under an id.
+/// The catalogue's entry for an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
     /// A product.
     Product(Product),
-    /// A product that was taken out.
+    /// A deleted product.
     Deleted,
 }
 
-/// The result of a chunk of rows. Each product is written once, as its last row has it.
+/// The result of a chunk of rows. Each product is written once, with the values of its last row.
 #[derive(Debug, Default)]
 pub struct ChunkResult {
     /// Products to add, by id.
     pub made: BTreeMap<ProductId, Details>,
-    /// Products to change, by id: what they were, and what they become.
+    /// Products to change, by id: the old and the new product.
     pub changed: BTreeMap<ProductId, (Product, Details)>,
     /// Rejected rows, in order.
     pub rejections: Vec<Rejection>,
-    /// The count.
+    /// The counts.
     pub counts: ImportCounts,
 }
 
-/// Applies rows in their order to the products that the catalogue has.
+/// Applies rows in order to the products of the catalogue.
 #[must_use]
 pub fn judge(items: &[Item], known: &HashMap<ProductId, Known>) -> ChunkResult {
     let mut judged = ChunkResult::default();
@@ -153,7 +153,7 @@ pub fn judge(items: &[Item], known: &HashMap<ProductId, Known>) -> ChunkResult {
             judged.rejections.push(rejection);
         }
     }
-    // What later rows took back isn't a change.
+    // A change that later rows reverted isn't a change.
     judged.changed.retain(|_, (before, after)| before.details != *after);
     judged
 }
@@ -197,29 +197,29 @@ impl ChunkResult {
     }
 }
 
-/// Where an import stands.
+/// The state of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Rows are coming in.
+    /// Rows are arriving.
     Running,
-    /// All rows came in.
+    /// All rows have arrived.
     Completed,
-    /// The stream broke off.
+    /// The stream was interrupted.
     BrokenOff,
 }
 
-/// An import as it is known.
+/// An import and its progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
     /// Last part of its name.
     pub id: String,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// The count so far.
+    /// The counts so far.
     pub counts: ImportCounts,
     /// The first rejected rows.
     pub rejections: Vec<Rejection>,
-    /// When it began.
+    /// When it started.
     pub created_at: SystemTime,
     /// When it ended.
     pub ended_at: Option<SystemTime>,

@@ -1,7 +1,7 @@
-//! The rules of the catalogue and of stock: pure, without I/O and without a clock.
+//! The rules of the catalogue and of stock: pure functions and types, without I/O and without a clock.
 //!
-//! Guarantees that reserved never exceeds on hand, that an order holds all of its lines or none, and that what is
-//! held ends exactly once, as released or as committed.
+//! Guarantees that `reserved` never exceeds `on_hand`, that an order holds all of its lines or none, and that a hold
+//! ends exactly once, released or committed.
 
 pub mod book;
 pub mod import;

@@ -1,4 +1,4 @@
-//! The latest price of a product, out of updates that may come late, twice or in any order.
+//! The latest price of a product, from updates that may arrive late, more than once or in any order.
 
 use flotilla_money::Amount;
 
@@ -11,33 +11,33 @@ pub struct PriceUpdate {
     pub product: ProductId,
     /// Its price.
     pub price: Amount,
-    /// Whether it was taken out of the catalogue.
+    /// Whether it was deleted from the catalogue.
     pub deleted: bool,
     /// Its version.
     pub version: i64,
 }
 
-/// The latest price known.
+/// The latest known price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latest {
     /// The price.
     pub price: Amount,
-    /// Whether the product was taken out of the catalogue.
+    /// Whether the product was deleted from the catalogue.
     pub deleted: bool,
-    /// The version that brought the price.
+    /// The version that introduced the price.
     pub since: i64,
-    /// The latest version known of; what is older is stale, whatever it says.
+    /// The latest known version; older updates are stale.
     pub seen: i64,
 }
 
 impl Latest {
-    /// The price of the first update.
+    /// Creates the latest price from the first update.
     #[must_use]
     pub fn first(update: &PriceUpdate) -> Self {
         Self { price: update.price, deleted: update.deleted, since: update.version, seen: update.version }
     }
 
-    /// The latest price with the update; `None` if that is stale.
+    /// The latest price with the update applied; `None` if the update is stale.
     #[must_use]
     pub fn updated(&self, update: &PriceUpdate) -> Option<Self> {
         if update.version <= self.seen {
@@ -47,13 +47,13 @@ impl Latest {
         Some(if self.same(&fresh) { Self { since: self.since, ..fresh } } else { fresh })
     }
 
-    /// Whether a later read of the catalogue shows that this version doesn't exist: a restore has undone it.
+    /// Whether a later read of the catalogue shows that this version no longer exists, because a restore has undone it.
     #[must_use]
     pub fn is_undone_by(&self, now: Option<&PriceUpdate>) -> bool {
         now.is_none_or(|now| now.version < self.seen || (now.version == self.seen && !self.same(&Self::first(now))))
     }
 
-    /// Whether a reader would see the same.
+    /// Whether readers would see the same price.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.price == other.price && self.deleted == other.deleted

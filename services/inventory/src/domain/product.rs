@@ -7,15 +7,15 @@ use flotilla_money::Amount;
 
 use super::text;
 
-/// Longest id, in bytes.
+/// Maximum length of an id, in bytes.
 const MAX_ID: usize = 63;
 
-/// Id of a product: 1 to 63 of `a-z`, `0-9`, `-` and `_`.
+/// The id of a product: 1 to 63 of `a-z`, `0-9`, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProductId(String);
 
 impl ProductId {
-    /// Reads an id; `None` where it isn't one.
+    /// Parses an id; `None` if it is invalid.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
         let fits = (1..=MAX_ID).contains(&id.len())
@@ -39,22 +39,22 @@ impl fmt::Display for ProductId {
 /// The details of a product that operators set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
-    /// Name that people see.
+    /// Display name.
     pub display_name: String,
-    /// Longer text.
+    /// Description.
     pub description: String,
     /// Price of one unit.
     pub price: Amount,
 }
 
-/// A product as stored.
+/// A stored product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
     /// Its id.
     pub id: ProductId,
     /// Its details.
     pub details: Details,
-    /// Counts the changes, from 1.
+    /// The version: counts the changes, from 1.
     pub version: i64,
     /// When it was added.
     pub created_at: SystemTime,
@@ -62,19 +62,19 @@ pub struct Product {
     pub updated_at: SystemTime,
 }
 
-/// Fields to change; `None` leaves a field as it is.
+/// Fields to change; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     /// New name.
     pub display_name: Option<String>,
-    /// New text.
+    /// New description.
     pub description: Option<String>,
     /// New price.
     pub price: Option<Amount>,
 }
 
 impl Patch {
-    /// Every field that is wrong, with what is wrong with it.
+    /// Every invalid field, with the reason.
     #[must_use]
     pub fn faults(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
@@ -90,7 +90,7 @@ impl Patch {
         faults
     }
 
-    /// The details with the changes made.
+    /// The details with the changes applied.
     #[must_use]
     pub fn apply(&self, details: &Details) -> Details {
         Details {

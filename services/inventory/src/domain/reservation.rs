@@ -1,4 +1,4 @@
-//! Reservations: an order's command, its verdict, and the reservation's state.
+//! Reservations: commands of orders, their results, and the state of a reservation.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::product::ProductId;
 
-/// Units wanted of each product, by product; never empty, each positive.
+/// Requested units by product; never empty, each positive.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lines(BTreeMap<ProductId, i64>);
 
@@ -17,22 +17,22 @@ pub enum LinesFault {
     /// There are none.
     #[error("there are no lines")]
     Empty,
-    /// Something that can't be a product's id.
+    /// An invalid product id.
     #[error("{0:?} is not a product id")]
     ProductId(String),
     /// Zero or less.
     #[error("the quantity of {0} is not positive")]
     NotPositive(ProductId),
-    /// More than 64 bits in sum.
+    /// The sum exceeds 64 bits.
     #[error("the quantity of {0} is too large")]
     TooLarge(ProductId),
 }
 
 impl Lines {
-    /// Reads lines, adding up those of one product.
+    /// Parses lines, adding up those of the same product.
     ///
     /// # Errors
-    /// The first fault.
+    /// The first invalid line.
     pub fn read<'a>(lines: impl IntoIterator<Item = (&'a str, i64)>) -> Result<Self, LinesFault> {
         let mut sums = BTreeMap::new();
         for (product, quantity) in lines {
@@ -50,7 +50,7 @@ impl Lines {
         if sums.is_empty() { Err(LinesFault::Empty) } else { Ok(Self(sums)) }
     }
 
-    /// No lines: of a reservation that holds nothing.
+    /// No lines, for a reservation that holds nothing.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
@@ -67,30 +67,30 @@ impl Lines {
     }
 }
 
-/// A command of orders to inventory.
+/// A command from orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Hold all lines or none.
     Reserve {
-        /// For this order.
+        /// The order.
         order: Uuid,
-        /// What to hold.
+        /// The units to hold.
         lines: Lines,
     },
-    /// Give back what is held.
+    /// Release the hold.
     Release {
-        /// For this order.
+        /// The order.
         order: Uuid,
     },
-    /// Ship what is held.
+    /// Ship the held units.
     Commit {
-        /// For this order.
+        /// The order.
         order: Uuid,
     },
 }
 
 impl Command {
-    /// The order that it is about.
+    /// The order that the command is about.
     #[must_use]
     pub fn order(&self) -> Uuid {
         match self {
@@ -102,11 +102,11 @@ impl Command {
 /// Why nothing is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
-    /// Fewer units than asked.
+    /// Too few units are available.
     OutOfStock,
-    /// A product that doesn't exist, or not any more.
+    /// A product doesn't exist, or was deleted.
     UnknownProduct,
-    /// The release came first.
+    /// The release arrived first.
     Released,
 }
 
@@ -117,16 +117,16 @@ pub enum State {
     Held,
     /// Nothing was held.
     Rejected {
-        /// Why; never [`Rejection::Released`].
+        /// The reason; never [`Rejection::Released`].
         rejection: Rejection,
         /// The products at fault.
         products: Vec<ProductId>,
     },
-    /// Held once, given back.
+    /// Its lines were held and then released.
     Released,
-    /// Held once, shipped.
+    /// Its lines were held and then shipped.
     Committed,
-    /// The release came before the reserve.
+    /// The release arrived before the reserve.
     Tombstone,
 }
 
@@ -135,9 +135,9 @@ pub enum State {
 pub struct Reservation {
     /// The order.
     pub order: Uuid,
-    /// What became of it.
+    /// Its state.
     pub state: State,
-    /// What is or was held; none where nothing ever was.
+    /// The lines that are or were held; empty if nothing ever was.
     pub lines: Lines,
     /// When the reservation expires; `None` if nothing was ever reserved.
     pub expires_at: Option<SystemTime>,
@@ -148,19 +148,19 @@ pub struct Reservation {
 pub enum Verdict {
     /// All lines are held.
     Reserved {
-        /// Until then for sure.
+        /// Until at least this time.
         expires_at: SystemTime,
     },
     /// Nothing is held.
     Rejected {
-        /// Why.
+        /// The reason.
         rejection: Rejection,
         /// The products at fault.
         products: Vec<ProductId>,
     },
     /// Nothing is held any more.
     Released {
-        /// Whether anything had been.
+        /// Whether anything had been held.
         held: bool,
     },
     /// Shipped; no reply is needed.

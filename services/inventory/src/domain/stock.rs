@@ -1,9 +1,9 @@
-//! The stock of one product: units on hand and units reserved of them.
+//! The stock of one product: units on hand, and how many of them are reserved.
 
-/// Most units of one product: sums over many products stay far from 64 bits.
+/// Maximum number of units of one product; sums over many products stay far below 64 bits.
 pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
 
-/// Units of one product. `0 <= reserved <= on_hand` holds in every value that this module makes.
+/// Units of one product. Every value created by this module satisfies `0 <= reserved <= on_hand`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Level {
     /// Units on hand, including the reserved ones.
@@ -15,13 +15,13 @@ pub struct Level {
 /// Why an adjustment is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AdjustFault {
-    /// It would take units that are held, or that aren't there.
+    /// It would remove units that are held or don't exist.
     #[error("only {available} units are neither sold nor held")]
     Insufficient {
         /// Units that can be taken.
         available: i64,
     },
-    /// It would add up to more than [`MAX_ON_HAND`].
+    /// It would exceed [`MAX_ON_HAND`].
     #[error("a product can have at most {MAX_ON_HAND} units")]
     TooMuch,
 }
@@ -39,7 +39,7 @@ impl Level {
         (quantity > 0 && quantity <= self.available()).then(|| Self { reserved: self.reserved + quantity, ..self })
     }
 
-    /// Gives back held units; `None` if fewer are held.
+    /// Releases held units; `None` if fewer are held.
     #[must_use]
     pub fn release(self, quantity: i64) -> Option<Self> {
         (quantity > 0 && quantity <= self.reserved).then(|| Self { reserved: self.reserved - quantity, ..self })
@@ -52,10 +52,10 @@ impl Level {
             .then(|| Self { on_hand: self.on_hand - quantity, reserved: self.reserved - quantity })
     }
 
-    /// Adds units, or takes unreserved ones away.
+    /// Adds units, or removes unreserved ones.
     ///
     /// # Errors
-    /// Too few or too many units.
+    /// There are too few or too many units.
     pub fn adjust(self, delta: i64) -> Result<Self, AdjustFault> {
         let on_hand = self.on_hand.checked_add(delta).filter(|sum| *sum <= MAX_ON_HAND);
         match on_hand {

@@ -1,37 +1,37 @@
-//! Text from people: not blank, and without control characters that a database or a terminal can't handle. The
+//! Text entered by users: not blank, and without control characters that a database or a terminal can't handle. The
 //! contracts limit its length.
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextFault {
-    /// It has no characters but spaces.
+    /// It is blank.
     #[error("must not be empty")]
     Empty,
-    /// It has a control character.
+    /// It contains a control character.
     #[error("must not contain control characters")]
     Control,
 }
 
-/// One line that must be there.
+/// Validates one line that must not be blank.
 ///
 /// # Errors
-/// The first fault.
+/// The first violation.
 pub fn required(text: &str) -> Result<(), TextFault> {
     if text.trim().is_empty() { Err(TextFault::Empty) } else { line(text) }
 }
 
-/// One line that may be empty.
+/// Validates one line that may be empty.
 ///
 /// # Errors
-/// It has control characters.
+/// It contains control characters.
 pub fn line(text: &str) -> Result<(), TextFault> {
     if text.contains(char::is_control) { Err(TextFault::Control) } else { Ok(()) }
 }
 
-/// Lines that may be empty.
+/// Validates lines that may be empty.
 ///
 /// # Errors
-/// It has control characters.
+/// It contains control characters.
 pub fn lines(text: &str) -> Result<(), TextFault> {
     let refused = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if text.contains(refused) { Err(TextFault::Control) } else { Ok(()) }

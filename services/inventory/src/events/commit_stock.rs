@@ -1,4 +1,4 @@
-//! `CommitStock`: ship what an order holds.
+//! `CommitStock`: ship the units that an order holds.
 
 use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::inventory::v1::CommitStock;

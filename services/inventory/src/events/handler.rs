@@ -1,5 +1,5 @@
-//! The consumer of orders' commands: a batch is decided in memory over rows that it locked, and written by a handful
-//! of statements.
+//! The consumer of orders' commands: a batch is decided in memory over locked rows and written with a handful of
+//! statements.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{replies, trace};
 use crate::domain::reservation::{Command, Rejection, Verdict};
 use crate::storage;
 
-/// Verdict on a reservation for which there were too few units.
+/// Label of the result for a reservation with too few units.
 const OUT_OF_STOCK: &str = "out_of_stock";
 
 /// Handles reserve, release and commit.
@@ -26,10 +26,10 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// A handler whose holds last for `hold`.
+    /// Creates a handler whose holds last for `hold`.
     ///
     /// # Errors
-    /// The registry knows these metrics already.
+    /// The registry already has these metrics.
     pub fn new(ids: Ids, hold: Duration, registry: &Registry) -> Result<Self, prometheus::Error> {
         let verdicts =
             IntCounterVec::new(Opts::new("flotilla_stock_verdicts_total", "Stock commands by verdict"), &["verdict"])?;
@@ -47,7 +47,7 @@ impl Handler<Tx> for Commands {
         self.messages.knows(kind)
     }
 
-    /// An order's reservation is the key.
+    /// Idempotent by the order's reservation.
     fn claims(&self) -> Claim {
         Claim::Frame
     }
@@ -83,7 +83,7 @@ impl Handler<Tx> for Commands {
     }
 }
 
-/// Counts what a committed batch decided: neither a repeat nor a rollback counts twice.
+/// Counts the results of a committed batch, so that duplicates and rollbacks aren't counted twice.
 fn count(counters: &IntCounterVec, stock_outs: &IntCounter, verdicts: &[&'static str]) {
     for verdict in verdicts {
         counters.with_label_values(&[verdict]).inc();

@@ -1,5 +1,5 @@
 //! The messages that inventory consumes and publishes: one file for each command, one for each group of events. A new
-//! message is a new file and a line in a registry.
+//! message needs a new file and a line in a registry.
 
 mod commit_stock;
 mod handler;

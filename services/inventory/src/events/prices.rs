@@ -1,9 +1,10 @@
 //! The consumer of the catalogue's own changes: writes each changed product's price to the bucket that all replicas
 //! watch.
 //!
-//! An event says which product has changed; the price is read from the catalogue, in the transaction that acknowledges
-//! the event. So an event that comes late, twice, or after a restore has undone its change brings no old or undone price
-//! back. In the database it writes only how far the bucket was written.
+//! An event names the product that has changed; the price is read from the catalogue, in the transaction that records
+//! the event in the inbox. So an event that arrives late, more than once, or after a restore has undone its change
+//! doesn't bring back an outdated price. The only thing written to the database is the bucket's highest written
+//! revision.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::domain::product::ProductId;
 use crate::prices::{OpenBucketSlot, PriceLog, write};
 use crate::storage::{catalogue, price_bucket};
 
-/// The catalogue's changes. `ProductChanged` is published for each; `PriceChanged` is published with it and adds nothing.
+/// The catalogue's changes. `ProductChanged` is published for each change; `PriceChanged` comes in addition and is
+/// ignored here.
 #[must_use]
 fn changes() -> Registry<Option<ProductId>> {
     Registry::of(&consumers::INVENTORY_PRICES).on(read).ignore::<PriceChanged>()
@@ -32,7 +34,7 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Writes to the open bucket; `log` knows what it holds already.
+    /// Creates a writer for the open bucket; `log` has the bucket's known content.
     #[must_use]
     pub fn new(log: Arc<PriceLog>, open_bucket: OpenBucketSlot) -> Self {
         Self { registry: changes(), log, open_bucket }
@@ -45,7 +47,7 @@ impl Handler<Tx> for Prices {
         self.registry.knows(kind)
     }
 
-    /// A price is as the catalogue has it.
+    /// Idempotent: a price is always read from the catalogue.
     fn claims(&self) -> Claim {
         Claim::Frame
     }

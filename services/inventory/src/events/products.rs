@@ -6,7 +6,7 @@ use flotilla_proto::inventory::v1::{PriceChanged, ProductChanged};
 
 use crate::domain::product::Product;
 
-/// The events of one change: always `ProductChanged`, and `PriceChanged` if a product's price became another.
+/// The events of one change: always `ProductChanged`, and `PriceChanged` if a product's price has changed.
 #[must_use]
 pub fn changed(ids: &Ids, after: &Product, before: Option<&Product>, deleted: bool) -> Vec<Event> {
     let product_id = after.id.to_string();

@@ -1,4 +1,4 @@
-//! `ReleaseStock`: give back what an order holds.
+//! `ReleaseStock`: release the units that an order holds.
 
 use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::inventory::v1::ReleaseStock;

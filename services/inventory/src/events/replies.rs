@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::domain::product::ProductId;
 use crate::domain::reservation::{Rejection, Verdict};
 
-/// Turns a verdict on a command into its outcome.
+/// Converts the result of a command into the handler's outcome.
 #[must_use]
 pub fn outcome(ids: &Ids, command: &Event, order: Uuid, verdict: Verdict) -> Outcome {
     let order_id = order.to_string();
@@ -29,14 +29,14 @@ pub fn outcome(ids: &Ids, command: &Event, order: Uuid, verdict: Verdict) -> Out
     Outcome::Done(vec![reply.caused_by(command)])
 }
 
-/// Asks orders whether to release or commit a reservation; `notice` counts the repeats.
+/// Asks orders whether to release or commit a reservation; `notice` is the number of the request.
 #[must_use]
 pub fn expired(ids: &Ids, order: Uuid, notice: i32) -> Event {
     let message = ReservationExpired { order_id: order.to_string() };
     Event::new(ids.next(), &message, order, notice.into(), ids.now())
 }
 
-/// A command that is sent again is answered under the same id, so that nobody takes the answer for another.
+/// A re-sent command gets a reply with the same id, so that consumers recognise it as a duplicate.
 fn reply<M: prost::Message + Published>(ids: &Ids, order: Uuid, message: &M) -> Event {
     Event::keyed(order, message, order, 0, ids.now())
 }

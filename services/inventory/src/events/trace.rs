@@ -1,11 +1,11 @@
-//! What became of an order's stock, in its trace.
+//! Records the results of stock commands in the order's trace.
 
 use flotilla_messaging::Event;
 use flotilla_telemetry::KeyValue;
 
 use crate::domain::reservation::{Command, Rejection, Verdict};
 
-/// Adds a command and its verdict to the order's trace, if that is sampled.
+/// Adds a command and its result to the order's trace, if the trace is sampled.
 pub(super) fn decided(event: &Event, command: &Command, verdict: &Verdict) {
     let name = match command {
         Command::Reserve { .. } => "reserve stock",

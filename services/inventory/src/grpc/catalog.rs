@@ -27,7 +27,7 @@ use crate::storage::Catalogue;
 const PAGE: u32 = 50;
 /// Maximum page size.
 const MAX_PAGE: u32 = 1_000;
-/// Longest wait for the prices of a process that has just started.
+/// Maximum wait until a process that has just started has loaded the prices.
 const LOADING: Duration = Duration::from_secs(5);
 
 /// The fields that `ListProducts` filters and sorts by.
@@ -52,7 +52,7 @@ pub struct CatalogApi {
 }
 
 impl CatalogApi {
-    /// The service over this catalogue, its prices and its imports.
+    /// Creates the service with this catalogue, its prices and its imports.
     #[must_use]
     pub fn new(catalogue: Catalogue, page_key: PageKey, log: Arc<PriceLog>, imports: ImportApi) -> Self {
         Self { catalogue, page_key, log, imports }

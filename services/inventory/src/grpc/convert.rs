@@ -1,4 +1,4 @@
-//! Between the protos and the domain.
+//! Conversions between the protos and the domain.
 
 use flotilla_listing::etag;
 use flotilla_money::Amount;
@@ -9,7 +9,7 @@ use prost_types::FieldMask;
 
 use crate::domain::product::{Details, Patch, Product, ProductId};
 
-/// A product as clients see it.
+/// Converts a product for clients.
 pub fn product(product: Product) -> v1::Product {
     v1::Product {
         name: format!("products/{}", product.id),
@@ -23,13 +23,13 @@ pub fn product(product: Product) -> v1::Product {
     }
 }
 
-/// The id in `products/{product}`.
+/// Parses the id in `products/{product}`.
 pub fn product_id(field: &str, name: &str) -> Result<ProductId, RpcError> {
     let id = name.strip_prefix("products/").and_then(ProductId::parse);
     id.ok_or_else(|| invalid(field, "must be products/{product}, the product 1 to 63 of a-z, 0-9, - and _"))
 }
 
-/// The product of a create request.
+/// Parses the product of a create request.
 pub fn new_product(id: &str, wanted: v1::Product) -> Result<(ProductId, Details), RpcError> {
     let id = ProductId::parse(id).ok_or_else(|| invalid("product_id", "is not an id"))?;
     let mut violations = Violations::new();
@@ -41,13 +41,13 @@ pub fn new_product(id: &str, wanted: v1::Product) -> Result<(ProductId, Details)
         Patch { display_name: Some(display_name), description: Some(description), price: Some(price) } => {
             Ok((id, Details { display_name, description, price }))
         }
-        // Whatever is missing here was a violation above.
+        // A missing value was recorded as a violation above.
         _ => Err(RpcError::internal()),
     }
 }
 
-/// The changes of an update request: the masked fields, or without a mask those that are set. Output-only fields are
-/// ignored.
+/// Parses the changes of an update request: the masked fields, or without a mask those that are set. Output-only fields
+/// are ignored.
 pub fn patch(wanted: v1::Product, mask: Option<&FieldMask>) -> Result<Patch, RpcError> {
     let mut violations = Violations::new();
     let (mut name, mut description, mut new_price) =

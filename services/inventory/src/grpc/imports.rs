@@ -1,4 +1,5 @@
-//! `ImportProducts` and `GetImport`: rows are validated as they arrive and applied in chunks; the next rows are read when a chunk is committed.
+//! `ImportProducts` and `GetImport`: rows are validated as they arrive and applied in chunks; further rows are read
+//! once a chunk is committed.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::domain::product::ProductId;
 use crate::domain::text;
 use crate::imports::{ImportStarter, RunningImport, busy};
 
-/// Longest time that a row waits for others to share its transaction.
+/// Maximum time that a row waits for others to share its transaction.
 const GATHERING: Duration = Duration::from_millis(500);
 
 /// Imports over gRPC.
@@ -29,7 +30,7 @@ pub struct ImportApi {
 }
 
 impl ImportApi {
-    /// The service over these imports.
+    /// Creates the service with these imports.
     #[must_use]
     pub fn new(imports: ImportStarter, settings: &ImportSettings) -> Self {
         Self { imports, settings: settings.clone(), places: Semaphore::new(settings.concurrent) }
@@ -38,7 +39,8 @@ impl ImportApi {
     /// Imports a stream of rows.
     ///
     /// # Errors
-    /// The stream's, too many rows or too long a silence, another stream on the same import, or the database's.
+    /// An error of the stream; too many rows; too long without a row; another stream on the same import; or the
+    /// database's error.
     pub async fn import(&self, by: Uuid, mut rows: Streaming<ImportProductsRequest>) -> Result<v1::Import, Status> {
         let _place = self.places.try_acquire().map_err(|_| busy())?;
         let first = self.next(&mut rows).await?;
@@ -50,16 +52,16 @@ impl ImportApi {
         Ok(answer(import.complete().await?))
     }
 
-    /// An import as it stands.
+    /// The current state of an import.
     ///
     /// # Errors
-    /// There is none, or the database's.
+    /// There is no such import, or the database failed.
     pub async fn get(&self, name: &str) -> Result<v1::Import, Status> {
         let id = flotilla_rpc::name::parse("name", "imports", name)?;
         Ok(answer(self.imports.get(&id).await?))
     }
 
-    /// Takes all rows from the first on.
+    /// Reads and applies all rows, starting with the first.
     async fn take(
         &self,
         import: &mut RunningImport,
@@ -120,7 +122,7 @@ fn validate(line: i64, request: ImportProductsRequest) -> Item {
         return Err(Rejection::new(line, "", "row", Reason::MissingRow, "must be set"));
     };
     let reject = |field: &str, reason, text: String| {
-        // The report repeats what was sent, shortened if it is long.
+        // The report repeats the sent value, truncated if it is long.
         let product: String = row.product_id.chars().filter(|c| !c.is_control()).take(63).collect();
         Rejection::new(line, &product, field, reason, text)
     };
@@ -161,7 +163,7 @@ fn price(money: Option<&Money>) -> Result<Amount, (&'static str, Reason, String)
     Ok(amount)
 }
 
-/// An import as clients see it.
+/// Converts an import for clients.
 fn answer(import: Import) -> v1::Import {
     let state = match import.state {
         State::Running => v1::ImportState::Running,

@@ -1,8 +1,9 @@
-//! `WatchPrices`: a reader of the log. It has a position, not a queue: nothing is read before the client takes it.
+//! `WatchPrices`: a reader of the log. It has a position instead of a queue: nothing is read before the client takes
+//! it.
 //!
 //! A resume token names the bucket, a revision up to which all prices were sent and, within the first round, the last
-//! product sent. With a token of another bucket, or ahead of this one, all present prices are sent again. A product
-//! whose price leaves the filter is sent once more, so that no client keeps an outdated price.
+//! product sent. With a token of another bucket, or one ahead of this bucket, all current prices are sent again. A
+//! product whose price stops matching the filter is sent once more, so that no client keeps an outdated price.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,32 +25,32 @@ pub static SCHEMA: Schema = Schema {
     order: "",
 };
 
-/// What a reader has been sent.
+/// What has been sent to a reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The bucket.
     epoch: i64,
     /// All prices up to this revision of it.
     revision: u64,
-    /// Within the first round: only of products up to this id; of those after it none.
+    /// Within the first round: only prices of products up to this id have been sent.
     up_to: Option<String>,
 }
 
 impl Seen {
-    /// Whether a reader who has seen so much must still be sent this.
+    /// Whether this price must still be sent to a reader that has seen this much.
     fn lacks(&self, entry: &PriceEntry) -> bool {
         self.is_before(&entry.product) || self.epoch != entry.epoch || entry.at > self.revision
     }
 
-    /// Whether the first round has yet to come to the product.
+    /// Whether the first round hasn't reached the product yet.
     fn is_before(&self, product: &ProductId) -> bool {
         self.up_to.as_ref().is_some_and(|up_to| product.as_str() > up_to.as_str())
     }
 }
 
-/// Where a reader stands.
+/// The progress of a reader.
 enum Position {
-    /// In the round through all products, after this one; changes after the position come later.
+    /// In the first round through all products, after this one; changes after the position follow later.
     Round { after: Option<ProductId>, position: u64, end: Seen },
     /// Among the changes, after this position.
     Changes(u64),
@@ -63,12 +64,13 @@ pub struct Reader {
     query: String,
     seen: Seen,
     position: Position,
-    /// Products sent with a price that the filter let through.
+    /// Products sent with a price that matched the filter.
     inside: HashSet<ProductId>,
 }
 
 impl Reader {
-    /// A reader of what the filter lets through. `query` binds its tokens, `seen` is what an earlier one ended with.
+    /// Creates a reader of the prices that match the filter. Tokens are bound to `query`; `seen` is the state at the
+    /// end of an earlier stream.
     #[must_use]
     pub fn new(log: Arc<PriceLog>, filter: Filter, tokens: PageTokens, query: String, seen: Option<Seen>) -> Self {
         let mark = log.mark();
@@ -79,7 +81,7 @@ impl Reader {
         Self { log, filter, tokens, query, seen, position, inside: HashSet::new() }
     }
 
-    /// The prices as responses; never ends by itself.
+    /// The prices as a stream of responses; never ends by itself.
     pub fn into_stream(self) -> impl Stream<Item = Result<WatchPricesResponse, Status>> + Send + 'static {
         stream::unfold(self, |mut reader| async move {
             let response = reader.next().await;
@@ -111,7 +113,8 @@ impl Reader {
         }
     }
 
-    /// The next product of the round that the reader lacks, if this one is; nothing ends the round.
+    /// Advances the round by one product and returns its price if the reader lacks it. The round ends after the last
+    /// product.
     fn next_of_round(&mut self) -> Option<PriceEntry> {
         let Position::Round { after, position, end } = &mut self.position else { return None };
         let Some(entry) = self.log.next_product(after.as_ref(), *position) else {
@@ -122,7 +125,7 @@ impl Reader {
         let lacks = self.seen.lacks(&entry);
         if self.seen.is_before(&entry.product) {
             self.seen.up_to = Some(entry.product.to_string());
-            // A reader that was never sent a product need not learn that it is gone.
+            // A reader that never got a product need not be told that it was deleted.
             return Some(entry).filter(|entry| !entry.latest.deleted);
         }
         Some(entry).filter(|_| lacks)
@@ -135,7 +138,7 @@ impl Reader {
             "currency_code" => Some(Value::from(entry.latest.price.currency.code())),
             _ => None,
         };
-        // Without a filter there is nothing to leave, and nothing to remember.
+        // Without a filter, prices can't stop matching, so nothing needs to be remembered.
         if self.filter.condition().is_none() {
             return true;
         }

@@ -18,7 +18,7 @@ pub struct StockApi {
 }
 
 impl StockApi {
-    /// The service over this store.
+    /// Creates the service with this store.
     #[must_use]
     pub fn new(store: StockStore) -> Self {
         Self { store }

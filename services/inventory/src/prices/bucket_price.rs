@@ -1,4 +1,4 @@
-//! A price as the bucket holds it, and how a newer one is written there.
+//! The format of prices in the bucket, and writes of newer prices.
 
 use flotilla_messaging::{BucketEntry, Error as MessagingError, OpenBucket};
 use flotilla_money::{Amount, Currency};
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::PriceLog;
 use crate::domain::price::{Latest, PriceUpdate};
 
-/// Attempts at one write; each one lost means that another writer's has succeeded.
+/// Maximum attempts at one write; each lost attempt means that another writer has succeeded.
 const ATTEMPTS: usize = 16;
-/// Writes under way at once.
+/// Maximum number of concurrent writes.
 const WRITES: usize = 32;
 
 /// A price with its revision in the bucket.
@@ -18,7 +18,7 @@ const WRITES: usize = 32;
 pub struct BucketPrice {
     /// The price.
     pub latest: Latest,
-    /// The revision that brought it; later ones may have said the same.
+    /// The revision that introduced the price; later ones may have repeated it.
     pub at: u64,
 }
 
@@ -30,12 +30,12 @@ struct Value {
     deleted: bool,
     since: i64,
     seen: i64,
-    /// The revision that brought the price; 0: this one.
+    /// The revision that introduced the price; 0: this one.
     at: u64,
 }
 
 impl BucketPrice {
-    /// Reads a value that was written at `revision`; `None` if it isn't one of ours.
+    /// Parses a value that was written at `revision`; `None` if it isn't a valid price.
     #[must_use]
     pub fn read(value: &[u8], revision: u64) -> Option<Self> {
         let Value { price_minor, currency, deleted, since, seen, at } = serde_json::from_slice(value).ok()?;
@@ -44,7 +44,7 @@ impl BucketPrice {
         Some(Self { latest: Latest { price, deleted, since, seen }, at })
     }
 
-    /// The price to write after the update; `None` if it is stale. `at` is 0 where it brings another price.
+    /// The price to write after the update; `None` if the update is stale. `at` is 0 if the update changes the price.
     fn updated(found: Option<&Self>, update: &PriceUpdate) -> Option<Self> {
         let Some(found) = found else { return Some(Self { latest: Latest::first(update), at: 0 }) };
         let latest = found.latest.updated(update)?;
@@ -59,10 +59,10 @@ impl BucketPrice {
     }
 }
 
-/// Writes prices to the bucket, many at once. Returns the last revision that was written, if any was.
+/// Writes prices to the bucket concurrently. Returns the highest written revision, if there is one.
 ///
 /// # Errors
-/// The broker is away, or others write without end. Some may have been written.
+/// The broker is unavailable, or concurrent writers keep winning. Some prices may have been written.
 pub async fn write(
     bucket: &OpenBucket,
     log: &PriceLog,
@@ -72,10 +72,10 @@ pub async fn write(
     writes.buffer_unordered(WRITES).try_fold(None, |last, written| async move { Ok(last.max(written)) }).await
 }
 
-/// Writes one price. Where another writer was faster, its value is read and compared; a stale price changes nothing.
+/// Writes one price. If another writer was faster, its value is read and compared; a stale price changes nothing.
 async fn write_one(bucket: &OpenBucket, log: &PriceLog, update: &PriceUpdate) -> Result<Option<u64>, MessagingError> {
     let key = update.product.as_str();
-    // What the log knows is most often what is there.
+    // The log's entry is usually the bucket's current value.
     let (mut price, mut revision) = match log.in_bucket(bucket.created, &update.product) {
         Some((price, revision)) => (Some(price), revision),
         None => read(bucket, key).await?,

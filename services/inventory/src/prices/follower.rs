@@ -16,11 +16,11 @@ use crate::domain::price::PriceUpdate;
 use crate::domain::product::ProductId;
 use crate::storage::Catalogue;
 
-/// Prices read at once.
+/// Number of prices read at a time.
 const PAGE: u32 = 2_000;
-/// Pause after a failure; doubled up to the longest.
+/// Initial pause after a failure; it doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// Longest such pause.
+/// Maximum pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Fills the log and keeps it up to date.
@@ -31,27 +31,27 @@ pub struct PriceFollower {
     random: Arc<dyn Random>,
 }
 
-/// Takes what the bucket holds into the log, and repairs the bucket by the database.
+/// Loads the bucket's content into the log, and repairs the bucket from the database.
 struct PriceObserver {
     log: Arc<PriceLog>,
     slot: OpenBucketSlot,
     catalogue: Catalogue,
-    /// The run of the database's server against which the bucket was repaired.
+    /// The server run of the database from which the bucket was repaired.
     run: Mutex<Option<i64>>,
 }
 
-/// Why the bucket is opened again.
+/// Why the follower starts over.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
     #[error("broker: {0}")]
     Messaging(#[from] MessagingError),
     #[error("database: {0}")]
     Store(#[from] flotilla_postgres::Error),
-    #[error("the bucket has lost values and was thrown away")]
+    #[error("the bucket had lost values and was deleted")]
     Lost,
-    #[error("the bucket had prices that a restore of the database has undone and was thrown away")]
+    #[error("the bucket had prices that a restore of the database has undone, and was deleted")]
     Undone,
-    #[error("the database's server was started again, perhaps on restored data")]
+    #[error("the database server was restarted, perhaps with restored data")]
     AnotherRun,
 }
 
@@ -62,7 +62,8 @@ impl From<BrokerError> for Fault {
 }
 
 impl PriceFollower {
-    /// Follows `bucket` for `log` and puts it in `slot` while it is open; checks every `check` whether it is the same.
+    /// Follows `bucket` for `log` and puts it in `slot` while it is open; checks at the interval `check` whether it is
+    /// still the same.
     #[must_use]
     pub fn new(
         bucket: Bucket,
@@ -76,7 +77,7 @@ impl PriceFollower {
         Self { observer, bucket, check, random }
     }
 
-    /// Works until the shutdown.
+    /// Runs until the shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { observer, bucket, check, random } = self;
         let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -126,7 +127,7 @@ impl BucketObserver for PriceObserver {
     }
 
     async fn check(&self) -> Result<(), Fault> {
-        // While the database is unavailable nothing is known.
+        // While the database is unavailable its server run is unknown.
         let run = self.catalogue.server_run().await.ok();
         if run.is_some() && run != *self.run.lock() {
             return Err(Fault::AnotherRun);
@@ -136,7 +137,7 @@ impl BucketObserver for PriceObserver {
 
     fn interrupted(&self, error: &FollowError<Fault>, repeated: bool) {
         self.slot.set(None);
-        // The broker may be away for long: a warning once.
+        // The broker may be unavailable for a long time: warn once.
         if repeated {
             tracing::debug!(%error, "prices are not followed");
         } else {
@@ -158,10 +159,10 @@ impl PriceObserver {
         }
     }
 
-    /// Compares the bucket, as far as the log knows it, with the database, and writes what is missing. A bucket
-    /// with prices that a restore of the database has undone is deleted.
+    /// Compares the bucket's content known to the log with the database, and writes what is missing. A bucket with
+    /// prices that a restore of the database has undone is deleted.
     async fn repair(&self, bucket: &OpenBucket) -> Result<(), Fault> {
-        // Taken before the database is read: the database must have each of these versions, or a later one.
+        // Copied before the database is read: the database must have each of these versions, or a later one.
         let mut known = self.log.all();
         let (mut after, mut written, mut undone, mut revision) = (String::new(), 0, false, None);
         loop {

@@ -1,7 +1,7 @@
 //! A compacted log in memory: the latest price of every product, in the order in which the prices changed.
 //!
-//! Each product has one position. A price that changes moves to the end, so a reader that continues from a position
-//! reads every product that has changed since, once, however often it did.
+//! Each product has one position. A changed price moves to the end, so a reader that continues from a position reads
+//! every product that has changed since, once, however often it has changed.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,16 +19,16 @@ const NO_EPOCH: i64 = 0;
 /// The latest prices in memory.
 pub struct PriceLog {
     state: Mutex<State>,
-    /// The last position; lags behind the state and never runs ahead of it.
+    /// The last position; may lag behind the state but is never ahead of it.
     last: watch::Sender<u64>,
     loaded: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Which bucket the revisions are of: the time at which it was made.
+    /// The bucket of the revisions, identified by its creation time.
     epoch: i64,
-    /// The highest revision seen of it.
+    /// The highest revision seen in it.
     revision: u64,
     last: u64,
     products: BTreeMap<ProductId, Entry>,
@@ -39,7 +39,7 @@ struct Entry {
     latest: Latest,
     position: u64,
     epoch: i64,
-    /// The revision that brought the price.
+    /// The revision that introduced the price.
     at: u64,
     /// The revision last written.
     revision: u64,
@@ -54,9 +54,9 @@ pub struct PriceEntry {
     pub latest: Latest,
     /// Its position.
     pub position: u64,
-    /// The bucket in which it has a revision.
+    /// The bucket of the revision.
     pub epoch: i64,
-    /// That revision.
+    /// The revision.
     pub at: u64,
 }
 
@@ -78,7 +78,7 @@ impl PriceLog {
         Self { state: Mutex::default(), last: watch::Sender::new(0), loaded: watch::Sender::new(false) }
     }
 
-    /// Takes in prices read from the database.
+    /// Adds prices read from the database.
     pub fn load(&self, updates: &[PriceUpdate]) {
         let mut state = self.state.lock();
         for update in updates {
@@ -93,7 +93,7 @@ impl PriceLog {
         self.announce(state.last);
     }
 
-    /// All prices of the database have been taken in: readers are served from now on.
+    /// All prices of the database have been added: readers are served from now on.
     pub fn set_loaded(&self) {
         self.loaded.send_replace(true);
     }
@@ -104,7 +104,7 @@ impl PriceLog {
         let _ = self.loaded.subscribe().wait_for(|loaded| *loaded).await;
     }
 
-    /// From now on a bucket that was made at `epoch` is watched. What was known stays.
+    /// Starts watching a bucket that was created at `epoch`. Known prices are kept.
     pub fn begin(&self, epoch: i64) {
         let mut state = self.state.lock();
         if state.epoch != epoch {
@@ -119,19 +119,19 @@ impl PriceLog {
         state.epoch == epoch && state.revision > last
     }
 
-    /// Takes in a price of the watched bucket.
+    /// Adds a price of the watched bucket.
     pub fn observe(&self, product: &ProductId, price: BucketPrice, revision: u64) {
         let mut state = self.state.lock();
         state.revision = state.revision.max(revision);
         let known = state.products.get(product).map(|entry| entry.latest);
-        // A price that was read from the database first is newer; the bucket will follow.
+        // A price read from the database earlier is newer; the bucket will catch up.
         if known.is_none_or(|known| known.seen <= price.latest.seen) {
             state.put(product, price.latest, Some((price.at, revision)));
         }
         self.announce(state.last);
     }
 
-    /// What this bucket holds of a product, as far as it is known, with its revision.
+    /// The bucket's known entry of a product, with its revision.
     #[must_use]
     pub fn in_bucket(&self, epoch: i64, product: &ProductId) -> Option<(BucketPrice, u64)> {
         let state = self.state.lock();
@@ -146,7 +146,7 @@ impl PriceLog {
         state.products.iter().map(|(product, entry)| (product.clone(), entry.latest)).collect()
     }
 
-    /// Replaces a price that a restore of the catalogue has undone with the present one; a product that no longer
+    /// Replaces a price that a restore of the catalogue has undone with the current one; a product that no longer
     /// exists is sent as deleted. Returns whether the watched bucket still has the undone price.
     pub fn correct(&self, product: &ProductId, now: Option<&PriceUpdate>) -> bool {
         let mut state = self.state.lock();
@@ -201,7 +201,7 @@ impl Default for PriceLog {
 }
 
 impl State {
-    /// Stores a price and where the bucket holds it; one that differs moves to the end.
+    /// Stores a price and its revision in the bucket; a price that differs moves to the end.
     fn put(&mut self, product: &ProductId, latest: Latest, kept: Option<(u64, u64)>) {
         let known = self.products.get(product);
         let same = known.is_some_and(|entry| entry.latest.same(&latest));

@@ -1,11 +1,11 @@
-//! Live prices: the latest of every product in the memory of every replica.
+//! Live prices: every replica has the latest price of every product in memory.
 //!
-//! The catalogue in the database is the truth. Its events are projected by one consumer that all replicas share into
-//! the key-value bucket `prices`; each replica follows the bucket and keeps a [`PriceLog`], from which any number of
-//! readers are served. What is in the bucket is derived: it is filled from the database when it is new, was lost or has lost
-//! something. While the broker is away, the log serves the last known prices. Guarantees: an update that comes late or
-//! twice never brings an older price back; a reader costs a position in the log and no queue, so a slow one gets the
-//! latest price of a product and not those that it missed.
+//! The catalogue in the database is the source of truth. A consumer shared by all replicas projects its events into the
+//! key-value bucket `prices`; each replica follows the bucket and keeps a [`PriceLog`], which serves any number of
+//! readers. The bucket's content is derived: it is filled from the database when the bucket is new, was lost or has
+//! lost values. While the broker is unavailable, the log serves the last known prices. Guarantees: a late or duplicate
+//! update never brings back an older price; a reader has a position in the log instead of a queue, so a slow reader
+//! gets the latest price of a product and not those that it missed.
 
 mod bucket_price;
 mod follower;
@@ -17,7 +17,7 @@ pub use follower::PriceFollower;
 pub use log::{Mark, PriceEntry, PriceLog};
 pub use slot::OpenBucketSlot;
 
-/// The bucket.
+/// The name of the bucket.
 pub const BUCKET: &str = "prices";
-/// The most changes of products that one transaction takes.
+/// Maximum number of product changes per transaction.
 pub const MAX_CHANGES: usize = 256;

@@ -1,5 +1,5 @@
-//! Products. Reads go through the user role, which sees nothing but the catalogue; writes put their events in the
-//! outbox of the same transaction.
+//! Products. Reads use the user role, which sees only the catalogue; writes append their events to the outbox in the
+//! same transaction.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ use crate::domain::product::{Details, Patch, Product, ProductId};
 use crate::error::Error;
 use crate::events::products;
 
-/// What a list reads.
+/// The columns of a list.
 const LIST: Select = Select {
     columns: "id, display_name, description, price_minor, currency, version, created_at, updated_at",
     from: "products",
@@ -33,7 +33,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The catalogue in these pools.
+    /// Creates the catalogue with these pools.
     #[must_use]
     pub fn new(system: Pool, user: Pool, outbox: Outbox, ids: Ids) -> Self {
         Self { system, user, outbox, ids }
@@ -42,16 +42,16 @@ impl Catalogue {
     /// One product.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or the database's.
+    /// [`Error::NotFound`], or the database's error.
     pub async fn get(&self, id: &ProductId) -> Result<Product, Error> {
         let rows = self.user.query(include_str!("../../queries/get_product.sql"), &[&id.as_str()]).await?;
         rows.first().map(read).transpose()?.ok_or_else(|| Error::NotFound(id.clone()))
     }
 
-    /// Those of the products that exist, in the order asked.
+    /// The existing ones of these products, in the given order.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn get_all(&self, ids: &[ProductId]) -> Result<Vec<Product>, Error> {
         let wanted: Vec<&str> = ids.iter().map(ProductId::as_str).collect();
         let rows = self.user.query(include_str!("../../queries/batch_get_products.sql"), &[&wanted]).await?;
@@ -66,27 +66,27 @@ impl Catalogue {
     /// A page of products, and the token of the next.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn list(&self, page: &Page) -> Result<(Vec<Product>, String), Error> {
         let (rows, next) = flotilla_service::list::read(&self.user, page, &LIST, &[]).await?;
         let products = rows.iter().map(read).collect::<Result<_, _>>()?;
         Ok((products, next))
     }
 
-    /// At most `limit` prices by product, after `after`; those of deleted products too.
+    /// At most `limit` prices, sorted by product, after `after`; includes deleted products.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn prices(&self, after: &str, limit: u32) -> Result<Vec<PriceUpdate>, StoreError> {
         let limit = i64::from(limit);
         let rows = self.system.query(include_str!("../../queries/list_prices.sql"), &[&after, &limit]).await?;
         rows.iter().map(price_update).collect()
     }
 
-    /// The present run of the database's server.
+    /// The current server run of the database.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn server_run(&self) -> Result<i64, StoreError> {
         let rows = self.system.query(include_str!("../../queries/server_run.sql"), &[]).await?;
         let row =
@@ -94,18 +94,18 @@ impl Catalogue {
         row.get("run")
     }
 
-    /// Whether more was written to the bucket of prices than it holds.
+    /// Whether the bucket of prices has fewer revisions than were written to it.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn outran(&self, bucket: &OpenBucket) -> Result<bool, StoreError> {
         price_bucket::was_taken_back(&self.system, bucket).await
     }
 
-    /// Notes how far the bucket of prices was written.
+    /// Records the highest revision written to the bucket of prices.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn note_written(&self, bucket: &OpenBucket, revision: u64) -> Result<(), StoreError> {
         let tx = self.system.begin().await?;
         price_bucket::note(&tx, bucket, revision).await?;
@@ -115,7 +115,7 @@ impl Catalogue {
     /// Adds a product with its empty stock row.
     ///
     /// # Errors
-    /// [`Error::Exists`], or the database's.
+    /// [`Error::Exists`], or the database's error.
     pub async fn create(&self, id: &ProductId, details: &Details) -> Result<Product, Error> {
         self.write(|| async {
             let tx = self.system.begin().await?;
@@ -139,7 +139,7 @@ impl Catalogue {
     /// Changes a product. A patch that changes nothing adds no version and publishes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`], another etag, or the database's.
+    /// [`Error::NotFound`], another etag, or the database's error.
     pub async fn update(&self, id: &ProductId, tag: &str, patch: &Patch) -> Result<Product, Error> {
         self.write(|| async {
             let tx = self.system.begin().await?;
@@ -171,10 +171,10 @@ impl Catalogue {
         .await
     }
 
-    /// Takes a product out of the catalogue.
+    /// Deletes a product from the catalogue.
     ///
     /// # Errors
-    /// [`Error::NotFound`], another etag, or the database's.
+    /// [`Error::NotFound`], another etag, or the database's error.
     pub async fn delete(&self, id: &ProductId, tag: &str) -> Result<(), Error> {
         self.write(|| async {
             let tx = self.system.begin().await?;
@@ -188,15 +188,15 @@ impl Catalogue {
         .await
     }
 
-    /// Runs a transaction and retries what may succeed. A commit of unknown outcome isn't retried: the retry would
-    /// mistake its own product or version for another caller's.
+    /// Runs a transaction and retries it where that may succeed. A commit of unknown outcome isn't retried: the retry
+    /// would mistake its own product or version for another caller's.
     async fn write<T, F, Fut>(&self, op: F) -> Result<T, Error>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
         let done = retry_unless_unknown(patience(), op).await;
-        // After a failure too: a commit of unknown outcome may have left events.
+        // Also after a failure: a commit of unknown outcome may have appended events.
         self.outbox.wake();
         done
     }
@@ -215,7 +215,7 @@ async fn locked(tx: &Tx, id: &ProductId) -> Result<Option<Product>, StoreError> 
     row.as_ref().map(read).transpose()
 }
 
-/// The product, if it exists as the client knows it.
+/// The product, if it exists and matches the client's etag.
 fn as_known(product: Option<Product>, id: &ProductId, tag: &str) -> Result<Product, Error> {
     let product = product.ok_or_else(|| Error::NotFound(id.clone()))?;
     etag::check(tag, product.version, etag::time(product.updated_at))?;
@@ -226,10 +226,10 @@ fn broken(what: &str) -> StoreError {
     StoreError::new(ErrorKind::Other, format!("a product row has a bad {what}"))
 }
 
-/// The prices of those of the products that the catalogue has, deleted ones included.
+/// The prices of those products that the catalogue has, including deleted ones.
 ///
 /// # Errors
-/// The database's.
+/// The database's error.
 pub async fn prices_of(tx: &Tx, products: &BTreeSet<ProductId>) -> Result<Vec<PriceUpdate>, StoreError> {
     let ids: Vec<&str> = products.iter().map(ProductId::as_str).collect();
     let rows = tx.query(include_str!("../../queries/prices_of_products.sql"), &[&ids]).await?;
@@ -250,7 +250,7 @@ fn price_update(row: &Row) -> Result<PriceUpdate, StoreError> {
     Ok(PriceUpdate { product: id(row)?, price: price(row)?, deleted, version })
 }
 
-/// Reads a product's row.
+/// Parses a product's row.
 pub(super) fn read(row: &Row) -> Result<Product, StoreError> {
     Ok(Product {
         id: id(row)?,

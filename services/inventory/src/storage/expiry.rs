@@ -5,22 +5,22 @@ use std::time::Duration;
 use flotilla_postgres::{Error, Pool, Tx};
 use uuid::Uuid;
 
-/// How far back each sweep looks again. No transaction that makes reservations lasts that long.
+/// The overlap of consecutive sweeps. No transaction that creates reservations lasts that long.
 const OVERLAP: Duration = Duration::from_secs(60);
 
-/// Waits between notices of one hold; doubled from the first up to the longest.
+/// Waits between notices of one hold; they double from the first up to the maximum.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
-    /// After the first notice.
+    /// The wait after the first notice.
     pub first: Duration,
-    /// At most.
+    /// The maximum wait.
     pub longest: Duration,
 }
 
-/// Notes the holds that have become overdue since the last sweep, and forgets those that have ended.
+/// Records the holds that have become overdue since the last sweep, and removes those that have ended.
 ///
 /// # Errors
-/// The database's.
+/// The database's error.
 pub async fn sweep(pool: &Pool, hold: Duration) -> Result<(), Error> {
     let seconds = [hold.as_secs_f64(), OVERLAP.as_secs_f64()];
     pool.query(include_str!("../../queries/sweep_overdue.sql"), &[&seconds[0], &seconds[1]]).await?;
@@ -32,7 +32,7 @@ pub async fn sweep(pool: &Pool, hold: Duration) -> Result<(), Error> {
 /// their next one.
 ///
 /// # Errors
-/// The database's.
+/// The database's error.
 pub async fn take_due(tx: &Tx, limit: u32, backoff: Backoff) -> Result<Vec<(Uuid, i32)>, Error> {
     let rows = tx
         .query(

@@ -1,5 +1,5 @@
-//! Imports: a chunk of rows takes effect in one transaction with its events and with the import's progress, so that
-//! neither is ever ahead of the other.
+//! Imports: a chunk of rows is applied in one transaction with its events and the import's progress, so that they
+//! always agree.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::domain::product::{Details, Product, ProductId};
 use crate::error::Error;
 use crate::events::products;
 
-/// The stream that works on an import, and how far it has come.
+/// A stream that runs an import, and its progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The import.
     pub id: String,
     /// The stream.
     pub run: Uuid,
-    /// Rows accounted for.
+    /// Number of processed rows.
     pub received: i64,
 }
 
@@ -36,7 +36,7 @@ pub struct Imports {
 }
 
 impl Imports {
-    /// The imports in this pool. A stream without activity for `lost_after` counts as broken off.
+    /// Creates the imports with this pool. A stream without activity for `lost_after` counts as interrupted.
     #[must_use]
     pub fn new(pool: Pool, outbox: Outbox, ids: Ids, lost_after: Duration) -> Self {
         Self { pool, outbox, ids, lost_after }
@@ -45,7 +45,7 @@ impl Imports {
     /// Begins an import; an ended one with the same id starts again.
     ///
     /// # Errors
-    /// [`Error::ImportRunning`], or the database's.
+    /// [`Error::ImportRunning`], or the database's error.
     pub async fn begin(&self, id: Option<String>, by: Uuid) -> Result<Run, Error> {
         let run = self.ids.next();
         let id = id.unwrap_or_else(|| run.to_string());
@@ -64,10 +64,10 @@ impl Imports {
         .await
     }
 
-    /// Applies rows that follow what the run has accounted for. Applying the same rows again changes nothing.
+    /// Applies the rows that follow the run's processed rows. Applying the same rows again changes nothing.
     ///
     /// # Errors
-    /// [`Error::ImportTaken`], or the database's.
+    /// [`Error::ImportTaken`], or the database's error.
     pub async fn apply(&self, run: &mut Run, items: &[Item]) -> Result<(), Error> {
         if items.is_empty() {
             return Ok(());
@@ -108,7 +108,7 @@ impl Imports {
             let columns = Columns::of(judged.made.iter());
             let rows = columns.run(tx, include_str!("../../queries/insert_products.sql")).await?;
             if rows.len() != judged.made.len() {
-                // Another call added one in the meantime: the rows are validated again.
+                // Another call has added one of the products in the meantime: the rows are planned again.
                 return Err(StoreError::new(ErrorKind::Conflict, "a product was added by another call"));
             }
             for product in rows {
@@ -125,10 +125,10 @@ impl Imports {
         Ok(events)
     }
 
-    /// Ends a run and returns the import; `None` if the run no longer works on it.
+    /// Ends a run and returns the import; `None` if another run has taken it over.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn end(&self, run: &Run, state: State) -> Result<Option<Import>, Error> {
         let sql = include_str!("../../queries/end_import.sql");
         let rows =
@@ -136,10 +136,10 @@ impl Imports {
         if rows.is_empty() { Ok(None) } else { self.get(&run.id).await.map(Some) }
     }
 
-    /// An import as it stands.
+    /// The current state of an import.
     ///
     /// # Errors
-    /// [`Error::NoImport`], or the database's.
+    /// [`Error::NoImport`], or the database's error.
     pub async fn get(&self, id: &str) -> Result<Import, Error> {
         let lost_after = self.lost_after.as_secs_f64();
         let imports = self.pool.query(include_str!("../../queries/get_import.sql"), &[&id, &lost_after]).await?;

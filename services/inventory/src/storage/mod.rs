@@ -1,4 +1,4 @@
-//! Inventory's SQL. Every statement is a file of `queries/`; rows are locked in the order of their keys.
+//! Inventory's SQL. Each statement is a file in `queries/`; rows are locked in the order of their keys.
 
 pub(crate) mod catalogue;
 mod expiry;
@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use flotilla_rpc::Deadline;
 
-/// Longest time in which a call's transaction is repeated, where the call has no deadline.
+/// Maximum time to retry a transaction of a call without a deadline.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a call's transaction may be repeated.
+/// How long a call's transaction may be retried.
 fn patience() -> Duration {
     Deadline::at_most(PATIENCE)
 }

@@ -1,5 +1,5 @@
-//! How far the bucket of prices was written, as the database knows it: by that a bucket is recognised that was taken back to an
-//! earlier time, together with the disk of the broker, and whose revisions would be given out once more.
+//! The highest revision written to the bucket of prices, recorded in the database. It reveals a bucket that was reset
+//! to an earlier state with the broker's disk and would therefore assign the same revisions again.
 
 use flotilla_messaging::OpenBucket;
 use flotilla_postgres::{Error, Pool, Tx};
@@ -7,10 +7,11 @@ use flotilla_postgres::{Error, Pool, Tx};
 const NOTE: &str = include_str!("../../queries/note_price_bucket.sql");
 const GET: &str = include_str!("../../queries/get_price_bucket.sql");
 
-/// Notes, that the bucket was written up to `revision`; for changes, in the transaction that acknowledges them.
+/// Records that the bucket was written up to `revision`. For changes, this happens in the transaction of their inbox
+/// rows.
 ///
 /// # Errors
-/// The database's.
+/// The database's error.
 pub async fn note(tx: &Tx, bucket: &OpenBucket, revision: u64) -> Result<(), Error> {
     tx.execute(NOTE, &[&bucket.created, &i64::try_from(revision).unwrap_or(i64::MAX)]).await.map(drop)
 }
@@ -18,7 +19,7 @@ pub async fn note(tx: &Tx, bucket: &OpenBucket, revision: u64) -> Result<(), Err
 /// Whether the bucket holds less than was written to it.
 ///
 /// # Errors
-/// The database's.
+/// The database's error.
 pub async fn was_taken_back(pool: &Pool, bucket: &OpenBucket) -> Result<bool, Error> {
     let rows = pool.query(GET, &[&bucket.created]).await?;
     let noted: Option<i64> = rows.first().map(|row| row.get("revision")).transpose()?;

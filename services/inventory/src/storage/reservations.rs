@@ -1,5 +1,5 @@
-//! A batch's reservations and stock: two locking statements open the book, three writing ones close it, however many
-//! commands the batch has.
+//! A batch's reservations and stock: two statements lock its rows and three write them, however many commands the batch
+//! has.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use crate::domain::product::ProductId;
 use crate::domain::reservation::{Command, Lines, Rejection, Reservation, State};
 use crate::domain::stock::Level;
 
-/// Locks the rows that the commands may touch, reservations before stock, each in the order of its keys.
+/// Locks the rows that the commands may change: reservations before stock, each in the order of their keys.
 ///
 /// # Errors
-/// The database's, or a row that makes no sense.
+/// The database's error, or an invalid row.
 pub async fn open_book(tx: &Tx, commands: &[Command], hold: Duration) -> Result<Book, Error> {
     let orders: Vec<Uuid> = commands.iter().map(Command::order).collect::<BTreeSet<_>>().into_iter().collect();
     let (rows, clock) = try_join(
@@ -63,11 +63,11 @@ async fn lock_stock(tx: &Tx, products: &[&str]) -> Result<HashMap<ProductId, Loc
     Ok(stock)
 }
 
-/// Writes what the batch changed.
+/// Writes the changes of the batch.
 ///
 /// # Errors
-/// The database's; [`ErrorKind::Conflict`] when another batch made one of the reservations meanwhile: the whole batch
-/// is to be repeated then.
+/// The database's error; [`ErrorKind::Conflict`] if another batch has inserted one of the reservations meanwhile: then
+/// the whole batch must be retried.
 pub async fn write_changes(tx: &Tx, changes: &Changes) -> Result<(), Error> {
     try_join3(insert(tx, &changes.made), move_on(tx, &changes.moved), write_levels(tx, changes)).await?;
     Ok(())
@@ -112,7 +112,7 @@ async fn insert(tx: &Tx, made: &[Reservation]) -> Result<(), Error> {
     if inserted == made.len() as u64 {
         return Ok(());
     }
-    // There was no row to lock when the book was opened, so nothing kept another replica from making one.
+    // There was no row to lock when the book was created, so another replica may have inserted one.
     Err(Error::new(ErrorKind::Conflict, "another batch reserved for the same order"))
 }
 
@@ -169,7 +169,7 @@ fn rejection_name(rejection: Rejection) -> Option<&'static str> {
     match rejection {
         Rejection::OutOfStock => Some("out_of_stock"),
         Rejection::UnknownProduct => Some("unknown_product"),
-        // Said of a tombstone or a released hold; never stored.
+        // Derived from a tombstone or a released hold; never stored.
         Rejection::Released => None,
     }
 }

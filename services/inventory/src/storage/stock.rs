@@ -1,4 +1,4 @@
-//! Stock as operators see and adjust it.
+//! The stock that operators read and adjust.
 
 use flotilla_postgres::{Error as StoreError, Pool, Row, retry};
 use futures::future::try_join;
@@ -15,32 +15,32 @@ pub struct StockStore {
     system: Pool,
 }
 
-/// An adjustment as asked for.
+/// A requested adjustment.
 #[derive(Debug, Clone)]
 pub struct Adjustment {
-    /// Of this product.
+    /// The product.
     pub product: ProductId,
-    /// Key that makes a repeat count once.
+    /// The idempotency key.
     pub request_id: String,
-    /// Units to add; negative takes away.
+    /// Units to add; negative to remove units.
     pub delta: i64,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// By whom.
+    /// The operator.
     pub by: Uuid,
 }
 
 impl StockStore {
-    /// The stock in this database.
+    /// Creates the stock with this database.
     #[must_use]
     pub fn new(system: Pool) -> Self {
         Self { system }
     }
 
-    /// The stock of a product, also of one that was taken out of the catalogue.
+    /// The stock of a product, including one that was deleted from the catalogue.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or the database's.
+    /// [`Error::NotFound`], or the database's error.
     pub async fn get(&self, product: &ProductId) -> Result<Level, Error> {
         let rows = self.system.query(include_str!("../../queries/get_stock.sql"), &[&product.as_str()]).await?;
         rows.first().map(read).transpose()?.ok_or_else(|| Error::NotFound(product.clone()))
@@ -50,7 +50,7 @@ impl StockStore {
     /// same.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::KeyReused`], [`Error::Adjust`], or the database's.
+    /// [`Error::NotFound`], [`Error::KeyReused`], [`Error::Adjust`], or the database's error.
     pub async fn adjust(&self, adjustment: &Adjustment) -> Result<Level, Error> {
         retry(patience(), || self.adjust_once(adjustment)).await
     }
@@ -63,7 +63,7 @@ impl StockStore {
         let Some(before) = row.as_ref().map(read).transpose()? else {
             return tx.rollback_with(Error::NotFound(product.clone())).await;
         };
-        // Read after the lock: a transaction that used the key before this one has committed.
+        // Read after the lock: an earlier transaction with the same key has committed by now.
         let earlier = tx.query_opt(include_str!("../../queries/find_adjustment.sql"), &[&id, request_id]).await?;
         let answer = match &earlier {
             Some(row) => {
