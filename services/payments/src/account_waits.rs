@@ -1,7 +1,8 @@
-//! Waiting for accounts that are about to open: a user may act before the event of their sign-up has come through.
+//! Waits for accounts that are about to open: a user may make a call before the event of their sign-up has been
+//! consumed.
 //!
-//! One task looks all awaited accounts up with one statement, so that many new users cost no more than
-//! one of them. There are never more waits than calls in flight, which the server bounds.
+//! One task looks up all awaited accounts with one statement, so that many new users cost no more than one. There are
+//! never more waits than concurrent calls, which the server limits.
 
 use std::{
     collections::HashMap,
@@ -24,31 +25,31 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// Accounts that calls wait for.
 pub struct AccountWaits {
     accounts: Accounts,
-    /// Open as long as a call holds its end; cancelled once the account is there.
+    /// Kept while a call waits for it; cancelled once the account exists.
     waiting: Mutex<HashMap<Uuid, Weak<CancellationToken>>>,
     begun: Notify,
     hinted: Notify,
 }
 
 impl AccountWaits {
-    /// Over the table of accounts; waits end only while [`run`](Self::run) runs.
+    /// Creates the waits on the table of accounts; they end only while [`run`](Self::run) is running.
     pub fn new(accounts: Accounts) -> Self {
         Self { accounts, waiting: Mutex::default(), begun: Notify::new(), hinted: Notify::new() }
     }
 
-    /// Waits until the account is there, at most for `patience`; returns whether it is.
+    /// Waits until the account exists, at most for `patience`; returns whether it does.
     pub async fn wait(&self, customer: Uuid, patience: Duration) -> bool {
         let latch = self.join(customer);
         self.begun.notify_one();
         tokio::time::timeout(patience, latch.cancelled()).await.is_ok()
     }
 
-    /// Hints that a transaction of this process is opening accounts.
+    /// Signals that a transaction of this process is opening accounts.
     pub fn hint(&self) {
         self.hinted.notify_one();
     }
 
-    /// Looks awaited accounts up until `shutdown`.
+    /// Looks up awaited accounts until `shutdown`.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(self.begun.notified()).await.is_some() {
             if shutdown.run_until_cancelled(self.look()).await.is_none() {
@@ -57,7 +58,7 @@ impl AccountWaits {
         }
     }
 
-    /// Looks accounts up until no call waits any more.
+    /// Looks up accounts until no call waits any more.
     async fn look(&self) {
         let mut pause = LONGEST_PAUSE;
         loop {
@@ -81,7 +82,7 @@ impl AccountWaits {
         }
     }
 
-    /// What calls still wait for, sorted; abandoned waits are dropped.
+    /// The accounts that calls still wait for, sorted; abandoned waits are dropped.
     fn wanted(&self) -> Vec<Uuid> {
         let mut waiting = self.waiting.lock();
         waiting.retain(|_, latch| latch.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! Payments' errors, and their form for clients.
+//! Payments' errors, and their conversion for clients.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::TopUpRefusal;
 
-/// Any failure of a call.
+/// The failure of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such account, or none that the caller may see.
@@ -17,13 +17,13 @@ pub enum Error {
     /// The account of a new user didn't open within the call's deadline.
     #[error("account is not open yet")]
     NotYet(Uuid),
-    /// Money wasn't added.
+    /// The top-up was refused.
     #[error("top-up refused: {1:?}")]
     TopUp(Uuid, TopUpRefusal),
-    /// The queue of the group commit.
+    /// The group commit refused the request.
     #[error(transparent)]
     Queue(#[from] flotilla_postgres::Refused),
-    /// An error that is a client's already.
+    /// An error that is already in the form for clients.
     #[error(transparent)]
     Rpc(#[from] RpcError),
     /// The database failed.

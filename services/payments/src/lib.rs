@@ -2,9 +2,9 @@
 //!
 //! Owns the tables `accounts`, `transfers`, `postings` and `charges` and the stream `PAYMENTS`
 //! (`flotilla.payments.events`: `PaymentCharged`, `PaymentDeclined`, `PaymentRefunded`, `AccountToppedUp`). Consumes
-//! `ChargePayment` and `RefundPayment` of orders and the user events of identity. Guarantees: postings of a transfer sum
-//! to zero; no customer's balance goes below zero; an order is charged at most once, and never after its refund; a
-//! top-up counts once for its request id.
+//! `ChargePayment` and `RefundPayment` from orders and the user events from identity. Guarantees: the postings of a
+//! transfer sum to zero; no customer's balance goes below zero; an order is charged at most once, and never after its
+//! refund; a top-up is applied once per request id.
 
 pub mod account_waits;
 pub mod config;
@@ -87,7 +87,7 @@ impl Service for Payments {
     }
 }
 
-/// All migrations, in their order, each set with the name of its history table.
+/// All migrations in order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Migrations {
     migrations_with(embedded::migrations::runner())

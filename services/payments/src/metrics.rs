@@ -1,6 +1,6 @@
 //! The counters of charges, refunds and top-ups.
 //!
-//! Decisions are counted after the commit that holds them: neither a repeat nor a rollback counts twice.
+//! Decisions are counted after their commit, so that duplicates and rollbacks aren't counted twice.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
@@ -42,10 +42,10 @@ impl Decisions {
 }
 
 impl Metrics {
-    /// Registers them.
+    /// Registers the counters.
     ///
     /// # Errors
-    /// They are registered already.
+    /// The registry already has them.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let options = Opts::new("flotilla_payments_decisions_total", "Decisions on charges, refunds and top-ups");
         let decisions = IntCounterVec::new(options, &["kind", "outcome"])?;
@@ -61,7 +61,7 @@ impl Metrics {
         })
     }
 
-    /// Counts what a committed batch decided.
+    /// Counts the results of a committed batch.
     pub fn decided(&self, decisions: Decisions) {
         self.paid.inc_by(decisions.paid);
         self.declined.inc_by(decisions.declined);

@@ -1,4 +1,4 @@
-//! Top-ups by group commit: many operators' calls, one transaction, each with its own outcome.
+//! Top-ups by group commit: concurrent calls share one transaction, each with its own outcome.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -17,21 +17,21 @@ use crate::{
     storage,
 };
 
-/// How long a batch tries while the database is away.
+/// How long a batch is retried while the database is unavailable.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// One writer keeps hot accounts from waiting for each other.
 fn sizes() -> GroupCommitSettings {
     GroupCommitSettings { max_batch: 256.into(), queue: 1_024, writers: 1 }
 }
 
-/// The callers' end.
+/// The callers' side.
 #[derive(Clone)]
 pub struct TopUps {
     queue: GroupCommit<TopUp, (), Error>,
 }
 
 impl TopUps {
-    /// Over the system role's pool; nothing is done unless the driver runs.
+    /// Creates the top-ups with the system role's pool; nothing is applied until the driver runs.
     pub fn new(pool: Pool, outbox: Outbox, ids: Ids, metrics: Metrics) -> (Self, GroupCommitDriver) {
         let writer = Writer { pool, outbox, ids, metrics };
         let (queue, driver) = GroupCommit::new(sizes(), move |batch| {
@@ -41,10 +41,10 @@ impl TopUps {
         (Self { queue }, driver)
     }
 
-    /// Adds money once for each (customer, request id).
+    /// Adds money once per (customer, request id).
     ///
     /// # Errors
-    /// A refusal, a full queue, or the database's.
+    /// A refusal, a full queue, or the database's error.
     pub async fn submit(&self, top_up: TopUp) -> Result<(), Error> {
         self.queue.submit(top_up.customer, top_up).await
     }
@@ -82,7 +82,7 @@ impl Writer {
             batch.iter().map(|top_up| (top_up.customer, top_up.request_id.as_str())).unzip();
         let tx = self.pool.begin().await?;
         let accounts = storage::lock_accounts(&tx, &customers).await?;
-        // After the locks: what another replica has added under the same keys is seen now.
+        // Read after the locks, so that top-ups by other replicas with the same keys are visible.
         let known = storage::find_top_ups(&tx, &keys.0, &keys.1).await?;
         let (outcomes, entries) = self.decide(batch, accounts, known);
         if entries.transfers.is_empty() {

@@ -5,28 +5,28 @@ use std::time::{Duration, SystemTime};
 use flotilla_money::Currency;
 use uuid::Uuid;
 
-/// The largest balance that a top-up may lead to, in minor units. Far below 64 bits, so that no
-/// sequence of refunds comes near an overflow.
+/// The largest balance that a top-up may lead to, in minor units. Far below 64 bits, so that no sequence of refunds can
+/// cause an overflow.
 pub const MAX_BALANCE_MINOR: i64 = 1_000_000_000_000_000;
 
-/// How long after a user's creation the account may still be on its way.
+/// How long after a user's creation the account may still be missing.
 const OPENING: Duration = Duration::from_secs(60);
 
 /// A customer's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The user whose account it is; also its id.
+    /// The owner; also the account's id.
     pub customer: Uuid,
-    /// The only currency that it takes.
+    /// The account's only currency.
     pub currency: Currency,
     /// Balance in minor units; never negative.
     pub balance_minor: i64,
-    /// Whether the user was deleted: nothing is charged or added any more, refunds still arrive.
+    /// Whether the user was deleted: charges and top-ups are refused, refunds are still booked.
     pub closed: bool,
 }
 
-/// Whether the account of an unknown `customer` may yet open: user ids are UUIDv7, so a young one
-/// can belong to a sign-up whose event is still on its way, and an old one can't.
+/// Whether the missing account of `customer` may still open: user ids are UUIDv7, so a recent one can belong to a
+/// sign-up whose event is still in transit, and an old one can't.
 #[must_use]
 pub fn may_still_open(customer: Uuid, now: SystemTime) -> bool {
     let Some((seconds, nanos)) = customer.get_timestamp().map(|timestamp| timestamp.to_unix()) else { return false };
@@ -36,7 +36,7 @@ pub fn may_still_open(customer: Uuid, now: SystemTime) -> bool {
     let created = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
     match now.duration_since(created) {
         Ok(age) => age < OPENING,
-        // A clock that is a little behind identity's.
+        // Tolerates a clock that is slightly behind identity's.
         Err(ahead) => ahead.duration() < OPENING,
     }
 }

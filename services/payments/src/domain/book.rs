@@ -1,5 +1,5 @@
-//! The book of one batch: the locked accounts and charges, the decisions made over them in message
-//! order, and the rows that come of it.
+//! The book of one batch: the locked accounts and charges, the decisions about them in message order, and the resulting
+//! rows.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use super::{
     transfer::{Transfer, TransferKind},
 };
 
-/// Why a refund can't be decided: a broken command or ledger, which needs an operator.
+/// Why a refund can't be decided: the command or the ledger is inconsistent, which needs an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRefund {
-    /// The command names another customer than the one who was charged.
+    /// The command names a customer other than the one who was charged.
     #[error("the order was charged to another customer")]
     OtherCustomer,
     /// The account of a charged order does not exist.
     #[error("the charged account does not exist")]
     NoAccount,
-    /// The balance would leave 64 bits.
+    /// The balance would exceed 64 bits.
     #[error("the balance would leave 64 bits")]
     Overflow,
 }
@@ -30,18 +30,18 @@ pub enum BadRefund {
 /// Money that an operator adds to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopUp {
-    /// Whose account.
+    /// The owner of the account.
     pub customer: Uuid,
-    /// The key that makes a repeat count once.
+    /// The idempotency key.
     pub request_id: String,
-    /// How much; positive.
+    /// The amount; positive.
     pub amount: Amount,
 }
 
-/// Why money isn't added.
+/// Why a top-up is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopUpRefusal {
-    /// There is no such account, or not yet.
+    /// The account doesn't exist, or not yet.
     UnknownAccount,
     /// The user was deleted.
     Closed,
@@ -53,7 +53,7 @@ pub enum TopUpRefusal {
     TooLarge,
 }
 
-/// A locked row, and whether it has to be written.
+/// A locked row, and whether it must be written.
 struct LockedRow<T> {
     row: T,
     changed: bool,
@@ -65,14 +65,14 @@ impl<T> LockedRow<T> {
     }
 }
 
-/// What a batch writes; sorted where rows are locked by it.
+/// The rows that a batch writes; sorted if they are locked in that order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Entries {
     /// Customers with their new balances, sorted.
     pub balances: Vec<(Uuid, i64)>,
-    /// Charges that weren't there before, sorted by order.
+    /// New charges, sorted by order.
     pub opened: Vec<Charge>,
-    /// Charges that were there and changed, sorted by order.
+    /// Changed charges, sorted by order.
     pub changed: Vec<Charge>,
     /// New transfers, in the order of the decisions.
     pub transfers: Vec<Transfer>,
@@ -89,7 +89,7 @@ pub struct Book<'ids> {
 }
 
 impl<'ids> Book<'ids> {
-    /// Opens the book over all locked rows that the batch may touch. `ids` makes the transfers' ids.
+    /// Creates the book with all locked rows that the batch may change. `ids` generates the transfers' ids.
     pub fn open(
         ids: &'ids dyn Fn() -> Uuid,
         accounts: impl IntoIterator<Item = Account>,
@@ -106,19 +106,19 @@ impl<'ids> Book<'ids> {
         }
     }
 
-    /// Whether an order's charge was decided before, and is answered by that.
+    /// Whether an order's charge was decided before and gets the recorded result.
     #[must_use]
     pub fn knows(&self, order: Uuid) -> bool {
         self.find(order).is_some()
     }
 
-    /// Whether an order's refund was carried out before, and is answered by that.
+    /// Whether an order's refund was carried out before and gets the recorded result.
     #[must_use]
     pub fn is_refunded(&self, order: Uuid) -> bool {
         self.find(order).is_some_and(|known| matches!(known.state, ChargeState::Refunded | ChargeState::Tombstone))
     }
 
-    /// Takes an order's total from its customer's account, once for each order.
+    /// Takes an order's total from its customer's account, once per order.
     pub fn charge(&mut self, order: Uuid, customer: Uuid, amount: Amount) -> Charged {
         if let Some(known) = self.find(order) {
             return known.answer_to_charge();
@@ -142,7 +142,7 @@ impl<'ids> Book<'ids> {
         answer
     }
 
-    /// Declines an order's charge for a reason that isn't in the book; one that is decided already stays as it is.
+    /// Declines an order's charge for a reason outside the book; a charge that was already decided is left unchanged.
     pub fn decline(&mut self, order: Uuid, customer: Uuid, amount: Amount, reason: PaymentDecline) -> Charged {
         if let Some(known) = self.find(order) {
             return known.answer_to_charge();
@@ -160,10 +160,10 @@ impl<'ids> Book<'ids> {
         answer
     }
 
-    /// Gives an order's money back; leaves a tombstone where nothing is known of the order.
+    /// Refunds an order; leaves a tombstone if the order is unknown.
     ///
     /// # Errors
-    /// [`BadRefund`] where the command or the ledger is broken.
+    /// [`BadRefund`] if the command or the ledger is inconsistent.
     pub fn refund(&mut self, order: Uuid, customer: Uuid) -> Result<Refunded, BadRefund> {
         let Some(mut charge) = self.find(order).cloned() else {
             let state = ChargeState::Tombstone;
@@ -186,10 +186,10 @@ impl<'ids> Book<'ids> {
         Ok(answer)
     }
 
-    /// Adds money to an account, once for each (customer, request id); returns the account as it then stands.
+    /// Adds money to an account, once per (customer, request id); returns the updated account.
     ///
     /// # Errors
-    /// [`TopUpRefusal`] is the reason.
+    /// [`TopUpRefusal`].
     pub fn top_up(&mut self, top_up: TopUp) -> Result<Account, TopUpRefusal> {
         let TopUp { customer, request_id, amount } = top_up;
         let account = self.accounts.get_mut(&customer).ok_or(TopUpRefusal::UnknownAccount)?;
@@ -215,7 +215,7 @@ impl<'ids> Book<'ids> {
         Ok(account)
     }
 
-    /// Closes the book: what has to be written.
+    /// Closes the book and returns the rows to write.
     #[must_use]
     pub fn close(self) -> Entries {
         Entries {
@@ -240,7 +240,7 @@ impl<'ids> Book<'ids> {
 
     /// Lowers a balance, or returns the reason why it can't.
     fn take(&mut self, customer: Uuid, amount: Amount) -> Result<(), PaymentDecline> {
-        // A user's account that isn't open yet holds nothing.
+        // An account that isn't open yet has no money.
         let account = self.accounts.get_mut(&customer).ok_or(PaymentDecline::InsufficientFunds)?;
         if account.row.closed {
             return Err(PaymentDecline::AccountClosed);

@@ -1,17 +1,17 @@
-//! What is known of an order's payment: one record for one order, the key that makes it charged once.
+//! The record of an order's payment: one per order, keyed by the order, so that an order is charged once.
 
 use flotilla_money::Amount;
 use flotilla_proto::payments::v1::PaymentDecline;
 use uuid::Uuid;
 
-/// Where an order's payment stands.
+/// The state of an order's payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChargeState {
     /// The money was taken.
     Charged,
     /// Nothing was taken, for a reason; nothing ever will be.
     Declined(PaymentDecline),
-    /// The money was taken and given back.
+    /// The money was taken and refunded.
     Refunded,
     /// The refund came first: a late charge is refused.
     Tombstone,
@@ -22,31 +22,31 @@ pub enum ChargeState {
 pub struct Charge {
     /// The order; the key.
     pub order: Uuid,
-    /// Whose account.
+    /// The owner of the account.
     pub customer: Uuid,
-    /// Where it stands.
+    /// The state.
     pub state: ChargeState,
-    /// The amount of the command; none on a tombstone.
+    /// The amount in the command; `None` for a tombstone.
     pub amount: Option<Amount>,
     /// The transfer that took the money.
     pub charge_transfer: Option<Uuid>,
-    /// The transfer that gave it back.
+    /// The transfer that refunded the money.
     pub refund_transfer: Option<Uuid>,
 }
 
-/// The answer to a charge.
+/// The reply to a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charged {
-    /// The order is paid, with this amount.
+    /// The order was paid with this amount.
     Paid(Amount),
     /// Nothing was charged, and nothing will be for this order.
     Declined(PaymentDecline),
 }
 
-/// The answer to a refund: the order has no money of the customer any more.
+/// The reply to a refund: no money is taken for the order any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refunded {
-    /// What was given back, where something had been charged.
+    /// The refunded amount, if something had been charged.
     pub returned: Option<Amount>,
 }
 
@@ -61,13 +61,13 @@ impl Charge {
         }
     }
 
-    /// The amount that a refund has to give back now, where there is any.
+    /// The amount that a refund must return now, if any.
     #[must_use]
     pub fn outstanding(&self) -> Option<Amount> {
         self.amount.filter(|_| self.state == ChargeState::Charged)
     }
 
-    /// What a refund of this order is answered once nothing is outstanding.
+    /// The reply to a refund of this order once nothing is outstanding.
     #[must_use]
     pub fn answer_to_refund(&self) -> Refunded {
         Refunded { returned: self.amount.filter(|_| self.state == ChargeState::Refunded) }

@@ -1,8 +1,8 @@
-//! The rules of money: accounts, transfers, and what becomes of a charge, a refund and a top-up.
+//! The rules of money: accounts, transfers, charges, refunds and top-ups.
 //!
-//! Pure: rows come in locked, decisions go out as rows to write. No I/O, no clock, no ids of its own.
-//! Guarantees, as properties in `properties.rs`: the postings of a transfer sum to zero, no customer's
-//! balance goes below zero, an order is charged at most once and never after its refund.
+//! Pure: the input is locked rows, the output is rows to write. No I/O, no clock, no ids of its own. Guarantees, as
+//! properties in `properties.rs`: the postings of a transfer sum to zero, no customer's balance goes below zero, an
+//! order is charged at most once and never after its refund.
 
 pub mod account;
 pub mod book;

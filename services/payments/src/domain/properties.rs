@@ -1,4 +1,4 @@
-//! The ledger under random traffic: top-ups, charges and refunds in any order, repeated at will, cut
+//! Property tests of the ledger with random traffic: top-ups, charges and refunds in any order, repeated, and split
 //! into batches anywhere.
 
 use std::{
@@ -45,12 +45,12 @@ fn customer_id(index: u8) -> Uuid {
     Uuid::from_u128(0x1000 + u128::from(index))
 }
 
-/// An order always is of the same customer.
+/// An order always belongs to the same customer.
 fn order_id(order: u8) -> (Uuid, Uuid) {
     (Uuid::from_u128(0x2000 + u128::from(order)), customer_id(order % CUSTOMERS))
 }
 
-/// What the tables would hold.
+/// The rows that the tables would contain.
 struct Tables {
     accounts: BTreeMap<Uuid, Account>,
     charges: BTreeMap<Uuid, Charge>,
@@ -96,7 +96,7 @@ impl Tables {
     }
 }
 
-/// The answers that an order was given.
+/// The replies about an order.
 #[derive(Default)]
 struct Answers {
     charged: HashMap<Uuid, Vec<Charged>>,

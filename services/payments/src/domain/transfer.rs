@@ -5,21 +5,21 @@ use std::fmt;
 use flotilla_money::{Amount, Currency};
 use uuid::Uuid;
 
-/// What a transfer is.
+/// The kind of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransferKind {
     /// An operator adds money to an account.
     TopUp,
     /// An order is paid.
     Charge,
-    /// An order's money is given back.
+    /// An order is refunded.
     Refund,
 }
 
 /// An account of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LedgerAccount {
-    /// A customer's; the only kind with a balance of its own.
+    /// A customer's account; the only kind with a stored balance.
     Customer(Uuid),
     /// The house's cash, the source of top-ups; summed from its postings.
     Cash,
@@ -28,7 +28,7 @@ pub enum LedgerAccount {
 }
 
 impl LedgerAccount {
-    /// The customer whose account it is.
+    /// The owner, if it is a customer's account.
     #[must_use]
     pub fn customer(self) -> Option<Uuid> {
         match self {
@@ -53,26 +53,26 @@ impl fmt::Display for LedgerAccount {
 pub struct Transfer {
     /// Its id; UUIDv7, so that statements are ordered by it.
     pub id: Uuid,
-    /// What it is.
+    /// The kind.
     pub kind: TransferKind,
     /// The order that is paid or refunded.
     pub order: Option<Uuid>,
     /// The idempotency key of a top-up.
     pub request_id: Option<String>,
-    /// The customer whose account is moved.
+    /// The customer whose balance changes.
     pub customer: Uuid,
-    /// How much; never negative.
+    /// The amount; never negative.
     pub amount: Amount,
 }
 
 /// One side of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Posting {
-    /// The transfer that it belongs to.
+    /// The transfer.
     pub transfer: Uuid,
-    /// The account that it moves.
+    /// The account.
     pub account: LedgerAccount,
-    /// Minor units; negative where money leaves the account.
+    /// Minor units; negative if money leaves the account.
     pub amount_minor: i64,
     /// The currency of the transfer.
     pub currency: Currency,

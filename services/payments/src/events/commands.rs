@@ -20,7 +20,7 @@ use crate::{
     storage,
 };
 
-/// Whose payment a command is about.
+/// The payment that a command is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// The order, the key of its payment.
@@ -29,12 +29,12 @@ pub struct Target {
     pub customer: Uuid,
 }
 
-/// A command of orders.
+/// A command from orders.
 #[derive(Clone, Copy, Debug)]
 pub enum Command {
-    /// Take this much.
+    /// Take this amount.
     Charge(Target, Amount),
-    /// Give it back.
+    /// Refund the order.
     Refund(Target),
 }
 
@@ -46,7 +46,7 @@ impl Command {
     }
 }
 
-/// Carries out the commands of orders.
+/// Carries out the commands from orders.
 pub struct Commands {
     registry: Registry<Command>,
     ids: Ids,
@@ -55,19 +55,19 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Ids of transfers and replies come from `ids`.
+    /// Creates the handler; `ids` generates the ids of transfers and replies.
     pub fn new(ids: Ids, metrics: Metrics) -> Self {
         Self { registry: super::commands(), ids, metrics, faults: Faults::forbidden() }
     }
 
-    /// Lets a fault decline charges.
+    /// Applies an injected fault that declines charges.
     #[must_use]
     pub fn with_faults(self, faults: &Faults) -> Self {
         faults.declare(&[Fault::DeclinedPayments]);
         Self { faults: faults.clone(), ..self }
     }
 
-    /// Decides in message order; a command that makes no sense becomes a dead letter and holds up no other.
+    /// Decides in message order; an invalid command becomes a dead letter and doesn't block the others.
     fn decide(
         &self,
         events: &[Event],
@@ -130,7 +130,7 @@ impl Handler<Tx> for Commands {
         self.registry.knows(kind)
     }
 
-    /// An order's charge is the key.
+    /// Idempotent by the order's charge.
     fn claims(&self) -> Claim {
         Claim::Frame
     }

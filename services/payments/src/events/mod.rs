@@ -1,5 +1,5 @@
-//! The messages that payments consumes: commands of orders, events of identity. One file each; a new one is a file and a
-//! line in its registry.
+//! The messages that payments consumes: commands from orders and events from identity. One file each; a new message
+//! needs a new file and a line in its registry.
 
 mod charge_payment;
 mod commands;
@@ -21,28 +21,28 @@ use uuid::Uuid;
 pub use commands::Commands;
 pub use users::UserEvents;
 
-/// The most messages in one transaction.
+/// Maximum number of messages per transaction.
 pub const MAX_EVENTS: usize = 512;
 
-/// The commands of orders.
+/// The commands from orders.
 #[must_use]
 pub fn commands() -> Registry<commands::Command> {
     Registry::of(&consumers::PAYMENTS_ORDERS).on(charge_payment::read).on(refund_payment::read)
 }
 
-/// The users of identity. `UserUpdated` is nothing to payments, which knows no names.
+/// The user events from identity. `UserUpdated` is ignored, because payments stores no names.
 #[must_use]
 pub fn users() -> Registry<Option<users::UserEvent>> {
     Registry::of(&consumers::PAYMENTS_IDENTITY).on(user_created::read).on(user_deleted::read).ignore::<UserUpdated>()
 }
 
-/// The id in `users/{user}`.
+/// Parses the id in `users/{user}`.
 fn parse_user(name: &str) -> Result<Uuid, Unreadable> {
     uuid("user", name.strip_prefix("users/").unwrap_or(name))
 }
 
-/// The answer to a command about an order, on its customer's account. A command that is sent again is answered under the same
-/// id, so that nobody takes the answer for another.
+/// The reply to a command about an order, on its customer's account. A re-sent command gets a reply with the same id,
+/// so that consumers recognise it as a duplicate.
 pub fn reply<M: Message + Published>(ids: &Ids, message: &M, target: commands::Target) -> Event {
     Event::keyed(target.order, message, target.customer, 0, ids.now())
 }

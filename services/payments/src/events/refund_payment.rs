@@ -1,4 +1,4 @@
-//! The command `RefundPayment`: give an order's money back, or see to it that none is ever taken.
+//! The command `RefundPayment`: refund an order, or make sure that it is never charged.
 
 use flotilla_clock::Ids;
 use flotilla_messaging::{Event, Unreadable, registry::uuid};

@@ -1,4 +1,4 @@
-//! Charges and refunds in their order's trace, without amounts.
+//! Records charges and refunds in their order's trace, without amounts.
 
 use flotilla_messaging::Event;
 use flotilla_telemetry::{KeyValue, Span};
@@ -6,7 +6,7 @@ use flotilla_telemetry::{KeyValue, Span};
 use super::commands::Target;
 use crate::domain::{Charged, Refunded};
 
-/// Adds a charge to the order's trace, if that is sampled.
+/// Adds a charge to the order's trace, if the trace is sampled.
 pub(super) fn charged(event: &Event, target: Target, answer: Charged) {
     let span = begun(event, "charge payment", target);
     match answer {

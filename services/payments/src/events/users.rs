@@ -1,5 +1,5 @@
-//! The consumer `payments-identity`: accounts open with their users and close after them, in whatever order the events
-//! come.
+//! The consumer `payments-identity`: opens accounts for new users and closes those of deleted users, in whatever order
+//! the events arrive.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{account_waits::AccountWaits, storage::Accounts};
 
-/// What an event does to an account.
+/// The effect of an event on an account.
 #[derive(Clone, Copy, Debug)]
 pub enum UserEvent {
     /// It opens.
@@ -28,7 +28,7 @@ pub struct UserEvents {
 }
 
 impl UserEvents {
-    /// New accounts get this currency; `account_waits` notifies the calls that wait for them.
+    /// Creates the handler: new accounts get this currency, and `account_waits` notifies the calls that wait for them.
     pub fn new(currency: Currency, account_waits: Arc<AccountWaits>) -> Self {
         Self { registry: super::users(), currency, account_waits }
     }
@@ -40,7 +40,7 @@ impl Handler<Tx> for UserEvents {
         self.registry.knows(kind)
     }
 
-    /// An account opens once and closes once.
+    /// Idempotent: an account opens once and closes once.
     fn claims(&self) -> Claim {
         Claim::Frame
     }

@@ -1,4 +1,4 @@
-//! From rows to the contract.
+//! Conversions from rows to the contract.
 
 use flotilla_proto::payments::v1 as proto;
 use flotilla_rpc::name;
@@ -12,7 +12,7 @@ use crate::{
 /// The collection of accounts.
 pub const ACCOUNTS: &str = "accounts";
 
-/// An account as clients see it.
+/// Converts an account for clients.
 pub fn account(view: &AccountView) -> proto::Account {
     proto::Account {
         name: name::of(ACCOUNTS, view.customer),
@@ -21,7 +21,7 @@ pub fn account(view: &AccountView) -> proto::Account {
     }
 }
 
-/// A posting as clients see it: within its account, a transfer has one.
+/// Converts a posting for clients: a transfer has one posting per account.
 pub fn posting(customer: Uuid, view: &PostingView) -> proto::Posting {
     let kind = match view.kind {
         TransferKind::TopUp => proto::TransferKind::TopUp,

@@ -1,4 +1,4 @@
-//! The gRPC service of payments. Ownership of accounts is checked by its methods.
+//! The gRPC service of payments. Its methods check the ownership of accounts.
 
 mod convert;
 mod payments;

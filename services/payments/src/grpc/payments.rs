@@ -1,4 +1,4 @@
-//! `PaymentService`: customers see their own account alone, operators all, and add money.
+//! `PaymentService`: customers see only their own account; operators see all accounts and add money.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,12 +27,12 @@ use crate::{
 
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
-/// The longest wait for an account or for the database.
+/// Maximum wait for an account or for the database.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// What is left of the deadline for the answer, once a wait was in vain.
+/// Time reserved before the deadline for the response after an unsuccessful wait.
 const RESERVE: Duration = Duration::from_millis(200);
 
-/// The fields that statements filter and sort by. Ids of transfers are ordered by time.
+/// The fields that account statements filter and sort by. Ids of transfers are ordered by time.
 static POSTINGS: Schema = Schema {
     key: Field::uuid_name("name", "p.transfer_id", "postings").internal(),
     fields: &[
@@ -60,7 +60,7 @@ pub struct PaymentApi {
 }
 
 impl PaymentApi {
-    /// Over the tables; `page_key` signs the page tokens, `ids` has the clock.
+    /// Creates the service on the tables; `page_key` signs the page tokens, `ids` provides the clock.
     pub fn new(
         accounts: Accounts,
         statement: Statement,
@@ -72,7 +72,7 @@ impl PaymentApi {
         Self { accounts, statement, top_ups, account_waits, page_key, ids }
     }
 
-    /// Reads are repeated while the database is away: a failover is no error within the deadline.
+    /// Reads are retried while the database is unavailable: a failover within the deadline isn't an error.
     async fn read(&self, customer: Uuid, caller: Caller, patience: Duration) -> Result<Option<AccountView>, Error> {
         let read = if caller.is_operator() {
             retry(patience, || self.accounts.get(customer)).await
@@ -127,7 +127,7 @@ impl PaymentApi {
         Ok(ListPostingsResponse { postings, next_page_token })
     }
 
-    /// Waits for the account of a user who is new; an old one without an account has none.
+    /// Waits for the account if the user is new; an older user without an account has none.
     async fn arrival(&self, customer: Uuid, patience: Duration) -> Result<(), Error> {
         if !may_still_open(customer, self.ids.now()) {
             return Err(Error::NotFound(customer));
@@ -136,7 +136,7 @@ impl PaymentApi {
     }
 }
 
-/// Customers see their own account alone; of others they don't even learn that they exist.
+/// Customers see only their own account and can't learn whether others exist.
 fn may_see(caller: Caller, customer: Uuid) -> Result<(), Error> {
     if caller.is_operator() || caller.user == customer { Ok(()) } else { Err(Error::NotFound(customer)) }
 }

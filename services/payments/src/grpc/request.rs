@@ -1,4 +1,4 @@
-//! From the contract to the domain: checks what the contract's own rules can't express.
+//! Conversions from the contract to the domain, with the checks that the contract's rules can't express.
 
 use flotilla_money::Amount;
 use flotilla_proto::payments::v1::TopUpAccountRequest;
@@ -8,18 +8,18 @@ use uuid::Uuid;
 use super::convert::ACCOUNTS;
 use crate::domain::{MAX_BALANCE_MINOR, TopUp};
 
-/// The account in a resource name.
+/// Parses the account in a resource name.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` naming the field.
+/// `INVALID_ARGUMENT` with the field.
 pub fn account(field: &str, value: &str) -> Result<Uuid, RpcError> {
     name::parse_uuid(field, ACCOUNTS, value)
 }
 
-/// A top-up, checked as far as it can be without its account.
+/// Parses a top-up and checks what can be checked without its account.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` naming every field at fault.
+/// `INVALID_ARGUMENT` with all invalid fields.
 pub fn top_up(request: TopUpAccountRequest) -> Result<TopUp, RpcError> {
     let mut violations = Violations::new();
     let customer = violations.take(account("name", &request.name));

@@ -1,4 +1,4 @@
-//! The table `accounts` outside of the ledger's batches: opened, closed, read.
+//! The table `accounts` outside of the ledger's batches: opening, closing and reading accounts.
 
 use std::{collections::HashSet, time::SystemTime};
 
@@ -13,12 +13,12 @@ const CLOSE: &str = include_str!("../../queries/close_accounts.sql");
 const GET: &str = include_str!("../../queries/get_account.sql");
 const FIND: &str = include_str!("../../queries/find_accounts.sql");
 
-/// An account as it is shown.
+/// An account as returned to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountView {
-    /// The user whose account it is.
+    /// The owner.
     pub customer: Uuid,
-    /// What it holds.
+    /// The balance.
     pub balance: Amount,
     /// When it was opened.
     pub created_at: SystemTime,
@@ -37,7 +37,7 @@ impl Accounts {
         Self { system, own }
     }
 
-    /// Opens accounts that aren't there; `customers` sorted.
+    /// Opens missing accounts; `customers` must be sorted.
     pub async fn open(tx: &Tx, customers: &[Uuid], currency: Currency) -> Result<(), Error> {
         if !customers.is_empty() {
             tx.execute(OPEN, &[&customers, &currency.code()]).await?;
@@ -45,7 +45,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Closes accounts, whether they are there or not; `customers` sorted.
+    /// Closes accounts, whether they exist or not; `customers` must be sorted.
     pub async fn close(tx: &Tx, customers: &[Uuid], currency: Currency) -> Result<(), Error> {
         if !customers.is_empty() {
             tx.execute(CLOSE, &[&customers, &currency.code()]).await?;
@@ -58,7 +58,7 @@ impl Accounts {
         self.system.query(GET, &[&customer]).await?.first().map(view).transpose()
     }
 
-    /// The caller's own account, bound by row-level security.
+    /// The caller's own account, under row-level security.
     pub async fn get_own(&self, customer: Uuid) -> Result<Option<AccountView>, Error> {
         self.own.query_as(customer, GET, &[&customer]).await?.first().map(view).transpose()
     }

@@ -23,7 +23,7 @@ pub async fn lock_accounts(tx: &Tx, customers: &[Uuid]) -> Result<Vec<Account>, 
     tx.query(LOCK_ACCOUNTS, &[&customers]).await?.iter().map(account).collect()
 }
 
-/// Locks what is known of orders in the order of their ids.
+/// Locks the charges of orders in the order of their ids.
 pub async fn lock_charges(tx: &Tx, orders: &[Uuid]) -> Result<Vec<Charge>, Error> {
     tx.query(LOCK_CHARGES, &[&orders]).await?.iter().map(charge).collect()
 }
@@ -38,7 +38,7 @@ pub async fn find_top_ups(tx: &Tx, customers: &[Uuid], request_ids: &[&str]) -> 
     rows.iter().map(top_up).collect()
 }
 
-/// Writes what a batch came to: one statement a table, all in one round trip, none where there is nothing.
+/// Writes the rows of a batch: one statement per table that has any, all in one round trip.
 pub async fn write(tx: &Tx, entries: &Entries) -> Result<(), Error> {
     try_join!(
         write_balances(tx, &entries.balances),
@@ -105,7 +105,7 @@ async fn insert_charges(tx: &Tx, charges: &[Charge]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The only change that a known charge ever sees is its refund.
+/// A refund is the only change to an existing charge.
 async fn refund_charges(tx: &Tx, charges: &[Charge]) -> Result<(), Error> {
     if charges.is_empty() {
         return Ok(());
@@ -146,7 +146,7 @@ fn charge(row: &Row) -> Result<Charge, Error> {
     })
 }
 
-/// A state in its table, with the reason of a decline: the name in the contract without its prefix.
+/// The stored name of a state, with the reason of a decline: the name in the contract without its prefix.
 fn state_text(state: ChargeState) -> (&'static str, Option<&'static str>) {
     match state {
         ChargeState::Charged => ("charged", None),

@@ -1,7 +1,7 @@
 //! The tables `accounts`, `transfers`, `postings` and `charges`.
 //!
-//! A batch locks its rows in sorted order, is decided in `domain/`, and is written by one statement for each table, all
-//! sent together. Customers read as the user role, bound by row-level security.
+//! A batch locks its rows in sorted order, is decided in `domain/`, and is written with one statement per table, all
+//! sent together. Customers read with the user role under row-level security.
 
 mod accounts;
 mod ledger;
@@ -16,7 +16,7 @@ use flotilla_postgres::{Error, ErrorKind};
 
 use crate::domain::TransferKind;
 
-/// The kind of a transfer in its table.
+/// The stored name of a transfer's kind.
 fn kind_text(kind: TransferKind) -> &'static str {
     match kind {
         TransferKind::TopUp => "top_up",

@@ -1,4 +1,4 @@
-//! Statements: an account's postings, newest first by default.
+//! Account statements: an account's postings, newest first by default.
 
 use std::time::SystemTime;
 
@@ -12,29 +12,29 @@ use super::{parse_currency, parse_kind};
 use crate::domain::TransferKind;
 
 const EXISTS: &str = include_str!("../../queries/get_account.sql");
-/// One side of each transfer of a customer's account.
+/// The postings of a customer's account, one for each transfer.
 const POSTINGS: Select = Select {
     columns: "p.transfer_id, p.amount_minor, p.currency, p.created_at, t.kind, t.order_id",
     from: "postings AS p JOIN transfers AS t ON t.id = p.transfer_id",
     given: "p.account = 'customer:' || $1::uuid::text",
 };
 
-/// One side of a transfer, as its customer sees it.
+/// One side of a transfer, as shown to its customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostingView {
     /// The transfer.
     pub transfer: Uuid,
-    /// What it is.
+    /// The kind.
     pub kind: TransferKind,
-    /// The order, where there is one.
+    /// The order, if there is one.
     pub order: Option<Uuid>,
-    /// How much; negative where money left.
+    /// The amount; negative if money left the account.
     pub amount: Amount,
-    /// When.
+    /// When it was made.
     pub created_at: SystemTime,
 }
 
-/// The statements.
+/// The account statements.
 #[derive(Clone)]
 pub struct Statement {
     system: Pool,
@@ -47,14 +47,14 @@ impl Statement {
         Self { system, own }
     }
 
-    /// A page of any account's postings and the next page's token; nothing where there is no such account.
+    /// A page of any account's postings and the next page's token; `None` if there is no such account.
     pub async fn list(&self, customer: Uuid, page: &Page) -> Result<Option<(Vec<PostingView>, String)>, Error> {
         let read = list::read(&self.system, page, &POSTINGS, &[customer.into()]).await?;
         let exists = !read.0.is_empty() || !self.system.query(EXISTS, &[&customer]).await?.is_empty();
         if exists { postings(read).map(Some) } else { Ok(None) }
     }
 
-    /// The same of the caller's own account, bound by row-level security.
+    /// The same for the caller's own account, under row-level security.
     pub async fn list_own(&self, customer: Uuid, page: &Page) -> Result<Option<(Vec<PostingView>, String)>, Error> {
         let read = list::read_as(&self.own, customer, page, &POSTINGS, &[customer.into()]).await?;
         let exists = !read.0.is_empty() || !self.own.query_as(customer, EXISTS, &[&customer]).await?.is_empty();
