@@ -1,4 +1,4 @@
-//! Notification's settings. Every field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
+//! Notification's settings. Each field can be set by `FLOTILLA__<SECTION>__<FIELD>`.
 
 use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_flags::FlagSettings;

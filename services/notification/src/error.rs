@@ -1,4 +1,4 @@
-//! Why notification refuses a call, and how that reads in gRPC.
+//! Why notification refuses a call, and the gRPC status for it.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use tonic::{Code, Status};
 
 use crate::feed::TooManyListeners;
 
-/// When a client whose feed ended may come back.
+/// Retry delay for a client whose feed ended.
 const COME_BACK: Duration = Duration::from_millis(500);
 
 /// Why a call is refused, or a feed ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request is at fault.
+    /// The request is invalid.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// The database.
+    /// An error of the database.
     #[error(transparent)]
     Store(#[from] flotilla_postgres::Error),
-    /// The customer listens to too many feeds.
+    /// The customer has too many open feeds.
     #[error("too many feeds are open for this user")]
     TooManyListeners,
-    /// The token ended while the feed was open.
+    /// The token expired while the feed was open.
     #[error("the token has expired; resume with a new one")]
     TokenExpired,
     /// The call's deadline passed while the feed was open.
     #[error("the deadline has passed")]
     DeadlineExceeded,
-    /// The client's side of a feed broke off, or sent something that isn't a request.
-    #[error("the client's stream broke off")]
+    /// The client's side of a feed was interrupted, or sent something that isn't a request.
+    #[error("the client's stream was interrupted")]
     Stream(Status),
-    /// Others changed the preferences again and again.
+    /// The preferences kept being changed by concurrent calls.
     #[error("the preferences are being changed by others; try again")]
     Contended,
 }

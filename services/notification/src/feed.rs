@@ -1,11 +1,11 @@
-//! Live feeds in this process: the listeners, and the last sequence of each listener's feed.
+//! The live feeds of this process: the listeners, and the last sequence of each listener's feed.
 //!
-//! Only a number is passed on, not a message: listeners read the deliveries themselves, in pages and at their own pace,
-//! so a slow one costs no memory. Deliveries that this replica records are announced at once; those of other replicas
-//! are found by one query for all listeners, every [`poll`](crate::config::FeedSettings::poll).
+//! Only a sequence is announced, not a message: listeners read the deliveries themselves, in pages and at their own
+//! pace, so a slow one costs no memory. Deliveries that this replica records are announced at once; those of other
+//! replicas are found by one query for all listeners at the interval [`poll`](crate::config::FeedSettings::poll).
 //!
-//! The same query returns the server run of the database. A new run after a restart, a failover or a restore may mean
-//! that feeds are shorter: then every listener is woken and checks its position.
+//! The same query returns the server run of the database. After a restart, a failover or a restore there is a new run,
+//! and feeds may be shorter: every listener is woken and checks its position.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::storage::Feeds;
 
-/// The feeds that someone listens to. Cheap to clone.
+/// The feeds with listeners. Cheap to clone.
 #[derive(Clone)]
 pub struct Hub {
     topics: Arc<Mutex<HashMap<Uuid, Topic>>>,
@@ -40,12 +40,12 @@ struct Latest {
     runs: u64,
 }
 
-/// The customer has the maximum number of listeners.
+/// The customer already has the maximum number of listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyListeners;
 
 impl Hub {
-    /// A hub that allows each customer that many listeners.
+    /// Creates a hub that allows each customer this many listeners.
     #[must_use]
     pub fn new(listeners_each: usize) -> Self {
         Self { topics: Arc::default(), listeners_each }
@@ -67,7 +67,7 @@ impl Hub {
         Ok(Listener { hub: self.clone(), customer, latest, runs })
     }
 
-    /// Announces that a customer's feed reaches `sequence`, or will when a transaction commits.
+    /// Announces that a customer's feed reaches `sequence`, or will once a transaction commits.
     pub fn announce(&self, customer: Uuid, sequence: i64) {
         if let Some(topic) = self.topics.lock().get(&customer) {
             topic.latest.send_if_modified(|latest| {
@@ -78,7 +78,7 @@ impl Hub {
         }
     }
 
-    /// Announces another server run: what was announced before may be lost.
+    /// Announces another server run: deliveries announced before may be lost.
     fn begin_again(&self) {
         for topic in self.topics.lock().values() {
             topic.latest.send_modify(|latest| *latest = Latest { sequence: 0, runs: latest.runs + 1 });
@@ -113,7 +113,7 @@ impl Hub {
     }
 }
 
-/// Waits for the next look; the first is due at once.
+/// Waits for the next poll; the first is due at once.
 async fn due(poll: &Live<HumanDuration>, last: Option<Instant>) {
     if let Some(last) = last {
         poll.passed_since(last, Duration::ZERO).await;
@@ -136,8 +136,8 @@ impl Listener {
         self.customer
     }
 
-    /// Waits until the feed is announced to go beyond `sequence`. The delivery may not be visible yet, because it is
-    /// announced inside the transaction. Returns `true` if the server run changed meanwhile: what was read before may
+    /// Waits until a sequence above `sequence` is announced. The delivery may not be visible yet, because it is
+    /// announced inside the transaction. Returns `true` if the server run changed meanwhile: deliveries read before may
     /// be lost.
     pub async fn beyond(&mut self, sequence: i64) -> bool {
         let seen = self.runs;

@@ -1,9 +1,9 @@
-//! Notification: notices to customers, each delivered once, in order.
+//! Notification: notices to customers, each recorded once and delivered in order.
 //!
-//! Owns the tables `deliveries`, `feeds`, `shown`, `preferences` and `order_notices`. Consumes the events of orders, payments and identity; publishes
-//! `DeliveryRecorded`. Guarantees: each terminal state of an order, each payment and each welcome is recorded exactly
-//! once; each customer's deliveries are numbered from 1 without a gap and become visible in that order, so that a live
-//! feed resumed from any token misses none.
+//! Owns the tables `deliveries`, `feeds`, `shown`, `preferences` and `order_notices`. Consumes the events from orders,
+//! payments and identity; publishes `DeliveryRecorded`. Guarantees: each final state of an order, each payment and each
+//! welcome is recorded exactly once; each customer's deliveries are numbered from 1 without a gap and become visible in
+//! that order, so that a live feed resumed from any token misses none.
 
 pub mod config;
 pub mod domain;

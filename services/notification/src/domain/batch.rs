@@ -1,20 +1,21 @@
-//! How the notices of a batch share out sequences: each customer's count, and each notice's place among them.
+//! How sequences are assigned to the notices of a batch: each customer's count, and each notice's position among the
+//! customer's notices.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-/// Sequences to be given to the customers of a batch.
+/// The sequences to assign to the customers of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// How many each customer gets, by customer.
+    /// The number of sequences by customer.
     pub counts: BTreeMap<Uuid, i64>,
-    /// For each notice, how many of its customer's come after it.
+    /// For each notice, how many notices of the same customer follow it.
     pub later: Vec<i64>,
 }
 
 impl Shares {
-    /// Shares out sequences for notices to these customers, in the order of the notices.
+    /// Assigns sequences to notices for these customers, in the order of the notices.
     #[must_use]
     pub fn of(customers: &[Uuid]) -> Self {
         let mut counts: BTreeMap<Uuid, i64> = BTreeMap::new();

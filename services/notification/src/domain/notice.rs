@@ -3,7 +3,7 @@
 use flotilla_money::{Amount, Currency};
 use uuid::Uuid;
 
-/// Longest name in a text, in characters.
+/// Maximum length of a name in a text, in characters.
 const MAX_NAME: usize = 200;
 
 /// The kind of a notice.
@@ -21,7 +21,7 @@ pub enum Kind {
     PaymentCharged,
     /// A payment was declined.
     PaymentDeclined,
-    /// Money was given back.
+    /// Money was refunded.
     PaymentRefunded,
     /// Money was added.
     AccountToppedUp,
@@ -40,7 +40,7 @@ impl Kind {
         Self::AccountToppedUp,
     ];
 
-    /// The kind as stored.
+    /// The stored name of the kind.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,19 +55,19 @@ impl Kind {
         }
     }
 
-    /// Whether it is about a step of an order, not its end.
+    /// Whether it is about a step of an order and not its end.
     #[must_use]
     pub fn is_step(self) -> bool {
         matches!(self, Self::PaymentCharged | Self::PaymentDeclined | Self::PaymentRefunded)
     }
 
-    /// Whether money was given back.
+    /// Whether it is a refund.
     #[must_use]
     pub fn is_refund(self) -> bool {
         self == Self::PaymentRefunded
     }
 
-    /// Reads a kind as stored.
+    /// Parses a stored kind.
     #[must_use]
     pub fn parse(kind: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == kind)
@@ -81,13 +81,13 @@ pub struct Notice {
     pub customer: Uuid,
     /// Its kind.
     pub kind: Kind,
-    /// The order, where there is one.
+    /// The order, if there is one.
     pub order: Option<Uuid>,
     /// The text.
     pub text: String,
 }
 
-/// Why an order or a payment failed, as far as customers care.
+/// Why an order or a payment failed, as told to customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// Too few units.
@@ -100,7 +100,7 @@ pub enum Cause {
     CurrencyMismatch,
     /// The account is closed.
     AccountClosed,
-    /// The order had been cancelled or given up before.
+    /// The order had already been cancelled or given up.
     TooLate,
     /// It took too long.
     TimedOut,
@@ -124,7 +124,7 @@ impl Cause {
 }
 
 impl Notice {
-    /// Greets a new user.
+    /// The welcome for a new user.
     #[must_use]
     pub fn welcome(customer: Uuid, display_name: &str) -> Self {
         let name: String = display_name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
@@ -167,7 +167,7 @@ impl Notice {
         Self::of_order(customer, Kind::PaymentDeclined, order, text)
     }
 
-    /// Money was given back.
+    /// Money was refunded.
     #[must_use]
     pub fn payment_refunded(customer: Uuid, order: Uuid, amount: Amount) -> Self {
         Self::of_order(customer, Kind::PaymentRefunded, order, format!("You got {amount} back for your order."))
@@ -185,10 +185,10 @@ impl Notice {
     }
 }
 
-/// An amount as events carry it.
+/// Parses an amount of an event.
 ///
 /// # Errors
-/// The currency isn't known.
+/// The currency is unknown.
 pub fn amount(minor: i64, currency_code: &str) -> Result<Amount, String> {
     let currency = Currency::parse(currency_code).ok_or_else(|| "currency_code is not known".to_owned())?;
     Ok(Amount { minor, currency })

@@ -1,8 +1,8 @@
 //! Resume tokens of the feed: `s`, the last sequence, a point, and the id of the last delivery.
 //!
-//! The sequence alone doesn't identify a feed's content: after a restore to an earlier point other deliveries get the
-//! lost sequences. The id does: a feed that has this delivery at this sequence also has everything before it. Tokens
-//! need no signature, because a feed is bound to its owner.
+//! The sequence alone doesn't identify a feed's content: after a restore to an earlier point the lost sequences are
+//! assigned to other deliveries. The id does: a feed that has this delivery at this sequence also has everything before
+//! it. Tokens need no signature, because a feed is bound to its owner.
 
 use uuid::Uuid;
 
@@ -22,13 +22,13 @@ impl Position {
         Self { sequence, id: Some(id) }
     }
 
-    /// Whether nothing was seen yet.
+    /// Whether no delivery was seen yet.
     #[must_use]
     pub fn is_start(self) -> bool {
         self.sequence == 0
     }
 
-    /// Whether this is the last delivery seen. A position without an id matches by its sequence.
+    /// Whether the given delivery is the last one seen. A position without an id matches by its sequence.
     #[must_use]
     pub fn is_at(self, sequence: i64, id: Uuid) -> bool {
         self.sequence == sequence && self.id.is_none_or(|seen| seen == id)

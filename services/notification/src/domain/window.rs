@@ -1,4 +1,5 @@
-//! What a two-way feed has sent and the client hasn't acknowledged: at most so much, and nothing twice.
+//! The window of a bidirectional feed: deliveries that were sent and aren't acknowledged. Their number is limited, and
+//! none is sent twice.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +9,7 @@ use super::notice::Kind;
 
 /// Default number of unacknowledged notices.
 pub const DEFAULT_UNACKNOWLEDGED: usize = 100;
-/// Acknowledgements kept of deliveries that this feed hasn't sent yet.
+/// Maximum number of remembered acknowledgements of deliveries that this feed hasn't sent yet.
 const MAX_EARLY: usize = 1_000;
 
 /// The window of one feed.
@@ -18,12 +19,12 @@ pub struct Window {
     most: usize,
     /// Sent and not acknowledged: sequences by id.
     open: HashMap<Uuid, i64>,
-    /// Acknowledged before they were sent: a client that reconnects may have shown them in its last feed.
+    /// Deliveries acknowledged before they were sent: a client that reconnects may have shown them in its last feed.
     early: HashSet<Uuid>,
 }
 
 impl Window {
-    /// A window of at most `most` notices (0: as many as usual) of these kinds (none: all).
+    /// Creates a window of at most `most` notices (0: the default) of these kinds (empty: all).
     #[must_use]
     pub fn new(kinds: &[Kind], most: usize) -> Self {
         let mut window = Self::default();
@@ -31,37 +32,38 @@ impl Window {
         window
     }
 
-    /// Takes other kinds and another size from now on; what is open stays so.
+    /// Changes the kinds and the size; open notices stay open.
     pub fn change(&mut self, kinds: &[Kind], most: usize) {
         self.kinds = if kinds.is_empty() { Kind::ALL.to_vec() } else { kinds.to_vec() };
         self.most = if most == 0 { DEFAULT_UNACKNOWLEDGED } else { most };
     }
 
-    /// The kinds that are wanted.
+    /// The requested kinds.
     #[must_use]
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
     }
 
-    /// At most so many notices may be open.
+    /// The maximum number of open notices.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// How many notices may be sent now.
+    /// The number of notices that may be sent now.
     #[must_use]
     pub fn room(&self) -> usize {
         self.most.saturating_sub(self.open.len())
     }
 
-    /// The ids of all that is open.
+    /// The ids of all open notices.
     #[must_use]
     pub fn open(&self) -> Vec<Uuid> {
         self.open.keys().copied().collect()
     }
 
-    /// Notes a notice on its way out. `false`: the client has acknowledged it already, it needn't be sent.
+    /// Records a notice that is about to be sent. `false`: the client has already acknowledged it, so it needn't be
+    /// sent.
     pub fn send(&mut self, id: Uuid, sequence: i64) -> bool {
         if self.early.remove(&id) {
             return false;

@@ -49,7 +49,7 @@ fn identity() -> Registry<Option<Notice>> {
         .ignore::<UserDeleted>()
 }
 
-/// What each consumer reads.
+/// The registries of all consumers.
 #[must_use]
 pub fn registries() -> [Registry<Option<Notice>>; 3] {
     [orders(), payments(), identity()]

@@ -1,4 +1,4 @@
-//! `OrderConfirmed`: an order was paid, its stock is shipped.
+//! `OrderConfirmed`: an order was paid and its stock is shipped.
 
 use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::orders::v1::OrderConfirmed;

@@ -14,7 +14,7 @@ pub fn read(message: &OrderRejected) -> Result<Option<Notice>, Unreadable> {
         Some(OrderReason::UnknownProduct) => Cause::UnknownProduct,
         Some(OrderReason::InsufficientFunds) => Cause::InsufficientFunds,
         Some(OrderReason::ReservationExpired | OrderReason::TimedOut) => Cause::TimedOut,
-        // A reason that a newer version of orders knows is no reason to stay silent.
+        // A reason that only a newer version of orders knows must not suppress the notice.
         _ => Cause::Other,
     };
     Ok(Some(Notice::order_rejected(customer, order, cause)))

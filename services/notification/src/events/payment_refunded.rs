@@ -1,4 +1,4 @@
-//! `PaymentRefunded`: an order has no money of the customer any more; makes a notice only if it had some.
+//! `PaymentRefunded`: no money is taken for the order any more; makes a notice only if some had been.
 
 use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::payments::v1::PaymentRefunded;

@@ -1,4 +1,4 @@
-//! The handler of every message that makes a notice: a batch is recorded by one statement.
+//! The handler of every message that makes a notice: a batch is recorded with one statement.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::feed::Hub;
 use crate::grpc::wire_kind;
 use crate::storage::{self, Delivery};
 
-/// Records the notices of the messages of one consumer.
+/// Records the notices for the messages of one consumer.
 pub struct Recorder {
     messages: Messages<Option<Notice>>,
     ids: Ids,
@@ -27,10 +27,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for each consumer; all announce to this hub.
+    /// Creates a recorder for each consumer; all announce to this hub.
     ///
     /// # Errors
-    /// The registry knows these metrics already.
+    /// The registry already has these metrics.
     pub fn of_each_consumer(
         ids: &Ids,
         hub: &Hub,
@@ -67,8 +67,7 @@ impl Recorder {
         Event::new(self.ids.next(), &message, customer, sequence, self.ids.now()).caused_by(cause)
     }
 
-    /// The deliveries without those that their customers have muted, and without the steps of orders with a single
-    /// notice.
+    /// Removes the deliveries that their customers have muted, and those for steps of orders with a single notice.
     async fn wanted(&self, tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
         if deliveries.is_empty() {
             return Ok(deliveries);
@@ -111,13 +110,13 @@ impl Handler<Tx> for Recorder {
                 Err(why) => Outcome::DeadLetter(why),
                 Ok(None) => Outcome::Done(Vec::new()),
                 Ok(Some(notice)) => {
-                    // One that isn't wanted has no delivery: the next one is another event's.
+                    // An unwanted notice has no delivery: the next delivery belongs to another event.
                     let delivered = recorded.next_if(|(delivery, _)| delivery.event == event.id);
                     trace::noticed(event, &notice, delivered.as_ref().map(|(delivery, _)| *delivery));
                     let published = delivered.map(|(delivery, sequence)| {
                         kinds.push(notice.kind.as_str());
-                        // Inside the transaction: listeners look until they see it, which takes them a few
-                        // milliseconds; after a rollback they find nothing.
+                        // Announced inside the transaction: listeners retry until the delivery is visible, which takes
+                        // a few milliseconds; after a rollback they find nothing.
                         self.hub.announce(notice.customer, sequence);
                         self.event(event, delivery, sequence)
                     });

@@ -1,7 +1,7 @@
-//! The flag `single-notice`: a customer gets one notice of an order, at its end, and none for the steps of its payment.
+//! The flag `single-notice`: a customer gets one notice per order, at its end, and none for the steps of its payment.
 //!
-//! Guarantees: one order is treated one way through its whole life, whatever happens to the flag meanwhile: the first
-//! step decides, in the transaction that records its notice (or doesn't). Where the flag was never defined, nothing is written.
+//! Guarantees: an order is treated the same way throughout, even if the flag changes meanwhile: the first step decides,
+//! in the transaction that records its notice (or doesn't). If the flag was never defined, nothing is written.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,13 @@ pub struct SingleNotice {
 }
 
 impl SingleNotice {
-    /// By these flags.
+    /// Evaluates these flags.
     #[must_use]
     pub fn new(flags: Flags) -> Self {
         Self { flags }
     }
 
-    /// The deliveries without the steps of orders that get one notice.
+    /// Removes the deliveries for steps of orders that get one notice.
     pub(super) async fn without_steps(
         &self,
         tx: &Tx,
@@ -50,7 +50,7 @@ impl SingleNotice {
         Ok(deliveries.into_iter().filter(is_kept).collect())
     }
 
-    /// The value of the flag for each order, evaluated once for each customer.
+    /// The value of the flag for each order, evaluated once per customer.
     async fn decisions(&self, steps: BTreeMap<Uuid, Step>) -> Vec<Step> {
         let mut wanted: BTreeMap<Uuid, bool> = BTreeMap::new();
         let mut decisions: Vec<Step> = steps.into_values().collect();
@@ -68,7 +68,7 @@ impl SingleNotice {
     }
 }
 
-/// The order of a delivery for a step, and whether that is a refund.
+/// The order of a delivery for a step, and whether the step is a refund.
 fn step(delivery: &Delivery) -> Option<(Uuid, bool)> {
     let notice = &delivery.notice;
     notice.kind.is_step().then_some((notice.order?, notice.kind.is_refund()))

@@ -1,4 +1,4 @@
-//! Notices in the traces of their causes, without customer and text.
+//! Records notices in the traces of their causes, without customer and text.
 
 use flotilla_messaging::Event;
 

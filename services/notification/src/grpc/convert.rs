@@ -1,4 +1,4 @@
-//! From the domain to the protos.
+//! Conversions from the domain to the protos.
 
 use flotilla_listing::etag;
 use flotilla_proto::notification::v1::{self as proto, Delivery, DeliveryKind};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::domain::notice::Kind;
 use crate::storage::{Preferences, Recorded};
 
-/// A kind as clients see it.
+/// Converts a kind for clients.
 #[must_use]
 pub fn wire_kind(kind: Kind) -> DeliveryKind {
     match kind {
@@ -22,7 +22,7 @@ pub fn wire_kind(kind: Kind) -> DeliveryKind {
     }
 }
 
-/// A delivery as clients see it.
+/// Converts a delivery for clients.
 pub fn delivery(recorded: Recorded) -> Delivery {
     Delivery {
         name: format!("notifications/{}", recorded.id),
@@ -35,17 +35,17 @@ pub fn delivery(recorded: Recorded) -> Delivery {
     }
 }
 
-/// Kinds that a request names; the contract's rules keep others out.
+/// Parses the kinds in a request; the contract's rules reject unknown ones.
 pub fn kinds(wanted: &[i32]) -> Vec<Kind> {
     Kind::ALL.into_iter().filter(|kind| wanted.contains(&wire_kind(*kind).into())).collect()
 }
 
-/// Kinds as clients see them.
+/// Converts kinds for clients.
 pub fn wire_kinds(kinds: &[Kind]) -> Vec<i32> {
     kinds.iter().map(|kind| wire_kind(*kind).into()).collect()
 }
 
-/// Preferences as clients see them.
+/// Converts preferences for clients.
 pub fn preferences(user: Uuid, preferences: &Preferences) -> proto::Preferences {
     proto::Preferences {
         name: format!("users/{user}/notificationPreferences"),

@@ -1,5 +1,5 @@
-//! One live feed: pages of deliveries until the end is reached, then a wait for more. Nothing is read ahead of what the
-//! client has taken, so that a slow client costs one page of memory.
+//! One live feed: reads pages of deliveries up to the end, then waits for more. The next page is read only when the
+//! client has taken the current one, so that a slow client costs one page of memory.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,33 +16,34 @@ use crate::error::Error;
 use crate::feed::Listener;
 use crate::storage::{Feeds, Recorded};
 
-/// First pause before looking again for what was announced from inside a transaction; doubled up to the longest.
+/// Initial pause before reading again for a delivery that was announced inside a transaction; it doubles up to the
+/// maximum.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(2);
-/// Longest such pause.
+/// Maximum pause.
 pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
 /// A live feed, starting at a position.
 pub struct Live {
-    /// Where deliveries are read.
+    /// The deliveries.
     pub feeds: Feeds,
     /// Announces new ones.
     pub listener: Listener,
-    /// After the last delivery read.
+    /// The position after the last delivery read.
     pub position: Position,
     /// The position wasn't in the feed: it restarts from the beginning, and the next response has the flag.
     pub restarted: bool,
-    /// Deliveries read at once.
+    /// Number of deliveries read at a time.
     pub page: u32,
-    /// When the token ends.
+    /// When the token expires.
     pub expires: Instant,
     /// When the call must end.
     pub deadline: Option<Instant>,
-    /// Read and not sent yet.
+    /// Deliveries that were read but not sent yet.
     pub ready: VecDeque<Recorded>,
 }
 
 impl Live {
-    /// The feed as a stream of responses. It ends only with an error that names the next step.
+    /// The feed as a stream of responses. It ends only with an error that tells the client what to do next.
     pub fn into_stream(self) -> impl Stream<Item = Result<StreamDeliveriesResponse, Status>> + Send + 'static {
         stream::try_unfold(self, |mut live| async move {
             let recorded = live.next().await?;
@@ -85,7 +86,7 @@ impl Live {
                 self.ready = page.into();
                 continue;
             }
-            // Whatever woke it, the next read checks whether the position is still in the feed.
+            // Whatever the reason for the wake-up, the next read checks whether the position is still in the feed.
             self.listener.beyond(self.position.sequence).await;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_LOOK);

@@ -1,4 +1,5 @@
-//! Notification's gRPC service: a customer's deliveries in pages, live, and both ways; and the customer's preferences.
+//! Notification's gRPC service: a customer's deliveries in pages, as a live feed and as a bidirectional feed; and the
+//! customer's preferences.
 
 mod convert;
 mod live;

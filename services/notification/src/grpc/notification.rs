@@ -29,7 +29,7 @@ use crate::storage::{Feeds, PreferenceStore};
 
 /// Default page size.
 const PAGE: u32 = 50;
-/// Most deliveries in a page.
+/// Maximum page size.
 const MAX_PAGE: u32 = 1_000;
 
 /// The fields that `ListDeliveries` filters and sorts by. A customer's sequences are ordered by time.
@@ -68,7 +68,7 @@ pub struct NotificationApi {
 }
 
 impl NotificationApi {
-    /// The service over these feeds; live feeds read `live_page` deliveries at once.
+    /// Creates the service with these feeds; live feeds read `live_page` deliveries at a time.
     #[must_use]
     pub fn new(
         feeds: Feeds,
@@ -81,7 +81,7 @@ impl NotificationApi {
         Self { feeds, preferences, page_key, hub, live_page, ids }
     }
 
-    /// Until when a feed of this call may go on.
+    /// How long a feed of this call may stay open.
     fn bounds<T>(&self, caller: Caller, request: &Request<T>) -> Bounds {
         let left = caller.expires.duration_since(self.ids.now()).unwrap_or_default();
         Bounds {

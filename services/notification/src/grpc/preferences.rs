@@ -10,10 +10,10 @@ use super::convert;
 use crate::error::Error;
 use crate::storage::PreferenceStore;
 
-/// Most tries of a change without an etag against other changes.
+/// Maximum attempts at a change without an etag, if other changes interfere.
 const TRIES: usize = 8;
 
-/// Reads preferences: one's own, or anybody's for operators.
+/// Reads preferences: users read their own, operators anyone's.
 pub async fn get(
     store: &PreferenceStore,
     caller: Caller,
@@ -26,7 +26,7 @@ pub async fn get(
     Ok(convert::preferences(user, &store.get(user, caller.is_operator()).await?))
 }
 
-/// Changes one's own preferences.
+/// Changes the caller's own preferences.
 pub async fn update(
     store: &PreferenceStore,
     caller: Caller,
@@ -56,10 +56,10 @@ pub async fn update(
 }
 
 const MUTED_KINDS: &str = "muted_kinds";
-/// What a mask may name; those that only the service sets are passed over.
+/// The paths allowed in a mask; output-only fields are ignored.
 const FIELDS: [&str; 5] = [MUTED_KINDS, "*", "name", "etag", "update_time"];
 
-/// The user in `users/{user}/notificationPreferences`.
+/// Parses the user in `users/{user}/notificationPreferences`.
 fn user(field: &str, name: &str) -> Result<Uuid, Error> {
     let id = name.strip_prefix("users/").and_then(|rest| rest.strip_suffix("/notificationPreferences"));
     let id = id.and_then(|id| Uuid::try_parse(id).ok());

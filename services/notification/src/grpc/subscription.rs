@@ -1,8 +1,8 @@
-//! A two-way feed: the client subscribes and acknowledges what it has shown; what it hasn't comes again in its
-//! next feed.
+//! A bidirectional feed: the client subscribes and acknowledges the deliveries that it has shown; unacknowledged ones
+//! are redelivered in its next feed.
 //!
-//! At most a window of notices is open at a time, so that a client that never acknowledges costs one window of memory
-//! and is sent no more until it does.
+//! At most one window of notices is open at a time, so that a client that never acknowledges costs one window of memory
+//! and gets no more until it does.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,41 +32,41 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The error for a client that sends something else first.
 const MISSING_SUBSCRIPTION: &str = "the first request must have a subscription";
 
-/// Until when a feed may go on.
+/// How long a feed may stay open.
 pub struct Bounds {
-    /// When the token ends.
+    /// When the token expires.
     pub expires: Instant,
     /// When the call must end.
     pub deadline: Option<Instant>,
 }
 
-/// A two-way feed.
+/// A bidirectional feed.
 pub struct Subscription {
     commands: Streaming<SubscribeRequest>,
     feeds: Feeds,
     listener: Listener,
     page: u32,
     bounds: Bounds,
-    /// When the subscription must have arrived.
+    /// Deadline for the subscription.
     patience: Instant,
     /// `None` until the subscription has arrived.
     window: Option<Window>,
-    /// A wish to be confirmed.
+    /// A subscription to be confirmed.
     confirm: Option<Wish>,
-    /// All up to here was looked at.
+    /// All deliveries up to this sequence were examined.
     after: i64,
-    /// Read and not sent yet.
+    /// Deliveries that were read but not sent yet.
     ready: VecDeque<(Recorded, i32)>,
 }
 
-/// What a feed does next.
+/// The next action of a feed.
 enum Step {
     Send(Box<SubscribeResponse>),
     Take(Option<SubscribeRequest>),
 }
 
 impl Subscription {
-    /// A feed that reads `page` deliveries at once.
+    /// Creates a feed that reads `page` deliveries at a time.
     pub fn new(
         commands: Streaming<SubscribeRequest>,
         feeds: Feeds,
@@ -79,8 +79,8 @@ impl Subscription {
         Self { commands, feeds, listener, page, bounds, patience, window, confirm, after, ready }
     }
 
-    /// The feed as a stream of responses. It ends when the client has ended its side, or with an error that names
-    /// the next step.
+    /// The feed as a stream of responses. It ends when the client has closed its side, or with an error that tells the
+    /// client what to do next.
     pub fn into_stream(self) -> impl Stream<Item = Result<SubscribeResponse, Status>> + Send + 'static {
         stream::try_unfold(self, |mut feed| async move { Ok(feed.next().await?.map(|response| (response, feed))) })
             .map_err(|error: Error| error.into())
@@ -136,7 +136,7 @@ impl Subscription {
                     kinds: convert::wire_kinds(window.kinds()),
                     max_unacknowledged: i32::try_from(window.most()).unwrap_or(i32::MAX),
                 });
-                // What was passed over under the old wish may be wanted now.
+                // Deliveries skipped under the old subscription may be requested now.
                 self.after = 0;
                 self.ready.clear();
             }
@@ -156,8 +156,8 @@ impl Subscription {
     }
 }
 
-/// The next notice to send, once there is one and room for it. Dropped half-way it loses nothing: what it has read is in
-/// `ready`, or will be read again.
+/// The next notice to send, once there is one and room for it. Cancel-safe: deliveries that were read are in `ready`,
+/// or will be read again.
 async fn notice(
     feeds: &Feeds,
     listener: &mut Listener,
@@ -169,8 +169,8 @@ async fn notice(
     let mut pause = FIRST_LOOK;
     loop {
         if window.room() == 0 {
-            // Only an acknowledgement frees the window, and it ends this wait; or the server run changed, and open
-            // deliveries may be lost.
+            // Only an acknowledgement makes room in the window, and it ends this wait; a changed server run also ends
+            // it, because open deliveries may be lost.
             if listener.beyond(i64::MAX).await {
                 begin_again(window, after, ready);
             }
@@ -184,7 +184,7 @@ async fn notice(
             let open = [(recorded.sequence, recorded.id)];
             retry(FAILOVER, || feeds.acknowledge(listener.customer(), &open)).await?;
         }
-        // What is visible now is visible to the page that is read after it: sequences become visible in order.
+        // Everything visible now is also visible to the page that is read next: sequences become visible in order.
         let last = retry(FAILOVER, || feeds.last_visible(listener.customer())).await?;
         if last > *after {
             let limit = page.min(u32::try_from(window.room()).unwrap_or(u32::MAX));
@@ -207,14 +207,14 @@ async fn notice(
     }
 }
 
-/// The server run changed: deliveries that were read may be lost, and others may have their sequences.
+/// The server run changed: deliveries that were read may be lost, and their sequences may have been assigned to others.
 fn begin_again(window: &mut Window, after: &mut i64, ready: &mut VecDeque<(Recorded, i32)>) {
     *after = 0;
     ready.clear();
     window.begin_again();
 }
 
-/// The deliveries that are acknowledged.
+/// The acknowledged deliveries.
 fn ids(acknowledgement: &Acknowledgement) -> Result<Vec<Uuid>, Error> {
     let id = |value: &String| name::parse_uuid("acknowledgement.deliveries", "notifications", value);
     Ok(acknowledgement.deliveries.iter().map(id).collect::<Result<_, _>>()?)

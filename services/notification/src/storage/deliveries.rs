@@ -1,4 +1,4 @@
-//! Deliveries: recorded by the batch in one statement, read by their owner under row-level security.
+//! Deliveries: recorded in batches with one statement, read by their owner under row-level security.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use crate::domain::batch::Shares;
 use crate::domain::notice::{Kind, Notice};
 use crate::domain::resume::Position;
 
-/// A notice on its way into the database.
+/// A notice to be recorded.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// Its id.
@@ -23,7 +23,7 @@ pub struct Delivery {
     pub notice: Notice,
 }
 
-/// A delivery as stored.
+/// A stored delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Its id.
@@ -32,7 +32,7 @@ pub struct Recorded {
     pub sequence: i64,
     /// The notice.
     pub kind: Kind,
-    /// The order, where there is one.
+    /// The order, if there is one.
     pub order: Option<Uuid>,
     /// The text.
     pub text: String,
@@ -45,7 +45,7 @@ pub struct Recorded {
 /// Records deliveries and returns the sequence of each, in their order.
 ///
 /// # Errors
-/// The database's; a second delivery of an event is [`ErrorKind::Data`].
+/// The database's error; a second delivery for the same event is [`ErrorKind::Data`].
 pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error> {
     if deliveries.is_empty() {
         return Ok(Vec::new());
@@ -71,7 +71,7 @@ pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error>
     ids.iter().map(|id| sequences.get(id).copied().ok_or_else(|| broken("sequence"))).collect()
 }
 
-/// A customer's deliveries, for a list.
+/// The columns and rows of a list of a customer's deliveries.
 const DELIVERIES: Select = Select {
     columns: "d.id, d.sequence, d.kind, d.order_id, d.body, d.created_at, s.acknowledged_at",
     from: "deliveries AS d LEFT JOIN shown AS s ON s.customer_id = d.customer_id AND s.sequence = d.sequence",
@@ -87,18 +87,18 @@ pub struct LastSequences {
     pub sequences: Vec<(Uuid, i64)>,
 }
 
-/// What a two-way feed is to send next.
+/// The deliveries that a bidirectional feed may send next.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Only after this sequence.
     pub after: i64,
     /// Only these kinds.
     pub kinds: &'a [Kind],
-    /// Not these: they are on their way.
+    /// Not these, which were already sent.
     pub open: &'a [Uuid],
 }
 
-/// The feeds as read.
+/// Reads feeds.
 #[derive(Clone)]
 pub struct Feeds {
     system: Pool,
@@ -106,7 +106,7 @@ pub struct Feeds {
 }
 
 impl Feeds {
-    /// The feeds in these pools.
+    /// Creates the feeds with these pools.
     #[must_use]
     pub fn new(system: Pool, user: Pool) -> Self {
         Self { system, user }
@@ -116,7 +116,7 @@ impl Feeds {
     /// position's delivery: it belongs to another feed, or a restore has undone it.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn after(&self, customer: Uuid, position: Position, limit: u32) -> Result<Option<Vec<Recorded>>, Error> {
         let sql = include_str!("../../queries/read_after.sql");
         // The last delivery seen is read together with those after it, so that both are from the same feed.
@@ -133,26 +133,26 @@ impl Feeds {
     /// A page of a customer's deliveries, and the next page's token.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn list(&self, customer: Uuid, page: &Page) -> Result<(Vec<Recorded>, String), Error> {
         let (rows, next) = list::read_as(&self.user, customer, page, &DELIVERIES, &[customer.into()]).await?;
         Ok((rows.iter().map(read).collect::<Result<_, _>>()?, next))
     }
 
-    /// How far the customer's feed is visible.
+    /// The last visible sequence of the customer's feed.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn last_visible(&self, customer: Uuid) -> Result<i64, Error> {
         let rows = self.user.query_as(customer, include_str!("../../queries/last_visible.sql"), &[&customer]).await?;
         Ok(rows.first().map(|row| row.get("last_sequence")).transpose()?.unwrap_or(0))
     }
 
-    /// At most `limit` of a customer's deliveries after a sequence that are not acknowledged, oldest first, each with
-    /// how often it was shown, this time included.
+    /// At most `limit` of a customer's unacknowledged deliveries after a sequence, oldest first, each with how often it
+    /// was sent, including this time.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn show(&self, customer: Uuid, wanted: Wanted<'_>, limit: u32) -> Result<Vec<(Recorded, i32)>, Error> {
         let Wanted { after, kinds, open } = wanted;
         let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
@@ -164,17 +164,17 @@ impl Feeds {
     /// Records that a customer's client has shown these deliveries (sequences and ids).
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn acknowledge(&self, customer: Uuid, shown: &[(i64, Uuid)]) -> Result<(), Error> {
         let sql = include_str!("../../queries/acknowledge.sql");
         let (sequences, ids): (Vec<i64>, Vec<Uuid>) = shown.iter().copied().unzip();
         self.user.query_as(customer, sql, &[&customer, &sequences, &ids]).await.map(drop)
     }
 
-    /// How far the feeds of these customers go; those without a delivery are left out.
+    /// The last sequences of these customers' feeds; customers without deliveries are left out.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn last_sequences(&self, customers: &[Uuid]) -> Result<LastSequences, Error> {
         let rows = self.system.query(include_str!("../../queries/last_sequences.sql"), &[&customers]).await?;
         let run = rows.first().ok_or_else(|| broken("run"))?.get("run")?;

@@ -1,4 +1,4 @@
-//! Notification's SQL. Every statement is a file of `queries/`.
+//! Notification's SQL. Each statement is a file in `queries/`.
 
 mod deliveries;
 mod notices;

@@ -13,13 +13,13 @@ use crate::domain::notice::Kind;
 pub struct Preferences {
     /// Kinds that are not recorded.
     pub muted: Vec<Kind>,
-    /// Counts the changes; 0: never set.
+    /// The version; 0: never set.
     pub version: i64,
     /// When they were last changed.
     pub updated_at: Option<SystemTime>,
 }
 
-/// The preferences as read and written by their owners.
+/// Reads and writes preferences.
 #[derive(Clone)]
 pub struct PreferenceStore {
     system: Pool,
@@ -27,16 +27,16 @@ pub struct PreferenceStore {
 }
 
 impl PreferenceStore {
-    /// The preferences in these pools.
+    /// Creates the preferences with these pools.
     #[must_use]
     pub fn new(system: Pool, user: Pool) -> Self {
         Self { system, user }
     }
 
-    /// A user's preferences, read by themselves or `by_operator`.
+    /// A user's preferences, read by the user or `by_operator`.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn get(&self, user: Uuid, by_operator: bool) -> Result<Preferences, Error> {
         let sql = include_str!("../../queries/get_preferences.sql");
         let rows = if by_operator {
@@ -47,10 +47,11 @@ impl PreferenceStore {
         rows.first().map_or_else(|| Ok(Preferences::default()), read)
     }
 
-    /// Sets a user's muted kinds where the present version is `expected`, if one is; `None` where it isn't.
+    /// Sets a user's muted kinds if the current version is `expected`, or unconditionally without `expected`; `None` if
+    /// the version differs.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's error.
     pub async fn put(&self, user: Uuid, muted: &[Kind], expected: Option<i64>) -> Result<Option<Preferences>, Error> {
         let kinds: Vec<&str> = muted.iter().map(|kind| kind.as_str()).collect();
         let sql = include_str!("../../queries/put_preferences.sql");
@@ -59,10 +60,10 @@ impl PreferenceStore {
     }
 }
 
-/// What each of these customers has muted; those who have muted nothing are left out.
+/// The muted kinds of these customers; customers who have muted nothing are left out.
 ///
 /// # Errors
-/// The database's.
+/// The database's error.
 pub async fn muted(tx: &Tx, customers: &[Uuid]) -> Result<HashMap<Uuid, HashSet<Kind>>, Error> {
     let rows = tx.query(include_str!("../../queries/muted.sql"), &[&customers]).await?;
     rows.iter().map(|row| Ok((row.get("customer_id")?, kinds(row)?.into_iter().collect()))).collect()
