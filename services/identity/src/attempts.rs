@@ -1,11 +1,13 @@
-//! Attempts at secrets: wrong ones are throttled by growing waits, before any expensive work.
+//! Throttles attempts at secrets: after failures, further attempts must wait for growing times, before any expensive
+//! work.
 //!
-//! Failures are counted for an account and a network, for a network over all accounts, and for an account over all
-//! networks (`docs/security.md` explains these three). A user's account is counted by the user, so that neither another
-//! spelling of the address nor a change of it brings fresh guesses; an unknown one by the address. Guarantees: an attempt during a wait costs no hash; failures for
-//! an account from elsewhere don't keep its user out of a network where they have signed in before; unknown accounts
-//! are counted like known ones; all replicas share the counters. Storage is bounded: a row is written only together
-//! with a password hash, rows expire, and a replica's cache has a fixed size.
+//! Failures are counted per account and network, per network over all accounts, and per account over all networks
+//! (`docs/security.md` explains these three). An existing account is counted by its user, so that neither another
+//! spelling of the address nor a change of it resets the counter; an unknown account is counted by the address.
+//! Guarantees: an attempt during a wait costs no hash; failures for an account from elsewhere don't keep its user out
+//! of a network where they have signed in before; unknown accounts are counted like existing ones; all replicas share
+//! the counters. Storage is bounded: a row is written only together with a password hash, rows expire, and a replica's
+//! cache has a fixed size.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -32,21 +34,21 @@ use crate::{
     storage::{Count, FailedAttempts, Key},
 };
 
-/// A replica serializes attempts in this many lanes; attempts for one account from one network share a lane.
+/// A replica serializes attempts in this many lanes; attempts at one account from one network share a lane.
 const LANES: usize = 256;
-/// How many waits a replica caches, so that throttled floods cost no statement, and for how long at most.
+/// How many waits a replica caches, so that throttled floods cost no statement, and for how long.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 const REMEMBERED_FOR: Duration = Duration::from_secs(2);
-/// The shortest wait that is reported.
+/// The minimum reported wait.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// An IPv6 customer usually has a whole /64, and a site a /48.
+/// A single IPv6 customer usually has a whole /64, and a site a /48.
 const CUSTOMER: u32 = 64;
 const SITE: u32 = 48;
 
 /// An attempt at an account's password.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The key of the cached wait: the address as it was typed, and the network.
+    /// The key of the cached wait: the address as typed, and the network.
     typed: Key,
     /// The key of the counter for the account and the network.
     own: Key,
@@ -65,7 +67,7 @@ impl Attempt {
         Self { typed: own, own, wide: [key(&["network", &site]), key(&["account", &account])], customer }
     }
 
-    /// The same attempt, counted for the user whose account it is.
+    /// The same attempt, counted for the account's user.
     fn at(&self, user: Uuid) -> Self {
         let account = user.to_string();
         let own = key(&["user and network", &account, &self.customer]);
@@ -85,7 +87,7 @@ pub type Account = (Uuid, Secret<String>);
 #[derive(Clone, Copy)]
 struct Wait {
     over: Instant,
-    /// When it must be looked up again: the right password at another replica may have ended it.
+    /// When it must be looked up again: a correct password at another replica may have ended it.
     stale: Instant,
 }
 
@@ -106,7 +108,7 @@ impl Attempts {
     /// Creates the counters for these passwords.
     ///
     /// # Errors
-    /// If the registry has its metric already.
+    /// If the registry already has its metric.
     pub fn new(
         stored: FailedAttempts,
         passwords: Arc<Passwords>,
@@ -166,7 +168,7 @@ impl Attempts {
         self.recall(attempt)?;
         self.admit(attempt, user, deadline).await?;
         let place = self.passwords.place()?;
-        // Counted before the check and reset if the password was right, so that simultaneous attempts at other replicas
+        // Counted before the check and reset if the password is correct, so that concurrent attempts at other replicas
         // are counted too.
         if !retry(deadline, || self.stored.count(&attempt.own, &self.own, true)).await? {
             return Err(self.refuse("password", SHORTEST));
@@ -292,7 +294,7 @@ mod tests {
         assert_eq!(one.at(user).own, renamed.at(user).own);
         assert_eq!(one.at(user).wide, renamed.at(user).wide);
         assert_ne!(one.at(user).own, one.at(other).own);
-        // An account that doesn't exist behaves alike: nobody learns from it which exist.
+        // An account that doesn't exist behaves the same way, so that nobody can find out which accounts exist.
         for same in ["\u{130}vi@example.com", "IV\u{130}@example.com"] {
             assert_eq!(Attempt::new(same, at("192.0.2.7")).own, one.own, "{same}");
         }

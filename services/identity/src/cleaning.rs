@@ -1,4 +1,4 @@
-//! Deletes what has expired and can't matter any more: sessions, refresh tokens, signing keys and failed attempts.
+//! Deletes expired rows that are no longer needed: sessions, refresh tokens, signing keys and failed attempts.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use crate::storage::{FailedAttempts, KeyTable, Sessions};
 
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(600);
-/// How long what has ended stays: longer than any clock is off, and some time to look into.
+/// How long ended rows are kept: longer than any clock skew, and long enough for investigations.
 const STAYS: Duration = Duration::from_secs(3600);
-/// Rows of a transaction.
+/// Maximum number of rows per transaction.
 const BATCH: i64 = 1000;
-/// Most transactions of a round: what is left waits for the next.
+/// Maximum number of transactions per round; the remaining rows wait for the next round.
 const BATCHES: u32 = 100;
 
-/// The cleaning; every replica does it, and they keep out of each other's way.
+/// The cleaning task; it runs on every replica, without conflicts between them.
 pub struct Cleaning {
-    /// The sessions with their refresh tokens.
+    /// The sessions and their refresh tokens.
     pub sessions: Sessions,
     /// Failed attempts at passwords, and users' known networks.
     pub attempts: FailedAttempts,
     /// The signing keys.
     pub keys: KeyTable,
-    /// Knows the time.
+    /// The clock.
     pub ids: Ids,
 }
 
 impl Cleaning {
-    /// Cleans up now and then until `shutdown`.
+    /// Cleans up periodically until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(PAUSE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -9,12 +9,12 @@ use flotilla_service::CommonSettings;
 
 use crate::domain::session::Lifetimes;
 
-/// The part of the memory that hashes may use.
+/// Hashes may use at most the memory limit divided by this.
 const HASH_PART: u64 = 2;
 
-/// The least work on a hash in production, in KiB times iterations: the weakest of what OWASP recommends.
+/// The minimum work for a hash in production, in KiB times iterations: the weakest of OWASP's recommendations.
 const LEAST_WORK: u64 = 35_840;
-/// Longest life of a session that isn't carried on.
+/// Maximum lifetime of a session that isn't extended.
 const MAX_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// All settings of identity. Variables: `FLOTILLA__<SECTION>__<FIELD>`.
@@ -81,7 +81,7 @@ impl AuthSettings {
         Lifetimes { access: self.token_lifetime.get(), idle: self.session_lifetime.get() }
     }
 
-    /// What checks the tokens.
+    /// The settings for checking tokens.
     pub fn verification(&self) -> flotilla_auth::AuthSettings {
         flotilla_auth::AuthSettings {
             issuer: self.issuer.clone(),
@@ -146,8 +146,8 @@ impl Default for PasswordSettings {
 }
 
 impl PasswordSettings {
-    /// These settings within limits: no more hashes at the same time than processors, and than half of a limited memory
-    /// holds.
+    /// These settings within limits: no more concurrent hashes than there are processors, and than fit into half of a
+    /// limited memory.
     #[must_use]
     pub fn within(self, limits: &Limits) -> Self {
         let fit = limits.pieces(self.concurrent, u64::from(self.memory_kib) << 10, HASH_PART);

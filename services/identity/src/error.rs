@@ -1,4 +1,4 @@
-//! What can go wrong in identity, and the errors that clients get.
+//! Identity's errors, and their conversion for clients.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
     passwords::Busy,
 };
 
-/// Any failure of a call.
+/// The failure of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Fields at fault.
+    /// Invalid fields.
     #[error("invalid fields")]
     Invalid(Vec<Violation>),
     /// There is no such user, or none that the caller may see.
@@ -28,34 +28,34 @@ pub enum Error {
     /// The request id was used for another sign-up.
     #[error("the request id was used for another sign-up")]
     KeyReused,
-    /// A customer wants a role set.
+    /// A customer tried to set a role.
     #[error("only operators set roles")]
     RoleNeedsOperator,
     /// There is no such session, or none that the caller may see.
     #[error("session does not exist")]
     NoSession(Uuid),
-    /// A refresh token that isn't exchanged.
+    /// The exchange of a refresh token was refused.
     #[error("{}", message(*.0))]
     Refresh(Refusal),
-    /// As many keys as may be published verify still.
-    #[error("too many signing keys verify tokens still")]
+    /// The maximum number of keys still verify tokens.
+    #[error("too many signing keys still verify tokens")]
     TooManyKeys,
-    /// Address or password are wrong.
-    #[error("address or password are wrong")]
+    /// The address or the password is wrong.
+    #[error("the e-mail address or the password is wrong")]
     BadCredentials,
     /// The current password in a change is wrong.
     #[error("the current password is wrong")]
     WrongCurrentPassword,
-    /// After too many wrong secrets the next attempt has to wait.
+    /// After too many wrong secrets the next attempt must wait.
     #[error("too many wrong passwords or tokens; try again later")]
     TooManyAttempts(Duration),
-    /// The signing keys were read and are out of date again.
+    /// The signing keys are out of date again although they were just read.
     #[error(transparent)]
     Stale(#[from] Stale),
     /// Too many passwords wait to be hashed.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// An error that is a client's already.
+    /// An error that is already in the form for clients.
     #[error(transparent)]
     Rpc(#[from] RpcError),
     /// The database failed.

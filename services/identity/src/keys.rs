@@ -1,8 +1,8 @@
-//! The keys that sign tokens: kept in the database, shared by all replicas, in memory as they were last read.
+//! The keys that sign tokens: stored in the database, shared by all replicas, and cached in memory.
 //!
-//! A new key is published for the lead before it signs, and every replica knows it by then: one that has not read the
-//! keys for as long as the lead doesn't sign until it has. So no token is signed by a key that a verifier can't fetch,
-//! and none by an old key once the new one signs.
+//! A new key is published for the lead time before it signs, and every replica knows it by then: a replica that has not
+//! read the keys for that long doesn't sign until it has. So no token is signed with a key that a verifier can't fetch,
+//! and none with an old key once the new one signs.
 
 use std::{
     sync::Arc,
@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use crate::config::AuthSettings;
 
-/// Bytes of an Ed25519 secret.
+/// Size of an Ed25519 secret in bytes.
 pub const SECRET_BYTES: usize = 32;
 
-/// A key as it is stored.
+/// A stored key.
 #[derive(Clone)]
 pub struct StoredKey {
     /// Its id: the key's own fingerprint (RFC 7638).
@@ -31,17 +31,17 @@ pub struct StoredKey {
     pub secret: Vec<u8>,
     /// The 32 public bytes.
     pub public: Vec<u8>,
-    /// When it begins to sign.
+    /// When it starts signing.
     pub signs_from: SystemTime,
-    /// When its last token has ended; none while no newer key is there.
+    /// When its last token expires; `None` while there is no newer key.
     pub verifies_until: Option<SystemTime>,
 }
 
 impl StoredKey {
-    /// A new key.
+    /// Creates a new key.
     ///
     /// # Errors
-    /// Never in practice: any 32 bytes are a secret.
+    /// Never in practice: any 32 bytes are a valid secret.
     pub fn generate(random: &dyn Random, signs_from: SystemTime) -> Result<Self, TokenError> {
         let mut secret = [0; SECRET_BYTES];
         random.fill(&mut secret);
@@ -50,7 +50,7 @@ impl StoredKey {
         Ok(Self { kid: thumbprint(&jwk), secret: secret.to_vec(), public, signs_from, verifies_until: None })
     }
 
-    /// The key as it is published.
+    /// The published form of the key.
     #[must_use]
     pub fn to_jwk(&self) -> Option<JsonWebKey> {
         VerifyingKey::new(&self.kid, URL_SAFE_NO_PAD.encode(&self.public)).map(|key| key.to_jwk())
@@ -63,7 +63,7 @@ fn thumbprint(jwk: &JsonWebKey) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(canonical))
 }
 
-/// Signs with the newest key that may; publishes all that verify.
+/// Signs with the newest key that may sign; publishes all keys that verify.
 pub struct SigningKeys {
     issuer: String,
     audience: String,
@@ -84,16 +84,16 @@ struct Key {
     verifies_until: Option<SystemTime>,
 }
 
-/// The keys were not read for too long: one of them may no longer sign.
+/// The keys have not been read for too long: the current one may no longer sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signing keys have not been read for too long")]
 pub struct Stale;
 
 impl SigningKeys {
-    /// Over the stored keys, newest first, as just read.
+    /// Creates the keys from the stored ones that were just read, newest first.
     ///
     /// # Errors
-    /// No key, or one of the wrong size.
+    /// There is no key, or one has the wrong size.
     pub fn new(stored: &[StoredKey], settings: &AuthSettings, clock: Arc<dyn Clock>) -> Result<Self, TokenError> {
         let AuthSettings { issuer, audience, .. } = settings;
         let known = Known { keys: signers(stored, issuer, audience)?, read: Instant::now() };
@@ -101,10 +101,10 @@ impl SigningKeys {
         Ok(Self { issuer, audience, lead: settings.key_lead.get(), clock, known: RwLock::new(known) })
     }
 
-    /// Takes the keys over that were read by a question asked at `asked`.
+    /// Replaces the keys by those read by a query sent at `asked`.
     ///
     /// # Errors
-    /// No key, or one of the wrong size: those known before stay.
+    /// There is no key, or one has the wrong size: then the known keys are kept.
     pub fn replace(&self, stored: &[StoredKey], asked: Instant) -> Result<(), TokenError> {
         let keys = signers(stored, &self.issuer, &self.audience)?;
         let mut known = self.known.write();
@@ -114,27 +114,27 @@ impl SigningKeys {
         Ok(())
     }
 
-    /// A token for a caller, from `now` on.
+    /// Creates a token for a caller, valid from `now`.
     ///
     /// # Errors
-    /// [`Stale`]: read the keys first.
+    /// [`Stale`] if the keys must be read first.
     pub fn sign(&self, caller: &Caller, now: SystemTime) -> Result<String, Stale> {
         let known = self.known.read();
         if known.read.elapsed() >= self.lead {
             return Err(Stale);
         }
         let due = known.keys.iter().find(|key| key.signs_from <= now);
-        // None only where clocks are apart: the oldest is then the one that others sign with.
+        // Only possible with clock skew: the oldest key is then the one that other replicas sign with.
         let key = due.or_else(|| known.keys.last()).ok_or(Stale)?;
         Ok(key.signer.sign(caller, now))
     }
 
-    /// Whether the keys have to be read before one of them signs.
+    /// Whether the keys must be read before signing.
     pub fn is_stale(&self) -> bool {
         self.known.read().read.elapsed() >= self.lead
     }
 
-    /// How long a new key is published before it signs.
+    /// The lead time: how long a new key is published before it signs.
     pub fn lead(&self) -> Duration {
         self.lead
     }
@@ -151,7 +151,7 @@ impl SigningKeys {
     }
 }
 
-/// As identity checks its own callers by them.
+/// Identity checks its own callers' tokens with these keys.
 #[tonic::async_trait]
 impl KeySource for SigningKeys {
     async fn keys(&self) -> Result<Vec<VerifyingKey>, KeysUnavailable> {
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(keys.sign(&caller(now), now), Err(Stale));
         keys.replace(std::slice::from_ref(&new), Instant::now()).expect("a sound key");
         assert_eq!(keys.sign(&caller(now), now).map(|token| kid(&token)), Ok(new.kid.clone()));
-        // An answer to an earlier question comes late: it is older than what is known.
+        // A late answer to an earlier query is older than the known keys.
         keys.replace(&[old], asked).expect("a sound key");
         assert_eq!(keys.sign(&caller(now), now).map(|token| kid(&token)), Ok(new.kid));
     }

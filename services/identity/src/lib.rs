@@ -1,12 +1,12 @@
-//! Identity: users, their credentials, and the tokens that all services check.
+//! Identity: users, their credentials, and the tokens that all services verify.
 //!
 //! Owns the tables `users`, `sessions`, `refresh_tokens`, `signing_keys`, `failed_attempts` and `known_networks` and
 //! the stream `IDENTITY` (`flotilla.identity.users`: `UserCreated`, `UserUpdated`, `UserDeleted`). Serves `UserService`
-//! and `AuthService`; consumes nothing, so it has no `events/`. Guarantees: an address belongs to one user, in whatever
-//! normal form it is written; passwords are normalized by RFC 8265 and stored only as Argon2id hashes; guessing is
-//! throttled without locking users out; every change of a user is committed together with its event; all replicas sign
-//! with one key; a refresh token is good for one exchange, and its second use ends the session; no access token
-//! outlives its session by more than five seconds while identity can be reached.
+//! and `AuthService`; consumes nothing, so it has no `events/`. Guarantees: an address belongs to one user, whatever
+//! its normal form; passwords are normalized by RFC 8265 and stored only as Argon2id hashes; guessing is throttled
+//! without locking users out; every change of a user is committed together with its event; all replicas sign with the
+//! same key; a refresh token can be exchanged once, and its second use ends the session; no access token is accepted
+//! for more than five seconds after its session was ended, while identity is reachable.
 
 pub mod attempts;
 pub mod cleaning;
@@ -46,7 +46,7 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// How long the start waits for the database.
+/// How long the startup waits for the database.
 const START: Duration = Duration::from_secs(30);
 
 /// The service.
@@ -112,7 +112,7 @@ impl Service for Identity {
     }
 }
 
-/// All migrations, in their order, each set with the name of its history table.
+/// All migrations in order, each set with the name of its history table.
 #[must_use]
 pub fn migrations() -> Migrations {
     migrations_with(embedded::migrations::runner())

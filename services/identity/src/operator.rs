@@ -1,4 +1,4 @@
-//! The first operator, made from the settings at the first start: there are no default credentials.
+//! The first operator, created from the settings at the first start: there are no default credentials.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::{
     storage::{Insertion, NewUser, Users},
 };
 
-/// Makes the operator unless a user has the address; several replicas may try at once.
+/// Creates the operator unless a user already has the address; several replicas may try at once.
 ///
 /// # Errors
-/// Settings that no user could have, or no database within `deadline`.
+/// The settings don't describe a valid user, or the database is unavailable until `deadline`.
 pub async fn ensure(
     settings: &AdminSettings,
     users: &Users,
@@ -42,7 +42,7 @@ pub async fn ensure(
     Ok(())
 }
 
-/// The sign-up that the settings stand for, held to the same rules as anyone's.
+/// Converts the settings to a sign-up, with the same rules as for other users.
 fn sign_up(email: &str, password: &str) -> anyhow::Result<(SignUp, Secret<String>)> {
     let mut user = User {
         email: email.to_owned(),

@@ -1,7 +1,7 @@
-//! Hashing and checking of passwords: Argon2id on blocking threads, few at a time.
+//! Hashes and checks passwords: Argon2id on blocking threads, a few at a time.
 //!
 //! Guarantees: at most `concurrent` hashes run and at most `queue` callers wait, whatever the load (a hash takes 19 MiB
-//! and tens of milliseconds of a core); an unknown address costs the same work as a wrong password. Passwords are
+//! and tens of milliseconds of CPU time); an unknown address costs the same work as a wrong password. Passwords are
 //! normalized by RFC 8265 before hashing; hashes of unnormalized passwords from an earlier version are still accepted.
 
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::{config::PasswordSettings, domain::precis::opaque_string};
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
-/// Too many passwords wait already, or the work broke off.
+/// Too many passwords are waiting, or the hashing was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords wait to be hashed")]
 pub struct Busy;
 
-/// The settings are outside of what Argon2 takes.
+/// The settings are outside of Argon2's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("passwords: memory, iterations and parallelism are outside of what Argon2 takes")]
 pub struct BadParameters;
@@ -53,13 +53,14 @@ impl From<Secret<String>> for Given {
 pub enum Checked {
     /// The password is wrong, or there was no hash.
     Wrong,
-    /// The password is right.
+    /// The password is correct.
     Right,
-    /// The password is right, but the hash is of its unnormalized form: this normalized form should be hashed instead.
+    /// The password is correct, but the hash is of its unnormalized form: this normalized form should be hashed
+    /// instead.
     RightUnprepared(Secret<String>),
 }
 
-/// A caller's slot in the queue for hashing.
+/// A caller's slot in the hashing queue.
 pub type Place<'a> = SemaphorePermit<'a>;
 
 /// Hashes and checks passwords.
@@ -68,15 +69,15 @@ pub struct Passwords {
     random: Arc<dyn Random>,
     working: Arc<Semaphore>,
     admitted: Semaphore,
-    /// A hash that no password has, with the parameters of the others.
+    /// A hash that no password matches, with the same parameters.
     decoy: Arc<str>,
 }
 
 impl Passwords {
-    /// With the settings' parameters; salts come from `random`.
+    /// Uses the settings' parameters; salts come from `random`.
     ///
     /// # Errors
-    /// Parameters that Argon2 doesn't take.
+    /// The parameters are outside of Argon2's limits.
     pub fn new(settings: &PasswordSettings, random: Arc<dyn Random>) -> Result<Self, BadParameters> {
         let PasswordSettings { memory_kib, iterations, parallelism, concurrent, queue } = *settings;
         let params = Params::new(memory_kib, iterations, parallelism, Some(HASH_BYTES)).map_err(|_| BadParameters)?;
@@ -97,7 +98,7 @@ impl Passwords {
         })
     }
 
-    /// Takes a slot in the queue, before any work is done for the caller.
+    /// Takes a slot in the queue before any work is done for the caller.
     ///
     /// # Errors
     /// [`Busy`] if all are taken.
@@ -108,7 +109,7 @@ impl Passwords {
     /// Hashes a normalized password, with a random salt, into a PHC string.
     ///
     /// # Errors
-    /// [`Busy`]: try again later.
+    /// [`Busy`]: the caller should try again later.
     pub async fn hash(&self, password: Secret<String>) -> Result<Secret<String>, Busy> {
         let mut salt = [0; SALT_BYTES];
         self.random.fill(&mut salt);
@@ -124,7 +125,7 @@ impl Passwords {
     /// Whether `given` matches the hash; without a hash it does the same work and returns [`Checked::Wrong`].
     ///
     /// # Errors
-    /// [`Busy`]: try again later.
+    /// [`Busy`]: the caller should try again later.
     pub async fn verify(&self, place: Place<'_>, given: Given, hash: Option<Secret<String>>) -> Result<Checked, Busy> {
         let argon2 = self.argon2.clone();
         let known = hash.is_some();
@@ -153,7 +154,7 @@ impl Passwords {
         let permit = Arc::clone(&self.working).acquire_owned().await.map_err(|_| Busy)?;
         let work = move || {
             let done = work();
-            // Held until the thread is free again, though the caller may have left.
+            // Held until the thread is free again, even if the caller has left.
             drop(permit);
             done
         };

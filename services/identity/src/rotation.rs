@@ -1,4 +1,4 @@
-//! Rotation of the signing keys: every replica follows the stored keys, any of them may make the next.
+//! Rotation of the signing keys: every replica follows the stored keys, and any replica may create the next one.
 
 use std::{
     sync::Arc,
@@ -20,9 +20,9 @@ use crate::{
     storage::KeyTable,
 };
 
-/// The keys are read at least this often.
+/// Maximum interval between reads of the keys.
 const READ: Duration = Duration::from_secs(2);
-/// How long one reading may take that nobody waits for.
+/// Timeout of a background read.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The keys in memory and those in the table.
@@ -31,21 +31,21 @@ pub struct Rotation {
     keys: Arc<SigningKeys>,
     table: KeyTable,
     ids: Ids,
-    /// How long a token of an old key may be accepted after the new one signs.
+    /// How long tokens of the old key may be accepted after the new key starts signing.
     outlives: Duration,
 }
 
 impl Rotation {
-    /// Keeps `keys` as they are in `table`.
+    /// Keeps `keys` in sync with `table`.
     pub fn new(keys: Arc<SigningKeys>, table: KeyTable, ids: Ids, settings: &AuthSettings) -> Self {
-        // The clocks of a replica that signs and of a service that verifies may both be off, in opposite directions.
+        // The clocks of a signing replica and of a verifying service may both be off, in opposite directions.
         let outlives = settings.token_lifetime.get() + 2 * settings.clock_skew.get();
         Self { keys, table, ids, outlives }
     }
 
-    /// Reads the keys again and again until `shutdown`.
+    /// Reads the keys periodically until `shutdown`.
     pub async fn follow(self, shutdown: CancellationToken) {
-        // Several times within the lead, so that one failure does no harm.
+        // Several times within the lead time, so that a single failure does no harm.
         let mut ticks = tokio::time::interval(READ.min(self.keys.lead() / 4));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let following = async {
@@ -59,7 +59,7 @@ impl Rotation {
         shutdown.run_until_cancelled(following).await;
     }
 
-    /// A token for `caller` from `now` on; reads the keys first where that wasn't done lately.
+    /// Creates a token for `caller`, valid from `now`; reads the keys first if they are out of date.
     pub async fn sign(&self, caller: &Caller, now: SystemTime, deadline: Duration) -> Result<String, Error> {
         if let Ok(token) = self.keys.sign(caller, now) {
             return Ok(token);
@@ -68,7 +68,7 @@ impl Rotation {
         Ok(self.keys.sign(caller, now)?)
     }
 
-    /// Reads the keys where that wasn't done lately.
+    /// Reads the keys if they are out of date.
     pub async fn freshen(&self, deadline: Duration) -> Result<(), Error> {
         if self.keys.is_stale() { self.read(deadline).await } else { Ok(()) }
     }
@@ -78,8 +78,8 @@ impl Rotation {
         self.keys.published()
     }
 
-    /// Makes the next key: published from now on, signing after the lead. The one before it verifies until its last
-    /// token has ended.
+    /// Creates the next key: it is published from now on and signs after the lead time. The previous key verifies until
+    /// its last token has expired.
     pub async fn rotate(&self, deadline: Duration) -> Result<JsonWebKey, Error> {
         let now = self.ids.now();
         let signs_from = now + self.keys.lead();

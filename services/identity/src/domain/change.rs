@@ -1,4 +1,4 @@
-//! What an update asks for, and who may ask for it.
+//! Changes requested by an update, and who may make them.
 
 use flotilla_proto::identity::v1 as proto;
 use flotilla_redact::{Personal, Secret};
@@ -6,11 +6,11 @@ use prost_types::FieldMask;
 
 use super::user::{Role, User, Violation, check_display_name, check_email, check_password};
 
-/// Fields that an update may name.
+/// Fields that an update may change.
 const MUTABLE: [&str; 4] = ["email", "display_name", "password", "role"];
-/// Fields that only the service sets: named in a mask, they are passed over.
+/// Output-only fields: in a mask they are ignored.
 const OUTPUT_ONLY: [&str; 4] = ["name", "etag", "create_time", "update_time"];
-/// A field that authorises the request and is never changed itself: in a mask it is ignored.
+/// A field that authorises the request and is never changed itself; in a mask it is ignored.
 const PROOF: &str = "current_password";
 
 /// New values for some fields of a user.
@@ -20,7 +20,7 @@ pub struct Change {
     pub email: Option<Personal<String>>,
     /// New name.
     pub display_name: Option<Personal<String>>,
-    /// The new password, normalized, in the clear.
+    /// The new password, normalized, in plain text.
     pub password: Option<Secret<String>>,
     /// The current password, as the client sent it.
     pub current_password: Option<Secret<String>>,
@@ -28,7 +28,7 @@ pub struct Change {
     pub role: Option<Role>,
 }
 
-/// Why a change isn't made.
+/// Why a change is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeRefusal {
     /// Only operators set roles.
@@ -36,10 +36,10 @@ pub enum ChangeRefusal {
 }
 
 impl Change {
-    /// Reads the masked fields of `user`; all that are given where there is no mask.
+    /// Reads the masked fields of `user`; without a mask, all fields that are set.
     ///
     /// # Errors
-    /// Every field at fault, paths of the mask included.
+    /// All invalid fields, including paths of the mask.
     pub fn from_request(user: &proto::User, mask: Option<&FieldMask>) -> Result<Self, Vec<Violation>> {
         let mut violations = Vec::new();
         let asked = Asked::new(mask, &mut violations);
@@ -64,10 +64,10 @@ impl Change {
         if violations.is_empty() { Ok(change) } else { Err(violations) }
     }
 
-    /// The user as it would be, or nothing where all stays as it is (a new password is always a change).
+    /// The changed user, or `None` if nothing changes (a new password is always a change).
     ///
     /// # Errors
-    /// [`ChangeRefusal`] is the reason why the caller may not make it.
+    /// [`ChangeRefusal`] if the caller may not make the change.
     pub fn apply(&self, user: &User, by_operator: bool) -> Result<Option<User>, ChangeRefusal> {
         let role = self.role.unwrap_or(user.role);
         if role != user.role && !by_operator {
@@ -83,12 +83,12 @@ impl Change {
     }
 }
 
-/// The value; on failure adds a violation.
+/// Returns the value; on failure adds a violation.
 fn taken<T>(checked: Result<T, Violation>, violations: &mut Vec<Violation>) -> Option<T> {
     checked.map_err(|violation| violations.push(violation)).ok()
 }
 
-/// Which fields a request asks for.
+/// The fields that a request changes.
 struct Asked<'a> {
     mask: Option<&'a FieldMask>,
 }

@@ -1,4 +1,4 @@
-//! E-mail addresses, and which texts are the same address.
+//! E-mail addresses, and which spellings are the same address.
 //!
 //! An address is stored in one form: NFC, with its domain mapped by UTS #46 (lower case; `xn--` labels decoded). Two
 //! addresses are the same if these forms are equal ignoring case, which the table's index enforces. Invisible
@@ -8,11 +8,10 @@
 
 use super::precis::{is_invisible, nfc, nfkc};
 
-/// Longest part before the @ (RFC 5321).
+/// Maximum length of the part before the @ (RFC 5321).
 const MAX_LOCAL: usize = 64;
 
-/// The forms under which an address may be stored, the present form first; an earlier version stored addresses
-/// unchanged.
+/// The forms in which an address may be stored, the current form first; an earlier version stored addresses unchanged.
 #[must_use]
 pub fn forms(email: &str) -> Vec<String> {
     let mut forms = Vec::new();
@@ -29,10 +28,10 @@ pub fn forms(email: &str) -> Vec<String> {
     forms
 }
 
-/// The address as it is stored.
+/// The address in its stored form.
 ///
 /// # Errors
-/// What is wrong with it. Only sending mail could prove more.
+/// Why it is invalid. Only sending mail could verify more.
 pub fn canonical(email: &str) -> Result<String, &'static str> {
     if email.is_empty() {
         return Err("must be set");

@@ -1,14 +1,14 @@
-//! How long wrong secrets have to wait: some failures are free, then each wait is twice the previous one, and failures
-//! decay one by one.
+//! The waits after wrong secrets: some failures are free, then each wait is twice the previous one, and failures decay
+//! one by one.
 
 use std::time::Duration;
 
 /// The limits of one counter of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Failures after which the next attempt still needn't wait.
+    /// Number of failures without a wait.
     pub free: u32,
-    /// The longest wait; the first is a second.
+    /// The maximum wait; the first is one second.
     pub longest: Duration,
     /// The time in which one failure decays.
     pub forget: Duration,
@@ -18,8 +18,8 @@ pub struct Limit {
 const FIRST: f64 = 1.0;
 
 impl Limit {
-    /// For one account from one network: a person who has forgotten a password, or an attacker on the same network. At most
-    /// 24 guesses a day in the long run.
+    /// For one account from one network: a user who has forgotten a password, or an attacker on the same network. At
+    /// most 24 guesses per day in the long run.
     #[must_use]
     pub const fn of_account_and_network(free: u32) -> Self {
         Self { free, longest: Duration::from_secs(3600), forget: Duration::from_secs(3600) }

@@ -1,8 +1,8 @@
-//! The rules about users: what their fields may hold, which texts are the same address or password, who may change
-//! what, and when a repeated sign-up is the same; about sessions: what using a refresh token does; about guessing: how
-//! long attempts must wait.
+//! The rules about users: which values their fields may have, which spellings are the same address or password, who may
+//! change what, and when two sign-ups are the same; about sessions: what the use of a refresh token does; about
+//! guessing: how long attempts must wait.
 //!
-//! Pure: no I/O, no clock, no ids of its own, and no password hashing (that is slow work for `passwords.rs`).
+//! Pure: no I/O, no clock, no ids of its own, and no password hashing (which is slow and belongs to `passwords.rs`).
 
 pub mod change;
 pub mod email;

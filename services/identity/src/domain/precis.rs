@@ -1,5 +1,5 @@
-//! Password normalization by RFC 8265 (profile OpaqueString): the same characters are the same password, in whatever
-//! normal form a keyboard sends them.
+//! Password normalization by RFC 8265 (profile OpaqueString): the same characters are the same password, whatever
+//! normal form a keyboard produces.
 //!
 //! Spaces of all kinds become U+0020, the text is normalized to NFC, and the result must be of the FreeformClass (RFC
 //! 8264, section 4.3): no controls, no invisible or unassigned code points, and joiners and a few marks only where they
@@ -15,7 +15,7 @@ use icu_properties::{
     },
 };
 
-/// A text that can't be a password.
+/// Why a text can't be a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disallowed {
     /// It is empty.
@@ -56,7 +56,7 @@ pub fn nfkc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text).into_owned()
 }
 
-/// Whether a character is invisible: it could make two texts differ that look the same.
+/// Whether a character is invisible: texts that look the same could differ by it.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     use GeneralCategory as Gc;

@@ -1,4 +1,4 @@
-//! Sessions: how long they last, and what a refresh token that is shown does to its session.
+//! Sessions: how long they last, and what happens to a session when one of its refresh tokens is used.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,28 +8,28 @@ use uuid::Uuid;
 
 use super::user::Violation;
 
-/// Random bytes of a refresh token.
+/// Number of random bytes of a refresh token.
 pub const REFRESH_TOKEN_BYTES: usize = 32;
 
-/// SHA-256 of a refresh token, which is all that is stored of it: 256 random bits need no slow hash.
+/// SHA-256 of a refresh token. Only the hash is stored; 256 random bits need no slow hash.
 pub type RefreshHash = [u8; 32];
 
-/// The refresh token made of random bytes, as clients hold it.
+/// The refresh token that clients get, made of random bytes.
 #[must_use]
 pub fn refresh_token(random: &[u8; REFRESH_TOKEN_BYTES]) -> String {
     URL_SAFE_NO_PAD.encode(random)
 }
 
-/// What is stored of a refresh token.
+/// The stored hash of a refresh token.
 #[must_use]
 pub fn refresh_hash(token: &str) -> RefreshHash {
     Sha256::digest(token).into()
 }
 
-/// Checks what a client calls itself.
+/// Checks a client's name for itself.
 ///
 /// # Errors
-/// It holds control characters.
+/// It contains control characters.
 pub fn check_label(label: &str) -> Result<(), Violation> {
     if label.chars().any(char::is_control) {
         return Err(Violation::new("client_label", "must not contain control characters"));
@@ -37,27 +37,27 @@ pub fn check_label(label: &str) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A session as its user sees it.
+/// A session as shown to its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Its id, a UUIDv7.
     pub id: Uuid,
-    /// What the client called itself.
+    /// The client's name for itself.
     pub client_label: String,
     /// When it began.
     pub created_at: SystemTime,
-    /// When it was last carried on.
+    /// When it was last extended.
     pub refreshed_at: SystemTime,
-    /// When it ends unless it is carried on.
+    /// When it ends unless it is extended.
     pub expires_at: SystemTime,
 }
 
-/// How long tokens of sessions last.
+/// The lifetimes of a session's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     /// An access token.
     pub access: Duration,
-    /// A session that isn't carried on, and with it its refresh token.
+    /// A session that isn't extended, and its refresh token.
     pub idle: Duration,
 }
 
@@ -66,57 +66,57 @@ pub struct Lifetimes {
 pub struct Times {
     /// Now.
     pub now: SystemTime,
-    /// When the session ends unless it is carried on.
+    /// When the session ends unless it is extended.
     pub session_ends: SystemTime,
-    /// When the access token ends.
+    /// When the access token expires.
     pub token_ends: SystemTime,
 }
 
 impl Lifetimes {
-    /// The times of what begins `now`.
+    /// The times of a log-in or exchange at `now`.
     #[must_use]
     pub fn from(self, now: SystemTime) -> Times {
         Times { now, session_ends: now + self.idle, token_ends: now + self.access }
     }
 }
 
-/// What is known of a refresh token that was shown.
+/// The stored state of a presented refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The token that it was exchanged for.
     pub replaced_by: Option<RefreshHash>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: SystemTime,
-    /// Whether its session was ended.
+    /// Whether its session has ended.
     pub revoked: bool,
 }
 
-/// What becomes of an exchange.
+/// The outcome of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The session is carried on.
+    /// The session is extended.
     CarryOn,
-    /// It was carried on by this very exchange, whose first attempt was committed unheard.
+    /// It was already extended by this same exchange: the first attempt was committed, but its response was lost.
     Done,
-    /// It isn't.
+    /// The exchange is refused.
     Refuse(Refusal),
 }
 
-/// Why a refresh token isn't exchanged.
+/// Why the exchange of a refresh token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No session was given it.
+    /// It belongs to no session.
     Unknown,
-    /// It has ended.
+    /// It has expired.
     Expired,
-    /// Its session was ended.
+    /// Its session has ended.
     Revoked,
-    /// It was used before: two hold it, so the session ends.
+    /// It was used before: two parties have it, so the session is ended.
     Reused,
 }
 
 impl Shown {
-    /// What becomes of the exchange for the token `next`.
+    /// Decides about the exchange for the token `next`.
     #[must_use]
     pub fn judge(&self, next: &RefreshHash, now: SystemTime) -> Verdict {
         match self.replaced_by {

@@ -1,4 +1,4 @@
-//! What a sign-up asks for, and what makes two of them the same.
+//! Sign-ups, and when two of them are the same.
 
 use flotilla_proto::identity::v1 as proto;
 use flotilla_redact::{Personal, Secret};
@@ -11,19 +11,19 @@ use super::user::{Role, Violation, check_display_name, check_email, check_passwo
 pub struct SignUp {
     /// E-mail address.
     pub email: Personal<String>,
-    /// Name to greet the user by.
+    /// The display name.
     pub display_name: Personal<String>,
-    /// What the user may do.
+    /// The role.
     pub role: Role,
-    /// The key that makes a repeat return the same user.
+    /// The idempotency key: a repeat returns the same user.
     pub request_id: Option<String>,
 }
 
 impl SignUp {
-    /// Reads a request; also returns its normalized password.
+    /// Parses a request; also returns its normalized password.
     ///
     /// # Errors
-    /// Every invalid field.
+    /// All invalid fields.
     pub fn from_request(request: &proto::CreateUserRequest) -> Result<(Self, Secret<String>), Vec<Violation>> {
         let Some(user) = &request.user else { return Err(vec![Violation::new("user", "must be set")]) };
         let checks = (check_email(&user.email), check_display_name(&user.display_name), check_password(&user.password));
@@ -39,13 +39,13 @@ impl SignUp {
         Ok((Self { email, display_name, role, request_id }, password))
     }
 
-    /// The hash of what was asked for, which distinguishes a repeat from a reuse of its key. The password isn't in it:
-    /// a fast hash of one must never be stored, so a repeat's is checked against the slow hash.
+    /// The hash of the request, which distinguishes a repeat from a reuse of its key. It doesn't include the password,
+    /// because a fast hash of a password must never be stored; a repeat's password is checked against the slow hash.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for part in [self.email.expose().to_lowercase().as_str(), self.display_name.expose(), self.role.as_str()] {
-            // The length keeps lists of parts apart that read the same when joined.
+            // The lengths distinguish lists of parts with the same concatenation.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

@@ -1,5 +1,5 @@
-//! A user, and what each of its fields may hold beyond what the contract declares (lengths, ranges), which is checked
-//! before a request gets here.
+//! A user, and the rules for its fields in addition to those of the contract (lengths, ranges), which are checked
+//! earlier.
 
 use std::time::SystemTime;
 
@@ -9,15 +9,15 @@ use uuid::Uuid;
 
 use super::{email, precis};
 
-/// Fewest characters of a password.
+/// Minimum number of characters of a password.
 const MIN_PASSWORD: usize = 8;
 
-/// What a user may do.
+/// The role of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Buys; sees only what is theirs.
+    /// Places orders; sees only their own data.
     Customer,
-    /// Runs the fleet.
+    /// Operates the fleet.
     Operator,
 }
 
@@ -31,13 +31,13 @@ impl Role {
         }
     }
 
-    /// Reads what [`as_str`](Self::as_str) wrote.
+    /// Parses the output of [`as_str`](Self::as_str).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Customer, Self::Operator].into_iter().find(|role| role.as_str() == text)
     }
 
-    /// Reads the role of a request; `None` if it is not set. The contract lets no other number through.
+    /// Converts the role of a request; `None` if it is not set. The contract rejects all other numbers.
     #[must_use]
     pub fn from_proto(role: i32) -> Option<Self> {
         match proto::Role::try_from(role) {
@@ -64,11 +64,11 @@ pub struct User {
     pub id: Uuid,
     /// E-mail address in its canonical form; the case before the @ is kept.
     pub email: Personal<String>,
-    /// Name to greet the user by.
+    /// The display name.
     pub display_name: Personal<String>,
-    /// What the user may do.
+    /// The role.
     pub role: Role,
-    /// Counts the changes; the etag.
+    /// The version, from which the etag is derived.
     pub version: i64,
     /// When the user signed up.
     pub created_at: SystemTime,
@@ -76,34 +76,34 @@ pub struct User {
     pub updated_at: SystemTime,
 }
 
-/// A field at fault.
+/// An invalid field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The field's path in the request.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub description: String,
 }
 
 impl Violation {
-    /// A field and what is wrong with it.
+    /// Creates a violation.
     pub fn new(field: &'static str, description: impl Into<String>) -> Self {
         Self { field, description: description.into() }
     }
 }
 
-/// An e-mail address in the form in which it is stored (see [`email::canonical`]).
+/// An e-mail address in its stored form (see [`email::canonical`]).
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is invalid.
 pub fn check_email(email: &str) -> Result<Personal<String>, Violation> {
     email::canonical(email).map(Personal::from).map_err(|wrong| Violation::new("user.email", wrong))
 }
 
-/// A display name as it is stored: in NFC, so that it is the same however it was typed.
+/// A display name in its stored form: in NFC, so that it is the same however it was typed.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is invalid.
 pub fn check_display_name(name: &str) -> Result<Personal<String>, Violation> {
     let wrong = |description| Err(Violation::new("user.display_name", description));
     if name.chars().any(char::is_control) {
@@ -121,7 +121,7 @@ pub fn check_display_name(name: &str) -> Result<Personal<String>, Violation> {
 /// normalized form must not be too short either.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is invalid.
 pub fn check_password(password: &str) -> Result<Secret<String>, Violation> {
     let wrong = |description: String| Violation::new("user.password", description);
     let prepared = precis::opaque_string(password).map_err(|disallowed| wrong(disallowed.to_string()))?;

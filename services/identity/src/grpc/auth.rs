@@ -40,11 +40,11 @@ const MAX_PAGE: u32 = 1_000;
 
 /// The service.
 pub struct Auth {
-    /// Who may log in.
+    /// The users.
     pub users: Users,
     /// Their sessions.
     pub sessions: Sessions,
-    /// Those that were ended.
+    /// The sessions that were ended early.
     pub revoked: RevokedSessions,
     /// Hashes passwords.
     pub passwords: Arc<Passwords>,
@@ -52,13 +52,13 @@ pub struct Auth {
     pub attempts: Arc<Attempts>,
     /// Signs tokens.
     pub rotation: Rotation,
-    /// Checks the tokens of this process's callers; learns at once what ends here.
+    /// Checks the tokens of this process's callers; is told at once when a session is ended here.
     pub authenticator: Authenticator,
-    /// How long what is opened lasts.
+    /// The lifetimes of sessions and tokens.
     pub lifetimes: Lifetimes,
     /// Signs the page tokens.
     pub page_key: PageKey,
-    /// Makes ids and knows the time.
+    /// The source of ids and time.
     pub ids: Ids,
 }
 
@@ -71,7 +71,7 @@ impl Auth {
     ) -> Result<LoginResponse, Error> {
         let LoginRequest { email, password, client_label } = request;
         check_label(&client_label).map_err(|violation| vec![violation])?;
-        // What can't be an address needs no look; the work on its password is done all the same.
+        // An invalid address needs no lookup; the password is hashed anyway, so that the response takes as long.
         let plausible = !email.contains(char::is_control);
         let forms = email::forms(&email);
         let attempt = Attempt::new(&email, address);
@@ -101,8 +101,8 @@ impl Auth {
         self.pair(carried, refresh, times, deadline).await
     }
 
-    /// Replaces the hash of an unnormalized password, after a log-in with it, by the hash of the normalized form: from
-    /// then on every normal form is accepted.
+    /// After a log-in with an unnormalized password, replaces its hash by the hash of the normalized form: from then on
+    /// every normal form is accepted.
     async fn prepare_hash(
         &self,
         credentials: &mut Credentials,
@@ -117,7 +117,7 @@ impl Auth {
     }
 
     async fn carry_on(&self, shown: &str, address: Option<IpAddr>, deadline: Duration) -> Result<LoginResponse, Error> {
-        // First, as after the exchange the token that was shown is used up.
+        // First, because the exchange uses up the presented token.
         self.rotation.freshen(deadline).await?;
         let (times, refresh) = (self.lifetimes.from(self.ids.now()), self.new_refresh_token());
         let (shown, next) = (refresh_hash(shown), refresh_hash(refresh.expose()));
@@ -163,14 +163,14 @@ impl Auth {
         })
     }
 
-    /// Ends a session of `owner`, or of anyone where none is named.
+    /// Ends a session of `owner`, or of any user without `owner`.
     async fn end(&self, session: Uuid, owner: Option<Uuid>, deadline: Duration) -> Result<(), Error> {
         let ended = self.sessions.end(session, owner, self.ids.now(), deadline).await?;
         self.learn(&[ended.ok_or(Error::NoSession(session))?]);
         Ok(())
     }
 
-    /// Others learn within seconds.
+    /// Other processes are told within seconds.
     fn learn(&self, ended: &[Revoked]) {
         self.authenticator.revoke(ended);
     }

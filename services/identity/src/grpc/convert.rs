@@ -1,4 +1,4 @@
-//! Between the contract and the domain.
+//! Conversions between the contract and the domain.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ pub fn session_name(id: Uuid) -> String {
     name::of(SESSIONS, id)
 }
 
-/// A session as its user sees it, who calls from the session `current`.
+/// Converts a session for its user, who calls from the session `current`.
 pub fn session(session: Session, current: Uuid) -> proto::Session {
     proto::Session {
         name: session_name(session.id),
@@ -35,13 +35,13 @@ pub fn session(session: Session, current: Uuid) -> proto::Session {
     }
 }
 
-/// The time without its fraction, as tokens carry it.
+/// The time in whole seconds, as in tokens.
 pub fn whole_seconds(time: SystemTime) -> SystemTime {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// A user as clients see it: never with a password.
+/// Converts a user for clients, never with a password.
 pub fn user(user: User) -> proto::User {
     proto::User {
         name: user_name(user.id),
@@ -56,7 +56,7 @@ pub fn user(user: User) -> proto::User {
     }
 }
 
-/// The role as tokens carry it.
+/// The role in tokens.
 pub fn caller_role(role: Role) -> CallerRole {
     match role {
         Role::Customer => CallerRole::Customer,

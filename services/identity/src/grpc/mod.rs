@@ -1,4 +1,4 @@
-//! Identity's two gRPC services. Who may call which method is declared by the contracts; ownership is checked here.
+//! Identity's two gRPC services. The contracts declare who may call which method; ownership is checked here.
 
 mod auth;
 mod convert;
@@ -11,7 +11,7 @@ use flotilla_rpc::Deadline;
 pub use auth::Auth;
 pub use users::UserApi;
 
-/// The longest that a call without a deadline waits for the database.
+/// Maximum time that a call without a deadline waits for the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a call may still take.

@@ -1,4 +1,4 @@
-//! `UserService`: customers see and change themselves alone, operators everyone.
+//! `UserService`: customers see and change only themselves, operators all users.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -47,7 +47,8 @@ pub struct UserApi {
 }
 
 impl UserApi {
-    /// Over the users; `page_key` signs the page tokens, `authenticator` checks the tokens of this process's callers.
+    /// Creates the service on the users; `page_key` signs the page tokens, `authenticator` checks the tokens of this
+    /// process's callers.
     pub fn new(
         users: Users,
         (passwords, attempts): (Arc<Passwords>, Arc<Attempts>),
@@ -64,7 +65,7 @@ impl UserApi {
         if sign_up.role == Role::Operator && !by.operator {
             return Err(Error::RoleNeedsOperator);
         }
-        // Looked up first: hashing a password is by far the dearest step, and a repeat needs none.
+        // Looked up first: hashing a password is by far the most expensive step, and a repeat doesn't need it.
         let known = retry(deadline, || self.users.known(&sign_up)).await?;
         if !known.is_empty() {
             return self.repeated(&sign_up, given, known, (by, deadline)).await;
@@ -77,8 +78,8 @@ impl UserApi {
         }
     }
 
-    /// The user whom the same sign-up created before, or why this one can't be accepted. The result reveals whether the
-    /// password is right, so wrong ones count like failed log-ins.
+    /// The user created earlier by the same sign-up, or why this one can't be accepted. The result reveals whether the
+    /// password is correct, so wrong passwords count as failed log-ins.
     async fn repeated(
         &self,
         sign_up: &SignUp,
@@ -101,8 +102,8 @@ impl UserApi {
     }
 
     /// A user who changes their own password must send the current one, so that a stolen token isn't enough to take
-    /// over the account. Operators don't need other users' passwords, because users forget theirs. Returns the hash of the
-    /// password that was sent.
+    /// over the account. Operators don't need other users' passwords, so that they can reset forgotten ones. Returns
+    /// the hash of the password that was sent.
     async fn prove(
         &self,
         change: &Change,
@@ -125,7 +126,7 @@ impl UserApi {
         }
     }
 
-    /// Reads are repeated while the database is away: a failover is no error within the deadline.
+    /// Reads are retried while the database is unavailable: a failover within the deadline isn't an error.
     async fn read(&self, id: Uuid, caller: Caller, deadline: Duration) -> Result<User, Error> {
         let user = if caller.is_operator() {
             retry(deadline, || self.users.get(id)).await?
@@ -182,7 +183,7 @@ impl UserApi {
     }
 }
 
-/// Customers touch themselves alone; of others they don't even learn that they exist.
+/// Customers may access only themselves and can't learn whether other users exist.
 fn may_touch(caller: Caller, id: Uuid) -> Result<(), Error> {
     if caller.is_operator() || caller.user == id { Ok(()) } else { Err(Error::NotFound(id)) }
 }

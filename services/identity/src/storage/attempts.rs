@@ -30,7 +30,7 @@ pub struct FailedAttempts {
 }
 
 impl FailedAttempts {
-    /// Uses the system role's pool.
+    /// Creates the store with the system role's pool.
     pub fn new(system: Pool) -> Self {
         Self { system }
     }
@@ -52,7 +52,7 @@ impl FailedAttempts {
         Ok(Duration::from_secs_f64(seconds.max(0.0)))
     }
 
-    /// Counts a failure; with `unless_blocked` only if no wait is in force. Returns whether it was counted.
+    /// Counts a failure; with `unless_blocked` only if no wait is active. Returns whether it was counted.
     pub async fn count(&self, key: &Key, count: &Count, unless_blocked: bool) -> Result<bool, StoreError> {
         let forget = count.forget.as_secs_f64();
         let rows = self.system.query(COUNT, &[&&key[..], &count.waits, &forget, &unless_blocked]).await?;

@@ -13,7 +13,7 @@ const INSERT: &str = include_str!("../../queries/insert_signing_key.sql");
 const RETIRE: &str = include_str!("../../queries/retire_signing_keys.sql");
 const CLEAN: &str = include_str!("../../queries/delete_ended_signing_keys.sql");
 
-/// Most keys that verify at a time: each stands in the published set.
+/// Maximum number of keys that verify at a time: each is in the published set.
 const MAX_KEYS: usize = 16;
 
 /// The stored keys.
@@ -23,7 +23,7 @@ pub struct KeyTable {
 }
 
 impl KeyTable {
-    /// Over the system role's pool.
+    /// Creates the store with the system role's pool.
     pub fn new(system: Pool) -> Self {
         Self { system }
     }
@@ -33,7 +33,7 @@ impl KeyTable {
         self.system.query(LIST, &[&now]).await?.iter().map(key).collect()
     }
 
-    /// As [`load`](Self::load); the first process to ask makes the first key.
+    /// Like [`load`](Self::load); creates the first key if there is none.
     pub async fn load_or_make(
         &self,
         random: &dyn Random,
@@ -55,10 +55,10 @@ impl KeyTable {
         retry(deadline, attempt).await
     }
 
-    /// Adds a key; those before it verify until `until`.
+    /// Adds a key; the previous ones verify until `until`.
     ///
     /// # Errors
-    /// [`Error::TooManyKeys`] while so many still verify.
+    /// [`Error::TooManyKeys`] while the maximum number of keys still verify.
     pub async fn add(
         &self,
         new: &StoredKey,
@@ -76,11 +76,11 @@ impl KeyTable {
             tx.commit().await?;
             Ok(())
         };
-        // A repeat would not find its own key.
+        // A retry could not find its own key.
         retry_unless_unknown(deadline, attempt).await
     }
 
-    /// Deletes keys that had ended by `before`.
+    /// Deletes keys that had expired by `before`.
     pub async fn clean(&self, before: SystemTime) -> Result<(), StoreError> {
         let tx = self.system.begin().await?;
         tx.execute(CLEAN, &[&before]).await?;
@@ -89,7 +89,7 @@ impl KeyTable {
 
     async fn locked(&self, now: SystemTime) -> Result<(Tx, Vec<StoredKey>), StoreError> {
         let tx = self.system.begin().await?;
-        // Awaited by itself: the list must see what the former holder of the lock committed.
+        // Awaited separately: the list must see what the previous holder of the lock committed.
         tx.query_one(LOCK, &[]).await?;
         let keys = tx.query(LIST, &[&now]).await?.iter().map(key).collect::<Result<_, _>>()?;
         Ok((tx, keys))

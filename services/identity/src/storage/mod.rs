@@ -1,8 +1,8 @@
 //! Identity's tables `users`, `sessions`, `refresh_tokens`, `signing_keys`, `failed_attempts` and `known_networks`, and
 //! the events that are committed with each change of a user.
 //!
-//! Writes go through the system role after the checks of `domain/`; a customer reads as the user role, bound by
-//! row-level security.
+//! Writes use the system role after the checks in `domain/`; customers read with the user role under row-level
+//! security.
 
 mod attempts;
 mod keys;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::sessions::revoked;
 
 const LIST: &str = include_str!("../../queries/list_revoked_sessions.sql");
-/// Sessions of one answer.
+/// Maximum number of sessions per response.
 pub const PAGE: usize = 1000;
 
 /// The position of a client.
@@ -27,15 +27,15 @@ pub struct Cursor {
     run: Option<Uuid>,
     /// Sessions ended by this transaction or a later one are still to be returned.
     from: u64,
-    /// Amid a long answer.
+    /// Set in the middle of a long list.
     amid: Option<Amid>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Amid {
-    /// The last one returned.
+    /// The last returned session.
     after: (u64, Uuid),
-    /// The next transaction once all are returned.
+    /// The transaction to continue from once all are returned.
     then: u64,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Cursor {
 impl FromStr for Cursor {
     type Err = BadCursor;
 
-    /// Reads what `Display` wrote; the empty text stands for the beginning.
+    /// Parses the output of `Display`; the empty text is the beginning.
     fn from_str(text: &str) -> Result<Self, BadCursor> {
         let number = |part: &str| part.parse::<u64>().map_err(|_| BadCursor);
         let id = |part: &str| Uuid::try_parse(part).map_err(|_| BadCursor);
@@ -94,18 +94,19 @@ pub struct RevokedSessions {
 }
 
 impl RevokedSessions {
-    /// Over the system role's pool.
+    /// Creates the store with the system role's pool.
     pub fn new(system: Pool, ids: Ids) -> Self {
         Self { system, ids }
     }
 
-    /// What was ended since `cursor`, and where to go on; at most `PAGE` sessions.
+    /// The sessions ended since `cursor`, at most `PAGE`, and the cursor to continue from.
     pub async fn since(&self, cursor: Cursor) -> Result<(Vec<Revoked>, Cursor), StoreError> {
         let (ended, snapshot) = self.read(cursor).await?;
         if cursor == Cursor::default() || cursor.run == Some(snapshot.run) {
             return Ok(with_next_cursor(cursor, ended, snapshot));
         }
-        // The cursor's run is another or unknown: sessions ended before its transaction may be new to the caller.
+        // The cursor belongs to another or an unknown run: sessions ended before its transaction may be new to the
+        // caller.
         let (ended, snapshot) = self.read(Cursor::default()).await?;
         Ok(with_next_cursor(Cursor::default(), ended, snapshot))
     }
@@ -135,7 +136,7 @@ type EndedSession = (u64, Revoked);
 struct Snapshot {
     /// The server run.
     run: Uuid,
-    /// No transaction before it is under way.
+    /// No transaction before it is in progress.
     begin: u64,
 }
 
@@ -164,7 +165,7 @@ fn xid(row: &Row, column: &str) -> Result<u64, StoreError> {
 
 #[tonic::async_trait]
 impl RevocationSource for RevokedSessions {
-    /// As identity checks its own callers by them.
+    /// Identity checks its own callers with these revocations.
     async fn revoked(&self, cursor: &str) -> Result<Revocations, RevocationsUnavailable> {
         let cursor = cursor.parse().map_err(|error: BadCursor| RevocationsUnavailable::BadCursor(error.to_string()))?;
         let found = self.since(cursor).await;
@@ -210,7 +211,8 @@ mod tests {
         let begun = Cursor { run: None, from: 3, amid: None };
         let (sessions, amid) = with_next_cursor(begun, ended(PAGE), Snapshot { run, begin: 5000 });
         assert_eq!((sessions.len(), amid.to_string().starts_with("3.1000.")), (PAGE, true));
-        // What commits during the answer is at or after the first snapshot's begin, and comes with the next question.
+        // Sessions committed during the response are at or after the first snapshot's start, and are returned by the
+        // next request.
         let (_, done) = with_next_cursor(amid, ended(7), Snapshot { run, begin: 6000 });
         assert_eq!(done, Cursor { run: Some(run), from: 5000, amid: None });
     }

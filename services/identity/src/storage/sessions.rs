@@ -25,33 +25,33 @@ const CLEAN_TOKENS: &str = include_str!("../../queries/delete_ended_refresh_toke
 pub struct NewSession {
     /// Its id.
     pub id: Uuid,
-    /// What the client calls itself.
+    /// The client's name for itself.
     pub client_label: String,
-    /// Whose it is.
+    /// The user.
     pub user: Uuid,
-    /// The role that its access token carries.
+    /// The role in its access token.
     pub role: Role,
-    /// The hash of the password that was shown.
+    /// The hash of the given password.
     pub password_hash: Secret<String>,
     /// The hash of its first refresh token.
     pub refresh: RefreshHash,
 }
 
-/// What became of an exchange.
+/// The result of an exchange.
 pub enum Exchange {
-    /// The session is carried on.
+    /// The session was extended.
     Done(Carried),
-    /// It isn't; with the session, where the refusal has ended it.
+    /// The exchange was refused; with the session if the refusal ended it.
     Refused(Refusal, Option<Revoked>),
 }
 
-/// A session that was carried on.
+/// An extended session.
 pub struct Carried {
     /// The session.
     pub session: Uuid,
-    /// Whose it is.
+    /// The user.
     pub user: Uuid,
-    /// What they may do now.
+    /// The user's current role.
     pub role: Role,
 }
 
@@ -68,7 +68,7 @@ impl Sessions {
         Self { system, own }
     }
 
-    /// Opens a session; false where its user has changed since the password was checked. A repeat finds itself.
+    /// Opens a session; false if the user has changed since the password was checked. A retry finds its own session.
     pub async fn open(&self, new: &NewSession, times: Times, deadline: Duration) -> Result<bool, StoreError> {
         let NewSession { id, client_label, user, role, password_hash, refresh } = new;
         let Times { now, session_ends, token_ends } = times;
@@ -97,8 +97,8 @@ impl Sessions {
         retry(deadline, attempt).await
     }
 
-    /// Exchanges the refresh token `shown` for `next`; ends the session where it was used before. A repeat of the same
-    /// exchange finds itself.
+    /// Exchanges the refresh token `shown` for `next`; ends the session if the token was used before. A retry of the
+    /// same exchange finds its own result.
     pub async fn exchange(
         &self,
         shown: &RefreshHash,
@@ -147,7 +147,7 @@ impl Sessions {
         Ok(exchange)
     }
 
-    /// Ends a session: of `owner`, or of anyone where none is named. `None` where there is no such session.
+    /// Ends a session of `owner`, or of any user without `owner`. `None` if there is no such session.
     pub async fn end(
         &self,
         session: Uuid,
@@ -160,7 +160,7 @@ impl Sessions {
         rows.first().map(revoked).transpose()
     }
 
-    /// A user's sessions that have not ended, newest first, from before a session on; bound by row-level security.
+    /// A user's sessions that have not ended, newest first, starting after a given session; under row-level security.
     pub async fn list_own(
         &self,
         user: Uuid,
@@ -172,8 +172,8 @@ impl Sessions {
         rows.iter().map(session).collect()
     }
 
-    /// Deletes at most `limit` sessions and as many refresh tokens that had ended by `before`; returns how many rows of
-    /// the fuller table.
+    /// Deletes at most `limit` sessions and `limit` refresh tokens that had ended by `before`; returns how many rows
+    /// were deleted from the table with more.
     pub async fn clean(&self, before: SystemTime, limit: i64) -> Result<u64, StoreError> {
         let tx = self.system.begin().await?;
         let sessions = tx.execute(CLEAN_SESSIONS, &[&before, &limit]).await?;
@@ -183,7 +183,7 @@ impl Sessions {
     }
 }
 
-/// A session that was ended, as `end_session.sql` and its like return it.
+/// Parses an ended session, as returned by `end_session.sql` and similar queries.
 pub(super) fn revoked(row: &Row) -> Result<Revoked, StoreError> {
     Ok(Revoked { session: row.get("id")?, until: row.get("token_expires_at")? })
 }

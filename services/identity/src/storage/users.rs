@@ -18,7 +18,7 @@ const SIGN_UPS: &str = include_str!("../../queries/find_sign_ups.sql");
 const PASSWORD: &str = include_str!("../../queries/get_password_hash.sql");
 const REPLACE_HASH: &str = include_str!("../../queries/replace_password_hash.sql");
 
-/// What ListUsers may be asked.
+/// The fields that `ListUsers` filters and sorts by.
 pub static LISTED: Schema = Schema {
     key: Field::uuid_name("name", "id", "users").internal(),
     fields: &[
@@ -27,7 +27,7 @@ pub static LISTED: Schema = Schema {
         Field::choice("role", "role", "ROLE_", &[("CUSTOMER", "customer"), ("OPERATOR", "operator")]),
         Field::timestamp("create_time", "created_at").sortable(),
     ],
-    // Ids rise with time: oldest first.
+    // Ids increase with time: oldest first.
     order: "",
 };
 const LIST: Select = Select {
@@ -36,7 +36,7 @@ const LIST: Select = Select {
     given: "deleted_at IS NULL",
 };
 
-/// What a login is checked against.
+/// The stored credentials for checking a log-in.
 pub struct Credentials {
     /// The user.
     pub id: Uuid,
@@ -46,17 +46,17 @@ pub struct Credentials {
     pub password_hash: Secret<String>,
 }
 
-/// A user who stands in the way of a sign-up.
+/// A user who conflicts with a sign-up.
 pub struct Known {
     /// The user.
     pub user: User,
     /// The key it signed up under.
     pub request_id: Option<String>,
-    /// The hash of what it asked for.
+    /// The hash of its sign-up request.
     pub request_hash: Option<Vec<u8>>,
     /// The slow hash of its password; empty once deleted.
     pub password_hash: Secret<String>,
-    /// Whether it is gone.
+    /// Whether the user is deleted.
     pub deleted: bool,
 }
 
@@ -80,7 +80,7 @@ impl Users {
         self.system.query(GET, &[&id]).await?.first().map(user).transpose()
     }
 
-    /// The caller themself, bound by row-level security.
+    /// The caller's own user, under row-level security.
     pub async fn get_own(&self, id: Uuid) -> Result<Option<User>, StoreError> {
         self.own.query_as(id, GET, &[&id]).await?.first().map(user).transpose()
     }
@@ -91,7 +91,7 @@ impl Users {
         Ok((rows.iter().map(user).collect::<Result<_, _>>()?, next))
     }
 
-    /// The credentials for a login by an address; `forms` are the forms in which it may be stored.
+    /// The credentials for a log-in with an address; `forms` are the forms in which it may be stored.
     pub async fn credentials(&self, forms: &[String]) -> Result<Option<Credentials>, StoreError> {
         let rows = self.system.query(CREDENTIALS, &[&forms]).await?;
         let read = |row: &Row| {
@@ -100,14 +100,14 @@ impl Users {
         rows.first().map(read).transpose()
     }
 
-    /// The address and the slow hash of the password of a user.
+    /// The address and the slow password hash of a user.
     pub async fn password_of(&self, id: Uuid) -> Result<Option<(Personal<String>, Secret<String>)>, StoreError> {
         let rows = self.system.query(PASSWORD, &[&id]).await?;
         let read = |row: &Row| Ok((row.get::<String>(0)?.into(), row.get::<String>(1)?.into()));
         rows.first().map(read).transpose()
     }
 
-    /// Replaces `old` by another hash of the same password; false if the hash has changed meanwhile.
+    /// Replaces `old` with another hash of the same password; false if the hash has changed meanwhile.
     pub async fn replace_hash(&self, id: Uuid, old: &Secret<String>, new: &Secret<String>) -> Result<bool, StoreError> {
         let tx = self.system.begin().await?;
         let replaced = tx.execute(REPLACE_HASH, &[&id, old.expose(), new.expose()]).await?;

@@ -1,4 +1,4 @@
-//! Changes of the table `users`. Each leaves with its event in the same transaction.
+//! Changes of the table `users`. Each is committed in one transaction with its event.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const EMAIL: [&str; 2] = ["users_email", "users_email_normalized"];
 pub struct NewUser {
     /// Its id.
     pub id: Uuid,
-    /// What was asked for.
+    /// The sign-up.
     pub sign_up: SignUp,
     /// The slow hash of its password.
     pub password_hash: Secret<String>,
@@ -40,20 +40,20 @@ pub struct NewUser {
 pub struct NewPassword {
     /// Its slow hash.
     pub hash: Secret<String>,
-    /// The hash that it replaces and no other, where the caller had to prove the password behind it.
+    /// The only hash that it may replace, if the caller had to prove the current password.
     pub proved: Option<Secret<String>>,
 }
 
-/// What became of an insert.
+/// The result of an insert.
 pub enum Insertion {
-    /// The user is there.
+    /// The user exists now.
     Created(User),
-    /// Others were faster: the holders of the request id and of the address.
+    /// Other users already have the request id or the address.
     Taken(Vec<Known>),
 }
 
 impl Users {
-    /// Inserts a user, with `UserCreated`. A repeat of the same insert finds itself.
+    /// Inserts a user, with `UserCreated`. A retry of the same insert finds its own user.
     pub async fn insert(&self, new: &NewUser, deadline: Duration) -> Result<Insertion, StoreError> {
         retry(deadline, || self.try_insert(new)).await
     }
@@ -87,9 +87,9 @@ impl Users {
         Ok(Insertion::Created(user))
     }
 
-    /// Changes a user as `decide` says over the locked row, with `UserUpdated`; nothing is written where it says
-    /// nothing. A new password goes along with any change. Another password or role ends the user's sessions, which
-    /// are returned.
+    /// Changes a user as `decide` determines from the locked row, with `UserUpdated`; nothing is written if it returns
+    /// `None`. A new password may accompany any change. A changed password or role ends the user's sessions, which are
+    /// returned.
     pub async fn update(
         &self,
         id: Uuid,
@@ -128,7 +128,7 @@ impl Users {
             Ok(Some(row)) => user(&row)?,
             // Another change of the password came first.
             Ok(None) => return tx.rollback_with(Error::WrongCurrentPassword).await,
-            // Only the index knows of an address that another transaction takes at this moment.
+            // Only the index detects an address that a concurrent transaction inserts.
             Err(error) if error.constraint().is_some_and(|name| EMAIL.contains(&name)) => {
                 return tx.rollback_with(Error::EmailTaken).await;
             }
@@ -150,7 +150,7 @@ impl Users {
         Ok((user, ended))
     }
 
-    /// Deletes a user where `check` agrees over the locked row, with `UserDeleted`. Returns the sessions that it ended.
+    /// Deletes a user if `check` accepts the locked row, with `UserDeleted`. Returns the sessions that were ended.
     pub async fn delete(
         &self,
         id: Uuid,
