@@ -143,7 +143,7 @@ MESSAGING = [
               ("max by (service) (flotilla_stream_refuses_messages)", "{{service}}"),
               ("sum by (service) (increase(flotilla_stream_resets_total[1h]))", "{{service}} recreated in an hour"),
               ("max by (service) (flotilla_stream_reset_blocked)", "{{service}} can't be recreated")),
-        graph("Frames lost by consumers", "short", ("max by (service, consumer) (flotilla_consumer_lost_frames)", "{{consumer}}")),
+        graph("Messages lost by consumers", "short", ("max by (service, consumer) (flotilla_consumer_lost_frames)", "{{consumer}}")),
     ]),
 ]
 

@@ -60,7 +60,7 @@ impl PgStore {
         self.waker.clone()
     }
 
-    /// The number of frames that each consumer of the service's stream has lost permanently.
+    /// The number of messages that each consumer of the service's stream has lost permanently.
     pub(crate) async fn losses(&self) -> Result<Vec<(String, i64)>, flotilla_postgres::Error> {
         stream_record::losses(&self.pool).await
     }

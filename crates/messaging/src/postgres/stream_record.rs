@@ -120,7 +120,7 @@ pub(super) async fn rewind(pool: &Pool, epoch: i64, rewind: Rewind<'_>) -> Resul
     Ok(true)
 }
 
-/// The number of frames that each known consumer has lost for good.
+/// The number of messages that each known consumer has lost permanently.
 pub(super) async fn losses(pool: &Pool) -> Result<Vec<(String, i64)>, Error> {
     pool.query(LOSSES, &[]).await?.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
