@@ -95,7 +95,7 @@ impl<S: ParkedStore> ParkedRetry<S> {
             match self.round(&shutdown).await {
                 Ok(_) => backoff.reset(),
                 Err(error) => {
-                    warn!(error = %error, "retries of parked messages wait");
+                    warn!(error = %error, "retries of parked messages are paused");
                     backoff.wait(self.random.as_ref(), &shutdown).await;
                 }
             }

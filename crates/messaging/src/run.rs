@@ -90,7 +90,7 @@ async fn make_partitions(retention: &Retention, messaging: &Messaging, shutdown:
     for _ in 0..PARTITION_ATTEMPTS {
         match retention.make().await {
             Ok(_) => return,
-            Err(error) => warn!(error = %error, "partitions not made yet"),
+            Err(error) => warn!(error = %error, "partitions not created yet"),
         }
         if !backoff.wait(random.as_ref(), shutdown).await {
             return;
@@ -150,7 +150,7 @@ fn parked(messaging: &Messaging) -> ParkedRetry<PgStore> {
 async fn retain(retention: Retention, epoch: Arc<AtomicI64>, interval: Duration, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
         if let Err(error) = retention.make().await {
-            warn!(error = %error, "partitions not made, rows go to the default ones");
+            warn!(error = %error, "partitions not created, rows go to the default ones");
         }
         let epoch = epoch.load(Ordering::Relaxed);
         if epoch == 0 {

@@ -39,7 +39,7 @@ impl Cleaning {
             loop {
                 ticks.tick().await;
                 if let Err(error) = self.round().await {
-                    tracing::warn!(%error, "ended sessions and forgotten failures could not be deleted");
+                    tracing::warn!(%error, "expired sessions, keys and failed attempts could not be deleted");
                 }
             }
         };

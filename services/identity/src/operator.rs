@@ -37,7 +37,7 @@ pub async fn ensure(
     let password_hash = passwords.hash(password).await?;
     let new = NewUser { id: ids.next(), sign_up, password_hash };
     if let Insertion::Created(user) = users.insert(&new, deadline).await? {
-        tracing::info!(user = %user.id, "operator made from the settings");
+        tracing::info!(user = %user.id, "operator created from the settings");
     }
     Ok(())
 }

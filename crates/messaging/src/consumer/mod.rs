@@ -192,7 +192,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
                 Ok(()) => return true,
                 Err(error) if error.is_data() && !carefully => {
                     spans.retried(&error);
-                    debug!(consumer = self.parts.spec.name, error = %error, "batch failed because of one message, splitting it");
+                    debug!(consumer = self.parts.spec.name, error = %error, "batch failed because of one message, splitting the batch");
                     carefully = true;
                 }
                 Err(error) => {

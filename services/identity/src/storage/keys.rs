@@ -46,7 +46,7 @@ impl KeyTable {
             let (tx, mut keys) = self.locked(now).await?;
             if keys.is_empty() {
                 insert(&tx, &new).await?;
-                tracing::info!(kid = new.kid, "signing key made");
+                tracing::info!(kid = new.kid, "signing key created");
                 keys.push(new.clone());
             }
             tx.commit().await?;

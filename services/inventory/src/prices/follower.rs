@@ -139,9 +139,9 @@ impl BucketObserver for PriceObserver {
         self.slot.set(None);
         // The broker may be unavailable for a long time: warn once.
         if repeated {
-            tracing::debug!(%error, "prices are not followed");
+            tracing::debug!(%error, "not following prices");
         } else {
-            tracing::warn!(%error, "prices are not followed");
+            tracing::warn!(%error, "not following prices");
         }
     }
 }
