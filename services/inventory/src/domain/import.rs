@@ -1,4 +1,4 @@
-//! Imports: the changes by a row to the catalogue, and why a row is rejected.
+//! Imports: the changes that rows make to the catalogue, and why a row is rejected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;

@@ -19,8 +19,8 @@ use crate::domain::product::ProductId;
 use crate::prices::{OpenBucketSlot, PriceLog, write};
 use crate::storage::{catalogue, price_bucket};
 
-/// The catalogue's changes. `ProductChanged` is published for each change; `PriceChanged` comes in addition and is
-/// ignored here.
+/// The catalogue's changes. `ProductChanged` is published for each change; `PriceChanged` is published in addition and
+/// is ignored here.
 #[must_use]
 fn changes() -> Registry<Option<ProductId>> {
     Registry::of(&consumers::INVENTORY_PRICES).on(read).ignore::<PriceChanged>()

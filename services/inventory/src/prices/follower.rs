@@ -159,8 +159,8 @@ impl PriceObserver {
         }
     }
 
-    /// Compares the bucket's content known to the log with the database, and writes what is missing. A bucket with
-    /// prices that a restore of the database has undone is deleted.
+    /// Compares the bucket's content, as far as the log knows it, with the database, and writes what is missing. A
+    /// bucket with prices that a restore of the database has undone is deleted.
     async fn repair(&self, bucket: &OpenBucket) -> Result<(), Fault> {
         // Copied before the database is read: the database must have each of these versions, or a later one.
         let mut known = self.log.all();
