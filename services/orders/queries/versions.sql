@@ -2,5 +2,5 @@
 SELECT o.id, o.standing
 FROM unnest($1::uuid[]) AS k (id)
 CROSS JOIN LATERAL (
-    SELECT id, (version, state, reason)::text AS standing FROM orders WHERE orders.id = k.id LIMIT 1
+    SELECT id, (version, state, reason)::text AS standing FROM current_orders AS c WHERE c.id = k.id LIMIT 1
 ) AS o

@@ -59,6 +59,8 @@ pub struct PlacingSettings {
     /// Maximum number of orders per customer and second; bursts may be twice as large. Further ones are refused. 0: no
     /// limit.
     pub per_customer: Live<u32>,
+    /// Maximum number of lines of an order, before those of the same product are added up.
+    pub max_lines: Live<usize>,
     /// Number of concurrent transactions. The default is 1: a second one halves the batches and costs more syncs and
     /// CPU than the waiting time it saves.
     pub writers: usize,
@@ -105,7 +107,7 @@ impl Default for CatalogueSettings {
 
 impl Default for PlacingSettings {
     fn default() -> Self {
-        Self { max_batch: 128.into(), queue: 2_048, per_customer: 100.into(), writers: 1 }
+        Self { max_batch: 128.into(), queue: 2_048, per_customer: 100.into(), max_lines: 500.into(), writers: 1 }
     }
 }
 
@@ -168,6 +170,8 @@ impl Validate for PlacingSettings {
     fn validate(&self, problems: &mut Problems) {
         problems.require((1..=10_000).contains(&self.max_batch.get()), "max_batch", "must be from 1 to 10000");
         problems.require((1..=1_000_000).contains(&self.queue), "queue", "must be from 1 to 1000000");
+        let most = "must be from 1 to 1000, the maximum of the contract";
+        problems.require((1..=1_000).contains(&self.max_lines.get()), "max_lines", most);
         problems.require((1..=64).contains(&self.writers), "writers", "must be from 1 to 64");
     }
 }
@@ -224,9 +228,10 @@ mod tests {
 
     #[test]
     fn every_bad_setting_is_named() {
-        let wrong = [("PLACING__WRITERS", "0"), ("SAGA__BACKOFF", "2m"), ("WATCH__POLL", "0s")];
+        let wrong =
+            [("PLACING__WRITERS", "0"), ("PLACING__MAX_LINES", "1001"), ("SAGA__BACKOFF", "2m"), ("WATCH__POLL", "0s")];
         let error = load(&wrong).unwrap_err().to_string();
-        for name in ["placing.writers", "saga.backoff_max", "watch.poll"] {
+        for name in ["placing.writers", "placing.max_lines", "saga.backoff_max", "watch.poll"] {
             assert!(error.contains(name), "{error}");
         }
         assert!(load(&[("SAGA__SPEED", "9")]).is_err());

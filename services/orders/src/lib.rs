@@ -116,6 +116,7 @@ impl Parts {
             reader: self.reader.clone(),
             catalogue: Arc::clone(&self.catalogue),
             placing: queue,
+            max_lines: settings.placing.max_lines.clone(),
             customers: RateLimiter::new(
                 settings.placing.customers_rate(),
                 settings.common.process.grpc.rate_limit.keys,

@@ -58,8 +58,8 @@ fn a_request_id_is_printable() {
 #[test]
 fn counts_of_items_are_bounded() {
     assert_eq!(wrong(&order(vec![])), [("lines".to_owned(), "must have at least 1 item".to_owned())]);
-    let many = order(vec![line("products/lamp", 1); 101]);
-    assert_eq!(wrong(&many), [("lines".to_owned(), "must have at most 100 items".to_owned())]);
+    let many = order(vec![line("products/lamp", 1); 1_001]);
+    assert_eq!(wrong(&many), [("lines".to_owned(), "must have at most 1000 items".to_owned())]);
     let names = BatchGetProductsRequest { names: vec!["products/a".to_owned(), "nonsense".to_owned()] };
     assert_eq!(fields(&names), ["names[1]"]);
 }

@@ -18,8 +18,8 @@ use super::{
 };
 
 const COLUMNS: [&str; 5] = ["order", "placed_at", "customer", "product", "quantity"];
-/// Maximum number of lines of an order.
-const MOST_LINES: usize = 100;
+/// Maximum number of lines of an order, as the fleet accepts by default.
+const MOST_LINES: usize = 500;
 /// Maximum quantity of a line.
 const MOST_UNITS: i64 = 1_000_000;
 /// Maximum balance of an account in minor units.

@@ -158,7 +158,7 @@ fn rules_and_behaviour_become_limits() {
     let line = &schemas["PlaceOrderLineInput"];
     assert_eq!(line["properties"]["quantity"]["maximum"], 1_000_000);
     assert_eq!(line["required"], json!(["product", "quantity"]));
-    assert_eq!(schemas["PlaceOrderRequest"]["properties"]["lines"]["maxItems"], 100);
+    assert_eq!(schemas["PlaceOrderRequest"]["properties"]["lines"]["maxItems"], 1000);
     assert!(schemas["PlaceOrderRequest"]["properties"].get("requestId").is_none(), "the header says it");
     assert_eq!(schemas["ProductInput"]["properties"]["displayName"]["maxLength"], 200);
     assert!(schemas["ProductInput"]["properties"].get("createTime").is_none(), "only the server sets it");

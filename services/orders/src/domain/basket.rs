@@ -41,11 +41,14 @@ pub struct Basket {
 }
 
 impl Basket {
-    /// Parses a request.
+    /// Parses a request of at most `max_lines` lines.
     ///
     /// # Errors
     /// [`BasketError`] names the first invalid field.
-    pub fn read(request: &PlaceOrderRequest) -> Result<Self, BasketError> {
+    pub fn read(request: &PlaceOrderRequest, max_lines: usize) -> Result<Self, BasketError> {
+        if request.lines.len() > max_lines {
+            return Err(invalid("lines", format!("must have at most {max_lines} items")));
+        }
         let mut merged: BTreeMap<&str, BasketLine> = BTreeMap::new();
         for (position, line) in request.lines.iter().enumerate() {
             let id = product_id(&line.product)
@@ -110,7 +113,7 @@ mod tests {
     }
 
     fn field(request: &PlaceOrderRequest) -> String {
-        match Basket::read(request) {
+        match Basket::read(request, 500) {
             Err(BasketError { field, .. }) => field,
             other => panic!("expected a bad field, got {other:?}"),
         }
@@ -118,7 +121,7 @@ mod tests {
 
     #[test]
     fn lines_of_one_product_are_added_up_and_sorted() {
-        let basket = Basket::read(&request(&[("products/b", 1), ("products/a", 2), ("products/b", 3)])).unwrap();
+        let basket = Basket::read(&request(&[("products/b", 1), ("products/a", 2), ("products/b", 3)]), 500).unwrap();
         let lines: Vec<_> =
             basket.lines.iter().map(|line| (line.product_id.as_str(), line.quantity, line.position)).collect();
         assert_eq!(lines, [("a", 2, 1), ("b", 4, 0)]);
@@ -142,12 +145,12 @@ mod tests {
 
     #[test]
     fn the_fingerprint_distinguishes_bodies_but_not_their_order() {
-        let print = |lines: &[(&str, i64)]| Basket::read(&request(lines)).unwrap().fingerprint();
+        let print = |lines: &[(&str, i64)]| Basket::read(&request(lines), 500).unwrap().fingerprint();
         assert_eq!(print(&[("products/a", 1), ("products/b", 2)]), print(&[("products/b", 2), ("products/a", 1)]));
         assert_ne!(print(&[("products/a", 1)]), print(&[("products/a", 2)]));
         assert_ne!(print(&[("products/a", 1)]), print(&[("products/b", 1)]));
         let money = Money { currency_code: "USD".into(), units: 1, nanos: 0 };
         let shown = PlaceOrderRequest { expected_total: Some(money), ..request(&[("products/a", 1)]) };
-        assert_ne!(Basket::read(&shown).unwrap().fingerprint(), print(&[("products/a", 1)]));
+        assert_ne!(Basket::read(&shown, 500).unwrap().fingerprint(), print(&[("products/a", 1)]));
     }
 }

@@ -1,8 +1,6 @@
 //! Tests the saga with small models of inventory and payments over a network that reorders, duplicates and loses
 //! messages: it always ends, and stock and money balance.
 
-use std::collections::HashMap;
-
 use proptest::prelude::*;
 
 use super::saga::{Command, Message, Participant, Reason, State, cancel, step};
@@ -26,8 +24,8 @@ enum Charge {
     Refunded,
 }
 
-/// The fleet around one order. Participants keep their replies: a repeated command gets the recorded reply and isn't
-/// carried out again.
+/// The fleet around one order. A repeated command isn't carried out again: participants answer by what they know of the
+/// order.
 struct Fleet {
     state: State,
     hold: Hold,
@@ -36,7 +34,6 @@ struct Fleet {
     solvent: bool,
     commands: Vec<Command>,
     replies: Vec<Message>,
-    answered: HashMap<Command, Option<Message>>,
     ends: usize,
 }
 
@@ -63,7 +60,6 @@ impl Fleet {
             solvent,
             commands: State::Reserving.awaited(),
             replies: vec![],
-            answered: HashMap::new(),
             ends: 0,
         }
     }
@@ -76,15 +72,9 @@ impl Fleet {
     }
 
     fn carry_out(&mut self, command: Command) {
-        let reply = if let Some(reply) = self.answered.get(&command) {
-            *reply
-        } else {
-            let reply = match command.participant() {
-                Participant::Inventory => self.inventory(command),
-                Participant::Payments => Some(self.payments(command)),
-            };
-            self.answered.insert(command, reply);
-            reply
+        let reply = match command.participant() {
+            Participant::Inventory => self.inventory(command),
+            Participant::Payments => Some(self.payments(command)),
         };
         self.replies.extend(reply);
     }
@@ -100,16 +90,21 @@ impl Fleet {
                     self.hold = Hold::Refused;
                     Message::StockRejected(Reason::OutOfStock)
                 }
-                _ => Message::StockRejected(Reason::ReservationExpired),
+                Hold::Held | Hold::Shipped => Message::StockReserved,
+                Hold::Refused => Message::StockRejected(Reason::OutOfStock),
+                Hold::Released => Message::StockRejected(Reason::ReservationExpired),
             }),
             Command::CommitStock => {
-                assert!(matches!(self.hold, Hold::Held), "a commit can't fail, but found {:?}", self.hold);
+                let may_commit = matches!(self.hold, Hold::Held | Hold::Shipped);
+                assert!(may_commit, "a commit can't fail, but found {:?}", self.hold);
                 self.hold = Hold::Shipped;
                 None
             }
             _ => {
                 assert_ne!(self.hold, Hold::Shipped, "shipped stock was released");
-                self.hold = Hold::Released;
+                if self.hold != Hold::Refused {
+                    self.hold = Hold::Released;
+                }
                 Some(Message::StockReleased)
             }
         }
@@ -125,9 +120,13 @@ impl Fleet {
                 self.charge = Charge::Declined;
                 Message::PaymentDeclined(Reason::InsufficientFunds)
             }
-            (Command::ChargePayment, _) => Message::PaymentDeclined(Reason::PaymentDeclined),
+            (Command::ChargePayment, Charge::Charged) => Message::PaymentCharged,
+            (Command::ChargePayment, Charge::Declined) => Message::PaymentDeclined(Reason::InsufficientFunds),
+            (Command::ChargePayment, Charge::Refunded) => Message::PaymentDeclined(Reason::PaymentDeclined),
             _ => {
-                self.charge = Charge::Refunded;
+                if self.charge != Charge::Declined {
+                    self.charge = Charge::Refunded;
+                }
                 Message::PaymentRefunded
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flotilla_auth::{Caller, Role};
+use flotilla_config::Live;
 use flotilla_postgres::GroupCommit;
 use flotilla_proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest,
@@ -39,6 +40,8 @@ pub struct OrderApi {
     pub catalogue: Arc<Catalogue>,
     /// Accepts orders.
     pub placing: GroupCommit<Placement, order::Order, Error>,
+    /// Maximum number of lines of an order.
+    pub max_lines: Live<usize>,
     /// Rate limit for each customer.
     pub customers: RateLimiter<Uuid>,
     /// Cancels orders.

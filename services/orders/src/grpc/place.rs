@@ -39,7 +39,7 @@ async fn accept(api: &OrderApi, customer: Uuid, request: &PlaceOrderRequest) -> 
         tokio::time::sleep(wait.min(MAX_REFUSAL_DELAY)).await;
         return Err(Error::TooManyOrders(wait));
     }
-    let basket = Basket::read(request)?;
+    let basket = Basket::read(request, api.max_lines.get())?;
     let fingerprint = basket.fingerprint();
     if !api.switches.accept_orders(customer).await {
         return repeated(api, (customer, basket.request_id), &fingerprint, Error::Paused).await;

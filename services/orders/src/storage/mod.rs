@@ -32,7 +32,7 @@ mod sql {
         LOCK_PUBLISHED_SAGAS = "lock_published_sagas";
         START_CLOCKS = "start_clocks";
         UPDATE_SAGAS = "update_sagas";
-        UPDATE_ORDERS = "update_orders";
+        END_ORDERS = "end_orders";
         LINES_OF_ORDERS = "lines_of_orders";
         STUCK_SAGAS = "stuck_sagas";
         UPSERT_PRODUCTS = "upsert_products";

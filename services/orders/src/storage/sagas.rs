@@ -120,12 +120,12 @@ pub async fn start_clocks(tx: &Tx, waits: &[(Uuid, Duration)]) -> Result<(), Err
     Ok(())
 }
 
-/// Updates the sagas, and the orders whose state has changed.
+/// Updates the sagas, and the orders that have ended.
 ///
 /// # Errors
 /// The statements' errors.
 pub async fn write(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
-    futures::try_join!(write_sagas(tx, changes), write_orders(tx, changes))?;
+    futures::try_join!(write_sagas(tx, changes), end_orders(tx, changes))?;
     Ok(())
 }
 
@@ -162,19 +162,19 @@ async fn write_sagas(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn write_orders(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
-    let moved: Vec<&SagaRow> = changes.iter().filter(|change| change.moved).map(|change| change.row).collect();
-    if moved.is_empty() {
+async fn end_orders(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
+    let has_ended = |change: &&Change<'_>| change.moved && !change.row.state.is_open();
+    let ended: Vec<&SagaRow> = changes.iter().filter(has_ended).map(|change| change.row).collect();
+    if ended.is_empty() {
         return Ok(());
     }
     tx.execute(
-        sql::UPDATE_ORDERS,
+        sql::END_ORDERS,
         &[
-            &moved.iter().map(|row| row.order_id).collect::<Vec<_>>(),
-            &moved.iter().map(|row| row.state.name()).collect::<Vec<_>>(),
-            &moved.iter().map(|row| row.state.end_reason()).collect::<Vec<_>>(),
-            &moved.iter().map(|row| row.version).collect::<Vec<_>>(),
-            &moved.iter().map(|row| !row.state.is_open()).collect::<Vec<_>>(),
+            &ended.iter().map(|row| row.order_id).collect::<Vec<_>>(),
+            &ended.iter().map(|row| row.state.name()).collect::<Vec<_>>(),
+            &ended.iter().map(|row| row.state.end_reason()).collect::<Vec<_>>(),
+            &ended.iter().map(|row| row.version).collect::<Vec<_>>(),
         ],
     )
     .await?;

@@ -51,6 +51,31 @@ async fn the_same_key_with_the_same_body_returns_the_same_order_in_its_current_s
 }
 
 #[tokio::test]
+async fn an_order_may_have_five_hundred_lines() {
+    let world = World::start().await;
+    let lines = [vec![("apple", 1); 499], vec![("pear", 2)]].concat();
+    let order = world.place("large", &lines).await.unwrap();
+    let placed: Vec<_> = order.lines.iter().map(|line| (line.product.as_str(), line.quantity)).collect();
+    assert_eq!(placed, [("products/apple", 499), ("products/pear", 2)]);
+    world.others.wait_for(id_of(&order), "ReserveStock").await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_orders_row_is_written_at_its_ends_and_its_state_meanwhile_is_the_sagas() {
+    let world = World::start().await;
+    let order = world.charging().await;
+    let stored = "SELECT state || ' ' || version FROM orders WHERE id = $1";
+    assert_eq!(world.database.value::<String>(stored, &[&order]).await, "reserving 1");
+    let charging = world.get(order).await;
+    assert_eq!((charging.state(), charging.etag.starts_with("\"2-")), (OrderState::Charging, true));
+    world.others.publish(&[world.others.charged(order)]).await;
+    world.until(order, OrderState::Confirmed).await;
+    assert_eq!(world.database.value::<String>(stored, &[&order]).await, "confirmed 3");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn the_same_key_with_another_body_is_a_conflict_and_changes_nothing() {
     let world = World::start().await;
     let first = world.place("key", &[("apple", 2)]).await.unwrap();

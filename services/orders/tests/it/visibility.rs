@@ -85,12 +85,10 @@ async fn row_level_security_binds_the_user_role_even_without_a_filter() {
     let registry = flotilla_telemetry::Registry::new();
     let settings = world.database.settings();
     let pool = flotilla_postgres::Pool::connect("user", &settings.user_url, &settings, &registry).unwrap();
-    let seen = |user| {
-        let pool = pool.clone();
-        async move { pool.query_as(user, "SELECT id FROM orders", &[]).await.unwrap().len() }
-    };
-    assert_eq!(seen(world.customer).await, 1);
-    assert_eq!(seen(world.ids.next()).await, 0);
+    for sql in ["SELECT id FROM orders", "SELECT id FROM current_orders", "SELECT order_id FROM sagas"] {
+        assert_eq!(pool.query_as(world.customer, sql, &[]).await.unwrap().len(), 1, "{sql}");
+        assert_eq!(pool.query_as(world.ids.next(), sql, &[]).await.unwrap().len(), 0, "{sql}");
+    }
     assert_eq!(pool.query("SELECT id FROM orders", &[]).await.unwrap().len(), 0);
     assert_eq!(pool.query("SELECT * FROM order_lines", &[]).await.unwrap().len(), 0);
     let write = pool.query_as(world.customer, "UPDATE orders SET version = 9 WHERE id = $1", &[&order]).await;
