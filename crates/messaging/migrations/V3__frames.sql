@@ -10,12 +10,13 @@ CREATE FUNCTION outbox_frames(after_generation bigint, after_xid xid8, after_id 
 RETURNS TABLE (xid xid8, id uuid, subject text, events integer, payload bytea) LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
-    settled xid8 := CASE WHEN settled_only THEN pg_snapshot_xmin(pg_current_snapshot()) END;
+    -- A bound in either case, so that it is part of the index condition.
+    settled xid8 := CASE WHEN settled_only THEN pg_snapshot_xmin(pg_current_snapshot()) ELSE '18446744073709551615' END;
     frame record;
     bytes bigint := 0;
 BEGIN
     FOR frame IN SELECT o.xid, o.id, o.subject, o.events, o.event FROM outbox o
-        WHERE o.generation = after_generation AND (o.xid, o.id) > (after_xid, after_id) AND (settled IS NULL OR o.xid < settled)
+        WHERE o.generation = after_generation AND (o.xid, o.id) > (after_xid, after_id) AND o.xid < settled
         ORDER BY o.generation, o.xid, o.id LIMIT max_frames
     LOOP
         xid := frame.xid;

@@ -1,8 +1,8 @@
 //! Retries parked messages, one at a time, each in its own transaction, with growing waits; after the last attempt they
 //! become dead letters.
 //!
-//! A parked message keeps its inbox row, so a redelivery of it is a duplicate and changes nothing. A retry that
-//! succeeds removes the parked row in the transaction of its effects.
+//! The frame of a parked message, or the message itself, keeps its inbox row, so a redelivery of it changes nothing. A
+//! retry that succeeds removes the parked row in the transaction of its effects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

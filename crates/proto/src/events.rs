@@ -39,6 +39,13 @@ pub struct Consumer {
     pub events: &'static [&'static str],
 }
 
+/// Whether a declared consumer reads messages of this type.
+#[must_use]
+pub fn is_consumed<M: Published>() -> bool {
+    let name = M::full_name();
+    consumers::ALL.iter().any(|consumer| consumer.events.contains(&name.as_str()))
+}
+
 include!(concat!(env!("OUT_DIR"), "/events.rs"));
 
 #[cfg(test)]
@@ -68,5 +75,7 @@ mod tests {
         let unread: Vec<_> =
             streams::ALL.iter().flat_map(|stream| stream.subjects).filter(|subject| !read(subject)).collect();
         assert_eq!(unread, [&"flotilla.notification.deliveries"]);
+        assert!(is_consumed::<crate::orders::v1::OrderPlaced>());
+        assert!(!is_consumed::<crate::notification::v1::DeliveryRecorded>());
     }
 }

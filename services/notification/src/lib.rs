@@ -1,9 +1,9 @@
 //! Notification: notices to customers, each recorded once and delivered in order.
 //!
 //! Owns the tables `deliveries`, `feeds`, `shown`, `preferences` and `order_notices`. Consumes the events from orders,
-//! payments and identity; publishes `DeliveryRecorded`. Guarantees: each final state of an order, each payment and each
-//! welcome is recorded exactly once; each customer's deliveries are numbered from 1 without a gap and become visible in
-//! that order, so that a live feed resumed from any token misses none.
+//! payments and identity; publishes `DeliveryRecorded` once a consumer of it is declared. Guarantees: each final state of
+//! an order, each payment and each welcome is recorded exactly once; each customer's deliveries are numbered from 1 without
+//! a gap and become visible in that order, so that a live feed resumed from any token misses none.
 
 pub mod config;
 pub mod domain;
@@ -13,7 +13,8 @@ pub mod feed;
 pub mod grpc;
 pub mod storage;
 
-use flotilla_proto::events::streams;
+use flotilla_proto::events::{is_consumed, streams};
+use flotilla_proto::notification::v1::DeliveryRecorded;
 use flotilla_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use flotilla_service::{Common, Infrastructure, Migrations, PageKey, Running, Service, migrations_with};
 use flotilla_telemetry::Telemetry;
@@ -39,7 +40,8 @@ impl Service for Notification {
         let single =
             events::SingleNotice::new(base.chassis.flags(&settings.flags, &settings.common.process.remote).await?);
         let hub = feed::Hub::new(settings.feed.listeners_each);
-        for recorder in events::Recorder::of_each_consumer(&ids, &hub, &single, base.registry())? {
+        let publishes = is_consumed::<DeliveryRecorded>();
+        for recorder in events::Recorder::of_each_consumer(&ids, &hub, &single, publishes, base.registry())? {
             base.consume(recorder.consumer(), settings.feed.max_batch, recorder)?;
         }
 

@@ -17,7 +17,7 @@ use super::trace::Spans;
 use crate::broker::Broker;
 use crate::error::{Error, StoreError};
 use crate::event::Event;
-use crate::handler::{Handler, HandlerError, Outcome};
+use crate::handler::{Claim, Handler, HandlerError, Outcome};
 use crate::store::{Effects, InboxStore, Parked};
 
 /// Why an attempt failed.
@@ -113,12 +113,18 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
     }
 
     /// The new events that the handler understands, each once; those that it doesn't understand are parked.
+    ///
+    /// A handler that claims frames also gets events that were claimed by their own ids, whether new or not: the previous
+    /// release sends a command again as a frame with the command's id, and a message that doesn't name its frames may
+    /// contain one.
     fn chosen(&self, batch: &Batch, fresh: &[Uuid], aside: &mut Vec<Parked>, tally: &mut Tally) -> Vec<Event> {
         let fresh: HashSet<Uuid> = fresh.iter().copied().collect();
+        let of_frames = self.parts.handler.claims() == Claim::Frame;
         let mut seen = HashSet::with_capacity(batch.events.len());
         let mut chosen = Vec::with_capacity(batch.events.len());
         for (event, claim) in batch.events.iter().zip(&batch.claimed_by) {
-            if !fresh.contains(claim) || !seen.insert(event.id) {
+            let is_new = fresh.contains(claim) || (of_frames && *claim == event.id);
+            if !is_new || !seen.insert(event.id) {
                 tally.repeated += 1;
                 tally.repeats.push(event.id);
             } else if self.parts.handler.knows(&event.kind) {

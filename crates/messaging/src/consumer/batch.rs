@@ -132,7 +132,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Parks what can't be claimed.
-    pub(super) fn sort(items: Vec<Item>, now: SystemTime, horizon: Duration) -> Self {
+    pub(super) fn sort(items: Vec<Item>, now: SystemTime, horizon: Duration, claims: Claim) -> Self {
         let oldest = now.checked_sub(horizon).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut events: Vec<Event> = Vec::with_capacity(items.len());
         let mut claimed_by = Vec::with_capacity(items.len());
@@ -142,7 +142,9 @@ impl Batch {
                 Content::Undecodable(parked) => unclaimable.push(parked),
                 Content::Event(event) => {
                     let claim = frame.unwrap_or(event.id);
-                    if time_of(claim).is_some_and(|time| time < oldest) {
+                    // The id of an event that isn't claimed by itself may be as old as its key.
+                    let is_remembered = claims == Claim::Event || frame.is_some();
+                    if is_remembered && time_of(claim).is_some_and(|time| time < oldest) {
                         let reason = "older than the inbox remembers: it may have been applied".to_owned();
                         unclaimable.push(Parked { event, reason, dead: true });
                     } else {

@@ -184,7 +184,8 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
         }
         let random = self.parts.ids.random();
         let mut backoff = Backoff::new(Duration::from_millis(10), LONGEST_PAUSE);
-        let mut batch = batch::Batch::sort(items, self.parts.ids.now(), self.parts.horizon);
+        let mut batch =
+            batch::Batch::sort(items, self.parts.ids.now(), self.parts.horizon, self.parts.handler.claims());
         let spans = Spans::begin(&self.parts.spec, &mut batch);
         let mut carefully = false;
         loop {

@@ -50,6 +50,7 @@ impl<'a> FrameBuilder<'a> {
         encode(event, self.source, &[], &mut open.buffer);
         let bytes = open.buffer.len() - start;
         if bytes > self.max_event_bytes {
+            open.buffer.truncate(start);
             let (id, kind, limit) = (event.id, event.kind.clone(), self.max_event_bytes);
             return Err(Error::TooLarge { id, kind, bytes, limit });
         }
@@ -65,7 +66,7 @@ impl<'a> FrameBuilder<'a> {
     /// All frames, each with its own id; later frames have later ids.
     #[must_use]
     pub fn finish(mut self) -> Vec<Frame> {
-        for Open { subject, buffer, events } in self.open {
+        for Open { subject, buffer, events } in self.open.into_iter().filter(|open| open.events > 0) {
             self.full.push(frame(self.ids, subject, events, buffer.freeze()));
         }
         self.full

@@ -169,6 +169,9 @@ fn an_event_with_more_bytes_than_a_message_may_have_is_refused() {
     builder.add(&small).unwrap();
     let error = builder.add(&large).unwrap_err().to_string();
     assert!(error.contains(&large.id.to_string()) && error.contains("more than the 2000"), "{error}");
+    let frames = builder.finish();
+    assert_eq!((frames.len(), frames[0].events), (1, 1), "the other event is left");
+    assert_eq!(decode_all(&frames[0].payload)[0].id, small.id);
 }
 
 #[test]

@@ -69,13 +69,16 @@ impl Book {
         }
     }
 
-    /// Whether a command was carried out before and gets the recorded result.
+    /// Whether a command was carried out before and gets the recorded result. A reserve after the release is refused each
+    /// time.
     #[must_use]
     pub fn is_repeat(&self, command: &Command) -> bool {
         let known = self.reservations.get(&command.order()).map(|known| &known.state);
         match command {
-            Command::Reserve { .. } => known.is_some(),
-            Command::Release { .. } => matches!(known, Some(State::Released | State::Tombstone)),
+            Command::Reserve { .. } => matches!(known, Some(State::Held | State::Committed | State::Rejected { .. })),
+            Command::Release { .. } => {
+                matches!(known, Some(State::Released | State::Tombstone | State::Rejected { .. }))
+            }
             Command::Commit { .. } => matches!(known, Some(State::Committed)),
         }
     }

@@ -100,8 +100,6 @@ pub enum Cause {
     CurrencyMismatch,
     /// The account is closed.
     AccountClosed,
-    /// The order had already been cancelled or given up.
-    TooLate,
     /// It took too long.
     TimedOut,
     /// Something else.
@@ -116,7 +114,6 @@ impl Cause {
             Self::InsufficientFunds => "your balance is too low",
             Self::CurrencyMismatch => "your account has another currency",
             Self::AccountClosed => "your account is closed",
-            Self::TooLate => "the order had ended before",
             Self::TimedOut => "it took too long",
             Self::Other => "something went wrong",
         }

@@ -1,4 +1,5 @@
-//! `PaymentDeclined`: nothing was charged.
+//! `PaymentDeclined`: nothing was charged. A charge that is refused because the refund came first is no news: the customer
+//! learns of the refund, and of the order's end.
 
 use flotilla_messaging::{Unreadable, registry::uuid};
 use flotilla_proto::payments::v1::{PaymentDecline, PaymentDeclined};
@@ -13,7 +14,7 @@ pub fn read(message: &PaymentDeclined) -> Result<Option<Notice>, Unreadable> {
         PaymentDecline::InsufficientFunds => Cause::InsufficientFunds,
         PaymentDecline::CurrencyMismatch => Cause::CurrencyMismatch,
         PaymentDecline::AccountClosed => Cause::AccountClosed,
-        PaymentDecline::Refunded => Cause::TooLate,
+        PaymentDecline::Refunded => return Ok(None),
         PaymentDecline::Refused | PaymentDecline::Unspecified => Cause::Other,
     };
     Ok(Some(Notice::payment_declined(customer, order, cause)))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use flotilla_clock::Ids;
-use flotilla_messaging::{Event, Handler, HandlerError, Outcome, Registry as Messages, Unreadable};
+use flotilla_messaging::{Claim, Event, Handler, HandlerError, Outcome, Registry as Messages, Unreadable};
 use flotilla_postgres::Tx;
 use flotilla_proto::events::Consumer;
 use flotilla_proto::notification::v1::DeliveryRecorded;
@@ -24,10 +24,12 @@ pub struct Recorder {
     hub: Hub,
     recorded: IntCounterVec,
     single: SingleNotice,
+    publishes: bool,
 }
 
 impl Recorder {
-    /// Creates a recorder for each consumer; all announce to this hub.
+    /// Creates a recorder for each consumer; all announce to this hub. `publishes` says whether each delivery is also
+    /// published as an event, which is of no use unless a consumer of it is declared.
     ///
     /// # Errors
     /// The registry already has these metrics.
@@ -35,6 +37,7 @@ impl Recorder {
         ids: &Ids,
         hub: &Hub,
         single: &SingleNotice,
+        publishes: bool,
         registry: &Registry,
     ) -> Result<Vec<Self>, prometheus::Error> {
         let recorded =
@@ -46,6 +49,7 @@ impl Recorder {
             hub: hub.clone(),
             recorded: recorded.clone(),
             single: single.clone(),
+            publishes,
         };
         Ok(super::registries().into_iter().map(recorder).collect())
     }
@@ -67,18 +71,23 @@ impl Recorder {
         Event::new(self.ids.next(), &message, customer, sequence, self.ids.now()).caused_by(cause)
     }
 
-    /// Removes the deliveries that their customers have muted, and those for steps of orders with a single notice.
+    /// Removes the deliveries that were recorded before, those that their customers have muted, and those for steps of
+    /// orders with a single notice.
     async fn wanted(&self, tx: &Tx, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, HandlerError> {
         if deliveries.is_empty() {
             return Ok(deliveries);
         }
         let customers: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
         let customers: Vec<Uuid> = customers.into_iter().collect();
+        let events: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.event).collect();
         let muted = async { storage::muted(tx, &customers).await.map_err(HandlerError::from) };
-        let (muted, mut deliveries) = futures::try_join!(muted, self.single.without_steps(tx, deliveries))?;
+        let known = async { storage::known(tx, &events).await.map_err(HandlerError::from) };
+        let (muted, known, mut deliveries) =
+            futures::try_join!(muted, known, self.single.without_steps(tx, deliveries))?;
         deliveries.retain(|delivery| {
             let notice = &delivery.notice;
-            !muted.get(&notice.customer).is_some_and(|kinds| kinds.contains(&notice.kind))
+            !known.contains(&delivery.event)
+                && !muted.get(&notice.customer).is_some_and(|kinds| kinds.contains(&notice.kind))
         });
         Ok(deliveries)
     }
@@ -88,6 +97,11 @@ impl Recorder {
 impl Handler<Tx> for Recorder {
     fn knows(&self, kind: &str) -> bool {
         self.messages.knows(kind)
+    }
+
+    /// An event has one delivery, in whatever frame it comes.
+    fn claims(&self) -> Claim {
+        Claim::Frame
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
@@ -118,9 +132,9 @@ impl Handler<Tx> for Recorder {
                         // Announced inside the transaction: listeners retry until the delivery is visible, which takes
                         // a few milliseconds; after a rollback they find nothing.
                         self.hub.announce(notice.customer, sequence);
-                        self.event(event, delivery, sequence)
+                        self.publishes.then(|| self.event(event, delivery, sequence))
                     });
-                    Outcome::Done(published.into_iter().collect())
+                    Outcome::Done(published.flatten().into_iter().collect())
                 }
             })
             .collect();

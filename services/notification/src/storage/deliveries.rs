@@ -1,6 +1,6 @@
 //! Deliveries: recorded in batches with one statement, read by their owner under row-level security.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use flotilla_listing::{Page, Select};
@@ -11,6 +11,9 @@ use uuid::Uuid;
 use crate::domain::batch::Shares;
 use crate::domain::notice::{Kind, Notice};
 use crate::domain::resume::Position;
+
+/// The constraint that an event has one delivery per channel.
+const ONCE: &str = "deliveries_once";
 
 /// A notice to be recorded.
 #[derive(Debug, Clone)]
@@ -42,10 +45,19 @@ pub struct Recorded {
     pub acknowledged_at: Option<SystemTime>,
 }
 
-/// Records deliveries and returns the sequence of each, in their order.
+/// Those of the events that have deliveries already.
 ///
 /// # Errors
-/// The database's error; a second delivery for the same event is [`ErrorKind::Data`].
+/// The database's error.
+pub async fn known(tx: &Tx, events: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
+    let rows = tx.query(include_str!("../../queries/known_events.sql"), &[&events]).await?;
+    rows.iter().map(|row| row.get("event_id")).collect()
+}
+
+/// Records deliveries and returns the sequence of each, in the same order. None of the events may have one yet.
+///
+/// # Errors
+/// The database's error; [`ErrorKind::Conflict`] if another transaction has recorded one of the events meanwhile.
 pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error> {
     if deliveries.is_empty() {
         return Ok(Vec::new());
@@ -63,7 +75,11 @@ pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error>
             include_str!("../../queries/record.sql"),
             &[&owners, &counts, &ids, &customers, &later, &events, &kinds, &orders, &texts],
         )
-        .await?;
+        .await
+        .map_err(|error| match error.constraint() {
+            Some(ONCE) => Error::new(ErrorKind::Conflict, "another batch recorded a delivery of the same event"),
+            _ => error,
+        })?;
     let mut sequences = HashMap::with_capacity(rows.len());
     for row in &rows {
         sequences.insert(row.get::<Uuid>("id")?, row.get::<i64>("sequence")?);

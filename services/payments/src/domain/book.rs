@@ -106,16 +106,17 @@ impl<'ids> Book<'ids> {
         }
     }
 
-    /// Whether an order's charge was decided before and gets the recorded result.
+    /// Whether an order's charge was decided before and gets the recorded result. A charge after the refund is refused
+    /// each time.
     #[must_use]
-    pub fn knows(&self, order: Uuid) -> bool {
-        self.find(order).is_some()
+    pub fn is_charge_decided(&self, order: Uuid) -> bool {
+        self.find(order).is_some_and(|known| matches!(known.state, ChargeState::Charged | ChargeState::Declined(_)))
     }
 
     /// Whether an order's refund was carried out before and gets the recorded result.
     #[must_use]
     pub fn is_refunded(&self, order: Uuid) -> bool {
-        self.find(order).is_some_and(|known| matches!(known.state, ChargeState::Refunded | ChargeState::Tombstone))
+        self.find(order).is_some_and(|known| !matches!(known.state, ChargeState::Charged))
     }
 
     /// Takes an order's total from its customer's account, once per order.

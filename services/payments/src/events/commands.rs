@@ -100,8 +100,9 @@ impl Commands {
     ) -> Result<Event, Unreadable> {
         match command {
             Command::Charge(target, amount) => {
-                let repeated = book.knows(target.order);
-                let answer = match self.faults.inject(Fault::DeclinedPayments) {
+                let repeated = book.is_charge_decided(target.order);
+                let fault = if repeated { None } else { self.faults.inject(Fault::DeclinedPayments) };
+                let answer = match fault {
                     None => book.charge(target.order, target.customer, amount),
                     Some(_) => book.decline(target.order, target.customer, amount, PaymentDecline::Refused),
                 };
