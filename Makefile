@@ -38,7 +38,7 @@ SWITCH := $(NO) 1 yes on true
 $(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown value $($(name)) of $(name): choose 1 or 0)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-telemetry reset fetch \
+.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-plain bench-telemetry reset fetch \
 	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
@@ -88,6 +88,9 @@ chaos: ## Run the demo while processes are killed and streams lose messages (see
 
 bench: up ## Compare the fleet with bare PostgreSQL and the gateway with Envoy, in one run
 	@$(FLEET) load --baseline --envoy "$$(sh scripts/run/envoy.sh)" $(ARGS)
+
+bench-plain: up ## Measure a program that does the same job one message and one transaction at a time
+	@sh scripts/test/bench-plain.sh $(ARGS)
 
 bench-telemetry: build ## Measure the cost of logs, metrics and traces, on temporary fleets
 	@sh scripts/test/bench-telemetry.sh

@@ -58,6 +58,6 @@ edit $page 's#\(^| `buf-bin`.*\), `scripts/run/generate.sh`#\1, `scripts/test/dr
 edit $page 's#^\(| `zizmor` .*\)#\1\n\1#' 'zizmor .* is listed twice'
 renewals=.github/dependabot.yml
 edit $renewals 's#, /k8s/components/servers##' "docker doesn't look into /k8s/components/servers"
-edit $renewals 's#\[/, /bench/logging\]#[/, /bench/logging, /bench]#' 'cargo looks into /bench, where nothing is pinned'
+edit $renewals 's#\[/, /bench/logging, /bench/plain\]#[/, /bench/logging, /bench/plain, /bench]#' 'cargo looks into /bench, where nothing is pinned'
 edit $renewals '/package-ecosystem: npm/,/^$/d' "npm doesn't look into /scripts/run/clients"
 echo "test-pins: what differs is found"
