@@ -44,8 +44,8 @@ pub struct NatsSettings {
 pub struct RelaySettings {
     /// Duration of a lease unless it is renewed.
     pub lease: HumanDuration,
-    /// Minimum pause between reads of the outbox, so that messages fill under load; a commit after an idle period is read
-    /// at once.
+    /// Pause after a read of the outbox that returned 16 events or more, so that messages fill under load; after a smaller
+    /// read, the next commit is read at once.
     pub gather: HumanDuration,
     /// Pause between reads of the outbox that no commit has triggered.
     pub poll: HumanDuration,

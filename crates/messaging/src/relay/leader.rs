@@ -16,6 +16,8 @@ use crate::store::{Cursor, Grant, OutboxRow, OutboxStore, StreamMark, StreamReco
 
 /// A read ends with the frame that reaches this size.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// A read with so many events is a sign of load: the next one waits until there is more to publish at once.
+const LOAD: usize = 16;
 /// Number of reads for rows that a running transaction still holds back, before the regular poll takes over.
 const SEEKS: u32 = 24;
 /// How long a relay that is shutting down keeps publishing the remaining rows.
@@ -44,7 +46,8 @@ pub(super) struct Leader<'a, S: OutboxStore, B: Broker> {
     pings: B::Pings,
     pinged: u64,
     seeks: u32,
-    last_read: Instant,
+    /// The earliest time of the next read.
+    next_read: Instant,
     next_check: Instant,
     pub(super) next_checkpoint: Instant,
 }
@@ -76,7 +79,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             pings: parts.broker.pings(&parts.pings).await?,
             pinged: 0,
             seeks: 0,
-            last_read: now - parts.settings.gather.0,
+            next_read: now,
             next_check: now,
             next_checkpoint: now,
         };
@@ -116,11 +119,10 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         }
         let rows = match self.ahead.take() {
             Some(rows) => rows,
-            None => {
-                self.last_read = now;
-                self.read(self.cursor).await?
-            }
+            None => self.read(self.cursor).await?,
         };
+        let events: usize = rows.iter().map(OutboxRow::events).sum();
+        self.next_read = if events < LOAD { now } else { now + self.parts.settings.gather.0 };
         if rows.is_empty() {
             return self.next_generation().await;
         }
@@ -230,7 +232,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
         self.in_present() && self.cursor.xid < target && self.seeks < SEEKS
     }
 
-    /// Waits for a reason to read, and then for the gathering time to end.
+    /// Waits for a reason to read and, under load, until the gathering time has ended.
     async fn wait(&mut self, shutdown: &CancellationToken) {
         let pause = if self.awaits_rows() {
             self.seeks += 1;
@@ -252,7 +254,7 @@ impl<'a, S: OutboxStore, B: Broker> Leader<'a, S, B> {
             () = shutdown.cancelled(), if !draining => {}
         }
         if !shutdown.is_cancelled() {
-            tokio::time::sleep_until(self.last_read + self.parts.settings.gather.0).await;
+            tokio::time::sleep_until(self.next_read).await;
         }
     }
 }

@@ -272,3 +272,26 @@ async fn shutting_down_publishes_what_is_left() {
         "the lease was not given back"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_gathers_under_load_and_publishes_a_single_event_at_once() {
+    let mut world = World::new(17);
+    let gather = Duration::from_secs(1);
+    let settings = RelaySettings { gather: gather.into(), ..RelaySettings::default() };
+    let relay = world.relay_with("first", settings);
+    world.spawn(relay.run(world.shutdown.clone()));
+    let published = async |count: usize| {
+        let began = tokio::time::Instant::now();
+        world.commit(&events(&world.ids, KIND, count));
+        eventually("published", || world.orders.all_published()).await;
+        began.elapsed()
+    };
+    published(1).await;
+    for _ in 0..3 {
+        assert!(published(1).await < gather / 10, "there is nothing to gather");
+    }
+    published(100).await;
+    assert!(published(1).await > gather / 2, "more may come under load");
+    assert!(published(1).await < gather / 10, "the load is over");
+    world.stop().await;
+}
