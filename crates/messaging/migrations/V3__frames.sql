@@ -8,7 +8,7 @@ ALTER TABLE outbox ADD COLUMN events integer NOT NULL DEFAULT 1;
 -- The relay's read: at most max_frames, and none after max_bytes are reached. A function, so that its plan is the index whatever the statistics say.
 CREATE FUNCTION outbox_frames(after_generation bigint, after_xid xid8, after_id uuid, settled_only boolean, max_frames integer, max_bytes bigint)
 RETURNS TABLE (xid xid8, id uuid, subject text, events integer, payload bytea) LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     -- A bound in either case, so that it is part of the index condition.
     settled xid8 := CASE WHEN settled_only THEN pg_snapshot_xmin(pg_current_snapshot()) ELSE '18446744073709551615' END;

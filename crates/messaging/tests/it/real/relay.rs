@@ -138,11 +138,18 @@ async fn an_older_generation_is_published_first() {
     node.stop().await;
 }
 
+/// Waits for the partitions of the coming days: one that is made while the default partition has rows scans these.
+async fn until_partitioned(db: &Database) {
+    let partitions = "SELECT count(*) FROM pg_class WHERE relname LIKE 'outbox_y%' AND relkind = 'r'";
+    eventually("partitions", TIMEOUT, || async { db.value::<i64>(partitions, &[]).await == 3 }).await;
+}
+
 #[tokio::test]
 async fn the_read_uses_the_index_whatever_the_statistics_say() {
     let nats = "nats://127.0.0.1:9";
     let db = database("orders").await;
     let node = Node::start(&db, ORDERS, &settings(nats), vec![]).await;
+    until_partitioned(&db).await;
     let store = store(&db);
     let generation = *store.generations().await.unwrap().last().unwrap();
     // The plan is made while the table is empty, and kept.
@@ -164,33 +171,6 @@ async fn the_read_uses_the_index_whatever_the_statistics_say() {
     .await;
     db.query("SELECT pg_stat_force_next_flush()", &[]).await;
     assert_eq!(db.value::<i64>(scanned, &[]).await, 0);
-    node.stop().await;
-}
-
-#[tokio::test]
-async fn rows_that_a_running_transaction_holds_back_are_not_read_again_and_again() {
-    let db = database("orders").await;
-    let node = Node::start(&db, ORDERS, &settings("nats://127.0.0.1:9"), vec![]).await;
-    let slow = node.pool.begin().await.unwrap();
-    node.outbox.append(&slow, &events(&node.ids, KIND, 1)).await.unwrap();
-    for _ in 0..1_000 {
-        node.commit(&events(&node.ids, KIND, 1)).await;
-    }
-    let store = store(&db);
-    let start = Cursor::start_of(*store.generations().await.unwrap().last().unwrap());
-    let fetched =
-        "SELECT coalesce(sum(idx_tup_fetch), 0)::bigint FROM pg_stat_all_tables WHERE relname LIKE 'outbox_y%'";
-    let count = async || -> i64 {
-        db.query("SELECT pg_stat_force_next_flush()", &[]).await;
-        db.value(fetched, &[]).await
-    };
-    // From the sixth execution on the plan may be one for any arguments.
-    let before = count().await;
-    for _ in 0..50 {
-        assert!(store.read(start, true, 1_000, usize::MAX).await.unwrap().is_empty());
-    }
-    assert!(count().await - before < 1_000, "held back rows were fetched");
-    drop(slow);
     node.stop().await;
 }
 
