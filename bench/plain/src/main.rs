@@ -15,7 +15,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use async_nats::jetstream::{self, consumer::pull, stream};
+use async_nats::{
+    ConnectOptions,
+    jetstream::{self, consumer::pull, stream},
+};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -44,11 +47,12 @@ struct Event {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let seconds: u64 = env::args().nth(1).map_or(Ok(10), |text| text.parse()).context("usage: bench-plain [SECONDS]")?;
+    let seconds: u64 =
+        env::args().nth(1).map_or(Ok(10), |text| text.parse()).context("usage: bench-plain [SECONDS]")?;
     let database = env::var("FLOTILLA_ORDERS_DATABASE_URL").context("source the fleet's env file first")?;
     let nats = env::var("FLOTILLA_NATS_URL").context("source the fleet's env file first")?;
     let database = prepare(&database).await?;
-    let jetstream = jetstream::new(async_nats::connect(nats).await?);
+    let jetstream = jetstream::new(log_in(&nats).await?);
     let _ = jetstream.delete_stream(STREAM).await;
     let subjects = vec!["plain.>".to_owned()];
     jetstream.create_stream(stream::Config { name: STREAM.to_owned(), subjects, ..stream::Config::default() }).await?;
@@ -80,6 +84,16 @@ async fn main() -> Result<()> {
     consumers.shutdown().await;
     jetstream.delete_stream(STREAM).await?;
     Ok(())
+}
+
+/// Connects to the broker with the name and the password in its URL.
+async fn log_in(url: &str) -> Result<async_nats::Client> {
+    let address: async_nats::ServerAddr = url.parse()?;
+    let options = match (address.username(), address.password()) {
+        (Some(user), Some(password)) => ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()),
+        _ => ConnectOptions::new(),
+    };
+    Ok(options.connect(address).await?)
 }
 
 /// Creates the database with stock and money for everybody.
@@ -114,7 +128,8 @@ async fn publish(jetstream: &jetstream::Context, step: &str, event: &Event) -> R
 
 /// Accepts orders one after the other until `stop`.
 async fn accept(mut client: Client, jetstream: jetstream::Context, stop: &AtomicBool) -> Result<()> {
-    let order = client.prepare("INSERT INTO orders (id, customer_id, state, total_minor) VALUES ($1, $2, 'reserving', $3)");
+    let order =
+        client.prepare("INSERT INTO orders (id, customer_id, state, total_minor) VALUES ($1, $2, 'reserving', $3)");
     let order = order.await?;
     let line = client.prepare("INSERT INTO order_lines VALUES ($1, $2, $3)").await?;
     while !stop.load(Ordering::Relaxed) {
@@ -122,7 +137,13 @@ async fn accept(mut client: Client, jetstream: jetstream::Context, stop: &Atomic
         let random = id.as_u128();
         let product = i32::try_from(random % 500).unwrap_or_default() + 1;
         let customer = Uuid::from_u128(random % CUSTOMERS + 1);
-        let event = Event { id: Uuid::now_v7(), order: id, customer, total_minor: 4_200, lines: vec![(product, 1), (product + 500, 2)] };
+        let event = Event {
+            id: Uuid::now_v7(),
+            order: id,
+            customer,
+            total_minor: 4_200,
+            lines: vec![(product, 1), (product + 500, 2)],
+        };
         let tx = client.transaction().await?;
         tx.execute(&order, &[&id, &customer, &event.total_minor]).await?;
         for (product, quantity) in &event.lines {
