@@ -46,6 +46,12 @@ impl Outcomes {
         self.groups.iter().filter(|group| group.state == state).map(|group| group.orders).sum()
     }
 
+    /// All orders.
+    #[must_use]
+    pub fn all(&self) -> i64 {
+        self.groups.iter().map(|group| group.orders).sum()
+    }
+
     /// Prints outcomes, throughput and latencies.
     pub fn print(&self) {
         let mut table = Table::new(&["outcome", "reason", ">orders", ">lines", ">units", ">money"]);

@@ -5,13 +5,18 @@
 //! ended times. At the end, the cost of the gateway is measured: gRPC, REST, and Envoy's REST.
 
 mod baseline;
+mod counts;
 mod edge;
 mod generator;
+mod limits;
 pub mod otlp_receiver;
 mod overhead;
+mod print;
 mod rest;
+mod rows;
 mod syncs;
 mod usage;
+mod wal;
 
 use std::{
     path::{Path, PathBuf},
@@ -23,11 +28,13 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 use flotilla_checker::{self as checker, Databases};
-use flotilla_terminal::{Progress, Table, bold, good, mib};
+use flotilla_terminal::Progress;
 
-pub use self::baseline::Baseline;
+pub use self::{baseline::Baseline, limits::Limits};
 use self::{
+    counts::{Counter, Counts},
     generator::Offer,
+    rows::RowWrites,
     usage::{Snapshot, Usage},
 };
 use crate::{
@@ -61,9 +68,9 @@ pub struct Options {
     /// Measure bare PostgreSQL first, for the ratio.
     #[arg(long)]
     pub baseline: bool,
-    /// Fail when a settled order costs more database syncs than this at full load.
-    #[arg(long)]
-    pub most_syncs: Option<f64>,
+    /// What an order may cost the databases.
+    #[command(flatten)]
+    pub limits: Limits,
     /// Orders in flight while searching for the maximum.
     #[arg(long, default_value_t = 512)]
     pub in_flight: usize,
@@ -86,12 +93,19 @@ struct Measured {
     outcomes: Outcomes,
     accept_ms: [f64; 3],
     refused: u64,
-    syncs_per_order: f64,
     usage: Usage,
 }
 
+/// The measurement at the highest rate, with what an order costs the databases.
+struct Full {
+    rate: f64,
+    measured: Measured,
+    counts: Counts,
+    rows: RowWrites,
+}
+
 /// Measures and prints; `baseline` comes first where there is one, `folder` is for Envoy's files. Exit code 1 when an
-/// invariant is broken or syncs exceed the limit.
+/// invariant is broken or a count exceeds its limit.
 ///
 /// # Errors
 /// When orders can't be placed or don't end.
@@ -119,17 +133,16 @@ pub async fn run(fleet: &Fleet, baseline: Option<Baseline>, folder: &Path, optio
     }
     let bench = Bench { fleet, databases: &databases, shop: &shop };
     if options.only_orders {
-        overhead::run(&bench, options.in_flight, seconds, options.scrape).await?;
-        return Ok(ExitCode::SUCCESS);
+        return overhead::run(&bench, &options, seconds).await;
     }
 
-    let (most, full) = bench.most(&options, seconds, &mut progress).await?;
-    progress.show(&format!("{:.0} orders/s offered", most * EASY));
-    let easy = bench.measure(Offer::PerSecond(most * EASY), seconds).await?;
+    let full = bench.most(&options, seconds, &mut progress).await?;
+    progress.show(&format!("{:.0} orders/s offered", full.rate * EASY));
+    let easy = bench.measure(Offer::PerSecond(full.rate * EASY), seconds).await?;
     let rest = bench.rest(seconds / 2, &mut progress).await?;
     progress.clear();
 
-    print(fleet, &full, &easy, bare);
+    print::report(fleet, &full, &easy, bare, &options.limits);
     match rest {
         None => println!("SKIPPED REST: the measurement works only without TLS"),
         Some(rest) => println!(
@@ -140,13 +153,7 @@ pub async fn run(fleet: &Fleet, baseline: Option<Baseline>, folder: &Path, optio
     edge::run(fleet, &shop, envoy, seconds, &mut progress).await?;
     let findings = checker::settled(&fleet.stores, SETTLE_PATIENCE, 0).await?;
     let code = checker::report(&findings);
-    if let Some(most) = options.most_syncs
-        && full.syncs_per_order > most
-    {
-        println!("{:.3} syncs per settled order exceed the limit of {most}", full.syncs_per_order);
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(code)
+    Ok(if print::exceeded(&options.limits, &full.counts) { ExitCode::FAILURE } else { code })
 }
 
 /// The context of all measurements.
@@ -161,25 +168,28 @@ impl Bench<'_> {
     ///
     /// A closed loop estimates it; from there the rate is lowered until the fleet keeps up: nothing is refused, and
     /// orders settle at the rate at which they are placed.
-    async fn most(&self, options: &Options, seconds: Duration, progress: &mut Progress) -> Result<(f64, Measured)> {
+    async fn most(&self, options: &Options, seconds: Duration, progress: &mut Progress) -> Result<Full> {
         if let Some(rate) = options.rate {
-            return Ok((rate, self.measure(Offer::PerSecond(rate), seconds).await?));
+            counts::until_published().await;
+            return Ok(Full { rate, ..self.measure_counted(Offer::PerSecond(rate), seconds).await? });
         }
         progress.show("warming up");
         self.measure(Offer::InFlight(options.in_flight), seconds / 2).await?;
         progress.show("looking for the maximum");
         let mut rate = self.measure(Offer::InFlight(options.in_flight), seconds).await?.outcomes.per_second;
+        counts::until_published().await;
         let mut step = 1;
         loop {
             progress.show(&format!("full load: {rate:.0} orders/s offered"));
-            let measured = self.measure(Offer::PerSecond(rate), seconds).await?;
+            let full = self.measure_counted(Offer::PerSecond(rate), seconds).await?;
+            let measured = &full.measured;
             let keeps_up = measured.refused == 0 && measured.outcomes.per_second > rate * KEEPS_UP;
             if !keeps_up && step == MOST_STEPS {
                 progress.clear();
                 println!("the fleet didn't keep up with any rate: other processes are busy on this machine");
             }
             if keeps_up || step == MOST_STEPS {
-                return Ok((rate, measured));
+                return Ok(Full { rate, ..full });
             }
             rate *= STEP_DOWN;
             step += 1;
@@ -198,68 +208,25 @@ impl Bench<'_> {
         Ok(Some(rest))
     }
 
+    /// Measures with the counts of the databases; what was done before must have been published.
+    async fn measure_counted(&self, offer: Offer, duration: Duration) -> Result<Full> {
+        let counter = Counter::start(self.databases).await?;
+        let measured = self.measure(offer, duration).await?;
+        let (counts, rows) = counter.finish(self.databases, measured.outcomes.all()).await?;
+        let rate = measured.outcomes.per_second;
+        Ok(Full { rate, measured, counts, rows })
+    }
+
     async fn measure(&self, offer: Offer, duration: Duration) -> Result<Measured> {
         let since = outcome::now(self.databases).await?;
-        let syncs_before = syncs::count(self.databases).await?;
         let before = Snapshot::take(&self.fleet.members);
         let accepted = generator::run(self.fleet, self.shop, offer, duration).await?;
         outcome::until_ended(self.databases, since, END_PATIENCE, |_| ()).await?;
         let after = Snapshot::take(&self.fleet.members);
         let outcomes = outcome::since(self.databases, since).await?;
-        let syncs = syncs::count_settled(self.databases).await? - syncs_before;
-        let orders: i64 = outcomes.groups.iter().map(|group| group.orders).sum();
-        let each = |total: f64| if orders == 0 { f64::NAN } else { total / to_f64(orders) };
-        Ok(Measured {
-            accept_ms: accepted.latency_ms,
-            refused: accepted.refused,
-            syncs_per_order: each(to_f64(syncs)),
-            usage: after.since(&before, orders),
-            outcomes,
-        })
+        let usage = after.since(&before, outcomes.all());
+        Ok(Measured { accept_ms: accepted.latency_ms, refused: accepted.refused, usage, outcomes })
     }
-}
-
-fn print(fleet: &Fleet, full: &Measured, easy: &Measured, bare: Option<f64>) {
-    println!("{}", bold("full load (open loop, gRPC, orders of two lines)"));
-    println!("  settled: {} orders/s", good(&format!("{:.0}", full.outcomes.per_second)));
-    if let Some(bare) = bare {
-        println!(
-            "  bare PostgreSQL (bench/baseline.sql): {bare:.0} transactions/s; ratio {}",
-            good(&format!("{:.2}", full.outcomes.per_second / bare))
-        );
-    }
-    println!("  database syncs for each settled order: {:.3}", full.syncs_per_order);
-    print_latency(full);
-    println!("{}", bold("at 70% of it"));
-    print_latency(easy);
-    println!("{}", bold("cost at full load"));
-    let mut table = Table::new(&["process", ">CPU us/order", ">resident", ">proportional", ">ready in"]);
-    for process in &full.usage.processes {
-        let start = fleet.members.iter().find(|member| member.name == process.name).and_then(|member| member.start_ms);
-        table.row([
-            process.name.clone(),
-            format!("{:.0}", process.cpu_us_per_order),
-            mib(process.memory.resident),
-            mib(process.memory.proportional),
-            start.map(|ms| format!("{ms} ms")).unwrap_or_default(),
-        ]);
-    }
-    print!("{}", table.render());
-    let services = full.usage.services();
-    println!("services together: {} resident, {} proportional", mib(services.resident), mib(services.proportional));
-    println!("CPU of others on this machine meanwhile: {:.0}% of one core", full.usage.foreign_percent);
-}
-
-fn print_latency(measured: &Measured) {
-    let [half, ninety, ninety_nine, longest] = measured.outcomes.latency_ms;
-    let [accept_half, accept_ninety_nine, accept_longest] = measured.accept_ms;
-    println!(
-        "  accepted to settled: p50 {half:.1} ms, p90 {ninety:.1} ms, p99 {ninety_nine:.1} ms, longest {longest:.1} ms"
-    );
-    println!(
-        "  due to accepted: p50 {accept_half:.1} ms, p99 {accept_ninety_nine:.1} ms, longest {accept_longest:.1} ms; {} refused",
-        measured.refused
-    );
 }
 
 /// A count as a float.

@@ -1,6 +1,6 @@
 //! Measures only orders at full load and prints one line of JSON, which `scripts/test/bench-telemetry.sh` compares.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Bench, generator::Offer};
+use super::{Bench, Options, counts, generator::Offer, print};
 use crate::fleet::Fleet;
 
 /// The scrape interval, shorter than usual, so that the cost shows.
@@ -30,21 +30,27 @@ struct Line {
     p50_ms: f64,
     /// CPU of other processes, in percent of one core.
     foreign_percent: f64,
+    /// What an order costs the databases.
+    #[serde(flatten)]
+    counts: counts::Counts,
 }
 
-/// Warms up, measures in a closed loop, and prints.
+/// Warms up, measures in a closed loop, and prints. Exit code 1 when a count exceeds its limit.
 ///
 /// # Errors
 /// When orders don't end.
-pub(super) async fn run(bench: &Bench<'_>, in_flight: usize, seconds: Duration, scrape: bool) -> Result<()> {
+pub(super) async fn run(bench: &Bench<'_>, options: &Options, seconds: Duration) -> Result<ExitCode> {
+    let offer = Offer::InFlight(options.in_flight);
     let mut progress = Progress::new();
     progress.show("warming up");
-    bench.measure(Offer::InFlight(in_flight), seconds / 2).await?;
+    bench.measure(offer, seconds / 2).await?;
+    counts::until_published().await;
     let stop = CancellationToken::new();
-    let scraper = scrape.then(|| AbortOnDropHandle::new(scraper(bench.fleet, stop.clone())));
+    let scraper = options.scrape.then(|| AbortOnDropHandle::new(scraper(bench.fleet, stop.clone())));
     progress.show("measuring");
-    let measured = bench.measure(Offer::InFlight(in_flight), seconds).await?;
+    let full = bench.measure_counted(offer, seconds).await?;
     progress.clear();
+    let measured = &full.measured;
     stop.cancel();
     if let Some(scraper) = scraper {
         scraper.await?;
@@ -59,9 +65,11 @@ pub(super) async fn run(bench: &Bench<'_>, in_flight: usize, seconds: Duration, 
         services_cpu_us: cpu(true),
         p50_ms: measured.outcomes.latency_ms[0],
         foreign_percent: measured.usage.foreign_percent,
+        counts: full.counts.clone(),
     };
+    let exceeded = print::exceeded(&options.limits, &full.counts);
     println!("{}", serde_json::to_string(&line)?);
-    Ok(())
+    Ok(if exceeded { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Scrapes every service's metrics once a second, like Prometheus.
