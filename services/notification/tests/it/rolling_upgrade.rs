@@ -41,6 +41,10 @@ async fn this_release_waits_for_the_previous_ones_transaction() {
     let other = world.database.hold(&recorded_by_the_previous_release(ada, world.ids.next())).await;
     world.send(&[world.confirmed(ada, world.ids.next())]).await;
     other.wait_until_blocking().await;
+    // For the feed's lock, not for the key of a delivery that it would have to give up.
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(world.database.value::<i64>(waits, &[]).await, 1);
     other.commit().await;
     world.wait_for(2).await;
     assert_eq!(world.texts(ada).await[0], "of before");
