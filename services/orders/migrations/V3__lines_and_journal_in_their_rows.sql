@@ -32,14 +32,17 @@ SELECT o.id, o.customer_id, o.request_id, o.request_hash, coalesce(s.state, o.st
 FROM orders AS o
 LEFT JOIN LATERAL (SELECT state, version FROM sagas WHERE sagas.order_id = o.id AND sagas.open LIMIT 1) AS s ON o.ended_at IS NULL;
 
--- Blocks, one for each transaction that wrote entries: the time (timestamptz_send), the number of entries (2 bytes), and the entries: 1 if the message was sent
--- and 0 if it was received, the attempt (4 bytes), the message's id, the trace's id (zeros: none), and the names of the step and of the message, each after a
--- byte with its length. Numbers are big-endian.
+-- Blocks, one for each transaction that wrote entries: the time (timestamptz_send), the number of groups (1 byte), and the groups: the trace's id (zeros: none),
+-- the attempt (4 bytes), the name of the step, the number of entries (1 byte), and the entries: 1 if the message was sent and 0 if it was received, its id, and
+-- its name. A name follows a byte with its length. Numbers are big-endian.
 ALTER TABLE sagas ADD COLUMN journal bytea NOT NULL DEFAULT '';
 
--- A number of up to 8 bytes; the first byte's place is 1.
+-- Places of bytes count from 1.
 CREATE FUNCTION saga_journal_number(journal bytea, place integer, bytes integer) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT ('x' || lpad(encode(substring(journal FROM place FOR bytes), 'hex'), 16, '0'))::bit(64)::bigint
+$$;
+CREATE FUNCTION saga_journal_name(journal bytea, place integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT convert_from(substring(journal FROM place + 1 FOR get_byte(journal, place - 1)), 'UTF8')
 $$;
 
 -- The entries of a journal in their order. Those of one transaction are shown a microsecond apart.
@@ -49,26 +52,29 @@ LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     place integer := 1;
     microseconds bigint;
+    groups integer;
     entries integer;
-    length integer;
 BEGIN
     WHILE place <= octet_length(journal) LOOP
         microseconds := saga_journal_number(journal, place, 8);
-        entries := saga_journal_number(journal, place + 8, 2);
-        place := place + 10;
-        FOR entry IN 0 .. entries - 1 LOOP
-            at := timestamptz '2000-01-01 00:00:00+00' + (microseconds + entry) * interval '1 microsecond';
-            direction := CASE get_byte(journal, place - 1) WHEN 1 THEN 'out' ELSE 'in' END;
-            attempt := saga_journal_number(journal, place + 1, 4);
-            message_id := encode(substring(journal FROM place + 5 FOR 16), 'hex')::uuid;
-            trace_id := nullif(encode(substring(journal FROM place + 21 FOR 16), 'hex'), repeat('0', 32));
-            length := get_byte(journal, place + 36);
-            step := convert_from(substring(journal FROM place + 38 FOR length), 'UTF8');
-            place := place + 38 + length;
-            length := get_byte(journal, place - 1);
-            kind := convert_from(substring(journal FROM place + 1 FOR length), 'UTF8');
-            place := place + 1 + length;
-            RETURN NEXT;
+        groups := saga_journal_number(journal, place + 8, 1);
+        place := place + 9;
+        FOR _group IN 1 .. groups LOOP
+            trace_id := nullif(encode(substring(journal FROM place FOR 16), 'hex'), repeat('0', 32));
+            attempt := saga_journal_number(journal, place + 16, 4);
+            step := saga_journal_name(journal, place + 20);
+            place := place + 21 + octet_length(step);
+            entries := saga_journal_number(journal, place, 1);
+            place := place + 1;
+            FOR _entry IN 1 .. entries LOOP
+                at := timestamptz '2000-01-01 00:00:00+00' + microseconds * interval '1 microsecond';
+                microseconds := microseconds + 1;
+                direction := CASE saga_journal_number(journal, place, 1) WHEN 1 THEN 'out' ELSE 'in' END;
+                message_id := encode(substring(journal FROM place + 1 FOR 16), 'hex')::uuid;
+                kind := saga_journal_name(journal, place + 17);
+                place := place + 18 + octet_length(kind);
+                RETURN NEXT;
+            END LOOP;
         END LOOP;
     END LOOP;
 END $$;
@@ -88,7 +94,7 @@ BEGIN
 END $$;
 CREATE TRIGGER saga_journal_insert INSTEAD OF INSERT ON saga_journal FOR EACH ROW EXECUTE FUNCTION saga_journal_insert();
 
-REVOKE ALL ON FUNCTION saga_journal_number(bytea, integer, integer), saga_journal_entries(bytea), saga_journal_insert(), order_lines_insert() FROM PUBLIC;
+REVOKE ALL ON FUNCTION saga_journal_number(bytea, integer, integer), saga_journal_name(bytea, integer), saga_journal_entries(bytea), saga_journal_insert(), order_lines_insert() FROM PUBLIC;
 
 DO $$
 DECLARE
@@ -97,5 +103,6 @@ DECLARE
 BEGIN
     EXECUTE format('GRANT SELECT, INSERT ON order_lines, saga_journal TO %I', system_role);
     EXECUTE format('GRANT SELECT ON order_lines TO %I', user_role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION saga_journal_number(bytea, integer, integer), saga_journal_entries(bytea) TO %I', system_role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION
+        saga_journal_number(bytea, integer, integer), saga_journal_name(bytea, integer), saga_journal_entries(bytea) TO %I', system_role);
 END $$;

@@ -8,7 +8,22 @@ use uuid::Uuid;
 
 /// Entries to append, encoded as the column has them (see migration V3), without the time, which the database adds.
 #[derive(Default, Debug)]
-pub struct Journal(HashMap<Uuid, Vec<u8>>);
+pub struct Journal(HashMap<Uuid, Block>);
+
+/// The entries of one order in one transaction.
+#[derive(Default, Debug)]
+struct Block {
+    bytes: Vec<u8>,
+    /// What the entries of the last group have in common, and where their number stands.
+    group: Option<(Group, usize)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Group {
+    step: &'static str,
+    attempt: i32,
+    trace: [u8; 16],
+}
 
 /// The state of an order at a journal entry.
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +57,52 @@ impl Journal {
     /// The encoded entries of an order, if there are any.
     #[must_use]
     pub fn of(&self, order: Uuid) -> Option<&[u8]> {
-        self.0.get(&order).map(Vec::as_slice)
+        self.0.get(&order).map(|block| block.bytes.as_slice())
     }
 
     fn push(&mut self, at: At, id: Uuid, direction: Direction, kind: &str, traceparent: Option<&str>) {
-        let block = self.0.entry(at.order_id).or_insert_with(|| vec![0, 0]);
-        let entries = u16::from_be_bytes([block[0], block[1]]);
-        // A transaction applies a few messages to an order; the rest of thousands is not worth an error.
-        let Some(entries) = entries.checked_add(1) else { return };
-        block[..2].copy_from_slice(&entries.to_be_bytes());
-        block.push(direction as u8);
-        block.extend_from_slice(&at.attempt.to_be_bytes());
-        block.extend_from_slice(id.as_bytes());
-        block.extend_from_slice(&traceparent.and_then(trace_id).unwrap_or_default());
-        for name in [at.step, kind] {
-            let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
-            block.push(length);
-            block.extend_from_slice(&name.as_bytes()[..usize::from(length)]);
+        let trace = traceparent.and_then(trace_id).unwrap_or_default();
+        let group = Group { step: at.step, attempt: at.attempt, trace };
+        self.0.entry(at.order_id).or_default().push(group, direction, id, kind);
+    }
+}
+
+impl Block {
+    fn push(&mut self, group: Group, direction: Direction, id: Uuid, kind: &str) {
+        let Some(count) = self.count_of(group) else { return };
+        self.bytes[count] += 1;
+        self.bytes.push(direction as u8);
+        self.bytes.extend_from_slice(id.as_bytes());
+        self.name(kind);
+    }
+
+    /// Where the number of entries of a group with room for one more stands. None if there are 255 groups: a
+    /// transaction applies a few messages to an order, and the rest of so many isn't worth an error.
+    fn count_of(&mut self, group: Group) -> Option<usize> {
+        match self.group {
+            Some((last, count)) if last == group && self.bytes[count] < u8::MAX => Some(count),
+            _ => self.start(group),
         }
+    }
+
+    fn start(&mut self, group: Group) -> Option<usize> {
+        if self.bytes.is_empty() {
+            self.bytes.push(0);
+        }
+        self.bytes[0] = self.bytes[0].checked_add(1)?;
+        self.bytes.extend_from_slice(&group.trace);
+        self.bytes.extend_from_slice(&group.attempt.to_be_bytes());
+        self.name(group.step);
+        let count = self.bytes.len();
+        self.bytes.push(0);
+        self.group = Some((group, count));
+        Some(count)
+    }
+
+    fn name(&mut self, name: &str) {
+        let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+        self.bytes.push(length);
+        self.bytes.extend_from_slice(&name.as_bytes()[..usize::from(length)]);
     }
 }
 
@@ -85,18 +128,31 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_an_order_are_counted_and_laid_out_as_the_migration_says() {
+    fn entries_are_laid_out_as_the_migration_says() {
         let order_id = Uuid::from_u128(7);
         let at = At { order_id, step: "charging", attempt: 258 };
         let mut journal = Journal::default();
         journal.came_in(at, Uuid::from_u128(1), "StockReserved", None);
         journal.came_in(at, Uuid::from_u128(2), "GiveUp", None);
-        let block = journal.of(order_id).unwrap();
-        assert_eq!(block[..7], [0, 2, 0, 0, 0, 1, 2]);
-        assert_eq!(block[7..23], Uuid::from_u128(1).into_bytes());
-        assert_eq!(block[23..39], [0; 16]);
-        assert_eq!(block[39..62], *b"\x08charging\x0dStockReserved");
-        assert_eq!(block.len(), 2 + 60 + 53);
+        let later = At { step: "confirmed", attempt: 1, ..at };
+        journal.came_in(later, Uuid::from_u128(3), "PaymentCharged", None);
+        let names = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        let entry = |id: u128, kind: &str| [&[0], Uuid::from_u128(id).as_bytes().as_slice(), &names(kind)].concat();
+        let wanted = [
+            &[2][..],
+            &[0; 16],
+            &[0, 0, 1, 2],
+            &names("charging"),
+            &[2],
+            &entry(1, "StockReserved"),
+            &entry(2, "GiveUp"),
+            &[0; 16],
+            &[0, 0, 0, 1],
+            &names("confirmed"),
+            &[1],
+            &entry(3, "PaymentCharged"),
+        ];
+        assert_eq!(journal.of(order_id).unwrap(), wanted.concat());
         assert_eq!(journal.of(Uuid::nil()), None);
     }
 }
