@@ -86,8 +86,8 @@ replay: ## Replay a small set of realistic orders on the running fleet
 chaos: ## Run the demo while processes are killed and streams lose messages (seeded), then check the invariants
 	@$(FLEET) chaos $(ARGS)
 
-bench: up ## Compare the fleet with bare PostgreSQL and the gateway with Envoy, in one run
-	@$(FLEET) load --baseline --envoy "$$(sh scripts/run/envoy.sh)" $(ARGS)
+bench: up ## Compare the fleet with bare PostgreSQL and the gateway with Envoy, in turn; write the figures to docs/bench
+	@sh scripts/run/bench.sh $(ARGS)
 
 bench-plain: up ## Measure a program that does the same job one message and one transaction at a time
 	@sh scripts/test/bench-plain.sh $(ARGS)

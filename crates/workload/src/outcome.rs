@@ -142,15 +142,23 @@ pub async fn since(databases: &Databases, since: SystemTime) -> Result<Outcomes>
         .collect::<Result<Vec<_>>>()?;
     let row = client
         .query_one(
-            "SELECT coalesce(percentile_cont(ARRAY[0.5, 0.9, 0.99, 1.0])
-                        WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - created_at)::float8 * 1000),
-                        ARRAY[0, 0, 0, 0]::float8[]),
-                    coalesce(count(*) / nullif(extract(epoch FROM max(ended_at) - min(created_at)), 0), 0)::float8
+            "SELECT coalesce(count(*) / nullif(extract(epoch FROM max(ended_at) - min(created_at)), 0), 0)::float8
              FROM orders WHERE created_at >= $1 AND ended_at IS NOT NULL",
             &[&since],
         )
         .await?;
-    let percentiles: Vec<f64> = row.try_get(0)?;
-    let latency_ms = percentiles.try_into().unwrap_or_default();
-    Ok(Outcomes { groups, per_second: row.try_get(1)?, latency_ms })
+    let latency_ms = latencies(databases, since, &[0.5, 0.9, 0.99, 1.0]).await?.try_into().unwrap_or_default();
+    Ok(Outcomes { groups, per_second: row.try_get(0)?, latency_ms })
+}
+
+/// Quantiles of the time from accepted to ended, in milliseconds, of the orders since `since` that have ended; empty if
+/// none has.
+///
+/// # Errors
+/// When the database doesn't answer.
+pub async fn latencies(databases: &Databases, since: SystemTime, quantiles: &[f64]) -> Result<Vec<f64>> {
+    let sql = "SELECT coalesce(percentile_cont($2::float8[])
+                          WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - created_at)::float8 * 1000), '{}')
+               FROM orders WHERE created_at >= $1 AND ended_at IS NOT NULL";
+    Ok(databases.of("orders")?.query_one(sql, &[&since, &quantiles]).await?.try_get(0)?)
 }
