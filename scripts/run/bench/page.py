@@ -1,13 +1,13 @@
 """The report as Markdown, and the README's block of figures."""
 
-from figures import BUDGET, GOAL_MS, GOAL_RATIO, costs, edge, mib, percentile, ratio
+from figures import BUDGET, GOAL_MS, GOAL_RATIO, costs, edge, median, mib, percentile, ratio
 
 BEGIN = "<!-- Figures of `make bench`, which rewrites them. -->"
 END = "<!-- End of the figures. -->"
 
 
-def page(report):
-    """docs/bench/README.md"""
+def page(report, growth):
+    """docs/bench/README.md; growth is None where nobody has measured it."""
     return "\n\n".join([
         "# Benchmark",
         "`make bench` measures and writes this page; [`report.json`](report.json) has all figures.",
@@ -18,6 +18,7 @@ def page(report):
         _counts(report),
         _memory(report),
         _gateway(report),
+        *([_growth(growth)] if growth else []),
     ]) + "\n"
 
 
@@ -174,3 +175,37 @@ def _gateway(report):
                   f"connections, p50 {rest['p50_ms']:.1f} ms, p99 {rest['p99_ms']:.1f} ms.")
     return ("## The gateway\n\n`GetOrder` by its customer, not cached: CPU of the gateway, or of Envoy in front of the same "
             "service, for each call.\n\n" + _table(["way", ">calls/s", ">CPU µs for each call"], rows) + placed)
+
+
+def _growth(growth):
+    size, rates, held = growth["size"], growth["rates"], growth["held"]
+    middle = {way: median(values) for way, values in rates.items()}
+    ways = [
+        ("empty", "an empty fleet, 200 products", None),
+        ("history", f"{size['orders']:,} orders of history, {size['products']:,} products", "empty"),
+        ("hot", "the same, one product in half of all orders", "history"),
+        ("lines", "the same, ten lines in each order", "history"),
+    ]
+    rows = []
+    for way, name, base in ways:
+        beside = (f"{middle[way] / middle[base]:.2f}", size[way]) if base else ("", "")
+        rows.append((name, f"{middle[way]:,.0f}", _range(rates[way]), *beside))
+    late = {service: seconds for service, seconds in held["oldest_seconds"].items() if seconds > 10}
+    return (
+        "## Growth\n\n"
+        f"`make bench-growth`, measured on {growth['date']} ({growth['commit']}): two fleets take turns, {size['rounds']} rounds of "
+        f"{size['seconds']} s. The history is written by SQL ([`bench/history.sql`](../../bench/history.sql)): the rows that the "
+        "services leave behind for settled orders of two lines. Each ratio is that of two medians, to the empty fleet or to the "
+        "fleet with history.\n\n"
+        + _table(["fleet", ">settled orders/s", ">of all rounds", ">ratio", ">at least"], rows)
+        + f"\n\nA transaction that has written something and stays open for {held['held_seconds']:.0f} s holds all relays up, while "
+        f"{held['orders']:,} orders are accepted. The oldest unpublished frames of {_and(late)} waited {max(late.values()):.0f} s; "
+        f"Prometheus saw {held['told_seconds']:.0f} s, and the alert OutboxStalled fired for {_and(held['alerted'])}. After the "
+        f"transaction's end everything was published within {held['published_after_seconds']:.1f} s and every order settled within "
+        f"{held['settled_after_seconds']:.1f} s; then the alert ended, and every invariant holds."
+    )
+
+
+def _and(names):
+    *most, last = sorted(names) or ["nobody"]
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes docs/bench and the README's figures from what `fleet load --json` has measured.
 
-    report.py FIGURES   takes new figures
-    report.py --check   says whether pages, plots and README are those of docs/bench/report.json
+    report.py FIGURES           takes new figures
+    report.py --growth FIGURES  takes those of `make bench-growth`
+    report.py --check           says whether pages, plots and README are those of docs/bench/report.json
 """
 
 import datetime
@@ -57,12 +58,13 @@ def _said(*command):
 
 def files(report):
     """Every file that is made from the figures."""
+    growth = FOLDER / "growth.json"
     before, _, rest = README.read_text().partition(page.BEGIN)
     _, end, after = rest.partition(page.END)
     if not end:
         sys.exit(f"bench: README.md lacks the line {page.BEGIN} or {page.END}")
     return {
-        FOLDER / "README.md": page.page(report),
+        FOLDER / "README.md": page.page(report, json.loads(growth.read_text()) if growth.exists() else None),
         FOLDER / "cpu.svg": plots.cpu(report),
         FOLDER / "latency.svg": plots.latency(report),
         FOLDER / "rates.svg": plots.rates(report),
@@ -70,8 +72,17 @@ def files(report):
     }
 
 
-def main(argument):
+def now():
+    """When and of what the figures are."""
+    return {"date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(), "commit": commit()}
+
+
+def main(argument, more=None):
     stored = FOLDER / "report.json"
+    if argument == "--growth":
+        grown = now() | json.loads(pathlib.Path(more).read_text())
+        (FOLDER / "growth.json").write_text(json.dumps(grown, indent=2) + "\n")
+        argument = stored
     if argument == "--check":
         made = files(json.loads(stored.read_text()))
         stale = [str(path.relative_to(ROOT)) for path, text in made.items() if not path.exists() or path.read_text() != text]
@@ -81,10 +92,10 @@ def main(argument):
         return
     report = json.loads(pathlib.Path(argument).read_text())
     if "machine" not in report:
+        stamp = now()
         versions = {key: report.pop(key) for key in ("postgresql", "nats")}
-        versions |= {"rustc": " ".join(_said("rustc", "--version").split()[:2]), "commit": commit()}
-        date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        report = {"date": date, "machine": machine(), "versions": versions} | report
+        versions |= {"rustc": " ".join(_said("rustc", "--version").split()[:2]), "commit": stamp["commit"]}
+        report = {"date": stamp["date"], "machine": machine(), "versions": versions} | report
     FOLDER.mkdir(exist_ok=True)
     stored.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     for path, text in files(report).items():
@@ -93,6 +104,6 @@ def main(argument):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != (3 if "--growth" in sys.argv else 2):
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

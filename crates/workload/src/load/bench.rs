@@ -11,6 +11,7 @@ use super::{
     baseline::Pgbench,
     counts::{self, Counter, Counts},
     generator::{self, Offer},
+    offered::Offered,
     rest,
     rows::RowWrites,
     usage::{Snapshot, Usage},
@@ -71,6 +72,7 @@ pub(super) struct Bench<'a> {
     pub fleet: &'a Fleet,
     pub databases: &'a Databases,
     pub shop: &'a Arc<Shop>,
+    pub offered: &'a Offered,
 }
 
 impl Bench<'_> {
@@ -163,7 +165,7 @@ impl Bench<'_> {
     pub async fn measure(&self, offer: Offer, duration: Duration) -> Result<Measured> {
         let since = outcome::now(self.databases).await?;
         let before = Snapshot::take(&self.fleet.members);
-        let accepted = generator::run(self.fleet, self.shop, offer, duration).await?;
+        let accepted = generator::run(self.fleet, self.shop, self.offered, offer, duration).await?;
         outcome::until_ended(self.databases, since, END_PATIENCE, |_| ()).await?;
         let after = Snapshot::take(&self.fleet.members);
         let outcomes = outcome::since(self.databases, since).await?;

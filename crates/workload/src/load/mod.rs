@@ -1,6 +1,6 @@
 //! `fleet load`: measures the fleet on this machine, and bare PostgreSQL for comparison, in one run.
 //!
-//! Orders of two lines are placed over the gateway's gRPC, open loop: they are due at a fixed rate whether or not
+//! Orders, of two lines unless told otherwise, are placed over the gateway's gRPC, open loop: they are due at a fixed rate whether or not
 //! earlier ones were answered. Tokens are created beforehand. Settlement times come from the orders' own accepted and
 //! ended times. At the end, the cost of the gateway is measured: gRPC, REST, and Envoy's REST.
 
@@ -10,7 +10,10 @@ mod bench;
 mod counts;
 mod edge;
 mod generator;
+mod history;
+mod hold;
 mod limits;
+mod offered;
 pub mod otlp_receiver;
 mod overhead;
 mod print;
@@ -33,22 +36,20 @@ use clap::Args;
 use flotilla_checker::{self as checker, Databases};
 use flotilla_terminal::Progress;
 
-pub use self::{baseline::Baseline, limits::Limits};
+pub use self::{baseline::Baseline, limits::Limits, offered::Offered};
 use self::{
     bench::Bench,
     generator::Offer,
     report::{MemoryFigures, Others, Report},
     usage::Snapshot,
 };
-use crate::{
-    client::Api,
-    demo::{self, Shop},
-    fleet::Fleet,
-};
+use crate::{client::Api, fleet::Fleet};
 
 const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
 /// Fraction of the maximum rate at which latencies are measured.
 const EASY: f64 = 0.7;
+/// Orders per second while a transaction is held open.
+const HELD_RATE: f64 = 100.0;
 /// Rounds of a run whose figures are kept.
 const ROUNDS: u32 = 3;
 
@@ -73,6 +74,17 @@ pub struct Options {
     /// What an order may cost the databases.
     #[command(flatten)]
     pub limits: Limits,
+    /// The orders to place.
+    #[command(flatten)]
+    pub offered: Offered,
+    /// Write this many settled orders of the past year to the databases, with --products products called history-0,
+    /// history-1 and so on, and measure nothing. For a fleet that serves measurements only.
+    #[arg(long, value_name = "ORDERS", conflicts_with_all = ["only_edge", "only_orders", "json", "baseline", "hold_transaction"])]
+    pub history: Option<u64>,
+    /// Hold a transaction that has written something open for so many seconds while orders are placed at --rate (default:
+    /// 100 per second), and print as one line of JSON how far the relays fall behind and how fast they catch up.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["only_edge", "only_orders", "json", "baseline"])]
+    pub hold_transaction: Option<u64>,
     /// Orders in flight while searching for the maximum.
     #[arg(long, default_value_t = 512)]
     pub in_flight: usize,
@@ -107,23 +119,30 @@ impl Options {
 /// When orders can't be placed or don't end.
 pub async fn run(fleet: &Fleet, baseline: Option<Baseline>, folder: &Path, options: Options) -> Result<ExitCode> {
     let databases = Databases::open(&fleet.stores).await?;
+    if let Some(orders) = options.history {
+        history::write(&databases, orders, options.offered.products).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut progress = Progress::new();
     let seconds = options.duration();
     let memory_before = MemoryFigures::of(&Snapshot::take(&fleet.members).usage());
     progress.show("creating the catalogue and the customers");
     let api = Api::of(fleet)?;
     let operator = api.operator(fleet).await?;
-    let crowd = demo::Options { products: 200, customers: 64, orders: 0, concurrency: 1, seed: Some(1) };
-    let shop = Arc::new(Shop::open_unlimited(&api, &operator, &crowd, 1).await?);
+    let shop = Arc::new(options.offered.shop(&api, &operator).await?);
     let envoy = options.envoy.as_deref().filter(|program| !program.as_os_str().is_empty());
     let envoy = envoy.map(|program| (program, folder));
     if options.only_edge {
         edge::run(fleet, &shop, envoy, seconds, &mut progress).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let bench = Bench { fleet, databases: &databases, shop: &shop };
+    let bench = Bench { fleet, databases: &databases, shop: &shop, offered: &options.offered };
     if options.only_orders {
         return overhead::run(&bench, &options).await;
+    }
+
+    if let Some(held) = options.hold_transaction {
+        return hold::run(&bench, options.rate.unwrap_or(HELD_RATE), Duration::from_secs(held)).await;
     }
 
     let pgbench = baseline.map(|baseline| baseline.pgbench(seconds)).transpose()?;

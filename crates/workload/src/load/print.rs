@@ -14,7 +14,7 @@ use crate::fleet::Fleet;
 /// Prints throughput, latencies, and what an order costs.
 pub(super) fn report(fleet: &Fleet, rounds: &[Round], easy: &Measured, alone_ms: [f64; 3], limits: &Limits) {
     let Full { measured, counts, rows, .. } = &report::median(rounds).full;
-    println!("{}", bold("full load (open loop, gRPC, orders of two lines)"));
+    println!("{}", bold("full load (open loop, gRPC)"));
     print!("{}", rates(rounds));
     println!("  settled: {} orders/s", good(&format!("{:.0}", measured.outcomes.per_second)));
     latency(measured);
