@@ -81,8 +81,9 @@ mod tests {
         for Part { database, when, sql } in parts() {
             assert!(["all", "orders", "inventory", "payments", "notification"].contains(&database), "{database}");
             assert!(["begin", "orders", "end"].contains(&when), "{when}");
-            let open = filled(sql, 1, 1, 1, 1, 1).replace("::", "").replace("customer:", "").replace("house:", "");
-            assert!(!open.contains(':'), "{database} {when}: {open}");
+            let filled = filled(sql, 1, 1, 1, 1, 1).replace("::", "").replace("customer:", "").replace("house:", "");
+            let open = filled.lines().find(|line| !line.starts_with("--") && line.contains(':'));
+            assert_eq!(open, None, "{database} {when}");
         }
         assert_eq!(parts().len(), PARTS.matches("\n--- ").count());
     }
