@@ -145,8 +145,8 @@ def _counts(report):
     ]
     return (
         "## What an order costs the databases\n\n"
-        "Counted by PostgreSQL at full load, so hardly changed by what else the machine does; `fleet load --check-limits` "
-        "fails when one exceeds its limit.\n\n"
+        "Counted by PostgreSQL at full load: these depend far less on what else the machine does than rates do. "
+        "`fleet load --check-limits` fails when one exceeds its limit.\n\n"
         + _table(["count", ">for each order"], rows)
         + "\n\nRow writes by table, where there are at least 0.05 for each order:\n\n"
         + _table(["database", "table", ">inserted", ">updated", ">deleted"], writes)
