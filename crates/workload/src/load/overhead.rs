@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Bench, Options, counts, generator::Offer, print};
+use super::{Options, bench::Bench, counts, generator::Offer, print};
 use crate::fleet::Fleet;
 
 /// The scrape interval, shorter than usual, so that the cost shows.
@@ -39,16 +39,16 @@ struct Line {
 ///
 /// # Errors
 /// When orders don't end.
-pub(super) async fn run(bench: &Bench<'_>, options: &Options, seconds: Duration) -> Result<ExitCode> {
+pub(super) async fn run(bench: &Bench<'_>, options: &Options) -> Result<ExitCode> {
     let offer = Offer::InFlight(options.in_flight);
     let mut progress = Progress::new();
     progress.show("warming up");
-    bench.measure(offer, seconds / 2).await?;
+    bench.measure(offer, options.duration() / 2).await?;
     counts::until_published().await;
     let stop = CancellationToken::new();
     let scraper = options.scrape.then(|| AbortOnDropHandle::new(scraper(bench.fleet, stop.clone())));
     progress.show("measuring");
-    let full = bench.measure_counted(offer, seconds).await?;
+    let full = bench.measure_counted(offer, options.duration()).await?;
     progress.clear();
     let measured = &full.measured;
     stop.cancel();

@@ -2,29 +2,44 @@
 
 use flotilla_terminal::{Table, bold, good, mib};
 
-use super::{Full, Measured, counts::Counts, limits::Limits};
+use super::{
+    bench::{Full, Measured, Round},
+    counts::Counts,
+    limits::Limits,
+    report,
+    rest::Rest,
+};
 use crate::fleet::Fleet;
 
-/// Prints throughput, latencies, and what an order costs; `bare` is the rate of bare PostgreSQL.
-pub(super) fn report(fleet: &Fleet, full: &Full, easy: &Measured, bare: Option<f64>, limits: &Limits) {
-    let Full { measured, counts, rows, .. } = full;
-    println!("{}", bold("full load (open loop, gRPC, orders of two lines)"));
+/// Prints throughput, latencies, and what an order costs.
+pub(super) fn report(fleet: &Fleet, rounds: &[Round], easy: &Measured, alone_ms: [f64; 3], limits: &Limits) {
+    let Full { measured, counts, rows, .. } = &report::median(rounds).full;
+    println!("{}", bold("full load (open loop, gRPC)"));
+    print!("{}", rates(rounds));
     println!("  settled: {} orders/s", good(&format!("{:.0}", measured.outcomes.per_second)));
-    if let Some(bare) = bare {
-        println!(
-            "  bare PostgreSQL (bench/baseline.sql): {bare:.0} transactions/s; ratio {}",
-            good(&format!("{:.2}", measured.outcomes.per_second / bare))
-        );
-    }
     latency(measured);
     println!("{}", bold("at 70% of it"));
     latency(easy);
+    let [half, ninety, ninety_nine] = alone_ms;
+    println!("{}", bold("one order after the other"));
+    println!("  call to confirmed: p50 {half:.1} ms, p90 {ninety:.1} ms, p99 {ninety_nine:.1} ms");
     println!("{}", bold("processes at full load"));
     processes(fleet, measured);
     println!("{}", bold("what an order costs the databases at full load"));
     print!("{}", counts.render(limits));
     println!("{}", bold("row writes of an order"));
     print!("{}", rows.render(measured.outcomes.all()));
+}
+
+/// Prints what REST alone does.
+pub(super) fn rest(rest: Option<&Rest>) {
+    match rest {
+        None => println!("SKIPPED REST: the measurement works only without TLS"),
+        Some(rest) => println!(
+            "REST: {:.0} orders/s accepted over {} connections, p50 {:.1} ms, p99 {:.1} ms",
+            rest.per_second, rest.connections, rest.p50_ms, rest.p99_ms
+        ),
+    }
 }
 
 /// Prints each limit that is exceeded; whether there is one.
@@ -34,6 +49,24 @@ pub(super) fn exceeded(limits: &Limits, counts: &Counts) -> bool {
         println!("{sentence}");
     }
     !exceeded.is_empty()
+}
+
+/// The rates of all rounds; the CPU of others tells how quiet the machine was.
+fn rates(rounds: &[Round]) -> String {
+    let mut table =
+        Table::new(&["round", ">bare PostgreSQL/s", ">others' CPU", ">settled orders/s", ">others' CPU", ">ratio"]);
+    for (number, round) in rounds.iter().enumerate() {
+        let bare = |show: fn(&super::bench::Bare) -> String| round.bare.as_ref().map(show).unwrap_or_default();
+        table.row([
+            (number + 1).to_string(),
+            bare(|bare| format!("{:.0}", bare.per_second)),
+            bare(|bare| format!("{:.0}%", bare.usage.foreign_percent)),
+            format!("{:.0}", round.full.measured.outcomes.per_second),
+            format!("{:.0}%", round.full.measured.usage.foreign_percent),
+            round.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
+        ]);
+    }
+    table.render()
 }
 
 fn processes(fleet: &Fleet, measured: &Measured) {

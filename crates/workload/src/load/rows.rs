@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use flotilla_checker::Databases;
 use flotilla_terminal::Table;
+use serde::Serialize;
 
 use super::to_f64;
 
@@ -22,6 +23,21 @@ const SQL: &str = "
     GROUP BY 1";
 /// Tables with fewer writes for each order are summed up in one line.
 const LEAST: f64 = 0.005;
+
+/// The writes of one order to one table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableWrites {
+    /// Database.
+    pub database: String,
+    /// Table.
+    pub table: String,
+    /// Rows inserted.
+    pub inserted: f64,
+    /// Rows updated.
+    pub updated: f64,
+    /// Rows deleted.
+    pub deleted: f64,
+}
 
 /// Rows inserted, updated and deleted, by database and table.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +75,18 @@ impl RowWrites {
     #[must_use]
     pub fn total(&self) -> i64 {
         self.0.values().flatten().sum()
+    }
+
+    /// The writes of each of so many orders.
+    #[must_use]
+    pub fn each(&self, orders: i64) -> Vec<TableWrites> {
+        let each = |count: i64| to_f64(count) / to_f64(orders.max(1));
+        let written = self.0.iter().filter(|(_, counts)| each(counts.iter().sum()) >= LEAST);
+        let figures = written.map(|((database, table), counts)| {
+            let [inserted, updated, deleted] = counts.map(each);
+            TableWrites { database: database.clone(), table: table.clone(), inserted, updated, deleted }
+        });
+        figures.collect()
     }
 
     /// The writes of each of so many orders, the most written table first.
