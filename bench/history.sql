@@ -25,10 +25,14 @@ CREATE FUNCTION pg_temp.total(i bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS
 INSERT INTO catalogue (product_id, display_name, price_minor, currency, version)
 SELECT 'history-' || p, 'Lantern no. ' || p, pg_temp.price(p), 'USD', 1 FROM generate_series(0, :products - 1::bigint) AS p;
 -- The journal's format is described where its column is added.
-CREATE FUNCTION pg_temp.entry(direction integer, id uuid, step text, kind text) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
-    SELECT set_byte('\x00', 0, direction) || int4send(1) || uuid_send(id) || decode(repeat('00', 16), 'hex')
-        || set_byte('\x00', 0, length(step)) || convert_to(step, 'UTF8') || set_byte('\x00', 0, length(kind)) || convert_to(kind, 'UTF8')
+CREATE FUNCTION pg_temp.name(name text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+    $$SELECT set_byte('\x00', 0, length(name)) || convert_to(name, 'UTF8')$$;
+CREATE FUNCTION pg_temp.block(at timestamptz, step text, entries integer) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT timestamptz_send(at) || '\x01'::bytea || decode(repeat('00', 16), 'hex') || int4send(1) || pg_temp.name(step)
+        || set_byte('\x00', 0, entries)
 $$;
+CREATE FUNCTION pg_temp.entry(direction integer, id uuid, kind text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+    $$SELECT set_byte('\x00', 0, direction) || uuid_send(id) || pg_temp.name(kind)$$;
 
 --- orders orders
 INSERT INTO orders (id, customer_id, request_id, request_hash, state, currency, total_minor, version, created_at, ended_at,
@@ -43,13 +47,13 @@ INSERT INTO sagas (order_id, state, open, version, stock_command, stock_command_
                    sent_generation, sent_id, sent_at, journal)
 SELECT pg_temp.id(i, 1), 'confirmed', false, 3, 'CommitStock', pg_temp.id(i, 4), 'ChargePayment', pg_temp.id(i, 3),
        (SELECT system_identifier FROM pg_control_system()), pg_temp.id(i, 3), pg_temp.at(i) + interval '50 ms',
-       timestamptz_send(pg_temp.at(i)) || int2send(2::int2)
-           || pg_temp.entry(1, pg_temp.id(i, 2), 'reserving', 'ReserveStock') || pg_temp.entry(1, pg_temp.id(i, 5), 'reserving', 'OrderPlaced')
-       || timestamptz_send(pg_temp.at(i) + interval '50 ms') || int2send(2::int2)
-           || pg_temp.entry(0, pg_temp.id(i, 7), 'charging', 'StockReserved') || pg_temp.entry(1, pg_temp.id(i, 3), 'charging', 'ChargePayment')
-       || timestamptz_send(pg_temp.at(i) + interval '100 ms') || int2send(3::int2)
-           || pg_temp.entry(0, pg_temp.id(i, 8), 'confirmed', 'PaymentCharged') || pg_temp.entry(1, pg_temp.id(i, 4), 'confirmed', 'CommitStock')
-           || pg_temp.entry(1, pg_temp.id(i, 9), 'confirmed', 'OrderConfirmed')
+       pg_temp.block(pg_temp.at(i), 'reserving', 2)
+           || pg_temp.entry(1, pg_temp.id(i, 2), 'ReserveStock') || pg_temp.entry(1, pg_temp.id(i, 5), 'OrderPlaced')
+       || pg_temp.block(pg_temp.at(i) + interval '50 ms', 'charging', 2)
+           || pg_temp.entry(0, pg_temp.id(i, 7), 'StockReserved') || pg_temp.entry(1, pg_temp.id(i, 3), 'ChargePayment')
+       || pg_temp.block(pg_temp.at(i) + interval '100 ms', 'confirmed', 3)
+           || pg_temp.entry(0, pg_temp.id(i, 8), 'PaymentCharged') || pg_temp.entry(1, pg_temp.id(i, 4), 'CommitStock')
+           || pg_temp.entry(1, pg_temp.id(i, 9), 'OrderConfirmed')
 FROM generate_series(:first, :last::bigint) AS i;
 
 --- inventory begin
