@@ -235,7 +235,8 @@ fn print(fleet: &Fleet, full: &Measured, easy: &Measured, bare: Option<f64>) {
     println!("{}", bold("cost at full load"));
     let mut table = Table::new(&["process", ">CPU us/order", ">resident", ">proportional", ">ready in"]);
     for process in &full.usage.processes {
-        let start = fleet.members.iter().find(|member| member.name == process.name).and_then(|member| member.start_ms);
+        let start =
+            fleet.members.iter().find(|member| member.process() == process.name).and_then(|member| member.start_ms);
         table.row([
             process.name.clone(),
             format!("{:.0}", process.cpu_us_per_order),

@@ -83,10 +83,12 @@ fn scraper(fleet: &Fleet, stop: CancellationToken) -> JoinHandle<()> {
 }
 
 async fn read_metrics(admin: &str) -> Result<()> {
-    let io = TokioIo::new(TcpStream::connect(admin).await?);
+    // Services of one process share the port: each has a path in it.
+    let (host, base) = admin.split_at(admin.find('/').unwrap_or(admin.len()));
+    let io = TokioIo::new(TcpStream::connect(host).await?);
     let (mut sender, connection) = http1::handshake(io).await?;
     let connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let request = Request::get("/metrics").header(header::HOST, admin).body(Empty::<Bytes>::new())?;
+    let request = Request::get(format!("{base}/metrics")).header(header::HOST, host).body(Empty::<Bytes>::new())?;
     sender.send_request(request).await?.into_body().collect().await?;
     drop(sender);
     Ok(connection.await??)
