@@ -26,6 +26,8 @@ pub struct Telemetry {
     export: Option<Export>,
     records: Option<LogExport>,
     control: LogControl,
+    /// Whether the filter of the logs comes from the setting.
+    live_filter: bool,
     /// Expires log rules and follows the filter's setting.
     control_task: Option<JoinHandle<()>>,
     writer: Option<LogWriter>,
@@ -101,7 +103,8 @@ fn start(
     panics::install_hook(!settings.output.is_stdout());
     let control_task = tokio::runtime::Handle::try_current()
         .map(|runtime| runtime.spawn(control.clone().run(live.then(|| settings.filter.subscribe()))));
-    Ok(Telemetry { registry, export, records, control, control_task: control_task.ok(), writer: Some(writer) })
+    let (control_task, writer) = (control_task.ok(), Some(writer));
+    Ok(Telemetry { registry, export, records, control, live_filter: live, control_task, writer })
 }
 
 impl Telemetry {
@@ -110,7 +113,7 @@ impl Telemetry {
     pub fn quiet(service: &'static str) -> Self {
         let registry = metrics::registry(service).unwrap_or_default();
         let control = LogControl::new("info", "telemetry.filter").expect("a level is a filter");
-        Self { registry, export: None, records: None, control, control_task: None, writer: None }
+        Self { registry, export: None, records: None, control, live_filter: false, control_task: None, writer: None }
     }
 
     /// The part of one service of this process: a registry of its own; logs and traces are those of the process.
@@ -121,15 +124,18 @@ impl Telemetry {
         let registry = Registry::new();
         metrics::register_build(service, &registry)?;
         let control = self.control.clone();
-        Ok(Self { registry, export: None, records: None, control, control_task: None, writer: None })
+        Ok(Self { registry, export: None, records: None, control, live_filter: false, control_task: None, writer: None })
     }
 
-    /// Applies changes of this setting to the filter of the process's logs.
-    pub async fn follow_filter(&self, filter: &Live<String>) {
-        let (mut changes, control) = (filter.subscribe(), self.control.clone());
-        while changes.changed().await.is_ok() {
-            let filter = changes.borrow_and_update().clone();
-            control.apply(&filter);
+    /// Applies changes of this setting to the filter of the process's logs, unless `RUST_LOG` sets that. Ends with the
+    /// setting.
+    pub fn follow_filter(&self, filter: &Live<String>) -> impl Future<Output = ()> + Send + use<> {
+        let (mut changes, control, live) = (filter.subscribe(), self.control.clone(), self.live_filter);
+        async move {
+            while live && changes.changed().await.is_ok() {
+                let filter = changes.borrow_and_update().clone();
+                control.apply(&filter);
+            }
         }
     }
 

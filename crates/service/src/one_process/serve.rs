@@ -1,6 +1,6 @@
 //! Starts all services and keeps them until the end of the process.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use flotilla_cgroup::Limits;
 use flotilla_rpc::LocalNetwork;
 use flotilla_telemetry::{ServiceScope, Telemetry, spawn};
@@ -52,9 +52,11 @@ async fn run(
         let scope = ServiceScope::of(member.name());
         following.spawn(scope.within(member.follow(stop.clone())?));
     }
+    // The telemetry itself follows the first service's.
+    for other in members.iter().skip(1) {
+        following.spawn(telemetry.follow_filter(&other.sections().telemetry.filter));
+    }
     let mut services = Services::new(members.iter().map(|member| member.sections().service.grace.clone()).collect());
-    let filters: Vec<_> = members.iter().map(|member| member.sections().telemetry.filter).collect();
-    let filters = futures::future::join_all(filters.iter().skip(1).map(|filter| telemetry.follow_filter(filter)));
     let started = tokio::select! {
         started = start(members, telemetry, &mut services) => started,
         signal = signals.next() => {
@@ -67,10 +69,7 @@ async fn run(
         drop(services.drain(signals).await);
         return Err(error);
     }
-    tokio::select! {
-        ended = services.until_end(signals) => ended,
-        _ = filters => Err(anyhow!("the log filter is no longer followed")),
-    }
+    services.until_end(signals).await
 }
 
 /// Starts all services at the same time: each waits for the others where it needs them.

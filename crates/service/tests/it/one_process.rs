@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Lines, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use axum::routing::get;
 use flotilla_config::{Problems, Setting, Validate};
@@ -11,6 +12,7 @@ use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{Chassis, Common, OneProcess, Running, Service, ServiceSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
 use serde_json::Value;
+use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
@@ -162,7 +164,11 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
-        let mut process = process(&[]);
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let mut process = process(settings);
         let admin = process.get_envs().find(|(name, _)| *name == "FLOTILLA__SERVICE__ADMIN_LISTEN");
         let admin = admin.unwrap().1.unwrap().to_str().unwrap().parse().unwrap();
         let mut child = process.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -231,6 +237,23 @@ async fn metrics_are_told_apart_and_those_of_the_process_are_there_once() {
         assert_eq!((count(&all, name), count(&process, name)), (1, 1), "{name}");
     }
     assert_eq!(count(&process, "flotilla_build_info"), 0, "{process}");
+    signal(&pair.child, "TERM");
+    assert!(ends_well(pair.child));
+}
+
+#[tokio::test]
+async fn a_change_of_one_services_log_filter_applies_to_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = folder.path().join("variables");
+    std::fs::write(&variables, "").unwrap();
+    let pair = Pair::start_with(&[("FLOTILLA_ENV_FILE", variables.to_str().unwrap()), ("RUST_LOG", "")]).await;
+    assert_eq!(json(pair.admin, "/logging").await["filter"], "info");
+    std::fs::write(&variables, "FLOTILLA_BACK__TELEMETRY__FILTER=debug\n").unwrap();
+    let end = Instant::now() + Duration::from_secs(120);
+    while json(pair.admin, "/logging").await["filter"] != "debug" {
+        assert!(Instant::now() < end, "the filter doesn't change");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     signal(&pair.child, "TERM");
     assert!(ends_well(pair.child));
 }

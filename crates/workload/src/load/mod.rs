@@ -73,7 +73,7 @@ pub struct Options {
     /// Measure only the cost of the gateway.
     #[arg(long)]
     pub only_edge: bool,
-    /// Measure only orders at full load, and print one line of JSON.
+    /// Measure only orders, at full load or at --rate, and print one line of JSON.
     #[arg(long, conflicts_with = "only_edge")]
     pub only_orders: bool,
     /// With --only-orders: scrape the metrics of every service each second meanwhile.
@@ -119,7 +119,8 @@ pub async fn run(fleet: &Fleet, baseline: Option<Baseline>, folder: &Path, optio
     }
     let bench = Bench { fleet, databases: &databases, shop: &shop };
     if options.only_orders {
-        overhead::run(&bench, options.in_flight, seconds, options.scrape).await?;
+        let offer = options.rate.map_or(Offer::InFlight(options.in_flight), Offer::PerSecond);
+        overhead::run(&bench, offer, seconds, options.scrape).await?;
         return Ok(ExitCode::SUCCESS);
     }
 

@@ -1,4 +1,5 @@
-//! Measures only orders at full load and prints one line of JSON, which `scripts/test/bench-telemetry.sh` compares.
+//! Measures only orders, at full load or at a given rate, and prints one line of JSON, which
+//! `scripts/test/bench-telemetry.sh` and `scripts/test/bench-one-process.sh` compare.
 
 use std::time::Duration;
 
@@ -30,20 +31,26 @@ struct Line {
     p50_ms: f64,
     /// CPU of other processes, in percent of one core.
     foreign_percent: f64,
+    p99_ms: f64,
+    /// Proportional memory of the services at the end, in MiB.
+    services_mib: f64,
 }
 
-/// Warms up, measures in a closed loop, and prints.
+/// Bytes in a MiB.
+const MIB: f64 = 1_048_576.0;
+
+/// Warms up, measures, and prints.
 ///
 /// # Errors
 /// When orders don't end.
-pub(super) async fn run(bench: &Bench<'_>, in_flight: usize, seconds: Duration, scrape: bool) -> Result<()> {
+pub(super) async fn run(bench: &Bench<'_>, offer: Offer, seconds: Duration, scrape: bool) -> Result<()> {
     let mut progress = Progress::new();
     progress.show("warming up");
-    bench.measure(Offer::InFlight(in_flight), seconds / 2).await?;
+    bench.measure(offer, seconds / 2).await?;
     let stop = CancellationToken::new();
     let scraper = scrape.then(|| AbortOnDropHandle::new(scraper(bench.fleet, stop.clone())));
     progress.show("measuring");
-    let measured = bench.measure(Offer::InFlight(in_flight), seconds).await?;
+    let measured = bench.measure(offer, seconds).await?;
     progress.clear();
     stop.cancel();
     if let Some(scraper) = scraper {
@@ -59,6 +66,8 @@ pub(super) async fn run(bench: &Bench<'_>, in_flight: usize, seconds: Duration, 
         services_cpu_us: cpu(true),
         p50_ms: measured.outcomes.latency_ms[0],
         foreign_percent: measured.usage.foreign_percent,
+        p99_ms: measured.outcomes.latency_ms[2],
+        services_mib: measured.usage.services().proportional as f64 / MIB,
     };
     println!("{}", serde_json::to_string(&line)?);
     Ok(())
