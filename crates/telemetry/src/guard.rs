@@ -124,7 +124,15 @@ impl Telemetry {
         let registry = Registry::new();
         metrics::register_build(service, &registry)?;
         let control = self.control.clone();
-        Ok(Self { registry, export: None, records: None, control, live_filter: false, control_task: None, writer: None })
+        Ok(Self {
+            registry,
+            export: None,
+            records: None,
+            control,
+            live_filter: false,
+            control_task: None,
+            writer: None,
+        })
     }
 
     /// Applies changes of this setting to the filter of the process's logs, unless `RUST_LOG` sets that. Ends with the

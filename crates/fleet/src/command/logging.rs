@@ -93,7 +93,7 @@ pub async fn run(home: &Home, options: &Options) -> Result<()> {
     for service in services {
         match ask(&state, service, method, &body).await? {
             Some(logging) => {
-                rows(if shared { "all" } else { service }, &logging).into_iter().for_each(|row| table.row(row))
+                rows(if shared { "all" } else { service }, &logging).into_iter().for_each(|row| table.row(row));
             }
             None => silent.push(service),
         }
