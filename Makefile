@@ -12,10 +12,12 @@ ARGS ?=
 TLS ?= $(FLOTILLA_TLS)
 # OBS=1: Prometheus, Alertmanager, the Collector, Zipkin and Jaeger beside the fleet, as far as they can be had
 OBS ?= $(FLOTILLA_OBSERVABILITY)
+# ONE_PROCESS=1: all six services in one process
+ONE_PROCESS ?= $(FLOTILLA_ONE_PROCESS)
 export RUNTIME FLEET
 
 # A variable that nothing reads has no effect, so a typo would be ignored silently.
-VARIABLES := ARGS BASE BREAKS BUF_AGAINST CARGO CASES FLEET KUBECTL OBS ORDERS PROFILE REGISTRY ROUNDS RUNTIME SECONDS_EACH SEED \
+VARIABLES := ARGS BASE BREAKS BUF_AGAINST CARGO CASES FLEET KUBECTL OBS ONE_PROCESS ORDERS PROFILE REGISTRY ROUNDS RUNTIME SECONDS_EACH SEED \
 	SERVICE SHELL TAG TLS TOKEN UPGRADE_FROM
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) FLOTILLA_% MAKE MAKEFLAGS MAKEOVERRIDES,$(GIVEN))
@@ -33,12 +35,13 @@ override RUNTIME := native
 endif
 override TLS := $(strip $(TLS))
 override OBS := $(strip $(OBS))
+override ONE_PROCESS := $(strip $(ONE_PROCESS))
 NO := 0 no off false
 SWITCH := $(NO) 1 yes on true
-$(foreach name,TLS OBS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown value $($(name)) of $(name): choose 1 or 0)))
+$(foreach name,TLS OBS ONE_PROCESS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown value $($(name)) of $(name): choose 1 or 0)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-growth bench-growth-short bench-plain bench-telemetry reset fetch \
+.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-growth bench-growth-short bench-plain bench-telemetry bench-one-process reset fetch \
 	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
@@ -52,15 +55,15 @@ build: ## Build the services and the fleet command in release mode; PROFILE=ci b
 	@sh scripts/run/preflight.sh
 	@$(CARGO) build --profile $(PROFILE) --locked $(if $(filter ci,$(PROFILE)),--workspace --all-targets,-p flotilla-fleet --bins)
 
-up: ## Start the fleet, natively or with RUNTIME=compose or k8s; TLS=1 adds mutual TLS, OBS=1 Prometheus and tracing
+up: ## Start the fleet, natively or with RUNTIME=compose or k8s; TLS=1 adds mutual TLS, OBS=1 Prometheus and tracing, ONE_PROCESS=1 runs all services in one process
 	@$(MAKE) --no-print-directory up-$(RUNTIME)
 
 up-native: build
 	@if [ -n "$(filter-out $(NO),$(OBS))" ]; then sh scripts/run/prometheus.sh || true; fi
-	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/lib/files-limit.sh $(FLEET) up
+	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" FLOTILLA_ONE_PROCESS="$(ONE_PROCESS)" sh scripts/lib/files-limit.sh $(FLEET) up
 
 up-compose: build
-	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" sh scripts/run/compose-up.sh
+	@FLOTILLA_TLS="$(TLS)" FLOTILLA_OBSERVABILITY="$(OBS)" FLOTILLA_ONE_PROCESS="$(ONE_PROCESS)" sh scripts/run/compose-up.sh
 
 up-k8s:
 	@sh scripts/run/k8s-up.sh
@@ -100,6 +103,9 @@ bench-plain: up ## Measure a program that does the same job one message and one 
 
 bench-telemetry: build ## Measure the cost of logs, metrics and traces, on temporary fleets
 	@sh scripts/test/bench-telemetry.sh
+
+bench-one-process: build ## Measure what splitting costs: six processes beside one, on temporary fleets
+	@sh scripts/test/bench-one-process.sh
 
 grpcurl: ## Call the running fleet: make grpcurl ARGS="describe flotilla.orders.v1.OrderService"
 	@FLEET=$(FLEET) sh scripts/run/grpc-by-hand.sh grpcurl $(ARGS)

@@ -169,7 +169,7 @@ impl Redis {
             })
             .build()
             .ok()?;
-        let watch = tokio::spawn(watch(name, client.clone()));
+        let watch = flotilla_telemetry::spawn(watch(name, client.clone()));
         let connection = client.connect();
         Some(Self { client, breaker: Breaker::new(), timeout, tasks: Mutex::new(Some((connection, watch))) })
     }

@@ -9,7 +9,7 @@ use crate::dotenv;
 use crate::error::ConfigError;
 use crate::files;
 use crate::merged::Merged;
-use crate::names::{PREFIX, setting_of};
+use crate::names::{OURS, PREFIX, setting_of};
 use crate::problems::Problem;
 use crate::reference::Reference;
 use crate::remote::RemoteLayer;
@@ -49,8 +49,9 @@ impl<'a> Merger<'a> {
         let (dotenv, place) = self.dotenv()?;
         let paths = self.sources.paths(&dotenv);
         let problems = &mut self.merged.problems;
-        let weaker = Variables::pick(&dotenv, &place, self.reference, problems);
-        let stronger = Variables::pick(&self.sources.environment, "", self.reference, problems);
+        let own = self.sources.own_prefix.as_deref();
+        let weaker = Variables::pick(&dotenv, own, &place, self.reference, problems);
+        let stronger = Variables::pick(&self.sources.environment, own, "", self.reference, problems);
         let flags = arguments::flags(&self.sources.arguments, self.reference, problems);
 
         let mut own = tree::empty();
@@ -141,10 +142,19 @@ impl<'a> Merger<'a> {
     /// Reads a directory with one file per setting.
     fn mounted(&mut self, directory: &Path) -> Result<(), ConfigError> {
         self.merged.watched.push(directory.to_owned());
-        for (name, path) in files::mounted(directory)? {
+        let own = self.sources.own_prefix.as_deref();
+        let mut mounted = files::mounted(directory)?;
+        // The service's own files come last, and take precedence.
+        mounted.sort_by_key(|(name, _)| own.is_some_and(|own| name.to_ascii_uppercase().starts_with(own)));
+        for (name, path) in mounted {
             let file = Text { origin: path.display().to_string(), text: path.display().to_string() };
             let long = name.to_ascii_uppercase();
-            let bare = long.strip_prefix(PREFIX).unwrap_or(&name);
+            let bare = match own {
+                Some(own) if long.starts_with(own) => &long[own.len()..],
+                // Another service's.
+                Some(_) if long.starts_with(OURS) && !long.starts_with(PREFIX) => continue,
+                _ => long.strip_prefix(PREFIX).unwrap_or(&name),
+            };
             match setting_of(bare) {
                 Some(setting) => self.secret(&setting, &file),
                 None => {

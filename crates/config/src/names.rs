@@ -18,6 +18,11 @@ pub(crate) const VARIABLES: &str = "FLOTILLA_ENV_FILE";
 /// Variables that select sources.
 pub(crate) const SOURCES: [&str; 4] = [FILES, DIRECTORY, SECRETS, VARIABLES];
 
+/// Prefix of the variables of one service in a process that runs several.
+pub(crate) fn own_prefix(service: &str) -> String {
+    format!("{OURS}{}__", service.to_ascii_uppercase())
+}
+
 /// The dotted name of `key` in `section`.
 #[must_use]
 pub fn join(section: &str, key: &str) -> String {

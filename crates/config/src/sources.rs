@@ -14,7 +14,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::names::{DIRECTORY, FILES, PREFIX, SECRETS, VARIABLES};
+use crate::names::{DIRECTORY, FILES, PREFIX, SECRETS, VARIABLES, own_prefix};
 use crate::problems::Problem;
 
 /// The default env file.
@@ -25,6 +25,8 @@ const DOTENV: &str = ".env";
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub(crate) service: Option<String>,
+    /// The prefix of the service's own variables, in a process that runs several services.
+    pub(crate) own_prefix: Option<String>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) arguments: Vec<String>,
     pub(crate) working_directory: Option<PathBuf>,
@@ -61,6 +63,15 @@ impl Sources {
     pub fn service(mut self, name: &str) -> Self {
         self.service = Some(name.to_owned());
         self
+    }
+
+    /// As [`service`](Self::service), for one of several services in this process. Its own variables take precedence over
+    /// those of all: `FLOTILLA_ORDERS__SAGA__TICK` is the `FLOTILLA__SAGA__TICK` of orders alone. Files in the directory
+    /// of mounted secrets may be named in the same way.
+    #[must_use]
+    pub fn service_of_several(mut self, name: &str) -> Self {
+        self.own_prefix = Some(own_prefix(name));
+        self.service(name)
     }
 
     /// With these flags: `--section.field=value` or `--section.field value`.

@@ -23,8 +23,29 @@ pub(crate) struct Variables {
 
 impl Variables {
     /// Picks the variables that belong to settings and ignores others. An empty variable counts as unset, because
-    /// Compose files and shells can't unset one. `place` is appended to a variable's name to form its origin.
+    /// Compose files and shells can't unset one. `place` is appended to a variable's name to form its origin. Variables
+    /// with the prefix `own` take precedence.
     pub fn pick(
+        variables: &[(String, String)],
+        own: Option<&str>,
+        place: &str,
+        reference: &Reference,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut picked = Self::pick_with(PREFIX, variables, place, reference, problems);
+        if let Some(prefix) = own {
+            let own: Vec<_> = variables.iter().filter(|(variable, _)| variable.starts_with(prefix)).cloned().collect();
+            let own = Self::pick_with(prefix, &own, place, reference, problems);
+            picked.values.retain(|name, _| !own.files.contains_key(name));
+            picked.files.retain(|name, _| !own.values.contains_key(name));
+            picked.values.extend(own.values);
+            picked.files.extend(own.files);
+        }
+        picked
+    }
+
+    fn pick_with(
+        prefix: &str,
         variables: &[(String, String)],
         place: &str,
         reference: &Reference,
@@ -35,7 +56,7 @@ impl Variables {
         for (variable, text) in variables.iter().filter(|(_, text)| !text.is_empty()) {
             let origin = format!("{variable}{place}");
             let set = Text { origin, text: text.clone() };
-            let Some(name) = variable.strip_prefix(PREFIX) else {
+            let Some(name) = variable.strip_prefix(prefix) else {
                 if let Some(setting) = reference.by_alias(variable) {
                     aliases.insert(setting.name.clone(), set);
                 } else if let Some(meant) = meant(variable, reference) {

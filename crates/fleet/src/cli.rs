@@ -58,6 +58,9 @@ pub enum Command {
         /// until the next `up`.
         #[arg(long, env = "FLOTILLA_OBSERVABILITY", value_parser = switch)]
         observability: bool,
+        /// Run all six services in one process. Remembered until the next `up`.
+        #[arg(long, env = "FLOTILLA_ONE_PROCESS", value_parser = switch)]
+        one_process: bool,
     },
     /// Stop everything that `up` started, and nothing else.
     Down,
@@ -205,8 +208,9 @@ fn refuse_missing(home: &Path, command: &Command) -> Result<()> {
 
 async fn act(home: &Home, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Up { runtime, tls, faults, observability } => {
-            runtime::named(&runtime)?.up(home, UpOptions { tls, faults, observability }).await?;
+        Command::Up { runtime, tls, faults, observability, one_process } => {
+            let options = UpOptions { tls, faults, observability, one_process };
+            runtime::named(&runtime)?.up(home, options).await?;
         }
         Command::Down => runtime::of(home).down(home).await?,
         Command::Restart(options) => restart::run(home, &options).await?,

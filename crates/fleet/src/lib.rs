@@ -19,5 +19,8 @@ pub mod variables;
 
 pub use services::list::{DATABASES, SERVICES};
 
+/// The process of all services in a fleet that runs them in one: its name in the state, and that of its log.
+pub const ONE_PROCESS: &str = "flotilla";
+
 /// The servers behind the services.
 pub const SERVERS: [&str; 3] = ["postgres", "nats", "redis"];

@@ -6,7 +6,7 @@ use flotilla_config::{Reference, nearest, unknown};
 use crate::{SERVERS, SERVICES};
 
 /// Variables that the fleet command, services, scripts or tests read. Those of settings contain two underscores.
-const KNOWN: [&str; 60] = [
+const KNOWN: [&str; 61] = [
     "FLOTILLA_ADMIN_EMAIL",
     "FLOTILLA_ADMIN_PASSWORD",
     "FLOTILLA_ATTACKS_SHORT",
@@ -38,6 +38,7 @@ const KNOWN: [&str; 60] = [
     "FLOTILLA_OBSERVABILITY",
     "FLOTILLA_OBSERVABILITY_DIR",
     "FLOTILLA_OFFLINE",
+    "FLOTILLA_ONE_PROCESS",
     "FLOTILLA_PASSWORD",
     "FLOTILLA_PULL",
     "FLOTILLA_REDIS_URL",

@@ -19,6 +19,7 @@ use crate::relay::{Relay, RelayParts};
 use crate::spec::ConsumerSpec;
 use crate::store::{OutboxStore, ParkedStore};
 use flotilla_clock::Backoff;
+use flotilla_telemetry::in_current_service;
 
 /// How often the backlog gauges are updated.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
@@ -42,15 +43,18 @@ pub(crate) async fn run(messaging: Messaging, shutdown: CancellationToken) {
 
     let relay = relay(&messaging);
     let epoch = relay.epoch();
-    last.spawn(relay.run(relay_shutdown.clone()));
+    last.spawn(in_current_service(relay.run(relay_shutdown.clone())));
     for consumer in consumers(&messaging) {
-        workers.spawn(consumer.run(shutdown.clone()));
+        workers.spawn(in_current_service(consumer.run(shutdown.clone())));
     }
-    workers.spawn(parked(&messaging).run(shutdown.clone()));
-    workers.spawn(retain(retention, epoch, messaging.settings.retention.interval.0, shutdown.clone()));
-    workers.spawn(gauges(messaging.store.clone(), messaging.metrics.clone(), shutdown.clone()));
+    workers.spawn(in_current_service(parked(&messaging).run(shutdown.clone())));
+    let interval = messaging.settings.retention.interval.0;
+    workers.spawn(in_current_service(retain(retention, epoch, interval, shutdown.clone())));
+    let gauges = gauges(messaging.store.clone(), messaging.metrics.clone(), shutdown.clone());
+    workers.spawn(in_current_service(gauges));
     let specs = messaging.consumers.iter().map(|(spec, _)| *spec).collect();
-    workers.spawn(pending(messaging.broker.clone(), specs, messaging.metrics.clone(), shutdown.clone()));
+    let pending = pending(messaging.broker.clone(), specs, messaging.metrics.clone(), shutdown.clone());
+    workers.spawn(in_current_service(pending));
 
     tokio::select! {
         () = shutdown.cancelled() => {}

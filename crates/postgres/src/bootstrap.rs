@@ -165,7 +165,7 @@ impl Session {
     async fn open(mut config: Config) -> Result<Self, Error> {
         config.connect_timeout(Duration::from_secs(5)).application_name("flotilla-bootstrap");
         let (client, connection) = config.connect(NoTls).await?;
-        let connection = tokio::spawn(async move {
+        let connection = flotilla_telemetry::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %error, "bootstrap connection ended");
             }

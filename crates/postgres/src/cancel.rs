@@ -39,7 +39,7 @@ impl Cancels {
             return;
         };
         let closed = self.closed.clone();
-        runtime.spawn(async move {
+        runtime.spawn(flotilla_telemetry::in_current_service(async move {
             let request = tokio::time::timeout(TIMEOUT, token.cancel_query(NoTls));
             match closed.run_until_cancelled(request).await {
                 Some(Ok(Ok(()))) => tracing::debug!("statement without a caller was cancelled"),
@@ -48,7 +48,7 @@ impl Cancels {
                 None => {}
             }
             drop(place);
-        });
+        }));
     }
 
     /// Sends no more requests, and aborts those in progress.

@@ -91,7 +91,8 @@ impl<Req: Send + 'static, Resp: Send + 'static, E: From<Refused> + Send + 'stati
                     let mut writers = JoinSet::new();
                     for _ in 0..settings.writers.max(1) {
                         let (queue, apply) = (Arc::clone(&closing.0), Arc::clone(&apply));
-                        writers.spawn(write(queue, apply, settings.max_batch.clone()));
+                        let writer = write(queue, apply, settings.max_batch.clone());
+                        writers.spawn(flotilla_telemetry::in_current_service(writer));
                     }
                     let mut shut = std::pin::pin!(shutdown.cancelled());
                     let mut closed = false;

@@ -84,7 +84,7 @@ async fn with_client<T>(
         config.application_name(name);
     }
     let (mut client, connection) = config.connect(NoTls).await?;
-    let connection = tokio::spawn(connection);
+    let connection = flotilla_telemetry::spawn(connection);
     let result = work(&mut client).await;
     drop(client);
     connection.abort();

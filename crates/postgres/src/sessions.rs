@@ -152,7 +152,7 @@ impl managed::Manager for Sessions {
 
 async fn open(credentials: &Arc<Credentials>) -> Result<Session, tokio_postgres::Error> {
     let (client, connection) = credentials.config.connect(NoTls).await?;
-    let task = tokio::spawn(async move {
+    let task = flotilla_telemetry::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "database connection ended");
         }

@@ -1,4 +1,4 @@
-//! Accepted connections: capped in number, without Nagle delay, with TLS if configured, and closable when the drain
+//! Accepted connections, over TCP and over pipes from services of this process: capped in number, without Nagle delay, with TLS if configured, and closable when the drain
 //! takes too long. When all slots are taken, the connection that has been idle longest is evicted.
 
 use std::io;
@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use flotilla_telemetry::in_current_service;
 use futures::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::connection_use::{OpenConnections, Registered};
+use crate::local::{LocalListener, Pipe};
 use crate::tls::{PeerIdentity, PeerInfo, ServerTls};
 
 /// How long a client may take for its first bytes: after them HTTP/2 pings watch over the connection.
@@ -31,7 +33,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A client's connection. Holds one of the server's slots.
+/// A client's connection. Holds one of the server's slots, unless it is a pipe.
 pub(crate) struct Connection {
     wire: Wire,
     peer: Option<PeerIdentity>,
@@ -41,20 +43,24 @@ pub(crate) struct Connection {
     /// The deadline for the client's close; set once the server's side is shut down.
     linger: Option<Pin<Box<Sleep>>>,
     registered: Registered,
-    _place: OwnedSemaphorePermit,
+    /// None on a pipe: clients outside can't take the slots of the process's own services.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// The byte stream of a connection.
 enum Wire {
     Plain(TcpStream),
     Secured(Box<TlsStream<TcpStream>>),
+    Local(DuplexStream),
 }
 
 impl Wire {
-    fn tcp(&self) -> &TcpStream {
+    /// The addresses of both ends; a pipe has none.
+    fn addresses(&self) -> TcpConnectInfo {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Secured(tls) => tls.get_ref().0,
+            Self::Plain(tcp) => tcp.connect_info(),
+            Self::Secured(tls) => tls.get_ref().0.connect_info(),
+            Self::Local(_) => TcpConnectInfo { local_addr: None, remote_addr: None },
         }
     }
 
@@ -63,6 +69,7 @@ impl Wire {
         match self {
             Self::Plain(tcp) => Pin::new(tcp),
             Self::Secured(tls) => Pin::new(tls.as_mut()),
+            Self::Local(pipe) => Pin::new(pipe),
         }
     }
 }
@@ -73,16 +80,18 @@ trait Io: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
 /// Accepts connections on `listener` while one of `places` is free; `kill` aborts the connections. With `tls`, a
-/// connection is returned after its handshake; handshakes run concurrently.
+/// connection is returned after its handshake; handshakes run concurrently. Pipes of `local` are accepted as well.
 pub(crate) fn incoming(
     listener: TcpListener,
+    local: Option<LocalListener>,
     places: usize,
     kill: CancellationToken,
     tls: Option<Arc<ServerTls>>,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
-    let open = Arc::new(OpenConnections::default());
-    let acceptor = Acceptor { listener, places, open, kill, tls, waiting: None, handshakes: JoinSet::new() };
+    let (open, pipes) = (Arc::default(), Arc::default());
+    let handshakes = JoinSet::new();
+    let acceptor = Acceptor { listener, local, places, open, pipes, kill, tls, waiting: None, handshakes };
     futures::stream::unfold(acceptor, async |mut acceptor| {
         let connection = acceptor.next().await?;
         Some((Ok(connection), acceptor))
@@ -92,8 +101,11 @@ pub(crate) fn incoming(
 /// Accepts connections and does their TLS handshakes.
 struct Acceptor {
     listener: TcpListener,
+    local: Option<LocalListener>,
     places: Arc<Semaphore>,
     open: Arc<OpenConnections>,
+    /// Apart from the others: a pipe is never evicted.
+    pipes: Arc<OpenConnections>,
     kill: CancellationToken,
     tls: Option<Arc<ServerTls>>,
     /// Accepted, but without a slot so far.
@@ -111,13 +123,18 @@ impl Acceptor {
                         return Some(connection);
                     }
                 }
+                Some(Pipe { stream, peer }) = next_pipe(&mut self.local) => {
+                    let kill = self.kill.child_token();
+                    let registered = self.pipes.add(kill.clone());
+                    return Some(Connection::new(Wire::Local(stream), Some(peer), kill, (registered, None)));
+                }
                 (tcp, place) = accept(&self.listener, &self.places, &self.open, &mut self.waiting) => {
                     let kill = self.kill.child_token();
-                    let place = (self.open.add(kill.clone()), place);
+                    let place = (self.open.add(kill.clone()), Some(place));
                     let Some(tls) = self.tls.clone() else {
                         return Some(Connection::new(Wire::Plain(tcp), None, kill, place));
                     };
-                    self.handshakes.spawn(async move {
+                    self.handshakes.spawn(in_current_service(async move {
                         let done = tokio::select! {
                             done = tls.accept(tcp) => done,
                             () = kill.cancelled() => return None,
@@ -131,10 +148,18 @@ impl Acceptor {
                                 None
                             }
                         }
-                    });
+                    }));
                 }
             }
         }
+    }
+}
+
+/// The next pipe; never returns if there is no network. Cancel-safe.
+async fn next_pipe(local: &mut Option<LocalListener>) -> Option<Pipe> {
+    match local {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -177,7 +202,7 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> PeerInfo {
         let used = Arc::clone(&self.registered.used);
-        PeerInfo { tcp: self.wire.tcp().connect_info(), peer: self.peer.clone(), used }
+        PeerInfo { tcp: self.wire.addresses(), peer: self.peer.clone(), used }
     }
 }
 
@@ -186,7 +211,7 @@ impl Connection {
         wire: Wire,
         peer: Option<PeerIdentity>,
         kill: CancellationToken,
-        (registered, place): (Registered, OwnedSemaphorePermit),
+        (registered, place): (Registered, Option<OwnedSemaphorePermit>),
     ) -> Self {
         Self {
             wire,
@@ -257,6 +282,7 @@ impl AsyncWrite for Connection {
         match &self.wire {
             Wire::Plain(tcp) => tcp.is_write_vectored(),
             Wire::Secured(tls) => tls.is_write_vectored(),
+            Wire::Local(pipe) => pipe.is_write_vectored(),
         }
     }
 

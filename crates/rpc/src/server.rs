@@ -155,7 +155,8 @@ impl Server {
         let stack = self.stack(&shutdown)?;
         let kill = CancellationToken::new();
         let tls = settings.tls.as_ref().map(ServerTls::load).transpose()?;
-        let incoming = connection::incoming(listener, settings.max_connections, kill.clone(), tls);
+        let local = listener.local_addr().ok().and_then(|address| settings.local.listen(address));
+        let incoming = connection::incoming(listener, local, settings.max_connections, kill.clone(), tls);
         let serving = transport(&settings).serve_with_incoming_shutdown(
             Reveal::new(stack),
             incoming,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flotilla_cgroup::Limits;
 use flotilla_config::{ByteSize, HumanDuration, Live, Problems, Setting, Validate};
 
+use crate::local::LocalLink;
 use crate::rate::Rate;
 use crate::tls::TlsSettings;
 
@@ -49,6 +50,9 @@ pub struct ServerSettings {
     /// Certificate of the server; without it the port is plain. Clients must then show one of their own, which tells
     /// who they are; of the gateway's public port they needn't.
     pub tls: Option<TlsSettings>,
+    /// The network of the process, if it runs several services.
+    #[setting(skip)]
+    pub local: LocalLink,
 }
 
 /// The average memory of a unary call in bytes: request, response and overhead.
@@ -104,6 +108,7 @@ impl Default for ServerSettings {
             keepalive_timeout: HumanDuration(Duration::from_secs(10)),
             drain_grace: HumanDuration(Duration::from_secs(8)),
             tls: None,
+            local: LocalLink::default(),
         }
     }
 }

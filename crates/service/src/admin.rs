@@ -10,11 +10,12 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use flotilla_telemetry::in_current_service;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use prometheus::Registry;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::heartbeat::Heartbeat;
-use crate::readiness::Readiness;
+use crate::readiness::{Readiness, Report};
 
 /// Maximum number of connections; further ones wait.
 const CONNECTIONS: usize = 64;
@@ -57,14 +58,15 @@ impl Mounted {
         *mounted = std::mem::take(&mut *mounted).merge(routes);
     }
 
-    fn router(&self) -> Router {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The answer of these routes.
+    pub async fn answer(&self, request: Request) -> Response {
+        let router = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        router.oneshot(request).await.unwrap_or_else(|never| match never {})
     }
 }
 
 /// Serves the endpoints until `shutdown`.
-pub(crate) async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationToken) {
-    let router = router(admin);
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -78,10 +80,10 @@ pub(crate) async fn serve(listener: TcpListener, admin: Admin, shutdown: Cancell
             (accepted, place) = accepted => match accepted {
                 Ok((stream, _)) => {
                     let router = router.clone();
-                    connections.spawn(async move {
+                    connections.spawn(in_current_service(async move {
                         connection(stream, router).await;
                         drop(place);
-                    });
+                    }));
                 }
                 Err(error) => pause(&error).await,
             },
@@ -108,7 +110,8 @@ async fn connection(stream: TcpStream, router: Router) {
     }
 }
 
-fn router(admin: Admin) -> Router {
+/// The endpoints of a service.
+pub(crate) fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -119,48 +122,65 @@ fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-fn status(ok: bool) -> StatusCode {
+pub(crate) fn status(ok: bool) -> StatusCode {
     if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 async fn mounted(State(admin): State<Admin>, request: Request) -> Response {
-    admin.mounted.router().oneshot(request).await.unwrap_or_else(|never| match never {})
+    admin.mounted.answer(request).await
 }
 
 async fn livez(State(admin): State<Admin>) -> impl IntoResponse {
+    (status(admin.heartbeat.is_alive()), Json(heartbeat_json(&admin)))
+}
+
+pub(crate) fn heartbeat_json(admin: &Admin) -> Value {
     let age_ms = u64::try_from(admin.heartbeat.age().as_millis()).unwrap_or(u64::MAX);
-    (status(admin.heartbeat.is_alive()), Json(json!({ "heartbeat_age_ms": age_ms })))
+    json!({ "heartbeat_age_ms": age_ms })
 }
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     let report = admin.readiness.report().await;
-    (
-        status(report.ready),
-        Json(json!({
-            "service": admin.service,
-            "ready": report.ready,
-            "degraded": report.degraded,
-            "draining": report.draining,
-            "checks": report.checks,
-        })),
-    )
+    (status(report.ready), Json(readiness_json(&admin, &report)))
+}
+
+pub(crate) fn readiness_json(admin: &Admin, report: &Report) -> Value {
+    json!({
+        "service": admin.service,
+        "ready": report.ready,
+        "degraded": report.degraded,
+        "draining": report.draining,
+        "checks": report.checks,
+    })
 }
 
 async fn startupz(State(admin): State<Admin>) -> impl IntoResponse {
-    let started = admin.readiness.has_started() || admin.readiness.report().await.ready;
+    let started = has_started(&admin).await;
     (status(started), Json(json!({ "started": started })))
 }
 
+pub(crate) async fn has_started(admin: &Admin) -> bool {
+    admin.readiness.has_started() || admin.readiness.report().await.ready
+}
+
 async fn metrics(State(admin): State<Admin>, request: Request) -> impl IntoResponse {
-    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let exposed = flotilla_telemetry::expose(&admin.registry, accept);
+    let exposed = flotilla_telemetry::expose(&admin.registry, accepted(&request));
     ([(header::CONTENT_TYPE, exposed.content_type)], exposed.body)
 }
 
+/// The formats that a scraper accepts.
+pub(crate) fn accepted(request: &Request) -> Option<&str> {
+    request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok())
+}
+
 async fn version(State(admin): State<Admin>) -> impl IntoResponse {
-    Json(json!({
-        "service": admin.service,
+    Json(version_json(admin.service))
+}
+
+pub(crate) fn version_json(name: &str) -> Value {
+    json!({
+        "service": name,
         "version": env!("CARGO_PKG_VERSION"),
         "commit": option_env!("FLOTILLA_COMMIT").unwrap_or("unknown"),
-    }))
+    })
 }

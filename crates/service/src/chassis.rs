@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use flotilla_fault::Faults;
 use flotilla_postgres::Pool;
 use flotilla_rpc::{HealthHandle, Server};
+use flotilla_telemetry::spawn;
 use futures::future::BoxFuture;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -17,6 +18,8 @@ use crate::admin::{self, Admin, Mounted};
 use crate::faults;
 use crate::heartbeat::Heartbeat;
 use crate::readiness::{Check, Readiness};
+use crate::running::Stopper;
+use crate::shared_admin::SharedAdmin;
 use crate::supervisor::{Hook, Supervisor, Tasks};
 use crate::{Running, ServiceSettings, Severity};
 
@@ -155,10 +158,10 @@ impl Chassis {
             self.mount(faults::routes(self.faults.clone()));
         }
         let public = bind(listen).await?;
-        let private = bind(self.settings.admin_listen).await?;
-        let (grpc, admin) = (public.local_addr()?, private.local_addr()?);
+        let port = AdminPort::of(&self.settings).await?;
+        let (grpc, admin) = (public.local_addr()?, port.address()?);
         let stop_server = CancellationToken::new();
-        let server = tokio::spawn(serve(public, stop_server.clone()));
+        let server = spawn(serve(public, stop_server.clone()));
 
         let readiness = Readiness::new(self.checks);
         let heartbeat = Heartbeat::new(&self.registry)?;
@@ -173,13 +176,18 @@ impl Chassis {
         let mut own = Tasks::default();
         own.spawn("heartbeat", heartbeat.run(stop_admin.clone()));
         own.spawn("readiness", readiness.clone().follow(health.clone(), stop_admin.clone()));
-        own.spawn("admin endpoints", admin::serve(private, endpoints, stop_admin.clone()));
+        match port {
+            AdminPort::Own(listener) => {
+                own.spawn("admin endpoints", admin::serve(listener, admin::router(endpoints), stop_admin.clone()));
+            }
+            AdminPort::Shared(shared) => shared.add(endpoints),
+        }
 
-        let stop = CancellationToken::new();
+        let stopper = Stopper::default();
         let supervisor = Supervisor {
             name: self.name,
             grace: self.settings.grace,
-            stop: stop.clone(),
+            stopper: stopper.clone(),
             draining: self.draining,
             stop_server,
             server,
@@ -192,8 +200,31 @@ impl Chassis {
             health,
         };
         tracing::info!(service = self.name, %grpc, %admin, "ready");
-        let supervisor = tokio::spawn(supervisor.run());
-        Ok(Running { name: self.name, grpc, admin, stop, readiness, mounted: self.mounted, supervisor })
+        let supervisor = spawn(supervisor.run());
+        Ok(Running { name: self.name, grpc, admin, stopper, readiness, mounted: self.mounted, supervisor })
+    }
+}
+
+/// Where the admin endpoints are served.
+enum AdminPort {
+    Own(TcpListener),
+    /// The process runs several services.
+    Shared(SharedAdmin),
+}
+
+impl AdminPort {
+    async fn of(settings: &ServiceSettings) -> anyhow::Result<Self> {
+        match settings.admin.shared() {
+            Some(shared) => Ok(Self::Shared(shared.clone())),
+            None => Ok(Self::Own(bind(settings.admin_listen).await?)),
+        }
+    }
+
+    fn address(&self) -> std::io::Result<SocketAddr> {
+        match self {
+            Self::Own(listener) => listener.local_addr(),
+            Self::Shared(shared) => Ok(shared.address()),
+        }
     }
 }
 

@@ -1,33 +1,28 @@
 //! The command line of a service: `serve`, `migrate`, `await-migrations`, `healthcheck`, and its settings.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use flotilla_cgroup::Limits;
 use flotilla_config::{Reference, RemoteLayer, Sources, unknown};
 use flotilla_telemetry::Telemetry;
 use flotilla_telemetry::redact::scrub;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::{self, Configuration, Follower, Shape};
+use crate::healthcheck::ask_readiness;
 use crate::logging;
 use crate::signals::Signals;
 use crate::{Running, Service, ServiceSettings};
 
-/// How long a health check may take.
-const HEALTHCHECK: Duration = Duration::from_secs(3);
 /// The commands of a service's binary.
 const COMMANDS: [&str; 6] = ["serve", "migrate", "await-migrations", "healthcheck", "settings", "help"];
 /// Wrong usage.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Command {
+pub(crate) enum Command {
     Serve,
     Migrate,
     AwaitMigrations,
@@ -42,12 +37,12 @@ enum Command {
 
 /// The command, and the flags that set settings.
 #[derive(Debug, PartialEq, Eq)]
-struct Invocation {
-    command: Command,
-    flags: Vec<String>,
+pub(crate) struct Invocation {
+    pub command: Command,
+    pub flags: Vec<String>,
 }
 
-fn parse(args: impl Iterator<Item = String>) -> Result<Invocation, String> {
+pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Invocation, String> {
     let mut args = args.peekable();
     let named = args.next_if(|arg| !arg.starts_with('-'));
     let mut command = match named.as_deref() {
@@ -120,7 +115,7 @@ pub async fn run<S: Service>(args: impl Iterator<Item = String>) -> ExitCode {
     }
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     // Not println, which panics if the reader closes the pipe early, as `head` does.
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {
@@ -137,7 +132,7 @@ async fn print_config<S: Service>(sources: Sources, shape: Shape) -> anyhow::Res
     print(&printed?)
 }
 
-fn provide_cryptography() {
+pub(crate) fn provide_cryptography() {
     // Fails only if one is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
@@ -165,7 +160,7 @@ async fn with_telemetry<S: Service>(command: Command, sources: Sources) -> anyho
 }
 
 /// The result of `work`. A signal before its end drops it and is an error: callers that wait for it must not continue.
-async fn unless<T>(signals: &mut Signals, work: impl Future<Output = T>) -> anyhow::Result<T> {
+pub(crate) async fn unless<T>(signals: &mut Signals, work: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::select! {
         done = work => Ok(done),
         signal = signals.next() => bail!("stopped by {signal} before it was done"),
@@ -178,29 +173,38 @@ async fn serve<S: Service>(
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
     let follower = Follower::new(configuration).context("can't install the signal handlers")?;
-    configuration.register(telemetry.registry())?;
-    let settings = configuration.settings();
     let limits = Limits::of_process();
     tracing::info!(cores = limits.cores, memory_bytes = limits.memory, "limits of the control group");
-    if let Some(remote) = configuration.remote() {
-        // One watcher for settings and flags.
-        S::common(&settings).remote.link.attach(remote);
-    }
     let running = tokio::select! {
-        running = S::build(settings, telemetry) => running.context("start-up failed")?,
+        running = start::<S>(configuration, telemetry) => running?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped while starting");
             return Ok(());
         }
     };
-    running.mount(configuration.routes());
-    running.mount(logging::routes(telemetry.log_control()));
     let stop = CancellationToken::new();
-    let following = tokio::spawn(follower.run(stop.clone()));
+    let following = flotilla_telemetry::spawn(follower.run(stop.clone()));
     let ended = until_signal(running, signals).await;
     stop.cancel();
     following.await.context("reloading failed")?;
     ended
+}
+
+/// Builds the service and adds the endpoints of its settings and logs.
+pub(crate) async fn start<S: Service>(
+    configuration: &Arc<Configuration<S::Settings>>,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Running> {
+    configuration.register(telemetry.registry())?;
+    let settings = configuration.settings();
+    if let Some(remote) = configuration.remote() {
+        // One watcher for settings and flags.
+        S::common(&settings).remote.link.attach(remote);
+    }
+    let running = S::build(settings, telemetry).await.context("start-up failed")?;
+    running.mount(configuration.routes());
+    running.mount(logging::routes(telemetry.log_control()));
+    Ok(running)
 }
 
 async fn until_signal(running: Running, signals: &mut Signals) -> anyhow::Result<()> {
@@ -222,30 +226,7 @@ async fn healthcheck<S: Service>(sources: &Sources) -> anyhow::Result<()> {
     // One section is enough: a health check needs no secrets and no secret stores.
     let merged = sources.merge(&Reference::of::<S::Settings>(), &RemoteLayer::default())?;
     let settings: ServiceSettings = merged.section("service")?;
-    let address = reachable(settings.admin_listen);
-    tokio::time::timeout(HEALTHCHECK, ask(address)).await.context("no answer in time")?
-}
-
-/// Replaces a wildcard address, which can be listened on but not connected to.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
-}
-
-async fn ask(address: SocketAddr) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect(address).await.with_context(|| format!("can't connect to {address}"))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    if answer.starts_with("HTTP/1.1 200") {
-        return Ok(());
-    }
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    bail!("not ready: {body}")
+    ask_readiness(settings.admin_listen).await
 }
 
 #[cfg(test)]
@@ -284,12 +265,5 @@ mod tests {
         let args = ["migrate", "--saga.tick", "1s", "--currency=EUR"].map(str::to_owned);
         let invocation = parse(args.into_iter()).unwrap();
         assert_eq!((invocation.command, invocation.flags.len()), (Command::Migrate, 3));
-    }
-
-    #[test]
-    fn a_wildcard_address_is_replaced_by_loopback() {
-        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()), "127.0.0.1:1".parse().unwrap());
-        assert_eq!(reachable("[::]:1".parse().unwrap()), "[::1]:1".parse().unwrap());
-        assert_eq!(reachable("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1".parse().unwrap());
     }
 }

@@ -6,6 +6,8 @@
 //! * A task that ends or panics on its own stops the service with an error, so that its supervisor restarts it.
 //! * Readiness fails only for required dependencies; degraded ones are shown and don't fail it.
 //! * A shutdown takes at most the grace: not ready, calls drained, tasks ended, telemetry flushed.
+//!
+//! Several services can run in one process ([`OneProcess`]), from the same code.
 
 mod admin;
 mod authenticator;
@@ -15,10 +17,12 @@ mod configuration;
 mod errors;
 mod faults;
 mod flags;
+mod healthcheck;
 mod heartbeat;
 mod infrastructure;
 pub mod list;
 mod logging;
+mod one_process;
 mod page_key;
 mod readiness;
 pub mod remote;
@@ -27,6 +31,7 @@ mod runtime;
 mod sections;
 mod service;
 mod settings;
+mod shared_admin;
 mod signals;
 mod supervisor;
 
@@ -36,6 +41,7 @@ pub use configuration::{Configuration, Outcome, Settings};
 pub use errors::{internal_error, queue_error, storage_error};
 pub use flotilla_secrets::SecretsSettings;
 pub use infrastructure::{Infrastructure, migrations_with};
+pub use one_process::OneProcess;
 pub use page_key::{PageKey, migrations};
 pub use readiness::Severity::{Degraded, Required};
 pub use readiness::{CheckReport, Readiness, Report, Severity};
@@ -44,3 +50,4 @@ pub use runtime::{Runtime, runtime};
 pub use sections::{CallSettings, CommonSettings, ProcessSettings};
 pub use service::{Common, Migrations, Service};
 pub use settings::{Environment, ServiceSettings};
+pub use shared_admin::AdminLink;

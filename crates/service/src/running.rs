@@ -1,9 +1,12 @@
 //! A running service.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Readiness;
@@ -18,16 +21,43 @@ pub struct Running {
     pub grpc: SocketAddr,
     /// Address of the admin port.
     pub admin: SocketAddr,
-    pub(crate) stop: CancellationToken,
+    pub(crate) stopper: Stopper,
     pub(crate) readiness: Readiness,
     pub(crate) mounted: Mounted,
     pub(crate) supervisor: JoinHandle<anyhow::Result<()>>,
 }
 
+/// Asks a service to stop. Clones ask the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stopper {
+    stop: CancellationToken,
+    deadline: Arc<OnceLock<Instant>>,
+}
+
+impl Stopper {
+    /// Asks it to have stopped by `deadline`, which may be earlier than its grace.
+    pub fn stop_by(&self, deadline: Instant) {
+        // The first deadline counts.
+        let _ = self.deadline.set(deadline);
+        self.stop.cancel();
+    }
+
+    /// Waits until it is asked to stop.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// When it has to have stopped, within its `grace` from now.
+    pub fn deadline(&self, grace: Duration) -> Instant {
+        let own = Instant::now() + grace;
+        self.deadline.get().map_or(own, |deadline| own.min(*deadline))
+    }
+}
+
 impl Running {
     /// Cancelling it asks the service to drain and stop.
     pub fn stopper(&self) -> CancellationToken {
-        self.stop.clone()
+        self.stopper.stop.clone()
     }
 
     /// Adds routes to the admin port of the running service that only `main` can serve.
@@ -48,7 +78,7 @@ impl Running {
     /// # Errors
     /// A task failed, or something didn't end in time.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.stop.cancel();
+        self.stopper.stop.cancel();
         self.wait().await
     }
 
@@ -63,6 +93,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.stopper.stop.cancel();
     }
 }

@@ -59,7 +59,14 @@ impl ProcessSettings {
     /// The sections that every service needs at start-up.
     #[must_use]
     pub fn common(&self) -> Common<'_> {
-        Common { service: &self.service, telemetry: &self.telemetry, remote: &self.remote, postgres: None }
+        Common {
+            service: &self.service,
+            telemetry: &self.telemetry,
+            remote: &self.remote,
+            postgres: None,
+            grpc: None,
+            client: None,
+        }
     }
 }
 
@@ -67,7 +74,7 @@ impl CommonSettings {
     /// The sections that the start of a service reads.
     #[must_use]
     pub fn common(&self) -> Common<'_> {
-        Common { postgres: Some(&self.postgres), ..self.process.common() }
+        Common { postgres: Some(&self.postgres), grpc: Some(&self.process.grpc), ..self.process.common() }
     }
 }
 

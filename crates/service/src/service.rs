@@ -5,10 +5,11 @@ use std::future::Future;
 use anyhow::Context as _;
 use flotilla_postgres::refinery::Runner;
 use flotilla_postgres::{PostgresSettings, await_migrations, bootstrap_for, migrate};
+use flotilla_rpc::{ClientSettings, ServerSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
 
 use crate::remote::RemoteSettings;
-use crate::{Running, ServiceSettings};
+use crate::{CallSettings, Running, ServiceSettings};
 
 /// The sections that every service has.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,18 @@ pub struct Common<'a> {
     pub remote: &'a RemoteSettings,
     /// Section `postgres`, of a service that has a database.
     pub postgres: Option<&'a PostgresSettings>,
+    /// Section `grpc`, of a service that others call.
+    pub grpc: Option<&'a ServerSettings>,
+    /// Section `client`, of a service that calls others.
+    pub client: Option<&'a ClientSettings>,
+}
+
+impl<'a> Common<'a> {
+    /// With the sections of a service that calls others.
+    #[must_use]
+    pub fn calling(self, calls: &'a CallSettings) -> Self {
+        Self { client: Some(&calls.client), ..self }
+    }
 }
 
 /// Migrations in their order, each set with the name of its history table.

@@ -6,6 +6,8 @@ use flotilla_config::{HumanDuration, Live, Problems, Setting, Validate};
 use flotilla_fault::Faults;
 use flotilla_rpc::ServerSettings;
 
+use crate::shared_admin::AdminLink;
+
 /// Where a service runs. It only changes defaults; explicit settings apply everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Setting)]
 #[setting(rename_all = "lowercase")]
@@ -39,6 +41,9 @@ pub struct ServiceSettings {
     pub environment: Environment,
     /// Whether an operator may switch on faults (`fleet fault`) to test alerts and runbooks. Refused in production.
     pub faults: bool,
+    /// The admin port, if the process runs several services.
+    #[setting(skip)]
+    pub admin: AdminLink,
 }
 
 impl Default for ServiceSettings {
@@ -48,6 +53,7 @@ impl Default for ServiceSettings {
             grace: HumanDuration::from_secs(10).into(),
             environment: Environment::default(),
             faults: false,
+            admin: AdminLink::default(),
         }
     }
 }

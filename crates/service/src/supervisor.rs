@@ -8,12 +8,14 @@ use std::time::Duration;
 use anyhow::anyhow;
 use flotilla_config::{HumanDuration, Live};
 use flotilla_rpc::HealthHandle;
+use flotilla_telemetry::in_current_service;
 use futures::future::BoxFuture;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
+use crate::running::Stopper;
 
 /// The extra time after the grace for the admin endpoints to end.
 const LAST: Duration = Duration::from_millis(500);
@@ -27,7 +29,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.set.spawn(task);
+        let handle = self.set.spawn(in_current_service(task));
         self.names.insert(handle.id(), name);
     }
 
@@ -72,8 +74,8 @@ pub(crate) struct Supervisor {
     pub name: &'static str,
     /// The maximum duration of a shutdown, read when the drain begins.
     pub grace: Live<HumanDuration>,
-    /// Cancelled to stop the service.
-    pub stop: CancellationToken,
+    /// Asks the service to stop.
+    pub stopper: Stopper,
     pub draining: CancellationToken,
     pub stop_server: CancellationToken,
     pub server: JoinHandle<anyhow::Result<()>>,
@@ -93,7 +95,7 @@ impl Supervisor {
         let mut problems = Vec::new();
         let mut server_ended = false;
         tokio::select! {
-            () = self.stop.cancelled() => {}
+            () = self.stopper.stopped() => {}
             ended = &mut self.server => {
                 server_ended = true;
                 problems.push(format!("server ended early: {}", outcome(ended)));
@@ -109,8 +111,8 @@ impl Supervisor {
     }
 
     async fn drain(mut self, server_ended: bool) -> Vec<String> {
-        let grace = self.grace.get().get();
-        let deadline = Instant::now() + grace;
+        let deadline = self.stopper.deadline(self.grace.get().get());
+        let grace = deadline.saturating_duration_since(Instant::now());
         // Calls may take most of the grace; the rest is for tasks and hooks.
         let calls_deadline = Instant::now() + grace.mul_f64(0.8);
         tracing::info!(service = self.name, grace_ms = grace.as_millis() as u64, "draining");

@@ -4,6 +4,7 @@ use std::env;
 use std::io;
 use std::time::Duration;
 
+use flotilla_config::Live;
 use prometheus::{IntCounter, Registry};
 use tokio::task::JoinHandle;
 use tracing_subscriber::Layer;
@@ -25,6 +26,8 @@ pub struct Telemetry {
     export: Option<Export>,
     records: Option<LogExport>,
     control: LogControl,
+    /// Whether the filter of the logs comes from the setting.
+    live_filter: bool,
     /// Expires log rules and follows the filter's setting.
     control_task: Option<JoinHandle<()>>,
     writer: Option<LogWriter>,
@@ -36,7 +39,30 @@ pub struct Telemetry {
 /// # Errors
 /// A filter or an endpoint is invalid, or telemetry was started before.
 pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telemetry, TelemetryError> {
-    let registry = metrics::registry(service)?;
+    start(service, &[], settings)
+}
+
+/// As [`init`], for a process that runs these services: each gets its part by [`Telemetry::of_service`].
+///
+/// # Errors
+/// As [`init`].
+pub fn init_shared(
+    process: &'static str,
+    services: &[&'static str],
+    settings: &TelemetrySettings,
+) -> Result<Telemetry, TelemetryError> {
+    start(process, services, settings)
+}
+
+fn start(
+    process: &'static str,
+    services: &[&'static str],
+    settings: &TelemetrySettings,
+) -> Result<Telemetry, TelemetryError> {
+    let registry = metrics::process_registry()?;
+    if services.is_empty() {
+        metrics::register_build(process, &registry)?;
+    }
     let dropped =
         IntCounter::new("flotilla_log_lines_dropped_total", "Log lines dropped because their reader was too slow.")?;
     registry.register(Box::new(dropped.clone()))?;
@@ -45,10 +71,13 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telem
     let variable = |name: &str| env::var(name).ok();
     traces::set_propagators(variable);
     let exporting = ExportMetrics::register(&registry)?;
-    let export = Export::start(service, settings.traces.ratio, &exporting, variable)?;
+    let export = Export::start(process, services, settings.traces.ratio, &exporting, variable)?;
     let records = match settings.output.is_otlp() {
         true if !traces::wanted("LOGS", variable) => return Err(TelemetryError::Endpoint),
-        true => Some(LogExport::start(traces::resource(service, variable), settings.log_queue, &exporting)?),
+        true => {
+            let own = services.iter().map(|name| (*name, traces::resource(name, variable))).collect();
+            Some(LogExport::start(traces::resource(process, variable), own, settings.log_queue, &exporting)?)
+        }
         false => None,
     };
     let mut layers: Vec<Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>> = Vec::new();
@@ -59,9 +88,9 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telem
     if let Some(records) = &records {
         layers.push(records.layer().with_filter(control.filter()).boxed());
     }
-    if let Some(export) = &export {
+    if let Some(tracer) = export.as_ref().and_then(Export::tracer) {
         let spans = tracing_opentelemetry::layer()
-            .with_tracer(export.tracer())
+            .with_tracer(tracer)
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false);
@@ -74,7 +103,8 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> Result<Telem
     panics::install_hook(!settings.output.is_stdout());
     let control_task = tokio::runtime::Handle::try_current()
         .map(|runtime| runtime.spawn(control.clone().run(live.then(|| settings.filter.subscribe()))));
-    Ok(Telemetry { registry, export, records, control, control_task: control_task.ok(), writer: Some(writer) })
+    let (control_task, writer) = (control_task.ok(), Some(writer));
+    Ok(Telemetry { registry, export, records, control, live_filter: live, control_task, writer })
 }
 
 impl Telemetry {
@@ -83,7 +113,38 @@ impl Telemetry {
     pub fn quiet(service: &'static str) -> Self {
         let registry = metrics::registry(service).unwrap_or_default();
         let control = LogControl::new("info", "telemetry.filter").expect("a level is a filter");
-        Self { registry, export: None, records: None, control, control_task: None, writer: None }
+        Self { registry, export: None, records: None, control, live_filter: false, control_task: None, writer: None }
+    }
+
+    /// The part of one service of this process: a registry of its own; logs and traces are those of the process.
+    ///
+    /// # Errors
+    /// The metrics of the build can't be registered.
+    pub fn of_service(&self, service: &'static str) -> Result<Self, TelemetryError> {
+        let registry = Registry::new();
+        metrics::register_build(service, &registry)?;
+        let control = self.control.clone();
+        Ok(Self {
+            registry,
+            export: None,
+            records: None,
+            control,
+            live_filter: false,
+            control_task: None,
+            writer: None,
+        })
+    }
+
+    /// Applies changes of this setting to the filter of the process's logs, unless `RUST_LOG` sets that. Ends with the
+    /// setting.
+    pub fn follow_filter(&self, filter: &Live<String>) -> impl Future<Output = ()> + Send + use<> {
+        let (mut changes, control, live) = (filter.subscribe(), self.control.clone(), self.live_filter);
+        async move {
+            while live && changes.changed().await.is_ok() {
+                let filter = changes.borrow_and_update().clone();
+                control.apply(&filter);
+            }
+        }
     }
 
     /// The control that changes what is logged.

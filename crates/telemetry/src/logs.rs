@@ -1,6 +1,7 @@
 //! Which events are logged and what they look like.
 
 mod control;
+mod counted;
 mod event_filter;
 mod filter;
 mod ids;

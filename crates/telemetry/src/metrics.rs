@@ -9,6 +9,7 @@
 mod exemplar;
 mod exposition;
 mod histogram;
+mod merged;
 mod open_metrics;
 mod runtime;
 mod sli;
@@ -18,18 +19,30 @@ use prometheus::{IntGaugeVec, Opts, Registry};
 use crate::error::TelemetryError;
 
 pub use exemplar::SampledTrace;
-pub use exposition::{Exposition, expose, render};
+pub use exposition::{Exposition, expose, expose_all, render};
 pub use histogram::{ExemplarHistogram, ExemplarHistogramVec};
 pub use sli::{Sli, SliEvents};
 
 /// A registry with the metrics of the process and of the build.
 pub(crate) fn registry(service: &str) -> Result<Registry, TelemetryError> {
+    let registry = process_registry()?;
+    register_build(service, &registry)?;
+    Ok(registry)
+}
+
+/// A registry with the metrics of the process.
+pub(crate) fn process_registry() -> Result<Registry, TelemetryError> {
     let registry = Registry::new();
     #[cfg(target_os = "linux")]
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     if let Ok(handle) = tokio::runtime::Handle::try_current() {
         registry.register(Box::new(runtime::RuntimeCollector::new(handle)?))?;
     }
+    Ok(registry)
+}
+
+/// Adds the metric of a service's build.
+pub(crate) fn register_build(service: &str, registry: &Registry) -> Result<(), TelemetryError> {
     let build = IntGaugeVec::new(
         Opts::new("flotilla_build_info", "Always 1; the labels identify the build."),
         &["service", "version", "commit"],
@@ -37,7 +50,7 @@ pub(crate) fn registry(service: &str) -> Result<Registry, TelemetryError> {
     let commit = option_env!("FLOTILLA_COMMIT").unwrap_or("unknown");
     build.with_label_values(&[service, env!("CARGO_PKG_VERSION"), commit]).set(1);
     registry.register(Box::new(build))?;
-    Ok(registry)
+    Ok(())
 }
 
 #[cfg(test)]

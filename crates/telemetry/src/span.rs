@@ -22,6 +22,7 @@ pub use opentelemetry::trace::SpanKind as Kind;
 pub use opentelemetry::{KeyValue, Value};
 
 use crate::propagation::{Parent, is_sampled, traceparent};
+use crate::service_scope::ServiceScope;
 
 /// The target of `tracing`'s spans that are exported.
 pub const SPANS: &str = "flotilla::span";
@@ -34,15 +35,16 @@ static SOURCE: OnceLock<Source> = OnceLock::new();
 
 /// Creates spans.
 struct Source {
-    tracer: SdkTracer,
+    /// The tracer of the process, then those of its services, if it runs several.
+    tracers: Vec<(ServiceScope, SdkTracer)>,
     /// Whether a parent that isn't sampled has no sampled children.
     follows: bool,
 }
 
-/// Sets the tracer of this process.
-pub(crate) fn set_source(tracer: SdkTracer, follows: bool) {
+/// Sets the tracers of this process: its own, then those of its services, if it runs several.
+pub(crate) fn set_source(tracers: Vec<(ServiceScope, SdkTracer)>, follows: bool) {
     // Only the first call has an effect, as with the subscriber.
-    let _ = SOURCE.set(Source { tracer, follows });
+    let _ = SOURCE.set(Source { tracers, follows });
 }
 
 /// Whether traces are exported at all.
@@ -121,14 +123,14 @@ impl Span {
         }
         let around = parent
             .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent.context().clone()));
-        source.start(source.tracer.span_builder(name()).with_kind(Kind::Server), &around)
+        source.start(SpanBuilder::from_name(name()).with_kind(Kind::Server), &around)
     }
 
     /// A child of the current span; none if that isn't sampled. Call [`sampled`] first if the name has to be computed.
     pub fn child(kind: Kind, name: impl Into<Cow<'static, str>>) -> Self {
         match SOURCE.get() {
             Some(source) if sampled() => {
-                Context::map_current(|around| source.start(source.tracer.span_builder(name).with_kind(kind), around))
+                Context::map_current(|around| source.start(SpanBuilder::from_name(name).with_kind(kind), around))
             }
             _ => Self(None),
         }
@@ -146,7 +148,7 @@ impl Span {
         };
         let Some(parent) = Parent::parse(parent) else { return Self(None) };
         let around = Context::new().with_remote_span_context(parent.context().clone());
-        let mut builder = source.tracer.span_builder(name).with_kind(kind);
+        let mut builder = SpanBuilder::from_name(name).with_kind(kind);
         if let Some(other) = &other.0 {
             builder = builder.with_links(vec![Link::with_context(other.span().span_context().clone())]);
         }
@@ -167,7 +169,7 @@ impl Span {
         if links.is_empty() {
             return Self(None);
         }
-        let builder = source.tracer.span_builder(name()).with_kind(kind).with_links(links);
+        let builder = SpanBuilder::from_name(name()).with_kind(kind).with_links(links);
         source.start(builder, &Context::new())
     }
 
@@ -258,8 +260,16 @@ impl Drop for Span {
 }
 
 impl Source {
+    /// The tracer of the running service, else the process's.
+    fn tracer(&self) -> Option<&SdkTracer> {
+        let current = ServiceScope::current();
+        let own = self.tracers.iter().find(|(scope, _)| *scope == current);
+        own.or(self.tracers.first()).map(|(_, tracer)| tracer)
+    }
+
     fn start(&self, builder: SpanBuilder, around: &Context) -> Span {
-        let span = self.tracer.build_with_context(builder, around);
+        let Some(tracer) = self.tracer() else { return Span(None) };
+        let span = tracer.build_with_context(builder, around);
         if opentelemetry::trace::Span::is_recording(&span) {
             Span(Some(Context::new().with_span(span)))
         } else {

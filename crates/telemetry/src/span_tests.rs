@@ -36,7 +36,7 @@ impl SpanProcessor for Kept {
 }
 
 fn exported() {
-    set_source(PROVIDER.tracer("test"), true);
+    set_source(vec![(ServiceScope::default(), PROVIDER.tracer("test"))], true);
 }
 
 /// The spans of one trace in the order of their ends.

@@ -9,6 +9,7 @@ mod resource;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use prometheus::{IntCounterVec, Opts, Registry};
 use tracing::level_filters::LevelFilter;
@@ -17,6 +18,7 @@ use tracing_subscriber::filter::Targets;
 use crate::error::TelemetryError;
 use crate::propagation::Outgoing;
 use crate::sampler::HeadSampler;
+use crate::service_scope::ServiceScope;
 use crate::span;
 
 use queue::{Limits, Queue, Sender};
@@ -49,18 +51,21 @@ impl ExportMetrics {
     }
 }
 
-/// The running export.
+/// The running export: one exporter, over which the spans of each service are sent with the service's resource.
 pub(crate) struct Export {
-    provider: SdkTracerProvider,
+    /// The provider of the process, then those of its services, if it runs several.
+    providers: Vec<(ServiceScope, SdkTracerProvider)>,
     sender: Sender,
     follows: bool,
 }
 
 impl Export {
     /// Starts the export if the environment (`variable`) names a collector; it then needs a tokio runtime. `ratio` is the
-    /// share of traces started here that are sampled, unless the environment sets it.
+    /// share of traces started here that are sampled, unless the environment sets it. `services` are those of a process
+    /// that runs several.
     pub(crate) fn start(
-        service: &'static str,
+        process: &'static str,
+        services: &[&'static str],
         ratio: f64,
         metrics: &ExportMetrics,
         variable: impl Fn(&str) -> Option<String>,
@@ -71,36 +76,49 @@ impl Export {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| TelemetryError::Export("it needs a tokio runtime".to_owned()))?;
         let sampler = HeadSampler::from_environment(&variable, ratio)?;
-        let mut exporter = opentelemetry_otlp::SpanExporter::builder()
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()
             .build()
             .map_err(|error| TelemetryError::Export(error.to_string()))?;
-        let resource = resource(service, &variable);
-        opentelemetry_sdk::trace::SpanExporter::set_resource(&mut exporter, &resource);
+        let scopes = std::iter::once(ServiceScope::default()).chain(services.iter().copied().map(ServiceScope::of));
+        let scopes: Vec<_> =
+            scopes.map(|scope| (scope, resource(scope.name().unwrap_or(process), &variable))).collect();
+        let resources = scopes.iter().map(|(_, resource)| resource.clone()).collect();
         let follows = sampler.follows();
-        let (queue, sender) = Queue::start(exporter, Limits::from_environment(&variable), metrics, &runtime);
-        let provider = SdkTracerProvider::builder()
-            .with_span_processor(queue)
-            .with_sampler(sampler)
-            .with_resource(resource)
-            .build();
-        Ok(Some(Self { provider, sender, follows }))
+        let limits = Limits::from_environment(&variable);
+        let (queue, sender) = Queue::start(exporter, resources, limits, metrics, &runtime);
+        let provider = |(owner, (scope, resource)): (usize, (ServiceScope, Resource))| {
+            let provider = SdkTracerProvider::builder()
+                .with_span_processor(queue.of(owner))
+                .with_sampler(sampler.clone())
+                .with_resource(resource);
+            (scope, provider.build())
+        };
+        let providers = scopes.into_iter().enumerate().map(provider).collect();
+        Ok(Some(Self { providers, sender, follows }))
     }
 
-    /// The tracer that creates spans.
-    pub(crate) fn tracer(&self) -> SdkTracer {
-        self.provider.tracer("flotilla")
+    /// The tracers that create spans: the process's, then those of its services.
+    fn tracers(&self) -> Vec<(ServiceScope, SdkTracer)> {
+        self.providers.iter().map(|(scope, provider)| (*scope, provider.tracer("flotilla"))).collect()
+    }
+
+    /// The process's tracer, for `tracing`'s spans.
+    pub(crate) fn tracer(&self) -> Option<SdkTracer> {
+        self.tracers().into_iter().next().map(|(_, tracer)| tracer)
     }
 
     /// Makes this the process's export: spans are created from now on.
     pub(crate) fn install(&self) {
-        span::set_source(self.tracer(), self.follows);
+        span::set_source(self.tracers(), self.follows);
     }
 
     /// Sends queued spans for at most `max_wait`; the rest is counted as dropped.
     pub(crate) async fn stop(self, max_wait: Duration) {
         // Spans that end from now on aren't queued.
-        let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
+        for (_, provider) in &self.providers {
+            let _ = provider.shutdown_with_timeout(Duration::ZERO);
+        }
         self.sender.stop(max_wait).await;
     }
 }
@@ -148,10 +166,10 @@ mod tests {
         let endpoint = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:1".to_owned());
         let registry = Registry::new();
         let metrics = ExportMetrics::register(&registry).unwrap();
-        let export = Export::start("orders", 1.0, &metrics, endpoint).unwrap().unwrap();
+        let export = Export::start("orders", &[], 1.0, &metrics, endpoint).unwrap().unwrap();
         let began = std::time::Instant::now();
         for _ in 0..10 {
-            opentelemetry::trace::Tracer::start(&export.tracer(), "span");
+            opentelemetry::trace::Tracer::start(&export.tracer().unwrap(), "span");
         }
         assert!(began.elapsed() < Duration::from_secs(1));
         export.stop(Duration::from_millis(500)).await;

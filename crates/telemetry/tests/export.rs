@@ -7,7 +7,10 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flotilla_telemetry::{LogFormat, SPANS, TelemetrySettings, current_traceparent, init, set_parent};
+use flotilla_telemetry::{
+    Kind, LogFormat, SPANS, ServiceScope, Span, TelemetrySettings, current_traceparent, init, init_shared, set_parent,
+    spawn,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use tokio::net::TcpListener;
@@ -41,6 +44,23 @@ impl Collector {
         scopes.flat_map(|scope| &scope.spans).map(|span| (span.name.clone(), hex(&span.trace_id))).collect()
     }
 
+    /// The spans' names with the service that their resource names.
+    fn services(&self) -> Vec<(String, String)> {
+        let requests = self.0.lock().unwrap();
+        let mut found = Vec::new();
+        for resource in requests.iter().flat_map(|request| &request.resource_spans) {
+            let attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
+            let name = attributes.filter(|pair| pair.key == "service.name").map(|pair| format!("{:?}", pair.value));
+            let name = name.collect::<String>();
+            let service =
+                ["orders", "payments", "flotilla"].into_iter().find(|known| name.contains(&format!("\"{known}\"")));
+            let spans = resource.scope_spans.iter().flat_map(|scope| &scope.spans);
+            found.extend(spans.map(|span| (span.name.clone(), service.unwrap_or("unknown").to_owned())));
+        }
+        found.sort();
+        found
+    }
+
     /// The resource's attributes.
     fn resource(&self) -> String {
         format!("{:?}", self.0.lock().unwrap().iter().flat_map(|r| &r.resource_spans).map(|r| &r.resource).next())
@@ -48,8 +68,12 @@ impl Collector {
 }
 
 async fn run_child(variables: &[(&str, &str)]) -> String {
+    run("the_process", variables).await
+}
+
+async fn run(process: &str, variables: &[(&str, &str)]) -> String {
     let child = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_process", "--nocapture"])
+        .args(["--exact", process, "--nocapture"])
         .env_remove("RUST_LOG")
         .env(CHILD, "1")
         .envs(variables.iter().copied())
@@ -79,6 +103,58 @@ async fn the_process() {
     });
     drop(call);
     telemetry.shutdown().await;
+}
+
+/// A process of two services. Does nothing unless another test starts it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shared_process() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let settings = TelemetrySettings { format: LogFormat::Json, ..TelemetrySettings::default() };
+    let telemetry = init_shared("flotilla", &["orders", "payments"], &settings).unwrap();
+    let work = |name: &'static str| {
+        let span = Span::follow(Kind::Internal, name, Some(PARENT));
+        let within = span.within(async move {
+            tracing::info!(work = name, "done");
+            tracing::info!(work = name, service = "named", "done by another");
+        });
+        async move {
+            within.await;
+            drop(span);
+        }
+    };
+    for service in ["orders", "payments"] {
+        // The task is spawned by the service: it belongs to it.
+        ServiceScope::of(service).within(async move { spawn(work(service)).await.unwrap() }).await;
+    }
+    work("nobody").await;
+    telemetry.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_and_lines_of_a_shared_process_name_the_service_that_they_are_of() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let collector = Collector::default();
+    let service = TraceServiceServer::new(collector.clone());
+    let server = tonic::transport::Server::builder().add_service(service);
+    let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let logs = run("the_shared_process", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]).await;
+    server.abort();
+    let pair = |name: &str, service: &str| (name.to_owned(), service.to_owned());
+    let expected = [pair("nobody", "flotilla"), pair("orders", "orders"), pair("payments", "payments")];
+    assert_eq!(collector.services(), expected);
+    let lines: Vec<serde_json::Value> =
+        logs.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |work: &str, message: &str| {
+        let line = lines.iter().find(|line| line["work"] == work && line["message"] == message).unwrap();
+        line["service"].as_str().map(str::to_owned)
+    };
+    assert_eq!(of("orders", "done").as_deref(), Some("orders"));
+    assert_eq!(of("payments", "done").as_deref(), Some("payments"));
+    assert_eq!(of("nobody", "done"), None);
+    assert_eq!(of("orders", "done by another").as_deref(), Some("named"), "it is written once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

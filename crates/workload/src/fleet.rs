@@ -15,14 +15,14 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// One process of the fleet.
+/// A service or a server of the fleet.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// Service or server.
     pub name: String,
     /// Host and port of a service, URL of a server.
     pub address: String,
-    /// Host and port of a service's admin endpoints.
+    /// Host and port of a service's admin endpoints, and the path below which they are.
     pub admin: Option<String>,
     /// Process id; absent while it isn't running.
     pub pid: Option<u32>,
@@ -30,6 +30,16 @@ pub struct Member {
     pub start_ms: Option<u64>,
     /// Whether it is a service (or else a server).
     pub is_service: bool,
+    /// The process that it shares with others, if it does.
+    pub process: Option<String>,
+}
+
+impl Member {
+    /// The name of its process: its own, unless it shares one.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        self.process.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// A snapshot of a running fleet.

@@ -41,7 +41,7 @@ impl Service for Gateway {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        settings.process.common()
+        settings.process.common().calling(&settings.calls)
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {

@@ -34,7 +34,7 @@ impl Service for Inventory {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        settings.common.common()
+        settings.common.common().calling(&settings.calls)
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {

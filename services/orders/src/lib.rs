@@ -52,7 +52,7 @@ impl Service for Orders {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        settings.common.common()
+        settings.common.common().calling(&settings.calls)
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {

@@ -48,7 +48,7 @@ impl Service for Payments {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        settings.common.common()
+        settings.common.common().calling(&settings.calls)
     }
 
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {

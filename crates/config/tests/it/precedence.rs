@@ -114,3 +114,30 @@ fn a_flags_value_follows_an_equals_sign_or_a_space_and_switches_need_none() {
     assert_eq!((tick(&loaded).as_str(), loaded.settings.saga.batch.get()), ("2s", 5));
     assert_eq!(loaded.settings.broker.largest.bytes(), 65_536);
 }
+
+#[test]
+fn the_own_variables_of_one_of_several_services_take_precedence_over_those_of_all() {
+    let folder = Folder::new();
+    let of_all = ("FLOTILLA__SAGA__TICK", "2s");
+    let others = [of_all, ("FLOTILLA_OTHER__SAGA__TICK", "9s"), ("FLOTILLA_OTHER__NO__SETTING", "1")];
+    let holds = |variables: &[(&str, &str)]| {
+        let loaded = loaded(&sources(variables).service_of_several("shop").working_directory(folder.path()));
+        (tick(&loaded), shown(&loaded, "saga.tick").1)
+    };
+    assert_eq!(holds(&others), ("2s".to_owned(), "FLOTILLA__SAGA__TICK".to_owned()));
+    let own = ("FLOTILLA_SHOP__SAGA__TICK", "3s");
+    for variables in [[of_all, own], [own, of_all]] {
+        assert_eq!(holds(&variables), ("3s".to_owned(), "FLOTILLA_SHOP__SAGA__TICK".to_owned()));
+    }
+    folder.write("tick", "4s");
+    let path = folder.at("tick");
+    assert_eq!(holds(&[of_all, ("FLOTILLA_SHOP__SAGA__TICK_FILE", &path)]).0, "4s");
+    folder.write(".env", "FLOTILLA_SHOP__SAGA__TICK=5s\n");
+    assert_eq!(holds(&[]).0, "5s");
+    for (name, tick) in [("FLOTILLA__SAGA__TICK", "6s"), ("FLOTILLA_SHOP__SAGA__TICK", "7s"), ("FLOTILLA_A__B", "8s")] {
+        folder.write(&format!("mounted/{name}"), tick);
+    }
+    assert_eq!(holds(&[("FLOTILLA_SECRETS_DIR", &folder.at("mounted"))]).0, "7s");
+    // A process of one service knows no such variables.
+    assert_eq!(tick(&loaded(&sources(&[own]))), "1s");
+}

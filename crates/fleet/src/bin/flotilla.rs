@@ -1,14 +1,24 @@
-//! All six services in one binary: `flotilla <service> [serve|migrate|await-migrations|healthcheck]`.
+//! All six services in one binary: `flotilla <service> [serve|migrate|await-migrations|healthcheck]`, or
+//! `flotilla all ...` for all of them in one process.
 //!
 //! It is linked once and its pages are shared; an image of one service contains this binary and the service's name.
 
 use std::process::ExitCode;
 
-use flotilla_service::run;
+use flotilla_gateway::Gateway;
+use flotilla_identity::Identity;
+use flotilla_inventory::Inventory;
+use flotilla_notification::Notification;
+use flotilla_orders::Orders;
+use flotilla_payments::Payments;
+use flotilla_service::{OneProcess, run};
 
 /// Small, frequent allocations of many tasks: measurably cheaper than the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// All services in one process.
+const ALL: &str = "all";
 
 /// Number of other busy services on this machine: a second thread on two cores costs an order 10% more CPU time, spent
 /// on moving tasks between threads.
@@ -21,33 +31,41 @@ fn main() -> ExitCode {
     }
     let mut args = std::env::args().skip(1);
     let service = args.next().unwrap_or_default();
-    let runtime = match flotilla_service::runtime(NEIGHBOURS) {
-        Ok(runtime) => runtime,
+    let neighbours = if service == ALL { 0 } else { NEIGHBOURS };
+    match flotilla_service::runtime(neighbours) {
+        Ok(runtime) => runtime.block_on(serve(&service, args)),
         Err(error) => {
             eprintln!("flotilla: can't start the runtime: {error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    runtime.block_on(async {
-        match service.as_str() {
-            "gateway" => run::<flotilla_gateway::Gateway>(args).await,
-            "identity" => run::<flotilla_identity::Identity>(args).await,
-            "inventory" => run::<flotilla_inventory::Inventory>(args).await,
-            "orders" => run::<flotilla_orders::Orders>(args).await,
-            "payments" => run::<flotilla_payments::Payments>(args).await,
-            "notification" => run::<flotilla_notification::Notification>(args).await,
-            other => {
-                if !other.is_empty() {
-                    // The argument isn't echoed: it may be a secret in the wrong place.
-                    let refused = flotilla_config::unknown("service", other, flotilla_fleet::SERVICES);
-                    eprintln!("flotilla: {}", flotilla_redact::scrub(&refused));
-                }
-                eprintln!(
-                    "usage: flotilla <{}> [serve|migrate|await-migrations|healthcheck]",
-                    flotilla_fleet::SERVICES.join("|")
-                );
-                ExitCode::from(2)
+    }
+}
+
+async fn serve(service: &str, args: impl Iterator<Item = String>) -> ExitCode {
+    match service {
+        "gateway" => run::<Gateway>(args).await,
+        "identity" => run::<Identity>(args).await,
+        "inventory" => run::<Inventory>(args).await,
+        "orders" => run::<Orders>(args).await,
+        "payments" => run::<Payments>(args).await,
+        "notification" => run::<Notification>(args).await,
+        // The gateway calls all others.
+        ALL => {
+            let process = OneProcess::new("flotilla").with::<Gateway>().with::<Identity>().with::<Inventory>();
+            process.with::<Orders>().with::<Payments>().with::<Notification>().run(args).await
+        }
+        other => {
+            if !other.is_empty() {
+                // The argument isn't echoed: it may be a secret in the wrong place.
+                let names = flotilla_fleet::SERVICES.into_iter().chain([ALL]);
+                let refused = flotilla_config::unknown("service", other, names);
+                eprintln!("flotilla: {}", flotilla_redact::scrub(&refused));
             }
+            eprintln!(
+                "usage: flotilla <{}|{ALL}> [serve|migrate|await-migrations|healthcheck]",
+                flotilla_fleet::SERVICES.join("|")
+            );
+            ExitCode::from(2)
         }
-    })
+    }
 }

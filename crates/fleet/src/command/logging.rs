@@ -67,11 +67,20 @@ impl SetOptions {
 /// When no fleet is up, or a service refuses.
 pub async fn run(home: &Home, options: &Options) -> Result<()> {
     let state = State::of_running(home)?;
+    let shared = state.members.iter().any(|member| member.process.is_some());
     let services: Vec<&str> = match &options.service {
         Some(service) => {
             check_service(service)?;
+            if shared && !matches!(options.command, Command::Show) {
+                bail!(
+                    "all services run in one process, which has one log filter: leave --service out, or name a module, \
+                     such as --module flotilla_{service}"
+                );
+            }
             vec![service]
         }
+        // Each shows the same filter.
+        None if shared => SERVICES[..1].to_vec(),
         None => SERVICES.to_vec(),
     };
     let (method, body) = match &options.command {
@@ -83,7 +92,9 @@ pub async fn run(home: &Home, options: &Options) -> Result<()> {
     let mut silent = Vec::new();
     for service in services {
         match ask(&state, service, method, &body).await? {
-            Some(logging) => rows(service, &logging).into_iter().for_each(|row| table.row(row)),
+            Some(logging) => {
+                rows(if shared { "all" } else { service }, &logging).into_iter().for_each(|row| table.row(row));
+            }
             None => silent.push(service),
         }
     }

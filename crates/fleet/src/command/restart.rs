@@ -40,6 +40,8 @@ fn set_binary(home: &Home, name: Option<&str>, binary: &Path) -> Result<()> {
     if !SERVICES.contains(&name) {
         bail!("--binary is for a service: {}", unknown("service", name, SERVICES));
     }
-    State::of_running(home)?;
+    if State::of_running(home)?.member(name)?.process.is_some() {
+        bail!("--binary needs a process for each service: run `fleet down`, then `fleet up` without --one-process");
+    }
     home.set_binary(name, binary)
 }

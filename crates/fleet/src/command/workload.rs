@@ -39,6 +39,7 @@ fn member(member: state::Member) -> Member {
         pid: member.pid,
         start_ms: member.start_ms,
         is_service: member.is_service,
+        process: member.process,
     }
 }
 

@@ -14,6 +14,7 @@ use super::Home;
 const TLS: &str = "tls";
 const FAULTS: &str = "faults";
 const OBSERVABILITY: &str = "observed";
+const ONE_PROCESS: &str = "one-process";
 
 impl Home {
     /// Whether the fleet uses TLS, as chosen at the last `up`.
@@ -56,6 +57,20 @@ impl Home {
     /// When the marker can't be written or removed.
     pub fn set_observability(&self, wanted: bool) -> Result<()> {
         self.set(OBSERVABILITY, wanted)
+    }
+
+    /// Whether all services run in one process, as chosen at the last `up`.
+    #[must_use]
+    pub fn one_process(&self) -> bool {
+        self.root.join(ONE_PROCESS).exists()
+    }
+
+    /// Records whether all services run in one process.
+    ///
+    /// # Errors
+    /// When the marker can't be written or removed.
+    pub fn set_one_process(&self, wanted: bool) -> Result<()> {
+        self.set(ONE_PROCESS, wanted)
     }
 
     /// The binary that was chosen for a service instead of the one beside `fleet`.

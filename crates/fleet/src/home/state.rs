@@ -24,7 +24,7 @@ pub enum Phase {
     Stopped,
 }
 
-/// One process of the fleet.
+/// A service or a server of the fleet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// Service or server.
@@ -33,7 +33,7 @@ pub struct Member {
     pub pid: Option<u32>,
     /// Where it listens: the gRPC address of a service, the URL of a server.
     pub address: String,
-    /// Admin URL of a service.
+    /// Admin URL of a service; with a path, if it shares the port with others.
     pub admin: Option<String>,
     /// Time from start to ready, in milliseconds.
     pub start_ms: Option<u64>,
@@ -41,6 +41,17 @@ pub struct Member {
     pub restarts: u32,
     /// Whether it is a service (or else a server).
     pub is_service: bool,
+    /// The process that it shares with others, if it does.
+    #[serde(default)]
+    pub process: Option<String>,
+}
+
+impl Member {
+    /// The name of its process: its own, unless it shares one.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        self.process.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// The whole fleet.
@@ -105,7 +116,7 @@ impl State {
         found.with_context(|| unknown("service or server", name, names()))
     }
 
-    /// Host and port of a service's admin endpoints.
+    /// Host and port of a service's admin endpoints, and the path below which they are.
     ///
     /// # Errors
     /// When there is no such service.

@@ -23,6 +23,8 @@ pub struct UpOptions {
     pub faults: bool,
     /// Whether Prometheus and the other observability programs run too.
     pub observability: bool,
+    /// All services in one process.
+    pub one_process: bool,
 }
 
 /// Which logs are printed.

@@ -12,6 +12,11 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// The maximum size of a response, in bytes; a longer one is cut off.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
+/// Host and port of an address, and the path in it: services of one process share the port.
+fn split(address: &str) -> (&str, &str) {
+    address.split_at(address.find('/').unwrap_or(address.len()))
+}
+
 /// Whether the admin endpoint at `host:port` reports its service as ready.
 pub async fn is_ready(admin: &str) -> bool {
     get(admin, "/readyz").await.is_ok_and(|(status, _)| status == 200)
@@ -37,7 +42,7 @@ pub async fn status(address: &str, path: &str) -> std::io::Result<u16> {
     Ok(text.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default())
 }
 
-/// Fetches a path: status and body.
+/// Fetches a path, below the path in the address: status and body.
 ///
 /// # Errors
 /// If there is no HTTP response in time.
@@ -45,11 +50,13 @@ pub async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
     send(address, "GET", path, "").await
 }
 
-/// Sends a request, with JSON where there is a body: status and body.
+/// Sends a request to a path below the one in the address, with JSON where there is a body: status and body.
 ///
 /// # Errors
 /// If there is no HTTP response in time.
 pub async fn send(address: &str, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+    let (address, base) = split(address);
+    let path = format!("{base}{path}");
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");

@@ -3,6 +3,7 @@
 //! Started by `fleet up`, stopped by `fleet down` (SIGTERM). Holds `supervisor.lock` while it runs, publishes its state
 //! in `state.json`, restarts members that die with backoff, and ends its members however it ends itself.
 
+mod addresses;
 mod archive;
 mod backoff;
 mod claim;
@@ -25,9 +26,9 @@ use flotilla_servers::{External, Layout, Log};
 use tokio::{signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::{observability::Stack, servers::Servers, service::Addresses, shared_state::SharedState};
+use self::{addresses::Addresses, observability::Stack, servers::Servers, shared_state::SharedState};
 use crate::{
-    DATABASES, SERVICES, certs,
+    DATABASES, ONE_PROCESS, SERVICES, certs,
     credentials::{nats_users, secrets::Secrets},
     home::{Home, state::Phase},
 };
@@ -76,9 +77,13 @@ async fn supervise(home: &Home, shared: &Arc<SharedState>, stop: &CancellationTo
     shared.phase(Phase::Starting("starting services".to_owned()));
     let services_stop = CancellationToken::new();
     let mut services = JoinSet::new();
+    let shared_process = home.one_process().then_some(ONE_PROCESS);
     for name in SERVICES {
-        shared.add_service(name, addresses.grpc(name), &addresses.admin(name));
-        let member = service::Member { home: home.clone(), name, environment: environment[name].clone() };
+        shared.add_service(name, addresses.grpc(name), &addresses.admin(name), shared_process);
+    }
+    for (name, environment) in environment {
+        let admin = addresses.admin_listen(name);
+        let member = service::Member { home: home.clone(), name, admin, environment };
         services.spawn(member.keep_alive(Arc::clone(shared), services_stop.clone()));
     }
     let observers = stack.map_or_else(Vec::new, |stack| stack.start(&mut tasks, home, shared, &servers_stop));
@@ -109,6 +114,7 @@ async fn supervise(home: &Home, shared: &Arc<SharedState>, stop: &CancellationTo
 struct Prepared {
     servers: Servers,
     addresses: Addresses,
+    /// The settings of each process.
     environment: BTreeMap<&'static str, service::Environment>,
     stack: Option<Stack>,
 }
@@ -139,8 +145,13 @@ async fn prepare(home: &Home, shared: &SharedState, secrets: &Secrets) -> Result
         }
     }
     shared.phase(Phase::Starting("migrating".to_owned()));
-    futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
-        .await?;
+    if home.one_process() {
+        environment = BTreeMap::from([(ONE_PROCESS, service::for_one_process(&environment))]);
+        service::migrate(home, ONE_PROCESS, &environment[ONE_PROCESS]).await?;
+    } else {
+        futures::future::try_join_all(DATABASES.iter().map(|name| service::migrate(home, name, &environment[name])))
+            .await?;
+    }
     Ok(Prepared { servers, addresses, environment, stack })
 }
 

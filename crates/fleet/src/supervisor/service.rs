@@ -16,17 +16,13 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    addresses::Addresses,
     backoff::{FIRST_PAUSE, LONGEST_PAUSE},
     keep_alive::{self, RestartPolicy, Supervised},
     servers::Servers,
     shared_state::SharedState,
 };
-use crate::{
-    SERVICES, certs,
-    credentials::secrets::Secrets,
-    home::{Home, ports},
-    services::probe,
-};
+use crate::{ONE_PROCESS, SERVICES, certs, credentials::secrets::Secrets, home::Home, services::probe};
 
 /// A migration that takes longer has hung.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
@@ -34,46 +30,17 @@ const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 /// The allocator's setting: committing memory only on use reduces a service's resident memory to a third.
 const EAGER_COMMIT: &str = "MIMALLOC_ARENA_EAGER_COMMIT";
 
-/// The setting that only migrations need.
-const OWNER: &str = "FLOTILLA__POSTGRES__OWNER_URL";
+/// The end of the variables of the setting that only migrations need.
+const OWNER: &str = "__POSTGRES__OWNER_URL";
+
+/// The prefix of the variables of settings.
+const SETTING: &str = "FLOTILLA__";
+
+/// What the multi-call binary calls all services in one process.
+const ALL: &str = "all";
 
 /// Environment variables of one service's process.
 pub type Environment = BTreeMap<String, String>;
-
-/// Where the services listen, on loopback.
-pub struct Addresses(BTreeMap<String, u16>);
-
-impl Addresses {
-    /// Chooses two ports for each service.
-    pub fn pick(home: &Home) -> Result<Self> {
-        let names: Vec<_> = SERVICES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}-admin")]).collect();
-        Ok(Self(ports::pick(home, "service-ports.json", &names)?))
-    }
-
-    /// Host and port of gRPC (and REST, for the gateway).
-    pub fn grpc(&self, service: &str) -> String {
-        self.at(service)
-    }
-
-    /// The URL of gRPC: `https` if the fleet uses TLS.
-    pub fn url(&self, home: &Home, service: &str) -> String {
-        format!("{}://{}", if home.tls() { "https" } else { "http" }, self.grpc(service))
-    }
-
-    /// Host and port of the admin endpoints.
-    pub fn admin(&self, service: &str) -> String {
-        self.at(&format!("{service}-admin"))
-    }
-
-    /// Each service with the host and port of its admin endpoints.
-    pub fn admins(&self) -> Vec<(String, String)> {
-        SERVICES.iter().map(|name| ((*name).to_owned(), self.admin(name))).collect()
-    }
-
-    fn at(&self, name: &str) -> String {
-        format!("127.0.0.1:{}", self.0.get(name).copied().unwrap_or_default())
-    }
-}
 
 /// Settings of every service.
 pub fn environments(
@@ -93,7 +60,7 @@ pub fn environments(
         }
         let mut set = |key: &str, value: String| drop(one.insert(format!("FLOTILLA__{key}"), value));
         set("GRPC__LISTEN", addresses.grpc(name));
-        set("SERVICE__ADMIN_LISTEN", addresses.admin(name));
+        set("SERVICE__ADMIN_LISTEN", addresses.admin_listen(name));
         set("AUTH__IDENTITY_URL", url("identity"));
         set("REMOTE__NATS_URL", servers.nats_url_of(name));
         if let Some(database) = databases.get(name) {
@@ -152,11 +119,22 @@ fn given(service: &str, variables: impl Iterator<Item = (String, String)>) -> En
     variables.filter_map(|(name, value)| Some((format!("FLOTILLA__{}", name.strip_prefix(&prefix)?), value))).collect()
 }
 
-/// Migrates a service's database.
+/// The settings of all services for one process: those of one service have its name in them.
+pub fn for_one_process(environments: &BTreeMap<&'static str, Environment>) -> Environment {
+    let named = |service: &str, name: &str| match name.strip_prefix(SETTING) {
+        Some(setting) => format!("FLOTILLA_{}__{setting}", service.to_uppercase()),
+        None => name.to_owned(),
+    };
+    let all =
+        environments.iter().flat_map(|(service, one)| one.iter().map(move |(name, value)| (service, name, value)));
+    all.map(|(service, name, value)| (named(service, name), value.clone())).collect()
+}
+
+/// Migrates the databases of a process: that of a service, or those of all.
 pub async fn migrate(home: &Home, name: &str, environment: &Environment) -> Result<()> {
     let log = home.open_log(name)?;
-    let run =
-        command(home, name, "migrate", environment)?.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status();
+    let mut command = command(home, name, "migrate", environment)?;
+    let run = command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status();
     let status = tokio::time::timeout(MIGRATION_DEADLINE, run)
         .await
         .with_context(|| format!("the migration of {name} takes too long"))?
@@ -167,18 +145,20 @@ pub async fn migrate(home: &Home, name: &str, environment: &Environment) -> Resu
     Ok(())
 }
 
-/// One service and what it needs to start.
+/// A process and what it needs to start.
 pub struct Member {
     /// The fleet's folder.
     pub home: Home,
-    /// The service.
+    /// The service, or the process of all.
     pub name: &'static str,
+    /// Host and port of its admin endpoints.
+    pub admin: String,
     /// Its settings.
     pub environment: Environment,
 }
 
 impl Member {
-    /// Runs the service and restarts it until `stop`, then terminates it.
+    /// Runs the process and restarts it until `stop`, then terminates it.
     pub async fn keep_alive(self, shared: Arc<SharedState>, stop: CancellationToken) {
         keep_alive::keep_alive(&self, &self.home, &shared, &stop).await;
     }
@@ -201,13 +181,13 @@ impl Supervised for Member {
     }
 
     async fn is_ready(&self) -> bool {
-        let admin = self.environment.get("FLOTILLA__SERVICE__ADMIN_LISTEN").map_or("", String::as_str);
-        probe::is_ready(admin).await
+        probe::is_ready(&self.admin).await
     }
 }
 
-/// A service's command: the multi-call binary beside this one, or the binary that was chosen for the service.
-fn command(home: &Home, service: &str, verb: &str, environment: &Environment) -> Result<Command> {
+/// A process's command: the multi-call binary beside this one, or the binary that was chosen for a service.
+fn command(home: &Home, process: &str, verb: &str, environment: &Environment) -> Result<Command> {
+    let service = if process == ONE_PROCESS { ALL } else { process };
     let chosen = home.binary(service)?;
     let other = chosen.is_some();
     let path = chosen.map_or_else(|| std::env::current_exe().map(|own| own.with_file_name("flotilla")), Ok)?;
@@ -217,7 +197,7 @@ fn command(home: &Home, service: &str, verb: &str, environment: &Environment) ->
     let mut command = Command::new(&path);
     command.args([service, verb]);
     if !other {
-        command.envs(environment.iter().filter(|(name, _)| verb == "migrate" || *name != OWNER));
+        command.envs(environment.iter().filter(|(name, _)| verb == "migrate" || !name.ends_with(OWNER)));
         return Ok(command);
     }
     // An older build refuses to start with an unknown setting, and may need the owner's address to serve.
@@ -252,6 +232,20 @@ mod tests {
         let orders = given("orders", variables.clone().into_iter());
         assert_eq!(orders, Environment::from([("FLOTILLA__PLACING__WRITERS".to_owned(), "1".to_owned())]));
         assert!(given("payments", variables.into_iter()).is_empty());
+    }
+
+    #[test]
+    fn one_process_gets_the_settings_of_each_service_under_its_name() {
+        let one = |pairs: &[(&str, &str)]| -> Environment {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let environments = BTreeMap::from([
+            ("orders", one(&[("FLOTILLA__GRPC__LISTEN", "a"), ("MIMALLOC_X", "0")])),
+            ("payments", one(&[("FLOTILLA__GRPC__LISTEN", "b"), ("MIMALLOC_X", "0")])),
+        ]);
+        let expected =
+            [("FLOTILLA_ORDERS__GRPC__LISTEN", "a"), ("FLOTILLA_PAYMENTS__GRPC__LISTEN", "b"), ("MIMALLOC_X", "0")];
+        assert_eq!(for_one_process(&environments), one(&expected));
     }
 
     #[test]

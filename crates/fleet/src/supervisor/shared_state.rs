@@ -68,13 +68,21 @@ impl SharedState {
 
     /// Adds a running server.
     pub fn add_server(&self, name: &str, pid: Option<u32>, address: String, start_ms: Option<u64>) {
-        let member =
-            Member { name: name.to_owned(), pid, address, admin: None, start_ms, restarts: 0, is_service: false };
+        let member = Member {
+            name: name.to_owned(),
+            pid,
+            address,
+            admin: None,
+            start_ms,
+            restarts: 0,
+            is_service: false,
+            process: None,
+        };
         self.update(|state| state.members.push(member));
     }
 
-    /// Adds a service that is about to start.
-    pub fn add_service(&self, name: &str, grpc: String, admin: &str) {
+    /// Adds a service that is about to start, in the process that it shares with others, if it does.
+    pub fn add_service(&self, name: &str, grpc: String, admin: &str, process: Option<&str>) {
         let member = Member {
             name: name.to_owned(),
             pid: None,
@@ -83,11 +91,12 @@ impl SharedState {
             start_ms: None,
             restarts: 0,
             is_service: true,
+            process: process.map(str::to_owned),
         };
         self.update(|state| state.members.push(member));
     }
 
-    /// Records that a member runs with a new process id; `start_ms` is known once it is ready.
+    /// Records that a process runs with a new id; `start_ms` is known once it is ready.
     pub fn running(&self, name: &str, pid: u32, start_ms: Option<u64>) {
         self.of(name, |member| {
             member.pid = Some(pid);
@@ -95,7 +104,7 @@ impl SharedState {
         });
     }
 
-    /// Records that a member has died.
+    /// Records that a process has died.
     pub fn died(&self, name: &str) {
         self.of(name, |member| {
             member.pid = None;
@@ -104,7 +113,7 @@ impl SharedState {
         });
     }
 
-    /// Records that a member was stopped.
+    /// Records that a process was stopped.
     pub fn stopped(&self, name: &str) {
         self.of(name, |member| {
             member.pid = None;
@@ -133,12 +142,9 @@ impl SharedState {
         self.changed.notified().await;
     }
 
-    fn of(&self, name: &str, change: impl FnOnce(&mut Member)) {
-        self.update(|state| {
-            if let Some(member) = state.members.iter_mut().find(|member| member.name == name) {
-                change(member);
-            }
-        });
+    /// Changes the members of a process.
+    fn of(&self, process: &str, change: impl Fn(&mut Member)) {
+        self.update(|state| state.members.iter_mut().filter(|member| member.process() == process).for_each(change));
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {

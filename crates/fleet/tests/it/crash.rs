@@ -5,7 +5,7 @@ use flotilla_workload::chaos;
 
 use crate::fleet::fleet;
 
-fn kill(target: &'static str) -> impl FnOnce(&Home) -> anyhow::Result<()> {
+pub fn kill(target: &'static str) -> impl FnOnce(&Home) -> anyhow::Result<()> {
     move |home: &Home| chaos::kill(home, target)
 }
 

@@ -41,9 +41,11 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 
 static FLEET: Mutex<Option<Running>> = Mutex::const_new(None);
+static ONE_PROCESS: Mutex<Option<Running>> = Mutex::const_new(None);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// Messages that a test has planted and that stay parked.
 pub static PLANTED: AtomicI64 = AtomicI64::new(0);
+static NONE_PLANTED: AtomicI64 = AtomicI64::new(0);
 
 /// The fleet, for one test alone.
 pub struct Fleet {
@@ -53,15 +55,25 @@ pub struct Fleet {
     pub databases: Databases,
     pub api: Api,
     pub operator: Session,
+    /// Messages that tests have planted in it; the fleet in one process has none.
+    planted: &'static AtomicI64,
 }
 
 /// Waits for this test's turn and returns the fleet, started by the first who asks.
 pub async fn fleet() -> Fleet {
-    let mut turn = FLEET.lock().await;
+    take(FLEET.lock().await, "test", false).await
+}
+
+/// The same for the fleet whose services run in one process.
+pub async fn one_process() -> Fleet {
+    take(ONE_PROCESS.lock().await, "one", true).await
+}
+
+async fn take(mut turn: MutexGuard<'static, Option<Running>>, name: &str, one_process: bool) -> Fleet {
     let home = match &*turn {
         Some(running) => running.home.clone(),
         None => {
-            let running = start().await;
+            let running = start(name, one_process).await;
             let home = running.home.clone();
             *turn = Some(running);
             home
@@ -71,17 +83,20 @@ pub async fn fleet() -> Fleet {
     let databases = Databases::open(&state.stores().unwrap()).await.unwrap();
     let api = Api::of(&workload::fleet(&home).unwrap()).unwrap();
     let operator = api.operator(&workload::fleet(&home).unwrap()).await.unwrap();
-    Fleet { _turn: turn, home, state, databases, api, operator }
+    let planted = if one_process { &NONE_PLANTED } else { &PLANTED };
+    Fleet { _turn: turn, home, state, databases, api, operator, planted }
 }
 
-async fn start() -> Running {
+async fn start(name: &str, one_process: bool) -> Running {
     // Traces are exported, of requests that ask for it.
     let telemetry = [
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", COLLECTOR.endpoint()),
         ("OTEL_TRACES_SAMPLER", "parentbased_always_off".to_owned()),
         ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
     ];
-    own_fleet::start(new_home("test"), &telemetry).await
+    let home = new_home(name);
+    home.set_one_process(one_process).unwrap();
+    own_fleet::start(home, &telemetry).await
 }
 
 /// A fresh folder for a fleet of this process.
@@ -111,9 +126,8 @@ impl Fleet {
     }
 
     /// Messages that tests have planted so far.
-    #[expect(clippy::unused_self, reason = "only who has the fleet may know: nobody plants meanwhile")]
     pub fn planted(&self) -> i64 {
-        PLANTED.load(Ordering::Relaxed)
+        self.planted.load(Ordering::Relaxed)
     }
 
     /// A customer with so many cents.
@@ -178,8 +192,7 @@ impl Fleet {
         let databases = Databases::open(&state.stores().unwrap()).await.unwrap();
         let ended = outcome::until_ended(&databases, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await;
         ended.unwrap();
-        let findings =
-            checker::settled(&state.stores().unwrap(), SETTLE_PATIENCE, PLANTED.load(Ordering::Relaxed)).await.unwrap();
+        let findings = checker::settled(&state.stores().unwrap(), SETTLE_PATIENCE, self.planted()).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{broken:#?}");
     }

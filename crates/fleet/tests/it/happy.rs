@@ -8,11 +8,15 @@ use flotilla_proto::{
 };
 use tonic::Request;
 
-use crate::fleet::fleet;
+use crate::fleet::{Fleet, fleet};
 
 #[tokio::test]
 async fn an_order_is_reserved_paid_confirmed_and_announced() {
-    let fleet = fleet().await;
+    happy_way(&fleet().await).await;
+}
+
+/// An order's happy way on this fleet.
+pub async fn happy_way(fleet: &Fleet) {
     let customer = fleet.customer(10_000).await;
     let product = fleet.product(2_500, 10).await;
     let placed = customer.place_order(vec![(product.clone(), 3)], "first").await.unwrap();

@@ -24,6 +24,7 @@ mod idempotency;
 mod lifecycle;
 mod losses;
 mod metrics_page;
+mod one_process;
 #[path = "../own_fleet/mod.rs"]
 mod own_fleet;
 mod poison;

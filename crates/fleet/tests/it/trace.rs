@@ -145,10 +145,14 @@ fn beginning() -> (String, String, String) {
 
 #[tokio::test]
 async fn an_order_is_one_trace_from_the_request_to_the_notice() {
-    let fleet = fleet().await;
+    one_trace(&fleet().await).await;
+}
+
+/// An order on this fleet is one trace, over all services.
+pub async fn one_trace(fleet: &Fleet) {
     let (customer, product) = (fleet.customer(10_000).await, fleet.product(2_500, 10).await);
     let trace = Trace::new();
-    let order = place(&fleet, &customer, trace.w3c(true), &product).await;
+    let order = place(fleet, &customer, trace.w3c(true), &product).await;
     fleet.until_state(&customer, &order.name, OrderState::Confirmed).await;
 
     let (gateway, orders, placed) = beginning();

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use flotilla_call::Deadline;
+use flotilla_telemetry::spawn;
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -159,7 +160,7 @@ impl Balancer {
                 }
                 true
             };
-            AbortOnDropHandle::new(tokio::spawn(discovery.run(Arc::clone(&self.wiring), report)))
+            AbortOnDropHandle::new(spawn(discovery.run(Arc::clone(&self.wiring), report)))
         });
         self.started.store(true, Ordering::Release);
     }
@@ -175,7 +176,7 @@ impl Balancer {
                 tracing::debug!(%address, host = target.host(), "address added");
                 let endpoint = Arc::new(Endpoint::new(Arc::clone(target), *address, &self.wiring.settings));
                 endpoints.push(Arc::clone(&endpoint));
-                let keeping = tokio::spawn(endpoint.keep_connected(Arc::clone(&self.wiring)));
+                let keeping = spawn(endpoint.keep_connected(Arc::clone(&self.wiring)));
                 keepers.insert(*address, AbortOnDropHandle::new(keeping));
             }
         }

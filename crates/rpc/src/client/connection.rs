@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -17,7 +17,7 @@ use super::bounds::Bounds;
 use super::connector::{Connector, Io};
 use super::outbound::Outbound;
 use super::target::Target;
-use crate::ClientSettings;
+use crate::{ClientSettings, ServiceExecutor};
 
 /// Streams that were cancelled locally and are still remembered, so that late frames for them are ignored.
 const CANCELLED_STREAMS: usize = 1024;
@@ -42,7 +42,7 @@ pub(crate) struct Established {
     pub sender: Sender,
     /// How many concurrent streams the server accepts; `None`: unlimited.
     pub most_streams: Option<u32>,
-    pub connection: Connection<TokioIo<SettingsReader>, Outbound, TokioExecutor>,
+    pub connection: Connection<TokioIo<SettingsReader>, Outbound, ServiceExecutor>,
 }
 
 /// Connects within the connect timeout.
@@ -60,7 +60,7 @@ pub(crate) async fn establish(
         let (settings_frame, received) = oneshot::channel();
         let io = connector.connect(target, address).await?;
         let io = SettingsReader { io, settings_frame: Some(SettingsFrame { read: Vec::new(), found: settings_frame }) };
-        let (sender, connection) = Builder::new(TokioExecutor::new())
+        let (sender, connection) = Builder::new(ServiceExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(bounds.stream_window)
             .initial_connection_window_size(bounds.connection_window())

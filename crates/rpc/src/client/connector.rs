@@ -1,4 +1,4 @@
-//! Connects to an address: TCP, with TLS if the URL's scheme requires it.
+//! Connects to an address: over a pipe to a service of this process, else TCP, with TLS if the URL's scheme requires it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::target::{ChannelError, Target};
 use crate::ClientSettings;
+use crate::local::LocalLink;
 use crate::tls::ClientTls;
 
 /// A stream of bytes in both directions.
@@ -26,30 +27,36 @@ pub trait Connector: Send + Sync + 'static {
     fn connect(&self, target: &Target, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Io>>>;
 }
 
-/// TCP, with TLS for `https://`.
+/// Pipes to services of this process; to others TCP, with TLS for `https://`.
 #[derive(Debug, Clone)]
-pub(crate) struct TcpConnector {
+pub(crate) struct SystemConnector {
+    local: LocalLink,
     tls: Option<Arc<ClientTls>>,
 }
 
-impl TcpConnector {
+impl SystemConnector {
     /// A connector for these targets.
     ///
     /// # Errors
     /// A target requires TLS, and there are no usable certificates.
     pub fn new(targets: &[Arc<Target>], settings: &ClientSettings) -> Result<Self, ChannelError> {
+        let local = settings.local.clone();
         let Some(secured) = targets.iter().find(|target| target.is_tls()) else {
-            return Ok(Self { tls: None });
+            return Ok(Self { local, tls: None });
         };
         let tls = settings.tls.as_ref().ok_or_else(|| ChannelError::NoTls(secured.host().to_owned()))?;
-        Ok(Self { tls: Some(ClientTls::load(tls)?) })
+        Ok(Self { local, tls: Some(ClientTls::load(tls)?) })
     }
 }
 
-impl Connector for TcpConnector {
+impl Connector for SystemConnector {
     fn connect(&self, target: &Target, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
         let secured = if target.is_tls() { Some((self.tls.clone(), target.host().to_owned())) } else { None };
+        let local = self.local.clone();
         Box::pin(async move {
+            if let Some(opened) = local.connect(address).await {
+                return Ok(Box::new(opened?) as Box<dyn Io>);
+            }
             let tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
             match secured {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_telemetry::in_current_service;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -107,7 +108,7 @@ impl Endpoint {
     /// Connects, and again whenever the connection is gone, until this future is dropped. Calls in flight outlive it.
     pub async fn keep_connected(self: Arc<Self>, wiring: Arc<Wiring>) {
         let mut further = JoinSet::new();
-        further.spawn(Arc::clone(&self).open_further(Arc::clone(&wiring)));
+        further.spawn(in_current_service(Arc::clone(&self).open_further(Arc::clone(&wiring))));
         let mut failures = 0_u32;
         loop {
             let cause = match self.connect(&self.calls, &wiring).await {
@@ -142,7 +143,7 @@ impl Endpoint {
                 () = self.wanted.notified() => {
                     for class in [Class::Calls, Class::Streams] {
                         if self.pool(class).begin() {
-                            open.spawn(Arc::clone(&self).open(class, Arc::clone(&wiring)));
+                            open.spawn(in_current_service(Arc::clone(&self).open(class, Arc::clone(&wiring))));
                         }
                     }
                 }

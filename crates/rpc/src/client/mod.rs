@@ -52,7 +52,7 @@ pub use settings::ClientSettings;
 pub use target::{ChannelError, Target};
 
 use balancer::Balancer;
-use connector::TcpConnector;
+use connector::SystemConnector;
 use discovery::Discovery;
 use endpoint::Wiring;
 use layers::{Layer as _, Stack};
@@ -139,7 +139,7 @@ impl ChannelBuilder {
         let targets = Target::parse(url)?;
         let connector = match self.connector {
             Some(connector) => connector,
-            None => Arc::new(TcpConnector::new(&targets, &self.settings)?),
+            None => Arc::new(SystemConnector::new(&targets, &self.settings)?),
         };
         let methods = Methods::new(&self.settings, self.metrics.as_ref(), &self.methods);
         let wiring = Arc::new(Wiring {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 
+use crate::local::LocalLink;
 use crate::tls::TlsSettings;
 
 /// How a client reaches a server.
@@ -47,6 +48,9 @@ pub struct ClientSettings {
     pub breaker_pause: HumanDuration,
     /// Certificate to show to servers at `https://` addresses, and the authority to judge theirs by.
     pub tls: Option<TlsSettings>,
+    /// The network of the process, if it runs several services.
+    #[setting(skip)]
+    pub local: LocalLink,
 }
 
 impl Default for ClientSettings {
@@ -70,6 +74,7 @@ impl Default for ClientSettings {
             breaker_calls: 20,
             breaker_pause: HumanDuration(Duration::from_secs(1)),
             tls: None,
+            local: LocalLink::default(),
         }
     }
 }

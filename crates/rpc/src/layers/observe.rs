@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use flotilla_telemetry::SampledTrace;
+use flotilla_telemetry::{SampledTrace, ServiceScope};
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -31,11 +31,13 @@ pub(crate) struct Observe<S> {
     inner: S,
     methods: Arc<MethodTable>,
     ids: Arc<RequestIds>,
+    /// The server's service: connections' tasks don't inherit its scope.
+    service: ServiceScope,
 }
 
 impl<S> Observe<S> {
     pub fn new(inner: S, methods: Arc<MethodTable>) -> Self {
-        Self { inner, methods, ids: Arc::new(RequestIds::new()) }
+        Self { inner, methods, ids: Arc::new(RequestIds::new()), service: ServiceScope::current() }
     }
 }
 
@@ -55,11 +57,11 @@ where
         let method = Arc::clone(self.methods.find(request.uri().path()));
         let id = self.ids.of(request.headers());
         let scope = trace::scope(&method, &id);
-        let span = trace::span(&method, &id, request.headers());
+        let span = self.service.run(|| trace::span(&method, &id, request.headers()));
         request.extensions_mut().insert(Arc::clone(&method));
         request.extensions_mut().insert(id.clone());
         let used = request.extensions_mut().remove::<Arc<ConnectionUse>>();
-        let call = OpenCall::begin(method, scope, span, used.as_ref());
+        let call = OpenCall::begin(method, self.service, scope, span, used.as_ref());
         let inner = call.within(|| self.inner.call(request));
         Observed { inner, call: Some(call), id }
     }
@@ -69,6 +71,7 @@ where
 #[derive(Debug)]
 struct OpenCall {
     method: Arc<Method>,
+    service: ServiceScope,
     /// The span of its log lines.
     scope: Span,
     /// The span of its trace.
@@ -82,19 +85,20 @@ struct OpenCall {
 impl OpenCall {
     fn begin(
         method: Arc<Method>,
+        service: ServiceScope,
         scope: Span,
         span: flotilla_telemetry::Span,
         connection: Option<&Arc<ConnectionUse>>,
     ) -> Self {
         method.metrics.in_flight.inc();
         let used = connection.map(ConnectionUse::begin);
-        Self { method, scope, span, started: Instant::now(), code: Code::Cancelled, _used: used }
+        Self { method, service, scope, span, started: Instant::now(), code: Code::Cancelled, _used: used }
     }
 
     /// One step of the call.
     fn within<R>(&self, step: impl FnOnce() -> R) -> R {
         let _traced = self.span.enter();
-        self.scope.in_scope(step)
+        self.service.run(|| self.scope.in_scope(step))
     }
 
     fn end(mut self, code: Code) {
@@ -109,7 +113,7 @@ impl Drop for OpenCall {
         let _traced = self.span.enter();
         self.method.metrics.in_flight.dec();
         self.method.metrics.ended(self.code, took, SampledTrace::current());
-        access_log::ended(&self.scope, self.code, took);
+        self.service.run(|| access_log::ended(&self.scope, self.code, took));
         trace::ended(&self.span, self.code);
     }
 }

@@ -27,6 +27,7 @@ mod errors_page;
 #[path = "../../../testkit/src/frames.rs"]
 mod frames;
 mod health;
+mod local;
 mod peers;
 mod pipes;
 mod places;

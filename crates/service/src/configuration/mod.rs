@@ -262,7 +262,7 @@ impl Following {
     async fn start(service: &'static str, settings: &RemoteSettings) -> anyhow::Result<Self> {
         let (remote, follower) = Remote::follow(service, settings).await.context("remote source")?;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(follower.run(stop.clone()));
+        let task = flotilla_telemetry::spawn(follower.run(stop.clone()));
         if !remote.is_read_within(settings.start_timeout.get()).await {
             tracing::warn!(service, "remote settings are unavailable, starting without them");
         }

@@ -10,6 +10,7 @@ mod admin;
 mod drain;
 mod faults;
 mod hung;
+mod one_process;
 mod reloading;
 mod signals;
 mod supervision;

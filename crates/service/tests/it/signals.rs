@@ -48,7 +48,14 @@ impl Service for Toy {
     type Settings = Settings;
 
     fn common(settings: &Settings) -> Common<'_> {
-        Common { service: &settings.service, telemetry: &settings.telemetry, remote: &settings.remote, postgres: None }
+        Common {
+            service: &settings.service,
+            telemetry: &settings.telemetry,
+            remote: &settings.remote,
+            postgres: None,
+            grpc: None,
+            client: None,
+        }
     }
 
     async fn await_migrations(_: &Settings) -> anyhow::Result<()> {

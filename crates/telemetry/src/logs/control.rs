@@ -172,11 +172,16 @@ impl LogControl {
             tokio::select! {
                 () = self.changed.notified() => {}
                 () = until(next) => self.expire(),
-                filter = changed(&mut setting) => match self.set_filter(&filter) {
-                    Ok(()) => tracing::info!(filter, "log filter changed"),
-                    Err(error) => tracing::warn!(filter, error, "invalid log filter, keeping the previous one"),
-                }
+                filter = changed(&mut setting) => self.apply(&filter),
             }
+        }
+    }
+
+    /// Applies a change of the setting.
+    pub(crate) fn apply(&self, filter: &str) {
+        match self.set_filter(filter) {
+            Ok(()) => tracing::info!(filter, "log filter changed"),
+            Err(error) => tracing::warn!(filter, error, "invalid log filter, keeping the previous one"),
         }
     }
 

@@ -12,9 +12,8 @@ use std::time::Duration;
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
 use opentelemetry::{Context as TelemetryContext, Key};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{
-    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider,
+    BatchConfigBuilder, BatchLogProcessor, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider,
 };
 use prometheus::IntCounter;
 use tracing::field::{Field, Visit};
@@ -22,25 +21,36 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::counted::Counted;
 use super::event_filter::is_muted;
 use crate::error::TelemetryError;
 use crate::redact::{scrub, scrub_value};
+use crate::service_scope::ServiceScope;
 use crate::traces::ExportMetrics;
 
 /// Value of the label `signal`.
 const SIGNAL: &str = "logs";
+/// Name of the scope of records without a service.
+const PROCESS: &str = "flotilla";
 
 /// The running export of logs.
 pub(crate) struct LogExport {
     provider: SdkLoggerProvider,
+    services: Vec<&'static str>,
     waiting: Arc<AtomicUsize>,
     queue: usize,
     dropped: IntCounter,
 }
 
 impl LogExport {
-    /// Starts the export, configured by the standard `OTEL_*` variables. Needs a tokio runtime.
-    pub(crate) fn start(resource: Resource, queue: usize, metrics: &ExportMetrics) -> Result<Self, TelemetryError> {
+    /// Starts the export, configured by the standard `OTEL_*` variables. Needs a tokio runtime. `services` are those of
+    /// a process that runs several, with their resources.
+    pub(crate) fn start(
+        process: Resource,
+        services: Vec<(&'static str, Resource)>,
+        queue: usize,
+        metrics: &ExportMetrics,
+    ) -> Result<Self, TelemetryError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(TelemetryError::Export("it needs a tokio runtime".to_owned()));
         }
@@ -48,27 +58,33 @@ impl LogExport {
             .with_tonic()
             .build()
             .map_err(|error| TelemetryError::Export(error.to_string()))?;
-        Ok(Self::over(exporter, resource, queue, metrics))
+        Ok(Self::over(exporter, process, services, queue, metrics))
     }
 
-    fn over(exporter: impl LogExporter + 'static, resource: Resource, queue: usize, metrics: &ExportMetrics) -> Self {
+    fn over(
+        exporter: impl LogExporter + 'static,
+        process: Resource,
+        services: Vec<(&'static str, Resource)>,
+        queue: usize,
+        metrics: &ExportMetrics,
+    ) -> Self {
         let waiting = Arc::new(AtomicUsize::new(0));
-        let counted = Counted {
-            inner: exporter,
-            waiting: Arc::clone(&waiting),
-            failures: metrics.failures.with_label_values(&[SIGNAL]),
-        };
+        let names = services.iter().map(|(name, _)| *name).collect();
+        let failures = metrics.failures.with_label_values(&[SIGNAL]);
+        let counted = Counted::new(exporter, services, Arc::clone(&waiting), failures);
         let queue = queue.max(1);
         let config = BatchConfigBuilder::default().with_max_queue_size(queue).build();
         let processor = BatchLogProcessor::builder(counted).with_batch_config(config).build();
-        let provider = SdkLoggerProvider::builder().with_log_processor(processor).with_resource(resource).build();
-        Self { provider, waiting, queue, dropped: metrics.dropped.with_label_values(&[SIGNAL]) }
+        let provider = SdkLoggerProvider::builder().with_log_processor(processor).with_resource(process).build();
+        Self { provider, services: names, waiting, queue, dropped: metrics.dropped.with_label_values(&[SIGNAL]) }
     }
 
     /// The layer that exports events.
     pub(crate) fn layer(&self) -> OtlpLayer {
+        let services = self.services.iter().map(|name| (ServiceScope::of(name), self.provider.logger(*name)));
         OtlpLayer {
-            logger: self.provider.logger("flotilla"),
+            process: self.provider.logger(PROCESS),
+            services: services.collect(),
             waiting: Arc::clone(&self.waiting),
             queue: self.queue,
             dropped: self.dropped.clone(),
@@ -84,7 +100,8 @@ impl LogExport {
 
 /// Exports events as log records.
 pub(crate) struct OtlpLayer {
-    logger: SdkLogger,
+    process: SdkLogger,
+    services: Vec<(ServiceScope, SdkLogger)>,
     waiting: Arc<AtomicUsize>,
     queue: usize,
     dropped: IntCounter,
@@ -106,14 +123,17 @@ where
             self.dropped.inc();
             return;
         }
-        let mut record = self.logger.create_log_record();
+        let current = ServiceScope::current();
+        let own = self.services.iter().find(|(scope, _)| *scope == current);
+        let logger = own.map_or(&self.process, |(_, logger)| logger);
+        let mut record = logger.create_log_record();
         let (severity, text) = severity(*metadata.level());
         record.set_severity_number(severity);
         record.set_severity_text(text);
         record.set_target(metadata.target());
         // The SDK adds the ids of the current span.
         event.record(&mut Fields(&mut record));
-        self.logger.emit(record);
+        logger.emit(record);
     }
 }
 
@@ -177,39 +197,6 @@ impl Visit for Fields<'_> {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.add(field, AnyValue::Double(value));
-    }
-}
-
-/// Counts the records that leave the queue, and the batches that the collector didn't accept.
-struct Counted<E> {
-    inner: E,
-    waiting: Arc<AtomicUsize>,
-    failures: IntCounter,
-}
-
-impl<E> fmt::Debug for Counted<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Counted")
-    }
-}
-
-impl<E: LogExporter> LogExporter for Counted<E> {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let records = batch.iter().count();
-        let done = self.inner.export(batch).await;
-        self.waiting.fetch_sub(records, Ordering::Relaxed);
-        if done.is_err() {
-            self.failures.inc();
-        }
-        done
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The response to a scraper: OpenMetrics if it accepts that, otherwise Prometheus' text format.
 
+use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
 use super::histogram::EXEMPLARS;
-use super::open_metrics;
+use super::{merged, open_metrics};
 
 /// Media type of Prometheus' text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -20,17 +21,31 @@ pub struct Exposition {
 /// All metrics in the format that the header `Accept` prefers.
 #[must_use]
 pub fn expose(registry: &Registry, accept: Option<&str>) -> Exposition {
+    encode(registry.gather(), accept)
+}
+
+/// The metrics of a process and of the services in it, in the format that the header `Accept` prefers. Those of a
+/// service have its name as the label `job`.
+#[must_use]
+pub fn expose_all(process: &Registry, services: &[(&str, Registry)], accept: Option<&str>) -> Exposition {
+    encode(merged::gather(process, services), accept)
+}
+
+fn encode(families: Vec<MetricFamily>, accept: Option<&str>) -> Exposition {
     if accept.is_some_and(wants_open_metrics) {
-        let body = open_metrics::encode(&registry.gather());
+        let body = open_metrics::encode(&families);
         return Exposition { content_type: open_metrics::CONTENT_TYPE, body };
     }
-    Exposition { content_type: TEXT, body: render(registry) }
+    Exposition { content_type: TEXT, body: text(families) }
 }
 
 /// All metrics in Prometheus' text format, which has no exemplars.
 #[must_use]
 pub fn render(registry: &Registry) -> String {
-    let mut families = registry.gather();
+    text(registry.gather())
+}
+
+fn text(mut families: Vec<MetricFamily>) -> String {
     families.retain(|family| !family.name().ends_with(EXEMPLARS));
     let mut text = String::new();
     if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {

@@ -4,10 +4,12 @@
 //! the collector doesn't accept is dropped and counted, not retried. Span attributes and texts are scrubbed here, outside
 //! the work that the span describes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use opentelemetry::trace::Status;
 use opentelemetry::{Context, KeyValue, StringValue, Value};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use prometheus::IntCounter;
@@ -49,11 +51,20 @@ impl Limits {
     }
 }
 
-/// Queues spans as they end.
+/// Queues spans of one owner as they end.
 #[derive(Debug)]
 pub(super) struct Queue {
-    spans: mpsc::Sender<SpanData>,
+    owner: usize,
+    spans: mpsc::Sender<Ended>,
     dropped: IntCounter,
+}
+
+/// A span that has ended.
+#[derive(Debug)]
+struct Ended {
+    /// Whose span it is: the number of its resource.
+    owner: usize,
+    span: SpanData,
 }
 
 /// The task that exports them.
@@ -64,9 +75,10 @@ pub(super) struct Sender {
 }
 
 impl Queue {
-    /// Starts the task.
+    /// Starts the task. `resources` are those of the owners of spans; the first is the owner of this queue.
     pub(super) fn start<E: SpanExporter + 'static>(
-        exporter: E,
+        mut exporter: E,
+        resources: Vec<Resource>,
         limits: Limits,
         metrics: &ExportMetrics,
         runtime: &Handle,
@@ -75,8 +87,18 @@ impl Queue {
         let (stop, stopped) = watch::channel(None);
         let dropped = metrics.dropped.with_label_values(&["traces"]);
         let failures = metrics.failures.with_label_values(&["traces"]);
-        let export = Exporter { exporter, limits, waiting, stopped, dropped: dropped.clone(), failures };
-        (Self { spans, dropped }, Sender { task: runtime.spawn(export.run()), stop })
+        if let Some(first) = resources.first() {
+            exporter.set_resource(first);
+        }
+        let sent_as = 0;
+        let export =
+            Exporter { exporter, resources, sent_as, limits, waiting, stopped, dropped: dropped.clone(), failures };
+        (Self { owner: 0, spans, dropped }, Sender { task: runtime.spawn(export.run()), stop })
+    }
+
+    /// The same queue, for the spans of another owner.
+    pub(super) fn of(&self, owner: usize) -> Self {
+        Self { owner, spans: self.spans.clone(), dropped: self.dropped.clone() }
     }
 }
 
@@ -84,7 +106,8 @@ impl SpanProcessor for Queue {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() && self.spans.try_send(span).is_err() {
+        let sampled = span.span_context.is_sampled();
+        if sampled && self.spans.try_send(Ended { owner: self.owner, span }).is_err() {
             self.dropped.inc();
         }
     }
@@ -110,8 +133,11 @@ impl Sender {
 
 struct Exporter<E> {
     exporter: E,
+    resources: Vec<Resource>,
+    /// The owner whose resource the exporter sends at the moment.
+    sent_as: usize,
     limits: Limits,
-    waiting: mpsc::Receiver<SpanData>,
+    waiting: mpsc::Receiver<Ended>,
     stopped: watch::Receiver<Option<Instant>>,
     dropped: IntCounter,
     failures: IntCounter,
@@ -122,12 +148,14 @@ impl<E: SpanExporter> Exporter<E> {
         let mut batch = Vec::with_capacity(self.limits.batch);
         while self.gather(&mut batch).await {
             let taken = std::mem::replace(&mut batch, Vec::with_capacity(self.limits.batch));
-            self.send(taken).await;
+            for (owner, spans) in by_owner(taken) {
+                self.send(owner, spans).await;
+            }
         }
     }
 
     /// Waits until a batch is full or its first span has waited for the delay. Returns false when there is nothing left.
-    async fn gather(&mut self, batch: &mut Vec<SpanData>) -> bool {
+    async fn gather(&mut self, batch: &mut Vec<Ended>) -> bool {
         let mut due = None;
         while batch.len() < self.limits.batch {
             let room = self.limits.batch - batch.len();
@@ -155,7 +183,13 @@ impl<E: SpanExporter> Exporter<E> {
     }
 
     /// Exports a batch, or drops it at the timeout or the deadline.
-    async fn send(&mut self, mut batch: Vec<SpanData>) {
+    async fn send(&mut self, owner: usize, mut batch: Vec<SpanData>) {
+        if owner != self.sent_as
+            && let Some(resource) = self.resources.get(owner)
+        {
+            self.exporter.set_resource(resource);
+            self.sent_as = owner;
+        }
         let spans = batch.len() as u64;
         batch.iter_mut().for_each(clean);
         let export = timeout(self.limits.timeout, self.exporter.export(batch));
@@ -172,6 +206,15 @@ impl<E: SpanExporter> Exporter<E> {
             self.dropped.inc_by(spans);
         }
     }
+}
+
+/// The spans of each owner, in their order.
+fn by_owner(batch: Vec<Ended>) -> BTreeMap<usize, Vec<SpanData>> {
+    let mut owners: BTreeMap<usize, Vec<SpanData>> = BTreeMap::new();
+    for Ended { owner, span } in batch {
+        owners.entry(owner).or_default().push(span);
+    }
+    owners
 }
 
 /// Masks secrets.

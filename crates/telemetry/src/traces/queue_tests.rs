@@ -46,7 +46,7 @@ struct World {
 fn world(mode: CollectorMode, limits: Limits) -> World {
     let metrics = ExportMetrics::register(&Registry::new()).unwrap();
     let collector = Collector { mode, taken: Arc::default(), asked: watch::Sender::new(0) };
-    let (queue, sender) = Queue::start(collector.clone(), limits, &metrics, &Handle::current());
+    let (queue, sender) = Queue::start(collector.clone(), Vec::new(), limits, &metrics, &Handle::current());
     let provider = SdkTracerProvider::builder().with_span_processor(queue).build();
     World { provider, collector, sender, metrics }
 }

@@ -38,6 +38,8 @@ impl Service for Toy {
             telemetry: &settings.telemetry,
             remote: &settings.remote,
             postgres: Some(&settings.postgres),
+            grpc: None,
+            client: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which members chaos kills: never so many that the fleet can't make progress.
 //!
-//! Kills follow the clock, while starts take as long as the machine needs. If every member could be killed at any time,
+//! Members that share a process die together, and count as one. Kills follow the clock, while starts take as long as the machine needs. If every member could be killed at any time,
 //! a slow machine would never have the gateway and orders up together, and no order would succeed.
 
 use std::collections::BTreeSet;
@@ -10,10 +10,10 @@ use flotilla_process::Signal;
 
 use crate::fleet::{Member, Supervisor};
 
-/// Maximum number of members that are down at a time; it allows two concurrent faults.
+/// Maximum number of processes that are down at a time; it allows two concurrent faults.
 const MOST_DOWN: usize = 2;
 
-/// The members that have been killed during their present start.
+/// The processes that have been killed during their present start.
 #[derive(Default)]
 pub struct Kills(BTreeSet<String>);
 
@@ -31,11 +31,12 @@ impl Kills {
         let member = find(members, name)?;
         let pid = running(member)?;
         if member.start_ms.is_some() {
-            let down = members.iter().filter(|member| member.start_ms.is_none()).count();
-            ensure!(down < MOST_DOWN, "{down} members are down already");
-            self.0.remove(name);
+            let down = members.iter().filter(|member| member.start_ms.is_none()).map(Member::process);
+            let down = down.collect::<BTreeSet<_>>().len();
+            ensure!(down < MOST_DOWN, "{down} processes are down already");
+            self.0.remove(member.process());
         } else {
-            ensure!(self.0.insert(name.to_owned()), "{name} was killed while it started");
+            ensure!(self.0.insert(member.process().to_owned()), "{name} was killed while it started");
         }
         Ok(pid)
     }
@@ -74,6 +75,7 @@ mod tests {
             pid: runs.then_some(1),
             start_ms: serves.then_some(1),
             is_service: true,
+            process: None,
         };
         members.iter().map(member).collect()
     }
@@ -94,6 +96,21 @@ mod tests {
         assert!(kills.choose(&starting, "a").is_err());
         assert!(kills.choose(&serving, "a").is_ok());
         assert!(kills.choose(&starting, "a").is_ok());
+    }
+
+    #[test]
+    fn members_of_one_process_count_as_one() {
+        let shared = |ready| {
+            let members = fleet(&[("a", true, ready), ("b", true, ready), ("c", true, ready)]);
+            members.into_iter().map(|member| Member { process: Some("all".to_owned()), ..member })
+        };
+        let with_server: Vec<_> = shared(false).chain(fleet(&[("nats", true, true)])).collect();
+        assert!(Kills::default().choose(&with_server, "nats").is_ok(), "one process is down");
+        let (starting, mut kills) = (shared(false).collect::<Vec<_>>(), Kills::default());
+        assert!(kills.choose(&starting, "a").is_ok());
+        assert!(kills.choose(&starting, "b").is_err(), "it was killed as a already");
+        assert!(kills.choose(&shared(true).collect::<Vec<_>>(), "c").is_ok());
+        assert!(kills.choose(&starting, "b").is_ok());
     }
 
     #[test]

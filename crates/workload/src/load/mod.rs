@@ -94,7 +94,7 @@ pub struct Options {
     /// Measure only the cost of the gateway.
     #[arg(long)]
     pub only_edge: bool,
-    /// Measure only orders at full load, and print one line of JSON.
+    /// Measure only orders, at full load or at --rate, and print one line of JSON.
     #[arg(long, conflicts_with = "only_edge")]
     pub only_orders: bool,
     /// With --only-orders: scrape the metrics of every service each second meanwhile.

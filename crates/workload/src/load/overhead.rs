@@ -1,4 +1,5 @@
-//! Measures only orders at full load and prints one line of JSON, which `scripts/test/bench-telemetry.sh` compares.
+//! Measures only orders, at full load or at a given rate, and prints one line of JSON, which
+//! `scripts/test/bench-telemetry.sh` and `scripts/test/bench-one-process.sh` compare.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -30,17 +31,23 @@ struct Line {
     p50_ms: f64,
     /// CPU of other processes, in percent of one core.
     foreign_percent: f64,
+    p99_ms: f64,
+    /// Proportional memory of the services at the end, in MiB.
+    services_mib: f64,
     /// What an order costs the databases.
     #[serde(flatten)]
     counts: counts::Counts,
 }
 
-/// Warms up, measures in a closed loop, and prints. Exit code 1 when a count exceeds its limit.
+/// Bytes in a MiB.
+const MIB: f64 = 1_048_576.0;
+
+/// Warms up, measures, and prints. Exit code 1 when a count exceeds its limit.
 ///
 /// # Errors
 /// When orders don't end.
 pub(super) async fn run(bench: &Bench<'_>, options: &Options) -> Result<ExitCode> {
-    let offer = Offer::InFlight(options.in_flight);
+    let offer = options.rate.map_or(Offer::InFlight(options.in_flight), Offer::PerSecond);
     let mut progress = Progress::new();
     progress.show("warming up");
     bench.measure(offer, options.duration() / 2).await?;
@@ -65,6 +72,8 @@ pub(super) async fn run(bench: &Bench<'_>, options: &Options) -> Result<ExitCode
         services_cpu_us: cpu(true),
         p50_ms: measured.outcomes.latency_ms[0],
         foreign_percent: measured.usage.foreign_percent,
+        p99_ms: measured.outcomes.latency_ms[2],
+        services_mib: measured.usage.services().proportional as f64 / MIB,
         counts: full.counts.clone(),
     };
     let exceeded = print::exceeded(&options.limits, &full.counts);
@@ -91,10 +100,12 @@ fn scraper(fleet: &Fleet, stop: CancellationToken) -> JoinHandle<()> {
 }
 
 async fn read_metrics(admin: &str) -> Result<()> {
-    let io = TokioIo::new(TcpStream::connect(admin).await?);
+    // Services of one process share the port: each has a path in it.
+    let (host, base) = admin.split_at(admin.find('/').unwrap_or(admin.len()));
+    let io = TokioIo::new(TcpStream::connect(host).await?);
     let (mut sender, connection) = http1::handshake(io).await?;
     let connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let request = Request::get("/metrics").header(header::HOST, admin).body(Empty::<Bytes>::new())?;
+    let request = Request::get(format!("{base}/metrics")).header(header::HOST, host).body(Empty::<Bytes>::new())?;
     sender.send_request(request).await?.into_body().collect().await?;
     drop(sender);
     Ok(connection.await??)

@@ -1,5 +1,7 @@
 //! CPU time and memory of the fleet's processes during a measurement, and the CPU time of other processes.
 
+use std::collections::BTreeSet;
+
 use flotilla_process::{self, Memory};
 
 use crate::fleet::Member;
@@ -11,16 +13,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads the counters of every member and of this process.
+    /// Reads the counters of every process of the members, and of this process.
     #[must_use]
     pub fn take(members: &[Member]) -> Self {
+        let mut counted = BTreeSet::new();
         let mut processes: Vec<_> = members
             .iter()
             .filter_map(|member| {
-                let pid = member.pid?;
+                // A process that members share counts once.
+                let pid = member.pid.filter(|pid| counted.insert(*pid))?;
                 let memory = flotilla_process::memory_of_tree(pid);
                 Some((
-                    member.name.clone(),
+                    member.process().to_owned(),
                     member.is_service,
                     flotilla_process::cpu_ticks_of_tree(pid).unwrap_or_default(),
                     memory,

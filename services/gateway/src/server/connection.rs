@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use flotilla_rpc::ServerSettings;
+use flotilla_rpc::{ServerSettings, ServiceExecutor};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -225,8 +225,8 @@ async fn beginning<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> 
     Ok(begun)
 }
 
-fn http2_builder(settings: &ServerSettings, windows: Windows) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(settings: &ServerSettings, windows: Windows) -> http2::Builder<ServiceExecutor> {
+    let mut builder = http2::Builder::new(ServiceExecutor);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(settings.keepalive_interval.0)

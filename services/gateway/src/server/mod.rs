@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use flotilla_rpc::ServerSettings;
 use flotilla_rpc::tls::ServerTls;
+use flotilla_telemetry::in_current_service;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -99,7 +100,7 @@ async fn serve_connections(listener: TcpListener, port: PublicPort, shutdown: Ca
             accepted = listener::accept(&listener) => accepted,
         };
         if let Some(accepted) = admit(&shared, &open, stream, address) {
-            connections.spawn(attend(Arc::clone(&shared), accepted));
+            connections.spawn(in_current_service(attend(Arc::clone(&shared), accepted)));
         }
     }
     drop(listener);

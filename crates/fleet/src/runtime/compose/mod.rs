@@ -44,7 +44,10 @@ pub struct Compose;
 #[async_trait]
 impl Runtime for Compose {
     async fn up(&self, home: &Home, options: UpOptions) -> Result<()> {
-        let UpOptions { tls, faults, observability } = options;
+        let UpOptions { tls, faults, observability, one_process } = options;
+        if one_process {
+            bail!("--one-process works only natively; in containers, each service has an image of its own");
+        }
         if tls {
             bail!("TLS=1 works only natively; in containers, mount certificates yourself or use Kubernetes");
         }

@@ -48,6 +48,7 @@ pub fn state(found: &[Container], secrets: &Secrets) -> Result<State> {
         start_ms: None,
         restarts: 0,
         is_service,
+        process: None,
     };
     let postgres = address("postgres", SERVER_PORTS[0])?;
     let (nats, redis) = (address("nats", SERVER_PORTS[1])?, address("redis", SERVER_PORTS[2])?);

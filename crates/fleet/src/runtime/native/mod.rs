@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{LogOptions, Runtime, UpOptions};
 use crate::{
+    SERVICES,
     home::{
         Home, own_servers,
         state::{Member, Phase, State},
@@ -88,31 +89,38 @@ impl Runtime for Native {
 
     async fn restart(&self, home: &Home, name: Option<&str>) -> Result<()> {
         let Some(name) = name else {
-            let options = UpOptions { tls: home.tls(), faults: home.faults(), observability: home.observability() };
+            let options = UpOptions {
+                tls: home.tls(),
+                faults: home.faults(),
+                observability: home.observability(),
+                one_process: home.one_process(),
+            };
             self.down(home).await?;
             return self.up(home, options).await;
         };
-        self.stop(home, name).await?;
-        self.start(home, name).await
+        let state = State::of_running(home)?;
+        let member = state.member(name)?;
+        if member.process.is_some() {
+            println!("{name} shares one process with the other services: all of them restart");
+        }
+        halt(home, member).await?;
+        resume(home, member).await
     }
 
     async fn stop(&self, home: &Home, name: &str) -> Result<()> {
-        State::of_running(home)?.member(name)?;
-        fs::write(home.hold_marker(name), b"")?;
-        until(home, name, "stop", |member| member.pid.is_none()).await?;
+        let state = State::of_running(home)?;
+        let member = state.member(name)?;
+        refuse_shared(member, "stop")?;
+        halt(home, member).await?;
         println!("{name} is stopped; run `{}` to start it", home.command(&format!("start {name}")));
         Ok(())
     }
 
     async fn start(&self, home: &Home, name: &str) -> Result<()> {
-        State::of_running(home)?.member(name)?;
-        match fs::remove_file(home.hold_marker(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        until(home, name, "start", |member| member.start_ms.is_some()).await?;
-        println!("{name} is running");
-        Ok(())
+        let state = State::of_running(home)?;
+        let member = state.member(name)?;
+        refuse_shared(member, "start")?;
+        resume(home, member).await
     }
 
     async fn status(&self, home: &Home, json: bool) -> Result<bool> {
@@ -144,12 +152,42 @@ impl Runtime for Native {
     }
 }
 
+/// Stops the process of a member, and all others in it.
+async fn halt(home: &Home, member: &Member) -> Result<()> {
+    fs::write(home.hold_marker(member.process()), b"")?;
+    until(home, &member.name, "stop", |member| member.pid.is_none()).await
+}
+
+/// Lets the process of a member run again.
+async fn resume(home: &Home, member: &Member) -> Result<()> {
+    match fs::remove_file(home.hold_marker(member.process())) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    until(home, &member.name, "start", |member| member.start_ms.is_some()).await?;
+    println!("{} is running", member.name);
+    Ok(())
+}
+
+/// Refuses what would concern the other services of a process too.
+fn refuse_shared(member: &Member, what: &str) -> Result<()> {
+    if member.process.is_some() {
+        bail!(
+            "can't {what} {} alone: all services run in one process; run `fleet down`, then `fleet up` without \
+             --one-process to run each in its own",
+            member.name
+        );
+    }
+    Ok(())
+}
+
 /// Refuses options that a running fleet can only get by a restart.
 fn refuse_other(home: &Home, options: UpOptions) -> Result<()> {
     let lacking = [
         (options.tls && !home.tls(), "without TLS"),
         (options.faults && !home.faults(), "without faults"),
         (options.observability && !home.observability(), "without Prometheus and the others"),
+        (options.one_process && !home.one_process(), "with a process for each service"),
     ];
     match lacking.iter().find(|(lacks, _)| *lacks) {
         Some((_, what)) => bail!("the fleet is up already, {what}: run `make down` first"),
@@ -162,10 +200,27 @@ fn prepare(home: &Home, options: UpOptions) -> Result<()> {
     if restore::unfinished(home.root()) {
         bail!("a restore was interrupted: run `fleet restore` again");
     }
+    if options.one_process {
+        refuse_binaries(home)?;
+    }
+    home.set_one_process(options.one_process)?;
     home.set_tls(options.tls)?;
     home.set_faults(options.faults)?;
     home.set_observability(options.observability)?;
     own_servers::remember(home, &External::from_env())
+}
+
+/// Refuses services with a binary of their own, which one process can't have.
+fn refuse_binaries(home: &Home) -> Result<()> {
+    for name in SERVICES {
+        if home.binary(name)?.is_some() {
+            bail!(
+                "{name} was given a binary of its own by `fleet restart --binary`, which --one-process can't run: \
+                 run `fleet reset` first"
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn until(home: &Home, name: &str, what: &str, done: impl Fn(&Member) -> bool) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The table of a native fleet's members.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use flotilla_terminal::{Table, bold, mib};
 
@@ -20,8 +22,10 @@ pub fn print(home: &Home) -> Result<()> {
     let mut table = Table::new(&["", "address", "admin", ">pid", ">resident", ">ready in", ">restarts"]);
     let (mut services, mut servers) = (0, 0);
     let (of_services, of_servers): (Vec<_>, Vec<_>) = state.members.iter().partition(|member| member.is_service);
+    let mut counted = BTreeSet::new();
     for member in of_services.into_iter().chain(of_servers) {
-        let resident = member.pid.map(|pid| {
+        // The memory of a process that members share is shown and counted once.
+        let resident = member.pid.filter(|pid| counted.insert(*pid)).map(|pid| {
             if member.is_service { flotilla_process::memory(pid) } else { flotilla_process::memory_of_tree(pid) }
         });
         let resident = resident.map(|memory| if member.is_service { memory.resident } else { memory.proportional });
@@ -42,11 +46,14 @@ pub fn print(home: &Home) -> Result<()> {
             println!("{name} runs {}", binary.display());
         }
     }
+    if home.one_process() {
+        println!("all services run in one process");
+    }
     println!("memory: services {}, with servers {}", bold(&mib(services)), bold(&mib(services + servers)));
     Ok(())
 }
 
 /// Why a member has no process: it was stopped, or it died and is being restarted.
 fn absence(home: &Home, member: &Member) -> &'static str {
-    if home.hold_marker(&member.name).exists() { "stopped" } else { "restarting" }
+    if home.hold_marker(member.process()).exists() { "stopped" } else { "restarting" }
 }

@@ -25,17 +25,19 @@ pub struct Tail {
     partial: Vec<u8>,
 }
 
-/// The last lines of a log, rotated files included, and a reader of what follows them.
+/// The last lines of a log that are kept, rotated files included, and a reader of what follows them.
 ///
 /// # Errors
 /// When the log can't be read.
-pub fn last_lines(log: &Path, count: usize) -> Result<(Vec<String>, Tail)> {
+pub fn last_lines(log: &Path, count: usize, keep: impl Fn(&str) -> bool) -> Result<(Vec<String>, Tail)> {
     let mut tail = Tail { log: log.to_owned(), file: File::open(log).ok(), partial: Vec::new() };
     let mut lines = tail.read_on()?;
+    lines.retain(|line| keep(line));
     let mut number = 1;
     while lines.len() < count && number < MOST {
         let Ok(aside) = std::fs::read(Rotation::aside(log, number)) else { break };
-        let mut older: Vec<String> = String::from_utf8_lossy(&aside).lines().map(str::to_owned).collect();
+        let aside = String::from_utf8_lossy(&aside);
+        let mut older: Vec<String> = aside.lines().filter(|line| keep(line)).map(str::to_owned).collect();
         older.append(&mut lines);
         lines = older;
         number += 1;
@@ -121,7 +123,7 @@ mod tests {
     fn a_log_is_followed_over_any_number_of_rotations_without_losing_or_repeating_a_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.log");
-        let (none, mut tail) = last_lines(&path, 10).unwrap();
+        let (none, mut tail) = last_lines(&path, 10, |_| true).unwrap();
         assert!(none.is_empty());
         let mut log = Log::open(&path, SMALL).unwrap();
         let (mut written, mut read) = (Vec::new(), Vec::new());
@@ -141,8 +143,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.log");
         let written = write(&mut Log::open(&path, SMALL).unwrap(), 0..200);
-        assert_eq!(last_lines(&path, 60).unwrap().0, written[140..]);
-        assert_eq!(last_lines(&path, 1).unwrap().0, written[199..]);
+        assert_eq!(last_lines(&path, 60, |_| true).unwrap().0, written[140..]);
+        assert_eq!(last_lines(&path, 1, |_| true).unwrap().0, written[199..]);
+    }
+
+    #[test]
+    fn lines_that_are_not_kept_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.log");
+        write(&mut Log::open(&path, SMALL).unwrap(), 0..100);
+        let (lines, _) = last_lines(&path, 2, |line| line.ends_with('0')).unwrap();
+        assert_eq!(lines, ["line 80", "line 90"]);
     }
 
     #[test]
@@ -150,7 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.log");
         std::fs::write(&path, "one\ntw").unwrap();
-        let (lines, mut tail) = last_lines(&path, 10).unwrap();
+        let (lines, mut tail) = last_lines(&path, 10, |_| true).unwrap();
         assert_eq!(lines, ["one"]);
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"o\n").unwrap();
         assert_eq!(tail.lines().unwrap(), ["two"]);

@@ -92,8 +92,16 @@ impl Files {
     }
 }
 
+/// A scrape target. Services of one process share its port: the address then contains the path of the service.
 fn target(job: &str, addresses: &[String]) -> serde_json::Value {
-    json!({ "targets": addresses, "labels": { "job": job } })
+    let path =
+        addresses.first().and_then(|address| address.split_once('/')).map(|(_, path)| format!("/{path}/metrics"));
+    let hosts: Vec<_> = addresses.iter().map(|address| address.split('/').next().unwrap_or_default()).collect();
+    let mut labels = json!({ "job": job });
+    if let Some(path) = path {
+        labels["__metrics_path__"] = json!(path);
+    }
+    json!({ "targets": hosts, "labels": labels })
 }
 
 /// The Collector's second file: every backend that runs, and files: for logs always, for traces where no backend runs.
@@ -161,12 +169,16 @@ mod tests {
         let files = Files::open(&Home::open(root.path(), None).unwrap(), source.path()).unwrap();
         fs::create_dir_all(files.root.join("prometheus/rules")).unwrap();
         fs::write(files.root.join("prometheus/rules/old.yaml"), "groups: []").unwrap();
-        let config = files.prometheus(&[("orders".to_owned(), "127.0.0.1:7".to_owned())], &ports(), false).unwrap();
+        let services = [("orders", "127.0.0.1:7"), ("payments", "127.0.0.1:8/payments")];
+        let services = services.map(|(name, address)| (name.to_owned(), address.to_owned()));
+        let config = files.prometheus(&services, &ports(), false).unwrap();
         let folder = config.parent().unwrap();
         assert!(folder.join("rules/new.yaml").exists() && !folder.join("rules/old.yaml").exists());
         let targets = fs::read_to_string(folder.join("targets/fleet.json")).unwrap();
         let targets: serde_json::Value = serde_json::from_str(&targets).unwrap();
         assert_eq!(targets[0], json!({ "targets": ["127.0.0.1:7"], "labels": { "job": "orders" } }));
-        assert_eq!(targets.as_array().unwrap().len(), 2);
+        let shared = json!({ "job": "payments", "__metrics_path__": "/payments/metrics" });
+        assert_eq!(targets[1], json!({ "targets": ["127.0.0.1:8"], "labels": shared }));
+        assert_eq!(targets.as_array().unwrap().len(), 3);
     }
 }

@@ -31,6 +31,7 @@ use async_nats::{
 pub use bucket::{Bucket, BucketEntry, BucketWatch, OpenBucket};
 use bytes::Bytes;
 pub use delivery::{NatsDelivery, NatsPings, NatsSubscription};
+use flotilla_telemetry::ServiceScope;
 use futures::FutureExt;
 pub use login::{connect, login};
 use tracing::{error, info, warn};
@@ -72,6 +73,7 @@ impl NatsBroker {
     /// If the address is malformed.
     pub async fn connect(service: &str, settings: &NatsSettings) -> Result<Self, Error> {
         let (address, options) = login(&settings.url).map_err(|error| Error::Settings(format!("nats url: {error}")))?;
+        let scope = ServiceScope::current();
         let options = options
             .name(service)
             .connection_timeout(settings.connect_timeout.0)
@@ -83,11 +85,12 @@ impl NatsBroker {
                 let step = u64::try_from(attempt).unwrap_or(u64::MAX).saturating_sub(1).saturating_mul(50);
                 Duration::from_millis(step.min(1_000))
             })
-            .event_callback(|event| async move {
-                match event {
+            .event_callback(move |event| async move {
+                // The client's task belongs to no service.
+                scope.run(|| match event {
                     async_nats::Event::Connected => info!("broker connected"),
                     event => warn!(event = %event, "broker connection changed"),
-                }
+                });
             });
         let client = options.connect(address).await.map_err(|error| Error::Settings(format!("nats url: {error}")))?;
         let jetstream = ContextBuilder::new().timeout(settings.request_timeout.0).build(client.clone());

@@ -110,6 +110,9 @@ async fn orders(shop: &Arc<Shop>) -> Result<Vec<Order>> {
 fn entries(fleet: &Fleet, envoy: Option<&Envoy>) -> Result<Vec<Entry>> {
     let gateway = fleet.member("gateway")?;
     let process = gateway.pid.context("the gateway isn't running")?;
+    if gateway.process.is_some() {
+        println!("the gateway shares one process with the services: the CPU time below is that of all of them");
+    }
     let entry = |name: &str, protocol, address: &str, process| Entry {
         name: name.to_owned(),
         endpoint: Endpoint { protocol, address: address.to_owned() },
