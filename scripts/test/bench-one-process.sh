@@ -19,7 +19,9 @@ mkdir -p "$FLOTILLA_HOME"
 measure() {
     mode=$1 load=$2
     shift 2
-    line=$($fleet load --only-orders --seconds "$seconds" "$@" | tail -n 1)
+    $fleet load --only-orders --seconds "$seconds" "$@" >"$FLOTILLA_HOME/load.out"
+    line=$(tail -n 1 "$FLOTILLA_HOME/load.out")
+    case $line in *null*) echo "bench-one-process: nothing was settled: $line" >&2; exit 1 ;; esac
     echo "$mode:$load $line" | tr -d '{}"' | sed 's/[a-z_]*[0-9]*_*[a-z]*:\([0-9N]\)/\1/g; s/,/ /g' >>"$results"
     tail -n 1 "$results"
 }

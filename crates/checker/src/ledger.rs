@@ -10,11 +10,12 @@ pub async fn check(databases: &Databases) -> Result<Vec<Finding>> {
     let unbalanced = databases
         .wrong(
             "payments",
-            "SELECT format('transfer %s sums to %s', id, coalesce(sum(postings.amount_minor), 0))
-             FROM transfers LEFT JOIN postings ON transfer_id = transfers.id
-             GROUP BY transfers.id
+            "SELECT format('transfer %s sums to %s, with %s records', coalesce(transfers.id, transfer_id),
+                           coalesce(sum(postings.amount_minor), 0), count(DISTINCT transfers.id))
+             FROM transfers FULL JOIN postings ON transfer_id = transfers.id
+             GROUP BY coalesce(transfers.id, transfer_id)
              HAVING coalesce(sum(postings.amount_minor), 1) <> 0 OR count(postings.transfer_id) < 2
-                OR min(postings.currency) <> max(postings.currency) LIMIT 100",
+                OR min(postings.currency) <> max(postings.currency) OR count(transfers.id) = 0 LIMIT 100",
         )
         .await?;
     let accounts = databases.number("payments", "SELECT count(*) FROM accounts").await?;
@@ -29,7 +30,11 @@ pub async fn check(databases: &Databases) -> Result<Vec<Finding>> {
         )
         .await?;
     Ok(vec![
-        Finding::of("the postings of every transfer sum to zero", format!("{transfers} transfers"), &unbalanced),
+        Finding::of(
+            "every transfer has a record, and its postings sum to zero",
+            format!("{transfers} transfers"),
+            &unbalanced,
+        ),
         Finding::of(
             "no balance is below zero, each is the sum of its postings",
             format!("{accounts} accounts"),

@@ -34,9 +34,10 @@ async fn charged_once(databases: &Databases) -> Result<Finding> {
     let money = databases
         .stream(
             "payments",
-            "SELECT order_id, count(*) FILTER (WHERE kind::text = 'charge'),
-                    sum(CASE kind::text WHEN 'charge' THEN amount_minor WHEN 'refund' THEN -amount_minor ELSE 0 END)::bigint
-             FROM transfers WHERE order_id IS NOT NULL GROUP BY order_id ORDER BY order_id",
+            // What moved on the customers' accounts, whatever the charges say.
+            "SELECT order_id, count(*) FILTER (WHERE kind = 'charge'), sum(-amount_minor)::bigint
+             FROM statement_lines WHERE account LIKE 'customer:%' AND order_id IS NOT NULL
+             GROUP BY order_id ORDER BY order_id",
         )
         .await?;
     let judge = |id: Uuid, pair: Pair<'_>| match pair {

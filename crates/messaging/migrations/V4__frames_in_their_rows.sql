@@ -4,6 +4,8 @@ DO $$
 DECLARE
     partition regclass;
 BEGIN
+    -- Under the lock of those who make and drop partitions.
+    PERFORM pg_advisory_xact_lock(hashtextextended('flotilla messaging partitions', 0));
     FOR partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'outbox'::regclass LOOP
         EXECUTE format('ALTER TABLE %s SET (toast_tuple_target = 8160)', partition);
     END LOOP;

@@ -33,6 +33,12 @@ pub trait Handler<T: Send>: Send + Sync + 'static {
         Claim::Event
     }
 
+    /// Called with all events of a batch before it is handled in parts, within one transaction, because one of them is
+    /// to be parked: a handler that locks in the order of some key locks here, as the parts have no common order.
+    async fn prepare(&self, _tx: &mut T, _events: &[Event]) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
     /// One outcome for each event, in the same order.
     async fn handle(&self, tx: &mut T, events: &[Event]) -> Result<Vec<Outcome>, HandlerError>;
 }

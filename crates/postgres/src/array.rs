@@ -3,8 +3,8 @@
 
 use std::fmt::{Display, Write as _};
 
-/// An array as PostgreSQL writes it, such as `{"a","b"}`. All items are quoted, so that one called `null` isn't taken for
-/// none.
+/// An array as PostgreSQL writes it, such as `{"a","b"}`. All items are quoted, so that one called `null` isn't read as
+/// NULL.
 pub fn array_literal(items: impl IntoIterator<Item = impl Display>) -> String {
     let mut literal = String::from("{");
     for item in items {

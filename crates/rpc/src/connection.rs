@@ -1,5 +1,6 @@
-//! Accepted connections, over TCP and over pipes from services of this process: capped in number, without Nagle delay, with TLS if configured, and closable when the drain
-//! takes too long. When all slots are taken, the connection that has been idle longest is evicted.
+//! Accepted connections, over TCP and over pipes from services of this process: capped in number, without Nagle delay,
+//! with TLS if configured, and closable when the drain takes too long. When all slots are taken, the connection that has
+//! been idle longest is evicted.
 
 use std::io;
 use std::pin::Pin;
@@ -64,7 +65,7 @@ impl Wire {
         }
     }
 
-    /// The wire as what it is for everybody but its maker.
+    /// The wire as a plain byte stream.
     fn io(&mut self) -> Pin<&mut dyn Io> {
         match self {
             Self::Plain(tcp) => Pin::new(tcp),

@@ -1,8 +1,8 @@
 -- A feed's last sequence is that of its last delivery, found by the index: recording a delivery writes one row. Those who record deliveries of the same customers
 -- take turns by advisory locks until they commit, so that sequences become visible in order and without gaps.
 
--- Locks the feeds of customers. Customers share locks (by the last byte of their ids, which is random), so that a batch takes few; everybody takes them in the
--- same order.
+-- Locks the feeds of customers. Customers share 256 locks, by the last byte of their ids, which is random: a server has room for a few thousand. Batches of many
+-- customers therefore follow each other, which costs little, since a batch holds whatever waits. Everybody takes the locks in the same order.
 CREATE FUNCTION lock_feeds(customers uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
     SELECT pg_advisory_xact_lock(hashtext('flotilla feeds'), share)
     FROM (SELECT DISTINCT get_byte(uuid_send(customer), 15) AS share FROM unnest(customers) AS customer ORDER BY share) AS shares

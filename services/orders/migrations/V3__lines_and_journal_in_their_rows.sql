@@ -1,11 +1,35 @@
 -- An order's lines are columns of its row, and its journal is a column of its saga's row, which every step writes anyway. Views under the old tables' names
 -- show both forms. The tables keep the rows of the previous releases; the previous release writes on to them, through the views, during a rolling upgrade.
 
+-- All locks at once or none: statements of the running services lock these tables in different orders. Each try ends before PostgreSQL looks for deadlocks, so
+-- that no statement is made to fail.
+DO $$
+DECLARE
+    usual text := current_setting('lock_timeout');
+BEGIN
+    FOR _try IN 1 .. 200 LOOP
+        BEGIN
+            PERFORM set_config('lock_timeout', '200ms', true);
+            LOCK TABLE current_orders, orders, order_lines, sagas, saga_journal IN ACCESS EXCLUSIVE MODE;
+            PERFORM set_config('lock_timeout', usual, true);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.05 + random() * 0.1);
+        END;
+    END LOOP;
+    RAISE lock_not_available USING MESSAGE = 'the tables were in use all the time: run the migration again';
+END $$;
+
+-- Rows have become longer: room for their next versions on the same page keeps these out of the indexes.
+ALTER TABLE orders SET (fillfactor = 45);
+ALTER TABLE sagas SET (fillfactor = 35);
+
 -- Sorted by product; NULL where the lines are rows.
 ALTER TABLE orders ADD COLUMN product_ids text[] COLLATE "C", ADD COLUMN quantities bigint[], ADD COLUMN unit_prices bigint[];
 ALTER TABLE orders ADD CONSTRAINT orders_lines CHECK (
     cardinality(product_ids) = cardinality(quantities) AND cardinality(product_ids) = cardinality(unit_prices)
-    AND (product_ids IS NULL) = (quantities IS NULL) AND (product_ids IS NULL) = (unit_prices IS NULL)) NOT VALID;
+    AND (product_ids IS NULL) = (quantities IS NULL) AND (product_ids IS NULL) = (unit_prices IS NULL)
+    AND 0 < ALL (quantities) AND 0 <= ALL (unit_prices)) NOT VALID;
 
 ALTER TABLE order_lines RENAME TO order_line_rows;
 CREATE VIEW order_lines WITH (security_invoker = true) AS

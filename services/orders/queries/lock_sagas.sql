@@ -1,6 +1,6 @@
 -- Locks in the order of the ids given. What is read of the order itself never changes.
 SELECT s.order_id, s.state, s.outcome, s.reason, s.stock_done, s.payment_done, s.version, s.stock_command,
-    s.stock_command_id, s.payment_command, s.payment_command_id, s.attempt, o.customer_id, o.currency, o.total_minor
+    s.stock_command_id, s.payment_command, s.payment_command_id, s.attempt, octet_length(s.journal) AS journal_bytes, o.customer_id, o.currency, o.total_minor
 FROM unnest($1::uuid[]) AS k (order_id)
 CROSS JOIN LATERAL (SELECT * FROM sagas WHERE sagas.order_id = k.order_id FOR NO KEY UPDATE) AS s
 CROSS JOIN LATERAL (

@@ -1,6 +1,6 @@
 //! Orders: accepts and prices orders and takes each through its saga to exactly one final state.
 //!
-//! Owns the tables `orders`, `order_lines`, `sagas`, `saga_journal` and `catalogue`; publishes to the stream `ORDERS`
+//! Owns the tables `orders` (with their lines), `sagas` (with their journals) and `catalogue`; publishes to the stream `ORDERS`
 //! (commands to inventory and payments, order events). Guarantees: one order per request id; every accepted order
 //! reaches exactly one final state, whichever process or server fails; a cancelled or rejected order holds no stock and
 //! no money.

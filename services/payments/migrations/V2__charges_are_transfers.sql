@@ -1,5 +1,25 @@
 -- A charge's row is also the record of its transfers: the ids, the amount and the times are there. The table keeps top-ups, and the charges and refunds of the
--- previous releases; the previous release writes on to it, through the view, during a rolling upgrade. Its statements join the view, which then reads all charges.
+-- previous releases; the previous release writes on to it, through the view, during a rolling upgrade. Its statements and top-ups join the view, which then reads all
+-- charges.
+
+-- All locks at once or none: statements of the running services lock these tables in different orders. Each try ends before PostgreSQL looks for deadlocks, so
+-- that no statement is made to fail.
+DO $$
+DECLARE
+    usual text := current_setting('lock_timeout');
+BEGIN
+    FOR _try IN 1 .. 200 LOOP
+        BEGIN
+            PERFORM set_config('lock_timeout', '200ms', true);
+            LOCK TABLE accounts, postings, transfers, charges IN ACCESS EXCLUSIVE MODE;
+            PERFORM set_config('lock_timeout', usual, true);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.05 + random() * 0.1);
+        END;
+    END LOOP;
+    RAISE lock_not_available USING MESSAGE = 'the tables were in use all the time: run the migration again';
+END $$;
 
 ALTER TABLE transfers RENAME TO transfer_rows;
 CREATE VIEW transfers WITH (security_invoker = true) AS

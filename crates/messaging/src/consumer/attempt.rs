@@ -151,6 +151,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
             return self.apply_events(tx, events, tally).await;
         }
         let store = &self.parts.store;
+        self.parts.handler.prepare(tx, events).await?;
         // Left halves first, so that messages keep their order.
         let middle = events.len() / 2;
         let mut open = vec![middle..events.len(), 0..middle];

@@ -54,7 +54,7 @@ impl<'a> FrameBuilder<'a> {
             let (id, kind, limit) = (event.id, event.kind.clone(), self.max_event_bytes);
             return Err(Error::TooLarge { id, kind, bytes, limit });
         }
-        if open.events > 0 && (open.buffer.len() > MAX_FRAME_BYTES) {
+        if open.events > 0 && open.buffer.len() > MAX_FRAME_BYTES {
             let last = open.buffer.split_off(start);
             let payload = std::mem::replace(&mut open.buffer, last).freeze();
             self.full.push(frame(self.ids, open.subject, std::mem::take(&mut open.events), payload));

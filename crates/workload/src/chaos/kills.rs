@@ -1,7 +1,8 @@
 //! Which members chaos kills: never so many that the fleet can't make progress.
 //!
-//! Members that share a process die together, and count as one. Kills follow the clock, while starts take as long as the machine needs. If every member could be killed at any time,
-//! a slow machine would never have the gateway and orders up together, and no order would succeed.
+//! Members that share a process die together, and count as one. Kills follow the clock, while starts take as long as the
+//! machine needs. If every member could be killed at any time, a slow machine would never have the gateway and orders up
+//! together, and no order would succeed.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! `fleet load`: measures the fleet on this machine, and bare PostgreSQL for comparison, in one run.
 //!
-//! Orders, of two lines unless told otherwise, are placed over the gateway's gRPC, open loop: they are due at a fixed rate whether or not
-//! earlier ones were answered. Tokens are created beforehand. Settlement times come from the orders' own accepted and
-//! ended times. At the end, the cost of the gateway is measured: gRPC, REST, and Envoy's REST.
+//! Orders, of two lines unless told otherwise, are placed over the gateway's gRPC, open loop: they are due at a fixed
+//! rate whether or not earlier ones were answered. Tokens are created beforehand. Settlement times come from the orders'
+//! own accepted and ended times. At the end, the cost of the gateway is measured: gRPC, REST, and Envoy's REST.
 
 mod alone;
 mod baseline;

@@ -39,8 +39,8 @@ struct Line {
     counts: counts::Counts,
 }
 
-/// Bytes in a MiB.
-const MIB: f64 = 1_048_576.0;
+/// KiB in a MiB.
+const MIB: f64 = 1_024.0;
 
 /// Warms up, measures, and prints. Exit code 1 when a count exceeds its limit.
 ///

@@ -72,7 +72,8 @@ fn rates(rounds: &[Round]) -> String {
 fn processes(fleet: &Fleet, measured: &Measured) {
     let mut table = Table::new(&["process", ">CPU us/order", ">resident", ">proportional", ">ready in"]);
     for process in &measured.usage.processes {
-        let start = fleet.members.iter().find(|member| member.process() == process.name).and_then(|member| member.start_ms);
+        let start =
+            fleet.members.iter().find(|member| member.process() == process.name).and_then(|member| member.start_ms);
         table.row([
             process.name.clone(),
             format!("{:.0}", process.cpu_us_per_order),

@@ -62,7 +62,8 @@ async fn stock_left(
         .of("orders")?
         .query(
             "SELECT product_id, sum(quantity)::bigint FROM order_lines JOIN orders ON orders.id = order_id
-             WHERE created_at >= $1 AND state::text = 'confirmed' GROUP BY product_id",
+             WHERE orders.id >= messaging_least_id($1::timestamptz - interval '1 minute') AND created_at >= $1
+                 AND state::text = 'confirmed' GROUP BY product_id",
             &[&since],
         )
         .await?

@@ -13,6 +13,9 @@ use crate::domain::product::ProductId;
 use crate::domain::reservation::{Command, Lines, Rejection, Reservation, State};
 use crate::domain::stock::Level;
 
+/// The key by which an order has one reservation.
+const ONCE: &str = "reservations_pkey";
+
 /// Locks the rows that the commands may change: reservations before stock, each in the order of their keys.
 ///
 /// # Errors
@@ -102,17 +105,17 @@ async fn insert(tx: &Tx, made: &[Reservation]) -> Result<(), Error> {
         columns.push(reservation);
     }
     let Columns { orders, states, products, quantities, rejections, short, expiries } = &columns;
-    let inserted = tx
-        .execute(
-            include_str!("../../queries/insert_reservations.sql"),
-            &[orders, states, products, quantities, rejections, short, expiries],
-        )
-        .await?;
-    if inserted == made.len() as u64 {
-        return Ok(());
-    }
+    tx.execute(
+        include_str!("../../queries/insert_reservations.sql"),
+        &[orders, states, products, quantities, rejections, short, expiries],
+    )
+    .await
+    .map(drop)
     // There was no row to lock when the book was created, so another replica may have inserted one.
-    Err(Error::new(ErrorKind::Conflict, "another batch reserved for the same order"))
+    .map_err(|error| match error.constraint() {
+        Some(ONCE) => Error::new(ErrorKind::Conflict, "another batch reserved for the same order"),
+        _ => error,
+    })
 }
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! The handler of every message that makes a notice: a batch is recorded with one statement.
+//! The handler of every message that makes a notice: a batch locks its feeds and is recorded with one statement.
 
 use std::collections::BTreeSet;
 
@@ -104,6 +104,15 @@ impl Handler<Tx> for Recorder {
     /// An event has one delivery, in whatever frame it comes.
     fn claims(&self) -> Claim {
         Claim::Frame
+    }
+
+    async fn prepare(&self, tx: &mut Tx, events: &[Event]) -> Result<(), HandlerError> {
+        let customers: BTreeSet<Uuid> = events
+            .iter()
+            .filter_map(|event| self.messages.read(event).ok().flatten())
+            .map(|notice| notice.customer)
+            .collect();
+        Ok(storage::lock_feeds(tx, &customers.into_iter().collect::<Vec<_>>()).await?)
     }
 
     async fn handle(&self, tx: &mut Tx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {

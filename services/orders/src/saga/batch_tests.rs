@@ -31,6 +31,7 @@ fn row(ids: &Ids) -> SagaRow {
         stock: Some(Sent { command: Command::ReserveStock, id: ids.next() }),
         payment: None,
         attempt: 7,
+        journal_bytes: 0,
     }
 }
 

@@ -31,6 +31,8 @@ mod sql {
         LOCK_PUBLISHED_SAGAS = "lock_published_sagas";
         START_CLOCKS = "start_clocks";
         UPDATE_SAGAS = "update_sagas";
+        MOVE_JOURNALS = "move_journals";
+        CLEAR_JOURNALS = "clear_journals";
         END_ORDERS = "end_orders";
         LINES_OF_ORDERS = "lines_of_orders";
         STUCK_SAGAS = "stuck_sagas";

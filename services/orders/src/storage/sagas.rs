@@ -42,6 +42,8 @@ pub struct SagaRow {
     pub payment: Option<Sent>,
     /// How often the current step was sent.
     pub attempt: i32,
+    /// The size of the stored journal.
+    pub journal_bytes: i32,
 }
 
 impl SagaRow {
@@ -122,12 +124,27 @@ pub async fn start_clocks(tx: &Tx, waits: &[(Uuid, Duration)]) -> Result<(), Err
     Ok(())
 }
 
+/// A longer journal is moved to rows before it grows: every update writes it again.
+const LONG_JOURNAL: i32 = 1_500;
+
 /// Updates the sagas with their journals, and the orders that have ended.
 ///
 /// # Errors
 /// The statements' errors.
 pub async fn write(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
+    move_long_journals(tx, changes).await?;
     futures::try_join!(write_sagas(tx, changes), end_orders(tx, changes))?;
+    Ok(())
+}
+
+async fn move_long_journals(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
+    let is_long = |change: &&Change<'_>| change.row.journal_bytes > LONG_JOURNAL && change.journal.is_some();
+    let orders: Vec<Uuid> = changes.iter().filter(is_long).map(|change| change.row.order_id).collect();
+    if orders.is_empty() {
+        return Ok(());
+    }
+    tx.execute(sql::MOVE_JOURNALS, &[&orders]).await?;
+    tx.execute(sql::CLEAR_JOURNALS, &[&orders]).await?;
     Ok(())
 }
 
@@ -223,6 +240,7 @@ fn saga(row: &Row) -> Result<SagaRow, Error> {
         stock: sent(row.get("stock_command")?, row.get("stock_command_id")?)?,
         payment: sent(row.get("payment_command")?, row.get("payment_command_id")?)?,
         attempt: row.get("attempt")?,
+        journal_bytes: row.get("journal_bytes")?,
     })
 }
 

@@ -47,6 +47,10 @@ async fn after_twenty_resends_a_step_is_compensated_until_it_replies() {
     let row = world.database.query(sql, &[&order]).await.remove(0);
     assert_eq!((row.get(0), row.get(1), row.get(2), row.get(3)), (21_i64, 1_i32, 21_i32, 1_i64));
 
+    let bytes: i32 =
+        world.database.value("SELECT octet_length(journal) FROM sagas WHERE order_id = $1", &[&order]).await;
+    assert!(bytes < 1_700, "{bytes} bytes: a long journal is moved to rows");
+
     // More often than a step forward would be, and a gauge counts it.
     let releases = world.others.wait_for_times(order, "ReleaseStock", 23).await;
     assert!(releases.iter().all(|event| event.id == releases[0].id));

@@ -1,0 +1,1 @@
+UPDATE sagas SET journal = '' WHERE order_id = ANY ($1)
