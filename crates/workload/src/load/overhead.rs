@@ -36,8 +36,8 @@ struct Line {
     services_mib: f64,
 }
 
-/// Bytes in a MiB.
-const MIB: f64 = 1_048_576.0;
+/// KiB in a MiB.
+const KIB: f64 = 1_024.0;
 
 /// Warms up, measures, and prints.
 ///
@@ -67,7 +67,7 @@ pub(super) async fn run(bench: &Bench<'_>, offer: Offer, seconds: Duration, scra
         p50_ms: measured.outcomes.latency_ms[0],
         foreign_percent: measured.usage.foreign_percent,
         p99_ms: measured.outcomes.latency_ms[2],
-        services_mib: measured.usage.services().proportional as f64 / MIB,
+        services_mib: measured.usage.services().proportional as f64 / KIB,
     };
     println!("{}", serde_json::to_string(&line)?);
     Ok(())
