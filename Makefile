@@ -41,7 +41,7 @@ SWITCH := $(NO) 1 yes on true
 $(foreach name,TLS OBS ONE_PROCESS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown value $($(name)) of $(name): choose 1 or 0)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-plain bench-telemetry bench-one-process reset fetch \
+.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-growth bench-growth-short bench-plain bench-telemetry bench-one-process reset fetch \
 	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
@@ -89,8 +89,14 @@ replay: ## Replay a small set of realistic orders on the running fleet
 chaos: ## Run the demo while processes are killed and streams lose messages (seeded), then check the invariants
 	@$(FLEET) chaos $(ARGS)
 
-bench: up ## Compare the fleet with bare PostgreSQL and the gateway with Envoy, in one run
-	@$(FLEET) load --baseline --envoy "$$(sh scripts/run/envoy.sh)" $(ARGS)
+bench: up ## Compare the fleet with bare PostgreSQL and the gateway with Envoy, in turn; write the figures to docs/bench
+	@sh scripts/run/bench.sh $(ARGS)
+
+bench-growth: build ## Measure what history, a popular product and large baskets cost, and a transaction that stays open for five minutes
+	@sh scripts/test/growth.sh
+
+bench-growth-short: build ## The same with a short history and wider limits
+	@sh scripts/test/growth.sh --short
 
 bench-plain: up ## Measure a program that does the same job one message and one transaction at a time
 	@sh scripts/test/bench-plain.sh $(ARGS)
@@ -257,8 +263,8 @@ mutants-short: ## The same with the ten faults that are quick to plant
 ci: ## Run what CI runs
 	@MAKE="$(MAKE) PROFILE=ci" sh scripts/lib/parts.sh ci:3600 lint:480 test:1200 mutants-short:240 drive:150 others:60 test-grpcurl:60 test-tour:60 test-clients:90 contract:120 test-browser:120 k8s-check:240 test-metrics:240 test-faults:200 test-attacks-short:240
 
-ci-long: ci ## Run longer checks too: planted faults, images, Compose, API server, upgrade, conformance, secret stores, observability, chaos
-	@MAKE="$(MAKE)" sh scripts/lib/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 observability-tools:1800 test-observability:300
+ci-long: ci ## Run longer checks too: planted faults, growth, images, Compose, API server, upgrade, conformance, secret stores, observability, chaos
+	@MAKE="$(MAKE)" sh scripts/lib/parts.sh ci-long:21600 mutants:7200 conformance-rpc:300 test-images:2400 k8s-containers:300 test-compose:780 upgrade-test:2400 test-attacks:1100 k8s-apiserver:2700 test-vault:300 test-aws:600 test-flagd:300 test-full-disk:400 bench-growth-short:900 observability-tools:1800 test-observability:300
 	@sh scripts/test/long.sh
 
 ##@ Ship

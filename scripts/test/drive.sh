@@ -11,6 +11,6 @@ $fleet status
 $fleet demo --seed 7
 $fleet replay $files
 $fleet replay $files --chaos --seed 11
-$fleet load --baseline --seconds 6 --most-syncs 0.3 --envoy "$(sh scripts/run/envoy.sh)"
+$fleet load --baseline --seconds 6 --check-limits --envoy "$(sh scripts/run/envoy.sh)"
 $fleet down
 echo "drive: the fleet did what a user asks of it"

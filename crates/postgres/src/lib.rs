@@ -7,6 +7,7 @@
 //! error.
 
 mod address;
+mod array;
 pub mod bootstrap;
 mod cancel;
 mod error;
@@ -25,6 +26,7 @@ mod settings;
 mod trace;
 mod tx;
 
+pub use array::array_literal;
 pub use bootstrap::{RolePasswords, ServiceUrls, bootstrap, bootstrap_for, bootstrap_with_passwords};
 pub use error::{Error, ErrorKind};
 pub use group_commit::{GroupCommit, GroupCommitDriver, GroupCommitSettings, Refused};

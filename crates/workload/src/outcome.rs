@@ -8,6 +8,10 @@ use flotilla_money::{Amount, Currency};
 use flotilla_terminal::Table;
 use tokio::time::Instant;
 
+/// The orders since $1. Ids carry the time at which the service made them, so that the index leads to these orders, however
+/// many there are.
+const SINCE: &str =
+    "id >= messaging_least_id(greatest($1::timestamptz - interval '1 minute', 'epoch')) AND created_at >= $1";
 /// How often the number of open orders is asked.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,6 +48,12 @@ impl Outcomes {
     #[must_use]
     pub fn orders(&self, state: &str) -> i64 {
         self.groups.iter().filter(|group| group.state == state).map(|group| group.orders).sum()
+    }
+
+    /// All orders.
+    #[must_use]
+    pub fn all(&self) -> i64 {
+        self.groups.iter().map(|group| group.orders).sum()
     }
 
     /// Prints outcomes, throughput and latencies.
@@ -91,7 +101,7 @@ pub async fn until_ended(
     let deadline = Instant::now() + patience;
     loop {
         let row = client
-            .query_one("SELECT count(*) FROM orders WHERE created_at >= $1 AND ended_at IS NULL", &[&since])
+            .query_one(&format!("SELECT count(*) FROM orders WHERE {SINCE} AND ended_at IS NULL"), &[&since])
             .await?;
         let open: i64 = row.try_get(0)?;
         show(open);
@@ -113,17 +123,22 @@ pub async fn since(databases: &Databases, since: SystemTime) -> Result<Outcomes>
     let client = databases.of("orders")?;
     let groups = client
         .query(
-            "WITH sums AS (SELECT order_id, count(*) AS lines, sum(quantity) AS units FROM order_lines GROUP BY order_id)
-             SELECT state::text, coalesce(reason::text, ''), count(*), sum(lines)::bigint, sum(units)::bigint,
-                    sum(total_minor)::bigint, currency
-             FROM orders JOIN sums ON order_id = id WHERE created_at >= $1 GROUP BY 1, 2, currency ORDER BY 3 DESC",
+            &format!(
+                "WITH recent AS (SELECT * FROM orders WHERE {SINCE}),
+                      sums AS (SELECT order_id, count(*) AS lines, sum(quantity) AS units FROM order_lines
+                               WHERE order_id >= (SELECT id FROM recent ORDER BY id LIMIT 1) GROUP BY order_id)
+                 SELECT state::text, coalesce(reason::text, ''), count(*), sum(lines)::bigint, sum(units)::bigint,
+                        sum(total_minor)::bigint, currency
+                 FROM recent JOIN sums ON order_id = id GROUP BY 1, 2, currency ORDER BY 3 DESC"
+            ),
             &[&since],
         )
         .await?
         .iter()
         .map(|row| {
             let currency: &str = row.try_get(6)?;
-            let currency = Currency::parse(currency).with_context(|| format!("orders in {currency:?}, which is no known currency"))?;
+            let currency = Currency::parse(currency)
+                .with_context(|| format!("orders in {currency:?}, which is no known currency"))?;
             Ok(Group {
                 state: row.try_get(0)?,
                 reason: row.try_get(1)?,
@@ -136,15 +151,27 @@ pub async fn since(databases: &Databases, since: SystemTime) -> Result<Outcomes>
         .collect::<Result<Vec<_>>>()?;
     let row = client
         .query_one(
-            "SELECT coalesce(percentile_cont(ARRAY[0.5, 0.9, 0.99, 1.0])
-                        WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - created_at)::float8 * 1000),
-                        ARRAY[0, 0, 0, 0]::float8[]),
-                    coalesce(count(*) / nullif(extract(epoch FROM max(ended_at) - min(created_at)), 0), 0)::float8
-             FROM orders WHERE created_at >= $1 AND ended_at IS NOT NULL",
+            &format!(
+                "SELECT coalesce(count(*) / nullif(extract(epoch FROM max(ended_at) - min(created_at)), 0), 0)::float8
+                 FROM orders WHERE {SINCE} AND ended_at IS NOT NULL"
+            ),
             &[&since],
         )
         .await?;
-    let percentiles: Vec<f64> = row.try_get(0)?;
-    let latency_ms = percentiles.try_into().unwrap_or_default();
-    Ok(Outcomes { groups, per_second: row.try_get(1)?, latency_ms })
+    let latency_ms = latencies(databases, since, &[0.5, 0.9, 0.99, 1.0]).await?.try_into().unwrap_or_default();
+    Ok(Outcomes { groups, per_second: row.try_get(0)?, latency_ms })
+}
+
+/// Quantiles of the time from accepted to ended, in milliseconds, of the orders since `since` that have ended; empty if
+/// none has.
+///
+/// # Errors
+/// When the database doesn't answer.
+pub async fn latencies(databases: &Databases, since: SystemTime, quantiles: &[f64]) -> Result<Vec<f64>> {
+    let sql = format!(
+        "SELECT coalesce(percentile_cont($2::float8[])
+                    WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - created_at)::float8 * 1000), '{{}}')
+         FROM orders WHERE {SINCE} AND ended_at IS NOT NULL"
+    );
+    Ok(databases.of("orders")?.query_one(&sql, &[&since, &quantiles]).await?.try_get(0)?)
 }

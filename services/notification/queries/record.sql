@@ -1,17 +1,11 @@
--- $1, $2: customers in order, and how many deliveries each one gets; the rest: one entry a delivery, with its customer
--- and how many of the customer's come after it. The feeds' rows are locked in the order of the customers, so that
--- batches never wait for each other in a circle, and stay locked until the commit: sequences become visible in order
--- and without gaps.
-WITH moved AS (
-    INSERT INTO feeds AS f (customer_id, last_sequence)
-    SELECT n.customer_id, n.count
-    FROM unnest($1::uuid[], $2::bigint[]) AS n (customer_id, count)
-    ON CONFLICT (customer_id) DO UPDATE SET last_sequence = f.last_sequence + excluded.last_sequence
-    RETURNING f.customer_id, f.last_sequence
+-- $1: the customers; the rest: one entry a delivery, with its customer and its place among the customer's new ones, from 1. The feeds are locked.
+WITH lasts AS MATERIALIZED (
+    SELECT c.customer_id, coalesce((SELECT max(d.sequence) FROM deliveries AS d WHERE d.customer_id = c.customer_id), 0) AS sequence
+    FROM unnest($1::uuid[]) AS c (customer_id)
 )
 INSERT INTO deliveries (id, customer_id, sequence, event_id, channel, kind, order_id, body)
-SELECT d.id, d.customer_id, moved.last_sequence - d.later, d.event_id, 'feed', d.kind, d.order_id, d.body
-FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[], $8::uuid[], $9::text[])
-    AS d (id, customer_id, later, event_id, kind, order_id, body)
-JOIN moved ON moved.customer_id = d.customer_id
+SELECT d.id, d.customer_id, lasts.sequence + d.place, d.event_id, 'feed', d.kind, d.order_id, d.body
+FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::text[], $7::uuid[], $8::text[])
+    AS d (id, customer_id, place, event_id, kind, order_id, body)
+JOIN lasts ON lasts.customer_id = d.customer_id
 RETURNING id, sequence

@@ -1,6 +1,6 @@
 //! Notification: notices to customers, each recorded once and delivered in order.
 //!
-//! Owns the tables `deliveries`, `feeds`, `shown`, `preferences` and `order_notices`. Consumes the events from orders,
+//! Owns the tables `deliveries`, `shown`, `preferences` and `order_notices`. Consumes the events from orders,
 //! payments and identity; publishes `DeliveryRecorded` once a consumer of it is declared. Guarantees: each final state of
 //! an order, each payment and each welcome is recorded exactly once; each customer's deliveries are numbered from 1 without
 //! a gap and become visible in that order, so that a live feed resumed from any token misses none.

@@ -23,7 +23,7 @@ use crate::{
     saga::placed,
     storage::{
         journal::{At, Journal},
-        placing::{Candidate, insert_lines, insert_orders, insert_sagas, read_holders},
+        placing::{Candidate, insert_orders, insert_sagas, read_holders},
         sagas::plan_by_index,
     },
 };
@@ -100,10 +100,8 @@ impl Placing {
             .filter_map(|(index, candidate)| Some((candidate.id, leader(index).traceparent.as_deref()?)))
             .collect();
         let (events, journal) = self.messages(&winners, &traces);
-        let ((), (), (), (), holders) = futures::try_join!(
-            insert_lines(&tx, &winners),
-            insert_sagas(&tx, &winners),
-            journal.append(&tx),
+        let ((), (), holders) = futures::try_join!(
+            insert_sagas(&tx, &winners, &journal),
             self.append(&tx, &events),
             holders(&tx, &losers),
         )?;

@@ -1,6 +1,6 @@
 //! Payments: customers' accounts and a double-entry ledger.
 //!
-//! Owns the tables `accounts`, `transfers`, `postings` and `charges` and the stream `PAYMENTS`
+//! Owns the tables `accounts`, `charges`, `transfer_rows` and `postings` and the stream `PAYMENTS`
 //! (`flotilla.payments.events`: `PaymentCharged`, `PaymentDeclined`, `PaymentRefunded`, `AccountToppedUp`). Consumes
 //! `ChargePayment` and `RefundPayment` from orders and the user events from identity. Guarantees: the postings of a
 //! transfer sum to zero; no customer's balance goes below zero; an order is charged at most once, and never after its

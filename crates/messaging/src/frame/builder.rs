@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use flotilla_clock::Ids;
 
-use super::{Frame, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, encode};
+use super::{Frame, MAX_FRAME_BYTES, encode};
 use crate::error::Error;
 use crate::event::Event;
 
@@ -54,7 +54,7 @@ impl<'a> FrameBuilder<'a> {
             let (id, kind, limit) = (event.id, event.kind.clone(), self.max_event_bytes);
             return Err(Error::TooLarge { id, kind, bytes, limit });
         }
-        if open.events > 0 && (open.buffer.len() > MAX_FRAME_BYTES || open.events >= MAX_FRAME_EVENTS) {
+        if open.events > 0 && (open.buffer.len() > MAX_FRAME_BYTES) {
             let last = open.buffer.split_off(start);
             let payload = std::mem::replace(&mut open.buffer, last).freeze();
             self.full.push(frame(self.ids, open.subject, std::mem::take(&mut open.events), payload));

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     BATCH_EVENTS, EVENT_ATTRIBUTES, EVENT_BINARY_DATA, EVENT_ID, EVENT_SOURCE, EVENT_TYPE, MAX_ATTRIBUTE_BYTES,
-    MAX_FRAME_BYTES, MAX_FRAME_EVENTS, VALUE_STRING, VALUE_TIMESTAMP,
+    MAX_MESSAGE_BYTES, MAX_MESSAGE_EVENTS, VALUE_STRING, VALUE_TIMESTAMP,
 };
 use crate::event::Event;
 
@@ -46,7 +46,7 @@ pub fn is_within_bounds(payload: &[u8]) -> bool {
     count(payload).is_ok()
 }
 
-/// The number of events in a payload, from one to [`MAX_FRAME_EVENTS`]. Reads only keys and lengths.
+/// The number of events in a payload, from one to [`MAX_MESSAGE_EVENTS`]. Reads only keys and lengths.
 fn count(payload: &[u8]) -> Result<usize, String> {
     let (mut rest, mut events) = (payload, 0);
     while rest.has_remaining() {
@@ -58,15 +58,15 @@ fn count(payload: &[u8]) -> Result<usize, String> {
         let length = usize::try_from(length).ok().filter(|length| *length <= rest.len());
         rest.advance(length.ok_or("a field ends beyond its message")?);
         events += 1;
-        if events > MAX_FRAME_EVENTS {
-            return Err(format!("more than {MAX_FRAME_EVENTS} events in a frame"));
+        if events > MAX_MESSAGE_EVENTS {
+            return Err(format!("more than {MAX_MESSAGE_EVENTS} events in a message"));
         }
     }
     match events {
         0 => Err("no events".to_owned()),
         1 => Ok(1),
-        _ if payload.len() > MAX_FRAME_BYTES => {
-            Err(format!("{events} events in a frame of more than {MAX_FRAME_BYTES} bytes"))
+        _ if payload.len() > MAX_MESSAGE_BYTES => {
+            Err(format!("{events} events in a message of more than {MAX_MESSAGE_BYTES} bytes"))
         }
         _ => Ok(events),
     }

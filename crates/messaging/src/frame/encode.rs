@@ -26,8 +26,11 @@ pub fn encode(event: &Event, source: &str, extra: &[(&str, &str)], out: &mut imp
     let mut attributes: [(&str, &str); 5] = [("", ""); 5];
     attributes[0] = ("aggregate", &event.aggregate);
     attributes[1] = ("aggregateversion", &version);
-    attributes[2] = ("partitionkey", &event.partition_key);
-    let mut used = 3;
+    let mut used = 2;
+    if event.partition_key != event.aggregate {
+        attributes[used] = ("partitionkey", &event.partition_key);
+        used += 1;
+    }
     if let Some(causation_id) = event.causation_id {
         attributes[used] = ("causationid", causation_id.as_hyphenated().encode_lower(&mut cause));
         used += 1;

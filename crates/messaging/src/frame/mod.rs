@@ -8,8 +8,8 @@
 //! types would allocate a map and a dozen strings for each event.
 //!
 //! CloudEvents attributes: `id`, `source`, `specversion` and `type` in their own fields; `time` and the optional
-//! extension `deadline` as timestamps; the extensions `aggregate`, `aggregateversion`, `partitionkey`, `causationid`
-//! and `traceparent` as strings. The data is `binary_data`.
+//! extension `deadline` as timestamps; the extensions `aggregate`, `aggregateversion`, `partitionkey` (if it isn't the
+//! aggregate), `causationid` and `traceparent` as strings. The data is `binary_data`.
 //!
 //! Frames and messages are bounded in bytes and in events, when encoded and when decoded. A message over a bound is
 //! undecodable as a whole; this is detected before anything is allocated for its events.
@@ -31,12 +31,15 @@ pub use header::{FRAMES_HEADER, FramePart, parse_frames, write_frames};
 pub use pack::{Message, Packer};
 pub(crate) use trace::sampled_traceparents;
 
-/// The maximum size of a frame and of a message; a single larger event gets a frame of its own.
-pub const MAX_FRAME_BYTES: usize = 64 * 1_024;
-/// The maximum number of events in a frame. An encoded event takes more than 64 bytes, so a full frame of the smallest
-/// events has about the maximum size, and a frame with more events wasn't produced by this crate. The limit bounds the
-/// memory of a decoded frame: a few hundred bytes per event.
-pub const MAX_FRAME_EVENTS: usize = 1_024;
+/// The maximum size of a frame; a single larger event gets a frame of its own. A frame of this size fits into its row,
+/// which PostgreSQL otherwise cuts into pieces of 2 kB in another table.
+pub const MAX_FRAME_BYTES: usize = 7_900;
+/// The maximum size of a message; a single larger frame gets a message of its own.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1_024;
+/// The maximum number of events in a message. An encoded event takes more than 64 bytes, so a full message of the
+/// smallest events has about the maximum size, and one with more events wasn't produced by this crate. The limit bounds
+/// the memory of a decoded message: a few hundred bytes per event.
+pub const MAX_MESSAGE_EVENTS: usize = 1_024;
 /// The maximum size in bytes of an event's attribute, such as its type or its aggregate. Attributes are copied into a
 /// dead letter, which must fit into a message.
 pub const MAX_ATTRIBUTE_BYTES: usize = 1_024;

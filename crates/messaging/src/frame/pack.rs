@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
-use super::{FramePart, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
+use super::{FramePart, MAX_MESSAGE_BYTES, MAX_MESSAGE_EVENTS};
 
 /// A message to publish: frames of one subject, one after the other.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Packer {
             }
         };
         let open = &mut self.open[index];
-        let full = open.buffer.len() + payload.len() > MAX_FRAME_BYTES || open.events + events > MAX_FRAME_EVENTS;
+        let full = open.buffer.len() + payload.len() > MAX_MESSAGE_BYTES || open.events + events > MAX_MESSAGE_EVENTS;
         if !open.frames.is_empty() && full {
             self.full.push(open.close());
         }

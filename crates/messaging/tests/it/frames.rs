@@ -5,7 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use flotilla_clock::Ids;
 use flotilla_messaging::Event;
-use flotilla_messaging::frame::{self, FrameBuilder, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Message, Packer};
+use flotilla_messaging::frame::{
+    self, FrameBuilder, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGE_EVENTS, Message, Packer,
+};
 use flotilla_proto::cloudevents::v1::cloud_event::Data;
 use flotilla_proto::cloudevents::v1::cloud_event_attribute_value::Attr;
 use flotilla_proto::cloudevents::v1::{CloudEvent, CloudEventBatch};
@@ -117,7 +119,7 @@ proptest! {
         let messages = packer.finish();
         let mut received: Vec<(String, Uuid)> = Vec::new();
         for Message { subject, frames, events, payload } in &messages {
-            prop_assert!(payload.len() <= MAX_FRAME_BYTES || *events == 1);
+            prop_assert!(payload.len() <= MAX_MESSAGE_BYTES || *events == 1);
             let mut rest = payload.clone();
             for part in frames {
                 let frame = rest.split_to(part.bytes);
@@ -155,7 +157,7 @@ fn packed<'a>(payloads: impl IntoIterator<Item = &'a [u8]>) -> Vec<usize> {
 #[test]
 fn a_single_event_beyond_the_limit_goes_alone() {
     let ids = Ids::system();
-    let sent = [10, MAX_FRAME_BYTES + 1, 10].map(|size| event(&ids, KIND, &"x".repeat(size)));
+    let sent = [10, MAX_MESSAGE_BYTES + 1, 10].map(|size| event(&ids, KIND, &"x".repeat(size)));
     let frames = build(&ids, &sent);
     assert_eq!(frames.iter().map(|frame| frame.events).collect::<Vec<_>>(), [1, 1, 1]);
     assert_eq!(packed(frames.iter().map(|frame| frame.payload.as_ref())), [1, 1, 1]);
@@ -196,40 +198,40 @@ fn a_bad_event_leaves_its_frame_mates_intact() {
 }
 
 #[test]
-fn a_frame_of_too_many_events_is_undecodable_as_a_whole() {
+fn a_message_of_too_many_events_is_undecodable_as_a_whole() {
     let empty = [0x0a, 0x00];
-    for (events, wanted) in [(MAX_FRAME_EVENTS + 1, false), (200_000, false), (MAX_FRAME_EVENTS, true)] {
+    for (events, wanted) in [(MAX_MESSAGE_EVENTS + 1, false), (200_000, false), (MAX_MESSAGE_EVENTS, true)] {
         let payload = Bytes::from(empty.repeat(events));
         match frame::decode(SUBJECT, &payload) {
             Ok(parts) => assert!(wanted && parts.len() == events, "{} parts", parts.len()),
             Err(broken) => {
                 assert!(!wanted, "{}", broken.reason);
                 assert_eq!(broken.bytes.as_ptr_range(), payload.as_ptr_range(), "the payload itself, not a copy");
-                assert_eq!(broken.reason, "more than 1024 events in a frame");
+                assert_eq!(broken.reason, "more than 1024 events in a message");
             }
         }
     }
 }
 
 #[test]
-fn several_events_in_more_bytes_than_a_frame_has_are_undecodable_as_a_whole() {
+fn several_events_in_more_bytes_than_a_message_has_are_undecodable_as_a_whole() {
     let ids = Ids::system();
-    let half = encode(&event(&ids, KIND, &"x".repeat(MAX_FRAME_BYTES / 2)));
+    let half = encode(&event(&ids, KIND, &"x".repeat(MAX_MESSAGE_BYTES / 2)));
     let broken = frame::decode(SUBJECT, &Bytes::from(half.repeat(2))).unwrap_err();
-    assert_eq!(broken.reason, "2 events in a frame of more than 65536 bytes");
-    let alone = encode(&event(&ids, KIND, &"x".repeat(MAX_FRAME_BYTES * 2)));
+    assert_eq!(broken.reason, "2 events in a message of more than 65536 bytes");
+    let alone = encode(&event(&ids, KIND, &"x".repeat(MAX_MESSAGE_BYTES * 2)));
     assert_eq!(decode_all(&Bytes::from(alone)).len(), 1, "a single larger event goes alone");
 }
 
 #[test]
-fn a_frame_and_a_message_are_closed_when_they_hold_as_many_events_as_they_may() {
+fn a_frame_and_a_message_are_closed_when_they_are_full() {
     let ids = Ids::system();
     let small = Event { aggregate: String::new(), partition_key: String::new(), ..event(&ids, "k", "") };
-    let frames = build(&ids, &vec![small; MAX_FRAME_EVENTS + 3]);
-    assert!(
-        frames.iter().all(|frame| frame.events < MAX_FRAME_EVENTS),
-        "an event of this crate has more than 64 bytes"
-    );
-    let smallest: [&[u8]; 2 * MAX_FRAME_EVENTS + 3] = [&[0x0a, 0x00]; 2 * MAX_FRAME_EVENTS + 3];
-    assert_eq!(packed(smallest), [MAX_FRAME_EVENTS, MAX_FRAME_EVENTS, 3]);
+    let frames = build(&ids, &vec![small; MAX_MESSAGE_EVENTS + 3]);
+    let (last, full) = frames.split_last().unwrap();
+    assert!(full.iter().all(|frame| frame.payload.len() <= MAX_FRAME_BYTES && frame.events == full[0].events));
+    let fits = MAX_FRAME_BYTES / (full[0].payload.len() / full[0].events);
+    assert_eq!((full[0].events, last.events), (fits, (MAX_MESSAGE_EVENTS + 3) % fits));
+    let smallest: [&[u8]; 2 * MAX_MESSAGE_EVENTS + 3] = [&[0x0a, 0x00]; 2 * MAX_MESSAGE_EVENTS + 3];
+    assert_eq!(packed(smallest), [MAX_MESSAGE_EVENTS, MAX_MESSAGE_EVENTS, 3]);
 }

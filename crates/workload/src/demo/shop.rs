@@ -48,6 +48,8 @@ enum Supply {
 /// A catalogue with stock, and customers with balances.
 pub struct Shop {
     run: String,
+    /// What the id of every product begins with; its rank follows.
+    prefix: String,
     products: usize,
     calls: AtomicU64,
     placed: AtomicU64,
@@ -72,10 +74,21 @@ impl Shop {
         Self::open_with(api, operator, options, seed, Supply::Unlimited).await
     }
 
+    /// A shop of products that exist already, with new customers whose money never runs out: for measurements.
+    ///
+    /// # Errors
+    /// When a call is refused.
+    pub async fn open_existing(api: &Api, operator: &Session, options: &Options, prefix: &str) -> Result<Self> {
+        let run = name_run(1);
+        let customers = sign_up(api, operator, options, &run, Supply::Unlimited).await?;
+        let (prefix, products) = (prefix.to_owned(), options.products.max(1));
+        Ok(Self { run, prefix, products, calls: AtomicU64::new(0), placed: AtomicU64::new(0), customers })
+    }
+
     async fn open_with(api: &Api, operator: &Session, options: &Options, seed: u64, supply: Supply) -> Result<Self> {
         let uneven = supply == Supply::Uneven;
-        let stamp = time::OffsetDateTime::now_utc().unix_timestamp();
-        let run = format!("{seed}-{stamp}");
+        let run = name_run(seed);
+        let prefix = format!("demo-{run}-");
         let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
         let currency = Currency::parse("USD").context("the currency USD exists")?;
         let products: Vec<_> = (0..options.products.max(1))
@@ -86,7 +99,7 @@ impl Shop {
             })
             .collect();
         stream::iter(products.iter().map(|(rank, price, units)| {
-            let id = product_id(&run, *rank);
+            let id = format!("{prefix}{rank}");
             let key = format!("opening-{id}");
             async move {
                 let name = format!("{} {} no. {rank}", MANNERS[rank % MANNERS.len()], KINDS[rank % KINDS.len()]);
@@ -99,21 +112,9 @@ impl Shop {
         .await
         .context("can't import the catalogue")?;
 
-        let run_name = &run;
-        let customers = stream::iter((0..options.customers.max(1)).map(|number| async move {
-            let email = format!("customer-{number}-{run_name}@example.com");
-            let session =
-                api.sign_up(&email, &format!("Customer {number}"), &format!("secret-{run_name}-{number}")).await?;
-            let minor = if uneven && number % POOR == 2 { 50_000 } else { 1_000_000_000_000 };
-            let key = format!("opening-{}", session.user_id());
-            operator.top_up(session.user_id(), Amount { minor, currency }.into(), &key).await?;
-            anyhow::Ok(session)
-        }))
-        .buffered(SIGN_UPS)
-        .try_collect()
-        .await
-        .context("can't create a customer")?;
-        Ok(Self { run, products: products.len(), calls: AtomicU64::new(0), placed: AtomicU64::new(0), customers })
+        let customers = sign_up(api, operator, options, &run, supply).await?;
+        let products = products.len();
+        Ok(Self { run, prefix, products, calls: AtomicU64::new(0), placed: AtomicU64::new(0), customers })
     }
 
     /// Places one basket's order and returns its resource name.
@@ -122,7 +123,7 @@ impl Shop {
     /// When it is refused, or nobody answers.
     pub async fn place(&self, number: usize, basket: Basket) -> Result<String> {
         let customer = &self.customers[basket.customer % self.customers.len()];
-        let lines = basket.lines.iter().map(|(rank, quantity)| (product_id(&self.run, *rank), *quantity)).collect();
+        let lines = basket.lines.iter().map(|(rank, quantity)| (self.product(*rank), *quantity)).collect();
         let order = customer.place_order(lines, &format!("order-{}-{number}", self.run)).await?;
         self.placed.fetch_add(1, Ordering::Relaxed);
         Ok(order.name)
@@ -145,7 +146,19 @@ impl Shop {
     pub fn two_lines(&self, number: usize) -> [(String, i64); 2] {
         let first = number.wrapping_mul(31) % self.products;
         let second = (first + 1 + number % self.products.saturating_sub(1).max(1)) % self.products;
-        [(product_id(&self.run, first), 1), (product_id(&self.run, second), 1)]
+        [(self.product(first), 1), (self.product(second), 1)]
+    }
+
+    /// The number of products.
+    #[must_use]
+    pub fn products(&self) -> usize {
+        self.products
+    }
+
+    /// The id of a product by its rank.
+    #[must_use]
+    pub fn product(&self, rank: usize) -> String {
+        format!("{}{rank}", self.prefix)
     }
 
     /// A customer by its index.
@@ -155,6 +168,25 @@ impl Shop {
     }
 }
 
-fn product_id(run: &str, rank: usize) -> String {
-    format!("demo-{run}-{rank}")
+/// A name that no other run has.
+fn name_run(seed: u64) -> String {
+    format!("{seed}-{}", time::OffsetDateTime::now_utc().unix_timestamp())
+}
+
+/// Creates the customers of a run and gives them money.
+async fn sign_up(api: &Api, operator: &Session, options: &Options, run: &str, supply: Supply) -> Result<Vec<Session>> {
+    let currency = Currency::parse("USD").context("the currency USD exists")?;
+    stream::iter((0..options.customers.max(1)).map(|number| async move {
+        let email = format!("customer-{number}-{run}@example.com");
+        let session = api.sign_up(&email, &format!("Customer {number}"), &format!("secret-{run}-{number}")).await?;
+        let is_poor = supply == Supply::Uneven && number % POOR == 2;
+        let minor = if is_poor { 50_000 } else { 1_000_000_000_000 };
+        let key = format!("opening-{}", session.user_id());
+        operator.top_up(session.user_id(), Amount { minor, currency }.into(), &key).await?;
+        anyhow::Ok(session)
+    }))
+    .buffered(SIGN_UPS)
+    .try_collect()
+    .await
+    .context("can't create a customer")
 }

@@ -24,15 +24,20 @@ pub struct Baseline {
     pub folder: PathBuf,
 }
 
+/// `pgbench`, ready to be run as often as wanted.
+pub(super) struct Pgbench {
+    config: Config,
+    command: Command,
+}
+
 impl Baseline {
-    /// Measures transactions per second.
+    /// Writes the script and puts the command together.
     ///
     /// # Errors
-    /// When pgbench can't be run, or settings of the server would make the comparison unfair.
-    pub async fn measure(self, duration: Duration) -> Result<f64> {
+    /// When the address isn't valid, or the script can't be written.
+    pub(super) fn pgbench(self, duration: Duration) -> Result<Pgbench> {
         let Self { postgres_url, pgbench: mut command, folder } = self;
-        let mut config: Config = postgres_url.parse()?;
-        prepare(&mut config).await?;
+        let config: Config = postgres_url.parse()?;
         let host = match config.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
             _ => bail!("the address of PostgreSQL isn't a TCP address"),
@@ -46,7 +51,18 @@ impl Baseline {
         if let Some(password) = config.get_password() {
             command.env("PGPASSWORD", std::str::from_utf8(password)?);
         }
-        let output = command.output().await.context("can't start pgbench")?;
+        Ok(Pgbench { config, command })
+    }
+}
+
+impl Pgbench {
+    /// Measures transactions per second, on new tables.
+    ///
+    /// # Errors
+    /// When pgbench can't be run, or settings of the server would make the comparison unfair.
+    pub(super) async fn measure(&mut self) -> Result<f64> {
+        prepare(&mut self.config.clone()).await?;
+        let output = self.command.output().await.context("can't start pgbench")?;
         let text = String::from_utf8_lossy(&output.stdout);
         let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
         rate.with_context(|| format!("pgbench failed: {text}{}", String::from_utf8_lossy(&output.stderr)))

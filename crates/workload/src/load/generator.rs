@@ -1,4 +1,4 @@
-//! The load generator: orders of two lines over the gateway's gRPC.
+//! The load generator: orders over the gateway's gRPC.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use tokio::{task::JoinSet, time::Instant};
 use tonic::Request;
 
+use super::offered::Offered;
 use crate::{demo::Shop, fleet::Fleet};
 
 /// Connections to the gateway.
@@ -39,12 +40,18 @@ pub struct Accepted {
 ///
 /// # Errors
 /// When the gateway can't be reached, or most orders are refused.
-pub async fn run(fleet: &Fleet, shop: &Arc<Shop>, offer: Offer, duration: Duration) -> Result<Accepted> {
+pub async fn run(
+    fleet: &Fleet,
+    shop: &Arc<Shop>,
+    offered: &Offered,
+    offer: Offer,
+    duration: Duration,
+) -> Result<Accepted> {
     let channel = |_| flotilla_rpc::channel(&fleet.gateway_url, &fleet.client);
     let channels = (0..CONNECTIONS).map(channel).collect::<Result<Vec<_>, _>>();
     let clients: Vec<_> =
         channels.context("invalid address of the gateway")?.into_iter().map(OrderServiceClient::new).collect();
-    let run = Run { shop: Arc::clone(shop), clients, stamp: shop.stamp() };
+    let run = Run { shop: Arc::clone(shop), offered: offered.clone(), clients, stamp: shop.stamp() };
     let mut tally = Tally { latencies: Histogram::new(3)?, refused: 0, last_error: String::new() };
     match offer {
         Offer::PerSecond(rate) => run.open_loop(rate, duration, &mut tally).await,
@@ -55,6 +62,7 @@ pub async fn run(fleet: &Fleet, shop: &Arc<Shop>, offer: Offer, duration: Durati
 
 struct Run {
     shop: Arc<Shop>,
+    offered: Offered,
     clients: Vec<OrderServiceClient<Channel>>,
     stamp: u64,
 }
@@ -113,11 +121,10 @@ impl Run {
     ) -> impl Future<Output = Result<Duration, tonic::Status>> + Send + 'static {
         let mut client = self.clients[number % self.clients.len()].clone();
         let session = self.shop.customer(number);
-        let lines = self.shop.two_lines(number);
-        let lines =
-            lines.map(|(product, quantity)| PlaceOrderLine { product: format!("products/{product}"), quantity });
+        let line = |rank| PlaceOrderLine { product: format!("products/{}", self.shop.product(rank)), quantity: 1 };
+        let lines = self.offered.basket(number, self.shop.products()).into_iter().map(line).collect();
         let request_id = format!("load-{}-{number}", self.stamp);
-        let mut request = Request::new(PlaceOrderRequest { lines: lines.into(), expected_total: None, request_id });
+        let mut request = Request::new(PlaceOrderRequest { lines, expected_total: None, request_id });
         request.set_timeout(DEADLINE);
         request.metadata_mut().insert("authorization", session.authorization());
         async move {

@@ -1,7 +1,7 @@
 //! Measures only orders, at full load or at a given rate, and prints one line of JSON, which
 //! `scripts/test/bench-telemetry.sh` and `scripts/test/bench-one-process.sh` compare.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Bench, generator::Offer};
+use super::{Options, bench::Bench, counts, generator::Offer, print};
 use crate::fleet::Fleet;
 
 /// The scrape interval, shorter than usual, so that the cost shows.
@@ -34,24 +34,30 @@ struct Line {
     p99_ms: f64,
     /// Proportional memory of the services at the end, in MiB.
     services_mib: f64,
+    /// What an order costs the databases.
+    #[serde(flatten)]
+    counts: counts::Counts,
 }
 
 /// KiB in a MiB.
 const KIB: f64 = 1_024.0;
 
-/// Warms up, measures, and prints.
+/// Warms up, measures, and prints. Exit code 1 when a count exceeds its limit.
 ///
 /// # Errors
 /// When orders don't end.
-pub(super) async fn run(bench: &Bench<'_>, offer: Offer, seconds: Duration, scrape: bool) -> Result<()> {
+pub(super) async fn run(bench: &Bench<'_>, options: &Options) -> Result<ExitCode> {
+    let offer = options.rate.map_or(Offer::InFlight(options.in_flight), Offer::PerSecond);
     let mut progress = Progress::new();
     progress.show("warming up");
-    bench.measure(offer, seconds / 2).await?;
+    bench.measure(offer, options.duration() / 2).await?;
+    counts::until_published().await;
     let stop = CancellationToken::new();
-    let scraper = scrape.then(|| AbortOnDropHandle::new(scraper(bench.fleet, stop.clone())));
+    let scraper = options.scrape.then(|| AbortOnDropHandle::new(scraper(bench.fleet, stop.clone())));
     progress.show("measuring");
-    let measured = bench.measure(offer, seconds).await?;
+    let full = bench.measure_counted(offer, options.duration()).await?;
     progress.clear();
+    let measured = &full.measured;
     stop.cancel();
     if let Some(scraper) = scraper {
         scraper.await?;
@@ -68,9 +74,11 @@ pub(super) async fn run(bench: &Bench<'_>, offer: Offer, seconds: Duration, scra
         foreign_percent: measured.usage.foreign_percent,
         p99_ms: measured.outcomes.latency_ms[2],
         services_mib: measured.usage.services().proportional as f64 / KIB,
+        counts: full.counts.clone(),
     };
+    let exceeded = print::exceeded(&options.limits, &full.counts);
     println!("{}", serde_json::to_string(&line)?);
-    Ok(())
+    Ok(if exceeded { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Scrapes every service's metrics once a second, like Prometheus.

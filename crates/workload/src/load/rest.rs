@@ -9,6 +9,7 @@ use http::{Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde_json::json;
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
 
@@ -17,6 +18,7 @@ use crate::{demo::Shop, fleet::Fleet};
 const CONNECTIONS: usize = 32;
 
 /// The results.
+#[derive(Serialize)]
 pub struct Rest {
     /// Accepted orders per second.
     pub per_second: f64,

@@ -37,6 +37,12 @@ impl Snapshot {
         Self { processes, machine: flotilla_process::machine_ticks() }
     }
 
+    /// The usage up to now: memory, and CPU time since each process began, for one order.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.since(self, 1)
+    }
+
     /// The usage since an earlier snapshot, for so many orders.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "ticks and orders stay far below 2^52")]

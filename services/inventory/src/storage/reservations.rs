@@ -2,10 +2,9 @@
 //! has.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use flotilla_postgres::{Error, ErrorKind, Row, Tx};
+use flotilla_postgres::{Error, ErrorKind, Row, Tx, array_literal};
 use futures::future::{try_join, try_join3};
 use uuid::Uuid;
 
@@ -131,28 +130,16 @@ impl Columns {
     fn push(&mut self, reservation: &Reservation) {
         self.orders.push(reservation.order);
         self.states.push(state_name(&reservation.state));
-        self.products.push(array(reservation.lines.products()));
-        self.quantities.push(array(reservation.lines.iter().map(|(_, quantity)| quantity)));
+        self.products.push(array_literal(reservation.lines.products()));
+        self.quantities.push(array_literal(reservation.lines.iter().map(|(_, quantity)| quantity)));
         let (rejection, short) = match &reservation.state {
-            State::Rejected { rejection, products } => (rejection_name(*rejection), Some(array(products))),
+            State::Rejected { rejection, products } => (rejection_name(*rejection), Some(array_literal(products))),
             _ => (None, None),
         };
         self.rejections.push(rejection);
         self.short.push(short);
         self.expiries.push(reservation.expires_at);
     }
-}
-
-/// An array literal. Numbers and product ids need no escapes; the quotes keep a product called `null` from being none.
-fn array(items: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
-    let mut literal = String::from("{");
-    for item in items {
-        let comma = if literal.len() > 1 { "," } else { "" };
-        // Writing to a String can't fail.
-        let _ = write!(literal, "{comma}\"{item}\"");
-    }
-    literal.push('}');
-    literal
 }
 
 fn state_name(state: &State) -> &'static str {
@@ -211,16 +198,4 @@ fn product_id(id: &str) -> Result<ProductId, Error> {
 
 fn broken(what: &str) -> Error {
     Error::new(ErrorKind::Other, format!("a row of reservations or stock makes no sense: {what}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn array_literals_quote_their_items() {
-        assert_eq!(array(["null", "a-b"]), r#"{"null","a-b"}"#);
-        assert_eq!(array([1, 2]), r#"{"1","2"}"#);
-        assert_eq!(array(Vec::<&str>::new()), "{}");
-    }
 }

@@ -80,6 +80,8 @@ impl Recorder {
         let customers: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
         let customers: Vec<Uuid> = customers.into_iter().collect();
         let events: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.event).collect();
+        // First, so that what is read next includes what others have committed, and so that everybody locks in one order.
+        storage::lock_feeds(tx, &customers).await?;
         let muted = async { storage::muted(tx, &customers).await.map_err(HandlerError::from) };
         let known = async { storage::known(tx, &events).await.map_err(HandlerError::from) };
         let (muted, known, mut deliveries) =

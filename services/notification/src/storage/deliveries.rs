@@ -1,6 +1,6 @@
 //! Deliveries: recorded in batches with one statement, read by their owner under row-level security.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
 
 use flotilla_listing::{Page, Select};
@@ -8,7 +8,7 @@ use flotilla_postgres::{Error, ErrorKind, Pool, Row, Tx};
 use flotilla_service::list;
 use uuid::Uuid;
 
-use crate::domain::batch::Shares;
+use crate::domain::batch::places;
 use crate::domain::notice::{Kind, Notice};
 use crate::domain::resume::Position;
 
@@ -54,7 +54,16 @@ pub async fn known(tx: &Tx, events: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
     rows.iter().map(|row| row.get("event_id")).collect()
 }
 
-/// Records deliveries and returns the sequence of each, in the same order. None of the events may have one yet.
+/// Locks the feeds of customers until the transaction ends: nobody else records deliveries there meanwhile.
+///
+/// # Errors
+/// The database's error.
+pub async fn lock_feeds(tx: &Tx, customers: &[Uuid]) -> Result<(), Error> {
+    tx.execute(include_str!("../../queries/lock_feeds.sql"), &[&customers]).await.map(drop)
+}
+
+/// Records deliveries and returns the sequence of each, in the same order. The feeds must be [locked](lock_feeds), and
+/// none of the events may have a delivery yet.
 ///
 /// # Errors
 /// The database's error; [`ErrorKind::Conflict`] if another transaction has recorded one of the events meanwhile.
@@ -63,8 +72,8 @@ pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error>
         return Ok(Vec::new());
     }
     let customers: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.notice.customer).collect();
-    let Shares { counts, later } = Shares::of(&customers);
-    let (owners, counts): (Vec<Uuid>, Vec<i64>) = counts.into_iter().unzip();
+    let places = places(&customers);
+    let owners: Vec<Uuid> = customers.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let ids: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.id).collect();
     let events: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.event).collect();
     let kinds: Vec<&str> = deliveries.iter().map(|delivery| delivery.notice.kind.as_str()).collect();
@@ -73,7 +82,7 @@ pub async fn record(tx: &Tx, deliveries: &[Delivery]) -> Result<Vec<i64>, Error>
     let rows = tx
         .query(
             include_str!("../../queries/record.sql"),
-            &[&owners, &counts, &ids, &customers, &later, &events, &kinds, &orders, &texts],
+            &[&owners, &ids, &customers, &places, &events, &kinds, &orders, &texts],
         )
         .await
         .map_err(|error| match error.constraint() {

@@ -8,6 +8,7 @@ mod preferences;
 mod privacy;
 mod recording;
 mod restored;
+mod rolling_upgrade;
 mod single_notice;
 mod subscription;
 mod world;

@@ -35,7 +35,7 @@ async fn the_role_behind_customers_calls_sees_only_the_callers_rows_and_writes_n
     assert_eq!(user.query_as(ada, all, &[]).await.unwrap().len(), 1);
     assert_eq!(user.query_as(bob, all, &[]).await.unwrap().len(), 2);
     assert_eq!(user.query(all, &[]).await.unwrap().len(), 0, "without a caller there is nothing to see");
-    for denied in ["DELETE FROM deliveries", "UPDATE deliveries SET body = ''", "SELECT 1 FROM feeds"] {
+    for denied in ["DELETE FROM deliveries", "UPDATE deliveries SET body = ''", "SELECT lock_feeds('{}')"] {
         let error = user.query_as(ada, denied, &[]).await.unwrap_err();
         assert_eq!(error.sql_state(), Some("42501"), "{denied}");
     }

@@ -143,9 +143,6 @@ impl World {
                 HAVING min(sequence) <> 1 OR max(sequence) <> count(*)
             ) AS gaps";
         assert_eq!(self.database.value::<i64>(sql, &[]).await, 0, "sequences have gaps");
-        let sql = "SELECT count(*) FROM feeds f WHERE last_sequence <>
-                   (SELECT max(sequence) FROM deliveries d WHERE d.customer_id = f.customer_id)";
-        assert_eq!(self.database.value::<i64>(sql, &[]).await, 0, "feeds run ahead of their deliveries");
     }
 }
 

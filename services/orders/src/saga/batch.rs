@@ -129,7 +129,7 @@ impl<'a> Batch<'a> {
         events
     }
 
-    /// Writes sagas, orders and journal.
+    /// Writes the sagas that have changed or have new journal entries, and the orders that have ended.
     ///
     /// # Errors
     /// The statements' errors.
@@ -137,12 +137,12 @@ impl<'a> Batch<'a> {
         let mut changes: Vec<Change<'_>> = self
             .entries
             .values()
-            .filter(|entry| entry.dirty)
-            .map(|entry| Change { row: &entry.row, sent_id: entry.sent_id, moved: entry.moved })
+            .map(|entry| (entry, self.journal.of(entry.row.order_id)))
+            .filter(|(entry, journal)| entry.dirty || journal.is_some())
+            .map(|(entry, journal)| Change { row: &entry.row, sent_id: entry.sent_id, moved: entry.moved, journal })
             .collect();
         changes.sort_by_key(|change| change.row.order_id);
-        futures::try_join!(sagas::write(tx, &changes), self.journal.append(tx))?;
-        Ok(())
+        sagas::write(tx, &changes).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! The tables of orders: `orders`, `order_lines`, `sagas`, `saga_journal`, `catalogue`.
+//! The tables of orders: `orders`, `sagas`, `catalogue`. Lines are columns of an order, the journal is one of a saga; the views
+//! `order_lines` and `saga_journal` show both as rows.
 //!
 //! Every write is one statement for a whole batch, with `unnest`; independent statements of a transaction share a round
 //! trip. Rows are locked in the order of their ids.
@@ -21,9 +22,7 @@ mod sql {
     statements! {
         PLAN_BY_INDEX = "plan_by_index";
         INSERT_ORDERS = "insert_orders";
-        INSERT_LINES = "insert_lines";
         INSERT_SAGAS = "insert_sagas";
-        INSERT_JOURNAL = "insert_journal";
         ORDERS_BY_KEY = "orders_by_key";
         GET_ORDER = "get_order";
         VERSIONS = "versions";

@@ -26,13 +26,10 @@ pub enum Scope {
     All,
 }
 
-/// The columns and joins of a list; the lines of one order are few and stored together.
+/// The columns of a list.
 const COLUMNS: &str = "o.id, o.customer_id, o.state, o.reason, o.currency, o.total_minor, o.version, o.created_at, \
-    o.ended_at, l.product_ids, l.quantities, l.unit_prices";
-const FROM: &str = "current_orders AS o CROSS JOIN LATERAL ( \
-    SELECT array_agg(product_id ORDER BY product_id) AS product_ids, array_agg(quantity ORDER BY product_id) AS quantities, \
-        array_agg(unit_price_minor ORDER BY product_id) AS unit_prices \
-    FROM order_lines WHERE order_id = o.id) AS l";
+    o.ended_at, o.product_ids, o.quantities, o.unit_prices";
+const FROM: &str = "current_orders AS o";
 const ALL: Select = Select { columns: COLUMNS, from: FROM, given: "true" };
 const OF_CUSTOMER: Select = Select { columns: COLUMNS, from: FROM, given: "o.customer_id = $1::uuid" };
 

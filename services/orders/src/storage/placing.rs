@@ -1,16 +1,16 @@
-//! Writes accepted orders: a batch in one transaction, each order with its lines, saga and journal.
+//! Writes accepted orders: a batch in one transaction, each order with its lines in one row, its saga with the journal in another.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use flotilla_postgres::{Error, Tx};
+use flotilla_postgres::{Error, Tx, array_literal};
 use uuid::Uuid;
 
-use super::{orders::by_keys_within, sql, unreadable};
+use super::{journal::Journal, orders::by_keys_within, sql, unreadable};
 use crate::domain::{
     idempotency::{Fingerprint, Key},
     order::Order,
-    pricing::Priced,
+    pricing::{Priced, PricedLine},
 };
 
 /// An order that may win its key.
@@ -28,7 +28,7 @@ pub struct Candidate<'a> {
     pub priced: &'a Priced,
 }
 
-/// Inserts the candidates whose keys are free and returns when each was accepted. Waits for a key that a concurrent
+/// Inserts the candidates whose keys are free, with their lines, and returns when each was accepted. Waits for a key that a concurrent
 /// transaction is inserting. Candidates must be sorted by key.
 ///
 /// # Errors
@@ -40,38 +40,33 @@ pub async fn insert_orders(tx: &Tx, candidates: &[Candidate<'_>]) -> Result<Hash
     let hashes: Vec<&[u8]> = candidates.iter().map(|candidate| candidate.fingerprint.as_slice()).collect();
     let currencies: Vec<&str> = candidates.iter().map(|candidate| candidate.priced.total.currency.code()).collect();
     let totals: Vec<i64> = candidates.iter().map(|candidate| candidate.priced.total.minor).collect();
-    let rows = tx.query(sql::INSERT_ORDERS, &[&ids, &customers, &requests, &hashes, &currencies, &totals]).await?;
+    let lines = |literal: fn(&[PricedLine]) -> String| -> Vec<String> {
+        candidates.iter().map(|candidate| literal(&candidate.priced.lines)).collect()
+    };
+    let products = lines(|lines| array_literal(lines.iter().map(|line| &line.product_id)));
+    let quantities = lines(|lines| array_literal(lines.iter().map(|line| line.quantity)));
+    let prices = lines(|lines| array_literal(lines.iter().map(|line| line.unit_price_minor)));
+    let rows = tx
+        .query(
+            sql::INSERT_ORDERS,
+            &[&ids, &customers, &requests, &hashes, &currencies, &totals, &products, &quantities, &prices],
+        )
+        .await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
-/// Inserts the lines of the orders that won.
+/// Inserts the sagas of the orders that won, with the first entries of their journals.
 ///
 /// # Errors
 /// The statement's error.
-pub async fn insert_lines(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Error> {
-    if winners.is_empty() {
-        return Ok(());
-    }
-    let lines = || winners.iter().flat_map(|winner| winner.priced.lines.iter().map(|line| (winner.id, line)));
-    let orders: Vec<Uuid> = lines().map(|(id, _)| id).collect();
-    let products: Vec<&str> = lines().map(|(_, line)| line.product_id.as_str()).collect();
-    let quantities: Vec<i64> = lines().map(|(_, line)| line.quantity).collect();
-    let prices: Vec<i64> = lines().map(|(_, line)| line.unit_price_minor).collect();
-    tx.execute(sql::INSERT_LINES, &[&orders, &products, &quantities, &prices]).await?;
-    Ok(())
-}
-
-/// Inserts the sagas of the orders that won.
-///
-/// # Errors
-/// The statement's error.
-pub async fn insert_sagas(tx: &Tx, winners: &[&Candidate<'_>]) -> Result<(), Error> {
+pub async fn insert_sagas(tx: &Tx, winners: &[&Candidate<'_>], journal: &Journal) -> Result<(), Error> {
     if winners.is_empty() {
         return Ok(());
     }
     let orders: Vec<Uuid> = winners.iter().map(|winner| winner.id).collect();
     let commands: Vec<Uuid> = winners.iter().map(|winner| winner.command_id).collect();
-    tx.execute(sql::INSERT_SAGAS, &[&orders, &commands]).await?;
+    let journals: Vec<&[u8]> = winners.iter().map(|winner| journal.of(winner.id).unwrap_or_default()).collect();
+    tx.execute(sql::INSERT_SAGAS, &[&orders, &commands, &journals]).await?;
     Ok(())
 }
 

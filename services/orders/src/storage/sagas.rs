@@ -63,6 +63,8 @@ pub struct Change<'a> {
     pub sent_id: Option<Uuid>,
     /// Whether the order's state has changed.
     pub moved: bool,
+    /// The entries to append to the journal.
+    pub journal: Option<&'a [u8]>,
 }
 
 /// Makes this transaction's statements use indexes, whatever the statistics are.
@@ -120,7 +122,7 @@ pub async fn start_clocks(tx: &Tx, waits: &[(Uuid, Duration)]) -> Result<(), Err
     Ok(())
 }
 
-/// Updates the sagas, and the orders that have ended.
+/// Updates the sagas with their journals, and the orders that have ended.
 ///
 /// # Errors
 /// The statements' errors.
@@ -139,6 +141,7 @@ async fn write_sagas(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
     let words: Vec<StoredState<'static>> = pick(changes, |row| row.state.stored());
     let word = |part: fn(&StoredState<'static>) -> Option<&'static str>| words.iter().map(part).collect::<Vec<_>>();
     let sent: Vec<Option<Uuid>> = changes.iter().map(|change| change.sent_id).collect();
+    let journals: Vec<Option<&[u8]>> = changes.iter().map(|change| change.journal).collect();
     tx.execute(
         sql::UPDATE_SAGAS,
         &[
@@ -156,6 +159,7 @@ async fn write_sagas(tx: &Tx, changes: &[Change<'_>]) -> Result<(), Error> {
             &pick(changes, |row| row.payment.map(|sent| sent.id)),
             &pick(changes, |row| row.attempt),
             &sent,
+            &journals,
         ],
     )
     .await?;

@@ -15,6 +15,7 @@ mod paused;
 mod placing;
 mod pricing;
 mod resending;
+mod rolling_upgrade;
 mod saga;
 mod visibility;
 mod watching;

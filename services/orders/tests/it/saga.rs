@@ -126,7 +126,7 @@ async fn a_reply_that_comes_twice_is_applied_once() {
 }
 
 #[tokio::test]
-async fn many_replies_in_one_frame_move_many_orders_in_few_transactions() {
+async fn many_replies_in_a_message_move_many_orders_in_few_transactions() {
     let world = World::start().await;
     let mut orders = vec![];
     for _ in 0..40 {
@@ -138,7 +138,7 @@ async fn many_replies_in_one_frame_move_many_orders_in_few_transactions() {
         world.others.wait_for(*order, "ChargePayment").await;
     }
     let transactions: i64 = world.database.value("SELECT count(DISTINCT sent_xid::text) FROM sagas", &[]).await;
-    assert_eq!(transactions, 1);
+    assert!(transactions <= 3, "{transactions} transactions for 40 replies in a few frames");
     let charges: Vec<_> = orders.iter().map(|order| world.others.charged(*order)).collect();
     world.others.publish(&charges).await;
     for order in &orders {

@@ -85,7 +85,12 @@ async fn row_level_security_binds_the_user_role_even_without_a_filter() {
     let registry = flotilla_telemetry::Registry::new();
     let settings = world.database.settings();
     let pool = flotilla_postgres::Pool::connect("user", &settings.user_url, &settings, &registry).unwrap();
-    for sql in ["SELECT id FROM orders", "SELECT id FROM current_orders", "SELECT order_id FROM sagas"] {
+    for sql in [
+        "SELECT id FROM orders",
+        "SELECT id FROM current_orders",
+        "SELECT order_id FROM sagas",
+        "SELECT order_id FROM order_lines",
+    ] {
         assert_eq!(pool.query_as(world.customer, sql, &[]).await.unwrap().len(), 1, "{sql}");
         assert_eq!(pool.query_as(world.ids.next(), sql, &[]).await.unwrap().len(), 0, "{sql}");
     }
@@ -93,7 +98,9 @@ async fn row_level_security_binds_the_user_role_even_without_a_filter() {
     assert_eq!(pool.query("SELECT * FROM order_lines", &[]).await.unwrap().len(), 0);
     let write = pool.query_as(world.customer, "UPDATE orders SET version = 9 WHERE id = $1", &[&order]).await;
     assert_eq!(write.unwrap_err().sql_state(), Some("42501"));
-    assert!(pool.query("SELECT * FROM sagas", &[]).await.is_err());
+    for hidden in ["SELECT * FROM sagas", "SELECT * FROM saga_journal"] {
+        assert!(pool.query(hidden, &[]).await.is_err(), "{hidden}");
+    }
     world.stop().await;
 }
 

@@ -38,12 +38,12 @@ static POSTINGS: Schema = Schema {
     fields: &[
         Field::choice(
             "kind",
-            "t.kind",
+            "p.kind",
             "TRANSFER_KIND_",
             &[("TOP_UP", "top_up"), ("CHARGE", "charge"), ("REFUND", "refund")],
         ),
         Field::money("amount", "p.amount_minor", "p.currency").sortable(),
-        Field::uuid_name("order", "t.order_id", "orders"),
+        Field::uuid_name("order", "p.order_id", "orders"),
         Field::timestamp("create_time", "p.created_at").sortable(),
     ],
     order: "name desc",

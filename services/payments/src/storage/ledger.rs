@@ -7,13 +7,13 @@ use futures::try_join;
 use uuid::Uuid;
 
 use super::{kind_text, parse_currency, unknown};
-use crate::domain::{Account, Charge, ChargeState, Entries, TopUp, Transfer};
+use crate::domain::{Account, Charge, ChargeState, Entries, Posting, TopUp, Transfer, TransferKind};
 
 const LOCK_ACCOUNTS: &str = include_str!("../../queries/lock_accounts.sql");
 const LOCK_CHARGES: &str = include_str!("../../queries/lock_charges.sql");
 const FIND_TOP_UPS: &str = include_str!("../../queries/find_top_ups.sql");
 const WRITE_BALANCES: &str = include_str!("../../queries/write_balances.sql");
-const INSERT_TRANSFERS: &str = include_str!("../../queries/insert_transfers.sql");
+const INSERT_TOP_UPS: &str = include_str!("../../queries/insert_top_ups.sql");
 const INSERT_POSTINGS: &str = include_str!("../../queries/insert_postings.sql");
 const INSERT_CHARGES: &str = include_str!("../../queries/insert_charges.sql");
 const REFUND_CHARGES: &str = include_str!("../../queries/refund_charges.sql");
@@ -42,7 +42,7 @@ pub async fn find_top_ups(tx: &Tx, customers: &[Uuid], request_ids: &[&str]) -> 
 pub async fn write(tx: &Tx, entries: &Entries) -> Result<(), Error> {
     try_join!(
         write_balances(tx, &entries.balances),
-        insert_transfers(tx, &entries.transfers),
+        insert_top_ups(tx, &entries.transfers),
         insert_postings(tx, &entries.transfers),
         insert_charges(tx, &entries.opened),
         refund_charges(tx, &entries.changed),
@@ -59,18 +59,18 @@ async fn write_balances(tx: &Tx, balances: &[(Uuid, i64)]) -> Result<(), Error> 
     Ok(())
 }
 
-async fn insert_transfers(tx: &Tx, transfers: &[Transfer]) -> Result<(), Error> {
-    if transfers.is_empty() {
+/// The other kinds of transfers are recorded by the rows of their charges.
+async fn insert_top_ups(tx: &Tx, transfers: &[Transfer]) -> Result<(), Error> {
+    let top_ups: Vec<&Transfer> = transfers.iter().filter(|transfer| transfer.kind == TransferKind::TopUp).collect();
+    if top_ups.is_empty() {
         return Ok(());
     }
-    let ids = column(transfers, |transfer| transfer.id);
-    let kinds = column(transfers, |transfer| kind_text(transfer.kind));
-    let orders = column(transfers, |transfer| transfer.order);
-    let requests = column(transfers, |transfer| transfer.request_id.as_deref());
-    let customers = column(transfers, |transfer| transfer.customer);
-    let minors = column(transfers, |transfer| transfer.amount.minor);
-    let currencies = column(transfers, |transfer| transfer.amount.currency.code());
-    tx.execute(INSERT_TRANSFERS, &[&ids, &kinds, &orders, &requests, &customers, &minors, &currencies]).await?;
+    let ids = column(&top_ups, |transfer| transfer.id);
+    let requests = column(&top_ups, |transfer| transfer.request_id.as_deref());
+    let customers = column(&top_ups, |transfer| transfer.customer);
+    let minors = column(&top_ups, |transfer| transfer.amount.minor);
+    let currencies = column(&top_ups, |transfer| transfer.amount.currency.code());
+    tx.execute(INSERT_TOP_UPS, &[&ids, &requests, &customers, &minors, &currencies]).await?;
     Ok(())
 }
 
@@ -78,13 +78,16 @@ async fn insert_postings(tx: &Tx, transfers: &[Transfer]) -> Result<(), Error> {
     if transfers.is_empty() {
         return Ok(());
     }
-    let postings: Vec<_> = transfers.iter().flat_map(Transfer::postings).collect();
-    let accounts = column(&postings, |posting| posting.account.to_string());
-    let transfers = column(&postings, |posting| posting.transfer);
-    let customers = column(&postings, |posting| posting.account.customer());
-    let minors = column(&postings, |posting| posting.amount_minor);
-    let currencies = column(&postings, |posting| posting.currency.code());
-    tx.execute(INSERT_POSTINGS, &[&accounts, &transfers, &customers, &minors, &currencies]).await?;
+    let postings: Vec<(&Transfer, Posting)> =
+        transfers.iter().flat_map(|transfer| transfer.postings().map(|posting| (transfer, posting))).collect();
+    let accounts = column(&postings, |(_, posting)| posting.account.to_string());
+    let ids = column(&postings, |(transfer, _)| transfer.id);
+    let customers = column(&postings, |(_, posting)| posting.account.customer());
+    let minors = column(&postings, |(_, posting)| posting.amount_minor);
+    let currencies = column(&postings, |(_, posting)| posting.currency.code());
+    let kinds = column(&postings, |(transfer, _)| kind_text(transfer.kind));
+    let orders = column(&postings, |(transfer, _)| transfer.order);
+    tx.execute(INSERT_POSTINGS, &[&accounts, &ids, &customers, &minors, &currencies, &kinds, &orders]).await?;
     Ok(())
 }
 

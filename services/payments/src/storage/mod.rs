@@ -1,4 +1,5 @@
-//! The tables `accounts`, `transfers`, `postings` and `charges`.
+//! The tables `accounts`, `charges`, `transfer_rows` and `postings`. A charge's row records its transfers; the view `transfers`
+//! shows them and top-ups.
 //!
 //! A batch locks its rows in sorted order, is decided in `domain/`, and is written with one statement per table, all
 //! sent together. Customers read with the user role under row-level security.

@@ -14,8 +14,8 @@ use crate::domain::TransferKind;
 const EXISTS: &str = include_str!("../../queries/get_account.sql");
 /// The postings of a customer's account, one for each transfer.
 const POSTINGS: Select = Select {
-    columns: "p.transfer_id, p.amount_minor, p.currency, p.created_at, t.kind, t.order_id",
-    from: "postings AS p JOIN transfers AS t ON t.id = p.transfer_id",
+    columns: "p.transfer_id, p.amount_minor, p.currency, p.created_at, p.kind, p.order_id",
+    from: "statement_lines AS p",
     given: "p.account = 'customer:' || $1::uuid::text",
 };
 

@@ -8,6 +8,7 @@ mod charges;
 mod locks;
 mod peer;
 mod refunds;
+mod rolling_upgrade;
 mod statement;
 mod support;
 mod top_ups;

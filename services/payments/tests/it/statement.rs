@@ -118,7 +118,7 @@ async fn anothers_statement_is_not_found() {
 #[tokio::test]
 async fn row_level_security_hides_others_and_the_house_from_the_user_role() {
     let world = World::start().await;
-    let (ann, _) = (world.account(100).await, world.account(100).await);
+    let (ann, bob) = (world.account(100).await, world.account(100).await);
     let settings = world.database.settings();
     let registry = flotilla_telemetry::Registry::new();
     let pool = flotilla_postgres::Pool::connect("user", &settings.user_url, &settings, &registry).unwrap();
@@ -126,7 +126,17 @@ async fn row_level_security_hides_others_and_the_house_from_the_user_role() {
         assert_eq!(pool.query_as(ann, sql, &[]).await.unwrap().len(), 1, "{sql}");
         assert!(pool.query(sql, &[]).await.unwrap().is_empty(), "{sql}");
     }
-    for forbidden in ["SELECT FROM charges", "UPDATE accounts SET balance_minor = 1000000", "DELETE FROM postings"] {
+    for customer in [ann, bob] {
+        let declined = "INSERT INTO charges (order_id, customer_id, state, amount_minor, currency, decline)
+            VALUES (gen_random_uuid(), $1, 'declined', 1, 'USD', 'PAYMENT_DECLINE_REFUSED')";
+        world.database.query(declined, &[&customer]).await;
+    }
+    assert_eq!(pool.query_as(ann, "SELECT FROM charges", &[]).await.unwrap().len(), 1);
+    for forbidden in [
+        "UPDATE charges SET state = 'tombstone'",
+        "UPDATE accounts SET balance_minor = 1000000",
+        "DELETE FROM postings",
+    ] {
         let error = pool.query_as(ann, forbidden, &[]).await.unwrap_err();
         assert_eq!(error.sql_state(), Some("42501"), "{forbidden}");
     }

@@ -268,7 +268,7 @@ async fn a_frame_of_two_hundred_thousand_empty_events_is_one_parked_message_and_
     let parked = world.payments.parked();
     assert_eq!(parked.len(), 1);
     assert_eq!(parked[0].1.event.data.len(), poison.len(), "the frame as a whole");
-    assert_eq!(parked[0].1.reason, "undecodable: more than 1024 events in a frame");
+    assert_eq!(parked[0].1.reason, "undecodable: more than 1024 events in a message");
     let lines = warnings.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("messages=1 "), "{lines:?}");

@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use flotilla_terminal::{Progress, Table, bold, good};
+use serde::Serialize;
 
 use self::{
     callers::{Endpoint, Order, Protocol},
@@ -33,6 +34,17 @@ struct Entry {
     seconds: f64,
 }
 
+/// What a call costs one way.
+#[derive(Clone, Debug, Serialize)]
+pub struct EdgeCost {
+    /// The way: protocol, and Envoy where it isn't the gateway.
+    pub name: String,
+    /// Calls per second.
+    pub calls_per_second: f64,
+    /// CPU of the gateway, or of Envoy, for each call, in microseconds.
+    pub cpu_us: f64,
+}
+
 /// Measures and prints. `envoy` is its program and a folder for its files; without it, Envoy is skipped.
 ///
 /// # Errors
@@ -43,10 +55,10 @@ pub async fn run(
     envoy: Option<(&Path, &Path)>,
     duration: Duration,
     progress: &mut Progress,
-) -> Result<()> {
+) -> Result<Vec<EdgeCost>> {
     if fleet.has_tls() {
         println!("SKIPPED edge: the comparison works only without TLS");
-        return Ok(());
+        return Ok(Vec::new());
     }
     progress.show("placing an order for each customer");
     let orders = Arc::new(orders(shop).await?);
@@ -80,7 +92,7 @@ pub async fn run(
     if let Some(envoy) = envoy {
         envoy.stop().await?;
     }
-    Ok(())
+    Ok(entries.iter().map(Entry::figures).collect())
 }
 
 /// One order for each of the shop's customers.
@@ -140,6 +152,10 @@ impl Entry {
     #[expect(clippy::cast_precision_loss, reason = "calls stay far below 2^52")]
     fn calls(&self) -> f64 {
         self.calls as f64
+    }
+
+    fn figures(&self) -> EdgeCost {
+        EdgeCost { name: self.name.clone(), calls_per_second: self.calls() / self.seconds, cpu_us: self.cost_us() }
     }
 
     /// CPU of the proxy for one call, in microseconds.
