@@ -256,6 +256,11 @@ async fn act(home: &Home, command: Command) -> Result<ExitCode> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_definitions_of_all_commands_are_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
     fn refusal(arguments: &[&str]) -> String {
         let arguments = ["fleet"].iter().chain(arguments);
         Cli::try_parse_from(arguments).map(|_| ()).unwrap_err().to_string()

@@ -1,5 +1,6 @@
 //! The command line of a service: `serve`, `migrate`, `await-migrations`, `healthcheck`, and its settings.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -223,10 +224,14 @@ async fn until_signal(running: Running, signals: &mut Signals) -> anyhow::Result
 }
 
 async fn healthcheck<S: Service>(sources: &Sources) -> anyhow::Result<()> {
-    // One section is enough: a health check needs no secrets and no secret stores.
+    ask_readiness(admin_listen::<S>(sources)?).await
+}
+
+/// The address of the admin port. One section is enough: a health check needs no secrets and no secret stores.
+pub(crate) fn admin_listen<S: Service>(sources: &Sources) -> anyhow::Result<SocketAddr> {
     let merged = sources.merge(&Reference::of::<S::Settings>(), &RemoteLayer::default())?;
     let settings: ServiceSettings = merged.section("service")?;
-    ask_readiness(settings.admin_listen).await
+    Ok(settings.admin_listen)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod flags;
 mod member;
 mod serve;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -21,7 +22,7 @@ use flotilla_telemetry::{ServiceScope, Telemetry};
 use futures::future::BoxFuture;
 
 use crate::Service;
-use crate::cli::{Command, Invocation, USAGE, parse, print, provide_cryptography, unless};
+use crate::cli::{Command, Invocation, USAGE, admin_listen, parse, print, provide_cryptography, unless};
 use crate::configuration::{Shape, describe};
 use crate::healthcheck::ask_readiness;
 use crate::signals::Signals;
@@ -41,6 +42,15 @@ struct Known {
     name: &'static str,
     load: Load,
     settings: fn() -> String,
+    admin_listen: fn(&Sources) -> anyhow::Result<SocketAddr>,
+}
+
+impl Known {
+    /// Where the service reads its settings from.
+    fn sources(&self, services: &[&str], flags: &[String]) -> Sources {
+        let own = flags::of(self.name, services, flags);
+        Sources::of_process().service_of_several(self.name).arguments(own)
+    }
 }
 
 impl OneProcess {
@@ -54,7 +64,8 @@ impl OneProcess {
     #[must_use]
     pub fn with<S: Service>(mut self) -> Self {
         let settings = || describe::<S::Settings>(S::NAME);
-        self.services.push(Known { name: S::NAME, load: Loaded::<S>::load, settings });
+        let admin_listen = admin_listen::<S>;
+        self.services.push(Known { name: S::NAME, load: Loaded::<S>::load, settings, admin_listen });
         self
     }
 
@@ -86,10 +97,8 @@ impl OneProcess {
             }
             Command::Print(shape) => self.print(shape, flags).await,
             Command::Healthcheck => {
-                let members = self.load(flags).await?;
-                let address = members.first().map(|member| member.sections().service.admin_listen);
-                close(&members).await;
-                ask_readiness(address.context("the process has no services")?).await
+                let first = self.services.first().context("the process has no services")?;
+                ask_readiness((first.admin_listen)(&first.sources(&self.names(), flags))?).await
             }
             Command::Serve | Command::Migrate | Command::AwaitMigrations => self.with_telemetry(command, flags).await,
         }
@@ -97,11 +106,9 @@ impl OneProcess {
 
     /// Loads the settings of all services, and reports the mistakes of all of them.
     async fn load(&self, flags: &[String]) -> anyhow::Result<Vec<Box<dyn Member>>> {
-        let names: Vec<_> = self.services.iter().map(|service| service.name).collect();
         let (mut members, mut problems) = (Vec::new(), Vec::new());
         for service in &self.services {
-            let own = flags::of(service.name, &names, flags);
-            let sources = Sources::of_process().service_of_several(service.name).arguments(own);
+            let sources = service.sources(&self.names(), flags);
             match ServiceScope::of(service.name).within((service.load)(sources)).await {
                 Ok(member) => members.push(member),
                 Err(error) => problems.push(format!("{}: {error:#}", service.name)),
@@ -162,8 +169,11 @@ impl OneProcess {
         serve::serve(self.name, members, telemetry, signals).await
     }
 
+    fn names(&self) -> Vec<&'static str> {
+        self.services.iter().map(|service| service.name).collect()
+    }
+
     fn help(&self) -> String {
-        let names: Vec<_> = self.services.iter().map(|service| service.name).collect();
         format!(
             "The services {} in one process.\n\n\
              Usage: {} all [serve | migrate | await-migrations | healthcheck | settings] [--section.field=value ...]\n\n\
@@ -171,7 +181,7 @@ impl OneProcess {
              FLOTILLA__SERVICE__GRACE=10s or --service.grace=10s, that of one service alone by\n\
              FLOTILLA_ORDERS__SAGA__TICK=1s or --orders.saga.tick=1s. The services share one admin port: each has its\n\
              endpoints below its name, such as /orders/readyz.",
-            names.join(", "),
+            self.names().join(", "),
             self.name,
         )
     }

@@ -213,6 +213,12 @@ async fn each_service_has_its_endpoints_and_settings_and_the_process_those_of_al
     assert_eq!(ask(pair.admin, "/back/greeting").await.1, "hello from behind");
     assert_eq!(ask(pair.admin, "/front/back").await.1, "SERVING", "a call between them");
     assert_eq!(ask(pair.admin, "/nobody/readyz").await.0, 404);
+    let at = pair.admin.to_string();
+    let healthcheck = |admin: &str| {
+        let settings = [(CHILD, "healthcheck"), ("FLOTILLA__SERVICE__ADMIN_LISTEN", admin)];
+        process(&settings).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    };
+    assert!(healthcheck(&at) && !healthcheck("127.0.0.1:1"));
     let config = json(pair.admin, "/back/config").await.to_string();
     assert!(config.contains("FLOTILLA_BACK__GREETING") && config.contains(r#""service":"back""#), "{config}");
     let (status, answer) = send(pair.admin, "PUT", "/logging", r#"{"level":"warn"}"#).await;

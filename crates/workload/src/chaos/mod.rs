@@ -22,7 +22,9 @@ use crate::{
 };
 
 /// Options of `fleet chaos`.
+// Those of the demo are in a group of the same name.
 #[derive(Clone, Debug, Args)]
+#[group(skip)]
 pub struct Options {
     /// Options of the demo that runs meanwhile.
     #[command(flatten)]
