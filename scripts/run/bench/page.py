@@ -44,7 +44,6 @@ def block(report):
     table = "\n".join(f"| {name} | {words} |" for name, words in rows)
     machine = report["machine"]
     note = (f"Measured by `make bench` on {machine['cores']} cores ({machine['cpu']}) with everything on one machine"
-            + (", debug build" if report["build"] != "release" else "")
             + ". [All figures, with plots](docs/bench/README.md).")
     return f"{BEGIN}\n{note}\n\n| promise | measured |\n|---|---|\n{table}\n{END}"
 
@@ -86,7 +85,7 @@ def _throughput(report):
         rows.append((
             number,
             f"{bare['per_second']:,.0f}" if bare else "", f"{bare['foreign_percent']:.0f}%" if bare else "",
-            f"{one['settled_per_second']:,.0f}", f"{one['foreign_percent']:.0f}%",
+            f"{one['settled_per_second']:,.0f}" + ("" if one["sustained"] else " (not sustained)"), f"{one['foreign_percent']:.0f}%",
             f"{one['ratio']:.2f}" if bare else ""))
     found = ratio(report)
     middle = "" if found is None else f"\n\nThe median of the ratios is **{found:.2f}** (goal: at least {GOAL_RATIO})."

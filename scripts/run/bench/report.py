@@ -84,13 +84,19 @@ def main(argument, more=None):
         (FOLDER / "growth.json").write_text(json.dumps(grown, indent=2) + "\n")
         argument = stored
     if argument == "--check":
-        made = files(json.loads(stored.read_text()))
+        report = json.loads(stored.read_text())
+        if report["build"] != "release":
+            sys.exit(f"bench: docs/bench/report.json has figures of a {report['build']} build; run make bench")
+        made = files(report)
         stale = [str(path.relative_to(ROOT)) for path, text in made.items() if not path.exists() or path.read_text() != text]
         if stale:
             sys.exit(f"bench: not made from docs/bench/report.json: {', '.join(stale)}; run {sys.argv[0]} docs/bench/report.json")
         print("bench: the README's figures, the page and the plots are those of docs/bench/report.json")
         return
     report = json.loads(pathlib.Path(argument).read_text())
+    if report["build"] != "release":
+        print(f"bench: figures of a {report['build']} build aren't published: docs/bench stays as it was; they are in {argument}")
+        return
     if "machine" not in report:
         stamp = now()
         versions = {key: report.pop(key) for key in ("postgresql", "nats")}

@@ -43,6 +43,8 @@ pub(super) struct Measured {
 /// The measurement at the highest rate, with what an order costs the databases.
 pub(super) struct Full {
     pub rate: f64,
+    /// Whether the fleet kept up with the rate; false if the machine was too busy for every rate that was tried.
+    pub sustained: bool,
     pub measured: Measured,
     pub counts: Counts,
     pub rows: RowWrites,
@@ -134,7 +136,7 @@ impl Bench<'_> {
                 println!("the fleet didn't keep up with any rate: other processes are busy on this machine");
             }
             if keeps_up || step == MOST_STEPS {
-                return Ok(Full { rate, ..full });
+                return Ok(Full { rate, sustained: keeps_up, ..full });
             }
             rate *= STEP_DOWN;
             step += 1;
@@ -159,7 +161,7 @@ impl Bench<'_> {
         let measured = self.measure(offer, duration).await?;
         let (counts, rows) = counter.finish(self.databases, measured.outcomes.all()).await?;
         let rate = measured.outcomes.per_second;
-        Ok(Full { rate, measured, counts, rows })
+        Ok(Full { rate, sustained: true, measured, counts, rows })
     }
 
     pub async fn measure(&self, offer: Offer, duration: Duration) -> Result<Measured> {

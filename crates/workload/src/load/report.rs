@@ -43,6 +43,7 @@ pub(super) struct Report {
 #[derive(Serialize)]
 struct RoundFigures {
     settled_per_second: f64,
+    sustained: bool,
     foreign_percent: f64,
     bare: Option<BareFigures>,
     ratio: Option<f64>,
@@ -150,6 +151,7 @@ impl RoundFigures {
         });
         Self {
             settled_per_second: measured.outcomes.per_second,
+            sustained: round.full.sustained,
             foreign_percent: measured.usage.foreign_percent,
             bare,
             ratio: round.ratio(),
