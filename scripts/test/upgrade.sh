@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds N (the previous tag, or else the previous commit; UPGRADE_FROM names another) and N+1 (this commit and the
+# Builds N (the previous tag, or else the last commit before a change of migrations; UPGRADE_FROM names another) and N+1 (this commit and the
 # fixture), and rolls one out over the other under load, back, and out again: docs/upgrades.md. With --self-test: breaks
 # the schema in two ways, and sees the test fail.
 set -eu
@@ -13,6 +13,11 @@ home=$(pwd)/.flotilla/upgrade
 mkdir -p "$home/bin"
 to=$(git rev-parse HEAD)
 from=${UPGRADE_FROM:-$(git describe --tags --abbrev=0 HEAD^ 2>/dev/null || true)}
+if [ -z "$from" ]; then
+    # On the first-parent line: the commit before the one that brought the newest migration.
+    changed=$(git log -1 --first-parent --format=%H -- '*/migrations/*.sql')
+    from=${changed:+$changed^}
+fi
 from=$(git rev-parse --quiet --verify "${from:-HEAD^}^{commit}") ||
     skip upgrade "there is no earlier commit (a shallow clone?)"
 
