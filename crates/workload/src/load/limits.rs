@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::counts::Counts;
 
-const MAX_SYNCS: f64 = 0.3;
-const MAX_ROW_WRITES: f64 = 32.0;
-const MAX_WAL_RECORDS: f64 = 80.0;
-const MAX_WAL_BYTES: f64 = 13_000.0;
+const MAX_SYNCS: f64 = 0.1;
+const MAX_ROW_WRITES: f64 = 16.0;
+const MAX_WAL_RECORDS: f64 = 45.0;
+const MAX_WAL_BYTES: f64 = 8_000.0;
 
 /// Limits of the counts.
 #[derive(Clone, Debug, Args)]
