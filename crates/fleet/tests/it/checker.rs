@@ -53,7 +53,7 @@ fn breaches(customer: &str, product: &str, order: &str) -> Vec<Breach> {
         ),
         Breach::of_number("no balance is below zero", "payments", "accounts", "balance_minor", &of_customer),
         Breach::of_number(
-            "the postings of every transfer sum to zero",
+            "every transfer has a record, and its postings sum to zero",
             "payments",
             "postings",
             "amount_minor",
@@ -66,6 +66,27 @@ fn breaches(customer: &str, product: &str, order: &str) -> Vec<Breach> {
             ["payments-orders", "nobody"],
             "message_id = (SELECT (array_agg(message_id ORDER BY message_id DESC))[1] FROM inbox)",
         ),
+        Breach {
+            promise: "every transfer has a record",
+            service: "payments",
+            breaks: format!("UPDATE charges SET charge_transfer_id = order_id WHERE {of_order}"),
+            mends: format!(
+                "UPDATE charges SET charge_transfer_id = (
+                     SELECT transfer_id FROM postings WHERE {of_order} AND kind = 'charge' AND {of_customer})
+                 WHERE {of_order}"
+            ),
+        },
+        // Money moved twice, although there is one charge.
+        Breach {
+            promise: "confirmed orders were charged once",
+            service: "payments",
+            breaks: format!(
+                "INSERT INTO postings (account, transfer_id, customer_id, amount_minor, currency, kind, order_id)
+                 SELECT account, order_id, customer_id, amount_minor, currency, kind, order_id FROM postings
+                 WHERE {of_order} AND kind = 'charge'"
+            ),
+            mends: format!("DELETE FROM postings WHERE {of_order} AND transfer_id = order_id"),
+        },
         Breach {
             promise: "deliveries are unique",
             service: "notification",
