@@ -33,8 +33,9 @@ pub trait Handler<T: Send>: Send + Sync + 'static {
         Claim::Event
     }
 
-    /// Called with all events of a batch before it is handled in parts, within one transaction, because one of them is
-    /// to be parked: a handler that locks in the order of some key locks here, as the parts have no common order.
+    /// Called before a batch is split to find the event that makes it fail: once, with all its events, in the
+    /// transaction in which its parts are handled one after the other. A handler that takes locks in the order of a key
+    /// takes them here, because the order would only hold within each part.
     async fn prepare(&self, _tx: &mut T, _events: &[Event]) -> Result<(), HandlerError> {
         Ok(())
     }

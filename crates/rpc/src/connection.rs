@@ -156,7 +156,7 @@ impl Acceptor {
     }
 }
 
-/// The next pipe; never returns if there is no network. Cancel-safe.
+/// Accepts the next pipe; pending forever without a network. Cancel-safe.
 async fn next_pipe(local: &mut Option<LocalListener>) -> Option<Pipe> {
     match local {
         Some(listener) => listener.accept().await,

@@ -2,7 +2,7 @@
 //!
 //! Owns the global subscriber, the export of spans and the metrics registry; [`init`] and [`init_shared`] are the only
 //! functions in the workspace that set a global, and only `main` calls them. A process may run several services: each has
-//! a registry of its own ([`Telemetry::of_service`]), and spans and log lines are told apart by [`ServiceScope`].
+//! a registry of its own ([`Telemetry::of_service`]), and [`ServiceScope`] says which service a span or a log line belongs to.
 //! Guarantees: a slow reader of the logs never delays the process; without an OTLP endpoint spans cost nothing beyond
 //! their log fields; shutting down waits at most two seconds.
 

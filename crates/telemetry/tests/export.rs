@@ -14,6 +14,7 @@ use flotilla_telemetry::{
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
@@ -36,6 +37,16 @@ impl TraceService for Collector {
 }
 
 impl Collector {
+    /// A collector, its address, and the task that serves it.
+    async fn serve() -> (Self, String, JoinHandle<Result<(), tonic::transport::Error>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let collector = Self::default();
+        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
+        let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        (collector, endpoint, server)
+    }
+
     /// The spans' names with the trace that they belong to.
     fn spans(&self) -> Vec<(String, String)> {
         let requests = self.0.lock().unwrap();
@@ -134,12 +145,7 @@ async fn the_shared_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_and_lines_of_a_shared_process_name_the_service_that_they_are_of() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let collector = Collector::default();
-    let service = TraceServiceServer::new(collector.clone());
-    let server = tonic::transport::Server::builder().add_service(service);
-    let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let (collector, endpoint, server) = Collector::serve().await;
     let logs = run("the_shared_process", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]).await;
     server.abort();
     let pair = |name: &str, service: &str| (name.to_owned(), service.to_owned());
@@ -159,12 +165,7 @@ async fn spans_and_lines_of_a_shared_process_name_the_service_that_they_are_of()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_reach_the_collector_before_the_process_ends() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let collector = Collector::default();
-    let service = TraceServiceServer::new(collector.clone());
-    let server = tonic::transport::Server::builder().add_service(service);
-    let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let (collector, endpoint, server) = Collector::serve().await;
     let logs = run_child(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test"),

@@ -137,8 +137,8 @@ pub async fn since(databases: &Databases, since: SystemTime) -> Result<Outcomes>
         .iter()
         .map(|row| {
             let currency: &str = row.try_get(6)?;
-            let currency = Currency::parse(currency)
-                .with_context(|| format!("orders in {currency:?}, which is no known currency"))?;
+            let currency =
+                Currency::parse(currency).with_context(|| format!("orders in an unknown currency: {currency:?}"))?;
             Ok(Group {
                 state: row.try_get(0)?,
                 reason: row.try_get(1)?,

@@ -1,4 +1,5 @@
-//! All services in one process: the same ways, told apart as before, and gone and back together.
+//! All services in one process: orders and traces work as with six processes, each service keeps its own telemetry, and
+//! all of them crash and restart together.
 
 use std::{collections::BTreeSet, fs};
 

@@ -151,7 +151,7 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
             return self.apply_events(tx, events, tally).await;
         }
         let store = &self.parts.store;
-        self.parts.handler.prepare(tx, events).await?;
+        prepare(self.parts.handler.as_ref(), tx, events).await?;
         // Left halves first, so that messages keep their order.
         let middle = events.len() / 2;
         let mut open = vec![middle..events.len(), 0..middle];
@@ -250,6 +250,12 @@ impl Tally {
         self.aside.extend(other.aside);
         self.first = self.first.take().or(other.first);
     }
+}
+
+/// Lets the handler prepare for a batch in parts; a panic becomes an error.
+async fn prepare<T: Send + 'static>(handler: &dyn Handler<T>, tx: &mut T, events: &[Event]) -> Result<(), Failure> {
+    let answer = AssertUnwindSafe(handler.prepare(tx, events)).catch_unwind().await;
+    Ok(answer.map_err(|panic| Failure::Panic(panic_message(panic.as_ref())))??)
 }
 
 /// Calls the handler; a panic becomes an error.

@@ -1,61 +1,29 @@
 //! Calls over the network of one process: no socket, the peer's name as its proof, limits and drain as over TCP.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use flotilla_proto::codec::StrictCodec;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::{BatchGetProductsRequest, BatchGetProductsResponse, Product};
 use flotilla_rpc::tls::PeerIdentity;
 use flotilla_rpc::{AccessRules, Channel, ClientSettings, Details, LocalNetwork, Server, ServerSettings, channel};
 use flotilla_telemetry::Registry;
-use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, UnaryService};
-use tonic::{Code, Request, Response, Status};
-use tower::Service;
+use tonic::{Code, Request, Status};
+
+use crate::catalogue::Catalogue;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Tells who calls and from where, as the name of a product.
-#[derive(Clone)]
-struct Catalogue;
-
-impl UnaryService<BatchGetProductsRequest> for Catalogue {
-    type Response = BatchGetProductsResponse;
-    type Future = Ready<Result<Response<BatchGetProductsResponse>, Status>>;
-
-    fn call(&mut self, request: Request<BatchGetProductsRequest>) -> Self::Future {
-        let peer = request.extensions().get::<PeerIdentity>().map_or("nobody", |peer| peer.service.as_str());
-        let from = request.remote_addr().map_or("a pipe", |_| "a socket");
-        let product = Product { name: format!("{peer} over {from}"), ..Product::default() };
-        ready(Ok(Response::new(BatchGetProductsResponse { products: vec![product] })))
-    }
-}
-
-impl NamedService for Catalogue {
-    const NAME: &'static str = "flotilla.inventory.v1.CatalogService";
-}
-
-impl Service<http::Request<Body>> for Catalogue {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(async move { Ok(Grpc::new(StrictCodec::default()).unary(Self, request).await) })
-    }
+fn name_caller(request: &Request<BatchGetProductsRequest>) -> Result<BatchGetProductsResponse, Status> {
+    let peer = request.extensions().get::<PeerIdentity>().map_or("nobody", |peer| peer.service.as_str());
+    let from = request.remote_addr().map_or("a pipe", |_| "a socket");
+    let product = Product { name: format!("{peer} over {from}"), ..Product::default() };
+    Ok(BatchGetProductsResponse { products: vec![product] })
 }
 
 struct Inventory {
@@ -72,7 +40,8 @@ impl Inventory {
         let listener = TcpListener::bind(settings.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         network.expect(address);
-        let server = Server::new(&settings, None, AccessRules::declared(), &Registry::new()).add(Catalogue);
+        let server =
+            Server::new(&settings, None, AccessRules::declared(), &Registry::new()).add(Catalogue(name_caller));
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
         Self { network, address, shutdown, serving }

@@ -10,6 +10,7 @@ mod access;
 mod authority;
 mod calls;
 mod cardinality;
+mod catalogue;
 mod client_balance;
 mod client_breaker;
 mod client_calls;

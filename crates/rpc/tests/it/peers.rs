@@ -1,64 +1,31 @@
 //! Rules for peers, over a real server with mutual TLS: the catalogue's batch get is open to orders alone.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use flotilla_proto::codec::StrictCodec;
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::{BatchGetProductsRequest, BatchGetProductsResponse};
 use flotilla_rpc::tls::{ClientTls, PeerIdentity, TlsSettings};
 use flotilla_rpc::{AccessRules, Channel, ClientSettings, Details, Server, ServerSettings, channel};
 use flotilla_telemetry::Registry;
-use futures::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Request, Response, Status};
-use tower::Service;
 
 use crate::authority::{Authority, Wanted};
+use crate::catalogue::Catalogue;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers every call with nothing, if it is told who calls and from where.
-#[derive(Clone)]
-struct Catalogue;
-
-impl UnaryService<BatchGetProductsRequest> for Catalogue {
-    type Response = BatchGetProductsResponse;
-    type Future = Ready<Result<Response<BatchGetProductsResponse>, Status>>;
-
-    fn call(&mut self, request: Request<BatchGetProductsRequest>) -> Self::Future {
-        if request.extensions().get::<PeerIdentity>().is_none() || request.remote_addr().is_none() {
-            return ready(Err(Status::data_loss("nobody knows who calls")));
-        }
-        ready(Ok(Response::new(BatchGetProductsResponse::default())))
+/// Answers with nothing, if it is told who calls and from where.
+fn require_caller(request: &Request<BatchGetProductsRequest>) -> Result<BatchGetProductsResponse, Status> {
+    if request.extensions().get::<PeerIdentity>().is_none() || request.remote_addr().is_none() {
+        return Err(Status::data_loss("nobody knows who calls"));
     }
-}
-
-impl NamedService for Catalogue {
-    const NAME: &'static str = "flotilla.inventory.v1.CatalogService";
-}
-
-impl Service<http::Request<Body>> for Catalogue {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(async move { Ok(Grpc::new(StrictCodec::default()).unary(Self, request).await) })
-    }
+    Ok(BatchGetProductsResponse::default())
 }
 
 struct Inventory {
@@ -73,7 +40,8 @@ impl Inventory {
         let settings = ServerSettings { tls: Some(authority.service("inventory")), ..ServerSettings::default() };
         let listener = TcpListener::bind(settings.listen).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let server = Server::new(&settings, None, AccessRules::declared(), &Registry::new()).add(Catalogue);
+        let server =
+            Server::new(&settings, None, AccessRules::declared(), &Registry::new()).add(Catalogue(require_caller));
         let shutdown = CancellationToken::new();
         tokio::spawn(server.serve(listener, shutdown.clone()));
         Self { authority, address, _shutdown: shutdown.drop_guard() }

@@ -8,7 +8,7 @@ use flotilla_telemetry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::toy::{Switches, get, start, until, with_checks};
+use crate::toy::{Switches, get, start, until, until_answer, with_checks};
 
 #[tokio::test]
 async fn readiness_fails_for_what_is_required_and_shows_what_is_degraded() {
@@ -18,12 +18,8 @@ async fn readiness_fails_for_what_is_required_and_shows_what_is_degraded() {
     assert!(body.contains(r#""ready":true"#) && body.contains(r#""degraded":false"#), "{body}");
 
     switches.broker_down.store(true, Ordering::Relaxed);
-    let degraded = async {
-        while !until(running.admin, "/readyz", 200).await.contains(r#""degraded":true"#) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(120), degraded).await.unwrap();
+    let is_degraded = |status, body: &str| status == 200 && body.contains(r#""degraded":true"#);
+    until_answer(running.admin, "/readyz", is_degraded).await;
 
     switches.database_down.store(true, Ordering::Relaxed);
     let body = until(running.admin, "/readyz", 503).await;

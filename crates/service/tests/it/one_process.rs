@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, BufReader, Lines, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use axum::routing::get;
 use flotilla_config::{Problems, Setting, Validate};
@@ -12,12 +11,11 @@ use flotilla_service::remote::RemoteSettings;
 use flotilla_service::{Chassis, Common, OneProcess, Running, Service, ServiceSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
 use serde_json::Value;
-use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::signals::{ends_well, signal};
-use crate::toy::{get as ask, send, until};
+use crate::toy::{get as ask, send, until, until_answer};
 
 /// Set in the process that runs the services.
 const CHILD: &str = "FLOTILLA_TEST_CHILD";
@@ -255,11 +253,10 @@ async fn a_change_of_one_services_log_filter_applies_to_the_process() {
     let pair = Pair::start_with(&[("FLOTILLA_ENV_FILE", variables.to_str().unwrap()), ("RUST_LOG", "")]).await;
     assert_eq!(json(pair.admin, "/logging").await["filter"], "info");
     std::fs::write(&variables, "FLOTILLA_BACK__TELEMETRY__FILTER=debug\n").unwrap();
-    let end = Instant::now() + Duration::from_secs(120);
-    while json(pair.admin, "/logging").await["filter"] != "debug" {
-        assert!(Instant::now() < end, "the filter doesn't change");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_answer(pair.admin, "/logging", |_, body| {
+        serde_json::from_str::<Value>(body).is_ok_and(|logging| logging["filter"] == "debug")
+    })
+    .await;
     signal(&pair.child, "TERM");
     assert!(ends_well(pair.child));
 }

@@ -68,10 +68,15 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> 
 
 /// Waits until `path` answers with `status`.
 pub async fn until(address: SocketAddr, path: &str, status: u16) -> String {
+    until_answer(address, path, |answered, _| answered == status).await
+}
+
+/// Waits until the status and the body of `path` are as `wanted`.
+pub async fn until_answer(address: SocketAddr, path: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
     let end = Instant::now() + Duration::from_secs(120);
     loop {
         let (answered, body) = get(address, path).await;
-        if answered == status {
+        if wanted(answered, &body) {
             return body;
         }
         assert!(Instant::now() < end, "{path} still answers {answered}: {body}");

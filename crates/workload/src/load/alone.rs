@@ -12,7 +12,7 @@ use crate::{demo::Shop, fleet::Fleet};
 
 const ORDERS: usize = 100;
 /// The maximum duration of one order.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Median, 90th and 99th percentile in milliseconds.
 ///
@@ -31,7 +31,7 @@ pub async fn run(fleet: &Fleet, shop: &Shop) -> Result<[f64; 3]> {
         let order = PlaceOrderRequest { lines: lines.into(), expected_total: None, request_id };
         let began = Instant::now();
         let confirmed = confirm(client.clone(), order, shop.customer(number).authorization());
-        timeout(PATIENCE, confirmed).await.context("an order isn't confirmed in time")??;
+        timeout(TIMEOUT, confirmed).await.context("an order isn't confirmed in time")??;
         latencies.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
     Ok([0.5, 0.9, 0.99].map(|quantile| latencies.value_at_quantile(quantile) as f64 / 1000.0))

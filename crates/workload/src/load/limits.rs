@@ -41,7 +41,7 @@ impl Limits {
         ]
     }
 
-    /// A sentence for each limit that is to be checked and doesn't hold. A count that is no number holds no limit.
+    /// A sentence for each exceeded limit, if limits are checked. A count that isn't a number exceeds its limit.
     #[must_use]
     pub fn exceeded(&self, counts: &Counts) -> Vec<String> {
         if !self.check_limits {

@@ -85,6 +85,22 @@ async fn a_poison_event_is_parked_and_its_frame_mates_are_applied() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_prepares_once_with_all_events_before_a_batch_is_split() {
+    let mut world = world(28).await;
+    let good = events(&world.ids, KIND, 5);
+    world.commit(&good);
+    world.quiet().await;
+    assert!(world.payments.values("prepared/").is_empty(), "a batch that isn't split");
+    let mut sent = events(&world.ids, KIND, 6);
+    sent.push(event(&world.ids, KIND, "invalid"));
+    world.commit(&sent);
+    world.quiet().await;
+    let prepared = world.payments.values("prepared/");
+    assert_eq!((prepared.len(), prepared.values().sum::<i64>()), (7, 7), "{prepared:?}");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn effects_of_a_split_batch_commit_together() {
     let mut world = world(26).await;
     let sent = [event(&world.ids, KIND, "good"), event(&world.ids, KIND, "invalid")];

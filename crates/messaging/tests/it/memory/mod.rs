@@ -208,6 +208,13 @@ impl Handler<MemoryTx> for Counting {
         kind == KIND || kind == COMMAND
     }
 
+    async fn prepare(&self, tx: &mut MemoryTx, events: &[Event]) -> Result<(), HandlerError> {
+        for event in events {
+            tx.add(format!("prepared/{}", event.id), 1);
+        }
+        Ok(())
+    }
+
     async fn handle(&self, tx: &mut MemoryTx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
         tokio::task::yield_now().await;
         let mut outcomes = Vec::new();
@@ -269,6 +276,10 @@ impl<H: Handler<MemoryTx>> Handler<MemoryTx> for OfFrames<H> {
 
     fn claims(&self) -> Claim {
         Claim::Frame
+    }
+
+    async fn prepare(&self, tx: &mut MemoryTx, events: &[Event]) -> Result<(), HandlerError> {
+        self.0.prepare(tx, events).await
     }
 
     async fn handle(&self, tx: &mut MemoryTx, events: &[Event]) -> Result<Vec<Outcome>, HandlerError> {
