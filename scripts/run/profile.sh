@@ -1,10 +1,11 @@
 #!/bin/sh
 # Profiles the running fleet at full load with perf, and writes a flame graph of each process to docs/bench: as root, on
-# Linux. SECONDS_EACH (6) and RATE_HZ (499) choose how much is sampled.
+# Linux. SECONDS_EACH (10) and RATE_HZ (199) choose how much is sampled;
+# a sample copies 64 KiB of stack, because futures are nested deeply.
 set -eu
 command -v perf >/dev/null 2>&1 || { echo "SKIPPED profile: perf is missing (Debian: apt install linux-perf)" >&2; exit 0; }
 fleet=${FLEET:-target/release/fleet}
-seconds=${SECONDS_EACH:-6}
+seconds=${SECONDS_EACH:-10}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT INT TERM
 $fleet load --only-orders --seconds $((seconds + 4)) >"$folder/load" 2>&1 &
@@ -15,7 +16,7 @@ until grep -q '^measuring' "$folder/load"; do
 done
 # Not the start of the measurement, in which connections and plans are made.
 sleep 2
-perf record --quiet --all-cpus --freq "${RATE_HZ:-499}" --call-graph dwarf,16000 --output "$folder/perf.data" -- sleep "$seconds"
+perf record --quiet --all-cpus --freq "${RATE_HZ:-199}" --call-graph dwarf,65528 --output "$folder/perf.data" -- sleep "$seconds"
 services=$($fleet status --json | python3 -c '
 import json, sys
 for member in json.load(sys.stdin)["members"]:

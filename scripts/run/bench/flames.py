@@ -20,7 +20,7 @@ DEEPEST = 48
 # Frames that every stack of an async program has, and that say nothing.
 DULL = re.compile(
     r"^(tokio::runtime|std::(sys|rt|panic)|core::(ops::function|panic|pin|future)|<core::(panic|pin|future)|"
-    r"tracing::instrument|clone3|start_thread|__libc_start|_start|main$|\[unknown\]|<tokio::(task|runtime)|alloc::boxed)")
+    r"<?tracing::instrument|clone3|start_thread|__libc_start|_start|main$|\[unknown\]|<tokio::(task|runtime)|alloc::boxed)")
 STYLE = """
   text { font: 11px system-ui, sans-serif; fill: #1f2328; pointer-events: none; }
   .title { font-size: 14px; font-weight: 600; }
