@@ -14,8 +14,8 @@ mkdir -p "$home/bin"
 to=$(git rev-parse HEAD)
 from=${UPGRADE_FROM:-$(git describe --tags --abbrev=0 HEAD^ 2>/dev/null || true)}
 if [ -z "$from" ]; then
-    # On the first-parent line: the newest commit whose migrations are all part of this one unchanged, which has more. One
-    # that was changed before any release had it is no release's.
+    # On the first-parent line: the newest commit whose migrations are all unchanged here, where there are more. Commits
+    # with a migration that was edited later, before it was released, are skipped.
     for changed in $(git log --first-parent --format=%H -- '*/migrations/*.sql'); do
         if git diff --quiet --no-renames --diff-filter=a "$changed^" HEAD -- '*/migrations/*.sql'; then
             from=$changed^
