@@ -48,7 +48,7 @@ servers_images() {
 # sources: a digest of all that the build of the images reads, committed or not: what .dockerignore lets through, and the
 # Dockerfile. Images carry it as the label flotilla.sources.
 sources() {
-    git ls-files -z --cached --others --exclude-standard -- Dockerfile .dockerignore Cargo.toml Cargo.lock crates services proto \
+    git ls-files -z --cached --others --exclude-standard -- Dockerfile .dockerignore .cargo Cargo.toml Cargo.lock crates services proto \
         'bench/*.sql' 'scripts/release/images/*.sh' ':(exclude,glob)**/tests/**' ':(exclude,glob)**/*.md' |
         sort -z -u | { xargs -0 sha256sum 2>/dev/null || true; } | sha256sum | cut -d ' ' -f 1
 }

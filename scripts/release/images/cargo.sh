@@ -19,6 +19,8 @@ flags="-C target-feature=+crt-static"
 # Relative relocations in their short form, a twenty-fifth of the size; the cross linker for arm64 doesn't know it.
 if [ "$cpu" = x86_64 ]; then flags="$flags -C link-arg=-Wl,-z,pack-relative-relocs"; fi
 export "CARGO_TARGET_${variable}_RUSTFLAGS=$flags"
+# Kernels for arm64 have pages of 4, 16 or 64 KiB; an allocator built for the largest works on all.
+if [ "$cpu" = aarch64 ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi
 if [ -s /run/secrets/ca ]; then export CARGO_HTTP_CAINFO=/run/secrets/ca; fi
 
 packages=$(grep -o '^[a-z][a-z]*' services/services.txt)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Inside the build: manifests.sh SOURCES TARGET copies the manifests of the workspace and the list of services, with empty sources for every crate.
+# Inside the build: manifests.sh SOURCES TARGET copies the manifests of the workspace, its settings of cargo and the list of services, with empty sources for every crate.
 set -eu
 cd "$1"
-find . -name Cargo.toml -o -name Cargo.lock -o -path ./services/services.txt | while read -r file; do
+find . -name Cargo.toml -o -name Cargo.lock -o -path ./.cargo/config.toml -o -path ./services/services.txt | while read -r file; do
     mkdir -p "$2/${file%/*}"
     cp "$file" "$2/$file"
 done

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-/// Small, frequent allocations of many tasks: measurably cheaper than the system's allocator.
+/// Less memory than the system's allocator and mimalloc, at the speed of the latter: docs/bench/profiles.md.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     match flotilla_service::runtime(0) {

@@ -13,9 +13,9 @@ use flotilla_orders::Orders;
 use flotilla_payments::Payments;
 use flotilla_service::{OneProcess, run};
 
-/// Small, frequent allocations of many tasks: measurably cheaper than the system's allocator.
+/// Less memory than the system's allocator and mimalloc, at the speed of the latter: docs/bench/profiles.md.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// All services in one process.
 const ALL: &str = "all";

@@ -27,9 +27,6 @@ use crate::{ONE_PROCESS, SERVICES, certs, credentials::secrets::Secrets, home::H
 /// A migration that takes longer has hung.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The allocator's setting: committing memory only on use reduces a service's resident memory to a third.
-const EAGER_COMMIT: &str = "MIMALLOC_ARENA_EAGER_COMMIT";
-
 /// The end of the variables of the setting that only migrations need.
 const OWNER: &str = "__POSTGRES__OWNER_URL";
 
@@ -55,9 +52,6 @@ pub fn environments(
     let mut all = BTreeMap::new();
     for name in SERVICES {
         let mut one = Environment::new();
-        if std::env::var_os(EAGER_COMMIT).is_none() {
-            one.insert(EAGER_COMMIT.to_owned(), "0".to_owned());
-        }
         let mut set = |key: &str, value: String| drop(one.insert(format!("FLOTILLA__{key}"), value));
         set("GRPC__LISTEN", addresses.grpc(name));
         set("SERVICE__ADMIN_LISTEN", addresses.admin_listen(name));
@@ -240,20 +234,20 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         let environments = BTreeMap::from([
-            ("orders", one(&[("FLOTILLA__GRPC__LISTEN", "a"), ("MIMALLOC_X", "0")])),
-            ("payments", one(&[("FLOTILLA__GRPC__LISTEN", "b"), ("MIMALLOC_X", "0")])),
+            ("orders", one(&[("FLOTILLA__GRPC__LISTEN", "a"), ("RUST_BACKTRACE", "0")])),
+            ("payments", one(&[("FLOTILLA__GRPC__LISTEN", "b"), ("RUST_BACKTRACE", "0")])),
         ]);
         let expected =
-            [("FLOTILLA_ORDERS__GRPC__LISTEN", "a"), ("FLOTILLA_PAYMENTS__GRPC__LISTEN", "b"), ("MIMALLOC_X", "0")];
+            [("FLOTILLA_ORDERS__GRPC__LISTEN", "a"), ("FLOTILLA_PAYMENTS__GRPC__LISTEN", "b"), ("RUST_BACKTRACE", "0")];
         assert_eq!(for_one_process(&environments), one(&expected));
     }
 
     #[test]
     fn an_older_build_is_given_only_the_settings_that_it_lists() {
-        let names = ["FLOTILLA__GRPC__LISTEN", "FLOTILLA__NEW__KEY", "FLOTILLA__NATS__URL_FILE", "MIMALLOC_X"];
+        let names = ["FLOTILLA__GRPC__LISTEN", "FLOTILLA__NEW__KEY", "FLOTILLA__NATS__URL_FILE", "RUST_BACKTRACE"];
         let environment = names.map(|name| (name.to_owned(), String::new())).into();
         let listed = "  grpc.listen  FLOTILLA__GRPC__LISTEN=0.0.0.0:8080\n  nats.url (FLOTILLA__NATS__URL)\n";
         let known: Vec<_> = known(&environment, listed).map(|(name, _)| name.as_str()).collect();
-        assert_eq!(known, ["FLOTILLA__GRPC__LISTEN", "FLOTILLA__NATS__URL_FILE", "MIMALLOC_X"]);
+        assert_eq!(known, ["FLOTILLA__GRPC__LISTEN", "FLOTILLA__NATS__URL_FILE", "RUST_BACKTRACE"]);
     }
 }
