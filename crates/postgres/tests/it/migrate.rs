@@ -151,10 +151,18 @@ async fn a_migration_waits_for_a_lock_in_short_tries_and_goes_on_once_it_is_free
 }
 
 #[tokio::test]
-async fn a_migration_that_sets_its_own_lock_timeout_finds_the_usual_one() {
+async fn a_migration_runs_with_the_usual_limits_also_after_a_concurrent_index() {
     let database = Database::fresh().await;
-    let noted = "CREATE TABLE noted AS SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement";
-    migrate(&database.urls.owner, vec![("history", set(&[("V1__noted", noted)]))]).await.unwrap();
+    let noted = "CREATE TABLE noted AS
+        SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement";
+    let all = [
+        ("V1__first", "CREATE TABLE a (x int)"),
+        ("V2__index", "-- concurrently\nCREATE INDEX IF NOT EXISTS a_x ON a (x);"),
+        ("V3__noted", noted),
+    ];
+    for number in [1, 3] {
+        migrate(&database.urls.owner, vec![("history", set(&all[..number]))]).await.unwrap();
+    }
     let owner = database.pool("owner", &database.urls.owner, &database.settings());
     let row = owner.query("SELECT lock, statement FROM noted", &[]).await.unwrap().remove(0);
     assert_eq!((row.get::<&str>("lock").unwrap(), row.get::<&str>("statement").unwrap()), ("2s", "2min"));
