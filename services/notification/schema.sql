@@ -21,7 +21,7 @@ CREATE FUNCTION public.feeds_lock() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('flotilla feeds'), share) FROM generate_series(0, 255) AS share;
+    PERFORM pg_advisory_xact_lock(hashtext('flotilla feeds'), share) FROM generate_series(0, 15) AS share;
     RETURN NULL;
 END $$;
 
@@ -30,7 +30,7 @@ CREATE FUNCTION public.lock_feeds(customers uuid[]) RETURNS void
     LANGUAGE sql
     AS $$
     SELECT pg_advisory_xact_lock(hashtext('flotilla feeds'), share)
-    FROM (SELECT DISTINCT get_byte(uuid_send(customer), 15) AS share FROM unnest(customers) AS customer ORDER BY share) AS shares
+    FROM (SELECT DISTINCT get_byte(uuid_send(customer), 15) & 15 AS share FROM unnest(customers) AS customer ORDER BY share) AS shares
 $$;
 
 -- Object: deliveries; Type: TABLE
