@@ -179,7 +179,7 @@ migrations:
 
 schema: ## Write the schema.sql of each database from its migrations; `make test` fails if they differ
 	@UPDATE_SCHEMA=1 $(CARGO) test --profile ci --locked -p flotilla-testkit --test it schema::
-	@UPDATE_SCHEMA=1 $(CARGO) test --profile ci --locked $(foreach name,identity inventory orders payments notification,-p flotilla-$(name)) --test it schema::
+	@UPDATE_SCHEMA=1 $(CARGO) test --profile ci --locked $(patsubst services/%/schema.sql,-p flotilla-%,$(wildcard services/*/schema.sql)) --test it schema::
 
 mutants-check:
 	@sh scripts/check/test-mutants.sh

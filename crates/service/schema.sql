@@ -405,6 +405,17 @@ CREATE TABLE public.relay_stream (
     CONSTRAINT relay_stream_only_row_check CHECK (only_row)
 );
 
+-- Object: schema_backfills; Type: TABLE
+CREATE TABLE public.schema_backfills (
+    history text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    pages bigint NOT NULL,
+    next_page bigint NOT NULL,
+    rows_changed bigint NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 -- Object: schema_compatibility; Type: TABLE
 CREATE TABLE public.schema_compatibility (
     history text NOT NULL COLLATE pg_catalog."C",
@@ -488,6 +499,10 @@ ALTER TABLE ONLY public.relay_loss
 -- Object: relay_stream relay_stream_pkey; Type: CONSTRAINT
 ALTER TABLE ONLY public.relay_stream
     ADD CONSTRAINT relay_stream_pkey PRIMARY KEY (only_row);
+
+-- Object: schema_backfills schema_backfills_pkey; Type: CONSTRAINT
+ALTER TABLE ONLY public.schema_backfills
+    ADD CONSTRAINT schema_backfills_pkey PRIMARY KEY (history, version);
 
 -- Object: schema_compatibility schema_compatibility_pkey; Type: CONSTRAINT
 ALTER TABLE ONLY public.schema_compatibility
@@ -595,6 +610,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.relay_loss TO shared_system;
 
 -- Object: TABLE relay_stream; Type: ACL
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.relay_stream TO shared_system;
+
+-- Object: TABLE schema_backfills; Type: ACL
+GRANT SELECT ON TABLE public.schema_backfills TO shared_system;
 
 -- Object: TABLE schema_compatibility; Type: ACL
 GRANT SELECT ON TABLE public.schema_compatibility TO shared_system;

@@ -8,6 +8,7 @@
 
 mod address;
 mod array;
+mod backfill;
 pub mod bootstrap;
 mod cancel;
 mod compatibility;

@@ -5,6 +5,9 @@
 //! replicas starting together take turns. A database that is ahead of the program, as after a rollback of the program, is
 //! left as it is.
 //!
+//! An index of a live table, or a change of all its rows, is prepared outside its migration's transaction (see
+//! `concurrent_index` and `backfill`).
+//!
 //! A statement that waits for a lock makes all later statements on the table wait too, so it gives up after a short lock
 //! timeout. The migration is then rolled back and tried again.
 
@@ -17,6 +20,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use crate::address::parse_url;
+use crate::backfill;
 use crate::compatibility;
 use crate::concurrent_index;
 use crate::error::{Error, ErrorKind};
@@ -24,13 +28,13 @@ use crate::settings::PostgresSettings;
 
 /// The advisory lock for the migrations of one database ("flotilla" in ASCII).
 const LOCK: i64 = 0x666c_6f74_696c_6c61;
-/// Maximum wait for another process's migrations. Wait and migrations together may take twice as long, plus the limit of
-/// a statement.
+/// Maximum wait for another process's migrations. A step of this one's (the migrations of a set up to the next backfill,
+/// or an index) may take twice as long, plus the limit of a statement; a backfill as long as it needs.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a migration is tried that doesn't get a lock in time.
-const TRIES: u32 = 20;
+pub(crate) const TRIES: u32 = 20;
 /// Pause between two tries, in which statements that waited behind the migration run.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 /// Pause between two looks whether another process has migrated.
 const TURN: Duration = Duration::from_millis(100);
 /// Maximum wait for a connection.
@@ -76,12 +80,7 @@ pub async fn migrate(
     sets: Vec<(&'static str, Runner)>,
     limits: MigrationLimits,
 ) -> Result<Vec<String>, Error> {
-    with_client(owner_url, "flotilla-migrate", async |client| {
-        tokio::time::timeout(TIMEOUT * 2 + limits.statement, apply(client, sets, limits))
-            .await
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "migrations took too long")))
-    })
-    .await
+    with_client(owner_url, "flotilla-migrate", async |client| apply(client, sets, limits).await).await
 }
 
 /// Waits until the database has every migration of each set, reading the histories as `<service>_system`. Also waits
@@ -150,6 +149,7 @@ async fn apply(
         .await?;
     take_turn(client).await?;
     compatibility::record(client, &sets).await?;
+    backfill::create_table(client).await?;
     let mut applied = Vec::new();
     for (history, mut runner) in sets {
         let ahead = newer(client, history, &runner).await?;
@@ -158,7 +158,7 @@ async fn apply(
             runner = runner.set_abort_missing(false);
         }
         runner.set_migration_table_name(history);
-        for migration in run_all(client, history, runner).await? {
+        for migration in run_all(client, history, runner, limits).await? {
             tracing::info!(history, migration = %migration, "migration applied");
             applied.push(format!("{history}/{migration}"));
         }
@@ -181,25 +181,35 @@ async fn take_turn(client: &Client) -> Result<(), Error> {
     tokio::time::timeout(TIMEOUT, take).await.unwrap_or(Err(late))
 }
 
-/// Applies one set, with its marked migrations' indexes built beforehand unless the database is being set up.
-async fn run_all(client: &mut Client, history: &str, mut runner: Runner) -> Result<Vec<Migration>, Error> {
+/// Applies one set. What its marked migrations need is done beforehand, unless the database is being set up.
+async fn run_all(
+    client: &mut Client,
+    history: &str,
+    mut runner: Runner,
+    limits: MigrationLimits,
+) -> Result<Vec<Migration>, Error> {
     let applied = versions(client, history).await?;
     let is_missing = |one: &&Migration| !applied.is_empty() && !applied.contains(&one.version());
-    let marked: Vec<Migration> = runner
-        .get_migrations()
-        .iter()
-        .filter(is_missing)
-        .filter(|one| concurrent_index::is_marked(one))
-        .cloned()
-        .collect();
+    let is_marked = |one: &&Migration| concurrent_index::is_marked(one) || backfill::is_marked(one);
+    let marked: Vec<Migration> = runner.get_migrations().iter().filter(is_missing).filter(is_marked).cloned().collect();
     let mut done = Vec::new();
     for migration in marked {
         runner = runner.set_target(Target::Version(migration.version() - 1));
-        done.extend(run(client, &runner).await?);
-        concurrent_index::build(client, &migration).await?;
+        done.extend(limited(limits, run(client, &runner)).await?);
+        if concurrent_index::is_marked(&migration) {
+            limited(limits, concurrent_index::build(client, &migration)).await?;
+        } else {
+            backfill::run(client, history, &migration).await?;
+        }
     }
-    done.extend(run(client, &runner.set_target(Target::Latest)).await?);
+    done.extend(limited(limits, run(client, &runner.set_target(Target::Latest))).await?);
     Ok(done)
+}
+
+/// A step of the migrations, whose statements the server limits; this limit is for a server that is gone.
+async fn limited<T>(limits: MigrationLimits, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = Error::new(ErrorKind::Timeout, "migrations took too long");
+    tokio::time::timeout(TIMEOUT * 2 + limits.statement, step).await.unwrap_or(Err(late))
 }
 
 /// Applies one set up to its target. A migration that doesn't get a lock in time has changed nothing and is tried again.
