@@ -104,20 +104,15 @@ fn parsed(text: &str) -> Vec<String> {
     text.split(&format!("\n{MARK}")).skip(1).map(|part| format!("{MARK}{}\n", part.trim_end())).collect()
 }
 
-/// The first lines that differ.
+/// The first line that differs, with the two after it.
 fn difference(committed: &str, made: &str) -> Option<String> {
-    let (mut old, mut new, mut number) = (committed.lines(), made.lines(), 0);
-    loop {
-        number += 1;
-        match (old.next(), new.next()) {
-            (None, None) => return None,
-            (old, new) if old == new => {}
-            (old, new) => {
-                let shown = |line: Option<&str>| line.unwrap_or("(end)").to_owned();
-                return Some(format!("line {number}:\n  committed: {}\n  migrated:  {}", shown(old), shown(new)));
-            }
-        }
-    }
+    let (old, new): (Vec<&str>, Vec<&str>) = (committed.lines().collect(), made.lines().collect());
+    let first = (0..old.len().max(new.len())).find(|line| old.get(*line) != new.get(*line))?;
+    let shown = |lines: &[&str]| match lines.get(first..) {
+        None | Some([]) => "(end)".to_owned(),
+        Some(rest) => rest[..rest.len().min(3)].join("\n    "),
+    };
+    Some(format!("line {}:\n  committed:\n    {}\n  migrated:\n    {}", first + 1, shown(&old), shown(&new)))
 }
 
 #[cfg(test)]
@@ -141,7 +136,9 @@ mod tests {
     #[test]
     fn the_first_difference_is_shown_with_its_line() {
         assert_eq!(difference("a\nb\n", "a\nb\n"), None);
-        assert_eq!(difference("a\nb\n", "a\nc\n").unwrap(), "line 2:\n  committed: b\n  migrated:  c");
-        assert_eq!(difference("a\n", "a\nc\n").unwrap(), "line 2:\n  committed: (end)\n  migrated:  c");
+        let changed = difference("a\nb\nc\n", "a\nB\nc\n").unwrap();
+        assert_eq!(changed, "line 2:\n  committed:\n    b\n    c\n  migrated:\n    B\n    c");
+        let added = difference("a\n", "a\nb\n").unwrap();
+        assert_eq!(added, "line 2:\n  committed:\n    (end)\n  migrated:\n    b");
     }
 }
