@@ -42,7 +42,7 @@ $(foreach name,TLS OBS ONE_PROCESS,$(if $(filter-out $(SWITCH),$($(name))),$(err
 
 .DEFAULT_GOAL := help
 .PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-growth bench-growth-short bench-plain bench-telemetry bench-one-process profile reset fetch \
-	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
+	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins migrations schema certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
 	@echo "\`make up\` runs the fleet, \`make test\` runs the tests; no setup is needed before."
@@ -143,7 +143,7 @@ test: ## Run all tests; they start their own servers
 	@sh scripts/run/preflight.sh
 	@FLEET=target/ci/fleet sh scripts/lib/files-limit.sh $(CARGO) test --profile ci --workspace --locked
 
-lint: fmt-check clippy buf layers workflows pins mutants-check doc ## Check format, clippy, buf, layers, the list of services, workflows, Dockerfiles, pins, planted faults, docs
+lint: fmt-check clippy buf layers workflows pins migrations mutants-check doc ## Check format, clippy, buf, layers, the list of services, workflows, migrations, Dockerfiles, pins, planted faults, docs
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
@@ -172,6 +172,14 @@ workflows:
 pins:
 	@sh scripts/check/test-pins.sh
 	@sh scripts/check/pins.sh
+
+migrations:
+	@sh scripts/check/test-migrations.sh
+	@sh scripts/check/migrations.sh
+
+schema: ## Write the schema.sql of each database from its migrations; `make test` fails if they differ
+	@UPDATE_SCHEMA=1 $(CARGO) test --profile ci --locked -p flotilla-testkit --test it schema::
+	@UPDATE_SCHEMA=1 $(CARGO) test --profile ci --locked $(patsubst services/%/schema.sql,-p flotilla-%,$(wildcard services/*/schema.sql)) --test it schema::
 
 mutants-check:
 	@sh scripts/check/test-mutants.sh

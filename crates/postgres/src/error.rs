@@ -49,6 +49,7 @@ struct Inner {
     outcome_unknown: bool,
     stale_plan: bool,
     unfit_role: bool,
+    unfit_schema: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -64,6 +65,7 @@ impl Error {
             outcome_unknown: false,
             stale_plan: false,
             unfit_role: false,
+            unfit_schema: false,
             source: None,
         }))
     }
@@ -103,6 +105,18 @@ impl Error {
     #[must_use]
     pub fn is_unfit_role(&self) -> bool {
         self.0.unfit_role
+    }
+
+    /// Whether the database's schema doesn't suit the program, so that retrying doesn't help.
+    #[must_use]
+    pub fn is_unfit_schema(&self) -> bool {
+        self.0.unfit_schema
+    }
+
+    pub(crate) fn unfit_schema(message: String) -> Self {
+        let mut error = Self::new(ErrorKind::Other, message);
+        error.0.unfit_schema = true;
+        error
     }
 
     pub(crate) fn of_unfit_role(mut self) -> Self {
@@ -190,6 +204,7 @@ impl From<tokio_postgres::Error> for Error {
             outcome_unknown: false,
             stale_plan,
             unfit_role: false,
+            unfit_schema: false,
             source: Some(Box::new(error)),
         }))
     }

@@ -8,8 +8,11 @@
 
 mod address;
 mod array;
+mod backfill;
 pub mod bootstrap;
 mod cancel;
+mod compatibility;
+mod concurrent_index;
 mod error;
 mod fair_queue;
 mod faults;
@@ -28,9 +31,10 @@ mod tx;
 
 pub use array::array_literal;
 pub use bootstrap::{RolePasswords, ServiceUrls, bootstrap, bootstrap_for, bootstrap_with_passwords};
+pub use compatibility::check_schema;
 pub use error::{Error, ErrorKind};
 pub use group_commit::{GroupCommit, GroupCommitDriver, GroupCommitSettings, Refused};
-pub use migrate::{await_migrations, migrate};
+pub use migrate::{MigrationLimits, await_migrations, migrate};
 pub use pool::Pool;
 pub use refinery;
 pub use retry::{FAILOVER, TransactionError, retry, retry_unless_unknown};

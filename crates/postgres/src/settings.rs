@@ -43,6 +43,13 @@ pub struct PostgresSettings {
     /// Maximum wait of `await-migrations`.
     #[setting(default = "default_migration_wait")]
     pub migration_wait: HumanDuration,
+    /// Maximum wait of a migration's statement for a lock, during which later statements on the table wait too. The
+    /// migration is then rolled back and tried again, up to twenty times.
+    #[setting(default = "default_migration_lock_timeout")]
+    pub migration_lock_timeout: HumanDuration,
+    /// Maximum duration of a migration's statement.
+    #[setting(default = "default_migration_statement_timeout")]
+    pub migration_statement_timeout: HumanDuration,
 }
 
 impl PostgresSettings {
@@ -60,6 +67,8 @@ impl PostgresSettings {
             acquire_timeout: default_acquire_timeout(),
             max_lifetime: default_max_lifetime(),
             migration_wait: default_migration_wait(),
+            migration_lock_timeout: default_migration_lock_timeout(),
+            migration_statement_timeout: default_migration_statement_timeout(),
         }
     }
 
@@ -100,6 +109,16 @@ const fn default_max_lifetime() -> HumanDuration {
 
 const fn default_migration_wait() -> HumanDuration {
     HumanDuration::from_secs(300)
+}
+
+/// Less than half of the default timeout of the statements that wait behind it.
+const fn default_migration_lock_timeout() -> HumanDuration {
+    HumanDuration::from_secs(2)
+}
+
+/// More than a migration takes that locks several tables in short tries.
+const fn default_migration_statement_timeout() -> HumanDuration {
+    HumanDuration::from_secs(120)
 }
 
 impl PostgresSettings {
@@ -144,6 +163,8 @@ impl Validate for PostgresSettings {
             ("acquire_timeout", self.acquire_timeout),
             ("max_lifetime", self.max_lifetime),
             ("migration_wait", self.migration_wait),
+            ("migration_lock_timeout", self.migration_lock_timeout),
+            ("migration_statement_timeout", self.migration_statement_timeout),
         ] {
             problems.require(!wait.get().is_zero(), name, "must be longer than 0s");
         }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::configuration::{self, Configuration, Follower, Shape};
 use crate::healthcheck::ask_readiness;
 use crate::logging;
+use crate::schema;
 use crate::signals::Signals;
 use crate::{Running, Service, ServiceSettings};
 
@@ -202,7 +203,9 @@ pub(crate) async fn start<S: Service>(
         // One watcher for settings and flags.
         S::common(&settings).remote.link.attach(remote);
     }
-    let running = S::build(settings, telemetry).await.context("start-up failed")?;
+    let found = schema::check::<S>(&settings).await?;
+    let running = S::build(settings.clone(), telemetry).await.context("start-up failed")?;
+    let running = schema::watched::<S>(running, found, settings);
     running.mount(configuration.routes());
     running.mount(logging::routes(telemetry.log_control()));
     Ok(running)

@@ -28,6 +28,7 @@ mod readiness;
 pub mod remote;
 mod running;
 mod runtime;
+mod schema;
 mod sections;
 mod service;
 mod settings;

@@ -1,10 +1,12 @@
 //! A running service.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use flotilla_telemetry::spawn;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +68,24 @@ impl Running {
     /// A path is mounted twice.
     pub fn mount(&self, routes: axum::Router) {
         self.mounted.add(routes);
+    }
+
+    /// Stops the service with the error of `check` if it fails.
+    pub(crate) fn unless_fails(mut self, check: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> Self {
+        let stop = self.stopper();
+        let mut serving = std::mem::replace(&mut self.supervisor, spawn(async { Ok(()) }));
+        self.supervisor = spawn(async move {
+            let failed = tokio::select! {
+                ended = &mut serving => return ended.context("the supervisor failed")?,
+                checked = check => checked.err(),
+            };
+            if failed.is_some() {
+                stop.cancel();
+            }
+            let ended = serving.await.context("the supervisor failed")?;
+            failed.map_or(ended, Err)
+        });
+        self
     }
 
     /// Whether the service is ready, and why not.

@@ -4,7 +4,9 @@ use std::future::Future;
 
 use anyhow::Context as _;
 use flotilla_postgres::refinery::Runner;
-use flotilla_postgres::{PostgresSettings, await_migrations, bootstrap_for, migrate};
+use flotilla_postgres::{
+    Error, MigrationLimits, PostgresSettings, await_migrations, bootstrap_for, check_schema, migrate,
+};
 use flotilla_rpc::{ClientSettings, ServerSettings};
 use flotilla_telemetry::{Telemetry, TelemetrySettings};
 
@@ -67,7 +69,7 @@ pub trait Service: 'static {
             if let Some(superuser) = &postgres.superuser_url {
                 bootstrap_for(superuser, Self::NAME, postgres).await.context("can't set up the database")?;
             }
-            migrate(&postgres.owner()?, Self::migrations()).await?;
+            migrate(&postgres.owner()?, Self::migrations(), MigrationLimits::of(postgres)).await?;
             Ok(())
         }
     }
@@ -79,6 +81,18 @@ pub trait Service: 'static {
             let Some(postgres) = postgres else { return Ok(()) };
             let wait = postgres.migration_wait.get();
             Ok(await_migrations(&postgres.system_url.get(), &Self::migrations(), wait).await?)
+        }
+    }
+
+    /// Whether this program may serve on its database's schema.
+    ///
+    /// The error [is about the schema](Error::is_unfit_schema) if it is too old, or newer without a declaration that this
+    /// program tolerates it.
+    fn check_schema(settings: &Self::Settings) -> impl Future<Output = Result<(), Error>> + Send {
+        let postgres = Self::common(settings).postgres;
+        async move {
+            let Some(postgres) = postgres else { return Ok(()) };
+            check_schema(&postgres.system_url.get(), &Self::migrations()).await
         }
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use flotilla_messaging::{Event, frame};
 use flotilla_postgres::refinery::Runner;
 use flotilla_postgres::tokio_postgres::{self, Config, NoTls, Row, types::ToSql};
-use flotilla_postgres::{PostgresSettings, ServiceUrls, bootstrap, migrate};
+use flotilla_postgres::{MigrationLimits, PostgresSettings, ServiceUrls, bootstrap, migrate};
 
 use prost::Name;
 
@@ -36,7 +36,7 @@ impl Database {
         sets: Vec<(&'static str, Runner)>,
     ) -> Result<Self> {
         let urls = bootstrap(superuser_url, service, name).await.context("bootstrap")?;
-        migrate(&urls.owner, sets).await.context("migrations")?;
+        migrate(&urls.owner, sets, MigrationLimits::default()).await.context("migrations")?;
         let mut superuser: Config = superuser_url.parse()?;
         superuser.dbname(name).connect_timeout(TIMEOUT);
         Ok(Self { service, name: name.to_owned(), urls, superuser })

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::nats;
 
 /// Where all test processes keep binaries, data and logs.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.flotilla");
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.flotilla");
 /// Prefix of the names of test servers.
 const PREFIX: &str = "test-";
 /// Number of stacks started in this process, so that each name is used once.

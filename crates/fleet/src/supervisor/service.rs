@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{ONE_PROCESS, SERVICES, certs, credentials::secrets::Secrets, home::Home, services::probe};
 
-/// A migration that takes longer has hung.
-const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
+/// Longer than twenty tries for a lock take, and enough for a backfill of a developer's data.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 
 /// The end of the variables of the setting that only migrations need.
 const OWNER: &str = "__POSTGRES__OWNER_URL";

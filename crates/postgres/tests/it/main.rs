@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backfill;
 mod bootstrap;
 mod deadlines;
 mod errors;
@@ -15,5 +16,6 @@ mod roles;
 mod rotation;
 mod row_security;
 mod rows;
+mod split_column;
 mod support;
 mod transactions;

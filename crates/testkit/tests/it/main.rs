@@ -7,4 +7,5 @@ mod echo;
 mod exemplar;
 mod harness;
 mod in_memory;
+mod schema;
 mod stack;

@@ -7,6 +7,7 @@ mod guessing;
 mod login;
 mod revocation;
 mod rotation;
+mod schema;
 mod sessions;
 mod sign_up;
 mod start;

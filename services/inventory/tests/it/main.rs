@@ -12,5 +12,6 @@ mod locks;
 mod metrics;
 mod prices;
 mod reservations;
+mod schema;
 mod stock;
 mod world;

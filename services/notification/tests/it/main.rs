@@ -9,6 +9,7 @@ mod privacy;
 mod recording;
 mod restored;
 mod rolling_upgrade;
+mod schema;
 mod single_notice;
 mod subscription;
 mod world;

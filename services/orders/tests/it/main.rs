@@ -17,6 +17,7 @@ mod pricing;
 mod resending;
 mod rolling_upgrade;
 mod saga;
+mod schema;
 mod visibility;
 mod watching;
 mod world;

@@ -9,6 +9,7 @@ mod locks;
 mod peer;
 mod refunds;
 mod rolling_upgrade;
+mod schema;
 mod statement;
 mod support;
 mod top_ups;
