@@ -4,10 +4,15 @@
 //! Redis that is down or hangs costs almost nothing, because calls then return at once; the client reconnects in the
 //! background indefinitely. Callers see hits and misses, never errors.
 
+pub mod guarded;
+pub mod remote;
+
 mod breaker;
 mod cache;
 mod metrics;
+mod redis;
 mod settings;
 
 pub use cache::Cache;
+pub use redis::Redis;
 pub use settings::CacheSettings;

@@ -28,7 +28,7 @@ impl Validate for CacheSettings {
     fn validate(&self, problems: &mut Problems) {
         if let Some(url) = &self.redis_url {
             problems.require(
-                crate::cache::parse_url(url).is_some(),
+                crate::redis::parse_url(url).is_some(),
                 "redis_url",
                 "expected an address such as redis://localhost:6379",
             );
