@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prometheus::Registry;
 
 use crate::guarded::Guarded;
-use crate::metrics::{CacheMetrics, register_up};
+use crate::metrics::{CacheMetrics, register_gauges};
 use crate::redis::Redis;
 use crate::settings::CacheSettings;
 
@@ -26,12 +26,7 @@ struct Inner {
 impl Cache {
     /// Connects in the background and returns at once. `name` is the metrics' label.
     pub async fn connect(name: &'static str, settings: &CacheSettings, registry: &Registry) -> Self {
-        let metrics = CacheMetrics::register(name, registry)
-            .or_else(|error| {
-                tracing::error!(cache = name, error = %error, "cache metrics not registered");
-                CacheMetrics::register(name, &Registry::new())
-            })
-            .expect("the names of the metrics are valid, and a new registry has none yet");
+        let metrics = CacheMetrics::register_or_count_separately(name, registry);
         let redis = settings.redis_url.as_ref().and_then(|url| {
             let timeout = settings.command_timeout.get();
             let redis = Redis::connect(name, url, timeout);
@@ -43,9 +38,7 @@ impl Cache {
         let cache = Self { inner: Arc::new(Inner { redis, metrics }) };
         let inner = Arc::downgrade(&cache.inner);
         let is_up = move || inner.upgrade().is_some_and(|inner| inner.is_up());
-        if let Err(error) = register_up(name, registry, is_up) {
-            tracing::error!(cache = name, error = %error, "cache metrics not registered");
-        }
+        register_gauges(name, registry, is_up, || 0);
         cache
     }
 

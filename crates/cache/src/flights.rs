@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -31,10 +32,19 @@ impl<V> Clone for Landing<V> {
     }
 }
 
-type ByKey<V> = Mutex<HashMap<Arc<str>, (Stamp, watch::Receiver<Landing<V>>)>>;
+type ByKey<V> = Mutex<HashMap<Arc<str>, Begun<V>>>;
+
+struct Begun<V> {
+    number: u64,
+    stamp: Stamp,
+    landing: watch::Receiver<Landing<V>>,
+}
 
 /// The loads in progress.
-pub struct Flights<V>(Arc<ByKey<V>>);
+pub struct Flights<V> {
+    by_key: Arc<ByKey<V>>,
+    numbers: AtomicU64,
+}
 
 /// Who loads.
 pub enum Turn<V> {
@@ -48,28 +58,28 @@ pub enum Turn<V> {
 pub struct Flight<V> {
     flights: Arc<ByKey<V>>,
     key: Arc<str>,
+    number: u64,
     sender: watch::Sender<Landing<V>>,
 }
 
 impl<V> Default for Flights<V> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self { by_key: Arc::default(), numbers: AtomicU64::new(0) }
     }
 }
 
 impl<V> Flights<V> {
     /// Joins the load of a key, or begins one. A load that began before an invalidation isn't joined.
     pub fn join(&self, key: &Arc<str>, stamp: Stamp) -> Turn<V> {
-        let mut flights = self.0.lock();
-        if let Some((begun, receiver)) = flights.get(key)
-            && begun.is_same(stamp)
-        {
-            return Turn::Follow(receiver.clone());
+        let mut flights = self.by_key.lock();
+        if let Some(begun) = flights.get(key).filter(|begun| begun.stamp.is_same(stamp)) {
+            return Turn::Follow(begun.landing.clone());
         }
-        let (sender, receiver) = watch::channel(Landing::Pending);
-        flights.insert(Arc::clone(key), (stamp, receiver));
+        let (sender, landing) = watch::channel(Landing::Pending);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        flights.insert(Arc::clone(key), Begun { number, stamp, landing });
         drop(flights);
-        Turn::Lead(Flight { flights: Arc::clone(&self.0), key: Arc::clone(key), sender })
+        Turn::Lead(Flight { flights: Arc::clone(&self.by_key), key: Arc::clone(key), number, sender })
     }
 }
 
@@ -83,7 +93,7 @@ impl<V> Flight<V> {
 impl<V> Drop for Flight<V> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        if flights.get(&self.key).is_some_and(|(_, receiver)| self.sender.same_channel_as(receiver)) {
+        if flights.get(&self.key).is_some_and(|begun| begun.number == self.number) {
             flights.remove(&self.key);
         }
         drop(flights);

@@ -29,8 +29,18 @@ struct Floor {
     version: u64,
     /// Changes with each invalidation; 0 without any.
     generation: u64,
-    unsent: bool,
+    /// What Redis must still be told.
+    unsent: Option<Unsent>,
     until: Instant,
+}
+
+/// An invalidation that Redis must still be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsent {
+    /// Entries below this version are old; `None` if all of them are.
+    pub version: Option<u64>,
+    /// Tells it from a later one of the same key.
+    pub number: u64,
 }
 
 /// Floors by key.
@@ -66,34 +76,41 @@ impl Floors {
         is_newest
     }
 
-    /// Returns the key's generation and whether it is a new one.
-    pub fn invalidate(&mut self, key: &Arc<str>, version: Option<u64>, unsent: bool) -> (u64, bool) {
+    /// Entries below a version are old, or all if it is unknown. True if that is news.
+    pub fn invalidate(&mut self, key: &Arc<str>, version: Option<u64>, is_unsent: bool) -> bool {
         self.generations += 1;
-        let next = self.generations;
+        let number = self.generations;
         let floor = self.renew(key);
-        floor.unsent |= unsent;
+        if is_unsent {
+            // Of several, the one that says most.
+            let version = match floor.unsent {
+                Some(before) => before.version.zip(version).map(|(before, version)| before.max(version)),
+                None => version,
+            };
+            floor.unsent = Some(Unsent { version, number });
+        }
         let is_new = version.is_none_or(|version| version > floor.version);
         if is_new {
             floor.version = floor.version.max(version.unwrap_or_default());
-            floor.generation = next;
+            floor.generation = number;
         }
-        (floor.generation, is_new)
+        is_new
     }
 
-    /// The version and generation of an invalidation that Redis must still be told.
-    pub fn unsent(&self, key: &str) -> Option<(u64, u64)> {
-        self.floors.get(key).filter(|floor| floor.unsent).map(|floor| (floor.version, floor.generation))
+    /// The invalidation of a key that Redis must still be told.
+    pub fn unsent(&self, key: &str) -> Option<Unsent> {
+        self.floors.get(key)?.unsent
     }
 
     /// All keys of which Redis must still be told.
     pub fn all_unsent(&self) -> Vec<Arc<str>> {
-        self.floors.iter().filter(|(_, floor)| floor.unsent).map(|(key, _)| Arc::clone(key)).collect()
+        self.floors.iter().filter(|(_, floor)| floor.unsent.is_some()).map(|(key, _)| Arc::clone(key)).collect()
     }
 
     /// Redis was told, unless there was another invalidation since then.
-    pub fn sent(&mut self, key: &str, generation: u64) {
-        if let Some(floor) = self.floors.get_mut(key).filter(|floor| floor.generation == generation) {
-            floor.unsent = false;
+    pub fn sent(&mut self, key: &str, sent: Unsent) {
+        if let Some(floor) = self.floors.get_mut(key).filter(|floor| floor.unsent == Some(sent)) {
+            floor.unsent = None;
         }
     }
 
@@ -110,7 +127,7 @@ impl Floors {
         let floor = self.floors.entry(Arc::clone(key)).or_insert(Floor {
             version: 0,
             generation: 0,
-            unsent: false,
+            unsent: None,
             until,
         });
         floor.until = until;
@@ -171,11 +188,13 @@ mod tests {
         floors.invalidate(&key(1), Some(6), false);
         assert!(!floors.stamp("1").is_same(stamp));
         let stamp = floors.stamp("1");
-        let (generation, _) = floors.invalidate(&key(1), None, true);
+        floors.invalidate(&key(1), Some(7), true);
         assert!(!floors.stamp("1").is_same(stamp));
-        assert_eq!(floors.unsent("1"), Some((6, generation)));
+        let sent = floors.unsent("1").unwrap();
+        assert_eq!(sent.version, Some(7));
         floors.invalidate(&key(1), None, true);
-        floors.sent("1", generation);
+        assert_eq!(floors.unsent("1").unwrap().version, None, "all versions are more than some");
+        floors.sent("1", sent);
         assert!(floors.unsent("1").is_some(), "there was another one since");
         floors.flush();
         assert_eq!(floors.all_unsent().len(), 1, "a flush forgets no invalidation");

@@ -2,10 +2,9 @@
 //!
 //! A *floor* is what this process knows about a key: the highest version seen and how often the key was invalidated. It
 //! outlives the entry, so that an old value in Redis, or one of a slow loader, is recognised. Floors are kept for as
-//! long as such a value can exist, and at most [`MAX_FLOORS`] of them.
+//! long as such a value can exist, and at most [`MAX_FLOORS`](crate::floors::MAX_FLOORS) of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,7 +16,7 @@ use tokio::time::Instant;
 use crate::floors::Floors;
 use crate::value::Value;
 
-pub use crate::floors::{MAX_FLOORS, Stamp};
+pub use crate::floors::{Stamp, Unsent};
 
 /// Weight of an entry besides its key and value: the structures around them, measured and rounded up.
 const OVERHEAD: usize = 192;
@@ -45,8 +44,6 @@ pub struct Entry<V> {
 pub struct Memory<V: Value> {
     entries: Entries<Arc<str>, Arc<Entry<V>>, Weight, DefaultHashBuilder, CountEvictions>,
     floors: Mutex<Floors>,
-    /// How often it was emptied, so that a hit needs no lock to see it.
-    flushes: AtomicU64,
 }
 
 impl<V: Value> Memory<V> {
@@ -61,7 +58,6 @@ impl<V: Value> Memory<V> {
         Self {
             entries: Entries::with_options(options, Weight, DefaultHashBuilder::default(), lifecycle),
             floors: Mutex::new(Floors::new(remember)),
-            flushes: AtomicU64::new(0),
         }
     }
 
@@ -80,16 +76,13 @@ impl<V: Value> Memory<V> {
         self.floors.lock().stamp(key)
     }
 
-    /// Whether nothing more is known about a key than at `stamp`.
-    pub fn is_unchanged(&self, key: &str, stamp: Stamp) -> bool {
-        self.floors.lock().stamp(key).is_same(stamp)
-    }
-
-    /// Stores an entry that was read or loaded since `stamp`. False if the key was invalidated since then, or a newer
+    /// Stores an entry that was read or loaded since `stamp`; without one it only notes its version. False if the key was invalidated since then, or a newer
     /// version is known.
-    pub fn insert(&self, key: &Arc<str>, entry: Arc<Entry<V>>, stamp: Stamp) -> bool {
+    pub fn insert(&self, key: &Arc<str>, entry: Arc<Entry<V>>, stamp: Option<Stamp>) -> bool {
         let mut floors = self.floors.lock();
-        if !floors.stamp(key).is_same(stamp) || !floors.raise(key, entry.version) {
+        // Even if it isn't stored: the reader sees this version.
+        let is_newest = floors.raise(key, entry.version);
+        if !is_newest || stamp.is_none_or(|stamp| !floors.stamp(key).is_same(stamp)) {
             return false;
         }
         // Within the lock: an invalidation comes either before it and is seen, or after it and removes the entry.
@@ -97,19 +90,24 @@ impl<V: Value> Memory<V> {
         true
     }
 
-    /// Makes entries below a version old, or whatever there is if the version is unknown. With `unsent`, Redis must
-    /// still be told. Returns the new generation of the key.
-    pub fn invalidate(&self, key: &Arc<str>, version: Option<u64>, unsent: bool) -> u64 {
+    /// Makes entries below a version old, or whatever there is if the version is unknown. With `is_unsent`, Redis must
+    /// still be told.
+    pub fn invalidate(&self, key: &Arc<str>, version: Option<u64>, is_unsent: bool) {
         let mut floors = self.floors.lock();
-        let (generation, is_new) = floors.invalidate(key, version, unsent);
-        if is_new {
-            self.entries.remove(key.as_ref() as &str);
+        if floors.invalidate(key, version, is_unsent) {
+            self.entries.remove::<str>(key);
         }
-        generation
     }
 
-    /// The invalidation of a key that Redis must still be told: its version, and its generation for [`Self::sent`].
-    pub fn unsent(&self, key: &str) -> Option<(u64, u64)> {
+    /// Redis has a tombstone of a key: what is in memory is old.
+    pub fn bury(&self, key: &Arc<str>, version: u64) {
+        let mut floors = self.floors.lock();
+        floors.raise(key, version);
+        self.entries.remove::<str>(key);
+    }
+
+    /// The invalidation of a key that Redis must still be told.
+    pub fn unsent(&self, key: &str) -> Option<Unsent> {
         self.floors.lock().unsent(key)
     }
 
@@ -118,9 +116,9 @@ impl<V: Value> Memory<V> {
         self.floors.lock().all_unsent()
     }
 
-    /// Redis was told of the invalidation with this generation.
-    pub fn sent(&self, key: &str, generation: u64) {
-        self.floors.lock().sent(key, generation);
+    /// Redis was told of an invalidation.
+    pub fn sent(&self, key: &str, sent: Unsent) {
+        self.floors.lock().sent(key, sent);
     }
 
     /// Removes all entries, and refuses those that are being loaded. Floors stay.
@@ -128,12 +126,6 @@ impl<V: Value> Memory<V> {
         let mut floors = self.floors.lock();
         floors.flush();
         self.entries.clear();
-        self.flushes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often all entries were removed.
-    pub fn flushes(&self) -> u64 {
-        self.flushes.load(Ordering::Relaxed)
     }
 }
 

@@ -1,0 +1,314 @@
+//! A load: who may do it, and what becomes of its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::flights::{Flight, Landing};
+use crate::guarded::Guarded;
+use crate::memory::{Entry, Stamp};
+use crate::record::{self, Kind, Record};
+use crate::scripts;
+use crate::two_level::{Found, LookUp, Loaded, Shared, encoded, millis, number};
+use crate::value::Value;
+
+/// Pause between two looks whether another process has loaded; doubled each time up to [`MAX_POLL`].
+const POLL: Duration = Duration::from_millis(5);
+const MAX_POLL: Duration = Duration::from_millis(50);
+
+/// The caller's duty to load a key. Other readers wait for it; if it is dropped, one of them loads.
+pub struct Load<V: Value> {
+    shared: Arc<Shared<V>>,
+    key: Arc<str>,
+    /// What was known about the key when the load began.
+    stamp: Stamp,
+    began: Instant,
+    /// What is served if the load fails.
+    fallback: Option<Arc<Entry<V>>>,
+    flight: Option<Flight<V>>,
+    token: Bytes,
+    has_lease: bool,
+    is_cached: bool,
+}
+
+/// What became of an entry in Redis.
+enum Stored {
+    /// It is stored, with this version.
+    With(u64),
+    /// A newer one is known, or the key was invalidated.
+    Refused,
+    /// Redis doesn't know about this load.
+    Unknown,
+}
+
+/// What Redis has, and whether it gave the lease.
+struct Fetched<V> {
+    entry: Option<Entry<V>>,
+    /// Whether there is an entry that can't be used, although it isn't a tombstone.
+    is_old: bool,
+    has_lease: bool,
+}
+
+impl<V: Value> Load<V> {
+    pub(crate) fn new(
+        shared: &Arc<Shared<V>>,
+        key: Arc<str>,
+        stamp: Stamp,
+        fallback: Option<Arc<Entry<V>>>,
+        flight: Option<Flight<V>>,
+    ) -> Self {
+        let token = format!("{:016x}{:016x}", shared.origin, number(shared.random.as_ref())).into();
+        let (shared, began) = (Arc::clone(shared), Instant::now());
+        Self { shared, key, stamp, began, fallback, flight, token, has_lease: false, is_cached: true }
+    }
+
+    /// A load whose result isn't cached.
+    pub(crate) fn uncached(shared: &Arc<Shared<V>>, key: Arc<str>) -> Self {
+        let stamp = shared.memory.stamp(&key);
+        let mut load = Self::new(shared, key, stamp, None, None);
+        load.is_cached = false;
+        load
+    }
+
+    /// Looks into Redis and, if the key must be loaded, gets the lease or waits until `until` for whoever has it.
+    pub(crate) async fn lead(mut self, until: Instant) -> LookUp<V> {
+        let shared = Arc::clone(&self.shared);
+        let Some(remote) = &shared.remote else { return shared.miss(self.begin()) };
+        if shared.memory.unsent(&self.key).is_some() && !shared.send_invalidation(&self.key).await {
+            // What Redis has may be old.
+            return self.without_redis();
+        }
+        let mut pause = POLL;
+        // An entry in memory that is fresh is refreshed early.
+        let mut insists = self.fallback.as_ref().is_some_and(|entry| entry.in_memory_until > self.began);
+        loop {
+            let asked = Instant::now();
+            let Some(fetched) = self.fetch(remote, insists, asked).await else { return self.without_redis() };
+            self.has_lease = fetched.has_lease;
+            if let Some(entry) = fetched.entry.map(Arc::new) {
+                let is_fresh = entry.fresh_until > asked;
+                if is_fresh && !self.has_lease && (insists || !shared.is_due(&entry, asked)) {
+                    return self.found(entry);
+                }
+                self.fallback = Some(entry);
+                if is_fresh && !self.has_lease {
+                    insists = true;
+                    continue;
+                }
+            }
+            if self.has_lease {
+                return shared.miss(self.begin());
+            }
+            if let Some(entry) = self.fallback.take_if(|entry| insists && entry.in_memory_until > asked) {
+                // Another process refreshes it early.
+                return self.found(entry);
+            }
+            // An old entry that looks fresh to Redis is no reason to give the lease: the next look insists on it.
+            if fetched.is_old && !insists {
+                insists = true;
+                continue;
+            }
+            insists = fetched.is_old;
+            let now = Instant::now();
+            if now >= until {
+                return shared.miss(self.begin());
+            }
+            tokio::time::sleep(pause.min(until - now)).await;
+            pause = (pause * 2).min(MAX_POLL);
+        }
+    }
+
+    /// Stores the result of the load, unless the key changed meanwhile, and returns it.
+    pub async fn complete(mut self, loaded: Loaded<V>) -> Found<V> {
+        let shared = Arc::clone(&self.shared);
+        let load_time = self.began.elapsed();
+        shared.metrics.loaded(load_time);
+        let confirmed = Instant::now();
+        let is_late = load_time > shared.policy.load_timeout;
+        let mut entry = shared.entry(loaded, self.began, confirmed, load_time);
+        if !self.is_cached {
+            return Found::fresh(Arc::new(entry));
+        }
+        let stored = if self.has_lease && !is_late { self.store(&entry).await } else { Stored::Unknown };
+        match stored {
+            Stored::With(version) => entry.version = version,
+            Stored::Unknown => {
+                // Nobody has confirmed that it is current at its end, so its time in memory counts from its beginning.
+                entry.in_memory_until = entry.in_memory_until.min(self.began + shared.policy.memory_ttl);
+            }
+            Stored::Refused => {}
+        }
+        let entry = Arc::new(entry);
+        let is_refused = is_late || matches!(stored, Stored::Refused);
+        let stamp = if is_refused { None } else { Some(self.stamp) };
+        let is_current = shared.memory.insert(&self.key, Arc::clone(&entry), stamp);
+        let landing = if is_current { Landing::Loaded(Arc::clone(&entry)) } else { Landing::Void };
+        if is_current { shared.metrics.load_stored.inc() } else { shared.metrics.load_outdated.inc() }
+        if let Some(flight) = self.flight.take() {
+            flight.land(landing);
+        }
+        Found::fresh(entry)
+    }
+
+    /// The load failed. Returns an older entry if there is one that may still be served.
+    pub async fn fail(mut self) -> Option<Found<V>> {
+        self.shared.metrics.load_failed.inc();
+        let found = self.fallback();
+        if let Some(flight) = self.flight.take() {
+            flight.land(Landing::Failed);
+        }
+        if let Some(releasing) = self.release() {
+            releasing.await;
+        }
+        found
+    }
+
+    /// The entry that may be served if the load fails: usable, and not invalidated since the load began.
+    pub(crate) fn fallback(&self) -> Option<Found<V>> {
+        let (entry, now) = (self.fallback.as_ref()?, Instant::now());
+        let known = self.shared.memory.stamp(&self.key);
+        let is_current = known.is_same(self.stamp) && (entry.version == 0 || entry.version >= known.version);
+        if !is_current || entry.usable_until <= now {
+            return None;
+        }
+        let is_stale = entry.fresh_until <= now;
+        if is_stale {
+            self.shared.metrics.stale.inc();
+        }
+        Some(Found { entry: Arc::clone(entry), is_stale })
+    }
+
+    /// The load begins now.
+    fn begin(mut self) -> Self {
+        self.began = Instant::now();
+        self
+    }
+
+    fn without_redis(self) -> LookUp<V> {
+        self.shared.metrics.error.inc();
+        LookUp::Load(self.begin())
+    }
+
+    /// An entry that needn't be loaded.
+    fn found(mut self, entry: Arc<Entry<V>>) -> LookUp<V> {
+        let is_current = self.shared.memory.insert(&self.key, Arc::clone(&entry), Some(self.stamp));
+        if let (true, Some(flight)) = (is_current, self.flight.take()) {
+            flight.land(Landing::Loaded(Arc::clone(&entry)));
+        }
+        self.shared.metrics.from_redis.inc();
+        self.shared.hit(entry)
+    }
+
+    /// Asks Redis for the entry and the lease. `None` if it doesn't respond.
+    async fn fetch(&self, remote: &Guarded, insists: bool, asked: Instant) -> Option<Fetched<V>> {
+        let [entry, lease] = self.shared.keys(&self.key);
+        let insists = Bytes::from_static(if insists { b"1" } else { b"0" });
+        let args = [self.token.clone(), millis(self.shared.policy.load_timeout), insists];
+        let reply = remote.run(&scripts::FETCH, &[&entry, &lease], &args).await?;
+        let [raw, left, lease] = reply.as_slice() else { return None };
+        let left = std::str::from_utf8(left).ok().and_then(|left| left.parse().ok()).unwrap_or_default();
+        let record = Record::parse(raw);
+        let is_tombstone = record.as_ref().is_some_and(|record| record.kind == Kind::Tombstone);
+        let entry = record.and_then(|record| self.accept(record, asked, Duration::from_millis(left)));
+        let is_old = !raw.is_empty() && !is_tombstone && entry.is_none();
+        Some(Fetched { entry, is_old, has_lease: lease.as_ref() == b"1" })
+    }
+
+    /// The entry of a record, if it isn't old.
+    fn accept(&self, record: Record, asked: Instant, left: Duration) -> Option<Entry<V>> {
+        let memory = &self.shared.memory;
+        let value = match record.kind {
+            Kind::Tombstone => {
+                memory.bury(&self.key, record.version);
+                return None;
+            }
+            Kind::Value => Some(V::decode(record.payload)?),
+            Kind::Nothing => None,
+        };
+        if record.version != 0 && record.version < memory.stamp(&self.key).version {
+            return None;
+        }
+        // From the moment of asking: the response may have been under way for a while.
+        let usable_until = asked + left;
+        let fresh_until = asked + left.saturating_sub(record.stale);
+        Some(Entry {
+            value,
+            version: record.version,
+            in_memory_until: fresh_until.min(asked + self.shared.policy.memory_ttl),
+            fresh_until,
+            usable_until,
+            load_time: record.load_time,
+        })
+    }
+
+    async fn store(&mut self, entry: &Entry<V>) -> Stored {
+        let now = Instant::now();
+        let Some(remote) = self.shared.remote.as_ref().filter(|_| entry.fresh_until > now) else {
+            return Stored::Unknown;
+        };
+        let (kind, payload) = encoded(entry.value.as_ref());
+        let args = [
+            self.token.clone(),
+            kind.letter().into(),
+            record::version(entry.version),
+            record::rest(entry.load_time, entry.usable_until - entry.fresh_until, &payload),
+            millis(entry.usable_until - now),
+        ];
+        let [entry, lease] = self.shared.keys(&self.key);
+        let reply = remote.run(&scripts::STORE, &[&entry, &lease], &args).await;
+        self.shared.metrics.wrote(reply.is_some());
+        // The script has deleted the lease; if Redis doesn't respond it expires.
+        self.has_lease = false;
+        match reply.as_deref() {
+            None => Stored::Unknown,
+            Some([said, version]) if said.as_ref() == b"stored" => {
+                Stored::With(std::str::from_utf8(version).ok().and_then(|version| version.parse().ok()).unwrap_or(0))
+            }
+            Some(_) => Stored::Refused,
+        }
+    }
+
+    /// Gives the lease back, so that nobody waits for it.
+    fn release(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let has_lease = std::mem::take(&mut self.has_lease);
+        let (shared, token) = (Arc::clone(&self.shared), self.token.clone());
+        let [_, lease] = shared.keys(&self.key);
+        has_lease.then_some(async move {
+            if let Some(remote) = &shared.remote {
+                // Without a response it expires.
+                let _ = remote.run(&scripts::RELEASE, &[&lease], &[token]).await;
+            }
+        })
+    }
+}
+
+impl<V: Value> Drop for Load<V> {
+    fn drop(&mut self) {
+        if let (Some(releasing), Ok(runtime)) = (self.release(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(releasing);
+        }
+    }
+}
+
+impl<V> Found<V> {
+    fn fresh(entry: Arc<Entry<V>>) -> Self {
+        Self { entry, is_stale: false }
+    }
+
+    /// The value; `None` if there is none.
+    pub fn value(&self) -> Option<&V> {
+        self.entry.value.as_ref()
+    }
+
+    /// Its version; 0 if unknown.
+    pub fn version(&self) -> u64 {
+        self.entry.version
+    }
+
+    /// Whether it was served beyond its time because loading failed.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+}

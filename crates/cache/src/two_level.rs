@@ -1,0 +1,325 @@
+//! The cache: memory, then Redis, then the caller's load.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_clock::Random;
+use flotilla_config::HumanDuration;
+use prometheus::Registry;
+use tokio::time::Instant;
+
+use crate::flights::{Flights, Landing, Turn, landed};
+use crate::guarded::Guarded;
+use crate::invalidation::{self, Message};
+use crate::load::Load;
+use crate::memory::{Entry, Memory};
+use crate::metrics::{CacheMetrics, register_gauges};
+use crate::policy::Policy;
+use crate::record::{self, Kind};
+use crate::remote::SharedRemote;
+use crate::value::Value;
+use crate::{early, scripts};
+
+/// A cache of values by key in two levels. Cheap to clone.
+pub struct TwoLevelCache<V: Value> {
+    pub(crate) shared: Arc<Shared<V>>,
+}
+
+pub(crate) struct Shared<V: Value> {
+    name: &'static str,
+    /// Tells this process's messages from others'.
+    pub(crate) origin: u64,
+    pub(crate) memory: Memory<V>,
+    pub(crate) flights: Flights<V>,
+    pub(crate) remote: Option<Guarded>,
+    pub(crate) policy: Policy,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) metrics: CacheMetrics,
+}
+
+/// A cached value, or that there is none.
+#[derive(Debug)]
+pub struct Found<V> {
+    pub(crate) entry: Arc<Entry<V>>,
+    pub(crate) is_stale: bool,
+}
+
+/// The result of a look-up.
+pub enum LookUp<V: Value> {
+    /// It is cached.
+    Hit(Found<V>),
+    /// The caller must load it, and report the result.
+    Load(Load<V>),
+}
+
+/// What a load returns.
+#[derive(Debug, Clone)]
+pub struct Loaded<V> {
+    /// The value; `None` if there is none.
+    pub value: Option<V>,
+    /// Its version, which rises with each change of the key; 0 if unknown.
+    pub version: u64,
+}
+
+/// The parts of a cache.
+pub struct Parts {
+    /// Name: the metrics' label, and the beginning of the keys in Redis.
+    pub name: &'static str,
+    /// Redis; without it there is only memory.
+    pub remote: Option<SharedRemote>,
+    /// Maximum wait for each response of Redis.
+    pub command_timeout: HumanDuration,
+    /// Times and sizes.
+    pub policy: Policy,
+    /// For tokens, jitter and early refreshes.
+    pub random: Arc<dyn Random>,
+}
+
+impl<V: Value> TwoLevelCache<V> {
+    /// Starts a cache. It subscribes to invalidations for as long as it lives.
+    pub fn start(parts: Parts, registry: &Registry) -> Self {
+        let Parts { name, remote, command_timeout, policy, random } = parts;
+        let metrics = CacheMetrics::register_or_count_separately(name, registry);
+        let notices = remote.as_ref().map(|remote| remote.subscribe(&channel(name)));
+        let shared = Arc::new(Shared {
+            name,
+            origin: number(random.as_ref()),
+            memory: Memory::new(policy.memory, policy.longest(), metrics.evictions.clone()),
+            flights: Flights::default(),
+            remote: remote.map(|remote| Guarded::new(remote, command_timeout.get())),
+            policy,
+            random,
+            metrics,
+        });
+        let (up, weighed) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
+        register_gauges(
+            name,
+            registry,
+            move || up.upgrade().is_some_and(|cache| cache.is_up()),
+            move || weighed.upgrade().map_or(0, |cache| cache.memory.weight()),
+        );
+        if let Some(notices) = notices {
+            flotilla_telemetry::spawn(invalidation::follow(Arc::downgrade(&shared), notices));
+        }
+        Self { shared }
+    }
+
+    /// The value of a key, loaded by `load` if it isn't cached.
+    ///
+    /// # Errors
+    /// The error of `load`, if there is no entry that may be served instead.
+    pub async fn get<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Found<V>, E>
+    where
+        F: Future<Output = Result<Loaded<V>, E>>,
+    {
+        match self.look_up(key).await {
+            LookUp::Hit(found) => Ok(found),
+            LookUp::Load(loading) => match load().await {
+                Ok(loaded) => Ok(loading.complete(loaded).await),
+                Err(error) => loading.fail().await.ok_or(error),
+            },
+        }
+    }
+
+    /// Looks a key up. If it isn't cached, waits for another reader's load for a bounded time.
+    pub async fn look_up(&self, key: &str) -> LookUp<V> {
+        let shared = &self.shared;
+        let began = Instant::now();
+        if let Some(entry) = shared.memory.get(key)
+            && entry.in_memory_until > began
+            && !shared.is_due(&entry, began)
+        {
+            shared.metrics.from_memory.inc();
+            return shared.hit(entry);
+        }
+        let key: Arc<str> = key.into();
+        if !shared.policy.is_enabled() {
+            return shared.miss(Load::uncached(shared, key));
+        }
+        // The load that is waited for may itself wait for another process first.
+        let until = began + shared.policy.wait + shared.policy.load_timeout;
+        loop {
+            let stamp = shared.memory.stamp(&key);
+            // After the stamp: an invalidation before it has removed the entry.
+            let fallback = shared.memory.get(&key);
+            let receiver = match shared.flights.join(&key, stamp) {
+                Turn::Lead(flight) => {
+                    let load = Load::new(shared, key, stamp, fallback, Some(flight));
+                    return load.lead(began + shared.policy.wait).await;
+                }
+                Turn::Follow(receiver) => receiver,
+            };
+            if let Some(entry) = fallback.as_ref().filter(|entry| entry.in_memory_until > Instant::now()) {
+                // Another reader refreshes it early.
+                shared.metrics.from_memory.inc();
+                return shared.hit(Arc::clone(entry));
+            }
+            match tokio::time::timeout_at(until, landed(receiver)).await {
+                Ok(Landing::Loaded(entry)) => {
+                    shared.metrics.from_another_reader.inc();
+                    return shared.hit(entry);
+                }
+                Ok(Landing::Void | Landing::Pending) => {}
+                Ok(Landing::Failed) | Err(_) => {
+                    let load = Load::new(shared, key, stamp, fallback, None);
+                    return match load.fallback() {
+                        Some(found) => LookUp::Hit(found),
+                        None => shared.miss(load),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Makes cached values of a key old: those below `version`, or all if it is unknown. From now on no reader of this
+    /// process gets one. True if Redis, where there is one, knows of it too; otherwise it is told as soon as it responds, and other processes
+    /// may serve such values until they expire.
+    pub async fn invalidate(&self, key: &str, version: Option<u64>) -> bool {
+        let (shared, key) = (&self.shared, key.into());
+        let version = version.filter(|version| *version > 0);
+        shared.metrics.invalidated_here.inc();
+        // First here, and marked as unsent, so that no reader takes an old value from Redis meanwhile.
+        shared.memory.invalidate(&key, version, shared.remote.is_some());
+        shared.send_invalidation(&key).await
+    }
+
+    /// Stores the value that was just written (write-through), unless a newer one is known. If Redis doesn't respond the
+    /// key is invalidated instead, as by [`Self::invalidate`]. True if Redis knows of the change.
+    pub async fn put(&self, key: &str, loaded: Loaded<V>) -> bool {
+        let (shared, key): (_, Arc<str>) = (&self.shared, key.into());
+        let began = Instant::now();
+        let version = Some(loaded.version).filter(|version| *version > 0);
+        shared.memory.invalidate(&key, version, shared.remote.is_some());
+        let (stamp, unsent) = (shared.memory.stamp(&key), shared.memory.unsent(&key));
+        let stored = shared.put(&key, &loaded).await;
+        if let (true, Some(unsent)) = (stored.is_some(), unsent) {
+            shared.memory.sent(&key, unsent);
+        }
+        if stored == Some(true) {
+            let entry = shared.entry(loaded, began, began, Duration::ZERO);
+            shared.memory.insert(&key, Arc::new(entry), Some(stamp));
+        }
+        stored.is_some()
+    }
+
+    /// Whether Redis is connected and responds.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.shared.is_up()
+    }
+
+    /// Closes the connection; the memory can still be used.
+    pub async fn close(&self) {
+        if let Some(remote) = &self.shared.remote {
+            remote.remote().close().await;
+        }
+    }
+}
+
+impl<V: Value> Shared<V> {
+    pub(crate) fn hit(&self, entry: Arc<Entry<V>>) -> LookUp<V> {
+        self.metrics.hit.inc();
+        LookUp::Hit(Found { entry, is_stale: false })
+    }
+
+    pub(crate) fn miss(&self, load: Load<V>) -> LookUp<V> {
+        self.metrics.miss.inc();
+        LookUp::Load(load)
+    }
+
+    /// Whether an entry is to be refreshed before it expires.
+    pub(crate) fn is_due(&self, entry: &Entry<V>, now: Instant) -> bool {
+        early::is_due(entry.fresh_until.saturating_duration_since(now), entry.load_time, self.random.as_ref())
+    }
+
+    /// An entry that was loaded from `began` on, and was current in Redis at `confirmed`.
+    pub(crate) fn entry(&self, loaded: Loaded<V>, began: Instant, confirmed: Instant, load_time: Duration) -> Entry<V> {
+        let (ttl, stale) = self.policy.lifetime(loaded.value.is_some(), self.random.as_ref());
+        let fresh_until = began + ttl;
+        Entry {
+            value: loaded.value,
+            version: loaded.version,
+            in_memory_until: fresh_until.min(confirmed + self.policy.memory_ttl),
+            fresh_until,
+            usable_until: fresh_until + stale,
+            load_time,
+        }
+    }
+
+    pub(crate) fn flush(&self) {
+        self.memory.flush();
+        self.metrics.flushes.inc();
+    }
+
+    /// Tells Redis of an invalidation that it doesn't know. True if it knows now.
+    pub(crate) async fn send_invalidation(&self, key: &Arc<str>) -> bool {
+        let (Some(remote), Some(unsent)) = (&self.remote, self.memory.unsent(key)) else { return true };
+        let message = Message { origin: self.origin, version: unsent.version, key: Arc::clone(key) };
+        let args = [
+            record::version(unsent.version.unwrap_or_default()),
+            record::rest(Duration::ZERO, Duration::ZERO, &[]),
+            millis(self.policy.longest()),
+            channel(self.name).into(),
+            message.encode(),
+        ];
+        let [entry, lease] = self.keys(key);
+        let done = remote.run(&scripts::INVALIDATE, &[&entry, &lease], &args).await.is_some();
+        self.metrics.wrote(done);
+        if done {
+            self.memory.sent(key, unsent);
+        }
+        done
+    }
+
+    /// Whether Redis stored a written value; `None` if it doesn't respond.
+    async fn put(&self, key: &Arc<str>, loaded: &Loaded<V>) -> Option<bool> {
+        let Some(remote) = &self.remote else { return Some(true) };
+        let (ttl, stale) = self.policy.lifetime(loaded.value.is_some(), self.random.as_ref());
+        let version = Some(loaded.version).filter(|version| *version > 0);
+        let message = Message { origin: self.origin, version, key: Arc::clone(key) };
+        let (kind, payload) = encoded(loaded.value.as_ref());
+        let args = [
+            kind.letter().into(),
+            record::version(loaded.version),
+            record::rest(Duration::ZERO, stale, &payload),
+            millis(ttl + stale),
+            channel(self.name).into(),
+            message.encode(),
+        ];
+        let [entry, lease] = self.keys(key);
+        let reply = remote.run(&scripts::PUT, &[&entry, &lease], &args).await;
+        self.metrics.wrote(reply.is_some());
+        reply.map(|reply| reply.first().is_some_and(|said| said.as_ref() == b"stored"))
+    }
+
+    /// The keys of an entry and of its lease in Redis. Both are in one slot of a cluster.
+    pub(crate) fn keys(&self, key: &str) -> [String; 2] {
+        [format!("{}:v2:{{{key}}}", self.name), format!("{}:v2:{{{key}}}:lease", self.name)]
+    }
+
+    fn is_up(&self) -> bool {
+        self.remote.as_ref().is_some_and(Guarded::is_up)
+    }
+}
+
+/// The kind and payload of a value in Redis.
+pub(crate) fn encoded<V: Value>(value: Option<&V>) -> (Kind, Bytes) {
+    value.map_or((Kind::Nothing, Bytes::new()), |value| (Kind::Value, value.encode()))
+}
+
+/// A time to live for a script.
+pub(crate) fn millis(duration: Duration) -> Bytes {
+    record::millis(duration).max(1).to_string().into()
+}
+
+pub(crate) fn number(random: &dyn Random) -> u64 {
+    let mut bytes = [0; 8];
+    random.fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+fn channel(name: &str) -> String {
+    format!("{name}:v2:invalidations")
+}
