@@ -15,8 +15,8 @@ pub enum Landing<V> {
     Pending,
     /// It ended with this entry.
     Loaded(Arc<Entry<V>>),
-    /// It failed.
-    Failed,
+    /// It failed; this older entry may still be served.
+    Failed(Option<Arc<Entry<V>>>),
     /// It was cancelled, or the key was invalidated meanwhile: someone else must load.
     Void,
 }
@@ -26,7 +26,7 @@ impl<V> Clone for Landing<V> {
         match self {
             Self::Pending => Self::Pending,
             Self::Loaded(entry) => Self::Loaded(Arc::clone(entry)),
-            Self::Failed => Self::Failed,
+            Self::Failed(entry) => Self::Failed(entry.clone()),
             Self::Void => Self::Void,
         }
     }

@@ -104,7 +104,11 @@ impl Floors {
 
     /// All keys of which Redis must still be told.
     pub fn all_unsent(&self) -> Vec<Arc<str>> {
-        self.floors.iter().filter(|(_, floor)| floor.unsent.is_some()).map(|(key, _)| Arc::clone(key)).collect()
+        let unsent = self.floors.iter().filter(|(_, floor)| floor.unsent.is_some());
+        let mut keys: Vec<_> = unsent.map(|(key, _)| Arc::clone(key)).collect();
+        // In a fixed order, so that a simulation can be repeated.
+        keys.sort_unstable();
+        keys
     }
 
     /// Redis was told, unless there was another invalidation since then.
@@ -124,12 +128,8 @@ impl Floors {
         self.forget(now);
         let until = now + self.remember;
         self.ages.push_back((until, Arc::clone(key)));
-        let floor = self.floors.entry(Arc::clone(key)).or_insert(Floor {
-            version: 0,
-            generation: 0,
-            unsent: None,
-            until,
-        });
+        let floor =
+            self.floors.entry(Arc::clone(key)).or_insert(Floor { version: 0, generation: 0, unsent: None, until });
         floor.until = until;
         floor
     }

@@ -11,7 +11,7 @@ use crate::guarded::Guarded;
 use crate::memory::{Entry, Stamp};
 use crate::record::{self, Kind, Record};
 use crate::scripts;
-use crate::two_level::{Found, LookUp, Loaded, Shared, encoded, millis, number};
+use crate::two_level::{Found, Loaded, LookUp, Shared, encoded, millis, number};
 use crate::value::Value;
 
 /// Pause between two looks whether another process has loaded; doubled each time up to [`MAX_POLL`].
@@ -48,6 +48,7 @@ struct Fetched<V> {
     entry: Option<Entry<V>>,
     /// Whether there is an entry that can't be used, although it isn't a tombstone.
     is_old: bool,
+    is_tombstone: bool,
     has_lease: bool,
 }
 
@@ -87,6 +88,9 @@ impl<V: Value> Load<V> {
             let asked = Instant::now();
             let Some(fetched) = self.fetch(remote, insists, asked).await else { return self.without_redis() };
             self.has_lease = fetched.has_lease;
+            if fetched.is_tombstone {
+                self.fallback = None;
+            }
             if let Some(entry) = fetched.entry.map(Arc::new) {
                 let is_fresh = entry.fresh_until > asked;
                 if is_fresh && !self.has_lease && (insists || !shared.is_due(&entry, asked)) {
@@ -145,7 +149,11 @@ impl<V: Value> Load<V> {
         let stamp = if is_refused { None } else { Some(self.stamp) };
         let is_current = shared.memory.insert(&self.key, Arc::clone(&entry), stamp);
         let landing = if is_current { Landing::Loaded(Arc::clone(&entry)) } else { Landing::Void };
-        if is_current { shared.metrics.load_stored.inc() } else { shared.metrics.load_outdated.inc() }
+        if is_current {
+            shared.metrics.load_stored.inc()
+        } else {
+            shared.metrics.load_outdated.inc()
+        }
         if let Some(flight) = self.flight.take() {
             flight.land(landing);
         }
@@ -155,29 +163,33 @@ impl<V: Value> Load<V> {
     /// The load failed. Returns an older entry if there is one that may still be served.
     pub async fn fail(mut self) -> Option<Found<V>> {
         self.shared.metrics.load_failed.inc();
-        let found = self.fallback();
+        let usable = self.usable_fallback();
         if let Some(flight) = self.flight.take() {
-            flight.land(Landing::Failed);
+            flight.land(Landing::Failed(usable.clone()));
         }
         if let Some(releasing) = self.release() {
             releasing.await;
         }
-        found
+        usable.map(|entry| self.shared.fallen_back(entry))
+    }
+
+    /// The source has answered, but not with what can be cached. Whoever waits for it loads too.
+    pub async fn give_up(mut self) {
+        self.shared.metrics.load_failed.inc();
+        if let Some(flight) = self.flight.take() {
+            flight.land(Landing::Failed(None));
+        }
+        if let Some(releasing) = self.release() {
+            releasing.await;
+        }
     }
 
     /// The entry that may be served if the load fails: usable, and not invalidated since the load began.
-    pub(crate) fn fallback(&self) -> Option<Found<V>> {
-        let (entry, now) = (self.fallback.as_ref()?, Instant::now());
+    fn usable_fallback(&mut self) -> Option<Arc<Entry<V>>> {
+        let (entry, now) = (self.fallback.take()?, Instant::now());
         let known = self.shared.memory.stamp(&self.key);
         let is_current = known.is_same(self.stamp) && (entry.version == 0 || entry.version >= known.version);
-        if !is_current || entry.usable_until <= now {
-            return None;
-        }
-        let is_stale = entry.fresh_until <= now;
-        if is_stale {
-            self.shared.metrics.stale.inc();
-        }
-        Some(Found { entry: Arc::clone(entry), is_stale })
+        (is_current && entry.usable_until > now).then_some(entry)
     }
 
     /// The load begins now.
@@ -213,7 +225,7 @@ impl<V: Value> Load<V> {
         let is_tombstone = record.as_ref().is_some_and(|record| record.kind == Kind::Tombstone);
         let entry = record.and_then(|record| self.accept(record, asked, Duration::from_millis(left)));
         let is_old = !raw.is_empty() && !is_tombstone && entry.is_none();
-        Some(Fetched { entry, is_old, has_lease: lease.as_ref() == b"1" })
+        Some(Fetched { entry, is_old, is_tombstone, has_lease: lease.as_ref() == b"1" })
     }
 
     /// The entry of a record, if it isn't old.
@@ -307,8 +319,14 @@ impl<V> Found<V> {
         self.entry.version
     }
 
-    /// Whether it was served beyond its time because loading failed.
+    /// Whether it was served because loading failed, although it has expired or its time in memory is over.
     pub fn is_stale(&self) -> bool {
         self.is_stale
+    }
+}
+
+impl<V: Value> std::fmt::Debug for Load<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Load").field("has_lease", &self.has_lease).finish_non_exhaustive()
     }
 }

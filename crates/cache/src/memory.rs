@@ -82,7 +82,14 @@ impl<V: Value> Memory<V> {
         let mut floors = self.floors.lock();
         // Even if it isn't stored: the reader sees this version.
         let is_newest = floors.raise(key, entry.version);
-        if !is_newest || stamp.is_none_or(|stamp| !floors.stamp(key).is_same(stamp)) {
+        if !is_newest {
+            return false;
+        }
+        if stamp.is_none_or(|stamp| !floors.stamp(key).is_same(stamp)) {
+            if entry.version > 0 {
+                // What is here may be older than what the reader sees.
+                self.entries.remove::<str>(key);
+            }
             return false;
         }
         // Within the lock: an invalidation comes either before it and is seen, or after it and removes the entry.

@@ -55,8 +55,11 @@ impl CacheMetrics {
             "Loads, by outcome: stored, outdated (not cached because it changed meanwhile) or failed.",
             "outcome",
         )?;
-        let invalidations =
-            counters("flotilla_cache_invalidations_total", "Invalidated keys, by origin: here or elsewhere.", "origin")?;
+        let invalidations = counters(
+            "flotilla_cache_invalidations_total",
+            "Invalidated keys, by origin: here or elsewhere.",
+            "origin",
+        )?;
         let load_seconds = Histogram::with_opts(
             HistogramOpts::new("flotilla_cache_load_seconds", "Time of loading an entry.")
                 .const_label("cache", name)

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use flotilla_config::{HumanDuration, Problems, SecretString, Setting, Validate};
+use flotilla_config::{ByteSize, HumanDuration, Live, Problems, SecretString, Setting, Validate};
+
+use crate::policy::Policy;
 
 /// Maximum of the command timeout: a value can also be fetched from its service.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Maximum of the other times.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// The cache of a service. Variables: `FLOTILLA__CACHE__<FIELD>`.
 #[derive(Clone, Debug, Setting)]
@@ -16,11 +21,44 @@ pub struct CacheSettings {
     pub redis_url: Option<SecretString>,
     /// Maximum wait for a response.
     pub command_timeout: HumanDuration,
+    /// Maximum memory of the entries that this process keeps itself. If memory is limited, at most a sixteenth of it.
+    pub memory: ByteSize,
+    /// How long it uses them without asking Redis: how long a change may go unnoticed if its message is lost.
+    pub memory_ttl: HumanDuration,
+    /// How long an expired entry may be served while its service is unavailable; 0s for never.
+    pub stale: HumanDuration,
+    /// How long it is cached that there is no value.
+    pub negative_ttl: HumanDuration,
+    /// How long a reader waits while another process loads the same entry, before it loads it itself.
+    pub wait: HumanDuration,
+}
+
+impl CacheSettings {
+    /// The policy of a cache whose entries are fresh for `ttl` and whose loads take at most `load_timeout`.
+    pub fn policy(&self, ttl: Live<HumanDuration>, load_timeout: Duration) -> Policy {
+        Policy {
+            ttl,
+            memory_ttl: self.memory_ttl.get(),
+            stale: self.stale.get(),
+            negative_ttl: self.negative_ttl.get(),
+            wait: self.wait.get(),
+            load_timeout,
+            memory: self.memory.0,
+        }
+    }
 }
 
 impl Default for CacheSettings {
     fn default() -> Self {
-        Self { redis_url: None, command_timeout: HumanDuration::from_millis(50) }
+        Self {
+            redis_url: None,
+            command_timeout: HumanDuration::from_millis(50),
+            memory: ByteSize::mib(16),
+            memory_ttl: HumanDuration::from_secs(5),
+            stale: HumanDuration::from_secs(60),
+            negative_ttl: HumanDuration::from_secs(2),
+            wait: HumanDuration::from_secs(1),
+        }
     }
 }
 
@@ -39,5 +77,13 @@ impl Validate for CacheSettings {
             "command_timeout",
             "must be from 1ms to 5s, because a cache that is down must not delay calls",
         );
+        for (name, value) in [
+            ("memory_ttl", self.memory_ttl),
+            ("stale", self.stale),
+            ("negative_ttl", self.negative_ttl),
+            ("wait", self.wait),
+        ] {
+            problems.require(value.get() <= LONGEST, name, "must be at most 1h: what is cached gets old");
+        }
     }
 }

@@ -18,7 +18,9 @@ use crate::memory::{Entry, Memory};
 use crate::metrics::{CacheMetrics, register_gauges};
 use crate::policy::Policy;
 use crate::record::{self, Kind};
+use crate::redis::Redis;
 use crate::remote::SharedRemote;
+use crate::settings::CacheSettings;
 use crate::value::Value;
 use crate::{early, scripts};
 
@@ -78,6 +80,24 @@ pub struct Parts {
 }
 
 impl<V: Value> TwoLevelCache<V> {
+    /// Starts a cache on the settings' server, to which it connects in the background. `None` without a valid address.
+    pub fn connect(
+        name: &'static str,
+        settings: &CacheSettings,
+        policy: Policy,
+        random: Arc<dyn Random>,
+        registry: &Registry,
+    ) -> Option<Self> {
+        let url = settings.redis_url.as_ref()?;
+        let Some(redis) = Redis::connect(name, url, settings.command_timeout.get()) else {
+            tracing::error!(cache = name, "invalid redis address, nothing is cached");
+            return None;
+        };
+        let remote = Some(Arc::new(redis) as SharedRemote);
+        let parts = Parts { name, remote, command_timeout: settings.command_timeout, policy, random };
+        Some(Self::start(parts, registry))
+    }
+
     /// Starts a cache. It subscribes to invalidations for as long as it lives.
     pub fn start(parts: Parts, registry: &Registry) -> Self {
         let Parts { name, remote, command_timeout, policy, random } = parts;
@@ -162,12 +182,11 @@ impl<V: Value> TwoLevelCache<V> {
                     return shared.hit(entry);
                 }
                 Ok(Landing::Void | Landing::Pending) => {}
-                Ok(Landing::Failed) | Err(_) => {
-                    let load = Load::new(shared, key, stamp, fallback, None);
-                    return match load.fallback() {
-                        Some(found) => LookUp::Hit(found),
-                        None => shared.miss(load),
-                    };
+                Ok(Landing::Failed(Some(entry))) => return shared.serve(entry),
+                Ok(Landing::Failed(None)) => return shared.miss(Load::new(shared, key, stamp, None, None)),
+                Err(_) => {
+                    let fallback = shared.memory.get(&key);
+                    return shared.miss(Load::new(shared, key, stamp, fallback, None));
                 }
             }
         }
@@ -185,13 +204,16 @@ impl<V: Value> TwoLevelCache<V> {
         shared.send_invalidation(&key).await
     }
 
-    /// Stores the value that was just written (write-through), unless a newer one is known. If Redis doesn't respond the
-    /// key is invalidated instead, as by [`Self::invalidate`]. True if Redis knows of the change.
+    /// Stores the value that was just written (write-through). Where its order among other writes is unknown, the key is
+    /// invalidated instead, as by [`Self::invalidate`]: if Redis knows nothing of the key (it may have forgotten a newer
+    /// value), if it doesn't respond, or without a version. True if Redis knows of the change.
     pub async fn put(&self, key: &str, loaded: Loaded<V>) -> bool {
+        if loaded.version == 0 {
+            return self.invalidate(key, None).await;
+        }
         let (shared, key): (_, Arc<str>) = (&self.shared, key.into());
         let began = Instant::now();
-        let version = Some(loaded.version).filter(|version| *version > 0);
-        shared.memory.invalidate(&key, version, shared.remote.is_some());
+        shared.memory.invalidate(&key, Some(loaded.version), shared.remote.is_some());
         let (stamp, unsent) = (shared.memory.stamp(&key), shared.memory.unsent(&key));
         let stored = shared.put(&key, &loaded).await;
         if let (true, Some(unsent)) = (stored.is_some(), unsent) {
@@ -222,6 +244,22 @@ impl<V: Value> Shared<V> {
     pub(crate) fn hit(&self, entry: Arc<Entry<V>>) -> LookUp<V> {
         self.metrics.hit.inc();
         LookUp::Hit(Found { entry, is_stale: false })
+    }
+
+    /// An entry although loading failed.
+    pub(crate) fn serve(&self, entry: Arc<Entry<V>>) -> LookUp<V> {
+        self.metrics.hit.inc();
+        LookUp::Hit(self.fallen_back(entry))
+    }
+
+    /// An entry that is served because loading failed. It counts as stale even before it expires, once nobody has
+    /// confirmed for a while that it is current.
+    pub(crate) fn fallen_back(&self, entry: Arc<Entry<V>>) -> Found<V> {
+        let is_stale = entry.in_memory_until <= Instant::now();
+        if is_stale {
+            self.metrics.stale.inc();
+        }
+        Found { entry, is_stale }
     }
 
     pub(crate) fn miss(&self, load: Load<V>) -> LookUp<V> {
@@ -277,8 +315,7 @@ impl<V: Value> Shared<V> {
     async fn put(&self, key: &Arc<str>, loaded: &Loaded<V>) -> Option<bool> {
         let Some(remote) = &self.remote else { return Some(true) };
         let (ttl, stale) = self.policy.lifetime(loaded.value.is_some(), self.random.as_ref());
-        let version = Some(loaded.version).filter(|version| *version > 0);
-        let message = Message { origin: self.origin, version, key: Arc::clone(key) };
+        let message = Message { origin: self.origin, version: Some(loaded.version), key: Arc::clone(key) };
         let (kind, payload) = encoded(loaded.value.as_ref());
         let args = [
             kind.letter().into(),
@@ -322,4 +359,19 @@ pub(crate) fn number(random: &dyn Random) -> u64 {
 
 fn channel(name: &str) -> String {
     format!("{name}:v2:invalidations")
+}
+
+impl<V: Value> Clone for TwoLevelCache<V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<V: Value> std::fmt::Debug for TwoLevelCache<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TwoLevelCache")
+            .field("name", &self.shared.name)
+            .field("up", &self.is_up())
+            .finish_non_exhaustive()
+    }
 }

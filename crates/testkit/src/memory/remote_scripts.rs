@@ -28,9 +28,9 @@ pub(super) fn run(script: &Script, data: &mut Data, keys: &[&str], args: &[Bytes
 fn fetch(data: &mut Data, entry: &str, lease: &str, token: &Bytes, ttl: &Bytes, insists: &Bytes) -> Vec<Bytes> {
     let current = data.get(entry);
     let left = data.left(entry).map(|left| left.as_millis());
-    let is_fresh = current.as_ref().is_some_and(|entry| {
-        entry[0] != b'T' && left.is_some_and(|left| left > u128::from(number(&entry[STALE])))
-    });
+    let is_fresh = current
+        .as_ref()
+        .is_some_and(|entry| entry[0] != b'T' && left.is_some_and(|left| left > u128::from(number(&entry[STALE]))));
     let may_load = !is_fresh || insists.as_ref() == b"1";
     let has_lease = may_load && data.get(lease).is_none();
     if has_lease {
@@ -72,13 +72,15 @@ fn invalidate(data: &mut Data, entry: &str, lease: &str, args: &[Bytes]) -> Vec<
 
 fn put(data: &mut Data, entry: &str, lease: &str, args: &[Bytes]) -> Vec<Bytes> {
     let [kind, version, rest, ttl, channel, message] = args else { panic!("put takes six arguments") };
-    if data.get(entry).is_some_and(|current| current.slice(VERSION) > *version) {
+    let current = data.get(entry);
+    if current.as_ref().is_some_and(|current| current.slice(VERSION) > *version) {
         return vec!["old".into()];
     }
+    let kind: &[u8] = if current.is_some() { kind } else { b"T" };
     data.set(entry, joined(&[kind, version, rest]), Some(millis(ttl)));
     data.delete(lease);
     data.published.push((text(channel), message.clone()));
-    vec!["stored".into()]
+    vec![if current.is_some() { "stored" } else { "unknown" }.into()]
 }
 
 fn release(data: &mut Data, lease: &str, token: &Bytes) -> Vec<Bytes> {

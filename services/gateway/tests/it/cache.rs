@@ -1,4 +1,4 @@
-//! Product reads kept in Redis.
+//! Product reads kept in memory and in Redis.
 
 use flotilla_proto::inventory::v1::catalog_service_client::CatalogServiceClient;
 use flotilla_proto::inventory::v1::{Product, UpdateProductRequest};
@@ -6,6 +6,7 @@ use flotilla_testkit::{Stack, eventually, stack};
 use serde_json::json;
 
 use crate::fixture::Fixture;
+use crate::test_services::TestServices;
 
 const READ: &str = "GET /v1/products/tea";
 
@@ -52,15 +53,38 @@ async fn a_change_over_grpc_shows_at_once() {
 }
 
 #[tokio::test]
-async fn without_redis_products_are_still_served() {
+async fn without_redis_products_are_still_served_and_changes_show_at_once() {
     let own = Stack::start().await.unwrap();
     let fixture = Fixture::with_redis(own.redis_url()).await;
     warm(&fixture).await;
     own.kill_redis().await;
-    let before = fixture.test_services.calls("GetProduct");
     for _ in 0..5 {
         assert_eq!(read(&fixture).await, "before");
     }
-    assert_eq!(fixture.test_services.calls("GetProduct"), before + 5);
+    let change = fixture.as_operator("PATCH /v1/products/tea").json(&json!({ "displayName": "after" }));
+    assert_eq!(change.send().await.status, 200);
+    assert_eq!(read(&fixture).await, "after");
+    let before = fixture.test_services.calls("GetProduct");
     assert_eq!(fixture.as_operator("DELETE /v1/products/tea").send().await.status, 200);
+    read(&fixture).await;
+    assert_eq!(fixture.test_services.calls("GetProduct"), before + 1, "the deletion was noticed");
+}
+
+#[tokio::test]
+async fn a_change_through_one_gateway_shows_in_another() {
+    let url = stack().await.redis_url();
+    let services = TestServices::start().await;
+    let (one, other) = (Fixture::sharing(url.clone(), &services).await, Fixture::sharing(url, &services).await);
+    let shown = async || other.call(READ).send().await.json()["displayName"].as_str().unwrap().to_owned();
+    // In the other's memory.
+    eventually("a kept product", flotilla_testkit::TIMEOUT, || async {
+        let before = services.calls("GetProduct");
+        assert_eq!(shown().await, "before");
+        services.calls("GetProduct") == before
+    })
+    .await;
+    let change = one.as_operator("PATCH /v1/products/tea").json(&json!({ "displayName": "after" }));
+    assert_eq!(change.send().await.status, 200);
+    // The time in memory is longer than this test may take: only the message makes it old.
+    eventually("the change", flotilla_testkit::TIMEOUT, || async { shown().await == "after" }).await;
 }
