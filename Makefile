@@ -41,7 +41,7 @@ SWITCH := $(NO) 1 yes on true
 $(foreach name,TLS OBS ONE_PROCESS,$(if $(filter-out $(SWITCH),$($(name))),$(error unknown value $($(name)) of $(name): choose 1 or 0)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-growth bench-growth-short bench-plain bench-telemetry bench-one-process reset fetch \
+.PHONY: help build up up-native up-compose up-k8s down restart status logs demo replay chaos bench bench-growth bench-growth-short bench-plain bench-telemetry bench-one-process profile reset fetch \
 	test lint fmt fmt-check clippy buf layers doc docs proto generate test-clients drive doctor images sbom test-images test-compose compose-check k8s-check k8s-apiserver k8s-containers upgrade-test backup restore workflows pins certs grpcurl grpcui test-grpcurl test-tour contract conformance-rpc test-flagd test-browser test-vault test-aws test-faults test-attacks test-attacks-short test-metrics test-full-disk test-observability observability-tools dashboards others mutants mutants-short mutants-check ci ci-long
 
 help:
@@ -91,6 +91,9 @@ chaos: ## Run the demo while processes are killed and streams lose messages (see
 
 bench: up ## Compare the fleet with bare PostgreSQL and the gateway with Envoy, in turn; write the figures to docs/bench
 	@sh scripts/run/bench.sh $(ARGS)
+
+profile: up ## Profile the running fleet at full load, as root: flame graphs in docs/bench
+	@FLEET=$(FLEET) sh scripts/run/profile.sh
 
 bench-growth: build ## Measure what history, a popular product and large baskets cost, and a transaction that stays open for five minutes
 	@sh scripts/test/growth.sh

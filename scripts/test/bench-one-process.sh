@@ -5,7 +5,7 @@
 # First at full load, then at RATE orders per second, where latencies can be compared.
 # ROUNDS (3), SECONDS_EACH (8), RATE (1500) and MODES choose; the last table holds the medians.
 set -eu
-name=one-process
+name=bench-one-process
 . scripts/lib/own-fleet.sh
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-8}

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds N (the previous tag, or else the last commit before a change of migrations; UPGRADE_FROM names another) and N+1 (this commit and the
-# fixture), and rolls one out over the other under load, back, and out again: docs/upgrades.md. With --self-test: breaks
-# the schema in two ways, and sees the test fail.
+# Builds N (the previous tag, or else the last commit whose migrations this one only adds to; UPGRADE_FROM names another) and
+# N+1 (this commit and the fixture), and rolls one out over the other under load, back, and out again: docs/upgrades.md.
+# With --self-test: breaks the schema in two ways, and sees the test fail.
 set -eu
 . scripts/lib/tool.sh
 [ -r /proc/self/exe ] || skip upgrade "without /proc nothing tells which build a process runs"
@@ -14,9 +14,14 @@ mkdir -p "$home/bin"
 to=$(git rev-parse HEAD)
 from=${UPGRADE_FROM:-$(git describe --tags --abbrev=0 HEAD^ 2>/dev/null || true)}
 if [ -z "$from" ]; then
-    # On the first-parent line: the commit before the one that brought the newest migration.
-    changed=$(git log -1 --first-parent --format=%H -- '*/migrations/*.sql')
-    from=${changed:+$changed^}
+    # On the first-parent line: the newest commit whose migrations are all unchanged here, where there are more. Commits
+    # with a migration that was edited later, before it was released, are skipped.
+    for changed in $(git log --first-parent --format=%H -- '*/migrations/*.sql'); do
+        if git diff --quiet --no-renames --diff-filter=a "$changed^" HEAD -- '*/migrations/*.sql'; then
+            from=$changed^
+            break
+        fi
+    done
 fi
 from=$(git rev-parse --quiet --verify "${from:-HEAD^}^{commit}") ||
     skip upgrade "there is no earlier commit (a shallow clone?)"

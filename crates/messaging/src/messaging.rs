@@ -99,7 +99,7 @@ impl Messaging {
 
     /// The outbox to which transactions append their messages.
     pub fn outbox(&self) -> Outbox {
-        Outbox::new(self.store.writer(), self.store.waker())
+        Outbox::new(self.store.writer())
     }
 
     /// The source of ids and time.

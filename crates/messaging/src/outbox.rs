@@ -1,4 +1,4 @@
-//! The outbox as services see it: append inside the business transaction, wake the relay after the commit.
+//! The outbox as services see it: append inside the business transaction, whose commit wakes the relay.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,29 +14,20 @@ use crate::postgres;
 #[derive(Clone)]
 pub struct Outbox {
     writer: postgres::OutboxWriter,
-    waker: Waker,
 }
 
 impl Outbox {
-    pub(crate) fn new(writer: postgres::OutboxWriter, waker: Waker) -> Self {
-        Self { writer, waker }
+    pub(crate) fn new(writer: postgres::OutboxWriter) -> Self {
+        Self { writer }
     }
 
-    /// Appends all events with one statement; an empty slice costs nothing. They take effect when `tx` commits.
+    /// Appends all events with one statement; an empty slice costs nothing. They take effect when `tx` commits, and
+    /// then the relay is woken.
     ///
     /// # Errors
     /// If an event is too large for a frame (then nothing was sent), or the database refuses.
     pub async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), Error> {
-        if let Some(xid) = self.writer.append(tx, events).await? {
-            self.waker.appended(xid);
-        }
-        Ok(())
-    }
-
-    /// Notifies the relay that a transaction with appended events has committed. Without it they wait for the relay's
-    /// next poll.
-    pub fn wake(&self) {
-        self.waker.wake();
+        self.writer.append(tx, events).await
     }
 }
 
@@ -45,19 +36,14 @@ impl Outbox {
 #[derive(Clone, Default)]
 pub struct Waker {
     notify: Arc<Notify>,
-    appended: Arc<AtomicU64>,
     committed: Arc<AtomicU64>,
 }
 
 impl Waker {
-    /// Records that the transaction with this id has appended.
-    pub fn appended(&self, xid: u64) {
-        self.appended.fetch_max(xid, Ordering::Relaxed);
-    }
-
-    /// Wakes the relay: the transactions recorded before have committed or are about to.
-    pub fn wake(&self) {
-        self.committed.fetch_max(self.appended.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// Wakes the relay: the transaction with this id has appended and committed. One whose commit got no answer may not
+    /// wake it; its rows are found by the relay's next poll.
+    pub fn wake(&self, xid: u64) {
+        self.committed.fetch_max(xid, Ordering::Relaxed);
         self.notify.notify_one();
     }
 

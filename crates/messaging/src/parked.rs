@@ -139,7 +139,6 @@ impl<S: ParkedStore> ParkedRetry<S> {
                     span.fail(outcome, "parked again");
                 }
                 self.store.commit(tx).await?;
-                self.store.wake();
                 self.count(&message, outcome);
                 ended.note(&message, outcome, reason);
             }
@@ -149,7 +148,6 @@ impl<S: ParkedStore> ParkedRetry<S> {
                 let mut tx = self.store.begin().await?;
                 let (outcome, reason) = self.fail(&mut tx, &message, error.to_string()).await?;
                 self.store.commit(tx).await?;
-                self.store.wake();
                 self.count(&message, outcome);
                 ended.note(&message, outcome, reason);
             }

@@ -192,11 +192,8 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Rolls back and keeps the connection, unlike dropping the transaction.
     fn rollback(&self, tx: Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Commits.
+    /// Commits, and wakes the relay if the transaction has appended something.
     fn commit(&self, tx: Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Notifies the relay that a committed transaction has appended something.
-    fn wake(&self);
 }
 
 /// A parked message that is due.

@@ -106,7 +106,8 @@ def _cpu(report):
     bare = [one["bare"]["cpu_us"] for one in report["rounds"] if one["bare"]]
     beside = f"\n\nA transaction of pgbench costs {_range(bare)} µs, client and server together." if bare else ""
     return ("## CPU for each order\n\n![CPU time of an order by process](cpu.svg)\n\n"
-            + _table(["process", ">µs for each order", ">budget"], rows) + beside)
+            + _table(["process", ">µs for each order", ">budget"], rows) + beside
+            + "\n\n[Where the time goes](profiles.md): flame graphs, statements, and what was tried.")
 
 
 def _latency(report):

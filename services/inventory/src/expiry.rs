@@ -74,7 +74,6 @@ impl ExpiryWorker {
         let events: Vec<_> = due.iter().map(|(order, notice)| replies::expired(&self.ids, *order, *notice)).collect();
         self.outbox.append(&tx, &events).await?;
         tx.commit().await?;
-        self.outbox.wake();
         tracing::info!(reservations = due.len(), "reservations expired");
         Ok(due.len())
     }

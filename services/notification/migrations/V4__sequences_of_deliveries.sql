@@ -1,17 +1,17 @@
 -- A feed's last sequence is that of its last delivery, found by the index: recording a delivery writes one row. Those who record deliveries of the same customers
 -- take turns by advisory locks until they commit, so that sequences become visible in order and without gaps.
 
--- Locks the feeds of customers. Customers share 256 locks, by the last byte of their ids, which is random: a server has room for a few thousand. Batches of many
+-- Locks the feeds of customers, who share 16 locks by the last four bits of their ids, which are random: a batch takes few locks. Batches of many
 -- customers therefore follow each other, which costs little, since a batch holds whatever waits. Everybody takes the locks in the same order.
 CREATE FUNCTION lock_feeds(customers uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
     SELECT pg_advisory_xact_lock(hashtext('flotilla feeds'), share)
-    FROM (SELECT DISTINCT get_byte(uuid_send(customer), 15) AS share FROM unnest(customers) AS customer ORDER BY share) AS shares
+    FROM (SELECT DISTINCT get_byte(uuid_send(customer), 15) & 15 AS share FROM unnest(customers) AS customer ORDER BY share) AS shares
 $$;
 
 -- The previous release counts in the table feeds, and goes on doing so during a rolling upgrade: it locks all feeds, and its count goes on from the last delivery.
 CREATE FUNCTION feeds_lock() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('flotilla feeds'), share) FROM generate_series(0, 255) AS share;
+    PERFORM pg_advisory_xact_lock(hashtext('flotilla feeds'), share) FROM generate_series(0, 15) AS share;
     RETURN NULL;
 END $$;
 CREATE TRIGGER feeds_lock BEFORE INSERT ON feeds FOR EACH STATEMENT EXECUTE FUNCTION feeds_lock();

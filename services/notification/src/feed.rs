@@ -67,7 +67,7 @@ impl Hub {
         Ok(Listener { hub: self.clone(), customer, latest, runs })
     }
 
-    /// Announces that a customer's feed reaches `sequence`, or will once a transaction commits.
+    /// Announces that a customer's feed reaches `sequence`.
     pub fn announce(&self, customer: Uuid, sequence: i64) {
         if let Some(topic) = self.topics.lock().get(&customer) {
             topic.latest.send_if_modified(|latest| {
@@ -136,9 +136,8 @@ impl Listener {
         self.customer
     }
 
-    /// Waits until a sequence above `sequence` is announced. The delivery may not be visible yet, because it is
-    /// announced inside the transaction. Returns `true` if the server run changed meanwhile: deliveries read before may
-    /// be lost.
+    /// Waits until a sequence above `sequence` is announced. Returns `true` if the server run changed meanwhile:
+    /// deliveries read before may be lost.
     pub async fn beyond(&mut self, sequence: i64) -> bool {
         let seen = self.runs;
         // The sender lives in the hub as long as this listener does, so the wait can't fail.

@@ -106,7 +106,6 @@ impl Placing {
             holders(&tx, &losers),
         )?;
         tx.commit().await?;
-        self.outbox.wake();
         outcomes(placements, &folds, &candidates, &accepted, holders)
     }
 

@@ -1,11 +1,11 @@
 //! Watches of orders: wakes the streams of watched orders when their state has changed.
 //!
 //! One query per round reads all watched orders, so that the database's load hardly depends on the number of watchers.
-//! Rounds are one poll interval apart; after a hint from this replica's own transactions the next round follows
-//! quickly. Without watchers nothing is queried. The number of streams of one user for one order is bounded, because
-//! each stream reads the order whenever it has changed.
+//! Rounds are one poll interval apart; after a transaction of this replica has changed a watched order the next round
+//! follows at once. Without watchers nothing is queried. The number of streams of one user for one order is bounded,
+//! because each stream reads the order whenever it has changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::storage::orders::Reader;
 
-/// Delay of the round after a hint, which is given just before the commit.
-const FIRST: Duration = Duration::from_millis(4);
+/// The shortest time between two rounds: under load one round reads for many changes.
+const SHORTEST: Duration = Duration::from_millis(4);
 
 /// All watched orders. Cheap to clone.
 #[derive(Clone)]
@@ -44,7 +44,8 @@ struct Shared {
 struct Watched {
     /// The last known state of each order.
     standings: HashMap<Uuid, watch::Sender<String>>,
-    hinted: HashSet<Uuid>,
+    /// Some of them have changed since the last round began.
+    changed: bool,
 }
 
 /// One stream's watch of an order. Ends when dropped.
@@ -73,68 +74,57 @@ impl Watches {
         Ok(Watch { order, standing, shared: Arc::clone(&self.shared), _share: share })
     }
 
-    /// Notifies that orders have changed, or will change when a transaction commits shortly.
-    pub fn changed(&self, orders: impl Iterator<Item = Uuid>) {
+    /// Notifies that a committed transaction has changed orders.
+    pub fn changed(&self, mut orders: impl Iterator<Item = Uuid>) {
         let mut watched = self.shared.orders.lock();
-        if watched.standings.is_empty() {
-            return;
-        }
-        let hinted: Vec<Uuid> = orders.filter(|order| watched.standings.contains_key(order)).collect();
-        if !hinted.is_empty() {
-            watched.hinted.extend(hinted);
+        if !watched.standings.is_empty() && orders.any(|order| watched.standings.contains_key(&order)) {
+            watched.changed = true;
             self.shared.bell.notify_one();
         }
     }
 
     /// Follows the watched orders until `shutdown`; polls at the interval `poll` for changes by other replicas.
     pub async fn follow(self, reader: Reader, poll: Live<HumanDuration>, shutdown: CancellationToken) {
-        let mut next = Instant::now();
-        let mut quick = FIRST;
+        let mut last = Instant::now();
         loop {
+            let due = last + poll.get().get();
             let wait = async {
                 if self.is_idle() {
                     self.shared.bell.notified().await;
                 } else {
-                    let _ = tokio::time::timeout_at(next, self.shared.bell.notified()).await;
+                    let _ = tokio::time::timeout_at(due, self.shared.bell.notified()).await;
                 }
             };
             if shutdown.run_until_cancelled(wait).await.is_none() {
                 return;
             }
-            let now = Instant::now();
-            if self.is_hinted() {
-                next = next.min(now + quick);
-            }
-            if now < next {
+            if self.has_changed() {
+                tokio::time::sleep_until(last + SHORTEST).await;
+            } else if Instant::now() < due {
                 continue;
             }
+            last = Instant::now();
             if let Err(error) = self.look(&reader).await {
                 tracing::warn!(error = %error, "watched orders could not be read");
             }
-            let poll = poll.get().get();
-            quick = if self.is_hinted() { quick * 2 } else { FIRST };
-            if quick >= poll {
-                // A hinted change that isn't visible was rolled back, or is found by a later poll.
-                self.shared.orders.lock().hinted.clear();
-                quick = FIRST;
-            }
-            next = Instant::now() + if self.is_hinted() { quick } else { poll };
         }
     }
 
     async fn look(&self, reader: &Reader) -> Result<(), flotilla_postgres::Error> {
-        let orders: Vec<Uuid> = self.shared.orders.lock().standings.keys().copied().collect();
+        let orders: Vec<Uuid> = {
+            let mut watched = self.shared.orders.lock();
+            watched.changed = false;
+            watched.standings.keys().copied().collect()
+        };
         if orders.is_empty() {
             return Ok(());
         }
         let standings = reader.standings(&orders).await?;
-        let mut watched = self.shared.orders.lock();
+        let watched = self.shared.orders.lock();
         for (order, standing) in standings {
             let Some(known) = watched.standings.get(&order) else { continue };
             // Any other version counts, not only a higher one: after a restore versions are lower.
-            if known.send_if_modified(|known| std::mem::replace(known, standing.clone()) != standing) {
-                watched.hinted.remove(&order);
-            }
+            known.send_if_modified(|known| std::mem::replace(known, standing.clone()) != standing);
         }
         Ok(())
     }
@@ -143,8 +133,8 @@ impl Watches {
         self.shared.orders.lock().standings.is_empty()
     }
 
-    fn is_hinted(&self) -> bool {
-        !self.shared.orders.lock().hinted.is_empty()
+    fn has_changed(&self) -> bool {
+        self.shared.orders.lock().changed
     }
 }
 
@@ -161,7 +151,6 @@ impl Drop for Watch {
         let mut watched = self.shared.orders.lock();
         if watched.standings.get(&self.order).is_some_and(|sender| sender.receiver_count() <= 1) {
             watched.standings.remove(&self.order);
-            watched.hinted.remove(&self.order);
         }
     }
 }

@@ -93,7 +93,6 @@ impl Writer {
         let append = async { self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres) };
         try_join(storage::write(&tx, &entries), append).await?;
         tx.commit().await?;
-        self.outbox.wake();
         Ok(outcomes)
     }
 

@@ -115,8 +115,10 @@ impl Home {
 
     fn set(&self, option: &str, on: bool) -> Result<()> {
         let marker = self.root.join(option);
-        match if on { fs::write(marker, b"") } else { fs::remove_file(marker) } {
-            Err(error) if error.kind() != NotFound => Err(error.into()),
+        match if on { fs::write(&marker, b"") } else { fs::remove_file(&marker) } {
+            Err(error) if error.kind() != NotFound => {
+                Err(error).with_context(|| format!("{} can't be changed", marker.display()))
+            }
             _ => Ok(()),
         }
     }

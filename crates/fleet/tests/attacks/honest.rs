@@ -34,8 +34,8 @@ use crate::{
 pub const BETWEEN: Duration = Duration::from_millis(25);
 /// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// The same for a call on a new connection, which has to be accepted at once: far less than an attacker can hold a slot for
-/// one. A debug build takes five times as long for the burst of calls with which an attack begins.
+/// The same for a call on a new connection, which has to be accepted at once. A debug build takes longer to get through the
+/// burst of calls with which an attack begins.
 const CONNECTION_DEADLINE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 8 } else { 2 });
 /// Channels that take the calls in turn. A watch ends with a cancellation, and a connection may cancel 20 calls a second.
 const CHANNELS: usize = 8;

@@ -78,7 +78,6 @@ impl<S: InboxStore, B: Broker> Consumer<S, B> {
             }
         };
         self.parts.store.commit(tx).await?;
-        self.parts.store.wake();
         self.count(batch, &tally);
         self.log_parked(&tally);
         spans.applied(&tally.repeats, &tally.aside);

@@ -38,9 +38,7 @@ impl InboxStore for PgStore {
     }
 
     async fn write(&self, tx: &mut Tx, consumer: &'static str, effects: &Effects) -> Result<u64, Error> {
-        if let Some(xid) = self.writer.append(tx, &effects.events).await? {
-            self.waker.appended(xid);
-        }
+        self.writer.append(tx, &effects.events).await?;
         if effects.parked.is_empty() {
             return Ok(0);
         }
@@ -52,9 +50,7 @@ impl InboxStore for PgStore {
             .filter(|parked| parked.dead && fresh.remove(&parked.event.id))
             .map(|parked| self.dead_letter(&parked.event))
             .collect();
-        if let Some(xid) = self.writer.append(tx, &copies).await? {
-            self.waker.appended(xid);
-        }
+        self.writer.append(tx, &copies).await?;
         Ok(copies.len() as u64)
     }
 
@@ -78,10 +74,6 @@ impl InboxStore for PgStore {
 
     async fn commit(&self, tx: Tx) -> Result<(), PgError> {
         tx.commit().await
-    }
-
-    fn wake(&self) {
-        self.waker.wake();
     }
 }
 

@@ -39,7 +39,6 @@ mod embedded {
 pub struct PgStore {
     pool: Pool,
     writer: OutboxWriter,
-    waker: Waker,
     parked_backoff: Duration,
 }
 
@@ -50,14 +49,13 @@ impl PgStore {
         Self {
             pool,
             writer: OutboxWriter::new(service, settings.max_event_bytes.bytes(), ids),
-            waker: Waker::default(),
             parked_backoff: settings.parked.backoff.0,
         }
     }
 
     /// The waker shared with the relay.
     pub fn waker(&self) -> Waker {
-        self.waker.clone()
+        self.writer.waker().clone()
     }
 
     /// The number of messages that each consumer of the service's stream has lost permanently.

@@ -1,4 +1,4 @@
-//! Appends all events of a transaction as frames, in one statement.
+//! Appends all events of a transaction as frames, in one statement; the commit wakes the relay.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use super::types::Xid;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::FrameBuilder;
+use crate::outbox::Waker;
 
 const APPEND: &str = "WITH appended AS (
     INSERT INTO outbox (generation, id, subject, events, event)
@@ -24,6 +25,7 @@ pub(crate) struct OutboxWriter {
     dead_letters: Arc<str>,
     max_event_bytes: usize,
     ids: Ids,
+    waker: Waker,
 }
 
 impl OutboxWriter {
@@ -33,6 +35,7 @@ impl OutboxWriter {
             dead_letters: crate::dead_letter_subject(service).into(),
             max_event_bytes,
             ids,
+            waker: Waker::default(),
         }
     }
 
@@ -48,10 +51,15 @@ impl OutboxWriter {
         self.max_event_bytes
     }
 
-    /// Appends the events; returns the transaction's id, or `None` if there were none.
-    pub(crate) async fn append(&self, tx: &Tx, events: &[Event]) -> Result<Option<u64>, Error> {
+    /// The waker of the service's relay.
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Appends the events, if there are any.
+    pub(crate) async fn append(&self, tx: &Tx, events: &[Event]) -> Result<(), Error> {
         if events.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let mut builder = FrameBuilder::new(&self.source, &self.ids, self.max_event_bytes);
         for event in events {
@@ -63,6 +71,8 @@ impl OutboxWriter {
         let counts: Vec<i32> = frames.iter().map(|frame| i32::try_from(frame.events).unwrap_or(i32::MAX)).collect();
         let payloads: Vec<&[u8]> = frames.iter().map(|frame| frame.payload.as_ref()).collect();
         let row = tx.query_one(APPEND, &[&ids, &subjects, &counts, &payloads]).await?;
-        Ok(Some(row.get::<Xid>(0)?.0))
+        let (Xid(xid), waker) = (row.get(0)?, self.waker.clone());
+        tx.after_commit(move || waker.wake(xid));
+        Ok(())
     }
 }

@@ -61,9 +61,7 @@ impl ParkedStore for PgStore {
             .await?;
         if bury && changed > 0 {
             let copy = self.dead_letter(&message.event);
-            if let Some(xid) = self.writer.append(tx, &[copy]).await? {
-                self.waker.appended(xid);
-            }
+            self.writer.append(tx, &[copy]).await?;
         }
         Ok(())
     }

@@ -95,6 +95,7 @@ macro_rules! store_contract {
             a_rolled_back_claim_can_be_repeated
             a_concurrent_claim_waits_and_gets_the_rest
             undo_rolls_back_to_the_savepoint
+            only_a_committed_append_wakes_the_relay
             checked_writes_survive_a_later_undo
             a_parked_message_is_due_after_its_wait
             a_message_is_parked_once

@@ -97,10 +97,6 @@ impl InboxStore for MemoryStore {
         tokio::task::yield_now().await;
         MemoryTx::commit(tx)
     }
-
-    fn wake(&self) {
-        self.shared.waker.wake();
-    }
 }
 
 impl MemoryStore {

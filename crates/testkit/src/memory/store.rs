@@ -259,7 +259,7 @@ impl MemoryTx {
         }
     }
 
-    /// Commits, and wakes the relay.
+    /// Commits, and wakes the relay if events were appended.
     ///
     /// # Errors
     /// A planted fault.
@@ -273,12 +273,11 @@ impl MemoryTx {
         if let Some(xid) = self.xid.take() {
             state.running.remove(&xid);
             if !writes.outbox.is_empty() {
-                self.shared.waker.appended(xid);
+                self.shared.waker.wake(xid);
             }
             state.apply(xid, writes, &self.shared);
         }
         drop(state);
-        self.shared.waker.wake();
         match fault {
             Some(_) => Err(broken(ErrorKind::Unavailable)),
             None => Ok(()),

@@ -4,12 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use flotilla_proto::orders::v1::{PlaceOrderLine, PlaceOrderRequest, order_service_client::OrderServiceClient};
-use flotilla_rpc::Channel;
 use hdrhistogram::Histogram;
 use tokio::{task::JoinSet, time::Instant};
 use tonic::Request;
 
-use super::offered::Offered;
+use super::{connection::Connection, offered::Offered};
 use crate::{demo::Shop, fleet::Fleet};
 
 /// Connections to the gateway.
@@ -47,10 +46,12 @@ pub async fn run(
     offer: Offer,
     duration: Duration,
 ) -> Result<Accepted> {
-    let channel = |_| flotilla_rpc::channel(&fleet.gateway_url, &fleet.client);
-    let channels = (0..CONNECTIONS).map(channel).collect::<Result<Vec<_>, _>>();
-    let clients: Vec<_> =
-        channels.context("invalid address of the gateway")?.into_iter().map(OrderServiceClient::new).collect();
+    let origin: http::Uri = fleet.gateway_url.parse().context("invalid address of the gateway")?;
+    let (mut connections, mut clients) = (JoinSet::new(), Vec::with_capacity(CONNECTIONS));
+    for _ in 0..CONNECTIONS {
+        let connection = Connection::open(&fleet.gateway_url, &fleet.client, &mut connections).await?;
+        clients.push(OrderServiceClient::with_origin(connection, origin.clone()));
+    }
     let run = Run { shop: Arc::clone(shop), offered: offered.clone(), clients, stamp: shop.stamp() };
     let mut tally = Tally { latencies: Histogram::new(3)?, refused: 0, last_error: String::new() };
     match offer {
@@ -63,7 +64,7 @@ pub async fn run(
 struct Run {
     shop: Arc<Shop>,
     offered: Offered,
-    clients: Vec<OrderServiceClient<Channel>>,
+    clients: Vec<OrderServiceClient<Connection>>,
     stamp: u64,
 }
 

@@ -7,6 +7,7 @@
 mod alone;
 mod baseline;
 mod bench;
+mod connection;
 mod counts;
 mod edge;
 mod generator;

@@ -195,10 +195,7 @@ impl Catalogue {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
-        let done = retry_unless_unknown(patience(), op).await;
-        // Also after a failure: a commit of unknown outcome may have appended events.
-        self.outbox.wake();
-        done
+        retry_unless_unknown(patience(), op).await
     }
 
     /// Appends the events and commits.

@@ -74,7 +74,6 @@ impl Imports {
         }
         retry(patience(), || self.apply_once(run, items)).await?;
         run.received += count(items.len());
-        self.outbox.wake();
         Ok(())
     }
 

@@ -127,7 +127,7 @@ impl Handler<Tx> for Recorder {
         let deliveries = self.wanted(tx, deliveries).await?;
         let sequences = storage::record(tx, &deliveries).await?;
         let mut recorded = deliveries.iter().zip(sequences).peekable();
-        let mut kinds: Vec<&'static str> = Vec::with_capacity(deliveries.len());
+        let mut reached: Vec<(&'static str, Uuid, i64)> = Vec::with_capacity(deliveries.len());
         let outcomes = events
             .iter()
             .zip(read)
@@ -139,18 +139,20 @@ impl Handler<Tx> for Recorder {
                     let delivered = recorded.next_if(|(delivery, _)| delivery.event == event.id);
                     trace::noticed(event, &notice, delivered.as_ref().map(|(delivery, _)| *delivery));
                     let published = delivered.map(|(delivery, sequence)| {
-                        kinds.push(notice.kind.as_str());
-                        // Announced inside the transaction: listeners retry until the delivery is visible, which takes
-                        // a few milliseconds; after a rollback they find nothing.
-                        self.hub.announce(notice.customer, sequence);
+                        reached.push((notice.kind.as_str(), notice.customer, sequence));
                         self.publishes.then(|| self.event(event, delivery, sequence))
                     });
                     Outcome::Done(published.flatten().into_iter().collect())
                 }
             })
             .collect();
-        let counters = self.recorded.clone();
-        tx.after_commit(move || kinds.iter().for_each(|kind| counters.with_label_values(&[kind]).inc()));
+        let (counters, hub) = (self.recorded.clone(), self.hub.clone());
+        tx.after_commit(move || {
+            for (kind, customer, sequence) in reached {
+                counters.with_label_values(&[kind]).inc();
+                hub.announce(customer, sequence);
+            }
+        });
         Ok(outcomes)
     }
 }

@@ -16,11 +16,23 @@ use crate::error::Error;
 use crate::feed::Listener;
 use crate::storage::{Feeds, Recorded};
 
-/// Initial pause before reading again for a delivery that was announced inside a transaction; it doubles up to the
-/// maximum.
-pub(super) const FIRST_LOOK: Duration = Duration::from_millis(2);
-/// Maximum pause.
-pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(500);
+/// Pause before reading again when an announced delivery wasn't found, because the database was restored or failed over;
+/// it doubles up to the maximum.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Pauses between reads that found nothing; none before the first read after an announcement.
+#[derive(Default)]
+pub(super) struct Pauses(Option<Duration>);
+
+impl Pauses {
+    pub(super) async fn next(&mut self) {
+        if let Some(pause) = self.0 {
+            tokio::time::sleep(pause).await;
+        }
+        self.0 = Some(self.0.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)));
+    }
+}
 
 /// A live feed, starting at a position.
 pub struct Live {
@@ -71,7 +83,7 @@ impl Live {
     }
 
     async fn read(&mut self) -> Result<Recorded, flotilla_postgres::Error> {
-        let mut pause = FIRST_LOOK;
+        let mut pauses = Pauses::default();
         loop {
             if let Some(recorded) = self.ready.pop_front() {
                 return Ok(recorded);
@@ -88,8 +100,7 @@ impl Live {
             }
             // Whatever the reason for the wake-up, the next read checks whether the position is still in the feed.
             self.listener.beyond(self.position.sequence).await;
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_LOOK);
+            pauses.next().await;
         }
     }
 }

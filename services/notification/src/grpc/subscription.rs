@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::convert;
-use super::live::{FIRST_LOOK, LONGEST_LOOK};
+use super::live::Pauses;
 use crate::domain::window::Window;
 use crate::error::Error;
 use crate::feed::Listener;
@@ -166,7 +166,7 @@ async fn notice(
     after: &mut i64,
     ready: &mut VecDeque<(Recorded, i32)>,
 ) -> Result<SubscribeResponse, Error> {
-    let mut pause = FIRST_LOOK;
+    let mut pauses = Pauses::default();
     loop {
         if window.room() == 0 {
             // Only an acknowledgement makes room in the window, and it ends this wait; a changed server run also ends
@@ -202,8 +202,7 @@ async fn notice(
             begin_again(window, after, ready);
             continue;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_LOOK);
+        pauses.next().await;
     }
 }
 

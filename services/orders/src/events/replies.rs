@@ -44,9 +44,12 @@ impl Handler<Tx> for Replies {
         let mut batch = Batch::lock(tx, &self.ids, orders).await?;
         let outcomes = events.iter().zip(replies).map(|(event, reply)| apply(&mut batch, event, reply)).collect();
         batch.write(tx).await?;
-        self.watches.changed(batch.moved().map(|row| row.order_id));
-        let (moves, metrics) = (batch.take_moves(), self.metrics.clone());
-        tx.after_commit(move || metrics.moved(&moves));
+        let moved: Vec<_> = batch.moved().map(|row| row.order_id).collect();
+        let (moves, metrics, watches) = (batch.take_moves(), self.metrics.clone(), self.watches.clone());
+        tx.after_commit(move || {
+            watches.changed(moved.into_iter());
+            metrics.moved(&moves);
+        });
         Ok(outcomes)
     }
 }

@@ -62,7 +62,6 @@ impl Canceller {
         };
         let order = self.write(&tx, &batch, &events, id).await?;
         tx.commit().await?;
-        self.outbox.wake();
         self.watches.changed(batch.moved().map(|row| row.order_id));
         order.ok_or(Error::NotFound(id))
     }

@@ -129,7 +129,6 @@ impl Worker {
         let append = async { self.outbox.append(&tx, &events).await.map_err(flotilla_messaging::Error::into_postgres) };
         futures::try_join!(batch.write(&tx), append)?;
         tx.commit().await?;
-        self.outbox.wake();
         self.watches.changed(batch.moved().map(|row| row.order_id));
         Ok(due.len())
     }

@@ -54,7 +54,6 @@ impl Peer {
         let tx = self.pool.begin().await.unwrap();
         self.outbox.append(&tx, events).await.unwrap();
         tx.commit().await.unwrap();
-        self.outbox.wake();
     }
 
     /// The reply to a message, once it is there.

@@ -88,7 +88,6 @@ async fn commit(node: &Node, batch: &[Event]) -> anyhow::Result<()> {
     let tx = node.pool.begin().await?;
     node.outbox.append(&tx, batch).await?;
     tx.commit().await?;
-    node.outbox.wake();
     Ok(())
 }
 

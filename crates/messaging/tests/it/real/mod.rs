@@ -123,7 +123,6 @@ impl Node {
         let tx = self.pool.begin().await.unwrap();
         self.outbox.append(&tx, events).await.unwrap();
         tx.commit().await.unwrap();
-        self.outbox.wake();
     }
 
     pub async fn stop(self) {

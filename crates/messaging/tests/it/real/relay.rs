@@ -58,7 +58,6 @@ async fn a_row_whose_transaction_began_earlier_and_commits_later_is_not_skipped(
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(streamed(&nats, "ORDERS").await.len(), 1, "a row above a running transaction must wait");
     slow.commit().await.unwrap();
-    orders.outbox.wake();
     eventually("both published", TIMEOUT, || async {
         ids_of(&streamed(&nats, "ORDERS").await) == [first.id, early.id, late.id]
     })

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{CONSUMER, RIVAL, Store, appending, claim, event_ids, events, ids, rows};
+use flotilla_messaging::store::OutboxRow;
+use futures::FutureExt;
+
+use super::{CONSUMER, RIVAL, Store, append, appending, claim, event_ids, events, ids, rows};
 use crate::TIMEOUT;
 
 /// A claim returns the ids that weren't claimed before.
@@ -60,6 +63,27 @@ pub async fn undo_rolls_back_to_the_savepoint(store: &impl Store) {
     store.commit(tx).await.unwrap();
     assert_eq!(event_ids(&rows(store).await), [ids[0], ids[2]]);
     assert!(claim(store, CONSUMER, &ids).await.is_empty(), "the claim arrived before the savepoint");
+}
+
+/// So that transactions without messages cost the relay no reads.
+pub async fn only_a_committed_append_wakes_the_relay(store: &impl Store) {
+    let waker = store.waker();
+    let sent = events(3);
+    claim(store, CONSUMER, &ids(&sent)).await;
+    let mut tx = store.begin().await.unwrap();
+    store.write(&mut tx, CONSUMER, &appending(&sent[..1])).await.unwrap();
+    store.rollback(tx).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    store.savepoint(&mut tx).await.unwrap();
+    store.write(&mut tx, CONSUMER, &appending(&sent[1..2])).await.unwrap();
+    store.undo(&mut tx).await.unwrap();
+    store.commit(tx).await.unwrap();
+    assert!(waker.woken().now_or_never().is_none(), "nothing was appended");
+    assert_eq!(waker.target(), 0);
+    append(store, &sent[2..]).await;
+    assert!(waker.woken().now_or_never().is_some(), "a commit with a message");
+    let rows = rows(store).await;
+    assert_eq!(waker.target(), rows[0].position().0);
 }
 
 /// Each event of a split batch has its own savepoint.

@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use flotilla_clock::Ids;
 use flotilla_messaging::store::{Cursor, Effects, InboxStore, OutboxRow, OutboxStore, ParkedStore};
-use flotilla_messaging::{Event, frame};
+use flotilla_messaging::{Event, Waker, frame, postgres::PgStore};
 use uuid::Uuid;
 
-use crate::{TIMEOUT, eventually};
+use crate::{TIMEOUT, eventually, memory::MemoryStore};
 
 pub use inbox::*;
 pub use lease::*;
@@ -31,9 +31,23 @@ const OTHER: &str = "flotilla.orders.others";
 /// Longer than any behaviour takes.
 const LONG: Duration = Duration::from_secs(600);
 
-/// All traits of a store.
-pub trait Store: OutboxStore + ParkedStore {}
-impl<S: OutboxStore + ParkedStore> Store for S {}
+/// All traits of a store, and the waker of its relay.
+pub trait Store: OutboxStore + ParkedStore {
+    /// Woken by commits.
+    fn waker(&self) -> Waker;
+}
+
+impl Store for MemoryStore {
+    fn waker(&self) -> Waker {
+        self.waker()
+    }
+}
+
+impl Store for PgStore {
+    fn waker(&self) -> Waker {
+        self.waker()
+    }
+}
 
 fn event(data: &str) -> Event {
     Event {

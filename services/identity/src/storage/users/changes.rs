@@ -83,7 +83,6 @@ impl Users {
         };
         self.append(&tx, &[self.event(&user, &created)]).await?;
         tx.commit().await?;
-        self.outbox.wake();
         Ok(Insertion::Created(user))
     }
 
@@ -146,7 +145,6 @@ impl Users {
         };
         self.append(&tx, &[self.event(&user, &updated)]).await?;
         tx.commit().await?;
-        self.outbox.wake();
         Ok((user, ended))
     }
 
@@ -173,7 +171,6 @@ impl Users {
         let ended = self.end_sessions(&tx, id).await?;
         self.append(&tx, &[self.event(&user, &UserDeleted { user: resource(id) })]).await?;
         tx.commit().await?;
-        self.outbox.wake();
         Ok(ended)
     }
 
