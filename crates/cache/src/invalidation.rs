@@ -1,12 +1,17 @@
 //! Invalidations between processes: a message by Pub/Sub with origin, version and key.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::guarded::Guarded;
+use crate::names::Names;
+use crate::record;
 use crate::remote::Notice;
-use crate::two_level::Shared;
+use crate::scripts;
+use crate::shared::Shared;
 use crate::value::Value;
 
 const ORIGIN: usize = 16;
@@ -37,6 +42,20 @@ impl Message {
         let key = text.get(ORIGIN + VERSION..)?.into();
         Some(Self { origin, version: (version > 0).then_some(version), key })
     }
+}
+
+/// Tells Redis of an invalidation, which remembers it for the time `remember` and tells the subscribers. True if it has
+/// done so.
+pub(crate) async fn send(remote: &Guarded, names: Names, message: &Message, remember: Duration) -> bool {
+    let args = [
+        record::version(message.version.unwrap_or_default()),
+        record::rest(Duration::ZERO, Duration::ZERO, &[]),
+        record::ttl(remember),
+        names.channel_argument(),
+        message.encode(),
+    ];
+    let [entry, lease] = names.keys(&message.key);
+    remote.run(&scripts::INVALIDATE, &[&entry, &lease], &args).await.is_some()
 }
 
 /// Applies what other processes publish until the cache is gone.

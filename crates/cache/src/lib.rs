@@ -10,7 +10,8 @@
 //! * Of all readers of a key that isn't cached one loads, unless it takes longer than the others may wait.
 //! * Memory is bounded by weight.
 //!
-//! [`TwoLevelCache`] is the chain: memory, Redis, load. [`Lock`] is Redlock with fencing numbers. [`remote::Remote`] is
+//! [`TwoLevelCache`] is the chain: memory, Redis, load. [`Invalidator`] is for a service that changes what others cache.
+//! [`Lock`] is Redlock with fencing numbers. [`remote::Remote`] is
 //! the Redis client as both need it; [`Redis`] is the one implementation on a real server. `docs/caching.md` explains how
 //! versions, leases and messages work together.
 
@@ -24,20 +25,25 @@ mod early;
 mod flights;
 mod floors;
 mod invalidation;
+mod invalidator;
 mod load;
 mod lock;
 mod memory;
 mod metrics;
+mod names;
 mod policy;
+mod random;
 mod redis;
 mod settings;
+mod shared;
 mod two_level;
 mod value;
 
+pub use invalidator::Invalidator;
 pub use load::Load;
 pub use lock::{Held, Lock};
 pub use policy::Policy;
 pub use redis::Redis;
-pub use settings::CacheSettings;
+pub use settings::{CacheSettings, InvalidationSettings};
 pub use two_level::{Found, Loaded, LookUp, Parts, TwoLevelCache};
 pub use value::Value;

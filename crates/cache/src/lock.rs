@@ -22,9 +22,10 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::guarded::Guarded;
+use crate::random::number;
+use crate::record;
 use crate::remote::{Script, SharedRemote};
 use crate::scripts::{ACQUIRE, EXTEND, RAISE, RELEASE};
-use crate::two_level::{millis, number};
 
 /// How much the clocks' rates may differ: a hundredth of the time to live, and a little for short ones.
 const DRIFT_SHARE: f64 = 0.01;
@@ -67,7 +68,7 @@ impl Lock {
         let began = Instant::now();
         let token: Bytes = format!("{:016x}{:016x}", shared.number(), shared.number()).into();
         let keys = [key(name), fencing_key(name)];
-        let replies = shared.run(&ACQUIRE, &[&keys[0], &keys[1]], &[token.clone(), millis(ttl)]).await;
+        let replies = shared.run(&ACQUIRE, &[&keys[0], &keys[1]], &[token.clone(), record::ttl(ttl)]).await;
         let numbers: Vec<u64> = replies.iter().flatten().filter_map(|reply| parse(reply.first()?)).collect();
         let mut held = Held {
             shared: Arc::clone(shared),
@@ -116,7 +117,7 @@ impl Held {
     pub async fn extend(&mut self, ttl: Duration) -> bool {
         let began = Instant::now();
         let keys = [key(&self.name)];
-        let replies = self.shared.run(&EXTEND, &[&keys[0]], &[self.token.clone(), millis(ttl)]).await;
+        let replies = self.shared.run(&EXTEND, &[&keys[0]], &[self.token.clone(), record::ttl(ttl)]).await;
         let extended = replies.iter().flatten().filter(|reply| is_done(reply)).count();
         if !self.is_valid() || !self.shared.is_majority(extended) {
             self.valid_until = began;
@@ -147,7 +148,7 @@ impl Held {
     /// On all servers: one whose response was lost may have it too.
     async fn free(&self) -> usize {
         let keys = [key(&self.name)];
-        let replies = self.shared.run(&RELEASE, &[&keys[0]], &[self.token.clone()]).await;
+        let replies = self.shared.run(&RELEASE, &[&keys[0]], std::slice::from_ref(&self.token)).await;
         replies.iter().flatten().filter(|reply| is_done(reply)).count()
     }
 }

@@ -84,6 +84,11 @@ pub fn rest(load_time: Duration, stale: Duration, payload: &[u8]) -> Bytes {
     rest.freeze()
 }
 
+/// A time to live as scripts take it: in milliseconds, at least one.
+pub fn ttl(duration: Duration) -> Bytes {
+    millis(duration).max(1).to_string().into()
+}
+
 /// Whole milliseconds, as far as they fit into the format.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(MAX_MILLIS).min(MAX_MILLIS)

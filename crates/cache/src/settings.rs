@@ -64,19 +64,7 @@ impl Default for CacheSettings {
 
 impl Validate for CacheSettings {
     fn validate(&self, problems: &mut Problems) {
-        if let Some(url) = &self.redis_url {
-            problems.require(
-                crate::redis::parse_url(url).is_some(),
-                "redis_url",
-                "expected an address such as redis://localhost:6379",
-            );
-        }
-        let waits = (Duration::from_millis(1)..=MAX_TIMEOUT).contains(&self.command_timeout.get());
-        problems.require(
-            waits,
-            "command_timeout",
-            "must be from 1ms to 5s, because a cache that is down must not delay calls",
-        );
+        validate_server(self.redis_url.as_ref(), self.command_timeout, problems);
         for (name, value) in [
             ("memory_ttl", self.memory_ttl),
             ("stale", self.stale),
@@ -86,4 +74,52 @@ impl Validate for CacheSettings {
             problems.require(value.get() <= LONGEST, name, "must be at most 1h: what is cached gets old");
         }
     }
+}
+
+/// Invalidation of what other services cache. Variables: `FLOTILLA__CACHE__<FIELD>`.
+#[derive(Clone, Debug, Setting)]
+#[setting(default)]
+pub struct InvalidationSettings {
+    /// Address of the Redis or Valkey that they use; without it nothing is invalidated.
+    #[setting(alias = "REDIS_URL")]
+    pub redis_url: Option<SecretString>,
+    /// Maximum wait for a response.
+    pub command_timeout: HumanDuration,
+    /// How long Redis remembers that a value has changed. At least as long as they may serve an old one: their time to
+    /// live, `cache.stale` and their default deadline together.
+    pub remember: HumanDuration,
+}
+
+impl Default for InvalidationSettings {
+    fn default() -> Self {
+        Self {
+            redis_url: None,
+            command_timeout: HumanDuration::from_millis(100),
+            remember: HumanDuration::from_secs(600),
+        }
+    }
+}
+
+impl Validate for InvalidationSettings {
+    fn validate(&self, problems: &mut Problems) {
+        validate_server(self.redis_url.as_ref(), self.command_timeout, problems);
+        let remembers = (Duration::from_secs(1)..=3 * LONGEST).contains(&self.remember.get());
+        problems.require(remembers, "remember", "must be from 1s to 3h");
+    }
+}
+
+fn validate_server(url: Option<&SecretString>, command_timeout: HumanDuration, problems: &mut Problems) {
+    if let Some(url) = url {
+        problems.require(
+            crate::redis::parse_url(url).is_some(),
+            "redis_url",
+            "expected an address such as redis://localhost:6379",
+        );
+    }
+    let waits = (Duration::from_millis(1)..=MAX_TIMEOUT).contains(&command_timeout.get());
+    problems.require(
+        waits,
+        "command_timeout",
+        "must be from 1ms to 5s, because a cache that is down must not delay calls",
+    );
 }

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use flotilla_clock::Random;
 use flotilla_config::HumanDuration;
 use prometheus::Registry;
@@ -12,33 +11,22 @@ use tokio::time::Instant;
 
 use crate::flights::{Flights, Landing, Turn, landed};
 use crate::guarded::Guarded;
-use crate::invalidation::{self, Message};
+use crate::invalidation;
 use crate::load::Load;
 use crate::memory::{Entry, Memory};
 use crate::metrics::{CacheMetrics, register_gauges};
+use crate::names::Names;
 use crate::policy::Policy;
-use crate::record::{self, Kind};
+use crate::random::number;
 use crate::redis::Redis;
 use crate::remote::SharedRemote;
 use crate::settings::CacheSettings;
+use crate::shared::Shared;
 use crate::value::Value;
-use crate::{early, scripts};
 
 /// A cache of values by key in two levels. Cheap to clone.
 pub struct TwoLevelCache<V: Value> {
     pub(crate) shared: Arc<Shared<V>>,
-}
-
-pub(crate) struct Shared<V: Value> {
-    name: &'static str,
-    /// Tells this process's messages from others'.
-    pub(crate) origin: u64,
-    pub(crate) memory: Memory<V>,
-    pub(crate) flights: Flights<V>,
-    pub(crate) remote: Option<Guarded>,
-    pub(crate) policy: Policy,
-    pub(crate) random: Arc<dyn Random>,
-    pub(crate) metrics: CacheMetrics,
 }
 
 /// A cached value, or that there is none.
@@ -102,9 +90,9 @@ impl<V: Value> TwoLevelCache<V> {
     pub fn start(parts: Parts, registry: &Registry) -> Self {
         let Parts { name, remote, command_timeout, policy, random } = parts;
         let metrics = CacheMetrics::register_or_count_separately(name, registry);
-        let notices = remote.as_ref().map(|remote| remote.subscribe(&channel(name)));
+        let notices = remote.as_ref().map(|remote| remote.subscribe(&Names(name).channel()));
         let shared = Arc::new(Shared {
-            name,
+            names: Names(name),
             origin: number(random.as_ref()),
             memory: Memory::new(policy.memory, policy.longest(), metrics.evictions.clone()),
             flights: Flights::default(),
@@ -193,8 +181,8 @@ impl<V: Value> TwoLevelCache<V> {
     }
 
     /// Makes cached values of a key old: those below `version`, or all if it is unknown. From now on no reader of this
-    /// process gets one. True if Redis, where there is one, knows of it too; otherwise it is told as soon as it responds, and other processes
-    /// may serve such values until they expire.
+    /// process gets one. True if Redis, where there is one, knows of it too; otherwise it is told as soon as it responds,
+    /// and other processes may serve such values until they expire.
     pub async fn invalidate(&self, key: &str, version: Option<u64>) -> bool {
         let (shared, key) = (&self.shared, key.into());
         let version = version.filter(|version| *version > 0);
@@ -240,127 +228,6 @@ impl<V: Value> TwoLevelCache<V> {
     }
 }
 
-impl<V: Value> Shared<V> {
-    pub(crate) fn hit(&self, entry: Arc<Entry<V>>) -> LookUp<V> {
-        self.metrics.hit.inc();
-        LookUp::Hit(Found { entry, is_stale: false })
-    }
-
-    /// An entry although loading failed.
-    pub(crate) fn serve(&self, entry: Arc<Entry<V>>) -> LookUp<V> {
-        self.metrics.hit.inc();
-        LookUp::Hit(self.fallen_back(entry))
-    }
-
-    /// An entry that is served because loading failed. It counts as stale even before it expires, once nobody has
-    /// confirmed for a while that it is current.
-    pub(crate) fn fallen_back(&self, entry: Arc<Entry<V>>) -> Found<V> {
-        let is_stale = entry.in_memory_until <= Instant::now();
-        if is_stale {
-            self.metrics.stale.inc();
-        }
-        Found { entry, is_stale }
-    }
-
-    pub(crate) fn miss(&self, load: Load<V>) -> LookUp<V> {
-        self.metrics.miss.inc();
-        LookUp::Load(load)
-    }
-
-    /// Whether an entry is to be refreshed before it expires.
-    pub(crate) fn is_due(&self, entry: &Entry<V>, now: Instant) -> bool {
-        early::is_due(entry.fresh_until.saturating_duration_since(now), entry.load_time, self.random.as_ref())
-    }
-
-    /// An entry that was loaded from `began` on, and was current in Redis at `confirmed`.
-    pub(crate) fn entry(&self, loaded: Loaded<V>, began: Instant, confirmed: Instant, load_time: Duration) -> Entry<V> {
-        let (ttl, stale) = self.policy.lifetime(loaded.value.is_some(), self.random.as_ref());
-        let fresh_until = began + ttl;
-        Entry {
-            value: loaded.value,
-            version: loaded.version,
-            in_memory_until: fresh_until.min(confirmed + self.policy.memory_ttl),
-            fresh_until,
-            usable_until: fresh_until + stale,
-            load_time,
-        }
-    }
-
-    pub(crate) fn flush(&self) {
-        self.memory.flush();
-        self.metrics.flushes.inc();
-    }
-
-    /// Tells Redis of an invalidation that it doesn't know. True if it knows now.
-    pub(crate) async fn send_invalidation(&self, key: &Arc<str>) -> bool {
-        let (Some(remote), Some(unsent)) = (&self.remote, self.memory.unsent(key)) else { return true };
-        let message = Message { origin: self.origin, version: unsent.version, key: Arc::clone(key) };
-        let args = [
-            record::version(unsent.version.unwrap_or_default()),
-            record::rest(Duration::ZERO, Duration::ZERO, &[]),
-            millis(self.policy.longest()),
-            channel(self.name).into(),
-            message.encode(),
-        ];
-        let [entry, lease] = self.keys(key);
-        let done = remote.run(&scripts::INVALIDATE, &[&entry, &lease], &args).await.is_some();
-        self.metrics.wrote(done);
-        if done {
-            self.memory.sent(key, unsent);
-        }
-        done
-    }
-
-    /// Whether Redis stored a written value; `None` if it doesn't respond.
-    async fn put(&self, key: &Arc<str>, loaded: &Loaded<V>) -> Option<bool> {
-        let Some(remote) = &self.remote else { return Some(true) };
-        let (ttl, stale) = self.policy.lifetime(loaded.value.is_some(), self.random.as_ref());
-        let message = Message { origin: self.origin, version: Some(loaded.version), key: Arc::clone(key) };
-        let (kind, payload) = encoded(loaded.value.as_ref());
-        let args = [
-            kind.letter().into(),
-            record::version(loaded.version),
-            record::rest(Duration::ZERO, stale, &payload),
-            millis(ttl + stale),
-            channel(self.name).into(),
-            message.encode(),
-        ];
-        let [entry, lease] = self.keys(key);
-        let reply = remote.run(&scripts::PUT, &[&entry, &lease], &args).await;
-        self.metrics.wrote(reply.is_some());
-        reply.map(|reply| reply.first().is_some_and(|said| said.as_ref() == b"stored"))
-    }
-
-    /// The keys of an entry and of its lease in Redis. Both are in one slot of a cluster.
-    pub(crate) fn keys(&self, key: &str) -> [String; 2] {
-        [format!("{}:v2:{{{key}}}", self.name), format!("{}:v2:{{{key}}}:lease", self.name)]
-    }
-
-    fn is_up(&self) -> bool {
-        self.remote.as_ref().is_some_and(Guarded::is_up)
-    }
-}
-
-/// The kind and payload of a value in Redis.
-pub(crate) fn encoded<V: Value>(value: Option<&V>) -> (Kind, Bytes) {
-    value.map_or((Kind::Nothing, Bytes::new()), |value| (Kind::Value, value.encode()))
-}
-
-/// A time to live for a script.
-pub(crate) fn millis(duration: Duration) -> Bytes {
-    record::millis(duration).max(1).to_string().into()
-}
-
-pub(crate) fn number(random: &dyn Random) -> u64 {
-    let mut bytes = [0; 8];
-    random.fill(&mut bytes);
-    u64::from_le_bytes(bytes)
-}
-
-fn channel(name: &str) -> String {
-    format!("{name}:v2:invalidations")
-}
-
 impl<V: Value> Clone for TwoLevelCache<V> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
@@ -370,7 +237,7 @@ impl<V: Value> Clone for TwoLevelCache<V> {
 impl<V: Value> std::fmt::Debug for TwoLevelCache<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TwoLevelCache")
-            .field("name", &self.shared.name)
+            .field("name", &self.shared.names.0)
             .field("up", &self.is_up())
             .finish_non_exhaustive()
     }

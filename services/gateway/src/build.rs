@@ -8,6 +8,7 @@ use flotilla_auth::Authenticator;
 use flotilla_cache::TwoLevelCache;
 use flotilla_cgroup::Limits;
 use flotilla_clock::OsRandom;
+use flotilla_proto::caches;
 use flotilla_rpc::tls::ServerTls;
 use flotilla_rpc::{AccessRules, Channel, ClientMetrics, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
@@ -56,7 +57,7 @@ impl Service for Gateway {
         let deadline = settings.process.grpc.default_deadline.get();
         let mut policy = settings.cache.policy(settings.edge.product_ttl.clone(), deadline);
         policy.memory = Limits::of_process().pieces(settings.cache.memory.bytes(), 1, CACHE_PART) as u64;
-        let cache = TwoLevelCache::connect("products", &settings.cache, policy, Arc::new(OsRandom), registry);
+        let cache = TwoLevelCache::connect(caches::PRODUCTS, &settings.cache, policy, Arc::new(OsRandom), registry);
         let backends =
             Backends::new(settings.backends.iter(), &settings.calls.client, &ClientMetrics::register(registry))?;
         watch_backends(&mut chassis, &backends);

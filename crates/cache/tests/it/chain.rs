@@ -182,9 +182,9 @@ async fn without_redis_the_memory_still_serves_and_nothing_waits_for_long() {
     for hangs in [false, true] {
         let (remote, all) = processes(1).await;
         if hangs {
-            remote.set_hanging(true)
+            remote.set_hanging(true);
         } else {
-            remote.set_down(true)
+            remote.set_down(true);
         }
         let began = Instant::now();
         assert_eq!(all[0].read(1, "old").await, "old");
