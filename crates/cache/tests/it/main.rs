@@ -5,6 +5,7 @@
 mod chain;
 mod contract;
 mod fixtures;
+mod invalidation;
 mod lock;
 mod real;
 mod simulation;
