@@ -11,7 +11,7 @@ use flotilla_testkit::memory::{MemoryRemote, SeededRandom};
 use futures::future::join_all;
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use crate::fixtures::{COMMAND_TIMEOUT, KEY, LOAD_TIMEOUT, MEMORY_TTL, Process, STALE, TTL, WAIT, loaded, policy};
+use crate::fixtures::{COMMAND_TIMEOUT, KEY, LOAD_TIMEOUT, Process, STALE, TTL, WAIT, loaded, policy};
 use crate::fixtures::{processes, settle, text};
 
 #[tokio::test(start_paused = true)]
