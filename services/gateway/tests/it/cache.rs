@@ -97,12 +97,14 @@ async fn a_change_through_one_gateway_shows_in_another() {
 
 /// Sends a command to Redis on a connection of its own.
 async fn command(url: &str, line: &str) {
-    let address = url.strip_prefix("redis://").unwrap().split('/').next().unwrap();
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
-    let mut reply = [0; 5];
-    stream.read_exact(&mut reply).await.unwrap();
-    assert_eq!(&reply, b"+OK\r\n", "{line}");
+    let (password, server) = url.strip_prefix("redis://:").unwrap().split_once('@').unwrap();
+    let mut stream = TcpStream::connect(server.split('/').next().unwrap()).await.unwrap();
+    for line in [&format!("AUTH {password}"), line] {
+        stream.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        let mut reply = [0; 5];
+        stream.read_exact(&mut reply).await.unwrap();
+        assert_eq!(&reply, b"+OK\r\n");
+    }
 }
 
 #[tokio::test]
