@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flotilla_cache::Invalidator;
 use flotilla_testkit::memory::{Losses, SeededRandom};
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use crate::fixtures::{COMMAND_TIMEOUT, KEY, MEMORY_TTL, STALE, TTL, loaded, processes, settle};
 
@@ -40,6 +40,7 @@ async fn a_slow_load_does_not_bring_an_old_value_back() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_after_an_invalidation_does_not_join_a_load_from_before() {
     let (_remote, all) = processes(1).await;
+    let began = Instant::now();
     let slow = all[0].cache.get(KEY, || async {
         sleep(Duration::from_millis(500)).await;
         Ok::<_, Infallible>(loaded(0, "old"))
@@ -47,9 +48,11 @@ async fn a_reader_after_an_invalidation_does_not_join_a_load_from_before() {
     let after = async {
         sleep(Duration::from_millis(200)).await;
         all[0].cache.invalidate(KEY, None).await;
-        all[0].read(0, "new").await
+        assert_eq!(all[0].read(0, "new").await, "new");
+        began.elapsed()
     };
-    assert_eq!(tokio::join!(slow, after).1, "new");
+    let took = tokio::join!(slow, after).1;
+    assert!(took < Duration::from_millis(500), "it doesn't wait for that load either: {took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -145,8 +145,8 @@ async fn a_minority_of_servers_may_be_down_and_fencing_numbers_rise_across_major
         assert!(held.release().await);
         sleep(TTL).await;
     }
-    for server in &servers[..3] {
-        server.set_down(true);
+    for (at, server) in servers.iter().enumerate() {
+        server.set_down(at < 3);
     }
     sleep(Duration::from_secs(1)).await;
     assert!(one.try_acquire(NAME, TTL).await.is_none(), "two of five are no majority");
