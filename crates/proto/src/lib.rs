@@ -3,6 +3,7 @@
 //!
 //! Owns no state. Everything here is data: a service's `domain/` may use it.
 
+pub mod caches;
 pub mod codec;
 pub mod descriptors;
 pub mod events;

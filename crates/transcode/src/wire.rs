@@ -194,6 +194,16 @@ pub fn text<'a>(bytes: &'a [u8], path: &[u32]) -> Option<&'a str> {
     find(bytes, path).and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty())
 }
 
+/// The number at a path of field numbers that ends at a varint; `None` if it is missing.
+pub fn number(bytes: &[u8], path: &[u32]) -> Option<u64> {
+    let (last_number, parents) = path.split_last()?;
+    let message = if parents.is_empty() { bytes } else { find(bytes, parents)? };
+    match last(message, *last_number)?.value {
+        Value::Raw(Raw::Varint(number)) => Some(number),
+        _ => None,
+    }
+}
+
 /// Inserts an encoded field into the message at `parents`, which is created if it is missing. Afterwards no message
 /// occurs twice, so that readers needn't merge any.
 pub fn insert(out: &mut Vec<u8>, parents: &[u32], field: &[u8]) {

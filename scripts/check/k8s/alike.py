@@ -5,7 +5,7 @@ import re
 from manifests import SERVICES, name_of
 
 # The service without anything specific: the others are compared with it.
-PLAIN = "inventory"
+PLAIN = "payments"
 KINDS = ["Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Job"]
 # What is specific to a service: the service, and the paths.
 OWN = [(service, re.compile(where)) for service, where in [
@@ -18,6 +18,9 @@ OWN = [(service, re.compile(where)) for service, where in [
     ("gateway", r"Service SERVICE\.spec\.(clusterIP$|ports\.)"),
     ("gateway", r"Job "),
     ("identity", r"Deployment .*\.volumes\.secrets\..*\.sources\.identity-admin\."),
+    # It invalidates products in the gateway's cache.
+    ("inventory", r"Deployment .*\.access\.flotilla/redis$"),
+    ("inventory", r"Deployment .*\.volumes\.secrets\..*\.sources\.gateway-cache\."),
     ("orders", r"Deployment .*\.env\.FLOTILLA__CATALOGUE__INVENTORY_URL\."),
     # For mutual-tls: which services are called, and which call.
     ("gateway", r"Deployment .*\.env\.FLOTILLA__GRPC__TLS__[A-Z]+\."),

@@ -80,6 +80,7 @@ def needed(network):
         yield pods[f"{service}-migrate"], server(network, "postgres"), 5432
     yield pods["orders"], pods["inventory"], 8080
     yield pods["gateway"], server(network, "redis"), 6379
+    yield pods["inventory"], server(network, "redis"), 6379
     if "cluster-secrets" in pods:
         for port in API_PORTS:
             yield pods["cluster-secrets"], Peer("the API server", address=OUTSIDE), port

@@ -56,7 +56,7 @@ SUPERUSER = {"secret": {"name": "postgres-superuser", "items": [{"key": "url", "
 
 # The assertion, what it must tell, the overlay, and how to break that.
 BROKEN = [
-    (alike.alike, "periodSeconds is 6, but 5 for inventory", "dev",
+    (alike.alike, "periodSeconds is 6, but 5 for payments", "dev",
      lambda m: container(m, "orders")["readinessProbe"].update(periodSeconds=6)),
     (alike.alike, "gateway: Deployment SERVICE.spec.progressDeadlineSeconds is absent, but 900", "prod",
      lambda m: m.find("Deployment", "gateway")["spec"].pop("progressDeadlineSeconds")),
@@ -64,8 +64,8 @@ BROKEN = [
      lambda m: pod(m.find("Deployment", "notification")).update(hostNetwork=True)),
     (alike.alike, "identity: Deployment SERVICE.spec.template.spec.containers.service.env.FLOTILLA__CATALOGUE", "dev",
      lambda m: container(m, "identity")["env"].append({"name": "FLOTILLA__CATALOGUE__INVENTORY_URL", "value": "x"})),
-    (alike.alike, "payments: Job SERVICE-migrate-0-1-0.spec.backoffLimit is 1, but 12", "staging",
-     lambda m: job(m, "payments")["spec"].update(backoffLimit=1)),
+    (alike.alike, "inventory: Job SERVICE-migrate-0-1-0.spec.backoffLimit is 1, but 12", "staging",
+     lambda m: job(m, "inventory")["spec"].update(backoffLimit=1)),
     (alike.alike, "orders: Service SERVICE-admin.spec.publishNotReadyAddresses is absent", "dev",
      lambda m: m.find("Service", "orders-admin")["spec"].pop("publishNotReadyAddresses")),
     (pods.probes, "startupProbe asks for /healthz", "dev",

@@ -174,6 +174,17 @@ CACHE = [
         graph("Hit ratio", "percentunit",
               ('sum by (cache) (rate(flotilla_cache_requests_total{outcome="hit"}[%s])) / (sum by (cache) (rate(flotilla_cache_requests_total[%s])) > 0)', "{{cache}}")),
     ]),
+    ("Levels", [
+        graph("Hits by source", "reqps", ("sum by (cache, source) (rate(flotilla_cache_hits_total[%s]))", "{{cache}} {{source}}")),
+        graph("Loads", "reqps", ("sum by (cache, outcome) (rate(flotilla_cache_loads_total[%s]))", "{{cache}} {{outcome}}")),
+        graph("Load time", "s", *quantiles("flotilla_cache_load_seconds", ["cache"])),
+        graph("Memory", "bytes", ("sum by (cache) (flotilla_cache_memory_bytes)", "{{cache}}")),
+        graph("Evictions, stale entries served, flushes", "ops",
+              ("sum by (cache) (rate(flotilla_cache_evictions_total[%s]))", "{{cache}} evictions"),
+              ("sum by (cache) (rate(flotilla_cache_stale_served_total[%s]))", "{{cache}} stale"),
+              ("sum by (cache) (rate(flotilla_cache_flushes_total[%s]))", "{{cache}} flushes")),
+        graph("Invalidations", "ops", ("sum by (cache, origin) (rate(flotilla_cache_invalidations_total[%s]))", "{{cache}} {{origin}}")),
+    ]),
 ]
 
 SLO = [

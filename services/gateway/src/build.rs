@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use flotilla_auth::Authenticator;
-use flotilla_cache::Cache;
+use flotilla_cache::TwoLevelCache;
+use flotilla_cgroup::Limits;
+use flotilla_clock::OsRandom;
+use flotilla_proto::caches;
 use flotilla_rpc::tls::ServerTls;
 use flotilla_rpc::{AccessRules, Channel, ClientMetrics, RateLimiter, Server};
 use flotilla_service::{Chassis, Common, Running, Service, Severity};
@@ -19,7 +23,7 @@ use crate::backend::Backends;
 use crate::client_address::TrustedProxies;
 use crate::config::Settings;
 use crate::cors::Cors;
-use crate::edge::{Edge, Limits};
+use crate::edge::{self, Edge};
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 use crate::response_cache::ResponseCache;
@@ -30,6 +34,9 @@ use crate::system::System;
 
 /// How long a service's health check may take.
 const PROBE: Duration = Duration::from_millis(800);
+
+/// Of limited memory, one part in so many is for cached responses.
+const CACHE_PART: u64 = 16;
 
 /// The gateway as a service of the fleet.
 #[derive(Debug, Clone, Copy)]
@@ -47,12 +54,15 @@ impl Service for Gateway {
     async fn build(settings: Settings, telemetry: &Telemetry) -> anyhow::Result<Running> {
         let registry = telemetry.registry();
         let mut chassis = Chassis::new(Self::NAME, &settings.process.service, registry);
-        let cache = Cache::connect("products", &settings.cache, registry).await;
+        let deadline = settings.process.grpc.default_deadline.get();
+        let mut policy = settings.cache.policy(settings.edge.product_ttl.clone(), deadline);
+        policy.memory = Limits::of_process().pieces(settings.cache.memory.bytes(), 1, CACHE_PART) as u64;
+        let cache = TwoLevelCache::connect(caches::PRODUCTS, &settings.cache, policy, Arc::new(OsRandom), registry);
         let backends =
             Backends::new(settings.backends.iter(), &settings.calls.client, &ClientMetrics::register(registry))?;
         watch_backends(&mut chassis, &backends);
-        if settings.cache.redis_url.is_some() {
-            watch_cache(&mut chassis, &cache);
+        if let Some(cache) = &cache {
+            watch_cache(&mut chassis, cache);
         }
 
         // Health follows the chassis's readiness; the rest of this server stays empty.
@@ -76,7 +86,7 @@ fn edge(
     telemetry: &Telemetry,
     own: Server,
     backends: Backends,
-    cache: Cache,
+    cache: Option<TwoLevelCache<Bytes>>,
     authenticator: Authenticator,
     draining: CancellationToken,
 ) -> anyhow::Result<Edge> {
@@ -86,14 +96,14 @@ fn edge(
     let system = System::new(own.into_service(&draining)?, reflection, &pool, &routes)?;
     let admission = Arc::new(Admission::new(&settings.process.grpc, &settings.edge, telemetry.registry())?);
     Ok(Edge {
-        cache: ResponseCache::new(cache, settings.edge.product_ttl.clone(), &routes)?,
+        cache: ResponseCache::new(cache, &routes)?,
         site: Site::new(&routes),
         routes,
         backends,
         authenticator,
         system,
         metrics: Metrics::register(telemetry.registry())?,
-        limits: Limits {
+        limits: edge::Limits {
             max_body: settings.process.grpc.max_message_bytes,
             deadline: settings.process.grpc.default_deadline.0,
             heartbeat: settings.edge.heartbeat.0,
@@ -131,7 +141,7 @@ async fn probe(channel: Channel) -> Result<(), String> {
     }
 }
 
-fn watch_cache(chassis: &mut Chassis, cache: &Cache) {
+fn watch_cache(chassis: &mut Chassis, cache: &TwoLevelCache<Bytes>) {
     let probed = cache.clone();
     chassis.check_link("redis", move || if probed.is_up() { Ok(()) } else { Err("not connected".to_owned()) });
     let closed = cache.clone();

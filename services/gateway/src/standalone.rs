@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use flotilla_auth::{AuthSettings, Authenticator, StaticKeys};
-use flotilla_cache::{Cache, CacheSettings};
 use flotilla_proto::policy;
 use flotilla_rpc::tls::ServerTls;
 use flotilla_rpc::{AccessRules, ClientMetrics, ClientSettings, Rate, RateLimiter, Server, ServerSettings};
@@ -61,7 +60,7 @@ impl Standalone {
         let system = System::new(own.into_service(&shutdown)?, false, &pool, &routes)?;
         let admission = Arc::new(Admission::new(&grpc, &limits, &registry)?);
         let edge = Edge {
-            cache: ResponseCache::empty(Cache::connect("products", &CacheSettings::default(), &registry).await),
+            cache: ResponseCache::default(),
             site: Site::new(&routes),
             routes,
             backends: Backends::new(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_cache::InvalidationSettings;
 use flotilla_config::{HumanDuration, Problems, Setting, Validate};
 use flotilla_service::{CallSettings, CommonSettings};
 
@@ -26,6 +27,9 @@ pub struct Settings {
     /// Live prices.
     #[setting(default)]
     pub prices: PriceSettings,
+    /// The gateway's cache, in which changed products are invalidated.
+    #[setting(default)]
+    pub cache: InvalidationSettings,
 }
 
 /// Imports of products and prices.

@@ -2,7 +2,8 @@
 //!
 //! Owns the tables `products`, `stock`, `stock_adjustments`, `reservations`, `imports` and `import_rejections`, and the
 //! bucket `prices`, which is derived from the products. Consumes the commands `ReserveStock`, `ReleaseStock` and
-//! `CommitStock` of orders; publishes `StockReserved`, `StockRejected`, `StockReleased`, `ReservationExpired`,
+//! `CommitStock` of orders, and its own `ProductChanged`, by which it fills the bucket and invalidates products in the
+//! gateway's cache; publishes `StockReserved`, `StockRejected`, `StockReleased`, `ReservationExpired`,
 //! `ProductChanged` and `PriceChanged`. Guarantees: an order reserves all of its lines or none; nothing is oversold; an
 //! expired reservation is kept until it is released or committed; a reserve that arrives after its release is refused.
 
@@ -18,6 +19,8 @@ pub mod storage;
 
 use std::sync::Arc;
 
+use flotilla_cache::{InvalidationSettings, Invalidator};
+use flotilla_proto::caches;
 use flotilla_proto::events::{consumers, streams};
 use flotilla_proto::inventory::v1::catalog_service_server::CatalogServiceServer;
 use flotilla_proto::inventory::v1::stock_service_server::StockServiceServer;
@@ -49,6 +52,7 @@ impl Service for Inventory {
         let open_bucket = prices::OpenBucketSlot::new();
         let changes = events::Prices::new(Arc::clone(&log), open_bucket.clone());
         base.consume(&consumers::INVENTORY_PRICES, prices::MAX_CHANGES, changes)?;
+        cache(&mut base, &settings.cache)?;
         let expiry = expiry::ExpiryWorker::new(system.clone(), outbox.clone(), ids.clone(), &settings.hold);
 
         let lost_after = settings.imports.lost_after();
@@ -88,6 +92,18 @@ impl Service for Inventory {
     fn migrations() -> Migrations {
         migrations_with(migrations::runner())
     }
+}
+
+/// Invalidates changed products in the gateway's cache.
+fn cache(base: &mut Infrastructure, settings: &InvalidationSettings) -> anyhow::Result<()> {
+    let invalidator = Invalidator::connect(caches::PRODUCTS, settings, &*base.ids().random());
+    if let Some(invalidator) = invalidator.clone() {
+        let probed = invalidator.clone();
+        let state = move || if probed.is_up() { Ok(()) } else { Err("not connected".to_owned()) };
+        base.chassis.check_link("redis", state);
+        base.chassis.on_drain(async move { invalidator.close().await });
+    }
+    base.consume(&consumers::INVENTORY_CACHE, events::MAX_INVALIDATIONS, events::CachedProducts::new(invalidator))
 }
 
 #[allow(missing_docs, reason = "generated")]

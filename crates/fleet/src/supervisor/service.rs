@@ -81,6 +81,7 @@ pub fn environments(
                 }
                 set("CACHE__REDIS_URL", servers.redis_url.clone());
             }
+            "inventory" => set("CACHE__REDIS_URL", servers.redis_url.clone()),
             "identity" => {
                 set("ADMIN__EMAIL", secrets.admin_email.clone());
                 set("ADMIN__PASSWORD", secrets.admin_password.clone());

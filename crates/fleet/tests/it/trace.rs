@@ -303,11 +303,11 @@ async fn a_read_has_spans_of_cache_and_database() {
     let served = format!("{gateway} > gateway client {call} > inventory server {call}");
     let wanted = [
         gateway.to_owned(),
-        format!("{gateway} > gateway client GET"),
+        format!("{gateway} > gateway client fetch"),
         format!("{served} > inventory client SELECT products"),
     ];
     let story = trace.wait_for(&wanted.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let request = story.only("GET /v1/{name=products/*}");
     assert_eq!((request.attribute("url.path"), request.attribute("http.response.status_code")), (path.as_str(), "200"));
-    assert_eq!(story.only("GET").attribute("db.system.name"), "redis");
+    assert_eq!(story.only("fetch").attribute("db.system.name"), "redis");
 }

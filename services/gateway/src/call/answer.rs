@@ -15,6 +15,7 @@ use crate::admission::{Slot, delay_refusal};
 use crate::backend::exceeded;
 use crate::message::{Fault, MAX_ANSWER, MessageReader};
 use crate::metrics::Timer;
+use crate::response_cache::MissingResponse;
 
 /// How long a call with one request message may take.
 #[derive(Debug, Clone, Copy)]
@@ -32,25 +33,46 @@ pub struct ReadyCall<'a> {
     admitted: Admitted<'a>,
     message: Bytes,
     slot: Slot,
-    /// The key under which the response is cached.
-    key: Option<String>,
+    /// What to do with the response, if it can be cached.
+    missing: Option<MissingResponse>,
 }
 
 impl<'a> ReadyCall<'a> {
     pub(super) fn new(admitted: Admitted<'a>, message: Bytes, slot: Slot) -> Self {
-        Self { admitted, message, slot, key: None }
+        Self { admitted, message, slot, missing: None }
     }
 
-    /// The cached response to the request; if there is none, [`Answer::whole`] caches that of the service.
+    /// The cached response to the request; if there is none, [`Self::message`] caches that of the service.
     pub async fn kept(&mut self) -> Option<Bytes> {
         let (cache, method) = (&self.admitted.call.edge.cache, self.admitted.call.method);
         if !cache.is_read(method) {
             return None;
         }
-        let key = cache.read_key(method, &self.admitted.plain(&self.message)?)?;
-        let kept = cache.get(&key).await;
-        self.key = Some(key);
-        kept
+        let request = self.admitted.plain(&self.message)?;
+        match cache.look_up(method, &request).await? {
+            Ok(kept) => Some(kept),
+            Err(missing) => {
+                self.missing = Some(missing);
+                None
+            }
+        }
+    }
+
+    /// Calls the service and returns its message. Caches it if [`Self::kept`] found none; if the service is unavailable,
+    /// it may be an older one that is cached.
+    ///
+    /// # Errors
+    /// The service's status, or why it couldn't be called.
+    pub async fn message(mut self, deadline: CallDeadline) -> Result<Bytes, Status> {
+        let missing = self.missing.take();
+        let message = match self.send(deadline).await {
+            Ok(answer) => answer.whole().await.message,
+            Err(status) => Err(status),
+        };
+        match missing {
+            Some(missing) => missing.fill(message).await,
+            None => message,
+        }
     }
 
     /// Calls the service once it is the caller's turn, and waits for the response to begin.
@@ -58,8 +80,8 @@ impl<'a> ReadyCall<'a> {
     /// # Errors
     /// The service's status if it sends no headers, or why the service couldn't be called.
     pub async fn send(self, deadline: CallDeadline) -> Result<Answer<'a>, Status> {
-        let stale = self.stale_key();
-        let Self { admitted: Admitted { call, client, mut head, .. }, message, slot, key } = self;
+        let changed = self.changed_key();
+        let Self { admitted: Admitted { call, client, mut head, .. }, message, slot, .. } = self;
         let (edge, method) = (call.edge, call.method);
         let until = deadline.until;
         let answering = async {
@@ -71,28 +93,26 @@ impl<'a> ReadyCall<'a> {
             timeout_at(until, edge.backends.send(method, request)).await.map_err(|_| exceeded())?
         };
         let response = edge.admission.in_turn(client, &method.backend, until, answering).await;
-        if let Some(key) = stale {
+        if let Some(key) = changed {
             // Whatever the response is: a call that timed out may still have done its work.
-            edge.cache.forget(&key).await;
+            edge.cache.invalidate(&key).await;
         }
         let response = response?;
         if let Some(status) = refusal(response.headers()) {
             delay_refusal(&status).await;
         }
         let end = if method.server_streaming { deadline.end } else { Some(until) };
-        let mut answer = call.answer(response, slot, call.watch(Fault::default(), end));
-        answer.key = key;
-        Ok(answer)
+        Ok(call.answer(response, slot, call.watch(Fault::default(), end)))
     }
 
-    /// The key of the cached response that this request makes stale. A message that can't be decoded has none: no
+    /// The key of the cached response that this request makes old. A message that can't be decoded has none: no
     /// service accepts it.
-    fn stale_key(&self) -> Option<String> {
+    fn changed_key(&self) -> Option<String> {
         let (cache, method) = (&self.admitted.call.edge.cache, self.admitted.call.method);
         if !cache.is_change(method) {
             return None;
         }
-        cache.stale_key(method, &self.admitted.plain(&self.message)?)
+        cache.changed_key(method, &self.admitted.plain(&self.message)?)
     }
 }
 
@@ -100,7 +120,6 @@ impl<'a> ReadyCall<'a> {
 pub struct Answer<'a> {
     call: &'a Call<'a>,
     response: Response<CallBody>,
-    key: Option<String>,
 }
 
 /// A complete response with one message.
@@ -115,7 +134,7 @@ pub struct UnaryResponse {
 
 impl<'a> Answer<'a> {
     pub(super) fn new(call: &'a Call<'a>, response: Response<CallBody>) -> Self {
-        Self { call, response, key: None }
+        Self { call, response }
     }
 
     /// Stops `timer` when the response ends.
@@ -137,9 +156,9 @@ impl<'a> Answer<'a> {
         refusal(self.response.headers()).map_or(Ok(self.response), Err)
     }
 
-    /// Reads the response to its end: one message and the status after it. Caches it if [`ReadyCall::kept`] found none.
+    /// Reads the response to its end: one message and the status after it.
     pub async fn whole(self) -> UnaryResponse {
-        let Self { call, response, key } = self;
+        let Self { call, response } = self;
         let (parts, body) = response.into_parts();
         let mut trailers = HeaderMap::new();
         let message = match refusal(&parts.headers) {
@@ -148,10 +167,6 @@ impl<'a> Answer<'a> {
         };
         if let Ok(message) = &message {
             call.method.answers.note(message.len());
-            if let Some(key) = key {
-                // A copy: the message is a slice of the connection's buffer and would keep all of it in memory.
-                call.edge.cache.put(&key, Bytes::copy_from_slice(message)).await;
-            }
         }
         UnaryResponse { headers: parts.headers, trailers, message }
     }

@@ -59,7 +59,7 @@ impl<'a> RestCall<'a> {
         {
             return Ok(response);
         }
-        self.respond(&ready.send(deadline).await?.whole().await.message?)
+        self.respond(&ready.message(deadline).await?)
     }
 
     /// Makes a client-streaming call.

@@ -34,7 +34,21 @@ impl Fixture {
 
     /// With settings changed.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let test_services = TestServices::start().await;
+        Self::before(TestServices::start().await, change).await
+    }
+
+    /// Another gateway before the same services, with responses kept in memory for longer than a test takes.
+    pub async fn sharing(redis_url: String, services: &TestServices) -> Self {
+        Self::before(services.shared(), |settings| {
+            settings.cache.redis_url = Some(SecretString::from(redis_url));
+            settings.cache.command_timeout = HumanDuration(Duration::from_secs(1));
+            settings.cache.memory_ttl = HumanDuration(Duration::from_secs(3_600));
+            settings.edge.product_ttl = HumanDuration(Duration::from_secs(3_600)).into();
+        })
+        .await
+    }
+
+    async fn before(test_services: TestServices, change: impl FnOnce(&mut Settings)) -> Self {
         let identity = TestIdentity::start().await;
         let url = || test_services.url.clone();
         let mut settings = Settings {

@@ -1,6 +1,7 @@
 //! The messages that inventory consumes and publishes: one file for each command, one for each group of events. A new
 //! message needs a new file and a line in a registry.
 
+mod cached_products;
 mod commit_stock;
 mod handler;
 mod prices;
@@ -10,6 +11,7 @@ pub mod replies;
 mod reserve_stock;
 mod trace;
 
+pub use cached_products::CachedProducts;
 pub use handler::Commands;
 pub use prices::Prices;
 
@@ -17,6 +19,9 @@ use flotilla_messaging::Registry;
 use flotilla_proto::events::consumers;
 
 use crate::domain::reservation::Command;
+
+/// Maximum number of events whose products are invalidated at a time.
+pub const MAX_INVALIDATIONS: usize = 256;
 
 /// The commands of orders.
 #[must_use]

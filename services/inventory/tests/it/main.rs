@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by a panic")]
 
 mod bad_input;
+mod cache;
 mod catalogue;
 mod contention;
 mod expiry;

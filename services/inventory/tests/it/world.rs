@@ -53,6 +53,7 @@ impl World {
             hold: HoldSettings::default(),
             imports: Default::default(),
             prices: Default::default(),
+            cache: Default::default(),
         };
         adjust(&mut settings);
         Inventory::migrate(&settings).await.unwrap();

@@ -55,7 +55,7 @@ pub struct Seen {
 pub struct TestServices {
     pub url: String,
     pub seen: Arc<Mutex<Seen>>,
-    _server: DropGuard,
+    _server: Arc<DropGuard>,
 }
 
 /// Notes calls.
@@ -97,7 +97,12 @@ impl TestServices {
                 served = server.serve(listener, end.clone()) => served.unwrap(),
             }
         });
-        Self { url, seen: notes.0, _server: shutdown.drop_guard() }
+        Self { url, seen: notes.0, _server: Arc::new(shutdown.drop_guard()) }
+    }
+
+    /// The same services. They end with the last of their owners.
+    pub fn shared(&self) -> Self {
+        Self { url: self.url.clone(), seen: Arc::clone(&self.seen), _server: Arc::clone(&self._server) }
     }
 
     pub fn calls(&self, method: &str) -> usize {
