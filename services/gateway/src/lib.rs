@@ -1,7 +1,7 @@
 //! The public edge: all services on one port, as REST, gRPC, gRPC-Web and Connect.
 //!
-//! Owns nothing and keeps nothing: no tables, no subjects; memory and Redis hold copies of product reads for a while. There is
-//! no `domain/`, `storage/` or `events/` here; `routes` is the pure part, with the crate `flotilla-transcode`.
+//! Owns nothing and keeps nothing: no tables, no subjects; memory and Redis hold copies of product reads for a while.
+//! There is no `domain/`, `storage/` or `events/` here; `routes` is the pure part, with the crate `flotilla-transcode`.
 //!
 //! A request goes from `server` (connections) to `dispatch`, which looks its method up once and hands both to the
 //! protocol: `rest`, `grpc`, `grpc_web` or `connect`. Each reads and writes its own form; in between, all make a

@@ -2,8 +2,9 @@
 //!
 //! Only responses that are the same for every caller may be cached. A change through a gateway invalidates the cached
 //! response before its caller gets the result, in all gateways; a read that races with it can't bring the old response
-//! back. Any other change shows after the time to live. Responses have the version of their resource, so that none
-//! replaces a newer one. While a service is unavailable, its cached responses are served for a while longer.
+//! back. After any other change the owning service invalidates it, as soon as it has consumed its own event. Responses
+//! have the version of their resource, so that none replaces a newer one. While a service is unavailable, its cached
+//! responses are served for a while longer.
 
 use std::collections::HashMap;
 
