@@ -178,10 +178,8 @@ impl Credentials {
 /// Adds the options that every session of a pool has: its name, its limits, and keepalives to detect a dead peer.
 fn session(mut config: Config, name: &str, settings: &PostgresSettings) -> Config {
     let statement = settings.statement_timeout.get().as_millis().max(1);
-    let limits = format!(
-        "-c statement_timeout={statement} -c idle_in_transaction_session_timeout={}",
-        statement.saturating_mul(2)
-    );
+    // A process that is frozen in a transaction holds up every relay of the server for so long.
+    let limits = format!("-c statement_timeout={statement} -c idle_in_transaction_session_timeout={statement}");
     let options = match config.get_options() {
         Some(given) => format!("{limits} {given}"),
         None => limits,

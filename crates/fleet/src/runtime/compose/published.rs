@@ -126,7 +126,7 @@ pub fn print_table(found: &[Container], memory: &BTreeMap<String, u64>) {
         ]);
     }
     print!("{}", table.render());
-    println!("memory: services {}, with servers {}", bold(&mib(services)), bold(&mib(all)));
+    println!("resident memory: services {}, with servers {}", bold(&mib(services)), bold(&mib(all)));
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn print(home: &Home) -> Result<()> {
     if home.one_process() {
         println!("all services run in one process");
     }
-    println!("memory: services {}, with servers {}", bold(&mib(services)), bold(&mib(services + servers)));
+    println!("resident memory: services {}, with servers {}", bold(&mib(services)), bold(&mib(services + servers)));
     Ok(())
 }
 
