@@ -19,4 +19,4 @@ FROM estimates
 WHERE bytes > 16 * page
     AND (unneeded_bytes >= 1024 * 1024 AND unneeded_bytes >= 0.2 * bytes OR dead_rows >= 1000 AND dead_rows >= 0.2 * (rows + dead_rows))
 ORDER BY unneeded_bytes DESC, dead_rows DESC
-LIMIT $1
+LIMIT $1::bigint

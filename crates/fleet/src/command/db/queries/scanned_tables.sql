@@ -10,6 +10,6 @@ FROM (
     JOIN pg_class AS c ON c.oid = t.relid
 ) AS p
 GROUP BY p.root
-HAVING sum(p.rows) >= $2 AND sum(p.seq_tup_read) >= 10 * sum(p.rows)
+HAVING sum(p.rows) >= $2::bigint AND sum(p.seq_tup_read) >= 10 * sum(p.rows)
 ORDER BY rows_read DESC
-LIMIT $1
+LIMIT $1::bigint

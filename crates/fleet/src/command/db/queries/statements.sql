@@ -9,7 +9,7 @@ FROM (
     WHERE c.dbid IN (SELECT oid FROM pg_database WHERE datname = ANY ($1::text[]))
         AND c.query ~* '^\s*(--[^\n]*\n\s*)*\(?(select|insert|update|delete|merge|with|values|copy)\M'
     ORDER BY c.total_exec_time DESC
-    LIMIT $2
+    LIMIT $2::bigint
 ) AS s
 JOIN pg_database AS d ON d.oid = s.dbid
 LEFT JOIN pg_roles AS r ON r.oid = s.userid

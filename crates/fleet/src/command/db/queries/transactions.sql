@@ -4,6 +4,6 @@ SELECT a.pid, coalesce(a.datname, '') AS database, coalesce(a.usename, '') AS ro
     extract(epoch FROM clock_timestamp() - a.xact_start)::double precision AS seconds,
     coalesce(a.wait_event_type || ' ' || a.wait_event, '') AS waits_for, pg_blocking_pids(a.pid) AS blocked_by
 FROM pg_stat_activity AS a
-WHERE a.xact_start < clock_timestamp() - make_interval(secs => $1) AND a.pid <> pg_backend_pid() AND a.backend_type <> 'parallel worker'
+WHERE a.xact_start < clock_timestamp() - make_interval(secs => $1::double precision) AND a.pid <> pg_backend_pid() AND a.backend_type <> 'parallel worker'
 ORDER BY a.xact_start
-LIMIT $2
+LIMIT $2::bigint

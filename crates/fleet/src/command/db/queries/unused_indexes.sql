@@ -16,4 +16,4 @@ SELECT current_database() AS database, indrelid::regclass::text AS table, root::
 FROM sizes
 WHERE bytes > 2 * current_setting('block_size')::integer
 ORDER BY bytes DESC
-LIMIT $1
+LIMIT $1::bigint
