@@ -54,7 +54,7 @@ pub struct TopOptions {
     /// Age from which a transaction is shown.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     pub long: HumanDuration,
-    /// Afterwards forget what was counted of statements, in all databases, so that the next report shows only new calls.
+    /// Afterwards forget what was counted of statements, so that the next report shows only new calls.
     #[arg(long)]
     pub reset: bool,
     /// Print JSON.

@@ -233,16 +233,18 @@ impl Report {
     }
 }
 
+/// When the counting of statements began.
+#[derive(Deserialize)]
+struct Since {
+    since: Option<String>,
+}
+
 /// The worst statements of the services' databases. The extension is created if it is missing.
 async fn statements(session: &Session, limits: Limits) -> Result<Statements> {
     let preloaded = !session.rows::<serde_json::Value>(PRELOADED, &[]).await?.is_empty();
     ensure!(preloaded, "the server doesn't count them: it needs shared_preload_libraries = 'pg_stat_statements'");
     if session.rows::<serde_json::Value>(INSTALLED, &[]).await?.is_empty() {
         session.execute(INSTALL).await?;
-    }
-    #[derive(Deserialize)]
-    struct Since {
-        since: Option<String>,
     }
     let counted_since = session.rows::<Since>(COUNTED_SINCE, &[]).await?.into_iter().find_map(|row| row.since);
     let databases = DATABASES.map(str::to_owned).to_vec();

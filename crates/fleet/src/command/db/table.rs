@@ -18,11 +18,10 @@ pub(super) fn render(report: &Report, address: &str, limits: Limits) -> String {
     let mut text = format!("PostgreSQL {} at {address}, up {}\n\n", server.version, age(server.up_seconds));
     let sections =
         [statements(report), scanned(report, limits), unused(report), bloat(report), transactions(report, limits)];
-    sections.iter().for_each(|section| text.push_str(section));
+    text.extend(sections);
     text.push_str(&outboxes(report));
-    for problem in &report.problems {
-        text.push_str(&format!("{} {problem}\n", bad("not read:")));
-    }
+    text.push_str("docs/database.md explains each part and says what to do about it\n");
+    text.extend(report.problems.iter().map(|problem| format!("{} {problem}\n", bad("not read:"))));
     text
 }
 
@@ -41,7 +40,7 @@ fn statements(report: &Report) -> String {
     let title = "Statements by total time";
     let Some(statements) = &report.statements else { return format!("{}: not read\n\n", bold(title)) };
     let since = since(statements.counted_since.as_deref());
-    let about = format!("calls{since}; share is of the time of all statements, pages are from cache or disk");
+    let about = format!("calls{since}; share of the time of all statements, pages from cache or disk");
     let headings =
         [">total", ">share", ">calls", ">mean", ">rows/call", ">pages/call", "database", "role", "statement"];
     section(title, "none was counted", &about, &headings, statements.worst.iter().map(statement))
@@ -64,10 +63,8 @@ fn statement(one: &Statement) -> Vec<String> {
 fn scanned(report: &Report, limits: Limits) -> String {
     let since = since(report.server.counted_since.as_deref());
     let none = format!("no table of {} rows or more was often read in full", limits.large);
-    let about = format!(
-        "{} rows or more, read in full at least ten times{since}; look for the statement and EXPLAIN it (`fleet check` reads whole tables too)",
-        limits.large
-    );
+    let about =
+        format!("{} rows or more, read in full at least ten times{since} (`fleet check` does so too)", limits.large);
     let rows = report.scanned_tables.iter().map(|one| {
         vec![
             one.database.clone(),
@@ -85,14 +82,14 @@ fn scanned(report: &Report, limits: Limits) -> String {
 
 fn unused(report: &Report) -> String {
     let since = since(report.server.counted_since.as_deref());
-    let about = format!("no scan used them{since}, and no constraint needs them; each write maintains them");
+    let about = format!("not scanned{since}, needed by no constraint; each write maintains them");
     let rows = report.unused_indexes.iter();
     let rows = rows.map(|one| vec![one.database.clone(), one.table.clone(), one.index.clone(), size(one.bytes)]);
     section("Unused indexes", "none", &about, &["database", "table", "index", ">size"], rows)
 }
 
 fn bloat(report: &Report) -> String {
-    let about = "a fifth or more is dead rows, which vacuum frees unless a transaction is older, or unneeded pages (estimated), which new rows fill";
+    let about = "a fifth or more is dead rows, or space that the rows don't need (estimated)";
     let rows = report.bloat.iter().map(|one| {
         vec![
             one.database.clone(),
@@ -109,9 +106,8 @@ fn bloat(report: &Report) -> String {
 
 fn transactions(report: &Report, limits: Limits) -> String {
     let long = HumanDuration(limits.long);
-    let about = format!(
-        "open for {long} or more; one that writes stalls every relay, and each stops vacuum. To end one: SELECT pg_terminate_backend(<pid>)"
-    );
+    let about =
+        format!("open for {long} or more; one that writes stalls every relay, each keeps vacuum from freeing rows");
     let rows = report.transactions.iter().map(|one| {
         let blockers: Vec<String> = one.blocked_by.iter().map(ToString::to_string).collect();
         let writes = if one.writes { "yes" } else { "no" };
@@ -137,7 +133,7 @@ fn outboxes(report: &Report) -> String {
         let more = if one.pending >= i64::from(PENDING) { " or more" } else { "" };
         vec![one.database.clone(), format!("{}{more}", one.pending), age(one.seconds)]
     });
-    let about = "rows that the relay hasn't published, and the age of the oldest; more than a few seconds: docs/runbooks/outbox-stalled.md";
+    let about = "rows that the relay hasn't published, and the age of the oldest";
     section("Outbox lag", "not read", about, &["database", ">unpublished", ">oldest"], rows)
 }
 
