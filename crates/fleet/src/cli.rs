@@ -17,7 +17,7 @@ use flotilla_workload::{
 
 use crate::{
     command::{
-        backup, certs, check, confirmation::Confirmation, fault, fetch, flag, logging, reset, restart, restore,
+        backup, certs, check, confirmation::Confirmation, db, fault, fetch, flag, logging, reset, restart, restore,
         settings, timeline, token, workload,
     },
     home::{self, Home},
@@ -129,6 +129,8 @@ pub enum Command {
         /// The order: `orders/<uuid>` or the UUID.
         order: String,
     },
+    /// Show what PostgreSQL reports about the databases: slow statements, indexes, bloat, long transactions, outboxes.
+    Db(db::Options),
     /// Show and set feature flags, for all users or a percentage of them.
     Flag(flag::Options),
     /// Show and change settings of running services.
@@ -238,6 +240,7 @@ async fn act(home: &Home, command: Command) -> Result<ExitCode> {
         Command::Load(options) => return workload::load(home, options).await,
         Command::Fault(options) => fault::run(home, options).await?,
         Command::Timeline { order } => timeline::run(home, &order).await?,
+        Command::Db(options) => return db::run(home, options).await,
         Command::Flag(options) => flag::run(home, options).await?,
         Command::Config(options) => settings::run(home, options).await?,
         // Handled above: a pod has no fleet folder.

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod certs;
 pub mod check;
 pub mod confirmation;
+pub mod db;
 pub mod fault;
 pub mod fetch;
 pub mod flag;

@@ -12,6 +12,7 @@ mod cancel;
 mod checker;
 mod crash;
 mod credentials;
+mod database;
 mod faults;
 mod feeds;
 mod flags;
