@@ -29,12 +29,12 @@ struct Floor {
     version: u64,
     /// Changes with each invalidation; 0 without any.
     generation: u64,
-    /// What Redis must still be told.
+    /// The invalidations that haven't reached Redis.
     unsent: Option<Unsent>,
     until: Instant,
 }
 
-/// An invalidation that Redis must still be told.
+/// An invalidation that hasn't reached Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unsent {
     /// Entries below this version are old; `None` if all of them are.
@@ -97,12 +97,12 @@ impl Floors {
         is_new
     }
 
-    /// The invalidation of a key that Redis must still be told.
+    /// The invalidation of a key that hasn't reached Redis.
     pub fn unsent(&self, key: &str) -> Option<Unsent> {
         self.floors.get(key)?.unsent
     }
 
-    /// All keys of which Redis must still be told.
+    /// All keys whose invalidation hasn't reached Redis.
     pub fn all_unsent(&self) -> Vec<Arc<str>> {
         let unsent = self.floors.iter().filter(|(_, floor)| floor.unsent.is_some());
         let mut keys: Vec<_> = unsent.map(|(key, _)| Arc::clone(key)).collect();
@@ -111,7 +111,7 @@ impl Floors {
         keys
     }
 
-    /// Redis was told, unless there was another invalidation since then.
+    /// The invalidation has reached Redis, unless there was another one since then.
     pub fn sent(&mut self, key: &str, sent: Unsent) {
         if let Some(floor) = self.floors.get_mut(key).filter(|floor| floor.unsent == Some(sent)) {
             floor.unsent = None;

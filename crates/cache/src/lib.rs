@@ -6,14 +6,13 @@
 //!   errors of Redis.
 //! * Where values have versions, a process never serves an older one than it has served before.
 //! * After an invalidation its process serves no older value; other processes do so at most until the message reaches
-//!   them, for the time in memory if it is lost, and for the time to live if Redis can't be told.
+//!   them, for the time in memory if it is lost, and for the time to live if Redis can't be reached.
 //! * Of all readers of a key that isn't cached one loads, unless it takes longer than the others may wait.
 //! * Memory is bounded by weight.
 //!
 //! [`TwoLevelCache`] is the chain: memory, Redis, load. [`Invalidator`] is for a service that changes what others cache.
-//! [`Lock`] is Redlock with fencing numbers. [`remote::Remote`] is
-//! the Redis client as both need it; [`Redis`] is the one implementation on a real server. `docs/caching.md` explains how
-//! versions, leases and messages work together.
+//! [`Lock`] is Redlock with fencing numbers. [`remote::Remote`] is the Redis client as all of them need it; [`Redis`] is the
+//! one implementation on a real server. `docs/caching.md` explains how versions, leases and messages work together.
 
 pub mod guarded;
 pub mod record;

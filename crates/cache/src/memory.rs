@@ -97,8 +97,8 @@ impl<V: Value> Memory<V> {
         true
     }
 
-    /// Makes entries below a version old, or whatever there is if the version is unknown. With `is_unsent`, Redis must
-    /// still be told.
+    /// Makes entries below a version old, or whatever there is if the version is unknown. With `is_unsent`, the
+    /// invalidation hasn't reached Redis.
     pub fn invalidate(&self, key: &Arc<str>, version: Option<u64>, is_unsent: bool) {
         let mut floors = self.floors.lock();
         if floors.invalidate(key, version, is_unsent) {
@@ -113,17 +113,17 @@ impl<V: Value> Memory<V> {
         self.entries.remove::<str>(key);
     }
 
-    /// The invalidation of a key that Redis must still be told.
+    /// The invalidation of a key that hasn't reached Redis.
     pub fn unsent(&self, key: &str) -> Option<Unsent> {
         self.floors.lock().unsent(key)
     }
 
-    /// All keys of which Redis must still be told.
+    /// All keys whose invalidation hasn't reached Redis.
     pub fn all_unsent(&self) -> Vec<Arc<str>> {
         self.floors.lock().all_unsent()
     }
 
-    /// Redis was told of an invalidation.
+    /// An invalidation has reached Redis.
     pub fn sent(&self, key: &str, sent: Unsent) {
         self.floors.lock().sent(key, sent);
     }

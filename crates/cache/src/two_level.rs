@@ -181,8 +181,8 @@ impl<V: Value> TwoLevelCache<V> {
     }
 
     /// Makes cached values of a key old: those below `version`, or all if it is unknown. From now on no reader of this
-    /// process gets one. True if Redis, where there is one, knows of it too; otherwise it is told as soon as it responds,
-    /// and other processes may serve such values until they expire.
+    /// process gets one. True if Redis, where there is one, knows of it too; otherwise it is sent again as soon as Redis
+    /// responds, and other processes may serve such values until they expire.
     pub async fn invalidate(&self, key: &str, version: Option<u64>) -> bool {
         let (shared, key) = (&self.shared, key.into());
         let version = version.filter(|version| *version > 0);

@@ -56,7 +56,7 @@ impl<V: Value> Load<V> {
         load
     }
 
-    /// Looks into Redis and, if the key must be loaded, gets the lease or waits until `until` for whoever has it.
+    /// Reads the key from Redis. If it must be loaded, takes the lease, or waits for its holder, at most until `until`.
     pub(crate) async fn lead(mut self, until: Instant) -> LookUp<V> {
         let shared = Arc::clone(&self.shared);
         let Some(remote) = &shared.remote else { return shared.miss(self.begin()) };
@@ -92,7 +92,7 @@ impl<V: Value> Load<V> {
                 // Another process refreshes it early.
                 return self.found(entry);
             }
-            // An old entry that looks fresh to Redis is no reason to give the lease: the next look insists on it.
+            // Redis gives no lease while it has an entry that it takes for fresh: the next request insists on one.
             if fetched.is_old && !insists {
                 insists = true;
                 continue;
