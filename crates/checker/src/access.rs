@@ -1,6 +1,6 @@
 //! Connections of the checker: one to each database, and one to the broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use tokio::task::JoinHandle;
@@ -13,6 +13,9 @@ pub struct Stores {
     pub databases: Vec<(String, String)>,
     /// URL of NATS, with a user who may read every stream.
     pub nats_url: String,
+    /// Durable consumers that no running service has, such as those of a newer release after a rollback. What they have
+    /// left to apply waits for that release and is no fault.
+    pub absent_consumers: BTreeSet<String>,
 }
 
 impl Stores {
@@ -58,6 +61,11 @@ impl Databases {
             all.clients.insert(name.clone(), client);
         }
         Ok(all)
+    }
+
+    /// Whether no running service has this consumer.
+    pub fn is_absent(&self, consumer: &str) -> bool {
+        self.stores.absent_consumers.contains(consumer)
     }
 
     /// The services whose databases these are.

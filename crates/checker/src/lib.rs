@@ -25,6 +25,7 @@ use tokio::time::Instant;
 pub use self::{
     access::{Databases, Stores},
     finding::{Finding, report},
+    messages::durable_consumers,
 };
 
 /// How often a fleet with orders or messages in progress is checked again.

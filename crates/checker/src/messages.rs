@@ -1,11 +1,17 @@
 //! Outboxes, inboxes, parked messages, deliveries and the broker's streams.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
-use async_nats::jetstream;
+use async_nats::jetstream::{self, consumer};
 use flotilla_messaging::broker::nats::connect;
 use futures::TryStreamExt as _;
 
-use crate::{access::Databases, applied, finding::Finding};
+use crate::{
+    access::{Databases, Stores},
+    applied,
+    finding::Finding,
+};
 
 /// Checks all invariants about messages.
 pub async fn check(databases: &Databases, planted: i64) -> Result<Vec<Finding>> {
@@ -38,25 +44,33 @@ async fn published(databases: &Databases) -> Result<Finding> {
 }
 
 async fn acked(databases: &Databases) -> Result<Finding> {
-    let context = jetstream::new(
-        connect(&databases.nats_url).await.context("NATS doesn't respond: run `fleet status` to see why")?,
-    );
-    let mut streams = context.streams();
-    let (mut all, mut wrong) = (0_u64, Vec::new());
+    let mut all = consumers(&databases.nats_url).await?;
+    all.retain(|consumer| !databases.is_absent(&consumer.name));
+    let late = all.iter().filter(|consumer| consumer.num_pending > 0 || consumer.num_ack_pending > 0);
+    let wrong: Vec<_> = late
+        .map(|late| format!("{}: {} pending, {} unacked", late.name, late.num_pending, late.num_ack_pending))
+        .collect();
+    Ok(Finding::of("no consumer has anything left to read or to ack", format!("{} consumers", all.len()), &wrong))
+}
+
+/// The names of the broker's durable consumers: those of each release that has run.
+///
+/// # Errors
+/// If the broker doesn't respond.
+pub async fn durable_consumers(stores: &Stores) -> Result<BTreeSet<String>> {
+    Ok(consumers(&stores.nats_url).await?.into_iter().filter_map(|consumer| consumer.config.durable_name).collect())
+}
+
+/// The state of all consumers of all streams.
+async fn consumers(nats_url: &str) -> Result<Vec<consumer::Info>> {
+    let client = connect(nats_url).await.context("NATS doesn't respond: run `fleet status` to see why")?;
+    let context = jetstream::new(client);
+    let (mut streams, mut all) = (context.streams(), Vec::new());
     while let Some(info) = streams.try_next().await? {
         let stream = context.get_stream(&info.config.name).await?;
-        let mut consumers = stream.consumers();
-        while let Some(consumer) = consumers.try_next().await? {
-            all += 1;
-            if consumer.num_pending > 0 || consumer.num_ack_pending > 0 {
-                wrong.push(format!(
-                    "{}: {} pending, {} unacked",
-                    consumer.name, consumer.num_pending, consumer.num_ack_pending
-                ));
-            }
-        }
+        all.extend(stream.consumers().try_collect::<Vec<_>>().await?);
     }
-    Ok(Finding::of("no consumer has anything left to read or to ack", format!("{all} consumers"), &wrong))
+    Ok(all)
 }
 
 async fn parked(databases: &Databases, planted: i64) -> Result<Finding> {

@@ -1,6 +1,6 @@
 //! The state of the running fleet, published by its supervisor in `.flotilla/state.json`.
 
-use std::{fs, io, path::PathBuf};
+use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use flotilla_checker::Stores;
@@ -154,7 +154,8 @@ impl State {
     /// If there is no NATS.
     pub fn stores(&self) -> Result<Stores> {
         let database = |service: &str| (service.to_owned(), self.database_url(service));
-        Ok(Stores { databases: DATABASES.map(database).into(), nats_url: self.broker_url()?.to_owned() })
+        let (databases, nats_url) = (DATABASES.map(database).into(), self.broker_url()?.to_owned());
+        Ok(Stores { databases, nats_url, absent_consumers: BTreeSet::new() })
     }
 
     /// The state for display, without the servers' passwords.

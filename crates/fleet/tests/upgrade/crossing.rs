@@ -29,8 +29,10 @@ struct Payment {
 /// Whether orders, payments and notification were N+1, and how many payments went that way.
 pub type Ways = BTreeMap<(bool, bool, bool), usize>;
 
-/// Waits until payments have gone all eight ways since then.
-pub async fn until_all(databases: &Databases, since: SystemTime) -> Ways {
+/// Waits until payments have gone all eight ways since then. The broker gives messages to the two builds in turn, and orders
+/// at a steady pace may then go only some ways for as long as one likes; so each time that one is missing, `stir` is
+/// called, which sends a message that only notification reads.
+pub async fn until_all(databases: &Databases, since: SystemTime, stir: impl AsyncFn()) -> Ways {
     let until = Instant::now() + PATIENCE;
     loop {
         let ways = ways(databases, since).await;
@@ -38,6 +40,7 @@ pub async fn until_all(databases: &Databases, since: SystemTime) -> Ways {
             return ways;
         }
         assert!(Instant::now() < until, "only some ways were gone: {ways:?}");
+        stir().await;
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,13 +1,13 @@
 //! The fleet under upgrade: its present command throughout, its services by the builds that are told.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use flotilla_checker::{self as checker, Databases};
+use flotilla_checker::{self as checker, Databases, Stores};
 use flotilla_fleet::{
     DATABASES, SERVICES,
     command::reset,
@@ -109,13 +109,20 @@ impl Fleet {
         Build(fs::read_link(format!("/proc/{}/exe", self.pid(service))).unwrap())
     }
 
-    /// Waits until all orders have ended and everything is still, then sees that every invariant holds.
-    pub async fn assert_sound(&self, when: &str) {
+    /// The durable consumers of each release that has run.
+    pub async fn consumers(&self) -> BTreeSet<String> {
+        checker::durable_consumers(&self.state().stores().unwrap()).await.unwrap()
+    }
+
+    /// Waits until all orders have ended and everything is still, then sees that every invariant holds, but for what
+    /// `absent` consumers, which the running release doesn't have, have left.
+    pub async fn assert_sound(&self, when: &str, absent: BTreeSet<String>) {
         let state = self.state();
+        let stores = Stores { absent_consumers: absent, ..state.stores().unwrap() };
         let databases = self.databases().await;
         let ended = outcome::until_ended(&databases, std::time::UNIX_EPOCH, END_PATIENCE, |_| ()).await;
         ended.unwrap_or_else(|error| panic!("{when}: {error}"));
-        let findings = checker::settled(&state.stores().unwrap(), END_PATIENCE, 0).await.unwrap();
+        let findings = checker::settled(&stores, END_PATIENCE, 0).await.unwrap();
         let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         assert!(broken.is_empty(), "{when}: {broken:#?}");
         println!("{when}: all {} invariants hold", findings.len());

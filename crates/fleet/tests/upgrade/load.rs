@@ -70,6 +70,13 @@ impl Crowd {
         answer.expect("deliveries can be read")
     }
 
+    /// Pays into an account, of which only notification hears.
+    pub async fn top_up(&self) {
+        let amount = Amount { minor: 100, currency: Currency::parse("USD").unwrap() };
+        let (customer, key) = (self.shop.customer(2).user_id(), format!("stir-{}", self.shop.stamp()));
+        self.operator.top_up(customer, amount.into(), &key).await.unwrap();
+    }
+
     /// Follows the first customer's feed.
     pub fn follow(self: &Arc<Self>) -> Feed {
         Feed::follow(self.api.clone(), Arc::clone(self), self.tally.clone())
