@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_config::HumanDuration;
 use flotilla_postgres::{ErrorKind, Pool, PostgresSettings};
 
 use crate::support::{Database, PID, eventually, numbers};
@@ -45,6 +46,26 @@ async fn a_dropped_transaction_is_rolled_back_and_its_connection_closed() {
         pool.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&before]).await.unwrap().is_empty()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_transaction_left_idle_is_ended_after_one_statement_timeout() {
+    let database = Database::with_numbers().await;
+    let settings = PostgresSettings { statement_timeout: HumanDuration::from_millis(500), ..database.settings() };
+    let pool = database.pool("system", &database.urls.system, &settings);
+    let tx = pool.begin().await.unwrap();
+    const LIMITS: &str =
+        "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('statement_timeout')";
+    let limits = tx.query_one(LIMITS, &[]).await.unwrap();
+    assert_eq!(limits.get::<String>(0).unwrap(), limits.get::<String>(1).unwrap());
+    tx.execute(INSERT, &[&1]).await.unwrap();
+    let session: i32 = tx.query_one(PID, &[]).await.unwrap().get(0).unwrap();
+    eventually("the server ends the idle session", || async {
+        pool.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&session]).await.unwrap().is_empty()
+    })
+    .await;
+    tx.commit().await.unwrap_err();
+    assert!(numbers(&pool).await.is_empty());
 }
 
 #[tokio::test]
