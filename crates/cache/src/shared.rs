@@ -1,4 +1,4 @@
-//! What all handles of a cache share, and what it tells Redis.
+//! What all handles of a cache share, and what is sent to Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::value::Value;
 
 pub(crate) struct Shared<V: Value> {
     pub(crate) names: Names,
-    /// Tells this process's messages from others'.
+    /// Distinguishes the messages of this process from those of others.
     pub(crate) origin: u64,
     pub(crate) memory: Memory<V>,
     pub(crate) flights: Flights<V>,
@@ -84,7 +84,7 @@ impl<V: Value> Shared<V> {
         self.metrics.flushes.inc();
     }
 
-    /// Tells Redis of an invalidation that it doesn't know. True if it knows now.
+    /// Sends the invalidation of a key, if it hasn't reached Redis. True if it has now.
     pub(crate) async fn send_invalidation(&self, key: &Arc<str>) -> bool {
         let (Some(remote), Some(unsent)) = (&self.remote, self.memory.unsent(key)) else { return true };
         let message = Message { origin: self.origin, version: unsent.version, key: Arc::clone(key) };

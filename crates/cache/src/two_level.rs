@@ -181,7 +181,7 @@ impl<V: Value> TwoLevelCache<V> {
     }
 
     /// Makes cached values of a key old: those below `version`, or all if it is unknown. From now on no reader of this
-    /// process gets one. True if Redis, where there is one, knows of it too; otherwise it is sent again as soon as Redis
+    /// process gets one. True if it has reached Redis, where there is one; otherwise it is sent again as soon as Redis
     /// responds, and other processes may serve such values until they expire.
     pub async fn invalidate(&self, key: &str, version: Option<u64>) -> bool {
         let (shared, key) = (&self.shared, key.into());
@@ -194,7 +194,7 @@ impl<V: Value> TwoLevelCache<V> {
 
     /// Stores the value that was just written (write-through). Where its order among other writes is unknown, the key is
     /// invalidated instead, as by [`Self::invalidate`]: if Redis knows nothing of the key (it may have forgotten a newer
-    /// value), if it doesn't respond, or without a version. True if Redis knows of the change.
+    /// value), if it doesn't respond, or without a version. True if the change has reached Redis.
     pub async fn put(&self, key: &str, loaded: Loaded<V>) -> bool {
         if loaded.version == 0 {
             return self.invalidate(key, None).await;

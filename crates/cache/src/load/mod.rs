@@ -16,7 +16,7 @@ use crate::shared::Shared;
 use crate::two_level::{Found, Loaded, LookUp};
 use crate::value::Value;
 
-/// Pause between two looks whether another process has loaded; doubled each time up to [`MAX_POLL`].
+/// Pause between two checks for the result of another process; doubled each time up to [`MAX_POLL`].
 const POLL: Duration = Duration::from_millis(5);
 const MAX_POLL: Duration = Duration::from_millis(50);
 

@@ -2,7 +2,7 @@
 //!
 //! The gateway does so itself for the changes that pass through it; this consumer does it for all: imports, changes
 //! through other addresses, and those whose gateway died before it could. An event has the product's version, so one that
-//! arrives late or more than once makes nothing old that is newer. While Redis doesn't respond, the batch is retried.
+//! arrives late or more than once removes no newer value. While Redis doesn't respond, the batch is retried.
 
 use std::collections::BTreeMap;
 
